@@ -1,0 +1,54 @@
+//! How functions, hostcalls and entry thunks pass arguments and results.
+//!
+//! | what | convention |
+//! |---|---|
+//! | guest function | Cranelift `Tail`. Mode arg: the context comes first. References are 32-bit integers. Results in registers if [`results_in_registers`], else in the result area |
+//! | host import, library call | System V: `(context, parameters…) -> (value, status)` in RAX and RDX |
+//! | entry thunk | System V: `(slots, code, context)`, no result; one per signature |
+//!
+//! The **result area** is [`RESULT_AREA_BYTES`] of memory shared by all instances, one [`SLOT_BYTES`] slot per result, little
+//! endian from the slot's first byte. The callee fills it as the last thing before it returns and the caller reads it as the
+//! first thing afterwards, so no call can come between.
+//!
+//! A host import returns its single result as raw bits in `value` (bits above the type's width are ignored), or none; two or
+//! more results, or a vector, come through the result area. A `status` other than 0 stops the guest: code goes straight to a
+//! trap with [`TrapCode::Host`](crate::trap::TrapCode::Host), and the runtime knows the reason.
+//!
+//! An entry thunk loads arguments from `slots`, calls `code`, and stores the results to `slots`, from its start.
+
+use crate::types::{FuncType, ValType};
+
+/// Size of one argument or result slot.
+pub const SLOT_BYTES: u32 = 16;
+
+/// Results of one class (integer, vector) that fit in registers.
+pub const REGISTER_RESULTS: usize = 8;
+
+/// Size of the result area: a slot for each of the 1000 results that a function type may have.
+pub const RESULT_AREA_BYTES: u32 = 1024 * SLOT_BYTES;
+
+/// Whether a guest function returns in registers.
+#[must_use]
+pub fn results_in_registers(ty: &FuncType) -> bool {
+    let vectors = ty.results.iter().filter(|ty| ty.is_vector_class()).count();
+    vectors <= REGISTER_RESULTS && ty.results.len() - vectors <= REGISTER_RESULTS
+}
+
+/// Whether a host import returns in `value`.
+#[must_use]
+pub fn host_result_in_register(ty: &FuncType) -> bool {
+    matches!(
+        *ty.results,
+        [] | [ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64 | ValType::FuncRef | ValType::ExternRef]
+    )
+}
+
+/// What a host import or library call returns.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct HostReturn {
+    /// The result's bits, if there is one.
+    pub value: u64,
+    /// 0 to go on; anything else stops the guest.
+    pub status: u64,
+}

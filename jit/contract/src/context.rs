@@ -1,0 +1,165 @@
+//! Where code finds memory, tables, globals, imports and library calls.
+//!
+//! Each instance owns one *context*, a block of memory written by the runtime alone except for the cells of its mutable
+//! globals. Code reaches it by a constant address (mode *fixed*) or through its first argument (mode *arg*); the layout is
+//! the same. In mode fixed the addresses that context slots would give are constants in the code as well.
+
+use crate::libcall::Libcall;
+use crate::module::ModuleInfo;
+
+/// Offset of the runtime's own pointer. Code never touches it.
+pub const STORE: u32 = 0x00;
+/// Lowest stack pointer (u64) at which code may call the host. Read only.
+pub const STACK_LIMIT: u32 = 0x08;
+/// Address (u64) of the shared result area, see [`crate::abi`]. Read only, constant.
+pub const RESULTS: u32 = 0x10;
+/// Address (u64) of byte 0 of linear memory. Read only, constant.
+pub const MEMORY_BASE: u32 = 0x18;
+/// Address (u64) of the memory's descriptor: [`MEMORY_LEN`]. Read only, constant.
+pub const MEMORY_DESCRIPTOR: u32 = 0x20;
+/// Address (u64) to which [`TableEntry`](TABLE_ENTRY_CONTEXT) contexts are relative. Read only, constant.
+pub const ARENA: u32 = 0x28;
+/// First of the library calls' addresses (u64 each, in [`Libcall::ALL`] order). Read only, constant.
+pub const LIBCALLS: u32 = 0x30;
+
+/// Offset in a memory descriptor of the current length in bytes (u64).
+pub const MEMORY_LEN: u32 = 0;
+/// Size of a memory descriptor.
+pub const MEMORY_DESCRIPTOR_BYTES: u32 = 16;
+
+/// Offset in a table of the current number of entries (u32). A table's address is that of its header.
+pub const TABLE_LEN: u32 = 0;
+/// Offset in a table of its first entry. Only function tables have entries that code reads.
+pub const TABLE_ENTRIES: u32 = 64;
+/// Size of a table entry.
+pub const TABLE_ENTRY_BYTES: u32 = 16;
+/// Offset in an entry of the code address (u64).
+pub const TABLE_ENTRY_CODE: u32 = 0;
+/// Offset in an entry of the signature id (u32); 0 is null.
+pub const TABLE_ENTRY_SIGNATURE: u32 = 8;
+/// Offset in an entry of the callee's context, relative to the arena (u32). Used in mode arg.
+pub const TABLE_ENTRY_CONTEXT: u32 = 12;
+
+/// Offset in a function import slot of the code address (u64).
+pub const IMPORT_CODE: u32 = 0;
+/// Offset in a function import slot of the callee's context (u64). Used in mode arg by imports from other instances.
+pub const IMPORT_CONTEXT: u32 = 8;
+/// Size of a function import slot.
+pub const IMPORT_BYTES: u32 = 16;
+
+/// Size of a global's cell: any value, aligned for vectors.
+pub const GLOBAL_BYTES: u32 = 16;
+
+/// Offsets within one module's context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContextLayout {
+    tables: u32,
+    imported_globals: u32,
+    imported_global_count: u32,
+    functions: u32,
+    globals: u32,
+    size: u32,
+}
+
+impl ContextLayout {
+    /// The layout of a module's context. `None` if it would pass 2 GiB, which validated modules cannot reach.
+    #[must_use]
+    pub fn new(module: &ModuleInfo) -> Option<Self> {
+        let count = |n: usize| u32::try_from(n).ok();
+        let tables = LIBCALLS + 8 * count(Libcall::ALL.len())?;
+        let imported_globals = tables.checked_add(count(module.tables.len())?.checked_mul(8)?)?;
+        let functions =
+            imported_globals.checked_add(module.imported_globals.checked_mul(8)?)?.checked_next_multiple_of(16)?;
+        let globals = functions.checked_add(module.imported_functions.checked_mul(IMPORT_BYTES)?)?;
+        let defined = count(module.globals.len())?.checked_sub(module.imported_globals)?;
+        let size = globals.checked_add(defined.checked_mul(GLOBAL_BYTES)?)?;
+        let imported_global_count = module.imported_globals;
+        (size <= i32::MAX as u32).then_some(Self {
+            tables,
+            imported_globals,
+            imported_global_count,
+            functions,
+            globals,
+            size,
+        })
+    }
+
+    /// Size of the context in bytes; its alignment is 16.
+    #[must_use]
+    pub const fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Slot with the address of a library call. Read only, constant.
+    #[must_use]
+    pub const fn libcall(libcall: Libcall) -> u32 {
+        LIBCALLS + 8 * libcall as u32
+    }
+
+    /// Slot with the address of a table's header. Read only, constant.
+    #[must_use]
+    pub const fn table(&self, table: u32) -> u32 {
+        self.tables + 8 * table
+    }
+
+    /// Where a global is: in this context, or behind a pointer when it is imported.
+    #[must_use]
+    pub const fn global(&self, global: u32) -> GlobalSlot {
+        match global.checked_sub(self.imported_global_count) {
+            None => GlobalSlot::Pointer(self.imported_globals + 8 * global),
+            Some(defined) => GlobalSlot::Cell(self.globals + GLOBAL_BYTES * defined),
+        }
+    }
+
+    /// Slot of an imported function: [`IMPORT_CODE`], [`IMPORT_CONTEXT`]. Read only, constant.
+    #[must_use]
+    pub const fn function(&self, function: u32) -> u32 {
+        self.functions + IMPORT_BYTES * function
+    }
+}
+
+/// Where a context holds a global.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GlobalSlot {
+    /// At this offset lies the cell itself.
+    Cell(u32),
+    /// At this offset lies the address (u64) of the cell. Read only, constant.
+    Pointer(u32),
+}
+
+/// The addresses that are constants in code of mode fixed.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct FixedAddresses {
+    /// The context.
+    pub context: u64,
+    /// The shared result area.
+    pub results: u64,
+    /// Byte 0 of linear memory; 0 when there is none.
+    pub memory_base: u64,
+    /// The memory's descriptor; 0 when there is none.
+    pub memory_descriptor: u64,
+    /// Header of every table.
+    pub tables: Vec<u64>,
+    /// Cell of every global.
+    pub globals: Vec<u64>,
+}
+
+/// How code reaches its context.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Addressing {
+    /// By constants; code belongs to one instance at these addresses.
+    Fixed(FixedAddresses),
+    /// By its first argument; code serves any instance.
+    Arg,
+}
+
+impl Addressing {
+    /// The constants of mode fixed.
+    #[must_use]
+    pub const fn fixed(&self) -> Option<&FixedAddresses> {
+        match self {
+            Self::Fixed(addresses) => Some(addresses),
+            Self::Arg => None,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Linked code and the tables that describe it.
+
+use crate::context::Addressing;
+use crate::types::SignatureId;
+
+/// One module's machine code: a position-independent text with direct calls resolved, and what the runtime must know to
+/// enter it and to understand its faults. Nothing in it is trusted.
+#[derive(Clone, Debug)]
+pub struct CodeImage {
+    /// How the code reaches its context.
+    pub addressing: Addressing,
+    /// Machine code with its constants and jump tables, for any address aligned to [`TEXT_ALIGN`].
+    pub text: Vec<u8>,
+    /// Where each function of the module's index space lies. For an import it is a thunk of guest convention.
+    pub functions: Vec<CodeRange>,
+    /// One entry thunk per signature that the module's functions use.
+    pub entries: Vec<EntryThunk>,
+    /// Where code may fault, and why.
+    pub traps: TrapTable,
+    /// Position in the module of every trapping instruction and every call's return address.
+    pub sources: SourceTable,
+    /// The processor features that the code needs, in the compiler's words.
+    pub processor: String,
+}
+
+/// Alignment that the text needs.
+pub const TEXT_ALIGN: usize = 64;
+
+/// A range of the text, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeRange {
+    /// Offset of the first byte, which is the entry.
+    pub start: u32,
+    /// Length, constants and jump tables included.
+    pub len: u32,
+}
+
+impl CodeRange {
+    /// Whether a text offset lies inside.
+    #[must_use]
+    pub const fn contains(&self, offset: u32) -> bool {
+        offset >= self.start && offset - self.start < self.len
+    }
+}
+
+/// An entry thunk, see [`crate::abi`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EntryThunk {
+    /// Signature of the functions it can enter.
+    pub signature: SignatureId,
+    /// Where it lies.
+    pub code: CodeRange,
+}
+
+/// Sorted text offsets with a code each; flat, because large modules have hundreds of thousands.
+#[derive(Clone, Debug, Default)]
+pub struct TrapTable {
+    offsets: Vec<u32>,
+    codes: Vec<u8>,
+}
+
+impl TrapTable {
+    /// Adds a trap behind all earlier ones. An offset out of order is ignored: a fault there then ends the process.
+    pub fn push(&mut self, offset: u32, code: u8) {
+        if self.offsets.last().is_none_or(|&last| last < offset) {
+            self.offsets.push(offset);
+            self.codes.push(code);
+        }
+    }
+
+    /// The code of the trap at exactly this offset. Safe in a signal handler.
+    #[must_use]
+    pub fn get(&self, offset: u32) -> Option<u8> {
+        self.codes.get(self.offsets.binary_search(&offset).ok()?).copied()
+    }
+
+    /// Number of traps.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+}
+
+/// Sorted text offsets with a position in the module each.
+#[derive(Clone, Debug, Default)]
+pub struct SourceTable {
+    offsets: Vec<u32>,
+    positions: Vec<u32>,
+}
+
+impl SourceTable {
+    /// Adds a position behind all earlier ones; an offset out of order is ignored.
+    pub fn push(&mut self, offset: u32, position: u32) {
+        if self.offsets.last().is_none_or(|&last| last < offset) {
+            self.offsets.push(offset);
+            self.positions.push(position);
+        }
+    }
+
+    /// Offset in the module's bytes of the instruction behind exactly this text offset.
+    #[must_use]
+    pub fn get(&self, offset: u32) -> Option<u32> {
+        self.positions.get(self.offsets.binary_search(&offset).ok()?).copied()
+    }
+
+    /// Number of positions.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.offsets.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.offsets.is_empty()
+    }
+}

@@ -1,0 +1,75 @@
+//! The operations compiled code asks of the runtime, by the ABI of host imports.
+
+use crate::types::ValType::{self, ExternRef, I32};
+
+/// A library call. Its number is its place among the context's slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum Libcall {
+    /// `(delta pages) -> old pages or -1`
+    MemoryGrow,
+    /// `(destination, source, length)`
+    MemoryCopy,
+    /// `(destination, byte, length)`
+    MemoryFill,
+    /// `(segment, destination, source, length)`
+    MemoryInit,
+    /// `(segment)`
+    DataDrop,
+    /// `(table, index) -> reference`
+    TableGet,
+    /// `(table, index, reference)`
+    TableSet,
+    /// `(table, reference, delta) -> old length or -1`
+    TableGrow,
+    /// `(table, destination, reference, length)`
+    TableFill,
+    /// `(destination table, source table, destination, source, length)`
+    TableCopy,
+    /// `(segment, table, destination, source, length)`
+    TableInit,
+    /// `(segment)`
+    ElemDrop,
+    /// `(function) -> reference`
+    RefFunc,
+}
+
+impl Libcall {
+    /// Every library call, in order of its number.
+    pub const ALL: [Self; 13] = [
+        Self::MemoryGrow,
+        Self::MemoryCopy,
+        Self::MemoryFill,
+        Self::MemoryInit,
+        Self::DataDrop,
+        Self::TableGet,
+        Self::TableSet,
+        Self::TableGrow,
+        Self::TableFill,
+        Self::TableCopy,
+        Self::TableInit,
+        Self::ElemDrop,
+        Self::RefFunc,
+    ];
+
+    /// Parameters after the context. All are 32-bit: `ExternRef` stands for any reference.
+    #[must_use]
+    pub const fn params(self) -> &'static [ValType] {
+        match self {
+            Self::DataDrop | Self::ElemDrop | Self::RefFunc | Self::MemoryGrow => &[I32],
+            Self::TableGet => &[I32, I32],
+            Self::MemoryCopy | Self::MemoryFill => &[I32, I32, I32],
+            Self::TableSet => &[I32, I32, ExternRef],
+            Self::TableGrow => &[I32, ExternRef, I32],
+            Self::TableFill => &[I32, I32, ExternRef, I32],
+            Self::MemoryInit => &[I32, I32, I32, I32],
+            Self::TableCopy | Self::TableInit => &[I32, I32, I32, I32, I32],
+        }
+    }
+
+    /// Whether `value` of the [`HostReturn`](crate::abi::HostReturn) carries a 32-bit result.
+    #[must_use]
+    pub const fn has_result(self) -> bool {
+        matches!(self, Self::MemoryGrow | Self::TableGet | Self::TableGrow | Self::RefFunc)
+    }
+}

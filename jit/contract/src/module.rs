@@ -1,0 +1,215 @@
+//! What a validated module declares: everything but its code.
+
+use crate::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
+use std::ops::Range;
+
+/// The declarations of one module. Index spaces begin with the imports, as in the specification.
+#[derive(Clone, Debug, Default)]
+pub struct ModuleInfo {
+    /// Name of the module from its name section.
+    pub name: Option<String>,
+    /// Function types, by type index.
+    pub types: Vec<FuncType>,
+    /// Imports, in order.
+    pub imports: Vec<Import>,
+    /// Type index of every function.
+    pub functions: Vec<u32>,
+    /// How many of `functions` are imported.
+    pub imported_functions: u32,
+    /// Every table.
+    pub tables: Vec<TableType>,
+    /// How many of `tables` are imported.
+    pub imported_tables: u32,
+    /// The linear memory: at most one.
+    pub memory: Option<MemoryType>,
+    /// Whether `memory` is imported.
+    pub memory_imported: bool,
+    /// Every global.
+    pub globals: Vec<GlobalType>,
+    /// How many of `globals` are imported.
+    pub imported_globals: u32,
+    /// Initial values of the globals that are not imported.
+    pub global_inits: Vec<ConstExpr>,
+    /// Exports, in order.
+    pub exports: Vec<Export>,
+    /// Start function.
+    pub start: Option<u32>,
+    /// Element segments.
+    pub elements: Vec<ElementSegment>,
+    /// Data segments.
+    pub data: Vec<DataSegment>,
+    /// Function names from the name section.
+    pub names: FunctionNames,
+}
+
+impl ModuleInfo {
+    /// Signature of a function by its index.
+    #[must_use]
+    pub fn function_type(&self, function: u32) -> Option<&FuncType> {
+        self.types.get(*self.functions.get(function as usize)? as usize)
+    }
+
+    /// Finds an export by name.
+    #[must_use]
+    pub fn export(&self, name: &str) -> Option<&Export> {
+        self.exports.iter().find(|export| export.name == name)
+    }
+}
+
+/// One import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Import {
+    /// Name of the module it is asked from.
+    pub module: String,
+    /// Name of the item.
+    pub name: String,
+    /// Type it must have.
+    pub ty: ImportType,
+}
+
+/// Type of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportType {
+    /// A function, by type index.
+    Function(u32),
+    /// A table.
+    Table(TableType),
+    /// A linear memory.
+    Memory(MemoryType),
+    /// A global.
+    Global(GlobalType),
+}
+
+/// One export.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// Which index space `index` counts in.
+    pub kind: ExportKind,
+    /// Index of the item.
+    pub index: u32,
+}
+
+/// Kind of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportKind {
+    /// A function.
+    Function,
+    /// A table.
+    Table,
+    /// The linear memory.
+    Memory,
+    /// A global.
+    Global,
+}
+
+/// A constant expression in stack order; validated, so evaluation finds its operands.
+pub type ConstExpr = Vec<ConstOp>;
+
+/// One instruction of a constant expression (WebAssembly 2.0 plus extended constant expressions).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConstOp {
+    /// `i32.const`
+    I32Const(i32),
+    /// `i64.const`
+    I64Const(i64),
+    /// `f32.const`, as bits.
+    F32Const(u32),
+    /// `f64.const`, as bits.
+    F64Const(u64),
+    /// `v128.const`
+    V128Const(u128),
+    /// `global.get`
+    GlobalGet(u32),
+    /// `ref.null`
+    RefNull,
+    /// `ref.func`
+    RefFunc(u32),
+    /// `i32.add`
+    I32Add,
+    /// `i32.sub`
+    I32Sub,
+    /// `i32.mul`
+    I32Mul,
+    /// `i64.add`
+    I64Add,
+    /// `i64.sub`
+    I64Sub,
+    /// `i64.mul`
+    I64Mul,
+}
+
+/// When a segment is copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SegmentMode {
+    /// At instantiation, to `offset` of the table or memory `index`.
+    Active {
+        /// Table index; 0 for the memory.
+        index: u32,
+        /// Where to.
+        offset: ConstExpr,
+    },
+    /// By `memory.init` or `table.init`.
+    Passive,
+    /// Never: it only declares functions for `ref.func`.
+    Declared,
+}
+
+/// An element segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ElementSegment {
+    /// Type of its elements.
+    pub element: ValType,
+    /// When it is copied.
+    pub mode: SegmentMode,
+    /// Its elements.
+    pub items: ElementItems,
+}
+
+/// Elements of a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ElementItems {
+    /// Function indexes.
+    Functions(Vec<u32>),
+    /// Expressions that give references.
+    Expressions(Vec<ConstExpr>),
+}
+
+/// A data segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataSegment {
+    /// When it is copied.
+    pub mode: SegmentMode,
+    /// Where its bytes lie in the module.
+    pub bytes: Range<usize>,
+}
+
+/// Function names, as sorted ranges of one text: a large module has tens of thousands.
+#[derive(Clone, Debug, Default)]
+pub struct FunctionNames {
+    text: String,
+    /// (function index, end in `text`); a name starts where the previous one ends.
+    ends: Vec<(u32, u32)>,
+}
+
+impl FunctionNames {
+    /// Adds a name. Indexes come in ascending order; others, and text past 4 GiB, are ignored.
+    pub fn push(&mut self, function: u32, name: &str) {
+        if self.ends.last().is_some_and(|&(last, _)| last >= function) {
+            return;
+        }
+        if let Ok(end) = u32::try_from(self.text.len() + name.len()) {
+            self.text.push_str(name);
+            self.ends.push((function, end));
+        }
+    }
+
+    /// The name of a function, if the module gives one.
+    #[must_use]
+    pub fn get(&self, function: u32) -> Option<&str> {
+        let at = self.ends.binary_search_by_key(&function, |&(index, _)| index).ok()?;
+        let start = at.checked_sub(1).map_or(0, |previous| self.ends[previous].1);
+        self.text.get(start as usize..self.ends[at].1 as usize)
+    }
+}

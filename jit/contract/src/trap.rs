@@ -1,0 +1,49 @@
+//! The codes at which code may fault.
+
+/// Why an instruction may fault. One byte in the image's trap table; the numbers from 251 are Cranelift's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum TrapCode {
+    /// `unreachable`.
+    Unreachable = 1,
+    /// A call through a null table entry.
+    IndirectCallToNull = 2,
+    /// A call through a table entry of another signature.
+    BadSignature = 3,
+    /// An indirect call past the end of the table.
+    TableOutOfBounds = 4,
+    /// A hostcall or library call asked to stop; the runtime holds the reason.
+    Host = 5,
+    /// Too little stack.
+    StackOverflow = 251,
+    /// Integer overflow: `INT_MIN / -1`, or a float too large to convert.
+    IntegerOverflow = 252,
+    /// An access past the end of linear memory.
+    HeapOutOfBounds = 253,
+    /// Integer division by zero.
+    IntegerDivisionByZero = 254,
+    /// Conversion of NaN to an integer.
+    BadConversionToInteger = 255,
+}
+
+impl TrapCode {
+    /// Every code.
+    pub const ALL: [Self; 10] = [
+        Self::Unreachable,
+        Self::IndirectCallToNull,
+        Self::BadSignature,
+        Self::TableOutOfBounds,
+        Self::Host,
+        Self::StackOverflow,
+        Self::IntegerOverflow,
+        Self::HeapOutOfBounds,
+        Self::IntegerDivisionByZero,
+        Self::BadConversionToInteger,
+    ];
+
+    /// The code behind its number.
+    #[must_use]
+    pub fn from_u8(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| *code as u8 == number)
+    }
+}

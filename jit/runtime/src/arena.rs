@@ -1,0 +1,53 @@
+//! The memory of contexts, imported cells and descriptors: one mapping per store, handed out in order.
+
+use crate::mapping::{Access, Mapping, reserve_in};
+use std::io;
+use std::ops::Range;
+
+/// Room for all contexts of a store; pages are committed on first use.
+const ARENA_BYTES: usize = 64 << 20;
+
+/// Where the arena lies in mode fixed: below 2 GiB, so that addresses fit displacements.
+const LOW_WINDOW: Range<usize> = 0x1000_0000..0x2000_0000;
+
+#[derive(Debug)]
+pub struct Arena {
+    mapping: Mapping,
+    used: usize,
+}
+
+impl Arena {
+    pub fn new(low: bool) -> io::Result<Self> {
+        let mut mapping = if low { reserve_in(LOW_WINDOW, ARENA_BYTES)? } else { Mapping::reserve(ARENA_BYTES)? };
+        mapping.protect(0..ARENA_BYTES, Access::ReadWrite)?;
+        Ok(Self { mapping, used: 0 })
+    }
+
+    /// Takes `len` zeroed bytes, aligned to 64; the offset of the first. `None` when the arena is full.
+    pub fn take(&mut self, len: u32) -> Option<u32> {
+        let start = self.used.next_multiple_of(64);
+        let end = start.checked_add(len as usize)?;
+        if end > self.mapping.len() {
+            return None;
+        }
+        self.used = end;
+        u32::try_from(start).ok()
+    }
+
+    /// Address of an offset.
+    pub fn address(&self, offset: u32) -> u64 {
+        self.mapping.address() as u64 + u64::from(offset)
+    }
+
+    pub fn write_u64(&mut self, offset: u32, value: u64) {
+        self.mapping.write(offset as usize, value.to_le_bytes());
+    }
+
+    pub fn write_slot(&mut self, offset: u32, value: u128) {
+        self.mapping.write(offset as usize, value.to_le_bytes());
+    }
+
+    pub fn read_slot(&self, offset: u32) -> u128 {
+        u128::from_le_bytes(self.mapping.read(offset as usize))
+    }
+}

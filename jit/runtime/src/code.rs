@@ -1,0 +1,199 @@
+//! Executable memory.
+//!
+//! One region is reserved per store before anything runs; its bounds tell the fault handler (and the syscall filter) what
+//! guest code is. Images are placed in it one after the other through cranelift-jit's module, as one blob each. Pages go from
+//! writable to executable once and never back.
+
+use crate::mapping::{Access, HOST_PAGE_BYTES, Mapping};
+use cranelift_codegen::ir;
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings;
+use cranelift_jit::{BranchProtection, JITBuilder, JITMemoryKind, JITMemoryProvider, JITModule};
+use cranelift_module::{Module, ModuleError, ModuleResult};
+use std::io;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use wave_contract::image::{CodeImage, CodeRange, SourceTable, TEXT_ALIGN, TrapTable};
+use wave_contract::types::SignatureId;
+
+/// Address space for code: more text than this would be beyond near calls anyway.
+const REGION_BYTES: usize = 1 << 30;
+
+/// Why code could not be made executable.
+#[derive(Debug, thiserror::Error)]
+pub enum CodeError {
+    /// No room, or the kernel refused.
+    #[error("cannot map code")]
+    Map(#[source] io::Error),
+    /// cranelift-jit refused the blob.
+    #[error("cannot load code: {0}")]
+    Load(String),
+    /// The image contradicts itself.
+    #[error("malformed code image: {0}")]
+    Image(&'static str),
+}
+
+/// All code of a store.
+pub struct CodeRegion {
+    mapping: Arc<Mutex<Pages>>,
+    range: Range<usize>,
+    images: Vec<LoadedImage>,
+}
+
+/// An image in place.
+pub struct LoadedImage {
+    range: Range<usize>,
+    functions: Vec<CodeRange>,
+    entries: Vec<(SignatureId, u64)>,
+    traps: TrapTable,
+    sources: SourceTable,
+    /// Keeps cranelift-jit's record of the blob; the pages belong to the region.
+    _owner: JITModule,
+}
+
+/// Where a code address lies in its module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Number of the image in its store.
+    pub image: usize,
+    /// Function index, `None` in an entry thunk.
+    pub function: Option<u32>,
+    /// Offset in the module's bytes, if the address is a trap site or a return address.
+    pub position: Option<u32>,
+}
+
+impl CodeRegion {
+    /// Reserves the region.
+    pub fn new() -> io::Result<Self> {
+        let mapping = Mapping::reserve(REGION_BYTES)?;
+        let range = mapping.range();
+        Ok(Self { mapping: Arc::new(Mutex::new(Pages { mapping, used: 0, fresh: 0..0 })), range, images: Vec::new() })
+    }
+
+    /// Addresses that can hold guest code.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// Maps an image read-execute and returns its number.
+    pub fn load(&mut self, image: CodeImage) -> Result<usize, CodeError> {
+        let text_len = u32::try_from(image.text.len()).map_err(|_| CodeError::Image("text is too long"))?;
+        let inside = |code: &CodeRange| code.start.checked_add(code.len).is_some_and(|end| end <= text_len);
+        if !image.functions.iter().all(inside) || !image.entries.iter().all(|entry| inside(&entry.code)) {
+            return Err(CodeError::Image("a function lies outside the text"));
+        }
+
+        // Any one symbol lookup would fall back to dlsym, so the blob is anonymous and has no relocations.
+        let names: Box<dyn Fn(ir::LibCall) -> String + Send + Sync> = Box::new(|call| format!("{call:?}"));
+        let mut builder = JITBuilder::with_isa(host_isa()?, names);
+        builder.memory_provider(Box::new(Provider { pages: Arc::clone(&self.mapping) }));
+        let mut owner = JITModule::new(builder);
+        let load = |error: ModuleError| CodeError::Load(error.to_string());
+        let signature = owner.make_signature();
+        let blob = owner.declare_anonymous_function(&signature).map_err(load)?;
+        owner.define_function_bytes(blob, TEXT_ALIGN as u64, &image.text, &[]).map_err(load)?;
+        owner.finalize_definitions().map_err(load)?;
+        let start = owner.get_finalized_function(blob) as usize;
+
+        let range = start..start + image.text.len();
+        let mut entries: Vec<_> =
+            image.entries.iter().map(|entry| (entry.signature, start as u64 + u64::from(entry.code.start))).collect();
+        entries.sort_unstable_by_key(|(signature, _)| *signature);
+        self.images.push(LoadedImage {
+            range,
+            functions: image.functions,
+            entries,
+            traps: image.traps,
+            sources: image.sources,
+            _owner: owner,
+        });
+        Ok(self.images.len() - 1)
+    }
+
+    /// An image by its number.
+    pub fn image(&self, number: usize) -> Option<&LoadedImage> {
+        self.images.get(number)
+    }
+
+    /// The trap code recorded for an address. Safe in a signal handler: it only reads.
+    pub fn trap_at(&self, pc: usize) -> Option<u8> {
+        let image = self.images.iter().find(|image| image.range.contains(&pc))?;
+        image.traps.get(u32::try_from(pc - image.range.start).ok()?)
+    }
+
+    /// Finds the function around an address.
+    pub fn locate(&self, pc: usize) -> Option<Location> {
+        let number = self.images.iter().position(|image| image.range.contains(&pc))?;
+        let image = &self.images[number];
+        let offset = u32::try_from(pc - image.range.start).ok()?;
+        // Only on the way out of a trap, so a linear search does.
+        let function = image.functions.iter().position(|code| code.contains(offset));
+        let function = function.and_then(|index| u32::try_from(index).ok());
+        Some(Location { image: number, function, position: image.sources.get(offset) })
+    }
+}
+
+impl LoadedImage {
+    /// Address of a function's code.
+    pub fn function(&self, index: u32) -> Option<u64> {
+        Some(self.range.start as u64 + u64::from(self.functions.get(index as usize)?.start))
+    }
+
+    /// Address of the entry thunk for a signature.
+    pub fn entry(&self, signature: SignatureId) -> Option<u64> {
+        let at = self.entries.binary_search_by_key(&signature, |(id, _)| *id).ok()?;
+        Some(self.entries[at].1)
+    }
+}
+
+/// The region's pages: handed out in order, writable until finalised.
+struct Pages {
+    mapping: Mapping,
+    used: usize,
+    fresh: Range<usize>,
+}
+
+/// Gives cranelift-jit pages of the region.
+struct Provider {
+    pages: Arc<Mutex<Pages>>,
+}
+
+impl JITMemoryProvider for Provider {
+    fn allocate(&mut self, size: usize, align: u64, kind: JITMemoryKind) -> io::Result<*mut u8> {
+        if !matches!(kind, JITMemoryKind::Executable) || align > HOST_PAGE_BYTES as u64 {
+            return Err(io::Error::from(io::ErrorKind::Unsupported));
+        }
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = pages.used;
+        let end = size
+            .checked_next_multiple_of(HOST_PAGE_BYTES)
+            .and_then(|size| start.checked_add(size))
+            .filter(|end| *end <= pages.mapping.len())
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        pages.mapping.protect(start..end, Access::ReadWrite)?;
+        pages.used = end;
+        pages.fresh = start..end;
+        let bytes = pages.mapping.bytes_mut(start..end).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        Ok(bytes.as_mut_ptr())
+    }
+
+    #[expect(unsafe_code, reason = "the trait asks for it")]
+    unsafe fn free_memory(&mut self) {
+        // The pages go with the region: code of one image may be referenced from tables of another.
+    }
+
+    fn finalize(&mut self, _: BranchProtection) -> ModuleResult<()> {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = std::mem::take(&mut pages.fresh);
+        pages.mapping.protect(fresh, Access::ReadExecute).map_err(|error| ModuleError::Allocation { err: error })
+    }
+}
+
+fn host_isa() -> Result<OwnedTargetIsa, CodeError> {
+    static ISA: OnceLock<Result<OwnedTargetIsa, String>> = OnceLock::new();
+    let make = || {
+        let builder = cranelift_native::builder().map_err(str::to_owned)?;
+        builder.finish(settings::Flags::new(settings::builder())).map_err(|error| error.to_string())
+    };
+    ISA.get_or_init(make).clone().map_err(CodeError::Load)
+}

@@ -1,0 +1,174 @@
+//! Host functions: safe Rust functions that guest code calls directly, without a glue layer between.
+//!
+//! A host function is a Rust function item (or a closure that captures nothing), so its identity is its type. The compiler
+//! turns each into one `extern "C"` function that builds a [`Caller`] from the context and calls it; after inlining nothing
+//! else is left.
+
+use crate::store::InstanceLink;
+use crate::trap::Stop;
+use std::marker::PhantomData;
+use wave_contract::abi::HostReturn;
+use wave_contract::context::{MEMORY_BASE, MEMORY_DESCRIPTOR, MEMORY_LEN, STORE};
+use wave_contract::types::{FuncType, ValType};
+
+/// What a host function sees of its caller: the guest's memory and the store's data.
+pub struct Caller<'a, T> {
+    context: *mut u8,
+    link: &'a InstanceLink,
+    _data: PhantomData<&'a mut T>,
+}
+
+impl<T> Caller<'_, T> {
+    /// The calling instance's linear memory, as large as it is now; empty if it has none.
+    pub fn memory(&mut self) -> &mut [u8] {
+        self.parts().0
+    }
+
+    /// The store's data.
+    pub fn data(&mut self) -> &mut T {
+        self.parts().1
+    }
+
+    /// Memory and data together.
+    pub fn parts(&mut self) -> (&mut [u8], &mut T) {
+        // SAFETY: the runtime wrote valid addresses to these constant slots of the context. The memory's first `len` bytes
+        // are accessible and cannot change hands while the guest waits in this call: `self` is the only way to them.
+        let memory = unsafe {
+            let base = self.context.add(MEMORY_BASE as usize).cast::<*mut u8>().read();
+            let descriptor = self.context.add(MEMORY_DESCRIPTOR as usize).cast::<*const u8>().read();
+            let len = descriptor.add(MEMORY_LEN as usize).cast::<u64>().read();
+            std::slice::from_raw_parts_mut(base, len as usize)
+        };
+        // SAFETY: `link.data` is the `T` of the store whose instance made this call ([`HostFunction`] is bound to `T`), it lies
+        // outside linear memory, and `&mut self` makes the reference unique.
+        let data = unsafe { &mut *self.link.data.cast::<T>() };
+        (memory, data)
+    }
+}
+
+/// A function that guests of a `Store<T>` can import.
+pub struct HostFunction<T> {
+    pub(crate) code: usize,
+    pub(crate) ty: FuncType,
+    _store: PhantomData<fn(&mut T)>,
+}
+
+impl<T> Clone for HostFunction<T> {
+    fn clone(&self) -> Self {
+        Self { code: self.code, ty: self.ty.clone(), _store: PhantomData }
+    }
+}
+
+impl<T: 'static> HostFunction<T> {
+    /// Makes a host function of a function item or of a closure without captures.
+    pub fn new<Args>(function: impl IntoHostFunction<T, Args>) -> Self {
+        function.into_host_function()
+    }
+
+    /// Its signature.
+    #[must_use]
+    pub const fn ty(&self) -> &FuncType {
+        &self.ty
+    }
+}
+
+/// Functions that can be host functions: `fn(&mut Caller<T>, params…) -> Result<result, Stop>`, up to ten parameters.
+pub trait IntoHostFunction<T, Args> {
+    /// See [`HostFunction::new`].
+    fn into_host_function(self) -> HostFunction<T>;
+}
+
+/// Types that a host function can take.
+pub trait HostParam: Copy {
+    /// The WebAssembly type.
+    const TYPE: ValType;
+}
+
+/// Types that a host function can return.
+pub trait HostResult {
+    /// The WebAssembly types.
+    const TYPES: &'static [ValType];
+    /// The bits that code reads.
+    fn into_bits(self) -> u64;
+}
+
+macro_rules! host_values {
+    ($($ty:ty, $val:ident, $value:ident => $bits:expr;)*) => {$(
+        impl HostParam for $ty {
+            const TYPE: ValType = ValType::$val;
+        }
+        impl HostResult for $ty {
+            const TYPES: &'static [ValType] = &[ValType::$val];
+            fn into_bits(self) -> u64 {
+                let $value = self;
+                $bits
+            }
+        }
+    )*};
+}
+
+host_values! {
+    i32, I32, value => u64::from(value.cast_unsigned());
+    u32, I32, value => u64::from(value);
+    i64, I64, value => value.cast_unsigned();
+    u64, I64, value => value;
+    f32, F32, value => u64::from(value.to_bits());
+    f64, F64, value => value.to_bits();
+}
+
+impl HostResult for () {
+    const TYPES: &'static [ValType] = &[];
+    fn into_bits(self) -> u64 {
+        0
+    }
+}
+
+macro_rules! host_functions {
+    ($($arg:ident)*) => {
+        impl<T: 'static, F, R: HostResult, $($arg: HostParam,)*> IntoHostFunction<T, (R, $($arg,)*)> for F
+        where
+            F: Fn(&mut Caller<'_, T>, $($arg,)*) -> Result<R, Stop> + Copy + 'static,
+        {
+            fn into_host_function(self) -> HostFunction<T> {
+                #[allow(non_snake_case, reason = "parameters are named after their types")]
+                #[allow(clippy::too_many_arguments, reason = "hostcalls have up to ten")]
+                unsafe extern "C" fn call<T: 'static, F, R: HostResult, $($arg: HostParam,)*>(
+                    context: *mut u8,
+                    $($arg: $arg,)*
+                ) -> HostReturn
+                where
+                    F: Fn(&mut Caller<'_, T>, $($arg,)*) -> Result<R, Stop> + Copy,
+                {
+                    // SAFETY: `F` has no size and is `Copy`, so any address holds one; that one exists was shown by the
+                    // value passed to `into_host_function`.
+                    let function = unsafe { std::ptr::NonNull::<F>::dangling().read() };
+                    // SAFETY: guest code passes its own context, whose first slot the runtime filled at load.
+                    let link = unsafe { &**context.add(STORE as usize).cast::<*const InstanceLink>() };
+                    let mut caller = Caller { context, link, _data: PhantomData };
+                    match function(&mut caller, $($arg,)*) {
+                        Ok(result) => HostReturn { value: result.into_bits(), status: 0 },
+                        Err(stop) => link.stop(stop),
+                    }
+                }
+                const { assert!(size_of::<F>() == 0, "a host function captures nothing") };
+                HostFunction {
+                    code: call::<T, F, R, $($arg,)*> as *const () as usize,
+                    ty: FuncType::new([$($arg::TYPE,)*], R::TYPES),
+                    _store: PhantomData,
+                }
+            }
+        }
+    };
+}
+
+host_functions!();
+host_functions!(A);
+host_functions!(A B);
+host_functions!(A B C);
+host_functions!(A B C D);
+host_functions!(A B C D E);
+host_functions!(A B C D E G);
+host_functions!(A B C D E G H);
+host_functions!(A B C D E G H I);
+host_functions!(A B C D E G H I J);
+host_functions!(A B C D E G H I J K);

@@ -1,0 +1,40 @@
+//! An instance: a module's declarations bound to objects of the store.
+
+use crate::function::Function;
+use std::ops::Range;
+use std::sync::Arc;
+use wave_contract::module::ModuleInfo;
+
+/// One instance.
+pub struct Instance {
+    /// Its declarations.
+    pub info: ModuleInfo,
+    /// Number of its image.
+    pub image: usize,
+    /// Bytes of its module: data segments lie in them.
+    pub bytes: Arc<Vec<u8>>,
+    /// Its functions.
+    pub functions: Vec<Function>,
+    /// Its tables, by number in the store.
+    pub tables: Vec<usize>,
+    /// Its memory, by number in the store.
+    pub memory: Option<usize>,
+    /// Its globals, by number in the store.
+    pub globals: Vec<usize>,
+    /// References of the element segments that are not dropped.
+    pub elements: Vec<Vec<u32>>,
+    /// Where the data segments that are not dropped lie in `bytes`; empty for dropped ones.
+    pub data: Vec<Range<usize>>,
+}
+
+impl Instance {
+    /// A function by its index.
+    pub fn function(&self, index: u32) -> Option<Function> {
+        self.functions.get(index as usize).copied()
+    }
+
+    /// The bytes of a data segment.
+    pub fn segment(&self, index: u32) -> &[u8] {
+        self.data.get(index as usize).and_then(|range| self.bytes.get(range.clone())).unwrap_or(&[])
+    }
+}

@@ -1,0 +1,50 @@
+//! Runs compiled code: maps it, gives it memories, tables and globals, enters and leaves it, and turns its faults into traps.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mapping` | address space: reservations, access, checked reads and writes |
+//! | `arena`, `memory`, `table`, `stack`, `code` | what lies in it |
+//! | `enter`, `signal` | the way into guest code and the ways out |
+//! | `host`, `libcalls` | what guest code calls |
+//! | `store`, `instance`, `link`, `function`, `value` | the objects of the specification |
+//!
+//! This is where the unsafe code of the JIT lives: in `mapping` (system calls on memory), `code` (cranelift-jit's provider
+//! trait), `enter` and `signal` (registers and stacks), `host`, `libcalls` and `store` (pointers that went through guest code).
+
+#![expect(clippy::cast_possible_truncation, reason = "guest sizes fit `usize`, which has 64 bits here (checked below)")]
+
+#[expect(unsafe_code, reason = "maps memory")]
+mod mapping;
+
+mod arena;
+mod code;
+#[expect(unsafe_code, reason = "switches stacks")]
+mod enter;
+mod function;
+#[expect(unsafe_code, reason = "turns a context into a caller")]
+mod host;
+mod instance;
+#[expect(unsafe_code, reason = "turns a context into a store")]
+mod libcalls;
+mod link;
+mod memory;
+#[expect(unsafe_code, reason = "handles signals")]
+mod signal;
+mod stack;
+#[expect(unsafe_code, reason = "shares the store with the guest code it enters")]
+mod store;
+mod table;
+mod trap;
+mod value;
+
+pub use code::CodeError;
+pub use function::Function;
+pub use host::{Caller, HostFunction, HostParam, HostResult, IntoHostFunction};
+pub use link::{Binding, Item, LinkError, Placement};
+pub use memory::MemoryError;
+pub use signal::{arm_deadline, deadline_passed};
+pub use store::{CallError, GlobalId, InstanceId, MemoryId, PreparedCall, Store, StoreOptions, TableId};
+pub use trap::{Frame, Stop, Stopped, Trap};
+pub use value::Value;
+
+const _: () = assert!(usize::BITS == 64, "reservations of 8 GiB need a 64-bit host");

@@ -1,0 +1,479 @@
+//! From a module's declarations to an instance: check the imports, place the objects, load the code, initialise.
+//!
+//! Three steps, because code in mode fixed holds the addresses of what it uses: [`Store::place`] makes the objects and says
+//! where they are, the compiler makes the image, [`Store::load`] joins both. [`Store::initialise`] copies the active segments
+//! and runs the start function; it needs the seal like every other entry into guest code (T98).
+
+use crate::code::CodeError;
+use crate::function::{Function, FunctionEntry};
+use crate::host::HostFunction;
+use crate::instance::Instance;
+use crate::libcalls;
+use crate::memory::MemoryError;
+use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Store, TableId};
+use crate::trap::{Stop, Stopped, Trap};
+use crate::value::Value;
+use std::io;
+use std::sync::Arc;
+use wave_contract::context::{self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot};
+use wave_contract::image::CodeImage;
+use wave_contract::libcall::Libcall;
+use wave_contract::module::{ConstOp, ElementItems, ExportKind, Import, ImportType, ModuleInfo, SegmentMode};
+use wave_contract::types::{MemoryType, SignatureId, TableType};
+use wave_sandbox::Sealed;
+
+/// What an import is bound to.
+pub enum Binding<T> {
+    /// A host function.
+    Host(HostFunction<T>),
+    /// An item of the store.
+    Item(Item),
+}
+
+/// Something an instance exports or imports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A function.
+    Function(Function),
+    /// A table.
+    Table(TableId),
+    /// A linear memory.
+    Memory(MemoryId),
+    /// A global.
+    Global(GlobalId),
+}
+
+/// Why a module could not be instantiated. No guest code has run.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// An import is bound to something of another type.
+    #[error("incompatible import type: `{module}` `{name}`: {reason}")]
+    Import {
+        /// Module part of the import.
+        module: String,
+        /// Name part of the import.
+        name: String,
+        /// What differs.
+        reason: String,
+    },
+    /// The bindings do not correspond to the imports.
+    #[error("{found} bindings for {expected} imports")]
+    Bindings {
+        /// Number of imports.
+        expected: usize,
+        /// Number of bindings.
+        found: usize,
+    },
+    /// The module declares more globals, tables or imports than fit.
+    #[error("contexts of all instances exceed 64 MiB")]
+    ArenaFull,
+    /// A table could not be reserved.
+    #[error("cannot reserve a table (at most {} entries)", crate::table::MAX_ENTRIES)]
+    Table(#[source] io::Error),
+    /// A memory could not be reserved.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// Code could not be loaded.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// The image was made for other addresses or another module.
+    #[error("code image does not fit the module: {0}")]
+    Image(&'static str),
+}
+
+/// A module's objects in place, for which code can now be compiled.
+pub struct Placement {
+    /// How the code must reach its context.
+    pub addressing: Addressing,
+    /// Identity of every type of the module.
+    pub signatures: Vec<SignatureId>,
+    /// For every imported function, whether the host implements it.
+    pub host_imports: Vec<bool>,
+    layout: ContextLayout,
+    context: u32,
+    imports: Vec<FunctionImport>,
+    tables: Vec<usize>,
+    memory: Option<usize>,
+    globals: Vec<usize>,
+}
+
+#[derive(Clone, Copy)]
+enum FunctionImport {
+    Host { code: u64 },
+    Guest(Function),
+}
+
+impl<T> Store<T> {
+    /// Checks `bindings` against the module's imports and makes the objects it declares.
+    ///
+    /// # Errors
+    /// [`LinkError`]; objects made before the error stay unused in the store.
+    pub fn place(&mut self, info: &ModuleInfo, bindings: &[Binding<T>]) -> Result<Placement, LinkError> {
+        if bindings.len() != info.imports.len() {
+            return Err(LinkError::Bindings { expected: info.imports.len(), found: bindings.len() });
+        }
+        let inner = self.inner_mut();
+        let layout = ContextLayout::new(info).ok_or(LinkError::ArenaFull)?;
+        let context = inner.arena.take(layout.size()).ok_or(LinkError::ArenaFull)?;
+        let mut placement = Placement {
+            addressing: Addressing::Arg,
+            signatures: info.types.iter().map(|ty| inner.signatures.intern(ty)).collect(),
+            host_imports: Vec::new(),
+            layout,
+            context,
+            imports: Vec::new(),
+            tables: Vec::new(),
+            memory: None,
+            globals: Vec::new(),
+        };
+        for (import, binding) in info.imports.iter().zip(bindings) {
+            placement.bind(inner, info, import, binding)?;
+        }
+        placement.declare(inner, info)?;
+        if inner.options.fixed {
+            placement.addressing = Addressing::Fixed(placement.addresses(inner));
+        }
+        Ok(placement)
+    }
+
+    /// Makes an instance of placed objects and compiled code. Nothing of it has run and no segment is copied.
+    ///
+    /// # Errors
+    /// [`LinkError::Image`], [`LinkError::Code`].
+    pub fn load(
+        &mut self,
+        placement: Placement,
+        info: ModuleInfo,
+        image: CodeImage,
+        bytes: Arc<Vec<u8>>,
+    ) -> Result<InstanceId, LinkError> {
+        if image.addressing != placement.addressing {
+            return Err(LinkError::Image("made for other addresses"));
+        }
+        if image.functions.len() != info.functions.len() {
+            return Err(LinkError::Image("another number of functions"));
+        }
+        let number = self.inner().instances.len();
+        let link = self.link(number);
+        let inner = self.inner_mut();
+        let image = inner.code.load(image)?;
+        let functions = inner.new_functions(&placement, &info, image)?;
+        inner.fill_context(&placement, link);
+
+        for (init, global) in info.global_inits.iter().zip(&placement.globals[info.imported_globals as usize..]) {
+            let bits = inner.evaluate(init, &functions, &placement.globals);
+            let cell = inner.globals[*global].cell;
+            inner.arena.write_slot(cell, bits);
+        }
+        let elements =
+            info.elements.iter().map(|segment| inner.elements(&segment.items, &functions, &placement.globals));
+        let elements = elements.collect();
+        let data = info.data.iter().map(|segment| segment.bytes.clone()).collect();
+        let Placement { tables, memory, globals, .. } = placement;
+        inner.instances.push(Instance { info, image, bytes, functions, tables, memory, globals, elements, data });
+        Ok(InstanceId(number))
+    }
+
+    /// Copies the active segments, in order, and runs the start function.
+    ///
+    /// # Errors
+    /// A segment that does not fit traps like the corresponding instruction; what was copied before stays.
+    pub fn initialise(&mut self, sealed: &Sealed, instance: InstanceId) -> Result<(), Stopped> {
+        let trapped = |trap| Stopped { stop: Stop::Trap(trap), backtrace: Vec::new() };
+        let start = self.inner_mut().copy_segments(instance.0).map_err(trapped)?;
+        let Some(start) = start else { return Ok(()) };
+        match self.call(sealed, start, &[]) {
+            Ok(_) => Ok(()),
+            Err(CallError::Stopped(stopped)) => Err(stopped),
+            // Validation gave the start function the empty type, and it belongs to this instance.
+            Err(CallError::Arguments { .. } | CallError::Foreign) => Err(trapped(Trap::Unreachable)),
+        }
+    }
+
+    /// An export by its name.
+    #[must_use]
+    pub fn export(&self, instance: InstanceId, name: &str) -> Option<Item> {
+        let instance = self.inner().instances.get(instance.0)?;
+        let export = instance.info.export(name)?;
+        let index = export.index as usize;
+        Some(match export.kind {
+            ExportKind::Function => Item::Function(*instance.functions.get(index)?),
+            ExportKind::Table => Item::Table(TableId(*instance.tables.get(index)?)),
+            ExportKind::Memory => Item::Memory(MemoryId(instance.memory?)),
+            ExportKind::Global => Item::Global(GlobalId(*instance.globals.get(index)?)),
+        })
+    }
+
+    /// An instance's declarations.
+    #[must_use]
+    pub fn info(&self, instance: InstanceId) -> Option<&ModuleInfo> {
+        Some(&self.inner().instances.get(instance.0)?.info)
+    }
+}
+
+impl Placement {
+    fn bind<T>(
+        &mut self,
+        inner: &Inner,
+        info: &ModuleInfo,
+        import: &Import,
+        binding: &Binding<T>,
+    ) -> Result<(), LinkError> {
+        let reason = match (import.ty, binding) {
+            (ImportType::Function(ty), Binding::Host(host)) => {
+                let expected = &info.types[ty as usize];
+                self.imports.push(FunctionImport::Host { code: host.code as u64 });
+                self.host_imports.push(true);
+                (*expected != host.ty).then(|| format!("expected a function {expected}, found {}", host.ty))
+            }
+            (ImportType::Function(ty), Binding::Item(Item::Function(function))) => {
+                let expected = self.signatures[ty as usize];
+                let found = inner.functions.get(function.index()).map(|function| function.signature);
+                self.imports.push(FunctionImport::Guest(*function));
+                self.host_imports.push(false);
+                (found != Some(expected)).then(|| {
+                    let found = found.and_then(|id| inner.signatures.get(id));
+                    let found = found.map_or_else(|| "a foreign function".to_owned(), ToString::to_string);
+                    format!("expected a function {}, found {found}", info.types[ty as usize])
+                })
+            }
+            (ImportType::Table(expected), Binding::Item(Item::Table(table))) => {
+                self.tables.push(table.0);
+                let found = inner.tables.get(table.0).map(crate::table::Table::current_type);
+                found
+                    .is_none_or(|found| !table_fits(expected, found))
+                    .then(|| format!("expected {expected:?}, found {found:?}"))
+            }
+            (ImportType::Memory(expected), Binding::Item(Item::Memory(memory))) => {
+                self.memory = Some(memory.0);
+                let found = inner.memories.get(memory.0).map(|(memory, _)| memory.current_type());
+                found
+                    .is_none_or(|found| !memory_fits(expected, found))
+                    .then(|| format!("expected {expected:?}, found {found:?}"))
+            }
+            (ImportType::Global(expected), Binding::Item(Item::Global(global))) => {
+                self.globals.push(global.0);
+                let found = inner.globals.get(global.0).map(|global| global.ty);
+                (found != Some(expected)).then(|| format!("expected {expected:?}, found {found:?}"))
+            }
+            _ => Some("an item of another kind".to_owned()),
+        };
+        match reason {
+            None => Ok(()),
+            Some(reason) => Err(LinkError::Import { module: import.module.clone(), name: import.name.clone(), reason }),
+        }
+    }
+
+    /// Makes the objects that the module declares itself.
+    fn declare(&mut self, inner: &mut Inner, info: &ModuleInfo) -> Result<(), LinkError> {
+        for ty in info.tables.iter().skip(info.imported_tables as usize) {
+            self.tables.push(inner.new_table(*ty)?);
+        }
+        if let (Some(ty), false) = (info.memory, info.memory_imported) {
+            self.memory = Some(inner.new_memory(ty)?);
+        }
+        for (index, ty) in (0u32..).zip(&info.globals).skip(info.imported_globals as usize) {
+            if let GlobalSlot::Cell(offset) = self.layout.global(index) {
+                inner.globals.push(Global { ty: *ty, cell: self.context + offset });
+                self.globals.push(inner.globals.len() - 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn addresses(&self, inner: &Inner) -> FixedAddresses {
+        let memory = self.memory.map(|memory| &inner.memories[memory]);
+        FixedAddresses {
+            context: inner.arena.address(self.context),
+            results: inner.arena.address(inner.results),
+            memory_base: memory.map_or(0, |(memory, _)| memory.base()),
+            memory_descriptor: memory.map_or(0, |(_, descriptor)| inner.arena.address(*descriptor)),
+            tables: self.tables.iter().map(|table| inner.tables[*table].address()).collect(),
+            globals: self.globals.iter().map(|global| inner.arena.address(inner.globals[*global].cell)).collect(),
+        }
+    }
+}
+
+impl Inner {
+    /// Handles for a module's functions: imported guest functions keep theirs.
+    fn new_functions(
+        &mut self,
+        placement: &Placement,
+        info: &ModuleInfo,
+        image: usize,
+    ) -> Result<Vec<Function>, LinkError> {
+        let loaded = self.code.image(image).ok_or(LinkError::Image("not loaded"))?;
+        let image = u32::try_from(image).map_err(|_| LinkError::Image("too many images"))?;
+        let mut functions = Vec::with_capacity(info.functions.len());
+        for (index, ty) in (0u32..).zip(&info.functions) {
+            if let Some(FunctionImport::Guest(function)) = placement.imports.get(index as usize) {
+                functions.push(*function);
+                continue;
+            }
+            self.functions.push(FunctionEntry {
+                code: loaded.function(index).ok_or(LinkError::Image("a function is missing"))?,
+                signature: placement.signatures[*ty as usize],
+                context: placement.context,
+                image,
+            });
+            let handle = u32::try_from(self.functions.len()).map_err(|_| LinkError::ArenaFull)?;
+            functions.extend(Function::from_handle(handle));
+        }
+        Ok(functions)
+    }
+
+    fn fill_context(&mut self, placement: &Placement, link: u64) {
+        /// Where the slice of an instance without memory begins: never null, never accessed.
+        const DANGLING: u64 = 64;
+        let memory = placement.memory.map(|memory| &self.memories[memory]);
+        let base = memory.map_or(DANGLING, |(memory, _)| memory.base());
+        let descriptor = memory.map_or(self.no_memory, |(_, descriptor)| *descriptor);
+        let header = [
+            (context::STORE, link),
+            (context::STACK_LIMIT, self.stack.host_limit()),
+            (context::RESULTS, self.arena.address(self.results)),
+            (context::MEMORY_BASE, base),
+            (context::MEMORY_DESCRIPTOR, self.arena.address(descriptor)),
+            (context::ARENA, self.arena.address(0)),
+        ];
+        let start = placement.context;
+        for (slot, value) in header {
+            self.arena.write_u64(start + slot, value);
+        }
+        for libcall in Libcall::ALL {
+            self.arena.write_u64(start + ContextLayout::libcall(libcall), libcalls::address(libcall));
+        }
+        for (index, table) in (0u32..).zip(&placement.tables) {
+            self.arena.write_u64(start + placement.layout.table(index), self.tables[*table].address());
+        }
+        for (index, global) in (0u32..).zip(&placement.globals) {
+            if let GlobalSlot::Pointer(slot) = placement.layout.global(index) {
+                self.arena.write_u64(start + slot, self.arena.address(self.globals[*global].cell));
+            }
+        }
+        for (index, import) in (0u32..).zip(&placement.imports) {
+            let (code, context) = match import {
+                FunctionImport::Host { code } => (*code, 0),
+                FunctionImport::Guest(function) => {
+                    let function = &self.functions[function.index()];
+                    (function.code, self.arena.address(function.context))
+                }
+            };
+            let slot = start + placement.layout.function(index);
+            self.arena.write_u64(slot + context::IMPORT_CODE, code);
+            self.arena.write_u64(slot + context::IMPORT_CONTEXT, context);
+        }
+    }
+
+    /// Value of a validated constant expression, as a slot's bits.
+    fn evaluate(&self, expression: &[ConstOp], functions: &[Function], globals: &[usize]) -> u128 {
+        let mut stack = Vec::new();
+        for op in expression {
+            let value = match *op {
+                ConstOp::I32Const(value) => Value::I32(value).to_bits(),
+                ConstOp::I64Const(value) => Value::I64(value).to_bits(),
+                ConstOp::F32Const(bits) => Value::F32(bits).to_bits(),
+                ConstOp::F64Const(bits) => Value::F64(bits).to_bits(),
+                ConstOp::V128Const(bits) => bits,
+                ConstOp::GlobalGet(index) => {
+                    globals.get(index as usize).map_or(0, |global| self.arena.read_slot(self.globals[*global].cell))
+                }
+                ConstOp::RefNull => 0,
+                ConstOp::RefFunc(index) => Value::FuncRef(functions.get(index as usize).copied()).to_bits(),
+                ConstOp::I32Add
+                | ConstOp::I32Sub
+                | ConstOp::I32Mul
+                | ConstOp::I64Add
+                | ConstOp::I64Sub
+                | ConstOp::I64Mul => {
+                    // Validated: two operands are there.
+                    let right = stack.pop().unwrap_or(0);
+                    let left = stack.pop().unwrap_or(0);
+                    arithmetic(*op, left, right)
+                }
+            };
+            stack.push(value);
+        }
+        stack.pop().unwrap_or(0)
+    }
+
+    fn elements(&self, items: &ElementItems, functions: &[Function], globals: &[usize]) -> Vec<u32> {
+        match items {
+            ElementItems::Functions(indexes) => indexes
+                .iter()
+                .map(|index| functions.get(*index as usize).map_or(0, |function| function.handle()))
+                .collect(),
+            ElementItems::Expressions(expressions) => {
+                expressions.iter().map(|expression| low_u32(self.evaluate(expression, functions, globals))).collect()
+            }
+        }
+    }
+
+    /// Copies the active segments and drops them; returns the start function.
+    fn copy_segments(&mut self, instance: usize) -> Result<Option<Function>, Trap> {
+        let (elements, data) = {
+            let info = &self.instances[instance].info;
+            (info.elements.clone(), info.data.clone())
+        };
+        for (index, segment) in (0u32..).zip(&elements) {
+            match &segment.mode {
+                SegmentMode::Active { index: table, offset } => {
+                    let offset = low_u32(self.evaluate_in(instance, offset));
+                    let len = self.instances[instance].elements[index as usize].len();
+                    let len = u32::try_from(len).map_err(|_| Trap::TableOutOfBounds)?;
+                    self.table_init(instance, index, *table, offset, 0, len)?;
+                    self.instances[instance].elements[index as usize] = Vec::new();
+                }
+                SegmentMode::Declared => self.instances[instance].elements[index as usize] = Vec::new(),
+                SegmentMode::Passive => {}
+            }
+        }
+        for (index, segment) in (0u32..).zip(&data) {
+            if let SegmentMode::Active { offset, .. } = &segment.mode {
+                let offset = low_u32(self.evaluate_in(instance, offset));
+                let len = u32::try_from(segment.bytes.len()).map_err(|_| Trap::MemoryOutOfBounds)?;
+                self.memory_init(instance, index, offset, 0, len)?;
+                self.instances[instance].data[index as usize] = 0..0;
+            }
+        }
+        let of = &self.instances[instance];
+        Ok(of.info.start.and_then(|start| of.function(start)))
+    }
+
+    fn evaluate_in(&self, instance: usize, expression: &[ConstOp]) -> u128 {
+        let of = &self.instances[instance];
+        self.evaluate(expression, &of.functions, &of.globals)
+    }
+}
+
+const fn low_u32(bits: u128) -> u32 {
+    bits as u32
+}
+
+fn arithmetic(op: ConstOp, left: u128, right: u128) -> u128 {
+    let (left32, right32) = (low_u32(left), low_u32(right));
+    let (left64, right64) = (left as u64, right as u64);
+    match op {
+        ConstOp::I32Add => u128::from(left32.wrapping_add(right32)),
+        ConstOp::I32Sub => u128::from(left32.wrapping_sub(right32)),
+        ConstOp::I32Mul => u128::from(left32.wrapping_mul(right32)),
+        ConstOp::I64Add => u128::from(left64.wrapping_add(right64)),
+        ConstOp::I64Sub => u128::from(left64.wrapping_sub(right64)),
+        _ => u128::from(left64.wrapping_mul(right64)),
+    }
+}
+
+/// Limits of an import: at least the minimum, and a maximum no larger than the one asked for.
+fn limits_fit(min: u32, max: Option<u32>, found_min: u32, found_max: Option<u32>) -> bool {
+    found_min >= min && max.is_none_or(|max| found_max.is_some_and(|found| found <= max))
+}
+
+fn table_fits(expected: TableType, found: TableType) -> bool {
+    expected.element == found.element && limits_fit(expected.min, expected.max, found.min, found.max)
+}
+
+fn memory_fits(expected: MemoryType, found: MemoryType) -> bool {
+    limits_fit(expected.min_pages, expected.max_pages, found.min_pages, found.max_pages)
+}
+
+const _: () = assert!(GLOBAL_BYTES as usize == size_of::<u128>());

@@ -1,0 +1,116 @@
+//! Linear memory: a reservation that a 32-bit access cannot leave, of which the first bytes are accessible.
+
+use crate::mapping::{Access, Mapping, reserve_in};
+use std::io;
+use std::ops::Range;
+use wave_contract::types::MemoryType;
+use wave_contract::{MEMORY_RESERVATION_BYTES, PAGE_BYTES};
+
+/// Where memory begins in mode fixed: low enough that its base fits a displacement.
+const LOW_WINDOW: Range<usize> = 0x4000_0000..0x7000_0000;
+
+/// Most pages of a 32-bit memory.
+const MAX_PAGES: u64 = 65_536;
+
+/// One linear memory. Its base never moves.
+#[derive(Debug)]
+pub struct LinearMemory {
+    mapping: Mapping,
+    ty: MemoryType,
+    pages: u64,
+    max_pages: u64,
+}
+
+/// Why a memory could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum MemoryError {
+    /// It starts larger than the limit allows.
+    #[error("module needs {needed} bytes of memory, the limit is {limit}")]
+    Limit {
+        /// Its initial size.
+        needed: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// No address space.
+    #[error("cannot reserve address space for linear memory")]
+    Reserve(#[source] io::Error),
+}
+
+impl LinearMemory {
+    /// Reserves a memory of type `ty` that never grows past `limit_bytes`.
+    ///
+    /// Reservation and guard are the same for a memory of zero pages (T51).
+    pub fn new(ty: MemoryType, limit_bytes: u64, low: bool) -> Result<Self, MemoryError> {
+        let needed = u64::from(ty.min_pages) * PAGE_BYTES;
+        if needed > limit_bytes {
+            return Err(MemoryError::Limit { needed, limit: limit_bytes });
+        }
+        let len = MEMORY_RESERVATION_BYTES as usize;
+        // `reserve_in` keeps the start inside the window; the reservation itself may end far above it.
+        let mapping = if low { reserve_in(LOW_WINDOW, len) } else { Mapping::reserve(len) };
+        let declared = ty.max_pages.map_or(MAX_PAGES, u64::from).min(MAX_PAGES);
+        let mut memory = Self {
+            mapping: mapping.map_err(MemoryError::Reserve)?,
+            ty,
+            pages: 0,
+            max_pages: declared.min(limit_bytes / PAGE_BYTES),
+        };
+        memory.resize(u64::from(ty.min_pages)).map_err(MemoryError::Reserve)?;
+        Ok(memory)
+    }
+
+    fn resize(&mut self, pages: u64) -> io::Result<()> {
+        let len = (pages * PAGE_BYTES) as usize;
+        if len > 0 {
+            // Always from the base, although the first part is accessible already: the syscall filter then pins the
+            // address to one value.
+            self.mapping.protect(0..len, Access::ReadWrite)?;
+        }
+        self.pages = pages;
+        Ok(())
+    }
+
+    /// Grows by `delta` pages and returns the old size in pages, or `None` past the maximum or when the kernel refuses.
+    ///
+    /// Source: WebAssembly Core 2.0, `memory.grow`.
+    pub fn grow(&mut self, delta: u32) -> Option<u32> {
+        let old = self.pages;
+        let new = old.checked_add(u64::from(delta)).filter(|new| *new <= self.max_pages)?;
+        if delta > 0 {
+            self.resize(new).ok()?;
+        }
+        u32::try_from(old).ok()
+    }
+
+    /// Current size in bytes.
+    pub fn len_bytes(&self) -> u64 {
+        self.pages * PAGE_BYTES
+    }
+
+    /// Address of byte 0.
+    pub fn base(&self) -> u64 {
+        self.mapping.address() as u64
+    }
+
+    /// Every address an access can compute.
+    pub fn reservation(&self) -> Range<usize> {
+        self.mapping.range()
+    }
+
+    /// Bytes it can grow to: the part of the reservation whose access may still change. 0 when it cannot grow.
+    pub fn growable_bytes(&self) -> u64 {
+        if self.max_pages > self.pages { self.max_pages * PAGE_BYTES } else { 0 }
+    }
+
+    /// Its type as an import sees it: the current size is the minimum.
+    pub fn current_type(&self) -> MemoryType {
+        MemoryType { min_pages: u32::try_from(self.pages).unwrap_or(u32::MAX), max_pages: self.ty.max_pages }
+    }
+
+    /// The accessible bytes.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let len = self.len_bytes() as usize;
+        self.mapping.bytes_mut(0..len).expect("the size never exceeds the reservation")
+    }
+}

@@ -1,0 +1,192 @@
+//! Faults become traps, the time limit becomes a stop.
+//!
+//! Only an instruction inside guest code, at an offset of the trap table (or touching the stack's guard), on an address that
+//! guest code may compute, becomes a trap. Any other fault is our own bug: the default action is restored and the process
+//! dies of it (T57).
+
+use crate::code::CodeRegion;
+use crate::enter::{Activation, CURRENT, Fault, FaultKind, wave_guest_landing};
+use crate::mapping::{Access, Mapping};
+use std::io;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use wave_contract::trap::TrapCode;
+
+const FAULTS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
+
+/// Frames of AVX-512 and AMX state are large, and the handler itself is small.
+const ALTERNATE_STACK_BYTES: usize = 128 << 10;
+
+/// How often a deadline that has passed is signalled again, until the guest is found outside a hostcall.
+const REPEAT: Duration = Duration::from_millis(10);
+
+static DEADLINE_PASSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the time limit was reached. A hostcall whose system call was interrupted asks this and stops.
+#[must_use]
+pub fn deadline_passed() -> bool {
+    DEADLINE_PASSED.load(Ordering::Relaxed)
+}
+
+/// Installs the fault handlers, once per process, and this thread's alternate stack.
+///
+/// Comes after std's own handlers, which are in place before `main`.
+///
+/// # Errors
+/// The kernel's error.
+pub fn install() -> io::Result<()> {
+    static INSTALLED: OnceLock<Result<(), i32>> = OnceLock::new();
+    let code = |error: io::Error| error.raw_os_error().unwrap_or(libc::EINVAL);
+    let install_all = || FAULTS.iter().try_for_each(|signal| handle(*signal, on_fault)).map_err(code);
+    INSTALLED.get_or_init(install_all).map_err(io::Error::from_raw_os_error)?;
+    ALTERNATE_STACK.with(|stack| match stack.get() {
+        Some(_) => Ok(()),
+        None => {
+            let made = AlternateStack::new()?;
+            // Nobody else can have set it: this cell belongs to the thread and `new` does not come back here.
+            stack.set(made).map_err(|_| io::Error::other("alternate stack installed twice"))
+        }
+    })
+}
+
+/// Stops the guest after `limit` of wall-clock time, in a loop or in a blocking hostcall alike.
+///
+/// # Errors
+/// The kernel's error.
+pub fn arm_deadline(limit: Duration) -> io::Result<()> {
+    handle(libc::SIGALRM, on_deadline)?;
+    let time = |duration: Duration| libc::timeval {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_usec: i64::from(duration.subsec_micros()),
+    };
+    // Zero would disarm the timer.
+    let timer = libc::itimerval { it_value: time(limit.max(Duration::from_micros(1))), it_interval: time(REPEAT) };
+    // SAFETY: `timer` is a valid value that the call only reads; no old value is asked for.
+    let rc = unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+thread_local! {
+    static ALTERNATE_STACK: std::cell::OnceCell<AlternateStack> = const { std::cell::OnceCell::new() };
+}
+
+/// This thread's signal stack: faults on a full guest stack have nowhere else to go.
+struct AlternateStack {
+    _memory: Mapping,
+}
+
+impl AlternateStack {
+    fn new() -> io::Result<Self> {
+        let mut memory = Mapping::reserve(ALTERNATE_STACK_BYTES)?;
+        memory.protect(0..ALTERNATE_STACK_BYTES, Access::ReadWrite)?;
+        let stack = libc::stack_t {
+            ss_sp: std::ptr::with_exposed_provenance_mut(memory.address()),
+            ss_flags: 0,
+            ss_size: ALTERNATE_STACK_BYTES,
+        };
+        // SAFETY: the memory is mapped, accessible, ours, and stays until the drop below has removed the stack.
+        let rc = unsafe { libc::sigaltstack(&raw const stack, std::ptr::null_mut()) };
+        if rc == 0 { Ok(Self { _memory: memory }) } else { Err(io::Error::last_os_error()) }
+    }
+}
+
+impl Drop for AlternateStack {
+    fn drop(&mut self) {
+        let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        // SAFETY: only disables the stack; a failure leaves a stack that no handler of an ending thread will use.
+        unsafe { libc::sigaltstack(&raw const none, std::ptr::null_mut()) };
+    }
+}
+
+type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
+
+fn handle(signal: i32, handler: Handler) -> io::Result<()> {
+    // SAFETY: all zeroes is a valid `sigaction`; its fields are set below.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as usize;
+    // No SA_RESTART: a blocking hostcall must notice the deadline.
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
+    // SAFETY: the handlers only do what is allowed in one (see each); the structure is valid and outlives the call.
+    let rc = unsafe {
+        libc::sigemptyset(&raw mut action.sa_mask);
+        libc::sigaction(signal, &raw const action, std::ptr::null_mut())
+    };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Reads atomics, thread-local cells and tables that nobody changes while guest code runs; allocates and locks nothing.
+extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes valid pointers to a SA_SIGINFO handler; nothing else refers to them.
+    let (address, context) = unsafe { ((*info).si_addr() as usize, &mut *context.cast::<libc::ucontext_t>()) };
+    let activation = CURRENT.get();
+    // SAFETY: null or the activation that `enter_with` made current; it lives until that call returns, and this thread is
+    // inside it.
+    if let Some(activation) = unsafe { activation.as_mut() }
+        && let Some(kind) = classify(activation, signal, registers(context).pc, address)
+    {
+        leave(activation, context, kind);
+        return;
+    }
+    // SAFETY: restoring the default action; returning then repeats the fault, which ends the process.
+    unsafe { libc::signal(signal, libc::SIG_DFL) };
+}
+
+/// As [`on_fault`]; a signal that finds host code only leaves a note, and comes again.
+extern "C" fn on_deadline(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    DEADLINE_PASSED.store(true, Ordering::Relaxed);
+    // SAFETY: as in `on_fault`.
+    let (activation, context) = unsafe { (CURRENT.get().as_mut(), &mut *context.cast::<libc::ucontext_t>()) };
+    if let Some(activation) = activation
+        && activation.code_range.contains(&registers(context).pc)
+    {
+        leave(activation, context, FaultKind::Deadline);
+    }
+}
+
+/// Decides whether a fault is the guest's. Touches no memory found through guest registers.
+fn classify(activation: &Activation, signal: i32, pc: usize, address: usize) -> Option<FaultKind> {
+    if !activation.code_range.contains(&pc) {
+        return None;
+    }
+    let access = signal == libc::SIGSEGV || signal == libc::SIGBUS;
+    if access && activation.stack_guard.contains(&address) {
+        return Some(FaultKind::StackGuard);
+    }
+    // SAFETY: the region outlives every activation in it, and no image is loaded while guest code runs.
+    let region: &CodeRegion = unsafe { &*activation.code };
+    let code = region.trap_at(pc)?;
+    // SAFETY: the list belongs to the store that made the activation and does not change while guest code runs.
+    let mut memories = unsafe { &*activation.memories }.iter();
+    let of_guest = if access {
+        code == TrapCode::HeapOutOfBounds as u8 && memories.any(|memory| memory.contains(&address))
+    } else {
+        code != TrapCode::HeapOutOfBounds as u8
+    };
+    of_guest.then_some(FaultKind::Code(code))
+}
+
+/// Makes the handler return to the landing in `enter`.
+fn leave(activation: &mut Activation, context: &mut libc::ucontext_t, kind: FaultKind) {
+    let Registers { pc, fp } = registers(context);
+    activation.fault = Some(Fault { pc, fp, kind });
+    #[cfg(target_arch = "x86_64")]
+    {
+        let registers = &mut context.uc_mcontext.gregs;
+        registers[libc::REG_RIP as usize] = wave_guest_landing as *const () as i64;
+        registers[libc::REG_RSP as usize] = activation.host_sp.cast_signed() as i64;
+        registers[libc::REG_RAX as usize] = 1;
+    }
+}
+
+struct Registers {
+    pc: usize,
+    fp: usize,
+}
+
+#[cfg(target_arch = "x86_64")]
+fn registers(context: &libc::ucontext_t) -> Registers {
+    let registers = &context.uc_mcontext.gregs;
+    let read = |index: i32| registers[index as usize].cast_unsigned() as usize;
+    Registers { pc: read(libc::REG_RIP), fp: read(libc::REG_RBP) }
+}

@@ -1,0 +1,54 @@
+//! The guest's own stack.
+
+use crate::mapping::{Access, HOST_PAGE_BYTES, Mapping};
+use std::io;
+use std::ops::Range;
+use wave_contract::{HOST_STACK_BYTES, STACK_GUARD_BYTES};
+
+/// A stack with an inaccessible guard below it: `[guard][room for the host][room for the guest]`, growing downward.
+///
+/// Hostcalls run on this stack too, so code checks before each one that the host's room is left. Guest code alone may use
+/// everything down to the guard.
+#[derive(Debug)]
+pub struct GuestStack {
+    mapping: Mapping,
+}
+
+impl GuestStack {
+    /// A stack with room for `guest_bytes`.
+    pub fn new(guest_bytes: u64) -> io::Result<Self> {
+        let len = guest_bytes
+            .checked_next_multiple_of(HOST_PAGE_BYTES as u64)
+            .and_then(|bytes| bytes.checked_add(STACK_GUARD_BYTES + HOST_STACK_BYTES))
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        let mut mapping = Mapping::reserve(len)?;
+        mapping.protect(STACK_GUARD_BYTES as usize..len, Access::ReadWrite)?;
+        Ok(Self { mapping })
+    }
+
+    /// First address above the stack; aligned to 16.
+    pub fn top(&self) -> usize {
+        self.mapping.range().end
+    }
+
+    /// Lowest stack pointer at which code may call the host.
+    pub fn host_limit(&self) -> u64 {
+        self.mapping.address() as u64 + STACK_GUARD_BYTES + HOST_STACK_BYTES
+    }
+
+    /// Addresses whose access means stack overflow.
+    pub fn guard(&self) -> Range<usize> {
+        let start = self.mapping.address();
+        start..start + STACK_GUARD_BYTES as usize
+    }
+
+    /// The word at `address`, if all of it lies in the accessible part.
+    pub fn word_at(&self, address: usize) -> Option<usize> {
+        let accessible = self.guard().end..self.top();
+        if !address.is_multiple_of(8) || !accessible.contains(&address) || accessible.end - address < 8 {
+            return None;
+        }
+        Some(usize::from_le_bytes(self.mapping.read(address - self.mapping.address())))
+    }
+}

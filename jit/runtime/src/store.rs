@@ -1,0 +1,463 @@
+//! The store: owner of every runtime object, and the way into guest code.
+
+use crate::arena::Arena;
+use crate::code::CodeRegion;
+use crate::enter::{Activation, FaultKind, enter_with};
+use crate::function::{Function, FunctionEntry};
+use crate::instance::Instance;
+use crate::libcalls;
+use crate::link::LinkError;
+use crate::memory::LinearMemory;
+use crate::signal;
+use crate::stack::GuestStack;
+use crate::table::Table;
+use crate::trap::{Frame, Stop, Stopped, Trap};
+use crate::value::Value;
+use std::io;
+use std::ops::Range;
+use std::ptr::NonNull;
+use wave_contract::abi::{HostReturn, RESULT_AREA_BYTES};
+use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN};
+use wave_contract::trap::TrapCode;
+use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureRegistry, TableType};
+use wave_sandbox::Sealed;
+
+/// How the store's instances reach their contexts, and what they may use.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreOptions {
+    /// Mode fixed: addresses are constants in the code. Otherwise mode arg.
+    pub fixed: bool,
+    /// Stack for guest code, in bytes.
+    pub stack_bytes: u64,
+    /// Most bytes of one linear memory.
+    pub memory_limit_bytes: u64,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self { fixed: true, stack_bytes: 8 << 20, memory_limit_bytes: 4 << 30 }
+    }
+}
+
+/// Number of an instance in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InstanceId(pub(crate) usize);
+
+/// Number of a table in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TableId(pub(crate) usize);
+
+/// Number of a linear memory in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MemoryId(pub(crate) usize);
+
+/// Number of a global in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct GlobalId(pub(crate) usize);
+
+/// A global: its type and where its cell lies in the arena.
+#[derive(Clone, Copy, Debug)]
+pub struct Global {
+    pub ty: GlobalType,
+    pub cell: u32,
+}
+
+/// Why a call did not happen or did not return.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    /// The arguments do not fit the function.
+    #[error("function has type {expected}, but was called with ({found})")]
+    Arguments {
+        /// The function's type.
+        expected: FuncType,
+        /// Types of the arguments.
+        found: String,
+    },
+    /// No such function, or no way to enter it.
+    #[error("function does not belong to this store")]
+    Foreign,
+    /// The guest stopped.
+    #[error("guest stopped: {:?}", .0.stop)]
+    Stopped(Stopped),
+}
+
+/// Owner of instances and everything they share, with the embedder's data for host functions.
+pub struct Store<T> {
+    inner: NonNull<Inner>,
+    data: NonNull<T>,
+}
+
+/// The part of a store that does not depend on its data.
+pub struct Inner {
+    pub options: StoreOptions,
+    pub signatures: SignatureRegistry,
+    pub arena: Arena,
+    pub results: u32,
+    /// A descriptor of length 0, for contexts without memory.
+    pub no_memory: u32,
+    pub functions: Vec<FunctionEntry>,
+    pub tables: Vec<Table>,
+    pub memories: Vec<(LinearMemory, u32)>,
+    pub memory_ranges: Vec<Range<usize>>,
+    pub globals: Vec<Global>,
+    pub instances: Vec<Instance>,
+    pub code: CodeRegion,
+    pub stack: GuestStack,
+    #[expect(clippy::vec_box, reason = "contexts hold the links' addresses")]
+    links: Vec<Box<InstanceLink>>,
+    pending: Option<Stop>,
+}
+
+/// What the first slot of a context points to.
+pub struct InstanceLink {
+    pub store: *mut Inner,
+    pub data: *mut (),
+    pub instance: usize,
+}
+
+impl InstanceLink {
+    /// Notes why the guest must stop, and tells code to.
+    pub fn stop(&self, stop: Stop) -> HostReturn {
+        // SAFETY: a host function or library call is running, so `Store::call` holds no reference to the store; the store
+        // outlives its links.
+        unsafe { (*self.store).pending = Some(stop) };
+        HostReturn { value: 0, status: 1 }
+    }
+}
+
+impl<T> Store<T> {
+    /// An empty store. Installs the fault handlers.
+    ///
+    /// # Errors
+    /// The kernel's error when address space, signal handlers or random bits cannot be had.
+    pub fn new(options: StoreOptions, data: T) -> io::Result<Self> {
+        signal::install()?;
+        let inner = Box::new(Inner::new(options)?);
+        Ok(Self { inner: NonNull::from(Box::leak(inner)), data: NonNull::from(Box::leak(Box::new(data))) })
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        // SAFETY: made from a box in `new` and freed only on drop; guest code, which has its own pointer, does not run while
+        // `&self` is held.
+        unsafe { self.inner.as_ref() }
+    }
+
+    pub(crate) fn inner_mut(&mut self) -> &mut Inner {
+        // SAFETY: as in `inner`, and `&mut self` is unique.
+        unsafe { self.inner.as_mut() }
+    }
+
+    /// The embedder's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        // SAFETY: as in `inner_mut`.
+        unsafe { self.data.as_mut() }
+    }
+
+    /// Makes the link of a new instance and returns its address.
+    pub(crate) fn link(&mut self, instance: usize) -> u64 {
+        let link = InstanceLink { store: self.inner.as_ptr(), data: self.data.as_ptr().cast(), instance };
+        let links = &mut self.inner_mut().links;
+        links.push(Box::new(link));
+        links.last().map_or(0, |link| std::ptr::from_ref::<InstanceLink>(link) as u64)
+    }
+
+    /// A table of nulls.
+    ///
+    /// # Errors
+    /// [`LinkError::Table`] when it cannot be reserved.
+    pub fn new_table(&mut self, ty: TableType) -> Result<TableId, LinkError> {
+        self.inner_mut().new_table(ty).map(TableId)
+    }
+
+    /// A linear memory of zeroes.
+    ///
+    /// # Errors
+    /// [`LinkError::Memory`] when it cannot be reserved or exceeds the limit.
+    pub fn new_memory(&mut self, ty: MemoryType) -> Result<MemoryId, LinkError> {
+        self.inner_mut().new_memory(ty).map(MemoryId)
+    }
+
+    /// A global holding `value`.
+    ///
+    /// # Errors
+    /// [`LinkError::ArenaFull`].
+    pub fn new_global(&mut self, value: Value, mutable: bool) -> Result<GlobalId, LinkError> {
+        let inner = self.inner_mut();
+        let cell = inner.arena.take(wave_contract::context::GLOBAL_BYTES).ok_or(LinkError::ArenaFull)?;
+        inner.arena.write_slot(cell, value.to_bits());
+        inner.globals.push(Global { ty: GlobalType { content: value.ty(), mutable }, cell });
+        Ok(GlobalId(inner.globals.len() - 1))
+    }
+
+    /// Current value of a global.
+    #[must_use]
+    pub fn global(&self, global: GlobalId) -> Option<Value> {
+        let inner = self.inner();
+        let global = inner.globals.get(global.0)?;
+        Some(Value::from_bits(global.ty.content, inner.arena.read_slot(global.cell)))
+    }
+
+    /// The accessible bytes of a memory.
+    pub fn memory_mut(&mut self, memory: MemoryId) -> Option<&mut [u8]> {
+        Some(self.inner_mut().memories.get_mut(memory.0)?.0.bytes_mut())
+    }
+
+    /// Address ranges that `memory.grow` will make accessible: base and length in bytes. Everything else about the address
+    /// space stays as it is once instances are loaded.
+    #[must_use]
+    pub fn growable(&self) -> Vec<(u64, u64)> {
+        let memories = self.inner().memories.iter();
+        memories.map(|(memory, _)| (memory.base(), memory.growable_bytes())).filter(|(_, len)| *len > 0).collect()
+    }
+
+    /// The addresses that can hold guest code.
+    #[must_use]
+    pub fn code_range(&self) -> Range<usize> {
+        self.inner().code.range()
+    }
+
+    /// Signature of a function.
+    #[must_use]
+    pub fn function_type(&self, function: Function) -> Option<&FuncType> {
+        let inner = self.inner();
+        inner.signatures.get(inner.functions.get(function.index())?.signature)
+    }
+
+    /// Calls a guest function.
+    ///
+    /// The process must be sealed: only the sandbox can make the `Sealed` that this asks for.
+    ///
+    /// # Errors
+    /// [`CallError::Stopped`] when the guest trapped, exited or ran out of time; the others when nothing was run.
+    pub fn call(&mut self, sealed: &Sealed, function: Function, arguments: &[Value]) -> Result<Vec<Value>, CallError> {
+        let entry = self.prepare_call(function)?;
+        let ty = self.function_type(function).ok_or(CallError::Foreign)?.clone();
+        if !ty.params.iter().copied().eq(arguments.iter().map(|argument| argument.ty())) {
+            let found = arguments.iter().map(|argument| argument.ty().to_string()).collect::<Vec<_>>().join(", ");
+            return Err(CallError::Arguments { expected: ty, found });
+        }
+        let mut slots = vec![0u128; arguments.len().max(ty.results.len())];
+        for (slot, argument) in slots.iter_mut().zip(arguments) {
+            *slot = argument.to_bits();
+        }
+        self.enter(sealed, &entry, &mut slots).map_err(CallError::Stopped)?;
+        Ok(ty.results.iter().zip(&slots).map(|(ty, bits)| Value::from_bits(*ty, *bits)).collect())
+    }
+
+    /// Looks up what entering a function without parameters and results takes, for calling it many times.
+    ///
+    /// # Errors
+    /// [`CallError::Foreign`], [`CallError::Arguments`].
+    pub fn prepare(&self, function: Function) -> Result<PreparedCall, CallError> {
+        let ty = self.function_type(function).ok_or(CallError::Foreign)?;
+        if *ty != FuncType::default() {
+            return Err(CallError::Arguments { expected: ty.clone(), found: String::new() });
+        }
+        self.prepare_call(function).map(PreparedCall)
+    }
+
+    /// Calls a prepared function.
+    ///
+    /// # Errors
+    /// When the guest trapped, exited or ran out of time.
+    pub fn call_prepared(&mut self, sealed: &Sealed, call: &PreparedCall) -> Result<(), Stopped> {
+        self.enter(sealed, &call.0, &mut [])
+    }
+
+    fn prepare_call(&self, function: Function) -> Result<Entry, CallError> {
+        let inner = self.inner();
+        let function = inner.functions.get(function.index()).ok_or(CallError::Foreign)?;
+        let image = inner.code.image(function.image as usize).ok_or(CallError::Foreign)?;
+        let thunk = image.entry(function.signature).ok_or(CallError::Foreign)?;
+        Ok(Entry { thunk, code: function.code, context: inner.arena.address(function.context) })
+    }
+
+    /// Enters guest code. `slots` has room for the arguments and results of the entry's signature.
+    fn enter(&mut self, _sealed: &Sealed, entry: &Entry, slots: &mut [u128]) -> Result<(), Stopped> {
+        let inner = self.inner_mut();
+        let mut activation = Activation {
+            host_sp: 0,
+            fault: None,
+            code: &raw const inner.code,
+            code_range: inner.code.range(),
+            stack_guard: inner.stack.guard(),
+            memories: &raw const *inner.memory_ranges,
+        };
+        let top = inner.stack.top();
+        // SAFETY: the thunk belongs to the function's signature (`prepare_call`) and `slots` fits it (our callers); the stack
+        // is this store's own and nobody is on it, because host functions cannot call back into their store. No reference
+        // to the store is used while guest code runs.
+        let status =
+            unsafe { enter_with(&mut activation, entry.thunk, slots.as_mut_ptr(), entry.code, entry.context, top) };
+        if status == 0 { Ok(()) } else { Err(self.inner_mut().stopped(&activation)) }
+    }
+}
+
+impl<T> Drop for Store<T> {
+    fn drop(&mut self) {
+        // SAFETY: both came from boxes in `new`, and nothing else owns them.
+        unsafe {
+            drop(Box::from_raw(self.inner.as_ptr()));
+            drop(Box::from_raw(self.data.as_ptr()));
+        }
+    }
+}
+
+/// A function without parameters and results, ready to be entered.
+#[derive(Clone, Copy, Debug)]
+pub struct PreparedCall(Entry);
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    thunk: u64,
+    code: u64,
+    context: u64,
+}
+
+impl Inner {
+    fn new(options: StoreOptions) -> io::Result<Self> {
+        let mut arena = Arena::new(options.fixed)?;
+        let full = || io::Error::from_raw_os_error(libc::ENOMEM);
+        let results = arena.take(RESULT_AREA_BYTES).ok_or_else(full)?;
+        let no_memory = arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or_else(full)?;
+        Ok(Self {
+            options,
+            signatures: SignatureRegistry::default(),
+            arena,
+            results,
+            no_memory,
+            functions: Vec::new(),
+            tables: Vec::new(),
+            memories: Vec::new(),
+            memory_ranges: Vec::new(),
+            globals: Vec::new(),
+            instances: Vec::new(),
+            code: CodeRegion::new()?,
+            stack: GuestStack::new(options.stack_bytes)?,
+            links: Vec::new(),
+            pending: None,
+        })
+    }
+
+    pub fn new_table(&mut self, ty: TableType) -> Result<usize, LinkError> {
+        self.tables.push(Table::new(ty, self.options.fixed).map_err(LinkError::Table)?);
+        Ok(self.tables.len() - 1)
+    }
+
+    pub fn new_memory(&mut self, ty: MemoryType) -> Result<usize, LinkError> {
+        let descriptor = self.arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or(LinkError::ArenaFull)?;
+        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, self.options.fixed)?;
+        self.arena.write_u64(descriptor + MEMORY_LEN, memory.len_bytes());
+        self.memory_ranges.push(memory.reservation());
+        self.memories.push((memory, descriptor));
+        Ok(self.memories.len() - 1)
+    }
+
+    pub fn instance_mut(&mut self, instance: usize) -> &mut Instance {
+        &mut self.instances[instance]
+    }
+
+    /// A table of an instance. The index comes from validated code, so it exists.
+    pub fn table(&self, instance: usize, table: u32) -> &Table {
+        &self.tables[self.instances[instance].tables[table as usize]]
+    }
+
+    /// As [`Inner::table`], with the functions that its references mean.
+    pub fn table_mut(&mut self, instance: usize, table: u32) -> (&mut Table, &[FunctionEntry]) {
+        let table = self.instances[instance].tables[table as usize];
+        (&mut self.tables[table], &self.functions)
+    }
+
+    /// The accessible bytes of an instance's memory; none if it has no memory.
+    pub fn memory_bytes(&mut self, instance: usize) -> &mut [u8] {
+        match self.instances[instance].memory {
+            Some(memory) => self.memories[memory].0.bytes_mut(),
+            None => &mut [],
+        }
+    }
+
+    pub fn grow_memory(&mut self, instance: usize, delta: u32) -> Option<u32> {
+        let (memory, descriptor) = &mut self.memories[self.instances[instance].memory?];
+        let old = memory.grow(delta)?;
+        self.arena.write_u64(*descriptor + MEMORY_LEN, memory.len_bytes());
+        Some(old)
+    }
+
+    pub fn memory_init(
+        &mut self,
+        instance: usize,
+        segment: u32,
+        destination: u32,
+        source: u32,
+        len: u32,
+    ) -> Result<(), Trap> {
+        let of = &self.instances[instance];
+        let bytes = of.segment(segment);
+        let source = libcalls::range(source, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
+        let memory = of.memory.map_or(&mut [][..], |memory| self.memories[memory].0.bytes_mut());
+        let destination = libcalls::range(destination, len, memory.len()).ok_or(Trap::MemoryOutOfBounds)?;
+        memory[destination].copy_from_slice(&bytes[source]);
+        Ok(())
+    }
+
+    pub fn table_init(
+        &mut self,
+        instance: usize,
+        segment: u32,
+        table: u32,
+        destination: u32,
+        source: u32,
+        len: u32,
+    ) -> Result<(), Trap> {
+        let of = &self.instances[instance];
+        let references = of.elements.get(segment as usize).map_or(&[][..], Vec::as_slice);
+        let source = libcalls::range(source, len, references.len()).ok_or(Trap::TableOutOfBounds)?;
+        let table = &mut self.tables[of.tables[table as usize]];
+        table.write(destination, &references[source], &self.functions).map_err(|_| Trap::TableOutOfBounds)
+    }
+
+    /// Says why guest code was left early.
+    fn stopped(&mut self, activation: &Activation) -> Stopped {
+        let pending = self.pending.take();
+        let Some(fault) = activation.fault else {
+            // The landing is reached only through the handler, which always notes a fault.
+            return Stopped { stop: pending.unwrap_or(Stop::Trap(Trap::Unreachable)), backtrace: Vec::new() };
+        };
+        let stop = match fault.kind {
+            FaultKind::StackGuard => Stop::Trap(Trap::StackExhausted),
+            FaultKind::Deadline => Stop::Deadline,
+            FaultKind::Code(code) => match TrapCode::from_u8(code).and_then(Trap::from_code) {
+                Some(trap) => Stop::Trap(trap),
+                None => pending.unwrap_or(Stop::Trap(Trap::Unreachable)),
+            },
+        };
+        Stopped { stop, backtrace: self.backtrace(fault.pc, fault.fp) }
+    }
+
+    /// Follows the chain of frame pointers, which a hostile guest cannot lead off its own stack.
+    fn backtrace(&self, pc: usize, mut fp: usize) -> Vec<Frame> {
+        const MAX_FRAMES: usize = 64;
+        let mut frames = Vec::new();
+        let mut pc = Some(pc);
+        while let Some(address) = pc
+            && frames.len() < MAX_FRAMES
+            && let Some(location) = self.code.locate(address)
+        {
+            if let Some(function) = location.function {
+                let info = self.instances.iter().find(|instance| instance.image == location.image).map(|of| &of.info);
+                let name = info.and_then(|info| info.names.get(function)).map(str::to_owned);
+                frames.push(Frame { function: Some(function), name, position: location.position });
+            }
+            let next = self.stack.word_at(fp).filter(|next| *next > fp);
+            pc = self.stack.word_at(fp.wrapping_add(8));
+            match next {
+                Some(next) => fp = next,
+                None => {
+                    // The outermost guest frame: its caller is the entry thunk, which has no function.
+                    break;
+                }
+            }
+        }
+        frames
+    }
+}

@@ -1,0 +1,131 @@
+//! Tables. Guest code reads entries of function tables and never writes any; every change goes through here.
+
+use crate::function::FunctionEntry;
+use crate::mapping::{Access, Mapping, reserve_in};
+use std::io;
+use std::ops::Range;
+use wave_contract::context::{
+    TABLE_ENTRIES, TABLE_ENTRY_BYTES, TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE, TABLE_LEN,
+};
+use wave_contract::types::{TableType, ValType};
+
+/// Most entries of any table (T54); growing past it fails as the specification allows.
+pub const MAX_ENTRIES: u32 = 10_000_000;
+
+const LOW_WINDOW: Range<usize> = 0x2000_0000..0x4000_0000;
+
+/// One table: the references, and for function tables the entries that code reads.
+#[derive(Debug)]
+pub struct Table {
+    ty: TableType,
+    mapping: Mapping,
+    references: Vec<u32>,
+    max: u32,
+}
+
+/// An index past the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfBounds;
+
+impl Table {
+    /// Reserves a table of nulls, with room for every entry it may grow to.
+    pub fn new(ty: TableType, low: bool) -> io::Result<Self> {
+        let max = ty.max.unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
+        if ty.min > max {
+            return Err(io::Error::from_raw_os_error(libc::ENOMEM));
+        }
+        let entries = if ty.element == ValType::FuncRef { max } else { 0 };
+        let len = TABLE_ENTRIES as usize + entries as usize * TABLE_ENTRY_BYTES as usize;
+        let len = len.next_multiple_of(crate::mapping::HOST_PAGE_BYTES);
+        let mut mapping = if low { reserve_in(LOW_WINDOW, len)? } else { Mapping::reserve(len)? };
+        mapping.protect(0..len, Access::ReadWrite)?;
+        let mut table = Self { ty, mapping, references: vec![0; ty.min as usize], max };
+        table.publish_len();
+        Ok(table)
+    }
+
+    fn publish_len(&mut self) {
+        self.mapping.write(TABLE_LEN as usize, self.len().to_le_bytes());
+    }
+
+    /// Address of the header.
+    pub fn address(&self) -> u64 {
+        self.mapping.address() as u64
+    }
+
+    /// Number of entries.
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.references.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Its type as an import sees it: the current length is the minimum.
+    pub fn current_type(&self) -> TableType {
+        TableType { min: self.len(), ..self.ty }
+    }
+
+    /// The reference at `index`.
+    pub fn get(&self, index: u32) -> Result<u32, OutOfBounds> {
+        self.references.get(index as usize).copied().ok_or(OutOfBounds)
+    }
+
+    /// Stores a reference; `functions` resolves function handles.
+    pub fn set(&mut self, index: u32, reference: u32, functions: &[FunctionEntry]) -> Result<(), OutOfBounds> {
+        *self.references.get_mut(index as usize).ok_or(OutOfBounds)? = reference;
+        if self.ty.element != ValType::FuncRef {
+            return Ok(());
+        }
+        let (code, signature, context) = match (reference as usize).checked_sub(1).and_then(|at| functions.get(at)) {
+            Some(function) => (function.code, function.signature.0, function.context),
+            // Null, and any handle that the runtime did not make.
+            None => (0, 0, 0),
+        };
+        let entry = TABLE_ENTRIES as usize + index as usize * TABLE_ENTRY_BYTES as usize;
+        self.mapping.write(entry + TABLE_ENTRY_CODE as usize, code.to_le_bytes());
+        self.mapping.write(entry + TABLE_ENTRY_SIGNATURE as usize, signature.to_le_bytes());
+        self.mapping.write(entry + TABLE_ENTRY_CONTEXT as usize, context.to_le_bytes());
+        Ok(())
+    }
+
+    /// Grows by `delta` entries holding `reference` and returns the old length, or `None` past the maximum.
+    pub fn grow(&mut self, delta: u32, reference: u32, functions: &[FunctionEntry]) -> Option<u32> {
+        let old = self.len();
+        let new = old.checked_add(delta).filter(|new| *new <= self.max)?;
+        self.references.resize(new as usize, 0);
+        for index in old..new {
+            self.set(index, reference, functions).ok()?;
+        }
+        self.publish_len();
+        Some(old)
+    }
+
+    /// Stores `reference` in `[start, start + count)`, or nowhere when that leaves the table.
+    pub fn fill(
+        &mut self,
+        start: u32,
+        reference: u32,
+        count: u32,
+        functions: &[FunctionEntry],
+    ) -> Result<(), OutOfBounds> {
+        self.check(start, count)?;
+        (start..start + count).try_for_each(|index| self.set(index, reference, functions))
+    }
+
+    /// Stores `references` from `start` on, or none when they do not fit.
+    pub fn write(&mut self, start: u32, references: &[u32], functions: &[FunctionEntry]) -> Result<(), OutOfBounds> {
+        self.check(start, u32::try_from(references.len()).map_err(|_| OutOfBounds)?)?;
+        (start..).zip(references).try_for_each(|(index, reference)| self.set(index, *reference, functions))
+    }
+
+    /// A copy of the references in `[start, start + count)`.
+    pub fn read(&self, start: u32, count: u32) -> Result<Vec<u32>, OutOfBounds> {
+        self.check(start, count)?;
+        Ok(self.references[start as usize..(start + count) as usize].to_vec())
+    }
+
+    fn check(&self, start: u32, count: u32) -> Result<(), OutOfBounds> {
+        match start.checked_add(count) {
+            Some(end) if end <= self.len() => Ok(()),
+            _ => Err(OutOfBounds),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Why a guest stopped.
+
+use std::fmt;
+use wave_contract::trap::TrapCode;
+
+/// A WebAssembly trap. Displays as the specification's test scripts name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trap {
+    /// `unreachable` was executed.
+    Unreachable,
+    /// A load, store or bulk operation past the end of linear memory.
+    MemoryOutOfBounds,
+    /// A table operation past the end of a table.
+    TableOutOfBounds,
+    /// An indirect call past the end of a table.
+    UndefinedElement,
+    /// An indirect call through a null entry.
+    UninitializedElement,
+    /// An indirect call through an entry of another signature.
+    IndirectCallTypeMismatch,
+    /// Division or remainder by zero.
+    IntegerDivideByZero,
+    /// A result that its integer type cannot hold.
+    IntegerOverflow,
+    /// Conversion of NaN to an integer.
+    InvalidConversionToInteger,
+    /// The guest's stack is full.
+    StackExhausted,
+}
+
+impl Trap {
+    /// The trap behind a code, `None` for [`TrapCode::Host`], whose reason the runtime holds.
+    pub(crate) const fn from_code(code: TrapCode) -> Option<Self> {
+        Some(match code {
+            TrapCode::Unreachable => Self::Unreachable,
+            TrapCode::IndirectCallToNull => Self::UninitializedElement,
+            TrapCode::BadSignature => Self::IndirectCallTypeMismatch,
+            TrapCode::TableOutOfBounds => Self::UndefinedElement,
+            TrapCode::StackOverflow => Self::StackExhausted,
+            TrapCode::IntegerOverflow => Self::IntegerOverflow,
+            TrapCode::HeapOutOfBounds => Self::MemoryOutOfBounds,
+            TrapCode::IntegerDivisionByZero => Self::IntegerDivideByZero,
+            TrapCode::BadConversionToInteger => Self::InvalidConversionToInteger,
+            TrapCode::Host => return None,
+        })
+    }
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreachable => "unreachable",
+            Self::MemoryOutOfBounds => "out of bounds memory access",
+            Self::TableOutOfBounds => "out of bounds table access",
+            Self::UndefinedElement => "undefined element",
+            Self::UninitializedElement => "uninitialized element",
+            Self::IndirectCallTypeMismatch => "indirect call type mismatch",
+            Self::IntegerDivideByZero => "integer divide by zero",
+            Self::IntegerOverflow => "integer overflow",
+            Self::InvalidConversionToInteger => "invalid conversion to integer",
+            Self::StackExhausted => "call stack exhausted",
+        })
+    }
+}
+
+/// Why a hostcall or library call ends the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// A trap.
+    Trap(Trap),
+    /// The guest asked to exit with this code.
+    Exit(u32),
+    /// The guest raised this signal (host number) on itself.
+    Signal(u8),
+    /// The time limit was reached.
+    Deadline,
+}
+
+/// How a call into the guest ended, when it did not return.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Why.
+    pub stop: Stop,
+    /// Innermost frame first.
+    pub backtrace: Vec<Frame>,
+}
+
+/// One frame of a backtrace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Function index in its module, if the address belongs to one.
+    pub function: Option<u32>,
+    /// Its name in the name section.
+    pub name: Option<String>,
+    /// Offset in the module's bytes of the instruction or call.
+    pub position: Option<u32>,
+}

@@ -1,0 +1,65 @@
+//! Values that cross between host and guest.
+
+use crate::function::Function;
+use wave_contract::types::ValType;
+
+/// A WebAssembly value. Floats are bit patterns, so that NaN payloads survive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// `i32`
+    I32(i32),
+    /// `i64`
+    I64(i64),
+    /// `f32` bits
+    F32(u32),
+    /// `f64` bits
+    F64(u64),
+    /// `v128`, lane 0 in the lowest bits
+    V128(u128),
+    /// `funcref`; `None` is null
+    FuncRef(Option<Function>),
+    /// `externref`: a number of the embedder's choice below 2^32 - 1; `None` is null
+    ExternRef(Option<u32>),
+}
+
+impl Value {
+    /// Its type.
+    #[must_use]
+    pub const fn ty(self) -> ValType {
+        match self {
+            Self::I32(_) => ValType::I32,
+            Self::I64(_) => ValType::I64,
+            Self::F32(_) => ValType::F32,
+            Self::F64(_) => ValType::F64,
+            Self::V128(_) => ValType::V128,
+            Self::FuncRef(_) => ValType::FuncRef,
+            Self::ExternRef(_) => ValType::ExternRef,
+        }
+    }
+
+    /// Its bits as they lie in a slot or cell, zero-extended.
+    pub(crate) fn to_bits(self) -> u128 {
+        match self {
+            Self::I32(value) => u128::from(value.cast_unsigned()),
+            Self::I64(value) => u128::from(value.cast_unsigned()),
+            Self::F32(bits) => u128::from(bits),
+            Self::F64(bits) => u128::from(bits),
+            Self::V128(bits) => bits,
+            Self::FuncRef(function) => function.map_or(0, |function| u128::from(function.handle())),
+            Self::ExternRef(number) => number.map_or(0, |number| u128::from(number) + 1),
+        }
+    }
+
+    /// The value of type `ty` in a slot's lowest bits; what lies above the type's width is ignored.
+    pub(crate) fn from_bits(ty: ValType, bits: u128) -> Self {
+        match ty {
+            ValType::I32 => Self::I32(bits as i32),
+            ValType::I64 => Self::I64(bits as i64),
+            ValType::F32 => Self::F32(bits as u32),
+            ValType::F64 => Self::F64(bits as u64),
+            ValType::V128 => Self::V128(bits),
+            ValType::FuncRef => Self::FuncRef(Function::from_handle(bits as u32)),
+            ValType::ExternRef => Self::ExternRef((bits as u32).checked_sub(1)),
+        }
+    }
+}
