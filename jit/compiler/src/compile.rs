@@ -1,0 +1,170 @@
+//! All functions of a module to one image.
+
+use crate::emit::Environment;
+use crate::error::CompileError;
+use crate::link::{self, Chunk};
+use crate::module::{MAX_MODULE_BYTES, Module};
+use crate::target::{Target, target};
+use crate::translate::{self, Scratch, Source};
+use crate::{parallel, thunk};
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::print_errors::pretty_error;
+use cranelift_codegen::{CodegenError, Context};
+use cranelift_frontend::FunctionBuilderContext;
+use std::collections::HashMap;
+use wave_contract::context::{Addressing, ContextLayout};
+use wave_contract::image::CodeImage;
+use wave_contract::module::ModuleInfo;
+use wave_contract::types::SignatureId;
+
+/// How to compile a module.
+#[derive(Debug, Clone)]
+pub struct CompileOptions<'a> {
+    /// How code finds its context.
+    pub addressing: Addressing,
+    /// Process-wide identity of each type, by type index.
+    pub signatures: &'a [SignatureId],
+    /// What each imported function is.
+    pub imports: &'a [ImportLinkage],
+    /// Most threads to use, this one included.
+    pub threads: usize,
+    /// Whether Cranelift checks the code it is given: for tests, it costs 40 % of the time.
+    pub verify_ir: bool,
+    /// Whether operations give the canonical NaN only, so that results do not depend on the processor.
+    pub canonical_nans: bool,
+}
+
+/// What an imported function is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportLinkage {
+    /// A function of the host, see [`wave_contract::abi`].
+    Host,
+    /// A function of another instance.
+    Guest,
+}
+
+/// Size that stands for a thunk when work is distributed.
+const THUNK_BYTES: usize = 40;
+
+/// Validates all bodies.
+pub(crate) fn validate(module: &Module<'_>, threads: usize) -> Result<(), CompileError> {
+    let Some(resources) = &module.resources else { return Ok(()) };
+    let weights: Vec<usize> = module.bodies.iter().map(|body| body.as_bytes().len()).collect();
+    parallel::run(&weights, threads, Scratch::default, |scratch, body| {
+        let function = module.info.imported_functions + body;
+        let ty = module.info.functions[function as usize];
+        translate::validate(Source { function, ty, body: &module.bodies[body as usize], resources }, scratch)
+    })
+    .map(drop)
+}
+
+/// Compiles all functions.
+pub(crate) fn compile(module: &Module<'_>, options: &CompileOptions<'_>) -> Result<CodeImage, CompileError> {
+    let info = &module.info;
+    check(info, options)?;
+    let target = target(options.verify_ir, options.canonical_nans)?;
+    let layout = ContextLayout::new(info).ok_or(CompileError::TooLarge {
+        what: "context",
+        len_bytes: u64::from(u32::MAX),
+        max_bytes: MAX_MODULE_BYTES as u64,
+    })?;
+    let env = Environment { info, layout, options };
+    let entries = entries(info, options.signatures);
+
+    let imports = info.imported_functions as usize;
+    let mut weights = vec![THUNK_BYTES; info.functions.len() + entries.len()];
+    for (weight, body) in weights[imports..].iter_mut().zip(&module.bodies) {
+        *weight = body.as_bytes().len();
+    }
+    let job = Job { module, env, entries: &entries, target };
+    let chunks =
+        parallel::run(&weights, options.threads, Worker::default, |worker, index| worker.compile(&job, index))?;
+    let chunks = chunks.into_iter().map(|worker| worker.chunk).collect();
+    link::link(chunks, info.functions.len(), &entries, options.addressing.clone(), target.processor.clone())
+}
+
+/// Refuses options that were made for another module, so that no index can be out of bounds later.
+fn check(info: &ModuleInfo, options: &CompileOptions<'_>) -> Result<(), CompileError> {
+    let mut sizes = vec![
+        ("signatures", info.types.len(), options.signatures.len()),
+        ("imports", info.imported_functions as usize, options.imports.len()),
+    ];
+    if let Some(fixed) = options.addressing.fixed() {
+        sizes.push(("table addresses", info.tables.len(), fixed.tables.len()));
+        sizes.push(("global addresses", info.globals.len(), fixed.globals.len()));
+    }
+    match sizes.into_iter().find(|&(_, expected, found)| expected != found) {
+        Some((what, expected, found)) => Err(CompileError::Options { what, expected, found }),
+        None => Ok(()),
+    }
+}
+
+/// The distinct signatures of the module's functions, each with a type index, in order of first use.
+fn entries(info: &ModuleInfo, signatures: &[SignatureId]) -> Vec<(SignatureId, u32)> {
+    let mut entries = Vec::new();
+    let mut seen = HashMap::new();
+    for &ty in &info.functions {
+        let signature = signatures[ty as usize];
+        seen.entry(signature).or_insert_with(|| entries.push((signature, ty)));
+    }
+    entries
+}
+
+/// What all workers read.
+struct Job<'a, 'm> {
+    module: &'a Module<'m>,
+    env: Environment<'a>,
+    entries: &'a [(SignatureId, u32)],
+    target: &'static Target,
+}
+
+/// One thread's compiler and what it has made.
+struct Worker {
+    context: Context,
+    builders: FunctionBuilderContext,
+    scratch: Scratch,
+    chunk: Chunk,
+}
+
+impl Default for Worker {
+    fn default() -> Self {
+        Self {
+            context: Context::new(),
+            builders: FunctionBuilderContext::new(),
+            scratch: Scratch::default(),
+            chunk: Chunk::default(),
+        }
+    }
+}
+
+impl Worker {
+    /// Compiles one function of the index space, or an entry thunk behind them.
+    fn compile(&mut self, job: &Job<'_, '_>, index: u32) -> Result<(), CompileError> {
+        let isa = &*job.target.isa;
+        let (env, config) = (&job.env, isa.frontend_config());
+        let func = &mut self.context.func;
+        if let Some(number) = (index as usize).checked_sub(env.info.functions.len()) {
+            let (_, ty) = job.entries[number];
+            let number = index - u32::try_from(env.info.functions.len()).expect("fewer functions than indexes");
+            thunk::entry(env, number, ty, func, &mut self.builders, &mut self.scratch.emit, config);
+        } else if let Some(linkage) = env.linkage(index) {
+            thunk::import(env, index, linkage, func, &mut self.builders, &mut self.scratch.emit, config)?;
+        } else {
+            let body = &job.module.bodies[(index - env.info.imported_functions) as usize];
+            let resources = job.module.resources.as_ref().expect("a body was validated against them");
+            let source = Source { function: index, ty: env.function_type_index(index), body, resources };
+            translate::translate(env, source, func, &mut self.builders, &mut self.scratch, config)?;
+        }
+        let failure = |message| CompileError::Codegen { function: index, message };
+        if let Err(error) = self.context.compile(isa, &mut ControlPlane::default()) {
+            return Err(failure(match error.inner {
+                CodegenError::Verifier(_) => pretty_error(error.func, error.inner),
+                other => other.to_string(),
+            }));
+        }
+        let compiled = self.context.compiled_code().expect("it was compiled just now");
+        self.chunk.push(index, compiled, &self.context.func).map_err(failure)?;
+        self.context.clear();
+        Ok(())
+    }
+}

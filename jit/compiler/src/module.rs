@@ -1,0 +1,333 @@
+//! Module bytes to declarations: everything but function bodies.
+
+use crate::compile::{self, CompileOptions};
+use crate::error::CompileError;
+use wasmparser::{
+    DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
+    Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+};
+use wave_contract::image::CodeImage;
+use wave_contract::module::{
+    ConstExpr, ConstOp, DataSegment, ElementItems, ElementSegment, Export, ExportKind, FunctionNames, Import,
+    ImportType, ModuleInfo, SegmentMode,
+};
+use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
+
+/// What a module may use: WebAssembly 2.0, tail calls and extended constant expressions, nothing else.
+pub(crate) const FEATURES: WasmFeatures =
+    WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
+
+/// Largest module in bytes: positions are 32 bits, and text is a few times larger.
+pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
+
+/// A parsed module: declarations are valid, bodies are found but not yet looked at.
+pub struct Module<'a> {
+    pub(crate) info: ModuleInfo,
+    pub(crate) bodies: Vec<FunctionBody<'a>>,
+    /// What the validator of each body asks; absent exactly when there are no bodies.
+    pub(crate) resources: Option<ValidatorResources>,
+}
+
+impl<'a> Module<'a> {
+    /// Reads and validates everything but function bodies.
+    ///
+    /// # Errors
+    /// [`CompileError::Component`] for a component, [`CompileError::Invalid`] with the place of the first mistake.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, CompileError> {
+        if bytes.len() > MAX_MODULE_BYTES {
+            return Err(CompileError::TooLarge {
+                what: "module",
+                len_bytes: bytes.len() as u64,
+                max_bytes: MAX_MODULE_BYTES as u64,
+            });
+        }
+        // Magic, version 0xd, layer 1. The parser would only say that the version is unknown.
+        if let [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] = bytes {
+            return Err(CompileError::Component);
+        }
+        let mut declarations = Declarations::default();
+        let mut validator = Validator::new_with_features(FEATURES);
+        let mut parser = Parser::new(0);
+        parser.set_features(FEATURES);
+        for payload in parser.parse_all(bytes) {
+            let payload = payload?;
+            // The validator comes first: what it lets pass is read without doubts.
+            if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
+                declarations.bodies.push(body);
+                declarations.resources.get_or_insert(function.resources);
+            }
+            declarations.payload(payload)?;
+        }
+        let Declarations { info, bodies, resources, .. } = declarations;
+        Ok(Self { info, bodies, resources })
+    }
+
+    /// What the module declares.
+    #[must_use]
+    pub fn info(&self) -> &ModuleInfo {
+        &self.info
+    }
+
+    /// What the module declares, without the rest.
+    #[must_use]
+    pub fn into_info(self) -> ModuleInfo {
+        self.info
+    }
+
+    /// Validates every function body with up to `threads` threads and compiles nothing.
+    ///
+    /// # Errors
+    /// [`CompileError::Invalid`] for the invalid body with the smallest index.
+    pub fn validate(&self, threads: usize) -> Result<(), CompileError> {
+        compile::validate(self, threads)
+    }
+
+    /// Validates and compiles every function.
+    ///
+    /// # Errors
+    /// Any [`CompileError`]; of several bad functions, the one with the smallest index.
+    pub fn compile(&self, options: &CompileOptions<'_>) -> Result<CodeImage, CompileError> {
+        compile::compile(self, options)
+    }
+}
+
+#[derive(Default)]
+struct Declarations<'a> {
+    info: ModuleInfo,
+    bodies: Vec<FunctionBody<'a>>,
+    resources: Option<ValidatorResources>,
+}
+
+impl<'a> Declarations<'a> {
+    fn payload(&mut self, payload: Payload<'a>) -> Result<(), CompileError> {
+        let info = &mut self.info;
+        match payload {
+            Payload::TypeSection(section) => {
+                for ty in section.into_iter_err_on_gc_types() {
+                    let ty = ty?;
+                    let list = |types: &[wasmparser::ValType]| {
+                        types.iter().map(|&ty| val_type(ty)).collect::<Result<Vec<_>, _>>()
+                    };
+                    info.types.push(FuncType::new(list(ty.params())?, list(ty.results())?));
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import?;
+                    let ty = self.import(import.ty)?;
+                    self.info.imports.push(Import {
+                        module: import.module.to_owned(),
+                        name: import.name.to_owned(),
+                        ty,
+                    });
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    info.functions.push(ty?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    info.tables.push(table_type(&table?.ty)?);
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    info.memory = Some(memory_type(&memory?)?);
+                }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    let global = global?;
+                    info.globals.push(global_type(&global.ty)?);
+                    info.global_inits.push(const_expr(&global.init_expr)?);
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export?;
+                    let kind = match export.kind {
+                        ExternalKind::Func => ExportKind::Function,
+                        ExternalKind::Table => ExportKind::Table,
+                        ExternalKind::Memory => ExportKind::Memory,
+                        ExternalKind::Global => ExportKind::Global,
+                        other => return Err(unsupported(format!("export of kind {other:?}"), 0)),
+                    };
+                    info.exports.push(Export { name: export.name.to_owned(), kind, index: export.index });
+                }
+            }
+            Payload::StartSection { func, .. } => info.start = Some(func),
+            Payload::ElementSection(section) => {
+                for element in section {
+                    info.elements.push(element_segment(element?)?);
+                }
+            }
+            Payload::DataSection(section) => {
+                for data in section {
+                    let data = data?;
+                    let mode = match data.kind {
+                        DataKind::Passive => SegmentMode::Passive,
+                        DataKind::Active { memory_index, offset_expr } => {
+                            SegmentMode::Active { index: memory_index, offset: const_expr(&offset_expr)? }
+                        }
+                    };
+                    // The bytes are the last thing in their segment.
+                    let end = usize::try_from(data.range.end).unwrap_or(usize::MAX);
+                    info.data.push(DataSegment { mode, bytes: end.saturating_sub(data.data.len())..end });
+                }
+            }
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(names) = section.as_known() {
+                    // Names are for people: what cannot be read is left out (T75).
+                    for name in names {
+                        match name {
+                            Ok(Name::Module { name, .. }) => info.name = Some(name.to_owned()),
+                            Ok(Name::Function(map)) => function_names(&mut info.names, map.into_iter()),
+                            Ok(_) => {}
+                            Err(_) => break,
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, ty: TypeRef) -> Result<ImportType, CompileError> {
+        let info = &mut self.info;
+        Ok(match ty {
+            TypeRef::Func(ty) => {
+                info.functions.push(ty);
+                info.imported_functions += 1;
+                ImportType::Function(ty)
+            }
+            TypeRef::Table(ty) => {
+                let ty = table_type(&ty)?;
+                info.tables.push(ty);
+                info.imported_tables += 1;
+                ImportType::Table(ty)
+            }
+            TypeRef::Memory(ty) => {
+                let ty = memory_type(&ty)?;
+                info.memory = Some(ty);
+                info.memory_imported = true;
+                ImportType::Memory(ty)
+            }
+            TypeRef::Global(ty) => {
+                let ty = global_type(&ty)?;
+                info.globals.push(ty);
+                info.imported_globals += 1;
+                ImportType::Global(ty)
+            }
+            TypeRef::Tag(_) | TypeRef::FuncExact(_) => {
+                return Err(unsupported("import of an unknown kind".to_owned(), 0));
+            }
+        })
+    }
+}
+
+fn unsupported(what: String, offset: u64) -> CompileError {
+    CompileError::Unsupported { what, offset }
+}
+
+pub(crate) fn val_type(ty: wasmparser::ValType) -> Result<ValType, CompileError> {
+    Ok(match ty {
+        wasmparser::ValType::I32 => ValType::I32,
+        wasmparser::ValType::I64 => ValType::I64,
+        wasmparser::ValType::F32 => ValType::F32,
+        wasmparser::ValType::F64 => ValType::F64,
+        wasmparser::ValType::V128 => ValType::V128,
+        wasmparser::ValType::Ref(ty) => ref_type(ty)?,
+    })
+}
+
+fn ref_type(ty: wasmparser::RefType) -> Result<ValType, CompileError> {
+    if ty == wasmparser::RefType::FUNCREF {
+        Ok(ValType::FuncRef)
+    } else if ty == wasmparser::RefType::EXTERNREF {
+        Ok(ValType::ExternRef)
+    } else {
+        Err(unsupported(format!("reference type {ty}"), 0))
+    }
+}
+
+fn limit(value: u64) -> Result<u32, CompileError> {
+    u32::try_from(value).map_err(|_| unsupported(format!("limit {value} above 2^32"), 0))
+}
+
+fn table_type(ty: &wasmparser::TableType) -> Result<TableType, CompileError> {
+    Ok(TableType {
+        element: ref_type(ty.element_type)?,
+        min: limit(ty.initial)?,
+        max: ty.maximum.map(limit).transpose()?,
+    })
+}
+
+fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, CompileError> {
+    Ok(MemoryType { min_pages: limit(ty.initial)?, max_pages: ty.maximum.map(limit).transpose()? })
+}
+
+fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, CompileError> {
+    Ok(GlobalType { content: val_type(ty.content_type)?, mutable: ty.mutable })
+}
+
+fn element_segment(element: wasmparser::Element<'_>) -> Result<ElementSegment, CompileError> {
+    let mode = match element.kind {
+        ElementKind::Passive => SegmentMode::Passive,
+        ElementKind::Declared => SegmentMode::Declared,
+        ElementKind::Active { table_index, offset_expr } => {
+            SegmentMode::Active { index: table_index.unwrap_or(0), offset: const_expr(&offset_expr)? }
+        }
+    };
+    let (element, items) = match element.items {
+        WasmElementItems::Functions(functions) => {
+            (ValType::FuncRef, ElementItems::Functions(functions.into_iter().collect::<Result<_, _>>()?))
+        }
+        WasmElementItems::Expressions(ty, expressions) => {
+            let expressions =
+                expressions.into_iter().map(|expression| const_expr(&expression?)).collect::<Result<_, _>>()?;
+            (ref_type(ty)?, ElementItems::Expressions(expressions))
+        }
+    };
+    Ok(ElementSegment { element, mode, items })
+}
+
+fn const_expr(expression: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, CompileError> {
+    let mut operators = Vec::with_capacity(1);
+    for operator in expression.get_operators_reader().into_iter_with_offsets() {
+        let (operator, offset) = operator?;
+        operators.push(match operator {
+            Operator::I32Const { value } => ConstOp::I32Const(value),
+            Operator::I64Const { value } => ConstOp::I64Const(value),
+            Operator::F32Const { value } => ConstOp::F32Const(value.bits()),
+            Operator::F64Const { value } => ConstOp::F64Const(value.bits()),
+            Operator::V128Const { value } => ConstOp::V128Const(value.into()),
+            Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
+            Operator::RefNull { .. } => ConstOp::RefNull,
+            Operator::RefFunc { function_index } => ConstOp::RefFunc(function_index),
+            Operator::I32Add => ConstOp::I32Add,
+            Operator::I32Sub => ConstOp::I32Sub,
+            Operator::I32Mul => ConstOp::I32Mul,
+            Operator::I64Add => ConstOp::I64Add,
+            Operator::I64Sub => ConstOp::I64Sub,
+            Operator::I64Mul => ConstOp::I64Mul,
+            Operator::End => continue,
+            other => return Err(unsupported(format!("constant expression with {other:?}"), offset)),
+        });
+    }
+    Ok(operators)
+}
+
+fn function_names<'a>(
+    names: &mut FunctionNames,
+    map: impl Iterator<Item = wasmparser::Result<wasmparser::Naming<'a>>>,
+) {
+    for naming in map {
+        match naming {
+            Ok(naming) => names.push(naming.index, naming.name),
+            Err(_) => return,
+        }
+    }
+}

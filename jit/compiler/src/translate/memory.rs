@@ -1,0 +1,98 @@
+//! Linear memory, scalars.
+
+use super::Translator;
+use cranelift_codegen::ir::types::{I8, I16, I32};
+use cranelift_codegen::ir::{InstBuilder, Type, Value};
+use wasmparser::MemArg;
+use wave_contract::PAGE_BYTES;
+use wave_contract::libcall::Libcall;
+
+/// How a narrow load fills the upper bits.
+#[derive(Clone, Copy)]
+pub(super) enum Extend {
+    Signed,
+    Unsigned,
+}
+
+impl Translator<'_, '_> {
+    /// Takes the index and gives the access's address and offset.
+    pub(super) fn address(&mut self, memarg: &MemArg) -> (Value, i32) {
+        let index = self.pop();
+        self.e.heap_address(index, memarg.offset)
+    }
+
+    /// A load of a whole value.
+    pub(super) fn load(&mut self, ty: Type, memarg: &MemArg) {
+        let value = self.load_value(ty, memarg);
+        self.push(value);
+    }
+
+    pub(super) fn load_value(&mut self, ty: Type, memarg: &MemArg) -> Value {
+        let (base, offset) = self.address(memarg);
+        let flags = self.e.heap();
+        self.ins().load(ty, flags, base, offset)
+    }
+
+    /// A load of `from` that is extended to the integer `to`.
+    pub(super) fn load_extend(&mut self, to: Type, from: Type, extend: Extend, memarg: &MemArg) {
+        let (base, offset) = self.address(memarg);
+        let flags = self.e.heap();
+        let ins = self.ins();
+        let value = match (from, extend) {
+            (I8, Extend::Signed) => ins.sload8(to, flags, base, offset),
+            (I8, Extend::Unsigned) => ins.uload8(to, flags, base, offset),
+            (I16, Extend::Signed) => ins.sload16(to, flags, base, offset),
+            (I16, Extend::Unsigned) => ins.uload16(to, flags, base, offset),
+            (_, Extend::Signed) => ins.sload32(flags, base, offset),
+            (_, Extend::Unsigned) => ins.uload32(flags, base, offset),
+        };
+        self.push(value);
+    }
+
+    /// A store of a whole value.
+    pub(super) fn store(&mut self, memarg: &MemArg) {
+        let value = self.pop();
+        self.store_value(value, memarg);
+    }
+
+    pub(super) fn store_value(&mut self, value: Value, memarg: &MemArg) {
+        let (base, offset) = self.address(memarg);
+        let flags = self.e.heap();
+        self.ins().store(flags, value, base, offset);
+    }
+
+    /// A store of an integer's lowest bits.
+    pub(super) fn store_narrow(&mut self, to: Type, memarg: &MemArg) {
+        let value = self.pop();
+        let (base, offset) = self.address(memarg);
+        let flags = self.e.heap();
+        let ins = self.ins();
+        match to {
+            I8 => ins.istore8(flags, value, base, offset),
+            I16 => ins.istore16(flags, value, base, offset),
+            _ => ins.istore32(flags, value, base, offset),
+        };
+    }
+
+    pub(super) fn memory_size(&mut self) {
+        let bytes = self.e.memory_bytes();
+        let pages = self.ins().ushr_imm_u(bytes, i64::from(PAGE_BYTES.trailing_zeros()));
+        let pages = self.ins().ireduce(I32, pages);
+        self.push(pages);
+    }
+
+    /// A library call whose last `count` arguments are operands; `leading` are its immediates.
+    pub(super) fn libcall(&mut self, libcall: Libcall, leading: &[u32], count: usize) {
+        let mut arguments = [Value::from_u32(0); 5];
+        let arguments = &mut arguments[..leading.len() + count];
+        for (argument, &immediate) in arguments.iter_mut().zip(leading) {
+            *argument = self.ins().iconst(I32, i64::from(immediate));
+        }
+        let height = self.settle_top(count);
+        arguments[leading.len()..].copy_from_slice(&self.stack[height..]);
+        self.stack.truncate(height);
+        if let Some(result) = self.e.libcall(libcall, arguments) {
+            self.push(result);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Turns `syscalls.toml` into static Rust tables, so that no run parses TOML.
+//!
+//! Any doubt about the table stops the build: an unknown name or key, a condition that does not parse, a rule
+//! that no function uses.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::{env, fs, path::Path};
+
+type Failure = Box<dyn std::error::Error>;
+
+const SOURCE: &str = "syscalls.toml";
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Source {
+    constants: BTreeMap<String, toml::Value>,
+    runtime: BTreeMap<String, Vec<String>>,
+    groups: BTreeMap<String, Vec<String>>,
+    needs: BTreeMap<String, Vec<String>>,
+    wasi: BTreeMap<String, Vec<String>>,
+    rule: BTreeMap<String, Rule>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    call: Option<String>,
+    args: Vec<String>,
+    when: Option<String>,
+    reason: String,
+    effect: String,
+}
+
+fn main() -> Result<(), Failure> {
+    println!("cargo::rerun-if-changed={SOURCE}");
+    println!("cargo::rerun-if-changed=build.rs");
+    let source: Source = toml::from_str(&fs::read_to_string(SOURCE)?)?;
+    let target = Path::new(&env::var("OUT_DIR")?).join("tables.rs");
+    fs::write(target, source.tables()?)?;
+    Ok(())
+}
+
+impl Source {
+    fn tables(&self) -> Result<String, Failure> {
+        self.check()?;
+        let mut out = format!("pub(crate) static RULES: [Rule; {}] = [\n", self.rule.len());
+        for (id, rule) in &self.rule {
+            let call = rule.call.as_deref().unwrap_or(id);
+            let conditions = self.conditions(rule).map_err(|e| format!("rule {id}: {e}"))?;
+            let Rule { args, reason, effect, .. } = rule;
+            writeln!(
+                out,
+                "    Rule {{ id: {id:?}, call: {call:?}, args: &{args:?}, conditions: &[{conditions}], reason: {reason:?}, effect: {effect:?} }},"
+            )?;
+        }
+        writeln!(out, "];\npub(crate) static FUNCTIONS: [Function; {}] = [", self.wasi.len())?;
+        for (name, row) in &self.wasi {
+            let rules = self.bits(row).map_err(|e| format!("function {name}: {e}"))?;
+            let need = self.need(name);
+            writeln!(out, "    Function {{ name: {name:?}, need: Need::{need}, rules: RuleSet({rules:#x}) }},")?;
+        }
+        writeln!(out, "];")?;
+        for (name, row) in &self.runtime {
+            let rules = self.bits(row)?;
+            let name = name.to_uppercase();
+            writeln!(out, "pub(crate) const {name}: RuleSet = RuleSet({rules:#x});")?;
+        }
+        Ok(out)
+    }
+
+    /// What no single row shows: sizes of the bit sets, rules nobody uses, needs of functions that do not exist.
+    fn check(&self) -> Result<(), Failure> {
+        if self.wasi.len() > 64 || self.rule.len() > 128 {
+            return Err("widen the bit sets in table.rs: 64 functions, 128 rules".into());
+        }
+        let mut used = 0;
+        for row in self.wasi.values().chain(self.runtime.values()).chain(self.groups.values()) {
+            used |= self.bits(row)?;
+        }
+        for (index, id) in self.rule.keys().enumerate() {
+            if used & (1 << index) == 0 {
+                return Err(format!("rule {id} is used by no function: remove it").into());
+            }
+        }
+        for name in self.needs.values().flatten() {
+            if !self.wasi.contains_key(name) {
+                return Err(format!("[needs] names the unknown function {name}").into());
+            }
+        }
+        Ok(())
+    }
+
+    fn need(&self, function: &str) -> &'static str {
+        let in_list = |list: &str| self.needs.get(list).is_some_and(|l| l.iter().any(|f| f == function));
+        match () {
+            () if in_list("grant") => "Grant",
+            () if in_list("writable_grant") => "WritableGrant",
+            () if in_list("listener") => "Listener",
+            () => "Nothing",
+        }
+    }
+
+    /// The rules of a row as a bit set over the sorted rule ids; `@name` is a group.
+    fn bits(&self, row: &[String]) -> Result<u128, Failure> {
+        let mut bits = 0;
+        for entry in row {
+            bits |= match entry.strip_prefix('@') {
+                Some(group) => self.bits(self.groups.get(group).ok_or(format!("unknown group {group}"))?)?,
+                None => 1 << self.rule.keys().position(|id| id == entry).ok_or(format!("unknown rule {entry}"))?,
+            };
+        }
+        Ok(bits)
+    }
+
+    fn conditions(&self, rule: &Rule) -> Result<String, Failure> {
+        let Some(when) = &rule.when else { return Ok(String::new()) };
+        when.split(',').map(|text| self.condition(rule, text.trim())).collect()
+    }
+
+    /// One of `arg == V`, `arg <= V`, `arg & MASK == V`.
+    fn condition(&self, rule: &Rule, text: &str) -> Result<String, Failure> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let (arg, test) = match words[..] {
+            [arg, "==", value] => (arg, format!("Test::Equal({})", self.operand(value)?)),
+            [arg, "<=", value] => (arg, format!("Test::AtMost({})", self.operand(value)?)),
+            [arg, "&", mask, "==", value] => {
+                let (mask, value) = (self.number(mask)?, self.number(value)?);
+                (arg, format!("Test::Masked {{ mask: {mask:#x}, value: {value:#x} }}"))
+            }
+            _ => return Err(format!("cannot read the condition `{text}`").into()),
+        };
+        let index = rule.args.iter().position(|a| a == arg).ok_or(format!("no argument `{arg}`"))?;
+        Ok(format!("Condition {{ arg: {index}, test: {test} }}, "))
+    }
+
+    fn operand(&self, text: &str) -> Result<String, Failure> {
+        Ok(match text {
+            "growable.base" => "Operand::GrowableBase".into(),
+            "growable.length" => "Operand::GrowableLength".into(),
+            _ => format!("Operand::Value({:#x})", self.number(text)?),
+        })
+    }
+
+    fn number(&self, text: &str) -> Result<u64, Failure> {
+        text.split('|').try_fold(0, |sum, word| Ok(sum | self.word(word)?))
+    }
+
+    fn word(&self, word: &str) -> Result<u64, Failure> {
+        match self.constants.get(word) {
+            Some(value) => Ok(u64::try_from(value.as_integer().ok_or(format!("{word} is no integer"))?)?),
+            None => Ok(word.parse().map_err(|_| format!("unknown constant `{word}`"))?),
+        }
+    }
+}

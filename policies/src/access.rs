@@ -1,0 +1,85 @@
+//! What a grant allows.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What the guest may do beneath a granted directory, or with a granted file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Access {
+    /// Read files, list directories.
+    #[default]
+    #[serde(rename = "ro")]
+    ReadOnly,
+    /// Also write, create, rename and remove.
+    #[serde(rename = "rw")]
+    ReadWrite,
+    /// Read, create files and directories, and write at the end; nothing that is there can be removed or cut.
+    ///
+    /// The kernel layer holds "no removal, no truncation"; "only at the end" is the monitor's.
+    #[serde(rename = "append")]
+    Append,
+}
+
+impl Access {
+    /// Whether anything beneath the grant may change.
+    pub const fn is_writable(self) -> bool {
+        matches!(self, Self::ReadWrite | Self::Append)
+    }
+
+    /// The word used on the command line and in policy files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "ro",
+            Self::ReadWrite => "rw",
+            Self::Append => "append",
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The text names no access.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown access `{0}`: use ro, rw or append")]
+pub struct UnknownAccess(String);
+
+impl FromStr for Access {
+    type Err = UnknownAccess;
+
+    /// # Errors
+    /// [`UnknownAccess`] for anything but `ro`, `rw` and `append`; there are no synonyms.
+    fn from_str(text: &str) -> Result<Self, UnknownAccess> {
+        [Self::ReadOnly, Self::ReadWrite, Self::Append]
+            .into_iter()
+            .find(|access| access.as_str() == text)
+            .ok_or_else(|| UnknownAccess(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_reads_back_as_it_is_written() {
+        for access in [Access::ReadOnly, Access::ReadWrite, Access::Append] {
+            assert_eq!(access.to_string().parse(), Ok(access));
+        }
+    }
+
+    #[test]
+    fn near_misses_are_refused() {
+        for text in ["", "RO", "r", "rw ", "readonly", "write"] {
+            assert_eq!(text.parse::<Access>(), Err(UnknownAccess(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn the_default_is_the_least() {
+        assert!(!Access::default().is_writable());
+    }
+}

@@ -1,0 +1,26 @@
+//! What a run may do, as plain data: policy types, and the reviewed table from WASI functions to system calls.
+//!
+//! Nothing here asks the operating system or changes anything; `wave-sandbox` puts a [`Policy`] in force.
+//!
+//! ```
+//! use wave_policy::{Policy, Surface};
+//!
+//! let surface = Surface::from_imports([("wasi_snapshot_preview1", "fd_write")]);
+//! let policy = Policy { surface, ..Policy::default() };
+//! let calls: Vec<_> = policy.rules(false).map(|rule| rule.call).collect();
+//! assert!(calls.contains(&"writev"));
+//! assert!(!calls.contains(&"openat"));
+//! ```
+#![forbid(unsafe_code)]
+
+mod access;
+mod level;
+mod policy;
+mod surface;
+mod table;
+
+pub use access::{Access, UnknownAccess};
+pub use level::{Level, UnknownLevel};
+pub use policy::{FilesystemGrant, Identity, Limits, Policy};
+pub use surface::{Import, Surface};
+pub use table::{Condition, Function, Need, Operand, Rule, RuleSet, Test, all_functions, all_rules, functions_using};

@@ -1,0 +1,153 @@
+//! The policy of one run.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::table::{ALWAYS, GROWABLE};
+use crate::{Access, Level, Need, Rule, RuleSet, Surface};
+
+/// What one run may do. Plain data: nothing is in force until `wave-sandbox` seals with it.
+///
+/// The default is the tightest policy there is: strict, no import, no grant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Which kernel layers are demanded.
+    pub level: Level,
+    /// The WASI functions the module imports.
+    pub surface: Surface,
+    /// What the guest may reach in the file system. Overlapping grants: the kernel layer unites the rights along
+    /// a path, so a narrower grant inside a wider one is held by the monitor alone (T28).
+    pub grants: Vec<FilesystemGrant>,
+    /// Addresses the guest may accept connections on; the sockets are bound before the seal.
+    pub listeners: Vec<SocketAddr>,
+    /// Resource limits of the process.
+    pub limits: Limits,
+    /// Who the process becomes when it has the privilege to change. `None`: an id that nobody uses if it is root,
+    /// its own otherwise.
+    pub identity: Option<Identity>,
+    /// Move the process into network, IPC and UTS namespaces of its own. About 1 ms, so only on request: the filter
+    /// refuses every socket call already.
+    pub namespaces: bool,
+}
+
+impl Policy {
+    /// The rules of the system-call filter: those of every run, and the rows of the imported functions that can
+    /// have an effect under these grants. `growable`: some linear memory can grow.
+    pub fn rules(&self, growable: bool) -> impl Iterator<Item = &'static Rule> {
+        self.rule_set(growable).iter()
+    }
+
+    fn rule_set(&self, growable: bool) -> RuleSet {
+        let runtime = if growable { ALWAYS.union(GROWABLE) } else { ALWAYS };
+        self.surface
+            .functions()
+            .filter(|function| self.meets(function.need))
+            .fold(runtime, |rules, function| rules.union(function.rules))
+    }
+
+    fn meets(&self, need: Need) -> bool {
+        match need {
+            Need::Nothing => true,
+            Need::Grant => !self.grants.is_empty(),
+            Need::WritableGrant => self.grants.iter().any(|grant| grant.access.is_writable()),
+            Need::Listener => !self.listeners.is_empty(),
+        }
+    }
+}
+
+/// A directory or file the guest may reach.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesystemGrant {
+    /// Where it is on the host. For messages: what counts is the descriptor that was opened once.
+    pub host: PathBuf,
+    /// What may be done there.
+    pub access: Access,
+}
+
+/// Resource limits of the process.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most descriptors open at a time (`RLIMIT_NOFILE`).
+    pub open_files: u64,
+    /// Largest size of a written file in bytes (`RLIMIT_FSIZE`). `None`: the limit the process has.
+    pub file_size_bytes: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { open_files: 1024, file_size_bytes: None }
+    }
+}
+
+/// A user and a group, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// User id; never 0.
+    pub uid: u32,
+    /// Group id; never 0.
+    pub gid: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn importing(names: &[&str]) -> Policy {
+        let surface = Surface::from_imports(names.iter().map(|name| ("wasi_snapshot_preview1", *name)));
+        Policy { surface, ..Policy::default() }
+    }
+
+    fn granting(policy: Policy, access: Access) -> Policy {
+        Policy { grants: vec![FilesystemGrant { host: "/srv".into(), access }], ..policy }
+    }
+
+    fn ids(policy: &Policy) -> Vec<&str> {
+        policy.rules(false).map(|rule| rule.id).collect()
+    }
+
+    #[test]
+    fn a_module_that_only_computes_has_the_runtime_rules() {
+        let policy = Policy::default();
+        assert_eq!(ids(&policy), ["brk", "exit_group", "mmap_heap", "rt_sigreturn", "write_message"]);
+        assert_eq!(policy.level, Level::Strict);
+    }
+
+    #[test]
+    fn mprotect_comes_only_with_memory_that_can_grow() {
+        let policy = Policy::default();
+        assert!(policy.rules(true).any(|rule| rule.call == "mprotect"));
+        assert!(!policy.rules(false).any(|rule| rule.call == "mprotect"));
+    }
+
+    #[test]
+    fn paths_need_a_grant() {
+        let policy = importing(&["path_open"]);
+        assert!(!ids(&policy).contains(&"openat2"));
+        assert!(ids(&granting(policy, Access::ReadOnly)).contains(&"openat2"));
+    }
+
+    #[test]
+    fn changes_need_a_writable_grant() {
+        for access in [Access::ReadOnly, Access::ReadWrite, Access::Append] {
+            let policy = granting(importing(&["path_create_directory"]), access);
+            assert_eq!(ids(&policy).contains(&"mkdirat"), access.is_writable(), "{access}");
+        }
+    }
+
+    #[test]
+    fn sockets_need_a_listener() {
+        let policy = importing(&["sock_accept"]);
+        assert!(!ids(&policy).contains(&"accept4"));
+        let listening = Policy { listeners: vec![([127, 0, 0, 1], 80).into()], ..policy };
+        assert!(ids(&listening).contains(&"accept4"));
+    }
+
+    #[test]
+    fn streams_need_nothing() {
+        let policy = importing(&["fd_write", "fd_read"]);
+        assert!(ids(&policy).contains(&"writev") && ids(&policy).contains(&"readv"));
+    }
+}

@@ -1,0 +1,119 @@
+//! The surface: which WASI functions a module imports.
+
+use crate::table::{FUNCTIONS, Function};
+
+/// The import module names that hold WASI preview1 functions.
+const WASI_MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
+
+/// An import by its two names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct Import {
+    /// The import's module name.
+    pub module: String,
+    /// The import's own name.
+    pub name: String,
+}
+
+/// The set of WASI functions a module imports. The default is the empty surface: a module that only computes.
+///
+/// The same function under `wasi_snapshot_preview1` and `wasi_unstable` is one member, so a module gains nothing
+/// by choosing the other name (T74).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surface {
+    functions: u64,
+    unknown: Vec<Import>,
+}
+
+impl Surface {
+    /// Reads the surface from a module's function imports, as (module, name) pairs.
+    ///
+    /// Imports that are no WASI function are kept in [`Surface::unknown`]: they add no system call, and it is the
+    /// caller's decision to link them elsewhere or to refuse the module.
+    pub fn from_imports<M, N>(imports: impl IntoIterator<Item = (M, N)>) -> Self
+    where
+        M: AsRef<str>,
+        N: AsRef<str>,
+    {
+        let mut surface = Self::default();
+        for (module, name) in imports {
+            surface.add(module.as_ref(), name.as_ref());
+        }
+        surface
+    }
+
+    fn add(&mut self, module: &str, name: &str) {
+        match position(module, name) {
+            Some(index) => self.functions |= 1 << index,
+            None => {
+                let import = Import { module: module.to_owned(), name: name.to_owned() };
+                if !self.unknown.contains(&import) {
+                    self.unknown.push(import);
+                }
+            }
+        }
+    }
+
+    /// Whether the module imports this WASI function.
+    pub fn contains(&self, name: &str) -> bool {
+        self.functions().any(|function| function.name == name)
+    }
+
+    /// The imported functions, in the order of their names.
+    pub fn functions(&self) -> impl Iterator<Item = &'static Function> {
+        let functions = self.functions;
+        FUNCTIONS.iter().enumerate().filter(move |(index, _)| functions & (1 << index) != 0).map(|(_, f)| f)
+    }
+
+    /// The imports that are no WASI function, in the order of the module, each once.
+    pub fn unknown(&self) -> &[Import] {
+        &self.unknown
+    }
+}
+
+fn position(module: &str, name: &str) -> Option<usize> {
+    // `sock_accept` came after `wasi_unstable` was frozen.
+    let frozen_out = module == "wasi_unstable" && name == "sock_accept";
+    if !WASI_MODULES.contains(&module) || frozen_out {
+        return None;
+    }
+    FUNCTIONS.binary_search_by_key(&name, |function| function.name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PREVIEW1: &str = "wasi_snapshot_preview1";
+
+    fn names(surface: &Surface) -> Vec<&str> {
+        surface.functions().map(|function| function.name).collect()
+    }
+
+    #[test]
+    fn no_import_is_the_empty_surface() {
+        let none: [(&str, &str); 0] = [];
+        assert_eq!(Surface::from_imports(none), Surface::default());
+    }
+
+    #[test]
+    fn both_wasi_modules_lead_to_the_same_function() {
+        let twice = Surface::from_imports([(PREVIEW1, "fd_write"), ("wasi_unstable", "fd_write")]);
+        assert_eq!(names(&twice), ["fd_write"]);
+        assert_eq!(twice, Surface::from_imports([("wasi_unstable", "fd_write")]));
+    }
+
+    #[test]
+    fn other_names_are_reported_and_add_nothing() {
+        let imports = [("env", "fd_write"), (PREVIEW1, "path_openx"), ("env", "fd_write"), (PREVIEW1, "fd_read")];
+        let surface = Surface::from_imports(imports);
+        assert_eq!(names(&surface), ["fd_read"]);
+        let unknown: Vec<_> = surface.unknown().iter().map(|i| (i.module.as_str(), i.name.as_str())).collect();
+        assert_eq!(unknown, [("env", "fd_write"), (PREVIEW1, "path_openx")]);
+    }
+
+    #[test]
+    fn sock_accept_is_not_in_wasi_unstable() {
+        assert!(!Surface::from_imports([("wasi_unstable", "sock_accept")]).contains("sock_accept"));
+        assert!(Surface::from_imports([(PREVIEW1, "sock_accept")]).contains("sock_accept"));
+    }
+}

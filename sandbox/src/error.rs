@@ -1,0 +1,104 @@
+//! Why a policy could not be put in force.
+
+use std::io;
+
+use crate::LayerName;
+
+/// A layer the policy demands could not be put in force. No guest code has run, and none may: some layers may be
+/// in force already.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot put the layer `{layer}` in force")]
+pub struct SealError {
+    /// The layer that is missing.
+    pub layer: LayerName,
+    /// Why it is missing.
+    #[source]
+    pub cause: Cause,
+    pub(crate) fix: &'static str,
+}
+
+impl SealError {
+    /// What the user can do: as a rule, the flag that accepts a run without the layer.
+    pub fn fix(&self) -> &'static str {
+        self.fix
+    }
+}
+
+/// What a crate below said.
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a layer could not be put in force.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The kernel refused a system call.
+    #[error("the kernel refused {call}")]
+    Refused {
+        /// The call, as a manual page would name it.
+        call: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// What the kernel reports afterwards is not what was asked for.
+    #[error("{0} is still there afterwards")]
+    StillThere(&'static str),
+    /// Threads would stay outside of the layers.
+    #[error("the process has {0} threads, the seal covers one")]
+    Threads(usize),
+    /// The allocator did not take a setting.
+    #[error("the allocator refused a setting")]
+    Allocator,
+    /// The process would keep the powers of root.
+    #[error("the process is root, and {0}")]
+    Root(&'static str),
+    /// The kernel is older than the policy asks for, or has Landlock switched off.
+    #[error("the kernel has Landlock ABI {found}, this level needs {needed}")]
+    LandlockTooOld {
+        /// What the kernel reports; 0 when Landlock is off.
+        found: i32,
+        /// The lowest ABI that holds every rule.
+        needed: i32,
+    },
+    /// Landlock refused the ruleset.
+    #[error("the kernel refused the Landlock ruleset")]
+    Ruleset(#[source] Source),
+    /// The ruleset is in force but does not hold.
+    #[error("the Landlock self-test opened `/`, which is not granted")]
+    SelfTest,
+    /// The filter could not be built.
+    #[error("the system-call filter could not be built")]
+    Filter(#[source] Source),
+    /// The kernel refused the filter.
+    #[error("the kernel refused the system-call filter")]
+    Install(#[source] Source),
+    /// The policy names root as the user or group to become.
+    #[error("the policy names root as the user to become")]
+    NamedRoot,
+    /// `SealPlan::grants` is not `Policy::grants`, opened: a bug of the caller.
+    #[error("the opened grants are not those of the policy")]
+    Grants,
+    /// There is no kernel layer on this platform.
+    #[error("this platform has no kernel layer yet")]
+    Platform,
+}
+
+impl Cause {
+    pub(crate) fn refused<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self::Refused { call, source: error.into() }
+    }
+
+    /// The cause with all its sources, in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut next = std::error::Error::source(self);
+        while let Some(error) = next {
+            let more = error.to_string();
+            // `landlock` errors repeat their source.
+            if !text.ends_with(&more) {
+                text = format!("{text}: {more}");
+            }
+            next = error.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,36 @@
+//! Puts a policy in force, so that the kernel holds what the monitor decided even when everything above it is
+//! broken. Knows no WebAssembly.
+//!
+//! One call, [`seal`], does it all; [`Sealed`] is the proof that it was made. Nothing can be undone: no function
+//! here loosens what is in force, and the filter refuses the system calls that could.
+#![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+mod error;
+mod plan;
+mod report;
+
+// The platform is chosen here and nowhere below.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+mod linux;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+mod probe;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+mod seal;
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
+#[path = "unsupported.rs"]
+mod seal;
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use linux::identity::unused_identity;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use probe::{LayerProbe, Presence, probe};
+
+pub use error::{Cause, SealError};
+pub use plan::{Grant, GrowableRange, SealPlan};
+pub use report::{Layer, LayerName, Report, State};
+pub use seal::{Sealed, exit, prepare_allocator, seal};
+pub use wave_policy::Identity;
+
+/// Exit status of a run that made a system call the filter refuses: 128 + `SIGSYS`, as a shell would show it.
+pub const DENIED: i32 = 159;

@@ -1,0 +1,138 @@
+//! Landlock: what may be opened, and that nothing else may.
+
+use std::fs::File;
+use std::io;
+
+use ::landlock::{
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
+};
+use nix::sys::stat::{FileStat, fstat, stat};
+use wave_policy::{Access, Level};
+
+use super::sys;
+use crate::{Cause, Grant, SealPlan};
+
+/// What `strict` needs: ABI 3, Linux 6.2, is the first that holds truncation.
+pub(crate) const STRICT_ABI: i32 = 3;
+
+/// Restricts this thread to the grants.
+///
+/// Every right the kernel and this build know is handled, that is, denied where no rule grants it, even when there
+/// is no rule at all (T92). There is no rule for TCP: sockets are opened before.
+pub(crate) fn restrict(plan: &SealPlan<'_>, level: Level) -> Result<String, Cause> {
+    let needed = if level == Level::Strict { STRICT_ABI } else { 1 };
+    let found = sys::landlock_abi();
+    if found < needed {
+        return Err(Cause::LandlockTooOld { found, needed });
+    }
+    let abi = ABI::from(found);
+    let mut ruleset = create(abi)?;
+    for grant in plan.grants {
+        ruleset = ruleset.add_rule(PathBeneath::new(grant.fd, rights(grant, abi)?))?;
+    }
+    let testable = is_testable(plan.grants);
+    let status = ruleset.no_new_privs(false).restrict_self()?;
+    if status.ruleset != RulesetStatus::FullyEnforced || (testable && opens_root()) {
+        return Err(Cause::SelfTest);
+    }
+    Ok(describe(found, abi, plan.grants.len(), testable))
+}
+
+impl From<RulesetError> for Cause {
+    fn from(error: RulesetError) -> Self {
+        Self::Ruleset(error.into())
+    }
+}
+
+/// A grant that was opened and the one the policy describes must be the same, or the report would be wrong.
+pub(crate) fn check_grants(plan: &SealPlan<'_>) -> Result<(), Cause> {
+    let described = plan.policy.grants.iter().map(|grant| grant.access);
+    let opened = plan.grants.iter().map(|grant| grant.access);
+    if described.eq(opened) { Ok(()) } else { Err(Cause::Grants) }
+}
+
+/// An empty ruleset that handles everything of this ABI. Hard requirement: what the kernel reports, it must do.
+pub(crate) fn create(abi: ABI) -> Result<RulesetCreated, Cause> {
+    let mut ruleset =
+        Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(abi))?;
+    if abi >= ABI::V4 {
+        ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
+    }
+    if abi >= ABI::V6 {
+        ruleset = ruleset.scope(Scope::from_all(abi))?;
+    }
+    Ok(ruleset.create()?)
+}
+
+fn rights(grant: &Grant<'_>, abi: ABI) -> Result<BitFlags<AccessFs>, Cause> {
+    let metadata = fstat(grant.fd).map_err(Cause::refused("fstat(grant)"))?;
+    let known = if is_directory(&metadata) { AccessFs::from_all(abi) } else { AccessFs::from_file(abi) };
+    Ok(rights_of(grant.access) & known)
+}
+
+/// Never among them: running programs, device controls, and making devices, sockets and pipes.
+fn rights_of(access: Access) -> BitFlags<AccessFs> {
+    let read = make_bitflags!(AccessFs::{ReadFile | ReadDir});
+    let add = make_bitflags!(AccessFs::{WriteFile | MakeReg | MakeDir});
+    let change = make_bitflags!(AccessFs::{Truncate | RemoveFile | RemoveDir | MakeSym | Refer});
+    match access {
+        Access::ReadOnly => read,
+        Access::Append => read | add,
+        Access::ReadWrite => read | add | change,
+    }
+}
+
+fn is_directory(metadata: &FileStat) -> bool {
+    metadata.st_mode & libc::S_IFMT == libc::S_IFDIR
+}
+
+/// The self-test opens `/`, so it says something only if that is not granted and would work without Landlock.
+fn is_testable(grants: &[Grant<'_>]) -> bool {
+    let Ok(root) = stat("/") else { return false };
+    let is_root = |grant: &Grant<'_>| {
+        fstat(grant.fd).is_ok_and(|metadata| (metadata.st_dev, metadata.st_ino) == (root.st_dev, root.st_ino))
+    };
+    opens_root() && !grants.iter().any(is_root)
+}
+
+/// Whether `/` can be opened; a refusal for another reason than Landlock's does not count as one.
+fn opens_root() -> bool {
+    File::open("/").map_or_else(|error| error.kind() != io::ErrorKind::PermissionDenied, |_| true)
+}
+
+fn describe(found: i32, abi: ABI, rules: usize, tested: bool) -> String {
+    let rights = AccessFs::from_all(abi).len();
+    let network = if abi >= ABI::V4 { ", TCP" } else { ", not TCP" };
+    let scopes = if abi >= ABI::V6 { ", signals, abstract sockets" } else { ", not signals, not abstract sockets" };
+    let truncation = if abi >= ABI::V3 { "" } else { ", not truncation" };
+    let newer = if found > abi as i32 { " (newer than this build)" } else { "" };
+    let test = if tested { "self-test refused" } else { "no self-test: `/` is granted or closed" };
+    format!("ABI {found}{newer}: {rights} file rights{truncation}{network}{scopes}; {rules} grants; {test}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_access_runs_programs_or_controls_devices() {
+        let never = make_bitflags!(AccessFs::{
+            Execute | IoctlDev | MakeChar | MakeBlock | MakeSock | MakeFifo | ResolveUnix
+        });
+        for access in [Access::ReadOnly, Access::Append, Access::ReadWrite] {
+            assert!((rights_of(access) & never).is_empty(), "{access}");
+        }
+    }
+
+    #[test]
+    fn read_only_has_no_right_to_write() {
+        assert!((rights_of(Access::ReadOnly) & AccessFs::from_write(ABI::V9)).is_empty());
+    }
+
+    #[test]
+    fn append_cannot_remove_or_cut() {
+        let removing = make_bitflags!(AccessFs::{RemoveFile | RemoveDir | Truncate | Refer});
+        assert!((rights_of(Access::Append) & removing).is_empty());
+    }
+}

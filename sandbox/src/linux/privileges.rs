@@ -1,0 +1,104 @@
+//! Capabilities, securebits, `no_new_privs`, and what keeps others out of this process.
+
+use caps::{CapSet, Capability};
+use nix::sys::prctl;
+
+use super::sys;
+use crate::Cause;
+
+/// Root is nobody special, a change of ids keeps no capability, none can become ambient; and all of it stays so.
+const SECUREBITS: i32 = libc::SECBIT_NOROOT
+    | libc::SECBIT_NOROOT_LOCKED
+    | libc::SECBIT_NO_SETUID_FIXUP_LOCKED
+    | libc::SECBIT_KEEP_CAPS_LOCKED
+    | libc::SECBIT_NO_CAP_AMBIENT_RAISE
+    | libc::SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED;
+
+/// The sets that decide what a process may do now and what it may pass on.
+const SETS: [CapSet; 4] = [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted];
+
+/// Whether this process may empty its bounding set.
+pub(crate) fn may_close_bounding_set() -> bool {
+    // An unreadable set counts as "may", so that the failure shows in the step itself.
+    caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(true)
+}
+
+/// Empties the bounding set, capabilities this build has no name for included, and locks the securebits.
+pub(crate) fn close_bounding_set() -> Result<String, Cause> {
+    for (capability, held) in bounding_set() {
+        if held {
+            sys::drop_from_bounding_set(capability).map_err(Cause::refused("prctl(PR_CAPBSET_DROP)"))?;
+        }
+    }
+    sys::set_securebits(SECUREBITS).map_err(Cause::refused("prctl(PR_SET_SECUREBITS)"))?;
+    Ok("bounding set empty, securebits locked".to_owned())
+}
+
+/// Every capability the kernel knows, and whether the bounding set holds it.
+fn bounding_set() -> impl Iterator<Item = (u64, bool)> {
+    (0..64).map_while(|capability| Some((capability, sys::in_bounding_set(capability)?)))
+}
+
+pub(crate) fn confirm_bounding_set() -> Result<(), Cause> {
+    if bounding_set().any(|(_, held)| held) {
+        return Err(Cause::StillThere("a capability of the bounding set"));
+    }
+    match sys::securebits() {
+        Ok(SECUREBITS) => Ok(()),
+        _ => Err(Cause::StillThere("an unlocked securebit")),
+    }
+}
+
+/// Empties the ambient, inheritable, effective and permitted set.
+pub(crate) fn drop_capabilities() -> Result<String, Cause> {
+    for set in SETS {
+        caps::clear(None, set).map_err(|_| refused_capset())?;
+    }
+    Ok("effective, permitted, inheritable and ambient set empty".to_owned())
+}
+
+pub(crate) fn confirm_capabilities() -> Result<(), Cause> {
+    for set in SETS {
+        if !caps::read(None, set).map_err(|_| refused_capset())?.is_empty() {
+            return Err(Cause::StillThere("a capability"));
+        }
+    }
+    Ok(())
+}
+
+/// The crate `caps` keeps only a text of the error, so this takes what the kernel said last.
+fn refused_capset() -> Cause {
+    Cause::Refused { call: "capset", source: std::io::Error::last_os_error() }
+}
+
+/// From now on, running a program grants nothing. It cannot be unset.
+pub(crate) fn no_new_privs() -> Result<String, Cause> {
+    prctl::set_no_new_privs().map_err(Cause::refused("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+    Ok("set".to_owned())
+}
+
+pub(crate) fn confirm_no_new_privs() -> Result<(), Cause> {
+    match prctl::get_no_new_privs() {
+        Ok(true) => Ok(()),
+        _ => Err(Cause::StillThere("the way to new privileges")),
+    }
+}
+
+/// No core dump, and no process of the same user may trace this one or read its memory.
+pub(crate) fn not_dumpable() -> Result<String, Cause> {
+    prctl::set_dumpable(false).map_err(Cause::refused("prctl(PR_SET_DUMPABLE)"))?;
+    Ok("no core dump, no tracer of the same user".to_owned())
+}
+
+pub(crate) fn confirm_not_dumpable() -> Result<(), Cause> {
+    match prctl::get_dumpable() {
+        Ok(false) => Ok(()),
+        _ => Err(Cause::StillThere("the dumpable flag")),
+    }
+}
+
+/// The kernel itself refuses memory that becomes executable.
+pub(crate) fn no_new_code() -> Result<String, Cause> {
+    sys::refuse_exec_gain().map_err(Cause::refused("prctl(PR_SET_MDWE)"))?;
+    Ok("no mapping becomes executable".to_owned())
+}

@@ -1,0 +1,276 @@
+//! The system-call filter, made from the policy's rules.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, sock_filter,
+};
+use wave_policy::{Condition, Operand, Policy, Rule, Test, all_rules};
+
+use super::syscalls;
+use crate::{Cause, GrowableRange, SealPlan};
+
+/// Numbers from here on are calls of the x32 ABI, which shares the architecture's mark. Source: seccomp(2).
+const X32_BIT: u32 = 0x4000_0000;
+
+impl From<seccompiler::BackendError> for Cause {
+    fn from(error: seccompiler::BackendError) -> Self {
+        Self::Filter(error.into())
+    }
+}
+
+/// The numbers of the table's calls, in the order of its rules.
+static NUMBERS: [i64; all_rules().len()] = {
+    let mut numbers = [0; all_rules().len()];
+    let mut i = 0;
+    while i < numbers.len() {
+        numbers[i] = syscalls::number(all_rules()[i].call);
+        i += 1;
+    }
+    numbers
+};
+
+/// Puts the filter in force on this thread and, were there any, on all others. It cannot be taken off.
+pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
+    let (program, calls) = compile(plan.policy, plan.growable)?;
+    let detail = format!("{calls} calls, {} instructions, any other call ends the process", program.len());
+    seccompiler::apply_filter_all_threads(&program).map_err(|error| Cause::Install(error.into()))?;
+    Ok(detail)
+}
+
+/// The filter as a program for the kernel, and the number of system calls it permits.
+fn compile(policy: &Policy, growable: &[GrowableRange]) -> Result<(BpfProgram, usize), Cause> {
+    let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
+    let mut with_any_arguments = Vec::new();
+    for rule in policy.rules(!growable.is_empty()) {
+        if rule.conditions.is_empty() {
+            with_any_arguments.push((number(rule), Vec::new()));
+        }
+        for permitted in instances(rule, growable)? {
+            calls.entry(number(rule)).or_default().push(permitted);
+        }
+    }
+    // For `seccompiler`, a call with an empty list is permitted with any arguments.
+    calls.extend(with_any_arguments);
+    let count = calls.len();
+    let filter = SeccompFilter::new(calls, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
+    Ok((refuse_x32(filter.try_into()?), count))
+}
+
+fn number(rule: &Rule) -> i64 {
+    let position = all_rules().binary_search_by_key(&rule.id, |other| other.id);
+    // The rule is one of the table's, so it is found; were it not, -1 is no call's number.
+    position.map_or(-1, |index| NUMBERS[index])
+}
+
+/// A rule that speaks of growable memory stands once per range, any other with conditions once.
+fn instances(rule: &Rule, growable: &[GrowableRange]) -> Result<Vec<SeccompRule>, Cause> {
+    if rule.conditions.is_empty() {
+        return Ok(Vec::new());
+    }
+    let speaks_of_growable = rule.conditions.iter().any(|condition| {
+        matches!(condition.test, Test::Equal(Operand::GrowableBase) | Test::AtMost(Operand::GrowableLength))
+    });
+    let none = [GrowableRange { base: 0, len_bytes: 0 }];
+    let ranges = if speaks_of_growable { growable } else { &none };
+    ranges.iter().map(|range| instance(rule, range)).collect()
+}
+
+fn instance(rule: &Rule, range: &GrowableRange) -> Result<SeccompRule, Cause> {
+    let conditions: Result<Vec<_>, _> = rule.conditions.iter().map(|condition| translate(condition, range)).collect();
+    Ok(SeccompRule::new(conditions?)?)
+}
+
+fn translate(condition: &Condition, range: &GrowableRange) -> Result<SeccompCondition, seccompiler::BackendError> {
+    let value = |operand| match operand {
+        Operand::Value(value) => value,
+        Operand::GrowableBase => range.base,
+        Operand::GrowableLength => range.len_bytes,
+    };
+    let (operator, value) = match condition.test {
+        Test::Equal(operand) => (SeccompCmpOp::Eq, value(operand)),
+        Test::AtMost(operand) => (SeccompCmpOp::Le, value(operand)),
+        Test::Masked { mask, value } => (SeccompCmpOp::MaskedEq(mask), value),
+    };
+    SeccompCondition::new(condition.arg, SeccompCmpArgLen::Qword, operator, value)
+}
+
+/// Kills on a number of the x32 ABI, right after `seccompiler`'s check of the architecture. Such a number equals
+/// none in the filter anyway; this way it is plain to see.
+fn refuse_x32(mut program: BpfProgram) -> BpfProgram {
+    // load arch, compare, kill, load number: jumps are relative and none crosses the place after these.
+    const PROLOGUE: usize = 4;
+    // BPF_JMP | BPF_JGE | BPF_K, and BPF_RET | BPF_K: `linux/bpf_common.h`.
+    let skip_one_if_below = sock_filter { code: 0x35, jt: 0, jf: 1, k: X32_BIT };
+    let kill = sock_filter { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_KILL_PROCESS };
+    program.splice(PROLOGUE..PROLOGUE, [skip_one_if_below, kill]);
+    program
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wave_policy::Surface;
+
+    const X86_64: u32 = 0xc000_003e;
+    const I386: u32 = 0x4000_0003;
+    const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+    const TRAP: u32 = libc::SECCOMP_RET_TRAP;
+    const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
+    const RANGE: GrowableRange = GrowableRange { base: 0x1234_0000_0000, len_bytes: 0x2_0000_0000 };
+
+    /// Runs a filter as the kernel would, over `struct seccomp_data`. Only the instructions `seccompiler` emits.
+    fn verdict(program: &BpfProgram, arch: u32, number: u32, args: [u64; 6]) -> u32 {
+        let mut data = [0; 64];
+        data[..4].copy_from_slice(&number.to_le_bytes());
+        data[4..8].copy_from_slice(&arch.to_le_bytes());
+        for (slot, arg) in data[16..].chunks_mut(8).zip(args) {
+            slot.copy_from_slice(&arg.to_le_bytes());
+        }
+        let (mut accumulator, mut at) = (0, 0);
+        loop {
+            let instruction = &program[at];
+            let (k, jt, jf) = (instruction.k, usize::from(instruction.jt), usize::from(instruction.jf));
+            let branch = |taken| if taken { jt } else { jf };
+            at += 1;
+            match instruction.code {
+                0x20 => {
+                    let offset = k as usize;
+                    accumulator = u32::from_le_bytes(data[offset..offset + 4].try_into().expect("four bytes"));
+                }
+                0x54 => accumulator &= k,
+                0x05 => at += k as usize,
+                0x15 => at += branch(accumulator == k),
+                0x25 => at += branch(accumulator > k),
+                0x35 => at += branch(accumulator >= k),
+                0x06 => return k,
+                other => panic!("unknown instruction {other:#x}"),
+            }
+        }
+    }
+
+    fn filter(functions: &[&str], growable: &[GrowableRange]) -> BpfProgram {
+        let surface = Surface::from_imports(functions.iter().map(|name| ("wasi_snapshot_preview1", *name)));
+        let grant = wave_policy::FilesystemGrant { host: "/srv".into(), access: wave_policy::Access::ReadWrite };
+        let policy = Policy { surface, grants: vec![grant], ..Policy::default() };
+        compile(&policy, growable).expect("the table compiles").0
+    }
+
+    fn on(program: &BpfProgram, call: &str, args: [u64; 6]) -> u32 {
+        let number = u32::try_from(syscalls::number(call)).expect("a small number");
+        verdict(program, X86_64, number, args)
+    }
+
+    /// The calls a filter permits with some arguments, found by trying each number with each constant of the table.
+    fn permitted(program: &BpfProgram) -> Vec<&'static str> {
+        let tries =
+            [[0; 6], [2; 6], [0, 3, 0, 0, 0, 0], [0, 4, 0, 0, 0, 0], [0, 0, 0x200, 0x100, 0, 0], [0, 0, 3, 0x22, 0, 0]];
+        (0..1024_u32)
+            .filter(|number| tries.iter().any(|args| verdict(program, X86_64, *number, *args) == ALLOW))
+            .map(|number| syscalls::name(number as usize).expect("permitted calls have names"))
+            .collect()
+    }
+
+    #[test]
+    fn a_module_that_only_computes_gets_five_calls() {
+        assert_eq!(permitted(&filter(&[], &[])), ["write", "mmap", "brk", "rt_sigreturn", "exit_group"]);
+    }
+
+    #[test]
+    fn five_module_shapes() {
+        let print = ["write", "mmap", "brk", "rt_sigreturn", "writev", "exit_group"];
+        assert_eq!(permitted(&filter(&["fd_write", "proc_exit"], &[])), print);
+        let filter_like = ["read", "write", "mmap", "brk", "rt_sigreturn", "readv", "writev", "exit_group"];
+        assert_eq!(permitted(&filter(&["fd_read", "fd_write"], &[])), filter_like);
+        let clock = ["write", "mmap", "brk", "rt_sigreturn", "clock_gettime", "exit_group", "getrandom"];
+        assert_eq!(permitted(&filter(&["clock_time_get", "random_get"], &[])), clock);
+        let open = [
+            "write",
+            "close",
+            "fstat",
+            "mmap",
+            "brk",
+            "rt_sigreturn",
+            "fstatfs",
+            "exit_group",
+            "openat",
+            "newfstatat",
+            "readlinkat",
+            "openat2",
+        ];
+        assert_eq!(permitted(&filter(&["path_open"], &[])), open);
+        let poll = [
+            "write",
+            "mmap",
+            "brk",
+            "rt_sigreturn",
+            "restart_syscall",
+            "clock_gettime",
+            "clock_nanosleep",
+            "exit_group",
+            "ppoll",
+        ];
+        assert_eq!(permitted(&filter(&["poll_oneoff"], &[])), poll);
+    }
+
+    #[test]
+    fn other_architectures_and_x32_are_killed() {
+        let program = filter(&["fd_write"], &[]);
+        assert_eq!(verdict(&program, X86_64, 1, [2; 6]), ALLOW);
+        assert_eq!(verdict(&program, I386, 1, [2; 6]), KILL);
+        assert_eq!(verdict(&program, I386, 4, [2; 6]), KILL);
+        assert_eq!(verdict(&program, X86_64, X32_BIT | 1, [2; 6]), KILL);
+        assert_eq!(verdict(&program, X86_64, u32::MAX, [2; 6]), KILL);
+        assert_eq!(verdict(&program, X86_64, X32_BIT - 1, [2; 6]), TRAP);
+    }
+
+    #[test]
+    fn mprotect_stays_in_its_ranges_and_never_executes() {
+        let other = GrowableRange { base: 0x7000_0000, len_bytes: 0x1_0000 };
+        let program = filter(&[], &[RANGE, other]);
+        let mprotect = |base, len, prot| on(&program, "mprotect", [base, len, prot, 0, 0, 0]);
+        assert_eq!(mprotect(RANGE.base, RANGE.len_bytes, 3), ALLOW);
+        assert_eq!(mprotect(RANGE.base, 0x1_0000, 3), ALLOW);
+        assert_eq!(mprotect(other.base, other.len_bytes, 3), ALLOW);
+        assert_eq!(mprotect(other.base, other.len_bytes + 1, 3), TRAP);
+        assert_eq!(mprotect(RANGE.base, RANGE.len_bytes + 1, 3), TRAP);
+        assert_eq!(mprotect(RANGE.base + 0x1000, 0x1000, 3), TRAP);
+        for prot in [0, 1, 2, 4, 5, 7, 3 | 1 << 32, 3 | 0x0100_0000] {
+            assert_eq!(mprotect(RANGE.base, 0x1_0000, prot), TRAP, "{prot:#x}");
+        }
+        assert_eq!(on(&filter(&[], &[]), "mprotect", [0; 6]), TRAP);
+    }
+
+    #[test]
+    fn mmap_gives_private_memory_only() {
+        let program = filter(&[], &[]);
+        let mmap = |prot, flags| on(&program, "mmap", [0, 4096, prot, flags, u64::MAX, 0]);
+        assert_eq!(mmap(3, 0x22), ALLOW);
+        assert_eq!(mmap(7, 0x22), TRAP);
+        assert_eq!(mmap(5, 0x22), TRAP);
+        assert_eq!(mmap(3, 0x21), TRAP, "shared");
+        assert_eq!(mmap(3, 0x32), TRAP, "fixed");
+        assert_eq!(mmap(3, 0x02), TRAP, "file");
+    }
+
+    #[test]
+    fn messages_go_to_standard_error_alone() {
+        let program = filter(&[], &[]);
+        assert_eq!(on(&program, "write", [2, 0, 0, 0, 0, 0]), ALLOW);
+        assert_eq!(on(&program, "write", [1, 0, 0, 0, 0, 0]), TRAP);
+        assert_eq!(on(&filter(&["fd_write"], &[]), "write", [1, 0, 0, 0, 0, 0]), ALLOW);
+    }
+
+    #[test]
+    fn fcntl_reads_flags_and_sets_harmless_ones() {
+        let program = filter(&["fd_fdstat_set_flags"], &[]);
+        let fcntl = |command, value| on(&program, "fcntl", [0, command, value, 0, 0, 0]);
+        assert_eq!(fcntl(3, 0), ALLOW);
+        assert_eq!(fcntl(4, 0x0002_8c02), ALLOW);
+        assert_eq!(fcntl(4, 0x2000), TRAP, "O_ASYNC");
+        for command in [0, 1, 2, 5, 6, 7, 8, 10, 15, 1024, 1026, 1030, 1033] {
+            assert_eq!(fcntl(command, 0), TRAP, "{command}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! The system calls that no crate wraps safely. All unsafe code of this crate is here, one call per function.
+#![allow(unsafe_code, reason = "the only file of this crate that may; each block argues why it is sound")]
+
+use std::ffi::{c_int, c_long, c_uint, c_ulong, c_void};
+
+use nix::errno::Errno;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
+
+use super::denial::denied;
+
+/// Makes `malloc` take memory from `brk` alone and keep what it has. `false` when it refuses a setting.
+///
+/// Source: mallopt(3).
+pub(crate) fn allocate_by_brk() -> bool {
+    const TOP_PAD: c_int = 1 << 20;
+    let settings = [(libc::M_MMAP_MAX, 0), (libc::M_TRIM_THRESHOLD, c_int::MAX), (libc::M_TOP_PAD, TOP_PAD)];
+    settings.into_iter().all(|(name, value)| {
+        // SAFETY: takes two numbers, and glibc locks its own state; chunks that exist are not moved.
+        unsafe { libc::mallopt(name, value) == 1 }
+    })
+}
+
+/// Ends all threads of the process without running a handler.
+///
+/// Source: _exit(2).
+pub(crate) fn exit_now(code: c_int) -> ! {
+    // SAFETY: takes a number and does not return, so no state of ours is looked at afterwards.
+    unsafe { libc::_exit(code) }
+}
+
+/// Writes bytes to standard error as far as one call goes. Async-signal-safe.
+pub(crate) fn write_stderr(text: &[u8]) {
+    // SAFETY: pointer and length are those of a live slice, which is only read.
+    unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
+}
+
+/// Closes the descriptors `first..=last`, those that are open.
+///
+/// Their owners in this process, if any, must not use or close them again; [`crate::SealPlan::keep_fds`] says so.
+///
+/// Source: close_range(2), Linux 5.9.
+pub(crate) fn close_range(first: c_uint, last: c_uint) -> Result<(), Errno> {
+    // SAFETY: takes three numbers and touches no memory of ours.
+    let rc = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) };
+    Errno::result(rc).map(drop)
+}
+
+/// `prctl` for operations whose arguments are all numbers.
+fn prctl(operation: c_int, argument: c_ulong) -> Result<c_int, Errno> {
+    // SAFETY: each caller below passes an operation that takes at most one number and no pointer, per prctl(2).
+    let rc = unsafe { libc::prctl(operation, argument, 0 as c_ulong, 0 as c_ulong, 0 as c_ulong) };
+    Errno::result(rc)
+}
+
+/// Whether a capability is in the bounding set; `None` when the kernel knows no such capability.
+pub(crate) fn in_bounding_set(capability: c_ulong) -> Option<bool> {
+    prctl(libc::PR_CAPBSET_READ, capability).ok().map(|answer| answer == 1)
+}
+
+/// Takes a capability out of the bounding set. Needs `CAP_SETPCAP`.
+pub(crate) fn drop_from_bounding_set(capability: c_ulong) -> Result<(), Errno> {
+    prctl(libc::PR_CAPBSET_DROP, capability).map(drop)
+}
+
+/// Sets the securebits. Needs `CAP_SETPCAP`. Source: capabilities(7).
+pub(crate) fn set_securebits(bits: c_int) -> Result<(), Errno> {
+    prctl(libc::PR_SET_SECUREBITS, c_ulong::from(bits.cast_unsigned())).map(drop)
+}
+
+/// The securebits in force.
+pub(crate) fn securebits() -> Result<c_int, Errno> {
+    prctl(libc::PR_GET_SECUREBITS, 0)
+}
+
+/// From now on no mapping of this process becomes executable, and none is both writable and executable.
+///
+/// Source: PR_SET_MDWE(2const), Linux 6.3.
+pub(crate) fn refuse_exec_gain() -> Result<(), Errno> {
+    prctl(libc::PR_SET_MDWE, c_ulong::from(libc::PR_MDWE_REFUSE_EXEC_GAIN)).map(drop)
+}
+
+/// Whether the kernel has [`refuse_exec_gain`].
+pub(crate) fn has_refuse_exec_gain() -> bool {
+    prctl(libc::PR_GET_MDWE, 0).is_ok()
+}
+
+/// Whether a filter is in force on this thread already: 0 none, 2 filter.
+pub(crate) fn seccomp_mode() -> Result<c_int, Errno> {
+    prctl(libc::PR_GET_SECCOMP, 0)
+}
+
+/// Whether the kernel's filters know an action, such as `SECCOMP_RET_TRAP`.
+///
+/// Source: seccomp(2), Linux 4.14.
+pub(crate) fn has_seccomp_action(action: c_uint) -> bool {
+    // SAFETY: the kernel reads one u32 at the pointer, which is a live local.
+    unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_GET_ACTION_AVAIL, 0, &raw const action) == 0 }
+}
+
+/// The kernel's Landlock ABI; 0 when it has none or it is switched off.
+///
+/// Source: landlock_create_ruleset(2).
+pub(crate) fn landlock_abi() -> i32 {
+    const VERSION: c_uint = 1;
+    let no_attributes: *const c_void = std::ptr::null();
+    // SAFETY: with this flag the kernel reads no attributes and makes no descriptor; null and 0 are prescribed.
+    let rc = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, no_attributes, 0_usize, VERSION) };
+    i32::try_from(rc).unwrap_or(0).max(0)
+}
+
+/// Whether some process has this user id.
+///
+/// Source: getpriority(2), which looks the user up and fails with ESRCH when it has no process.
+pub(crate) fn has_process(uid: u32) -> bool {
+    // SAFETY: takes two numbers. The raw call answers 1 to 40, so -1 is always an error.
+    let rc = unsafe { libc::syscall(libc::SYS_getpriority, libc::PRIO_USER, uid) };
+    Errno::result(rc) != Err(Errno::ESRCH)
+}
+
+/// Random bits from the kernel.
+pub(crate) fn random() -> Result<u32, Errno> {
+    let mut bits = 0_u32;
+    // SAFETY: the kernel writes at most four bytes to a live local of four bytes.
+    let rc = unsafe { libc::getrandom((&raw mut bits).cast(), size_of::<u32>(), 0) };
+    Errno::result(rc).map(|_| bits)
+}
+
+/// Ignores a signal.
+pub(crate) fn ignore(which: Signal) -> Result<(), Errno> {
+    // SAFETY: SIG_IGN runs no code of ours.
+    unsafe { signal(which, SigHandler::SigIgn) }.map(drop)
+}
+
+/// Calls [`denied`] when a filter traps a system call.
+pub(crate) fn answer_trapped_calls() -> Result<(), Errno> {
+    // SA_ONSTACK: the guest's stack may have no room, or be no stack at all.
+    let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK;
+    let action = SigAction::new(SigHandler::SigAction(trapped), flags, SigSet::all());
+    // SAFETY: `trapped` has the signature of SA_SIGINFO; it makes only async-signal-safe calls and never returns, so
+    // nothing it interrupts goes on in a torn state.
+    unsafe { sigaction(Signal::SIGSYS, &action) }.map(drop)
+}
+
+/// The start of `siginfo_t` when its signal is SIGSYS. Source: `include/uapi/asm-generic/siginfo.h`.
+#[repr(C)]
+struct TrapInfo {
+    signal: [c_int; 4],
+    call_address: usize,
+    call: c_int,
+}
+
+extern "C" fn trapped(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+    // SAFETY: the kernel passes a whole siginfo_t, 128 bytes and aligned to 8, which lives while the handler runs;
+    // all bit patterns of the fields are values.
+    let info = unsafe { &*info.cast::<TrapInfo>() };
+    denied(info.call, info.call_address)
+}
+
+/// Whether the kernel has a system call. `arguments` must be ones it refuses before it does anything.
+///
+/// An outer filter may answer in the kernel's place; then the call counts as missing (T88).
+pub(crate) fn has_call(number: c_long, arguments: [c_long; 4]) -> bool {
+    const INVALID: [Errno; 3] = [Errno::EINVAL, Errno::EFAULT, Errno::EBADF];
+    let [a, b, c, d] = arguments;
+    // SAFETY: the callers in `probe.rs` pass flags or sizes that are invalid for that call, so that the kernel
+    // returns EINVAL before it reads or writes memory; no argument is a pointer to memory of ours.
+    let rc = unsafe { libc::syscall(number, a, b, c, d) };
+    Errno::result(rc).is_err_and(|errno| INVALID.contains(&errno))
+}

@@ -1,0 +1,178 @@
+//! What this kernel offers, for `wave doctor`. Changes nothing outside of a thread of its own.
+
+use std::fs::File;
+use std::io::ErrorKind;
+
+use ::landlock::{ABI, RulesetCreatedAttr, RulesetStatus};
+use caps::{CapSet, Capability};
+
+use crate::linux::{landlock, sys};
+
+/// One facility of the kernel.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LayerProbe {
+    /// Its name, as a manual page would give it.
+    pub name: &'static str,
+    /// Whether it is there.
+    #[serde(flatten)]
+    pub presence: Presence,
+    /// What `wave` uses it for.
+    pub needed_for: &'static str,
+}
+
+/// Whether a facility is there.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case", tag = "presence", content = "detail")]
+pub enum Presence {
+    /// It is, in this version or form.
+    Present(String),
+    /// It is not, for this reason.
+    Missing(String),
+}
+
+/// Looks at every facility the layers need or use.
+///
+/// The Landlock entry is a real test: a thread of its own opens a directory, restricts itself to nothing, and
+/// tries again (T90).
+pub fn probe() -> Vec<LayerProbe> {
+    vec![
+        of("kernel", kernel(), "everything"),
+        of("cpu", cpu(), "machine code of wave's compiler"),
+        of("landlock", landlock(), "file system and TCP rules; strict needs ABI 3 (Linux 6.2)"),
+        of("seccomp", seccomp(), "the system-call filter; every level but off needs it"),
+        of("outer seccomp filter", outer_filter(), "nothing: one that is there may hide calls below from wave"),
+        of("no_new_privs", no_new_privs(), "Landlock and seccomp without root"),
+        of("CAP_SETPCAP", capability(Capability::CAP_SETPCAP), "emptying the bounding set, locking securebits"),
+        of("CAP_SETUID", capability(Capability::CAP_SETUID), "becoming a user that nobody uses"),
+        of(
+            "openat2",
+            call(libc::SYS_openat2, [-1, 0, 0, 0], "5.6"),
+            "path resolution in one call; else the manual resolver",
+        ),
+        of("close_range", call(libc::SYS_close_range, [2, 1, 0, 0], "5.9"), "closing inherited descriptors"),
+        of("mdwe", mdwe(), "no memory becomes executable"),
+        of("mseal", call(libc::SYS_mseal, [0, 0, -1, 0], "6.10"), "pages of code and policy that cannot be replaced"),
+        of("user namespaces", user_namespaces(), "nothing in a run; tests, and wave inside a rootless container"),
+        of("yama", sysctl("/proc/sys/kernel/yama/ptrace_scope", "ptrace_scope"), "a second lock on tracing"),
+        of("lsm", sysctl("/sys/kernel/security/lsm", "order"), "Landlock must be among them"),
+    ]
+}
+
+fn of(name: &'static str, presence: Presence, needed_for: &'static str) -> LayerProbe {
+    LayerProbe { name, presence, needed_for }
+}
+
+fn present_if(there: bool, detail: &str, missing: &str) -> Presence {
+    if there { Presence::Present(detail.to_owned()) } else { Presence::Missing(missing.to_owned()) }
+}
+
+fn kernel() -> Presence {
+    match nix::sys::utsname::uname() {
+        Ok(name) => Presence::Present(name.release().to_string_lossy().into_owned()),
+        Err(errno) => Presence::Missing(errno.to_string()),
+    }
+}
+
+fn cpu() -> Presence {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    model.map_or_else(
+        || Presence::Missing("not named in /proc/cpuinfo".to_owned()),
+        |(_, m)| Presence::Present(m.to_owned()),
+    )
+}
+
+fn landlock() -> Presence {
+    let abi = sys::landlock_abi();
+    if abi == 0 {
+        return Presence::Missing("off or older than Linux 5.13".to_owned());
+    }
+    // Landlock and no_new_privs belong to the thread, so this process stays as it is.
+    match std::thread::spawn(move || refuses(ABI::from(abi))).join() {
+        Ok(Ok(())) => Presence::Present(format!("ABI {abi}, refused a directory that opened before")),
+        Ok(Err(why)) => Presence::Missing(format!("ABI {abi}, but {why}")),
+        Err(_) => Presence::Missing(format!("ABI {abi}, but the self-test crashed")),
+    }
+}
+
+/// Opens `/`, restricts this thread to nothing, and expects the same to be refused.
+fn refuses(abi: ABI) -> Result<(), String> {
+    File::open("/").map_err(|error| format!("the self-test says nothing: {error} without Landlock, too"))?;
+    let ruleset = landlock::create(abi).map_err(|cause| cause.chain())?;
+    let status = ruleset.no_new_privs(true).restrict_self().map_err(|error| error.to_string())?;
+    if status.ruleset != RulesetStatus::FullyEnforced {
+        return Err("it enforces only a part".to_owned());
+    }
+    match File::open("/") {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        _ => Err("it did not refuse an open".to_owned()),
+    }
+}
+
+fn seccomp() -> Presence {
+    let needed = [libc::SECCOMP_RET_TRAP, libc::SECCOMP_RET_KILL_PROCESS, libc::SECCOMP_RET_ALLOW];
+    let there = needed.into_iter().all(sys::has_seccomp_action);
+    present_if(there, "filters with trap and kill_process", "no filters, or older than Linux 4.14")
+}
+
+fn outer_filter() -> Presence {
+    match sys::seccomp_mode() {
+        Ok(0) => Presence::Missing("none in force".to_owned()),
+        Ok(mode) => Presence::Present(format!("mode {mode} in force")),
+        Err(errno) => Presence::Missing(errno.to_string()),
+    }
+}
+
+fn no_new_privs() -> Presence {
+    match nix::sys::prctl::get_no_new_privs() {
+        Ok(set) => Presence::Present(if set { "already set" } else { "not set yet" }.to_owned()),
+        Err(errno) => Presence::Missing(errno.to_string()),
+    }
+}
+
+fn capability(capability: Capability) -> Presence {
+    let held = caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
+    present_if(held, "held", "not held, as usual for an ordinary user")
+}
+
+/// `arguments` are invalid for the call, so that it has no effect.
+fn call(number: i64, arguments: [i64; 4], since: &str) -> Presence {
+    let there = sys::has_call(number, arguments);
+    present_if(there, &format!("since Linux {since}"), &format!("older than Linux {since}, or hidden by a filter"))
+}
+
+fn mdwe() -> Presence {
+    present_if(sys::has_refuse_exec_gain(), "since Linux 6.3", "older than Linux 6.3")
+}
+
+fn user_namespaces() -> Presence {
+    let limit = std::fs::read_to_string("/proc/sys/user/max_user_namespaces").unwrap_or_default();
+    let restricted = ["/proc/sys/kernel/apparmor_restrict_unprivileged_userns"]
+        .iter()
+        .any(|path| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "1"));
+    match limit.trim() {
+        "" | "0" => Presence::Missing("max_user_namespaces is 0 or not there".to_owned()),
+        most if restricted => Presence::Present(format!("at most {most}, restricted by AppArmor")),
+        most => Presence::Present(format!("at most {most}")),
+    }
+}
+
+fn sysctl(path: &str, name: &str) -> Presence {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Presence::Present(format!("{name} {}", text.trim())),
+        Err(_) => Presence::Missing(format!("no {path}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probe_changes_nothing_here() {
+        let entries = probe();
+        assert!(entries.iter().any(|entry| entry.name == "landlock"));
+        assert!(File::open("/").is_ok());
+        assert_eq!(entries, probe());
+    }
+}

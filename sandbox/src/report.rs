@@ -1,0 +1,165 @@
+//! What was put in force, layer by layer.
+
+use std::fmt;
+
+use wave_policy::Level;
+
+/// What [`seal`](crate::seal) put in force: one entry per layer, in the order of the seal.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// The level the policy asked for.
+    pub level: Level,
+    /// Every layer there is, in force or not.
+    pub layers: Vec<Layer>,
+}
+
+/// One layer of a [`Report`].
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Layer {
+    /// Which layer.
+    pub name: LayerName,
+    /// Whether it is in force.
+    #[serde(flatten)]
+    pub state: State,
+}
+
+/// Whether a layer is in force.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum State {
+    /// It is, and the kernel confirmed it.
+    Applied {
+        /// Version, extent, and what it leaves out.
+        detail: String,
+    },
+    /// It is not, though the policy asked for it. Only for layers the level does not demand.
+    Unavailable {
+        /// What the kernel said.
+        reason: String,
+    },
+    /// The policy did not ask for it.
+    NotRequested,
+}
+
+/// The layers, in the order of the seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LayerName {
+    /// The process has one thread, so that every layer covers all of it.
+    SingleThread,
+    /// The allocator gets memory from `brk` alone.
+    Allocator,
+    /// Descriptors that are not listed are closed.
+    Descriptors,
+    /// Resource limits.
+    Limits,
+    /// Namespaces of its own.
+    Namespaces,
+    /// Bounding set and securebits: no way to regain a capability.
+    Bounding,
+    /// User, group and supplementary groups.
+    Identity,
+    /// Capability sets.
+    Capabilities,
+    /// `no_new_privs`.
+    NoNewPrivs,
+    /// No core dump, no tracer of the same user.
+    NotDumpable,
+    /// The kernel refuses new executable memory.
+    NoNewCode,
+    /// File system, TCP, signal and abstract-socket rules.
+    Landlock,
+    /// The system-call filter.
+    Seccomp,
+}
+
+impl LayerName {
+    /// Every layer, in the order of the seal.
+    pub const ALL: [Self; 13] = [
+        Self::SingleThread,
+        Self::Allocator,
+        Self::Descriptors,
+        Self::Limits,
+        Self::Namespaces,
+        Self::Bounding,
+        Self::Identity,
+        Self::Capabilities,
+        Self::NoNewPrivs,
+        Self::NotDumpable,
+        Self::NoNewCode,
+        Self::Landlock,
+        Self::Seccomp,
+    ];
+
+    /// The word in messages and in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SingleThread => "single_thread",
+            Self::Allocator => "allocator",
+            Self::Descriptors => "descriptors",
+            Self::Limits => "limits",
+            Self::Namespaces => "namespaces",
+            Self::Bounding => "bounding",
+            Self::Identity => "identity",
+            Self::Capabilities => "capabilities",
+            Self::NoNewPrivs => "no_new_privs",
+            Self::NotDumpable => "not_dumpable",
+            Self::NoNewCode => "no_new_code",
+            Self::Landlock => "landlock",
+            Self::Seccomp => "seccomp",
+        }
+    }
+}
+
+impl fmt::Display for LayerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Report {
+    /// A report of a run without any layer.
+    pub(crate) fn nothing(level: Level) -> Self {
+        let layers = LayerName::ALL.map(|name| Layer { name, state: State::NotRequested });
+        Self { level, layers: layers.into() }
+    }
+
+    /// The state of one layer.
+    pub fn state(&self, name: LayerName) -> &State {
+        const ABSENT: State = State::NotRequested;
+        self.layers.iter().find(|layer| layer.name == name).map_or(&ABSENT, |layer| &layer.state)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "sandbox: {}", self.level)?;
+        for Layer { name, state } in &self.layers {
+            match state {
+                State::Applied { detail } => writeln!(f, "  {name:<13}  applied        {detail}")?,
+                State::Unavailable { reason } => writeln!(f, "  {name:<13}  UNAVAILABLE    {reason}")?,
+                State::NotRequested => writeln!(f, "  {name:<13}  not requested")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn off_names_every_layer_as_not_requested() {
+        let report = Report::nothing(Level::Off);
+        assert_eq!(report.layers.len(), LayerName::ALL.len());
+        assert!(report.layers.iter().all(|layer| layer.state == State::NotRequested));
+    }
+
+    #[test]
+    fn text_has_a_line_per_layer() {
+        let text = Report::nothing(Level::Off).to_string();
+        assert!(text.starts_with("sandbox: off\n  single_thread  not requested\n"), "{text}");
+        assert_eq!(text.lines().count(), 1 + LayerName::ALL.len());
+    }
+}

@@ -1,0 +1,220 @@
+//! The seal: one straight sequence, from a process that may do anything to one that may do what its policy says.
+
+use wave_policy::Level;
+
+use crate::linux::{denial, identity, landlock, privileges, process, seccomp, sys};
+use crate::report::{Layer, LayerName, Report, State};
+use crate::{Cause, SealError, SealPlan};
+
+/// Proof that [`seal`] has run; entering the guest takes a `&Sealed`.
+///
+/// There is no other way to get one.
+#[derive(Debug)]
+pub struct Sealed {
+    report: Report,
+}
+
+impl Sealed {
+    /// What was put in force.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+/// Puts the policy in force on this process, for good.
+///
+/// Load, compile and map before; run guest code after, start functions included. Afterwards the process can make
+/// only the system calls of [`Policy::rules`](wave_policy::Policy::rules); any other ends it with status
+/// [`DENIED`](crate::DENIED) and a message. Leave with [`exit`]: `std::process::exit` runs handlers that make
+/// other calls.
+///
+/// With [`Level::Off`] nothing changes, and the report says so.
+///
+/// # Errors
+/// [`SealError`] when a layer the level demands could not be put in force. Some layers may be in force by then, so
+/// all that is left to do is to report it and exit.
+///
+/// ```no_run
+/// use wave_policy::Policy;
+/// use wave_sandbox::{SealPlan, seal};
+///
+/// let policy = Policy::default();
+/// let sealed = seal(&SealPlan { policy: &policy, grants: &[], growable: &[], keep_fds: &[] })?;
+/// eprint!("{}", sealed.report());
+/// wave_sandbox::exit(0);
+/// # Ok::<(), wave_sandbox::SealError>(())
+/// ```
+pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
+    let policy = plan.policy;
+    if policy.level == Level::Off {
+        return Ok(Sealed { report: Report::nothing(Level::Off) });
+    }
+    let mut layers = Layers::new(policy.level);
+
+    // Before anything changes: a plan that contradicts itself is a mistake, and no level goes without the answer.
+    landlock::check_grants(plan).map_err(|cause| layers.error(LayerName::Landlock, cause))?;
+    identity::check(policy.identity).map_err(|cause| layers.error(LayerName::Identity, cause))?;
+
+    // First of the layers: ids, capabilities, no_new_privs, Landlock and the filter belong to a thread, so a thread that runs on
+    // stays outside of them. It reads /proc, which Landlock closes.
+    layers.demand(LayerName::SingleThread, process::assert_single_thread())?;
+
+    // Before anything below allocates, so that no chunk of it comes from mmap: giving such a chunk back takes
+    // munmap, which the filter refuses.
+    layers.wish(LayerName::Allocator, process::settle_allocator());
+
+    // Landlock judges opening, not what is open, so a descriptor that is open then stays usable: close them before.
+    // Not earlier than the thread check, since another thread could open more.
+    layers.demand(LayerName::Descriptors, process::close_other_descriptors(plan))?;
+
+    // Limits can be lowered by anyone at any time, but the filter refuses the call.
+    layers.wish(LayerName::Limits, process::lower_limits(&policy.limits));
+
+    // Needs CAP_SYS_ADMIN, which is gone three steps below.
+    if policy.namespaces {
+        layers.wish(LayerName::Namespaces, process::leave_namespaces());
+    } else {
+        layers.skip(LayerName::Namespaces);
+    }
+
+    // Needs CAP_SETPCAP, which goes with the ids or with the capability sets.
+    if privileges::may_close_bounding_set() {
+        layers.strict(LayerName::Bounding, privileges::close_bounding_set())?;
+    } else {
+        layers.unavailable(LayerName::Bounding, "no CAP_SETPCAP; no_new_privs leaves the set without use");
+    }
+
+    // Needs CAP_SETUID and CAP_SETGID. It reads /proc/self/uid_map, so before Landlock.
+    let identity = layers.strict(LayerName::Identity, identity::assume(policy.identity))?;
+
+    // After the last step that needs a capability. Landlock and the filter need none once no_new_privs is set.
+    layers.strict(LayerName::Capabilities, privileges::drop_capabilities())?;
+
+    // Before Landlock and the filter: without capabilities, the kernel refuses both unless this is set.
+    layers.strict(LayerName::NoNewPrivs, privileges::no_new_privs())?;
+
+    // After ids and capabilities: the kernel resets the flag when they change (prctl(2), PR_SET_DUMPABLE).
+    layers.strict(LayerName::NotDumpable, privileges::not_dumpable())?;
+
+    // All guest code is mapped by now. The filter refuses the call.
+    layers.wish(LayerName::NoNewCode, privileges::no_new_code());
+
+    // After the last step that opens a file, and after no_new_privs. The filter refuses its calls.
+    layers.strict(LayerName::Landlock, landlock::restrict(plan, policy.level))?;
+
+    // The answer to a refused call must be there before the first call can be refused.
+    denial::install_handler().map_err(|cause| layers.error(LayerName::Seccomp, cause))?;
+
+    // A later step may undo an earlier one, so all is read back at the end; the filter refuses the calls for it.
+    layers.confirm(LayerName::Bounding, privileges::confirm_bounding_set)?;
+    layers.confirm(LayerName::Capabilities, privileges::confirm_capabilities)?;
+    layers.confirm(LayerName::NoNewPrivs, privileges::confirm_no_new_privs)?;
+    layers.confirm(LayerName::NotDumpable, privileges::confirm_not_dumpable)?;
+    if let Some(identity) = identity {
+        layers.confirm(LayerName::Identity, || identity.confirm())?;
+    }
+
+    // Last, since it refuses the system calls of every step above.
+    layers.demand(LayerName::Seccomp, seccomp::install(plan))?;
+
+    Ok(Sealed { report: layers.report })
+}
+
+/// Makes the allocator take memory from `brk` alone, since the filter refuses `munmap` and `mremap`.
+///
+/// Call it first thing in `main`: a chunk that came from `mmap` before stays what it is, and giving it back after
+/// the seal ends the process. The same holds for what another thread allocated, whose arena is a mapping: drop it
+/// before the seal, or never. [`seal`] calls this again.
+pub fn prepare_allocator() {
+    // On failure the seal says so; before it there is nobody to tell.
+    sys::allocate_by_brk();
+}
+
+/// Ends a sealed process at once, by `exit_group` alone.
+///
+/// Nothing is flushed and no handler runs: write what is to be written before.
+pub fn exit(code: i32) -> ! {
+    sys::exit_now(code)
+}
+
+/// The report in the making, and what a missing layer means at this level.
+struct Layers {
+    report: Report,
+}
+
+impl Layers {
+    fn new(level: Level) -> Self {
+        Self { report: Report { level, layers: Vec::with_capacity(LayerName::ALL.len()) } }
+    }
+
+    /// A layer without which nothing is sealed, at any level.
+    fn demand<T: ToString>(&mut self, name: LayerName, step: Result<T, Cause>) -> Result<T, SealError> {
+        let applied = step.map_err(|cause| self.error(name, cause))?;
+        self.applied(name, &applied);
+        Ok(applied)
+    }
+
+    /// A layer that `strict` demands and `standard` goes without.
+    fn strict<T: ToString>(&mut self, name: LayerName, step: Result<T, Cause>) -> Result<Option<T>, SealError> {
+        if self.report.level == Level::Strict {
+            return self.demand(name, step).map(Some);
+        }
+        Ok(self.attempt(name, step))
+    }
+
+    /// A layer that every level goes without, and says so.
+    fn wish(&mut self, name: LayerName, step: Result<String, Cause>) {
+        self.attempt(name, step);
+    }
+
+    fn attempt<T: ToString>(&mut self, name: LayerName, step: Result<T, Cause>) -> Option<T> {
+        match step {
+            Ok(applied) => {
+                self.applied(name, &applied);
+                Some(applied)
+            }
+            Err(cause) => {
+                self.unavailable(name, &cause.chain());
+                None
+            }
+        }
+    }
+
+    fn applied(&mut self, name: LayerName, detail: &impl ToString) {
+        self.push(name, State::Applied { detail: detail.to_string() });
+    }
+
+    fn unavailable(&mut self, name: LayerName, reason: &str) {
+        self.push(name, State::Unavailable { reason: reason.to_owned() });
+    }
+
+    fn skip(&mut self, name: LayerName) {
+        self.push(name, State::NotRequested);
+    }
+
+    fn push(&mut self, name: LayerName, state: State) {
+        self.report.layers.push(Layer { name, state });
+    }
+
+    /// Reads an applied layer back. A report that says more than the kernel is an error at every level.
+    fn confirm(&self, name: LayerName, check: impl FnOnce() -> Result<(), Cause>) -> Result<(), SealError> {
+        match self.report.state(name) {
+            State::Applied { .. } => check().map_err(|cause| self.error(name, cause)),
+            _ => Ok(()),
+        }
+    }
+
+    fn error(&self, layer: LayerName, cause: Cause) -> SealError {
+        let fix = match layer {
+            _ if matches!(cause, Cause::Grants) => "none for the user: report it as a bug",
+            _ if matches!(cause, Cause::NamedRoot) => "name a user and a group other than 0",
+            LayerName::SingleThread => "join every thread before the guest starts; with the command, report a bug",
+            LayerName::Descriptors => "use Linux 5.9 or newer; --sandbox off runs without any kernel layer",
+            LayerName::Seccomp => "use a kernel with seccomp filters; --sandbox off runs without any kernel layer",
+            LayerName::Landlock => "use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard runs without",
+            LayerName::Identity => "run as an ordinary user or name one in the policy; --sandbox standard runs without",
+            _ => "--sandbox standard runs without it",
+        };
+        SealError { layer, cause, fix }
+    }
+}

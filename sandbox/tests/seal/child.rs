@@ -1,0 +1,205 @@
+//! The child: prepares what its arguments say, seals, performs one action and exits with its errno (0: success).
+//!
+//! Arguments are `key=value`:
+//! `level`, `functions` (comma-separated), `grant` (path:access, may repeat), `growable` (any value), `before` (a
+//! disturbance before the seal, may repeat), `break` (a system call number that fails with EPERM; with `:n` only if
+//! its first argument is n), and the action: `call` (a system call, see [`value`]), `print`, `probe`, `hold`, `allocate`,
+//! `time` or `sweep`.
+
+use std::fs::File;
+use std::os::fd::{AsFd as _, AsRawFd as _, IntoRawFd as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::Instant;
+
+use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
+use wave_policy::{FilesystemGrant, Identity, Policy, Surface};
+use wave_sandbox::{Grant, GrowableRange, Report, SealPlan, seal};
+
+pub const REFUSED: i32 = 125;
+pub const GROWABLE_BYTES: u64 = 0x10_0000;
+
+struct Args<'a>(&'a [String]);
+
+impl<'a> Args<'a> {
+    fn all(&self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter_map(move |arg| arg.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    fn get(&self, key: &'a str) -> Option<&'a str> {
+        self.all(key).next()
+    }
+}
+
+pub fn main(args: &[String]) -> ! {
+    wave_sandbox::prepare_allocator();
+    let args = Args(args);
+    let opened: Vec<(FilesystemGrant, File)> = args.all("grant").map(open_grant).collect();
+    let grants: Vec<Grant<'_>> =
+        opened.iter().map(|(grant, file)| Grant { fd: file.as_fd(), access: grant.access }).collect();
+    let policy = policy(&args, opened.iter().map(|(grant, _)| grant.clone()).collect());
+    let memory = reserve();
+    let growable = [GrowableRange { base: memory, len_bytes: GROWABLE_BYTES }];
+    let growable = if args.get("growable").is_some() { &growable[..] } else { &[] };
+    let forgotten = args.all("before").any(|what| what == "forget_grants");
+    let plan = SealPlan { policy: &policy, grants: if forgotten { &[] } else { &grants }, growable, keep_fds: &[] };
+    if let Some(range) = args.get("sweep") {
+        crate::sweep::child(range, &plan);
+    }
+    if args.get("probe").is_some() {
+        eprintln!("{}", serde_json::to_string(&wave_sandbox::probe()).expect("a probe is JSON"));
+    }
+    args.all("before").for_each(disturb);
+    args.get("break").into_iter().for_each(break_call);
+
+    let start = Instant::now();
+    let sealed = match seal(&plan) {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            eprintln!("{} | {error} | {:?} | {}", error.layer, error.cause, error.fix());
+            wave_sandbox::exit(REFUSED);
+        }
+    };
+    let elapsed = start.elapsed();
+    if args.get("time").is_some() {
+        eprintln!("{}", elapsed.as_micros());
+    }
+    act(&args, sealed.report(), memory, &grants)
+}
+
+fn act(args: &Args<'_>, report: &Report, memory: u64, grants: &[Grant<'_>]) -> ! {
+    if let Some(call) = args.get("call") {
+        let values: Vec<i64> = call.split(',').map(|text| value(text, memory, grants)).collect();
+        wave_sandbox::exit(raw(&values).err().unwrap_or(0));
+    }
+    if args.get("print").is_some() {
+        eprintln!("{}", serde_json::to_string(report).expect("a report is JSON"));
+    }
+    if args.get("hold").is_some() {
+        eprintln!("{}", serde_json::to_string(report).expect("a report is JSON"));
+        // Blocks until the parent closes the pipe.
+        let mut byte = 0_u8;
+        wave_sandbox::exit(raw(&[libc::SYS_read, 0, (&raw mut byte) as i64, 1]).err().unwrap_or(0));
+    }
+    if args.get("allocate").is_some() {
+        allocate();
+    }
+    wave_sandbox::exit(0)
+}
+
+/// A number, `s:text` (a C string), `g0` (descriptor of the first grant), `m` (start of the growable memory; `m+n`),
+/// or `pid`.
+fn value(text: &str, memory: u64, grants: &[Grant<'_>]) -> i64 {
+    if let Some(text) = text.strip_prefix("s:") {
+        return std::ffi::CString::new(text).expect("no NUL").into_raw() as i64;
+    }
+    if let Some(index) = text.strip_prefix('g') {
+        return grants[index.parse::<usize>().expect("an index")].fd.as_raw_fd().into();
+    }
+    if let Some(offset) = text.strip_prefix('m') {
+        let offset = offset.strip_prefix('+').map_or(0, |n| n.parse::<u64>().expect("an offset"));
+        return (memory + offset).cast_signed();
+    }
+    if text == "pid" {
+        return std::process::id().into();
+    }
+    text.parse().expect("a number")
+}
+
+/// A system call with up to six arguments; the errno on failure.
+pub fn raw(values: &[i64]) -> Result<i64, i32> {
+    let at = |index: usize| values.get(index).copied().unwrap_or(0);
+    // SAFETY: this is what the tests are for: native code that makes any call. Pointers are leaked C strings or
+    // live buffers of the caller.
+    let rc = unsafe { libc::syscall(at(0), at(1), at(2), at(3), at(4), at(5), at(6)) };
+    if rc == -1 { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { Ok(rc) }
+}
+
+fn open_grant(text: &str) -> (FilesystemGrant, File) {
+    let (host, access) = text.rsplit_once(':').expect("path:access");
+    let file = File::options().read(true).custom_flags(libc::O_PATH).open(host).expect("a granted path");
+    (FilesystemGrant { host: host.into(), access: access.parse().expect("an access") }, file)
+}
+
+fn policy(args: &Args<'_>, grants: Vec<FilesystemGrant>) -> Policy {
+    let functions = args.get("functions").unwrap_or_default().split(',').filter(|name| !name.is_empty());
+    Policy {
+        level: args.get("level").unwrap_or("strict").parse().expect("a level"),
+        surface: Surface::from_imports(functions.map(|name| ("wasi_snapshot_preview1", name))),
+        grants,
+        identity: args.get("uid").map(|uid| {
+            let uid = uid.parse().expect("a user id");
+            Identity { uid, gid: uid }
+        }),
+        namespaces: args.get("namespaces").is_some(),
+        ..Policy::default()
+    }
+}
+
+/// Address space without access, as for a linear memory.
+fn reserve() -> u64 {
+    let length = usize::try_from(2 * GROWABLE_BYTES).expect("a small length");
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: a fresh mapping that nothing else uses.
+    let at = unsafe { libc::mmap(std::ptr::null_mut(), length, libc::PROT_NONE, flags, -1, 0) };
+    assert_ne!(at, libc::MAP_FAILED);
+    at as u64
+}
+
+fn disturb(what: &str) {
+    match what {
+        "thread" => drop(std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(60)))),
+        "joined_thread" => std::thread::spawn(|| ()).join().expect("a thread"),
+        "leak" => {
+            for target in [7, 50, 900] {
+                let fd = File::open("/").expect("root directory").into_raw_fd();
+                assert_eq!(raw(&[libc::SYS_dup2, fd.into(), target]), Ok(target));
+            }
+        }
+        "blocked_sigsys" => {
+            let mut mask = nix::sys::signal::SigSet::empty();
+            mask.add(nix::sys::signal::Signal::SIGSYS);
+            mask.thread_block().expect("a valid mask");
+        }
+        "user_namespace" => {
+            let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).expect("user namespaces are on");
+            std::fs::write("/proc/self/setgroups", "deny").expect("setgroups");
+            std::fs::write("/proc/self/uid_map", format!("0 {uid} 1")).expect("uid_map");
+            std::fs::write("/proc/self/gid_map", format!("0 {gid} 1")).expect("gid_map");
+        }
+        "forget_grants" => {}
+        other => panic!("unknown disturbance {other}"),
+    }
+}
+
+/// From here on a system call fails with EPERM, as an outer sandbox might have it.
+fn break_call(text: &str) {
+    let (number, first) = text.split_once(':').map_or((text, None), |(number, first)| (number, Some(first)));
+    let rules = first.map(|first| {
+        let value = first.parse().expect("a number");
+        let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value).expect("argument 0");
+        SeccompRule::new(vec![condition]).expect("one condition")
+    });
+    let number = number.parse().expect("a number");
+    let rules = [(number, rules.into_iter().collect())].into();
+    let refuse = SeccompAction::Errno(libc::EPERM.cast_unsigned());
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, refuse, seccompiler::TargetArch::x86_64);
+    let program: seccompiler::BpfProgram = filter.expect("a filter").try_into().expect("a program");
+    seccompiler::apply_filter(&program).expect("no_new_privs is free");
+}
+
+/// Takes and gives back memory in all sizes, from bytes to 64 MiB.
+fn allocate() {
+    let mut kept = Vec::new();
+    for round in 0..4_usize {
+        for power in 3..26 {
+            let mut block = vec![1_u8; 1 << power];
+            block.resize((1 << power) * 2, 2);
+            if (power + round) % 3 == 0 {
+                kept.push(block);
+            }
+        }
+        kept.drain(..kept.len() / 2);
+    }
+    drop(kept);
+}

@@ -1,0 +1,98 @@
+//! System calls a sealed process must not make, each with the same call succeeding without a seal.
+
+use crate::Case;
+use crate::run::{User, expect};
+
+pub const CASES: &[Case] = &[
+    ("denials::calls_that_break_out", calls_that_break_out),
+    ("denials::a_message_names_the_call", a_message_names_the_call),
+    ("denials::a_blocked_signal_does_not_hide_the_message", blocked_signal),
+    ("denials::standard_has_the_same_filter", standard_has_the_same_filter),
+    ("denials::a_thread_is_a_refusal", a_thread_is_a_refusal),
+    ("denials::a_joined_thread_is_not", a_joined_thread_is_not),
+    ("denials::permitted_calls_work", permitted_calls_work),
+];
+
+const DENIED: i32 = wave_sandbox::DENIED;
+
+/// What it is, the call, and how the bare call ends.
+const ATTEMPTS: &[(&str, &str, i32)] = &[
+    ("open", "call=257,-100,s:/etc/passwd,0", 0),
+    ("open, older call", "call=2,s:/etc/passwd,0", 0),
+    ("socket, tcp", "call=41,2,1,0", 0),
+    ("socket, unix", "call=41,1,1,0", 0),
+    ("socketpair", "call=53,1,1,0,m", libc::EFAULT),
+    ("fork", "call=57", 0),
+    ("execve", "call=59,s:/bin/true,0,0", 0),
+    ("ptrace", "call=101,0", 0),
+    ("kill, signal 0", "call=62,pid,0", 0),
+    ("prctl, dumpable again", "call=157,4,1", 0),
+    ("personality", "call=135,4294967295", 0),
+    ("memfd_create", "call=319,s:x,0", 0),
+    ("mmap, executable", "call=9,0,4096,5,34,-1,0", 0),
+    ("mmap, over what is there", "call=9,m,4096,3,50,-1,0", 0),
+    ("mprotect, executable", "call=10,m,4096,5", 0),
+    ("mprotect, no growable memory", "call=10,m,4096,3", 0),
+    ("munmap", "call=11,m,4096", 0),
+    ("mremap", "call=25,m,4096,8192,1", 0),
+    ("pkey_mprotect", "call=329,m,4096,3,-1", 0),
+    ("seccomp, which actions there are", "call=317,2,0,s:0000", libc::EOPNOTSUPP),
+    ("landlock_create_ruleset", "call=444,0,0,1", 0),
+    ("rt_sigprocmask", "call=14,0,0,0,8", 0),
+    ("prlimit64", "call=302,0,7,0,0", 0),
+    ("setpriority", "call=141,0,0,19", 0),
+    ("chdir", "call=80,s:/", 0),
+    ("ioctl, terminal input", "call=16,0,21522,s:x", libc::ENOTTY),
+    ("write to another stream than standard error", "call=1,1,s:x,1", 0),
+    ("dup", "call=32,0", 0),
+];
+
+fn calls_that_break_out(user: User) {
+    for (what, call, bare) in ATTEMPTS {
+        expect(user, &["level=off", call], *bare);
+        let outcome = expect(user, &[call], DENIED);
+        assert!(outcome.stderr.starts_with("wave: denied system call "), "{what}: {outcome:?}");
+    }
+}
+
+fn a_message_names_the_call(user: User) {
+    let outcome = expect(user, &["call=59,s:/bin/true,0,0"], DENIED);
+    let lines: Vec<_> = outcome.stderr.lines().collect();
+    assert_eq!(lines[0], "wave: denied system call execve (59)");
+    assert!(lines[1].starts_with("  where: native code at 0x"), "{outcome:?}");
+    assert!(lines[2].starts_with("  fix:   none: "), "{outcome:?}");
+    assert_eq!(lines.len(), 3);
+    let outcome = expect(user, &["call=258,-100,s:x,0"], DENIED);
+    assert!(outcome.stderr.contains("path_create_directory"), "{outcome:?}");
+}
+
+fn blocked_signal(user: User) {
+    let outcome = expect(user, &["before=blocked_sigsys", "call=39"], DENIED);
+    assert!(outcome.stderr.starts_with("wave: denied system call getpid (39)\n"), "{outcome:?}");
+}
+
+fn standard_has_the_same_filter(user: User) {
+    expect(user, &["level=standard"], 0);
+    expect(user, &["level=standard", "call=41,2,1,0"], DENIED);
+}
+
+fn a_thread_is_a_refusal(user: User) {
+    for level in ["level=strict", "level=standard"] {
+        let outcome = expect(user, &[level, "before=thread"], crate::child::REFUSED);
+        assert!(outcome.stderr.starts_with("single_thread | "), "{outcome:?}");
+    }
+    expect(user, &["level=off", "before=thread"], 0);
+}
+
+fn a_joined_thread_is_not(user: User) {
+    expect(user, &["before=joined_thread"], 0);
+}
+
+fn permitted_calls_work(user: User) {
+    expect(user, &["call=12,0"], 0);
+    expect(user, &["call=1,2,s:x,1"], 0);
+    expect(user, &["call=9,0,4096,3,34,-1,0"], 0);
+    expect(user, &["functions=fd_write", "call=1,1,s:x,1"], 0);
+    expect(user, &["functions=random_get", "call=318,m,0,0"], 0);
+    expect(user, &["functions=sched_yield", "call=24"], 0);
+}

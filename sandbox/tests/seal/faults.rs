@@ -1,0 +1,67 @@
+//! Each step made to fail in turn: no guest code runs, and the error names the layer (T97).
+
+use crate::Case;
+use crate::child::REFUSED;
+use crate::run::{User, expect};
+
+pub const CASES: &[Case] = &[
+    ("faults::strict_refuses", strict_refuses),
+    ("faults::standard_goes_without_and_says_so", standard_goes_without),
+    ("faults::wishes_are_reported", wishes_are_reported),
+];
+
+const CAPBSET_DROP: &str = "break=157:24";
+const SECUREBITS: &str = "break=157:28";
+const NO_NEW_PRIVS: &str = "break=157:38";
+const DUMPABLE: &str = "break=157:4";
+
+/// Steps every level demands.
+const DEMANDED: &[(&str, &str)] =
+    &[("break=217", "single_thread"), ("break=436", "descriptors"), ("break=13", "seccomp"), ("break=317", "seccomp")];
+
+/// Steps only `strict` demands.
+const STRICT: &[(&str, &str)] = &[
+    ("break=117", "identity"),
+    ("break=119", "identity"),
+    ("break=126", "capabilities"),
+    (DUMPABLE, "not_dumpable"),
+    ("break=444", "landlock"),
+    ("break=446", "landlock"),
+];
+
+/// Steps that happen only with the privileges of root.
+const OF_ROOT: &[(&str, &str)] = &[("break=116", "identity"), (CAPBSET_DROP, "bounding"), (SECUREBITS, "bounding")];
+
+fn steps(user: User) -> Vec<(&'static str, &'static str)> {
+    if user == User::Root { [STRICT, OF_ROOT].concat() } else { STRICT.to_vec() }
+}
+
+fn strict_refuses(user: User) {
+    expect(user, &[], 0);
+    for (fault, layer) in DEMANDED.iter().copied().chain(steps(user)).chain([(NO_NEW_PRIVS, "no_new_privs")]) {
+        let outcome = expect(user, &[fault, "print=1"], REFUSED);
+        assert!(outcome.stderr.starts_with(&format!("{layer} | ")), "{fault}: {outcome:?}");
+    }
+}
+
+fn standard_goes_without(user: User) {
+    for (fault, layer) in DEMANDED {
+        let outcome = expect(user, &["level=standard", fault], REFUSED);
+        assert!(outcome.stderr.starts_with(&format!("{layer} | ")), "{fault}: {outcome:?}");
+    }
+    for (fault, layer) in steps(user) {
+        let outcome = expect(user, &["level=standard", fault, "print=1"], 0);
+        assert!(is_unavailable(&outcome.stderr, layer), "{fault}: {outcome:?}");
+    }
+}
+
+fn wishes_are_reported(user: User) {
+    for (fault, layer) in [("break=302", "limits"), ("break=157:65", "no_new_code")] {
+        let outcome = expect(user, &[fault, "print=1"], 0);
+        assert!(is_unavailable(&outcome.stderr, layer), "{fault}: {outcome:?}");
+    }
+}
+
+fn is_unavailable(report: &str, layer: &str) -> bool {
+    report.contains(&format!(r#"{{"name":"{layer}","state":"unavailable""#))
+}

@@ -1,0 +1,34 @@
+//! Memory after the seal: the allocator works without munmap, memory grows, nothing becomes executable.
+
+use crate::Case;
+use crate::child::GROWABLE_BYTES;
+use crate::run::{User, expect};
+
+pub const CASES: &[Case] = &[
+    ("memory::the_allocator_needs_nothing_else", the_allocator_needs_nothing_else),
+    ("memory::growable_memory_grows_and_does_not_execute", growable),
+];
+
+const DENIED: i32 = wave_sandbox::DENIED;
+
+fn the_allocator_needs_nothing_else(user: User) {
+    expect(user, &["allocate=1"], 0);
+}
+
+fn growable(user: User) {
+    let mprotect = |base: &str, length: u64, prot: u64| format!("call=10,{base},{length},{prot}");
+    for (what, call, sealed) in [
+        ("a part", mprotect("m", 0x1_0000, 3), 0),
+        ("all of it", mprotect("m", GROWABLE_BYTES, 3), 0),
+        ("past its end", mprotect("m", GROWABLE_BYTES + 4096, 3), DENIED),
+        ("from its middle", mprotect("m+4096", 4096, 3), DENIED),
+        ("shrinking", mprotect("m", 4096, 0), DENIED),
+        ("read-only", mprotect("m", 4096, 1), DENIED),
+        ("executable", mprotect("m", 4096, 5), DENIED),
+        ("all three", mprotect("m", 4096, 7), DENIED),
+    ] {
+        expect(user, &["level=off", "growable=1", &call], 0);
+        let outcome = expect(user, &["growable=1", &call], sealed);
+        assert_eq!(outcome.status, sealed, "{what}");
+    }
+}

@@ -1,0 +1,214 @@
+//! What the kernel says of a sealed process, read by another one, and that the report says the same (T124).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::MetadataExt as _;
+
+use serde_json::Value;
+
+use crate::Case;
+use crate::run::{NOBODY, User, expect, open_to_all, start};
+
+pub const CASES: &[Case] = &[
+    ("status::strict", strict),
+    ("status::standard_applies_the_same_here", standard),
+    ("status::off_applies_nothing", off),
+    ("status::descriptors", descriptors),
+    ("status::root_becomes_the_named_user", named_user),
+    ("status::root_of_a_user_namespace", user_namespace),
+    ("status::namespaces_on_request", namespaces),
+    ("status::the_probe_agrees_with_the_seal", probe),
+];
+
+/// A child that has sealed and waits.
+struct Held {
+    status: BTreeMap<String, String>,
+    limits: String,
+    descriptors: BTreeSet<String>,
+    owner: u32,
+    report: Value,
+}
+
+fn hold(user: User, args: &[&str]) -> Held {
+    let mut child = start(user, &[&["hold=1", "functions=fd_read"], args].concat());
+    let mut line = String::new();
+    BufReader::new(child.stderr.as_mut().expect("a pipe")).read_line(&mut line).expect("a report");
+    let proc = format!("/proc/{}", child.id());
+    let read =
+        |name: &str| fs::read_to_string(format!("{proc}/{name}")).unwrap_or_else(|e| panic!("{name}: {e}: {line}"));
+    let text = read("status");
+    let status = text.lines().filter_map(|line| line.split_once(':'));
+    let held = Held {
+        status: status.map(|(key, value)| (key.to_owned(), value.trim().replace('\t', " "))).collect(),
+        limits: read("limits"),
+        descriptors: names(&format!("{proc}/fd")),
+        owner: fs::metadata(format!("{proc}/status")).expect("a file of proc").uid(),
+        report: serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}")),
+    };
+    drop(child.stdin.take());
+    assert!(child.wait().expect("the child ends").success());
+    held
+}
+
+/// Empty when this process may not look, as an ordinary user may not into a process that is not dumpable.
+fn names(dir: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(dir).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
+    entries.into_iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+impl Held {
+    fn is(&self, key: &str, value: &str) {
+        assert_eq!(self.status.get(key).map(String::as_str), Some(value), "{key} of {:#?}", self.status);
+    }
+
+    fn layer(&self, name: &str) -> (&str, &str) {
+        let layers = self.report["layers"].as_array().expect("layers");
+        let layer = layers.iter().find(|layer| layer["name"] == name).unwrap_or_else(|| panic!("layer {name}"));
+        let text = layer["detail"].as_str().or(layer["reason"].as_str()).unwrap_or_default();
+        (layer["state"].as_str().expect("a state"), text)
+    }
+
+    fn applied(&self, name: &str) -> &str {
+        let (state, detail) = self.layer(name);
+        assert_eq!(state, "applied", "{name}: {detail}");
+        detail
+    }
+
+    /// The numbers of a status line, such as the four user ids.
+    fn ids(&self, key: &str) -> Vec<u32> {
+        self.status[key].split_whitespace().map(|id| id.parse().expect("an id")).collect()
+    }
+}
+
+fn strict(user: User) {
+    let held = hold(user, &[]);
+    check(user, &held);
+    assert_eq!(held.report["level"], "strict");
+}
+
+fn standard(user: User) {
+    check(user, &hold(user, &["level=standard"]));
+}
+
+const EMPTY_SET: &str = "0000000000000000";
+
+fn check(user: User, held: &Held) {
+    for name in ["single_thread", "allocator", "descriptors", "limits", "identity", "capabilities"] {
+        held.applied(name);
+    }
+    for name in ["no_new_privs", "not_dumpable", "no_new_code", "landlock", "seccomp"] {
+        held.applied(name);
+    }
+    held.is("Threads", "1");
+    held.is("NoNewPrivs", "1");
+    held.is("Seccomp", "2");
+    held.is("Seccomp_filters", "1");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        held.is(set, EMPTY_SET);
+    }
+    // Root owns the files of a process that is not dumpable.
+    assert_eq!(held.owner, 0);
+    for name in ["Max core file size", "Max processes", "Max locked memory", "Max msgqueue size"] {
+        let line = held.limits.lines().find_map(|line| line.strip_prefix(name)).expect("a limit");
+        assert_eq!(line.split_whitespace().take(2).collect::<Vec<_>>(), ["0", "0"], "{name}");
+    }
+    let (users, groups) = (held.ids("Uid"), held.ids("Gid"));
+    assert!(users.iter().all(|id| *id == users[0]) && groups.iter().all(|id| *id == groups[0]));
+    assert!(held.applied("identity").starts_with(&format!("uid {}, gid {},", users[0], groups[0])));
+    match user {
+        User::Root => {
+            held.applied("bounding");
+            held.is("CapBnd", EMPTY_SET);
+            held.is("Groups", "");
+            assert!((1_900_000_000..2_100_000_000).contains(&users[0]), "{users:?}");
+            assert_eq!(users[0], groups[0]);
+        }
+        User::Nobody => assert_eq!((users[0], groups[0]), (NOBODY, NOBODY)),
+        User::Own => assert_eq!(users[0], nix::unistd::getuid().as_raw()),
+    }
+    if user != User::Root {
+        assert_eq!(held.layer("bounding").0, "unavailable");
+        assert_ne!(held.status["CapBnd"], EMPTY_SET);
+    }
+}
+
+fn off(user: User) {
+    let held = hold(user, &["level=off"]);
+    held.is("NoNewPrivs", "0");
+    held.is("Seccomp", "0");
+    let layers = held.report["layers"].as_array().expect("layers");
+    assert!(layers.len() == 13 && layers.iter().all(|layer| layer["state"] == "not_requested"), "{layers:?}");
+}
+
+fn descriptors(user: User) {
+    let dir = open_to_all();
+    let grant = format!("grant={}:ro", dir.path().display());
+    let unsealed = hold(user, &["level=off", "before=leak", &grant]);
+    let sealed = hold(user, &["before=leak", &grant]);
+    if user != User::Own {
+        assert!(unsealed.descriptors.contains("900"), "{:?}", unsealed.descriptors);
+        let expected = ["0", "1", "2", "3"].map(str::to_owned).into();
+        assert_eq!(sealed.descriptors, expected);
+    }
+    assert_eq!(sealed.applied("descriptors"), "4 kept: 0, 1, 2, 1 grants, 0 others");
+}
+
+fn named_user(user: User) {
+    if user == User::Root {
+        assert_eq!(hold(user, &["uid=12345"]).ids("Uid"), [12345; 4]);
+    } else {
+        let outcome = expect(user, &["uid=12345"], crate::child::REFUSED);
+        assert!(outcome.stderr.starts_with("identity | "), "{outcome:?}");
+    }
+    for level in ["level=strict", "level=standard"] {
+        let refused = expect(user, &["uid=0", level], crate::child::REFUSED);
+        assert!(refused.stderr.starts_with("identity | "), "{refused:?}");
+    }
+}
+
+fn user_namespace(user: User) {
+    if user == User::Root {
+        // User 0 outside, too: real root, with nobody else to become.
+        let outcome = expect(user, &["before=user_namespace"], crate::child::REFUSED);
+        assert!(outcome.stderr.starts_with("identity | "), "{outcome:?}");
+        assert!(outcome.stderr.contains("no unused user"), "{outcome:?}");
+    } else {
+        let held = hold(user, &["before=user_namespace"]);
+        assert!(held.applied("identity").contains("uid 0, gid 0, root of a user namespace"));
+        for set in ["CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"] {
+            held.is(set, EMPTY_SET);
+        }
+    }
+}
+
+fn namespaces(user: User) {
+    assert_eq!(hold(user, &[]).layer("namespaces").0, "not_requested");
+    let (state, text) = {
+        let held = hold(user, &["namespaces=1"]);
+        let (state, text) = held.layer("namespaces");
+        (state.to_owned(), text.to_owned())
+    };
+    match user {
+        User::Root => assert_eq!((state.as_str(), text.as_str()), ("applied", "network, ipc, uts")),
+        _ => assert_eq!(state, "unavailable"),
+    }
+}
+
+fn probe(user: User) {
+    let outcome = expect(user, &["level=off", "probe=1"], 0);
+    let probe: Value = serde_json::from_str(&outcome.stderr).expect("JSON");
+    let entry = |name: &str| {
+        let entries = probe.as_array().expect("entries");
+        entries.iter().find(|entry| entry["name"] == name).unwrap_or_else(|| panic!("{name}")).clone()
+    };
+    let held = hold(user, &[]);
+    for (name, layer) in [("landlock", "landlock"), ("seccomp", "seccomp"), ("close_range", "descriptors")] {
+        assert_eq!(entry(name)["presence"], "present", "{name}");
+        held.applied(layer);
+    }
+    let abi = |text: &str| text.split([' ', ',', ':']).nth(1).map(str::to_owned);
+    assert_eq!(abi(entry("landlock")["detail"].as_str().expect("text")), abi(held.applied("landlock")));
+    let setpcap = entry("CAP_SETPCAP")["presence"] == "present";
+    assert_eq!(setpcap, held.layer("bounding").0 == "applied");
+}

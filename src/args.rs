@@ -1,0 +1,220 @@
+//! What was typed. Names follow `wasmtime` where it has one.
+
+use crate::text::{parse_duration, parse_size};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Run WebAssembly programs that nobody trusts.
+#[derive(Debug, Parser)]
+#[command(name = "wave", version, about, max_term_width = 100)]
+#[command(after_help = "Short form: `wave [OPTIONS] MODULE [ARGS]…` means `wave run`.\n\
+Exit codes: the guest's own 0-255; 2 usage, 124 time limit, 125 refused before the guest ran, 126 not a runnable module,\n\
+127 not found, 134 trap, 137 memory limit, 159 denied system call, 128+n signal n.")]
+pub struct Cli {
+    /// Which kernel layers must hold before the guest runs
+    #[arg(long, global = true, value_enum, default_value_t = Sandbox::Strict, value_name = "LEVEL")]
+    pub sandbox: Sandbox,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a program (default)
+    Run(Run),
+    /// Compile a module and say how long it took
+    Compile(Compile),
+    /// Run WebAssembly specification scripts
+    Wast(Wast),
+    /// Show what a module is and asks for, without running it
+    Inspect(Inspect),
+    /// Show which layers this kernel and processor can provide
+    Doctor(Doctor),
+    /// Print a completion script for a shell
+    Completion(Completion),
+}
+
+/// Sandbox levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sandbox {
+    /// Every layer, or no run
+    Strict,
+    /// A system-call filter, and the other layers as far as this kernel has them
+    Standard,
+    /// Only what the compiler and the monitor guarantee
+    Off,
+}
+
+/// `wave run`.
+#[derive(Args, Debug)]
+pub struct Run {
+    /// Grant a directory: HOST[::GUEST[::ro|rw]]; GUEST is HOST if not given, access is rw
+    #[arg(long = "dir", value_name = "GRANT")]
+    pub dirs: Vec<String>,
+    /// Set an environment variable, or pass on the one of that name; nothing is inherited otherwise
+    #[arg(long = "env", value_name = "NAME[=VALUE]")]
+    pub env: Vec<String>,
+    /// What the program sees as its own name
+    #[arg(long, value_name = "NAME")]
+    pub argv0: Option<String>,
+    /// Call this export instead of `_start`; ARGS are its arguments, its results are printed
+    #[arg(long, value_name = "FUNCTION")]
+    pub invoke: Option<String>,
+    /// Stop the program after this time: 5s, 300ms, 2m
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    /// Most linear memory: 256M
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_memory: Option<u64>,
+    /// Stack of the program
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "8M")]
+    pub max_stack: u64,
+    /// Run as this user and group when started as root; a free id otherwise
+    #[arg(long, value_name = "UID[:GID]")]
+    pub user: Option<String>,
+    /// Say on standard error what was put in force
+    #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    pub report: Option<Format>,
+    /// Print what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// `.wasm` or `.wat` file; `-` is standard input
+    #[arg(value_name = "MODULE")]
+    pub module: PathBuf,
+    /// Arguments of the program
+    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub args: Vec<OsString>,
+}
+
+/// Output formats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// `wave compile`.
+#[derive(Args, Debug)]
+pub struct Compile {
+    /// Throw the code away: only measure
+    #[arg(long, required = true)]
+    pub discard: bool,
+    /// Threads to compile with; as many as there are processors if not given
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
+    /// `.wasm` or `.wat` file; `-` is standard input
+    #[arg(value_name = "MODULE")]
+    pub module: PathBuf,
+}
+
+/// `wave wast`.
+#[derive(Args, Debug)]
+pub struct Wast {
+    /// How code reaches memory and context
+    #[arg(long, value_enum, default_value_t = Mode::Fixed)]
+    pub mode: Mode,
+    /// Allow several memories in a module
+    #[arg(long)]
+    pub multi_memory: bool,
+    /// Scripts
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+}
+
+/// How code reaches memory and context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Constant addresses
+    Fixed,
+    /// A context argument
+    Arg,
+}
+
+/// `wave inspect`.
+#[derive(Args, Debug)]
+pub struct Inspect {
+    /// `.wasm` or `.wat` file; `-` is standard input
+    #[arg(value_name = "MODULE")]
+    pub module: PathBuf,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `wave doctor`.
+#[derive(Args, Debug)]
+pub struct Doctor {
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `wave completion`.
+#[derive(Args, Debug)]
+pub struct Completion {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Inserts `run` when the first word that is not an option of `wave` itself is no subcommand.
+pub fn with_implied_run(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    const OWN: [&str; 5] = ["-h", "--help", "-V", "--version", "help"];
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let command = <Cli as clap::CommandFactory>::command();
+    let mut at = 1;
+    while let Some(word) = args.get(at).map(|word| word.to_string_lossy()) {
+        if word == "--sandbox" {
+            at += 2;
+        } else if word.starts_with("--sandbox=") {
+            at += 1;
+        } else {
+            let known = OWN.contains(&&*word) || command.get_subcommands().any(|sub| sub.get_name() == word);
+            if !known {
+                args.insert(at, "run".into());
+            }
+            break;
+        }
+    }
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn implied(line: &str) -> String {
+        let words = line.split(' ').map(OsString::from);
+        with_implied_run(words).iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn run_is_implied_for_modules_and_its_options_only() {
+        assert_eq!(implied("wave app.wasm run"), "wave run app.wasm run");
+        assert_eq!(implied("wave --sandbox off app.wasm"), "wave --sandbox off run app.wasm");
+        assert_eq!(implied("wave --sandbox=off --dir . app.wasm"), "wave --sandbox=off run --dir . app.wasm");
+        assert_eq!(implied("wave -"), "wave run -");
+        for line in ["wave", "wave run app.wasm", "wave --sandbox strict doctor", "wave --help", "wave -V"] {
+            assert_eq!(implied(line), line);
+        }
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn words_after_the_module_belong_to_the_guest() {
+        let cli = Cli::try_parse_from(["wave", "run", "app.wasm", "--timeout", "-x", "--"]).unwrap();
+        let Command::Run(run) = cli.command else { panic!("not a run") };
+        assert_eq!(run.args, ["--timeout", "-x", "--"]);
+        assert_eq!(run.timeout, None);
+    }
+}

@@ -1,0 +1,75 @@
+//! What `wave` says when it cannot go on, and the exit code that goes with it.
+
+use crate::text::clean;
+use std::fmt;
+
+/// A message in three parts, what, where and how to fix, with its exit code.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    what: String,
+    place: Option<String>,
+    fix: Option<String>,
+}
+
+impl Failure {
+    /// The command line makes no sense: 2.
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::new(2, what)
+    }
+
+    /// `wave` refused before the guest ran: 125.
+    pub fn refused(what: impl Into<String>) -> Self {
+        Self::new(125, what)
+    }
+
+    /// Not a module that can run: 126.
+    pub fn not_runnable(what: impl Into<String>) -> Self {
+        Self::new(126, what)
+    }
+
+    /// There is no such module: 127.
+    pub fn not_found(what: impl Into<String>) -> Self {
+        Self::new(127, what)
+    }
+
+    /// The memory limit: 137.
+    pub fn memory_limit(what: impl Into<String>) -> Self {
+        Self::new(137, what)
+    }
+
+    fn new(code: u8, what: impl Into<String>) -> Self {
+        Self { code, what: what.into(), place: None, fix: None }
+    }
+
+    /// Adds where.
+    pub fn at(mut self, place: impl Into<String>) -> Self {
+        self.place = Some(place.into());
+        self
+    }
+
+    /// Adds how to fix it.
+    pub fn fix(mut self, fix: impl Into<String>) -> Self {
+        self.fix = Some(fix.into());
+        self
+    }
+
+    /// The exit code.
+    pub const fn code(&self) -> u8 {
+        self.code
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Parts may quote the module; nothing in it may steer the terminal (T75).
+        writeln!(f, "wave: {}", clean(&self.what))?;
+        if let Some(place) = &self.place {
+            writeln!(f, "  where: {}", clean(place))?;
+        }
+        if let Some(fix) = &self.fix {
+            writeln!(f, "  fix:   {}", clean(fix))?;
+        }
+        Ok(())
+    }
+}

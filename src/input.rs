@@ -1,0 +1,77 @@
+//! Module bytes from a file, standard input or text.
+
+use crate::failure::Failure;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Larger files are refused before they are read: nothing that size can be compiled.
+const MAX_MODULE_BYTES: u64 = 1 << 30;
+
+/// Reads a module. `-` is standard input; WebAssembly text is translated.
+///
+/// # Errors
+/// 127 when there is no such file, 126 when it cannot be read or is not a module.
+pub fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = read(path)?;
+    if bytes.starts_with(b"\0asm") {
+        return Ok(bytes);
+    }
+    let place = || path.display().to_string();
+    let text = std::str::from_utf8(&bytes).ok().filter(|text| looks_like_text(text));
+    let Some(text) = text else {
+        let found = match bytes.get(..4) {
+            None => format!("it has only {} bytes", bytes.len()),
+            Some(start) => format!("it starts with `{}`", start.escape_ascii()),
+        };
+        return Err(Failure::not_runnable(format!("not a WebAssembly module: {found}"))
+            .at(place())
+            .fix("give a .wasm file, which starts with `\\0asm`, or WebAssembly text"));
+    };
+    // The file name is not given to the parser: it would repeat the path in front of each message.
+    wat::parse_str(text).map_err(|error| {
+        let message = error.to_string();
+        let mut lines = message.lines();
+        let what = lines.next().unwrap_or_default().to_owned();
+        let position = lines.find_map(|line| line.trim().strip_prefix("--> ").map(|at| at.replace("<anon>", "")));
+        Failure::not_runnable(format!("cannot read WebAssembly text: {what}")).at(format!(
+            "{}{}",
+            place(),
+            position.unwrap_or_default()
+        ))
+    })
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    if path == Path::new("-") {
+        return read_all(io::stdin().lock()).map_err(|error| unreadable("standard input", &error));
+    }
+    let place = path.display().to_string();
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            Failure::not_found(format!("no module `{place}`")).fix("check the path; it is not searched for in PATH")
+        }
+        _ => unreadable(&place, &error),
+    })?;
+    // A FIFO would have blocked already and a directory fails here.
+    read_all(file).map_err(|error| unreadable(&place, &error))
+}
+
+fn read_all(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    source.take(MAX_MODULE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_MODULE_BYTES {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 GiB"));
+    }
+    Ok(bytes)
+}
+
+fn unreadable(place: &str, error: &io::Error) -> Failure {
+    Failure::not_runnable(format!("cannot read the module: {error}")).at(place)
+}
+
+/// Text starts with a parenthesis or a comment.
+fn looks_like_text(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('(') || text.starts_with(";;")
+}

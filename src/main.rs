@@ -1,0 +1,61 @@
+//! `wave` runs WebAssembly programs that nobody trusts, behind layers that are each checked.
+//!
+//! | file | does |
+//! |---|---|
+//! | `args` | what was typed |
+//! | `plan` | what is meant: resolved grants, limits, level |
+//! | `input` | module bytes from a file, standard input or text |
+//! | `program` | from bytes to an instance, ready to be sealed and entered |
+//! | `run` | `wave run`: plan, load, seal, enter, report |
+//! | `compile`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
+//! | `failure`, `text` | messages and exit codes |
+#![forbid(unsafe_code)]
+
+mod args;
+mod compile;
+mod completion;
+mod doctor;
+mod failure;
+mod input;
+mod inspect;
+mod plan;
+mod program;
+mod run;
+mod text;
+mod wast;
+
+use args::{Cli, Command};
+use clap::Parser;
+use failure::Failure;
+
+fn main() -> ! {
+    let cli = match Cli::try_parse_from(args::with_implied_run(std::env::args_os())) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are errors to clap; printing to a closed pipe is nothing to report.
+            let code = error.exit_code();
+            drop(error.print());
+            wave_sandbox::exit(code)
+        }
+    };
+    let code = match dispatch(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprint!("{failure}");
+            failure.code()
+        }
+    };
+    // Not `std::process::exit`: what std cleans up there needs system calls that a sealed process does not have.
+    wave_sandbox::exit(i32::from(code))
+}
+
+fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    match cli.command {
+        Command::Run(arguments) => run::run(cli.sandbox, arguments),
+        Command::Compile(arguments) => compile::compile(&arguments),
+        Command::Wast(arguments) => wast::wast(&arguments),
+        Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Completion(arguments) => completion::completion(&arguments),
+    }
+}

@@ -1,0 +1,268 @@
+//! What is meant by what was typed: grants, limits and level, resolved and checked. Printed by `--dry-run`.
+
+use crate::args::{Run, Sandbox};
+use crate::failure::Failure;
+use crate::text::clean;
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wave_policy::{Access, Identity, Level};
+
+/// Linear memory cannot be larger.
+const MEMORY_MAX_BYTES: u64 = 4 << 30;
+
+/// Room for a guest's frames: less cannot even start, more is no limit any more.
+const STACK_RANGE_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=4 << 30;
+
+/// One run, as it will be done.
+#[derive(Debug)]
+pub struct Plan {
+    /// Which layers must hold.
+    pub level: Level,
+    /// Module file, `-` for standard input.
+    pub module: PathBuf,
+    /// Directories the guest may reach.
+    pub grants: Vec<DirGrant>,
+    /// Arguments of the guest, its name first.
+    pub args: Vec<Vec<u8>>,
+    /// Environment of the guest, as `NAME=VALUE`.
+    pub env: Vec<Vec<u8>>,
+    /// Export to call instead of `_start`, with its arguments.
+    pub invoke: Option<(String, Vec<OsString>)>,
+    /// Wall-clock limit.
+    pub timeout: Option<Duration>,
+    /// Most linear memory.
+    pub memory_bytes: u64,
+    /// The guest's stack.
+    pub stack_bytes: u64,
+    /// Who the process becomes.
+    pub identity: Option<Identity>,
+}
+
+/// A granted directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirGrant {
+    /// Where it is on the host.
+    pub host: PathBuf,
+    /// What the guest calls it.
+    pub guest: String,
+    /// What the guest may do there.
+    pub access: Access,
+    /// The flag that granted it, for messages.
+    pub flag: String,
+}
+
+impl Plan {
+    /// Resolves what was typed.
+    ///
+    /// # Errors
+    /// 2 for values that make no sense, 125 for what this host does not have.
+    pub fn new(sandbox: Sandbox, run: Run) -> Result<Self, Failure> {
+        if !STACK_RANGE_BYTES.contains(&run.max_stack) {
+            return Err(Failure::usage(format!("a stack of {} bytes is not possible", run.max_stack))
+                .at("--max-stack")
+                .fix("choose between 64K and 4G"));
+        }
+        let grants = run.dirs.iter().map(|flag| DirGrant::parse(flag)).collect::<Result<Vec<_>, _>>()?;
+        let name = run.argv0.map(OsString::from).or_else(|| run.module.file_name().map(OsString::from));
+        let mut args = vec![name.unwrap_or_else(|| "-".into()).into_vec()];
+        let invoke = match run.invoke {
+            Some(function) => Some((function, run.args)),
+            None => {
+                args.extend(run.args.into_iter().map(OsString::into_vec));
+                None
+            }
+        };
+        let identity = match run.user {
+            Some(user) => Some(parse_identity(&user)?),
+            None => owner_of_writable(&grants)?,
+        };
+        Ok(Self {
+            level: match sandbox {
+                Sandbox::Strict => Level::Strict,
+                Sandbox::Standard => Level::Standard,
+                Sandbox::Off => Level::Off,
+            },
+            module: run.module,
+            grants,
+            args,
+            env: run.env.iter().map(|flag| parse_env(flag)).collect::<Result<_, _>>()?,
+            invoke,
+            timeout: run.timeout,
+            memory_bytes: run.max_memory.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES),
+            stack_bytes: run.max_stack,
+            identity,
+        })
+    }
+}
+
+impl DirGrant {
+    /// Reads `HOST[::GUEST[::ro|rw]]` and checks that the directory is there.
+    fn parse(flag: &str) -> Result<Self, Failure> {
+        let place = || format!("--dir {flag}");
+        let mut parts = flag.split("::");
+        let host = parts.next().unwrap_or_default();
+        let guest = parts.next().unwrap_or(host);
+        let access = match parts.next() {
+            None => Access::ReadWrite,
+            Some(word) => word.parse().map_err(|_| {
+                Failure::usage(format!("`{word}` is no access")).at(place()).fix("write ro, rw or append")
+            })?,
+        };
+        if parts.next().is_some() || host.is_empty() || guest.is_empty() || guest.contains('\0') {
+            return Err(Failure::usage("a grant has the form HOST[::GUEST[::ro|rw]]")
+                .at(place())
+                .fix("separate the parts by two colons; none may be empty"));
+        }
+        let grant = Self { host: host.into(), guest: guest.to_owned(), access, flag: flag.to_owned() };
+        match std::fs::metadata(&grant.host) {
+            Ok(metadata) if metadata.is_dir() => Ok(grant),
+            Ok(_) => Err(grant.unusable("not a directory").fix("grant the directory that holds it")),
+            Err(error) => Err(grant.missing(&error)),
+        }
+    }
+
+    /// The refusal of a directory that cannot be used.
+    pub fn unusable(&self, reason: &str) -> Failure {
+        Failure::refused(format!("cannot preopen `{}`: {reason}", self.host.display()))
+            .at(format!("--dir {}", self.flag))
+    }
+
+    fn missing(&self, error: &std::io::Error) -> Failure {
+        if let (false, Some((host, guest))) = (self.flag.contains("::"), self.flag.split_once(':')) {
+            return self
+                .unusable("no such directory")
+                .fix(format!("host and guest path are separated by two colons: --dir {host}::{guest}"));
+        }
+        if error.kind() != std::io::ErrorKind::NotFound {
+            return self.unusable(&error.to_string()).fix("check the permissions of the path");
+        }
+        let absolute = std::path::absolute(&self.host).unwrap_or_else(|_| self.host.clone());
+        let parent = absolute.ancestors().skip(1).find(|parent| parent.exists()).unwrap_or(Path::new("/"));
+        self.unusable("no such directory").fix(format!(
+            "create it, or drop the flag if the guest can do without it; the nearest existing parent is `{}`",
+            parent.display()
+        ))
+    }
+}
+
+fn parse_env(flag: &str) -> Result<Vec<u8>, Failure> {
+    let place = || format!("--env {flag}");
+    let (name, value) = match flag.split_once('=') {
+        Some((name, value)) => (name, value.as_bytes().to_vec()),
+        None => match std::env::var_os(flag) {
+            Some(value) => (flag, value.as_bytes().to_vec()),
+            None => {
+                return Err(Failure::refused(format!("there is no environment variable `{flag}` to pass on"))
+                    .at(place())
+                    .fix(format!("set it, or give the value: --env {flag}=VALUE")));
+            }
+        },
+    };
+    if name.is_empty() {
+        return Err(Failure::usage("an environment variable needs a name").at(place()).fix("write --env NAME=VALUE"));
+    }
+    Ok([name.as_bytes(), b"=", &value].concat())
+}
+
+fn parse_identity(user: &str) -> Result<Identity, Failure> {
+    let (uid, gid) = user.split_once(':').unwrap_or((user, user));
+    let number = |text: &str| text.parse::<u32>().ok().filter(|id| *id != 0 && *id != u32::MAX);
+    match (number(uid), number(gid)) {
+        (Some(uid), Some(gid)) => Ok(Identity { uid, gid }),
+        _ => Err(Failure::usage("a user is given by number, and is not root")
+            .at(format!("--user {user}"))
+            .fix("write --user UID or --user UID:GID, for example --user 1000:1000")),
+    }
+}
+
+/// Started as root, the run becomes the owner of the directories it may write to, if they have one owner that is not root:
+/// with any other id it could not use the grant.
+fn owner_of_writable(grants: &[DirGrant]) -> Result<Option<Identity>, Failure> {
+    let mut owners = Vec::new();
+    for grant in grants.iter().filter(|grant| grant.access != Access::ReadOnly) {
+        let metadata = std::fs::metadata(&grant.host).map_err(|error| grant.missing(&error))?;
+        owners.push(Identity { uid: metadata.uid(), gid: metadata.gid() });
+    }
+    owners.dedup();
+    Ok(match *owners {
+        [owner] if owner.uid != 0 && owner.gid != 0 => Some(owner),
+        _ => None,
+    })
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |list: &[Vec<u8>]| -> String {
+            list.iter().map(|word| format!(" {:?}", clean(&String::from_utf8_lossy(word)))).collect()
+        };
+        writeln!(f, "module:   {}", clean(&self.module.display().to_string()))?;
+        writeln!(f, "sandbox:  {}", self.level)?;
+        match &self.invoke {
+            Some((function, args)) => writeln!(f, "call:     {} {args:?}", clean(function))?,
+            None => writeln!(f, "call:     _start")?,
+        }
+        writeln!(f, "args:    {}", words(&self.args))?;
+        writeln!(f, "env:     {}", if self.env.is_empty() { " none".to_owned() } else { words(&self.env) })?;
+        if self.grants.is_empty() {
+            writeln!(f, "files:    none")?;
+        }
+        for (index, grant) in self.grants.iter().enumerate() {
+            let (host, guest) = (grant.host.display().to_string(), &grant.guest);
+            writeln!(f, "fs[{index}]:    {} {} as {}", grant.access, clean(&host), clean(guest))?;
+        }
+        writeln!(f, "network:  none")?;
+        writeln!(f, "memory:   {} bytes", self.memory_bytes)?;
+        writeln!(f, "stack:    {} bytes", self.stack_bytes)?;
+        match self.timeout {
+            Some(limit) => writeln!(f, "timeout:  {limit:?}")?,
+            None => writeln!(f, "timeout:  none")?,
+        }
+        match self.identity {
+            Some(Identity { uid, gid }) => writeln!(f, "user:     {uid}:{gid} (when started as root)"),
+            None => writeln!(f, "user:     a free one (when started as root)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_name_host_guest_and_access() {
+        let grant = DirGrant::parse("/::/srv::ro").unwrap();
+        assert_eq!((grant.host.as_path(), &*grant.guest, grant.access), (Path::new("/"), "/srv", Access::ReadOnly));
+        assert_eq!(DirGrant::parse("/").unwrap().access, Access::ReadWrite);
+        for (flag, code) in
+            [("/::/a::x", 2), ("/::/a::ro::b", 2), ("", 2), ("::/a", 2), ("/nowhere", 125), ("/nowhere:/a", 125)]
+        {
+            assert_eq!(DirGrant::parse(flag).unwrap_err().code(), code, "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_single_colon_is_explained() {
+        let message = DirGrant::parse("/nowhere:/srv").unwrap_err().to_string();
+        assert!(message.contains("--dir /nowhere::/srv"), "{message}");
+    }
+
+    #[test]
+    fn users_are_numbers_and_never_root() {
+        assert_eq!(parse_identity("1000").unwrap(), Identity { uid: 1000, gid: 1000 });
+        assert_eq!(parse_identity("1:2").unwrap(), Identity { uid: 1, gid: 2 });
+        for user in ["0", "1:0", "root", "-1", "4294967295", ""] {
+            assert_eq!(parse_identity(user).unwrap_err().code(), 2, "{user}");
+        }
+    }
+
+    #[test]
+    fn environment_variables_need_a_name_and_a_value() {
+        assert_eq!(parse_env("A=b=c").unwrap(), b"A=b=c");
+        assert_eq!(parse_env("=x").unwrap_err().code(), 2);
+        assert_eq!(parse_env("WAVE_TEST_NO_SUCH_VARIABLE").unwrap_err().code(), 125);
+    }
+}

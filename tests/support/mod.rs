@@ -1,0 +1,242 @@
+//! What the integration tests share: running `wave`, guests built from C, directories and what is in them.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// A run that takes longer hangs; its process is killed and the test fails.
+const WALL_LIMIT: Duration = Duration::from_secs(180);
+
+/// One run of `wave run`, put together flag by flag.
+pub struct Wave {
+    command: Command,
+    stdin: Vec<u8>,
+}
+
+impl Wave {
+    /// A run under `--sandbox strict`, whatever the default is.
+    pub fn strict() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+        command.args(["--sandbox", "strict", "run"]);
+        Self { command, stdin: Vec::new() }
+    }
+
+    /// Grants a directory; `access` is `ro` or `rw`.
+    pub fn dir(mut self, host: &Path, guest: &str, access: &str) -> Self {
+        self.command.args(["--dir", &format!("{}::{guest}::{access}", host.display())]);
+        self
+    }
+
+    /// Grants a variable of the environment, `K=V`.
+    pub fn env(self, variable: &str) -> Self {
+        self.flag("--env", variable)
+    }
+
+    /// Any other flag with its value.
+    pub fn flag(mut self, name: &str, value: &str) -> Self {
+        self.command.args([name, value]);
+        self
+    }
+
+    /// What the guest reads from standard input; nothing by default.
+    pub fn stdin(mut self, bytes: &[u8]) -> Self {
+        self.stdin = bytes.to_vec();
+        self
+    }
+
+    /// Runs the module to its end.
+    pub fn run<A: AsRef<OsStr>>(self, module: impl AsRef<Path>, args: impl IntoIterator<Item = A>) -> Outcome {
+        let stdin = self.stdin.clone();
+        let mut child = self.spawn(module, args);
+        let mut pipe = child.stdin.take().expect("stdin is piped");
+        // A guest that ends without reading closes the pipe, which is no failure.
+        let feeder = thread::spawn(move || pipe.write_all(&stdin).ok());
+        let outcome = finish(child);
+        feeder.join().expect("the feeder does not panic");
+        outcome
+    }
+
+    /// Starts the module with all three standard streams piped.
+    pub fn spawn<A: AsRef<OsStr>>(mut self, module: impl AsRef<Path>, args: impl IntoIterator<Item = A>) -> Child {
+        self.command.arg(module.as_ref()).args(args);
+        self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.spawn().expect("wave starts")
+    }
+}
+
+/// Waits for a process and collects what it printed; kills it and panics past the wall limit.
+pub fn finish(mut child: Child) -> Outcome {
+    fn drain(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+        thread::spawn(move || {
+            let mut bytes = Vec::new();
+            pipe.read_to_end(&mut bytes).expect("pipes can be read");
+            String::from_utf8_lossy(&bytes).into_owned()
+        })
+    }
+    let stdout = drain(child.stdout.take().expect("stdout is piped"));
+    let stderr = drain(child.stderr.take().expect("stderr is piped"));
+    let deadline = Instant::now() + WALL_LIMIT;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("own child can be awaited") {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().expect("own child can be killed");
+            panic!("still running after {WALL_LIMIT:?}");
+        }
+        thread::sleep(Duration::from_millis(2));
+    };
+    let stdout = stdout.join().expect("the reader does not panic");
+    let stderr = stderr.join().expect("the reader does not panic");
+    Outcome { status, stdout, stderr }
+}
+
+/// How a run ended and what it printed.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Exit code or signal.
+    pub status: ExitStatus,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Asserts exit code, standard output and standard error, all exactly.
+    #[track_caller]
+    pub fn is(&self, code: i32, stdout: &str, stderr: &str) {
+        let seen = (self.status.code(), &*self.stdout, &*self.stderr);
+        assert_eq!(seen, (Some(code), stdout, stderr), "signal {:?}", self.status.signal());
+    }
+
+    /// Asserts exit code 134 and a message that names the trap and the functions, innermost first.
+    #[track_caller]
+    pub fn is_trap(&self, name: &str, functions: &[&str]) {
+        assert_eq!(self.status.code(), Some(134), "{self:?}");
+        assert!(self.stderr.lines().any(|line| line == format!("wave: trap: {name}")), "{self:?}");
+        let frames = self.stderr.lines().filter_map(|line| line.strip_prefix("  at "));
+        let seen: Vec<_> = frames.map(|frame| frame.split(' ').next().unwrap_or_default()).collect();
+        assert_eq!(seen, functions, "{self:?}");
+    }
+}
+
+/// A fresh directory that the guest's user may write, also when `wave` was started as root and dropped that.
+pub fn writable_dir() -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    open_to_all(dir.path());
+    dir
+}
+
+/// Lets every user write, so that only the sandbox stands between the guest and this file or directory.
+pub fn open_to_all(path: &Path) {
+    let mode = if path.is_dir() { 0o777 } else { 0o666 };
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("own files can be opened up");
+}
+
+/// Makes files beneath `root`, with their directories; all of them writable by every user.
+pub fn fill(root: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let path = root.join(name);
+        let parent = path.parent().expect("joined below a root");
+        if parent != root && !parent.exists() {
+            fs::create_dir(parent).expect("directories are named before what is in them");
+            open_to_all(parent);
+        }
+        fs::write(&path, text).expect("own directory can be written");
+        open_to_all(&path);
+    }
+}
+
+/// Asserts everything beneath `root`: `name/` a directory, `name: bytes` a file, `name -> target` a link, sorted.
+#[track_caller]
+pub fn assert_tree(root: &Path, expected: &[&str]) {
+    assert_eq!(tree(root), expected);
+}
+
+/// Everything beneath `root`, in the form of [`assert_tree`].
+pub fn tree(root: &Path) -> Vec<String> {
+    fn walk(dir: &Path, prefix: &str, lines: &mut Vec<String>) {
+        for entry in fs::read_dir(dir).expect("own directory can be listed") {
+            let path = entry.expect("own directory can be listed").path();
+            let name = format!("{prefix}{}", path.file_name().expect("entries have names").display());
+            let kind = path.symlink_metadata().expect("entries exist").file_type();
+            if kind.is_dir() {
+                lines.push(format!("{name}/"));
+                walk(&path, &format!("{name}/"), lines);
+            } else if kind.is_symlink() {
+                lines.push(format!("{name} -> {}", fs::read_link(&path).expect("it is a link").display()));
+            } else {
+                lines.push(format!("{name}: {}", fs::read(&path).expect("own file can be read").escape_ascii()));
+            }
+        }
+    }
+    let mut lines = Vec::new();
+    walk(root, "", &mut lines);
+    lines.sort();
+    lines
+}
+
+/// A module text in a fresh directory.
+pub fn wat(text: &str) -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let path = dir.path().join("guest.wat");
+    fs::write(&path, text).expect("own directory can be written");
+    (dir, path)
+}
+
+/// A file of this repository.
+pub fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// The module of a C example, or `None`, said on stderr, where the tools to build it are missing (never in CI).
+pub fn c_example(name: &str) -> Option<PathBuf> {
+    static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let dir = BUILT.get_or_init(build_examples).as_ref();
+    if dir.is_none() {
+        not_run("install clang lld wasi-libc libclang-rt-14-dev-wasm32");
+    }
+    dir.map(|dir| dir.join(name).with_extension("wasm"))
+}
+
+/// Says that a test could not run; in CI that is a failure.
+pub fn not_run(why: &str) {
+    assert!(!in_ci(), "NOT RUN: {why}");
+    eprintln!("NOT RUN: {} {why}", thread::current().name().unwrap_or("test:"));
+}
+
+/// Whether nothing may be left out.
+pub fn in_ci() -> bool {
+    std::env::var_os("CI").is_some()
+}
+
+/// A lock over all test processes, held until dropped.
+pub fn lock(name: &str) -> File {
+    let file = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)).expect("the target directory is ours");
+    file.lock().expect("the file system has locks");
+    file
+}
+
+/// Runs the build script of the examples; `None` if it says that a tool is missing.
+fn build_examples() -> Option<PathBuf> {
+    let _guard = lock("examples-wasm.lock");
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples-wasm");
+    let build = Command::new("sh").arg(source("examples/build.sh")).arg(&out).output().expect("sh starts");
+    match build.status.code() {
+        Some(0) => Some(out),
+        Some(3) => None,
+        _ => panic!("examples/build.sh: {}", String::from_utf8_lossy(&build.stderr)),
+    }
+}

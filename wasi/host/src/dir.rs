@@ -1,0 +1,166 @@
+//! Directory listings with cookies of our own.
+//!
+//! A cookie is the ordinal of an entry. The kernel's positions stay here: a guest may pass any 64
+//! bits, and only positions the kernel itself gave out are ever sought to (T9). One position is
+//! remembered per bufferful, so going back costs one bufferful at most.
+
+use crate::wait::{self, uninterrupted};
+use crate::{Failure, stat, sys};
+use rustix::fs::{FileType as HostType, SeekFrom, seek};
+use std::os::fd::BorrowedFd;
+use wave_monitor::{Errno, FileType};
+
+/// How much is fetched at once.
+const BUFFER_BYTES: usize = 32 * 1024;
+
+/// How many bufferfuls are skipped for a cookie that was never given out, before it is refused.
+const MAX_SKIPPED: usize = 64;
+
+/// Where the listing of one directory has got to.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    buffer: Box<[u8]>,
+    filled: usize,
+    /// The next entry: its place in the buffer, and its ordinal.
+    at: usize,
+    next: u64,
+    /// Where each bufferful started, in order; the last one is in the buffer.
+    chunks: Vec<Chunk>,
+    /// Where the kernel goes on after the buffer.
+    resume: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Chunk {
+    first: u64,
+    position: u64,
+}
+
+/// One entry, as the kernel gave it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'b> {
+    pub(crate) inode: u64,
+    pub(crate) file_type: FileType,
+    pub(crate) name: &'b [u8],
+    position: u64,
+    len: usize,
+}
+
+impl Listing {
+    pub(crate) fn new() -> Self {
+        Self {
+            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            filled: 0,
+            at: 0,
+            next: 0,
+            chunks: Vec::new(),
+            resume: 0,
+        }
+    }
+
+    /// The cookie of the entry after the next one.
+    pub(crate) const fn cookie_after(&self) -> u64 {
+        self.next + 1
+    }
+
+    /// Goes to the entry a cookie stands for, or to the end if the directory has fewer.
+    ///
+    /// # Errors
+    /// `INVAL` for a cookie far beyond every one given out.
+    pub(crate) fn seek(&mut self, fd: BorrowedFd<'_>, interrupted: fn() -> bool, cookie: u64) -> Result<(), Failure> {
+        if cookie == 0 {
+            // POSIX: rewinding shows the directory as it is now.
+            self.restart(fd, 0)?;
+        }
+        if cookie < self.next {
+            let chunk = self.chunks.iter().rposition(|chunk| chunk.first <= cookie).unwrap_or(0);
+            if chunk + 1 == self.chunks.len() {
+                self.at = 0;
+                self.next = self.chunks.last().map_or(0, |chunk| chunk.first);
+            } else {
+                self.restart(fd, chunk)?;
+            }
+        }
+        let mut skipped = 0;
+        while self.next < cookie {
+            if self.at == self.filled {
+                skipped += 1;
+                if skipped > MAX_SKIPPED {
+                    return Err(Errno::INVAL.into());
+                }
+            }
+            if self.peek(fd, interrupted)?.is_none() {
+                break;
+            }
+            self.advance();
+        }
+        Ok(())
+    }
+
+    /// The next entry, which stays the next one; `None` at the end.
+    pub(crate) fn peek(&mut self, fd: BorrowedFd<'_>, interrupted: fn() -> bool) -> Result<Option<Entry<'_>>, Failure> {
+        if self.at == self.filled {
+            self.fill(fd, interrupted)?;
+        }
+        Ok(self.current())
+    }
+
+    /// Goes on to the entry after the one that was looked at.
+    pub(crate) fn advance(&mut self) {
+        if let Some(entry) = self.current() {
+            let (len, position) = (entry.len, entry.position);
+            self.at += len;
+            self.next += 1;
+            if self.at == self.filled {
+                self.resume = position;
+            }
+        }
+    }
+
+    fn current(&self) -> Option<Entry<'_>> {
+        parse(self.buffer.get(self.at..self.filled)?)
+    }
+
+    fn fill(&mut self, fd: BorrowedFd<'_>, interrupted: fn() -> bool) -> Result<(), Failure> {
+        wait::check(interrupted)?;
+        let buffer = &mut self.buffer;
+        let filled = uninterrupted(interrupted, || sys::getdents64(fd, buffer))?;
+        if filled > 0 {
+            self.filled = filled;
+            self.at = 0;
+            self.chunks.push(Chunk { first: self.next, position: self.resume });
+        }
+        Ok(())
+    }
+
+    /// Forgets the buffer and everything from the given chunk on, and goes to its start.
+    fn restart(&mut self, fd: BorrowedFd<'_>, chunk: usize) -> Result<(), Failure> {
+        let start = match self.chunks.get(chunk) {
+            Some(start) if chunk > 0 => *start,
+            _ => Chunk { first: 0, position: 0 },
+        };
+        self.chunks.truncate(chunk);
+        self.filled = 0;
+        self.at = 0;
+        self.next = start.first;
+        self.resume = start.position;
+        seek(fd, SeekFrom::Start(start.position))?;
+        Ok(())
+    }
+}
+
+/// Reads one `struct linux_dirent64`: inode, position after it, length, type, name, NUL.
+fn parse(bytes: &[u8]) -> Option<Entry<'_>> {
+    let inode = u64::from_le_bytes(*bytes.first_chunk()?);
+    let position = u64::from_le_bytes(*bytes.get(8..)?.first_chunk()?);
+    let len = usize::from(u16::from_le_bytes(*bytes.get(16..)?.first_chunk()?));
+    let kind = *bytes.get(18)?;
+    let name = bytes.get(19..len)?;
+    let name = name.split(|byte| *byte == 0).next()?;
+    Some(Entry { inode, file_type: file_type(kind), name, position, len })
+}
+
+/// `DT_*` is the type bits of a mode, shifted.
+fn file_type(kind: u8) -> FileType {
+    stat::file_type(HostType::from_raw_mode(u32::from(kind) << 12))
+}

@@ -1,0 +1,89 @@
+//! WASI preview 1: copy in and check, ask the monitor, perform.
+//!
+//! Each hostcall is a plain function over the state of one instance and its linear memory:
+//!
+//! ```
+//! use wave_wasi::{Config, Failure, Stop, Wasi, preview1};
+//!
+//! let mut wasi = Wasi::new(Config {
+//!     args: vec![b"hello".to_vec()],
+//!     env: vec![b"LANG=C".to_vec()],
+//!     preopens: Vec::new(),
+//!     interrupted: || false,
+//!     max_open_files: 64,
+//! })?;
+//! let mut memory = vec![0; 65_536];
+//! preview1::args_sizes_get(&mut wasi, &mut memory, 0, 4).expect("both results are in memory");
+//! assert_eq!(memory[..8], [1, 0, 0, 0, 6, 0, 0, 0]);
+//!
+//! let stopped = preview1::proc_exit(&mut wasi, &mut memory, 3);
+//! assert_eq!(stopped, Err(Failure::Stop(Stop::Exit(3))));
+//! # Ok::<(), wave_wasi::ConfigError>(())
+//! ```
+//!
+//! The source of each shows three steps, always in this order:
+//!
+//! 1. *copy in*: every pointer argument, result pointers too, becomes a checked range (T1, T5);
+//! 2. *decide*: the [`Monitor`](wave_monitor::Monitor) admits an effect or names an errno;
+//! 3. *perform*: the effect, and only it, becomes system calls; results are stored.
+//!
+//! When a call fails nothing is written to linear memory, unless its text says otherwise.
+//!
+//! Files: one per area of the interface ([`preview1`] lists the functions), [`unstable`] for the
+//! older layouts. `ctx` is the state, `objects` the host's side of the descriptor table, `resolve`
+//! turns a path into an object beneath its grant, `wait` is every wait and its deadline, `sys` has
+//! all the `unsafe` code.
+//!
+//! # What the process must arrange
+//! - `SIGPIPE` and `SIGXFSZ` are ignored (Rust's runtime does the first), so that a closed pipe or
+//!   a size limit is an errno.
+//! - The deadline signal has a handler without `SA_RESTART` and fires again until the run stops:
+//!   a signal that lands just before a call blocks would be lost otherwise.
+
+mod args;
+mod clock;
+mod ctx;
+mod dir;
+mod environ;
+mod errno;
+mod failure;
+mod fd;
+mod objects;
+mod path;
+mod poll;
+mod proc;
+mod random;
+mod resolve;
+mod sched;
+mod sock;
+mod stat;
+mod strings;
+mod sys;
+mod terminal;
+pub mod unstable;
+mod wait;
+
+pub use ctx::{Config, ConfigError, Preopen, Wasi};
+pub use failure::{Failure, Stop};
+pub use wave_monitor::{Access, Errno};
+
+/// The functions of `wasi_snapshot_preview1`, all of them.
+pub mod preview1 {
+    pub use crate::args::{args_get, args_sizes_get};
+    pub use crate::clock::{clock_res_get, clock_time_get};
+    pub use crate::environ::{environ_get, environ_sizes_get};
+    pub use crate::fd::{
+        fd_advise, fd_allocate, fd_close, fd_datasync, fd_fdstat_get, fd_fdstat_set_flags, fd_fdstat_set_rights,
+        fd_filestat_get, fd_filestat_set_size, fd_filestat_set_times, fd_pread, fd_prestat_dir_name, fd_prestat_get,
+        fd_pwrite, fd_read, fd_readdir, fd_renumber, fd_seek, fd_sync, fd_tell, fd_write,
+    };
+    pub use crate::path::{
+        path_create_directory, path_filestat_get, path_filestat_set_times, path_link, path_open, path_readlink,
+        path_remove_directory, path_rename, path_symlink, path_unlink_file,
+    };
+    pub use crate::poll::poll_oneoff;
+    pub use crate::proc::{proc_exit, proc_raise};
+    pub use crate::random::random_get;
+    pub use crate::sched::sched_yield;
+    pub use crate::sock::{sock_accept, sock_recv, sock_send, sock_shutdown};
+}

@@ -1,0 +1,108 @@
+//! The host's side of the descriptor table.
+//!
+//! The guest's numbers and rights are the monitor's; here are the descriptors they stand for. One
+//! is handed out only for a [`Target`], which only an admitted effect has.
+
+use crate::dir::Listing;
+use crate::terminal::Cleaner;
+use rustix::fs::Stat;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use wave_monitor::{Admitted, Close, Errno, HostFd, Target};
+
+/// A host object the guest has open.
+#[derive(Debug)]
+pub(crate) struct Object {
+    descriptor: Descriptor,
+    /// The file system it is on, to notice when a path leads to another.
+    pub(crate) device: u64,
+    /// Its inode, which `..` is reported with.
+    pub(crate) inode: u64,
+    /// Where the listing of a directory has got to.
+    pub(crate) listing: Option<Box<Listing>>,
+    /// What a terminal was sent last.
+    pub(crate) cleaner: Cleaner,
+}
+
+#[derive(Debug)]
+enum Descriptor {
+    /// 0, 1 or 2: never closed by us.
+    Inherited(BorrowedFd<'static>),
+    /// Opened for the guest, closed with it.
+    Owned(OwnedFd),
+}
+
+impl Object {
+    pub(crate) fn inherited(stream: BorrowedFd<'static>) -> Self {
+        Self::new(Descriptor::Inherited(stream), None)
+    }
+
+    pub(crate) fn opened(fd: OwnedFd, found: Option<&Stat>) -> Self {
+        Self::new(Descriptor::Owned(fd), found)
+    }
+
+    fn new(descriptor: Descriptor, found: Option<&Stat>) -> Self {
+        Self {
+            descriptor,
+            device: found.map_or(0, |stat| stat.st_dev),
+            inode: found.map_or(0, |stat| stat.st_ino),
+            listing: None,
+            cleaner: Cleaner::default(),
+        }
+    }
+}
+
+impl AsFd for Object {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.descriptor {
+            Descriptor::Inherited(fd) => fd.as_fd(),
+            Descriptor::Owned(fd) => fd.as_fd(),
+        }
+    }
+}
+
+/// All host objects of one guest, by [`HostFd`].
+#[derive(Debug, Default)]
+pub(crate) struct Objects {
+    slots: Vec<Option<Object>>,
+    free: Vec<u32>,
+}
+
+impl Objects {
+    pub(crate) fn insert(&mut self, object: Object) -> HostFd {
+        if let Some(index) = self.free.pop()
+            && let Some(slot) = self.slots.get_mut(index as usize)
+        {
+            *slot = Some(object);
+            return HostFd::new(index);
+        }
+        let index = u32::try_from(self.slots.len()).expect("the monitor's limit is a u32");
+        self.slots.push(Some(object));
+        HostFd::new(index)
+    }
+
+    /// The object of an admitted effect.
+    pub(crate) fn get(&self, target: &Target) -> Result<&Object, Errno> {
+        let slot = self.slots.get(target.host().index() as usize);
+        slot.and_then(Option::as_ref).ok_or(Errno::BADF)
+    }
+
+    pub(crate) fn get_mut(&mut self, target: &Target) -> Result<&mut Object, Errno> {
+        let slot = self.slots.get_mut(target.host().index() as usize);
+        slot.and_then(Option::as_mut).ok_or(Errno::BADF)
+    }
+
+    /// The descriptor of an admitted effect.
+    pub(crate) fn fd(&self, target: &Target) -> Result<BorrowedFd<'_>, Errno> {
+        self.get(target).map(Object::as_fd)
+    }
+
+    /// Closes what is ours to close.
+    pub(crate) fn close(&mut self, close: &Admitted<Close>) {
+        let index = close.on.host().index();
+        if let Some(slot) = self.slots.get_mut(index as usize)
+            && slot.take().is_some()
+        {
+            self.free.push(index);
+        }
+    }
+}

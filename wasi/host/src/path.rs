@@ -1,0 +1,429 @@
+//! `path_*`: hostcalls on names beneath a directory.
+//!
+//! A trailing slash demands a directory and does nothing else: it is taken off before the kernel
+//! sees the path, because there it would also make a final link be followed (T17).
+#![allow(clippy::too_many_arguments, reason = "the interface has this many")]
+
+use crate::fd::{count, timestamps};
+use crate::objects::Object;
+use crate::resolve::{self, Parent, parent};
+use crate::stat::{self, FileStat};
+use crate::wait::uninterrupted;
+use crate::{Failure, Wasi};
+use rustix::fs::{AtFlags, FileType as HostType, Mode, OFlags};
+use rustix::io::Errno as Host;
+use std::os::fd::{AsFd, OwnedFd};
+use wave_monitor::{
+    Admitted, Errno, FdFlags, GuestRange, Kind, Last, Link, MakeDirectory, NewTimes, Open, OpenRequest, Place,
+    ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink,
+};
+
+/// Read and write for all, less what the process's umask takes away.
+const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
+const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
+
+/// Creates a directory.
+///
+/// # Errors
+/// `EXIST`, `NOENT`, `NOTDIR`, `NOTCAPABLE` if the path leads out or the grant is read-only,
+/// `BADF`, `FAULT`.
+///
+/// Host syscalls: `mkdirat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`.
+pub fn path_create_directory(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Result<(), Failure> {
+    let path = GuestRange::check(memory.len(), path, path_len)?;
+    let make = wasi.monitor.admit_create_directory(fd, path.bytes(memory)?)?;
+    perform_create_directory(wasi, &make)
+}
+
+/// Stores the attributes of a name (`$filestat`, 64 bytes) at `out`.
+///
+/// # Errors
+/// `NOENT`, `NOTDIR`, `LOOP`, `NOTCAPABLE` if the path leads out, `INVAL`, `BADF`, `FAULT`.
+///
+/// Host syscalls: `newfstatat`; for a deeper path or a link also `openat2`, `fstat`, `fstatfs`,
+/// `close`.
+pub fn path_filestat_get(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    fd: u32,
+    flags: u32,
+    path: u32,
+    path_len: u32,
+    out: u32,
+) -> Result<(), Failure> {
+    let out = GuestRange::check(memory.len(), out, stat::SIZE)?;
+    let path = GuestRange::check(memory.len(), path, path_len)?;
+    let stat = wasi.monitor.admit_stat_at(fd, flags, path.bytes(memory)?)?;
+    let found = perform_stat(wasi, &stat)?;
+    out.store(memory, &found.to_bytes())?;
+    Ok(())
+}
+
+/// Sets the timestamps of a name.
+///
+/// # Errors
+/// As [`path_filestat_get`]; also `INVAL` for a time that is to be both given and now.
+///
+/// Host syscalls: `utimensat`; for a deeper path or to follow a link also `openat2`, `fstat`,
+/// `fstatfs`, `close`; with a trailing slash also `newfstatat`.
+pub fn path_filestat_set_times(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    fd: u32,
+    flags: u32,
+    path: u32,
+    path_len: u32,
+    atim: u64,
+    mtim: u64,
+    fst_flags: u32,
+) -> Result<(), Failure> {
+    let path = GuestRange::check(memory.len(), path, path_len)?;
+    let times = NewTimes::from_guest(atim, mtim, fst_flags)?;
+    let change = wasi.monitor.admit_set_times_at(fd, flags, path.bytes(memory)?, times)?;
+    perform_set_times(wasi, &change)
+}
+
+/// Gives an existing file a second name. A final link is linked itself, never followed.
+///
+/// # Errors
+/// `EXIST`, `NOENT`, `PERM` for a directory, `XDEV`, `INVAL` to follow a link, `NOTCAPABLE` if a
+/// path leads out or either grant is not read-write (T20), `BADF`, `FAULT`.
+///
+/// Host syscalls: `linkat`; for deeper paths also `openat2`, `fstat`, `fstatfs`, `close`; with a
+/// trailing slash `newfstatat`.
+pub fn path_link(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    old_fd: u32,
+    old_flags: u32,
+    old_path: u32,
+    old_path_len: u32,
+    new_fd: u32,
+    new_path: u32,
+    new_path_len: u32,
+) -> Result<(), Failure> {
+    let old = GuestRange::check(memory.len(), old_path, old_path_len)?;
+    let new = GuestRange::check(memory.len(), new_path, new_path_len)?;
+    let link = wasi.monitor.admit_link(old_fd, old_flags, old.bytes(memory)?, new_fd, new.bytes(memory)?)?;
+    perform_link(wasi, &link)
+}
+
+/// Opens a file or directory and stores the number of the new descriptor at `opened_fd`.
+///
+/// # Errors
+/// `NOENT`, `EXIST`, `ISDIR`, `NOTDIR`, `LOOP` for a link that is not to be followed, `MFILE`;
+/// `NOTCAPABLE` if the path leads out, for a device, on a kernel interface such as procfs, or when
+/// the grant does not allow it; `INVAL`, `BADF`, `FAULT`. Only a missing right is known before the
+/// kernel is asked, so a file that was created stays if it then cannot be used.
+///
+/// Host syscalls: `openat`, `fstat`; for a deeper path or a link `openat2`; `fstatfs` on another
+/// file system than the directory's; `close` if what was opened is refused.
+pub fn path_open(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    fd: u32,
+    dirflags: u32,
+    path: u32,
+    path_len: u32,
+    oflags: u32,
+    rights_base: u64,
+    rights_inheriting: u64,
+    fdflags: u32,
+    opened_fd: u32,
+) -> Result<(), Failure> {
+    let out = GuestRange::check(memory.len(), opened_fd, 4)?;
+    let path = GuestRange::check(memory.len(), path, path_len)?;
+    let open = wasi.monitor.admit_open(OpenRequest {
+        fd,
+        lookup: dirflags,
+        path: path.bytes(memory)?,
+        oflags,
+        base: rights_base,
+        inheriting: rights_inheriting,
+        fdflags,
+    })?;
+    let (object, kind) = perform_open(wasi, &open)?;
+    let host = wasi.objects.insert(object);
+    let opened = wasi.monitor.install(open, host, kind);
+    out.store_u32(memory, opened)?;
+    Ok(())
+}
+
+/// Stores the text of a symbolic link at `buf`, cut to `buf_len`, and its stored length at `used`.
+///
+/// # Errors
+/// `INVAL` if it is no link, `NOENT`, `NOTCAPABLE` if the path leads out, `BADF`, `FAULT`.
+///
+/// Host syscalls: `readlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`;
+/// with a trailing slash `newfstatat` instead.
+pub fn path_readlink(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    fd: u32,
+    path: u32,
+    path_len: u32,
+    buf: u32,
+    buf_len: u32,
+    used: u32,
+) -> Result<(), Failure> {
+    let out = GuestRange::check(memory.len(), used, 4)?;
+    let buffer = GuestRange::check(memory.len(), buf, buf_len)?;
+    let path = GuestRange::check(memory.len(), path, path_len)?;
+    let read = wasi.monitor.admit_readlink(fd, path.bytes(memory)?)?;
+    let mut text = [0; wave_monitor::PATH_MAX_BYTES + 1];
+    let text = perform_readlink(wasi, &read, &mut text)?;
+    let part = buffer.shortened(text.len());
+    part.store(memory, text.get(..part.len()).unwrap_or(text))?;
+    out.store_u32(memory, count(part.len()))?;
+    Ok(())
+}
+
+/// Removes an empty directory.
+///
+/// # Errors
+/// `NOTEMPTY`, `NOTDIR`, `NOENT`, `NOTCAPABLE` if the path leads out or the grant is not
+/// read-write, `BADF`, `FAULT`.
+///
+/// Host syscalls: `unlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`.
+pub fn path_remove_directory(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    fd: u32,
+    path: u32,
+    path_len: u32,
+) -> Result<(), Failure> {
+    let path = GuestRange::check(memory.len(), path, path_len)?;
+    let remove = wasi.monitor.admit_remove_directory(fd, path.bytes(memory)?)?;
+    perform_remove_directory(wasi, &remove)
+}
+
+/// Moves a file or directory, replacing what has the new name.
+///
+/// # Errors
+/// `NOENT`, `ISDIR`, `NOTDIR`, `NOTEMPTY`, `XDEV`, `INVAL` to move a directory into itself,
+/// `NOTCAPABLE` if a path leads out or either grant is not read-write (T20), `BADF`, `FAULT`.
+///
+/// Host syscalls: `renameat`; for deeper paths also `openat2`, `fstat`, `fstatfs`, `close`; with a
+/// trailing slash `newfstatat`.
+pub fn path_rename(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    fd: u32,
+    old_path: u32,
+    old_path_len: u32,
+    new_fd: u32,
+    new_path: u32,
+    new_path_len: u32,
+) -> Result<(), Failure> {
+    let old = GuestRange::check(memory.len(), old_path, old_path_len)?;
+    let new = GuestRange::check(memory.len(), new_path, new_path_len)?;
+    let rename = wasi.monitor.admit_rename(fd, old.bytes(memory)?, new_fd, new.bytes(memory)?)?;
+    perform_rename(wasi, &rename)
+}
+
+/// Creates a symbolic link that says `old_path`, which has to be relative (T19).
+///
+/// # Errors
+/// `EXIST`, `NOENT`, `NOTCAPABLE` if the target is absolute, the path leads out or the grant is
+/// not read-write, `BADF`, `FAULT`.
+///
+/// Host syscalls: `symlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`; with
+/// a trailing slash `newfstatat` instead.
+pub fn path_symlink(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    old_path: u32,
+    old_path_len: u32,
+    fd: u32,
+    new_path: u32,
+    new_path_len: u32,
+) -> Result<(), Failure> {
+    let target = GuestRange::check(memory.len(), old_path, old_path_len)?;
+    let path = GuestRange::check(memory.len(), new_path, new_path_len)?;
+    let link = wasi.monitor.admit_symlink(target.bytes(memory)?, fd, path.bytes(memory)?)?;
+    perform_symlink(wasi, &link)
+}
+
+/// Removes a name that is not a directory. A link is removed itself.
+///
+/// # Errors
+/// `ISDIR`, `NOTDIR` for `file/`, `NOENT`, `NOTCAPABLE` if the path leads out or the grant is not
+/// read-write, `BADF`, `FAULT`.
+///
+/// Host syscalls: `unlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`; with
+/// a trailing slash `newfstatat` instead.
+pub fn path_unlink_file(wasi: &mut Wasi, memory: &mut [u8], fd: u32, path: u32, path_len: u32) -> Result<(), Failure> {
+    let path = GuestRange::check(memory.len(), path, path_len)?;
+    let unlink = wasi.monitor.admit_unlink(fd, path.bytes(memory)?)?;
+    perform_unlink(wasi, &unlink)
+}
+
+// ---- perform ------------------------------------------------------------------------------------
+
+fn perform_create_directory(wasi: &Wasi, make: &Admitted<MakeDirectory<'_>>) -> Result<(), Failure> {
+    let parent = parent(wasi, &make.place)?;
+    uninterrupted(wasi.interrupted, || rustix::fs::mkdirat(&parent, make.name, DIRECTORY_MODE))
+}
+
+pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<StatAt<'_>>) -> Result<FileStat, Failure> {
+    let found = if let Some(name) = stat.place.path.single() {
+        let dir = wasi.objects.fd(&stat.place.dir)?;
+        let found = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        match HostType::from_raw_mode(found.st_mode) {
+            HostType::Symlink if stat.follow => resolve::handle(wasi, &stat.place, true)?.1,
+            _ => found,
+        }
+    } else {
+        resolve::handle(wasi, &stat.place, stat.follow)?.1
+    };
+    if stat.place.path.demands_directory() && !is_directory(&found) {
+        return Err(Errno::NOTDIR.into());
+    }
+    Ok(FileStat::from(&found))
+}
+
+fn perform_set_times(wasi: &Wasi, change: &Admitted<SetTimesAt<'_>>) -> Result<(), Failure> {
+    let times = timestamps(change.times);
+    let place = &change.place;
+    match place.path.last() {
+        Last::Name(name) if !change.follow => {
+            let parent = parent(wasi, place)?;
+            if place.path.demands_directory() {
+                require_directory(&parent, name)?;
+            }
+            Ok(rustix::fs::utimensat(&parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+        }
+        _ => {
+            let (handle, _) = resolve::handle(wasi, place, true)?;
+            Ok(rustix::fs::utimensat(&handle, c"", &times, AtFlags::EMPTY_PATH)?)
+        }
+    }
+}
+
+fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<(), Failure> {
+    let old = parent(wasi, &link.old)?;
+    let new = parent(wasi, &link.new)?;
+    if link.old.path.demands_directory() {
+        require_directory(&old, link.old_name)?;
+    }
+    refuse_new_directory_name(&new, &link.new, link.new_name)?;
+    uninterrupted(wasi.interrupted, || rustix::fs::linkat(&old, link.old_name, &new, link.new_name, AtFlags::empty()))
+}
+
+/// Opens, and refuses what must not stay open.
+///
+/// `O_NONBLOCK` keeps a FIFO from waiting for its other end (T25). Files do not care, and on what
+/// does, waiting is done by `ppoll`.
+fn perform_open(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<(Object, Kind), Failure> {
+    let fd = open_place(wasi, open)?;
+    let stat = resolve::check_object(wasi, &open.place, &fd)?;
+    let kind = stat::opened_kind(&stat)?;
+    Ok((Object::opened(fd, Some(&stat)), kind))
+}
+
+fn open_place(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<OwnedFd, Failure> {
+    let flags = host_flags(open);
+    let mode = if flags.contains(OFlags::CREATE) { FILE_MODE } else { Mode::empty() };
+    let path = &open.place.path;
+    if let Some(name) = path.single() {
+        let dir = wasi.objects.fd(&open.place.dir)?;
+        let opened = uninterrupted(wasi.interrupted, || {
+            match rustix::fs::openat(dir, name, flags | OFlags::NOFOLLOW, mode) {
+                // A link, for all the kernel says: `O_DIRECTORY` turns `ELOOP` into `ENOTDIR`.
+                Err(Host::LOOP | Host::NOTDIR) if open.follow => Ok(None),
+                done => done.map(Some),
+            }
+        })?;
+        if let Some(fd) = opened {
+            return Ok(fd);
+        }
+    }
+    let nofollow = if open.follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+    resolve::open_beneath(wasi, &open.place, path.whole(), flags | nofollow, mode)
+}
+
+fn host_flags(open: &Open<'_>) -> OFlags {
+    use wave_monitor::OFlags as Wanted;
+    let mut flags = OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    flags |= match (open.read, open.write) {
+        (true, true) => OFlags::RDWR,
+        (false, true) => OFlags::WRONLY,
+        (_, false) => OFlags::RDONLY,
+    };
+    flags.set(OFlags::CREATE, open.oflags.contains(Wanted::CREAT));
+    flags.set(OFlags::EXCL, open.oflags.contains(Wanted::EXCL));
+    flags.set(OFlags::TRUNC, open.oflags.contains(Wanted::TRUNC));
+    let directory = open.oflags.contains(Wanted::DIRECTORY) || open.place.path.demands_directory();
+    flags.set(OFlags::DIRECTORY, directory);
+    flags.set(OFlags::APPEND, open.fdflags.contains(FdFlags::APPEND));
+    flags.set(OFlags::DSYNC, open.fdflags.contains(FdFlags::DSYNC));
+    // Linux has one flag for both: reads see what a synchronised write would.
+    if open.fdflags.contains(FdFlags::SYNC) || open.fdflags.contains(FdFlags::RSYNC) {
+        flags |= OFlags::SYNC;
+    }
+    flags
+}
+
+fn perform_readlink<'t>(wasi: &Wasi, read: &Admitted<ReadLink<'_>>, text: &'t mut [u8]) -> Result<&'t [u8], Failure> {
+    let parent = parent(wasi, &read.place)?;
+    if read.place.path.demands_directory() {
+        require_directory(&parent, read.name)?;
+        return Err(Errno::INVAL.into());
+    }
+    let len = rustix::fs::readlinkat_raw(&parent, read.name, &mut *text)?;
+    Ok(text.get(..len).unwrap_or(text))
+}
+
+fn perform_remove_directory(wasi: &Wasi, remove: &Admitted<RemoveDirectory<'_>>) -> Result<(), Failure> {
+    let parent = parent(wasi, &remove.place)?;
+    uninterrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, remove.name, AtFlags::REMOVEDIR))
+}
+
+fn perform_rename(wasi: &Wasi, rename: &Admitted<Rename<'_>>) -> Result<(), Failure> {
+    let old = parent(wasi, &rename.old)?;
+    let new = parent(wasi, &rename.new)?;
+    if rename.old.path.demands_directory() || rename.new.path.demands_directory() {
+        require_directory(&old, rename.old_name)?;
+    }
+    uninterrupted(wasi.interrupted, || rustix::fs::renameat(&old, rename.old_name, &new, rename.new_name))
+}
+
+fn perform_symlink(wasi: &Wasi, link: &Admitted<Symlink<'_>>) -> Result<(), Failure> {
+    let parent = parent(wasi, &link.place)?;
+    refuse_new_directory_name(&parent, &link.place, link.name)?;
+    uninterrupted(wasi.interrupted, || rustix::fs::symlinkat(link.target.bytes(), &parent, link.name))
+}
+
+fn perform_unlink(wasi: &Wasi, unlink: &Admitted<Unlink<'_>>) -> Result<(), Failure> {
+    let parent = parent(wasi, &unlink.place)?;
+    if unlink.place.path.demands_directory() {
+        require_directory(&parent, unlink.name)?;
+        return Err(Errno::ISDIR.into());
+    }
+    uninterrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, unlink.name, AtFlags::empty()))
+}
+
+/// `NOTDIR` unless the name, not followed, is a directory.
+fn require_directory(parent: &Parent<'_>, name: &[u8]) -> Result<(), Failure> {
+    let found = rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if is_directory(&found) { Ok(()) } else { Err(Errno::NOTDIR.into()) }
+}
+
+/// Neither kind of link can be made under a name with a trailing slash: `EXIST` or `NOENT`.
+fn refuse_new_directory_name(parent: &Parent<'_>, place: &Place<'_>, name: &[u8]) -> Result<(), Failure> {
+    if place.path.demands_directory() {
+        rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)?;
+        return Err(Errno::EXIST.into());
+    }
+    Ok(())
+}
+
+fn is_directory(stat: &rustix::fs::Stat) -> bool {
+    HostType::from_raw_mode(stat.st_mode) == HostType::Directory
+}

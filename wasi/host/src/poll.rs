@@ -1,0 +1,226 @@
+//! `poll_oneoff`: waiting for clocks and descriptors at once.
+
+use crate::wait;
+use crate::{Failure, Wasi, clock};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno as Host;
+use wave_monitor::{
+    Admitted, Clock, Direction, Errno, GuestRange, Layout, MAX_SUBSCRIPTIONS, Subscription, Wanted, Watch,
+};
+
+/// The size of `$event`, the same in both snapshots.
+const EVENT_SIZE: u32 = 32;
+
+/// Waits for the first of the `nsubscriptions` subscriptions at `input`, stores the events that
+/// occurred at `output` and their number at `nevents`.
+///
+/// A subscription that can never occur is an event with its error: `BADF`, `NOTCAPABLE`, `NOTSUP`
+/// for a clock that is not offered (T114). Files are always ready.
+///
+/// # Errors
+/// `INVAL` without subscriptions, with more than 4096, and for a malformed one; `FAULT`.
+/// [`Stop::Deadline`](crate::Stop::Deadline) while waiting.
+///
+/// Host syscalls: `ppoll`; for files `fstat` and `lseek`; the clock as in
+/// [`clock_time_get`](crate::preview1::clock_time_get).
+pub fn poll_oneoff(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    input: u32,
+    output: u32,
+    nsubscriptions: u32,
+    nevents: u32,
+) -> Result<(), Failure> {
+    poll(wasi, memory, input, output, nsubscriptions, nevents, Layout::Preview1)
+}
+
+/// `poll_oneoff` with subscriptions of either layout.
+pub(crate) fn poll(
+    wasi: &Wasi,
+    memory: &mut [u8],
+    input: u32,
+    output: u32,
+    nsubscriptions: u32,
+    nevents: u32,
+    layout: Layout,
+) -> Result<(), Failure> {
+    let out = GuestRange::check(memory.len(), nevents, 4)?;
+    let input = GuestRange::check_array(memory.len(), input, nsubscriptions, layout.size_bytes())?;
+    let output = GuestRange::check_array(memory.len(), output, nsubscriptions, EVENT_SIZE)?;
+    if !(1..=MAX_SUBSCRIPTIONS).contains(&nsubscriptions) {
+        return Err(Errno::INVAL.into());
+    }
+    let subscriptions = copy_in(input.bytes(memory)?, layout)?;
+
+    let waits = subscriptions.iter().map(|subscription| admit(wasi, subscription)).collect();
+    let events = perform(wasi, waits)?;
+
+    let mut stored = 0;
+    let mut places = output.bytes_mut(memory)?.chunks_exact_mut(EVENT_SIZE as usize);
+    for (subscription, event) in subscriptions.iter().zip(events) {
+        if let Some(event) = event
+            && let Some(place) = places.next()
+        {
+            place.copy_from_slice(&event.to_bytes(subscription));
+            stored += 1;
+        }
+    }
+    out.store_u32(memory, stored)?;
+    Ok(())
+}
+
+fn copy_in(bytes: &[u8], layout: Layout) -> Result<Vec<Subscription>, Errno> {
+    let each = bytes.chunks_exact(layout.size_bytes() as usize);
+    each.map(|bytes| Subscription::parse(bytes, layout)).collect()
+}
+
+/// What one subscription has come to.
+enum Wait {
+    /// It waits for this point of monotonic time.
+    Until(u64),
+    /// It waits for a descriptor.
+    Ready(Admitted<Watch>),
+    /// It has an answer.
+    Done(Event),
+}
+
+/// What occurred.
+#[derive(Debug, Clone, Copy, Default)]
+struct Event {
+    error: Option<Errno>,
+    bytes: u64,
+    hangup: bool,
+}
+
+impl Event {
+    fn error(errno: Errno) -> Self {
+        Self { error: Some(errno), ..Self::default() }
+    }
+
+    /// `$event`: userdata, error (16 bits), type, padding, byte count, flags (16 bits), padding.
+    fn to_bytes(self, subscription: &Subscription) -> [u8; EVENT_SIZE as usize] {
+        let kind: u64 = match subscription.wanted {
+            Wanted::Clock { .. } => 0,
+            Wanted::Descriptor { direction: Direction::Read, .. } => 1,
+            Wanted::Descriptor { direction: Direction::Write, .. } => 2,
+        };
+        let error = u64::from(self.error.map_or(0, Errno::raw));
+        let words = [subscription.userdata, error | kind << 16, self.bytes, u64::from(self.hangup)];
+        let mut bytes = [0; EVENT_SIZE as usize];
+        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        bytes
+    }
+}
+
+fn admit(wasi: &Wasi, subscription: &Subscription) -> Wait {
+    match subscription.wanted {
+        Wanted::Clock { clock: Ok(clock), timeout, absolute } => Wait::Until(deadline(wasi, clock, timeout, absolute)),
+        Wanted::Clock { clock: Err(errno), .. } => Wait::Done(Event::error(errno)),
+        Wanted::Descriptor { fd, direction } => match wasi.monitor.admit_watch(fd, direction) {
+            Ok(watch) => Wait::Ready(watch),
+            Err(errno) => Wait::Done(Event::error(errno)),
+        },
+    }
+}
+
+/// A timeout as a point of the guest's monotonic time.
+fn deadline(wasi: &Wasi, clock: Clock, timeout: u64, absolute: bool) -> u64 {
+    let left = if absolute { timeout.saturating_sub(clock::now(wasi, clock)) } else { timeout };
+    clock::now(wasi, Clock::Monotonic).saturating_add(left)
+}
+
+// ---- perform ------------------------------------------------------------------------------------
+
+fn perform(wasi: &Wasi, mut waits: Vec<Wait>) -> Result<Vec<Option<Event>>, Failure> {
+    for wait in &mut waits {
+        if let Wait::Ready(watch) = wait
+            && watch.always_ready
+        {
+            *wait = Wait::Done(file_event(wasi, watch));
+        }
+    }
+    let mut descriptors = Vec::new();
+    for wait in &waits {
+        if let Wait::Ready(watch) = wait {
+            let flags = match watch.direction {
+                Direction::Read => PollFlags::IN,
+                Direction::Write => PollFlags::OUT,
+            };
+            descriptors.push(PollFd::from_borrowed_fd(wasi.objects.fd(&watch.on)?, flags));
+        }
+    }
+    loop {
+        wait_once(wasi, &waits, &mut descriptors)?;
+        let events = collect(wasi, &waits, &descriptors);
+        if events.iter().any(Option::is_some) {
+            return Ok(events);
+        }
+    }
+}
+
+/// Waits until a descriptor is ready or the nearest deadline has come; not at all if there is an
+/// answer already.
+fn wait_once(wasi: &Wasi, waits: &[Wait], descriptors: &mut [PollFd<'_>]) -> Result<(), Failure> {
+    let answered = waits.iter().any(|wait| matches!(wait, Wait::Done(_)));
+    if answered && descriptors.is_empty() {
+        return Ok(());
+    }
+    let nearest = waits.iter().filter_map(|wait| match wait {
+        Wait::Until(deadline) => Some(*deadline),
+        _ => None,
+    });
+    let nearest = if answered { Some(0) } else { nearest.min() };
+    loop {
+        let left = nearest.map(|deadline| deadline.saturating_sub(clock::now(wasi, Clock::Monotonic)));
+        let timeout = left.map(clock::timespec);
+        match rustix::event::poll(descriptors, timeout.as_ref()) {
+            Err(Host::INTR) => wait::check(wasi.interrupted)?,
+            done => return Ok(done.map(drop)?),
+        }
+    }
+}
+
+/// One place per subscription, filled where something occurred.
+fn collect(wasi: &Wasi, waits: &[Wait], descriptors: &[PollFd<'_>]) -> Vec<Option<Event>> {
+    let now = clock::now(wasi, Clock::Monotonic);
+    let mut descriptors = descriptors.iter();
+    let one = |wait: &Wait| match wait {
+        Wait::Done(event) => Some(*event),
+        Wait::Until(deadline) => (*deadline <= now).then(Event::default),
+        Wait::Ready(_) => descriptors.next().and_then(stream_event),
+    };
+    waits.iter().map(one).collect()
+}
+
+fn stream_event(descriptor: &PollFd<'_>) -> Option<Event> {
+    let found = descriptor.revents();
+    if found.is_empty() {
+        return None;
+    }
+    if found.contains(PollFlags::NVAL) {
+        return Some(Event::error(Errno::BADF));
+    }
+    // How much there is would take an `ioctl`; that there is something is all a library asks.
+    let bytes = u64::from(found.intersects(PollFlags::IN | PollFlags::OUT));
+    let hangup = found.intersects(PollFlags::HUP | PollFlags::ERR);
+    Some(Event { error: None, bytes, hangup })
+}
+
+/// A file is always ready; for reading, with what is left after the position.
+fn file_event(wasi: &Wasi, watch: &Admitted<Watch>) -> Event {
+    let left = || -> Result<u64, Failure> {
+        let fd = wasi.objects.fd(&watch.on)?;
+        let size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
+        Ok(size.saturating_sub(rustix::fs::tell(fd)?))
+    };
+    match watch.direction {
+        Direction::Read => match left() {
+            Ok(bytes) => Event { bytes, ..Event::default() },
+            Err(Failure::Errno(errno)) => Event::error(errno),
+            Err(Failure::Stop(_)) => Event::error(Errno::INTR),
+        },
+        Direction::Write => Event { bytes: 1, ..Event::default() },
+    }
+}

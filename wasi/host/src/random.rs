@@ -1,0 +1,31 @@
+//! `random_get`: the kernel's generator, straight into guest memory (T116).
+
+use crate::wait::{self, uninterrupted};
+use crate::{Failure, Wasi};
+use rustix::rand::{GetRandomFlags, getrandom};
+use wave_monitor::GuestRange;
+
+/// How much is asked for at once, so that a deadline is noticed in between (T108, T109).
+const STEP_BYTES: usize = 64 * 1024;
+
+/// Fills `len` bytes at `buf` with random bytes.
+///
+/// # Errors
+/// `FAULT` if the buffer is not in memory. [`Stop::Deadline`](crate::Stop::Deadline), after which
+/// part of the buffer is filled.
+///
+/// Host syscalls: `getrandom`.
+pub fn random_get(wasi: &mut Wasi, memory: &mut [u8], buf: u32, len: u32) -> Result<(), Failure> {
+    let range = GuestRange::check(memory.len(), buf, len)?;
+    let mut rest = range.bytes_mut(memory)?;
+    while !rest.is_empty() {
+        let step = rest.len().min(STEP_BYTES);
+        let (next, _) = rest.split_at_mut(step);
+        let filled = uninterrupted(wasi.interrupted, || getrandom(&mut *next, GetRandomFlags::empty()))?;
+        rest = rest.get_mut(filled..).unwrap_or_default();
+        if !rest.is_empty() {
+            wait::check(wasi.interrupted)?;
+        }
+    }
+    Ok(())
+}

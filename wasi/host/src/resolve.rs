@@ -1,0 +1,103 @@
+//! From a path to an object beneath its grant.
+//!
+//! One name beneath the directory itself takes one system call that follows nothing. Anything else
+//! is resolved by the kernel in one step, which refuses to leave the directory by `..`, by an
+//! absolute link or by a magic link, also while others rename what it walks through
+//! (`openat2(2)`, T14 to T18, T23).
+
+use crate::{Failure, Wasi, wait};
+use rustix::fs::{Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat2};
+use rustix::io::Errno as Host;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use wave_monitor::{Errno, Place, admit_filesystem};
+
+/// How often a resolution is tried again when a rename anywhere on the host disturbed it (T23).
+const TRIES: usize = 64;
+
+/// A handle that names an object and can do nothing else.
+pub(crate) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+/// The directory a last component is looked up in.
+pub(crate) enum Parent<'w> {
+    /// The one the guest holds.
+    Held(BorrowedFd<'w>),
+    /// One beneath it.
+    Beneath(OwnedFd),
+}
+
+impl AsFd for Parent<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Held(fd) => *fd,
+            Self::Beneath(fd) => fd.as_fd(),
+        }
+    }
+}
+
+/// Finds the directory that holds the last component of a path.
+pub(crate) fn parent<'w>(wasi: &'w Wasi, place: &Place<'_>) -> Result<Parent<'w>, Failure> {
+    if place.path.parent().is_empty() {
+        return Ok(Parent::Held(wasi.objects.fd(&place.dir)?));
+    }
+    let flags = HANDLE.union(OFlags::DIRECTORY);
+    let fd = open_beneath(wasi, place, place.path.parent(), flags, Mode::empty())?;
+    check_object(wasi, place, &fd)?;
+    Ok(Parent::Beneath(fd))
+}
+
+/// Finds what a whole path leads to.
+pub(crate) fn handle(wasi: &Wasi, place: &Place<'_>, follow: bool) -> Result<(OwnedFd, Stat), Failure> {
+    let mut flags = HANDLE;
+    if !follow {
+        flags |= OFlags::NOFOLLOW;
+    }
+    if place.path.demands_directory() {
+        flags |= OFlags::DIRECTORY;
+    }
+    let fd = open_beneath(wasi, place, place.path.whole(), flags, Mode::empty())?;
+    let stat = check_object(wasi, place, &fd)?;
+    Ok((fd, stat))
+}
+
+/// Opens `path` beneath the directory of `place`.
+///
+/// # Errors
+/// `NOTCAPABLE` if it leads out, `AGAIN` if the host's renames never let it finish.
+pub(crate) fn open_beneath(
+    wasi: &Wasi,
+    place: &Place<'_>,
+    path: &[u8],
+    flags: OFlags,
+    mode: Mode,
+) -> Result<OwnedFd, Failure> {
+    let dir = wasi.objects.fd(&place.dir)?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let mut tries = 0..TRIES;
+    loop {
+        match openat2(dir, path, flags, mode, resolve) {
+            Err(Host::AGAIN) if tries.next().is_some() => {}
+            Err(Host::INTR) => wait::check(wasi.interrupted)?,
+            Err(Host::XDEV) => return Err(Errno::NOTCAPABLE.into()),
+            done => return Ok(done?),
+        }
+    }
+}
+
+/// Refuses what lies on a kernel interface such as procfs (T24).
+///
+/// The directory the guest holds was checked when it was opened, so only an object on another file
+/// system needs a second look.
+pub(crate) fn check_object(wasi: &Wasi, place: &Place<'_>, fd: &OwnedFd) -> Result<Stat, Failure> {
+    let stat = fstat(fd)?;
+    if stat.st_dev != wasi.objects.get(&place.dir)?.device {
+        check_filesystem(fd.as_fd())?;
+    }
+    Ok(stat)
+}
+
+/// Refuses a descriptor on a kernel interface.
+pub(crate) fn check_filesystem(fd: BorrowedFd<'_>) -> Result<(), Failure> {
+    // The kernel's type is signed and wider than any magic number.
+    let magic = fstatfs(fd)?.f_type.cast_unsigned() & 0xffff_ffff;
+    Ok(admit_filesystem(magic)?)
+}

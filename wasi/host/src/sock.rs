@@ -1,0 +1,131 @@
+//! `sock_*`: hostcalls on the sockets a guest was given.
+
+use crate::fd::count;
+use crate::objects::Object;
+use crate::wait::patiently;
+use crate::{Failure, Wasi, sys};
+use rustix::event::PollFlags;
+use rustix::net::{Shutdown as HostShutdown, SocketFlags};
+use wave_monitor::{Accept, Admitted, Buffers, GuestRange, Receive, RiFlags, RoFlags, SdFlags, Send};
+
+/// Accepts a connection and stores the number of the new descriptor at `opened_fd`.
+///
+/// # Errors
+/// `AGAIN` if nobody is waiting and the descriptor is not to wait, `NOTSOCK`, `INVAL` for a
+/// connected socket or unknown flags, `MFILE`, `BADF`, `NOTCAPABLE`, `FAULT`.
+///
+/// Host syscalls: `accept4`, `ppoll`.
+pub fn sock_accept(wasi: &mut Wasi, memory: &mut [u8], fd: u32, flags: u32, opened_fd: u32) -> Result<(), Failure> {
+    let out = GuestRange::check(memory.len(), opened_fd, 4)?;
+    let accept = wasi.monitor.admit_accept(fd, flags)?;
+    let object = perform_accept(wasi, &accept)?;
+    let host = wasi.objects.insert(object);
+    let opened = wasi.monitor.install_accepted(accept, host);
+    out.store_u32(memory, opened)?;
+    Ok(())
+}
+
+/// Receives into the buffers listed at `data`; stores the count at `received` and the result flags
+/// (16 bits) at `out_flags`.
+///
+/// # Errors
+/// `AGAIN`, `CONNRESET`, `NOTSOCK`, `NOTCONN`, `INVAL` for unknown flags, `BADF`, `NOTCAPABLE`,
+/// `FAULT`.
+///
+/// Host syscalls: `recvmsg`, `ppoll`.
+#[expect(clippy::too_many_arguments, reason = "the interface has this many")]
+pub fn sock_recv(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    fd: u32,
+    data: u32,
+    data_len: u32,
+    flags: u32,
+    received: u32,
+    out_flags: u32,
+) -> Result<(), Failure> {
+    let received = GuestRange::check(memory.len(), received, 4)?;
+    let out_flags = GuestRange::check(memory.len(), out_flags, 2)?;
+    let buffers = Buffers::copy_in(memory, data, data_len)?;
+    let receive = wasi.monitor.admit_receive(fd, flags)?;
+    let (bytes, truncated) = perform_receive(wasi, &receive, memory, &buffers)?;
+    let flags = if truncated { RoFlags::DATA_TRUNCATED } else { RoFlags::empty() };
+    received.store_u32(memory, count(bytes))?;
+    out_flags.store(memory, &flags.bits().to_le_bytes())?;
+    Ok(())
+}
+
+/// Sends the buffers listed at `data` and stores the count at `sent`. `flags` must be zero.
+///
+/// # Errors
+/// As [`sock_recv`]; also `PIPE` once the peer is gone.
+///
+/// Host syscalls: `sendmsg`, `ppoll`.
+pub fn sock_send(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    fd: u32,
+    data: u32,
+    data_len: u32,
+    flags: u32,
+    sent: u32,
+) -> Result<(), Failure> {
+    let out = GuestRange::check(memory.len(), sent, 4)?;
+    let buffers = Buffers::copy_in(memory, data, data_len)?;
+    let send = wasi.monitor.admit_send(fd, flags)?;
+    let bytes = perform_send(wasi, &send, memory, &buffers)?;
+    out.store_u32(memory, count(bytes))?;
+    Ok(())
+}
+
+/// Shuts down one or both directions of a connection.
+///
+/// # Errors
+/// `NOTSOCK`, `NOTCONN`, `INVAL` without a direction, `BADF`, `NOTCAPABLE`.
+///
+/// Host syscalls: `shutdown`.
+pub fn sock_shutdown(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, how: u32) -> Result<(), Failure> {
+    let shutdown = wasi.monitor.admit_shutdown(fd, how)?;
+    let how = match (shutdown.how.contains(SdFlags::RD), shutdown.how.contains(SdFlags::WR)) {
+        (true, true) => HostShutdown::Both,
+        (true, false) => HostShutdown::Read,
+        (false, _) => HostShutdown::Write,
+    };
+    Ok(rustix::net::shutdown(wasi.objects.fd(&shutdown.on)?, how)?)
+}
+
+// ---- perform ------------------------------------------------------------------------------------
+
+fn perform_accept(wasi: &Wasi, accept: &Admitted<Accept>) -> Result<Object, Failure> {
+    let fd = wasi.objects.fd(&accept.on)?;
+    // Never waits in the kernel: where the guest wants to wait, `ppoll` does.
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let accepted =
+        patiently(wasi.interrupted, accept.waiting, fd, PollFlags::IN, || rustix::net::accept_with(fd, flags))?;
+    Ok(Object::opened(accepted, None))
+}
+
+fn perform_receive(
+    wasi: &Wasi,
+    receive: &Admitted<Receive>,
+    memory: &mut [u8],
+    buffers: &Buffers,
+) -> Result<(usize, bool), Failure> {
+    let mut flags = 0;
+    if receive.flags.contains(RiFlags::PEEK) {
+        flags |= libc::MSG_PEEK;
+    }
+    if receive.flags.contains(RiFlags::WAITALL) {
+        flags |= libc::MSG_WAITALL;
+    }
+    let fd = wasi.objects.fd(&receive.on)?;
+    patiently(wasi.interrupted, receive.waiting, fd, PollFlags::IN, || sys::recvmsg(fd, memory, buffers, flags))
+}
+
+fn perform_send(wasi: &Wasi, send: &Admitted<Send>, memory: &[u8], buffers: &Buffers) -> Result<usize, Failure> {
+    let fd = wasi.objects.fd(&send.on)?;
+    patiently(wasi.interrupted, send.waiting, fd, PollFlags::OUT, || {
+        // A peer that is gone is an error number, not a signal for the runtime.
+        sys::sendmsg(fd, memory, buffers, libc::MSG_NOSIGNAL)
+    })
+}

@@ -1,0 +1,64 @@
+//! Waiting: every call that can block goes through here, so that one deadline covers all (T108).
+
+use crate::{Failure, Stop};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno as Host;
+use std::os::fd::BorrowedFd;
+use wave_monitor::{Errno, Waiting};
+
+/// Stops the run if it has to.
+pub(crate) fn check(interrupted: fn() -> bool) -> Result<(), Failure> {
+    if interrupted() { Err(Stop::Deadline.into()) } else { Ok(()) }
+}
+
+/// Makes a system call again until it is not interrupted, or the run has to stop.
+pub(crate) fn uninterrupted<T>(
+    interrupted: fn() -> bool,
+    mut call: impl FnMut() -> rustix::io::Result<T>,
+) -> Result<T, Failure> {
+    loop {
+        match call() {
+            Err(Host::INTR) => check(interrupted)?,
+            done => return Ok(done?),
+        }
+    }
+}
+
+/// Reads or writes something that may have to wait, the way the guest asked for it.
+///
+/// The host's `O_NONBLOCK` need not agree with the guest's: what we opened has it always, what we
+/// inherited has it or not and must not be changed (T35). So a guest that does not want to wait
+/// gets a look first, and one that does gets a wait after `EAGAIN`.
+pub(crate) fn patiently<T>(
+    interrupted: fn() -> bool,
+    waiting: Waiting,
+    fd: BorrowedFd<'_>,
+    ready: PollFlags,
+    mut call: impl FnMut() -> rustix::io::Result<T>,
+) -> Result<T, Failure> {
+    if waiting == Waiting::Refuse && !wait(interrupted, fd, ready, Some(&NO_TIME))? {
+        return Err(Errno::AGAIN.into());
+    }
+    loop {
+        match call() {
+            Err(Host::INTR) => check(interrupted)?,
+            Err(Host::AGAIN) if waiting == Waiting::Wait => {
+                wait(interrupted, fd, ready, None)?;
+            }
+            done => return Ok(done?),
+        }
+    }
+}
+
+const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+
+/// Whether `fd` became ready, or has an error or hang-up to report.
+fn wait(
+    interrupted: fn() -> bool,
+    fd: BorrowedFd<'_>,
+    ready: PollFlags,
+    timeout: Option<&Timespec>,
+) -> Result<bool, Failure> {
+    let mut fds = [PollFd::from_borrowed_fd(fd, ready)];
+    Ok(uninterrupted(interrupted, || poll(&mut fds, timeout))? > 0)
+}

@@ -1,0 +1,58 @@
+//! What a grant lets the guest do to the tree beneath it.
+
+use crate::Rights;
+
+/// The access a grant gives; no descriptor reached through the grant ever exceeds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Read files, list directories. Content, names and times stay as they are.
+    ReadOnly,
+    /// Everything preview 1 can express.
+    ReadWrite,
+    /// Read, create files and directories, and write at the end of files. What is there cannot
+    /// be removed, renamed, cut or overwritten.
+    Append,
+}
+
+impl Access {
+    /// The rights a descriptor under this access may have at most.
+    #[must_use]
+    pub const fn ceiling(self) -> Rights {
+        match self {
+            Self::ReadWrite => Rights::ALL,
+            Self::ReadOnly => Rights::ALL.without(Rights::MUTATING),
+            Self::Append => Rights::ALL
+                .without(Rights::MUTATING)
+                .union(Rights::FD_WRITE)
+                .union(Rights::PATH_CREATE_FILE)
+                .union(Rights::PATH_CREATE_DIRECTORY),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn read_only_has_no_mutating_right() {
+        assert_eq!(Access::ReadOnly.ceiling().intersection(Rights::MUTATING), Rights::NONE);
+    }
+
+    #[test]
+    fn append_can_create_and_write_but_not_cut_or_remove() {
+        let append = Access::Append.ceiling();
+        assert!(append.contains(Rights::FD_WRITE.union(Rights::PATH_CREATE_FILE)));
+        for refused in [
+            Rights::FD_FILESTAT_SET_SIZE,
+            Rights::FD_ALLOCATE,
+            Rights::PATH_UNLINK_FILE,
+            Rights::PATH_RENAME_SOURCE,
+            Rights::PATH_LINK_SOURCE,
+            Rights::PATH_FILESTAT_SET_SIZE,
+            Rights::PATH_FILESTAT_SET_TIMES,
+        ] {
+            assert!(!append.contains(refused), "{refused:?}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Which clocks a guest may read.
+
+use crate::Errno;
+
+/// A clock a guest may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Clock {
+    /// Wall-clock time since 1970.
+    Realtime,
+    /// Time since the guest started.
+    Monotonic,
+}
+
+impl Clock {
+    /// Decides on a clock id.
+    ///
+    /// # Errors
+    /// [`Errno::NOTSUP`] for the two processor-time clocks, which would tell the guest about the
+    /// host (T114); [`Errno::INVAL`] for an undefined id.
+    pub const fn admit(id: u32) -> Result<Self, Errno> {
+        match id {
+            0 => Ok(Self::Realtime),
+            1 => Ok(Self::Monotonic),
+            2 | 3 => Err(Errno::NOTSUP),
+            _ => Err(Errno::INVAL),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t114_processor_time_is_not_exposed() {
+        assert_eq!(Clock::admit(0), Ok(Clock::Realtime));
+        assert_eq!(Clock::admit(1), Ok(Clock::Monotonic));
+        assert_eq!(Clock::admit(2), Err(Errno::NOTSUP));
+        assert_eq!(Clock::admit(3), Err(Errno::NOTSUP));
+        assert_eq!(Clock::admit(4), Err(Errno::INVAL));
+    }
+}

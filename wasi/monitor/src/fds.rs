@@ -1,0 +1,462 @@
+//! The guest's descriptor table, and the monitor that owns it.
+//!
+//! A guest number is an index here and nothing else: no arithmetic on it reaches a host descriptor
+//! (T33). The host's side is an opaque [`HostFd`] that the performing crate chose.
+
+use crate::{Access, Admitted, Close, Errno, FdFlags, FileType, Rights};
+
+/// The first number given to anything that is not a standard stream.
+const FIRST_FREE: u32 = 3;
+
+/// A host object, by the number the performing crate gave it. Means nothing to the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostFd(u32);
+
+impl HostFd {
+    /// Names a host object.
+    #[must_use]
+    pub const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// The number it was made with.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.0
+    }
+}
+
+/// The object of an admitted effect. Made only by the monitor; not `Clone`.
+#[derive(Debug)]
+pub struct Target(HostFd);
+
+impl Target {
+    pub(crate) const fn new(host: HostFd) -> Self {
+        Self(host)
+    }
+
+    /// Which host object it is.
+    #[must_use]
+    pub const fn host(&self) -> HostFd {
+        self.0
+    }
+}
+
+/// What a descriptor refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    RegularFile,
+    /// A directory.
+    Directory,
+    /// A pipe or FIFO.
+    Pipe,
+    /// A terminal.
+    Terminal,
+    /// A character device that is no terminal, such as `/dev/null`. Standard streams only.
+    Device,
+    /// A listening stream socket.
+    Listener,
+    /// A connected stream socket.
+    Stream,
+    /// Anything else a standard stream may be. It can be read or written, no more.
+    Other,
+}
+
+impl Kind {
+    /// As the guest sees it.
+    #[must_use]
+    pub const fn file_type(self) -> FileType {
+        match self {
+            Self::RegularFile => FileType::RegularFile,
+            Self::Directory => FileType::Directory,
+            Self::Terminal | Self::Device => FileType::CharacterDevice,
+            Self::Listener | Self::Stream => FileType::SocketStream,
+            Self::Pipe | Self::Other => FileType::Unknown,
+        }
+    }
+
+    /// Whether reads and writes may have to wait for someone else.
+    #[must_use]
+    pub const fn may_wait(self) -> bool {
+        !matches!(self, Self::RegularFile | Self::Directory)
+    }
+
+    /// Whether there is a position to seek to.
+    #[must_use]
+    pub const fn is_seekable(self) -> bool {
+        matches!(self, Self::RegularFile | Self::Directory | Self::Device)
+    }
+
+    const fn ceiling(self) -> Rights {
+        match self {
+            Self::RegularFile => Rights::REGULAR_FILE,
+            Self::Directory => Rights::DIRECTORY,
+            Self::Device => Rights::STREAM.union(Rights::FD_SEEK).union(Rights::FD_TELL),
+            Self::Pipe | Self::Terminal | Self::Other => Rights::STREAM,
+            Self::Listener => Rights::LISTENER,
+            Self::Stream => Rights::SOCKET,
+        }
+    }
+}
+
+/// Whether a call that cannot go on at once waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// It never has to.
+    Never,
+    /// It waits.
+    Wait,
+    /// It fails with `AGAIN`. The host's own flag is left alone, so the performer looks first.
+    Refuse,
+}
+
+/// How a descriptor came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Inherited from whoever started us: its host flags are not ours to change (T35).
+    Stdio,
+    /// A grant, and its place in the list of names.
+    Preopen(usize),
+    /// Opened or accepted by the guest, or a socket made for it.
+    Opened,
+}
+
+/// One open descriptor of the guest.
+///
+/// `base` and `inheriting` are below the ceilings of `access` and `kind` from the start, and only
+/// shrink afterwards (T22).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    host: HostFd,
+    kind: Kind,
+    access: Access,
+    base: Rights,
+    inheriting: Rights,
+    pub(crate) flags: FdFlags,
+    origin: Origin,
+}
+
+impl Entry {
+    pub(crate) fn new(host: HostFd, kind: Kind, access: Access, wanted: Rights) -> Self {
+        Self {
+            host,
+            kind,
+            access,
+            base: wanted.intersection(kind.ceiling()).intersection(access.ceiling()),
+            inheriting: Rights::NONE,
+            flags: FdFlags::empty(),
+            origin: Origin::Opened,
+        }
+    }
+
+    /// Only directories hand rights on.
+    pub(crate) fn inheriting(mut self, wanted: Rights) -> Self {
+        if self.kind == Kind::Directory {
+            self.inheriting = wanted.intersection(self.access.ceiling());
+        }
+        self
+    }
+
+    pub(crate) fn flags(mut self, flags: FdFlags) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    pub(crate) fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    pub(crate) const fn target(&self) -> Target {
+        Target::new(self.host)
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) const fn access(&self) -> Access {
+        self.access
+    }
+
+    pub(crate) const fn base(&self) -> Rights {
+        self.base
+    }
+
+    pub(crate) const fn inherited(&self) -> Rights {
+        self.inheriting
+    }
+
+    pub(crate) const fn is_stdio(&self) -> bool {
+        matches!(self.origin, Origin::Stdio)
+    }
+
+    pub(crate) const fn waiting(&self) -> Waiting {
+        if !self.kind.may_wait() {
+            Waiting::Never
+        } else if self.flags.contains(FdFlags::NONBLOCK) {
+            Waiting::Refuse
+        } else {
+            Waiting::Wait
+        }
+    }
+
+    pub(crate) const fn require(&self, rights: Rights) -> Result<(), Errno> {
+        if self.base.contains(rights) { Ok(()) } else { Err(Errno::NOTCAPABLE) }
+    }
+}
+
+/// The reference monitor of one instance.
+#[derive(Debug)]
+pub struct Monitor {
+    entries: Vec<Option<Entry>>,
+    open: usize,
+    limit: usize,
+    // No free number lies below this one, so finding the lowest is not a scan from the start.
+    lowest_free: u32,
+    names: Vec<Vec<u8>>,
+}
+
+impl Monitor {
+    /// A table that holds at most `limit` descriptors, standard streams and preopens included.
+    #[must_use]
+    pub fn new(limit: u32) -> Self {
+        Self {
+            entries: vec![None; FIRST_FREE as usize],
+            open: 0,
+            limit: limit as usize,
+            lowest_free: FIRST_FREE,
+            names: Vec::new(),
+        }
+    }
+
+    /// Gives the guest a standard stream under number 0, 1 or 2.
+    ///
+    /// Standard input can be read and, if it is a file, positioned. The others can be written but
+    /// not positioned: a seek would let the guest overwrite what its parent wrote before it.
+    ///
+    /// # Errors
+    /// [`Errno::BADF`] for another number, [`Errno::MFILE`] at the limit.
+    pub fn grant_stdio(&mut self, fd: u32, host: HostFd, kind: Kind, flags: FdFlags) -> Result<(), Errno> {
+        let rights = match fd {
+            0 => Rights::STREAM.without(Rights::FD_WRITE).union(Rights::FD_SEEK).union(Rights::FD_TELL),
+            1 | 2 => Rights::STREAM.without(Rights::FD_READ).union(Rights::FD_TELL),
+            _ => return Err(Errno::BADF),
+        };
+        self.room()?;
+        let kind = if kind == Kind::Directory { Kind::Other } else { kind };
+        let entry = Entry::new(host, kind, Access::ReadWrite, rights).flags(flags);
+        self.place(fd, entry.origin(Origin::Stdio));
+        Ok(())
+    }
+
+    /// Grants a directory tree under the name the guest will see; returns its number.
+    ///
+    /// # Errors
+    /// [`Errno::MFILE`] at the limit.
+    pub fn grant_directory(&mut self, host: HostFd, name: Vec<u8>, access: Access) -> Result<u32, Errno> {
+        self.room()?;
+        let origin = Origin::Preopen(self.names.len());
+        self.names.push(name);
+        let entry = Entry::new(host, Kind::Directory, access, Rights::ALL);
+        Ok(self.insert(entry.inheriting(Rights::DIRECTORY.union(Rights::REGULAR_FILE)).origin(origin)))
+    }
+
+    /// Gives the guest a socket the host made; returns its number.
+    ///
+    /// # Errors
+    /// [`Errno::NOTSOCK`] if `kind` is none, [`Errno::MFILE`] at the limit.
+    pub fn grant_socket(&mut self, host: HostFd, kind: Kind) -> Result<u32, Errno> {
+        if !matches!(kind, Kind::Listener | Kind::Stream) {
+            return Err(Errno::NOTSOCK);
+        }
+        self.room()?;
+        Ok(self.insert(Entry::new(host, kind, Access::ReadWrite, Rights::ALL)))
+    }
+
+    /// The name of a preopened directory.
+    ///
+    /// # Errors
+    /// [`Errno::BADF`] if `fd` is not one. Libraries stop looking for preopens there.
+    pub fn preopen_name(&self, fd: u32) -> Result<&[u8], Errno> {
+        match self.entry(fd)?.origin {
+            Origin::Preopen(at) => self.names.get(at).map(Vec::as_slice).ok_or(Errno::BADF),
+            Origin::Stdio | Origin::Opened => Err(Errno::BADF),
+        }
+    }
+
+    /// Removes `fd` from the table and hands its host object over to be closed.
+    ///
+    /// # Errors
+    /// [`Errno::BADF`].
+    pub fn admit_close(&mut self, fd: u32) -> Result<Admitted<Close>, Errno> {
+        let entry = self.entries.get_mut(fd as usize).and_then(Option::take).ok_or(Errno::BADF)?;
+        self.open -= 1;
+        if fd >= FIRST_FREE {
+            self.lowest_free = self.lowest_free.min(fd);
+        }
+        Ok(Admitted::new(Close { on: entry.target() }))
+    }
+
+    /// Moves `from` to the number `to`, both open; hands over what `to` was.
+    ///
+    /// # Errors
+    /// [`Errno::BADF`] if either is closed, so a guest cannot make the table large.
+    pub fn admit_renumber(&mut self, from: u32, to: u32) -> Result<Option<Admitted<Close>>, Errno> {
+        let moved = *self.entry(from)?;
+        self.entry(to)?;
+        if from == to {
+            return Ok(None);
+        }
+        let replaced = self.admit_close(to)?;
+        self.admit_close(from)?;
+        self.place(to, moved);
+        Ok(Some(replaced))
+    }
+
+    pub(crate) fn entry(&self, fd: u32) -> Result<&Entry, Errno> {
+        self.entries.get(fd as usize).and_then(Option::as_ref).ok_or(Errno::BADF)
+    }
+
+    pub(crate) fn entry_mut(&mut self, fd: u32) -> Result<&mut Entry, Errno> {
+        self.entries.get_mut(fd as usize).and_then(Option::as_mut).ok_or(Errno::BADF)
+    }
+
+    /// Refuses before an effect what could not be stored after it (T5, T34).
+    pub(crate) const fn room(&self) -> Result<(), Errno> {
+        if self.open < self.limit { Ok(()) } else { Err(Errno::MFILE) }
+    }
+
+    /// Stores an entry under the lowest free number.
+    pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
+        let mut fd = self.lowest_free;
+        while self.entry(fd).is_ok() {
+            fd += 1;
+        }
+        self.place(fd, entry);
+        fd
+    }
+
+    fn place(&mut self, fd: u32, entry: Entry) {
+        let index = fd as usize;
+        if self.entries.len() <= index {
+            self.entries.resize(index + 1, None);
+        }
+        if let Some(slot) = self.entries.get_mut(index)
+            && slot.replace(entry).is_none()
+        {
+            self.open += 1;
+        }
+        if fd == self.lowest_free {
+            self.lowest_free = fd + 1;
+        }
+    }
+
+    pub(crate) fn narrow(&mut self, fd: u32, base: Rights, inheriting: Rights) -> Result<(), Errno> {
+        let entry = self.entry_mut(fd)?;
+        if !entry.base.contains(base) || !entry.inheriting.contains(inheriting) {
+            return Err(Errno::NOTCAPABLE);
+        }
+        entry.base = base;
+        entry.inheriting = inheriting;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn monitor() -> Monitor {
+        let mut monitor = Monitor::new(8);
+        for fd in 0..3 {
+            monitor.grant_stdio(fd, HostFd::new(fd), Kind::Terminal, FdFlags::empty()).unwrap();
+        }
+        monitor.grant_directory(HostFd::new(3), b"/".to_vec(), Access::ReadWrite).unwrap();
+        monitor
+    }
+
+    fn file(host: u32) -> Entry {
+        Entry::new(HostFd::new(host), Kind::RegularFile, Access::ReadWrite, Rights::ALL)
+    }
+
+    #[test]
+    fn numbers_are_the_lowest_free_from_three() {
+        let mut monitor = monitor();
+        assert_eq!(monitor.insert(file(4)), 4);
+        assert_eq!(monitor.insert(file(5)), 5);
+        monitor.admit_close(0).unwrap();
+        monitor.admit_close(4).unwrap();
+        assert_eq!(monitor.insert(file(6)), 4);
+        assert_eq!(monitor.insert(file(7)), 6);
+    }
+
+    #[test]
+    fn t32_renumbering_equal_closed_and_chained_descriptors() {
+        let mut monitor = monitor();
+        let (a, b) = (monitor.insert(file(4)), monitor.insert(file(5)));
+        assert!(monitor.admit_renumber(a, a).unwrap().is_none());
+        let closed = monitor.admit_renumber(a, b).unwrap().unwrap();
+        assert_eq!(closed.on.host(), HostFd::new(5));
+        assert_eq!(monitor.entry(b).unwrap().target().host(), HostFd::new(4));
+        assert_eq!(monitor.admit_renumber(a, b).err(), Some(Errno::BADF));
+        assert_eq!(monitor.admit_renumber(b, u32::MAX).err(), Some(Errno::BADF));
+        assert_eq!(monitor.admit_renumber(b, a).err(), Some(Errno::BADF));
+        let over = monitor.admit_renumber(b, 1).unwrap().unwrap();
+        assert_eq!(over.on.host(), HostFd::new(1));
+        assert_eq!(monitor.open, 4);
+    }
+
+    #[test]
+    fn t33_only_table_numbers_work() {
+        let monitor = monitor();
+        let open = (0..65_536).filter(|fd| monitor.entry(*fd).is_ok()).count();
+        assert_eq!(open, 4);
+        assert!(monitor.entry(u32::MAX).is_err());
+    }
+
+    #[test]
+    fn t34_the_limit_is_reported_before_anything_happens() {
+        let mut monitor = monitor();
+        for host in 4..8 {
+            monitor.room().unwrap();
+            monitor.insert(file(host));
+        }
+        assert_eq!(monitor.room(), Err(Errno::MFILE));
+        monitor.admit_close(5).unwrap();
+        assert_eq!(monitor.room(), Ok(()));
+    }
+
+    #[test]
+    fn t22_rights_start_below_the_grant_and_only_shrink() {
+        let mut monitor = Monitor::new(8);
+        let fd = monitor.grant_directory(HostFd::new(0), b"/".to_vec(), Access::ReadOnly).unwrap();
+        let entry = *monitor.entry(fd).unwrap();
+        assert_eq!(entry.base().intersection(Rights::MUTATING), Rights::NONE);
+        assert_eq!(entry.inherited().intersection(Rights::MUTATING), Rights::NONE);
+        let more = entry.base().union(Rights::PATH_SYMLINK);
+        assert_eq!(monitor.narrow(fd, more, Rights::NONE), Err(Errno::NOTCAPABLE));
+        monitor.narrow(fd, Rights::PATH_OPEN, Rights::NONE).unwrap();
+        assert_eq!(monitor.narrow(fd, entry.base(), Rights::NONE), Err(Errno::NOTCAPABLE));
+    }
+
+    #[test]
+    fn standard_output_cannot_be_positioned() {
+        let mut monitor = Monitor::new(8);
+        monitor.grant_stdio(1, HostFd::new(0), Kind::RegularFile, FdFlags::empty()).unwrap();
+        let base = monitor.entry(1).unwrap().base();
+        assert!(base.contains(Rights::FD_WRITE.union(Rights::FD_TELL)));
+        assert_eq!(base.intersection(Rights::FD_SEEK.union(Rights::FD_READ)), Rights::NONE);
+    }
+
+    #[test]
+    fn a_terminal_looks_like_one() {
+        // `isatty` of wasi-libc: a character device without the rights to seek and tell.
+        let monitor = monitor();
+        for fd in 0..3 {
+            let base = monitor.entry(fd).unwrap().base();
+            assert_eq!(base.intersection(Rights::FD_SEEK.union(Rights::FD_TELL)), Rights::NONE);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! The reference monitor: every hostcall is decided here.
+//!
+//! A hostcall is three steps. It copies its arguments in and checks every pointer
+//! ([`GuestRange`], [`Buffers`]); it asks the [`Monitor`]; it performs what was admitted. This
+//! crate holds the checks and the decisions. It makes no system call, contains no `unsafe` and
+//! depends on nothing, so what it decides can be read, tested and proved on its own.
+//!
+//! An answer is an [`Admitted`] effect or an [`Errno`]. [`Admitted`] and [`Target`] have private
+//! fields and are made only here: code that performs effects takes them as arguments, so an
+//! effect nobody admitted does not compile.
+//!
+//! # Which errno means "no"
+//!
+//! [`Errno::NOTCAPABLE`] (76) stands for every refusal by policy: a right the descriptor lacks,
+//! an access the grant does not give, a path that leads out of its directory. Arguments that no
+//! policy could accept (unknown flag bits, offsets of 2^63 and more) are [`Errno::INVAL`], and a
+//! range outside linear memory is [`Errno::FAULT`].
+#![forbid(unsafe_code)]
+
+mod access;
+mod admitted;
+mod clocks;
+mod errno;
+mod fds;
+mod files;
+mod filesystems;
+mod flags;
+mod names;
+mod paths;
+mod polls;
+mod range;
+mod rights;
+mod signals;
+mod sockets;
+mod times;
+mod types;
+
+pub use access::Access;
+pub use admitted::Admitted;
+pub use clocks::Clock;
+pub use errno::Errno;
+pub use fds::{HostFd, Kind, Monitor, Target, Waiting};
+pub use files::{
+    Advise, Allocate, Close, FdStat, Read, ReadAt, ReadDir, Seek, SeekFrom, SetFlags, SetSize, SetTimes, Stat, Sync,
+    Write, WriteAt,
+};
+pub use filesystems::admit_filesystem;
+pub use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, RoFlags, SdFlags, SubclockFlags};
+pub use names::{
+    Link, MakeDirectory, Open, OpenRequest, Place, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink,
+    Unlink,
+};
+pub use paths::{GuestPath, Last, LinkTarget, PATH_MAX_BYTES};
+pub use polls::{Direction, Layout, MAX_SUBSCRIPTIONS, Subscription, Wanted, Watch};
+pub use range::{Buffers, GuestRange, IOV_MAX};
+pub use rights::Rights;
+pub use signals::{Raise, admit_raise};
+pub use sockets::{Accept, Receive, Send, Shutdown};
+pub use times::{NewTime, NewTimes};
+pub use types::{Advice, FileType, Whence};

@@ -1,0 +1,474 @@
+//! Decisions on names beneath a directory: the `path_*` functions.
+
+use crate::fds::{Entry, Origin};
+use crate::{
+    Access, Admitted, Errno, FdFlags, GuestPath, HostFd, Kind, Last, LinkTarget, LookupFlags, Monitor, NewTimes,
+    OFlags, Rights, Target,
+};
+
+/// A path and the directory it starts from.
+#[derive(Debug)]
+pub struct Place<'m> {
+    /// The directory the guest holds.
+    pub dir: Target,
+    /// The path beneath it.
+    pub path: GuestPath<'m>,
+}
+
+/// The arguments of `path_open`.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenRequest<'m> {
+    /// The directory.
+    pub fd: u32,
+    /// Lookup flags as passed.
+    pub lookup: u32,
+    /// The path.
+    pub path: &'m [u8],
+    /// Open flags as passed.
+    pub oflags: u32,
+    /// Rights wanted for the new descriptor, as passed.
+    pub base: u64,
+    /// Rights wanted for descriptors opened through it, as passed.
+    pub inheriting: u64,
+    /// Descriptor flags as passed.
+    pub fdflags: u32,
+}
+
+/// Open a file or directory.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Open<'m> {
+    /// Where.
+    pub place: Place<'m>,
+    /// Whether a final symbolic link is followed.
+    pub follow: bool,
+    /// Create, exclusive, directory, truncate.
+    pub oflags: OFlags,
+    /// Append and synchronisation.
+    pub fdflags: FdFlags,
+    /// Open for reading. A descriptor that can do neither is opened for reading too, but lacks the right.
+    pub read: bool,
+    /// Open for writing.
+    pub write: bool,
+    grant: Inherited,
+}
+
+/// What the new descriptor gets from the one it was opened through.
+#[derive(Debug, Clone, Copy)]
+struct Inherited {
+    access: Access,
+    base: Rights,
+    inheriting: Rights,
+}
+
+/// Query the attributes of a name.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct StatAt<'m> {
+    /// Where.
+    pub place: Place<'m>,
+    /// Whether a final symbolic link is followed.
+    pub follow: bool,
+}
+
+/// Set the timestamps of a name.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SetTimesAt<'m> {
+    /// Where.
+    pub place: Place<'m>,
+    /// Whether a final symbolic link is followed.
+    pub follow: bool,
+    /// To these.
+    pub times: NewTimes,
+}
+
+macro_rules! on_a_name {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        #[non_exhaustive]
+        pub struct $name<'m> {
+            /// Where.
+            pub place: Place<'m>,
+            /// The last component.
+            pub name: &'m [u8],
+        }
+    )*};
+}
+
+on_a_name! {
+    /// Create a directory.
+    MakeDirectory;
+    /// Remove an empty directory.
+    RemoveDirectory;
+    /// Remove a name that is not a directory.
+    Unlink;
+    /// Read the text of a symbolic link.
+    ReadLink;
+}
+
+/// Give an existing file another name.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Link<'m> {
+    /// Where the file is.
+    pub old: Place<'m>,
+    /// Its name there.
+    pub old_name: &'m [u8],
+    /// Where the new name goes.
+    pub new: Place<'m>,
+    /// The new name.
+    pub new_name: &'m [u8],
+}
+
+/// Move a file or directory.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Rename<'m> {
+    /// Where it is.
+    pub old: Place<'m>,
+    /// Its name there.
+    pub old_name: &'m [u8],
+    /// Where it goes.
+    pub new: Place<'m>,
+    /// Its name there.
+    pub new_name: &'m [u8],
+}
+
+/// Create a symbolic link.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Symlink<'m> {
+    /// What it says.
+    pub target: LinkTarget<'m>,
+    /// Where it goes.
+    pub place: Place<'m>,
+    /// Its name there.
+    pub name: &'m [u8],
+}
+
+impl Monitor {
+    /// `path_open`. Needs `PATH_OPEN`, `PATH_CREATE_FILE` to create, `PATH_FILESTAT_SET_SIZE` to
+    /// truncate.
+    ///
+    /// The new descriptor gets what was asked for and the directory may hand on, no more (T22).
+    /// `FD_READ` and `FD_WRITE` decide the access mode, so asking for one that cannot be had is
+    /// refused instead of dropped.
+    ///
+    /// # Errors
+    /// [`Errno::MFILE`] when the table is full, before anything is created. [`Errno::INVAL`] for
+    /// unknown bits and for `CREAT` with `DIRECTORY`. [`Errno::ISDIR`] to create `name/`.
+    /// [`Errno::NOTCAPABLE`] for rights; also to write under an append-only grant without `APPEND`.
+    pub fn admit_open<'m>(&self, request: OpenRequest<'m>) -> Result<Admitted<Open<'m>>, Errno> {
+        let lookup = LookupFlags::from_guest(request.lookup)?;
+        let oflags = OFlags::from_guest(request.oflags)?;
+        let fdflags = FdFlags::from_guest(request.fdflags)?;
+        let base = Rights::from_guest(request.base)?;
+        let inheriting = Rights::from_guest(request.inheriting)?;
+
+        let dir = self.directory(request.fd, needed_on_directory(oflags))?;
+        let path = GuestPath::parse(request.path)?;
+        self.room()?;
+
+        let may = dir.inherited();
+        let mode = base.intersection(Rights::FD_READ.union(Rights::FD_WRITE));
+        if !may.contains(mode) {
+            return Err(Errno::NOTCAPABLE);
+        }
+        let write = base.contains(Rights::FD_WRITE);
+        if write && dir.access() == Access::Append && !fdflags.contains(FdFlags::APPEND) {
+            return Err(Errno::NOTCAPABLE);
+        }
+        if oflags.contains(OFlags::CREAT) {
+            if oflags.contains(OFlags::DIRECTORY) {
+                return Err(Errno::INVAL);
+            }
+            if path.demands_directory() {
+                return Err(Errno::ISDIR);
+            }
+        }
+        Ok(Admitted::new(Open {
+            place: Place { dir: dir.target(), path },
+            follow: lookup.contains(LookupFlags::SYMLINK_FOLLOW),
+            oflags,
+            fdflags,
+            read: base.contains(Rights::FD_READ) || !write,
+            write,
+            grant: Inherited {
+                access: dir.access(),
+                base: base.intersection(may),
+                inheriting: inheriting.intersection(may),
+            },
+        }))
+    }
+
+    /// Enters what was opened into the table; returns its number.
+    ///
+    /// Room was made sure of when the open was admitted, so this cannot fail.
+    pub fn install(&mut self, open: Admitted<Open<'_>>, host: HostFd, kind: Kind) -> u32 {
+        let Open { grant, fdflags, .. } = open.into_effect();
+        let entry = Entry::new(host, kind, grant.access, grant.base);
+        self.insert(entry.inheriting(grant.inheriting).flags(fdflags).origin(Origin::Opened))
+    }
+
+    /// `path_filestat_get`: needs `PATH_FILESTAT_GET`.
+    ///
+    /// # Errors
+    /// [`Errno::BADF`], [`Errno::NOTDIR`], [`Errno::NOTCAPABLE`], and those of the path.
+    pub fn admit_stat_at<'m>(&self, fd: u32, lookup: u32, path: &'m [u8]) -> Result<Admitted<StatAt<'m>>, Errno> {
+        let lookup = LookupFlags::from_guest(lookup)?;
+        let place = self.beneath(fd, Rights::PATH_FILESTAT_GET, path)?;
+        let follow = lookup.contains(LookupFlags::SYMLINK_FOLLOW);
+        Ok(Admitted::new(StatAt { place, follow }))
+    }
+
+    /// `path_filestat_set_times`: needs `PATH_FILESTAT_SET_TIMES`.
+    ///
+    /// # Errors
+    /// As [`admit_stat_at`](Self::admit_stat_at).
+    pub fn admit_set_times_at<'m>(
+        &self,
+        fd: u32,
+        lookup: u32,
+        path: &'m [u8],
+        times: NewTimes,
+    ) -> Result<Admitted<SetTimesAt<'m>>, Errno> {
+        let lookup = LookupFlags::from_guest(lookup)?;
+        let place = self.beneath(fd, Rights::PATH_FILESTAT_SET_TIMES, path)?;
+        let follow = lookup.contains(LookupFlags::SYMLINK_FOLLOW);
+        Ok(Admitted::new(SetTimesAt { place, follow, times }))
+    }
+
+    /// `path_create_directory`: needs `PATH_CREATE_DIRECTORY`.
+    ///
+    /// # Errors
+    /// As [`admit_stat_at`](Self::admit_stat_at); [`Errno::EXIST`] for `.` and `..`.
+    pub fn admit_create_directory<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<MakeDirectory<'m>>, Errno> {
+        let place = self.beneath(fd, Rights::PATH_CREATE_DIRECTORY, path)?;
+        let name = name_of(&place, Errno::EXIST, Errno::EXIST)?;
+        Ok(Admitted::new(MakeDirectory { place, name }))
+    }
+
+    /// `path_remove_directory`: needs `PATH_REMOVE_DIRECTORY`.
+    ///
+    /// # Errors
+    /// As [`admit_stat_at`](Self::admit_stat_at); [`Errno::INVAL`] for `.`, [`Errno::NOTEMPTY`]
+    /// for `..`.
+    pub fn admit_remove_directory<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<RemoveDirectory<'m>>, Errno> {
+        let place = self.beneath(fd, Rights::PATH_REMOVE_DIRECTORY, path)?;
+        let name = name_of(&place, Errno::INVAL, Errno::NOTEMPTY)?;
+        Ok(Admitted::new(RemoveDirectory { place, name }))
+    }
+
+    /// `path_unlink_file`: needs `PATH_UNLINK_FILE`.
+    ///
+    /// # Errors
+    /// As [`admit_stat_at`](Self::admit_stat_at); [`Errno::ISDIR`] for `.` and `..`.
+    pub fn admit_unlink<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<Unlink<'m>>, Errno> {
+        let place = self.beneath(fd, Rights::PATH_UNLINK_FILE, path)?;
+        let name = name_of(&place, Errno::ISDIR, Errno::ISDIR)?;
+        Ok(Admitted::new(Unlink { place, name }))
+    }
+
+    /// `path_readlink`: needs `PATH_READLINK`.
+    ///
+    /// # Errors
+    /// As [`admit_stat_at`](Self::admit_stat_at); [`Errno::INVAL`] for `.` and `..`.
+    pub fn admit_readlink<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<ReadLink<'m>>, Errno> {
+        let place = self.beneath(fd, Rights::PATH_READLINK, path)?;
+        let name = name_of(&place, Errno::INVAL, Errno::INVAL)?;
+        Ok(Admitted::new(ReadLink { place, name }))
+    }
+
+    /// `path_link`: needs `PATH_LINK_SOURCE` on one side and `PATH_LINK_TARGET` on the other.
+    ///
+    /// Neither right exists below a grant that is not read-write, so a file of a read-only grant
+    /// never gets a name in a writable one (T20).
+    ///
+    /// # Errors
+    /// [`Errno::INVAL`] to follow a final link, as in Wasmtime; [`Errno::PERM`] for a directory.
+    pub fn admit_link<'m>(
+        &self,
+        old_fd: u32,
+        lookup: u32,
+        old_path: &'m [u8],
+        new_fd: u32,
+        new_path: &'m [u8],
+    ) -> Result<Admitted<Link<'m>>, Errno> {
+        let lookup = LookupFlags::from_guest(lookup)?;
+        let old = self.beneath(old_fd, Rights::PATH_LINK_SOURCE, old_path)?;
+        let new = self.beneath(new_fd, Rights::PATH_LINK_TARGET, new_path)?;
+        if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
+            return Err(Errno::INVAL);
+        }
+        let old_name = name_of(&old, Errno::PERM, Errno::PERM)?;
+        let new_name = name_of(&new, Errno::EXIST, Errno::EXIST)?;
+        Ok(Admitted::new(Link { old, old_name, new, new_name }))
+    }
+
+    /// `path_rename`: needs `PATH_RENAME_SOURCE` on one side and `PATH_RENAME_TARGET` on the other.
+    ///
+    /// # Errors
+    /// As [`admit_stat_at`](Self::admit_stat_at); [`Errno::BUSY`] for `.` and `..`.
+    pub fn admit_rename<'m>(
+        &self,
+        old_fd: u32,
+        old_path: &'m [u8],
+        new_fd: u32,
+        new_path: &'m [u8],
+    ) -> Result<Admitted<Rename<'m>>, Errno> {
+        let old = self.beneath(old_fd, Rights::PATH_RENAME_SOURCE, old_path)?;
+        let new = self.beneath(new_fd, Rights::PATH_RENAME_TARGET, new_path)?;
+        let old_name = name_of(&old, Errno::BUSY, Errno::BUSY)?;
+        let new_name = name_of(&new, Errno::BUSY, Errno::BUSY)?;
+        Ok(Admitted::new(Rename { old, old_name, new, new_name }))
+    }
+
+    /// `path_symlink`: needs `PATH_SYMLINK`.
+    ///
+    /// # Errors
+    /// As [`admit_stat_at`](Self::admit_stat_at) for both texts; [`Errno::EXIST`] for `.` and `..`.
+    pub fn admit_symlink<'m>(&self, target: &'m [u8], fd: u32, path: &'m [u8]) -> Result<Admitted<Symlink<'m>>, Errno> {
+        let place = self.beneath(fd, Rights::PATH_SYMLINK, path)?;
+        let target = LinkTarget::parse(target)?;
+        let name = name_of(&place, Errno::EXIST, Errno::EXIST)?;
+        Ok(Admitted::new(Symlink { target, place, name }))
+    }
+
+    fn beneath<'m>(&self, fd: u32, rights: Rights, path: &'m [u8]) -> Result<Place<'m>, Errno> {
+        let dir = self.directory(fd, rights)?.target();
+        Ok(Place { dir, path: GuestPath::parse(path)? })
+    }
+}
+
+const fn needed_on_directory(oflags: OFlags) -> Rights {
+    let mut needed = Rights::PATH_OPEN;
+    if oflags.contains(OFlags::CREAT) {
+        needed = needed.union(Rights::PATH_CREATE_FILE);
+    }
+    if oflags.contains(OFlags::TRUNC) {
+        needed = needed.union(Rights::PATH_FILESTAT_SET_SIZE);
+    }
+    needed
+}
+
+fn name_of<'m>(place: &Place<'m>, dot: Errno, dot_dot: Errno) -> Result<&'m [u8], Errno> {
+    match place.path.last() {
+        Last::Name(name) => Ok(name),
+        Last::Dot => Err(dot),
+        Last::DotDot => Err(dot_dot),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CREAT: u32 = 1;
+    const DIRECTORY: u32 = 2;
+    const TRUNC: u32 = 8;
+
+    fn with_grant(access: Access) -> Monitor {
+        let mut monitor = Monitor::new(16);
+        monitor.grant_directory(HostFd::new(0), b"/".to_vec(), access).unwrap();
+        monitor
+    }
+
+    fn request(path: &[u8], oflags: u32, base: Rights, fdflags: u32) -> OpenRequest<'_> {
+        let inheriting = Rights::ALL.bits();
+        OpenRequest { fd: 3, lookup: 0, path, oflags, base: base.bits(), inheriting, fdflags }
+    }
+
+    #[test]
+    fn t21_a_read_only_grant_opens_nothing_for_change() {
+        let monitor = with_grant(Access::ReadOnly);
+        let read = Rights::FD_READ;
+        assert!(monitor.admit_open(request(b"f", 0, read, 0)).is_ok());
+        for (oflags, base) in [(CREAT, read), (TRUNC, read), (0, Rights::FD_WRITE)] {
+            let refused = monitor.admit_open(request(b"f", oflags, base, 0)).err();
+            assert_eq!(refused, Some(Errno::NOTCAPABLE));
+        }
+    }
+
+    #[test]
+    fn an_append_grant_writes_only_at_the_end() {
+        let monitor = with_grant(Access::Append);
+        let write = Rights::FD_WRITE;
+        assert!(monitor.admit_open(request(b"f", CREAT, write, 1)).is_ok());
+        assert_eq!(monitor.admit_open(request(b"f", CREAT, write, 0)).err(), Some(Errno::NOTCAPABLE));
+        assert_eq!(monitor.admit_open(request(b"f", TRUNC, write, 1)).err(), Some(Errno::NOTCAPABLE));
+        assert_eq!(monitor.admit_unlink(3, b"f").err(), Some(Errno::NOTCAPABLE));
+        assert!(monitor.admit_create_directory(3, b"d").is_ok());
+    }
+
+    #[test]
+    fn t20_nothing_moves_between_a_read_only_and_a_writable_grant() {
+        let mut monitor = with_grant(Access::ReadOnly);
+        let writable = monitor.grant_directory(HostFd::new(1), b"/w".to_vec(), Access::ReadWrite).unwrap();
+        for (from, to) in [(3, writable), (writable, 3), (3, 3)] {
+            assert_eq!(monitor.admit_link(from, 0, b"a", to, b"b").err(), Some(Errno::NOTCAPABLE));
+            assert_eq!(monitor.admit_rename(from, b"a", to, b"b").err(), Some(Errno::NOTCAPABLE));
+        }
+        assert!(monitor.admit_rename(writable, b"a", writable, b"b").is_ok());
+    }
+
+    #[test]
+    fn t22_a_child_has_what_was_asked_for_and_may_be_handed_on() {
+        let mut monitor = with_grant(Access::ReadOnly);
+        let wish = Rights::FD_READ.union(Rights::FD_SEEK).union(Rights::FD_FILESTAT_SET_TIMES);
+        let open = monitor.admit_open(request(b"f", 0, wish, 0)).unwrap();
+        let fd = monitor.install(open, HostFd::new(1), Kind::RegularFile);
+        let stat = monitor.fdstat(fd).unwrap();
+        assert_eq!(stat.base, Rights::FD_READ.union(Rights::FD_SEEK));
+        assert_eq!(stat.inheriting, Rights::NONE);
+        assert!(!monitor.fdstat(3).unwrap().inheriting.contains(Rights::FD_WRITE));
+    }
+
+    #[test]
+    fn t10_unknown_bits_are_refused_before_anything_else() {
+        let monitor = with_grant(Access::ReadWrite);
+        let plain = request(b"f", 0, Rights::NONE, 0);
+        for bad in [
+            OpenRequest { lookup: 2, ..plain },
+            OpenRequest { oflags: 16, ..plain },
+            OpenRequest { fdflags: 32, ..plain },
+            OpenRequest { base: 1 << 40, ..plain },
+            OpenRequest { inheriting: 1 << 63, ..plain },
+        ] {
+            assert_eq!(monitor.admit_open(bad).err(), Some(Errno::INVAL));
+        }
+    }
+
+    #[test]
+    fn odd_combinations_are_defined() {
+        let monitor = with_grant(Access::ReadWrite);
+        let open = |path, oflags| monitor.admit_open(request(path, oflags, Rights::NONE, 0)).err();
+        assert_eq!(open(b"d", CREAT | DIRECTORY), Some(Errno::INVAL));
+        assert_eq!(open(b"d/", CREAT), Some(Errno::ISDIR));
+        assert_eq!(monitor.admit_create_directory(3, b"a/..").err(), Some(Errno::EXIST));
+        assert_eq!(monitor.admit_remove_directory(3, b".").err(), Some(Errno::INVAL));
+        assert_eq!(monitor.admit_unlink(3, b"a/.").err(), Some(Errno::ISDIR));
+        assert_eq!(monitor.admit_rename(3, b"a/..", 3, b"b").err(), Some(Errno::BUSY));
+    }
+
+    #[test]
+    fn t14_both_paths_of_a_call_are_checked() {
+        let monitor = with_grant(Access::ReadWrite);
+        let bad = Some(Errno::NOTCAPABLE);
+        assert_eq!(monitor.admit_rename(3, b"../a", 3, b"b").err(), bad);
+        assert_eq!(monitor.admit_rename(3, b"a", 3, b"/b").err(), bad);
+        assert_eq!(monitor.admit_link(3, 0, b"/a", 3, b"b").err(), bad);
+        assert_eq!(monitor.admit_link(3, 0, b"a", 3, b"../b").err(), bad);
+        assert_eq!(monitor.admit_symlink(b"/etc", 3, b"b").err(), bad);
+        assert_eq!(monitor.admit_symlink(b"x", 3, b"../b").err(), bad);
+    }
+
+    #[test]
+    fn t34_a_full_table_refuses_before_the_file_is_made() {
+        let mut monitor = Monitor::new(1);
+        monitor.grant_directory(HostFd::new(0), b"/".to_vec(), Access::ReadWrite).unwrap();
+        let refused = monitor.admit_open(request(b"f", CREAT, Rights::FD_WRITE, 0)).err();
+        assert_eq!(refused, Some(Errno::MFILE));
+    }
+}

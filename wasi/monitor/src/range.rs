@@ -1,0 +1,238 @@
+//! Parts of linear memory a guest named.
+//!
+//! Every pointer a guest passes becomes a [`GuestRange`] before anything happens (T1, T5). All
+//! sums and products are made in 64 bits, so nothing wraps (T2). Alignment does not matter: values
+//! are copied byte by byte (T4).
+
+use crate::Errno;
+
+/// The most buffers one call uses; a longer list is used up to here (T6).
+///
+/// The kernel refuses more than this in one call. A read or write of fewer bytes than asked for is
+/// always allowed, and every libc goes on with the rest.
+pub const IOV_MAX: usize = 1024;
+
+const INLINE: usize = 16;
+
+/// A range of linear memory that was inside its bounds when it was checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct GuestRange {
+    start: u32,
+    len: u32,
+}
+
+impl GuestRange {
+    /// Checks `[ptr, ptr + len)` against a memory of `memory_len` bytes.
+    ///
+    /// # Errors
+    /// [`Errno::FAULT`] if any byte of it is outside. An empty range may lie at the very end.
+    pub const fn check(memory_len: usize, ptr: u32, len: u32) -> Result<Self, Errno> {
+        if ptr as u64 + len as u64 <= memory_len as u64 { Ok(Self { start: ptr, len }) } else { Err(Errno::FAULT) }
+    }
+
+    /// Checks an array of `count` elements of `size` bytes.
+    ///
+    /// # Errors
+    /// [`Errno::FAULT`] if any byte of it is outside.
+    pub fn check_array(memory_len: usize, ptr: u32, count: u32, size: u32) -> Result<Self, Errno> {
+        let len = u64::from(count) * u64::from(size);
+        let len = u32::try_from(len).map_err(|_| Errno::FAULT)?;
+        Self::check(memory_len, ptr, len)
+    }
+
+    /// The first byte.
+    #[must_use]
+    pub const fn start(self) -> usize {
+        self.start as usize
+    }
+
+    /// The byte after the last one.
+    #[must_use]
+    pub const fn end(self) -> usize {
+        self.start as usize + self.len as usize
+    }
+
+    /// The number of bytes.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.len as usize
+    }
+
+    /// Whether there is no byte in it.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.len == 0
+    }
+
+    /// The first `max` bytes of the range, or all of it.
+    #[must_use]
+    pub fn shortened(self, max: usize) -> Self {
+        let len = u32::try_from(max).map_or(self.len, |max| self.len.min(max));
+        Self { len, ..self }
+    }
+
+    /// The bytes.
+    ///
+    /// # Errors
+    /// [`Errno::FAULT`] if `memory` is shorter than the one the range was checked against.
+    pub fn bytes(self, memory: &[u8]) -> Result<&[u8], Errno> {
+        memory.get(self.start()..self.end()).ok_or(Errno::FAULT)
+    }
+
+    /// The bytes, to write to.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes).
+    pub fn bytes_mut(self, memory: &mut [u8]) -> Result<&mut [u8], Errno> {
+        memory.get_mut(self.start()..self.end()).ok_or(Errno::FAULT)
+    }
+
+    /// Stores a value that has exactly the length of the range.
+    ///
+    /// # Errors
+    /// As [`bytes`](Self::bytes), and when the lengths differ; then nothing is written.
+    pub fn store(self, memory: &mut [u8], value: &[u8]) -> Result<(), Errno> {
+        let place = self.bytes_mut(memory)?;
+        if place.len() != value.len() {
+            return Err(Errno::FAULT);
+        }
+        place.copy_from_slice(value);
+        Ok(())
+    }
+
+    /// Stores a result number: a byte count, a descriptor.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store).
+    pub fn store_u32(self, memory: &mut [u8], value: u32) -> Result<(), Errno> {
+        self.store(memory, &value.to_le_bytes())
+    }
+
+    /// Stores a result number: an offset, a time.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store).
+    pub fn store_u64(self, memory: &mut [u8], value: u64) -> Result<(), Errno> {
+        self.store(memory, &value.to_le_bytes())
+    }
+}
+
+/// The buffers of a scattered read or gathered write, copied in once.
+///
+/// The list in guest memory is never looked at again, so a read that overwrites it changes
+/// nothing (T6). Up to 16 buffers need no allocation.
+#[derive(Debug)]
+pub struct Buffers {
+    inline: [GuestRange; INLINE],
+    count: usize,
+    spilled: Vec<GuestRange>,
+}
+
+impl Buffers {
+    /// Copies in `count` iovecs at `ptr` and checks each.
+    ///
+    /// # Errors
+    /// [`Errno::FAULT`] if the list or a buffer of the first [`IOV_MAX`] is outside memory.
+    pub fn copy_in(memory: &[u8], ptr: u32, count: u32) -> Result<Self, Errno> {
+        let list = GuestRange::check_array(memory.len(), ptr, count, 8)?.bytes(memory)?;
+        let mut buffers =
+            Self { inline: [GuestRange::default(); INLINE], count: (count as usize).min(IOV_MAX), spilled: Vec::new() };
+        if buffers.count > INLINE {
+            buffers.spilled.resize(buffers.count, GuestRange::default());
+        }
+        for (range, iovec) in buffers.ranges_mut().iter_mut().zip(list.chunks_exact(8)) {
+            let (ptr, len) = (word(iovec, 0)?, word(iovec, 4)?);
+            *range = GuestRange::check(memory.len(), ptr, len)?;
+        }
+        Ok(buffers)
+    }
+
+    /// The buffers, in order.
+    #[must_use]
+    pub fn ranges(&self) -> &[GuestRange] {
+        if self.count > INLINE { &self.spilled } else { self.inline.get(..self.count).unwrap_or(&[]) }
+    }
+
+    /// Drops what lies beyond the first `max` bytes.
+    pub fn shorten(&mut self, max: usize) {
+        let mut left = max;
+        for range in self.ranges_mut() {
+            *range = range.shortened(left);
+            left -= range.len();
+        }
+    }
+
+    fn ranges_mut(&mut self) -> &mut [GuestRange] {
+        if self.count > INLINE { &mut self.spilled } else { self.inline.get_mut(..self.count).unwrap_or_default() }
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> Result<u32, Errno> {
+    let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
+    word.map(u32::from_le_bytes).ok_or(Errno::FAULT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t1_ranges_are_checked_in_64_bits() {
+        let page = 0x1_0000;
+        assert!(GuestRange::check(page, 0, 0x1_0000).is_ok());
+        assert!(GuestRange::check(page, 0x1_0000, 0).is_ok());
+        assert_eq!(GuestRange::check(page, 0x1_0001, 0), Err(Errno::FAULT));
+        assert_eq!(GuestRange::check(page, 1, 0x1_0000), Err(Errno::FAULT));
+        assert_eq!(GuestRange::check(page, u32::MAX, 2), Err(Errno::FAULT));
+        assert_eq!(GuestRange::check(page, 8, u32::MAX - 7), Err(Errno::FAULT));
+    }
+
+    #[test]
+    fn t2_counts_are_multiplied_in_64_bits() {
+        // In 32 bits 0x2000_0001 * 8 would be 8.
+        assert_eq!(GuestRange::check_array(0x1_0000, 0, 0x2000_0001, 8), Err(Errno::FAULT));
+        assert_eq!(GuestRange::check_array(0x1_0000, 0, 0x1000_0000, 48), Err(Errno::FAULT));
+    }
+
+    #[test]
+    fn t3_an_absent_memory_has_no_byte() {
+        assert_eq!(GuestRange::check(0, 0, 1), Err(Errno::FAULT));
+        assert!(Buffers::copy_in(&[], 0, 0).is_ok());
+        assert_eq!(Buffers::copy_in(&[], 0, 1).err(), Some(Errno::FAULT));
+    }
+
+    #[test]
+    fn t6_a_list_is_cut_at_iov_max() {
+        let memory = vec![0; 0x1_0000];
+        assert_eq!(Buffers::copy_in(&memory, 0, 17).unwrap().ranges().len(), 17);
+        assert_eq!(Buffers::copy_in(&memory, 0, 4000).unwrap().ranges().len(), IOV_MAX);
+    }
+
+    #[test]
+    fn one_bad_buffer_refuses_the_list() {
+        let mut memory = vec![0; 64];
+        memory[8..16].copy_from_slice(&[60, 0, 0, 0, 5, 0, 0, 0]);
+        assert_eq!(Buffers::copy_in(&memory, 0, 2).err(), Some(Errno::FAULT));
+        memory[12] = 4;
+        assert_eq!(Buffers::copy_in(&memory, 0, 2).unwrap().ranges()[1].end(), 64);
+    }
+
+    #[test]
+    fn shortening_counts_across_buffers() {
+        let mut memory = vec![0; 64];
+        memory[4] = 10;
+        memory[12] = 10;
+        let mut buffers = Buffers::copy_in(&memory, 0, 2).unwrap();
+        buffers.shorten(13);
+        let lengths: Vec<_> = buffers.ranges().iter().map(|r| r.len()).collect();
+        assert_eq!(lengths, [10, 3]);
+    }
+
+    #[test]
+    fn a_value_of_another_length_is_not_stored() {
+        let mut memory = vec![0xaa; 8];
+        let range = GuestRange::check(8, 2, 4).unwrap();
+        assert_eq!(range.store_u64(&mut memory, 0), Err(Errno::FAULT));
+        assert_eq!(memory, vec![0xaa; 8]);
+    }
+}

@@ -1,0 +1,142 @@
+//! Decisions on sockets. A guest of preview 1 cannot make one; it uses those it was given.
+
+use crate::fds::Entry;
+use crate::{Access, Admitted, Errno, FdFlags, HostFd, Kind, Monitor, RiFlags, Rights, SdFlags, Target, Waiting};
+
+/// Accept a connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Accept {
+    /// The listening socket.
+    pub on: Target,
+    /// Whether to wait for a peer.
+    pub waiting: Waiting,
+    flags: FdFlags,
+}
+
+/// Receive from a connected socket.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Receive {
+    /// The socket.
+    pub on: Target,
+    /// Whether to wait for data.
+    pub waiting: Waiting,
+    /// How.
+    pub flags: RiFlags,
+}
+
+/// Send on a connected socket.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Send {
+    /// The socket.
+    pub on: Target,
+    /// Whether to wait for space.
+    pub waiting: Waiting,
+}
+
+/// Shut down one or both directions.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Shutdown {
+    /// The socket.
+    pub on: Target,
+    /// Which; at least one.
+    pub how: SdFlags,
+}
+
+impl Monitor {
+    /// `sock_accept`: needs `SOCK_ACCEPT` on a listening socket, and room for one descriptor.
+    ///
+    /// # Errors
+    /// [`Errno::NOTSOCK`]; [`Errno::INVAL`] for a connected socket and for flags other than
+    /// `NONBLOCK`; [`Errno::MFILE`] before a connection is taken from the queue.
+    pub fn admit_accept(&self, fd: u32, flags: u32) -> Result<Admitted<Accept>, Errno> {
+        let flags = FdFlags::from_guest(flags)?;
+        if !FdFlags::NONBLOCK.contains(flags) {
+            return Err(Errno::INVAL);
+        }
+        let entry = self.entry(fd)?;
+        match entry.kind() {
+            Kind::Listener => entry.require(Rights::SOCK_ACCEPT)?,
+            Kind::Stream => return Err(Errno::INVAL),
+            _ => return Err(Errno::NOTSOCK),
+        }
+        self.room()?;
+        Ok(Admitted::new(Accept { on: entry.target(), waiting: entry.waiting(), flags }))
+    }
+
+    /// Enters an accepted connection into the table; returns its number.
+    pub fn install_accepted(&mut self, accept: Admitted<Accept>, host: HostFd) -> u32 {
+        let flags = accept.into_effect().flags;
+        self.insert(Entry::new(host, Kind::Stream, Access::ReadWrite, Rights::ALL).flags(flags))
+    }
+
+    /// `sock_recv`: needs `FD_READ`.
+    ///
+    /// # Errors
+    /// [`Errno::NOTSOCK`], [`Errno::NOTCONN`] on a listening socket, [`Errno::NOTCAPABLE`].
+    pub fn admit_receive(&self, fd: u32, flags: u32) -> Result<Admitted<Receive>, Errno> {
+        let flags = RiFlags::from_guest(flags)?;
+        let entry = self.connected(fd, Rights::FD_READ)?;
+        Ok(Admitted::new(Receive { on: entry.target(), waiting: entry.waiting(), flags }))
+    }
+
+    /// `sock_send`: needs `FD_WRITE`. No send flags are defined.
+    ///
+    /// # Errors
+    /// As [`admit_receive`](Self::admit_receive); [`Errno::INVAL`] for any flag.
+    pub fn admit_send(&self, fd: u32, flags: u32) -> Result<Admitted<Send>, Errno> {
+        if flags != 0 {
+            return Err(Errno::INVAL);
+        }
+        let entry = self.connected(fd, Rights::FD_WRITE)?;
+        Ok(Admitted::new(Send { on: entry.target(), waiting: entry.waiting() }))
+    }
+
+    /// `sock_shutdown`: needs `SOCK_SHUTDOWN`, which inherited streams lack: others share them.
+    ///
+    /// # Errors
+    /// As [`admit_receive`](Self::admit_receive); [`Errno::INVAL`] without a direction.
+    pub fn admit_shutdown(&self, fd: u32, how: u32) -> Result<Admitted<Shutdown>, Errno> {
+        let how = SdFlags::from_guest(how)?;
+        let entry = self.connected(fd, Rights::SOCK_SHUTDOWN)?;
+        if how == SdFlags::empty() {
+            return Err(Errno::INVAL);
+        }
+        Ok(Admitted::new(Shutdown { on: entry.target(), how }))
+    }
+
+    fn connected(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
+        let entry = self.entry(fd)?;
+        match entry.kind() {
+            Kind::Stream => entry.require(rights).map(|()| entry),
+            Kind::Listener => Err(Errno::NOTCONN),
+            _ => Err(Errno::NOTSOCK),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sockets_that_were_given_work() {
+        let mut monitor = Monitor::new(8);
+        monitor.grant_stdio(1, HostFd::new(0), Kind::Terminal, FdFlags::empty()).unwrap();
+        let listener = monitor.grant_socket(HostFd::new(1), Kind::Listener).unwrap();
+        assert_eq!(monitor.admit_shutdown(1, 1).err(), Some(Errno::NOTSOCK));
+        assert_eq!(monitor.admit_accept(1, 0).err(), Some(Errno::NOTSOCK));
+        assert_eq!(monitor.admit_receive(listener, 0).err(), Some(Errno::NOTCONN));
+        assert_eq!(monitor.admit_accept(listener, 1).err(), Some(Errno::INVAL));
+        let accept = monitor.admit_accept(listener, 4).unwrap();
+        let stream = monitor.install_accepted(accept, HostFd::new(2));
+        assert_eq!(monitor.admit_send(stream, 0).unwrap().waiting, Waiting::Refuse);
+        assert_eq!(monitor.admit_send(stream, 1).err(), Some(Errno::INVAL));
+        assert_eq!(monitor.admit_receive(stream, 4).err(), Some(Errno::INVAL));
+        assert_eq!(monitor.admit_shutdown(stream, 0).err(), Some(Errno::INVAL));
+        assert_eq!(monitor.admit_shutdown(99, 1).err(), Some(Errno::BADF));
+    }
+}
