@@ -36,7 +36,7 @@ struct Summary {
     name: Option<String>,
     size_bytes: usize,
     functions: usize,
-    memory_pages: Option<(u32, Option<u32>)>,
+    memory_pages: Vec<(u32, Option<u32>)>,
     tables: Vec<u32>,
     globals: usize,
     data_segments: usize,
@@ -80,7 +80,7 @@ impl Summary {
             name: info.name.clone(),
             size_bytes,
             functions: info.functions.len(),
-            memory_pages: info.memory.map(|memory| (memory.min_pages, memory.max_pages)),
+            memory_pages: info.memories.iter().map(|memory| (memory.min_pages, memory.max_pages)).collect(),
             tables: info.tables.iter().map(|table| table.min).collect(),
             globals: info.globals.len(),
             data_segments: info.data.len(),
@@ -102,10 +102,14 @@ impl Summary {
         writeln!(out, "name:      {}", self.name.as_deref().map_or("none".into(), clean))?;
         writeln!(out, "size:      {} bytes", self.size_bytes)?;
         writeln!(out, "functions: {}", self.functions)?;
-        match self.memory_pages {
-            Some((min, Some(max))) => writeln!(out, "memory:    {min} to {max} pages")?,
-            Some((min, None)) => writeln!(out, "memory:    {min} pages, no maximum")?,
-            None => writeln!(out, "memory:    none")?,
+        if self.memory_pages.is_empty() {
+            writeln!(out, "memory:    none")?;
+        }
+        for (min, max) in &self.memory_pages {
+            match max {
+                Some(max) => writeln!(out, "memory:    {min} to {max} pages")?,
+                None => writeln!(out, "memory:    {min} pages, no maximum")?,
+            }
         }
         writeln!(out, "tables:    {:?}", self.tables)?;
         writeln!(out, "globals:   {}", self.globals)?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Const, V128Pattern, WastArgCore, WastRetCore};
 use wast::parser::{self, ParseBuffer};
 use wast::token::{F32, F64, Id};
-use wast::{QuoteWat, Wast, WastArg, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
+use wast::{QuoteWat, Wast, WastArg, WastDirective, WastExecute, WastInvoke, WastRet};
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
 use wave_contract::types::{MemoryType, TableType, ValType};
 use wave_policy::{Level, Policy};
@@ -218,11 +218,11 @@ impl<'a> Script<'a> {
 
     fn validate(&self, bytes: &[u8]) -> Result<(), String> {
         let module = self.parse(bytes).map_err(|ending| ending.describe())?;
-        module.validate(1).map_err(|error| chain(&error))
+        module.validate(program::default_threads()).map_err(|error| chain(&error))
     }
 
     fn parse<'b>(&self, bytes: &'b [u8]) -> Result<Module<'b>, Ending> {
-        let parsed = Module::parse(bytes);
+        let parsed = if self.multi_memory { Module::parse_multi_memory(bytes) } else { Module::parse(bytes) };
         parsed.map_err(|error| Ending::Invalid(chain(&error)))
     }
 

@@ -53,7 +53,8 @@ pub(crate) fn validate(module: &Module<'_>, threads: usize) -> Result<(), Compil
     parallel::run(&weights, threads, Scratch::default, |scratch, body| {
         let function = module.info.imported_functions + body;
         let ty = module.info.functions[function as usize];
-        translate::validate(Source { function, ty, body: &module.bodies[body as usize], resources }, scratch)
+        let (body, features) = (&module.bodies[body as usize], module.features);
+        translate::validate(Source { function, ty, body, resources, features }, scratch)
     })
     .map(drop)
 }
@@ -152,7 +153,8 @@ impl Worker {
         } else {
             let body = &job.module.bodies[(index - env.info.imported_functions) as usize];
             let resources = job.module.resources.as_ref().expect("a body was validated against them");
-            let source = Source { function: index, ty: env.function_type_index(index), body, resources };
+            let (ty, features) = (env.function_type_index(index), job.module.features);
+            let source = Source { function: index, ty, body, resources, features };
             translate::translate(env, source, func, &mut self.builders, &mut self.scratch, config)?;
         }
         let failure = |message| CompileError::Codegen { function: index, message };

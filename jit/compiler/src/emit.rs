@@ -146,7 +146,7 @@ pub(crate) struct Emitter<'e, 'b> {
     pub(crate) env: &'e Environment<'e>,
     pub(crate) b: FunctionBuilder<'b>,
     context: Value,
-    /// Byte 0 of linear memory; only used when there is one.
+    /// Byte 0 of the first memory; only used when there is one.
     memory: Value,
     regions: Regions,
     scratch: &'b mut EmitScratch,
@@ -168,12 +168,12 @@ impl<'e, 'b> Emitter<'e, 'b> {
             None => context.expect("mode arg: functions have a context argument"),
         };
         // One instruction for all accesses; it vanishes when there are none.
-        let memory = match env.fixed() {
-            Some(fixed) => address(&mut b, fixed.memory_base),
-            None if env.info.memory.is_some() => {
-                b.ins().load(I64, regions.constant, context, offset(context::MEMORY_BASE))
+        let memory = match (env.fixed(), env.info.memories.is_empty()) {
+            (_, true) => context,
+            (Some(fixed), false) => address(&mut b, fixed.memories[0].base),
+            (None, false) => {
+                b.ins().load(I64, regions.constant, context, offset(context::FIRST_MEMORY + context::MEMORY_BASE))
             }
-            None => context,
         };
         Self { env, b, context, memory, regions, scratch }
     }
@@ -192,24 +192,34 @@ impl<'e, 'b> Emitter<'e, 'b> {
         self.regions.heap
     }
 
+    /// Byte 0 of a memory.
+    fn memory_base(&mut self, memory: u32) -> Value {
+        match self.env.fixed() {
+            _ if memory == 0 => self.memory,
+            Some(fixed) => address(&mut self.b, fixed.memories[memory as usize].base),
+            None => self.constant(self.env.layout.memory(memory) + context::MEMORY_BASE),
+        }
+    }
+
     /// Address and offset of an access to linear memory. The index is 32 bits, the offset as in the instruction.
-    pub(crate) fn heap_address(&mut self, index: Value, offset: u64) -> (Value, i32) {
+    pub(crate) fn heap_address(&mut self, memory: u32, index: Value, offset: u64) -> (Value, i32) {
+        let base = self.memory_base(memory);
         let index = self.b.ins().uextend(I64, index);
         match i32::try_from(offset) {
-            Ok(offset) => (self.b.ins().iadd(self.memory, index), offset),
+            Ok(offset) => (self.b.ins().iadd(base, index), offset),
             Err(_) => {
                 let offset = self.b.ins().iconst(I64, offset.cast_signed());
                 let index = self.b.ins().iadd(index, offset);
-                (self.b.ins().iadd(self.memory, index), 0)
+                (self.b.ins().iadd(base, index), 0)
             }
         }
     }
 
-    /// Current length of linear memory in bytes (I64).
-    pub(crate) fn memory_bytes(&mut self) -> Value {
+    /// Current length of a memory in bytes (I64).
+    pub(crate) fn memory_bytes(&mut self, memory: u32) -> Value {
         let descriptor = match self.env.fixed() {
-            Some(fixed) => address(&mut self.b, fixed.memory_descriptor),
-            None => self.constant(context::MEMORY_DESCRIPTOR),
+            Some(fixed) => address(&mut self.b, fixed.memories[memory as usize].descriptor),
+            None => self.constant(self.env.layout.memory(memory) + context::MEMORY_DESCRIPTOR),
         };
         self.b.ins().load(I64, self.regions.descriptor, descriptor, offset(context::MEMORY_LEN))
     }

@@ -13,8 +13,8 @@ use wave_contract::module::{
 };
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
-/// What a module may use: WebAssembly 2.0, tail calls and extended constant expressions, nothing else.
-pub(crate) const FEATURES: WasmFeatures =
+/// What a module may use unless more is allowed: WebAssembly 2.0, tail calls and extended constant expressions.
+const FEATURES: WasmFeatures =
     WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
 
 /// Largest module in bytes: positions are 32 bits, and text is a few times larger.
@@ -24,6 +24,8 @@ pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
 pub struct Module<'a> {
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
+    /// What the module may use.
+    pub(crate) features: WasmFeatures,
     /// What the validator of each body asks; absent exactly when there are no bodies.
     pub(crate) resources: Option<ValidatorResources>,
 }
@@ -34,6 +36,18 @@ impl<'a> Module<'a> {
     /// # Errors
     /// [`CompileError::Component`] for a component, [`CompileError::Invalid`] with the place of the first mistake.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, CompileError> {
+        Self::parse_with(bytes, FEATURES)
+    }
+
+    /// As [`Module::parse`], for modules that may have several memories.
+    ///
+    /// # Errors
+    /// As [`Module::parse`].
+    pub fn parse_multi_memory(bytes: &'a [u8]) -> Result<Self, CompileError> {
+        Self::parse_with(bytes, FEATURES.union(WasmFeatures::MULTI_MEMORY))
+    }
+
+    fn parse_with(bytes: &'a [u8], features: WasmFeatures) -> Result<Self, CompileError> {
         if bytes.len() > MAX_MODULE_BYTES {
             return Err(CompileError::TooLarge {
                 what: "module",
@@ -46,9 +60,9 @@ impl<'a> Module<'a> {
             return Err(CompileError::Component);
         }
         let mut declarations = Declarations::default();
-        let mut validator = Validator::new_with_features(FEATURES);
+        let mut validator = Validator::new_with_features(features);
         let mut parser = Parser::new(0);
-        parser.set_features(FEATURES);
+        parser.set_features(features);
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             // The validator comes first: what it lets pass is read without doubts.
@@ -59,7 +73,7 @@ impl<'a> Module<'a> {
             declarations.payload(payload)?;
         }
         let Declarations { info, bodies, resources, .. } = declarations;
-        Ok(Self { info, bodies, resources })
+        Ok(Self { info, bodies, features, resources })
     }
 
     /// What the module declares.
@@ -134,7 +148,7 @@ impl<'a> Declarations<'a> {
             }
             Payload::MemorySection(section) => {
                 for memory in section {
-                    info.memory = Some(memory_type(&memory?)?);
+                    info.memories.push(memory_type(&memory?)?);
                 }
             }
             Payload::GlobalSection(section) => {
@@ -211,8 +225,8 @@ impl<'a> Declarations<'a> {
             }
             TypeRef::Memory(ty) => {
                 let ty = memory_type(&ty)?;
-                info.memory = Some(ty);
-                info.memory_imported = true;
+                info.memories.push(ty);
+                info.imported_memories += 1;
                 ImportType::Memory(ty)
             }
             TypeRef::Global(ty) => {

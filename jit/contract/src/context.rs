@@ -13,14 +13,19 @@ pub const STORE: u32 = 0x00;
 pub const STACK_LIMIT: u32 = 0x08;
 /// Address (u64) of the shared result area, see [`crate::abi`]. Read only, constant.
 pub const RESULTS: u32 = 0x10;
-/// Address (u64) of byte 0 of linear memory. Read only, constant.
-pub const MEMORY_BASE: u32 = 0x18;
-/// Address (u64) of the memory's descriptor: [`MEMORY_LEN`]. Read only, constant.
-pub const MEMORY_DESCRIPTOR: u32 = 0x20;
+/// Slot of the first memory, the one that hostcalls see: [`MEMORY_BASE`], [`MEMORY_DESCRIPTOR`].
+pub const FIRST_MEMORY: u32 = 0x18;
 /// Address (u64) to which [`TableEntry`](TABLE_ENTRY_CONTEXT) contexts are relative. Read only, constant.
 pub const ARENA: u32 = 0x28;
 /// First of the library calls' addresses (u64 each, in [`Libcall::ALL`] order). Read only, constant.
 pub const LIBCALLS: u32 = 0x30;
+
+/// Offset in a memory slot of the address (u64) of byte 0. Read only, constant.
+pub const MEMORY_BASE: u32 = 0;
+/// Offset in a memory slot of the address (u64) of the memory's descriptor: [`MEMORY_LEN`]. Read only, constant.
+pub const MEMORY_DESCRIPTOR: u32 = 8;
+/// Size of a memory slot.
+pub const MEMORY_BYTES: u32 = 16;
 
 /// Offset in a memory descriptor of the current length in bytes (u64).
 pub const MEMORY_LEN: u32 = 0;
@@ -57,6 +62,7 @@ pub struct ContextLayout {
     imported_globals: u32,
     imported_global_count: u32,
     functions: u32,
+    memories: u32,
     globals: u32,
     size: u32,
 }
@@ -70,7 +76,9 @@ impl ContextLayout {
         let imported_globals = tables.checked_add(count(module.tables.len())?.checked_mul(8)?)?;
         let functions =
             imported_globals.checked_add(module.imported_globals.checked_mul(8)?)?.checked_next_multiple_of(16)?;
-        let globals = functions.checked_add(module.imported_functions.checked_mul(IMPORT_BYTES)?)?;
+        let memories = functions.checked_add(module.imported_functions.checked_mul(IMPORT_BYTES)?)?;
+        let more_memories = count(module.memories.len().saturating_sub(1))?;
+        let globals = memories.checked_add(more_memories.checked_mul(MEMORY_BYTES)?)?;
         let defined = count(module.globals.len())?.checked_sub(module.imported_globals)?;
         let size = globals.checked_add(defined.checked_mul(GLOBAL_BYTES)?)?;
         let imported_global_count = module.imported_globals;
@@ -79,6 +87,7 @@ impl ContextLayout {
             imported_globals,
             imported_global_count,
             functions,
+            memories,
             globals,
             size,
         })
@@ -94,6 +103,15 @@ impl ContextLayout {
     #[must_use]
     pub const fn libcall(libcall: Libcall) -> u32 {
         LIBCALLS + 8 * libcall as u32
+    }
+
+    /// Slot of a memory: [`MEMORY_BASE`], [`MEMORY_DESCRIPTOR`]. Read only, constant.
+    #[must_use]
+    pub const fn memory(&self, memory: u32) -> u32 {
+        match memory.checked_sub(1) {
+            None => FIRST_MEMORY,
+            Some(further) => self.memories + MEMORY_BYTES * further,
+        }
     }
 
     /// Slot with the address of a table's header. Read only, constant.
@@ -134,14 +152,21 @@ pub struct FixedAddresses {
     pub context: u64,
     /// The shared result area.
     pub results: u64,
-    /// Byte 0 of linear memory; 0 when there is none.
-    pub memory_base: u64,
-    /// The memory's descriptor; 0 when there is none.
-    pub memory_descriptor: u64,
+    /// Byte 0 and descriptor of every memory.
+    pub memories: Vec<MemoryAddresses>,
     /// Header of every table.
     pub tables: Vec<u64>,
     /// Cell of every global.
     pub globals: Vec<u64>,
+}
+
+/// Where a memory lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct MemoryAddresses {
+    /// Byte 0.
+    pub base: u64,
+    /// The descriptor.
+    pub descriptor: u64,
 }
 
 /// How code reaches its context.

@@ -6,13 +6,13 @@ use crate::types::ValType::{self, ExternRef, I32};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
 pub enum Libcall {
-    /// `(delta pages) -> old pages or -1`
+    /// `(memory, delta pages) -> old pages or -1`
     MemoryGrow,
-    /// `(destination, source, length)`
+    /// `(destination memory, source memory, destination, source, length)`
     MemoryCopy,
-    /// `(destination, byte, length)`
+    /// `(memory, destination, byte, length)`
     MemoryFill,
-    /// `(segment, destination, source, length)`
+    /// `(segment, memory, destination, source, length)`
     MemoryInit,
     /// `(segment)`
     DataDrop,
@@ -56,14 +56,13 @@ impl Libcall {
     #[must_use]
     pub const fn params(self) -> &'static [ValType] {
         match self {
-            Self::DataDrop | Self::ElemDrop | Self::RefFunc | Self::MemoryGrow => &[I32],
-            Self::TableGet => &[I32, I32],
-            Self::MemoryCopy | Self::MemoryFill => &[I32, I32, I32],
+            Self::DataDrop | Self::ElemDrop | Self::RefFunc => &[I32],
+            Self::MemoryGrow | Self::TableGet => &[I32, I32],
             Self::TableSet => &[I32, I32, ExternRef],
             Self::TableGrow => &[I32, ExternRef, I32],
             Self::TableFill => &[I32, I32, ExternRef, I32],
-            Self::MemoryInit => &[I32, I32, I32, I32],
-            Self::TableCopy | Self::TableInit => &[I32, I32, I32, I32, I32],
+            Self::MemoryFill => &[I32, I32, I32, I32],
+            Self::MemoryCopy | Self::MemoryInit | Self::TableCopy | Self::TableInit => &[I32, I32, I32, I32, I32],
         }
     }
 

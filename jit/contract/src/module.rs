@@ -20,10 +20,10 @@ pub struct ModuleInfo {
     pub tables: Vec<TableType>,
     /// How many of `tables` are imported.
     pub imported_tables: u32,
-    /// The linear memory: at most one.
-    pub memory: Option<MemoryType>,
-    /// Whether `memory` is imported.
-    pub memory_imported: bool,
+    /// Every linear memory. WebAssembly 2.0 allows one.
+    pub memories: Vec<MemoryType>,
+    /// How many of `memories` are imported.
+    pub imported_memories: u32,
     /// Every global.
     pub globals: Vec<GlobalType>,
     /// How many of `globals` are imported.
@@ -98,7 +98,7 @@ pub enum ExportKind {
     Function,
     /// A table.
     Table,
-    /// The linear memory.
+    /// A linear memory.
     Memory,
     /// A global.
     Global,
@@ -145,7 +145,7 @@ pub enum ConstOp {
 pub enum SegmentMode {
     /// At instantiation, to `offset` of the table or memory `index`.
     Active {
-        /// Table index; 0 for the memory.
+        /// Table or memory index.
         index: u32,
         /// Where to.
         offset: ConstExpr,

@@ -13,7 +13,9 @@ use wave_sandbox::{SealPlan, Sealed};
 const MODULE: &str = r#"(module
   (import "host" "null" (func $null (param i32) (result i32)))
   (func (export "empty"))
-  (func (export "trap") unreachable)
+  (memory 1)
+  (func (export "unreachable") unreachable)
+  (func (export "out_of_bounds") (drop (i32.load offset=65536 (i32.const 0))))
   (func (export "million_hostcalls") (local $i i32)
     (loop $again
       (local.set $i (call $null (local.get $i)))
@@ -31,14 +33,16 @@ fn main() {
     for fixed in [true, false] {
         let mut store = Store::new(StoreOptions { fixed, ..StoreOptions::default() }, ()).expect("a store");
         let calls = load(&mut store);
-        let [empty, trap, hostcalls, iterations] = calls;
+        let [empty, unreachable, out_of_bounds, hostcalls, iterations] = calls;
         let enter = time(100_000, || store.call_prepared(&sealed, &empty).expect("returns"));
-        let trapped = time(1000, || drop(store.call_prepared(&sealed, &trap).expect_err("traps")));
+        let mut trap = |call| time(1000, || drop(store.call_prepared(&sealed, call).expect_err("traps")));
+        let (ud2, fault) = (trap(&unreachable), trap(&out_of_bounds));
         let hostcall = time(1, || store.call_prepared(&sealed, &hostcalls).expect("returns")) / 1e6;
         let call = time(1, || store.call_prepared(&sealed, &iterations).expect("returns")) / 1e6;
         let mode = if fixed { "fixed" } else { "arg" };
         println!(
-            "{mode:>5}: enter and leave {enter:.2} ns, trap {trapped:.0} ns, hostcall {hostcall:.2} ns, call {call:.2} ns"
+            "{mode:>5}: enter and leave {enter:.2} ns, hostcall {hostcall:.2} ns, call {call:.2} ns, \
+             trap {ud2:.0} ns (unreachable), {fault:.0} ns (out of bounds)"
         );
     }
 }
@@ -59,7 +63,7 @@ fn unsealed() -> Sealed {
     wave_sandbox::seal(&plan).expect("nothing is asked for")
 }
 
-fn load(store: &mut Store<()>) -> [PreparedCall; 4] {
+fn load(store: &mut Store<()>) -> [PreparedCall; 5] {
     let bytes = Arc::new(wat::parse_str(MODULE).expect("the text is valid"));
     let module = Module::parse(&bytes).expect("the module is valid");
     let null = HostFunction::new(|_: &mut Caller<()>, value: u32| Ok::<u32, Stop>(value + 1));
@@ -75,7 +79,7 @@ fn load(store: &mut Store<()>) -> [PreparedCall; 4] {
         })
         .expect("the module compiles");
     let instance = store.load(placement, module.into_info(), image, Arc::clone(&bytes)).expect("the image fits");
-    ["empty", "trap", "million_hostcalls", "million_iterations"].map(|name| match store.export(instance, name) {
+    ["empty", "unreachable", "out_of_bounds", "million_hostcalls", "million_iterations"].map(|name| match store.export(instance, name) {
         Some(Item::Function(function)) => store.prepare(function).expect("no parameters"),
         _ => panic!("no function {name}"),
     })

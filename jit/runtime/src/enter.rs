@@ -8,7 +8,7 @@ use crate::code::CodeRegion;
 use std::cell::Cell;
 use std::ops::Range;
 
-/// One stay in guest code, on the host's stack.
+/// One stay in guest code. A store has one, since its host functions cannot call back into it.
 #[repr(C)]
 pub struct Activation {
     /// Host stack pointer at the landing; written by [`enter`]. Must stay the first field.
@@ -17,7 +17,7 @@ pub struct Activation {
     pub fault: Option<Fault>,
     /// The code this stay may execute.
     pub code: *const CodeRegion,
-    /// Copy of the code region's bounds, so that the handler decides without following a pointer.
+    /// Its bounds, so that the handler decides without following a pointer.
     pub code_range: Range<usize>,
     /// Addresses whose access means stack overflow.
     pub stack_guard: Range<usize>,
@@ -104,19 +104,18 @@ pub unsafe extern "C" fn enter(
     )
 }
 
-/// Runs `enter` with `activation` as the current one.
+/// Runs [`enter`] with `activation` as the current one.
 ///
 /// # Safety
-/// As [`enter`].
+/// As [`enter`]; nothing else refers to `activation` meanwhile.
 pub unsafe fn enter_with(
-    activation: &mut Activation,
+    activation: *mut Activation,
     thunk: u64,
     slots: *mut u128,
     code: u64,
     context: u64,
     guest_sp: usize,
 ) -> u64 {
-    let activation: *mut Activation = activation;
     let previous = CURRENT.replace(activation);
     // SAFETY: the caller's promise, and the activation is current until the call returns.
     let status = unsafe { enter(thunk, slots, code, context, guest_sp, activation) };

@@ -8,7 +8,7 @@ use crate::store::InstanceLink;
 use crate::trap::Stop;
 use std::marker::PhantomData;
 use wave_contract::abi::HostReturn;
-use wave_contract::context::{MEMORY_BASE, MEMORY_DESCRIPTOR, MEMORY_LEN, STORE};
+use wave_contract::context::{FIRST_MEMORY, MEMORY_BASE, MEMORY_DESCRIPTOR, MEMORY_LEN, STORE};
 use wave_contract::types::{FuncType, ValType};
 
 /// What a host function sees of its caller: the guest's memory and the store's data.
@@ -19,7 +19,7 @@ pub struct Caller<'a, T> {
 }
 
 impl<T> Caller<'_, T> {
-    /// The calling instance's linear memory, as large as it is now; empty if it has none.
+    /// The calling instance's (first) linear memory, as large as it is now; empty if it has none.
     pub fn memory(&mut self) -> &mut [u8] {
         self.parts().0
     }
@@ -34,8 +34,8 @@ impl<T> Caller<'_, T> {
         // SAFETY: the runtime wrote valid addresses to these constant slots of the context. The memory's first `len` bytes
         // are accessible and cannot change hands while the guest waits in this call: `self` is the only way to them.
         let memory = unsafe {
-            let base = self.context.add(MEMORY_BASE as usize).cast::<*mut u8>().read();
-            let descriptor = self.context.add(MEMORY_DESCRIPTOR as usize).cast::<*const u8>().read();
+            let base = self.context.add((FIRST_MEMORY + MEMORY_BASE) as usize).cast::<*mut u8>().read();
+            let descriptor = self.context.add((FIRST_MEMORY + MEMORY_DESCRIPTOR) as usize).cast::<*const u8>().read();
             let len = descriptor.add(MEMORY_LEN as usize).cast::<u64>().read();
             std::slice::from_raw_parts_mut(base, len as usize)
         };

@@ -17,8 +17,8 @@ pub struct Instance {
     pub functions: Vec<Function>,
     /// Its tables, by number in the store.
     pub tables: Vec<usize>,
-    /// Its memory, by number in the store.
-    pub memory: Option<usize>,
+    /// Its memories, by number in the store.
+    pub memories: Vec<usize>,
     /// Its globals, by number in the store.
     pub globals: Vec<usize>,
     /// References of the element segments that are not dropped.

@@ -53,24 +53,21 @@ macro_rules! libcalls {
 }
 
 libcalls! {
-    fn memory_grow(store, instance, delta) {
-        Ok(store.grow_memory(instance, delta).unwrap_or(u32::MAX))
+    fn memory_grow(store, instance, memory, delta) {
+        Ok(store.grow_memory(instance, memory, delta).unwrap_or(u32::MAX))
     }
-    fn memory_copy(store, instance, destination, source, len) {
-        let bytes = store.memory_bytes(instance);
-        let source = range(source, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
-        let destination = range(destination, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
-        bytes.copy_within(source, destination.start);
+    fn memory_copy(store, instance, destination_memory, source_memory, destination, source, len) {
+        store.memory_copy(instance, destination_memory, source_memory, destination, source, len)?;
         Ok(0)
     }
-    fn memory_fill(store, instance, destination, byte, len) {
-        let bytes = store.memory_bytes(instance);
+    fn memory_fill(store, instance, memory, destination, byte, len) {
+        let bytes = store.memory_bytes(instance, memory);
         let destination = range(destination, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
         bytes[destination].fill(byte.to_le_bytes()[0]);
         Ok(0)
     }
-    fn memory_init(store, instance, segment, destination, source, len) {
-        store.memory_init(instance, segment, destination, source, len)?;
+    fn memory_init(store, instance, segment, memory, destination, source, len) {
+        store.memory_init(instance, segment, memory, destination, source, len)?;
         Ok(0)
     }
     fn data_drop(store, instance, segment) {

@@ -15,7 +15,7 @@ use crate::trap::{Stop, Stopped, Trap};
 use crate::value::Value;
 use std::io;
 use std::sync::Arc;
-use wave_contract::context::{self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot};
+use wave_contract::context::{self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, MemoryAddresses};
 use wave_contract::image::CodeImage;
 use wave_contract::libcall::Libcall;
 use wave_contract::module::{ConstOp, ElementItems, ExportKind, Import, ImportType, ModuleInfo, SegmentMode};
@@ -93,7 +93,7 @@ pub struct Placement {
     context: u32,
     imports: Vec<FunctionImport>,
     tables: Vec<usize>,
-    memory: Option<usize>,
+    memories: Vec<usize>,
     globals: Vec<usize>,
 }
 
@@ -123,7 +123,7 @@ impl<T> Store<T> {
             context,
             imports: Vec::new(),
             tables: Vec::new(),
-            memory: None,
+            memories: Vec::new(),
             globals: Vec::new(),
         };
         for (import, binding) in info.imports.iter().zip(bindings) {
@@ -169,8 +169,8 @@ impl<T> Store<T> {
             info.elements.iter().map(|segment| inner.elements(&segment.items, &functions, &placement.globals));
         let elements = elements.collect();
         let data = info.data.iter().map(|segment| segment.bytes.clone()).collect();
-        let Placement { tables, memory, globals, .. } = placement;
-        inner.instances.push(Instance { info, image, bytes, functions, tables, memory, globals, elements, data });
+        let Placement { tables, memories, globals, .. } = placement;
+        inner.instances.push(Instance { info, image, bytes, functions, tables, memories, globals, elements, data });
         Ok(InstanceId(number))
     }
 
@@ -199,7 +199,7 @@ impl<T> Store<T> {
         Some(match export.kind {
             ExportKind::Function => Item::Function(*instance.functions.get(index)?),
             ExportKind::Table => Item::Table(TableId(*instance.tables.get(index)?)),
-            ExportKind::Memory => Item::Memory(MemoryId(instance.memory?)),
+            ExportKind::Memory => Item::Memory(MemoryId(*instance.memories.get(index)?)),
             ExportKind::Global => Item::Global(GlobalId(*instance.globals.get(index)?)),
         })
     }
@@ -245,7 +245,7 @@ impl Placement {
                     .then(|| format!("expected {expected:?}, found {found:?}"))
             }
             (ImportType::Memory(expected), Binding::Item(Item::Memory(memory))) => {
-                self.memory = Some(memory.0);
+                self.memories.push(memory.0);
                 let found = inner.memories.get(memory.0).map(|(memory, _)| memory.current_type());
                 found
                     .is_none_or(|found| !memory_fits(expected, found))
@@ -269,8 +269,8 @@ impl Placement {
         for ty in info.tables.iter().skip(info.imported_tables as usize) {
             self.tables.push(inner.new_table(*ty)?);
         }
-        if let (Some(ty), false) = (info.memory, info.memory_imported) {
-            self.memory = Some(inner.new_memory(ty)?);
+        for ty in info.memories.iter().skip(info.imported_memories as usize) {
+            self.memories.push(inner.new_memory(*ty)?);
         }
         for (index, ty) in (0u32..).zip(&info.globals).skip(info.imported_globals as usize) {
             if let GlobalSlot::Cell(offset) = self.layout.global(index) {
@@ -282,12 +282,14 @@ impl Placement {
     }
 
     fn addresses(&self, inner: &Inner) -> FixedAddresses {
-        let memory = self.memory.map(|memory| &inner.memories[memory]);
+        let memory = |memory: &usize| {
+            let (memory, descriptor) = &inner.memories[*memory];
+            MemoryAddresses { base: memory.base(), descriptor: inner.arena.address(*descriptor) }
+        };
         FixedAddresses {
             context: inner.arena.address(self.context),
             results: inner.arena.address(inner.results),
-            memory_base: memory.map_or(0, |(memory, _)| memory.base()),
-            memory_descriptor: memory.map_or(0, |(_, descriptor)| inner.arena.address(*descriptor)),
+            memories: self.memories.iter().map(memory).collect(),
             tables: self.tables.iter().map(|table| inner.tables[*table].address()).collect(),
             globals: self.globals.iter().map(|global| inner.arena.address(inner.globals[*global].cell)).collect(),
         }
@@ -325,15 +327,12 @@ impl Inner {
     fn fill_context(&mut self, placement: &Placement, link: u64) {
         /// Where the slice of an instance without memory begins: never null, never accessed.
         const DANGLING: u64 = 64;
-        let memory = placement.memory.map(|memory| &self.memories[memory]);
-        let base = memory.map_or(DANGLING, |(memory, _)| memory.base());
-        let descriptor = memory.map_or(self.no_memory, |(_, descriptor)| *descriptor);
         let header = [
             (context::STORE, link),
             (context::STACK_LIMIT, self.stack.host_limit()),
             (context::RESULTS, self.arena.address(self.results)),
-            (context::MEMORY_BASE, base),
-            (context::MEMORY_DESCRIPTOR, self.arena.address(descriptor)),
+            (context::FIRST_MEMORY + context::MEMORY_BASE, DANGLING),
+            (context::FIRST_MEMORY + context::MEMORY_DESCRIPTOR, self.arena.address(self.no_memory)),
             (context::ARENA, self.arena.address(0)),
         ];
         let start = placement.context;
@@ -342,6 +341,12 @@ impl Inner {
         }
         for libcall in Libcall::ALL {
             self.arena.write_u64(start + ContextLayout::libcall(libcall), libcalls::address(libcall));
+        }
+        for (index, memory) in (0u32..).zip(&placement.memories) {
+            let (memory, descriptor) = &self.memories[*memory];
+            let slot = start + placement.layout.memory(index);
+            self.arena.write_u64(slot + context::MEMORY_BASE, memory.base());
+            self.arena.write_u64(slot + context::MEMORY_DESCRIPTOR, self.arena.address(*descriptor));
         }
         for (index, table) in (0u32..).zip(&placement.tables) {
             self.arena.write_u64(start + placement.layout.table(index), self.tables[*table].address());
@@ -429,10 +434,10 @@ impl Inner {
             }
         }
         for (index, segment) in (0u32..).zip(&data) {
-            if let SegmentMode::Active { offset, .. } = &segment.mode {
+            if let SegmentMode::Active { index: memory, offset } = &segment.mode {
                 let offset = low_u32(self.evaluate_in(instance, offset));
                 let len = u32::try_from(segment.bytes.len()).map_err(|_| Trap::MemoryOutOfBounds)?;
-                self.memory_init(instance, index, offset, 0, len)?;
+                self.memory_init(instance, index, *memory, offset, 0, len)?;
                 self.instances[instance].data[index as usize] = 0..0;
             }
         }

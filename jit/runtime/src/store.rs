@@ -105,6 +105,7 @@ pub struct Inner {
     pub stack: GuestStack,
     #[expect(clippy::vec_box, reason = "contexts hold the links' addresses")]
     links: Vec<Box<InstanceLink>>,
+    activation: Activation,
     pending: Option<Stop>,
 }
 
@@ -132,8 +133,9 @@ impl<T> Store<T> {
     /// The kernel's error when address space, signal handlers or random bits cannot be had.
     pub fn new(options: StoreOptions, data: T) -> io::Result<Self> {
         signal::install()?;
-        let inner = Box::new(Inner::new(options)?);
-        Ok(Self { inner: NonNull::from(Box::leak(inner)), data: NonNull::from(Box::leak(Box::new(data))) })
+        let inner = Box::leak(Box::new(Inner::new(options)?));
+        inner.activation.code = &raw const inner.code;
+        Ok(Self { inner: NonNull::from(inner), data: NonNull::from(Box::leak(Box::new(data))) })
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -274,22 +276,16 @@ impl<T> Store<T> {
 
     /// Enters guest code. `slots` has room for the arguments and results of the entry's signature.
     fn enter(&mut self, _sealed: &Sealed, entry: &Entry, slots: &mut [u128]) -> Result<(), Stopped> {
-        let inner = self.inner_mut();
-        let mut activation = Activation {
-            host_sp: 0,
-            fault: None,
-            code: &raw const inner.code,
-            code_range: inner.code.range(),
-            stack_guard: inner.stack.guard(),
-            memories: &raw const *inner.memory_ranges,
-        };
-        let top = inner.stack.top();
+        let inner = self.inner.as_ptr();
         // SAFETY: the thunk belongs to the function's signature (`prepare_call`) and `slots` fits it (our callers); the stack
         // is this store's own and nobody is on it, because host functions cannot call back into their store. No reference
         // to the store is used while guest code runs.
-        let status =
-            unsafe { enter_with(&mut activation, entry.thunk, slots.as_mut_ptr(), entry.code, entry.context, top) };
-        if status == 0 { Ok(()) } else { Err(self.inner_mut().stopped(&activation)) }
+        let status = unsafe {
+            let activation = &raw mut (*inner).activation;
+            let top = (*inner).stack.top();
+            enter_with(activation, entry.thunk, slots.as_mut_ptr(), entry.code, entry.context, top)
+        };
+        if status == 0 { Ok(()) } else { Err(self.inner_mut().stopped()) }
     }
 }
 
@@ -320,6 +316,16 @@ impl Inner {
         let full = || io::Error::from_raw_os_error(libc::ENOMEM);
         let results = arena.take(RESULT_AREA_BYTES).ok_or_else(full)?;
         let no_memory = arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or_else(full)?;
+        let code = CodeRegion::new()?;
+        let stack = GuestStack::new(options.stack_bytes)?;
+        let activation = Activation {
+            host_sp: 0,
+            fault: None,
+            code: std::ptr::null(),
+            code_range: code.range(),
+            stack_guard: stack.guard(),
+            memories: std::ptr::from_ref(&[]),
+        };
         Ok(Self {
             options,
             signatures: SignatureRegistry::default(),
@@ -332,9 +338,10 @@ impl Inner {
             memory_ranges: Vec::new(),
             globals: Vec::new(),
             instances: Vec::new(),
-            code: CodeRegion::new()?,
-            stack: GuestStack::new(options.stack_bytes)?,
+            code,
+            stack,
             links: Vec::new(),
+            activation,
             pending: None,
         })
     }
@@ -349,6 +356,7 @@ impl Inner {
         let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, self.options.fixed)?;
         self.arena.write_u64(descriptor + MEMORY_LEN, memory.len_bytes());
         self.memory_ranges.push(memory.reservation());
+        self.activation.memories = &raw const *self.memory_ranges;
         self.memories.push((memory, descriptor));
         Ok(self.memories.len() - 1)
     }
@@ -368,25 +376,47 @@ impl Inner {
         (&mut self.tables[table], &self.functions)
     }
 
-    /// The accessible bytes of an instance's memory; none if it has no memory.
-    pub fn memory_bytes(&mut self, instance: usize) -> &mut [u8] {
-        match self.instances[instance].memory {
-            Some(memory) => self.memories[memory].0.bytes_mut(),
-            None => &mut [],
-        }
+    /// The accessible bytes of an instance's memory. The index comes from validated code, so it exists.
+    pub fn memory_bytes(&mut self, instance: usize, memory: u32) -> &mut [u8] {
+        self.memories[self.instances[instance].memories[memory as usize]].0.bytes_mut()
     }
 
-    pub fn grow_memory(&mut self, instance: usize, delta: u32) -> Option<u32> {
-        let (memory, descriptor) = &mut self.memories[self.instances[instance].memory?];
+    pub fn grow_memory(&mut self, instance: usize, memory: u32, delta: u32) -> Option<u32> {
+        let (memory, descriptor) = &mut self.memories[self.instances[instance].memories[memory as usize]];
         let old = memory.grow(delta)?;
         self.arena.write_u64(*descriptor + MEMORY_LEN, memory.len_bytes());
         Some(old)
+    }
+
+    pub fn memory_copy(
+        &mut self,
+        instance: usize,
+        destination_memory: u32,
+        source_memory: u32,
+        destination: u32,
+        source: u32,
+        len: u32,
+    ) -> Result<(), Trap> {
+        let of = &self.instances[instance].memories;
+        let (to, from) = (of[destination_memory as usize], of[source_memory as usize]);
+        let inside = |start, memory: &LinearMemory| {
+            libcalls::range(start, len, memory.len_bytes() as usize).ok_or(Trap::MemoryOutOfBounds)
+        };
+        let source = inside(source, &self.memories[from].0)?;
+        let destination = inside(destination, &self.memories[to].0)?;
+        match self.memories.get_disjoint_mut([to, from]) {
+            Ok([to, from]) => to.0.bytes_mut()[destination].copy_from_slice(&from.0.bytes_mut()[source]),
+            // The same memory: the ranges may overlap.
+            Err(_) => self.memories[to].0.bytes_mut().copy_within(source, destination.start),
+        }
+        Ok(())
     }
 
     pub fn memory_init(
         &mut self,
         instance: usize,
         segment: u32,
+        memory: u32,
         destination: u32,
         source: u32,
         len: u32,
@@ -394,7 +424,7 @@ impl Inner {
         let of = &self.instances[instance];
         let bytes = of.segment(segment);
         let source = libcalls::range(source, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
-        let memory = of.memory.map_or(&mut [][..], |memory| self.memories[memory].0.bytes_mut());
+        let memory = self.memories[of.memories[memory as usize]].0.bytes_mut();
         let destination = libcalls::range(destination, len, memory.len()).ok_or(Trap::MemoryOutOfBounds)?;
         memory[destination].copy_from_slice(&bytes[source]);
         Ok(())
@@ -417,9 +447,9 @@ impl Inner {
     }
 
     /// Says why guest code was left early.
-    fn stopped(&mut self, activation: &Activation) -> Stopped {
+    fn stopped(&mut self) -> Stopped {
         let pending = self.pending.take();
-        let Some(fault) = activation.fault else {
+        let Some(fault) = self.activation.fault.take() else {
             // The landing is reached only through the handler, which always notes a fault.
             return Stopped { stop: pending.unwrap_or(Stop::Trap(Trap::Unreachable)), backtrace: Vec::new() };
         };

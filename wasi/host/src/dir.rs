@@ -4,17 +4,76 @@
 //! bits, and only positions the kernel itself gave out are ever sought to (T9). One position is
 //! remembered per bufferful, so going back costs one bufferful at most.
 
+use crate::fd::count;
+use crate::objects::Object;
 use crate::wait::{self, uninterrupted};
-use crate::{Failure, stat, sys};
+use crate::{Failure, Wasi, stat, sys};
 use rustix::fs::{FileType as HostType, SeekFrom, seek};
-use std::os::fd::BorrowedFd;
-use wave_monitor::{Errno, FileType};
+use std::os::fd::{AsFd, BorrowedFd};
+use wave_monitor::{Admitted, Errno, FileType, ReadDir};
 
 /// How much is fetched at once.
 const BUFFER_BYTES: usize = 32 * 1024;
 
 /// How many bufferfuls are skipped for a cookie that was never given out, before it is refused.
 const MAX_SKIPPED: usize = 64;
+
+/// Fills a guest buffer with entries; returns how much of it is used.
+pub(crate) fn read(wasi: &mut Wasi, read: &Admitted<ReadDir>, buffer: &mut [u8]) -> Result<usize, Failure> {
+    let interrupted = wasi.interrupted;
+    let object = wasi.objects.get_mut(&read.on)?;
+    let mut listing = object.listing.take().unwrap_or_else(|| Box::new(Listing::new()));
+    let used = list(object, &mut listing, interrupted, read.cookie, buffer);
+    object.listing = Some(listing);
+    used
+}
+
+fn list(
+    object: &Object,
+    listing: &mut Listing,
+    interrupted: fn() -> bool,
+    cookie: u64,
+    buffer: &mut [u8],
+) -> Result<usize, Failure> {
+    let fd = object.as_fd();
+    listing.seek(fd, interrupted, cookie)?;
+    let mut free = &mut *buffer;
+    let mut used = 0;
+    while !free.is_empty() {
+        let next = listing.cookie_after();
+        let Some(entry) = listing.peek(fd, interrupted)? else { break };
+        // The inode of what lies above a grant is none of the guest's business.
+        let inode = if entry.name == b".." { object.inode } else { entry.inode };
+        let head = dirent_bytes(next, inode, entry.name.len(), entry.file_type.raw());
+        let taken = copy(free, &head) + copy(free.get_mut(head.len()..).unwrap_or_default(), entry.name);
+        let complete = taken == head.len() + entry.name.len();
+        used += taken;
+        free = free.get_mut(taken..).unwrap_or_default();
+        if complete {
+            listing.advance();
+        }
+    }
+    Ok(used)
+}
+
+/// `$dirent`: next cookie, inode, length of the name, type, padding.
+fn dirent_bytes(next: u64, inode: u64, name_len: usize, file_type: u8) -> [u8; 24] {
+    let mut bytes = [0; 24];
+    bytes[..8].copy_from_slice(&next.to_le_bytes());
+    bytes[8..16].copy_from_slice(&inode.to_le_bytes());
+    bytes[16..20].copy_from_slice(&count(name_len).to_le_bytes());
+    bytes[20] = file_type;
+    bytes
+}
+
+/// Copies as much as fits; returns how much that was.
+fn copy(to: &mut [u8], from: &[u8]) -> usize {
+    let len = to.len().min(from.len());
+    for (place, byte) in to.iter_mut().zip(from) {
+        *place = *byte;
+    }
+    len
+}
 
 /// Where the listing of one directory has got to.
 #[derive(Debug)]

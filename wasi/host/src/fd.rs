@@ -1,22 +1,15 @@
 //! `fd_*`: hostcalls on open descriptors.
 
-use crate::dir::Listing;
-use crate::objects::Object;
 use crate::stat::{self, FileStat};
-use crate::wait::{patiently, uninterrupted};
-use crate::{Failure, Wasi, clock, sys};
-use rustix::event::PollFlags;
+use crate::wait::uninterrupted;
+use crate::{Failure, Wasi, clock, dir, transfer};
 use rustix::fs::{FallocateFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno as Host;
 use std::num::NonZeroU64;
-use std::os::fd::AsFd;
 use wave_monitor::{
-    Admitted, Advice, Advise, Allocate, Buffers, Errno, FdFlags, FdStat, GuestRange, NewTime, NewTimes, Read, ReadAt,
-    ReadDir, Seek, SeekFrom, SetFlags, Stat, Waiting, Whence, Write, WriteAt,
+    Admitted, Advice, Advise, Allocate, Buffers, Errno, FdFlags, FdStat, GuestRange, NewTime, NewTimes, Seek, SeekFrom,
+    SetFlags, SetSize, SetTimes, Stat, Sync, Whence,
 };
-
-/// What a pipe with room is sure to take without waiting (`pipe(7)`, `PIPE_BUF`).
-const PIPE_BUF: usize = 4096;
 
 /// Tells the kernel how a part of a file will be used.
 ///
@@ -151,8 +144,7 @@ pub fn fd_filestat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) ->
 /// Host syscalls: `ftruncate`.
 pub fn fd_filestat_set_size(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, size: u64) -> Result<(), Failure> {
     let resize = wasi.monitor.admit_set_size(fd, size)?;
-    let fd = wasi.objects.fd(&resize.on)?;
-    uninterrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, resize.size))
+    perform_set_size(wasi, &resize)
 }
 
 /// Sets the timestamps of an open file.
@@ -171,8 +163,7 @@ pub fn fd_filestat_set_times(
 ) -> Result<(), Failure> {
     let times = NewTimes::from_guest(atim, mtim, flags)?;
     let change = wasi.monitor.admit_set_times(fd, times)?;
-    let fd = wasi.objects.fd(&change.on)?;
-    Ok(rustix::fs::futimens(fd, &timestamps(change.times))?)
+    perform_set_times(wasi, &change)
 }
 
 /// Reads at `offset` into the buffers listed at `iovs`; the position stays. Stores the count at `nread`.
@@ -193,7 +184,7 @@ pub fn fd_pread(
     let out = GuestRange::check(memory.len(), nread, 4)?;
     let buffers = Buffers::copy_in(memory, iovs, iovs_len)?;
     let read = wasi.monitor.admit_read_at(fd, offset)?;
-    let count = perform_read_at(wasi, &read, memory, &buffers)?;
+    let count = transfer::read_at(wasi, &read, memory, &buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -218,7 +209,7 @@ pub fn fd_pwrite(
     let out = GuestRange::check(memory.len(), nwritten, 4)?;
     let buffers = Buffers::copy_in(memory, iovs, iovs_len)?;
     let write = wasi.monitor.admit_write_at(fd, offset)?;
-    let count = perform_write_at(wasi, &write, memory, &buffers)?;
+    let count = transfer::write_at(wasi, &write, memory, &buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -278,7 +269,7 @@ pub fn fd_read(
     let out = GuestRange::check(memory.len(), nread, 4)?;
     let buffers = Buffers::copy_in(memory, iovs, iovs_len)?;
     let read = wasi.monitor.admit_read(fd)?;
-    let count = perform_read(wasi, &read, memory, &buffers)?;
+    let count = transfer::read(wasi, &read, memory, &buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -302,7 +293,7 @@ pub fn fd_write(
     let out = GuestRange::check(memory.len(), nwritten, 4)?;
     let buffers = Buffers::copy_in(memory, iovs, iovs_len)?;
     let write = wasi.monitor.admit_write(fd)?;
-    let count = perform_write(wasi, &write, memory, buffers)?;
+    let count = transfer::write(wasi, &write, memory, buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -326,7 +317,7 @@ pub fn fd_readdir(
     let out = GuestRange::check(memory.len(), bufused, 4)?;
     let buffer = GuestRange::check(memory.len(), buf, buf_len)?;
     let read = wasi.monitor.admit_readdir(fd, cookie)?;
-    let used = perform_readdir(wasi, &read, buffer.bytes_mut(memory)?)?;
+    let used = dir::read(wasi, &read, buffer.bytes_mut(memory)?)?;
     out.store_u32(memory, count(used))?;
     Ok(())
 }
@@ -424,7 +415,16 @@ fn perform_allocate(wasi: &Wasi, allocate: &Admitted<Allocate>) -> Result<(), Fa
     Ok(())
 }
 
-fn perform_sync(wasi: &Wasi, sync: &Admitted<wave_monitor::Sync>) -> Result<(), Failure> {
+fn perform_set_size(wasi: &Wasi, resize: &Admitted<SetSize>) -> Result<(), Failure> {
+    let fd = wasi.objects.fd(&resize.on)?;
+    uninterrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, resize.size))
+}
+
+fn perform_set_times(wasi: &Wasi, change: &Admitted<SetTimes>) -> Result<(), Failure> {
+    Ok(rustix::fs::futimens(wasi.objects.fd(&change.on)?, &timestamps(change.times))?)
+}
+
+fn perform_sync(wasi: &Wasi, sync: &Admitted<Sync>) -> Result<(), Failure> {
     let fd = wasi.objects.fd(&sync.on)?;
     uninterrupted(wasi.interrupted, || if sync.data_only { rustix::fs::fdatasync(fd) } else { rustix::fs::fsync(fd) })
 }
@@ -441,95 +441,6 @@ pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<Stat>) -> Result<FileSta
     Ok(FileStat::from(&rustix::fs::fstat(wasi.objects.fd(&stat.on)?)?))
 }
 
-fn perform_read(wasi: &Wasi, read: &Admitted<Read>, memory: &mut [u8], buffers: &Buffers) -> Result<usize, Failure> {
-    let fd = wasi.objects.fd(&read.on)?;
-    patiently(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
-        [] => Ok(0),
-        [one] => rustix::io::read(fd, one.bytes_mut(memory).map_err(fault)?),
-        _ => sys::readv(fd, memory, buffers),
-    })
-}
-
-fn perform_read_at(
-    wasi: &Wasi,
-    read: &Admitted<ReadAt>,
-    memory: &mut [u8],
-    buffers: &Buffers,
-) -> Result<usize, Failure> {
-    let fd = wasi.objects.fd(&read.on)?;
-    uninterrupted(wasi.interrupted, || match buffers.ranges() {
-        [] => Ok(0),
-        [one] => rustix::io::pread(fd, one.bytes_mut(memory).map_err(fault)?, read.offset),
-        _ => sys::preadv(fd, memory, buffers, read.offset),
-    })
-}
-
-fn perform_write(
-    wasi: &mut Wasi,
-    write: &Admitted<Write>,
-    memory: &[u8],
-    mut buffers: Buffers,
-) -> Result<usize, Failure> {
-    if write.waiting == Waiting::Refuse {
-        // An inherited pipe may be a blocking one: more than this could wait after all.
-        buffers.shorten(PIPE_BUF);
-    }
-    if write.terminal && !wasi.terminal_controls {
-        return write_to_terminal(wasi, write, memory, &buffers);
-    }
-    let fd = wasi.objects.fd(&write.on)?;
-    patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
-        [] => Ok(0),
-        [one] => rustix::io::write(fd, one.bytes(memory).map_err(fault)?),
-        _ => sys::writev(fd, memory, &buffers),
-    })
-}
-
-/// Writes the first few kilobytes, cleaned. Libraries go on with the rest.
-fn write_to_terminal(
-    wasi: &mut Wasi,
-    write: &Admitted<Write>,
-    memory: &[u8],
-    buffers: &Buffers,
-) -> Result<usize, Failure> {
-    let mut text = [0; PIPE_BUF];
-    let mut len = 0;
-    for range in buffers.ranges() {
-        let Some(free) = text.get_mut(len..) else { break };
-        let bytes = range.shortened(free.len()).bytes(memory)?;
-        for (place, byte) in free.iter_mut().zip(bytes) {
-            *place = *byte;
-        }
-        len += bytes.len();
-    }
-    let mut cleaned = text;
-    let cleaned = cleaned.get_mut(..len).unwrap_or_default();
-    let mut cleaner = wasi.objects.get(&write.on)?.cleaner;
-    cleaner.clean(cleaned);
-
-    let fd = wasi.objects.fd(&write.on)?;
-    let written = patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || rustix::io::write(fd, cleaned))?;
-    // Only what the terminal took counts for where the next write starts.
-    if let Some(sent) = text.get_mut(..written) {
-        wasi.objects.get_mut(&write.on)?.cleaner.clean(sent);
-    }
-    Ok(written)
-}
-
-fn perform_write_at(
-    wasi: &Wasi,
-    write: &Admitted<WriteAt>,
-    memory: &[u8],
-    buffers: &Buffers,
-) -> Result<usize, Failure> {
-    let fd = wasi.objects.fd(&write.on)?;
-    uninterrupted(wasi.interrupted, || match buffers.ranges() {
-        [] => Ok(0),
-        [one] => rustix::io::pwrite(fd, one.bytes(memory).map_err(fault)?, write.offset),
-        _ => sys::pwritev(fd, memory, buffers, write.offset),
-    })
-}
-
 fn perform_seek(wasi: &Wasi, seek: &Admitted<Seek>) -> Result<u64, Failure> {
     let to = match seek.to {
         SeekFrom::Start(offset) => rustix::fs::SeekFrom::Start(offset),
@@ -537,43 +448,6 @@ fn perform_seek(wasi: &Wasi, seek: &Admitted<Seek>) -> Result<u64, Failure> {
         SeekFrom::End(delta) => rustix::fs::SeekFrom::End(delta),
     };
     Ok(rustix::fs::seek(wasi.objects.fd(&seek.on)?, to)?)
-}
-
-fn perform_readdir(wasi: &mut Wasi, read: &Admitted<ReadDir>, buffer: &mut [u8]) -> Result<usize, Failure> {
-    let interrupted = wasi.interrupted;
-    let object = wasi.objects.get_mut(&read.on)?;
-    let mut listing = object.listing.take().unwrap_or_else(|| Box::new(Listing::new()));
-    let used = list(object, &mut listing, interrupted, read.cookie, buffer);
-    object.listing = Some(listing);
-    used
-}
-
-fn list(
-    object: &Object,
-    listing: &mut Listing,
-    interrupted: fn() -> bool,
-    cookie: u64,
-    buffer: &mut [u8],
-) -> Result<usize, Failure> {
-    let fd = object.as_fd();
-    listing.seek(fd, interrupted, cookie)?;
-    let mut free = &mut *buffer;
-    let mut used = 0;
-    while !free.is_empty() {
-        let next = listing.cookie_after();
-        let Some(entry) = listing.peek(fd, interrupted)? else { break };
-        // The inode of what lies above a grant is none of the guest's business.
-        let inode = if entry.name == b".." { object.inode } else { entry.inode };
-        let head = dirent_bytes(next, inode, entry.name.len(), entry.file_type.raw());
-        let taken = copy(free, &head) + copy(free.get_mut(head.len()..).unwrap_or_default(), entry.name);
-        let complete = taken == head.len() + entry.name.len();
-        used += taken;
-        free = free.get_mut(taken..).unwrap_or_default();
-        if complete {
-            listing.advance();
-        }
-    }
-    Ok(used)
 }
 
 // ---- layouts ------------------------------------------------------------------------------------
@@ -584,28 +458,9 @@ fn fdstat_bytes(stat: FdStat) -> [u8; 24] {
     let [file_type, _, flags_low, flags_high, ..] = &mut bytes;
     *file_type = stat.file_type.raw();
     [*flags_low, *flags_high] = stat.flags.bits().to_le_bytes();
-    copy(&mut bytes[8..], &stat.base.bits().to_le_bytes());
-    copy(&mut bytes[16..], &stat.inheriting.bits().to_le_bytes());
+    bytes[8..16].copy_from_slice(&stat.base.bits().to_le_bytes());
+    bytes[16..].copy_from_slice(&stat.inheriting.bits().to_le_bytes());
     bytes
-}
-
-/// `$dirent`: next cookie, inode, length of the name, type, padding.
-fn dirent_bytes(next: u64, inode: u64, name_len: usize, file_type: u8) -> [u8; 24] {
-    let mut bytes = [0; 24];
-    copy(&mut bytes, &next.to_le_bytes());
-    copy(&mut bytes[8..], &inode.to_le_bytes());
-    copy(&mut bytes[16..], &count(name_len).to_le_bytes());
-    bytes[20] = file_type;
-    bytes
-}
-
-/// Copies as much as fits; returns how much that was.
-fn copy(to: &mut [u8], from: &[u8]) -> usize {
-    let len = to.len().min(from.len());
-    for (place, byte) in to.iter_mut().zip(from) {
-        *place = *byte;
-    }
-    len
 }
 
 /// A byte count for the guest. No call moves more than Linux's limit of 2^31 - 4096 bytes.
@@ -621,8 +476,4 @@ pub(crate) fn timestamps(times: NewTimes) -> Timestamps {
         NewTime::At(nanoseconds) => clock::timespec(nanoseconds),
     };
     Timestamps { last_access: one(times.access), last_modification: one(times.modification) }
-}
-
-fn fault(_: Errno) -> Host {
-    Host::FAULT
 }

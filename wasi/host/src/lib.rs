@@ -60,6 +60,7 @@ mod stat;
 mod strings;
 mod sys;
 mod terminal;
+mod transfer;
 pub mod unstable;
 mod wait;
 

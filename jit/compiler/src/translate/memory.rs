@@ -3,7 +3,7 @@
 use super::Translator;
 use cranelift_codegen::ir::types::{I8, I16, I32};
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
-use wasmparser::MemArg;
+use wasmparser::{MemArg, MemArgTarget};
 use wave_contract::PAGE_BYTES;
 use wave_contract::libcall::Libcall;
 
@@ -18,7 +18,12 @@ impl Translator<'_, '_> {
     /// Takes the index and gives the access's address and offset.
     pub(super) fn address(&mut self, memarg: &MemArg) -> (Value, i32) {
         let index = self.pop();
-        self.e.heap_address(index, memarg.offset)
+        let memory = match memarg.target {
+            MemArgTarget::Memory(memory) => memory,
+            // Validation refuses every other target: they belong to proposals that are off.
+            _ => 0,
+        };
+        self.e.heap_address(memory, index, memarg.offset)
     }
 
     /// A load of a whole value.
@@ -74,8 +79,8 @@ impl Translator<'_, '_> {
         };
     }
 
-    pub(super) fn memory_size(&mut self) {
-        let bytes = self.e.memory_bytes();
+    pub(super) fn memory_size(&mut self, memory: u32) {
+        let bytes = self.e.memory_bytes(memory);
         let pages = self.ins().ushr_imm_u(bytes, i64::from(PAGE_BYTES.trailing_zeros()));
         let pages = self.ins().ireduce(I32, pages);
         self.push(pages);

@@ -16,7 +16,7 @@ mod table;
 
 use crate::emit::{EmitScratch, Emitter, Environment, FUNCTIONS, clif_type};
 use crate::error::CompileError;
-use crate::module::{FEATURES, val_type};
+use crate::module::val_type;
 use control::Frame;
 use cranelift_codegen::ir::types::{I8, I8X16, I32};
 use cranelift_codegen::ir::{
@@ -26,7 +26,7 @@ use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder, FunctionBuilderContext};
 use wasmparser::{
     FuncToValidate, FuncValidatorAllocations, FunctionBody, OperatorsReader, OperatorsReaderAllocations,
-    ValidatorResources,
+    ValidatorResources, WasmFeatures,
 };
 use wave_contract::types::FuncType;
 
@@ -61,11 +61,13 @@ pub(crate) struct Source<'a, 'm> {
     pub(crate) ty: u32,
     pub(crate) body: &'a FunctionBody<'m>,
     pub(crate) resources: &'a ValidatorResources,
+    pub(crate) features: WasmFeatures,
 }
 
 impl Source<'_, '_> {
     fn to_validate(self) -> FuncToValidate<ValidatorResources> {
-        FuncToValidate { resources: self.resources.clone(), index: self.function, ty: self.ty, features: FEATURES }
+        let Self { function: index, ty, resources, features, .. } = self;
+        FuncToValidate { resources: resources.clone(), index, ty, features }
     }
 }
 
@@ -95,7 +97,7 @@ pub(crate) fn translate<'a>(
 
     let mut validator = source.to_validate().into_validator(std::mem::take(validator_allocations));
     let mut reader = source.body.get_binary_reader();
-    reader.set_features(FEATURES);
+    reader.set_features(source.features);
     locals.extend(ty.params.iter().map(|&ty| clif_type(ty)));
     for _ in 0..reader.read_var_u32()? {
         let offset = reader.original_position();

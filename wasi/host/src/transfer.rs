@@ -1,0 +1,189 @@
+//! Bulk data between descriptors and guest memory, without a copy.
+//!
+//! One buffer is a plain slice and a plain call; several are a vectored call. Neither allocates.
+
+use crate::wait::{patiently, uninterrupted};
+use crate::{Failure, Wasi, sys};
+use rustix::event::PollFlags;
+use rustix::io::Errno as Host;
+use wave_monitor::{Admitted, Buffers, Errno, Read, ReadAt, Waiting, Write, WriteAt};
+
+/// What a pipe with room is sure to take without waiting (`pipe(7)`, `PIPE_BUF`).
+const PIPE_BUF: usize = 4096;
+
+pub(crate) fn read(wasi: &Wasi, read: &Admitted<Read>, memory: &mut [u8], buffers: &Buffers) -> Result<usize, Failure> {
+    let fd = wasi.objects.fd(&read.on)?;
+    patiently(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
+        [] => Ok(0),
+        [one] => rustix::io::read(fd, one.bytes_mut(memory).map_err(fault)?),
+        _ => sys::readv(fd, memory, buffers),
+    })
+}
+
+pub(crate) fn read_at(
+    wasi: &Wasi,
+    read: &Admitted<ReadAt>,
+    memory: &mut [u8],
+    buffers: &Buffers,
+) -> Result<usize, Failure> {
+    let fd = wasi.objects.fd(&read.on)?;
+    uninterrupted(wasi.interrupted, || match buffers.ranges() {
+        [] => Ok(0),
+        [one] => rustix::io::pread(fd, one.bytes_mut(memory).map_err(fault)?, read.offset),
+        _ => sys::preadv(fd, memory, buffers, read.offset),
+    })
+}
+
+pub(crate) fn write(
+    wasi: &mut Wasi,
+    write: &Admitted<Write>,
+    memory: &[u8],
+    mut buffers: Buffers,
+) -> Result<usize, Failure> {
+    if write.waiting == Waiting::Refuse {
+        // An inherited pipe may be a blocking one: more than this could wait after all.
+        buffers.shorten(PIPE_BUF);
+    }
+    if write.terminal && !wasi.terminal_controls {
+        return write_to_terminal(wasi, write, memory, &buffers);
+    }
+    let fd = wasi.objects.fd(&write.on)?;
+    patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
+        [] => Ok(0),
+        [one] => rustix::io::write(fd, one.bytes(memory).map_err(fault)?),
+        _ => sys::writev(fd, memory, &buffers),
+    })
+}
+
+/// Writes the first few kilobytes, cleaned. Libraries go on with the rest.
+fn write_to_terminal(
+    wasi: &mut Wasi,
+    write: &Admitted<Write>,
+    memory: &[u8],
+    buffers: &Buffers,
+) -> Result<usize, Failure> {
+    let mut text = [0; PIPE_BUF];
+    let mut len = 0;
+    for range in buffers.ranges() {
+        let Some(free) = text.get_mut(len..) else { break };
+        let bytes = range.shortened(free.len()).bytes(memory)?;
+        for (place, byte) in free.iter_mut().zip(bytes) {
+            *place = *byte;
+        }
+        len += bytes.len();
+    }
+    let mut cleaned = text;
+    let cleaned = cleaned.get_mut(..len).unwrap_or_default();
+    let mut cleaner = wasi.objects.get(&write.on)?.cleaner;
+    cleaner.clean(cleaned);
+
+    let fd = wasi.objects.fd(&write.on)?;
+    let written = patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || rustix::io::write(fd, cleaned))?;
+    // Only what the terminal took counts for where the next write starts.
+    if let Some(sent) = text.get_mut(..written) {
+        wasi.objects.get_mut(&write.on)?.cleaner.clean(sent);
+    }
+    Ok(written)
+}
+
+pub(crate) fn write_at(
+    wasi: &Wasi,
+    write: &Admitted<WriteAt>,
+    memory: &[u8],
+    buffers: &Buffers,
+) -> Result<usize, Failure> {
+    let fd = wasi.objects.fd(&write.on)?;
+    uninterrupted(wasi.interrupted, || match buffers.ranges() {
+        [] => Ok(0),
+        [one] => rustix::io::pwrite(fd, one.bytes(memory).map_err(fault)?, write.offset),
+        _ => sys::pwritev(fd, memory, buffers, write.offset),
+    })
+}
+
+fn fault(_: Errno) -> Host {
+    Host::FAULT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::Object;
+    use crate::{Config, preview1};
+    use std::os::fd::OwnedFd;
+    use wave_monitor::{FdFlags, Kind};
+
+    /// A guest whose standard output is one end of a pipe that counts as `kind`.
+    fn with_output(kind: Kind) -> (Wasi, OwnedFd) {
+        let config = Config { args: vec![], env: vec![], preopens: vec![], interrupted: || false, max_open_files: 8 };
+        let mut wasi = Wasi::new(config).unwrap();
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        if let Ok(close) = wasi.monitor.admit_close(1) {
+            wasi.objects.close(&close);
+        }
+        let host = wasi.objects.insert(Object::opened(writer, None));
+        wasi.monitor.grant_stdio(1, host, kind, FdFlags::empty()).unwrap();
+        (wasi, reader)
+    }
+
+    /// Writes with two buffers, at 64 and at 64 + `split`.
+    fn write(wasi: &mut Wasi, text: &[u8], split: u32) -> Result<usize, Failure> {
+        let mut memory = vec![0; 0x2_0000];
+        let len = u32::try_from(text.len()).unwrap();
+        for (at, word) in [64, split, 64 + split, len - split].into_iter().enumerate() {
+            memory[at * 4..at * 4 + 4].copy_from_slice(&word.to_le_bytes());
+        }
+        memory[64..64 + text.len()].copy_from_slice(text);
+        preview1::fd_write(wasi, &mut memory, 1, 0, 2, 32)?;
+        Ok(u32::from_le_bytes(memory[32..36].try_into().unwrap()) as usize)
+    }
+
+    fn read(from: &OwnedFd) -> Vec<u8> {
+        let mut bytes = vec![0; 0x1_0000];
+        let len = rustix::io::read(from, &mut bytes).unwrap();
+        bytes.truncate(len);
+        bytes
+    }
+
+    #[test]
+    fn t115_a_terminal_gets_no_control_sequences() {
+        let (mut wasi, reader) = with_output(Kind::Terminal);
+        assert_eq!(write(&mut wasi, b"a\x1b[2Jb\xc2", 3), Ok(7));
+        assert_eq!(write(&mut wasi, b"\x9b\n", 1), Ok(2));
+        assert_eq!(read(&reader), b"a?[2Jb\xc2?\n");
+        assert_eq!(write(&mut wasi, &[b'x'; 10_000], 5000), Ok(4096), "the rest is for the next call");
+        assert_eq!(read(&reader), [b'x'; 4096]);
+        wasi.allow_terminal_controls();
+        assert_eq!(write(&mut wasi, b"\x1b[0m", 2), Ok(4));
+        assert_eq!(read(&reader), b"\x1b[0m");
+    }
+
+    #[test]
+    fn what_is_no_terminal_gets_every_byte() {
+        let (mut wasi, reader) = with_output(Kind::Pipe);
+        assert_eq!(write(&mut wasi, b"\x1b\0\xff", 1), Ok(3));
+        assert_eq!(read(&reader), b"\x1b\0\xff");
+    }
+
+    #[test]
+    fn t35_not_waiting_is_emulated_on_a_blocking_pipe() {
+        let (mut wasi, reader) = with_output(Kind::Pipe);
+        let change = wasi.monitor.admit_set_flags(1, FdFlags::NONBLOCK).unwrap();
+        wasi.monitor.commit_flags(&change).unwrap();
+        let mut total = 0;
+        let full = loop {
+            match write(&mut wasi, &[b'x'; 10_000], 5000) {
+                Ok(written) => total += written,
+                Err(failure) => break failure,
+            }
+        };
+        assert_eq!((full, total), (Errno::AGAIN.into(), 0x1_0000));
+        assert_eq!(read(&reader).len(), 0x1_0000);
+    }
+
+    #[test]
+    fn a_pipe_nobody_reads_is_an_errno() {
+        let (mut wasi, reader) = with_output(Kind::Pipe);
+        drop(reader);
+        assert_eq!(write(&mut wasi, b"text", 1), Err(Errno::PIPE.into()));
+    }
+}
