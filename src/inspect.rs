@@ -93,8 +93,7 @@ impl Summary {
 
     fn text(&self) -> String {
         let mut out = String::new();
-        // Writing to a string cannot fail.
-        drop(self.write_text(&mut out));
+        self.write_text(&mut out).expect("writing to a string cannot fail");
         out
     }
 

@@ -8,11 +8,12 @@ use crate::program::{self, Program};
 use crate::text::{chain, clean};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 use wave_contract::module::{ExportKind, ModuleInfo};
 use wave_contract::types::ValType;
-use wave_policy::{FilesystemGrant, Policy, Surface};
+use wave_policy::{Access, FilesystemGrant, Policy, Surface};
 use wave_runtime::{CallError, Frame, Function, Item, Stop, Stopped, StoreOptions, Value};
 use wave_sandbox::{Grant, GrowableRange, SealPlan, Sealed};
 use wave_wasi::{Config, Preopen, Wasi};
@@ -32,7 +33,8 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     let bytes = read_module(&plan.module)?;
     let wasi = wasi(&mut plan)?;
     let options = StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes };
-    let mut program = program::load(&plan.module, bytes, options, wasi)?;
+    // Never dropped: a sealed process cannot unmap memory, and ends soon after.
+    let mut program = ManuallyDrop::new(program::load(&plan.module, bytes, options, wasi)?);
     let entry = Entry::find(&program, &plan)?;
 
     if let Some(limit) = plan.timeout {
@@ -58,7 +60,7 @@ fn wasi(plan: &mut Plan) -> Result<Wasi, Failure> {
         options.read(true).custom_flags(libc::O_DIRECTORY);
         let dir = options.open(&grant.host);
         let dir = dir.map_err(|error| grant.unusable(&error.to_string()).fix("check its permissions"))?;
-        Ok(Preopen { dir: dir.into(), guest_path: grant.guest.clone(), access: grant.access })
+        Ok(Preopen { dir: dir.into(), guest_path: grant.guest.clone(), access: monitored(grant.access) })
     };
     let config = Config {
         args: plan.args.clone(),
@@ -68,6 +70,15 @@ fn wasi(plan: &mut Plan) -> Result<Wasi, Failure> {
         max_open_files: u32::try_from(wave_policy::Limits::default().open_files).unwrap_or(u32::MAX),
     };
     Wasi::new(config).map_err(|error| Failure::refused(chain(&error)))
+}
+
+/// The monitor's word for an access.
+const fn monitored(access: Access) -> wave_wasi::Access {
+    match access {
+        Access::ReadOnly => wave_wasi::Access::ReadOnly,
+        Access::ReadWrite => wave_wasi::Access::ReadWrite,
+        Access::Append => wave_wasi::Access::Append,
+    }
 }
 
 /// Puts the policy in force. Nothing but the guest runs afterwards.
@@ -82,7 +93,7 @@ fn seal(plan: &Plan, program: &mut Program) -> Result<Sealed, Failure> {
     };
     let growable = program.store.growable().into_iter();
     let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
-    let fds = program.store.data_mut().preopens();
+    let fds = program.store.data_mut().granted();
     let grants: Vec<_> = fds.zip(&plan.grants).map(|(fd, grant)| Grant { fd, access: grant.access }).collect();
     let seal = SealPlan { policy: &policy, grants: &grants, growable: &growable, keep_fds: &[] };
     wave_sandbox::seal(&seal).map_err(|error| Failure::refused(chain(&error)).at("--sandbox").fix(error.fix()))

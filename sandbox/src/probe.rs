@@ -18,6 +18,20 @@ pub struct LayerProbe {
     pub presence: Presence,
     /// What `wave` uses it for.
     pub needed_for: &'static str,
+    /// Whether the level strict refuses to run without it.
+    pub required: bool,
+}
+
+impl LayerProbe {
+    /// Whether strict refuses to run here because of this facility.
+    #[must_use]
+    pub fn blocks_strict(&self) -> bool {
+        self.required && matches!(self.presence, Presence::Missing(_))
+    }
+
+    fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
 }
 
 /// Whether a facility is there.
@@ -38,10 +52,10 @@ pub fn probe() -> Vec<LayerProbe> {
     vec![
         of("kernel", kernel(), "everything"),
         of("cpu", cpu(), "machine code of wave's compiler"),
-        of("landlock", landlock(), "file system and TCP rules; strict needs ABI 3 (Linux 6.2)"),
-        of("seccomp", seccomp(), "the system-call filter; every level but off needs it"),
+        of("landlock", landlock(), "file system and TCP rules; strict needs ABI 3 (Linux 6.2)").required(),
+        of("seccomp", seccomp(), "the system-call filter; every level but off needs it").required(),
         of("outer seccomp filter", outer_filter(), "nothing: one that is there may hide calls below from wave"),
-        of("no_new_privs", no_new_privs(), "Landlock and seccomp without root"),
+        of("no_new_privs", no_new_privs(), "Landlock and seccomp without root").required(),
         of("CAP_SETPCAP", capability(Capability::CAP_SETPCAP), "emptying the bounding set, locking securebits"),
         of("CAP_SETUID", capability(Capability::CAP_SETUID), "becoming a user that nobody uses"),
         of(
@@ -59,7 +73,7 @@ pub fn probe() -> Vec<LayerProbe> {
 }
 
 fn of(name: &'static str, presence: Presence, needed_for: &'static str) -> LayerProbe {
-    LayerProbe { name, presence, needed_for }
+    LayerProbe { name, presence, needed_for, required: false }
 }
 
 fn present_if(there: bool, detail: &str, missing: &str) -> Presence {
@@ -86,6 +100,9 @@ fn landlock() -> Presence {
     let abi = sys::landlock_abi();
     if abi == 0 {
         return Presence::Missing("off or older than Linux 5.13".to_owned());
+    }
+    if abi < landlock::STRICT_ABI {
+        return Presence::Missing(format!("ABI {abi} is too old for strict"));
     }
     // Landlock and no_new_privs belong to the thread, so this process stays as it is.
     match std::thread::spawn(move || refuses(ABI::from(abi))).join() {

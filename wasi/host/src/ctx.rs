@@ -137,6 +137,12 @@ impl Wasi {
         self.add_socket(socket, Kind::Stream)
     }
 
+    /// The granted descriptors, preopens first and in their order, until the guest runs: what the kernel's rules are made
+    /// from.
+    pub fn granted(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.objects.opened()
+    }
+
     /// Lets control sequences through to terminals. Off at first (T115).
     pub fn allow_terminal_controls(&mut self) {
         self.terminal_controls = true;

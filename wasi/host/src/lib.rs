@@ -48,6 +48,7 @@ mod environ;
 mod errno;
 mod failure;
 mod fd;
+mod link;
 mod objects;
 mod path;
 mod poll;
@@ -66,6 +67,7 @@ mod wait;
 
 pub use ctx::{Config, ConfigError, Preopen, Wasi};
 pub use failure::{Failure, Stop};
+pub use link::{PREVIEW1, UNSTABLE, host_function};
 pub use wave_monitor::{Access, Errno};
 
 /// The functions of `wasi_snapshot_preview1`, all of them.

@@ -110,7 +110,7 @@ fn unstable_function(name: &str) -> Option<HostFunction<Wasi>> {
 fn answer(result: Result<(), Failure>) -> Result<u32, wave_runtime::Stop> {
     match result {
         Ok(()) => Ok(0),
-        Err(Failure::Errno(errno)) => Ok(u32::from(errno.code())),
+        Err(Failure::Errno(errno)) => Ok(u32::from(errno.raw())),
         Err(Failure::Stop(Stop::Exit(code))) => Err(wave_runtime::Stop::Exit(code)),
         Err(Failure::Stop(Stop::Signal(number))) => Err(wave_runtime::Stop::Signal(number)),
         Err(Failure::Stop(Stop::Deadline)) => Err(wave_runtime::Stop::Deadline),

@@ -80,6 +80,14 @@ impl Objects {
         HostFd::new(index)
     }
 
+    /// The descriptors opened for the guest that are open still, oldest slot first.
+    pub(crate) fn opened(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.slots.iter().flatten().filter_map(|object| match &object.descriptor {
+            Descriptor::Owned(fd) => Some(fd.as_fd()),
+            Descriptor::Inherited(_) => None,
+        })
+    }
+
     /// The object of an admitted effect.
     pub(crate) fn get(&self, target: &Target) -> Result<&Object, Errno> {
         let slot = self.slots.get(target.host().index() as usize);
