@@ -70,7 +70,7 @@ pub struct Run {
     /// Most linear memory: 256M
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_memory: Option<u64>,
-    /// Stack of the program
+    /// Stack of the program, of which the last 256 KiB are kept for hostcalls
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "8M")]
     pub max_stack: u64,
     /// Run as this user and group when started as root; a free id otherwise

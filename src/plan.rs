@@ -14,8 +14,8 @@ use wave_policy::{Access, Identity, Level};
 /// Linear memory cannot be larger.
 const MEMORY_MAX_BYTES: u64 = 4 << 30;
 
-/// Room for a guest's frames: less cannot even start, more is no limit any more.
-const STACK_RANGE_BYTES: std::ops::RangeInclusive<u64> = 64 << 10..=4 << 30;
+/// Half of the smallest stack is kept for hostcalls; more than the largest is no limit any more.
+const STACK_RANGE_BYTES: std::ops::RangeInclusive<u64> = 512 << 10..=4 << 30;
 
 /// One run, as it will be done.
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Plan {
         if !STACK_RANGE_BYTES.contains(&run.max_stack) {
             return Err(Failure::usage(format!("a stack of {} bytes is not possible", run.max_stack))
                 .at("--max-stack")
-                .fix("choose between 64K and 4G"));
+                .fix("choose between 512K and 4G"));
         }
         let grants = run.dirs.iter().map(|flag| DirGrant::parse(flag)).collect::<Result<Vec<_>, _>>()?;
         let name = run.argv0.map(OsString::from).or_else(|| run.module.file_name().map(OsString::from));

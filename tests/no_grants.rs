@@ -35,7 +35,7 @@ fn no_descriptor_leads_to_a_file() {
 #[test]
 fn a_granted_directory_is_all_there_is() {
     let dir = writable_dir();
-    fill(dir.path(), &[("etc/passwd", "the guest's own")]);
+    fill(dir.path(), &[("etc/passwd", "the guests own")]);
     let seen = rows(&probe(Wave::strict().dir(dir.path(), "/", "rw"), "files.wat"), 12);
     let mut granted = vec![SUCCESS; 12];
     granted[0] = NOTCAPABLE; // the absolute path
@@ -48,7 +48,7 @@ fn a_granted_directory_is_all_there_is() {
 #[test]
 fn a_read_only_directory_stays_as_it_was() {
     let dir = writable_dir();
-    fill(dir.path(), &[("etc/passwd", "the guest's own")]);
+    fill(dir.path(), &[("etc/passwd", "the guests own")]);
     let seen = rows(&probe(Wave::strict().dir(dir.path(), "/", "ro"), "files.wat"), 12);
     let mut granted = vec![SUCCESS; 12];
     granted[0] = NOTCAPABLE;
@@ -56,7 +56,7 @@ fn a_read_only_directory_stays_as_it_was() {
     granted[5] = NOTCAPABLE; // make a directory
     granted[6] = NOTCAPABLE; // remove a file
     assert_eq!(seen[0], granted);
-    assert_tree(dir.path(), &["etc/", "etc/passwd: the guest's own"]);
+    assert_tree(dir.path(), &["etc/", "etc/passwd: the guests own"]);
 }
 
 #[test]

@@ -135,7 +135,7 @@ fn endless_recursion_exhausts_the_stack() {
         (func $_start (export "_start") (drop (call $down (i32.const 0)))))"#;
     let run = run(Wave::strict(), text);
     assert_eq!(run.status.code(), Some(134), "{run:?}");
-    assert!(run.stderr.starts_with("wave: trap: call stack exhausted\n  at down ("), "{run:?}");
+    assert!(run.stderr.starts_with("wave: trap: call stack exhausted\n  at down\n  at down ("), "{run:?}");
     assert!(run.stderr.len() < 100_000, "a backtrace is for people: {} bytes", run.stderr.len());
 }
 
@@ -151,14 +151,19 @@ fn recursion_that_fits_ends_well() {
     run(Wave::strict(), text).is(0, "", "");
 }
 
-/// A function whose frame holds `values` vectors: all of them, from different addresses, are loaded before a call and used
-/// after it.
-fn huge_frame(values: u32) -> String {
+/// A function whose frame holds 8000 vectors, 128 KB: all of them, from different addresses, are loaded before a call and used
+/// after it. It is called below `depth` small frames. (A larger frame would take the register allocator minutes.)
+fn huge_frame(depth: u32) -> String {
+    let values = 8000;
     let mut text = String::from(
         r#"(module
           (memory (export "memory") 40)
           (func $leaf)
-          (func $_start (export "_start") (call $huge))
+          (func $_start (export "_start") (call $down (i32.const DEPTH)))
+          (func $down (param $depth i32)
+            (if (local.get $depth)
+              (then (call $down (i32.sub (local.get $depth) (i32.const 1))))
+              (else (call $huge))))
           (func $huge
             i32.const 0
         "#,
@@ -169,20 +174,20 @@ fn huge_frame(values: u32) -> String {
     text.push_str("call $leaf\n");
     text.push_str(&"v128.xor\n".repeat(values as usize - 1));
     text.push_str("v128.store))");
-    text
+    text.replace("DEPTH", &depth.to_string())
 }
 
 #[test]
 fn one_frame_larger_than_the_stack_exhausts_it() {
-    // 128 KB of spilled vectors. More would take the register allocator minutes: its time grows with the square.
-    let run = run(Wave::strict().flag("--max-stack", "64K"), &huge_frame(8_000));
+    // The small frames leave less than the large one needs, which its own probes must notice.
+    let run = run(Wave::strict().flag("--max-stack", "512K"), &huge_frame(26_000));
     assert_eq!(run.status.code(), Some(134), "{run:?}");
-    assert!(run.stderr.starts_with("wave: trap: call stack exhausted\n"), "{run:?}");
+    assert!(run.stderr.starts_with("wave: trap: call stack exhausted\n  at huge\n  at down ("), "{run:?}");
 }
 
 #[test]
 fn one_large_frame_that_fits_ends_well() {
-    run(Wave::strict().flag("--max-stack", "1M"), &huge_frame(8_000)).is(0, "", "");
+    run(Wave::strict().flag("--max-stack", "512K"), &huge_frame(10)).is(0, "", "");
 }
 
 /// Runs under `--timeout 300ms` and asserts that the limit ended it.

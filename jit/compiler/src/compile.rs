@@ -91,6 +91,7 @@ fn check(info: &ModuleInfo, options: &CompileOptions<'_>) -> Result<(), CompileE
         ("imports", info.imported_functions as usize, options.imports.len()),
     ];
     if let Some(fixed) = options.addressing.fixed() {
+        sizes.push(("memory addresses", info.memories.len(), fixed.memories.len()));
         sizes.push(("table addresses", info.tables.len(), fixed.tables.len()));
         sizes.push(("global addresses", info.globals.len(), fixed.globals.len()));
     }

@@ -14,8 +14,7 @@ use wave_contract::module::{
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
 /// What a module may use unless more is allowed: WebAssembly 2.0, tail calls and extended constant expressions.
-const FEATURES: WasmFeatures =
-    WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
+const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
 
 /// Largest module in bytes: positions are 32 bits, and text is a few times larger.
 pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;

@@ -2,7 +2,7 @@
 
 use crate::{CompileError, CompileOptions, ImportLinkage, Module};
 use std::collections::HashSet;
-use wave_contract::context::{Addressing, FixedAddresses};
+use wave_contract::context::{Addressing, FixedAddresses, MemoryAddresses};
 use wave_contract::image::{CodeImage, TEXT_ALIGN};
 use wave_contract::module::{ConstOp, ExportKind, ModuleInfo, SegmentMode};
 use wave_contract::trap::TrapCode;
@@ -18,8 +18,9 @@ fn fixed(info: &ModuleInfo) -> Addressing {
     Addressing::Fixed(FixedAddresses {
         context: 0x1000_0000,
         results: 0x1100_0000,
-        memory_base: 0x2000_0000,
-        memory_descriptor: 0x1200_0000,
+        memories: (0..info.memories.len() as u64)
+            .map(|n| MemoryAddresses { base: 0x2000_0000 + (n << 34), descriptor: 0x1200_0000 + 16 * n })
+            .collect(),
         tables: cells(0x1300_0000, info.tables.len()),
         globals: cells(0x1400_0000, info.globals.len()),
     })
@@ -29,7 +30,9 @@ fn fixed(info: &ModuleInfo) -> Addressing {
 fn far(info: &ModuleInfo) -> Addressing {
     let Addressing::Fixed(mut fixed) = fixed(info) else { unreachable!() };
     fixed.context += 0x7000_0000_0000;
-    fixed.memory_base = 0x7fff_f000;
+    for memory in &mut fixed.memories {
+        memory.base += 0x5fff_f000;
+    }
     Addressing::Fixed(fixed)
 }
 
@@ -429,7 +432,10 @@ fn declarations() {
     assert_eq!(info.names.get(1), Some("run"));
     assert_eq!(info.names.get(2), None);
     assert_eq!((info.imported_functions, info.functions.len(), info.start), (1, 3, Some(2)));
-    assert_eq!(info.memory.map(|memory| (memory.min_pages, memory.max_pages)), Some((2, Some(5))));
+    assert_eq!(
+        info.memories.iter().map(|memory| (memory.min_pages, memory.max_pages)).collect::<Vec<_>>(),
+        [(2, Some(5))]
+    );
     assert_eq!((info.tables[0].element, info.tables[0].min, info.tables[0].max), (ValType::FuncRef, 3, Some(7)));
     assert_eq!(info.global_inits, [vec![ConstOp::I32Const(42)]]);
     assert_eq!(info.export("run").map(|export| (export.kind, export.index)), Some((ExportKind::Function, 1)));

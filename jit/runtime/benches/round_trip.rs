@@ -79,8 +79,10 @@ fn load(store: &mut Store<()>) -> [PreparedCall; 5] {
         })
         .expect("the module compiles");
     let instance = store.load(placement, module.into_info(), image, Arc::clone(&bytes)).expect("the image fits");
-    ["empty", "unreachable", "out_of_bounds", "million_hostcalls", "million_iterations"].map(|name| match store.export(instance, name) {
-        Some(Item::Function(function)) => store.prepare(function).expect("no parameters"),
-        _ => panic!("no function {name}"),
+    ["empty", "unreachable", "out_of_bounds", "million_hostcalls", "million_iterations"].map(|name| {
+        match store.export(instance, name) {
+            Some(Item::Function(function)) => store.prepare(function).expect("no parameters"),
+            _ => panic!("no function {name}"),
+        }
     })
 }

@@ -15,7 +15,9 @@ use crate::trap::{Stop, Stopped, Trap};
 use crate::value::Value;
 use std::io;
 use std::sync::Arc;
-use wave_contract::context::{self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, MemoryAddresses};
+use wave_contract::context::{
+    self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, MemoryAddresses,
+};
 use wave_contract::image::CodeImage;
 use wave_contract::libcall::Libcall;
 use wave_contract::module::{ConstOp, ElementItems, ExportKind, Import, ImportType, ModuleInfo, SegmentMode};

@@ -5,21 +5,21 @@ use std::io;
 use std::ops::Range;
 use wave_contract::{HOST_STACK_BYTES, STACK_GUARD_BYTES};
 
-/// A stack with an inaccessible guard below it: `[guard][room for the host][room for the guest]`, growing downward.
+/// A stack with an inaccessible guard below it, growing downward.
 ///
-/// Hostcalls run on this stack too, so code checks before each one that the host's room is left. Guest code alone may use
-/// everything down to the guard.
+/// Hostcalls run on this stack too, so code checks before each one that [`HOST_STACK_BYTES`] are left. Guest code alone may
+/// use everything down to the guard.
 #[derive(Debug)]
 pub struct GuestStack {
     mapping: Mapping,
 }
 
 impl GuestStack {
-    /// A stack with room for `guest_bytes`.
-    pub fn new(guest_bytes: u64) -> io::Result<Self> {
-        let len = guest_bytes
+    /// A stack of `stack_bytes`, which must be more than [`HOST_STACK_BYTES`] for any hostcall to succeed.
+    pub fn new(stack_bytes: u64) -> io::Result<Self> {
+        let len = stack_bytes
             .checked_next_multiple_of(HOST_PAGE_BYTES as u64)
-            .and_then(|bytes| bytes.checked_add(STACK_GUARD_BYTES + HOST_STACK_BYTES))
+            .and_then(|bytes| bytes.checked_add(STACK_GUARD_BYTES))
             .and_then(|bytes| usize::try_from(bytes).ok())
             .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         let mut mapping = Mapping::reserve(len)?;
