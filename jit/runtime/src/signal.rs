@@ -1,8 +1,7 @@
 //! Faults become traps, the time limit becomes a stop.
 //!
 //! Only an instruction inside guest code, at an offset of the trap table (or touching the stack's guard), on an address that
-//! guest code may compute, becomes a trap. Any other fault is our own bug: the default action is restored and the process
-//! dies of it (T57).
+//! guest code may compute, becomes a trap. Any other fault is our own bug, and ends the process at once (T57).
 
 use crate::code::CodeRegion;
 use crate::enter::{Activation, CURRENT, Fault, FaultKind, wave_guest_landing};
@@ -128,8 +127,19 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
         leave(activation, context, kind);
         return;
     }
-    // SAFETY: restoring the default action; returning then repeats the fault, which ends the process.
-    unsafe { libc::signal(signal, libc::SIG_DFL) };
+    die(signal)
+}
+
+/// Ends the process because of a fault that is not the guest's. The status is that of a process killed by the signal; the
+/// default action cannot be restored, because a sealed process may not change its handlers.
+fn die(signal: i32) -> ! {
+    const MESSAGE: &[u8] =
+        b"wave: fault outside of guest code\n  fix:   this is a bug in wave: please report it with the module\n";
+    // SAFETY: both calls are allowed in signal handlers; the message is a constant of this length.
+    unsafe {
+        libc::write(libc::STDERR_FILENO, MESSAGE.as_ptr().cast(), MESSAGE.len());
+        libc::_exit(128 + signal)
+    }
 }
 
 /// As [`on_fault`]; a signal that finds host code only leaves a note, and comes again.

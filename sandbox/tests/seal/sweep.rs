@@ -37,6 +37,7 @@ const SHAPES: &[(&str, &[i64])] = &[
             libc::SYS_readv,
             libc::SYS_writev,
             libc::SYS_exit_group,
+            libc::SYS_ppoll,
             libc::SYS_getrandom,
         ],
     ),

@@ -95,8 +95,9 @@ impl Wasi {
     /// # Errors
     /// [`ConfigError`]; nothing is open then that was not before.
     ///
-    /// Host syscalls: `fstat`, `fstatfs`, `fcntl` (`F_GETFL`), `ioctl` (`TCGETS`). The first
-    /// reading of the clock also finds the vDSO. All of it happens before the seal.
+    /// Host syscalls: `fstat`, `fstatfs`, `fcntl` (`F_GETFL`), `ioctl` (`TIOCGWINSZ`). The
+    /// first reading of the clock also finds the vDSO: `prctl` (`PR_GET_AUXV`), on a kernel before
+    /// 6.4 a read of `/proc/self/auxv`. All of it happens before the seal.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let mut wasi = Self {
             monitor: Monitor::new(config.max_open_files),

@@ -7,6 +7,7 @@ use wave_monitor::Errno;
 ///
 /// `EXDEV` is a cross-device rename or link here. Where it means that a path led out of its
 /// directory, `resolve` has already said so. What WASI has no number for is `IO`.
+#[cold]
 pub(crate) fn from_host(error: Host) -> Errno {
     match error {
         Host::TOOBIG => Errno::TOOBIG,

@@ -182,7 +182,8 @@ pub fn fd_pread(
     nread: u32,
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), nread, 4)?;
-    let buffers = Buffers::copy_in(memory, iovs, iovs_len)?;
+    let mut buffers = Buffers::new();
+    buffers.copy_in(memory, iovs, iovs_len)?;
     let read = wasi.monitor.admit_read_at(fd, offset)?;
     let count = transfer::read_at(wasi, &read, memory, &buffers)?;
     out.store_u32(memory, self::count(count))?;
@@ -207,7 +208,8 @@ pub fn fd_pwrite(
     nwritten: u32,
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), nwritten, 4)?;
-    let buffers = Buffers::copy_in(memory, iovs, iovs_len)?;
+    let mut buffers = Buffers::new();
+    buffers.copy_in(memory, iovs, iovs_len)?;
     let write = wasi.monitor.admit_write_at(fd, offset)?;
     let count = transfer::write_at(wasi, &write, memory, &buffers)?;
     out.store_u32(memory, self::count(count))?;
@@ -267,7 +269,8 @@ pub fn fd_read(
     nread: u32,
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), nread, 4)?;
-    let buffers = Buffers::copy_in(memory, iovs, iovs_len)?;
+    let mut buffers = Buffers::new();
+    buffers.copy_in(memory, iovs, iovs_len)?;
     let read = wasi.monitor.admit_read(fd)?;
     let count = transfer::read(wasi, &read, memory, &buffers)?;
     out.store_u32(memory, self::count(count))?;
@@ -291,9 +294,10 @@ pub fn fd_write(
     nwritten: u32,
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), nwritten, 4)?;
-    let buffers = Buffers::copy_in(memory, iovs, iovs_len)?;
+    let mut buffers = Buffers::new();
+    buffers.copy_in(memory, iovs, iovs_len)?;
     let write = wasi.monitor.admit_write(fd)?;
-    let count = transfer::write(wasi, &write, memory, buffers)?;
+    let count = transfer::write(wasi, &write, memory, &mut buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }

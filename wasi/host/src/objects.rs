@@ -52,6 +52,7 @@ impl Object {
 }
 
 impl AsFd for Object {
+    #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.descriptor {
             Descriptor::Inherited(fd) => fd.as_fd(),
@@ -89,6 +90,7 @@ impl Objects {
     }
 
     /// The object of an admitted effect.
+    #[inline]
     pub(crate) fn get(&self, target: &Target) -> Result<&Object, Errno> {
         let slot = self.slots.get(target.host().index() as usize);
         slot.and_then(Option::as_ref).ok_or(Errno::BADF)
@@ -100,6 +102,7 @@ impl Objects {
     }
 
     /// The descriptor of an admitted effect.
+    #[inline]
     pub(crate) fn fd(&self, target: &Target) -> Result<BorrowedFd<'_>, Errno> {
         self.get(target).map(Object::as_fd)
     }

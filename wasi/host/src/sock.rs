@@ -46,7 +46,8 @@ pub fn sock_recv(
 ) -> Result<(), Failure> {
     let received = GuestRange::check(memory.len(), received, 4)?;
     let out_flags = GuestRange::check(memory.len(), out_flags, 2)?;
-    let buffers = Buffers::copy_in(memory, data, data_len)?;
+    let mut buffers = Buffers::new();
+    buffers.copy_in(memory, data, data_len)?;
     let receive = wasi.monitor.admit_receive(fd, flags)?;
     let (bytes, truncated) = perform_receive(wasi, &receive, memory, &buffers)?;
     let flags = if truncated { RoFlags::DATA_TRUNCATED } else { RoFlags::empty() };
@@ -71,7 +72,8 @@ pub fn sock_send(
     sent: u32,
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), sent, 4)?;
-    let buffers = Buffers::copy_in(memory, data, data_len)?;
+    let mut buffers = Buffers::new();
+    buffers.copy_in(memory, data, data_len)?;
     let send = wasi.monitor.admit_send(fd, flags)?;
     let bytes = perform_send(wasi, &send, memory, &buffers)?;
     out.store_u32(memory, count(bytes))?;

@@ -137,7 +137,9 @@ mod tests {
             memory[at * 8..at * 8 + 4].copy_from_slice(&ptr.to_le_bytes());
             memory[at * 8 + 4..at * 8 + 8].copy_from_slice(&len.to_le_bytes());
         }
-        Buffers::copy_in(memory, 0, u32::try_from(ranges.len()).unwrap()).unwrap()
+        let mut buffers = Buffers::new();
+        buffers.copy_in(memory, 0, u32::try_from(ranges.len()).unwrap()).unwrap();
+        buffers
     }
 
     #[test]

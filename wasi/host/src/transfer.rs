@@ -11,6 +11,7 @@ use wave_monitor::{Admitted, Buffers, Errno, Read, ReadAt, Waiting, Write, Write
 /// What a pipe with room is sure to take without waiting (`pipe(7)`, `PIPE_BUF`).
 const PIPE_BUF: usize = 4096;
 
+#[inline]
 pub(crate) fn read(wasi: &Wasi, read: &Admitted<Read>, memory: &mut [u8], buffers: &Buffers) -> Result<usize, Failure> {
     let fd = wasi.objects.fd(&read.on)?;
     patiently(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
@@ -20,6 +21,7 @@ pub(crate) fn read(wasi: &Wasi, read: &Admitted<Read>, memory: &mut [u8], buffer
     })
 }
 
+#[inline]
 pub(crate) fn read_at(
     wasi: &Wasi,
     read: &Admitted<ReadAt>,
@@ -34,28 +36,30 @@ pub(crate) fn read_at(
     })
 }
 
+#[inline]
 pub(crate) fn write(
     wasi: &mut Wasi,
     write: &Admitted<Write>,
     memory: &[u8],
-    mut buffers: Buffers,
+    buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
     if write.waiting == Waiting::Refuse {
         // An inherited pipe may be a blocking one: more than this could wait after all.
         buffers.shorten(PIPE_BUF);
     }
     if write.terminal && !wasi.terminal_controls {
-        return write_to_terminal(wasi, write, memory, &buffers);
+        return write_to_terminal(wasi, write, memory, buffers);
     }
     let fd = wasi.objects.fd(&write.on)?;
     patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
         [] => Ok(0),
         [one] => rustix::io::write(fd, one.bytes(memory).map_err(fault)?),
-        _ => sys::writev(fd, memory, &buffers),
+        _ => sys::writev(fd, memory, buffers),
     })
 }
 
 /// Writes the first few kilobytes, cleaned. Libraries go on with the rest.
+#[cold]
 fn write_to_terminal(
     wasi: &mut Wasi,
     write: &Admitted<Write>,
@@ -86,6 +90,7 @@ fn write_to_terminal(
     Ok(written)
 }
 
+#[inline]
 pub(crate) fn write_at(
     wasi: &Wasi,
     write: &Admitted<WriteAt>,

@@ -12,16 +12,23 @@ pub(crate) fn check(interrupted: fn() -> bool) -> Result<(), Failure> {
 }
 
 /// Makes a system call again until it is not interrupted, or the run has to stop.
+#[inline]
 pub(crate) fn uninterrupted<T>(
     interrupted: fn() -> bool,
     mut call: impl FnMut() -> rustix::io::Result<T>,
 ) -> Result<T, Failure> {
     loop {
         match call() {
-            Err(Host::INTR) => check(interrupted)?,
-            done => return Ok(done?),
+            Ok(done) => return Ok(done),
+            Err(error) => may_retry(interrupted, error)?,
         }
     }
+}
+
+/// Returns if an error is only an interruption of a run that goes on.
+#[cold]
+fn may_retry(interrupted: fn() -> bool, error: Host) -> Result<(), Failure> {
+    if error == Host::INTR { check(interrupted) } else { Err(error.into()) }
 }
 
 /// Reads or writes something that may have to wait, the way the guest asked for it.
@@ -29,6 +36,7 @@ pub(crate) fn uninterrupted<T>(
 /// The host's `O_NONBLOCK` need not agree with the guest's: what we opened has it always, what we
 /// inherited has it or not and must not be changed (T35). So a guest that does not want to wait
 /// gets a look first, and one that does gets a wait after `EAGAIN`.
+#[inline]
 pub(crate) fn patiently<T>(
     interrupted: fn() -> bool,
     waiting: Waiting,
@@ -41,11 +49,11 @@ pub(crate) fn patiently<T>(
     }
     loop {
         match call() {
-            Err(Host::INTR) => check(interrupted)?,
+            Ok(done) => return Ok(done),
             Err(Host::AGAIN) if waiting == Waiting::Wait => {
                 wait(interrupted, fd, ready, None)?;
             }
-            done => return Ok(done?),
+            Err(error) => may_retry(interrupted, error)?,
         }
     }
 }
@@ -53,6 +61,7 @@ pub(crate) fn patiently<T>(
 const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// Whether `fd` became ready, or has an error or hang-up to report.
+#[cold]
 fn wait(
     interrupted: fn() -> bool,
     fd: BorrowedFd<'_>,

@@ -17,6 +17,7 @@ impl Clock {
     /// # Errors
     /// [`Errno::NOTSUP`] for the two processor-time clocks, which would tell the guest about the
     /// host (T114); [`Errno::INVAL`] for an undefined id.
+    #[inline]
     pub const fn admit(id: u32) -> Result<Self, Errno> {
         match id {
             0 => Ok(Self::Realtime),

@@ -168,6 +168,7 @@ impl Entry {
         self
     }
 
+    #[inline]
     pub(crate) const fn target(&self) -> Target {
         Target::new(self.host)
     }
@@ -192,6 +193,7 @@ impl Entry {
         matches!(self.origin, Origin::Stdio)
     }
 
+    #[inline]
     pub(crate) const fn waiting(&self) -> Waiting {
         if !self.kind.may_wait() {
             Waiting::Never
@@ -202,6 +204,7 @@ impl Entry {
         }
     }
 
+    #[inline]
     pub(crate) const fn require(&self, rights: Rights) -> Result<(), Errno> {
         if self.base.contains(rights) { Ok(()) } else { Err(Errno::NOTCAPABLE) }
     }
@@ -315,6 +318,7 @@ impl Monitor {
         Ok(Some(replaced))
     }
 
+    #[inline]
     pub(crate) fn entry(&self, fd: u32) -> Result<&Entry, Errno> {
         self.entries.get(fd as usize).and_then(Option::as_ref).ok_or(Errno::BADF)
     }

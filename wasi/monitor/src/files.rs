@@ -134,6 +134,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`].
+    #[inline]
     pub fn admit_read(&self, fd: u32) -> Result<Admitted<Read>, Errno> {
         let entry = self.allowed(fd, Rights::FD_READ)?;
         Ok(Admitted::new(Read { on: entry.target(), waiting: entry.waiting() }))
@@ -143,6 +144,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`].
+    #[inline]
     pub fn admit_write(&self, fd: u32) -> Result<Admitted<Write>, Errno> {
         let entry = self.allowed(fd, Rights::FD_WRITE)?;
         let terminal = entry.kind() == Kind::Terminal;
@@ -153,6 +155,7 @@ impl Monitor {
     ///
     /// # Errors
     /// Also [`Errno::INVAL`] for an offset of 2^63 or more, [`Errno::SPIPE`] on a stream.
+    #[inline]
     pub fn admit_read_at(&self, fd: u32, offset: u64) -> Result<Admitted<ReadAt>, Errno> {
         let entry = self.positioned(fd, Rights::FD_READ.union(Rights::FD_SEEK))?;
         check_end(offset, 0)?;
@@ -163,6 +166,7 @@ impl Monitor {
     ///
     /// # Errors
     /// As [`admit_read_at`](Self::admit_read_at).
+    #[inline]
     pub fn admit_write_at(&self, fd: u32, offset: u64) -> Result<Admitted<WriteAt>, Errno> {
         let entry = self.positioned(fd, Rights::FD_WRITE.union(Rights::FD_SEEK))?;
         check_end(offset, 0)?;
@@ -176,6 +180,7 @@ impl Monitor {
     ///
     /// # Errors
     /// Also [`Errno::INVAL`] for a position before the start, [`Errno::SPIPE`] on a stream.
+    #[inline]
     pub fn admit_seek(&self, fd: u32, offset: u64, whence: Whence) -> Result<Admitted<Seek>, Errno> {
         let delta = offset.cast_signed();
         if whence == Whence::Current && delta == 0 {
@@ -194,6 +199,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`], [`Errno::SPIPE`] on a stream.
+    #[inline]
     pub fn admit_tell(&self, fd: u32) -> Result<Admitted<Seek>, Errno> {
         let entry = self.positioned(fd, Rights::NONE)?;
         entry.require(Rights::FD_TELL).or_else(|_| entry.require(Rights::FD_SEEK))?;
@@ -204,6 +210,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`].
+    #[inline]
     pub fn admit_stat(&self, fd: u32) -> Result<Admitted<Stat>, Errno> {
         let entry = self.allowed(fd, Rights::FD_FILESTAT_GET)?;
         Ok(Admitted::new(Stat { on: entry.target() }))
@@ -336,12 +343,14 @@ impl Monitor {
         self.narrow(fd, Rights::from_guest(base)?, Rights::from_guest(inheriting)?)
     }
 
+    #[inline]
     fn allowed(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
         let entry = self.entry(fd)?;
         entry.require(rights)?;
         Ok(entry)
     }
 
+    #[inline]
     fn positioned(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
         let entry = self.entry(fd)?;
         if !entry.kind().is_seekable() {
@@ -362,6 +371,7 @@ impl Monitor {
 }
 
 /// Refuses offsets the kernel would read as negative, and sums that pass its limit (T12).
+#[inline]
 fn check_end(offset: u64, len: u64) -> Result<(), Errno> {
     match offset.checked_add(len) {
         Some(end) if end <= OFFSET_MAX => Ok(()),

@@ -26,6 +26,7 @@ impl GuestRange {
     ///
     /// # Errors
     /// [`Errno::FAULT`] if any byte of it is outside. An empty range may lie at the very end.
+    #[inline]
     pub const fn check(memory_len: usize, ptr: u32, len: u32) -> Result<Self, Errno> {
         if ptr as u64 + len as u64 <= memory_len as u64 { Ok(Self { start: ptr, len }) } else { Err(Errno::FAULT) }
     }
@@ -34,6 +35,7 @@ impl GuestRange {
     ///
     /// # Errors
     /// [`Errno::FAULT`] if any byte of it is outside.
+    #[inline]
     pub fn check_array(memory_len: usize, ptr: u32, count: u32, size: u32) -> Result<Self, Errno> {
         let len = u64::from(count) * u64::from(size);
         let len = u32::try_from(len).map_err(|_| Errno::FAULT)?;
@@ -41,18 +43,21 @@ impl GuestRange {
     }
 
     /// The first byte.
+    #[inline]
     #[must_use]
     pub const fn start(self) -> usize {
         self.start as usize
     }
 
     /// The byte after the last one.
+    #[inline]
     #[must_use]
     pub const fn end(self) -> usize {
         self.start as usize + self.len as usize
     }
 
     /// The number of bytes.
+    #[inline]
     #[must_use]
     pub const fn len(self) -> usize {
         self.len as usize
@@ -75,6 +80,7 @@ impl GuestRange {
     ///
     /// # Errors
     /// [`Errno::FAULT`] if `memory` is shorter than the one the range was checked against.
+    #[inline]
     pub fn bytes(self, memory: &[u8]) -> Result<&[u8], Errno> {
         memory.get(self.start()..self.end()).ok_or(Errno::FAULT)
     }
@@ -83,6 +89,7 @@ impl GuestRange {
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes).
+    #[inline]
     pub fn bytes_mut(self, memory: &mut [u8]) -> Result<&mut [u8], Errno> {
         memory.get_mut(self.start()..self.end()).ok_or(Errno::FAULT)
     }
@@ -91,6 +98,7 @@ impl GuestRange {
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes), and when the lengths differ; then nothing is written.
+    #[inline]
     pub fn store(self, memory: &mut [u8], value: &[u8]) -> Result<(), Errno> {
         let place = self.bytes_mut(memory)?;
         if place.len() != value.len() {
@@ -104,6 +112,7 @@ impl GuestRange {
     ///
     /// # Errors
     /// As [`store`](Self::store).
+    #[inline]
     pub fn store_u32(self, memory: &mut [u8], value: u32) -> Result<(), Errno> {
         self.store(memory, &value.to_le_bytes())
     }
@@ -112,6 +121,7 @@ impl GuestRange {
     ///
     /// # Errors
     /// As [`store`](Self::store).
+    #[inline]
     pub fn store_u64(self, memory: &mut [u8], value: u64) -> Result<(), Errno> {
         self.store(memory, &value.to_le_bytes())
     }
@@ -120,37 +130,57 @@ impl GuestRange {
 /// The buffers of a scattered read or gathered write, copied in once.
 ///
 /// The list in guest memory is never looked at again, so a read that overwrites it changes
-/// nothing (T6). Up to 16 buffers need no allocation.
-#[derive(Debug)]
+/// nothing (T6). Up to 16 buffers need no allocation. Filled in place: returning one by value would
+/// copy the room for all 16, which costs as much as the rest of a hostcall.
+#[derive(Debug, Default)]
 pub struct Buffers {
-    inline: [GuestRange; INLINE],
     count: usize,
+    inline: [GuestRange; INLINE],
     spilled: Vec<GuestRange>,
 }
 
 impl Buffers {
+    /// No buffers yet.
+    #[inline]
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// Copies in `count` iovecs at `ptr` and checks each.
     ///
     /// # Errors
     /// [`Errno::FAULT`] if the list or a buffer of the first [`IOV_MAX`] is outside memory.
-    pub fn copy_in(memory: &[u8], ptr: u32, count: u32) -> Result<Self, Errno> {
+    #[inline]
+    pub fn copy_in(&mut self, memory: &[u8], ptr: u32, count: u32) -> Result<(), Errno> {
         let list = GuestRange::check_array(memory.len(), ptr, count, 8)?.bytes(memory)?;
-        let mut buffers =
-            Self { inline: [GuestRange::default(); INLINE], count: (count as usize).min(IOV_MAX), spilled: Vec::new() };
-        if buffers.count > INLINE {
-            buffers.spilled.resize(buffers.count, GuestRange::default());
+        if let ([only, ..], Ok(iovec)) = (&mut self.inline, list.try_into()) {
+            *only = range_of(memory, iovec)?;
+            self.count = 1;
+            return Ok(());
         }
-        for (range, iovec) in buffers.ranges_mut().iter_mut().zip(list.chunks_exact(8)) {
-            let (ptr, len) = (word(iovec, 0)?, word(iovec, 4)?);
-            *range = GuestRange::check(memory.len(), ptr, len)?;
+        self.copy_in_all(memory, list)
+    }
+
+    /// Not inlined, so that the case of one buffer stays a few instructions.
+    #[inline(never)]
+    fn copy_in_all(&mut self, memory: &[u8], list: &[u8]) -> Result<(), Errno> {
+        let (iovecs, _) = list.as_chunks();
+        self.count = iovecs.len().min(IOV_MAX);
+        if self.count > INLINE {
+            self.spilled.resize(self.count, GuestRange::default());
         }
-        Ok(buffers)
+        for (range, iovec) in self.ranges_mut().iter_mut().zip(iovecs) {
+            *range = range_of(memory, *iovec)?;
+        }
+        Ok(())
     }
 
     /// The buffers, in order.
+    #[inline]
     #[must_use]
     pub fn ranges(&self) -> &[GuestRange] {
-        if self.count > INLINE { &self.spilled } else { self.inline.get(..self.count).unwrap_or(&[]) }
+        self.inline.get(..self.count).unwrap_or(&self.spilled)
     }
 
     /// Drops what lies beyond the first `max` bytes.
@@ -163,18 +193,25 @@ impl Buffers {
     }
 
     fn ranges_mut(&mut self) -> &mut [GuestRange] {
-        if self.count > INLINE { &mut self.spilled } else { self.inline.get_mut(..self.count).unwrap_or_default() }
+        self.inline.get_mut(..self.count).unwrap_or(&mut self.spilled)
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> Result<u32, Errno> {
-    let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
-    word.map(u32::from_le_bytes).ok_or(Errno::FAULT)
+/// Reads one iovec: a pointer and a length of 32 bits each.
+#[inline]
+fn range_of(memory: &[u8], iovec: [u8; 8]) -> Result<GuestRange, Errno> {
+    let [a, b, c, d, e, f, g, h] = iovec;
+    GuestRange::check(memory.len(), u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn copy_in(memory: &[u8], ptr: u32, count: u32) -> Result<Buffers, Errno> {
+        let mut buffers = Buffers::new();
+        buffers.copy_in(memory, ptr, count).map(|()| buffers)
+    }
 
     #[test]
     fn t1_ranges_are_checked_in_64_bits() {
@@ -197,24 +234,24 @@ mod tests {
     #[test]
     fn t3_an_absent_memory_has_no_byte() {
         assert_eq!(GuestRange::check(0, 0, 1), Err(Errno::FAULT));
-        assert!(Buffers::copy_in(&[], 0, 0).is_ok());
-        assert_eq!(Buffers::copy_in(&[], 0, 1).err(), Some(Errno::FAULT));
+        assert!(copy_in(&[], 0, 0).is_ok());
+        assert_eq!(copy_in(&[], 0, 1).err(), Some(Errno::FAULT));
     }
 
     #[test]
     fn t6_a_list_is_cut_at_iov_max() {
         let memory = vec![0; 0x1_0000];
-        assert_eq!(Buffers::copy_in(&memory, 0, 17).unwrap().ranges().len(), 17);
-        assert_eq!(Buffers::copy_in(&memory, 0, 4000).unwrap().ranges().len(), IOV_MAX);
+        assert_eq!(copy_in(&memory, 0, 17).unwrap().ranges().len(), 17);
+        assert_eq!(copy_in(&memory, 0, 4000).unwrap().ranges().len(), IOV_MAX);
     }
 
     #[test]
     fn one_bad_buffer_refuses_the_list() {
         let mut memory = vec![0; 64];
         memory[8..16].copy_from_slice(&[60, 0, 0, 0, 5, 0, 0, 0]);
-        assert_eq!(Buffers::copy_in(&memory, 0, 2).err(), Some(Errno::FAULT));
+        assert_eq!(copy_in(&memory, 0, 2).err(), Some(Errno::FAULT));
         memory[12] = 4;
-        assert_eq!(Buffers::copy_in(&memory, 0, 2).unwrap().ranges()[1].end(), 64);
+        assert_eq!(copy_in(&memory, 0, 2).unwrap().ranges()[1].end(), 64);
     }
 
     #[test]
@@ -222,7 +259,7 @@ mod tests {
         let mut memory = vec![0; 64];
         memory[4] = 10;
         memory[12] = 10;
-        let mut buffers = Buffers::copy_in(&memory, 0, 2).unwrap();
+        let mut buffers = copy_in(&memory, 0, 2).unwrap();
         buffers.shorten(13);
         let lengths: Vec<_> = buffers.ranges().iter().map(|r| r.len()).collect();
         assert_eq!(lengths, [10, 3]);

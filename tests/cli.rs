@@ -1,0 +1,316 @@
+//! What the command line says and returns when it cannot, or need not, run a guest.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What `wave` printed and returned.
+struct Said {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn wave(args: &[&str]) -> Said {
+    wave_in(Path::new(env!("CARGO_MANIFEST_DIR")), args, b"")
+}
+
+fn wave_in(dir: &Path, args: &[&str], stdin: &[u8]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+    command.args(args).current_dir(dir).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("wave starts");
+    // A run that does not read its input closes the pipe, which is no failure.
+    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), stdin).ok();
+    let output = child.wait_with_output().expect("wave ends");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Asserts exit code and message, and that the guest's stream stayed empty.
+#[track_caller]
+fn refuses(args: &[&str], code: i32, message: &str) {
+    let said = wave(args);
+    assert_eq!((said.code, &*said.stdout), (Some(code), ""), "{}", said.stderr);
+    assert_eq!(said.stderr, message);
+}
+
+const GREETING: &str = "Hello from inside the sandbox!\n";
+
+#[test]
+fn the_short_form_and_every_input_form_run() {
+    let text = fs::read("examples/hello.wat").unwrap();
+    let binary = wat::parse_bytes(&text).unwrap().into_owned();
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("hello.wasm"), &binary).unwrap();
+    for args in [
+        &["hello.wasm"][..],
+        &["run", "hello.wasm"],
+        &["--sandbox", "standard", "hello.wasm"],
+        &["--sandbox=off", "run", "./hello.wasm"],
+    ] {
+        let said = wave_in(dir.path(), args, b"");
+        assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(0), GREETING, ""), "{args:?}");
+    }
+    for stdin in [&text[..], &binary] {
+        let said = wave_in(dir.path(), &["-"], stdin);
+        assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(0), GREETING, ""));
+    }
+}
+
+#[test]
+fn a_missing_module_is_127() {
+    refuses(
+        &["run", "no/such.wasm"],
+        127,
+        "wave: no module `no/such.wasm`\n  fix:   check the path; it is not searched for in PATH\n",
+    );
+}
+
+#[test]
+fn what_is_not_a_module_is_126() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x");
+    let name = path.to_str().unwrap();
+    let not_wasm = |found: &str| {
+        format!(
+            "wave: not a WebAssembly module: {found}\n  where: {name}\n  \
+             fix:   give a .wasm file, which starts with `\\0asm`, or WebAssembly text\n"
+        )
+    };
+    fs::write(&path, b"\x7fELF\x02").unwrap();
+    refuses(&[name], 126, &not_wasm("it starts with `\\x7fELF`"));
+    fs::write(&path, b"").unwrap();
+    refuses(&[name], 126, &not_wasm("it has only 0 bytes"));
+    fs::write(&path, b"(module (func $f (result i32)))").unwrap();
+    let said = wave(&[name]);
+    assert_eq!(said.code, Some(126));
+    assert!(said.stderr.contains("type mismatch: expected i32"), "{}", said.stderr);
+    fs::write(&path, b"(module (func oops))").unwrap();
+    let said = wave(&[name]);
+    assert_eq!(said.code, Some(126));
+    assert!(said.stderr.starts_with("wave: cannot read WebAssembly text: "), "{}", said.stderr);
+    assert!(said.stderr.contains(&format!("  where: {name}:1:15")), "{}", said.stderr);
+    let said = wave(&[dir.path().to_str().unwrap()]);
+    assert_eq!(said.code, Some(126));
+    assert!(said.stderr.starts_with("wave: cannot read the module: "), "{}", said.stderr);
+}
+
+#[test]
+fn a_component_is_126_with_the_way_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("component.wasm");
+    fs::write(&path, b"\0asm\x0d\0\x01\0").unwrap();
+    let said = wave(&[path.to_str().unwrap()]);
+    assert_eq!(said.code, Some(126));
+    assert!(said.stderr.starts_with("wave: this is a component, and wave runs core modules\n"), "{}", said.stderr);
+    assert!(said.stderr.contains("wasm32-wasip1"), "{}", said.stderr);
+}
+
+#[test]
+fn an_unknown_import_is_126_with_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("import.wat");
+    let unknown = |import: &str| {
+        fs::write(&path, format!("(module {import} (func (export \"_start\")))")).unwrap();
+        let said = wave(&[path.to_str().unwrap()]);
+        assert_eq!(said.code, Some(126), "{}", said.stderr);
+        said.stderr
+    };
+    let message = unknown(r#"(import "env" "launch" (func))"#);
+    assert!(message.starts_with("wave: unknown import `env` `launch`\n"), "{message}");
+    // A name must not steer the terminal (T75).
+    let message = unknown(r#"(import "env" "\1b[2J" (func))"#);
+    assert!(message.starts_with("wave: unknown import `env` `\\u{1b}[2J`\n"), "{message}");
+    let message = unknown(r#"(import "wasi_snapshot_preview1" "fd_write" (func))"#);
+    assert!(message.contains("incompatible import type: `wasi_snapshot_preview1` `fd_write`"), "{message}");
+    let message = unknown(r#"(import "wasi_snapshot_preview1" "fd_write" (memory 1))"#);
+    assert!(message.starts_with("wave: unknown import `wasi_snapshot_preview1` `fd_write`\n"), "{message}");
+    // The neighbour that is right.
+    fs::write(&path, r#"(module (import "wasi_unstable" "sched_yield" (func (result i32))) (func (export "_start")))"#)
+        .unwrap();
+    assert_eq!(wave(&[path.to_str().unwrap()]).code, Some(0));
+}
+
+#[test]
+fn an_unusable_directory_is_125_with_flag_path_and_parent() {
+    let dir = tempfile::tempdir().unwrap();
+    let here = dir.path().canonicalize().unwrap();
+    let missing = here.join("a/b");
+    let (flag, parent) = (format!("{}::/srv", missing.display()), here.display());
+    refuses(
+        &["--dir", &flag, "examples/hello.wat"],
+        125,
+        &format!(
+            "wave: cannot preopen `{}`: no such directory\n  where: --dir {flag}\n  fix:   create it, or drop the flag if \
+             the guest can do without it; the nearest existing parent is `{parent}`\n",
+            missing.display()
+        ),
+    );
+    let file = here.join("file");
+    fs::write(&file, "").unwrap();
+    let said = wave(&["--dir", file.to_str().unwrap(), "examples/hello.wat"]);
+    assert_eq!(said.code, Some(125));
+    assert!(said.stderr.contains(": not a directory\n"), "{}", said.stderr);
+}
+
+#[test]
+fn a_single_colon_is_caught() {
+    let said = wave(&["--dir", "data:/srv", "examples/hello.wat"]);
+    assert_eq!(said.code, Some(125));
+    assert!(said.stderr.contains("separated by two colons: --dir data::/srv"), "{}", said.stderr);
+    // A directory whose name has a colon is no mistake.
+    let dir = tempfile::tempdir().unwrap();
+    let odd = dir.path().join("a:b");
+    fs::create_dir(&odd).unwrap();
+    assert_eq!(wave(&["--dir", odd.to_str().unwrap(), "examples/hello.wat"]).code, Some(0));
+}
+
+#[test]
+fn limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("memory.wat");
+    fs::write(
+        &path,
+        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+             (memory (export "memory") 16)
+             (func (export "_start") (call $exit (i32.eq (memory.grow (i32.const 16)) (i32.const -1)))))"#,
+    )
+    .unwrap();
+    let path = path.to_str().unwrap();
+    assert_eq!(wave(&["--max-memory", "2M", path]).code, Some(0), "it can grow to the limit");
+    assert_eq!(wave(&["--max-memory", "1M", path]).code, Some(1), "and not past it");
+    let said = wave(&["--max-memory", "1023K", path]);
+    assert_eq!(said.code, Some(137));
+    assert!(said.stderr.contains("module needs 1048576 bytes of memory, the limit is 1047552"), "{}", said.stderr);
+    for flag in
+        [["--max-stack", "1K"], ["--timeout", "0"], ["--timeout", "soon"], ["--max-memory", "1T"], ["--user", "0"]]
+    {
+        assert_eq!(wave(&[flag[0], flag[1], path]).code, Some(2), "{flag:?}");
+    }
+}
+
+#[test]
+fn invoke_calls_an_export_and_prints_its_results() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("add.wat");
+    fs::write(
+        &path,
+        r#"(module
+             (func (export "add") (param i32 i64) (result i64) (i64.add (i64.extend_i32_s (local.get 0)) (local.get 1)))
+             (func (export "half") (param f64) (result f64) (f64.div (local.get 0) (f64.const 2))))"#,
+    )
+    .unwrap();
+    let path = path.to_str().unwrap();
+    let said = wave(&["--invoke", "add", path, "-2", "0x10"]);
+    assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(0), "14\n", ""));
+    let said = wave(&["--invoke", "half", path, "5"]);
+    assert_eq!((said.code, &*said.stdout), (Some(0), "2.5\n"));
+    assert_eq!(wave(&["--invoke", "add", path, "1"]).code, Some(2), "an argument is missing");
+    assert_eq!(wave(&["--invoke", "add", path, "4294967296", "1"]).code, Some(2), "too large for i32");
+    let said = wave(&["--invoke", "sub", path]);
+    assert_eq!(said.code, Some(126));
+    assert!(said.stderr.contains("choose one by --invoke: `add`, `half`"), "{}", said.stderr);
+    assert_eq!(wave(&[path]).code, Some(126), "there is no _start");
+}
+
+#[test]
+fn a_dry_run_prints_the_plan_and_runs_nothing() {
+    let said = wave(&["--dry-run", "--dir", "/::/host::ro", "--env", "A=b", "--timeout", "5s", "no-such.wasm", "x"]);
+    assert_eq!((said.code, &*said.stderr), (Some(0), ""));
+    for line in [
+        "sandbox:  strict",
+        "args:     \"no-such.wasm\" \"x\"",
+        "env:      \"A=b\"",
+        "fs[0]:    ro / as /host",
+        "timeout:  5s",
+    ] {
+        assert!(said.stdout.lines().any(|found| found == line), "{line} in\n{}", said.stdout);
+    }
+}
+
+#[test]
+fn the_report_says_what_was_applied() {
+    let said = wave(&["--report=json", "examples/hello.wat"]);
+    assert_eq!((said.code, &*said.stdout), (Some(0), GREETING));
+    let report: serde_json::Value = serde_json::from_str(&said.stderr).expect("one JSON document");
+    assert_eq!(report["level"], "strict");
+    let state = |name: &str| {
+        let layers = report["layers"].as_array().expect("layers");
+        let layer = layers.iter().find(|layer| layer["name"] == name).unwrap_or_else(|| panic!("{name} in {report}"));
+        layer["state"].as_str().expect("a state").to_owned()
+    };
+    for layer in ["landlock", "seccomp", "no_new_privs"] {
+        assert_eq!(state(layer), "applied", "{layer}");
+    }
+    let said = wave(&["--sandbox", "off", "--report=json", "examples/hello.wat"]);
+    let report: serde_json::Value = serde_json::from_str(&said.stderr).expect("one JSON document");
+    assert!(
+        report["layers"].as_array().expect("layers").iter().all(|layer| layer["state"] == "not_requested"),
+        "{report}"
+    );
+    let said = wave(&["--report", "examples/hello.wat"]);
+    assert!(said.stderr.contains("seccomp"), "{}", said.stderr);
+}
+
+#[test]
+fn the_doctor_names_every_layer() {
+    let said = wave(&["doctor"]);
+    assert_eq!(said.code, Some(0), "{}", said.stdout);
+    for layer in ["kernel", "cpu", "landlock", "seccomp", "no_new_privs", "openat2", "mseal"] {
+        assert!(said.stdout.lines().any(|line| line.starts_with(layer)), "{layer} in\n{}", said.stdout);
+    }
+    let said = wave(&["doctor", "--format", "json"]);
+    assert!(serde_json::from_str::<serde_json::Value>(&said.stdout).expect("JSON").is_array());
+}
+
+#[test]
+fn inspect_lists_imports_and_exports_without_running() {
+    let said = wave(&["inspect", "examples/trap.wat"]);
+    assert_eq!((said.code, &*said.stderr), (Some(0), ""));
+    assert!(said.stdout.contains("_start () -> ()"), "{}", said.stdout);
+    let said = wave(&["inspect", "--format", "json", "examples/hello.wat"]);
+    let summary: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(summary["imports"][0]["name"], "fd_write");
+}
+
+#[test]
+fn usage_errors_are_2_and_help_is_not_an_error() {
+    assert_eq!(wave(&[]).code, Some(2));
+    assert_eq!(wave(&["run"]).code, Some(2));
+    assert_eq!(wave(&["--sandbox", "lax", "examples/hello.wat"]).code, Some(2));
+    assert_eq!(wave(&["--no-such-flag", "examples/hello.wat"]).code, Some(2));
+    assert_eq!(wave(&["--help"]).code, Some(0));
+    assert_eq!(wave(&["--version"]).stdout, concat!("wave ", env!("CARGO_PKG_VERSION"), "\n"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(wave(&["completion", shell]).stdout.contains("wave"), "{shell}");
+    }
+}
+
+#[test]
+fn an_exit_code_that_does_not_fit_is_no_success() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("exit.wat");
+    for (code, expected) in [("255", 255), ("256", 125), ("-1", 125)] {
+        fs::write(
+            &path,
+            format!(
+                r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+                     (func (export "_start") (call $exit (i32.const {code}))))"#
+            ),
+        )
+        .unwrap();
+        assert_eq!(wave(&[path.to_str().unwrap()]).code, Some(expected), "{code}");
+    }
+}
+
+#[test]
+fn nothing_of_the_guest_runs_when_a_layer_is_missing() {
+    // The memory limit makes reservations fail, which stands for any step that cannot be taken.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 1000000; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_wave"), "examples/hello.wat"]);
+    let output = command.output().expect("a shell");
+    assert_eq!((output.status.code(), &*output.stdout), (Some(125), &b""[..]));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("ulimit -v"));
+}
