@@ -89,6 +89,7 @@ fn seal(plan: &Plan, program: &mut Program) -> Result<Sealed, Failure> {
         surface: Surface::from_imports(imports.map(|import| (&import.module, &import.name))),
         grants: plan.grants.iter().map(|dir| FilesystemGrant { host: dir.host.clone(), access: dir.access }).collect(),
         identity: plan.identity,
+        prints_results: plan.invoke.is_some(),
         ..Policy::default()
     };
     let growable = program.store.growable().into_iter();

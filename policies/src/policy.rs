@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::table::{ALWAYS, GROWABLE};
+use crate::table::{ALWAYS, GROWABLE, RESULTS};
 use crate::{Access, Level, Need, Rule, RuleSet, Surface};
 
 /// What one run may do. Plain data: nothing is in force until `wave-sandbox` seals with it.
@@ -25,6 +25,8 @@ pub struct Policy {
     /// Who the process becomes when it has the privilege to change. `None`: an id that nobody uses if it is root,
     /// its own otherwise.
     pub identity: Option<Identity>,
+    /// The results of an export are printed on standard output.
+    pub prints_results: bool,
     /// Move the process into network, IPC and UTS namespaces of its own. About 1 ms, so only on request: the filter
     /// refuses every socket call already.
     pub namespaces: bool,
@@ -39,6 +41,7 @@ impl Policy {
 
     fn rule_set(&self, growable: bool) -> RuleSet {
         let runtime = if growable { ALWAYS.union(GROWABLE) } else { ALWAYS };
+        let runtime = if self.prints_results { runtime.union(RESULTS) } else { runtime };
         self.surface
             .functions()
             .filter(|function| self.meets(function.need))
