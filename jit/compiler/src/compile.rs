@@ -4,8 +4,8 @@ use crate::emit::Environment;
 use crate::error::CompileError;
 use crate::link::{self, Chunk};
 use crate::module::{MAX_MODULE_BYTES, Module};
-use crate::target::{Target, target};
-use crate::translate::{self, Scratch, Source};
+use crate::target::{Settings, Target, target};
+use crate::translate::{self, Outcome, Scratch, Shape, Source};
 use crate::{parallel, thunk};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::print_errors::pretty_error;
@@ -63,7 +63,9 @@ pub(crate) fn validate(module: &Module<'_>, threads: usize) -> Result<(), Compil
 pub(crate) fn compile(module: &Module<'_>, options: &CompileOptions<'_>) -> Result<CodeImage, CompileError> {
     let info = &module.info;
     check(info, options)?;
-    let target = target(options.verify_ir, options.canonical_nans)?;
+    let &CompileOptions { verify_ir, canonical_nans, .. } = options;
+    let settings = Settings { verify_ir, canonical_nans, optimise: true };
+    let target = target(settings)?;
     let layout = ContextLayout::new(info).ok_or(CompileError::TooLarge {
         what: "context",
         len_bytes: u64::from(u32::MAX),
@@ -77,7 +79,7 @@ pub(crate) fn compile(module: &Module<'_>, options: &CompileOptions<'_>) -> Resu
     for (weight, body) in weights[imports..].iter_mut().zip(&module.bodies) {
         *weight = body.as_bytes().len();
     }
-    let job = Job { module, env, entries: &entries, target };
+    let job = Job { module, env, entries: &entries, settings, target };
     let chunks =
         parallel::run(&weights, options.threads, Worker::default, |worker, index| worker.compile(&job, index))?;
     let chunks = chunks.into_iter().map(|worker| worker.chunk).collect();
@@ -117,6 +119,7 @@ struct Job<'a, 'm> {
     module: &'a Module<'m>,
     env: Environment<'a>,
     entries: &'a [(SignatureId, u32)],
+    settings: Settings,
     target: &'static Target,
 }
 
@@ -142,7 +145,7 @@ impl Default for Worker {
 impl Worker {
     /// Compiles one function of the index space, or an entry thunk behind them.
     fn compile(&mut self, job: &Job<'_, '_>, index: u32) -> Result<(), CompileError> {
-        let isa = &*job.target.isa;
+        let mut isa = &*job.target.isa;
         let (env, config) = (&job.env, isa.frontend_config());
         let func = &mut self.context.func;
         if let Some(number) = (index as usize).checked_sub(env.info.functions.len()) {
@@ -156,7 +159,15 @@ impl Worker {
             let resources = job.module.resources.as_ref().expect("a body was validated against them");
             let (ty, features) = (env.function_type_index(index), job.module.features);
             let source = Source { function: index, ty, body, resources, features };
-            translate::translate(env, source, func, &mut self.builders, &mut self.scratch, config)?;
+            let Self { context, builders, scratch, .. } = self;
+            let outcome =
+                translate::translate(env, source, Shape::Usual, &mut context.func, builders, scratch, config)?;
+            if matches!(outcome, Outcome::TooDeep) {
+                *builders = FunctionBuilderContext::new();
+                context.clear();
+                translate::translate(env, source, Shape::Deep, &mut context.func, builders, scratch, config)?;
+                isa = &*target(Settings { optimise: false, ..job.settings })?.isa;
+            }
         }
         let failure = |message| CompileError::Codegen { function: index, message };
         if let Err(error) = self.context.compile(isa, &mut ControlPlane::default()) {

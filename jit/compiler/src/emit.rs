@@ -5,7 +5,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8X16, I32, I64};
 use cranelift_codegen::ir::{
     AbiParam, AliasRegionData, Endianness, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, SigRef,
-    Signature, TrapCode, Type, UserExternalName, Value,
+    Signature, SourceLoc, TrapCode, Type, UserExternalName, Value,
 };
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
@@ -94,6 +94,9 @@ fn host_signature(params: &[ValType]) -> Signature {
     signature.returns.extend([AbiParam::new(I64), AbiParam::new(I64)]);
     signature
 }
+
+/// Source position of returns. Modules are shorter, so it is never that of an operator.
+pub(crate) const RETURN: u32 = u32::MAX - 1;
 
 /// The kinds of signatures that a function declares.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -199,6 +202,12 @@ impl<'e, 'b> Emitter<'e, 'b> {
             Some(fixed) => address(&mut self.b, fixed.memories[memory as usize].base),
             None => self.constant(self.env.layout.memory(memory) + context::MEMORY_BASE),
         }
+    }
+
+    /// Returns from a guest function, marked so that the linker finds the epilogue.
+    pub(crate) fn return_(&mut self, values: &[Value]) {
+        self.b.set_srcloc(SourceLoc::new(RETURN));
+        self.b.ins().return_(values);
     }
 
     /// Address and offset of an access to linear memory. The index is 32 bits, the offset as in the instruction.

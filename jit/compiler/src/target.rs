@@ -2,7 +2,7 @@
 
 use crate::error::CompileError;
 use cranelift_codegen::isa::OwnedTargetIsa;
-use cranelift_codegen::settings::{self, Configurable, SettingKind};
+use cranelift_codegen::settings::{Configurable, Flags, SettingKind, builder as flags_builder};
 use std::sync::OnceLock;
 
 /// x86-64 extensions without which Cranelift would call into a C library (`ceil`, `fma`, …) or cannot shuffle vectors.
@@ -15,22 +15,33 @@ pub(crate) struct Target {
     pub(crate) processor: String,
 }
 
-/// The target for these options.
-pub(crate) fn target(verify_ir: bool, canonical_nans: bool) -> Result<&'static Target, CompileError> {
-    static TARGETS: [OnceLock<Result<Target, String>>; 4] = [const { OnceLock::new() }; 4];
-    let slot = &TARGETS[usize::from(verify_ir) | usize::from(canonical_nans) << 1];
-    slot.get_or_init(|| build(verify_ir, canonical_nans))
-        .as_ref()
-        .map_err(|message| CompileError::Processor(message.clone()))
+/// What a target is built for.
+#[derive(Clone, Copy)]
+pub(crate) struct Settings {
+    pub(crate) verify_ir: bool,
+    pub(crate) canonical_nans: bool,
+    /// Off for functions whose shape makes optimisation take too long.
+    pub(crate) optimise: bool,
 }
 
-fn build(verify_ir: bool, canonical_nans: bool) -> Result<Target, String> {
-    let mut flags = settings::builder();
+/// The target for these settings.
+pub(crate) fn target(settings: Settings) -> Result<&'static Target, CompileError> {
+    static TARGETS: [OnceLock<Result<Target, String>>; 8] = [const { OnceLock::new() }; 8];
+    let Settings { verify_ir, canonical_nans, optimise } = settings;
+    let slot = &TARGETS[usize::from(verify_ir) | usize::from(canonical_nans) << 1 | usize::from(optimise) << 2];
+    let target = slot.get_or_init(|| build(settings));
+    target.as_ref().map_err(|message| CompileError::Processor(message.clone()))
+}
+
+fn build(settings: Settings) -> Result<Target, String> {
+    let Settings { verify_ir, canonical_nans, optimise } = settings;
+    let on = |on: bool| if on { "true" } else { "false" };
+    let mut flags = flags_builder();
     for (name, value) in [
-        ("opt_level", "speed"),
+        ("opt_level", if optimise { "speed" } else { "none" }),
         ("regalloc_algorithm", "backtracking"),
-        ("enable_verifier", if verify_ir { "true" } else { "false" }),
-        ("enable_nan_canonicalization", if canonical_nans { "true" } else { "false" }),
+        ("enable_verifier", on(verify_ir)),
+        ("enable_nan_canonicalization", on(canonical_nans)),
         // Frames are chains of rbp, and tail calls need them.
         ("preserve_frame_pointers", "true"),
         ("unwind_info", "false"),
@@ -42,7 +53,7 @@ fn build(verify_ir: bool, canonical_nans: bool) -> Result<Target, String> {
         flags.set(name, value).map_err(|error| format!("code generator refuses {name}={value}: {error}"))?;
     }
     let builder = cranelift_native::builder().map_err(str::to_owned)?;
-    let isa = builder.finish(settings::Flags::new(flags)).map_err(|error| error.to_string())?;
+    let isa = builder.finish(Flags::new(flags)).map_err(|error| error.to_string())?;
 
     let features: Vec<&str> = isa
         .isa_flags()

@@ -3,7 +3,7 @@
 //! The Cranelift block behind an `end` is made when the first branch needs it; most blocks are never branched to, and then
 //! code goes on where it was.
 
-use super::{MAX_TABLE_ENTRIES, Translator};
+use super::{MAX_NESTING, MAX_TABLE_ENTRIES, Translator};
 use crate::emit::{Environment, clif_type};
 use crate::error::CompileError;
 use cranelift_codegen::ir::{Block, BlockArg, BlockCall, Inst, InstBuilder, JumpTableData, Value};
@@ -139,6 +139,9 @@ impl<'e> Translator<'e, '_> {
     pub(super) fn open(&mut self, kind_of: Opening, ty: BlockType) -> Result<(), CompileError> {
         let (params, results) = signature(self.e.env, ty)?;
         self.charge(params.len() + results.len() + 1)?;
+        if self.frames.len() > MAX_NESTING {
+            return Err(self.unsupported(format!("blocks nested more than {MAX_NESTING} deep")));
+        }
         let condition = matches!(kind_of, Opening::If).then(|| self.pop_raw());
         let height = self.settle_top(params.len());
         let mut exit = None;
@@ -147,6 +150,7 @@ impl<'e> Translator<'e, '_> {
                 let header = self.block_with(params);
                 self.jump(header, params.len());
                 self.enter(header, height);
+                self.loops += 1;
                 Kind::Loop(header)
             }
             None => Kind::Block,
@@ -210,6 +214,7 @@ impl<'e> Translator<'e, '_> {
             Kind::Loop(header) => {
                 let header = *header;
                 self.e.b.seal_block(header);
+                self.loops -= 1;
             }
             // Without an `else`, parameters are the results.
             Kind::If(Otherwise::Block(block, params)) => {
@@ -323,10 +328,10 @@ impl<'e> Translator<'e, '_> {
         let height = self.settle_top(self.ty.results.len());
         let values = &self.stack[height..];
         if results_in_registers(self.ty) {
-            self.e.b.ins().return_(values);
+            self.e.return_(values);
         } else {
             self.e.store_results(values);
-            self.e.b.ins().return_(&[]);
+            self.e.return_(&[]);
         }
         self.set_dead();
     }

@@ -1,6 +1,6 @@
 //! Locals and globals.
 
-use super::{MAX_VARIABLE_BLOCKS, Translator};
+use super::{MAX_VARIABLE_BLOCKS, Shape, Translator};
 use crate::error::CompileError;
 use cranelift_codegen::ir::types::{F32, F64, I8X16, I64};
 use cranelift_codegen::ir::{Block, ConstantData, InstBuilder, StackSlotData, StackSlotKind, Type, Value};
@@ -15,7 +15,10 @@ impl Translator<'_, '_> {
     pub(super) fn define_locals(&mut self, entry: Block, params: usize, body_bytes: usize) {
         // A block takes three bytes at least, but few functions are all blocks.
         let blocks = body_bytes / 4 + 1;
-        self.variables = self.locals.len().min((MAX_VARIABLE_BLOCKS / blocks).max(64));
+        self.variables = match self.shape {
+            Shape::Usual => self.locals.len().min((MAX_VARIABLE_BLOCKS / blocks).max(64)),
+            Shape::Deep => 0,
+        };
         for at in 0..self.variables {
             self.e.b.declare_var(self.locals[at]);
         }

@@ -42,6 +42,13 @@ const MAX_TABLE_ENTRIES: usize = 65_520;
 /// live in the frame instead (T62).
 const MAX_VARIABLE_BLOCKS: usize = 1 << 26;
 
+/// Deepest nesting of loops that is optimised: what the optimiser does per instruction grows with the depth's square. Deeper
+/// functions are translated without variables and not optimised at all (T62).
+const MAX_OPTIMISED_LOOPS: u32 = 64;
+
+/// Deepest nesting of blocks: the register allocator's time grows with its square (T62).
+const MAX_NESTING: usize = 100_000;
+
 /// Memory that one worker uses for one function after another.
 #[derive(Default)]
 pub(crate) struct Scratch {
@@ -79,15 +86,33 @@ pub(crate) fn validate(source: Source<'_, '_>, scratch: &mut Scratch) -> Result<
     Ok(())
 }
 
+/// How a body is translated.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// Locals are variables.
+    Usual,
+    /// Locals lie in the frame, so that no loop carries them.
+    Deep,
+}
+
+/// What became of a body.
+pub(crate) enum Outcome {
+    /// It is translated.
+    Done,
+    /// Its loops are nested so deep that it must be translated anew, in [`Shape::Deep`] and with new builders.
+    TooDeep,
+}
+
 /// Validates a body and translates it to `func`.
 pub(crate) fn translate<'a>(
     env: &'a Environment<'a>,
     source: Source<'_, '_>,
+    shape: Shape,
     func: &'a mut Function,
     builders: &'a mut FunctionBuilderContext,
     scratch: &'a mut Scratch,
     config: TargetFrontendConfig,
-) -> Result<(), CompileError> {
+) -> Result<Outcome, CompileError> {
     let Scratch { emit, stack, values, branch, locals, validator: validator_allocations, operators } = scratch;
     stack.clear();
     locals.clear();
@@ -123,6 +148,8 @@ pub(crate) fn translate<'a>(
         frames: vec![Frame::function(ty)],
         ty,
         dead: None,
+        shape,
+        loops: 0,
         locals,
         variables: 0,
         spilled: None,
@@ -138,12 +165,15 @@ pub(crate) fn translate<'a>(
         translator.offset = offset;
         translator.e.b.set_srcloc(source_position(offset));
         translator.operator(&operator)?;
+        if translator.loops > MAX_OPTIMISED_LOOPS && shape == Shape::Usual {
+            return Ok(Outcome::TooDeep);
+        }
     }
     reader.finish()?;
     *operators = reader.into_allocations();
     *validator_allocations = validator.into_allocations();
     translator.e.b.finalize(config);
-    Ok(())
+    Ok(Outcome::Done)
 }
 
 /// A module offset as Cranelift keeps it; modules are below 4 GiB.
@@ -164,6 +194,9 @@ struct Translator<'e, 'b> {
     ty: &'e FuncType,
     /// In unreachable code: how many blocks were opened since it began.
     dead: Option<u32>,
+    shape: Shape,
+    /// How many loops are open.
+    loops: u32,
     locals: &'b mut Vec<Type>,
     /// Locals from this one on live in `spilled`.
     variables: usize,
