@@ -363,6 +363,9 @@ impl<'e, 'b> Emitter<'e, 'b> {
         let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
         self.b.ins().trapnz(outside, trap_code(trap::TrapCode::TableOutOfBounds));
 
+        // Behind a mispredicted check an index could reach linear memory, where the guest can lay out entries as it likes (T104).
+        let zero = self.b.ins().iconst(I32, 0);
+        let index = self.b.ins().select_spectre_guard(outside, zero, index);
         let index = self.b.ins().uextend(I64, index);
         let index = self.b.ins().ishl_imm_u(index, i64::from(context::TABLE_ENTRY_BYTES.trailing_zeros()));
         let table = self.table(table);

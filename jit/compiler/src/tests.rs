@@ -549,6 +549,23 @@ fn direct_calls_reach_their_functions() {
 }
 
 #[test]
+fn speculation_stays_inside_tables() {
+    let count_cmov = |text: &str| {
+        let image = compile(text);
+        let range = image.functions[0];
+        let code = &image.text[range.start as usize..(range.start + range.len) as usize];
+        code.windows(2).filter(|pair| pair[0] == 0x0f && pair[1] & 0xf0 == 0x40).count()
+    };
+    if cfg!(target_arch = "x86_64") {
+        assert_eq!(count_cmov("(module (table 9 funcref) (func (param i32) (call_indirect (local.get 0))))"), 1);
+        assert_eq!(
+            count_cmov("(module (func (param i32) (block (block (br_table 0 1 (local.get 0))) unreachable)))"),
+            1
+        );
+    }
+}
+
+#[test]
 fn mutilated_modules_never_panic() {
     let texts = [
         CONTROL,
@@ -574,9 +591,8 @@ fn mutilated_modules_never_panic() {
                 }
             }
             // A panic of the code generator would show as this message.
-            if let Err(CompileError::Codegen { message, .. }) =
-                compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, false)
-            {
+            let outcome = compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, false);
+            if let Err(CompileError::Codegen { message, .. }) = outcome {
                 panic!("{message}: {bytes:?}");
             }
         }
@@ -589,26 +605,33 @@ fn pathological_bodies_stay_within_bounds() {
         format!("(module (func (param i32) {} nop {}))", open.repeat(count), "end ".repeat(count))
     };
     compile_quick(&nested("block ", 20_000));
-    compile_quick(&nested("loop ", 5_000));
     compile_quick(&nested("local.get 0 if ", 5_000));
+    // Deeper than what is optimised: the second translation must do, whatever the first had begun.
+    compile_quick(&nested("loop ", 65));
+    compile_quick(&nested("loop local.get 0 i32.const 1 i32.sub local.tee 0 br_if 0 ", 5_000));
     compile_quick(&format!("(module (func (param i32) (result i32) local.get 0 {}))", "i32.eqz ".repeat(20_000)));
     compile_quick(&format!("(module (func (param i32) (block local.get 0 br_table {})))", "0 1 ".repeat(5_000)));
     let locals = "i64 ".repeat(40_000);
     let sets: String =
         (0..2000).map(|n| format!("(local.set {} (i64.const {n})) (block (br_if 0 (i32.const 1)))", n * 20)).collect();
     compile_quick(&format!("(module (func (local {locals}) {sets}))"));
-    // A thousand values into each of many loops is refused.
+}
+
+#[test]
+fn bodies_past_the_bounds_are_refused() {
+    // A thousand values into each of many loops.
     let values = "i32 ".repeat(1000);
-    let ops = "loop (type 0) br_if 0 end ".replace("br_if 0", "").repeat(20_000);
-    let bytes = wat::parse_str(format!(
-        "(module (type (func (param {values}) (result {values}))) (func (type 0) {} {ops}))",
-        (0..1000).map(|n| format!("local.get {n} ")).collect::<String>()
-    ))
-    .expect("text is right");
-    assert!(matches!(
-        compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, false),
-        Err(CompileError::Unsupported { .. })
-    ));
+    let gets: String = (0..1000).map(|n| format!("local.get {n} ")).collect();
+    let loops = "loop (type 0) end ".repeat(20_000);
+    refuse(&format!("(module (type (func (param {values}) (result {values}))) (func (type 0) {gets} {loops}))"));
+    refuse(&format!("(module (func {} {}))", "block ".repeat(60_000), "end ".repeat(60_000)));
+    refuse(&format!("(module (func (block i32.const 0 br_table {})))", "0 1 ".repeat(35_000)));
+}
+
+fn refuse(text: &str) {
+    let bytes = wat::parse_str(text).expect("the test's text is right");
+    let outcome = compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, false);
+    assert!(matches!(outcome, Err(CompileError::Unsupported { .. })));
 }
 
 fn compile_quick(text: &str) {

@@ -3,7 +3,7 @@
 //! The Cranelift block behind an `end` is made when the first branch needs it; most blocks are never branched to, and then
 //! code goes on where it was.
 
-use super::{MAX_NESTING, MAX_TABLE_ENTRIES, Translator};
+use super::{MAX_NESTING, MAX_TABLE_ENTRIES, TABLE_ENTRY_VALUES, Translator};
 use crate::emit::{Environment, clif_type};
 use crate::error::CompileError;
 use cranelift_codegen::ir::{Block, BlockArg, BlockCall, Inst, InstBuilder, JumpTableData, Value};
@@ -280,7 +280,7 @@ impl<'e> Translator<'e, '_> {
         if depths.len() > MAX_TABLE_ENTRIES {
             return Err(self.unsupported(format!("br_table with {} entries", depths.len())));
         }
-        self.charge(depths.len())?;
+        self.charge(depths.len() * TABLE_ENTRY_VALUES)?;
         let index = self.pop();
         if depths.is_empty() {
             return self.br(default);

@@ -38,6 +38,9 @@ const MAX_VALUES: usize = 1 << 24;
 /// Most entries of a jump table, as in the JavaScript API's limits (T62).
 const MAX_TABLE_ENTRIES: usize = 65_520;
 
+/// What an entry of a jump table counts in values: every entry is an edge that the register allocator may split (T62).
+const TABLE_ENTRY_VALUES: usize = 16;
+
 /// Bound on variables times blocks, whose product Cranelift's construction of SSA form may need in memory. Locals past it
 /// live in the frame instead (T62).
 const MAX_VARIABLE_BLOCKS: usize = 1 << 26;
@@ -47,7 +50,7 @@ const MAX_VARIABLE_BLOCKS: usize = 1 << 26;
 const MAX_OPTIMISED_LOOPS: u32 = 64;
 
 /// Deepest nesting of blocks: the register allocator's time grows with its square (T62).
-const MAX_NESTING: usize = 100_000;
+const MAX_NESTING: usize = 50_000;
 
 /// Memory that one worker uses for one function after another.
 #[derive(Default)]
