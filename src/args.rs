@@ -82,12 +82,10 @@ pub struct Run {
     /// Print what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// `.wasm` or `.wat` file; `-` is standard input
-    #[arg(value_name = "MODULE")]
-    pub module: PathBuf,
-    /// Arguments of the program
-    #[arg(value_name = "ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub args: Vec<OsString>,
+    /// `.wasm` or `.wat` file (`-` is standard input), and the arguments of the program
+    // One list: whatever follows the module is the program's, options included.
+    #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true)]
+    pub command: Vec<OsString>,
 }
 
 /// Output formats.
@@ -214,7 +212,7 @@ mod tests {
     fn words_after_the_module_belong_to_the_guest() {
         let cli = Cli::try_parse_from(["wave", "run", "app.wasm", "--timeout", "-x", "--"]).unwrap();
         let Command::Run(run) = cli.command else { panic!("not a run") };
-        assert_eq!(run.args, ["--timeout", "-x", "--"]);
+        assert_eq!(run.command, ["app.wasm", "--timeout", "-x", "--"]);
         assert_eq!(run.timeout, None);
     }
 }

@@ -67,12 +67,14 @@ impl Plan {
                 .fix("choose between 512K and 4G"));
         }
         let grants = run.dirs.iter().map(|flag| DirGrant::parse(flag)).collect::<Result<Vec<_>, _>>()?;
-        let name = run.argv0.map(OsString::from).or_else(|| run.module.file_name().map(OsString::from));
+        let mut command = run.command.into_iter();
+        let module = PathBuf::from(command.next().ok_or_else(|| Failure::usage("no module is given"))?);
+        let name = run.argv0.map(OsString::from).or_else(|| module.file_name().map(OsString::from));
         let mut args = vec![name.unwrap_or_else(|| "-".into()).into_vec()];
         let invoke = match run.invoke {
-            Some(function) => Some((function, run.args)),
+            Some(function) => Some((function, command.collect())),
             None => {
-                args.extend(run.args.into_iter().map(OsString::into_vec));
+                args.extend(command.map(OsString::into_vec));
                 None
             }
         };
@@ -86,7 +88,7 @@ impl Plan {
                 Sandbox::Standard => Level::Standard,
                 Sandbox::Off => Level::Off,
             },
-            module: run.module,
+            module,
             grants,
             args,
             env: run.env.iter().map(|flag| parse_env(flag)).collect::<Result<_, _>>()?,

@@ -216,6 +216,12 @@ fn invoke_calls_an_export_and_prints_its_results() {
 }
 
 #[test]
+fn what_follows_the_module_belongs_to_the_program() {
+    let said = wave(&["examples/args.wat", "--timeout", "-V", "--", "run"]);
+    assert_eq!((said.code, &*said.stdout), (Some(0), "--timeout\n-V\n--\nrun\n"), "{}", said.stderr);
+}
+
+#[test]
 fn a_dry_run_prints_the_plan_and_runs_nothing() {
     let said = wave(&["--dry-run", "--dir", "/::/host::ro", "--env", "A=b", "--timeout", "5s", "no-such.wasm", "x"]);
     assert_eq!((said.code, &*said.stderr), (Some(0), ""));

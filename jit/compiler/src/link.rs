@@ -84,8 +84,7 @@ impl Chunk {
             traps.sort_unstable();
         }
 
-        // Positions: of a trap, where it is; of a return address, that of the call before it. Where a trapping instruction
-        // follows a call at once, the trap's counts, so it comes first.
+        // Positions of trapping instructions, and of calls at their last byte: a trapping instruction may follow at once.
         let locations = buffer.get_srclocs_sorted();
         let position = |offset: u32| {
             let at = locations.partition_point(|location| location.start <= offset).checked_sub(1)?;
@@ -96,11 +95,11 @@ impl Chunk {
         ends.for_each(|end| relax_epilogue(&mut self.code[start.0..], end as usize));
         let sources = &mut self.sources;
         sources.extend(traps.iter().filter_map(|&(offset, _)| Some((offset, position(offset)?))));
-        sources.extend(
-            buffer.call_sites().filter_map(|site| Some((site.ret_addr, position(site.ret_addr.checked_sub(1)?)?))),
-        );
-        // A stable sort keeps a trap before a return address of the same offset; the table takes the first.
-        sources[start.3..].sort_by_key(|&(offset, _)| offset);
+        sources.extend(buffer.call_sites().filter_map(|site| {
+            let last = site.ret_addr.checked_sub(1)?;
+            Some((last, position(last)?))
+        }));
+        sources[start.3..].sort_unstable_by_key(|&(offset, _)| offset);
 
         self.units.push(Unit {
             index,

@@ -3,13 +3,15 @@
 //! Each instance owns one *context*, a block of memory written by the runtime alone except for the cells of its mutable
 //! globals. Code reaches it by a constant address (mode *fixed*) or through its first argument (mode *arg*); the layout is
 //! the same. In mode fixed the addresses that context slots would give are constants in the code as well.
+//!
+//! Contexts, cells of globals, descriptors and the result area are aligned to 16.
 
 use crate::libcall::Libcall;
 use crate::module::ModuleInfo;
 
 /// Offset of the runtime's own pointer. Code never touches it.
 pub const STORE: u32 = 0x00;
-/// Lowest stack pointer (u64) at which code may call the host. Read only.
+/// Lowest stack pointer (u64) at which code may call the host. Read only, constant.
 pub const STACK_LIMIT: u32 = 0x08;
 /// Address (u64) of the shared result area, see [`crate::abi`]. Read only, constant.
 pub const RESULTS: u32 = 0x10;

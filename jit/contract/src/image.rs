@@ -17,7 +17,7 @@ pub struct CodeImage {
     pub entries: Vec<EntryThunk>,
     /// Where code may fault, and why.
     pub traps: TrapTable,
-    /// Position in the module of every trapping instruction and every call's return address.
+    /// Position in the module of every trapping instruction, at its start, and of every call, at its last byte.
     pub sources: SourceTable,
     /// The processor features that the code needs, in the compiler's words.
     pub processor: String,

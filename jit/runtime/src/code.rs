@@ -58,7 +58,7 @@ pub struct Location {
     pub image: usize,
     /// Function index, `None` in an entry thunk.
     pub function: Option<u32>,
-    /// Offset in the module's bytes, if the address is a trap site or a return address.
+    /// Offset in the module's bytes, if the address is that of a trap or the last byte of a call.
     pub position: Option<u32>,
 }
 

@@ -479,7 +479,8 @@ impl Inner {
                 frames.push(Frame { function: Some(function), name, position: location.position });
             }
             let next = self.stack.word_at(fp).filter(|next| *next > fp);
-            pc = self.stack.word_at(fp.wrapping_add(8));
+            // The call is what ends before the return address.
+            pc = self.stack.word_at(fp.wrapping_add(8)).map(|back| back.wrapping_sub(1));
             match next {
                 Some(next) => fp = next,
                 None => {
