@@ -10,7 +10,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
 use std::collections::HashMap;
-use wave_contract::abi::{SLOT_BYTES, host_result_in_register, results_in_registers};
+use wave_contract::abi::{REGISTER_INTEGERS, SLOT_BYTES, host_result_in_register, results_in_registers};
 use wave_contract::context::{self, Addressing, ContextLayout, FixedAddresses, GlobalSlot};
 use wave_contract::libcall::Libcall;
 use wave_contract::module::ModuleInfo;
@@ -62,7 +62,16 @@ impl<'a> Environment<'a> {
         if self.passes_context() {
             signature.params.push(AbiParam::new(I64));
         }
-        signature.params.extend(ty.params.iter().map(|&ty| AbiParam::new(clif_type(ty))));
+        let mut integers = signature.params.len();
+        signature.params.extend(ty.params.iter().map(|&ty| {
+            let param = AbiParam::new(clif_type(ty));
+            if ty.is_vector_class() {
+                return param;
+            }
+            integers += 1;
+            // The callee loads 64 bits from the stack; after a store of 32 that load would wait for the store to retire.
+            if integers > REGISTER_INTEGERS { param.uext() } else { param }
+        }));
         if results_in_registers(ty) {
             signature.returns.extend(ty.results.iter().map(|&ty| AbiParam::new(clif_type(ty))));
         }

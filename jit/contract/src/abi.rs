@@ -2,7 +2,7 @@
 //!
 //! | what | convention |
 //! |---|---|
-//! | guest function | Cranelift `Tail`. Mode arg: the context comes first. References are 32-bit integers. Results in registers if [`results_in_registers`], else in the result area |
+//! | guest function | Cranelift `Tail`. Mode arg: the context comes first. References are 32-bit integers. Integers past the first [`REGISTER_INTEGERS`] are zero-extended to 64 bits. Results in registers if [`results_in_registers`], else in the result area |
 //! | host import, library call | System V: `(context, parameters…) -> (value, status)` in RAX and RDX |
 //! | entry thunk | System V: `(slots, code, context)`, no result; one per signature |
 //!
@@ -20,6 +20,9 @@ use crate::types::{FuncType, ValType};
 
 /// Size of one argument or result slot.
 pub const SLOT_BYTES: u32 = 16;
+
+/// Integer parameters, the context included, that may be passed in registers.
+pub const REGISTER_INTEGERS: usize = 6;
 
 /// Results of one class (integer, vector) that fit in registers.
 pub const REGISTER_RESULTS: usize = 8;
