@@ -4,6 +4,7 @@ use crate::args::Compile;
 use crate::failure::Failure;
 use crate::input::read_module;
 use crate::program;
+use crate::text::out;
 use std::time::Instant;
 
 /// Compiles a module, throws the code away, and prints the figures.
@@ -16,14 +17,14 @@ pub fn compile(arguments: &Compile) -> Result<u8, Failure> {
     let start = Instant::now();
     let module = program::parse(&arguments.module, &bytes)?;
     let image = program::compile_only(&arguments.module, &module, threads)?;
-    println!(
-        "{} functions, {} bytes of wasm, {} bytes of code, {} traps, {} threads, {:.1} ms",
+    out(&format!(
+        "{} functions, {} bytes of wasm, {} bytes of code, {} traps, {} threads, {:.1} ms\n",
         image.functions.len(),
         bytes.len(),
         image.text.len(),
         image.traps.len(),
         threads,
         start.elapsed().as_secs_f64() * 1e3,
-    );
+    ));
     Ok(0)
 }

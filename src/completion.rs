@@ -2,18 +2,16 @@
 
 use crate::args::{Cli, Completion};
 use crate::failure::Failure;
+use crate::text::out;
 use clap::CommandFactory;
-use std::io::Write;
 
 /// Prints the script.
 ///
 /// # Errors
-/// When standard output cannot be written to.
+/// None; the signature is that of every subcommand.
 pub fn completion(arguments: &Completion) -> Result<u8, Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "wave", &mut script);
-    std::io::stdout()
-        .write_all(&script)
-        .map_err(|error| Failure::refused(format!("cannot write to standard output: {error}")))?;
+    out(&String::from_utf8_lossy(&script));
     Ok(0)
 }

@@ -4,7 +4,7 @@ use crate::args::{Format, Inspect};
 use crate::failure::Failure;
 use crate::input::read_module;
 use crate::program;
-use crate::text::{chain, clean};
+use crate::text::{chain, clean, out};
 use serde::Serialize;
 use std::fmt::Write;
 use wave_contract::module::{ExportKind, ImportType, ModuleInfo};
@@ -21,12 +21,10 @@ pub fn inspect(arguments: &Inspect) -> Result<u8, Failure> {
         .map_err(|error| Failure::not_runnable(chain(&error)).at(arguments.module.display().to_string()))?;
     let summary = Summary::new(module.info(), bytes.len());
     match arguments.format {
-        Format::Text => print!("{}", summary.text()),
-        Format::Json => println!(
-            "{}",
-            serde_json::to_string_pretty(&summary)
-                .map_err(|error| Failure::refused(format!("cannot write the summary: {error}")))?
-        ),
+        Format::Text => out(&summary.text()),
+        Format::Json => out(&(serde_json::to_string_pretty(&summary)
+            .map_err(|error| Failure::refused(format!("cannot write the summary: {error}")))?
+            + "\n")),
     }
     Ok(0)
 }

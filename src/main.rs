@@ -41,7 +41,7 @@ fn main() -> ! {
     let code = match dispatch(cli) {
         Ok(code) => code,
         Err(failure) => {
-            eprint!("{failure}");
+            text::note(&failure.to_string());
             failure.code()
         }
     };

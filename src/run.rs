@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::input::read_module;
 use crate::plan::{DirGrant, Plan};
 use crate::program::{self, Program};
-use crate::text::{chain, clean};
+use crate::text::{chain, clean, note, out};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::mem::ManuallyDrop;
@@ -26,7 +26,7 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     let (report, dry_run) = (arguments.report, arguments.dry_run);
     let mut plan = Plan::new(sandbox, arguments)?;
     if dry_run {
-        print!("{plan}");
+        out(&plan.to_string());
         return Ok(0);
     }
     wave_sandbox::prepare_allocator();
@@ -43,10 +43,11 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     }
     let sealed = seal(&plan, &mut program)?;
     match report {
-        Some(Format::Text) => eprint!("{}", sealed.report()),
+        Some(Format::Text) => note(&sealed.report().to_string()),
         Some(Format::Json) => {
             let json = serde_json::to_string(sealed.report());
-            eprintln!("{}", json.map_err(|error| Failure::refused(format!("cannot write the report: {error}")))?);
+            let json = json.map_err(|error| Failure::refused(format!("cannot write the report: {error}")))?;
+            note(&(json + "\n"));
         }
         None => {}
     }
@@ -143,7 +144,7 @@ impl Entry {
             call(program, sealed, initialize, &[])?;
         }
         for result in call(program, sealed, function, &args)? {
-            println!("{}", show_value(result));
+            out(&(show_value(result) + "\n"));
         }
         Ok(0)
     }
@@ -212,21 +213,21 @@ fn show_value(value: Value) -> String {
 fn finish(timeout: Option<Duration>, stopped: &Stopped) -> u8 {
     match stopped.stop {
         Stop::Exit(code) => u8::try_from(code).unwrap_or_else(|_| {
-            eprintln!("wave: the guest exited with {code}, which no exit status can hold (0 to 255)");
+            note(&format!("wave: the guest exited with {code}, which no exit status can hold (0 to 255)\n"));
             125
         }),
         Stop::Signal(number) => {
-            eprintln!("wave: the guest raised signal {number} on itself");
+            note(&format!("wave: the guest raised signal {number} on itself\n"));
             128 | (number & 0x7f)
         }
         Stop::Deadline => {
             let limit = timeout.map_or_else(String::new, |limit| format!(" of {limit:?}"));
-            eprintln!("wave: time limit{limit} reached");
+            note(&format!("wave: time limit{limit} reached\n"));
             print_backtrace(&stopped.backtrace);
             124
         }
         Stop::Trap(trap) => {
-            eprintln!("wave: trap: {trap}");
+            note(&format!("wave: trap: {trap}\n"));
             print_backtrace(&stopped.backtrace);
             134
         }
@@ -238,8 +239,8 @@ fn print_backtrace(frames: &[Frame]) {
         let number = frame.function.map_or_else(|| "?".to_owned(), |function| function.to_string());
         let name = frame.name.as_deref().map_or_else(|| format!("<function {number}>").into(), clean);
         match frame.position {
-            Some(position) => eprintln!("  at {name} ({position:#x})"),
-            None => eprintln!("  at {name}"),
+            Some(position) => note(&format!("  at {name} ({position:#x})\n")),
+            None => note(&format!("  at {name}\n")),
         }
     }
 }

@@ -1,8 +1,32 @@
-//! Text from outside, made fit for a terminal; numbers as people write them.
+//! Text on its way out: fit for a terminal, and no crash when nobody reads it. Numbers as people write them.
 
 use std::borrow::Cow;
 use std::error::Error;
+use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
+
+/// Exit code of a command whose reader went away, as a shell shows `SIGPIPE`.
+const CLOSED_PIPE: i32 = 141;
+
+/// Prints on standard output. When nobody reads it any more the command ends at once and in silence; another failure to
+/// write is said on standard error.
+pub fn out(text: &str) {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => wave_sandbox::exit(CLOSED_PIPE),
+        Err(error) => {
+            note(&format!("wave: cannot write to standard output: {error}\n"));
+            wave_sandbox::exit(125)
+        }
+    }
+}
+
+/// Prints on standard error, if anybody reads it: a run ends the same way without its messages (T111).
+pub fn note(text: &str) {
+    // There is no better place to report that this place is gone.
+    io::stderr().write_all(text.as_bytes()).ok();
+}
 
 /// Replaces control characters (and characters that reorder text) by their escapes.
 pub fn clean(text: &str) -> Cow<'_, str> {

@@ -6,7 +6,7 @@
 use crate::args::{Mode, Wast as Arguments};
 use crate::failure::Failure;
 use crate::program;
-use crate::text::{chain, clean};
+use crate::text::{chain, clean, out};
 use std::collections::HashMap;
 use std::sync::Arc;
 use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Const, V128Pattern, WastArgCore, WastRetCore};
@@ -36,11 +36,11 @@ pub fn wast(arguments: &Arguments) -> Result<u8, Failure> {
             .map_err(|error| Failure::not_found(format!("cannot read the script: {error}")).at(&place))?;
         let script = Script::new(arguments, &sealed)?;
         let (good, bad) = script.run(&place, &text);
-        println!("{}: {good} passed, {bad} failed", clean(&place));
+        out(&format!("{}: {good} passed, {bad} failed\n", clean(&place)));
         passed += good;
         failed += bad;
     }
-    println!("{passed} passed, {failed} failed");
+    out(&format!("{passed} passed, {failed} failed\n"));
     Ok(u8::from(failed > 0))
 }
 
@@ -121,7 +121,7 @@ impl<'a> Script<'a> {
         let script = match script {
             Ok(script) => script,
             Err(error) => {
-                println!("{}: cannot parse: {}", clean(place), clean(&error));
+                out(&format!("{}: cannot parse: {}\n", clean(place), clean(&error)));
                 return (0, 1);
             }
         };
@@ -132,7 +132,7 @@ impl<'a> Script<'a> {
                 Ok(()) => passed += 1,
                 Err(complaint) => {
                     failed += 1;
-                    println!("{}:{}:{}: {}", clean(place), line + 1, column + 1, clean(&complaint));
+                    out(&format!("{}:{}:{}: {}\n", clean(place), line + 1, column + 1, clean(&complaint)));
                 }
             }
         }

@@ -295,6 +295,27 @@ fn usage_errors_are_2_and_help_is_not_an_error() {
 }
 
 #[test]
+fn a_reader_that_goes_away_is_no_crash() {
+    let shell = |script: &str| {
+        let mut command = Command::new("bash");
+        let output = command.args(["-c", script, env!("CARGO_BIN_EXE_wave")]).output().expect("a shell");
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    // `:` reads nothing; the message of a trap has no reader either, and the exit code stays.
+    let inspect = r#""$0" inspect examples/trap.wat | :; echo "${PIPESTATUS[0]}""#;
+    let (code, stdout, stderr) = shell(inspect);
+    assert_eq!((code, &*stderr), (Some(0), ""));
+    assert!(stdout == "141\n" || stdout == "0\n", "it was killed or had finished: {stdout}");
+    let trap = r#"("$0" examples/trap.wat; echo "$?" >&3) 3>&1 2>&1 >/dev/null | :; wait"#;
+    assert_eq!(shell(trap).2, "");
+    let closed = r#""$0" examples/trap.wat 2>&-; echo "$?""#;
+    assert_eq!(shell(closed).1, "134\n");
+    let full =
+        r#""$0" --invoke f <(echo '(module (func (export "f") (result i32) i32.const 1))') >/dev/full; echo "$?""#;
+    assert_eq!(shell(full).1, "125\n");
+}
+
+#[test]
 fn an_exit_code_that_does_not_fit_is_no_success() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("exit.wat");
