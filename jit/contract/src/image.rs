@@ -52,64 +52,42 @@ pub struct EntryThunk {
     pub code: CodeRange,
 }
 
-/// Sorted text offsets with a code each; flat, because large modules have hundreds of thousands.
-#[derive(Clone, Debug, Default)]
-pub struct TrapTable {
+/// Where code may fault, with the number of a [`TrapCode`](crate::trap::TrapCode) each.
+pub type TrapTable = OffsetTable<u8>;
+
+/// Where code comes from, with an offset in the module's bytes each.
+pub type SourceTable = OffsetTable<u32>;
+
+/// Sorted text offsets with a value each; two flat arrays, because large modules have hundreds of thousands.
+#[derive(Clone, Debug)]
+pub struct OffsetTable<T> {
     offsets: Vec<u32>,
-    codes: Vec<u8>,
+    values: Vec<T>,
 }
 
-impl TrapTable {
-    /// Adds a trap behind all earlier ones. An offset out of order is ignored: a fault there then ends the process.
-    pub fn push(&mut self, offset: u32, code: u8) {
+impl<T> Default for OffsetTable<T> {
+    fn default() -> Self {
+        Self { offsets: Vec::new(), values: Vec::new() }
+    }
+}
+
+impl<T: Copy> OffsetTable<T> {
+    /// Adds an entry behind all earlier ones. An offset out of order is ignored, as if it were not known: a fault there ends
+    /// the process.
+    pub fn push(&mut self, offset: u32, value: T) {
         if self.offsets.last().is_none_or(|&last| last < offset) {
             self.offsets.push(offset);
-            self.codes.push(code);
+            self.values.push(value);
         }
     }
 
-    /// The code of the trap at exactly this offset. Safe in a signal handler.
+    /// The value at exactly this offset. Safe in a signal handler.
     #[must_use]
-    pub fn get(&self, offset: u32) -> Option<u8> {
-        self.codes.get(self.offsets.binary_search(&offset).ok()?).copied()
+    pub fn get(&self, offset: u32) -> Option<T> {
+        self.values.get(self.offsets.binary_search(&offset).ok()?).copied()
     }
 
-    /// Number of traps.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.offsets.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.offsets.is_empty()
-    }
-}
-
-/// Sorted text offsets with a position in the module each.
-#[derive(Clone, Debug, Default)]
-pub struct SourceTable {
-    offsets: Vec<u32>,
-    positions: Vec<u32>,
-}
-
-impl SourceTable {
-    /// Adds a position behind all earlier ones; an offset out of order is ignored.
-    pub fn push(&mut self, offset: u32, position: u32) {
-        if self.offsets.last().is_none_or(|&last| last < offset) {
-            self.offsets.push(offset);
-            self.positions.push(position);
-        }
-    }
-
-    /// Offset in the module's bytes of the instruction behind exactly this text offset.
-    #[must_use]
-    pub fn get(&self, offset: u32) -> Option<u32> {
-        self.positions.get(self.offsets.binary_search(&offset).ok()?).copied()
-    }
-
-    /// Number of positions.
+    /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.offsets.len()

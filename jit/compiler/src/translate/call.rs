@@ -3,7 +3,7 @@
 use super::Translator;
 use crate::compile::ImportLinkage;
 use crate::error::CompileError;
-use cranelift_codegen::ir::{Inst, InstBuilder};
+use cranelift_codegen::ir::{Inst, InstBuilder, SigRef, Value};
 use wave_contract::abi::results_in_registers;
 use wave_contract::types::FuncType;
 
@@ -54,15 +54,9 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn call_indirect(&mut self, ty_index: u32, table: u32) -> Result<(), CompileError> {
-        let ty = self.e.env.ty(ty_index);
-        let index = self.pop();
-        let (code, context) = self.e.table_entry(table, ty_index, index);
-        self.values.clear();
-        self.e.leading_arguments(context, self.values);
-        self.take_arguments(ty)?;
-        let signature = self.e.guest(ty_index);
+        let (signature, code) = self.indirect_callee(ty_index, table)?;
         let call = self.e.b.ins().call_indirect(signature, code, self.values);
-        self.push_results(call, ty);
+        self.push_results(call, self.e.env.ty(ty_index));
         Ok(())
     }
 
@@ -79,15 +73,19 @@ impl Translator<'_, '_> {
     }
 
     pub(super) fn return_call_indirect(&mut self, ty_index: u32, table: u32) -> Result<(), CompileError> {
-        let ty = self.e.env.ty(ty_index);
+        let (signature, code) = self.indirect_callee(ty_index, table)?;
+        self.e.b.ins().return_call_indirect(signature, code, self.values);
+        self.set_dead();
+        Ok(())
+    }
+
+    /// Takes index and arguments of an indirect call: the callee's signature and code, its arguments in `values`.
+    fn indirect_callee(&mut self, ty_index: u32, table: u32) -> Result<(SigRef, Value), CompileError> {
         let index = self.pop();
         let (code, context) = self.e.table_entry(table, ty_index, index);
         self.values.clear();
         self.e.leading_arguments(context, self.values);
-        self.take_arguments(ty)?;
-        let signature = self.e.guest(ty_index);
-        self.e.b.ins().return_call_indirect(signature, code, self.values);
-        self.set_dead();
-        Ok(())
+        self.take_arguments(self.e.env.ty(ty_index))?;
+        Ok((self.e.guest(ty_index), code))
     }
 }

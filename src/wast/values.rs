@@ -1,0 +1,96 @@
+//! Values as scripts write them: arguments, and what results must look like.
+
+use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Const, V128Pattern, WastArgCore, WastRetCore};
+use wast::token::{F32, F64};
+use wast::{WastArg, WastRet};
+use wave_runtime::Value;
+
+/// The value of an argument.
+///
+/// # Errors
+/// Says which one is not supported.
+pub fn argument(arg: &WastArg) -> Result<Value, String> {
+    Ok(match arg {
+        WastArg::Core(WastArgCore::I32(value)) => Value::I32(*value),
+        WastArg::Core(WastArgCore::I64(value)) => Value::I64(*value),
+        WastArg::Core(WastArgCore::F32(value)) => Value::F32(value.bits),
+        WastArg::Core(WastArgCore::F64(value)) => Value::F64(value.bits),
+        WastArg::Core(WastArgCore::V128(value)) => Value::V128(vector(value)),
+        WastArg::Core(WastArgCore::RefNull(HeapType::Abstract { ty: AbstractHeapType::Func, .. })) => {
+            Value::FuncRef(None)
+        }
+        WastArg::Core(WastArgCore::RefNull(HeapType::Abstract { ty: AbstractHeapType::Extern, .. })) => {
+            Value::ExternRef(None)
+        }
+        WastArg::Core(WastArgCore::RefExtern(number)) => Value::ExternRef(Some(*number)),
+        other => return Err(format!("argument of a proposal that is not supported: {other:?}")),
+    })
+}
+
+fn vector(value: &V128Const) -> u128 {
+    u128::from_le_bytes(value.to_le_bytes())
+}
+
+/// Whether a value is what the script expects.
+pub fn matches(value: Value, want: &WastRet) -> bool {
+    let WastRet::Core(want) = want else { return false };
+    match (value, want) {
+        (_, WastRetCore::Either(wants)) => wants.iter().any(|want| matches_core(value, want)),
+        (value, want) => matches_core(value, want),
+    }
+}
+
+fn matches_core(value: Value, want: &WastRetCore) -> bool {
+    match (value, want) {
+        (Value::I32(value), WastRetCore::I32(want)) => value == *want,
+        (Value::I64(value), WastRetCore::I64(want)) => value == *want,
+        (Value::F32(bits), WastRetCore::F32(want)) => matches_f32(bits, want),
+        (Value::F64(bits), WastRetCore::F64(want)) => matches_f64(bits, want),
+        (Value::V128(bits), WastRetCore::V128(want)) => matches_v128(bits, want),
+        (Value::FuncRef(None) | Value::ExternRef(None), WastRetCore::RefNull(None)) => true,
+        (Value::FuncRef(None), WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Func, .. }))) => {
+            true
+        }
+        (
+            Value::ExternRef(None),
+            WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Extern, .. })),
+        ) => true,
+        (Value::ExternRef(Some(number)), WastRetCore::RefExtern(want)) => want.is_none_or(|want| want == number),
+        (Value::FuncRef(Some(_)), WastRetCore::RefFunc(None)) => true,
+        _ => false,
+    }
+}
+
+/// Canonical: the quiet bit alone. Arithmetic: at least the quiet bit. The sign is free in both.
+fn matches_f32(bits: u32, want: &NanPattern<F32>) -> bool {
+    match want {
+        NanPattern::CanonicalNan => bits & 0x7fff_ffff == 0x7fc0_0000,
+        NanPattern::ArithmeticNan => bits & 0x7fc0_0000 == 0x7fc0_0000,
+        NanPattern::Value(want) => bits == want.bits,
+    }
+}
+
+fn matches_f64(bits: u64, want: &NanPattern<F64>) -> bool {
+    match want {
+        NanPattern::CanonicalNan => bits & (u64::MAX >> 1) == 0x7ff8_0000_0000_0000,
+        NanPattern::ArithmeticNan => bits & 0x7ff8_0000_0000_0000 == 0x7ff8_0000_0000_0000,
+        NanPattern::Value(want) => bits == want.bits,
+    }
+}
+
+fn matches_v128(bits: u128, want: &V128Pattern) -> bool {
+    let bytes = bits.to_le_bytes();
+    let lanes32 = || bytes.chunks_exact(4).map(|lane| u32::from_le_bytes([lane[0], lane[1], lane[2], lane[3]]));
+    let lanes64 = || [(bits & u128::from(u64::MAX)), bits >> 64].map(|lane| u64::try_from(lane).unwrap_or_default());
+    match want {
+        V128Pattern::I8x16(want) => bytes.iter().zip(want).all(|(byte, want)| *byte == want.cast_unsigned()),
+        V128Pattern::I16x8(want) => {
+            let lanes = bytes.chunks_exact(2).map(|lane| i16::from_le_bytes([lane[0], lane[1]]));
+            lanes.zip(want).all(|(lane, want)| lane == *want)
+        }
+        V128Pattern::I32x4(want) => lanes32().zip(want).all(|(lane, want)| lane.cast_signed() == *want),
+        V128Pattern::I64x2(want) => lanes64().into_iter().zip(want).all(|(lane, want)| lane.cast_signed() == *want),
+        V128Pattern::F32x4(want) => lanes32().zip(want).all(|(lane, want)| matches_f32(lane, want)),
+        V128Pattern::F64x2(want) => lanes64().into_iter().zip(want).all(|(lane, want)| matches_f64(lane, want)),
+    }
+}
