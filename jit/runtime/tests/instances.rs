@@ -1,0 +1,204 @@
+//! Instances from outside: what traps, what stays, what the host sees. Each test runs in both modes.
+
+use std::sync::Arc;
+use wave_compiler::{CompileOptions, ImportLinkage, Module};
+use wave_policy::{Level, Policy};
+use wave_runtime::{
+    Binding, CallError, Caller, Frame, Function, HostFunction, InstanceId, Item, LinkError, MemoryError, Stop, Stopped,
+    Store, StoreOptions, Trap, Value,
+};
+use wave_sandbox::{SealPlan, Sealed};
+
+fn unsealed() -> Sealed {
+    let policy = Policy { level: Level::Off, ..Policy::default() };
+    let plan = SealPlan { policy: &policy, grants: &[], growable: &[], keep_fds: &[] };
+    wave_sandbox::seal(&plan).expect("nothing is asked for")
+}
+
+/// Runs `test` with a store of each mode.
+fn in_both_modes<T: Default>(test: impl Fn(&mut Store<T>, &Sealed)) {
+    for fixed in [true, false] {
+        let options = StoreOptions { fixed, stack_bytes: 1 << 20, memory_limit_bytes: 1 << 20 };
+        test(&mut Store::new(options, T::default()).expect("a store"), &unsealed());
+    }
+}
+
+fn load<T>(store: &mut Store<T>, text: &str, bindings: Vec<Binding<T>>) -> Result<InstanceId, LinkError> {
+    let bytes = Arc::new(wat::parse_str(text).expect("the text is valid"));
+    let module = Module::parse(&bytes).expect("the module is valid");
+    let placement = store.place(module.info(), &bindings)?;
+    let linkage = |host: &bool| if *host { ImportLinkage::Host } else { ImportLinkage::Guest };
+    let imports: Vec<_> = placement.host_imports.iter().map(linkage).collect();
+    let options = CompileOptions {
+        addressing: placement.addressing.clone(),
+        signatures: &placement.signatures,
+        imports: &imports,
+        threads: 1,
+        verify_ir: true,
+        canonical_nans: false,
+    };
+    let image = module.compile(&options).expect("the module compiles");
+    store.load(placement, module.into_info(), image, Arc::clone(&bytes))
+}
+
+fn function<T>(store: &Store<T>, instance: InstanceId, name: &str) -> Function {
+    match store.export(instance, name) {
+        Some(Item::Function(function)) => function,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+/// Calls an export that must stop.
+fn stop<T>(store: &mut Store<T>, sealed: &Sealed, instance: InstanceId, name: &str) -> Stopped {
+    let function = function(store, instance, name);
+    match store.call(sealed, function, &[]) {
+        Err(CallError::Stopped(stopped)) => stopped,
+        other => panic!("{name} gave {other:?}"),
+    }
+}
+
+#[test]
+fn t51_a_memory_of_no_pages_has_its_guard_too() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let text = r#"(module (memory 0 1)
+            (func (export "first") (drop (i32.load8_u (i32.const 0))))
+            (func (export "last") (drop (i64.load offset=0xffffffff (i32.const -1))))
+            (func (export "grow") (result i32)
+              (drop (memory.grow (i32.const 1))) (i32.load (i32.const 65532))))"#;
+        let instance = load(store, text, Vec::new()).unwrap();
+        for name in ["first", "last"] {
+            assert_eq!(stop(store, sealed, instance, name).stop, Stop::Trap(Trap::MemoryOutOfBounds), "{name}");
+        }
+        let grow = function(store, instance, "grow");
+        assert_eq!(store.call(sealed, grow, &[]).unwrap(), [Value::I32(0)], "new pages are zero and can be read");
+    });
+}
+
+#[test]
+fn t52_memory_grows_to_its_limit_and_not_past_it() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let text = r#"(module (memory (export "memory") 15)
+            (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+            (func (export "size") (result i32) (memory.size)))"#;
+        let instance = load(store, text, Vec::new()).unwrap();
+        let grow = function(store, instance, "grow");
+        // The store's limit is 16 pages.
+        for (delta, old) in [(2, -1), (-1, -1), (0, 15), (1, 15), (1, -1), (0, 16)] {
+            assert_eq!(store.call(sealed, grow, &[Value::I32(delta)]).unwrap(), [Value::I32(old)], "grow by {delta}");
+        }
+        assert!(store.growable().is_empty(), "nothing is left to make accessible");
+        let Some(Item::Memory(memory)) = store.export(instance, "memory") else { panic!("no memory") };
+        assert_eq!(store.memory_mut(memory).unwrap().len(), 16 << 16);
+        let Err(LinkError::Memory(MemoryError::Limit { needed, limit })) =
+            load(store, "(module (memory 17))", Vec::new())
+        else {
+            panic!("larger than the limit")
+        };
+        assert_eq!((needed, limit), (17 << 16, 16 << 16));
+    });
+}
+
+#[test]
+fn t54_a_huge_table_is_an_error_and_no_commitment() {
+    in_both_modes(|store: &mut Store<()>, _| {
+        let refused = load(store, "(module (table 0xffffffff funcref))", Vec::new());
+        assert!(matches!(refused, Err(LinkError::Table(_))));
+        assert!(
+            load(store, "(module (table 1 0xffffffff funcref))", Vec::new()).is_ok(),
+            "the maximum is only a bound"
+        );
+    });
+}
+
+#[test]
+fn host_functions_see_memory_and_data_and_can_stop_the_guest() {
+    in_both_modes(|store: &mut Store<Vec<u8>>, sealed| {
+        let take = HostFunction::new(|caller: &mut Caller<Vec<u8>>, at: u32, len: u32| {
+            let (memory, taken) = caller.parts();
+            let bytes = memory.get(at as usize..(at as usize).saturating_add(len as usize));
+            taken.extend(bytes.ok_or(Stop::Trap(Trap::MemoryOutOfBounds))?);
+            Ok::<u64, Stop>(u64::from(len))
+        });
+        let exit = HostFunction::new(|_: &mut Caller<Vec<u8>>, code: u32| Err::<(), Stop>(Stop::Exit(code)));
+        let text = r#"(module
+            (import "host" "take" (func $take (param i32 i32) (result i64)))
+            (import "host" "exit" (func $exit (param i32)))
+            (memory 1) (data (i32.const 8) "hello")
+            (func $all (export "all") (drop (call $take (i32.const 8) (i32.const 5))))
+            (func $past (export "past") (drop (call $take (i32.const 65535) (i32.const 2))))
+            (func $leave (export "leave") (call $exit (i32.const 7)) unreachable))"#;
+        let instance = load(store, text, vec![Binding::Host(take), Binding::Host(exit)]).unwrap();
+        store.initialise(sealed, instance).unwrap();
+        let all = function(store, instance, "all");
+        store.call(sealed, all, &[]).unwrap();
+        assert_eq!(store.data_mut(), b"hello");
+        assert_eq!(stop(store, sealed, instance, "past").stop, Stop::Trap(Trap::MemoryOutOfBounds));
+        let left = stop(store, sealed, instance, "leave");
+        assert_eq!(left.stop, Stop::Exit(7));
+        let names: Vec<_> = left.backtrace.iter().map(|Frame { name, .. }| name.as_deref()).collect();
+        assert_eq!(names, [Some("leave")]);
+    });
+}
+
+#[test]
+fn t61_a_trapping_start_function_leaves_other_instances_alone() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let text = r#"(module (global $calls (mut i32) (i32.const 0))
+            (func (export "count") (result i32)
+              (global.set $calls (i32.add (global.get $calls) (i32.const 1))) (global.get $calls)))"#;
+        let good = load(store, text, Vec::new()).unwrap();
+        let count = store.export(good, "count").unwrap();
+        let text = r#"(module (import "good" "count" (func $count (result i32)))
+            (func $start (drop (call $count)) unreachable) (start $start))"#;
+        let bad = load(store, text, vec![Binding::Item(count)]).unwrap();
+        let stopped = store.initialise(sealed, bad).unwrap_err();
+        assert_eq!(stopped.stop, Stop::Trap(Trap::Unreachable));
+        let count = function(store, good, "count");
+        assert_eq!(store.call(sealed, count, &[]).unwrap(), [Value::I32(2)], "called once by the start function");
+    });
+}
+
+#[test]
+fn calls_are_checked_before_anything_runs() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let text = r#"(module (func (export "twice") (param i32) (result i32) (i32.mul (local.get 0) (i32.const 2))))"#;
+        let instance = load(store, text, Vec::new()).unwrap();
+        let twice = function(store, instance, "twice");
+        assert_eq!(store.call(sealed, twice, &[Value::I32(21)]).unwrap(), [Value::I32(42)]);
+        for wrong in [&[][..], &[Value::I64(1)], &[Value::I32(1), Value::I32(1)]] {
+            assert!(matches!(store.call(sealed, twice, wrong), Err(CallError::Arguments { .. })), "{wrong:?}");
+        }
+        assert!(matches!(store.prepare(twice), Err(CallError::Arguments { .. })));
+    });
+}
+
+#[test]
+fn many_results_cross_between_instances() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let types = "i32 i64 f32 f64 ".repeat(5);
+        let values: String =
+            (0..5).map(|n| format!("(i32.const {n}) (i64.const {n}) (f32.const {n}) (f64.const {n}) ")).collect();
+        let text = format!(r#"(module (func (export "many") (result {types}) {values}))"#);
+        let maker = load(store, &text, Vec::new()).unwrap();
+        let many = store.export(maker, "many").unwrap();
+        let text = format!(
+            r#"(module (type $many (func (result {types}))) (import "" "many" (func $many (type $many)))
+                 (table funcref (elem $many))
+                 (func (export "direct") (type $many) (call $many))
+                 (func (export "indirect") (type $many) (call_indirect (type $many) (i32.const 0)))
+                 (func (export "tail") (type $many) (return_call $many)))"#
+        );
+        let user = load(store, &text, vec![Binding::Item(many)]).unwrap();
+        store.initialise(sealed, user).unwrap();
+        let expected: Vec<_> = (0..5i8)
+            .flat_map(|n| {
+                let (single, double) = (f32::from(n).to_bits(), f64::from(n).to_bits());
+                [Value::I32(n.into()), Value::I64(n.into()), Value::F32(single), Value::F64(double)]
+            })
+            .collect();
+        for name in ["direct", "indirect", "tail"] {
+            let function = function(store, user, name);
+            assert_eq!(store.call(sealed, function, &[]).unwrap(), expected, "{name}");
+        }
+    });
+}
