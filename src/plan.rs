@@ -101,6 +101,38 @@ impl Plan {
     }
 }
 
+/// What the operator should know before a run that was started as root: directories that are granted for writing, but not
+/// to the user the run becomes.
+pub fn notes(plan: &Plan) -> Vec<String> {
+    if plan.level == Level::Off || !nix::unistd::geteuid().is_root() {
+        return Vec::new();
+    }
+    let writable = plan.grants.iter().filter(|grant| grant.access != Access::ReadOnly);
+    let useless =
+        writable.filter(|grant| std::fs::metadata(&grant.host).is_ok_and(|found| !writable_by(&found, plan.identity)));
+    let note = |grant: &DirGrant| {
+        let host = grant.host.display().to_string();
+        let user =
+            plan.identity.map_or_else(|| "a user that owns nothing".to_owned(), |user| format!("user {}", user.uid));
+        format!(
+            "wave: note: started as root, the program runs as {user}, who may not write to `{}`\n  \
+             fix:   give the directory to a user and name that one by --user UID:GID, or grant it ::ro\n",
+            clean(&host)
+        )
+    };
+    useless.map(note).collect()
+}
+
+/// Whether the mode bits let a user write; of nobody in particular if there is none.
+fn writable_by(found: &std::fs::Metadata, user: Option<Identity>) -> bool {
+    let allows = |bit: u32| found.mode() & bit != 0;
+    match user {
+        Some(user) if found.uid() == user.uid => allows(0o200),
+        Some(user) if found.gid() == user.gid => allows(0o020),
+        _ => allows(0o002),
+    }
+}
+
 impl DirGrant {
     /// Reads `HOST[::GUEST[::ro|rw]]` and checks that the directory is there.
     fn parse(flag: &str) -> Result<Self, Failure> {

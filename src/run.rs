@@ -3,7 +3,7 @@
 use crate::args::{Format, Run, Sandbox};
 use crate::failure::Failure;
 use crate::input::read_module;
-use crate::plan::{DirGrant, Plan};
+use crate::plan::{self, DirGrant, Plan};
 use crate::program::{self, Program};
 use crate::text::{chain, clean, note, out};
 use std::ffi::OsString;
@@ -29,6 +29,7 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
         out(&plan.to_string());
         return Ok(0);
     }
+    plan::notes(&plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
     let bytes = read_module(&plan.module)?;
     let wasi = wasi(&mut plan)?;

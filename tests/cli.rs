@@ -222,6 +222,35 @@ fn what_follows_the_module_belongs_to_the_program() {
 }
 
 #[test]
+fn root_is_told_of_a_grant_that_its_program_cannot_use() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+    let dir = tempfile::tempdir().unwrap();
+    let root = fs::metadata(dir.path()).unwrap().uid() == 0;
+    let path = dir.path().to_str().unwrap();
+    let said = |extra: &[&str], grant: &str, mode: u32| {
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).unwrap();
+        let said = wave(&[&["run", "--dir", grant], extra, &["examples/hello.wat"]].concat());
+        assert_eq!((said.code, &*said.stdout), (Some(0), GREETING), "{}", said.stderr);
+        said.stderr
+    };
+    let note = |user: &str| {
+        format!(
+            "wave: note: started as root, the program runs as {user}, who may not write to `{path}`\n  fix:   give the \
+             directory to a user and name that one by --user UID:GID, or grant it ::ro\n"
+        )
+    };
+    assert_eq!(said(&[], path, 0o755), if root { note("a user that owns nothing") } else { String::new() });
+    assert_eq!(said(&[], &format!("{path}::/d::ro"), 0o755), "");
+    assert_eq!(said(&[], path, 0o777), "");
+    if root {
+        assert_eq!(said(&["--user", "1234"], path, 0o755), note("user 1234"));
+        chown(dir.path(), Some(1234), Some(1234)).unwrap();
+        assert_eq!(said(&["--user", "1234"], path, 0o755), "");
+        assert_eq!(said(&[], path, 0o755), "", "the owner is who it becomes");
+    }
+}
+
+#[test]
 fn a_dry_run_prints_the_plan_and_runs_nothing() {
     let said = wave(&["--dry-run", "--dir", "/::/host::ro", "--env", "A=b", "--timeout", "5s", "no-such.wasm", "x"]);
     assert_eq!((said.code, &*said.stderr), (Some(0), ""));

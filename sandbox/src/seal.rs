@@ -212,7 +212,9 @@ impl Layers {
             LayerName::Descriptors => "use Linux 5.9 or newer; --sandbox off runs without any kernel layer",
             LayerName::Seccomp => "use a kernel with seccomp filters; --sandbox off runs without any kernel layer",
             LayerName::Landlock => "use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard runs without",
-            LayerName::Identity => "run as an ordinary user or name one in the policy; --sandbox standard runs without",
+            LayerName::Identity => {
+                "run as an ordinary user or name one by --user UID:GID; --sandbox standard runs without"
+            }
             _ => "--sandbox standard runs without it",
         };
         SealError { layer, cause, fix }
