@@ -76,6 +76,9 @@ pub struct Run {
     /// Run as this user and group when started as root; a free id otherwise
     #[arg(long, value_name = "UID[:GID]")]
     pub user: Option<String>,
+    /// Let control sequences of the program through to a terminal; they become `?` otherwise
+    #[arg(long)]
+    pub terminal_controls: bool,
     /// Say on standard error what was put in force
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub report: Option<Format>,

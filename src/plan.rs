@@ -38,6 +38,8 @@ pub struct Plan {
     pub memory_bytes: u64,
     /// The guest's stack.
     pub stack_bytes: u64,
+    /// Whether control sequences reach a terminal.
+    pub terminal_controls: bool,
     /// Who the process becomes.
     pub identity: Option<Identity>,
 }
@@ -96,6 +98,7 @@ impl Plan {
             timeout: run.timeout,
             memory_bytes: run.max_memory.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES),
             stack_bytes: run.max_stack,
+            terminal_controls: run.terminal_controls,
             identity,
         })
     }
@@ -251,6 +254,9 @@ impl fmt::Display for Plan {
         writeln!(f, "network:  none")?;
         writeln!(f, "memory:   {} bytes", self.memory_bytes)?;
         writeln!(f, "stack:    {} bytes", self.stack_bytes)?;
+        if self.terminal_controls {
+            writeln!(f, "terminal: control sequences pass")?;
+        }
         match self.timeout {
             Some(limit) => writeln!(f, "timeout:  {limit:?}")?,
             None => writeln!(f, "timeout:  none")?,

@@ -71,7 +71,11 @@ fn wasi(plan: &mut Plan) -> Result<Wasi, Failure> {
         interrupted: wave_runtime::deadline_passed,
         max_open_files: u32::try_from(wave_policy::Limits::default().open_files).unwrap_or(u32::MAX),
     };
-    Wasi::new(config).map_err(|error| Failure::refused(chain(&error)))
+    let mut wasi = Wasi::new(config).map_err(|error| Failure::refused(chain(&error)))?;
+    if plan.terminal_controls {
+        wasi.allow_terminal_controls();
+    }
+    Ok(wasi)
 }
 
 /// The monitor's word for an access.

@@ -324,6 +324,33 @@ fn usage_errors_are_2_and_help_is_not_an_error() {
 }
 
 #[test]
+fn t115_control_sequences_reach_a_terminal_only_on_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("colour.wat");
+    fs::write(
+        &path,
+        r#"(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+             (memory (export "memory") 1) (data (i32.const 0) "\08\00\00\00\06\00\00\00\1b[31m!")
+             (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))"#,
+    )
+    .unwrap();
+    // script(1) gives the run a terminal; a pipe gets the bytes as they are.
+    if Command::new("script").arg("--version").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "script(1) is missing in CI");
+        eprintln!("NOT RUN: t115_control_sequences_reach_a_terminal_only_on_request: install script(1) of util-linux");
+        return;
+    }
+    let on_terminal = |flag: &str| {
+        let run = format!("{} {flag} {}", env!("CARGO_BIN_EXE_wave"), path.display());
+        let output = Command::new("script").args(["-qec", &run, "/dev/null"]).stdin(Stdio::null()).output();
+        String::from_utf8(output.expect("script(1)").stdout).unwrap()
+    };
+    assert_eq!(on_terminal("run"), "?[31m!");
+    assert_eq!(on_terminal("run --terminal-controls"), "\u{1b}[31m!");
+    assert_eq!(wave(&[path.to_str().unwrap()]).stdout, "\u{1b}[31m!");
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_crash() {
     let shell = |script: &str| {
         let mut command = Command::new("bash");
