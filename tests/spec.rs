@@ -31,13 +31,13 @@ fn write(dir: &Path, file: &TestFile) -> std::path::PathBuf {
     path
 }
 
-/// The number of directives, so that a script that is lost or cut short is noticed.
+/// Runs every set and compares the numbers of directives, so that a script that is lost or cut short is noticed.
 fn assert_all(mode: &str) {
     let core = run(mode, &[], spec(SpecVersion::V2));
     // One of the vector scripts is about the syntax of lanes in modules with two memories.
     let simd = run(mode, &["--multi-memory"], proposal(Proposal::Simd));
     let tail_call = run(mode, &[], proposal(Proposal::TailCall));
-    let extended_const = run(mode, &["--multi-memory"], proposal(Proposal::ExtendedConst));
+    let extended_const = run(mode, &[], proposal(Proposal::ExtendedConst));
     println!("mode {mode}: core {core}, simd {simd}, tail-call {tail_call}, extended-const {extended_const}");
     assert_eq!([core, simd, tail_call, extended_const], EXPECTED, "number of directives in mode {mode}");
 }
