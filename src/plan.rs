@@ -107,7 +107,7 @@ impl Plan {
 /// What the operator should know before a run that was started as root: directories that are granted for writing, but not
 /// to the user the run becomes.
 pub fn notes(plan: &Plan) -> Vec<String> {
-    if plan.level == Level::Off || !nix::unistd::geteuid().is_root() {
+    if plan.level == Level::Off || !started_as_root() {
         return Vec::new();
     }
     let writable = plan.grants.iter().filter(|grant| grant.access != Access::ReadOnly);
@@ -216,19 +216,25 @@ fn parse_identity(user: &str) -> Result<Identity, Failure> {
     }
 }
 
-/// Started as root, the run becomes the owner of the directories it may write to, if they have one owner that is not root:
-/// with any other id it could not use the grant.
+/// Who a run becomes that was started as root: the owner of the directories it may write to, if they have one owner that is
+/// not root, because with any other id it could not use the grant. An ordinary user stays who it is.
 fn owner_of_writable(grants: &[DirGrant]) -> Result<Option<Identity>, Failure> {
     let mut owners = Vec::new();
     for grant in grants.iter().filter(|grant| grant.access != Access::ReadOnly) {
         let metadata = std::fs::metadata(&grant.host).map_err(|error| grant.missing(&error))?;
         owners.push(Identity { uid: metadata.uid(), gid: metadata.gid() });
     }
-    owners.dedup();
-    Ok(match *owners {
-        [owner] if owner.uid != 0 && owner.gid != 0 => Some(owner),
-        _ => None,
-    })
+    Ok(default_identity(started_as_root(), &owners))
+}
+
+fn default_identity(root: bool, owners: &[Identity]) -> Option<Identity> {
+    let owner = *owners.first()?;
+    let usable = root && owner.uid != 0 && owner.gid != 0 && owners.iter().all(|other| *other == owner);
+    usable.then_some(owner)
+}
+
+fn started_as_root() -> bool {
+    nix::unistd::geteuid().is_root()
 }
 
 impl fmt::Display for Plan {
@@ -288,6 +294,16 @@ mod tests {
     fn a_single_colon_is_explained() {
         let message = DirGrant::parse("/nowhere:/srv").unwrap_err().to_string();
         assert!(message.contains("--dir /nowhere::/srv"), "{message}");
+    }
+
+    #[test]
+    fn root_becomes_the_one_owner_of_what_it_may_write() {
+        let [root, a, b] = [(0, 0), (1, 2), (3, 4)].map(|(uid, gid)| Identity { uid, gid });
+        assert_eq!(default_identity(true, &[a, a]), Some(a));
+        for owners in [&[][..], &[root], &[a, b], &[a, b, a], &[a, root], &[Identity { uid: 1, gid: 0 }]] {
+            assert_eq!(default_identity(true, owners), None, "{owners:?}");
+        }
+        assert_eq!(default_identity(false, &[a]), None, "an ordinary user cannot become another");
     }
 
     #[test]

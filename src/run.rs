@@ -12,7 +12,7 @@ use std::mem::ManuallyDrop;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 use wave_contract::module::{ExportKind, ModuleInfo};
-use wave_contract::types::ValType;
+use wave_contract::types::{FuncType, ValType};
 use wave_policy::{Access, FilesystemGrant, Policy, Surface};
 use wave_runtime::{CallError, Frame, Function, Item, Stop, Stopped, StoreOptions, Value};
 use wave_sandbox::{Grant, GrowableRange, SealPlan, Sealed};
@@ -65,7 +65,7 @@ fn wasi(plan: &mut Plan) -> Result<Wasi, Failure> {
         Ok(Preopen { dir: dir.into(), guest_path: grant.guest.clone(), access: monitored(grant.access) })
     };
     let config = Config {
-        args: plan.args.clone(),
+        args: std::mem::take(&mut plan.args),
         env: std::mem::take(&mut plan.env),
         preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
         interrupted: wave_runtime::deadline_passed,
@@ -121,8 +121,13 @@ impl Entry {
         };
         let Some((name, words)) = &plan.invoke else {
             let start = function("_start").ok_or_else(|| no_entry("_start", plan, info))?;
+            takes_nothing(program, "_start", start, plan)?;
             return Ok(Self::Start { start });
         };
+        let initialize = function("_initialize");
+        if let Some(initialize) = initialize {
+            takes_nothing(program, "_initialize", initialize, plan)?;
+        }
         let called = function(name).ok_or_else(|| no_entry(name, plan, info))?;
         let ty = program.store.function_type(called);
         let params = ty.map_or(&[][..], |ty| &ty.params);
@@ -135,7 +140,7 @@ impl Entry {
             .at(format!("--invoke {name}")));
         }
         let args = params.iter().zip(words).map(|(ty, word)| parse_value(*ty, word)).collect::<Result<_, _>>()?;
-        Ok(Self::Invoke { initialize: function("_initialize"), function: called, args })
+        Ok(Self::Invoke { initialize, function: called, args })
     }
 
     /// Runs the start function and the entry; `Ok` is the exit code of a guest that returned.
@@ -158,11 +163,23 @@ impl Entry {
 fn call(program: &mut Program, sealed: &Sealed, function: Function, args: &[Value]) -> Result<Vec<Value>, Stopped> {
     program.store.call(sealed, function, args).map_err(|error| match error {
         CallError::Stopped(stopped) => stopped,
-        // Types were checked by `Entry::find`; a start function with parameters is such a mismatch.
+        // `Entry::find` has found and checked every function that is called.
         CallError::Arguments { .. } | CallError::Foreign => {
             Stopped { stop: Stop::Trap(wave_runtime::Trap::IndirectCallTypeMismatch), backtrace: Vec::new() }
         }
     })
+}
+
+/// An entry that the host calls by itself must not expect or return anything.
+fn takes_nothing(program: &Program, name: &str, function: Function, plan: &Plan) -> Result<(), Failure> {
+    match program.store.function_type(function) {
+        Some(ty) if *ty == FuncType::default() => Ok(()),
+        ty => {
+            let found = ty.map_or_else(String::new, ToString::to_string);
+            let what = format!("`{name}` has type {found}, and must be () -> ()");
+            Err(Failure::not_runnable(what).at(plan.module.display().to_string()).fix("call it by --invoke"))
+        }
+    }
 }
 
 fn no_entry(name: &str, plan: &Plan, info: &ModuleInfo) -> Failure {

@@ -213,6 +213,10 @@ fn invoke_calls_an_export_and_prints_its_results() {
     assert_eq!(said.code, Some(126));
     assert!(said.stderr.contains("choose one by --invoke: `add`, `half`"), "{}", said.stderr);
     assert_eq!(wave(&[path]).code, Some(126), "there is no _start");
+    fs::write(path, r#"(module (func (export "_start") (param i32)))"#).unwrap();
+    let said = wave(&[path]);
+    assert_eq!(said.code, Some(126));
+    assert!(said.stderr.starts_with("wave: `_start` has type (i32) -> (), and must be () -> ()\n"), "{}", said.stderr);
 }
 
 #[test]

@@ -213,7 +213,7 @@ impl Layers {
             LayerName::Seccomp => "use a kernel with seccomp filters; --sandbox off runs without any kernel layer",
             LayerName::Landlock => "use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard runs without",
             LayerName::Identity => {
-                "run as an ordinary user or name one by --user UID:GID; --sandbox standard runs without"
+                "only root can become another user: drop --user, or name an unused one by --user UID:GID as root; --sandbox standard runs without"
             }
             _ => "--sandbox standard runs without it",
         };
