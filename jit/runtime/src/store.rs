@@ -16,6 +16,7 @@ use crate::value::Value;
 use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
 use wave_contract::abi::{HostReturn, RESULT_AREA_BYTES};
 use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN};
 use wave_contract::trap::TrapCode;
@@ -89,6 +90,8 @@ pub struct Store<T> {
 
 /// The part of a store that does not depend on its data.
 pub struct Inner {
+    /// Tells this store from every other one of the process, also from those that are gone.
+    id: u64,
     pub options: StoreOptions,
     pub signatures: SignatureRegistry,
     pub arena: Arena,
@@ -255,15 +258,19 @@ impl<T> Store<T> {
         if *ty != FuncType::default() {
             return Err(CallError::Arguments { expected: ty.clone(), found: String::new() });
         }
-        self.prepare_call(function).map(PreparedCall)
+        Ok(PreparedCall { entry: self.prepare_call(function)?, store: self.inner().id })
     }
 
     /// Calls a prepared function.
     ///
     /// # Errors
-    /// When the guest trapped, exited or ran out of time.
-    pub fn call_prepared(&mut self, sealed: &Sealed, call: &PreparedCall) -> Result<(), Stopped> {
-        self.enter(sealed, &call.0, &mut [])
+    /// [`CallError::Foreign`] when another store prepared it, [`CallError::Stopped`] as for [`Store::call`].
+    pub fn call_prepared(&mut self, sealed: &Sealed, call: &PreparedCall) -> Result<(), CallError> {
+        // Its addresses mean nothing in another store.
+        if call.store != self.inner().id {
+            return Err(CallError::Foreign);
+        }
+        self.enter(sealed, &call.entry, &mut []).map_err(CallError::Stopped)
     }
 
     fn prepare_call(&self, function: Function) -> Result<Entry, CallError> {
@@ -301,7 +308,11 @@ impl<T> Drop for Store<T> {
 
 /// A function without parameters and results, ready to be entered.
 #[derive(Clone, Copy, Debug)]
-pub struct PreparedCall(Entry);
+pub struct PreparedCall {
+    entry: Entry,
+    /// [`Inner::id`] of the store that it belongs to.
+    store: u64,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -326,7 +337,9 @@ impl Inner {
             stack_guard: stack.guard(),
             memories: std::ptr::from_ref(&[]),
         };
+        static STORES: AtomicU64 = AtomicU64::new(0);
         Ok(Self {
+            id: STORES.fetch_add(1, Ordering::Relaxed),
             options,
             signatures: SignatureRegistry::default(),
             arena,

@@ -173,6 +173,17 @@ fn calls_are_checked_before_anything_runs() {
 }
 
 #[test]
+fn a_prepared_call_belongs_to_its_store() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let instance = load(store, r#"(module (func (export "nothing")))"#, Vec::new()).unwrap();
+        let prepared = store.prepare(function(store, instance, "nothing")).unwrap();
+        assert!(store.call_prepared(sealed, &prepared).is_ok());
+        let mut other = Store::new(StoreOptions::default(), ()).unwrap();
+        assert!(matches!(other.call_prepared(sealed, &prepared), Err(CallError::Foreign)));
+    });
+}
+
+#[test]
 fn many_results_cross_between_instances() {
     in_both_modes(|store: &mut Store<()>, sealed| {
         let types = "i32 i64 f32 f64 ".repeat(5);
