@@ -58,7 +58,11 @@ impl Source {
         for (name, row) in &self.wasi {
             let rules = self.bits(row).map_err(|e| format!("function {name}: {e}"))?;
             let need = self.need(name);
-            writeln!(out, "    Function {{ name: {name:?}, need: Need::{need}, rules: RuleSet({rules:#x}) }},")?;
+            let resolves = row.iter().any(|entry| entry == "@resolve");
+            writeln!(
+                out,
+                "    Function {{ name: {name:?}, need: Need::{need}, rules: RuleSet({rules:#x}), resolves: {resolves} }},"
+            )?;
         }
         writeln!(out, "];")?;
         for (name, row) in &self.runtime {

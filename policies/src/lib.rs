@@ -21,6 +21,6 @@ mod table;
 
 pub use access::{Access, UnknownAccess};
 pub use level::{Level, UnknownLevel};
-pub use policy::{FilesystemGrant, Identity, Limits, Policy};
+pub use policy::{FilesystemGrant, Identity, Limits, Policy, Resolver};
 pub use surface::{Import, Surface};
 pub use table::{Condition, Function, Need, Operand, Rule, RuleSet, Test, all_functions, all_rules, functions_using};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::table::{ALWAYS, GROWABLE, RESULTS};
+use crate::table::{ALWAYS, GROWABLE, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS};
 use crate::{Access, Level, Need, Rule, RuleSet, Surface};
 
 /// What one run may do. Plain data: nothing is in force until `wave-sandbox` seals with it.
@@ -18,6 +18,8 @@ pub struct Policy {
     /// What the guest may reach in the file system. Overlapping grants: the kernel layer unites the rights along
     /// a path, so a narrower grant inside a wider one is held by the monitor alone (T28).
     pub grants: Vec<FilesystemGrant>,
+    /// Who turns paths into objects.
+    pub resolver: Resolver,
     /// Addresses the guest may accept connections on; the sockets are bound before the seal.
     pub listeners: Vec<SocketAddr>,
     /// Resource limits of the process.
@@ -42,10 +44,14 @@ impl Policy {
     fn rule_set(&self, growable: bool) -> RuleSet {
         let runtime = if growable { ALWAYS.union(GROWABLE) } else { ALWAYS };
         let runtime = if self.prints_results { runtime.union(RESULTS) } else { runtime };
-        self.surface
-            .functions()
-            .filter(|function| self.meets(function.need))
-            .fold(runtime, |rules, function| rules.union(function.rules))
+        let resolver = match self.resolver {
+            Resolver::Kernel => RESOLVER_KERNEL,
+            Resolver::Manual => RESOLVER_MANUAL,
+        };
+        self.surface.functions().filter(|function| self.meets(function.need)).fold(runtime, |rules, function| {
+            let rules = rules.union(function.rules);
+            if function.resolves { rules.union(resolver) } else { rules }
+        })
     }
 
     fn meets(&self, need: Need) -> bool {
@@ -56,6 +62,17 @@ impl Policy {
             Need::Listener => !self.listeners.is_empty(),
         }
     }
+}
+
+/// Who turns a path of several components into an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resolver {
+    /// The kernel, by `openat2`.
+    #[default]
+    Kernel,
+    /// The runtime, component by component.
+    Manual,
 }
 
 /// A directory or file the guest may reach.
@@ -130,6 +147,19 @@ mod tests {
         let policy = importing(&["path_open"]);
         assert!(!ids(&policy).contains(&"openat2"));
         assert!(ids(&granting(policy, Access::ReadOnly)).contains(&"openat2"));
+    }
+
+    #[test]
+    fn paths_are_resolved_by_one_resolver() {
+        let kernel = granting(importing(&["path_filestat_get"]), Access::ReadOnly);
+        let manual = Policy { resolver: Resolver::Manual, ..kernel.clone() };
+        let resolving = |policy: &Policy| {
+            let ids = ids(policy);
+            ["openat2", "openat", "readlinkat"].map(|id| ids.contains(&id))
+        };
+        assert_eq!(resolving(&kernel), [true, false, false]);
+        assert_eq!(resolving(&manual), [false, true, true]);
+        assert_eq!(resolving(&Policy { resolver: Resolver::Manual, ..importing(&["path_open"]) }), [false; 3]);
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub struct Function {
     pub need: Need,
     /// The rules of its row.
     pub rules: RuleSet,
+    /// Whether it turns paths into objects, and so uses the resolver of the run as well.
+    pub resolves: bool,
 }
 
 /// What a function needs before it can have an effect on the host.
@@ -115,7 +117,9 @@ pub const fn all_functions() -> &'static [Function] {
 
 /// The WASI functions whose row holds a rule for this system call. Allocates nothing, so a signal handler may ask.
 pub fn functions_using(call: &str) -> impl Iterator<Item = &'static Function> {
-    FUNCTIONS.iter().filter(move |function| function.rules.iter().any(|rule| rule.call == call))
+    let holds = move |rules: RuleSet| rules.iter().any(|rule| rule.call == call);
+    let resolving = holds(RESOLVER_KERNEL.union(RESOLVER_MANUAL));
+    FUNCTIONS.iter().filter(move |function| holds(function.rules) || (resolving && function.resolves))
 }
 
 #[cfg(test)]

@@ -2,7 +2,14 @@
 
 use crate::{Failure, Wasi};
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
+use std::cell::Cell;
 use wave_monitor::{Clock, GuestRange};
+
+/// Where the clocks of a deterministic run start: 2000-01-01T00:00:00Z.
+const VIRTUAL_EPOCH_NS: u64 = 946_684_800_000_000_000;
+
+/// How long a reading of a clock takes in a deterministic run.
+const VIRTUAL_TICK_NS: u64 = 1000;
 
 /// Stores the resolution of a clock, in nanoseconds, at `resolution`.
 ///
@@ -10,11 +17,10 @@ use wave_monitor::{Clock, GuestRange};
 /// `NOTSUP` for the processor-time clocks (T114), `INVAL` for an unknown one, `FAULT`.
 ///
 /// Host syscalls: `clock_getres`.
-pub fn clock_res_get(_wasi: &mut Wasi, memory: &mut [u8], id: u32, resolution: u32) -> Result<(), Failure> {
+pub fn clock_res_get(wasi: &mut Wasi, memory: &mut [u8], id: u32, resolution: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), resolution, 8)?;
     let clock = Clock::admit(id)?;
-    let resolution = nanoseconds(clock_getres(host_id(clock)));
-    out.store_u64(memory, resolution.max(1))?;
+    out.store_u64(memory, wasi.time.resolution(clock))?;
     Ok(())
 }
 
@@ -24,22 +30,115 @@ pub fn clock_res_get(_wasi: &mut Wasi, memory: &mut [u8], id: u32, resolution: u
 /// As [`clock_res_get`].
 ///
 /// Host syscalls: none; the vDSO answers. Where the kernel offers none, `clock_gettime`.
+#[inline]
 pub fn clock_time_get(wasi: &mut Wasi, memory: &mut [u8], id: u32, _precision: u64, time: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), time, 8)?;
     let clock = Clock::admit(id)?;
-    out.store_u64(memory, now(wasi, clock))?;
+    out.store_u64(memory, wasi.time.now(clock))?;
     Ok(())
 }
 
-/// The time of a clock as the guest sees it.
-///
-/// Monotonic time counts from the start of the guest: the host's uptime is none of its business.
-pub(crate) fn now(wasi: &Wasi, clock: Clock) -> u64 {
-    let host = nanoseconds(clock_gettime(host_id(clock)));
-    match clock {
-        Clock::Realtime => host,
-        Clock::Monotonic => host.saturating_sub(nanoseconds(wasi.started)),
+/// The clocks as the guest sees them.
+#[derive(Debug)]
+pub(crate) struct Time {
+    /// The host's monotonic time when the guest started: the host's uptime is none of its business (T114).
+    started: u64,
+    /// The host's wall-clock time then.
+    started_at: u64,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    /// The host's clocks, rounded down to a multiple of this (T106).
+    Host { resolution: u64 },
+    /// A clock that only the guest's own doing moves: this long since the start.
+    Virtual { elapsed: Cell<u64> },
+}
+
+impl Time {
+    /// The host's clocks in steps of `resolution` nanoseconds.
+    pub(crate) fn host(resolution: u64) -> Self {
+        Self::starting(Source::Host { resolution: resolution.max(1) })
     }
+
+    /// Clocks that start at the same moment in every run. A reading takes a microsecond, waiting takes no time.
+    pub(crate) fn deterministic() -> Self {
+        Self::starting(Source::Virtual { elapsed: Cell::new(0) })
+    }
+
+    fn starting(source: Source) -> Self {
+        Self { started: host_time(Clock::Monotonic), started_at: host_time(Clock::Realtime), source }
+    }
+
+    /// What a reading of the clock gives.
+    #[inline]
+    pub(crate) fn now(&self, clock: Clock) -> u64 {
+        match &self.source {
+            Source::Host { resolution } => floor(self.elapsed_or_wall(clock), *resolution),
+            Source::Virtual { elapsed } => {
+                elapsed.set(elapsed.get().saturating_add(VIRTUAL_TICK_NS));
+                match clock {
+                    Clock::Realtime => VIRTUAL_EPOCH_NS.saturating_add(elapsed.get()),
+                    Clock::Monotonic => elapsed.get(),
+                }
+            }
+        }
+    }
+
+    fn elapsed_or_wall(&self, clock: Clock) -> u64 {
+        match clock {
+            Clock::Realtime => host_time(clock),
+            Clock::Monotonic => host_time(clock).saturating_sub(self.started),
+        }
+    }
+
+    fn resolution(&self, clock: Clock) -> u64 {
+        match self.source {
+            Source::Host { resolution } => nanoseconds(clock_getres(host_id(clock))).max(resolution),
+            Source::Virtual { .. } => VIRTUAL_TICK_NS,
+        }
+    }
+
+    /// Monotonic time for measuring a wait: exact, and without a reading's side effect.
+    pub(crate) fn elapsed(&self) -> u64 {
+        match &self.source {
+            Source::Host { .. } => self.elapsed_or_wall(Clock::Monotonic),
+            Source::Virtual { elapsed } => elapsed.get(),
+        }
+    }
+
+    /// Whether only the guest's own doing moves the clocks.
+    pub(crate) const fn is_virtual(&self) -> bool {
+        matches!(self.source, Source::Virtual { .. })
+    }
+
+    /// Moves virtual time on to the end of a wait. The host's goes by itself.
+    pub(crate) fn skip_to(&self, deadline: u64) {
+        if let Source::Virtual { elapsed } = &self.source {
+            elapsed.set(elapsed.get().max(deadline));
+        }
+    }
+
+    /// The time of a file as the guest sees it. What the host stamped during the run would be a finer clock than the
+    /// guest was given, and another one in each run.
+    pub(crate) fn of_file(&self, host: u64) -> u64 {
+        match self.source {
+            Source::Host { resolution } if host >= self.started_at => floor(host, resolution),
+            Source::Virtual { .. } if host >= self.started_at => VIRTUAL_EPOCH_NS,
+            _ => host,
+        }
+    }
+}
+
+#[inline]
+fn floor(time: u64, resolution: u64) -> u64 {
+    if resolution == 1 { time } else { time - time % resolution }
+}
+
+#[inline]
+fn host_time(clock: Clock) -> u64 {
+    nanoseconds(clock_gettime(host_id(clock)))
 }
 
 const fn host_id(clock: Clock) -> ClockId {
@@ -60,4 +159,34 @@ pub(crate) fn nanoseconds(time: Timespec) -> u64 {
 pub(crate) fn timespec(nanoseconds: u64) -> Timespec {
     let (seconds, rest) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
     Timespec { tv_sec: seconds.cast_signed(), tv_nsec: rest.cast_signed() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t106_a_coarse_clock_moves_in_its_steps() {
+        let time = Time::host(50_000_000);
+        for clock in [Clock::Realtime, Clock::Monotonic] {
+            assert_eq!(time.now(clock) % 50_000_000, 0);
+            assert_eq!(time.resolution(clock), 50_000_000);
+        }
+        let written = time.started_at + 60_000_000;
+        assert_eq!(time.of_file(written) % 50_000_000, 0);
+        assert_eq!(time.of_file(1_234_567), 1_234_567, "older files keep their times");
+        assert!(Time::host(1).now(Clock::Realtime) > time.started_at);
+    }
+
+    #[test]
+    fn a_deterministic_clock_moves_with_its_readings_and_waits() {
+        let time = Time::deterministic();
+        assert_eq!(time.now(Clock::Realtime), VIRTUAL_EPOCH_NS + 1000);
+        assert_eq!(time.now(Clock::Monotonic), 2000);
+        time.skip_to(5_000_000_000);
+        assert_eq!(time.elapsed(), 5_000_000_000);
+        time.skip_to(1);
+        assert_eq!(time.now(Clock::Monotonic), 5_000_001_000, "never back");
+        assert_eq!(time.of_file(time.started_at + 1), VIRTUAL_EPOCH_NS);
+    }
 }

@@ -1,14 +1,17 @@
 //! The state of one instance, and what it is made from.
 
+use crate::clock::Time;
 use crate::objects::{Object, Objects};
+use crate::random::Random;
+use crate::resolve::{self, Resolver};
+use crate::stat;
 use crate::strings::Strings;
-use crate::{resolve, stat};
+use crate::wait::Interrupted;
 use rustix::fs::OFlags;
-use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Access, Errno, FdFlags, Kind, Monitor};
 
-/// What the guest is given. Nothing else is reachable (T13, T113).
+/// What the guest is given. Nothing else is reachable (T13, T113). The default is nothing at all.
 #[derive(Debug)]
 pub struct Config {
     /// The arguments, the program's name first.
@@ -22,6 +25,27 @@ pub struct Config {
     pub interrupted: fn() -> bool,
     /// The most descriptors the guest may have open, standard streams and preopens included.
     pub max_open_files: u32,
+    /// Who resolves paths.
+    pub resolver: Resolver,
+    /// The steps in which clocks move, in nanoseconds; 1 is what the host has (T106).
+    pub clock_resolution_ns: u64,
+    /// Clocks and random numbers are the same in every run.
+    pub deterministic: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            args: Vec::new(),
+            env: Vec::new(),
+            preopens: Vec::new(),
+            interrupted: || false,
+            max_open_files: 1024,
+            resolver: Resolver::default(),
+            clock_resolution_ns: 1,
+            deterministic: false,
+        }
+    }
 }
 
 /// A directory tree the user granted.
@@ -81,8 +105,10 @@ pub struct Wasi {
     pub(crate) objects: Objects,
     pub(crate) args: Strings,
     pub(crate) environ: Strings,
-    pub(crate) started: Timespec,
-    pub(crate) interrupted: fn() -> bool,
+    pub(crate) time: Time,
+    pub(crate) random: Random,
+    pub(crate) resolver: Resolver,
+    pub(crate) interrupted: Interrupted,
     pub(crate) terminal_controls: bool,
 }
 
@@ -104,7 +130,9 @@ impl Wasi {
             objects: Objects::default(),
             args: Strings::new("argument", &config.args)?,
             environ: Strings::new("environment variable", &config.env)?,
-            started: clock_gettime(ClockId::Monotonic),
+            time: if config.deterministic { Time::deterministic() } else { Time::host(config.clock_resolution_ns) },
+            random: if config.deterministic { Random::fixed() } else { Random::Kernel },
+            resolver: config.resolver,
             interrupted: config.interrupted,
             terminal_controls: false,
         };

@@ -6,7 +6,7 @@
 
 use crate::fd::count;
 use crate::objects::Object;
-use crate::wait::{self, uninterrupted};
+use crate::wait::{self, Interrupted, uninterrupted};
 use crate::{Failure, Wasi, stat, sys};
 use rustix::fs::{FileType as HostType, SeekFrom, seek};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -31,7 +31,7 @@ pub(crate) fn read(wasi: &mut Wasi, read: &Admitted<ReadDir>, buffer: &mut [u8])
 fn list(
     object: &Object,
     listing: &mut Listing,
-    interrupted: fn() -> bool,
+    interrupted: Interrupted,
     cookie: u64,
     buffer: &mut [u8],
 ) -> Result<usize, Failure> {
@@ -126,7 +126,7 @@ impl Listing {
     ///
     /// # Errors
     /// `INVAL` for a cookie far beyond every one given out.
-    pub(crate) fn seek(&mut self, fd: BorrowedFd<'_>, interrupted: fn() -> bool, cookie: u64) -> Result<(), Failure> {
+    pub(crate) fn seek(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted, cookie: u64) -> Result<(), Failure> {
         if cookie == 0 {
             // POSIX: rewinding shows the directory as it is now.
             self.restart(fd, 0)?;
@@ -157,7 +157,7 @@ impl Listing {
     }
 
     /// The next entry, which stays the next one; `None` at the end.
-    pub(crate) fn peek(&mut self, fd: BorrowedFd<'_>, interrupted: fn() -> bool) -> Result<Option<Entry<'_>>, Failure> {
+    pub(crate) fn peek(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted) -> Result<Option<Entry<'_>>, Failure> {
         if self.at == self.filled {
             self.fill(fd, interrupted)?;
         }
@@ -180,7 +180,7 @@ impl Listing {
         parse(self.buffer.get(self.at..self.filled)?)
     }
 
-    fn fill(&mut self, fd: BorrowedFd<'_>, interrupted: fn() -> bool) -> Result<(), Failure> {
+    fn fill(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted) -> Result<(), Failure> {
         wait::check(interrupted)?;
         let buffer = &mut self.buffer;
         let filled = uninterrupted(interrupted, || sys::getdents64(fd, buffer))?;

@@ -442,7 +442,8 @@ fn perform_set_flags(wasi: &Wasi, change: &Admitted<SetFlags>) -> Result<(), Fai
 }
 
 pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<Stat>) -> Result<FileStat, Failure> {
-    Ok(FileStat::from(&rustix::fs::fstat(wasi.objects.fd(&stat.on)?)?))
+    let found = rustix::fs::fstat(wasi.objects.fd(&stat.on)?)?;
+    Ok(FileStat::new(&found, &wasi.time))
 }
 
 fn perform_seek(wasi: &Wasi, seek: &Admitted<Seek>) -> Result<u64, Failure> {

@@ -8,9 +8,7 @@
 //! let mut wasi = Wasi::new(Config {
 //!     args: vec![b"hello".to_vec()],
 //!     env: vec![b"LANG=C".to_vec()],
-//!     preopens: Vec::new(),
-//!     interrupted: || false,
-//!     max_open_files: 64,
+//!     ..Config::default()
 //! })?;
 //! let mut memory = vec![0; 65_536];
 //! preview1::args_sizes_get(&mut wasi, &mut memory, 0, 4).expect("both results are in memory");
@@ -64,10 +62,12 @@ mod terminal;
 mod transfer;
 pub mod unstable;
 mod wait;
+mod walk;
 
 pub use ctx::{Config, ConfigError, Preopen, Wasi};
 pub use failure::{Failure, Stop};
 pub use link::{PREVIEW1, UNSTABLE, host_function};
+pub use resolve::Resolver;
 pub use wave_monitor::{Access, Errno};
 
 /// The functions of `wasi_snapshot_preview1`, all of them.

@@ -285,7 +285,7 @@ pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<StatAt<'_>>) -> Result<F
     if stat.place.path.demands_directory() && !is_directory(&found) {
         return Err(Errno::NOTDIR.into());
     }
-    Ok(FileStat::from(&found))
+    Ok(FileStat::new(&found, &wasi.time))
 }
 
 fn perform_set_times(wasi: &Wasi, change: &Admitted<SetTimesAt<'_>>) -> Result<(), Failure> {

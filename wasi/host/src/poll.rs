@@ -127,8 +127,8 @@ fn admit(wasi: &Wasi, subscription: &Subscription) -> Wait {
 
 /// A timeout as a point of the guest's monotonic time.
 fn deadline(wasi: &Wasi, clock: Clock, timeout: u64, absolute: bool) -> u64 {
-    let left = if absolute { timeout.saturating_sub(clock::now(wasi, clock)) } else { timeout };
-    clock::now(wasi, Clock::Monotonic).saturating_add(left)
+    let left = if absolute { timeout.saturating_sub(wasi.time.now(clock)) } else { timeout };
+    wasi.time.elapsed().saturating_add(left)
 }
 
 // ---- perform ------------------------------------------------------------------------------------
@@ -173,18 +173,24 @@ fn wait_once(wasi: &Wasi, waits: &[Wait], descriptors: &mut [PollFd<'_>]) -> Res
     });
     let nearest = if answered { Some(0) } else { nearest.min() };
     loop {
-        let left = nearest.map(|deadline| deadline.saturating_sub(clock::now(wasi, Clock::Monotonic)));
-        let timeout = left.map(clock::timespec);
-        match rustix::event::poll(descriptors, timeout.as_ref()) {
-            Err(Host::INTR) => wait::check(wasi.interrupted)?,
-            done => return Ok(done.map(drop)?),
+        // Time that only the guest moves does not pass while it waits: a look at the descriptors, then a jump.
+        let jump = nearest.filter(|_| wasi.time.is_virtual());
+        let left = nearest.map(|deadline| deadline.saturating_sub(wasi.time.elapsed()));
+        let timeout = if jump.is_some() { Some(0) } else { left }.map(clock::timespec);
+        match (rustix::event::poll(descriptors, timeout.as_ref()), jump) {
+            (Err(Host::INTR), _) => wait::check(wasi.interrupted)?,
+            (Ok(0), Some(deadline)) => {
+                wasi.time.skip_to(deadline);
+                return Ok(());
+            }
+            (done, _) => return Ok(done.map(drop)?),
         }
     }
 }
 
 /// One place per subscription, filled where something occurred.
 fn collect(wasi: &Wasi, waits: &[Wait], descriptors: &[PollFd<'_>]) -> Vec<Option<Event>> {
-    let now = clock::now(wasi, Clock::Monotonic);
+    let now = wasi.time.elapsed();
     let mut descriptors = descriptors.iter();
     let one = |wait: &Wait| match wait {
         Wait::Done(event) => Some(*event),

@@ -1,4 +1,4 @@
-//! `random_get`: the kernel's generator, straight into guest memory (T116).
+//! `random_get`: the kernel's generator, straight into guest memory (T116); a fixed sequence in a deterministic run.
 
 use crate::wait::{self, uninterrupted};
 use crate::{Failure, Wasi};
@@ -21,11 +21,35 @@ pub fn random_get(wasi: &mut Wasi, memory: &mut [u8], buf: u32, len: u32) -> Res
     while !rest.is_empty() {
         let step = rest.len().min(STEP_BYTES);
         let (next, _) = rest.split_at_mut(step);
-        let filled = uninterrupted(wasi.interrupted, || getrandom(&mut *next, GetRandomFlags::empty()))?;
+        let filled = match &mut wasi.random {
+            Random::Kernel => uninterrupted(wasi.interrupted, || getrandom(&mut *next, GetRandomFlags::empty()))?,
+            Random::Fixed(sequence) => {
+                sequence.fill(next);
+                step
+            }
+        };
         rest = rest.get_mut(filled..).unwrap_or_default();
         if !rest.is_empty() {
             wait::check(wasi.interrupted)?;
         }
     }
     Ok(())
+}
+
+/// Where random bytes come from.
+#[derive(Debug)]
+pub(crate) enum Random {
+    /// The kernel: no two runs get the same.
+    Kernel,
+    /// One sequence, the same in every run.
+    Fixed(Box<blake3::OutputReader>),
+}
+
+impl Random {
+    /// The output of BLAKE3 in its extendable form, derived for this purpose.
+    pub(crate) fn fixed() -> Self {
+        Self::Fixed(Box::new(
+            blake3::Hasher::new_derive_key("wave 2026-11-21 random_get, deterministic").finalize_xof(),
+        ))
+    }
 }

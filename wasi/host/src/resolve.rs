@@ -3,10 +3,11 @@
 //! One name beneath the directory itself takes one system call that follows nothing. Anything else
 //! is resolved by the kernel in one step, which refuses to leave the directory by `..`, by an
 //! absolute link or by a magic link, also while others rename what it walks through
-//! (`openat2(2)`, T14 to T18, T23).
+//! (`openat2(2)`, T14 to T18, T23). Where the kernel cannot do that, `walk` does.
 
-use crate::{Failure, Wasi, wait};
-use rustix::fs::{Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat2};
+use crate::wait::Interrupted;
+use crate::{Failure, Wasi, wait, walk};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat2};
 use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Errno, Place, admit_filesystem};
@@ -16,6 +17,31 @@ const TRIES: usize = 64;
 
 /// A handle that names an object and can do nothing else.
 pub(crate) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+
+/// Who turns paths of more than one component, and links, into objects. Both find the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resolver {
+    /// The kernel, by `openat2`.
+    #[default]
+    Kernel,
+    /// This crate, by one `openat` for each component.
+    Manual,
+}
+
+impl Resolver {
+    /// The kernel if it has `openat2` and nothing around this process hides it (T88).
+    ///
+    /// Host syscalls: `openat2`, `close`.
+    #[must_use]
+    pub fn detect() -> Self {
+        let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        match openat2(CWD, c".", HANDLE, Mode::empty(), beneath) {
+            // A filter may answer with any of these; a kernel before 5.6 with the first.
+            Err(Host::NOSYS | Host::PERM | Host::INVAL | Host::TOOBIG | Host::OPNOTSUPP) => Self::Manual,
+            _ => Self::Kernel,
+        }
+    }
+}
 
 /// The directory a last component is looked up in.
 pub(crate) enum Parent<'w> {
@@ -71,12 +97,25 @@ pub(crate) fn open_beneath(
     mode: Mode,
 ) -> Result<OwnedFd, Failure> {
     let dir = wasi.objects.fd(&place.dir)?;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match wasi.resolver {
+        Resolver::Kernel => open_by_kernel(dir, path, flags, mode, wasi.interrupted),
+        Resolver::Manual => walk::open(dir, path, flags, mode, wasi.interrupted),
+    }
+}
+
+fn open_by_kernel(
+    dir: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+    mode: Mode,
+    interrupted: Interrupted,
+) -> Result<OwnedFd, Failure> {
+    let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut tries = 0..TRIES;
     loop {
-        match openat2(dir, path, flags, mode, resolve) {
+        match openat2(dir, path, flags, mode, beneath) {
             Err(Host::AGAIN) if tries.next().is_some() => {}
-            Err(Host::INTR) => wait::check(wasi.interrupted)?,
+            Err(Host::INTR) => wait::check(interrupted)?,
             Err(Host::XDEV) => return Err(Errno::NOTCAPABLE.into()),
             done => return Ok(done?),
         }

@@ -1,6 +1,6 @@
 //! File attributes of the host as attributes of WASI.
 
-use crate::clock;
+use crate::clock::{self, Time};
 use rustix::fs::{FileType as HostType, Stat, Timespec};
 use wave_monitor::{Errno, FileType, Kind};
 
@@ -22,10 +22,12 @@ pub(crate) const SIZE: u32 = 64;
 /// The size of `$filestat` in `wasi_unstable`.
 pub(crate) const UNSTABLE_SIZE: u32 = 56;
 
-impl From<&Stat> for FileStat {
-    fn from(stat: &Stat) -> Self {
+impl FileStat {
+    /// The attributes the host found, with times as the guest may know them.
+    pub(crate) fn new(stat: &Stat, guest: &Time) -> Self {
         let time = |seconds: i64, nanoseconds| {
-            clock::nanoseconds(Timespec { tv_sec: seconds, tv_nsec: i64::try_from(nanoseconds).unwrap_or(0) })
+            let time = Timespec { tv_sec: seconds, tv_nsec: i64::try_from(nanoseconds).unwrap_or(0) };
+            guest.of_file(clock::nanoseconds(time))
         };
         Self {
             device: stat.st_dev,
@@ -38,9 +40,7 @@ impl From<&Stat> for FileStat {
             changed: time(stat.st_ctime, stat.st_ctime_nsec),
         }
     }
-}
 
-impl FileStat {
     /// `$filestat` of preview 1: device, inode, type, links (64 bits), size, three times.
     pub(crate) fn to_bytes(self) -> [u8; SIZE as usize] {
         let mut words = [[0; 8]; 8];

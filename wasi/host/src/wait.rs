@@ -6,15 +6,18 @@ use rustix::io::Errno as Host;
 use std::os::fd::BorrowedFd;
 use wave_monitor::{Errno, Waiting};
 
+/// Asks whether the run has to stop.
+pub(crate) type Interrupted = fn() -> bool;
+
 /// Stops the run if it has to.
-pub(crate) fn check(interrupted: fn() -> bool) -> Result<(), Failure> {
+pub(crate) fn check(interrupted: Interrupted) -> Result<(), Failure> {
     if interrupted() { Err(Stop::Deadline.into()) } else { Ok(()) }
 }
 
 /// Makes a system call again until it is not interrupted, or the run has to stop.
 #[inline]
 pub(crate) fn uninterrupted<T>(
-    interrupted: fn() -> bool,
+    interrupted: Interrupted,
     mut call: impl FnMut() -> rustix::io::Result<T>,
 ) -> Result<T, Failure> {
     loop {
@@ -27,7 +30,7 @@ pub(crate) fn uninterrupted<T>(
 
 /// Returns if an error is only an interruption of a run that goes on.
 #[cold]
-fn may_retry(interrupted: fn() -> bool, error: Host) -> Result<(), Failure> {
+fn may_retry(interrupted: Interrupted, error: Host) -> Result<(), Failure> {
     if error == Host::INTR { check(interrupted) } else { Err(error.into()) }
 }
 
@@ -38,7 +41,7 @@ fn may_retry(interrupted: fn() -> bool, error: Host) -> Result<(), Failure> {
 /// gets a look first, and one that does gets a wait after `EAGAIN`.
 #[inline]
 pub(crate) fn patiently<T>(
-    interrupted: fn() -> bool,
+    interrupted: Interrupted,
     waiting: Waiting,
     fd: BorrowedFd<'_>,
     ready: PollFlags,
@@ -63,7 +66,7 @@ const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// Whether `fd` became ready, or has an error or hang-up to report.
 #[cold]
 fn wait(
-    interrupted: fn() -> bool,
+    interrupted: Interrupted,
     fd: BorrowedFd<'_>,
     ready: PollFlags,
     timeout: Option<&Timespec>,

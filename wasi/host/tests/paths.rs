@@ -249,13 +249,7 @@ fn t24_kernel_interfaces_cannot_be_opened_even_below_the_root() {
     let mut guest = Guest::new();
     let root =
         wave_wasi::Preopen { dir: guest::open_dir("/".as_ref()), guest_path: "/".into(), access: Access::ReadWrite };
-    let config = wave_wasi::Config {
-        args: vec![],
-        env: vec![],
-        preopens: vec![root],
-        interrupted: guest::never,
-        max_open_files: 64,
-    };
+    let config = guest::config(vec![root]);
     guest.wasi = wave_wasi::Wasi::new(config).unwrap();
     guest.open("etc/passwd", 0, READ).expect("the positive control");
     let no = Err(Errno::NOTCAPABLE);
@@ -289,13 +283,7 @@ fn t24_a_grant_of_procfs_is_refused() {
         guest_path: "/".into(),
         access: Access::ReadOnly,
     };
-    let config = wave_wasi::Config {
-        args: vec![],
-        env: vec![],
-        preopens: vec![preopen],
-        interrupted: guest::never,
-        max_open_files: 64,
-    };
+    let config = guest::config(vec![preopen]);
     let refused = wave_wasi::Wasi::new(config).err().map(|error| error.to_string());
     assert_eq!(refused.as_deref(), Some("preopen `/` is on a kernel interface such as procfs or sysfs"));
 }

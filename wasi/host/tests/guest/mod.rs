@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use wave_monitor::Rights;
-use wave_wasi::{Access, Config, Errno, Failure, Preopen, Wasi, preview1};
+use wave_wasi::{Access, Config, Errno, Failure, Preopen, Resolver, Wasi, preview1};
 
 pub const CREAT: u32 = 1;
 pub const DIRECTORY: u32 = 2;
@@ -16,6 +16,12 @@ pub const FOLLOW: u32 = 1;
 pub const APPEND: u32 = 1;
 pub const NONBLOCK: u32 = 4;
 pub const ROOT: u32 = 3;
+
+/// Each test program uses one; `paths_manual` has the tests of `paths`.
+const RESOLVER: Resolver = match env!("CARGO_CRATE_NAME").as_bytes() {
+    b"paths_manual" => Resolver::Manual,
+    _ => Resolver::Kernel,
+};
 
 pub struct Guest {
     pub wasi: Wasi,
@@ -27,6 +33,11 @@ pub struct Guest {
 
 pub fn never() -> bool {
     false
+}
+
+/// These grants and nothing else.
+pub fn config(preopens: Vec<Preopen>) -> Config {
+    Config { preopens, resolver: RESOLVER, ..Config::default() }
 }
 
 pub fn open_dir(path: &Path) -> OwnedFd {
@@ -57,9 +68,9 @@ impl Guest {
         let config = Config {
             args: vec![b"guest".to_vec()],
             env: vec![b"KEY=value".to_vec()],
-            preopens,
             interrupted,
             max_open_files,
+            ..config(preopens)
         };
         Self { wasi: Wasi::new(config).unwrap(), memory: vec![0xaa; 4 << 16], next: 1024, tree }
     }

@@ -1,0 +1,200 @@
+//! The path resolver for hosts without `openat2(2)`: one component at a time.
+//!
+//! It finds what `openat2` finds with `RESOLVE_BENEATH`. The kernel never follows anything here: each component is
+//! opened by itself, with `O_NOFOLLOW`, in the directory before it; the text of a link is walked in its place. And the
+//! kernel is never asked for a parent, because a directory may be moved out of the grant while it is open (T23): `..`
+//! walks the names up to there again from the top.
+
+use crate::Failure;
+use crate::resolve::HANDLE;
+use crate::wait::{self, Interrupted, uninterrupted};
+use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat_raw};
+use rustix::io::Errno as Host;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use wave_monitor::{Errno, PATH_MAX_BYTES};
+
+/// How many links one path may lead through, as in the kernel (`MAXSYMLINKS`).
+const MAX_LINKS: u32 = 40;
+
+/// Opens `path` beneath `top`. Flags and results are those of `openat2`, an escape is `NOTCAPABLE`.
+///
+/// Host syscalls: `openat`, `readlinkat`, `fstat`, `close`.
+pub(crate) fn open(
+    top: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+    mode: Mode,
+    interrupted: Interrupted,
+) -> Result<OwnedFd, Failure> {
+    let mut walk = Walk { top, at: None, walked: Vec::new(), rest: path.to_vec(), links: 0, interrupted };
+    loop {
+        wait::check(interrupted)?;
+        let step = Step::next(&walk.rest);
+        let (name, last, slash) = (step.name.to_vec(), step.is_last, step.has_slash);
+        walk.rest.drain(..step.consumed);
+        match &*name {
+            b"" | b"." => {}
+            b".." => walk.leave()?,
+            _ if last => {
+                // The path of a guest has lost its slashes; one in the text of a link demands a directory.
+                let flags = if slash { flags | OFlags::DIRECTORY } else { flags };
+                match walk.open_last(&name, flags, mode)? {
+                    Some(opened) => return Ok(opened),
+                    None => continue,
+                }
+            }
+            _ => {
+                walk.enter(&name)?;
+                continue;
+            }
+        }
+        if last {
+            return Ok(uninterrupted(interrupted, || openat(walk.here(), c".", flags - OFlags::NOFOLLOW, mode))?);
+        }
+    }
+}
+
+/// The first component of what is left of a path.
+struct Step<'p> {
+    name: &'p [u8],
+    /// How much of the path it takes, with the slashes around it.
+    consumed: usize,
+    is_last: bool,
+    has_slash: bool,
+}
+
+impl<'p> Step<'p> {
+    fn next(path: &'p [u8]) -> Self {
+        let slashes = |bytes: &[u8]| bytes.iter().take_while(|byte| **byte == b'/').count();
+        let start = slashes(path);
+        let from = path.get(start..).unwrap_or_default();
+        let name = from.split(|byte| *byte == b'/').next().unwrap_or_default();
+        let after = from.get(name.len()..).unwrap_or_default();
+        let consumed = start + name.len() + slashes(after);
+        Self { name, consumed, is_last: consumed == path.len(), has_slash: !after.is_empty() }
+    }
+}
+
+/// A walk on its way.
+struct Walk<'t> {
+    top: BorrowedFd<'t>,
+    /// The directory reached; `None` is the top.
+    at: Option<OwnedFd>,
+    /// Its path from the top: names of directories, no link and no dot among them.
+    walked: Vec<u8>,
+    /// What is still to be walked.
+    rest: Vec<u8>,
+    links: u32,
+    interrupted: Interrupted,
+}
+
+impl Walk<'_> {
+    fn here(&self) -> BorrowedFd<'_> {
+        self.at.as_ref().map_or(self.top, AsFd::as_fd)
+    }
+
+    /// Goes into a directory, or puts the text of a link in front of what is to be walked.
+    fn enter(&mut self, name: &[u8]) -> Result<(), Failure> {
+        match self.open_directory(name) {
+            Ok(directory) => {
+                self.at = Some(directory);
+                if !self.walked.is_empty() {
+                    self.walked.push(b'/');
+                }
+                self.walked.extend_from_slice(name);
+                Ok(())
+            }
+            Err(failure) if may_be_link(failure) => match self.link_text(name)? {
+                Some(text) => self.follow(&text, true),
+                None => Err(Errno::NOTDIR.into()),
+            },
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn open_directory(&self, name: &[u8]) -> Result<OwnedFd, Failure> {
+        let flags = HANDLE | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        uninterrupted(self.interrupted, || openat(self.here(), name, flags, Mode::empty()))
+    }
+
+    /// Opens the last component; `None` if it was a link, whose text is to be walked now.
+    fn open_last(&mut self, name: &[u8], flags: OFlags, mode: Mode) -> Result<Option<OwnedFd>, Failure> {
+        if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) {
+            return Err(Errno::ISDIR.into());
+        }
+        let opened = uninterrupted(self.interrupted, || openat(self.here(), name, flags | OFlags::NOFOLLOW, mode));
+        if flags.contains(OFlags::NOFOLLOW) {
+            return opened.map(Some);
+        }
+        match opened {
+            // A handle on a link is a handle on the link itself.
+            Ok(handle) if flags.contains(OFlags::PATH) && is_link(&handle)? => {}
+            Ok(opened) => return Ok(Some(opened)),
+            Err(failure) if may_be_link(failure) => {}
+            Err(failure) => return Err(failure),
+        }
+        match self.link_text(name)? {
+            Some(text) => self.follow(&text, flags.contains(OFlags::DIRECTORY)).map(|()| None),
+            None => Err(Errno::NOTDIR.into()),
+        }
+    }
+
+    /// The text of a name, if it is a link.
+    fn link_text(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+        let mut text = vec![0; PATH_MAX_BYTES + 1];
+        match readlinkat_raw(self.here(), name, &mut *text) {
+            Ok(len) => {
+                text.truncate(len);
+                Ok(Some(text))
+            }
+            Err(Host::INVAL) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn follow(&mut self, text: &[u8], to_directory: bool) -> Result<(), Failure> {
+        self.links += 1;
+        if self.links > MAX_LINKS {
+            return Err(Errno::LOOP.into());
+        }
+        if text.starts_with(b"/") {
+            return Err(escape());
+        }
+        let rest = std::mem::replace(&mut self.rest, text.to_vec());
+        if to_directory || !rest.is_empty() {
+            self.rest.push(b'/');
+        }
+        self.rest.extend_from_slice(&rest);
+        Ok(())
+    }
+
+    /// Goes to the directory above, as far as the top.
+    fn leave(&mut self) -> Result<(), Failure> {
+        if self.walked.is_empty() {
+            return Err(escape());
+        }
+        let up = self.walked.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+        self.walked.truncate(up);
+        self.at = None;
+        let walked = std::mem::take(&mut self.walked);
+        for name in walked.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+            wait::check(self.interrupted)?;
+            self.at = Some(self.open_directory(name)?);
+        }
+        self.walked = walked;
+        Ok(())
+    }
+}
+
+fn is_link(handle: &OwnedFd) -> Result<bool, Failure> {
+    Ok(FileType::from_raw_mode(fstat(handle)?.st_mode) == FileType::Symlink)
+}
+
+/// What the kernel says to a link that is not to be followed: `O_DIRECTORY` turns `ELOOP` into `ENOTDIR`.
+fn may_be_link(failure: Failure) -> bool {
+    [Errno::LOOP.into(), Errno::NOTDIR.into()].contains(&failure)
+}
+
+fn escape() -> Failure {
+    Errno::NOTCAPABLE.into()
+}
