@@ -1,6 +1,6 @@
 //! Decisions on open descriptors: the `fd_*` functions.
 
-use crate::fds::Entry;
+use crate::entries::Entry;
 use crate::{
     Access, Admitted, Advice, Errno, FdFlags, FileType, Kind, Monitor, NewTimes, Rights, Target, Waiting, Whence,
 };

@@ -20,11 +20,13 @@
 mod access;
 mod admitted;
 mod clocks;
+mod entries;
 mod errno;
 mod fds;
 mod files;
 mod filesystems;
 mod flags;
+mod kinds;
 mod names;
 mod paths;
 mod polls;
@@ -38,14 +40,16 @@ mod types;
 pub use access::Access;
 pub use admitted::Admitted;
 pub use clocks::Clock;
+pub use entries::{HostFd, Target};
 pub use errno::Errno;
-pub use fds::{HostFd, Kind, Monitor, Target, Waiting};
+pub use fds::Monitor;
 pub use files::{
     Advise, Allocate, Close, FdStat, Read, ReadAt, ReadDir, Seek, SeekFrom, SetFlags, SetSize, SetTimes, Stat, Sync,
     Write, WriteAt,
 };
 pub use filesystems::admit_filesystem;
 pub use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, RoFlags, SdFlags, SubclockFlags};
+pub use kinds::{Kind, Waiting};
 pub use names::{
     Link, MakeDirectory, Open, OpenRequest, Place, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink,
     Unlink,

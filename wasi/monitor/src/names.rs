@@ -1,6 +1,6 @@
 //! Decisions on names beneath a directory: the `path_*` functions.
 
-use crate::fds::{Entry, Origin};
+use crate::entries::{Entry, Origin};
 use crate::{
     Access, Admitted, Errno, FdFlags, GuestPath, HostFd, Kind, Last, LinkTarget, LookupFlags, Monitor, NewTimes,
     OFlags, Rights, Target,

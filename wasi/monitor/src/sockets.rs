@@ -1,6 +1,6 @@
 //! Decisions on sockets. A guest of preview 1 cannot make one; it uses those it was given.
 
-use crate::fds::Entry;
+use crate::entries::Entry;
 use crate::{Access, Admitted, Errno, FdFlags, HostFd, Kind, Monitor, RiFlags, Rights, SdFlags, Target, Waiting};
 
 /// Accept a connection.

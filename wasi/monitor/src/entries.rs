@@ -1,0 +1,146 @@
+//! One open descriptor: its object, its rights and where it came from.
+
+use crate::{Access, Errno, FdFlags, Kind, Rights, Waiting};
+
+/// A host object, by the number the performing crate gave it. Means nothing to the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostFd(u32);
+
+impl HostFd {
+    /// Names a host object.
+    #[must_use]
+    pub const fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// The number it was made with.
+    #[must_use]
+    pub const fn index(self) -> u32 {
+        self.0
+    }
+}
+
+/// The object of an admitted effect. Made only by the monitor; not `Clone`.
+#[derive(Debug)]
+pub struct Target(HostFd);
+
+impl Target {
+    pub(crate) const fn new(host: HostFd) -> Self {
+        Self(host)
+    }
+
+    /// Which host object it is.
+    #[must_use]
+    pub const fn host(&self) -> HostFd {
+        self.0
+    }
+}
+
+/// How a descriptor came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Inherited from whoever started us: its host flags are not ours to change (T35).
+    Stdio,
+    /// A grant, and its place in the list of names.
+    Preopen(usize),
+    /// Opened or accepted by the guest, or a socket made for it.
+    Opened,
+}
+
+/// One open descriptor of the guest.
+///
+/// `base` and `inheriting` are below the ceilings of `access` and `kind` from the start, and only
+/// shrink afterwards (T22).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    host: HostFd,
+    kind: Kind,
+    access: Access,
+    base: Rights,
+    inheriting: Rights,
+    pub(crate) flags: FdFlags,
+    pub(crate) origin: Origin,
+}
+
+impl Entry {
+    pub(crate) fn new(host: HostFd, kind: Kind, access: Access, wanted: Rights) -> Self {
+        Self {
+            host,
+            kind,
+            access,
+            base: wanted.intersection(kind.ceiling()).intersection(access.ceiling()),
+            inheriting: Rights::NONE,
+            flags: FdFlags::empty(),
+            origin: Origin::Opened,
+        }
+    }
+
+    /// Only directories hand rights on.
+    pub(crate) fn inheriting(mut self, wanted: Rights) -> Self {
+        if self.kind == Kind::Directory {
+            self.inheriting = wanted.intersection(self.access.ceiling());
+        }
+        self
+    }
+
+    pub(crate) fn flags(mut self, flags: FdFlags) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    pub(crate) fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    #[inline]
+    pub(crate) const fn target(&self) -> Target {
+        Target::new(self.host)
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) const fn access(&self) -> Access {
+        self.access
+    }
+
+    pub(crate) const fn base(&self) -> Rights {
+        self.base
+    }
+
+    pub(crate) const fn inherited(&self) -> Rights {
+        self.inheriting
+    }
+
+    pub(crate) const fn is_stdio(&self) -> bool {
+        matches!(self.origin, Origin::Stdio)
+    }
+
+    #[inline]
+    pub(crate) const fn waiting(&self) -> Waiting {
+        if !self.kind.may_wait() {
+            Waiting::Never
+        } else if self.flags.contains(FdFlags::NONBLOCK) {
+            Waiting::Refuse
+        } else {
+            Waiting::Wait
+        }
+    }
+
+    #[inline]
+    pub(crate) const fn require(&self, rights: Rights) -> Result<(), Errno> {
+        if self.base.contains(rights) { Ok(()) } else { Err(Errno::NOTCAPABLE) }
+    }
+
+    /// Drops every right that is not listed, for good (T22).
+    pub(crate) fn narrow(&mut self, base: Rights, inheriting: Rights) -> Result<(), Errno> {
+        if !self.base.contains(base) || !self.inheriting.contains(inheriting) {
+            return Err(Errno::NOTCAPABLE);
+        }
+        self.base = base;
+        self.inheriting = inheriting;
+        Ok(())
+    }
+}
