@@ -1,6 +1,6 @@
 //! What a grant lets the guest do to the tree beneath it.
 
-use crate::Rights;
+use crate::{Rights, Rule};
 
 /// The access a grant gives; no descriptor reached through the grant ever exceeds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,20 @@ impl Access {
                 .union(Rights::PATH_CREATE_DIRECTORY),
         }
     }
+
+    /// Why a descriptor under this access lacks `missing`, where `possible` is what such a
+    /// descriptor could have at most under any access.
+    #[must_use]
+    pub(crate) const fn refusal(self, possible: Rights, missing: Rights) -> Rule {
+        if !possible.contains(missing) || self.ceiling().contains(missing) {
+            return Rule::Right;
+        }
+        match self {
+            Self::ReadWrite => Rule::Right,
+            Self::ReadOnly => Rule::ReadOnly,
+            Self::Append => Rule::AppendOnly,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -37,6 +51,16 @@ mod tests {
     #[test]
     fn read_only_has_no_mutating_right() {
         assert_eq!(Access::ReadOnly.ceiling().intersection(Rights::MUTATING), Rights::NONE);
+    }
+
+    #[test]
+    fn a_refusal_blames_the_grant_only_for_what_it_took_away() {
+        let write = Rights::FD_WRITE;
+        assert_eq!(Access::ReadOnly.refusal(Rights::REGULAR_FILE, write), Rule::ReadOnly);
+        assert_eq!(Access::Append.refusal(Rights::REGULAR_FILE, Rights::FD_ALLOCATE), Rule::AppendOnly);
+        assert_eq!(Access::Append.refusal(Rights::REGULAR_FILE, write), Rule::Right);
+        assert_eq!(Access::ReadWrite.refusal(Rights::REGULAR_FILE, write), Rule::Right);
+        assert_eq!(Access::ReadOnly.refusal(Rights::DIRECTORY, write), Rule::Right);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which clocks a guest may read.
 
-use crate::Errno;
+use crate::{Errno, Rule};
 
 /// A clock a guest may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Clock {
         match id {
             0 => Ok(Self::Realtime),
             1 => Ok(Self::Monotonic),
-            2 | 3 => Err(Errno::NOTSUP),
+            2 | 3 => Err(Errno::NOTSUP.because(Rule::Clock)),
             _ => Err(Errno::INVAL),
         }
     }

@@ -1,6 +1,6 @@
 //! One open descriptor: its object, its rights and where it came from.
 
-use crate::{Access, Errno, FdFlags, Kind, Rights, Waiting};
+use crate::{Access, Errno, FdFlags, Kind, Rights, Rule, Waiting};
 
 /// A host object, by the number the performing crate gave it. Means nothing to the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,10 +41,22 @@ impl Target {
 pub(crate) enum Origin {
     /// Inherited from whoever started us: its host flags are not ours to change (T35).
     Stdio,
-    /// A grant, and its place in the list of names.
-    Preopen(usize),
-    /// Opened or accepted by the guest, or a socket made for it.
-    Opened,
+    /// A granted directory, and its place among them.
+    Preopen(u16),
+    /// Opened through a descriptor that goes back to this granted directory.
+    Beneath(u16),
+    /// A socket: made for the guest, or accepted by it.
+    Socket,
+}
+
+impl Origin {
+    /// The origin of what is opened through a descriptor of this one.
+    pub(crate) const fn beneath(self) -> Self {
+        match self {
+            Self::Preopen(grant) | Self::Beneath(grant) => Self::Beneath(grant),
+            Self::Stdio | Self::Socket => self,
+        }
+    }
 }
 
 /// One open descriptor of the guest.
@@ -59,11 +71,11 @@ pub(crate) struct Entry {
     base: Rights,
     inheriting: Rights,
     pub(crate) flags: FdFlags,
-    pub(crate) origin: Origin,
+    origin: Origin,
 }
 
 impl Entry {
-    pub(crate) fn new(host: HostFd, kind: Kind, access: Access, wanted: Rights) -> Self {
+    pub(crate) fn new(host: HostFd, kind: Kind, access: Access, origin: Origin, wanted: Rights) -> Self {
         Self {
             host,
             kind,
@@ -71,7 +83,7 @@ impl Entry {
             base: wanted.intersection(kind.ceiling()).intersection(access.ceiling()),
             inheriting: Rights::NONE,
             flags: FdFlags::empty(),
-            origin: Origin::Opened,
+            origin,
         }
     }
 
@@ -85,11 +97,6 @@ impl Entry {
 
     pub(crate) fn flags(mut self, flags: FdFlags) -> Self {
         self.flags = flags;
-        self
-    }
-
-    pub(crate) fn origin(mut self, origin: Origin) -> Self {
-        self.origin = origin;
         self
     }
 
@@ -114,8 +121,16 @@ impl Entry {
         self.inheriting
     }
 
-    pub(crate) const fn is_stdio(&self) -> bool {
-        matches!(self.origin, Origin::Stdio)
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Which granted directory it goes back to.
+    pub(crate) const fn grant(&self) -> Option<u16> {
+        match self.origin {
+            Origin::Preopen(grant) | Origin::Beneath(grant) => Some(grant),
+            Origin::Stdio | Origin::Socket => None,
+        }
     }
 
     #[inline]
@@ -131,13 +146,19 @@ impl Entry {
 
     #[inline]
     pub(crate) const fn require(&self, rights: Rights) -> Result<(), Errno> {
-        if self.base.contains(rights) { Ok(()) } else { Err(Errno::NOTCAPABLE) }
+        if self.base.contains(rights) { Ok(()) } else { Err(self.refusal(rights)) }
+    }
+
+    #[cold]
+    const fn refusal(&self, rights: Rights) -> Errno {
+        let missing = rights.without(self.base);
+        Errno::NOTCAPABLE.because(self.access.refusal(self.kind.ceiling(), missing))
     }
 
     /// Drops every right that is not listed, for good (T22).
     pub(crate) fn narrow(&mut self, base: Rights, inheriting: Rights) -> Result<(), Errno> {
         if !self.base.contains(base) || !self.inheriting.contains(inheriting) {
-            return Err(Errno::NOTCAPABLE);
+            return Err(Errno::NOTCAPABLE.because(Rule::Right));
         }
         self.base = base;
         self.inheriting = inheriting;

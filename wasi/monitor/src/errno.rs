@@ -1,23 +1,25 @@
 //! The error numbers of WASI, exactly as a guest sees them.
 
+use crate::Rule;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 macro_rules! errnos {
     ($($(#[doc = $doc:literal])* $name:ident = $number:literal, $text:literal;)*) => {
         impl Errno {
-            $(#[doc = concat!($text, ".")] pub const $name: Self = Self($number);)*
+            $(#[doc = concat!($text, ".")] pub const $name: Self = Self { raw: $number, rule: Rule::None };)*
 
             /// The symbol, as in the specification without the leading `E`.
             #[must_use]
             pub const fn name(self) -> &'static str {
-                match self.0 {
+                match self.raw {
                     $($number => stringify!($name),)*
                     _ => "?",
                 }
             }
 
             const fn text(self) -> &'static str {
-                match self.0 {
+                match self.raw {
                     $($number => $text,)*
                     _ => "?",
                 }
@@ -27,14 +29,46 @@ macro_rules! errnos {
 }
 
 /// A WASI error number. Never [`Errno::SUCCESS`] when it travels in an `Err`.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Errno(u16);
+///
+/// It also carries the [`Rule`] it follows from, which the guest cannot see and comparison
+/// ignores: two errnos are equal if the guest receives the same number.
+#[derive(Clone, Copy)]
+pub struct Errno {
+    raw: u16,
+    rule: Rule,
+}
 
 impl Errno {
     /// The number the guest receives.
     #[must_use]
     pub const fn raw(self) -> u16 {
-        self.0
+        self.raw
+    }
+
+    /// The rule it follows from; [`Rule::None`] if it is not a decision of the policy.
+    #[must_use]
+    pub const fn rule(self) -> Rule {
+        self.rule
+    }
+
+    /// The same number, as a decision that follows from `rule`.
+    #[must_use]
+    pub const fn because(self, rule: Rule) -> Self {
+        Self { raw: self.raw, rule }
+    }
+}
+
+impl PartialEq for Errno {
+    fn eq(&self, other: &Self) -> bool {
+        self.raw == other.raw
+    }
+}
+
+impl Eq for Errno {}
+
+impl Hash for Errno {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.raw.hash(state);
     }
 }
 
@@ -136,6 +170,15 @@ errnos! {
 #[cfg(test)]
 mod tests {
     use super::Errno;
+    use crate::Rule;
+
+    #[test]
+    fn the_reason_is_carried_along_and_changes_no_comparison() {
+        let refused = Errno::NOTCAPABLE.because(Rule::ReadOnly);
+        assert_eq!(refused, Errno::NOTCAPABLE);
+        assert_eq!((refused.rule(), Errno::NOTCAPABLE.rule()), (Rule::ReadOnly, Rule::None));
+        assert_eq!(size_of::<Result<(), Errno>>(), 4, "an errno travels in a register");
+    }
 
     #[test]
     fn numbers_are_those_of_the_specification() {

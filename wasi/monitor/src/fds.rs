@@ -4,7 +4,7 @@
 //! (T33). The host's side is an opaque [`HostFd`] that the performing crate chose.
 
 use crate::entries::{Entry, Origin};
-use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, Rights};
+use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, Rights, Rule};
 
 /// The first number given to anything that is not a standard stream.
 const FIRST_FREE: u32 = 3;
@@ -48,21 +48,21 @@ impl Monitor {
         };
         self.room()?;
         let kind = if kind == Kind::Directory { Kind::Other } else { kind };
-        let entry = Entry::new(host, kind, Access::ReadWrite, rights).flags(flags);
-        self.place(fd, entry.origin(Origin::Stdio));
+        let entry = Entry::new(host, kind, Access::ReadWrite, Origin::Stdio, rights);
+        self.place(fd, entry.flags(flags));
         Ok(())
     }
 
     /// Grants a directory tree under the name the guest will see; returns its number.
     ///
     /// # Errors
-    /// [`Errno::MFILE`] at the limit.
+    /// [`Errno::MFILE`] at the limit, and after 65 536 granted directories.
     pub fn grant_directory(&mut self, host: HostFd, name: Vec<u8>, access: Access) -> Result<u32, Errno> {
         self.room()?;
-        let origin = Origin::Preopen(self.names.len());
+        let grant = u16::try_from(self.names.len()).map_err(|_| Errno::MFILE)?;
         self.names.push(name);
-        let entry = Entry::new(host, Kind::Directory, access, Rights::ALL);
-        Ok(self.insert(entry.inheriting(Rights::DIRECTORY.union(Rights::REGULAR_FILE)).origin(origin)))
+        let entry = Entry::new(host, Kind::Directory, access, Origin::Preopen(grant), Rights::ALL);
+        Ok(self.insert(entry.inheriting(Rights::DIRECTORY.union(Rights::REGULAR_FILE))))
     }
 
     /// Gives the guest a socket the host made; returns its number.
@@ -74,7 +74,7 @@ impl Monitor {
             return Err(Errno::NOTSOCK);
         }
         self.room()?;
-        Ok(self.insert(Entry::new(host, kind, Access::ReadWrite, Rights::ALL)))
+        Ok(self.insert(Entry::new(host, kind, Access::ReadWrite, Origin::Socket, Rights::ALL)))
     }
 
     /// The name of a preopened directory.
@@ -82,10 +82,17 @@ impl Monitor {
     /// # Errors
     /// [`Errno::BADF`] if `fd` is not one. Libraries stop looking for preopens there.
     pub fn preopen_name(&self, fd: u32) -> Result<&[u8], Errno> {
-        match self.entry(fd)?.origin {
-            Origin::Preopen(at) => self.names.get(at).map(Vec::as_slice).ok_or(Errno::BADF),
-            Origin::Stdio | Origin::Opened => Err(Errno::BADF),
+        match self.entry(fd)?.origin() {
+            Origin::Preopen(grant) => self.names.get(usize::from(grant)).map(Vec::as_slice).ok_or(Errno::BADF),
+            Origin::Stdio | Origin::Beneath(_) | Origin::Socket => Err(Errno::BADF),
         }
+    }
+
+    /// Which granted directory a descriptor goes back to, counted in the order of
+    /// [`grant_directory`](Self::grant_directory); `None` for streams, sockets and closed numbers.
+    #[must_use]
+    pub fn grant_of(&self, fd: u32) -> Option<usize> {
+        self.entry(fd).ok()?.grant().map(usize::from)
     }
 
     /// Removes `fd` from the table and hands its host object over to be closed.
@@ -128,7 +135,7 @@ impl Monitor {
 
     /// Refuses before an effect what could not be stored after it (T5, T34).
     pub(crate) const fn room(&self) -> Result<(), Errno> {
-        if self.open < self.limit { Ok(()) } else { Err(Errno::MFILE) }
+        if self.open < self.limit { Ok(()) } else { Err(Errno::MFILE.because(Rule::OpenFiles)) }
     }
 
     /// Stores an entry under the lowest free number.
@@ -175,7 +182,7 @@ mod tests {
     }
 
     fn file(host: u32) -> Entry {
-        Entry::new(HostFd::new(host), Kind::RegularFile, Access::ReadWrite, Rights::ALL)
+        Entry::new(HostFd::new(host), Kind::RegularFile, Access::ReadWrite, Origin::Beneath(0), Rights::ALL)
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Decisions on open descriptors: the `fd_*` functions.
 
-use crate::entries::Entry;
+use crate::entries::{Entry, Origin};
 use crate::{
-    Access, Admitted, Advice, Errno, FdFlags, FileType, Kind, Monitor, NewTimes, Rights, Target, Waiting, Whence,
+    Access, Admitted, Advice, Errno, FdFlags, FileType, Kind, Monitor, NewTimes, Rights, Rule, Target, Waiting, Whence,
 };
 
 /// The largest offset or size the kernel takes.
@@ -171,7 +171,7 @@ impl Monitor {
         let entry = self.positioned(fd, Rights::FD_WRITE.union(Rights::FD_SEEK))?;
         check_end(offset, 0)?;
         if entry.access() == Access::Append {
-            return Err(Errno::NOTCAPABLE);
+            return Err(Errno::NOTCAPABLE.because(Rule::AppendOnly));
         }
         Ok(Admitted::new(WriteAt { on: entry.target(), offset }))
     }
@@ -317,11 +317,14 @@ impl Monitor {
             }
         }
         let append = changed.contains(FdFlags::APPEND).then_some(flags.contains(FdFlags::APPEND));
-        if append.is_some() && (entry.is_stdio() || entry.kind() != Kind::RegularFile) {
+        if append.is_some() && entry.origin() == Origin::Stdio {
+            return Err(Errno::NOTSUP.because(Rule::Inherited));
+        }
+        if append.is_some() && entry.kind() != Kind::RegularFile {
             return Err(Errno::NOTSUP);
         }
         if append == Some(false) && entry.access() == Access::Append {
-            return Err(Errno::NOTCAPABLE);
+            return Err(Errno::NOTCAPABLE.because(Rule::AppendOnly));
         }
         Ok(Admitted::new(SetFlags { on: entry.target(), append, commit: Commit { fd, flags } }))
     }
@@ -386,7 +389,7 @@ mod tests {
 
     fn with_file(access: Access, rights: Rights, flags: FdFlags) -> (Monitor, u32) {
         let mut monitor = Monitor::new(8);
-        let entry = Entry::new(HostFd::new(0), Kind::RegularFile, access, rights);
+        let entry = Entry::new(HostFd::new(0), Kind::RegularFile, access, Origin::Beneath(0), rights);
         let fd = monitor.insert(entry.flags(flags));
         (monitor, fd)
     }

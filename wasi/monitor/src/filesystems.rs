@@ -1,6 +1,6 @@
 //! File systems whose files are not files but switches and windows of the kernel.
 
-use crate::Errno;
+use crate::{Errno, Rule};
 
 /// Magic numbers from `linux/magic.h` of file systems a guest never opens, whatever the grant.
 ///
@@ -33,7 +33,7 @@ const KERNEL_INTERFACES: [u64; 20] = [
 /// # Errors
 /// [`Errno::NOTCAPABLE`] for those that expose the kernel instead of storing data.
 pub fn admit_filesystem(magic: u64) -> Result<(), Errno> {
-    if KERNEL_INTERFACES.contains(&magic) { Err(Errno::NOTCAPABLE) } else { Ok(()) }
+    if KERNEL_INTERFACES.contains(&magic) { Err(Errno::NOTCAPABLE.because(Rule::KernelInterface)) } else { Ok(()) }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::entries::{Entry, Origin};
 use crate::{
     Access, Admitted, Errno, FdFlags, GuestPath, HostFd, Kind, Last, LinkTarget, LookupFlags, Monitor, NewTimes,
-    OFlags, Rights, Target,
+    OFlags, Rights, Rule, Target,
 };
 
 /// A path and the directory it starts from.
@@ -56,6 +56,7 @@ pub struct Open<'m> {
 /// What the new descriptor gets from the one it was opened through.
 #[derive(Debug, Clone, Copy)]
 struct Inherited {
+    origin: Origin,
     access: Access,
     base: Rights,
     inheriting: Rights,
@@ -174,11 +175,12 @@ impl Monitor {
         let may = dir.inherited();
         let mode = base.intersection(Rights::FD_READ.union(Rights::FD_WRITE));
         if !may.contains(mode) {
-            return Err(Errno::NOTCAPABLE);
+            let rule = dir.access().refusal(Rights::REGULAR_FILE, mode.without(may));
+            return Err(Errno::NOTCAPABLE.because(rule));
         }
         let write = base.contains(Rights::FD_WRITE);
         if write && dir.access() == Access::Append && !fdflags.contains(FdFlags::APPEND) {
-            return Err(Errno::NOTCAPABLE);
+            return Err(Errno::NOTCAPABLE.because(Rule::AppendOnly));
         }
         if oflags.contains(OFlags::CREAT) {
             if oflags.contains(OFlags::DIRECTORY) {
@@ -196,6 +198,7 @@ impl Monitor {
             read: base.contains(Rights::FD_READ) || !write,
             write,
             grant: Inherited {
+                origin: dir.origin().beneath(),
                 access: dir.access(),
                 base: base.intersection(may),
                 inheriting: inheriting.intersection(may),
@@ -208,8 +211,8 @@ impl Monitor {
     /// Room was made sure of when the open was admitted, so this cannot fail.
     pub fn install(&mut self, open: Admitted<Open<'_>>, host: HostFd, kind: Kind) -> u32 {
         let Open { grant, fdflags, .. } = open.into_effect();
-        let entry = Entry::new(host, kind, grant.access, grant.base);
-        self.insert(entry.inheriting(grant.inheriting).flags(fdflags).origin(Origin::Opened))
+        let entry = Entry::new(host, kind, grant.access, grant.origin, grant.base);
+        self.insert(entry.inheriting(grant.inheriting).flags(fdflags))
     }
 
     /// `path_filestat_get`: needs `PATH_FILESTAT_GET`.
@@ -423,6 +426,26 @@ mod tests {
         assert_eq!(stat.base, Rights::FD_READ.union(Rights::FD_SEEK));
         assert_eq!(stat.inheriting, Rights::NONE);
         assert!(!monitor.fdstat(3).unwrap().inheriting.contains(Rights::FD_WRITE));
+    }
+
+    #[test]
+    fn a_refusal_names_its_rule_and_a_descriptor_its_grant() {
+        let mut monitor = with_grant(Access::ReadWrite);
+        let read_only = monitor.grant_directory(HostFd::new(1), b"/r".to_vec(), Access::ReadOnly).unwrap();
+        let through = |monitor: &Monitor, fd, path, base: Rights| {
+            let asked = OpenRequest { fd, ..request(path, 0, base, 0) };
+            monitor.admit_open(asked).map(drop).map_err(Errno::rule)
+        };
+        assert_eq!(through(&monitor, read_only, b"f", Rights::FD_WRITE), Err(Rule::ReadOnly));
+        assert_eq!(through(&monitor, 3, b"/f", Rights::FD_WRITE), Err(Rule::Beneath));
+        assert_eq!(monitor.admit_symlink(b"/f", 3, b"l").map(drop).map_err(Errno::rule), Err(Rule::AbsoluteLink));
+        let open = monitor.admit_open(OpenRequest { fd: read_only, ..request(b"d", 0, Rights::PATH_OPEN, 0) }).unwrap();
+        let inner = monitor.install(open, HostFd::new(2), Kind::Directory);
+        assert_eq!(monitor.admit_stat_at(inner, 0, b"f").map(drop).map_err(Errno::rule), Err(Rule::Right));
+        assert_eq!(monitor.admit_unlink(inner, b"f").map(drop).map_err(Errno::rule), Err(Rule::ReadOnly));
+        assert_eq!((monitor.grant_of(3), monitor.grant_of(inner), monitor.grant_of(0)), (Some(0), Some(1), None));
+        monitor.admit_renumber(inner, 3).unwrap();
+        assert_eq!(monitor.grant_of(3), Some(1));
     }
 
     #[test]

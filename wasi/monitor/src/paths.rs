@@ -7,7 +7,7 @@
 //! Paths are bytes. The specification says UTF-8, but a host file with another name should still
 //! be readable, and no decision depends on the encoding.
 
-use crate::Errno;
+use crate::{Errno, Rule};
 
 /// The longest path, in bytes: `PATH_MAX` of Linux without the final NUL.
 pub const PATH_MAX_BYTES: usize = 4095;
@@ -39,7 +39,7 @@ impl<'m> GuestPath<'m> {
     /// [`Errno::NOENT`] if empty, [`Errno::NAMETOOLONG`] above [`PATH_MAX_BYTES`],
     /// [`Errno::INVAL`] with a NUL in it, [`Errno::NOTCAPABLE`] if absolute or starting with `..`.
     pub fn parse(bytes: &'m [u8]) -> Result<Self, Errno> {
-        check_text(bytes)?;
+        check_text(bytes, Rule::Beneath)?;
         let mut whole = trim_end(bytes);
         let slash = whole.len() < bytes.len();
         while let Some(rest) = whole.strip_prefix(b"./") {
@@ -50,7 +50,7 @@ impl<'m> GuestPath<'m> {
             None => (&whole[..0], whole),
         };
         if whole == b".." || whole.starts_with(b"../") {
-            return Err(Errno::NOTCAPABLE);
+            return Err(Errno::NOTCAPABLE.because(Rule::Beneath));
         }
         let last = match last {
             b"." => Last::Dot,
@@ -105,7 +105,7 @@ impl<'m> LinkTarget<'m> {
     /// # Errors
     /// As [`GuestPath::parse`], where an absolute target is [`Errno::NOTCAPABLE`] (T19).
     pub fn parse(bytes: &'m [u8]) -> Result<Self, Errno> {
-        check_text(bytes)?;
+        check_text(bytes, Rule::AbsoluteLink)?;
         Ok(Self(bytes))
     }
 
@@ -116,14 +116,14 @@ impl<'m> LinkTarget<'m> {
     }
 }
 
-fn check_text(bytes: &[u8]) -> Result<(), Errno> {
+fn check_text(bytes: &[u8], absolute: Rule) -> Result<(), Errno> {
     if bytes.len() > PATH_MAX_BYTES {
         return Err(Errno::NAMETOOLONG);
     }
     match bytes.first() {
         None => Err(Errno::NOENT),
         Some(_) if bytes.contains(&0) => Err(Errno::INVAL),
-        Some(b'/') => Err(Errno::NOTCAPABLE),
+        Some(b'/') => Err(Errno::NOTCAPABLE.because(absolute)),
         Some(_) => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! What `proc_raise` means. No signal is ever sent: the run ends as if one had been.
 
-use crate::Errno;
+use crate::{Errno, Rule};
 
 /// What a raised signal does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub const fn admit_raise(signal: u32) -> Result<Raise, Errno> {
         0 | 13 | 16 | 17 | 22 | 27 => Raise::Ignored,
         // HUP to TERM have the numbers of Linux.
         1..=12 | 14 | 15 => Raise::Terminates(narrow(signal)),
-        18..=21 => return Err(Errno::NOTSUP),
+        18..=21 => return Err(Errno::NOTSUP.because(Rule::Signal)),
         // XCPU to SYS: WASI has no STKFLT, so everything after TERM is one lower.
         23..=26 | 28..=30 => Raise::Terminates(narrow(signal + 1)),
         _ => return Err(Errno::INVAL),

@@ -1,6 +1,6 @@
 //! Decisions on sockets. A guest of preview 1 cannot make one; it uses those it was given.
 
-use crate::entries::Entry;
+use crate::entries::{Entry, Origin};
 use crate::{Access, Admitted, Errno, FdFlags, HostFd, Kind, Monitor, RiFlags, Rights, SdFlags, Target, Waiting};
 
 /// Accept a connection.
@@ -70,7 +70,7 @@ impl Monitor {
     /// Enters an accepted connection into the table; returns its number.
     pub fn install_accepted(&mut self, accept: Admitted<Accept>, host: HostFd) -> u32 {
         let flags = accept.into_effect().flags;
-        self.insert(Entry::new(host, Kind::Stream, Access::ReadWrite, Rights::ALL).flags(flags))
+        self.insert(Entry::new(host, Kind::Stream, Access::ReadWrite, Origin::Socket, Rights::ALL).flags(flags))
     }
 
     /// `sock_recv`: needs `FD_READ`.
