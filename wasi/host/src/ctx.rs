@@ -6,6 +6,7 @@ use crate::random::Random;
 use crate::resolve::{self, Resolver};
 use crate::stat;
 use crate::strings::Strings;
+use crate::trace::{Record, Tracer};
 use crate::wait::Interrupted;
 use rustix::fs::OFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -110,6 +111,7 @@ pub struct Wasi {
     pub(crate) resolver: Resolver,
     pub(crate) interrupted: Interrupted,
     pub(crate) terminal_controls: bool,
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl Wasi {
@@ -135,6 +137,7 @@ impl Wasi {
             resolver: config.resolver,
             interrupted: config.interrupted,
             terminal_controls: false,
+            tracer: None,
         };
         let few = |_: Errno| ConfigError::TooManyGrants(config.max_open_files);
         let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
@@ -175,6 +178,11 @@ impl Wasi {
     /// Lets control sequences through to terminals. Off at first (T115).
     pub fn allow_terminal_controls(&mut self) {
         self.terminal_controls = true;
+    }
+
+    /// Has every call of a [traced function](crate::traced_function) told to `tracer`.
+    pub fn trace(&mut self, tracer: impl FnMut(&Record) + 'static) {
+        self.tracer = Some(Tracer(Box::new(tracer)));
     }
 
     fn add_socket(&mut self, socket: OwnedFd, kind: Kind) -> Result<u32, Errno> {

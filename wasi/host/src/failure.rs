@@ -1,6 +1,6 @@
 //! How a hostcall ends when it does not succeed.
 
-use wave_monitor::Errno;
+use wave_monitor::{Errno, Rule};
 
 /// Why a hostcall did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,6 @@ impl From<Stop> for Failure {
 
 impl From<rustix::io::Errno> for Failure {
     fn from(error: rustix::io::Errno) -> Self {
-        Self::Errno(crate::errno::from_host(error))
+        Self::Errno(crate::errno::from_host(error).because(Rule::Host))
     }
 }

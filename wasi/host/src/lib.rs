@@ -59,6 +59,7 @@ mod stat;
 mod strings;
 mod sys;
 mod terminal;
+mod trace;
 mod transfer;
 pub mod unstable;
 mod wait;
@@ -66,9 +67,10 @@ mod walk;
 
 pub use ctx::{Config, ConfigError, Preopen, Wasi};
 pub use failure::{Failure, Stop};
-pub use link::{PREVIEW1, UNSTABLE, host_function};
+pub use link::{PREVIEW1, UNSTABLE, host_function, traced_function};
 pub use resolve::Resolver;
-pub use wave_monitor::{Access, Errno};
+pub use trace::{Argument, Decision, Record};
+pub use wave_monitor::{Access, Errno, Rule};
 
 /// The functions of `wasi_snapshot_preview1`, all of them.
 pub mod preview1 {

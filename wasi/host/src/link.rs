@@ -1,6 +1,6 @@
 //! The hostcalls as functions that guests import.
 
-use crate::{Failure, Stop, Wasi, preview1, unstable};
+use crate::{Failure, Stop, Wasi, preview1, trace, unstable};
 use wave_runtime::{Caller, HostFunction};
 
 /// The name most modules import from.
@@ -12,19 +12,33 @@ pub const UNSTABLE: &str = "wasi_unstable";
 /// The function behind an import, or `None` if there is none of that name.
 #[must_use]
 pub fn host_function(module: &str, name: &str) -> Option<HostFunction<Wasi>> {
+    function::<false>(module, name)
+}
+
+/// The same function, each call of which is told to the [tracer](Wasi::trace).
+#[must_use]
+pub fn traced_function(module: &str, name: &str) -> Option<HostFunction<Wasi>> {
+    function::<true>(module, name)
+}
+
+fn function<const TRACED: bool>(module: &str, name: &str) -> Option<HostFunction<Wasi>> {
     match module {
-        PREVIEW1 => preview1_function(name),
-        UNSTABLE => unstable_function(name),
+        PREVIEW1 => preview1_function::<TRACED>(name),
+        UNSTABLE => unstable_function::<TRACED>(name),
         _ => None,
     }
 }
 
-/// One table: the name, where it is implemented, the types of its parameters as the specification gives them.
+/// One table: where a function is implemented, its name and its parameters as the specification gives them.
 macro_rules! hostcalls {
     ($($path:path => $name:literal ($($arg:ident: $ty:ty),*))*) => {
         |name: &str| match name {
             $($name => Some(HostFunction::new(|caller: &mut Caller<'_, Wasi>, $($arg: $ty),*| {
                 let (memory, wasi) = caller.parts();
+                if TRACED {
+                    let arguments = [$((stringify!($arg), u64::from($arg))),*];
+                    return answer(trace::call(wasi, memory, $name, &arguments, |wasi, memory| $path(wasi, memory, $($arg),*)));
+                }
                 answer($path(wasi, memory, $($arg),*))
             })),)*
             _ => None,
@@ -32,59 +46,64 @@ macro_rules! hostcalls {
     };
 }
 
-fn preview1_function(name: &str) -> Option<HostFunction<Wasi>> {
+fn preview1_function<const TRACED: bool>(name: &str) -> Option<HostFunction<Wasi>> {
     use preview1 as p;
     let table = hostcalls! {
-        p::args_get => "args_get" (a: u32, b: u32)
-        p::args_sizes_get => "args_sizes_get" (a: u32, b: u32)
-        p::environ_get => "environ_get" (a: u32, b: u32)
-        p::environ_sizes_get => "environ_sizes_get" (a: u32, b: u32)
-        p::clock_res_get => "clock_res_get" (a: u32, b: u32)
-        p::clock_time_get => "clock_time_get" (a: u32, b: u64, c: u32)
-        p::fd_advise => "fd_advise" (a: u32, b: u64, c: u64, d: u32)
-        p::fd_allocate => "fd_allocate" (a: u32, b: u64, c: u64)
-        p::fd_close => "fd_close" (a: u32)
-        p::fd_datasync => "fd_datasync" (a: u32)
-        p::fd_fdstat_get => "fd_fdstat_get" (a: u32, b: u32)
-        p::fd_fdstat_set_flags => "fd_fdstat_set_flags" (a: u32, b: u32)
-        p::fd_fdstat_set_rights => "fd_fdstat_set_rights" (a: u32, b: u64, c: u64)
-        p::fd_filestat_get => "fd_filestat_get" (a: u32, b: u32)
-        p::fd_filestat_set_size => "fd_filestat_set_size" (a: u32, b: u64)
-        p::fd_filestat_set_times => "fd_filestat_set_times" (a: u32, b: u64, c: u64, d: u32)
-        p::fd_pread => "fd_pread" (a: u32, b: u32, c: u32, d: u64, e: u32)
-        p::fd_prestat_get => "fd_prestat_get" (a: u32, b: u32)
-        p::fd_prestat_dir_name => "fd_prestat_dir_name" (a: u32, b: u32, c: u32)
-        p::fd_pwrite => "fd_pwrite" (a: u32, b: u32, c: u32, d: u64, e: u32)
-        p::fd_read => "fd_read" (a: u32, b: u32, c: u32, d: u32)
-        p::fd_readdir => "fd_readdir" (a: u32, b: u32, c: u32, d: u64, e: u32)
-        p::fd_renumber => "fd_renumber" (a: u32, b: u32)
-        p::fd_seek => "fd_seek" (a: u32, b: u64, c: u32, d: u32)
-        p::fd_sync => "fd_sync" (a: u32)
-        p::fd_tell => "fd_tell" (a: u32, b: u32)
-        p::fd_write => "fd_write" (a: u32, b: u32, c: u32, d: u32)
-        p::path_create_directory => "path_create_directory" (a: u32, b: u32, c: u32)
-        p::path_filestat_get => "path_filestat_get" (a: u32, b: u32, c: u32, d: u32, e: u32)
-        p::path_filestat_set_times => "path_filestat_set_times" (a: u32, b: u32, c: u32, d: u32, e: u64, f: u64, g: u32)
-        p::path_link => "path_link" (a: u32, b: u32, c: u32, d: u32, e: u32, f: u32, g: u32)
-        p::path_open => "path_open" (a: u32, b: u32, c: u32, d: u32, e: u32, f: u64, g: u64, h: u32, i: u32)
-        p::path_readlink => "path_readlink" (a: u32, b: u32, c: u32, d: u32, e: u32, f: u32)
-        p::path_remove_directory => "path_remove_directory" (a: u32, b: u32, c: u32)
-        p::path_rename => "path_rename" (a: u32, b: u32, c: u32, d: u32, e: u32, f: u32)
-        p::path_symlink => "path_symlink" (a: u32, b: u32, c: u32, d: u32, e: u32)
-        p::path_unlink_file => "path_unlink_file" (a: u32, b: u32, c: u32)
-        p::poll_oneoff => "poll_oneoff" (a: u32, b: u32, c: u32, d: u32)
-        p::proc_raise => "proc_raise" (a: u32)
-        p::random_get => "random_get" (a: u32, b: u32)
+        p::args_get => "args_get" (argv: u32, argv_buf: u32)
+        p::args_sizes_get => "args_sizes_get" (argc: u32, argv_buf_size: u32)
+        p::environ_get => "environ_get" (environ: u32, environ_buf: u32)
+        p::environ_sizes_get => "environ_sizes_get" (environc: u32, environ_buf_size: u32)
+        p::clock_res_get => "clock_res_get" (id: u32, resolution: u32)
+        p::clock_time_get => "clock_time_get" (id: u32, precision: u64, time: u32)
+        p::fd_advise => "fd_advise" (fd: u32, offset: u64, len: u64, advice: u32)
+        p::fd_allocate => "fd_allocate" (fd: u32, offset: u64, len: u64)
+        p::fd_close => "fd_close" (fd: u32)
+        p::fd_datasync => "fd_datasync" (fd: u32)
+        p::fd_fdstat_get => "fd_fdstat_get" (fd: u32, stat: u32)
+        p::fd_fdstat_set_flags => "fd_fdstat_set_flags" (fd: u32, fdflags: u32)
+        p::fd_fdstat_set_rights => "fd_fdstat_set_rights" (fd: u32, rights_base: u64, rights_inheriting: u64)
+        p::fd_filestat_get => "fd_filestat_get" (fd: u32, stat: u32)
+        p::fd_filestat_set_size => "fd_filestat_set_size" (fd: u32, size: u64)
+        p::fd_filestat_set_times => "fd_filestat_set_times" (fd: u32, atim: u64, mtim: u64, fst_flags: u32)
+        p::fd_pread => "fd_pread" (fd: u32, iovs: u32, iovs_len: u32, offset: u64, nread: u32)
+        p::fd_prestat_get => "fd_prestat_get" (fd: u32, prestat: u32)
+        p::fd_prestat_dir_name => "fd_prestat_dir_name" (fd: u32, buf: u32, buf_len: u32)
+        p::fd_pwrite => "fd_pwrite" (fd: u32, iovs: u32, iovs_len: u32, offset: u64, nwritten: u32)
+        p::fd_read => "fd_read" (fd: u32, iovs: u32, iovs_len: u32, nread: u32)
+        p::fd_readdir => "fd_readdir" (fd: u32, buf: u32, buf_len: u32, cookie: u64, bufused: u32)
+        p::fd_renumber => "fd_renumber" (fd: u32, to: u32)
+        p::fd_seek => "fd_seek" (fd: u32, offset: u64, whence: u32, newoffset: u32)
+        p::fd_sync => "fd_sync" (fd: u32)
+        p::fd_tell => "fd_tell" (fd: u32, newoffset: u32)
+        p::fd_write => "fd_write" (fd: u32, iovs: u32, iovs_len: u32, nwritten: u32)
+        p::path_create_directory => "path_create_directory" (fd: u32, path: u32, path_len: u32)
+        p::path_filestat_get => "path_filestat_get" (fd: u32, lookupflags: u32, path: u32, path_len: u32, stat: u32)
+        p::path_filestat_set_times => "path_filestat_set_times" (fd: u32, lookupflags: u32, path: u32, path_len: u32, atim: u64, mtim: u64, fst_flags: u32)
+        p::path_link => "path_link" (old_fd: u32, lookupflags: u32, old_path: u32, old_path_len: u32, new_fd: u32, new_path: u32, new_path_len: u32)
+        p::path_open => "path_open" (fd: u32, lookupflags: u32, path: u32, path_len: u32, oflags: u32, rights_base: u64, rights_inheriting: u64, fdflags: u32, opened_fd: u32)
+        p::path_readlink => "path_readlink" (fd: u32, path: u32, path_len: u32, buf: u32, buf_len: u32, bufused: u32)
+        p::path_remove_directory => "path_remove_directory" (fd: u32, path: u32, path_len: u32)
+        p::path_rename => "path_rename" (fd: u32, old_path: u32, old_path_len: u32, new_fd: u32, new_path: u32, new_path_len: u32)
+        p::path_symlink => "path_symlink" (old_path: u32, old_path_len: u32, fd: u32, new_path: u32, new_path_len: u32)
+        p::path_unlink_file => "path_unlink_file" (fd: u32, path: u32, path_len: u32)
+        p::poll_oneoff => "poll_oneoff" (input: u32, output: u32, nsubscriptions: u32, nevents: u32)
+        p::proc_raise => "proc_raise" (signal: u32)
+        p::random_get => "random_get" (buf: u32, buf_len: u32)
         p::sched_yield => "sched_yield" ()
-        p::sock_accept => "sock_accept" (a: u32, b: u32, c: u32)
-        p::sock_recv => "sock_recv" (a: u32, b: u32, c: u32, d: u32, e: u32, f: u32)
-        p::sock_send => "sock_send" (a: u32, b: u32, c: u32, d: u32, e: u32)
-        p::sock_shutdown => "sock_shutdown" (a: u32, b: u32)
+        p::sock_accept => "sock_accept" (fd: u32, fdflags: u32, opened_fd: u32)
+        p::sock_recv => "sock_recv" (fd: u32, iovs: u32, iovs_len: u32, ri_flags: u32, received: u32, ro_flags: u32)
+        p::sock_send => "sock_send" (fd: u32, iovs: u32, iovs_len: u32, si_flags: u32, sent: u32)
+        p::sock_shutdown => "sock_shutdown" (fd: u32, how: u32)
     };
     match name {
         // The only one without a result.
         "proc_exit" => Some(HostFunction::new(|caller: &mut Caller<'_, Wasi>, code: u32| {
             let (memory, wasi) = caller.parts();
+            if TRACED {
+                let arguments = [("code", u64::from(code))];
+                let exit = |wasi: &mut Wasi, memory: &mut [u8]| p::proc_exit(wasi, memory, code);
+                return answer(trace::call(wasi, memory, "proc_exit", &arguments, exit)).map(drop);
+            }
             answer(p::proc_exit(wasi, memory, code)).map(drop)
         })),
         _ => table(name),
@@ -92,17 +111,17 @@ fn preview1_function(name: &str) -> Option<HostFunction<Wasi>> {
 }
 
 /// Where the older snapshot differs; the rest is the same function.
-fn unstable_function(name: &str) -> Option<HostFunction<Wasi>> {
+fn unstable_function<const TRACED: bool>(name: &str) -> Option<HostFunction<Wasi>> {
     let table = hostcalls! {
-        unstable::fd_filestat_get => "fd_filestat_get" (a: u32, b: u32)
-        unstable::fd_seek => "fd_seek" (a: u32, b: u64, c: u32, d: u32)
-        unstable::path_filestat_get => "path_filestat_get" (a: u32, b: u32, c: u32, d: u32, e: u32)
-        unstable::poll_oneoff => "poll_oneoff" (a: u32, b: u32, c: u32, d: u32)
+        unstable::fd_filestat_get => "fd_filestat_get" (fd: u32, stat: u32)
+        unstable::fd_seek => "fd_seek" (fd: u32, offset: u64, whence: u32, newoffset: u32)
+        unstable::path_filestat_get => "path_filestat_get" (fd: u32, lookupflags: u32, path: u32, path_len: u32, stat: u32)
+        unstable::poll_oneoff => "poll_oneoff" (input: u32, output: u32, nsubscriptions: u32, nevents: u32)
     };
     match name {
         // Came later.
         "sock_accept" => None,
-        _ => table(name).or_else(|| preview1_function(name)),
+        _ => table(name).or_else(|| preview1_function::<TRACED>(name)),
     }
 }
 

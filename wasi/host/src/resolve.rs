@@ -10,7 +10,7 @@ use crate::{Failure, Wasi, wait, walk};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat2};
 use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use wave_monitor::{Errno, Place, admit_filesystem};
+use wave_monitor::{Errno, Place, Rule, admit_filesystem};
 
 /// How often a resolution is tried again when a rename anywhere on the host disturbed it (T23).
 const TRIES: usize = 64;
@@ -116,7 +116,7 @@ fn open_by_kernel(
         match openat2(dir, path, flags, mode, beneath) {
             Err(Host::AGAIN) if tries.next().is_some() => {}
             Err(Host::INTR) => wait::check(interrupted)?,
-            Err(Host::XDEV) => return Err(Errno::NOTCAPABLE.into()),
+            Err(Host::XDEV) => return Err(Errno::NOTCAPABLE.because(Rule::Beneath).into()),
             done => return Ok(done?),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::clock::{self, Time};
 use rustix::fs::{FileType as HostType, Stat, Timespec};
-use wave_monitor::{Errno, FileType, Kind};
+use wave_monitor::{Errno, FileType, Kind, Rule};
 
 /// The attributes of a file, as a guest sees them.
 #[derive(Debug, Clone, Copy)]
@@ -103,7 +103,7 @@ pub(crate) const fn opened_kind(stat: &Stat) -> Result<Kind, Errno> {
         HostType::RegularFile => Ok(Kind::RegularFile),
         HostType::Directory => Ok(Kind::Directory),
         HostType::Fifo => Ok(Kind::Pipe),
-        _ => Err(Errno::NOTCAPABLE),
+        _ => Err(Errno::NOTCAPABLE.because(Rule::Device)),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::wait::{self, Interrupted, uninterrupted};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat_raw};
 use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use wave_monitor::{Errno, PATH_MAX_BYTES};
+use wave_monitor::{Errno, PATH_MAX_BYTES, Rule};
 
 /// How many links one path may lead through, as in the kernel (`MAXSYMLINKS`).
 const MAX_LINKS: u32 = 40;
@@ -196,5 +196,5 @@ fn may_be_link(failure: Failure) -> bool {
 }
 
 fn escape() -> Failure {
-    Errno::NOTCAPABLE.into()
+    Errno::NOTCAPABLE.because(Rule::Beneath).into()
 }

@@ -7,9 +7,11 @@
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Rule {
-    /// None: a malformed argument, or an error of the host.
+    /// None: a malformed argument.
     #[default]
     None,
+    /// None: the effect was admitted, and the host could not do it.
+    Host,
     /// The descriptor lacks the right: it was not asked for, it was dropped, or what the
     /// descriptor refers to has no such right (T22).
     Right,
@@ -53,6 +55,7 @@ impl Rule {
     pub const fn text(self) -> &'static str {
         match self {
             Self::None => "the call itself is at fault",
+            Self::Host => "the host could not do it",
             Self::Right => "the descriptor lacks the right",
             Self::ReadOnly => "the grant is read-only",
             Self::AppendOnly => "the grant is append-only",
