@@ -10,7 +10,7 @@ use crate::trace::{Record, Tracer};
 use crate::wait::Interrupted;
 use rustix::fs::OFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use wave_monitor::{Access, Errno, FdFlags, Kind, Monitor};
+use wave_monitor::{Access, Errno, FdFlags, Kind, Limits, Monitor};
 
 /// What the guest is given. Nothing else is reachable (T13, T113). The default is nothing at all.
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl Wasi {
     /// 6.4 a read of `/proc/self/auxv`. All of it happens before the seal.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let mut wasi = Self {
-            monitor: Monitor::new(config.max_open_files),
+            monitor: Monitor::new(Limits { open_files: config.max_open_files, ..Limits::default() }),
             objects: Objects::default(),
             args: Strings::new("argument", &config.args)?,
             environ: Strings::new("environment variable", &config.env)?,

@@ -40,7 +40,9 @@ pub fn fd_advise(
 /// Host syscalls: `fallocate`; `fstat` and `ftruncate` where that is not supported.
 pub fn fd_allocate(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, offset: u64, len: u64) -> Result<(), Failure> {
     let allocate = wasi.monitor.admit_allocate(fd, offset, len)?;
-    perform_allocate(wasi, &allocate)
+    perform_allocate(wasi, &allocate)?;
+    wasi.monitor.allocated(&allocate);
+    Ok(())
 }
 
 /// Closes a descriptor. The number of a standard stream becomes free; the stream stays open (T31).
@@ -183,9 +185,9 @@ pub fn fd_pread(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), nread, 4)?;
     let mut buffers = Buffers::new();
-    buffers.copy_in(memory, iovs, iovs_len)?;
+    buffers.copy_in(memory, iovs, iovs_len, wasi.monitor.limits().iovecs)?;
     let read = wasi.monitor.admit_read_at(fd, offset)?;
-    let count = transfer::read_at(wasi, &read, memory, &buffers)?;
+    let count = transfer::read_at(wasi, &read, memory, &mut buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -209,9 +211,9 @@ pub fn fd_pwrite(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), nwritten, 4)?;
     let mut buffers = Buffers::new();
-    buffers.copy_in(memory, iovs, iovs_len)?;
+    buffers.copy_in(memory, iovs, iovs_len, wasi.monitor.limits().iovecs)?;
     let write = wasi.monitor.admit_write_at(fd, offset)?;
-    let count = transfer::write_at(wasi, &write, memory, &buffers)?;
+    let count = transfer::write_at(wasi, &write, memory, &mut buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -270,9 +272,9 @@ pub fn fd_read(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), nread, 4)?;
     let mut buffers = Buffers::new();
-    buffers.copy_in(memory, iovs, iovs_len)?;
+    buffers.copy_in(memory, iovs, iovs_len, wasi.monitor.limits().iovecs)?;
     let read = wasi.monitor.admit_read(fd)?;
-    let count = transfer::read(wasi, &read, memory, &buffers)?;
+    let count = transfer::read(wasi, &read, memory, &mut buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -295,7 +297,7 @@ pub fn fd_write(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), nwritten, 4)?;
     let mut buffers = Buffers::new();
-    buffers.copy_in(memory, iovs, iovs_len)?;
+    buffers.copy_in(memory, iovs, iovs_len, wasi.monitor.limits().iovecs)?;
     let write = wasi.monitor.admit_write(fd)?;
     let count = transfer::write(wasi, &write, memory, &mut buffers)?;
     out.store_u32(memory, self::count(count))?;
@@ -306,7 +308,8 @@ pub fn fd_write(
 /// cut. Stores the number of bytes at `bufused`; fewer than `buf_len` means the end.
 ///
 /// # Errors
-/// `INVAL` for a cookie far beyond every one given out, `NOTDIR`, `BADF`, `NOTCAPABLE`, `FAULT`.
+/// `INVAL` for a cookie far beyond every one given out, `TOOBIG` for a buffer larger than one call
+/// may fill, `NOTDIR`, `BADF`, `NOTCAPABLE`, `FAULT`.
 ///
 /// Host syscalls: `getdents64`, `lseek`.
 pub fn fd_readdir(
@@ -320,7 +323,7 @@ pub fn fd_readdir(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), bufused, 4)?;
     let buffer = GuestRange::check(memory.len(), buf, buf_len)?;
-    let read = wasi.monitor.admit_readdir(fd, cookie)?;
+    let read = wasi.monitor.admit_readdir(fd, cookie, buf_len)?;
     let used = dir::read(wasi, &read, buffer.bytes_mut(memory)?)?;
     out.store_u32(memory, count(used))?;
     Ok(())

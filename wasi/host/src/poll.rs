@@ -4,9 +4,7 @@ use crate::wait;
 use crate::{Failure, Wasi, clock};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno as Host;
-use wave_monitor::{
-    Admitted, Clock, Direction, Errno, GuestRange, Layout, MAX_SUBSCRIPTIONS, Subscription, Wanted, Watch,
-};
+use wave_monitor::{Admitted, Clock, Direction, Errno, GuestRange, Layout, Subscription, Wanted, Watch};
 
 /// The size of `$event`, the same in both snapshots.
 const EVENT_SIZE: u32 = 32;
@@ -18,7 +16,7 @@ const EVENT_SIZE: u32 = 32;
 /// for a clock that is not offered (T114). Files are always ready.
 ///
 /// # Errors
-/// `INVAL` without subscriptions, with more than 4096, and for a malformed one; `FAULT`.
+/// `INVAL` without subscriptions, with more than the limit, and for a malformed one; `FAULT`.
 /// [`Stop::Deadline`](crate::Stop::Deadline) while waiting.
 ///
 /// Host syscalls: `ppoll`; for files `fstat` and `lseek`; the clock as in
@@ -47,9 +45,7 @@ pub(crate) fn poll(
     let out = GuestRange::check(memory.len(), nevents, 4)?;
     let input = GuestRange::check_array(memory.len(), input, nsubscriptions, layout.size_bytes())?;
     let output = GuestRange::check_array(memory.len(), output, nsubscriptions, EVENT_SIZE)?;
-    if !(1..=MAX_SUBSCRIPTIONS).contains(&nsubscriptions) {
-        return Err(Errno::INVAL.into());
-    }
+    wasi.monitor.admit_poll(nsubscriptions)?;
     let subscriptions = copy_in(input.bytes(memory)?, layout)?;
 
     let waits = subscriptions.iter().map(|subscription| admit(wasi, subscription)).collect();

@@ -11,12 +11,13 @@ const STEP_BYTES: usize = 64 * 1024;
 /// Fills `len` bytes at `buf` with random bytes.
 ///
 /// # Errors
-/// `FAULT` if the buffer is not in memory. [`Stop::Deadline`](crate::Stop::Deadline), after which
+/// `FAULT` if the buffer is not in memory, `TOOBIG` for more than one call may move. [`Stop::Deadline`](crate::Stop::Deadline), after which
 /// part of the buffer is filled.
 ///
 /// Host syscalls: `getrandom`.
 pub fn random_get(wasi: &mut Wasi, memory: &mut [u8], buf: u32, len: u32) -> Result<(), Failure> {
     let range = GuestRange::check(memory.len(), buf, len)?;
+    wasi.monitor.admit_random(len)?;
     let mut rest = range.bytes_mut(memory)?;
     while !rest.is_empty() {
         let step = rest.len().min(STEP_BYTES);

@@ -47,8 +47,9 @@ pub fn sock_recv(
     let received = GuestRange::check(memory.len(), received, 4)?;
     let out_flags = GuestRange::check(memory.len(), out_flags, 2)?;
     let mut buffers = Buffers::new();
-    buffers.copy_in(memory, data, data_len)?;
+    buffers.copy_in(memory, data, data_len, wasi.monitor.limits().iovecs)?;
     let receive = wasi.monitor.admit_receive(fd, flags)?;
+    buffers.shorten(receive.at_most);
     let (bytes, truncated) = perform_receive(wasi, &receive, memory, &buffers)?;
     let flags = if truncated { RoFlags::DATA_TRUNCATED } else { RoFlags::empty() };
     received.store_u32(memory, count(bytes))?;
@@ -73,8 +74,9 @@ pub fn sock_send(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), sent, 4)?;
     let mut buffers = Buffers::new();
-    buffers.copy_in(memory, data, data_len)?;
+    buffers.copy_in(memory, data, data_len, wasi.monitor.limits().iovecs)?;
     let send = wasi.monitor.admit_send(fd, flags)?;
+    buffers.shorten(send.at_most);
     let bytes = perform_send(wasi, &send, memory, &buffers)?;
     out.store_u32(memory, count(bytes))?;
     Ok(())

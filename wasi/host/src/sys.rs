@@ -138,7 +138,7 @@ mod tests {
             memory[at * 8 + 4..at * 8 + 8].copy_from_slice(&len.to_le_bytes());
         }
         let mut buffers = Buffers::new();
-        buffers.copy_in(memory, 0, u32::try_from(ranges.len()).unwrap()).unwrap();
+        buffers.copy_in(memory, 0, u32::try_from(ranges.len()).unwrap(), u32::MAX).unwrap();
         buffers
     }
 

@@ -12,7 +12,13 @@ use wave_monitor::{Admitted, Buffers, Errno, Read, ReadAt, Waiting, Write, Write
 const PIPE_BUF: usize = 4096;
 
 #[inline]
-pub(crate) fn read(wasi: &Wasi, read: &Admitted<Read>, memory: &mut [u8], buffers: &Buffers) -> Result<usize, Failure> {
+pub(crate) fn read(
+    wasi: &Wasi,
+    read: &Admitted<Read>,
+    memory: &mut [u8],
+    buffers: &mut Buffers,
+) -> Result<usize, Failure> {
+    buffers.shorten(read.at_most);
     let fd = wasi.objects.fd(&read.on)?;
     patiently(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
         [] => Ok(0),
@@ -26,8 +32,9 @@ pub(crate) fn read_at(
     wasi: &Wasi,
     read: &Admitted<ReadAt>,
     memory: &mut [u8],
-    buffers: &Buffers,
+    buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
+    buffers.shorten(read.at_most);
     let fd = wasi.objects.fd(&read.on)?;
     uninterrupted(wasi.interrupted, || match buffers.ranges() {
         [] => Ok(0),
@@ -43,19 +50,23 @@ pub(crate) fn write(
     memory: &[u8],
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
+    buffers.shorten(write.at_most);
     if write.waiting == Waiting::Refuse {
         // An inherited pipe may be a blocking one: more than this could wait after all.
         buffers.shorten(PIPE_BUF);
     }
-    if write.terminal && !wasi.terminal_controls {
-        return write_to_terminal(wasi, write, memory, buffers);
-    }
-    let fd = wasi.objects.fd(&write.on)?;
-    patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
-        [] => Ok(0),
-        [one] => rustix::io::write(fd, one.bytes(memory).map_err(fault)?),
-        _ => sys::writev(fd, memory, buffers),
-    })
+    let written = if write.terminal && !wasi.terminal_controls {
+        write_to_terminal(wasi, write, memory, buffers)?
+    } else {
+        let fd = wasi.objects.fd(&write.on)?;
+        patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
+            [] => Ok(0),
+            [one] => rustix::io::write(fd, one.bytes(memory).map_err(fault)?),
+            _ => sys::writev(fd, memory, buffers),
+        })?
+    };
+    wasi.monitor.wrote(write, written);
+    Ok(written)
 }
 
 /// Writes the first few kilobytes, cleaned. Libraries go on with the rest.
@@ -92,17 +103,20 @@ fn write_to_terminal(
 
 #[inline]
 pub(crate) fn write_at(
-    wasi: &Wasi,
+    wasi: &mut Wasi,
     write: &Admitted<WriteAt>,
     memory: &[u8],
-    buffers: &Buffers,
+    buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
+    buffers.shorten(write.at_most);
     let fd = wasi.objects.fd(&write.on)?;
-    uninterrupted(wasi.interrupted, || match buffers.ranges() {
+    let written = uninterrupted(wasi.interrupted, || match buffers.ranges() {
         [] => Ok(0),
         [one] => rustix::io::pwrite(fd, one.bytes(memory).map_err(fault)?, write.offset),
         _ => sys::pwritev(fd, memory, buffers, write.offset),
-    })
+    })?;
+    wasi.monitor.wrote_at(write, written);
+    Ok(written)
 }
 
 fn fault(_: Errno) -> Host {

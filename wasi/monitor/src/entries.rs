@@ -1,5 +1,6 @@
 //! One open descriptor: its object, its rights and where it came from.
 
+use crate::limits::Account;
 use crate::{Access, Errno, FdFlags, Kind, Rights, Rule, Waiting};
 
 /// A host object, by the number the performing crate gave it. Means nothing to the guest.
@@ -130,6 +131,16 @@ impl Entry {
         match self.origin {
             Origin::Preopen(grant) | Origin::Beneath(grant) => Some(grant),
             Origin::Stdio | Origin::Socket => None,
+        }
+    }
+
+    /// What written bytes are charged to.
+    #[inline]
+    pub(crate) const fn account(&self) -> Account {
+        match self.origin {
+            Origin::Stdio => Account::Output,
+            Origin::Preopen(_) | Origin::Beneath(_) => Account::Files,
+            Origin::Socket => Account::Free,
         }
     }
 

@@ -4,7 +4,8 @@
 //! (T33). The host's side is an opaque [`HostFd`] that the performing crate chose.
 
 use crate::entries::{Entry, Origin};
-use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, Rights, Rule};
+use crate::limits::Budgets;
+use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, Limits, Rights, Rule};
 
 /// The first number given to anything that is not a standard stream.
 const FIRST_FREE: u32 = 3;
@@ -13,24 +14,33 @@ const FIRST_FREE: u32 = 3;
 #[derive(Debug)]
 pub struct Monitor {
     entries: Vec<Option<Entry>>,
-    open: usize,
-    limit: usize,
+    open: u32,
+    limits: Limits,
+    pub(crate) budgets: Budgets,
     // No free number lies below this one, so finding the lowest is not a scan from the start.
     lowest_free: u32,
     names: Vec<Vec<u8>>,
 }
 
 impl Monitor {
-    /// A table that holds at most `limit` descriptors, standard streams and preopens included.
+    /// A monitor that has granted nothing yet.
     #[must_use]
-    pub fn new(limit: u32) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
             entries: vec![None; FIRST_FREE as usize],
             open: 0,
-            limit: limit as usize,
+            limits,
+            budgets: Budgets::new(&limits),
             lowest_free: FIRST_FREE,
             names: Vec::new(),
         }
+    }
+
+    /// The limits in force.
+    #[inline]
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Gives the guest a standard stream under number 0, 1 or 2.
@@ -135,7 +145,7 @@ impl Monitor {
 
     /// Refuses before an effect what could not be stored after it (T5, T34).
     pub(crate) const fn room(&self) -> Result<(), Errno> {
-        if self.open < self.limit { Ok(()) } else { Err(Errno::MFILE.because(Rule::OpenFiles)) }
+        if self.open < self.limits.open_files { Ok(()) } else { Err(Errno::MFILE.because(Rule::OpenFiles)) }
     }
 
     /// Stores an entry under the lowest free number.
@@ -173,7 +183,7 @@ mod tests {
     use super::*;
 
     fn monitor() -> Monitor {
-        let mut monitor = Monitor::new(8);
+        let mut monitor = Monitor::new(Limits { open_files: 8, ..Limits::default() });
         for fd in 0..3 {
             monitor.grant_stdio(fd, HostFd::new(fd), Kind::Terminal, FdFlags::empty()).unwrap();
         }
@@ -234,7 +244,7 @@ mod tests {
 
     #[test]
     fn t22_rights_start_below_the_grant_and_only_shrink() {
-        let mut monitor = Monitor::new(8);
+        let mut monitor = Monitor::new(Limits::default());
         let fd = monitor.grant_directory(HostFd::new(0), b"/".to_vec(), Access::ReadOnly).unwrap();
         let entry = *monitor.entry(fd).unwrap();
         assert_eq!(entry.base().intersection(Rights::MUTATING), Rights::NONE);
@@ -247,7 +257,7 @@ mod tests {
 
     #[test]
     fn standard_output_cannot_be_positioned() {
-        let mut monitor = Monitor::new(8);
+        let mut monitor = Monitor::new(Limits::default());
         monitor.grant_stdio(1, HostFd::new(0), Kind::RegularFile, FdFlags::empty()).unwrap();
         let base = monitor.entry(1).unwrap().base();
         assert!(base.contains(Rights::FD_WRITE.union(Rights::FD_TELL)));

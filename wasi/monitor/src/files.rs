@@ -1,6 +1,7 @@
 //! Decisions on open descriptors: the `fd_*` functions.
 
 use crate::entries::{Entry, Origin};
+use crate::limits::{Account, at_most};
 use crate::{
     Access, Admitted, Advice, Errno, FdFlags, FileType, Kind, Monitor, NewTimes, Rights, Rule, Target, Waiting, Whence,
 };
@@ -9,14 +10,14 @@ use crate::{
 const OFFSET_MAX: u64 = i64::MAX as u64;
 
 macro_rules! effects {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty,)* })*) => {$(
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $visibility:vis $field:ident: $type:ty,)* })*) => {$(
         $(#[$doc])*
         #[derive(Debug)]
         #[non_exhaustive]
         pub struct $name {
             /// The object.
             pub on: Target,
-            $($(#[$field_doc])* pub $field: $type,)*
+            $($(#[$field_doc])* $visibility $field: $type,)*
         }
     )*};
 }
@@ -24,75 +25,85 @@ macro_rules! effects {
 effects! {
     /// Read at the current position.
     Read {
+        /// The most bytes to move.
+        pub at_most: usize,
         /// Whether to wait for data.
-        waiting: Waiting,
+        pub waiting: Waiting,
     }
     /// Write at the current position.
     Write {
+        /// The most bytes to move.
+        pub at_most: usize,
         /// Whether to wait for space.
-        waiting: Waiting,
+        pub waiting: Waiting,
         /// Whether a terminal is at the other end.
-        terminal: bool,
+        pub terminal: bool,
+        account: Account,
     }
     /// Read at a given position.
     ReadAt {
+        /// The most bytes to move.
+        pub at_most: usize,
         /// Below 2^63.
-        offset: u64,
+        pub offset: u64,
     }
     /// Write at a given position.
     WriteAt {
+        /// The most bytes to move.
+        pub at_most: usize,
         /// Below 2^63.
-        offset: u64,
+        pub offset: u64,
+        account: Account,
     }
     /// Move or query the position.
     Seek {
         /// Where to.
-        to: SeekFrom,
+        pub to: SeekFrom,
     }
     /// Query the attributes.
     Stat {}
     /// Set the size.
     SetSize {
         /// Below 2^63.
-        size: u64,
+        pub size: u64,
     }
     /// Set the timestamps.
     SetTimes {
         /// To these.
-        times: NewTimes,
+        pub times: NewTimes,
     }
     /// Make sure that space is there.
     Allocate {
         /// Where it starts.
-        offset: u64,
+        pub offset: u64,
         /// Above zero; the end is below 2^63.
-        len: u64,
+        pub len: u64,
     }
     /// Tell the kernel how a part will be used.
     Advise {
         /// Where it starts.
-        offset: u64,
+        pub offset: u64,
         /// The end is below 2^63; zero means to the end of the file.
-        len: u64,
+        pub len: u64,
         /// How.
-        advice: Advice,
+        pub advice: Advice,
     }
     /// Wait until data, or data and metadata, are on the disk.
     Sync {
         /// Data only.
-        data_only: bool,
+        pub data_only: bool,
     }
     /// Change the flags.
     SetFlags {
         /// The new append mode, if the host has to be told.
-        append: Option<bool>,
+        pub append: Option<bool>,
         /// Committed after the host call.
-        commit: Commit,
+        pub commit: Commit,
     }
     /// List the directory.
     ReadDir {
         /// From here. Any value a guest made up.
-        cookie: u64,
+        pub cookie: u64,
     }
     /// Let go of the object.
     Close {}
@@ -137,18 +148,23 @@ impl Monitor {
     #[inline]
     pub fn admit_read(&self, fd: u32) -> Result<Admitted<Read>, Errno> {
         let entry = self.allowed(fd, Rights::FD_READ)?;
-        Ok(Admitted::new(Read { on: entry.target(), waiting: entry.waiting() }))
+        Ok(Admitted::new(Read { on: entry.target(), at_most: self.per_call(), waiting: entry.waiting() }))
     }
 
-    /// `fd_write`: needs `FD_WRITE`.
+    /// `fd_write`: needs `FD_WRITE`, and something left of the budget. What was written is
+    /// reported to [`wrote`](Self::wrote).
     ///
     /// # Errors
-    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`].
+    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`]; [`Errno::NOSPC`] when
+    /// [`Limits::written_bytes`](crate::Limits::written_bytes) or
+    /// [`Limits::output_bytes`](crate::Limits::output_bytes) are used up.
     #[inline]
     pub fn admit_write(&self, fd: u32) -> Result<Admitted<Write>, Errno> {
         let entry = self.allowed(fd, Rights::FD_WRITE)?;
+        let account = entry.account();
+        let at_most = at_most(self.budgets.left(account)?, self.limits().per_call());
         let terminal = entry.kind() == Kind::Terminal;
-        Ok(Admitted::new(Write { on: entry.target(), waiting: entry.waiting(), terminal }))
+        Ok(Admitted::new(Write { on: entry.target(), at_most, waiting: entry.waiting(), terminal, account }))
     }
 
     /// `fd_pread`: needs `FD_READ` and `FD_SEEK`.
@@ -159,13 +175,15 @@ impl Monitor {
     pub fn admit_read_at(&self, fd: u32, offset: u64) -> Result<Admitted<ReadAt>, Errno> {
         let entry = self.positioned(fd, Rights::FD_READ.union(Rights::FD_SEEK))?;
         check_end(offset, 0)?;
-        Ok(Admitted::new(ReadAt { on: entry.target(), offset }))
+        Ok(Admitted::new(ReadAt { on: entry.target(), at_most: self.per_call(), offset }))
     }
 
-    /// `fd_pwrite`: needs `FD_WRITE` and `FD_SEEK`, and a grant that is not append-only.
+    /// `fd_pwrite`: needs `FD_WRITE` and `FD_SEEK`, and a grant that is not append-only. What was
+    /// written is reported to [`wrote_at`](Self::wrote_at).
     ///
     /// # Errors
-    /// As [`admit_read_at`](Self::admit_read_at).
+    /// As [`admit_read_at`](Self::admit_read_at) and [`admit_write`](Self::admit_write);
+    /// [`Errno::FBIG`] at or beyond [`Limits::file_size_bytes`](crate::Limits::file_size_bytes).
     #[inline]
     pub fn admit_write_at(&self, fd: u32, offset: u64) -> Result<Admitted<WriteAt>, Errno> {
         let entry = self.positioned(fd, Rights::FD_WRITE.union(Rights::FD_SEEK))?;
@@ -173,7 +191,10 @@ impl Monitor {
         if entry.access() == Access::Append {
             return Err(Errno::NOTCAPABLE.because(Rule::AppendOnly));
         }
-        Ok(Admitted::new(WriteAt { on: entry.target(), offset }))
+        let account = entry.account();
+        let left = self.limits().admit_from(offset)?.min(self.budgets.left(account)?);
+        let at_most = at_most(left, self.limits().per_call());
+        Ok(Admitted::new(WriteAt { on: entry.target(), at_most, offset, account }))
     }
 
     /// `fd_seek`: needs `FD_SEEK`, or `FD_TELL` if the position stays.
@@ -219,10 +240,12 @@ impl Monitor {
     /// `fd_filestat_set_size`: needs `FD_FILESTAT_SET_SIZE`.
     ///
     /// # Errors
-    /// Also [`Errno::INVAL`] for a size of 2^63 or more (T12).
+    /// Also [`Errno::INVAL`] for a size of 2^63 or more (T12), [`Errno::FBIG`] above
+    /// [`Limits::file_size_bytes`](crate::Limits::file_size_bytes).
     pub fn admit_set_size(&self, fd: u32, size: u64) -> Result<Admitted<SetSize>, Errno> {
         let entry = self.allowed(fd, Rights::FD_FILESTAT_SET_SIZE)?;
         check_end(size, 0)?;
+        self.limits().admit_size(size)?;
         Ok(Admitted::new(SetSize { on: entry.target(), size }))
     }
 
@@ -235,16 +258,21 @@ impl Monitor {
         Ok(Admitted::new(SetTimes { on: entry.target(), times }))
     }
 
-    /// `fd_allocate`: needs `FD_ALLOCATE`.
+    /// `fd_allocate`: needs `FD_ALLOCATE`. Success is reported to [`allocated`](Self::allocated).
     ///
     /// # Errors
-    /// Also [`Errno::INVAL`] if nothing is to be allocated or the end is at 2^63 or beyond.
+    /// Also [`Errno::INVAL`] if nothing is to be allocated or the end is at 2^63 or beyond,
+    /// [`Errno::FBIG`] if the end is above
+    /// [`Limits::file_size_bytes`](crate::Limits::file_size_bytes), [`Errno::NOSPC`] for more than
+    /// is left of [`Limits::written_bytes`](crate::Limits::written_bytes).
     pub fn admit_allocate(&self, fd: u32, offset: u64, len: u64) -> Result<Admitted<Allocate>, Errno> {
         let entry = self.allowed(fd, Rights::FD_ALLOCATE)?;
-        check_end(offset, len)?;
+        let end = check_end(offset, len)?;
         if len == 0 {
             return Err(Errno::INVAL);
         }
+        self.limits().admit_size(end)?;
+        self.budgets.admit_reserve(len)?;
         Ok(Admitted::new(Allocate { on: entry.target(), offset, len }))
     }
 
@@ -276,12 +304,15 @@ impl Monitor {
         Ok(Admitted::new(Sync { on: entry.target(), data_only: true }))
     }
 
-    /// `fd_readdir`: needs `FD_READDIR`.
+    /// `fd_readdir` into a buffer of `len` bytes: needs `FD_READDIR`.
     ///
     /// # Errors
-    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`], [`Errno::NOTDIR`].
-    pub fn admit_readdir(&self, fd: u32, cookie: u64) -> Result<Admitted<ReadDir>, Errno> {
+    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`], [`Errno::NOTDIR`]; [`Errno::TOOBIG`] for more than
+    /// [`Limits::call_bytes`](crate::Limits::call_bytes). To fill less of the buffer would tell the
+    /// guest that the listing ends there.
+    pub fn admit_readdir(&self, fd: u32, cookie: u64, len: u32) -> Result<Admitted<ReadDir>, Errno> {
         let entry = self.directory(fd, Rights::FD_READDIR)?;
+        self.limits().admit_whole(len)?;
         Ok(Admitted::new(ReadDir { on: entry.target(), cookie }))
     }
 
@@ -346,6 +377,37 @@ impl Monitor {
         self.narrow(fd, Rights::from_guest(base)?, Rights::from_guest(inheriting)?)
     }
 
+    /// `random_get` of `len` bytes.
+    ///
+    /// # Errors
+    /// [`Errno::TOOBIG`] for more than [`Limits::call_bytes`](crate::Limits::call_bytes): a guest
+    /// takes what it gets for random, so there is no giving it less.
+    pub const fn admit_random(&self, len: u32) -> Result<(), Errno> {
+        self.limits().admit_whole(len)
+    }
+
+    /// Charges `count` bytes that an admitted write has written.
+    #[inline]
+    pub const fn wrote(&mut self, write: &Admitted<Write>, count: usize) {
+        self.budgets.charge(write.get().account, count as u64);
+    }
+
+    /// Charges `count` bytes that an admitted write at an offset has written.
+    #[inline]
+    pub const fn wrote_at(&mut self, write: &Admitted<WriteAt>, count: usize) {
+        self.budgets.charge(write.get().account, count as u64);
+    }
+
+    /// Charges what an admitted allocation has reserved, whether or not it was there before.
+    pub const fn allocated(&mut self, allocate: &Admitted<Allocate>) {
+        self.budgets.charge(Account::Files, allocate.get().len);
+    }
+
+    #[inline]
+    pub(crate) const fn per_call(&self) -> usize {
+        self.limits().per_call() as usize
+    }
+
     #[inline]
     fn allowed(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
         let entry = self.entry(fd)?;
@@ -373,11 +435,12 @@ impl Monitor {
     }
 }
 
-/// Refuses offsets the kernel would read as negative, and sums that pass its limit (T12).
+/// The end of a part of a file. Refuses offsets the kernel would read as negative, and sums that
+/// pass its limit (T12).
 #[inline]
-fn check_end(offset: u64, len: u64) -> Result<(), Errno> {
+fn check_end(offset: u64, len: u64) -> Result<u64, Errno> {
     match offset.checked_add(len) {
-        Some(end) if end <= OFFSET_MAX => Ok(()),
+        Some(end) if end <= OFFSET_MAX => Ok(end),
         _ => Err(Errno::INVAL),
     }
 }
@@ -385,10 +448,10 @@ fn check_end(offset: u64, len: u64) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::HostFd;
+    use crate::{HostFd, Limits};
 
     fn with_file(access: Access, rights: Rights, flags: FdFlags) -> (Monitor, u32) {
-        let mut monitor = Monitor::new(8);
+        let mut monitor = Monitor::new(Limits::default());
         let entry = Entry::new(HostFd::new(0), Kind::RegularFile, access, Origin::Beneath(0), rights);
         let fd = monitor.insert(entry.flags(flags));
         (monitor, fd)
@@ -435,13 +498,70 @@ mod tests {
 
     #[test]
     fn t35_flags_of_inherited_streams_stay_in_the_table() {
-        let mut monitor = Monitor::new(8);
+        let mut monitor = Monitor::new(Limits::default());
         monitor.grant_stdio(1, HostFd::new(1), Kind::Pipe, FdFlags::empty()).unwrap();
         let change = monitor.admit_set_flags(1, FdFlags::NONBLOCK).unwrap();
         assert_eq!(change.append, None);
         monitor.commit_flags(&change).unwrap();
         assert_eq!(monitor.admit_write(1).unwrap().waiting, Waiting::Refuse);
         assert_eq!(monitor.admit_set_flags(1, FdFlags::APPEND).err(), Some(Errno::NOTSUP));
+    }
+
+    fn with_limits(limits: Limits) -> (Monitor, u32) {
+        let mut monitor = Monitor::new(limits);
+        monitor.grant_stdio(1, HostFd::new(1), Kind::Pipe, FdFlags::empty()).unwrap();
+        let file = Entry::new(HostFd::new(0), Kind::RegularFile, Access::ReadWrite, Origin::Beneath(0), Rights::ALL);
+        let fd = monitor.insert(file);
+        (monitor, fd)
+    }
+
+    fn because<T>(result: Result<T, Errno>) -> Option<(Errno, Rule)> {
+        result.err().map(|errno| (errno, errno.rule()))
+    }
+
+    #[test]
+    fn t110_the_size_of_a_file_is_limited() {
+        let (monitor, fd) = with_limits(Limits { file_size_bytes: 100, ..Limits::default() });
+        let too_large = Some((Errno::FBIG, Rule::FileSize));
+        assert!(monitor.admit_set_size(fd, 100).is_ok());
+        assert_eq!(because(monitor.admit_set_size(fd, 101)), too_large);
+        assert!(monitor.admit_allocate(fd, 90, 10).is_ok());
+        assert_eq!(because(monitor.admit_allocate(fd, 90, 11)), too_large);
+        assert_eq!(monitor.admit_write_at(fd, 99).unwrap().at_most, 1);
+        assert_eq!(because(monitor.admit_write_at(fd, 100)), too_large);
+    }
+
+    #[test]
+    fn t110_files_and_output_have_budgets_of_their_own() {
+        let (mut monitor, fd) = with_limits(Limits { written_bytes: 10, output_bytes: 5, ..Limits::default() });
+        let write = monitor.admit_write(fd).unwrap();
+        assert_eq!(write.at_most, 10);
+        monitor.wrote(&write, 4);
+        let write = monitor.admit_write_at(fd, 0).unwrap();
+        assert_eq!(write.at_most, 6);
+        monitor.wrote_at(&write, 1);
+        assert_eq!(because(monitor.admit_allocate(fd, 0, 6)), Some((Errno::NOSPC, Rule::Written)));
+        let allocate = monitor.admit_allocate(fd, 0, 5).unwrap();
+        monitor.allocated(&allocate);
+        assert_eq!(because(monitor.admit_write(fd)), Some((Errno::NOSPC, Rule::Written)));
+
+        let write = monitor.admit_write(1).unwrap();
+        assert_eq!(write.at_most, 5);
+        monitor.wrote(&write, 5);
+        assert_eq!(because(monitor.admit_write(1)), Some((Errno::NOSPC, Rule::Output)));
+    }
+
+    #[test]
+    fn t109_one_call_moves_a_limited_number_of_bytes() {
+        let (mut monitor, fd) = with_limits(Limits { call_bytes: 7, ..Limits::default() });
+        assert_eq!(monitor.admit_read(fd).unwrap().at_most, 7);
+        assert_eq!(monitor.admit_write_at(fd, 0).unwrap().at_most, 7);
+        assert_eq!(monitor.admit_random(7), Ok(()));
+        let too_big = Some((Errno::TOOBIG, Rule::CallBytes));
+        assert_eq!(because(monitor.admit_random(8)), too_big);
+        let dir = monitor.grant_directory(HostFd::new(2), b"/".to_vec(), Access::ReadOnly).unwrap();
+        assert!(monitor.admit_readdir(dir, 0, 7).is_ok());
+        assert_eq!(because(monitor.admit_readdir(dir, 0, 8)), too_big);
     }
 
     #[test]

@@ -14,7 +14,8 @@
 //! [`Errno::NOTCAPABLE`] (76) stands for every refusal by policy: a right the descriptor lacks,
 //! an access the grant does not give, a path that leads out of its directory. Arguments that no
 //! policy could accept (unknown flag bits, offsets of 2^63 and more) are [`Errno::INVAL`], and a
-//! range outside linear memory is [`Errno::FAULT`].
+//! range outside linear memory is [`Errno::FAULT`]. What each of the [`Limits`] gives is said
+//! there. Whatever the number, [`Errno::rule`] says which [`Rule`] it follows from.
 #![forbid(unsafe_code)]
 
 mod access;
@@ -27,6 +28,7 @@ mod files;
 mod filesystems;
 mod flags;
 mod kinds;
+mod limits;
 mod names;
 mod paths;
 mod polls;
@@ -51,12 +53,13 @@ pub use files::{
 pub use filesystems::admit_filesystem;
 pub use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, RoFlags, SdFlags, SubclockFlags};
 pub use kinds::{Kind, Waiting};
+pub use limits::Limits;
 pub use names::{
     Link, MakeDirectory, Open, OpenRequest, Place, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink,
     Unlink,
 };
 pub use paths::{GuestPath, Last, LinkTarget, PATH_MAX_BYTES};
-pub use polls::{Direction, Layout, MAX_SUBSCRIPTIONS, Subscription, Wanted, Watch};
+pub use polls::{Direction, Layout, Subscription, Wanted, Watch};
 pub use range::{Buffers, GuestRange, IOV_MAX};
 pub use rights::Rights;
 pub use rules::Rule;

@@ -367,13 +367,14 @@ fn name_of<'m>(place: &Place<'m>, dot: Errno, dot_dot: Errno) -> Result<&'m [u8]
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limits;
 
     const CREAT: u32 = 1;
     const DIRECTORY: u32 = 2;
     const TRUNC: u32 = 8;
 
     fn with_grant(access: Access) -> Monitor {
-        let mut monitor = Monitor::new(16);
+        let mut monitor = Monitor::new(Limits::default());
         monitor.grant_directory(HostFd::new(0), b"/".to_vec(), access).unwrap();
         monitor
     }
@@ -489,7 +490,7 @@ mod tests {
 
     #[test]
     fn t34_a_full_table_refuses_before_the_file_is_made() {
-        let mut monitor = Monitor::new(1);
+        let mut monitor = Monitor::new(Limits { open_files: 1, ..Limits::default() });
         monitor.grant_directory(HostFd::new(0), b"/".to_vec(), Access::ReadWrite).unwrap();
         let refused = monitor.admit_open(request(b"f", CREAT, Rights::FD_WRITE, 0)).err();
         assert_eq!(refused, Some(Errno::MFILE));

@@ -1,9 +1,6 @@
 //! What `poll_oneoff` may wait for.
 
-use crate::{Admitted, Clock, Errno, Kind, Monitor, Rights, SubclockFlags, Target};
-
-/// The most subscriptions one call takes (T2, T109).
-pub const MAX_SUBSCRIPTIONS: u32 = 4096;
+use crate::{Admitted, Clock, Errno, Kind, Monitor, Rights, Rule, SubclockFlags, Target};
 
 /// The two layouts of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +102,21 @@ impl Subscription {
 }
 
 impl Monitor {
+    /// Decides on the number of subscriptions of one call (T2).
+    ///
+    /// # Errors
+    /// [`Errno::INVAL`] for none, and for more than
+    /// [`Limits::subscriptions`](crate::Limits::subscriptions).
+    pub const fn admit_poll(&self, count: u32) -> Result<(), Errno> {
+        if count == 0 {
+            return Err(Errno::INVAL);
+        }
+        if count > self.limits().subscriptions {
+            return Err(Errno::INVAL.because(Rule::Subscriptions));
+        }
+        Ok(())
+    }
+
     /// Decides on waiting for a descriptor: needs `POLL_FD_READWRITE` and the right to do what is
     /// waited for.
     ///

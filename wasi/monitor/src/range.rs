@@ -70,6 +70,7 @@ impl GuestRange {
     }
 
     /// The first `max` bytes of the range, or all of it.
+    #[inline]
     #[must_use]
     pub fn shortened(self, max: usize) -> Self {
         let len = u32::try_from(max).map_or(self.len, |max| self.len.min(max));
@@ -147,26 +148,27 @@ impl Buffers {
         Self::default()
     }
 
-    /// Copies in `count` iovecs at `ptr` and checks each.
+    /// Copies in the first of `count` iovecs at `ptr` and checks each: `at_most` of them
+    /// ([`Limits::iovecs`](crate::Limits::iovecs)), though at least one and at most [`IOV_MAX`].
     ///
     /// # Errors
-    /// [`Errno::FAULT`] if the list or a buffer of the first [`IOV_MAX`] is outside memory.
+    /// [`Errno::FAULT`] if the list, or a buffer of those that are used, is outside memory.
     #[inline]
-    pub fn copy_in(&mut self, memory: &[u8], ptr: u32, count: u32) -> Result<(), Errno> {
+    pub fn copy_in(&mut self, memory: &[u8], ptr: u32, count: u32, at_most: u32) -> Result<(), Errno> {
         let list = GuestRange::check_array(memory.len(), ptr, count, 8)?.bytes(memory)?;
         if let ([only, ..], Ok(iovec)) = (&mut self.inline, list.try_into()) {
             *only = range_of(memory, iovec)?;
             self.count = 1;
             return Ok(());
         }
-        self.copy_in_all(memory, list)
+        self.copy_in_all(memory, list, at_most)
     }
 
     /// Not inlined, so that the case of one buffer stays a few instructions.
     #[inline(never)]
-    fn copy_in_all(&mut self, memory: &[u8], list: &[u8]) -> Result<(), Errno> {
+    fn copy_in_all(&mut self, memory: &[u8], list: &[u8], at_most: u32) -> Result<(), Errno> {
         let (iovecs, _) = list.as_chunks();
-        self.count = iovecs.len().min(IOV_MAX);
+        self.count = iovecs.len().min((at_most as usize).clamp(1, IOV_MAX));
         if self.count > INLINE {
             self.spilled.resize(self.count, GuestRange::default());
         }
@@ -184,7 +186,16 @@ impl Buffers {
     }
 
     /// Drops what lies beyond the first `max` bytes.
+    #[inline]
     pub fn shorten(&mut self, max: usize) {
+        match (self.count, &mut self.inline) {
+            (1, [only, ..]) => *only = only.shortened(max),
+            _ => self.shorten_all(max),
+        }
+    }
+
+    #[inline(never)]
+    fn shorten_all(&mut self, max: usize) {
         let mut left = max;
         for range in self.ranges_mut() {
             *range = range.shortened(left);
@@ -210,7 +221,7 @@ mod tests {
 
     fn copy_in(memory: &[u8], ptr: u32, count: u32) -> Result<Buffers, Errno> {
         let mut buffers = Buffers::new();
-        buffers.copy_in(memory, ptr, count).map(|()| buffers)
+        buffers.copy_in(memory, ptr, count, u32::MAX).map(|()| buffers)
     }
 
     #[test]
@@ -243,6 +254,11 @@ mod tests {
         let memory = vec![0; 0x1_0000];
         assert_eq!(copy_in(&memory, 0, 17).unwrap().ranges().len(), 17);
         assert_eq!(copy_in(&memory, 0, 4000).unwrap().ranges().len(), IOV_MAX);
+        for (at_most, used) in [(0, 1), (1, 1), (20, 20), (4000, 30)] {
+            let mut buffers = Buffers::new();
+            buffers.copy_in(&memory, 0, 30, at_most).unwrap();
+            assert_eq!(buffers.ranges().len(), used);
+        }
     }
 
     #[test]

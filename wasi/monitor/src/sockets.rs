@@ -20,6 +20,8 @@ pub struct Accept {
 pub struct Receive {
     /// The socket.
     pub on: Target,
+    /// The most bytes to move.
+    pub at_most: usize,
     /// Whether to wait for data.
     pub waiting: Waiting,
     /// How.
@@ -32,6 +34,8 @@ pub struct Receive {
 pub struct Send {
     /// The socket.
     pub on: Target,
+    /// The most bytes to move.
+    pub at_most: usize,
     /// Whether to wait for space.
     pub waiting: Waiting,
 }
@@ -80,7 +84,7 @@ impl Monitor {
     pub fn admit_receive(&self, fd: u32, flags: u32) -> Result<Admitted<Receive>, Errno> {
         let flags = RiFlags::from_guest(flags)?;
         let entry = self.connected(fd, Rights::FD_READ)?;
-        Ok(Admitted::new(Receive { on: entry.target(), waiting: entry.waiting(), flags }))
+        Ok(Admitted::new(Receive { on: entry.target(), at_most: self.per_call(), waiting: entry.waiting(), flags }))
     }
 
     /// `sock_send`: needs `FD_WRITE`. No send flags are defined.
@@ -92,7 +96,7 @@ impl Monitor {
             return Err(Errno::INVAL);
         }
         let entry = self.connected(fd, Rights::FD_WRITE)?;
-        Ok(Admitted::new(Send { on: entry.target(), waiting: entry.waiting() }))
+        Ok(Admitted::new(Send { on: entry.target(), at_most: self.per_call(), waiting: entry.waiting() }))
     }
 
     /// `sock_shutdown`: needs `SOCK_SHUTDOWN`, which inherited streams lack: others share them.
@@ -121,10 +125,11 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Limits;
 
     #[test]
     fn only_sockets_that_were_given_work() {
-        let mut monitor = Monitor::new(8);
+        let mut monitor = Monitor::new(Limits::default());
         monitor.grant_stdio(1, HostFd::new(0), Kind::Terminal, FdFlags::empty()).unwrap();
         let listener = monitor.grant_socket(HostFd::new(1), Kind::Listener).unwrap();
         assert_eq!(monitor.admit_shutdown(1, 1).err(), Some(Errno::NOTSOCK));
