@@ -5,7 +5,7 @@
 
 use crate::entries::{Entry, Origin};
 use crate::limits::Budgets;
-use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, Limits, Rights, Rule};
+use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, Limits, PeerRule, Rights, Rule};
 
 /// The first number given to anything that is not a standard stream.
 const FIRST_FREE: u32 = 3;
@@ -20,6 +20,7 @@ pub struct Monitor {
     // No free number lies below this one, so finding the lowest is not a scan from the start.
     lowest_free: u32,
     names: Vec<Vec<u8>>,
+    pub(crate) peers: Vec<PeerRule>,
 }
 
 impl Monitor {
@@ -33,6 +34,7 @@ impl Monitor {
             budgets: Budgets::new(&limits),
             lowest_free: FIRST_FREE,
             names: Vec::new(),
+            peers: Vec::new(),
         }
     }
 

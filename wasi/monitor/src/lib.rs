@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod addresses;
 mod admitted;
 mod clocks;
 mod entries;
@@ -41,6 +42,7 @@ mod times;
 mod types;
 
 pub use access::Access;
+pub use addresses::{IpBytes, PeerRule, peer_allowed};
 pub use admitted::Admitted;
 pub use clocks::Clock;
 pub use entries::{HostFd, Target};

@@ -1,0 +1,163 @@
+//! Which peers a guest may talk to.
+//!
+//! Some IPv6 addresses stand for an IPv4 address that a gateway or a tunnel reaches through them.
+//! Such an address is two addresses at once, so both have to be admitted (T40): a rule for
+//! `2002::/16` does not open `10.0.0.1` to whoever writes it `2002:a00:1::`, and a rule for
+//! `10.0.0.0/8` does not admit everyone on the way to such a gateway.
+
+use crate::{Errno, Monitor, Rule};
+
+/// An address of either family, in network order; IPv4 as `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
+pub type IpBytes = [u8; 16];
+
+/// The first 96 bits of an IPv4 address.
+const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+/// Those of an IPv4-translated address (RFC 2765, 2.1).
+const TRANSLATED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0];
+/// Those of an address behind NAT64 (RFC 6052, 2.1). Prefixes a network chose for itself cannot be
+/// told from others.
+const NAT64: [u8; 12] = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
+/// Those of an IPv4-compatible address (RFC 4291, 2.5.5.1), but also of `::` and `::1`.
+const COMPATIBLE: [u8; 12] = [0; 12];
+
+/// The peers in one network are admitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerRule {
+    network: u128,
+    prefix_bits: u8,
+}
+
+impl PeerRule {
+    /// Admits the addresses that share their first `prefix_bits` bits with `network`. For an IPv4
+    /// network that is 96 more than its own prefix has.
+    ///
+    /// `None` for more than 128 bits, and if `network` has a bit set behind its prefix: what was
+    /// meant is not clear then, and a rule never widens by mistake (T47).
+    #[must_use]
+    pub const fn new(network: IpBytes, prefix_bits: u8) -> Option<Self> {
+        let network = u128::from_be_bytes(network);
+        if prefix_bits > 128 || network & !prefix_mask(prefix_bits) != 0 {
+            return None;
+        }
+        Some(Self { network, prefix_bits })
+    }
+
+    const fn admits(self, address: IpBytes) -> bool {
+        (u128::from_be_bytes(address) ^ self.network) & prefix_mask(self.prefix_bits) == 0
+    }
+}
+
+/// Decides on the address of a peer. Without rules every peer is admitted.
+///
+/// The port of a peer is no matter: whoever connects chooses it.
+#[must_use]
+pub fn peer_allowed(rules: &[PeerRule], address: IpBytes) -> bool {
+    if rules.is_empty() {
+        return true;
+    }
+    let admitted = |address: IpBytes| rules.iter().any(|rule| rule.admits(address));
+    !is_unspecified(address) && admitted(address) && embedded_ipv4(address).is_none_or(admitted)
+}
+
+impl Monitor {
+    /// Admits only peers that one of these rules matches; an empty list admits every peer.
+    pub fn set_peers(&mut self, rules: Vec<PeerRule>) {
+        self.peers = rules;
+    }
+
+    /// Decides on the peer of a connection that was just accepted, before the guest gets it (T41).
+    ///
+    /// # Errors
+    /// [`Errno::NOTCAPABLE`] if no rule matches. The connection is to be closed.
+    pub fn admit_accepted_peer(&self, address: IpBytes) -> Result<(), Errno> {
+        if peer_allowed(&self.peers, address) { Ok(()) } else { Err(Errno::NOTCAPABLE.because(Rule::Peer)) }
+    }
+}
+
+/// The first `bits` of 128 bits; all of them for more.
+const fn prefix_mask(bits: u8) -> u128 {
+    match u128::MAX.checked_shr(bits as u32) {
+        Some(rest) => !rest,
+        None => u128::MAX,
+    }
+}
+
+/// "Any address", in both families. As the address of a peer it is forged (T40).
+const fn is_unspecified(address: IpBytes) -> bool {
+    matches!(split(address), (MAPPED | COMPATIBLE, [0, 0, 0, 0]))
+}
+
+/// The IPv4 address that an IPv6 address stands for, if it stands for one.
+const fn embedded_ipv4(address: IpBytes) -> Option<IpBytes> {
+    match (split(address), address) {
+        ((COMPATIBLE, [0, 0, 0, 0 | 1]), _) => None,
+        ((COMPATIBLE | TRANSLATED | NAT64, ipv4), _) => Some(mapped(ipv4)),
+        // 6to4 (RFC 3056, 2): the address of the gateway follows `2002`.
+        (_, [0x20, 0x02, a, b, c, d, ..]) => Some(mapped([a, b, c, d])),
+        _ => None,
+    }
+}
+
+const fn mapped([a, b, c, d]: [u8; 4]) -> IpBytes {
+    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
+}
+
+const fn split([a, b, c, d, e, f, g, h, i, j, k, l, ipv4 @ ..]: IpBytes) -> ([u8; 12], [u8; 4]) {
+    ([a, b, c, d, e, f, g, h, i, j, k, l], ipv4)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Limits;
+    use std::net::Ipv6Addr;
+
+    fn bytes(text: &str) -> IpBytes {
+        text.parse::<Ipv6Addr>().unwrap().octets()
+    }
+
+    fn rule(network: &str, prefix_bits: u8) -> PeerRule {
+        PeerRule::new(bytes(network), prefix_bits).unwrap()
+    }
+
+    #[test]
+    fn t40_an_embedded_address_needs_both_of_its_meanings_admitted() {
+        let private = [rule("::ffff:10.0.0.0", 104)];
+        assert!(peer_allowed(&private, bytes("::ffff:10.1.2.3")));
+        assert!(!peer_allowed(&private, bytes("::ffff:11.1.2.3")));
+        let forms = ["::10.1.2.3", "::ffff:0:10.1.2.3", "64:ff9b::10.1.2.3", "2002:a01:203::1"];
+        for form in forms {
+            assert!(!peer_allowed(&private, bytes(form)), "{form}");
+            let as_written = rule(form, 128);
+            assert!(!peer_allowed(&[as_written], bytes(form)), "{form}");
+            assert!(peer_allowed(&[as_written, rule("::ffff:10.1.2.3", 128)], bytes(form)), "{form}");
+        }
+    }
+
+    #[test]
+    fn t40_the_unspecified_address_is_nobody() {
+        let any = [rule("::", 0)];
+        assert!(peer_allowed(&any, bytes("::1")));
+        assert!(peer_allowed(&any, bytes("2001:db8::1")));
+        assert!(!peer_allowed(&any, bytes("::")));
+        assert!(!peer_allowed(&any, bytes("::ffff:0.0.0.0")));
+    }
+
+    #[test]
+    fn t47_a_rule_with_bits_behind_its_prefix_is_none() {
+        assert_eq!(PeerRule::new(bytes("::ffff:10.0.0.1"), 104), None);
+        assert_eq!(PeerRule::new(bytes("::"), 129), None);
+        assert!(PeerRule::new(bytes("::ffff:10.0.0.1"), 128).is_some());
+    }
+
+    #[test]
+    fn t41_without_rules_every_peer_is_admitted_and_with_them_only_those() {
+        let mut monitor = Monitor::new(Limits::default());
+        assert_eq!(monitor.admit_accepted_peer(bytes("2001:db8::1")), Ok(()));
+        monitor.set_peers(vec![rule("::1", 128), rule("::ffff:127.0.0.0", 104)]);
+        assert_eq!(monitor.admit_accepted_peer(bytes("::ffff:127.0.0.1")), Ok(()));
+        assert_eq!(monitor.admit_accepted_peer(bytes("::1")), Ok(()));
+        let refused = monitor.admit_accepted_peer(bytes("2001:db8::1")).unwrap_err();
+        assert_eq!((refused, refused.rule()), (Errno::NOTCAPABLE, Rule::Peer));
+    }
+}
