@@ -1,10 +1,13 @@
 //! What was typed. Names follow `wasmtime` where it has one.
 
+use crate::network::parse_network;
 use crate::text::{parse_duration, parse_size};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use wave_wasi::PeerRule;
 
 /// Run WebAssembly programs that nobody trusts.
 #[derive(Debug, Parser)]
@@ -64,21 +67,41 @@ pub struct Run {
     /// Call this export instead of `_start`; ARGS are its arguments, its results are printed
     #[arg(long, value_name = "FUNCTION")]
     pub invoke: Option<String>,
-    /// Stop the program after this time: 5s, 300ms, 2m
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub timeout: Option<Duration>,
-    /// Most linear memory: 256M
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_memory: Option<u64>,
-    /// Stack of the program, of which the last 256 KiB are kept for hostcalls
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "8M")]
-    pub max_stack: u64,
+    /// Let the program open this device node where a grant leads to it
+    #[arg(long = "device", value_name = "PATH")]
+    pub devices: Vec<PathBuf>,
     /// Run as this user and group when started as root; a free id otherwise
     #[arg(long, value_name = "UID[:GID]")]
     pub user: Option<String>,
     /// Let control sequences of the program through to a terminal; they become `?` otherwise
     #[arg(long)]
     pub terminal_controls: bool,
+    /// Give the program a listening TCP socket; it follows the directories in number
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = NETWORK)]
+    pub tcplisten: Vec<SocketAddr>,
+    /// Give the program the listening TCP sockets that a service manager passed on (LISTEN_FDS)
+    #[arg(long, help_heading = NETWORK)]
+    pub listenfd: bool,
+    /// Accept connections from these addresses only; from everywhere if not given
+    #[arg(long, value_name = "ADDRESS[/BITS]", value_parser = parse_network, help_heading = NETWORK)]
+    pub accept_from: Vec<PeerRule>,
+    #[command(flatten)]
+    pub limits: Limits,
+    /// The same clocks, random numbers and NaNs in every run; time moves only when the program asks for it or waits
+    #[arg(long)]
+    pub deterministic: bool,
+    /// Let clocks move only in steps of this length: 1ms
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "deterministic")]
+    pub clock_resolution: Option<Duration>,
+    /// Who resolves paths
+    #[arg(long, value_enum, default_value_t = Resolver::Auto, value_name = "WHO")]
+    pub resolver: Resolver,
+    /// Print each hostcall on standard error: arguments, decision, result, and what would allow a denied one
+    #[arg(long, value_name = "AREAS", value_enum, num_args = 0.., require_equals = true, value_delimiter = ',', default_missing_value = "all")]
+    pub trace: Vec<Area>,
+    /// How to print them; `json` is one object a line
+    #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
+    pub trace_format: Format,
     /// Say on standard error what was put in force
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub report: Option<Format>,
@@ -89,6 +112,75 @@ pub struct Run {
     // One list: whatever follows the module is the program's, options included.
     #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
+}
+
+const NETWORK: &str = "Network";
+const LIMITS: &str = "Limits (SIZE is a number of bytes, or 64K, 10M, 2G)";
+
+/// How much a program may use.
+#[derive(Args, Debug)]
+#[command(next_help_heading = LIMITS)]
+pub struct Limits {
+    /// Stop the program after this time: 5s, 300ms, 2m. Exit code 124
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    /// Most linear memory. More at the start: exit code 137; `memory.grow` beyond it fails
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_memory: Option<u64>,
+    /// Stack of the program, of which the last 256 KiB are kept for hostcalls. Beyond it: a trap
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "8M")]
+    pub max_stack: u64,
+    /// Most descriptors open at once. Beyond: EMFILE
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub max_open_files: u32,
+    /// Largest file. Beyond: EFBIG
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_file_size: Option<u64>,
+    /// Most bytes written to files, in all. Beyond: ENOSPC
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_writes: Option<u64>,
+    /// Most bytes written to standard output and error, in all. Beyond: ENOSPC
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_output: Option<u64>,
+    /// Most bytes one call reads or writes; more is a short count, and E2BIG for random bytes and listings
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_call_bytes: Option<u64>,
+    /// Most buffers one call uses; more is a short count
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub max_iovecs: u32,
+    /// Most subscriptions of one poll. Beyond: EINVAL
+    #[arg(long, value_name = "N", default_value_t = 4096)]
+    pub max_subscriptions: u32,
+}
+
+/// Who resolves paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Resolver {
+    /// The kernel if it can
+    Auto,
+    /// wave, component by component
+    Manual,
+}
+
+/// Areas of hostcalls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Area {
+    /// Everything
+    All,
+    /// Files and directories, streams
+    Fs,
+    /// Sockets
+    Net,
+    /// Clocks
+    Clock,
+    /// Random numbers
+    Random,
+    /// Arguments and environment
+    Env,
+    /// Waiting
+    Poll,
+    /// Exit, signals, scheduling
+    Proc,
 }
 
 /// Output formats.
@@ -216,6 +308,6 @@ mod tests {
         let cli = Cli::try_parse_from(["wave", "run", "app.wasm", "--timeout", "-x", "--"]).unwrap();
         let Command::Run(run) = cli.command else { panic!("not a run") };
         assert_eq!(run.command, ["app.wasm", "--timeout", "-x", "--"]);
-        assert_eq!(run.timeout, None);
+        assert_eq!(run.limits.timeout, None);
     }
 }

@@ -5,8 +5,10 @@
 //! | `args` | what was typed |
 //! | `plan` | what is meant: resolved grants, limits, level |
 //! | `input` | module bytes from a file, standard input or text |
+//! | `network` | the sockets a run is given |
 //! | `program` | from bytes to an instance, ready to be sealed and entered |
 //! | `run` | `wave run`: plan, load, seal, enter, report |
+//! | `trace` | what `--trace` prints |
 //! | `compile`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
 //! | `failure`, `text` | messages and exit codes |
 #![forbid(unsafe_code)]
@@ -18,10 +20,12 @@ mod doctor;
 mod failure;
 mod input;
 mod inspect;
+mod network;
 mod plan;
 mod program;
 mod run;
 mod text;
+mod trace;
 mod wast;
 
 use args::{Cli, Command};

@@ -1,15 +1,18 @@
 //! What is meant by what was typed: grants, limits and level, resolved and checked. Printed by `--dry-run`.
 
-use crate::args::{Run, Sandbox};
+use crate::args::{self, Run, Sandbox};
 use crate::failure::Failure;
 use crate::text::clean;
+use crate::trace::Trace;
 use std::ffi::OsString;
 use std::fmt;
+use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wave_policy::{Access, Identity, Level};
+use wave_policy::{Access, Identity, Level, Resolver};
+use wave_wasi::PeerRule;
 
 /// Linear memory cannot be larger.
 const MEMORY_MAX_BYTES: u64 = 4 << 30;
@@ -32,12 +35,32 @@ pub struct Plan {
     pub env: Vec<Vec<u8>>,
     /// Export to call instead of `_start`, with its arguments.
     pub invoke: Option<(String, Vec<OsString>)>,
+    /// Device nodes the guest may open, with their numbers.
+    pub devices: Vec<(PathBuf, u64)>,
+    /// Where the guest may listen.
+    pub tcplisten: Vec<SocketAddr>,
+    /// Whether it gets the sockets that a service manager passed on.
+    pub listenfd: bool,
+    /// Whose connections it may accept; everybody's if there is none.
+    pub accept_from: Vec<PeerRule>,
     /// Wall-clock limit.
     pub timeout: Option<Duration>,
     /// Most linear memory.
     pub memory_bytes: u64,
     /// The guest's stack.
     pub stack_bytes: u64,
+    /// Largest file, for the kernel to hold.
+    pub file_size_bytes: Option<u64>,
+    /// What the monitor holds.
+    pub limits: wave_wasi::Limits,
+    /// Whether clocks, random numbers and NaNs are the same in every run.
+    pub deterministic: bool,
+    /// The steps in which clocks move.
+    pub clock_resolution_ns: u64,
+    /// Who resolves paths.
+    pub resolver: Resolver,
+    /// Which hostcalls are printed.
+    pub trace: Trace,
     /// Whether control sequences reach a terminal.
     pub terminal_controls: bool,
     /// Who the process becomes.
@@ -63,12 +86,15 @@ impl Plan {
     /// # Errors
     /// 2 for values that make no sense, 125 for what this host does not have.
     pub fn new(sandbox: Sandbox, run: Run) -> Result<Self, Failure> {
-        if !STACK_RANGE_BYTES.contains(&run.max_stack) {
-            return Err(Failure::usage(format!("a stack of {} bytes is not possible", run.max_stack))
+        let limits = &run.limits;
+        if !STACK_RANGE_BYTES.contains(&limits.max_stack) {
+            return Err(Failure::usage(format!("a stack of {} bytes is not possible", limits.max_stack))
                 .at("--max-stack")
                 .fix("choose between 512K and 4G"));
         }
         let grants = run.dirs.iter().map(|flag| DirGrant::parse(flag)).collect::<Result<Vec<_>, _>>()?;
+        refuse_overlap(&grants)?;
+        let devices = run.devices.iter().map(|path| device(path)).collect::<Result<_, _>>()?;
         let mut command = run.command.into_iter();
         let module = PathBuf::from(command.next().ok_or_else(|| Failure::usage("no module is given"))?);
         let name = run.argv0.map(OsString::from).or_else(|| module.file_name().map(OsString::from));
@@ -95,12 +121,86 @@ impl Plan {
             args,
             env: run.env.iter().map(|flag| parse_env(flag)).collect::<Result<_, _>>()?,
             invoke,
-            timeout: run.timeout,
-            memory_bytes: run.max_memory.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES),
-            stack_bytes: run.max_stack,
+            devices,
+            tcplisten: run.tcplisten,
+            listenfd: run.listenfd,
+            accept_from: run.accept_from,
+            timeout: limits.timeout,
+            memory_bytes: limits.max_memory.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES),
+            stack_bytes: limits.max_stack,
+            file_size_bytes: limits.max_file_size,
+            limits: monitored(limits),
+            deterministic: run.deterministic,
+            clock_resolution_ns: run
+                .clock_resolution
+                .map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
+            resolver: match run.resolver {
+                args::Resolver::Manual => Resolver::Manual,
+                args::Resolver::Auto => match wave_wasi::Resolver::detect() {
+                    wave_wasi::Resolver::Kernel => Resolver::Kernel,
+                    wave_wasi::Resolver::Manual => Resolver::Manual,
+                },
+            },
+            trace: Trace::new(run.trace, run.trace_format),
             terminal_controls: run.terminal_controls,
             identity,
         })
+    }
+}
+
+/// The limits the monitor holds.
+fn monitored(limits: &args::Limits) -> wave_wasi::Limits {
+    wave_wasi::Limits {
+        open_files: limits.max_open_files,
+        file_size_bytes: limits.max_file_size.unwrap_or(u64::MAX),
+        written_bytes: limits.max_writes.unwrap_or(u64::MAX),
+        output_bytes: limits.max_output.unwrap_or(u64::MAX),
+        iovecs: limits.max_iovecs,
+        subscriptions: limits.max_subscriptions,
+        call_bytes: limits.max_call_bytes.map_or(u32::MAX, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
+    }
+}
+
+/// Refuses a grant that lies beneath another one with more access: the kernel's rules add up along a path, and the
+/// guest could reach the same files through the other grant anyway (T28).
+fn refuse_overlap(grants: &[DirGrant]) -> Result<(), Failure> {
+    let rank = |grant: &DirGrant| match grant.access {
+        Access::ReadOnly => 0,
+        Access::Append => 1,
+        Access::ReadWrite => 2,
+    };
+    let place = |grant: &DirGrant| std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error));
+    let places = grants.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    for (inner, inside) in grants.iter().zip(&places) {
+        for (outer, around) in grants.iter().zip(&places) {
+            if inside.starts_with(around) && rank(inner) < rank(outer) {
+                let what = format!(
+                    "`{}` would be {}, but it lies in `{}`, which is {}",
+                    inner.host.display(),
+                    inner.access,
+                    outer.host.display(),
+                    outer.access
+                );
+                return Err(Failure::usage(what)
+                    .at(format!("--dir {}", inner.flag))
+                    .fix("grant the outer directory with no more access than what is inside it"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The number of a device node.
+fn device(path: &Path) -> Result<(PathBuf, u64), Failure> {
+    let refuse = |reason: String| {
+        Failure::refused(format!("cannot grant the device `{}`: {reason}", path.display()))
+            .at(format!("--device {}", path.display()))
+            .fix("name a character device, such as /dev/urandom")
+    };
+    let found = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
+    match found.file_type().is_char_device() {
+        true => Ok((path.to_owned(), found.rdev())),
+        false => Err(refuse("it is no character device".to_owned())),
     }
 }
 
@@ -257,9 +357,31 @@ impl fmt::Display for Plan {
             let (host, guest) = (grant.host.display().to_string(), &grant.guest);
             writeln!(f, "fs[{index}]:    {} {} as {}", grant.access, clean(&host), clean(guest))?;
         }
-        writeln!(f, "network:  none")?;
+        for (path, _) in &self.devices {
+            writeln!(f, "device:   {}", clean(&path.display().to_string()))?;
+        }
+        for address in &self.tcplisten {
+            writeln!(f, "network:  listens on {address}")?;
+        }
+        if self.listenfd {
+            writeln!(f, "network:  sockets of the service manager")?;
+        }
+        match self.accept_from.len() {
+            _ if self.tcplisten.is_empty() && !self.listenfd => writeln!(f, "network:  none")?,
+            0 => writeln!(f, "peers:    all")?,
+            rules => writeln!(f, "peers:    {rules} networks")?,
+        }
         writeln!(f, "memory:   {} bytes", self.memory_bytes)?;
         writeln!(f, "stack:    {} bytes", self.stack_bytes)?;
+        self.write_limits(f)?;
+        if self.resolver == Resolver::Manual {
+            writeln!(f, "resolver: manual")?;
+        }
+        if self.deterministic {
+            writeln!(f, "clocks:   deterministic, random numbers too")?;
+        } else if self.clock_resolution_ns > 1 {
+            writeln!(f, "clocks:   in steps of {} ns", self.clock_resolution_ns)?;
+        }
         if self.terminal_controls {
             writeln!(f, "terminal: control sequences pass")?;
         }
@@ -274,9 +396,48 @@ impl fmt::Display for Plan {
     }
 }
 
+impl Plan {
+    /// The limits that differ from what every run has.
+    fn write_limits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usual = wave_wasi::Limits::default();
+        let limits = [
+            ("open files", self.limits.open_files.into(), usual.open_files.into()),
+            ("bytes in a file", self.limits.file_size_bytes, usual.file_size_bytes),
+            ("bytes written to files", self.limits.written_bytes, usual.written_bytes),
+            ("bytes of output", self.limits.output_bytes, usual.output_bytes),
+            ("bytes in a call", self.limits.call_bytes.into(), usual.call_bytes.into()),
+            ("buffers in a call", self.limits.iovecs.into(), usual.iovecs.into()),
+            ("subscriptions in a poll", self.limits.subscriptions.into(), usual.subscriptions.into()),
+        ];
+        limits
+            .into_iter()
+            .filter(|(_, limit, usual)| limit != usual)
+            .try_for_each(|(what, limit, _)| writeln!(f, "limit:    {limit} {what}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn t28_a_grant_inside_one_with_more_access_is_refused() {
+        let overlap = |flags: &[&str]| {
+            let grants: Vec<_> = flags.iter().map(|flag| DirGrant::parse(flag).unwrap()).collect();
+            refuse_overlap(&grants).err().map(|failure| failure.code())
+        };
+        assert_eq!(overlap(&["/usr::/a::rw", "/usr/bin::/b::ro"]), Some(2));
+        assert_eq!(overlap(&["/usr/bin::/b::append", "/usr/lib/..::/a::rw"]), Some(2));
+        assert_eq!(overlap(&["/usr::/a::rw", "/usr::/b::ro"]), Some(2));
+        assert_eq!(overlap(&["/usr::/a::ro", "/usr/bin::/b::rw", "/etc::/c::rw"]), None);
+        assert_eq!(overlap(&["/usr::/a::rw", "/usr/bin::/b::rw"]), None);
+    }
+
+    #[test]
+    fn devices_are_character_devices() {
+        assert_ne!(device(Path::new("/dev/null")).unwrap().1, 0);
+        assert_eq!(device(Path::new("/usr")).unwrap_err().code(), 125);
+    }
 
     #[test]
     fn grants_name_host_guest_and_access() {

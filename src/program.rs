@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::text::chain;
+use crate::trace::Trace;
 use std::path::Path;
 use std::sync::Arc;
 use wave_compiler::{CompileError, CompileOptions, ImportLinkage, Module};
@@ -11,6 +12,17 @@ use wave_contract::module::{ImportType, ModuleInfo};
 use wave_contract::types::{SignatureId, SignatureRegistry};
 use wave_runtime::{Binding, InstanceId, LinkError, MemoryError, Store, StoreOptions};
 use wave_wasi::Wasi;
+
+/// How a program is loaded.
+#[derive(Debug)]
+pub struct Options {
+    /// Stack, memory, addresses.
+    pub store: StoreOptions,
+    /// Whether NaNs that are computed have one bit pattern.
+    pub canonical_nans: bool,
+    /// Which hostcalls are traced.
+    pub trace: Trace,
+}
 
 /// A loaded program.
 pub struct Program {
@@ -61,19 +73,23 @@ pub fn compile_only(path: &Path, module: &Module, threads: usize) -> Result<Code
 /// # Errors
 /// 126 for an invalid module or unknown import, 137 when it starts with more memory than allowed, 125 when this host lacks
 /// something.
-pub fn load(path: &Path, bytes: Vec<u8>, options: StoreOptions, wasi: Wasi) -> Result<Program, Failure> {
-    let mut store = Store::new(options, wasi).map_err(|error| {
+pub fn load(path: &Path, bytes: Vec<u8>, options: Options, wasi: Wasi) -> Result<Program, Failure> {
+    let Options { store, canonical_nans, trace } = options;
+    let mut store = Store::new(store, wasi).map_err(|error| {
         Failure::refused(format!("cannot reserve the guest's address space: {error}"))
             .fix("raise the limit on virtual memory (ulimit -v), or choose a smaller --max-stack")
     })?;
     let bytes = Arc::new(bytes);
     let module = parse(path, &bytes)?;
     let info = module.info();
-    let bindings = bind(path, info)?;
+    let bindings = bind(path, info, &trace)?;
     let placement = store.place(info, &bindings).map_err(|error| refuse(path, &error))?;
     let linkage = |host: &bool| if *host { ImportLinkage::Host } else { ImportLinkage::Guest };
     let imports: Vec<ImportLinkage> = placement.host_imports.iter().map(linkage).collect();
-    let options = self::options(placement.addressing.clone(), &placement.signatures, &imports, default_threads());
+    let options = CompileOptions {
+        canonical_nans,
+        ..self::options(placement.addressing.clone(), &placement.signatures, &imports, default_threads())
+    };
     let image = module.compile(&options).map_err(|error| explain(path, &error))?;
     let info = module.into_info();
     let instance = store.load(placement, info, image, Arc::clone(&bytes)).map_err(|error| refuse(path, &error))?;
@@ -89,9 +105,13 @@ fn options<'a>(
     CompileOptions { addressing, signatures, imports, threads, verify_ir: false, canonical_nans: false }
 }
 
-fn bind(path: &Path, info: &ModuleInfo) -> Result<Vec<Binding<Wasi>>, Failure> {
+fn bind(path: &Path, info: &ModuleInfo, trace: &Trace) -> Result<Vec<Binding<Wasi>>, Failure> {
+    let function = |module: &str, name: &str| match trace.covers(name) {
+        true => wave_wasi::traced_function(module, name),
+        false => wave_wasi::host_function(module, name),
+    };
     let bind = |import: &wave_contract::module::Import| match import.ty {
-        ImportType::Function(_) => wave_wasi::host_function(&import.module, &import.name).map(Binding::Host),
+        ImportType::Function(_) => function(&import.module, &import.name).map(Binding::Host),
         ImportType::Table(_) | ImportType::Memory(_) | ImportType::Global(_) => None,
     };
     info.imports

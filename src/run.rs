@@ -3,20 +3,26 @@
 use crate::args::{Format, Run, Sandbox};
 use crate::failure::Failure;
 use crate::input::read_module;
+use crate::network::{self, Listener};
 use crate::plan::{self, DirGrant, Plan};
 use crate::program::{self, Program};
 use crate::text::{chain, clean, note, out};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::mem::ManuallyDrop;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 use wave_contract::module::{ExportKind, ModuleInfo};
 use wave_contract::types::{FuncType, ValType};
-use wave_policy::{Access, FilesystemGrant, Policy, Surface};
+use wave_policy::{Access, FilesystemGrant, Policy, Resolver, Surface};
 use wave_runtime::{CallError, Frame, Function, Item, Stop, Stopped, StoreOptions, Value};
 use wave_sandbox::{Grant, GrowableRange, SealPlan, Sealed};
 use wave_wasi::{Config, Preopen, Wasi};
+
+/// Descriptors beyond the guest's own that the process may have open: those of path resolution.
+const SPARE_FILES: u64 = 16;
 
 /// Runs a program; the result is its exit code.
 ///
@@ -32,8 +38,14 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     plan::notes(&plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
     let bytes = read_module(&plan.module)?;
-    let wasi = wasi(&mut plan)?;
-    let options = StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes };
+    let listeners = network::listeners(&plan)?;
+    let addresses = listeners.iter().map(|listener| listener.address).collect();
+    let wasi = wasi(&mut plan, listeners)?;
+    let options = program::Options {
+        store: StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes },
+        canonical_nans: plan.deterministic,
+        trace: plan.trace.clone(),
+    };
     // Never dropped: a sealed process cannot unmap memory, and ends soon after.
     let mut program = ManuallyDrop::new(program::load(&plan.module, bytes, options, wasi)?);
     let entry = Entry::find(&program, &plan)?;
@@ -42,7 +54,7 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
         // Before the seal, because the filter refuses timers afterwards.
         wave_runtime::arm_deadline(limit).map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
     }
-    let sealed = seal(&plan, &mut program)?;
+    let sealed = seal(&plan, addresses, &mut program)?;
     match report {
         Some(Format::Text) => note(&sealed.report().to_string()),
         Some(Format::Json) => {
@@ -56,7 +68,7 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
 }
 
 /// Opens the granted directories, once: the kernel's rules and the monitor both work on these descriptors (T28).
-fn wasi(plan: &mut Plan) -> Result<Wasi, Failure> {
+fn wasi(plan: &mut Plan, listeners: Vec<Listener>) -> Result<Wasi, Failure> {
     let open = |grant: &DirGrant| {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY);
@@ -69,11 +81,26 @@ fn wasi(plan: &mut Plan) -> Result<Wasi, Failure> {
         env: std::mem::take(&mut plan.env),
         preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
         interrupted: wave_runtime::deadline_passed,
-        max_open_files: u32::try_from(wave_policy::Limits::default().open_files).unwrap_or(u32::MAX),
+        limits: plan.limits,
+        peers: std::mem::take(&mut plan.accept_from),
+        devices: plan.devices.iter().map(|(_, number)| *number).collect(),
+        resolver: match plan.resolver {
+            Resolver::Kernel => wave_wasi::Resolver::Kernel,
+            Resolver::Manual => wave_wasi::Resolver::Manual,
+        },
+        clock_resolution_ns: plan.clock_resolution_ns,
+        deterministic: plan.deterministic,
     };
     let mut wasi = Wasi::new(config).map_err(|error| Failure::refused(chain(&error)))?;
+    for Listener { socket, address } in listeners {
+        let few = |_| Failure::refused(format!("no descriptor is left for {address}")).fix("raise --max-open-files");
+        wasi.add_listener(socket.into()).map_err(few)?;
+    }
     if plan.terminal_controls {
         wasi.allow_terminal_controls();
+    }
+    if plan.trace.is_on() {
+        wasi.trace(plan.trace.printer(&plan.grants));
     }
     Ok(wasi)
 }
@@ -88,21 +115,30 @@ const fn monitored(access: Access) -> wave_wasi::Access {
 }
 
 /// Puts the policy in force. Nothing but the guest runs afterwards.
-fn seal(plan: &Plan, program: &mut Program) -> Result<Sealed, Failure> {
+fn seal(plan: &Plan, listeners: Vec<SocketAddr>, program: &mut Program) -> Result<Sealed, Failure> {
     let imports = program.info()?.imports.iter();
     let policy = Policy {
         level: plan.level,
         surface: Surface::from_imports(imports.map(|import| (&import.module, &import.name))),
         grants: plan.grants.iter().map(|dir| FilesystemGrant { host: dir.host.clone(), access: dir.access }).collect(),
+        resolver: plan.resolver,
+        listeners,
+        limits: wave_policy::Limits {
+            open_files: u64::from(plan.limits.open_files) + SPARE_FILES,
+            file_size_bytes: plan.file_size_bytes,
+        },
         identity: plan.identity,
         prints_results: plan.invoke.is_some(),
         ..Policy::default()
     };
     let growable = program.store.growable().into_iter();
     let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
-    let fds = program.store.data_mut().granted();
-    let grants: Vec<_> = fds.zip(&plan.grants).map(|(fd, grant)| Grant { fd, access: grant.access }).collect();
-    let seal = SealPlan { policy: &policy, grants: &grants, growable: &growable, keep_fds: &[] };
+    let fds: Vec<_> = program.store.data_mut().granted().collect();
+    let grants: Vec<_> =
+        fds.iter().zip(&plan.grants).map(|(fd, grant)| Grant { fd: *fd, access: grant.access }).collect();
+    // The sockets come after the directories.
+    let sockets: Vec<_> = fds.iter().skip(grants.len()).map(AsRawFd::as_raw_fd).collect();
+    let seal = SealPlan { policy: &policy, grants: &grants, growable: &growable, keep_fds: &sockets };
     wave_sandbox::seal(&seal).map_err(|error| Failure::refused(chain(&error)).at("--sandbox").fix(error.fix()))
 }
 

@@ -70,15 +70,17 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| "too large".to_owned())
 }
 
-/// Reads a duration: a number with `ms`, `s`, `m` or `h`; without a unit it means seconds. Zero is refused.
+/// Reads a duration: a number with `ns`, `us`, `ms`, `s`, `m` or `h`; without a unit it means seconds. Zero is refused.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let scale = match &text[digits.len()..] {
-        "ms" => 0.001,
+        "ns" => 1e-9,
+        "us" => 1e-6,
+        "ms" => 1e-3,
         "" | "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
-        unit => return Err(format!("unknown unit `{unit}`: use ms, s, m or h")),
+        unit => return Err(format!("unknown unit `{unit}`: use ns, us, ms, s, m or h")),
     };
     let number: f64 = digits.parse().map_err(|_| "expected a duration such as 5s or 300ms".to_owned())?;
     let duration = Duration::try_from_secs_f64(number * scale).map_err(|error| error.to_string())?;

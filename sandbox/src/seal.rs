@@ -28,7 +28,7 @@ impl Sealed {
 /// [`DENIED`](crate::DENIED) and a message. Leave with [`exit`]: `std::process::exit` runs handlers that make
 /// other calls.
 ///
-/// With [`Level::Off`] nothing changes, and the report says so.
+/// With [`Level::Off`] nothing changes but the limit on file size, and the report says so.
 ///
 /// # Errors
 /// [`SealError`] when a layer the level demands could not be put in force. Some layers may be in force by then, so
@@ -46,10 +46,12 @@ impl Sealed {
 /// ```
 pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     let policy = plan.policy;
+    let mut layers = Layers::new(policy.level);
     if policy.level == Level::Off {
+        // A limit that was asked for is no layer to go without.
+        process::limit_file_size(&policy.limits).map_err(|cause| layers.error(LayerName::Limits, cause))?;
         return Ok(Sealed { report: Report::nothing(Level::Off) });
     }
-    let mut layers = Layers::new(policy.level);
 
     // Before anything changes: a plan that contradicts itself is a mistake, and no level goes without the answer.
     landlock::check_grants(plan).map_err(|cause| layers.error(LayerName::Landlock, cause))?;

@@ -68,23 +68,32 @@ fn gaps(kept: &[u32]) -> Vec<(u32, u32)> {
 
 /// Lowers resource limits, soft and hard. There is none on address space: reservations of 8 GiB are the rule.
 pub(crate) fn lower_limits(limits: &Limits) -> Result<String, Cause> {
-    let mut wanted = vec![
+    let wanted = [
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_NPROC, 0),
         (Resource::RLIMIT_MEMLOCK, 0),
         (Resource::RLIMIT_MSGQUEUE, 0),
         (Resource::RLIMIT_NOFILE, limits.open_files),
     ];
-    wanted.extend(limits.file_size_bytes.map(|bytes| (Resource::RLIMIT_FSIZE, bytes)));
     for (resource, limit) in wanted {
-        let (_, hard) = getrlimit(resource).map_err(Cause::refused("getrlimit"))?;
-        let limit = limit.min(hard);
-        setrlimit(resource, limit, limit).map_err(Cause::refused("setrlimit"))?;
+        lower(resource, limit)?;
     }
-    // A write past the limit is the guest's error, not the end of the process (T110).
-    sys::ignore(Signal::SIGXFSZ).map_err(Cause::refused("signal(SIGXFSZ)"))?;
+    limit_file_size(limits)?;
     let file_size = limits.file_size_bytes.map(|bytes| format!(", files of {bytes} bytes")).unwrap_or_default();
     Ok(format!("no core, no children, no locked memory, {} descriptors{file_size}", limits.open_files))
+}
+
+/// Lowers the limit on the size of files, standard output among them if it is one.
+pub(crate) fn limit_file_size(limits: &Limits) -> Result<(), Cause> {
+    // A write past the limit is the guest's error, not the end of the process (T110).
+    sys::ignore(Signal::SIGXFSZ).map_err(Cause::refused("signal(SIGXFSZ)"))?;
+    limits.file_size_bytes.map_or(Ok(()), |bytes| lower(Resource::RLIMIT_FSIZE, bytes))
+}
+
+fn lower(resource: Resource, limit: u64) -> Result<(), Cause> {
+    let (_, hard) = getrlimit(resource).map_err(Cause::refused("getrlimit"))?;
+    let limit = limit.min(hard);
+    setrlimit(resource, limit, limit).map_err(Cause::refused("setrlimit"))
 }
 
 /// Moves the process into namespaces of its own, with a network that has nothing but an interface that is down.

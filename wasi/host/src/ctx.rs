@@ -10,7 +10,7 @@ use crate::trace::{Record, Tracer};
 use crate::wait::Interrupted;
 use rustix::fs::OFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use wave_monitor::{Access, Errno, FdFlags, Kind, Limits, Monitor};
+use wave_monitor::{Access, Errno, FdFlags, Kind, Limits, Monitor, PeerRule};
 
 /// What the guest is given. Nothing else is reachable (T13, T113). The default is nothing at all.
 #[derive(Debug)]
@@ -24,8 +24,12 @@ pub struct Config {
     /// Whether the run has to stop. Asked after a system call was interrupted and between the
     /// steps of long work. It is called often, so it should be a load of an atomic.
     pub interrupted: fn() -> bool,
-    /// The most descriptors the guest may have open, standard streams and preopens included.
-    pub max_open_files: u32,
+    /// How much of the host it may use.
+    pub limits: Limits,
+    /// The peers whose connections it may accept; all if there is none here.
+    pub peers: Vec<PeerRule>,
+    /// The device nodes it may open beneath a grant, by their number (`st_rdev`); no others (T25).
+    pub devices: Vec<u64>,
     /// Who resolves paths.
     pub resolver: Resolver,
     /// The steps in which clocks move, in nanoseconds; 1 is what the host has (T106).
@@ -41,7 +45,9 @@ impl Default for Config {
             env: Vec::new(),
             preopens: Vec::new(),
             interrupted: || false,
-            max_open_files: 1024,
+            limits: Limits::default(),
+            peers: Vec::new(),
+            devices: Vec::new(),
             resolver: Resolver::default(),
             clock_resolution_ns: 1,
             deterministic: false,
@@ -109,6 +115,7 @@ pub struct Wasi {
     pub(crate) time: Time,
     pub(crate) random: Random,
     pub(crate) resolver: Resolver,
+    pub(crate) devices: Vec<u64>,
     pub(crate) interrupted: Interrupted,
     pub(crate) terminal_controls: bool,
     pub(crate) tracer: Option<Tracer>,
@@ -128,18 +135,20 @@ impl Wasi {
     /// 6.4 a read of `/proc/self/auxv`. All of it happens before the seal.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let mut wasi = Self {
-            monitor: Monitor::new(Limits { open_files: config.max_open_files, ..Limits::default() }),
+            monitor: Monitor::new(config.limits),
             objects: Objects::default(),
             args: Strings::new("argument", &config.args)?,
             environ: Strings::new("environment variable", &config.env)?,
             time: if config.deterministic { Time::deterministic() } else { Time::host(config.clock_resolution_ns) },
             random: if config.deterministic { Random::fixed() } else { Random::Kernel },
             resolver: config.resolver,
+            devices: config.devices,
             interrupted: config.interrupted,
             terminal_controls: false,
             tracer: None,
         };
-        let few = |_: Errno| ConfigError::TooManyGrants(config.max_open_files);
+        wasi.monitor.set_peers(config.peers);
+        let few = |_: Errno| ConfigError::TooManyGrants(config.limits.open_files);
         let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
         for (fd, stream) in (0..).zip(streams) {
             wasi.add_stream(fd, stream).map_err(few)?;
@@ -181,7 +190,7 @@ impl Wasi {
     }
 
     /// Has every call of a [traced function](crate::traced_function) told to `tracer`.
-    pub fn trace(&mut self, tracer: impl FnMut(&Record) + 'static) {
+    pub fn trace(&mut self, tracer: impl FnMut(&Record) + Send + 'static) {
         self.tracer = Some(Tracer(Box::new(tracer)));
     }
 
@@ -203,7 +212,7 @@ impl Wasi {
     fn add_preopen(&mut self, preopen: Preopen, few: impl Fn(Errno) -> ConfigError) -> Result<(), ConfigError> {
         let Preopen { dir, guest_path: name, access } = preopen;
         let found = rustix::fs::fstat(&dir).map_err(|source| ConfigError::Examine { name: name.clone(), source })?;
-        if stat::opened_kind(&found) != Ok(Kind::Directory) {
+        if stat::opened_kind(&found, &[]) != Ok(Kind::Directory) {
             return Err(ConfigError::NotADirectory(name));
         }
         if resolve::check_filesystem(dir.as_fd()).is_err() {

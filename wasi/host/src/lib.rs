@@ -70,7 +70,7 @@ pub use failure::{Failure, Stop};
 pub use link::{PREVIEW1, UNSTABLE, host_function, traced_function};
 pub use resolve::Resolver;
 pub use trace::{Argument, Decision, Record};
-pub use wave_monitor::{Access, Errno, Rule};
+pub use wave_monitor::{Access, Errno, Limits, PeerRule, Rule};
 
 /// The functions of `wasi_snapshot_preview1`, all of them.
 pub mod preview1 {

@@ -323,7 +323,7 @@ fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<(), Failure> {
 fn perform_open(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<(Object, Kind), Failure> {
     let fd = open_place(wasi, open)?;
     let stat = resolve::check_object(wasi, &open.place, &fd)?;
-    let kind = stat::opened_kind(&stat)?;
+    let kind = stat::opened_kind(&stat, &wasi.devices)?;
     Ok((Object::opened(fd, Some(&stat)), kind))
 }
 

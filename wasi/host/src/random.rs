@@ -11,8 +11,8 @@ const STEP_BYTES: usize = 64 * 1024;
 /// Fills `len` bytes at `buf` with random bytes.
 ///
 /// # Errors
-/// `FAULT` if the buffer is not in memory, `TOOBIG` for more than one call may move. [`Stop::Deadline`](crate::Stop::Deadline), after which
-/// part of the buffer is filled.
+/// `FAULT` if the buffer is not in memory, `TOOBIG` for more than one call may move.
+/// [`Stop::Deadline`](crate::Stop::Deadline), after which part of the buffer is filled.
 ///
 /// Host syscalls: `getrandom`.
 pub fn random_get(wasi: &mut Wasi, memory: &mut [u8], buf: u32, len: u32) -> Result<(), Failure> {

@@ -2,13 +2,16 @@
 
 use crate::fd::count;
 use crate::objects::Object;
-use crate::wait::patiently;
+use crate::wait::{self, patiently};
 use crate::{Failure, Wasi, sys};
 use rustix::event::PollFlags;
-use rustix::net::{Shutdown as HostShutdown, SocketFlags};
-use wave_monitor::{Accept, Admitted, Buffers, GuestRange, Receive, RiFlags, RoFlags, SdFlags, Send};
+use rustix::net::{Shutdown as HostShutdown, SocketAddrAny, SocketFlags};
+use std::net::SocketAddr;
+use wave_monitor::{Accept, Admitted, Buffers, GuestRange, IpBytes, Receive, RiFlags, RoFlags, SdFlags, Send};
 
 /// Accepts a connection and stores the number of the new descriptor at `opened_fd`.
+///
+/// Connections of peers that are not to be talked to are closed and do not count (T41).
 ///
 /// # Errors
 /// `AGAIN` if nobody is waiting and the descriptor is not to wait, `NOTSOCK`, `INVAL` for a
@@ -102,11 +105,25 @@ pub fn sock_shutdown(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, how: u32) -> 
 
 fn perform_accept(wasi: &Wasi, accept: &Admitted<Accept>) -> Result<Object, Failure> {
     let fd = wasi.objects.fd(&accept.on)?;
-    // Never waits in the kernel: where the guest wants to wait, `ppoll` does.
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let accepted =
-        patiently(wasi.interrupted, accept.waiting, fd, PollFlags::IN, || rustix::net::accept_with(fd, flags))?;
-    Ok(Object::opened(accepted, None))
+    loop {
+        wait::check(wasi.interrupted)?;
+        // Waiting is done by `ppoll`: a listener of ours never waits in the kernel.
+        let (accepted, peer) = patiently(wasi.interrupted, accept.waiting, fd, PollFlags::IN, || {
+            rustix::net::acceptfrom_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+        })?;
+        if wasi.monitor.admit_accepted_peer(ip_bytes(peer)).is_ok() {
+            return Ok(Object::opened(accepted, None));
+        }
+    }
+}
+
+/// The address of a peer; the unspecified one, which no rule admits, where there is none.
+fn ip_bytes(peer: Option<SocketAddrAny>) -> IpBytes {
+    match peer.map(SocketAddr::try_from) {
+        Some(Ok(SocketAddr::V4(address))) => address.ip().to_ipv6_mapped().octets(),
+        Some(Ok(SocketAddr::V6(address))) => address.ip().octets(),
+        Some(Err(_)) | None => [0; 16],
+    }
 }
 
 fn perform_receive(

@@ -97,12 +97,13 @@ pub(crate) const fn file_type(host: HostType) -> FileType {
 /// What was opened through a grant.
 ///
 /// # Errors
-/// `NOTCAPABLE` for devices (T25) and everything else that is no file, directory or FIFO.
-pub(crate) const fn opened_kind(stat: &Stat) -> Result<Kind, Errno> {
+/// `NOTCAPABLE` for devices that are not among `devices` (T25), and everything else that is no file, directory or FIFO.
+pub(crate) fn opened_kind(stat: &Stat, devices: &[u64]) -> Result<Kind, Errno> {
     match HostType::from_raw_mode(stat.st_mode) {
         HostType::RegularFile => Ok(Kind::RegularFile),
         HostType::Directory => Ok(Kind::Directory),
         HostType::Fifo => Ok(Kind::Pipe),
+        HostType::CharacterDevice if devices.contains(&stat.st_rdev) => Ok(Kind::Device),
         _ => Err(Errno::NOTCAPABLE.because(Rule::Device)),
     }
 }

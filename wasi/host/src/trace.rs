@@ -46,7 +46,7 @@ pub enum Decision {
 }
 
 /// Receives the records of a run.
-pub(crate) struct Tracer(pub(crate) Box<dyn FnMut(&Record)>);
+pub(crate) struct Tracer(pub(crate) Box<dyn FnMut(&Record) + Send>);
 
 impl fmt::Debug for Tracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,18 +124,15 @@ fn results(memory: &[u8], arguments: &[(&'static str, u64)]) -> Vec<(&'static st
 mod tests {
     use super::*;
     use crate::{Config, Stop, preview1};
-    use std::cell::RefCell;
-    use std::rc::Rc;
+    use std::sync::mpsc;
     use wave_monitor::Errno;
 
     fn traced(arguments: &[(&'static str, u64)], result: Result<(), Failure>, memory: &mut [u8]) -> Record {
-        let seen = Rc::new(RefCell::new(Vec::new()));
+        let (tell, told) = mpsc::channel();
         let mut wasi = Wasi::new(Config::default()).unwrap();
-        let into = Rc::clone(&seen);
-        wasi.trace(move |record| into.borrow_mut().push(record.clone()));
+        wasi.trace(move |record| tell.send(record.clone()).unwrap());
         assert_eq!(call(&mut wasi, memory, "test", arguments, |_, _| result), result);
-        let record = seen.borrow_mut().pop();
-        record.expect("one record")
+        told.try_recv().expect("one record")
     }
 
     #[test]

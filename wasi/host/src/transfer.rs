@@ -133,8 +133,7 @@ mod tests {
 
     /// A guest whose standard output is one end of a pipe that counts as `kind`.
     fn with_output(kind: Kind) -> (Wasi, OwnedFd) {
-        let config = Config { max_open_files: 8, ..Config::default() };
-        let mut wasi = Wasi::new(config).unwrap();
+        let mut wasi = Wasi::new(Config::default()).unwrap();
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         if let Ok(close) = wasi.monitor.admit_close(1) {
             wasi.objects.close(&close);

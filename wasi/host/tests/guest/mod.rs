@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use wave_monitor::Rights;
-use wave_wasi::{Access, Config, Errno, Failure, Preopen, Resolver, Wasi, preview1};
+use wave_wasi::{Access, Config, Errno, Failure, Limits, Preopen, Resolver, Wasi, preview1};
 
 pub const CREAT: u32 = 1;
 pub const DIRECTORY: u32 = 2;
@@ -69,7 +69,7 @@ impl Guest {
             args: vec![b"guest".to_vec()],
             env: vec![b"KEY=value".to_vec()],
             interrupted,
-            max_open_files,
+            limits: Limits { open_files: max_open_files, ..Limits::default() },
             ..config(preopens)
         };
         Self { wasi: Wasi::new(config).unwrap(), memory: vec![0xaa; 4 << 16], next: 1024, tree }
