@@ -145,6 +145,32 @@ impl Monitor {
         self.entries.get_mut(fd as usize).and_then(Option::as_mut).ok_or(Errno::BADF)
     }
 
+    #[inline]
+    pub(crate) fn allowed(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
+        let entry = self.entry(fd)?;
+        entry.require(rights)?;
+        Ok(entry)
+    }
+
+    #[inline]
+    pub(crate) fn positioned(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
+        let entry = self.entry(fd)?;
+        if !entry.kind().is_seekable() {
+            return Err(Errno::SPIPE);
+        }
+        entry.require(rights)?;
+        Ok(entry)
+    }
+
+    pub(crate) fn directory(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
+        let entry = self.entry(fd)?;
+        if entry.kind() != Kind::Directory {
+            return Err(Errno::NOTDIR);
+        }
+        entry.require(rights)?;
+        Ok(entry)
+    }
+
     /// Refuses before an effect what could not be stored after it (T5, T34).
     pub(crate) const fn room(&self) -> Result<(), Errno> {
         if self.open < self.limits.open_files { Ok(()) } else { Err(Errno::MFILE.because(Rule::OpenFiles)) }

@@ -22,15 +22,19 @@ mod access;
 mod addresses;
 mod admitted;
 mod clocks;
+mod effects;
 mod entries;
 mod errno;
 mod fds;
+mod fdstat;
 mod files;
 mod filesystems;
 mod flags;
 mod kinds;
 mod limits;
 mod names;
+mod offsets;
+mod opens;
 mod paths;
 mod polls;
 mod range;
@@ -39,27 +43,27 @@ mod rules;
 mod signals;
 mod sockets;
 mod times;
+mod transfers;
 mod types;
 
 pub use access::Access;
 pub use addresses::{IpBytes, PeerRule, peer_allowed};
 pub use admitted::Admitted;
 pub use clocks::Clock;
+pub use effects::{
+    Advise, Allocate, Close, Read, ReadAt, ReadDir, Seek, SetFlags, SetSize, SetTimes, Stat, Sync, Write, WriteAt,
+};
 pub use entries::{HostFd, Target};
 pub use errno::Errno;
 pub use fds::Monitor;
-pub use files::{
-    Advise, Allocate, Close, FdStat, Read, ReadAt, ReadDir, Seek, SeekFrom, SetFlags, SetSize, SetTimes, Stat, Sync,
-    Write, WriteAt,
-};
+pub use fdstat::FdStat;
 pub use filesystems::admit_filesystem;
 pub use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, RoFlags, SdFlags, SubclockFlags};
 pub use kinds::{Kind, Waiting};
 pub use limits::Limits;
-pub use names::{
-    Link, MakeDirectory, Open, OpenRequest, Place, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink,
-    Unlink,
-};
+pub use names::{Link, MakeDirectory, Place, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink};
+pub use offsets::SeekFrom;
+pub use opens::{Open, OpenRequest};
 pub use paths::{GuestPath, Last, LinkTarget, PATH_MAX_BYTES};
 pub use polls::{Direction, Layout, Subscription, Wanted, Watch};
 pub use range::{Buffers, GuestRange, IOV_MAX};

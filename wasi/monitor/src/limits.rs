@@ -129,7 +129,7 @@ impl Budgets {
 
 /// The most bytes a call may move that may move `left` bytes in all.
 #[inline]
-pub(crate) const fn at_most(left: u64, per_call: u32) -> usize {
-    // Lossless: the smaller one fits in 32 bits.
-    if left < per_call as u64 { left as usize } else { per_call as usize }
+pub(crate) fn at_most(left: u64, per_call: u32) -> usize {
+    let per_call = per_call as usize;
+    usize::try_from(left).map_or(per_call, |left| left.min(per_call))
 }

@@ -1,10 +1,6 @@
 //! Decisions on names beneath a directory: the `path_*` functions.
 
-use crate::entries::{Entry, Origin};
-use crate::{
-    Access, Admitted, Errno, FdFlags, GuestPath, HostFd, Kind, Last, LinkTarget, LookupFlags, Monitor, NewTimes,
-    OFlags, Rights, Rule, Target,
-};
+use crate::{Admitted, Errno, GuestPath, Last, LinkTarget, LookupFlags, Monitor, NewTimes, Rights, Target};
 
 /// A path and the directory it starts from.
 #[derive(Debug)]
@@ -13,53 +9,6 @@ pub struct Place<'m> {
     pub dir: Target,
     /// The path beneath it.
     pub path: GuestPath<'m>,
-}
-
-/// The arguments of `path_open`.
-#[derive(Debug, Clone, Copy)]
-pub struct OpenRequest<'m> {
-    /// The directory.
-    pub fd: u32,
-    /// Lookup flags as passed.
-    pub lookup: u32,
-    /// The path.
-    pub path: &'m [u8],
-    /// Open flags as passed.
-    pub oflags: u32,
-    /// Rights wanted for the new descriptor, as passed.
-    pub base: u64,
-    /// Rights wanted for descriptors opened through it, as passed.
-    pub inheriting: u64,
-    /// Descriptor flags as passed.
-    pub fdflags: u32,
-}
-
-/// Open a file or directory.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Open<'m> {
-    /// Where.
-    pub place: Place<'m>,
-    /// Whether a final symbolic link is followed.
-    pub follow: bool,
-    /// Create, exclusive, directory, truncate.
-    pub oflags: OFlags,
-    /// Append and synchronisation.
-    pub fdflags: FdFlags,
-    /// Open for reading. A descriptor that can do neither is opened for reading too, but lacks the right.
-    pub read: bool,
-    /// Open for writing.
-    pub write: bool,
-    grant: Inherited,
-}
-
-/// What the new descriptor gets from the one it was opened through.
-#[derive(Debug, Clone, Copy)]
-struct Inherited {
-    origin: Origin,
-    access: Access,
-    base: Rights,
-    inheriting: Rights,
 }
 
 /// Query the attributes of a name.
@@ -150,71 +99,6 @@ pub struct Symlink<'m> {
 }
 
 impl Monitor {
-    /// `path_open`. Needs `PATH_OPEN`, `PATH_CREATE_FILE` to create, `PATH_FILESTAT_SET_SIZE` to
-    /// truncate.
-    ///
-    /// The new descriptor gets what was asked for and the directory may hand on, no more (T22).
-    /// `FD_READ` and `FD_WRITE` decide the access mode, so asking for one that cannot be had is
-    /// refused instead of dropped.
-    ///
-    /// # Errors
-    /// [`Errno::MFILE`] when the table is full, before anything is created. [`Errno::INVAL`] for
-    /// unknown bits and for `CREAT` with `DIRECTORY`. [`Errno::ISDIR`] to create `name/`.
-    /// [`Errno::NOTCAPABLE`] for rights; also to write under an append-only grant without `APPEND`.
-    pub fn admit_open<'m>(&self, request: OpenRequest<'m>) -> Result<Admitted<Open<'m>>, Errno> {
-        let lookup = LookupFlags::from_guest(request.lookup)?;
-        let oflags = OFlags::from_guest(request.oflags)?;
-        let fdflags = FdFlags::from_guest(request.fdflags)?;
-        let base = Rights::from_guest(request.base)?;
-        let inheriting = Rights::from_guest(request.inheriting)?;
-
-        let dir = self.directory(request.fd, needed_on_directory(oflags))?;
-        let path = GuestPath::parse(request.path)?;
-        self.room()?;
-
-        let may = dir.inherited();
-        let mode = base.intersection(Rights::FD_READ.union(Rights::FD_WRITE));
-        if !may.contains(mode) {
-            let rule = dir.access().refusal(Rights::REGULAR_FILE, mode.without(may));
-            return Err(Errno::NOTCAPABLE.because(rule));
-        }
-        let write = base.contains(Rights::FD_WRITE);
-        if write && dir.access() == Access::Append && !fdflags.contains(FdFlags::APPEND) {
-            return Err(Errno::NOTCAPABLE.because(Rule::AppendOnly));
-        }
-        if oflags.contains(OFlags::CREAT) {
-            if oflags.contains(OFlags::DIRECTORY) {
-                return Err(Errno::INVAL);
-            }
-            if path.demands_directory() {
-                return Err(Errno::ISDIR);
-            }
-        }
-        Ok(Admitted::new(Open {
-            place: Place { dir: dir.target(), path },
-            follow: lookup.contains(LookupFlags::SYMLINK_FOLLOW),
-            oflags,
-            fdflags,
-            read: base.contains(Rights::FD_READ) || !write,
-            write,
-            grant: Inherited {
-                origin: dir.origin().beneath(),
-                access: dir.access(),
-                base: base.intersection(may),
-                inheriting: inheriting.intersection(may),
-            },
-        }))
-    }
-
-    /// Enters what was opened into the table; returns its number.
-    ///
-    /// Room was made sure of when the open was admitted, so this cannot fail.
-    pub fn install(&mut self, open: Admitted<Open<'_>>, host: HostFd, kind: Kind) -> u32 {
-        let Open { grant, fdflags, .. } = open.into_effect();
-        let entry = Entry::new(host, kind, grant.access, grant.origin, grant.base);
-        self.insert(entry.inheriting(grant.inheriting).flags(fdflags))
-    }
-
     /// `path_filestat_get`: needs `PATH_FILESTAT_GET`.
     ///
     /// # Errors
@@ -345,17 +229,6 @@ impl Monitor {
     }
 }
 
-const fn needed_on_directory(oflags: OFlags) -> Rights {
-    let mut needed = Rights::PATH_OPEN;
-    if oflags.contains(OFlags::CREAT) {
-        needed = needed.union(Rights::PATH_CREATE_FILE);
-    }
-    if oflags.contains(OFlags::TRUNC) {
-        needed = needed.union(Rights::PATH_FILESTAT_SET_SIZE);
-    }
-    needed
-}
-
 fn name_of<'m>(place: &Place<'m>, dot: Errno, dot_dot: Errno) -> Result<&'m [u8], Errno> {
     match place.path.last() {
         Last::Name(name) => Ok(name),
@@ -367,43 +240,12 @@ fn name_of<'m>(place: &Place<'m>, dot: Errno, dot_dot: Errno) -> Result<&'m [u8]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Limits;
-
-    const CREAT: u32 = 1;
-    const DIRECTORY: u32 = 2;
-    const TRUNC: u32 = 8;
+    use crate::{Access, HostFd, Limits};
 
     fn with_grant(access: Access) -> Monitor {
         let mut monitor = Monitor::new(Limits::default());
         monitor.grant_directory(HostFd::new(0), b"/".to_vec(), access).unwrap();
         monitor
-    }
-
-    fn request(path: &[u8], oflags: u32, base: Rights, fdflags: u32) -> OpenRequest<'_> {
-        let inheriting = Rights::ALL.bits();
-        OpenRequest { fd: 3, lookup: 0, path, oflags, base: base.bits(), inheriting, fdflags }
-    }
-
-    #[test]
-    fn t21_a_read_only_grant_opens_nothing_for_change() {
-        let monitor = with_grant(Access::ReadOnly);
-        let read = Rights::FD_READ;
-        assert!(monitor.admit_open(request(b"f", 0, read, 0)).is_ok());
-        for (oflags, base) in [(CREAT, read), (TRUNC, read), (0, Rights::FD_WRITE)] {
-            let refused = monitor.admit_open(request(b"f", oflags, base, 0)).err();
-            assert_eq!(refused, Some(Errno::NOTCAPABLE));
-        }
-    }
-
-    #[test]
-    fn an_append_grant_writes_only_at_the_end() {
-        let monitor = with_grant(Access::Append);
-        let write = Rights::FD_WRITE;
-        assert!(monitor.admit_open(request(b"f", CREAT, write, 1)).is_ok());
-        assert_eq!(monitor.admit_open(request(b"f", CREAT, write, 0)).err(), Some(Errno::NOTCAPABLE));
-        assert_eq!(monitor.admit_open(request(b"f", TRUNC, write, 1)).err(), Some(Errno::NOTCAPABLE));
-        assert_eq!(monitor.admit_unlink(3, b"f").err(), Some(Errno::NOTCAPABLE));
-        assert!(monitor.admit_create_directory(3, b"d").is_ok());
     }
 
     #[test]
@@ -418,58 +260,8 @@ mod tests {
     }
 
     #[test]
-    fn t22_a_child_has_what_was_asked_for_and_may_be_handed_on() {
-        let mut monitor = with_grant(Access::ReadOnly);
-        let wish = Rights::FD_READ.union(Rights::FD_SEEK).union(Rights::FD_FILESTAT_SET_TIMES);
-        let open = monitor.admit_open(request(b"f", 0, wish, 0)).unwrap();
-        let fd = monitor.install(open, HostFd::new(1), Kind::RegularFile);
-        let stat = monitor.fdstat(fd).unwrap();
-        assert_eq!(stat.base, Rights::FD_READ.union(Rights::FD_SEEK));
-        assert_eq!(stat.inheriting, Rights::NONE);
-        assert!(!monitor.fdstat(3).unwrap().inheriting.contains(Rights::FD_WRITE));
-    }
-
-    #[test]
-    fn a_refusal_names_its_rule_and_a_descriptor_its_grant() {
-        let mut monitor = with_grant(Access::ReadWrite);
-        let read_only = monitor.grant_directory(HostFd::new(1), b"/r".to_vec(), Access::ReadOnly).unwrap();
-        let through = |monitor: &Monitor, fd, path, base: Rights| {
-            let asked = OpenRequest { fd, ..request(path, 0, base, 0) };
-            monitor.admit_open(asked).map(drop).map_err(Errno::rule)
-        };
-        assert_eq!(through(&monitor, read_only, b"f", Rights::FD_WRITE), Err(Rule::ReadOnly));
-        assert_eq!(through(&monitor, 3, b"/f", Rights::FD_WRITE), Err(Rule::Beneath));
-        assert_eq!(monitor.admit_symlink(b"/f", 3, b"l").map(drop).map_err(Errno::rule), Err(Rule::AbsoluteLink));
-        let open = monitor.admit_open(OpenRequest { fd: read_only, ..request(b"d", 0, Rights::PATH_OPEN, 0) }).unwrap();
-        let inner = monitor.install(open, HostFd::new(2), Kind::Directory);
-        assert_eq!(monitor.admit_stat_at(inner, 0, b"f").map(drop).map_err(Errno::rule), Err(Rule::Right));
-        assert_eq!(monitor.admit_unlink(inner, b"f").map(drop).map_err(Errno::rule), Err(Rule::ReadOnly));
-        assert_eq!((monitor.grant_of(3), monitor.grant_of(inner), monitor.grant_of(0)), (Some(0), Some(1), None));
-        monitor.admit_renumber(inner, 3).unwrap();
-        assert_eq!(monitor.grant_of(3), Some(1));
-    }
-
-    #[test]
-    fn t10_unknown_bits_are_refused_before_anything_else() {
-        let monitor = with_grant(Access::ReadWrite);
-        let plain = request(b"f", 0, Rights::NONE, 0);
-        for bad in [
-            OpenRequest { lookup: 2, ..plain },
-            OpenRequest { oflags: 16, ..plain },
-            OpenRequest { fdflags: 32, ..plain },
-            OpenRequest { base: 1 << 40, ..plain },
-            OpenRequest { inheriting: 1 << 63, ..plain },
-        ] {
-            assert_eq!(monitor.admit_open(bad).err(), Some(Errno::INVAL));
-        }
-    }
-
-    #[test]
     fn odd_combinations_are_defined() {
         let monitor = with_grant(Access::ReadWrite);
-        let open = |path, oflags| monitor.admit_open(request(path, oflags, Rights::NONE, 0)).err();
-        assert_eq!(open(b"d", CREAT | DIRECTORY), Some(Errno::INVAL));
-        assert_eq!(open(b"d/", CREAT), Some(Errno::ISDIR));
         assert_eq!(monitor.admit_create_directory(3, b"a/..").err(), Some(Errno::EXIST));
         assert_eq!(monitor.admit_remove_directory(3, b".").err(), Some(Errno::INVAL));
         assert_eq!(monitor.admit_unlink(3, b"a/.").err(), Some(Errno::ISDIR));
@@ -486,13 +278,5 @@ mod tests {
         assert_eq!(monitor.admit_link(3, 0, b"a", 3, b"../b").err(), bad);
         assert_eq!(monitor.admit_symlink(b"/etc", 3, b"b").err(), bad);
         assert_eq!(monitor.admit_symlink(b"x", 3, b"../b").err(), bad);
-    }
-
-    #[test]
-    fn t34_a_full_table_refuses_before_the_file_is_made() {
-        let mut monitor = Monitor::new(Limits { open_files: 1, ..Limits::default() });
-        monitor.grant_directory(HostFd::new(0), b"/".to_vec(), Access::ReadWrite).unwrap();
-        let refused = monitor.admit_open(request(b"f", CREAT, Rights::FD_WRITE, 0)).err();
-        assert_eq!(refused, Some(Errno::MFILE));
     }
 }
