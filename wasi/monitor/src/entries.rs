@@ -81,18 +81,15 @@ impl Entry {
             host,
             kind,
             access,
-            base: wanted.intersection(kind.ceiling()).intersection(access.ceiling()),
+            base: base_rights(wanted, kind, access),
             inheriting: Rights::NONE,
             flags: FdFlags::empty(),
             origin,
         }
     }
 
-    /// Only directories hand rights on.
     pub(crate) fn inheriting(mut self, wanted: Rights) -> Self {
-        if self.kind == Kind::Directory {
-            self.inheriting = wanted.intersection(self.access.ceiling());
-        }
+        self.inheriting = inheriting_rights(wanted, self.kind, self.access);
         self
     }
 
@@ -174,5 +171,18 @@ impl Entry {
         self.base = base;
         self.inheriting = inheriting;
         Ok(())
+    }
+}
+
+/// What a new descriptor can be used for.
+pub(crate) const fn base_rights(wanted: Rights, kind: Kind, access: Access) -> Rights {
+    wanted.intersection(kind.ceiling()).intersection(access.ceiling())
+}
+
+/// What descriptors opened through a new one can be used for. Only directories hand rights on.
+pub(crate) const fn inheriting_rights(wanted: Rights, kind: Kind, access: Access) -> Rights {
+    match kind {
+        Kind::Directory => wanted.intersection(access.ceiling()),
+        _ => Rights::NONE,
     }
 }

@@ -43,21 +43,9 @@ impl Monitor {
     /// [`Errno::NOTCAPABLE`] to leave append mode under an append-only grant.
     pub fn admit_set_flags(&self, fd: u32, flags: FdFlags) -> Result<Admitted<SetFlags>, Errno> {
         let entry = self.allowed(fd, Rights::FD_FDSTAT_SET_FLAGS)?;
-        let changed = entry.flags.difference(flags);
-        for fixed in [FdFlags::DSYNC, FdFlags::RSYNC, FdFlags::SYNC] {
-            if changed.contains(fixed) {
-                return Err(Errno::INVAL);
-            }
-        }
-        let append = changed.contains(FdFlags::APPEND).then_some(flags.contains(FdFlags::APPEND));
-        if append.is_some() && entry.origin() == Origin::Stdio {
-            return Err(Errno::NOTSUP.because(Rule::Inherited));
-        }
-        if append.is_some() && entry.kind() != Kind::RegularFile {
-            return Err(Errno::NOTSUP);
-        }
-        if append == Some(false) && entry.access() == Access::Append {
-            return Err(Errno::NOTCAPABLE.because(Rule::AppendOnly));
+        let append = flag_change(entry.flags, flags)?;
+        if let Some(on) = append {
+            admit_append_change(on, entry.origin(), entry.kind(), entry.access())?;
         }
         Ok(Admitted::new(SetFlags { on: entry.target(), append, commit: Commit { fd, flags } }))
     }
@@ -77,6 +65,25 @@ impl Monitor {
     /// [`Errno::NOTCAPABLE`] if any right would be added, [`Errno::INVAL`] for unknown bits.
     pub fn set_rights(&mut self, fd: u32, base: u64, inheriting: u64) -> Result<(), Errno> {
         self.narrow(fd, Rights::from_guest(base)?, Rights::from_guest(inheriting)?)
+    }
+}
+
+/// The new append mode, if it changes. Linux cannot change the synchronisation of an open file.
+pub(crate) const fn flag_change(before: FdFlags, after: FdFlags) -> Result<Option<bool>, Errno> {
+    let changed = before.difference(after);
+    if changed.contains(FdFlags::DSYNC) || changed.contains(FdFlags::RSYNC) || changed.contains(FdFlags::SYNC) {
+        return Err(Errno::INVAL);
+    }
+    if changed.contains(FdFlags::APPEND) { Ok(Some(after.contains(FdFlags::APPEND))) } else { Ok(None) }
+}
+
+/// Decides on turning append mode on or off.
+pub(crate) const fn admit_append_change(on: bool, origin: Origin, kind: Kind, access: Access) -> Result<(), Errno> {
+    match (origin, kind, access) {
+        (Origin::Stdio, ..) => Err(Errno::NOTSUP.because(Rule::Inherited)),
+        (_, Kind::RegularFile, Access::Append) if !on => Err(Errno::NOTCAPABLE.because(Rule::AppendOnly)),
+        (_, Kind::RegularFile, _) => Ok(()),
+        _ => Err(Errno::NOTSUP),
     }
 }
 

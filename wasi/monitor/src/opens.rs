@@ -76,30 +76,15 @@ impl Monitor {
         self.room()?;
 
         let may = dir.inherited();
-        let mode = base.intersection(Rights::FD_READ.union(Rights::FD_WRITE));
-        if !may.contains(mode) {
-            let rule = dir.access().refusal(Rights::REGULAR_FILE, mode.without(may));
-            return Err(Errno::NOTCAPABLE.because(rule));
-        }
-        let write = base.contains(Rights::FD_WRITE);
-        if write && dir.access() == Access::Append && !fdflags.contains(FdFlags::APPEND) {
-            return Err(Errno::NOTCAPABLE.because(Rule::AppendOnly));
-        }
-        if oflags.contains(OFlags::CREAT) {
-            if oflags.contains(OFlags::DIRECTORY) {
-                return Err(Errno::INVAL);
-            }
-            if path.demands_directory() {
-                return Err(Errno::ISDIR);
-            }
-        }
+        let mode = admit_mode(dir.access(), may, base, fdflags)?;
+        admit_creation(oflags, path.demands_directory())?;
         Ok(Admitted::new(Open {
             place: Place { dir: dir.target(), path },
             follow: lookup.contains(LookupFlags::SYMLINK_FOLLOW),
             oflags,
             fdflags,
-            read: base.contains(Rights::FD_READ) || !write,
-            write,
+            read: mode.read,
+            write: mode.write,
             grant: Inherited {
                 origin: dir.origin().beneath(),
                 access: dir.access(),
@@ -119,7 +104,38 @@ impl Monitor {
     }
 }
 
-const fn needed_on_directory(oflags: OFlags) -> Rights {
+/// How the kernel is asked to open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mode {
+    pub(crate) read: bool,
+    pub(crate) write: bool,
+}
+
+/// Decides on the access mode: of the rights `wanted`, reading and writing have to be among those
+/// the directory `may` hand on, and under an append-only grant writing has to be at the end.
+pub(crate) const fn admit_mode(access: Access, may: Rights, wanted: Rights, flags: FdFlags) -> Result<Mode, Errno> {
+    let asked = wanted.intersection(Rights::FD_READ.union(Rights::FD_WRITE));
+    if !may.contains(asked) {
+        return Err(Errno::NOTCAPABLE.because(access.refusal(Rights::REGULAR_FILE, asked.without(may))));
+    }
+    let write = asked.contains(Rights::FD_WRITE);
+    if write && matches!(access, Access::Append) && !flags.contains(FdFlags::APPEND) {
+        return Err(Errno::NOTCAPABLE.because(Rule::AppendOnly));
+    }
+    Ok(Mode { read: asked.contains(Rights::FD_READ) || !write, write })
+}
+
+/// Refuses to create a directory, which `path_create_directory` is for.
+pub(crate) const fn admit_creation(oflags: OFlags, demands_directory: bool) -> Result<(), Errno> {
+    match (oflags.contains(OFlags::CREAT), oflags.contains(OFlags::DIRECTORY)) {
+        (true, true) => Err(Errno::INVAL),
+        (true, false) if demands_directory => Err(Errno::ISDIR),
+        _ => Ok(()),
+    }
+}
+
+/// The rights an open needs on the directory it starts from.
+pub(crate) const fn needed_on_directory(oflags: OFlags) -> Rights {
     let mut needed = Rights::PATH_OPEN;
     if oflags.contains(OFlags::CREAT) {
         needed = needed.union(Rights::PATH_CREATE_FILE);

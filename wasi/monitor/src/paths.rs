@@ -40,24 +40,23 @@ impl<'m> GuestPath<'m> {
     /// [`Errno::INVAL`] with a NUL in it, [`Errno::NOTCAPABLE`] if absolute or starting with `..`.
     pub fn parse(bytes: &'m [u8]) -> Result<Self, Errno> {
         check_text(bytes, Rule::Beneath)?;
+        let path = Self::take_apart(bytes);
+        if climbs(path.whole) { Err(Errno::NOTCAPABLE.because(Rule::Beneath)) } else { Ok(path) }
+    }
+
+    fn take_apart(bytes: &'m [u8]) -> Self {
         let mut whole = trim_end(bytes);
         let slash = whole.len() < bytes.len();
         while let Some(rest) = whole.strip_prefix(b"./") {
             whole = trim_start(rest);
         }
-        let (parent, last) = match whole.iter().rposition(|byte| *byte == b'/') {
-            Some(at) => (trim_end(&whole[..at]), &whole[at + 1..]),
-            None => (&whole[..0], whole),
-        };
-        if whole == b".." || whole.starts_with(b"../") {
-            return Err(Errno::NOTCAPABLE.because(Rule::Beneath));
-        }
+        let (parent, last) = split_last(whole);
         let last = match last {
             b"." => Last::Dot,
             b".." => Last::DotDot,
             name => Last::Name(name),
         };
-        Ok(Self { whole, parent, last, slash })
+        Self { whole, parent, last, slash }
     }
 
     /// The path, without leading `./` and without trailing slashes.
@@ -125,6 +124,20 @@ fn check_text(bytes: &[u8], absolute: Rule) -> Result<(), Errno> {
         Some(_) if bytes.contains(&0) => Err(Errno::INVAL),
         Some(b'/') => Err(Errno::NOTCAPABLE.because(absolute)),
         Some(_) => Ok(()),
+    }
+}
+
+/// Whether the first component is `..`. Where a later one leads, only the kernel knows.
+fn climbs(path: &[u8]) -> bool {
+    matches!(path, b".." | [b'.', b'.', b'/', ..])
+}
+
+/// What is before and after the last slash.
+fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
+    let slash = path.iter().rposition(|byte| *byte == b'/');
+    match slash.and_then(|at| path.split_at_checked(at)) {
+        Some((parent, [_, last @ ..])) => (trim_end(parent), last),
+        _ => (&[], path),
     }
 }
 

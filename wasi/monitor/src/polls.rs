@@ -108,13 +108,7 @@ impl Monitor {
     /// [`Errno::INVAL`] for none, and for more than
     /// [`Limits::subscriptions`](crate::Limits::subscriptions).
     pub const fn admit_poll(&self, count: u32) -> Result<(), Errno> {
-        if count == 0 {
-            return Err(Errno::INVAL);
-        }
-        if count > self.limits().subscriptions {
-            return Err(Errno::INVAL.because(Rule::Subscriptions));
-        }
-        Ok(())
+        admit_count(count, self.limits().subscriptions)
     }
 
     /// Decides on waiting for a descriptor: needs `POLL_FD_READWRITE` and the right to do what is
@@ -131,6 +125,14 @@ impl Monitor {
         })?;
         let always_ready = entry.kind() == Kind::RegularFile;
         Ok(Admitted::new(Watch { on: entry.target(), direction, always_ready }))
+    }
+}
+
+pub(crate) const fn admit_count(count: u32, limit: u32) -> Result<(), Errno> {
+    match count {
+        0 => Err(Errno::INVAL),
+        _ if count > limit => Err(Errno::INVAL.because(Rule::Subscriptions)),
+        _ => Ok(()),
     }
 }
 

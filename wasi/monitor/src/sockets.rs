@@ -57,10 +57,7 @@ impl Monitor {
     /// [`Errno::NOTSOCK`]; [`Errno::INVAL`] for a connected socket and for flags other than
     /// `NONBLOCK`; [`Errno::MFILE`] before a connection is taken from the queue.
     pub fn admit_accept(&self, fd: u32, flags: u32) -> Result<Admitted<Accept>, Errno> {
-        let flags = FdFlags::from_guest(flags)?;
-        if !FdFlags::NONBLOCK.contains(flags) {
-            return Err(Errno::INVAL);
-        }
+        let flags = accept_flags(flags)?;
         let entry = self.entry(fd)?;
         match entry.kind() {
             Kind::Listener => entry.require(Rights::SOCK_ACCEPT)?,
@@ -92,9 +89,7 @@ impl Monitor {
     /// # Errors
     /// As [`admit_receive`](Self::admit_receive); [`Errno::INVAL`] for any flag.
     pub fn admit_send(&self, fd: u32, flags: u32) -> Result<Admitted<Send>, Errno> {
-        if flags != 0 {
-            return Err(Errno::INVAL);
-        }
+        check_send_flags(flags)?;
         let entry = self.connected(fd, Rights::FD_WRITE)?;
         Ok(Admitted::new(Send { on: entry.target(), at_most: self.per_call(), waiting: entry.waiting() }))
     }
@@ -104,11 +99,8 @@ impl Monitor {
     /// # Errors
     /// As [`admit_receive`](Self::admit_receive); [`Errno::INVAL`] without a direction.
     pub fn admit_shutdown(&self, fd: u32, how: u32) -> Result<Admitted<Shutdown>, Errno> {
-        let how = SdFlags::from_guest(how)?;
+        let how = shutdown_how(how)?;
         let entry = self.connected(fd, Rights::SOCK_SHUTDOWN)?;
-        if how == SdFlags::empty() {
-            return Err(Errno::INVAL);
-        }
         Ok(Admitted::new(Shutdown { on: entry.target(), how }))
     }
 
@@ -120,6 +112,23 @@ impl Monitor {
             _ => Err(Errno::NOTSOCK),
         }
     }
+}
+
+/// The flags of an accepted connection. Only `NONBLOCK` means something to a socket.
+pub(crate) fn accept_flags(bits: u32) -> Result<FdFlags, Errno> {
+    let flags = FdFlags::from_guest(bits)?;
+    if FdFlags::NONBLOCK.contains(flags) { Ok(flags) } else { Err(Errno::INVAL) }
+}
+
+/// Preview 1 defines no flag for sending.
+pub(crate) const fn check_send_flags(bits: u32) -> Result<(), Errno> {
+    if bits == 0 { Ok(()) } else { Err(Errno::INVAL) }
+}
+
+/// The directions to shut down, at least one.
+pub(crate) fn shutdown_how(bits: u32) -> Result<SdFlags, Errno> {
+    let how = SdFlags::from_guest(bits)?;
+    if how == SdFlags::empty() { Err(Errno::INVAL) } else { Ok(how) }
 }
 
 #[cfg(test)]
