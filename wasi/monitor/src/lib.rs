@@ -42,6 +42,8 @@ mod rights;
 mod rules;
 mod signals;
 mod sockets;
+#[cfg(test)]
+mod spec;
 mod times;
 mod transfers;
 mod types;
