@@ -15,6 +15,7 @@ mod paths;
 mod polls;
 mod ranges;
 mod rights;
+mod table;
 
 use proptest::test_runner::{Config, RngSeed};
 
