@@ -11,11 +11,28 @@
 //!
 //! # Which errno means "no"
 //!
-//! [`Errno::NOTCAPABLE`] (76) stands for every refusal by policy: a right the descriptor lacks,
-//! an access the grant does not give, a path that leads out of its directory. Arguments that no
-//! policy could accept (unknown flag bits, offsets of 2^63 and more) are [`Errno::INVAL`], and a
-//! range outside linear memory is [`Errno::FAULT`]. What each of the [`Limits`] gives is said
-//! there. Whatever the number, [`Errno::rule`] says which [`Rule`] it follows from.
+//! | errno | means |
+//! |---|---|
+//! | [`NOTCAPABLE`](Errno::NOTCAPABLE) (76) | a refusal by policy: a right the descriptor lacks, an access the grant does not give, a path that leads out of its directory, a peer no rule admits |
+//! | [`INVAL`](Errno::INVAL) (28) | an argument no policy could accept: unknown flag bits, offsets of 2^63 and more; more subscriptions than the limit |
+//! | [`FAULT`](Errno::FAULT) (21) | a range outside linear memory |
+//! | [`NOTSUP`](Errno::NOTSUP) (58) | what no guest gets: processor time, stopping, append mode of an inherited stream |
+//! | [`MFILE`](Errno::MFILE) (33) | the limit on open descriptors |
+//! | [`FBIG`](Errno::FBIG) (22) | the limit on the size of a file |
+//! | [`NOSPC`](Errno::NOSPC) (51) | the limit on bytes written, to files or to standard streams |
+//! | [`TOOBIG`](Errno::TOOBIG) (1) | the limit on bytes per call, where less would be a lie |
+//!
+//! [`Errno::rule`] says which [`Rule`] it follows from, [`Monitor::grant_of`] which grant would
+//! have to change. Both are for whoever reads a trace; the guest sees the number.
+//!
+//! # How a decision is written
+//!
+//! Each comes down to leaf functions over integers, byte slices and small values, that do not
+//! allocate, panic or loop over anything but their input: [`GuestRange::check`],
+//! [`GuestPath::parse`], [`Subscription::parse`], [`peer_allowed`]. The methods of [`Monitor`] look
+//! a descriptor up and ask them. For each there is a specification in `src/spec`, an executable
+//! predicate in plain terms that was written on its own; tests compare the two. The aim is to prove
+//! them equal for all inputs, on the machine code.
 #![forbid(unsafe_code)]
 
 mod access;
