@@ -2,10 +2,11 @@
 
 use crate::{Errno, Rule};
 
-/// Magic numbers from `linux/magic.h` of file systems a guest never opens, whatever the grant.
+/// Magic numbers of file systems a guest never opens, whatever the grant: from `linux/magic.h`, and
+/// for the last five from their sources (`fs/nfsd`, `net/sunrpc`, `usb/gadget`, `arch/s390`).
 ///
 /// `/proc/self/mem` alone would undo every other layer (T24).
-const KERNEL_INTERFACES: [u64; 20] = [
+const KERNEL_INTERFACES: [u64; 28] = [
     0x9fa0,      // proc
     0x9fa1,      // openprom, device tree
     0x6265_6572, // sysfs
@@ -26,6 +27,14 @@ const KERNEL_INTERFACES: [u64; 20] = [
     0x6e73_6673, // nsfs
     0x6573_5543, // fusectl
     0x0765_5821, // resctrl
+    0xabba_1974, // xenfs, on /proc/xen
+    0x5a3c_69f0, // apparmorfs
+    0x6c6f_6f70, // binder
+    0x6e66_7364, // nfsd, on /proc/fs/nfsd
+    0x6759_6969, // rpc_pipefs
+    0x0a64_7361, // functionfs
+    0xaee7_1ee7, // gadgetfs
+    0x0068_7970, // hypfs
 ];
 
 /// Decides whether files of a file system with this magic number may be opened.

@@ -89,22 +89,39 @@ proptest! {
 }
 
 /// The magic numbers, as their authors spelled them where they did.
-const SPELLED: [&[u8; 4]; 11] = [
-    b"beer", // sysfs
-    b"dbg ", // debugfs
-    b"trac", // tracefs
-    b"scfs", // securityfs
-    b"cgrp", // cgroup2
-    b"aegl", // pstore
-    b"beep", // configfs
-    b"BINM", // binfmt_misc
-    b"CA]S", // smackfs
-    b"nsfs", // nsfs
-    b"esUC", // fusectl
+const SPELLED: [&[u8; 4]; 14] = [
+    b"beer",  // sysfs
+    b"dbg ",  // debugfs
+    b"trac",  // tracefs
+    b"scfs",  // securityfs
+    b"cgrp",  // cgroup2
+    b"aegl",  // pstore
+    b"beep",  // configfs
+    b"BINM",  // binfmt_misc
+    b"CA]S",  // smackfs
+    b"nsfs",  // nsfs
+    b"esUC",  // fusectl
+    b"loop",  // binder
+    b"nfsd",  // nfsd
+    b"\0hyp", // hypfs
 ];
-/// proc, device tree, cgroup, bpf, efivarfs, devpts, selinuxfs, mqueue, resctrl.
-const NUMBERED: [u64; 9] =
-    [40_864, 40_865, 2_613_483, 3_405_662_737, 3_730_735_588, 7_377, 4_185_718_668, 427_819_522, 124_082_209];
+/// The others.
+const NUMBERED: [u64; 14] = [
+    40_864,        // proc
+    40_865,        // device tree
+    2_613_483,     // cgroup
+    3_405_662_737, // bpf
+    3_730_735_588, // efivarfs
+    7_377,         // devpts
+    4_185_718_668, // selinuxfs
+    427_819_522,   // mqueue
+    124_082_209,   // resctrl
+    2_881_100_148, // xenfs
+    1_513_908_720, // apparmorfs
+    1_733_912_937, // rpc_pipefs
+    174_355_297,   // functionfs
+    2_934_382_311, // gadgetfs
+];
 
 fn is_kernel_interface(magic: u64) -> bool {
     let spelled = u32::try_from(magic).is_ok_and(|magic| SPELLED.contains(&&magic.to_be_bytes()));
