@@ -14,10 +14,6 @@ impl<E> Admitted<E> {
         Self(effect)
     }
 
-    pub(crate) const fn get(&self) -> &E {
-        &self.0
-    }
-
     pub(crate) fn into_effect(self) -> E {
         self.0
     }

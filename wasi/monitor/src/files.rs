@@ -122,8 +122,8 @@ impl Monitor {
     }
 
     /// Charges what an admitted allocation has reserved, whether or not it was there before.
-    pub const fn allocated(&mut self, allocate: &Admitted<Allocate>) {
-        self.budgets.charge(Account::Files, allocate.get().len);
+    pub fn allocated(&mut self, allocate: &Admitted<Allocate>) {
+        self.budgets.charge(Account::Files, allocate.len);
     }
 }
 

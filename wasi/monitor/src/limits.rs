@@ -13,7 +13,8 @@ pub struct Limits {
     pub open_files: u32,
     /// The size of a file, in bytes. Setting a larger size, or reserving or writing at a given
     /// offset beyond it: [`Errno::FBIG`]. A write at a given offset is shortened to end there.
-    /// Writes at the current position are the kernel's to stop (`RLIMIT_FSIZE`).
+    /// Where the current position or the end of the file is, only the kernel knows, so writes
+    /// there are its to stop (`RLIMIT_FSIZE`).
     pub file_size_bytes: u64,
     /// Bytes written to files beneath the grants and reserved in them, in all. The write that
     /// reaches it is shortened; after that, and for a larger reservation: [`Errno::NOSPC`].

@@ -63,14 +63,14 @@ impl Monitor {
 
     /// Charges `count` bytes that an admitted write has written.
     #[inline]
-    pub const fn wrote(&mut self, write: &Admitted<Write>, count: usize) {
-        self.budgets.charge(write.get().account, count as u64);
+    pub fn wrote(&mut self, write: &Admitted<Write>, count: usize) {
+        self.budgets.charge(write.account, count as u64);
     }
 
     /// Charges `count` bytes that an admitted write at an offset has written.
     #[inline]
-    pub const fn wrote_at(&mut self, write: &Admitted<WriteAt>, count: usize) {
-        self.budgets.charge(write.get().account, count as u64);
+    pub fn wrote_at(&mut self, write: &Admitted<WriteAt>, count: usize) {
+        self.budgets.charge(write.account, count as u64);
     }
 
     /// `random_get` of `len` bytes.
