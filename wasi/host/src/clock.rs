@@ -30,7 +30,7 @@ pub fn clock_res_get(wasi: &mut Wasi, memory: &mut [u8], id: u32, resolution: u3
 /// As [`clock_res_get`].
 ///
 /// Host syscalls: none; the vDSO answers. Where the kernel offers none, `clock_gettime`.
-#[inline]
+#[inline(always)]
 pub fn clock_time_get(wasi: &mut Wasi, memory: &mut [u8], id: u32, _precision: u64, time: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), time, 8)?;
     let clock = Clock::admit(id)?;
@@ -72,7 +72,7 @@ impl Time {
     }
 
     /// What a reading of the clock gives.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn now(&self, clock: Clock) -> u64 {
         match &self.source {
             Source::Host { resolution } => floor(self.elapsed_or_wall(clock), *resolution),
@@ -86,6 +86,7 @@ impl Time {
         }
     }
 
+    #[inline(always)]
     fn elapsed_or_wall(&self, clock: Clock) -> u64 {
         match clock {
             Clock::Realtime => host_time(clock),
@@ -122,6 +123,7 @@ impl Time {
 
     /// The time of a file as the guest sees it. What the host stamped during the run would be a finer clock than the
     /// guest was given, and another one in each run.
+    #[inline]
     pub(crate) fn of_file(&self, host: u64) -> u64 {
         match self.source {
             Source::Host { resolution } if host >= self.started_at => floor(host, resolution),
@@ -131,12 +133,12 @@ impl Time {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn floor(time: u64, resolution: u64) -> u64 {
     if resolution == 1 { time } else { time - time % resolution }
 }
 
-#[inline]
+#[inline(always)]
 fn host_time(clock: Clock) -> u64 {
     nanoseconds(clock_gettime(host_id(clock)))
 }
@@ -149,6 +151,7 @@ const fn host_id(clock: Clock) -> ClockId {
 }
 
 /// A host time in nanoseconds; before 1970 is 0, after 2554 is the largest number.
+#[inline(always)]
 pub(crate) fn nanoseconds(time: Timespec) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let rest = u64::try_from(time.tv_nsec).unwrap_or(0);

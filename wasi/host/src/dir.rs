@@ -47,10 +47,11 @@ fn list(
         let head = dirent_bytes(next, inode, entry.name.len(), entry.file_type.raw());
         let taken = copy(free, &head) + copy(free.get_mut(head.len()..).unwrap_or_default(), entry.name);
         let complete = taken == head.len() + entry.name.len();
+        let (len, position) = (entry.len, entry.position);
         used += taken;
         free = free.get_mut(taken..).unwrap_or_default();
         if complete {
-            listing.advance();
+            listing.skip(len, position);
         }
     }
     Ok(used)
@@ -58,11 +59,12 @@ fn list(
 
 /// `$dirent`: next cookie, inode, length of the name, type, padding.
 fn dirent_bytes(next: u64, inode: u64, name_len: usize, file_type: u8) -> [u8; 24] {
+    // Whole words: a load of eight bytes that were just stored in parts waits for all of them.
+    let length_and_type = u64::from(count(name_len)) | u64::from(file_type) << 32;
     let mut bytes = [0; 24];
     bytes[..8].copy_from_slice(&next.to_le_bytes());
     bytes[8..16].copy_from_slice(&inode.to_le_bytes());
-    bytes[16..20].copy_from_slice(&count(name_len).to_le_bytes());
-    bytes[20] = file_type;
+    bytes[16..].copy_from_slice(&length_and_type.to_le_bytes());
     bytes
 }
 
@@ -127,7 +129,7 @@ impl Listing {
     /// # Errors
     /// `INVAL` for a cookie far beyond every one given out.
     pub(crate) fn seek(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted, cookie: u64) -> Result<(), Failure> {
-        if cookie == 0 {
+        if cookie == 0 && !self.chunks.is_empty() {
             // POSIX: rewinding shows the directory as it is now.
             self.restart(fd, 0)?;
         }
@@ -168,11 +170,16 @@ impl Listing {
     pub(crate) fn advance(&mut self) {
         if let Some(entry) = self.current() {
             let (len, position) = (entry.len, entry.position);
-            self.at += len;
-            self.next += 1;
-            if self.at == self.filled {
-                self.resume = position;
-            }
+            self.skip(len, position);
+        }
+    }
+
+    /// Goes on past an entry of this length, after which the kernel's position is `position`.
+    fn skip(&mut self, len: usize, position: u64) {
+        self.at += len;
+        self.next += 1;
+        if self.at == self.filled {
+            self.resume = position;
         }
     }
 

@@ -130,6 +130,7 @@ pub fn fd_fdstat_set_rights(
 /// `BADF`, `NOTCAPABLE`, `FAULT`.
 ///
 /// Host syscalls: `fstat`.
+#[inline(always)]
 pub fn fd_filestat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), out, stat::SIZE)?;
     let stat = wasi.monitor.admit_stat(fd)?;
@@ -174,6 +175,7 @@ pub fn fd_filestat_set_times(
 /// `INVAL` for an offset of 2^63 or more, `SPIPE` on a stream, `BADF`, `NOTCAPABLE`, `FAULT`.
 ///
 /// Host syscalls: `pread64`, `preadv`.
+#[inline(always)]
 pub fn fd_pread(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -200,6 +202,7 @@ pub fn fd_pread(
 /// As [`fd_pread`]; also `NOSPC`, `FBIG`; `NOTCAPABLE` under an append-only grant.
 ///
 /// Host syscalls: `pwrite64`, `pwritev`.
+#[inline(always)]
 pub fn fd_pwrite(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -262,6 +265,7 @@ pub fn fd_prestat_dir_name(
 /// [`Stop::Deadline`](crate::Stop::Deadline) while waiting.
 ///
 /// Host syscalls: `read`, `readv`, `ppoll`.
+#[inline(always)]
 pub fn fd_read(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -287,6 +291,7 @@ pub fn fd_read(
 /// As [`fd_read`]; also `NOSPC`, `FBIG`, and `PIPE` when nobody reads any more.
 ///
 /// Host syscalls: `write`, `writev`, `ppoll`.
+#[inline(always)]
 pub fn fd_write(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -349,6 +354,7 @@ pub fn fd_renumber(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, to: u32) -> Res
 /// `NOTCAPABLE`, `FAULT`.
 ///
 /// Host syscalls: `lseek`.
+#[inline(always)]
 pub fn fd_seek(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -361,6 +367,7 @@ pub fn fd_seek(
 }
 
 /// `fd_seek` with either encoding of `whence`.
+#[inline(always)]
 pub(crate) fn seek(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -444,11 +451,13 @@ fn perform_set_flags(wasi: &Wasi, change: &Admitted<SetFlags>) -> Result<(), Fai
     Ok(rustix::fs::fcntl_setfl(wasi.objects.fd(&change.on)?, flags)?)
 }
 
+#[inline(always)]
 pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<Stat>) -> Result<FileStat, Failure> {
     let found = rustix::fs::fstat(wasi.objects.fd(&stat.on)?)?;
     Ok(FileStat::new(&found, &wasi.time))
 }
 
+#[inline(always)]
 fn perform_seek(wasi: &Wasi, seek: &Admitted<Seek>) -> Result<u64, Failure> {
     let to = match seek.to {
         SeekFrom::Start(offset) => rustix::fs::SeekFrom::Start(offset),

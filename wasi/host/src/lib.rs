@@ -32,6 +32,10 @@
 //! turns a path into an object beneath its grant, `wait` is every wait and its deadline, `sys` has
 //! all the `unsafe` code.
 //!
+//! The calls that programs make most are `inline(always)`: they end up in the one function the guest calls. After a
+//! system call, each return to a frame from before it is mispredicted, because the kernel's own calls have displaced the
+//! processor's record of return addresses; that costs about 7 ns a frame.
+//!
 //! # What the process must arrange
 //! - `SIGPIPE` and `SIGXFSZ` are ignored (Rust's runtime does the first), so that a closed pipe or
 //!   a size limit is an errno.

@@ -48,6 +48,7 @@ pub fn path_create_directory(
 ///
 /// Host syscalls: `newfstatat`; for a deeper path or a link also `openat2`, `fstat`, `fstatfs`,
 /// `close`.
+#[inline(always)]
 pub fn path_filestat_get(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -124,6 +125,7 @@ pub fn path_link(
 ///
 /// Host syscalls: `openat`, `fstat`; for a deeper path or a link `openat2`; `fstatfs` on another
 /// file system than the directory's; `close` if what was opened is refused.
+#[inline(always)]
 pub fn path_open(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -258,6 +260,7 @@ pub fn path_symlink(
 ///
 /// Host syscalls: `unlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`; with
 /// a trailing slash `newfstatat` instead.
+#[inline(always)]
 pub fn path_unlink_file(wasi: &mut Wasi, memory: &mut [u8], fd: u32, path: u32, path_len: u32) -> Result<(), Failure> {
     let path = GuestRange::check(memory.len(), path, path_len)?;
     let unlink = wasi.monitor.admit_unlink(fd, path.bytes(memory)?)?;
@@ -271,6 +274,7 @@ fn perform_create_directory(wasi: &Wasi, make: &Admitted<MakeDirectory<'_>>) -> 
     uninterrupted(wasi.interrupted, || rustix::fs::mkdirat(&parent, make.name, DIRECTORY_MODE))
 }
 
+#[inline(always)]
 pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<StatAt<'_>>) -> Result<FileStat, Failure> {
     let found = if let Some(name) = stat.place.path.single() {
         let dir = wasi.objects.fd(&stat.place.dir)?;
@@ -320,6 +324,7 @@ fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<(), Failure> {
 ///
 /// `O_NONBLOCK` keeps a FIFO from waiting for its other end (T25). Files do not care, and on what
 /// does, waiting is done by `ppoll`.
+#[inline(always)]
 fn perform_open(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<(Object, Kind), Failure> {
     let fd = open_place(wasi, open)?;
     let stat = resolve::check_object(wasi, &open.place, &fd)?;
@@ -327,6 +332,7 @@ fn perform_open(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<(Object, Kind)
     Ok((Object::opened(fd, Some(&stat)), kind))
 }
 
+#[inline(always)]
 fn open_place(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<OwnedFd, Failure> {
     let flags = host_flags(open);
     let mode = if flags.contains(OFlags::CREATE) { FILE_MODE } else { Mode::empty() };
@@ -400,6 +406,7 @@ fn perform_symlink(wasi: &Wasi, link: &Admitted<Symlink<'_>>) -> Result<(), Fail
     uninterrupted(wasi.interrupted, || rustix::fs::symlinkat(link.target.bytes(), &parent, link.name))
 }
 
+#[inline(always)]
 fn perform_unlink(wasi: &Wasi, unlink: &Admitted<Unlink<'_>>) -> Result<(), Failure> {
     let parent = parent(wasi, &unlink.place)?;
     if unlink.place.path.demands_directory() {

@@ -61,6 +61,7 @@ impl AsFd for Parent<'_> {
 }
 
 /// Finds the directory that holds the last component of a path.
+#[inline(always)]
 pub(crate) fn parent<'w>(wasi: &'w Wasi, place: &Place<'_>) -> Result<Parent<'w>, Failure> {
     if place.path.parent().is_empty() {
         return Ok(Parent::Held(wasi.objects.fd(&place.dir)?));
@@ -72,6 +73,7 @@ pub(crate) fn parent<'w>(wasi: &'w Wasi, place: &Place<'_>) -> Result<Parent<'w>
 }
 
 /// Finds what a whole path leads to.
+#[inline(always)]
 pub(crate) fn handle(wasi: &Wasi, place: &Place<'_>, follow: bool) -> Result<(OwnedFd, Stat), Failure> {
     let mut flags = HANDLE;
     if !follow {
@@ -89,6 +91,7 @@ pub(crate) fn handle(wasi: &Wasi, place: &Place<'_>, follow: bool) -> Result<(Ow
 ///
 /// # Errors
 /// `NOTCAPABLE` if it leads out, `AGAIN` if the host's renames never let it finish.
+#[inline(always)]
 pub(crate) fn open_beneath(
     wasi: &Wasi,
     place: &Place<'_>,
@@ -126,6 +129,7 @@ fn open_by_kernel(
 ///
 /// The directory the guest holds was checked when it was opened, so only an object on another file
 /// system needs a second look.
+#[inline(always)]
 pub(crate) fn check_object(wasi: &Wasi, place: &Place<'_>, fd: &OwnedFd) -> Result<Stat, Failure> {
     let stat = fstat(fd)?;
     if stat.st_dev != wasi.objects.get(&place.dir)?.device {

@@ -24,6 +24,7 @@ pub(crate) const UNSTABLE_SIZE: u32 = 56;
 
 impl FileStat {
     /// The attributes the host found, with times as the guest may know them.
+    #[inline]
     pub(crate) fn new(stat: &Stat, guest: &Time) -> Self {
         let time = |seconds: i64, nanoseconds| {
             let time = Timespec { tv_sec: seconds, tv_nsec: i64::try_from(nanoseconds).unwrap_or(0) };
@@ -42,6 +43,7 @@ impl FileStat {
     }
 
     /// `$filestat` of preview 1: device, inode, type, links (64 bits), size, three times.
+    #[inline]
     pub(crate) fn to_bytes(self) -> [u8; SIZE as usize] {
         let mut words = [[0; 8]; 8];
         let [device, inode, file_type, links, size, accessed, modified, changed] = &mut words;

@@ -11,7 +11,7 @@ use wave_monitor::{Admitted, Buffers, Errno, Read, ReadAt, Waiting, Write, Write
 /// What a pipe with room is sure to take without waiting (`pipe(7)`, `PIPE_BUF`).
 const PIPE_BUF: usize = 4096;
 
-#[inline]
+#[inline(always)]
 pub(crate) fn read(
     wasi: &Wasi,
     read: &Admitted<Read>,
@@ -27,7 +27,7 @@ pub(crate) fn read(
     })
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn read_at(
     wasi: &Wasi,
     read: &Admitted<ReadAt>,
@@ -43,7 +43,7 @@ pub(crate) fn read_at(
     })
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn write(
     wasi: &mut Wasi,
     write: &Admitted<Write>,
@@ -101,7 +101,7 @@ fn write_to_terminal(
     Ok(written)
 }
 
-#[inline]
+#[inline(always)]
 pub(crate) fn write_at(
     wasi: &mut Wasi,
     write: &Admitted<WriteAt>,
