@@ -1,0 +1,106 @@
+//! One C program, built natively and for WASI, and everything that can run it.
+
+use super::{directory, run, source, version, wasmtime, wave};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::SystemTime;
+
+/// A program in both forms.
+pub struct Guest {
+    pub native: PathBuf,
+    pub module: PathBuf,
+}
+
+impl Guest {
+    /// Builds `benches/guests/NAME.c` and `more` with the same compiler and the same flags for both, unless that was done.
+    ///
+    /// `WASI_CC` and `WASI_SYSROOT` say where the compiler and WASI's C library are, as for `examples/build.sh`.
+    pub fn build(name: &str, more: &[PathBuf], flags: &[&str]) -> Self {
+        let dir = directory(name);
+        let guest = Self { native: dir.join(name), module: dir.join(format!("{name}.wasm")) };
+        let sysroot = std::env::var("WASI_SYSROOT").unwrap_or_else(|_| "/usr".to_owned());
+        let mut sources = vec![source(&format!("{name}.c"))];
+        sources.extend_from_slice(more);
+        let wasi = ["--target=wasm32-wasi", &format!("--sysroot={sysroot}")];
+        thread::scope(|scope| {
+            scope.spawn(|| build(&guest.module, &sources, flags, &wasi));
+            build(&guest.native, &sources, flags, &["-lm"]);
+        });
+        guest
+    }
+}
+
+fn build(program: &Path, sources: &[PathBuf], flags: &[&str], target: &[&str]) {
+    let changed = |path: &Path| path.metadata().and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+    let built = changed(program);
+    // The flags are in these files.
+    let recipes = ["benches/support/contestants.rs", "benches/hostcalls.rs", "benches/sqlite.rs"];
+    let recipes = recipes.map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+    if sources.iter().chain(&recipes).all(|source| changed(source) < built) {
+        return;
+    }
+    let compiler = std::env::var("WASI_CC").unwrap_or_else(|_| "clang".to_owned());
+    assert!(present(&compiler), "no `{compiler}`: apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32");
+    run(Command::new(compiler).args(["-std=c11", "-O2", "-o"]).arg(program).args(sources).args(flags).args(target));
+}
+
+/// Something that runs a guest.
+pub struct Contestant {
+    pub name: &'static str,
+    pub version: String,
+    program: PathBuf,
+    /// What comes before the guest's own arguments.
+    before: Vec<OsString>,
+}
+
+impl Contestant {
+    /// A run of the guest, which may use the directory `work` and calls it `.`.
+    pub fn command(&self, work: &Path) -> Command {
+        let mut command = Command::new(&self.program);
+        command.current_dir(work).args(&self.before);
+        command
+    }
+}
+
+/// The guest itself, wave twice, Wasmtime, and those on the PATH; says which are not there.
+///
+/// Wasmtime gets what it compiled beforehand, so that it does not compile in every run.
+pub fn contestants(guest: &Guest) -> Vec<Contestant> {
+    let mut all = vec![contestant("native", "clang -O2".to_owned(), guest.native.clone(), vec![])];
+    for (name, sandbox) in [("wave, off", "off"), ("wave, strict", "strict")] {
+        let before = ["--sandbox", sandbox, "run", "--dir", "."].map(OsString::from).to_vec();
+        all.push(contestant(name, version(&wave()), wave(), with(before, &guest.module)));
+    }
+    let compiled = guest.module.with_extension("cwasm");
+    run(Command::new(wasmtime()).args(["compile", "-o"]).arg(&compiled).arg(&guest.module));
+    let before = ["run", "--allow-precompiled", "--dir", "."].map(OsString::from).to_vec();
+    all.push(contestant("Wasmtime", version(&wasmtime()), wasmtime(), with(before, &compiled)));
+
+    let others: [(&str, &[&str], &[&str]); 2] =
+        [("wasmer", &["run", "--dir", "."], &["--"]), ("iwasm", &["--dir=."], &[])];
+    for (name, before, after) in others {
+        if present(name) {
+            let mut before = with(before.iter().map(OsString::from).collect(), &guest.module);
+            before.extend(after.iter().map(OsString::from));
+            all.push(contestant(name, version(Path::new(name)), name.into(), before));
+        } else {
+            println!("`{name}` is not on the PATH and not compared with.");
+        }
+    }
+    all
+}
+
+fn contestant(name: &'static str, version: String, program: PathBuf, before: Vec<OsString>) -> Contestant {
+    Contestant { name, version, program, before }
+}
+
+fn with(mut args: Vec<OsString>, module: &Path) -> Vec<OsString> {
+    args.push(module.into());
+    args
+}
+
+fn present(program: &str) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+}
