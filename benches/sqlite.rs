@@ -1,0 +1,150 @@
+//! How long does a database on a file take inside the sandbox? `cargo bench --bench sqlite [-- --rounds N]`.
+//!
+//! SQLite with a small program around it (`guests/sqlite.c`), built natively and for WASI with the same compiler, flags and
+//! options. The amalgamation comes from the package `libsqlite3-sys`, which `cargo vendor` puts into the target directory; it
+//! is no dependency of ours. The phases time themselves, so compiling and starting are only in the last row.
+
+mod support;
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+use support::contestants::{Contestant, Guest, contestants};
+use support::{Args, Times};
+
+const PACKAGE: &str = "libsqlite3-sys";
+const PACKAGE_VERSION: &str = "0.35.0";
+
+/// What WASI lacks is left out of the native build as well: threads, shared libraries, shared memory (WAL) and mappings.
+const OPTIONS: [&str; 7] = [
+    "-D_GNU_SOURCE",
+    "-DSQLITE_THREADSAFE=0",
+    "-DSQLITE_OMIT_LOAD_EXTENSION",
+    "-DSQLITE_OMIT_WAL",
+    "-DSQLITE_MAX_MMAP_SIZE=0",
+    "-DSQLITE_TEMP_STORE=3",
+    "-DSQLITE_DEFAULT_MEMSTATUS=0",
+];
+
+/// What the total may be of Wasmtime's.
+const BUDGET: f64 = 0.25;
+
+fn main() {
+    let Some(args) = Args::read("sqlite") else { return };
+    let dir = support::directory("sqlite");
+    let amalgamation = fetch(&dir);
+    let include = format!("-I{}", amalgamation.display());
+    let flags: Vec<_> = OPTIONS.into_iter().chain([&*include]).collect();
+    let guest = Guest::build("sqlite", &[amalgamation.join("sqlite3.c")], &flags);
+    let contestants = contestants(&guest);
+    let rounds = args.rounds(5);
+
+    let mut results: Vec<Vec<Run>> = Vec::new();
+    results.resize_with(contestants.len(), Vec::new);
+    for _ in 0..rounds {
+        for (contestant, runs) in contestants.iter().zip(&mut results) {
+            runs.push(measure(contestant, &dir));
+        }
+    }
+    let checksum = &results[0][0].checksum;
+    assert!(results.iter().flatten().all(|run| run.checksum == *checksum), "every run finds the same data");
+
+    let versions: Vec<_> = contestants.iter().map(|one| format!("{}: {}", one.name, one.version)).collect();
+    println!("{PACKAGE} {PACKAGE_VERSION}; {}\n{}, {rounds} rounds\n", versions.join("; "), support::machine());
+    print(&contestants, &results);
+}
+
+/// What one run printed and took, in milliseconds.
+struct Run {
+    phases: Vec<(String, f64)>,
+    checksum: String,
+    wall: f64,
+}
+
+/// Runs the program on a new file in an empty directory.
+fn measure(contestant: &Contestant, dir: &Path) -> Run {
+    let work = dir.join("work");
+    if work.exists() {
+        fs::remove_dir_all(&work).expect("the target directory is ours");
+    }
+    fs::create_dir(&work).expect("the target directory is ours");
+    // For whatever user the sandbox turns the program into.
+    fs::set_permissions(&work, Permissions::from_mode(0o777)).expect("the target directory is ours");
+
+    let start = Instant::now();
+    let printed = support::run(contestant.command(&work).arg("items.db"));
+    let wall = start.elapsed().as_secs_f64() * 1e3;
+    let mut run = Run { phases: Vec::new(), checksum: String::new(), wall };
+    for line in printed.lines() {
+        match line.split_once(' ').expect("the program prints names and values") {
+            ("checksum", checksum) => run.checksum = checksum.to_owned(),
+            (phase, time) => {
+                let nanoseconds: f64 = time.parse().expect("the time is a number");
+                run.phases.push((phase.to_owned(), nanoseconds / 1e6));
+            }
+        }
+    }
+    run
+}
+
+fn print(contestants: &[Contestant], results: &[Vec<Run>]) {
+    let names: Vec<_> = contestants.iter().map(|one| one.name).collect();
+    println!("| phase | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
+    for (at, (phase, _)) in results[0][0].phases.iter().enumerate() {
+        print_row(&phase.replace('-', " "), results, |run| run.phases[at].1);
+    }
+    print_row("**total**", results, total);
+    print_row("start to exit", results, |run| run.wall);
+    println!("\nMilliseconds, minimum of all rounds; in brackets how far the median lies above it.\n");
+
+    let totals: Vec<_> = results.iter().map(|runs| times(runs, total).minimum()).collect();
+    let wasmtime = totals[names.iter().position(|name| *name == "Wasmtime").expect("it is always there")];
+    println!("| total | of native | of Wasmtime | budget |\n|---|---|---|---|");
+    for (name, taken) in names.iter().zip(&totals).skip(1) {
+        let ratio = taken / wasmtime;
+        let budget = match (name.starts_with("wave"), ratio <= BUDGET) {
+            (false, _) => String::new(),
+            (true, true) => format!("{BUDGET:.2}"),
+            (true, false) => format!("{BUDGET:.2}, missed"),
+        };
+        println!("| {name} | {:.2} | {ratio:.2} | {budget} |", taken / totals[0]);
+    }
+}
+
+fn print_row(what: &str, results: &[Vec<Run>], time: impl Fn(&Run) -> f64) {
+    let cells = results.iter().map(|runs| times(runs, &time)).map(|times| cell(&times));
+    println!("| {what} | {} |", cells.collect::<Vec<_>>().join(" | "));
+}
+
+fn cell(times: &Times) -> String {
+    format!("{:.1} (+{:.0} %)", times.minimum(), times.spread())
+}
+
+fn times(runs: &[Run], time: impl Fn(&Run) -> f64) -> Times {
+    let mut times = Times::default();
+    runs.iter().for_each(|run| times.add(time(run)));
+    times
+}
+
+fn total(run: &Run) -> f64 {
+    run.phases.iter().map(|(_, time)| time).sum()
+}
+
+/// The directory of SQLite's amalgamation: a package of its own depends on it, so that cargo fetches and checks it.
+fn fetch(dir: &Path) -> PathBuf {
+    let home = dir.join(format!("{PACKAGE}-{PACKAGE_VERSION}"));
+    let amalgamation = home.join("vendor").join(PACKAGE).join("sqlite3");
+    if !amalgamation.join("sqlite3.c").exists() {
+        let manifest = format!(
+            "[package]\nname = \"source\"\nedition = \"2024\"\n[lib]\npath = \"lib.rs\"\n\
+             [dependencies]\n{PACKAGE} = \"={PACKAGE_VERSION}\"\n[workspace]\n"
+        );
+        fs::create_dir_all(&home).expect("the target directory is ours");
+        fs::write(home.join("Cargo.toml"), manifest).expect("the target directory is ours");
+        fs::write(home.join("lib.rs"), "").expect("the target directory is ours");
+        support::run(Command::new(env!("CARGO")).args(["vendor", "--quiet"]).current_dir(&home));
+    }
+    amalgamation
+}
