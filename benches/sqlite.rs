@@ -18,8 +18,11 @@ const PACKAGE: &str = "libsqlite3-sys";
 const PACKAGE_VERSION: &str = "0.35.0";
 
 /// What WASI lacks is left out of the native build as well: threads, shared libraries, shared memory (WAL) and mappings.
-const OPTIONS: [&str; 7] = [
+/// `pread` and `pwrite` it has, but SQLite only expects them of systems it knows and would seek before every read.
+const OPTIONS: [&str; 9] = [
     "-D_GNU_SOURCE",
+    "-DHAVE_PREAD=1",
+    "-DHAVE_PWRITE=1",
     "-DSQLITE_THREADSAFE=0",
     "-DSQLITE_OMIT_LOAD_EXTENSION",
     "-DSQLITE_OMIT_WAL",
