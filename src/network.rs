@@ -20,6 +20,7 @@ pub struct Listener {
 /// # Errors
 /// 125 if an address cannot be bound, or if what was passed on is no listening TCP socket.
 pub fn listeners(plan: &Plan) -> Result<Vec<Listener>, Failure> {
+    // Those that were passed on come first, so that they have the same numbers whatever else is given.
     let mut listeners = if plan.listenfd { inherited()? } else { Vec::new() };
     for address in &plan.tcplisten {
         listeners.push(bind(*address).map_err(|error| {
@@ -29,6 +30,14 @@ pub fn listeners(plan: &Plan) -> Result<Vec<Listener>, Failure> {
         })?);
     }
     Ok(listeners)
+}
+
+/// The addresses whose port the operator left to the kernel, and so wants to be told.
+pub fn chosen_ports(plan: &Plan, listeners: &[Listener]) -> Vec<SocketAddr> {
+    let own = listeners.iter().rev().zip(plan.tcplisten.iter().rev());
+    let mut chosen: Vec<_> = own.filter(|(_, asked)| asked.port() == 0).map(|(listener, _)| listener.address).collect();
+    chosen.reverse();
+    chosen
 }
 
 fn bind(address: SocketAddr) -> std::io::Result<Listener> {

@@ -40,6 +40,7 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     let bytes = read_module(&plan.module)?;
     let listeners = network::listeners(&plan)?;
     let addresses = listeners.iter().map(|listener| listener.address).collect();
+    let chosen_ports = network::chosen_ports(&plan, &listeners);
     let wasi = wasi(&mut plan, listeners)?;
     let options = program::Options {
         store: StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes },
@@ -55,6 +56,7 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
         wave_runtime::arm_deadline(limit).map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
     }
     let sealed = seal(&plan, addresses, &mut program)?;
+    chosen_ports.iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
     match report {
         Some(Format::Text) => note(&sealed.report().to_string()),
         Some(Format::Json) => {

@@ -49,6 +49,12 @@ impl Wave {
         self
     }
 
+    /// Any flag without a value.
+    pub fn switch(mut self, name: &str) -> Self {
+        self.command.arg(name);
+        self
+    }
+
     /// What the guest reads from standard input; nothing by default.
     pub fn stdin(mut self, bytes: &[u8]) -> Self {
         self.stdin = bytes.to_vec();

@@ -68,7 +68,9 @@ impl Time {
     }
 
     fn starting(source: Source) -> Self {
-        Self { started: host_time(Clock::Monotonic), started_at: host_time(Clock::Realtime), source }
+        // The clock that files are stamped with: it lags a little behind the other.
+        let started_at = nanoseconds(clock_gettime(ClockId::RealtimeCoarse));
+        Self { started: host_time(Clock::Monotonic), started_at, source }
     }
 
     /// What a reading of the clock gives.
