@@ -1,0 +1,74 @@
+//! Who resolves paths: the kernel, or `wave` where something around it hides `openat2` (T88).
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+
+use support::{assert_tree, c_example, fill, source, writable_dir};
+
+/// Denies `openat2` with the error number in its first argument, then runs the rest: another sandbox around `wave`.
+const AROUND: &str = r#"
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+steps = [(0x20, 0, 0, 0), (0x15, 0, 1, 437), (0x06, 0, 0, 0x50000 | int(sys.argv[1])), (0x06, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.syscall(317, 1, 0, program) == 0
+os.execv(sys.argv[2], sys.argv[2:])
+"#;
+
+const ENOSYS: &str = "38";
+const EPERM: &str = "1";
+
+fn wave_inside(errno: Option<&str>, args: &[&str]) -> (Option<i32>, String, String) {
+    let mut command = match errno {
+        Some(errno) => {
+            let mut command = Command::new("python3");
+            command.args(["-c", AROUND, errno, env!("CARGO_BIN_EXE_wave")]);
+            command
+        }
+        None => Command::new(env!("CARGO_BIN_EXE_wave")),
+    };
+    let output = command.args(["--sandbox", "strict", "run"]).args(args).output().expect("it starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn t88_without_openat2_the_manual_resolver_takes_over() {
+    let Some(cat) = c_example("cat") else { return };
+    let dir = writable_dir();
+    fill(dir.path(), &[("outer/inner", "")]);
+    fs::remove_file(dir.path().join("outer/inner")).unwrap();
+    fs::create_dir(dir.path().join("outer/inner")).unwrap();
+    fs::write(dir.path().join("outer/inner/text"), "found\n").unwrap();
+    std::os::unix::fs::symlink("outer/inner", dir.path().join("link")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", dir.path().join("out")).unwrap();
+    let grant = format!("{}::/::ro", dir.path().display());
+    let cat = cat.display().to_string();
+    for errno in [None, Some(ENOSYS), Some(EPERM)] {
+        for path in ["/outer/inner/text", "/link/text", "/outer/../link/../inner/text"] {
+            let seen = wave_inside(errno, &["--dir", &grant, &cat, path]);
+            assert_eq!(seen, (Some(0), "found\n".into(), String::new()), "{errno:?} {path}");
+        }
+        for path in ["/out", "/outer/../../etc/passwd", "/link/../../../etc/passwd"] {
+            let (code, stdout, _) = wave_inside(errno, &["--dir", &grant, &cat, path]);
+            assert_eq!((code, &*stdout), (Some(1), ""), "{errno:?} {path}");
+        }
+        let who = wave_inside(errno, &["--dry-run", &cat]).1.contains("resolver: manual\n");
+        assert_eq!(who, errno.is_some(), "the plan says so");
+    }
+    assert_tree(
+        dir.path(),
+        &["link -> outer/inner", "out -> /etc/passwd", "outer/", "outer/inner/", "outer/inner/text: found\\n"],
+    );
+}
+
+#[test]
+fn the_manual_resolver_can_be_asked_for() {
+    let module = source("examples/hello.wat").display().to_string();
+    let (code, plan, _) = wave_inside(None, &["--resolver", "manual", "--dry-run", &module]);
+    assert_eq!((code, plan.contains("resolver: manual\n")), (Some(0), true));
+}
