@@ -94,19 +94,19 @@ fn measure(contestant: &Contestant, dir: &Path) -> Run {
 
 fn print(contestants: &[Contestant], results: &[Vec<Run>]) {
     let names: Vec<_> = contestants.iter().map(|one| one.name).collect();
-    println!("| phase | {} |\n|---|{}", names.join(" | "), "---|".repeat(names.len()));
+    let wasmtime = names.iter().position(|name| *name == "Wasmtime").expect("it is always there");
+    println!("| phase | {} | off of Wasmtime |\n|---|{}---|", names.join(" | "), "---|".repeat(names.len()));
     for (at, (phase, _)) in results[0][0].phases.iter().enumerate() {
-        print_row(&phase.replace('-', " "), results, |run| run.phases[at].1);
+        print_row(&phase.replace('-', " "), results, wasmtime, |run| run.phases[at].1);
     }
-    print_row("**total**", results, total);
-    print_row("start to exit", results, |run| run.wall);
+    print_row("**total**", results, wasmtime, total);
+    print_row("start to exit", results, wasmtime, |run| run.wall);
     println!("\nMilliseconds, minimum of all rounds; in brackets how far the median lies above it.\n");
 
     let totals: Vec<_> = results.iter().map(|runs| times(runs, total).minimum()).collect();
-    let wasmtime = totals[names.iter().position(|name| *name == "Wasmtime").expect("it is always there")];
     println!("| total | of native | of Wasmtime | budget |\n|---|---|---|---|");
     for (name, taken) in names.iter().zip(&totals).skip(1) {
-        let ratio = taken / wasmtime;
+        let ratio = taken / totals[wasmtime];
         let budget = match (name.starts_with("wave"), ratio <= BUDGET) {
             (false, _) => String::new(),
             (true, true) => format!("{BUDGET:.2}"),
@@ -116,9 +116,11 @@ fn print(contestants: &[Contestant], results: &[Vec<Run>]) {
     }
 }
 
-fn print_row(what: &str, results: &[Vec<Run>], time: impl Fn(&Run) -> f64) {
-    let cells = results.iter().map(|runs| times(runs, &time)).map(|times| cell(&times));
-    println!("| {what} | {} |", cells.collect::<Vec<_>>().join(" | "));
+/// A row of times, and the first sandbox's share of Wasmtime's: what the total is depends on how much there is of each phase.
+fn print_row(what: &str, results: &[Vec<Run>], wasmtime: usize, time: impl Fn(&Run) -> f64) {
+    let row: Vec<_> = results.iter().map(|runs| times(runs, &time)).collect();
+    let cells: Vec<_> = row.iter().map(cell).collect();
+    println!("| {what} | {} | {:.2} |", cells.join(" | "), row[1].minimum() / row[wasmtime].minimum());
 }
 
 fn cell(times: &Times) -> String {
