@@ -56,6 +56,12 @@ pub struct Contestant {
 }
 
 impl Contestant {
+    /// The native form of a guest, with arguments of its own.
+    pub fn native(name: &'static str, guest: &Guest, before: &[&str]) -> Self {
+        let before = before.iter().map(OsString::from).collect();
+        contestant(name, "clang -O2".to_owned(), guest.native.clone(), before)
+    }
+
     /// A run of the guest, which may use the directory `work` and calls it `.`.
     pub fn command(&self, work: &Path) -> Command {
         let mut command = Command::new(&self.program);
@@ -68,7 +74,7 @@ impl Contestant {
 ///
 /// Wasmtime gets what it compiled beforehand, so that it does not compile in every run.
 pub fn contestants(guest: &Guest) -> Vec<Contestant> {
-    let mut all = vec![contestant("native", "clang -O2".to_owned(), guest.native.clone(), vec![])];
+    let mut all = vec![Contestant::native("native", guest, &[])];
     for (name, sandbox) in [("wave, off", "off"), ("wave, strict", "strict")] {
         let before = ["--sandbox", sandbox, "run", "--dir", "."].map(OsString::from).to_vec();
         all.push(contestant(name, version(&wave()), wave(), with(before, &guest.module)));

@@ -103,6 +103,11 @@ impl Entry {
         Target::new(self.host)
     }
 
+    /// Whether it was inherited as standard input, output or error.
+    pub(crate) const fn is_stdio(&self) -> bool {
+        matches!(self.origin, Origin::Stdio)
+    }
+
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }

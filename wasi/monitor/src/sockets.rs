@@ -58,11 +58,10 @@ impl Monitor {
     /// `NONBLOCK`; [`Errno::MFILE`] before a connection is taken from the queue.
     pub fn admit_accept(&self, fd: u32, flags: u32) -> Result<Admitted<Accept>, Errno> {
         let flags = accept_flags(flags)?;
-        let entry = self.entry(fd)?;
+        let entry = self.socket(fd)?;
         match entry.kind() {
             Kind::Listener => entry.require(Rights::SOCK_ACCEPT)?,
-            Kind::Stream => return Err(Errno::INVAL),
-            _ => return Err(Errno::NOTSOCK),
+            _ => return Err(Errno::INVAL),
         }
         self.room()?;
         Ok(Admitted::new(Accept { on: entry.target(), waiting: entry.waiting(), flags }))
@@ -94,7 +93,7 @@ impl Monitor {
         Ok(Admitted::new(Send { on: entry.target(), at_most: self.per_call(), waiting: entry.waiting() }))
     }
 
-    /// `sock_shutdown`: needs `SOCK_SHUTDOWN`, which inherited streams lack: others share them.
+    /// `sock_shutdown`: needs `SOCK_SHUTDOWN`.
     ///
     /// # Errors
     /// As [`admit_receive`](Self::admit_receive); [`Errno::INVAL`] without a direction.
@@ -105,10 +104,19 @@ impl Monitor {
     }
 
     fn connected(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
-        let entry = self.entry(fd)?;
+        let entry = self.socket(fd)?;
         match entry.kind() {
             Kind::Stream => entry.require(rights).map(|()| entry),
-            Kind::Listener => Err(Errno::NOTCONN),
+            _ => Err(Errno::NOTCONN),
+        }
+    }
+
+    /// A socket that was granted. A standard stream is no socket for the guest, whatever it was inherited as: it is read and
+    /// written, and the system calls of sockets are not permitted for its sake.
+    fn socket(&self, fd: u32) -> Result<&Entry, Errno> {
+        let entry = self.entry(fd)?;
+        match entry.kind() {
+            Kind::Listener | Kind::Stream if !entry.is_stdio() => Ok(entry),
             _ => Err(Errno::NOTSOCK),
         }
     }
@@ -140,7 +148,10 @@ mod tests {
     fn only_sockets_that_were_given_work() {
         let mut monitor = Monitor::new(Limits::default());
         monitor.grant_stdio(1, HostFd::new(0), Kind::Terminal, FdFlags::empty()).unwrap();
+        monitor.grant_stdio(0, HostFd::new(9), Kind::Stream, FdFlags::empty()).unwrap();
         let listener = monitor.grant_socket(HostFd::new(1), Kind::Listener).unwrap();
+        assert_eq!(monitor.admit_receive(0, 0).err(), Some(Errno::NOTSOCK), "an inherited stream is read by fd_read");
+        assert!(monitor.admit_read(0).is_ok());
         assert_eq!(monitor.admit_shutdown(1, 1).err(), Some(Errno::NOTSOCK));
         assert_eq!(monitor.admit_accept(1, 0).err(), Some(Errno::NOTSOCK));
         assert_eq!(monitor.admit_receive(listener, 0).err(), Some(Errno::NOTCONN));
