@@ -23,9 +23,18 @@ pub fn out(text: &str) {
 }
 
 /// Prints on standard error, if anybody reads it: a run ends the same way without its messages (T111).
+///
+/// A deadline that has passed is signalled again and again, which also ends the wait for a reader that does not read (T108).
 pub fn note(text: &str) {
-    // There is no better place to report that this place is gone.
-    io::stderr().write_all(text.as_bytes()).ok();
+    let mut rest = text.as_bytes();
+    loop {
+        match io::stderr().write(rest) {
+            Ok(written @ 1..) => rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && !wave_runtime::deadline_passed() => {}
+            // There is no better place to report that this place is gone.
+            Ok(0) | Err(_) => return,
+        }
+    }
 }
 
 /// Replaces control characters (and characters that reorder text) by their escapes.

@@ -146,6 +146,9 @@ macro_rules! host_functions {
                     let link = unsafe { &**context.add(STORE as usize).cast::<*const InstanceLink>() };
                     let mut caller = Caller { context, link, _data: PhantomData };
                     match function(&mut caller, $($arg,)*) {
+                        // The deadline's signal stops guest code only: one that lives in hostcalls would hardly ever be
+                        // found there (T108).
+                        Ok(_) if crate::signal::deadline_passed() => link.stop(Stop::Deadline),
                         Ok(result) => HostReturn { value: result.into_bits(), status: 0 },
                         Err(stop) => link.stop(stop),
                     }
