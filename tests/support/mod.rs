@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, lchown};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,6 +22,28 @@ const WALL_LIMIT: Duration = Duration::from_secs(180);
 pub struct Wave {
     command: Command,
     stdin: Vec<u8>,
+}
+
+/// One way of keeping the promises about the file system; the tests of them hold in each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// As a user gets it: the kernel resolves paths.
+    Normal,
+    /// `wave` resolves paths itself, component by component.
+    ManualResolver,
+}
+
+impl Mode {
+    /// Every mode there is.
+    pub const ALL: &[Self] = &[Self::Normal, Self::ManualResolver];
+
+    /// A run in this mode, under `--sandbox strict`.
+    pub fn strict(self) -> Wave {
+        match self {
+            Self::Normal => Wave::strict(),
+            Self::ManualResolver => Wave::strict().flag("--resolver", "manual"),
+        }
+    }
 }
 
 impl Wave {
@@ -53,6 +75,25 @@ impl Wave {
     pub fn switch(mut self, name: &str) -> Self {
         self.command.arg(name);
         self
+    }
+
+    /// Starts in another working directory.
+    pub fn current_dir(mut self, dir: &Path) -> Self {
+        self.command.current_dir(dir);
+        self
+    }
+
+    /// Starts by way of a shell: in `script` stands `exec "$@"` where `wave` begins, with limits and redirections.
+    pub fn by_shell(self, script: &str) -> Self {
+        let mut command = Command::new("bash");
+        command.args(["-c", script, "bash"]).arg(self.command.get_program()).args(self.command.get_args());
+        Self { command, stdin: self.stdin }
+    }
+
+    /// The command line, for tests that connect the standard streams themselves.
+    pub fn command(mut self, module: impl AsRef<Path>) -> Command {
+        self.command.arg(module.as_ref());
+        self.command
     }
 
     /// What the guest reads from standard input; nothing by default.
@@ -149,6 +190,35 @@ pub fn writable_dir() -> TempDir {
 pub fn open_to_all(path: &Path) {
     let mode = if path.is_dir() { 0o777 } else { 0o666 };
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("own files can be opened up");
+}
+
+/// Copies what is in a directory into another, for a guest that may change it: it belongs to the user a run of root becomes.
+pub fn copy_for_guest(from: &Path, to: &Path) {
+    give_to_guest(to);
+    for entry in fs::read_dir(from).expect("the source can be listed") {
+        let entry = entry.expect("the source can be listed");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir(&target).expect("own directory can be written");
+            copy_for_guest(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).expect("own directory can be written");
+            give_to_guest(&target);
+        }
+    }
+}
+
+/// Lets the guest's user write, and change times as only an owner can. `wave` becomes the owner of what it is granted.
+pub fn give_to_guest(path: &Path) {
+    open_to_all(path);
+    if as_root() {
+        lchown(path, Some(1000), Some(1000)).expect("root can give files away");
+    }
+}
+
+/// Whether these tests run as root.
+pub fn as_root() -> bool {
+    nix::unistd::geteuid().is_root()
 }
 
 /// Makes files beneath `root`, with their directories; all of them writable by every user.
