@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::OnceLock;
 
-use support::{Wave, assert_tree, fill, in_ci, lock, not_run, open_to_all, writable_dir};
+use support::{Mode, Wave, assert_tree, fill, give_to_guest, in_ci, lock, not_run, open_to_all, writable_dir};
 
 /// The interpreter, or `None`, said on stderr.
 fn cpython() -> Option<&'static PathBuf> {
@@ -107,6 +107,32 @@ db = sqlite3.connect("file:/data/x.db?mode=ro", uri=True)
 print(db.execute("select text from t").fetchall())
 "#;
     Wave::strict().dir(dir.path(), "/data", "rw").run(python, ["-c", read]).is(0, "[('kept',)]\n", "");
+}
+
+/// What programs do with files, in a script of our own: the module comes without CPython's tests.
+#[test]
+fn libraries_that_work_on_files() {
+    let Some(python) = cpython() else { return };
+    let expected = "os /data\npathlib ['sub', 'z.txt']\nshutil False\ntempfile False\nio 9\n\
+                    archives ['p', 'p/sub', 'p/sub/deep', 'p/sub/deep/y.txt', 'p/z.txt']\nsqlite 5000 41654167500\n";
+    for mode in Mode::ALL {
+        let dir = writable_dir();
+        give_to_guest(dir.path());
+        let wave = mode.strict().dir(dir.path(), "/data", "rw");
+        wave.run(python, ["-c", include_str!("cpython/files.py")]).is(0, expected, "");
+        let left = [
+            "a/",
+            "a/b/",
+            "a/f: 0AB345",
+            "lines: 0\\r\\n1\\r\\nend",
+            "p/",
+            "p/sub/",
+            "p/sub/deep/",
+            "p/sub/deep/y.txt: ",
+            "p/z.txt: h\\xc3\\xa9ll\\xc3\\xb3\\nworld\\n",
+        ];
+        assert_tree(dir.path(), &left);
+    }
 }
 
 /// Changes a directory in every way there is, first the read-only one, then the writable one; then tries to move between them.
