@@ -1,0 +1,59 @@
+//! T31: the guest's 0, 1 and 2 are numbers in its table; the host's streams stay open and say how the run ended.
+
+use std::fs;
+
+use crate::host::Host;
+use crate::script::script;
+use crate::support::Mode;
+
+/// T31: after closing or renumbering them, diagnostics appear on the host's stderr, and not in the guest's file.
+#[test]
+fn closing_and_renumbering_change_only_the_guests_table() {
+    for change in [
+        "fd_close 0\n fd_close 1\n fd_close 2\n fd_close 2 = BADF",
+        "fd_renumber 4 2\n fd_write 2 {\"mine\"} OUT",
+        "fd_renumber 4 1\n fd_renumber 1 2\n fd_write 2 {\"mine\"} OUT\n fd_write 1 {\"x\"} OUT = BADF",
+        "fd_renumber 1 2\n fd_close 2\n fd_renumber 4 0",
+    ] {
+        // Answers cannot be printed any more, so a wrong one ends the run otherwise than by the last trap.
+        let must = |line: &str| {
+            let (call, expected) = line.split_once('=').unwrap_or((line, "SUCCESS"));
+            format!("repeat 1\n {call} = {expected}\n end\n")
+        };
+        let lines: String = change.lines().map(must).collect();
+        let guest = script(format!(
+            "open 3 0 \"file\" TRUNC READ|WRITE\n flush\n {lines}
+            (if (i32.ne (global.get $printed) (i32.const 0x180000)) (then (call $proc_exit (i32.const 9))))
+            (drop (i32.div_u (i32.const 1) (i32.const 0)))"
+        ));
+        let host = Host::new();
+        let run = guest.outcome(host.granted(Mode::Normal, "rw"));
+        assert_eq!((run.status.code(), &*run.stdout), (Some(134), "0\n"), "{change}: {run:?}");
+        assert!(run.stderr.starts_with("wave: trap: integer divide by zero\n"), "{change}: {run:?}");
+        let expected = if change.contains("mine") { "mine" } else { "" };
+        assert_eq!(fs::read_to_string(host.path("grant/file")).unwrap(), expected, "{change}");
+    }
+}
+
+/// T31: streams that were closed at the start are not replaced by what the guest opens: what `wave` says goes nowhere.
+#[test]
+fn a_closed_stream_is_not_the_guests_file() {
+    let guest = script(
+        r#"
+        open 3 0 "file" TRUNC READ|WRITE
+        open 3 0 "new" CREAT READ|WRITE
+        (unreachable)
+        "#,
+    );
+    for closed in ["0<&-", "1>&-", "2>&-", "0<&- 1>&-", "0<&- 1>&- 2>&-"] {
+        let host = Host::new();
+        let run = guest.outcome(host.granted(Mode::Normal, "rw").by_shell(&format!("exec \"$@\" {closed}")));
+        assert_eq!(run.status.code(), Some(134), "{closed}: {run:?}");
+        for name in ["file", "new"] {
+            assert_eq!(fs::read_to_string(host.path("grant").join(name)).unwrap(), "", "{closed}: {name}");
+        }
+    }
+    // A stream that is not there has nothing to read.
+    let guest = script("fd_read 0 {BUF 1} OUT\n show [OUT] = 0\n open 3 0 \"file\" 0 READ\n show [FD] = 4");
+    guest.run(Host::new().granted(Mode::Normal, "ro").by_shell("exec \"$@\" 0<&-"));
+}
