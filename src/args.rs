@@ -28,7 +28,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a program (default)
-    Run(Run),
+    Run(Box<Run>),
     /// Compile a module and say how long it took
     Compile(Compile),
     /// Run WebAssembly specification scripts

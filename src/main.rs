@@ -55,7 +55,7 @@ fn main() -> ! {
 
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
-        Command::Run(arguments) => run::run(cli.sandbox, arguments),
+        Command::Run(arguments) => run::run(cli.sandbox, *arguments),
         Command::Compile(arguments) => compile::compile(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),

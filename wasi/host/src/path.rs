@@ -279,10 +279,10 @@ pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<StatAt<'_>>) -> Result<F
     let found = if let Some(name) = stat.place.path.single() {
         let dir = wasi.objects.fd(&stat.place.dir)?;
         let found = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        match HostType::from_raw_mode(found.st_mode) {
-            HostType::Symlink if stat.follow => resolve::handle(wasi, &stat.place, true)?.1,
-            _ => found,
-        }
+        let is_link = HostType::from_raw_mode(found.st_mode) == HostType::Symlink;
+        // Another file system starts here: it may be an interface of the kernel, which only the resolver looks for (T24).
+        let is_mount = is_directory(&found) && found.st_dev != wasi.objects.get(&stat.place.dir)?.device;
+        if (is_link && stat.follow) || is_mount { resolve::handle(wasi, &stat.place, stat.follow)?.1 } else { found }
     } else {
         resolve::handle(wasi, &stat.place, stat.follow)?.1
     };

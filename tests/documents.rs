@@ -1,0 +1,39 @@
+//! Documents that name tests name tests that exist.
+
+use std::fs;
+use std::path::Path;
+
+/// The numbers `docs/threats.md` answers for.
+fn covered() -> impl Iterator<Item = u32> {
+    (1..=37).chain(105..=116)
+}
+
+#[test]
+fn each_requirement_has_a_test_or_a_caveat() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let table = read("docs/threats.md");
+    let caveats = read("CAVEATS.md");
+    for number in covered() {
+        let start = format!("| T{number} |");
+        let rows: Vec<_> = table.lines().filter(|line| line.starts_with(&start)).collect();
+        let [row] = *rows else { panic!("T{number} has {} rows", rows.len()) };
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let [_, _, requirement, layer, shown, _] = *cells else { panic!("{row}") };
+        assert!(!requirement.is_empty() && !layer.is_empty(), "{row}");
+
+        // Every other piece between backticks is a reference.
+        let references: Vec<_> = shown.split('`').skip(1).step_by(2).collect();
+        let is_caveat = shown.contains("CAVEATS");
+        assert!(is_caveat || !references.is_empty(), "{row}");
+        assert!(!is_caveat || caveats.contains(&format!("T{number})")), "T{number} is not in CAVEATS.md");
+        for reference in references {
+            let (file, function) = reference.split_once("::").unwrap_or((reference, ""));
+            let text = read(file);
+            let is_there = text.contains(&format!("fn {function}("));
+            assert!(function.is_empty() || is_there, "{reference}");
+            // The tests of the seal have a harness of their own; `#[path` takes those of another file.
+            assert!(["#[test]", "CASES", "#[path"].iter().any(|mark| text.contains(mark)), "{file} has no test");
+        }
+    }
+}
