@@ -49,7 +49,7 @@ pub(crate) fn open(
             }
         }
         if last {
-            return Ok(uninterrupted(interrupted, || openat(walk.here(), c".", flags - OFlags::NOFOLLOW, mode))?);
+            return uninterrupted(interrupted, || openat(walk.here(), c".", flags - OFlags::NOFOLLOW, mode));
         }
     }
 }
