@@ -23,6 +23,7 @@ const REPEAT: Duration = Duration::from_millis(10);
 static DEADLINE_PASSED: AtomicBool = AtomicBool::new(false);
 
 /// Whether the time limit was reached. A hostcall whose system call was interrupted asks this and stops.
+#[inline]
 #[must_use]
 pub fn deadline_passed() -> bool {
     DEADLINE_PASSED.load(Ordering::Relaxed)
