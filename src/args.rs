@@ -55,7 +55,7 @@ pub enum Sandbox {
 /// `wave run`.
 #[derive(Args, Debug)]
 pub struct Run {
-    /// Grant a directory: HOST[::GUEST[::ro|rw]]; GUEST is HOST if not given, access is rw
+    /// Grant a directory: HOST[::GUEST[::ro|rw|append]]; GUEST is HOST if not given, access is rw
     #[arg(long = "dir", value_name = "GRANT")]
     pub dirs: Vec<String>,
     /// Set an environment variable, or pass on the one of that name; nothing is inherited otherwise

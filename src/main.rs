@@ -3,6 +3,7 @@
 //! | file | does |
 //! |---|---|
 //! | `args` | what was typed |
+//! | `grants` | directories and devices, checked |
 //! | `plan` | what is meant: resolved grants, limits, level |
 //! | `input` | module bytes from a file, standard input or text |
 //! | `network` | the sockets a run is given |
@@ -18,6 +19,7 @@ mod compile;
 mod completion;
 mod doctor;
 mod failure;
+mod grants;
 mod input;
 mod inspect;
 mod network;

@@ -2,9 +2,10 @@
 
 use crate::args::{Format, Run, Sandbox};
 use crate::failure::Failure;
+use crate::grants::DirGrant;
 use crate::input::read_module;
 use crate::network::{self, Listener};
-use crate::plan::{self, DirGrant, Plan};
+use crate::plan::{self, Plan};
 use crate::program::{self, Program};
 use crate::text::{chain, clean, note, out};
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! `--trace`: each hostcall as a line of text or a JSON object, and what would allow a denied one.
 
 use crate::args::{Area, Format};
-use crate::plan::DirGrant;
+use crate::grants::DirGrant;
 use crate::text::{clean, note};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;

@@ -1,0 +1,164 @@
+//! What the command line grants: directories and device nodes, checked before anything is loaded.
+
+use crate::failure::Failure;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use wave_policy::Access;
+
+/// A granted directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirGrant {
+    /// Where it is on the host.
+    pub host: PathBuf,
+    /// What the guest calls it.
+    pub guest: String,
+    /// What the guest may do there.
+    pub access: Access,
+    /// The flag that granted it, for messages.
+    pub flag: String,
+}
+
+impl DirGrant {
+    /// Reads `HOST[::GUEST[::ro|rw|append]]` and checks that the directory is there.
+    ///
+    /// # Errors
+    /// 2 for a grant of another form, 125 for a directory that is not there.
+    pub fn parse(flag: &str) -> Result<Self, Failure> {
+        let place = || format!("--dir {flag}");
+        let mut parts = flag.split("::");
+        let host = parts.next().unwrap_or_default();
+        let guest = parts.next().unwrap_or(host);
+        let access = match parts.next() {
+            None => Access::ReadWrite,
+            Some(word) => word.parse().map_err(|_| {
+                Failure::usage(format!("`{word}` is no access")).at(place()).fix("write ro, rw or append")
+            })?,
+        };
+        if parts.next().is_some() || host.is_empty() || guest.is_empty() || guest.contains('\0') {
+            return Err(Failure::usage("a grant has the form HOST[::GUEST[::ro|rw|append]]")
+                .at(place())
+                .fix("separate the parts by two colons; none may be empty"));
+        }
+        let grant = Self { host: host.into(), guest: guest.to_owned(), access, flag: flag.to_owned() };
+        match std::fs::metadata(&grant.host) {
+            Ok(metadata) if metadata.is_dir() => Ok(grant),
+            Ok(_) => Err(grant.unusable("not a directory").fix("grant the directory that holds it")),
+            Err(error) => Err(grant.missing(&error)),
+        }
+    }
+
+    /// The refusal of a directory that cannot be used.
+    pub fn unusable(&self, reason: &str) -> Failure {
+        Failure::refused(format!("cannot preopen `{}`: {reason}", self.host.display()))
+            .at(format!("--dir {}", self.flag))
+    }
+
+    /// The refusal of a directory that is not there, with the way to it.
+    pub fn missing(&self, error: &std::io::Error) -> Failure {
+        if let (false, Some((host, guest))) = (self.flag.contains("::"), self.flag.split_once(':')) {
+            return self
+                .unusable("no such directory")
+                .fix(format!("host and guest path are separated by two colons: --dir {host}::{guest}"));
+        }
+        if error.kind() != std::io::ErrorKind::NotFound {
+            return self.unusable(&error.to_string()).fix("check the permissions of the path");
+        }
+        let absolute = std::path::absolute(&self.host).unwrap_or_else(|_| self.host.clone());
+        let parent = absolute.ancestors().skip(1).find(|parent| parent.exists()).unwrap_or(Path::new("/"));
+        self.unusable("no such directory").fix(format!(
+            "create it, or drop the flag if the guest can do without it; the nearest existing parent is `{}`",
+            parent.display()
+        ))
+    }
+}
+
+/// Refuses a grant that lies beneath another one with more access: the kernel's rules add up along a path, and the
+/// guest could reach the same files through the other grant anyway (T28).
+///
+/// # Errors
+/// 2 for such a pair.
+pub fn refuse_overlap(grants: &[DirGrant]) -> Result<(), Failure> {
+    let rank = |grant: &DirGrant| match grant.access {
+        Access::ReadOnly => 0,
+        Access::Append => 1,
+        Access::ReadWrite => 2,
+    };
+    let place = |grant: &DirGrant| std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error));
+    let places = grants.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    for (inner, inside) in grants.iter().zip(&places) {
+        for (outer, around) in grants.iter().zip(&places) {
+            if inside.starts_with(around) && rank(inner) < rank(outer) {
+                let what = format!(
+                    "`{}` would be {}, but it lies in `{}`, which is {}",
+                    inner.host.display(),
+                    inner.access,
+                    outer.host.display(),
+                    outer.access
+                );
+                return Err(Failure::usage(what)
+                    .at(format!("--dir {}", inner.flag))
+                    .fix("grant the outer directory with no more access than what is inside it"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The number of a device node.
+///
+/// # Errors
+/// 125 if there is no character device of that name.
+pub fn device(path: &Path) -> Result<(PathBuf, u64), Failure> {
+    let refuse = |reason: String| {
+        Failure::refused(format!("cannot grant the device `{}`: {reason}", path.display()))
+            .at(format!("--device {}", path.display()))
+            .fix("name a character device, such as /dev/urandom")
+    };
+    let found = std::fs::metadata(path).map_err(|error| refuse(error.to_string()))?;
+    match found.file_type().is_char_device() {
+        true => Ok((path.to_owned(), found.rdev())),
+        false => Err(refuse("it is no character device".to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grants_name_host_guest_and_access() {
+        let grant = DirGrant::parse("/::/srv::ro").unwrap();
+        assert_eq!((grant.host.as_path(), &*grant.guest, grant.access), (Path::new("/"), "/srv", Access::ReadOnly));
+        assert_eq!(DirGrant::parse("/").unwrap().access, Access::ReadWrite);
+        for (flag, code) in
+            [("/::/a::x", 2), ("/::/a::ro::b", 2), ("", 2), ("::/a", 2), ("/nowhere", 125), ("/nowhere:/a", 125)]
+        {
+            assert_eq!(DirGrant::parse(flag).unwrap_err().code(), code, "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_single_colon_is_explained() {
+        let message = DirGrant::parse("/nowhere:/srv").unwrap_err().to_string();
+        assert!(message.contains("--dir /nowhere::/srv"), "{message}");
+    }
+
+    #[test]
+    fn t28_a_grant_inside_one_with_more_access_is_refused() {
+        let overlap = |flags: &[&str]| {
+            let grants: Vec<_> = flags.iter().map(|flag| DirGrant::parse(flag).unwrap()).collect();
+            refuse_overlap(&grants).err().map(|failure| failure.code())
+        };
+        assert_eq!(overlap(&["/usr::/a::rw", "/usr/bin::/b::ro"]), Some(2));
+        assert_eq!(overlap(&["/usr/bin::/b::append", "/usr/lib/..::/a::rw"]), Some(2));
+        assert_eq!(overlap(&["/usr::/a::rw", "/usr::/b::ro"]), Some(2));
+        assert_eq!(overlap(&["/usr::/a::ro", "/usr/bin::/b::rw", "/etc::/c::rw"]), None);
+        assert_eq!(overlap(&["/usr::/a::rw", "/usr/bin::/b::rw"]), None);
+    }
+
+    #[test]
+    fn devices_are_character_devices() {
+        assert_ne!(device(Path::new("/dev/null")).unwrap().1, 0);
+        assert_eq!(device(Path::new("/usr")).unwrap_err().code(), 125);
+    }
+}
