@@ -85,8 +85,6 @@ pub struct Run {
     /// Accept connections from these addresses only; from everywhere if not given
     #[arg(long, value_name = "ADDRESS[/BITS]", value_parser = parse_network, help_heading = NETWORK)]
     pub accept_from: Vec<PeerRule>,
-    #[command(flatten)]
-    pub limits: Limits,
     /// The same clocks, random numbers and NaNs in every run; time moves only when the program asks for it or waits
     #[arg(long)]
     pub deterministic: bool,
@@ -108,6 +106,9 @@ pub struct Run {
     /// Print what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
+    // Last of the options: its heading holds for all that follow.
+    #[command(flatten)]
+    pub limits: Limits,
     /// `.wasm` or `.wat` file (`-` is standard input), and the arguments of the program
     // One list: whatever follows the module is the program's, options included.
     #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true)]
