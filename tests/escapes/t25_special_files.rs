@@ -77,6 +77,25 @@ fn device_nodes_are_refused() {
     }
 }
 
+/// T25: the node that was listed opens, under any of its names, and no other does.
+#[test]
+fn a_listed_device_opens() {
+    let guest = script(
+        r#"
+        open 3 0 "zero" 0 READ
+        fill BUF 4 0xaa
+        fd_read 4 {BUF 4} OUT
+        bytes BUF 4 = 00000000
+        open 3 0 "./zero" 0 READ
+        open 3 0 "zero" 0 WRITE = NOTCAPABLE             # the grant is read-only
+        open 3 0 "full" 0 READ = NOTCAPABLE
+        "#,
+    );
+    for mode in Mode::ALL {
+        guest.run(mode.strict().dir("/dev".as_ref(), "/", "ro").flag("--device", "/dev/zero"));
+    }
+}
+
 /// T25: the same for nodes in a directory of the guest's own, which only root can make.
 #[test]
 fn device_nodes_of_the_guests_user_are_refused() {
