@@ -44,3 +44,5 @@ mod t32_renumber;
 mod t33_sweep;
 mod t34_exhaustion;
 mod t35_stream_flags;
+mod unmonitored;
+mod unmonitored_gaps;

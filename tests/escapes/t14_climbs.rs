@@ -5,7 +5,7 @@ use crate::script::script;
 use crate::support::Mode;
 
 /// Every call with a path, `P`. The first list gets only paths that end in a name.
-const ON_NAMES: [&str; 11] = [
+pub const ON_NAMES: [&str; 11] = [
     "path_create_directory 3 P",
     "path_remove_directory 3 P",
     "path_unlink_file 3 P",
@@ -18,7 +18,7 @@ const ON_NAMES: [&str; 11] = [
     "open 3 0 P CREAT WRITE",
     "open 3 FOLLOW P CREAT|TRUNC READ|WRITE",
 ];
-const ON_ALL: [&str; 8] = [
+pub const ON_ALL: [&str; 8] = [
     "open 3 0 P 0 READ",
     "open 3 FOLLOW P 0 READ",
     "open 3 0 P DIRECTORY ALL_DIR",

@@ -4,7 +4,8 @@ use crate::host::Host;
 use crate::script::script;
 use crate::support::Mode;
 
-const CALLS: [&str; 19] = [
+/// Calls on names behind a directory link `P`.
+pub const CALLS: [&str; 19] = [
     "open 3 0 \"P/secret\" 0 READ",
     "open 3 FOLLOW \"P/secret\" TRUNC WRITE",
     "open 3 0 \"P/new\" CREAT WRITE",

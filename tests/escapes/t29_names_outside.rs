@@ -28,7 +28,8 @@ const CALLS: [&str; 12] = [
 /// Ways to a place outside.
 const WAYS: [&str; 6] = ["../outside/", "out_dir/", "dir/../../outside/", "up/outside/", "chain_dir/", "out_slash/"];
 
-fn attempts() -> String {
+/// Every call on every way out.
+pub fn attempts() -> String {
     let mut lines = String::new();
     for way in WAYS {
         for call in CALLS {

@@ -54,6 +54,11 @@ impl Wave {
         Self { command, stdin: Vec::new() }
     }
 
+    /// A run of another program that takes the flags of `wave run`.
+    pub fn program(command: Command) -> Self {
+        Self { command, stdin: Vec::new() }
+    }
+
     /// Grants a directory; `access` is `ro` or `rw`.
     pub fn dir(mut self, host: &Path, guest: &str, access: &str) -> Self {
         self.command.args(["--dir", &format!("{}::{guest}::{access}", host.display())]);
