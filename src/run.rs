@@ -23,7 +23,7 @@ use wave_sandbox::{Grant, GrowableRange, SealPlan, Sealed};
 use wave_wasi::{Config, Preopen, Wasi};
 
 /// Descriptors beyond the guest's own that the process may have open: those of path resolution.
-const SPARE_FILES: u64 = 16;
+const SPARE_FILES: u64 = 64;
 
 /// Runs a program; the result is its exit code.
 ///

@@ -12,8 +12,9 @@ use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Errno, Place, Rule, admit_filesystem};
 
-/// How often a resolution is tried again when a rename anywhere on the host disturbed it (T23).
-const TRIES: usize = 64;
+/// How often a resolution is tried again when a rename anywhere on the host disturbed it (T23). A path with many `..` takes
+/// long enough to be disturbed again and again by a busy host.
+const TRIES: usize = 1024;
 
 /// A handle that names an object and can do nothing else.
 pub(crate) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);

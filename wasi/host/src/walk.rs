@@ -3,15 +3,23 @@
 //! It finds what `openat2` finds with `RESOLVE_BENEATH`. The kernel never follows anything here: each component is
 //! opened by itself, with `O_NOFOLLOW`, in the directory before it; the text of a link is walked in its place. And the
 //! kernel is never asked for a parent, because a directory may be moved out of the grant while it is open (T23): `..`
-//! walks the names up to there again from the top.
+//! goes back to the directory that was walked through. The last few are kept open; beyond them, the names are walked
+//! again from the top.
 
 use crate::Failure;
 use crate::resolve::HANDLE;
 use crate::wait::{self, Interrupted, uninterrupted};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat_raw};
 use rustix::io::Errno as Host;
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Errno, PATH_MAX_BYTES, Rule};
+
+/// How many of the directories it came through a walk keeps open.
+pub(crate) const TRAIL: usize = 32;
+
+/// How many components one resolution walks, repeated ones included: a guest can ask for many `..` (T109).
+const MAX_STEPS: u32 = 1 << 16;
 
 /// How many links one path may lead through, as in the kernel (`MAXSYMLINKS`).
 const MAX_LINKS: u32 = 40;
@@ -26,9 +34,10 @@ pub(crate) fn open(
     mode: Mode,
     interrupted: Interrupted,
 ) -> Result<OwnedFd, Failure> {
-    let mut walk = Walk { top, at: None, walked: Vec::new(), rest: path.to_vec(), links: 0, interrupted };
+    let mut walk =
+        Walk { top, trail: VecDeque::new(), walked: Vec::new(), rest: path.to_vec(), links: 0, steps: 0, interrupted };
     loop {
-        wait::check(interrupted)?;
+        walk.count_step()?;
         let step = Step::next(&walk.rest);
         let (name, last, slash) = (step.name.to_vec(), step.is_last, step.has_slash);
         walk.rest.drain(..step.consumed);
@@ -78,26 +87,44 @@ impl<'p> Step<'p> {
 /// A walk on its way.
 struct Walk<'t> {
     top: BorrowedFd<'t>,
-    /// The directory reached; `None` is the top.
-    at: Option<OwnedFd>,
-    /// Its path from the top: names of directories, no link and no dot among them.
+    /// The directories walked through, at most [`TRAIL`] of them; the last one is the one reached.
+    trail: VecDeque<OwnedFd>,
+    /// The path of the directory reached, from the top: names of directories, no link and no dot among them.
     walked: Vec<u8>,
     /// What is still to be walked.
     rest: Vec<u8>,
     links: u32,
+    steps: u32,
     interrupted: Interrupted,
 }
 
 impl Walk<'_> {
+    /// The directory reached.
     fn here(&self) -> BorrowedFd<'_> {
-        self.at.as_ref().map_or(self.top, AsFd::as_fd)
+        self.trail.back().map_or(self.top, AsFd::as_fd)
+    }
+
+    fn count_step(&mut self) -> Result<(), Failure> {
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            return Err(Errno::LOOP.into());
+        }
+        wait::check(self.interrupted)
+    }
+
+    /// Makes a directory in the one reached the one reached.
+    fn arrive(&mut self, directory: OwnedFd) {
+        if self.trail.len() == TRAIL {
+            self.trail.pop_front();
+        }
+        self.trail.push_back(directory);
     }
 
     /// Goes into a directory, or puts the text of a link in front of what is to be walked.
     fn enter(&mut self, name: &[u8]) -> Result<(), Failure> {
         match self.open_directory(name) {
             Ok(directory) => {
-                self.at = Some(directory);
+                self.arrive(directory);
                 if !self.walked.is_empty() {
                     self.walked.push(b'/');
                 }
@@ -175,13 +202,16 @@ impl Walk<'_> {
         }
         let up = self.walked.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         self.walked.truncate(up);
-        self.at = None;
-        let walked = std::mem::take(&mut self.walked);
-        for name in walked.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-            wait::check(self.interrupted)?;
-            self.at = Some(self.open_directory(name)?);
+        self.trail.pop_back();
+        if self.trail.is_empty() {
+            let walked = std::mem::take(&mut self.walked);
+            for name in walked.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+                self.count_step()?;
+                let directory = self.open_directory(name)?;
+                self.arrive(directory);
+            }
+            self.walked = walked;
         }
-        self.walked = walked;
         Ok(())
     }
 }
@@ -197,4 +227,42 @@ fn may_be_link(failure: Failure) -> bool {
 
 fn escape() -> Failure {
     Errno::NOTCAPABLE.because(Rule::Beneath).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+
+    fn open_in(top: &std::path::Path, path: &str) -> Result<OwnedFd, Failure> {
+        let top = File::open(top).unwrap();
+        open(top.as_fd(), path.as_bytes(), HANDLE, Mode::empty(), || false)
+    }
+
+    #[test]
+    fn t26_a_long_way_down_and_up_ends_where_it_should() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/".repeat(3 * TRAIL))).unwrap();
+        fs::write(dir.path().join("a/x"), "").unwrap();
+        let down = "a/".repeat(3 * TRAIL);
+        for up in [1, TRAIL - 1, TRAIL, TRAIL + 1, 3 * TRAIL - 1] {
+            let path = format!("{down}{}{}x", "../".repeat(up), "../".repeat(3 * TRAIL - 1 - up));
+            assert!(open_in(dir.path(), &path).is_ok(), "{up}");
+        }
+        let above = format!("{down}{}x", "../".repeat(3 * TRAIL + 1));
+        assert_eq!(open_in(dir.path(), &above).err(), Some(escape()));
+    }
+
+    #[test]
+    fn t109_a_walk_that_never_ends_is_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/".repeat(500))).unwrap();
+        let text = format!("{}{}next", "a/".repeat(500), "../".repeat(500));
+        for link in 0..40 {
+            let text = text.replace("next", &format!("link{}", link + 1));
+            std::os::unix::fs::symlink(text, dir.path().join(format!("link{link}"))).unwrap();
+        }
+        assert_eq!(open_in(dir.path(), "link0").err(), Some(Errno::LOOP.into()));
+        assert_eq!(open_in(dir.path(), "link39").err(), Some(Errno::NOENT.into()), "one of them is allowed");
+    }
 }
