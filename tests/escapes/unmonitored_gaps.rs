@@ -1,5 +1,6 @@
 //! What Landlock alone does not hold, shown to work, so that the list in CAVEATS.md stays true: a kernel that closes one of these
-//! fails a test here, and the list gets shorter. With the monitor in place each is refused by the test of that number.
+//! fails a test here, and the list gets shorter. What the monitor does about each is tested under its number, but for names from before
+//! the run (T20), which nothing notices.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
