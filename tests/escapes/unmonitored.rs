@@ -324,7 +324,7 @@ fn a_read_only_grant_is_not_changed() {
     }
 }
 
-/// T21: with nothing but a read-only grant the filter does not even know the calls that change names.
+/// T21: with nothing but a read-only grant the filter does not even know the calls that change something.
 #[test]
 fn a_read_only_run_cannot_ask_for_changes() {
     let host = host();
@@ -337,6 +337,10 @@ fn a_read_only_run_cannot_ask_for_changes() {
         ("path_link 3 0 \"file\" 3 \"new\"", "linkat"),
         ("path_rename 3 \"file\" 3 \"new\"", "renameat"),
         ("path_filestat_set_times 3 0 \"file\" 1 1 MTIM", "utimensat"),
+        ("fd_filestat_set_times 3 1 1 MTIM", "utimensat"),
+        ("fd_filestat_set_size 3 0", "ftruncate"),
+        ("fd_allocate 3 0 1", "fallocate"),
+        ("fd_pwrite 3 {\"x\"} 0 OUT", "pwrite64"),
     ] {
         denied(call, name, unmonitored("strict").dir(&host.path("grant"), "/", "ro"));
     }

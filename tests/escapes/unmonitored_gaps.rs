@@ -118,7 +118,9 @@ fn t20_a_hard_link_from_before_is_writable() {
 fn t21_times_of_a_read_only_grant_are_set() {
     let host = Host::new();
     let guest = script("open 3 0 \"file\" 0 READ\n fd_filestat_set_times [FD] 5000000000 5000000000 ATIM|MTIM");
-    guest.run(granted(&host, "ro"));
+    // The filter has the call for the sake of another grant, which may be changed.
+    let other = Host::new();
+    guest.run(granted(&host, "ro").dir(&other.path("grant"), "/other", "rw"));
     assert_eq!(fs::metadata(host.path("grant/file")).unwrap().mtime(), 5);
     assert_eq!(fs::read_to_string(host.path("grant/file")).unwrap(), "of the grant");
 }
