@@ -2,7 +2,7 @@
 
 use crate::network::parse_network;
 use crate::text::{parse_duration, parse_size};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,6 +54,7 @@ pub enum Sandbox {
 
 /// `wave run`.
 #[derive(Args, Debug)]
+#[command(group(ArgGroup::new("listeners").args(["tcplisten", "listenfd"]).multiple(true)))]
 pub struct Run {
     /// Grant a directory: HOST[::GUEST[::ro|rw|append]]; GUEST is HOST if not given, access is rw
     #[arg(long = "dir", value_name = "GRANT")]
@@ -83,7 +84,7 @@ pub struct Run {
     #[arg(long, help_heading = NETWORK)]
     pub listenfd: bool,
     /// Accept connections from these addresses only; from everywhere if not given
-    #[arg(long, value_name = "ADDRESS[/BITS]", value_parser = parse_network, help_heading = NETWORK)]
+    #[arg(long, value_name = "ADDRESS[/BITS]", value_parser = parse_network, requires = "listeners", help_heading = NETWORK)]
     pub accept_from: Vec<PeerRule>,
     /// The same clocks, random numbers and NaNs in every run; time moves only when the program asks for it or waits
     #[arg(long)]

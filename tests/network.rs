@@ -135,7 +135,8 @@ fn what_cannot_be_listened_on_is_refused_before_the_guest() {
     assert_eq!(code, Some(125));
     assert!(message.starts_with(&format!("wave: cannot listen on {address}: ")), "{message}");
     assert_eq!(run(&["--listenfd"]).0, Some(125));
-    for (flag, value) in [("--tcplisten", "localhost:80"), ("--tcplisten", ":80"), ("--accept-from", "10.0.0.1/8")] {
+    for (flag, value) in [("--tcplisten", "localhost:80"), ("--tcplisten", ":80"), ("--accept-from", "10.0.0.0/8")] {
         assert_eq!(run(&[flag, value]).0, Some(2), "T47 {value}");
     }
+    assert_eq!(run(&["--tcplisten", "127.0.0.1:0", "--accept-from", "10.0.0.1/8"]).0, Some(2), "T47");
 }

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Errno, PATH_MAX_BYTES, Rule};
 
 /// How many of the directories it came through a walk keeps open.
-pub(crate) const TRAIL: usize = 32;
+const TRAIL: usize = 32;
 
 /// How many components one resolution walks, repeated ones included: a guest can ask for many `..` (T109).
 const MAX_STEPS: u32 = 1 << 16;
