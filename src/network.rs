@@ -13,6 +13,8 @@ pub struct Listener {
     pub socket: TcpListener,
     /// Its address, with the port the kernel chose if none was given.
     pub address: SocketAddr,
+    /// Whether the kernel chose the port, so that the operator has to be told.
+    pub chosen_port: bool,
 }
 
 /// Opens what `--tcplisten` names and takes over what `--listenfd` allows.
@@ -32,19 +34,11 @@ pub fn listeners(plan: &Plan) -> Result<Vec<Listener>, Failure> {
     Ok(listeners)
 }
 
-/// The addresses whose port the operator left to the kernel, and so wants to be told.
-pub fn chosen_ports(plan: &Plan, listeners: &[Listener]) -> Vec<SocketAddr> {
-    let own = listeners.iter().rev().zip(plan.tcplisten.iter().rev());
-    let mut chosen: Vec<_> = own.filter(|(_, asked)| asked.port() == 0).map(|(listener, _)| listener.address).collect();
-    chosen.reverse();
-    chosen
-}
-
 fn bind(address: SocketAddr) -> std::io::Result<Listener> {
     let socket = TcpListener::bind(address)?;
     // Where the guest waits for a connection, `ppoll` does, so that the deadline holds.
     socket.set_nonblocking(true)?;
-    Ok(Listener { address: socket.local_addr()?, socket })
+    Ok(Listener { address: socket.local_addr()?, socket, chosen_port: address.port() == 0 })
 }
 
 /// The sockets of `sd_listen_fds(3)`. Their flags are shared with the service manager and stay as they are (T35).
@@ -66,7 +60,7 @@ fn inherited() -> Result<Vec<Listener>, Failure> {
         if !socket_acceptconn(&socket).unwrap_or(false) {
             return Err(refuse(format!("socket {index} does not listen")));
         }
-        listeners.push(Listener { socket, address });
+        listeners.push(Listener { socket, address, chosen_port: false });
     }
     Ok(listeners)
 }

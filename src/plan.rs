@@ -12,8 +12,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
-use wave_policy::{Access, Identity, Level, Resolver};
-use wave_wasi::PeerRule;
+use wave_policy::{Access, Identity, Level};
+use wave_wasi::{PeerRule, Resolver};
 
 /// Linear memory cannot be larger.
 const MEMORY_MAX_BYTES: u64 = 4 << 30;
@@ -124,10 +124,7 @@ impl Plan {
                 .map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
             resolver: match run.resolver {
                 args::Resolver::Manual => Resolver::Manual,
-                args::Resolver::Auto => match wave_wasi::Resolver::detect() {
-                    wave_wasi::Resolver::Kernel => Resolver::Kernel,
-                    wave_wasi::Resolver::Manual => Resolver::Manual,
-                },
+                args::Resolver::Auto => Resolver::detect(),
             },
             trace: Trace::new(run.trace, run.trace_format),
             terminal_controls: run.terminal_controls,

@@ -41,7 +41,8 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     let bytes = read_module(&plan.module)?;
     let listeners = network::listeners(&plan)?;
     let addresses = listeners.iter().map(|listener| listener.address).collect();
-    let chosen_ports = network::chosen_ports(&plan, &listeners);
+    let chosen = listeners.iter().filter(|listener| listener.chosen_port);
+    let chosen: Vec<_> = chosen.map(|listener| listener.address).collect();
     let wasi = wasi(&mut plan, listeners)?;
     let options = program::Options {
         store: StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes },
@@ -57,7 +58,7 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
         wave_runtime::arm_deadline(limit).map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
     }
     let sealed = seal(&plan, addresses, &mut program)?;
-    chosen_ports.iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
+    chosen.iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
     match report {
         Some(Format::Text) => note(&sealed.report().to_string()),
         Some(Format::Json) => {
@@ -87,15 +88,12 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>) -> Result<Wasi, Failure> {
         limits: plan.limits,
         peers: std::mem::take(&mut plan.accept_from),
         devices: plan.devices.iter().map(|(_, number)| *number).collect(),
-        resolver: match plan.resolver {
-            Resolver::Kernel => wave_wasi::Resolver::Kernel,
-            Resolver::Manual => wave_wasi::Resolver::Manual,
-        },
+        resolver: plan.resolver,
         clock_resolution_ns: plan.clock_resolution_ns,
         deterministic: plan.deterministic,
     };
     let mut wasi = Wasi::new(config).map_err(|error| Failure::refused(chain(&error)))?;
-    for Listener { socket, address } in listeners {
+    for Listener { socket, address, .. } in listeners {
         let few = |_| Failure::refused(format!("no descriptor is left for {address}")).fix("raise --max-open-files");
         wasi.add_listener(socket.into()).map_err(few)?;
     }
@@ -124,7 +122,10 @@ fn seal(plan: &Plan, listeners: Vec<SocketAddr>, program: &mut Program) -> Resul
         level: plan.level,
         surface: Surface::from_imports(imports.map(|import| (&import.module, &import.name))),
         grants: plan.grants.iter().map(|dir| FilesystemGrant { host: dir.host.clone(), access: dir.access }).collect(),
-        resolver: plan.resolver,
+        resolver: match plan.resolver {
+            wave_wasi::Resolver::Kernel => Resolver::Kernel,
+            wave_wasi::Resolver::Manual => Resolver::Manual,
+        },
         listeners,
         limits: wave_policy::Limits {
             open_files: u64::from(plan.limits.open_files) + SPARE_FILES,

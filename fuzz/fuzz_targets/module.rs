@@ -6,6 +6,7 @@ use wave_compiler::Module;
 
 fuzz_target!(|bytes: &[u8]| {
     for module in [Module::parse(bytes), Module::parse_multi_memory(bytes)].into_iter().flatten() {
-        let _ = module.validate(1);
+        // Either answer will do: what counts is that there is one.
+        module.validate(1).ok();
     }
 });

@@ -1,17 +1,15 @@
 //! `sched_yield`.
 
-use crate::{Failure, Stop, Wasi};
+use crate::{Failure, Wasi, wait};
 
 /// Lets others run first.
 ///
 /// # Errors
-/// [`Stop::Deadline`] when the run was interrupted.
+/// [`Stop::Deadline`](crate::Stop::Deadline) when the run was interrupted.
 ///
 /// Host syscalls: `sched_yield`.
 pub fn sched_yield(wasi: &mut Wasi, _memory: &mut [u8]) -> Result<(), Failure> {
-    if (wasi.interrupted)() {
-        return Err(Stop::Deadline.into());
-    }
+    wait::check(wasi.interrupted)?;
     rustix::thread::sched_yield();
     Ok(())
 }
