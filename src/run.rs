@@ -17,9 +17,9 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 use wave_contract::module::{ExportKind, ModuleInfo};
 use wave_contract::types::{FuncType, ValType};
-use wave_policy::{Access, FilesystemGrant, Policy, Resolver, Surface};
+use wave_policy::{Access, FilesystemGrant, Level, Policy, Resolver, Surface};
 use wave_runtime::{CallError, Frame, Function, Item, Stop, Stopped, StoreOptions, Value};
-use wave_sandbox::{Grant, GrowableRange, SealPlan, Sealed};
+use wave_sandbox::{Grant, GrowableRange, Namespaces, SealPlan, Sealed};
 use wave_wasi::{Config, Preopen, Wasi};
 
 /// Descriptors beyond the guest's own that the process may have open: those of path resolution.
@@ -49,6 +49,8 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
         canonical_nans: plan.deterministic,
         trace: plan.trace.clone(),
     };
+    let network = !plan.tcplisten.is_empty() || plan.listenfd;
+    let namespaces = (plan.level != Level::Off && !network).then(wave_sandbox::leave_namespaces);
     // Never dropped: a sealed process cannot unmap memory, and ends soon after.
     let mut program = ManuallyDrop::new(program::load(&plan.module, bytes, options, wasi)?);
     let entry = Entry::find(&program, &plan)?;
@@ -57,7 +59,7 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
         // Before the seal, because the filter refuses timers afterwards.
         wave_runtime::arm_deadline(limit).map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
     }
-    let sealed = seal(&plan, addresses, &mut program)?;
+    let sealed = seal(&plan, addresses, namespaces, &mut program)?;
     chosen.iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
     match report {
         Some(Format::Text) => note(&sealed.report().to_string()),
@@ -116,7 +118,12 @@ const fn monitored(access: Access) -> wave_wasi::Access {
 }
 
 /// Puts the policy in force. Nothing but the guest runs afterwards.
-fn seal(plan: &Plan, listeners: Vec<SocketAddr>, program: &mut Program) -> Result<Sealed, Failure> {
+fn seal(
+    plan: &Plan,
+    listeners: Vec<SocketAddr>,
+    namespaces: Option<Namespaces>,
+    program: &mut Program,
+) -> Result<Sealed, Failure> {
     let imports = program.info()?.imports.iter();
     let policy = Policy {
         level: plan.level,
@@ -137,12 +144,23 @@ fn seal(plan: &Plan, listeners: Vec<SocketAddr>, program: &mut Program) -> Resul
     };
     let growable = program.store.growable().into_iter();
     let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
+    let code = program.store.code_range().into();
     let fds: Vec<_> = program.store.data_mut().granted().collect();
     let grants: Vec<_> =
         fds.iter().zip(&plan.grants).map(|(fd, grant)| Grant { fd: *fd, access: grant.access }).collect();
     // The sockets come after the directories.
     let sockets: Vec<_> = fds.iter().skip(grants.len()).map(AsRawFd::as_raw_fd).collect();
-    let seal = SealPlan { policy: &policy, grants: &grants, growable: &growable, keep_fds: &sockets };
+    let title = format!("wave run {}", plan.module.display());
+    let seal = SealPlan {
+        grants: &grants,
+        growable: &growable,
+        guest_code: Some(code),
+        final_pages: &[code],
+        namespaces,
+        title: Some(&title),
+        keep_fds: &sockets,
+        ..SealPlan::new(&policy)
+    };
     wave_sandbox::seal(&seal).map_err(|error| Failure::refused(chain(&error)).at("--sandbox").fix(error.fix()))
 }
 

@@ -28,7 +28,7 @@ use wave_sandbox::{SealPlan, Sealed};
 pub fn wast(arguments: &Arguments) -> Result<u8, Failure> {
     // Scripts are ours to trust, and several modules are compiled while others have run already.
     let policy = Policy { level: Level::Off, ..Policy::default() };
-    let plan = SealPlan { policy: &policy, grants: &[], growable: &[], keep_fds: &[] };
+    let plan = SealPlan::new(&policy);
     let sealed = wave_sandbox::seal(&plan).map_err(|error| Failure::refused(chain(&error)))?;
 
     let (mut passed, mut failed) = (0, 0);

@@ -29,9 +29,6 @@ pub struct Policy {
     pub identity: Option<Identity>,
     /// The results of an export are printed on standard output.
     pub prints_results: bool,
-    /// Move the process into network, IPC and UTS namespaces of its own. About 1 ms, so only on request: the filter
-    /// refuses every socket call already.
-    pub namespaces: bool,
 }
 
 impl Policy {

@@ -53,6 +53,16 @@ impl Surface {
         }
     }
 
+    /// The set of known functions as a number, for [`Surface::from_bits`] in the same process.
+    pub const fn bits(&self) -> u64 {
+        self.functions
+    }
+
+    /// The surface with these functions. Allocates nothing, so a signal handler may ask.
+    pub const fn from_bits(functions: u64) -> Self {
+        Self { functions, unknown: Vec::new() }
+    }
+
     /// Whether the module imports this WASI function.
     pub fn contains(&self, name: &str) -> bool {
         self.functions().any(|function| function.name == name)

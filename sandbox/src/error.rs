@@ -48,6 +48,9 @@ pub enum Cause {
     /// The allocator did not take a setting.
     #[error("the allocator refused a setting")]
     Allocator,
+    /// Where the arguments lie is not known.
+    #[error("the start of the process did not say where its arguments lie")]
+    Arguments,
     /// The process would keep the powers of root.
     #[error("the process is root, and {0}")]
     Root(&'static str),
@@ -77,6 +80,13 @@ pub enum Cause {
     /// `SealPlan::grants` is not `Policy::grants`, opened: a bug of the caller.
     #[error("the opened grants are not those of the policy")]
     Grants,
+    /// The filter is in force by the kernel's word, but lets a call pass that it must answer.
+    #[error("the self-test of the system-call filter got no answer from it")]
+    FilterSelfTest,
+    /// A test asked for it.
+    #[cfg(feature = "test-hooks")]
+    #[error("a fault was injected")]
+    Injected,
     /// There is no kernel layer on this platform.
     #[error("this platform has no kernel layer yet")]
     Platform,

@@ -10,6 +10,8 @@ mod plan;
 mod report;
 
 // The platform is chosen here and nowhere below.
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu", feature = "test-hooks"))]
+pub mod hooks;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod linux;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
@@ -27,9 +29,9 @@ pub use linux::identity::unused_identity;
 pub use probe::{LayerProbe, Presence, probe};
 
 pub use error::{Cause, SealError};
-pub use plan::{Grant, GrowableRange, SealPlan};
+pub use plan::{AddressRange, Grant, GrowableRange, SealPlan};
 pub use report::{Layer, LayerName, Report, State};
-pub use seal::{Sealed, exit, prepare_allocator, seal};
+pub use seal::{Namespaces, Sealed, exit, leave_namespaces, prepare_allocator, seal};
 pub use wave_policy::Identity;
 
 /// Exit status of a run that made a system call the filter refuses: 128 + `SIGSYS`, as a shell would show it.

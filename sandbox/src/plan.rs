@@ -2,6 +2,8 @@
 
 use std::os::fd::{BorrowedFd, RawFd};
 
+use crate::Namespaces;
+
 use wave_policy::{Access, Policy};
 
 /// Everything [`seal`](crate::seal) needs to know.
@@ -13,9 +15,34 @@ pub struct SealPlan<'a> {
     pub grants: &'a [Grant<'a>],
     /// Reservations whose accessible part may grow.
     pub growable: &'a [GrowableRange],
+    /// Where machine code of the guest lies. Under `strict`, a system call that comes from there ends the process.
+    pub guest_code: Option<AddressRange>,
+    /// Pages that nobody changes any more: code, and tables that say what its faults mean.
+    pub final_pages: &'a [AddressRange],
+    /// What came of [`leave_namespaces`](crate::leave_namespaces), if it was called.
+    pub namespaces: Option<Namespaces>,
+    /// What `ps` shows instead of the arguments, which are wiped with the environment. `None` wipes nothing: for programs whose
+    /// arguments hold no secret.
+    pub title: Option<&'a str>,
     /// Other descriptors that stay open, besides 0, 1 and 2. All the rest is closed, whoever owned it: drop those
     /// owners before the seal or forget them, since closing twice is a bug of its own.
     pub keep_fds: &'a [RawFd],
+}
+
+impl<'a> SealPlan<'a> {
+    /// A plan with no grant, no memory that can grow, and no descriptor but the standard streams.
+    pub const fn new(policy: &'a Policy) -> Self {
+        Self {
+            policy,
+            grants: &[],
+            growable: &[],
+            guest_code: None,
+            final_pages: &[],
+            namespaces: None,
+            title: None,
+            keep_fds: &[],
+        }
+    }
 }
 
 /// A granted directory or file, opened once; the monitor uses the same descriptor.
@@ -35,4 +62,27 @@ pub struct GrowableRange {
     pub base: u64,
     /// Length of the whole reservation that may become accessible, in bytes.
     pub len_bytes: u64,
+}
+
+/// A range of addresses of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressRange {
+    /// First address.
+    pub start: u64,
+    /// Length in bytes.
+    pub len_bytes: u64,
+}
+
+impl AddressRange {
+    /// Whether an address lies inside.
+    #[must_use]
+    pub const fn contains(&self, address: u64) -> bool {
+        address >= self.start && address - self.start < self.len_bytes
+    }
+}
+
+impl From<std::ops::Range<usize>> for AddressRange {
+    fn from(range: std::ops::Range<usize>) -> Self {
+        Self { start: range.start as u64, len_bytes: range.len() as u64 }
+    }
 }

@@ -51,6 +51,8 @@ pub enum LayerName {
     Allocator,
     /// Descriptors that are not listed are closed.
     Descriptors,
+    /// Environment and arguments of the process are wiped.
+    Wiped,
     /// Resource limits.
     Limits,
     /// Namespaces of its own.
@@ -67,6 +69,8 @@ pub enum LayerName {
     NotDumpable,
     /// The kernel refuses new executable memory.
     NoNewCode,
+    /// Pages of code and of its tables cannot be changed, moved or replaced.
+    FinalPages,
     /// File system, TCP, signal and abstract-socket rules.
     Landlock,
     /// The system-call filter.
@@ -75,10 +79,11 @@ pub enum LayerName {
 
 impl LayerName {
     /// Every layer, in the order of the seal.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::SingleThread,
         Self::Allocator,
         Self::Descriptors,
+        Self::Wiped,
         Self::Limits,
         Self::Namespaces,
         Self::Bounding,
@@ -87,6 +92,7 @@ impl LayerName {
         Self::NoNewPrivs,
         Self::NotDumpable,
         Self::NoNewCode,
+        Self::FinalPages,
         Self::Landlock,
         Self::Seccomp,
     ];
@@ -97,6 +103,7 @@ impl LayerName {
             Self::SingleThread => "single_thread",
             Self::Allocator => "allocator",
             Self::Descriptors => "descriptors",
+            Self::Wiped => "wiped",
             Self::Limits => "limits",
             Self::Namespaces => "namespaces",
             Self::Bounding => "bounding",
@@ -105,6 +112,7 @@ impl LayerName {
             Self::NoNewPrivs => "no_new_privs",
             Self::NotDumpable => "not_dumpable",
             Self::NoNewCode => "no_new_code",
+            Self::FinalPages => "final_pages",
             Self::Landlock => "landlock",
             Self::Seccomp => "seccomp",
         }

@@ -2,6 +2,8 @@
 
 use wave_policy::Level;
 
+#[cfg(feature = "test-hooks")]
+use crate::hooks;
 use crate::linux::{denial, identity, landlock, privileges, process, seccomp, sys};
 use crate::report::{Layer, LayerName, Report, State};
 use crate::{Cause, SealError, SealPlan};
@@ -39,7 +41,7 @@ impl Sealed {
 /// use wave_sandbox::{SealPlan, seal};
 ///
 /// let policy = Policy::default();
-/// let sealed = seal(&SealPlan { policy: &policy, grants: &[], growable: &[], keep_fds: &[] })?;
+/// let sealed = seal(&SealPlan::new(&policy))?;
 /// eprint!("{}", sealed.report());
 /// wave_sandbox::exit(0);
 /// # Ok::<(), wave_sandbox::SealError>(())
@@ -59,67 +61,95 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
 
     // First of the layers: ids, capabilities, no_new_privs, Landlock and the filter belong to a thread, so a thread that runs on
     // stays outside of them. It reads /proc, which Landlock closes.
-    layers.demand(LayerName::SingleThread, process::assert_single_thread())?;
+    layers.demand(LayerName::SingleThread, process::assert_single_thread)?;
 
     // Before anything below allocates, so that no chunk of it comes from mmap: giving such a chunk back takes
     // munmap, which the filter refuses.
-    layers.wish(LayerName::Allocator, process::settle_allocator());
+    layers.wish(LayerName::Allocator, process::settle_allocator);
 
     // Landlock judges opening, not what is open, so a descriptor that is open then stays usable: close them before.
     // Not earlier than the thread check, since another thread could open more.
-    layers.demand(LayerName::Descriptors, process::close_other_descriptors(plan))?;
+    layers.demand(LayerName::Descriptors, || process::close_other_descriptors(plan))?;
+
+    // Not earlier than the thread check, since another thread could read the environment meanwhile.
+    match plan.title {
+        Some(title) => drop(layers.wish(LayerName::Wiped, || process::wipe_arguments(title))),
+        None => layers.skip(LayerName::Wiped),
+    }
 
     // Limits can be lowered by anyone at any time, but the filter refuses the call.
-    layers.wish(LayerName::Limits, process::lower_limits(&policy.limits));
+    layers.wish(LayerName::Limits, || process::lower_limits(&policy.limits));
 
-    // Needs CAP_SYS_ADMIN, which is gone three steps below.
-    if policy.namespaces {
-        layers.wish(LayerName::Namespaces, process::leave_namespaces());
-    } else {
-        layers.skip(LayerName::Namespaces);
+    // Done before the seal, see `leave_namespaces`; here it is only known what came of it.
+    match plan.namespaces {
+        Some(Namespaces(outcome)) => drop(layers.wish(LayerName::Namespaces, || process::namespaces_left(outcome))),
+        None => layers.skip(LayerName::Namespaces),
     }
 
     // Needs CAP_SETPCAP, which goes with the ids or with the capability sets.
     if privileges::may_close_bounding_set() {
-        layers.strict(LayerName::Bounding, privileges::close_bounding_set())?;
+        layers.strict(LayerName::Bounding, privileges::close_bounding_set)?;
     } else {
         layers.unavailable(LayerName::Bounding, "no CAP_SETPCAP; no_new_privs leaves the set without use");
     }
 
     // Needs CAP_SETUID and CAP_SETGID. It reads /proc/self/uid_map, so before Landlock.
-    let identity = layers.strict(LayerName::Identity, identity::assume(policy.identity))?;
+    let identity = layers.strict(LayerName::Identity, || identity::assume(policy.identity))?;
 
     // After the last step that needs a capability. Landlock and the filter need none once no_new_privs is set.
-    layers.strict(LayerName::Capabilities, privileges::drop_capabilities())?;
+    layers.strict(LayerName::Capabilities, privileges::drop_capabilities)?;
 
     // Before Landlock and the filter: without capabilities, the kernel refuses both unless this is set.
-    layers.strict(LayerName::NoNewPrivs, privileges::no_new_privs())?;
+    layers.strict(LayerName::NoNewPrivs, privileges::no_new_privs)?;
 
     // After ids and capabilities: the kernel resets the flag when they change (prctl(2), PR_SET_DUMPABLE).
-    layers.strict(LayerName::NotDumpable, privileges::not_dumpable())?;
+    layers.strict(LayerName::NotDumpable, privileges::not_dumpable)?;
 
     // All guest code is mapped by now. The filter refuses the call.
-    layers.wish(LayerName::NoNewCode, privileges::no_new_code());
+    layers.wish(LayerName::NoNewCode, privileges::no_new_code);
+
+    // Not earlier than the last change to these pages; the filter refuses the call.
+    match plan.final_pages {
+        [] => layers.skip(LayerName::FinalPages),
+        pages => drop(layers.wish(LayerName::FinalPages, || process::finish_pages(pages))),
+    }
 
     // After the last step that opens a file, and after no_new_privs. The filter refuses its calls.
-    layers.strict(LayerName::Landlock, landlock::restrict(plan, policy.level))?;
+    layers.strict(LayerName::Landlock, || landlock::restrict(plan, policy.level))?;
 
     // The answer to a refused call must be there before the first call can be refused.
-    denial::install_handler().map_err(|cause| layers.error(LayerName::Seccomp, cause))?;
+    denial::install_handler(&policy.surface, plan.guest_code)
+        .map_err(|cause| layers.error(LayerName::Seccomp, cause))?;
 
     // A later step may undo an earlier one, so all is read back at the end; the filter refuses the calls for it.
+    layers.confirm(LayerName::Limits, || process::confirm_limits(&policy.limits))?;
     layers.confirm(LayerName::Bounding, privileges::confirm_bounding_set)?;
     layers.confirm(LayerName::Capabilities, privileges::confirm_capabilities)?;
     layers.confirm(LayerName::NoNewPrivs, privileges::confirm_no_new_privs)?;
     layers.confirm(LayerName::NotDumpable, privileges::confirm_not_dumpable)?;
+    layers.confirm(LayerName::NoNewCode, privileges::confirm_no_new_code)?;
     if let Some(identity) = identity {
         layers.confirm(LayerName::Identity, || identity.confirm())?;
     }
 
-    // Last, since it refuses the system calls of every step above.
-    layers.demand(LayerName::Seccomp, seccomp::install(plan))?;
+    // Last, since it refuses the system calls of every step above. It reads itself back.
+    layers.demand(LayerName::Seccomp, || seccomp::install(plan))?;
 
     Ok(Sealed { report: layers.report })
+}
+
+/// What came of [`leave_namespaces`].
+#[derive(Clone, Copy, Debug)]
+pub struct Namespaces(Result<(), i32>);
+
+/// Moves the process into network, IPC and UTS namespaces of its own, where nothing can be reached. Takes `CAP_SYS_ADMIN`.
+///
+/// A part of the seal that can come early, because what it takes away is nothing that the steps before the seal use (sockets that
+/// are open stay where they are), and that should: it costs more than all the others together, and the process may have
+/// something else to wait for. The result goes into [`SealPlan::namespaces`].
+#[must_use]
+pub fn leave_namespaces() -> Namespaces {
+    Namespaces(process::leave_namespaces())
 }
 
 /// Makes the allocator take memory from `brk` alone, since the filter refuses `munmap` and `mremap`.
@@ -150,40 +180,54 @@ impl Layers {
     }
 
     /// A layer without which nothing is sealed, at any level.
-    fn demand<T: ToString>(&mut self, name: LayerName, step: Result<T, Cause>) -> Result<T, SealError> {
-        let applied = step.map_err(|cause| self.error(name, cause))?;
-        self.applied(name, &applied);
-        Ok(applied)
+    fn demand<T: ToString>(
+        &mut self,
+        name: LayerName,
+        step: impl FnOnce() -> Result<T, Cause>,
+    ) -> Result<Option<T>, SealError> {
+        match self.attempt(name, step) {
+            Ok(applied) => Ok(applied),
+            Err(cause) => Err(self.error(name, cause)),
+        }
     }
 
     /// A layer that `strict` demands and `standard` goes without.
-    fn strict<T: ToString>(&mut self, name: LayerName, step: Result<T, Cause>) -> Result<Option<T>, SealError> {
+    fn strict<T: ToString>(
+        &mut self,
+        name: LayerName,
+        step: impl FnOnce() -> Result<T, Cause>,
+    ) -> Result<Option<T>, SealError> {
         if self.report.level == Level::Strict {
-            return self.demand(name, step).map(Some);
+            return self.demand(name, step);
         }
-        Ok(self.attempt(name, step))
+        Ok(self.wish(name, step))
     }
 
     /// A layer that every level goes without, and says so.
-    fn wish(&mut self, name: LayerName, step: Result<String, Cause>) {
-        self.attempt(name, step);
+    fn wish<T: ToString>(&mut self, name: LayerName, step: impl FnOnce() -> Result<T, Cause>) -> Option<T> {
+        self.attempt(name, step).unwrap_or_else(|cause| {
+            self.unavailable(name, &cause.chain());
+            None
+        })
     }
 
-    fn attempt<T: ToString>(&mut self, name: LayerName, step: Result<T, Cause>) -> Option<T> {
-        match step {
-            Ok(applied) => {
-                self.applied(name, &applied);
-                Some(applied)
+    /// Runs a step and notes that its layer is in force. `None`: a test left it out.
+    fn attempt<T: ToString>(
+        &mut self,
+        name: LayerName,
+        step: impl FnOnce() -> Result<T, Cause>,
+    ) -> Result<Option<T>, Cause> {
+        #[cfg(feature = "test-hooks")]
+        {
+            if hooks::is_left_out(name) {
+                self.skip(name);
+                return Ok(None);
             }
-            Err(cause) => {
-                self.unavailable(name, &cause.chain());
-                None
-            }
+            hooks::check(name)?;
         }
-    }
-
-    fn applied(&mut self, name: LayerName, detail: &impl ToString) {
-        self.push(name, State::Applied { detail: detail.to_string() });
+        let applied = step()?;
+        self.push(name, State::Applied { detail: applied.to_string() });
+        Ok(Some(applied))
     }
 
     fn unavailable(&mut self, name: LayerName, reason: &str) {

@@ -120,5 +120,5 @@ fn seal(policy: &Policy, store: &mut Store<Unmonitored>) -> Result<Sealed> {
     let files = store.data_mut().files.iter().flatten();
     let grants: Vec<_> =
         files.zip(&policy.grants).map(|(file, grant)| Grant { fd: file.as_fd(), access: grant.access }).collect();
-    Ok(wave_sandbox::seal(&SealPlan { policy, grants: &grants, growable: &growable, keep_fds: &[] })?)
+    Ok(wave_sandbox::seal(&SealPlan { grants: &grants, growable: &growable, ..SealPlan::new(policy) })?)
 }

@@ -59,7 +59,7 @@ fn time(count: u32, mut body: impl FnMut()) -> f64 {
 
 fn unsealed() -> Sealed {
     let policy = Policy { level: Level::Off, ..Policy::default() };
-    let plan = SealPlan { policy: &policy, grants: &[], growable: &[], keep_fds: &[] };
+    let plan = SealPlan::new(&policy);
     wave_sandbox::seal(&plan).expect("nothing is asked for")
 }
 

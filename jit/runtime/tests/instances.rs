@@ -11,7 +11,7 @@ use wave_sandbox::{SealPlan, Sealed};
 
 fn unsealed() -> Sealed {
     let policy = Policy { level: Level::Off, ..Policy::default() };
-    let plan = SealPlan { policy: &policy, grants: &[], growable: &[], keep_fds: &[] };
+    let plan = SealPlan::new(&policy);
     wave_sandbox::seal(&plan).expect("nothing is asked for")
 }
 

@@ -102,3 +102,7 @@ pub(crate) fn no_new_code() -> Result<String, Cause> {
     sys::refuse_exec_gain().map_err(Cause::refused("prctl(PR_SET_MDWE)"))?;
     Ok("no mapping becomes executable".to_owned())
 }
+
+pub(crate) fn confirm_no_new_code() -> Result<(), Cause> {
+    if sys::refuses_exec_gain() { Ok(()) } else { Err(Cause::StillThere("the way to executable memory")) }
+}

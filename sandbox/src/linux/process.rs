@@ -3,13 +3,14 @@
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use wave_policy::Limits;
 
 use super::sys;
-use crate::{Cause, SealPlan};
+use crate::{AddressRange, Cause, SealPlan};
 
 /// How long a thread that was joined may still show up: the kernel wakes the joiner just before the thread is gone.
 const THREAD_GRACE: Duration = Duration::from_millis(50);
@@ -68,19 +69,22 @@ fn gaps(kept: &[u32]) -> Vec<(u32, u32)> {
 
 /// Lowers resource limits, soft and hard. There is none on address space: reservations of 8 GiB are the rule.
 pub(crate) fn lower_limits(limits: &Limits) -> Result<String, Cause> {
-    let wanted = [
-        (Resource::RLIMIT_CORE, 0),
-        (Resource::RLIMIT_NPROC, 0),
-        (Resource::RLIMIT_MEMLOCK, 0),
-        (Resource::RLIMIT_MSGQUEUE, 0),
-        (Resource::RLIMIT_NOFILE, limits.open_files),
-    ];
-    for (resource, limit) in wanted {
+    for (resource, limit) in lowered(limits) {
         lower(resource, limit)?;
     }
     limit_file_size(limits)?;
     let file_size = limits.file_size_bytes.map(|bytes| format!(", files of {bytes} bytes")).unwrap_or_default();
     Ok(format!("no core, no children, no locked memory, {} descriptors{file_size}", limits.open_files))
+}
+
+fn lowered(limits: &Limits) -> [(Resource, u64); 5] {
+    [
+        (Resource::RLIMIT_CORE, 0),
+        (Resource::RLIMIT_NPROC, 0),
+        (Resource::RLIMIT_MEMLOCK, 0),
+        (Resource::RLIMIT_MSGQUEUE, 0),
+        (Resource::RLIMIT_NOFILE, limits.open_files),
+    ]
 }
 
 /// Lowers the limit on the size of files, standard output among them if it is one.
@@ -96,11 +100,45 @@ fn lower(resource: Resource, limit: u64) -> Result<(), Cause> {
     setrlimit(resource, limit, limit).map_err(Cause::refused("setrlimit"))
 }
 
+/// Reads the limits back.
+pub(crate) fn confirm_limits(limits: &Limits) -> Result<(), Cause> {
+    let file_size = limits.file_size_bytes.map(|bytes| (Resource::RLIMIT_FSIZE, bytes));
+    for (resource, most) in lowered(limits).into_iter().chain(file_size) {
+        let (soft, hard) = getrlimit(resource).map_err(Cause::refused("getrlimit"))?;
+        if soft > most || hard > most {
+            return Err(Cause::StillThere("a higher resource limit"));
+        }
+    }
+    Ok(())
+}
+
 /// Moves the process into namespaces of its own, with a network that has nothing but an interface that is down.
-pub(crate) fn leave_namespaces() -> Result<String, Cause> {
+pub(crate) fn leave_namespaces() -> Result<(), i32> {
     let all = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-    unshare(all).map_err(Cause::refused("unshare"))?;
+    unshare(all).map_err(|errno| errno as i32)
+}
+
+/// What [`leave_namespaces`] means for the report.
+pub(crate) fn namespaces_left(outcome: Result<(), i32>) -> Result<String, Cause> {
+    outcome.map_err(|errno| Cause::refused("unshare")(Errno::from_raw(errno)))?;
     Ok("network, ipc, uts".to_owned())
+}
+
+/// Overwrites the environment and the arguments the process was started with; other processes see the title in their place.
+pub(crate) fn wipe_arguments(title: &str) -> Result<String, Cause> {
+    match sys::wipe_arguments(title) {
+        Some(bytes) => Ok(format!("{bytes} bytes of environment and arguments")),
+        None => Err(Cause::Arguments),
+    }
+}
+
+/// From now on, these pages cannot be changed, moved, replaced or unmapped.
+pub(crate) fn finish_pages(pages: &[AddressRange]) -> Result<String, Cause> {
+    for range in pages {
+        sys::mseal(*range).map_err(Cause::refused("mseal"))?;
+    }
+    let bytes: u64 = pages.iter().map(|range| range.len_bytes).sum();
+    Ok(format!("{} ranges, {} KiB", pages.len(), bytes >> 10))
 }
 
 #[cfg(test)]

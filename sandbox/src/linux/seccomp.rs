@@ -6,10 +6,10 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
-use wave_policy::{Condition, Operand, Policy, Rule, Test, all_rules};
+use wave_policy::{Condition, Level, Operand, Rule, Test, all_rules};
 
-use super::syscalls;
-use crate::{Cause, GrowableRange, SealPlan};
+use super::{sys, syscalls};
+use crate::{AddressRange, Cause, GrowableRange, SealPlan};
 
 /// Numbers from here on are calls of the x32 ABI, which shares the architecture's mark. Source: seccomp(2).
 const X32_BIT: u32 = 0x4000_0000;
@@ -33,14 +33,28 @@ static NUMBERS: [i64; all_rules().len()] = {
 
 /// Puts the filter in force on this thread and, were there any, on all others. It cannot be taken off.
 pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
-    let (program, calls) = compile(plan.policy, plan.growable)?;
-    let detail = format!("{calls} calls, {} instructions, any other call ends the process", program.len());
+    let (program, calls) = compile(plan)?;
     seccompiler::apply_filter_all_threads(&program).map_err(|error| Cause::Install(error.into()))?;
-    Ok(detail)
+    // A kernel that says yes and does nothing, as an emulation may, is caught here.
+    if !sys::is_answered(SELF_TEST) {
+        return Err(Cause::FilterSelfTest);
+    }
+    let origin = if refused_code(plan).is_some() { ", none from the guest's code" } else { "" };
+    Ok(format!("{calls} calls{origin}, {} instructions, any other call ends the process", program.len()))
 }
 
+/// What `strict` refuses every call from.
+fn refused_code(plan: &SealPlan<'_>) -> Option<AddressRange> {
+    plan.guest_code.filter(|_| plan.policy.level == Level::Strict)
+}
+
+/// A call that every filter answers with an errno in place of the kernel, to see that the filter is there. It has no effect
+/// where it is not.
+const SELF_TEST: SelfTest = SelfTest { call: libc::SYS_getppid, errno: libc::EKEYREJECTED };
+
 /// The filter as a program for the kernel, and the number of system calls it permits.
-fn compile(policy: &Policy, growable: &[GrowableRange]) -> Result<(BpfProgram, usize), Cause> {
+fn compile(plan: &SealPlan<'_>) -> Result<(BpfProgram, usize), Cause> {
+    let (policy, growable) = (plan.policy, plan.growable);
     let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let mut with_any_arguments = Vec::new();
     for rule in policy.rules(!growable.is_empty()) {
@@ -55,7 +69,7 @@ fn compile(policy: &Policy, growable: &[GrowableRange]) -> Result<(BpfProgram, u
     calls.extend(with_any_arguments);
     let count = calls.len();
     let filter = SeccompFilter::new(calls, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
-    Ok((refuse_x32(filter.try_into()?), count))
+    Ok((with_prologue(filter.try_into()?, refused_code(plan)), count))
 }
 
 fn number(rule: &Rule) -> i64 {
@@ -96,33 +110,93 @@ fn translate(condition: &Condition, range: &GrowableRange) -> Result<SeccompCond
     SeccompCondition::new(condition.arg, SeccompCmpArgLen::Qword, operator, value)
 }
 
-/// Kills on a number of the x32 ABI, right after `seccompiler`'s check of the architecture. Such a number equals
-/// none in the filter anyway; this way it is plain to see.
-fn refuse_x32(mut program: BpfProgram) -> BpfProgram {
+/// Adds what `seccompiler` has no rule for, around its check of the architecture: calls by their origin, x32, the self-test.
+/// A call of another architecture is refused like any other, with a message.
+fn with_prologue(mut program: BpfProgram, refused_code: Option<AddressRange>) -> BpfProgram {
     // load arch, compare, kill, load number: jumps are relative and none crosses the place after these.
-    const PROLOGUE: usize = 4;
-    // BPF_JMP | BPF_JGE | BPF_K, and BPF_RET | BPF_K: `linux/bpf_common.h`.
-    let skip_one_if_below = sock_filter { code: 0x35, jt: 0, jf: 1, k: X32_BIT };
-    let kill = sock_filter { code: 0x06, jt: 0, jf: 0, k: libc::SECCOMP_RET_KILL_PROCESS };
-    program.splice(PROLOGUE..PROLOGUE, [skip_one_if_below, kill]);
+    const KILL: usize = 2;
+    const LOAD_NUMBER: usize = 3;
+    program[KILL] = answer(libc::SECCOMP_RET_TRAP);
+    let number = [
+        // A number of the x32 ABI equals none in the filter anyway; this way it is plain to see.
+        jump(BPF_JGE, X32_BIT, 0, 1),
+        answer(libc::SECCOMP_RET_TRAP),
+        jump(BPF_JEQ, SELF_TEST.call as u32, 0, 1),
+        answer(libc::SECCOMP_RET_ERRNO | SELF_TEST.errno.cast_unsigned()),
+    ];
+    program.splice(LOAD_NUMBER + 1..=LOAD_NUMBER, number);
+    let origin = refused_code.map(refuse_origin).unwrap_or_default();
+    program.splice(LOAD_NUMBER..LOAD_NUMBER, origin);
     program
+}
+
+// `linux/bpf_common.h`: BPF_LD | BPF_W | BPF_ABS, BPF_RET | BPF_K, and BPF_JMP | … | BPF_K.
+const BPF_LOAD: u16 = 0x20;
+const BPF_RETURN: u16 = 0x06;
+const BPF_JEQ: u16 = 0x15;
+const BPF_JGE: u16 = 0x35;
+
+const fn answer(verdict: u32) -> sock_filter {
+    sock_filter { code: BPF_RETURN, jt: 0, jf: 0, k: verdict }
+}
+
+const fn jump(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
+    sock_filter { code, jt, jf, k }
+}
+
+/// Refuses a call whose instruction pointer lies in the range. The halves of an address are compared one after the other, so
+/// there is a test for each stretch with one upper half.
+fn refuse_origin(range: AddressRange) -> Vec<sock_filter> {
+    // Offsets in `struct seccomp_data`, little endian.
+    const POINTER_LOW: u32 = 8;
+    const POINTER_HIGH: u32 = 12;
+    let load = |k| sock_filter { code: BPF_LOAD, jt: 0, jf: 0, k };
+    let half = |address: u64| (address >> 32, (address & u64::from(u32::MAX)) as u32);
+    // The pointer is behind the call, so the address behind the range belongs to it.
+    let Some(last) = range.start.checked_add(range.len_bytes) else {
+        return vec![answer(libc::SECCOMP_RET_TRAP)];
+    };
+    let ((first_high, first_low), (last_high, last_low)) = (half(range.start), half(last));
+    let mut program = Vec::new();
+    for high in first_high..=last_high {
+        let low = if high == first_high { first_low } else { 0 };
+        let past = last_low.checked_add(1).filter(|_| high == last_high);
+        program.extend([load(POINTER_HIGH), jump(BPF_JEQ, high as u32, 0, 4), load(POINTER_LOW)]);
+        program.push(jump(BPF_JGE, low, 0, 2));
+        program.push(past.map_or(jump(BPF_JGE, 0, 0, 0), |past| jump(BPF_JGE, past, 1, 0)));
+        program.push(answer(libc::SECCOMP_RET_TRAP));
+    }
+    program
+}
+
+/// See [`SELF_TEST`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SelfTest {
+    /// The call.
+    pub call: i64,
+    /// What the filter answers.
+    pub errno: i32,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use wave_policy::Surface;
+    use wave_policy::{Policy, Surface};
 
     const X86_64: u32 = 0xc000_003e;
     const I386: u32 = 0x4000_0003;
     const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
     const TRAP: u32 = libc::SECCOMP_RET_TRAP;
-    const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
     const RANGE: GrowableRange = GrowableRange { base: 0x1234_0000_0000, len_bytes: 0x2_0000_0000 };
 
     /// Runs a filter as the kernel would, over `struct seccomp_data`. Only the instructions `seccompiler` emits.
     fn verdict(program: &BpfProgram, arch: u32, number: u32, args: [u64; 6]) -> u32 {
+        verdict_from(program, arch, number, 0x7000_1234_5678, args)
+    }
+
+    fn verdict_from(program: &BpfProgram, arch: u32, number: u32, pointer: u64, args: [u64; 6]) -> u32 {
         let mut data = [0; 64];
+        data[8..16].copy_from_slice(&pointer.to_le_bytes());
         data[..4].copy_from_slice(&number.to_le_bytes());
         data[4..8].copy_from_slice(&arch.to_le_bytes());
         for (slot, arg) in data[16..].chunks_mut(8).zip(args) {
@@ -154,7 +228,7 @@ mod tests {
         let surface = Surface::from_imports(functions.iter().map(|name| ("wasi_snapshot_preview1", *name)));
         let grant = wave_policy::FilesystemGrant { host: "/srv".into(), access: wave_policy::Access::ReadWrite };
         let policy = Policy { surface, grants: vec![grant], ..Policy::default() };
-        compile(&policy, growable).expect("the table compiles").0
+        compile(&SealPlan { growable, ..SealPlan::new(&policy) }).expect("the table compiles").0
     }
 
     fn on(program: &BpfProgram, call: &str, args: [u64; 6]) -> u32 {
@@ -204,14 +278,43 @@ mod tests {
     }
 
     #[test]
-    fn other_architectures_and_x32_are_killed() {
+    fn other_architectures_and_x32_are_refused() {
         let program = filter(&["fd_write"], &[]);
         assert_eq!(verdict(&program, X86_64, 1, [2; 6]), ALLOW);
-        assert_eq!(verdict(&program, I386, 1, [2; 6]), KILL);
-        assert_eq!(verdict(&program, I386, 4, [2; 6]), KILL);
-        assert_eq!(verdict(&program, X86_64, X32_BIT | 1, [2; 6]), KILL);
-        assert_eq!(verdict(&program, X86_64, u32::MAX, [2; 6]), KILL);
+        assert_eq!(verdict(&program, I386, 1, [2; 6]), TRAP);
+        assert_eq!(verdict(&program, I386, 4, [2; 6]), TRAP);
+        assert_eq!(verdict(&program, X86_64, X32_BIT | 1, [2; 6]), TRAP);
+        assert_eq!(verdict(&program, X86_64, u32::MAX, [2; 6]), TRAP);
         assert_eq!(verdict(&program, X86_64, X32_BIT - 1, [2; 6]), TRAP);
+    }
+
+    #[test]
+    fn calls_from_the_code_of_the_guest_are_refused_in_strict() {
+        for (start, len_bytes) in [(0x1000_0000, 0x1000), (0x7f12_ffff_f000, 0x2000), (0x7f12_8000_0000, 0x1_8000_0000)]
+        {
+            let range = AddressRange { start, len_bytes };
+            for level in [Level::Strict, Level::Standard] {
+                let policy = Policy { level, ..Policy::default() };
+                let plan = SealPlan { guest_code: Some(range), ..SealPlan::new(&policy) };
+                let (program, _) = compile(&plan).expect("the table compiles");
+                let from = |pointer| verdict_from(&program, X86_64, 231, pointer, [0; 6]);
+                let inside = if level == Level::Strict { TRAP } else { ALLOW };
+                let end = start + len_bytes;
+                for pointer in [start, start + 1, start + len_bytes / 2, end - 1, end] {
+                    let expected = if (start..=end).contains(&pointer) { inside } else { ALLOW };
+                    assert_eq!(from(pointer), expected, "{level} {pointer:#x} of {range:x?}");
+                }
+                for pointer in [0, start - 1, end + 1, start + (1 << 40), end ^ 1 << 46, u64::MAX] {
+                    assert_eq!(from(pointer), ALLOW, "{level} {pointer:#x} of {range:x?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_filter_answers_the_self_test() {
+        let answered = libc::SECCOMP_RET_ERRNO | SELF_TEST.errno.cast_unsigned();
+        assert_eq!(on(&filter(&[], &[]), "getppid", [7; 6]), answered);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The system calls that no crate wraps safely. All unsafe code of this crate is here, one call per function.
 #![allow(unsafe_code, reason = "the only file of this crate that may; each block argues why it is sound")]
 
-use std::ffi::{c_int, c_long, c_uint, c_ulong, c_void};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
 
-use super::denial::denied;
+use super::denial::{Refused, denied};
+use super::seccomp::SelfTest;
+use crate::AddressRange;
 
 /// Makes `malloc` take memory from `brk` alone and keep what it has. `false` when it refuses a setting.
 ///
@@ -79,6 +82,11 @@ pub(crate) fn refuse_exec_gain() -> Result<(), Errno> {
     prctl(libc::PR_SET_MDWE, c_ulong::from(libc::PR_MDWE_REFUSE_EXEC_GAIN)).map(drop)
 }
 
+/// Whether [`refuse_exec_gain`] is in force.
+pub(crate) fn refuses_exec_gain() -> bool {
+    prctl(libc::PR_GET_MDWE, 0) == Ok(libc::PR_MDWE_REFUSE_EXEC_GAIN.cast_signed())
+}
+
 /// Whether the kernel has [`refuse_exec_gain`].
 pub(crate) fn has_refuse_exec_gain() -> bool {
     prctl(libc::PR_GET_MDWE, 0).is_ok()
@@ -87,6 +95,13 @@ pub(crate) fn has_refuse_exec_gain() -> bool {
 /// Whether a filter is in force on this thread already: 0 none, 2 filter.
 pub(crate) fn seccomp_mode() -> Result<c_int, Errno> {
     prctl(libc::PR_GET_SECCOMP, 0)
+}
+
+/// Whether a filter answers its self-test.
+pub(crate) fn is_answered(test: SelfTest) -> bool {
+    // SAFETY: `getppid` takes nothing and touches no memory; see `seccomp::SELF_TEST`.
+    let rc = unsafe { libc::syscall(test.call) };
+    Errno::result(rc) == Err(Errno::from_raw(test.errno))
 }
 
 /// Whether the kernel's filters know an action, such as `SECCOMP_RET_TRAP`.
@@ -147,13 +162,75 @@ struct TrapInfo {
     signal: [c_int; 4],
     call_address: usize,
     call: c_int,
+    architecture: c_uint,
 }
 
-extern "C" fn trapped(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+/// Source: `include/uapi/linux/audit.h`.
+const AUDIT_ARCH_X86_64: c_uint = 0xc000_003e;
+
+extern "C" fn trapped(_: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     // SAFETY: the kernel passes a whole siginfo_t, 128 bytes and aligned to 8, which lives while the handler runs;
     // all bit patterns of the fields are values.
     let info = unsafe { &*info.cast::<TrapInfo>() };
-    denied(info.call, info.call_address)
+    // SAFETY: likewise the ucontext_t of the interrupted thread, to which nothing else refers.
+    let registers = unsafe { &(*context.cast::<libc::ucontext_t>()).uc_mcontext.gregs };
+    let order = [libc::REG_RDI, libc::REG_RSI, libc::REG_RDX, libc::REG_R10, libc::REG_R8, libc::REG_R9];
+    let value = |register: c_int| usize::try_from(register).ok().and_then(|index| registers.get(index));
+    denied(&Refused {
+        number: info.call,
+        is_native: info.architecture == AUDIT_ARCH_X86_64,
+        address: info.call_address as u64,
+        arguments: order.map(|register| value(register).map_or(0, |value| value.cast_unsigned())),
+    })
+}
+
+/// From now on, no page of the range can be changed, moved, replaced or unmapped. Source: mseal(2), Linux 6.10.
+pub(crate) fn mseal(range: AddressRange) -> Result<(), Errno> {
+    // SAFETY: takes three numbers. What it takes away is the right to change the mapping, which the owner gave up
+    // (`SealPlan::final_pages`); reads, writes and jumps stay what they were.
+    let rc = unsafe { libc::syscall(libc::SYS_mseal, range.start, range.len_bytes, 0) };
+    Errno::result(rc).map(drop)
+}
+
+/// The argument vector that the kernel made.
+static ARGUMENTS: AtomicPtr<*mut c_char> = AtomicPtr::new(std::ptr::null_mut());
+
+/// glibc calls it before `main`, with what `main` of a C program would get.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static NOTE_ARGUMENTS: extern "C" fn(c_int, *mut *mut c_char) = {
+    extern "C" fn note(_: c_int, argv: *mut *mut c_char) {
+        ARGUMENTS.store(argv, Ordering::Relaxed);
+    }
+    note
+};
+
+/// Overwrites arguments and environment with `title` and zeroes; the number of bytes. `None` if they do not lie where the kernel
+/// puts them. The process must have one thread.
+///
+/// From low to high addresses, the kernel puts the arguments, the environment and the name of the program on the stack, one
+/// text behind the other. Source: `fs/exec.c`, `do_execveat_common`.
+pub(crate) fn wipe_arguments(title: &str) -> Option<usize> {
+    /// Their size is limited to 6 MiB (execve(2)); anything larger is a misunderstanding.
+    const MOST: usize = 8 << 20;
+    let arguments = ARGUMENTS.load(Ordering::Relaxed);
+    // SAFETY: null, or the vector that the kernel ended by a null pointer.
+    let first = if arguments.is_null() { return None } else { unsafe { *arguments } };
+    // SAFETY: takes a number. AT_EXECFN is 0 or the address of a text.
+    let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const c_char;
+    if first.is_null() || name.is_null() {
+        return None;
+    }
+    // SAFETY: the kernel ended the text by a zero.
+    let end = name as usize + unsafe { CStr::from_ptr(name) }.count_bytes();
+    let len = end.checked_sub(first as usize).filter(|len| (1..MOST).contains(len))?;
+    // SAFETY: one stretch of the stack's upper end, which is writable and belongs to this process alone; the only thread is
+    // here. Whoever reads arguments or environment later finds empty texts that still end by a zero.
+    let area = unsafe { std::slice::from_raw_parts_mut(first.cast::<u8>(), len) };
+    area.fill(0);
+    let shown = title.len().min(len - 1);
+    area[..shown].copy_from_slice(&title.as_bytes()[..shown]);
+    Some(len)
 }
 
 /// Whether the kernel has a system call. `arguments` must be ones it refuses before it does anything.

@@ -3,8 +3,9 @@
 //! Arguments are `key=value`:
 //! `level`, `functions` (comma-separated), `grant` (path:access, may repeat), `growable` (any value), `before` (a
 //! disturbance before the seal, may repeat), `break` (a system call number that fails with EPERM; with `:n` only if
-//! its first argument is n), and the action: `call` (a system call, see [`value`]), `print`, `probe`, `hold`, `allocate`,
-//! `time` or `sweep`.
+//! its first argument is n), `without` and `fail` (a layer, may repeat), `code` (a page of native code counts as the guest's),
+//! `title`, and the action: `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`,
+//! `allocate`, `time` or `sweep`.
 
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, IntoRawFd as _};
@@ -13,7 +14,7 @@ use std::time::Instant;
 
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
 use wave_policy::{FilesystemGrant, Identity, Policy, Surface};
-use wave_sandbox::{Grant, GrowableRange, Report, SealPlan, seal};
+use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, Report, SealPlan, seal};
 
 pub const REFUSED: i32 = 125;
 pub const GROWABLE_BYTES: u64 = 0x10_0000;
@@ -41,7 +42,25 @@ pub fn main(args: &[String]) -> ! {
     let growable = [GrowableRange { base: memory, len_bytes: GROWABLE_BYTES }];
     let growable = if args.get("growable").is_some() { &growable[..] } else { &[] };
     let forgotten = args.all("before").any(|what| what == "forget_grants");
-    let plan = SealPlan { policy: &policy, grants: if forgotten { &[] } else { &grants }, growable, keep_fds: &[] };
+    let code = native_code();
+    let code_range = args.get("code").map(|_| AddressRange { start: code, len_bytes: CODE_BYTES });
+    let plan = SealPlan {
+        grants: if forgotten { &[] } else { &grants },
+        growable,
+        guest_code: code_range,
+        final_pages: code_range.as_slice(),
+        namespaces: args.get("namespaces").map(|_| wave_sandbox::leave_namespaces()),
+        title: args.get("title"),
+        ..SealPlan::new(&policy)
+    };
+    for layer in LayerName::ALL {
+        if args.all("without").any(|name| name == layer.as_str()) {
+            wave_sandbox::hooks::leave_out(layer);
+        }
+        if args.all("fail").any(|name| name == layer.as_str()) {
+            wave_sandbox::hooks::fail(layer);
+        }
+    }
     if let Some(range) = args.get("sweep") {
         crate::sweep::child(range, &plan);
     }
@@ -63,13 +82,26 @@ pub fn main(args: &[String]) -> ! {
     if args.get("time").is_some() {
         eprintln!("{}", elapsed.as_micros());
     }
-    act(&args, sealed.report(), memory, &grants)
+    act(&args, sealed.report(), Addresses { memory, code }, &grants)
 }
 
-fn act(args: &Args<'_>, report: &Report, memory: u64, grants: &[Grant<'_>]) -> ! {
+/// Where the child's memory and code lie.
+#[derive(Clone, Copy)]
+struct Addresses {
+    memory: u64,
+    code: u64,
+}
+
+fn act(args: &Args<'_>, report: &Report, addresses: Addresses, grants: &[Grant<'_>]) -> ! {
+    let values = |text: &str| -> Vec<i64> { text.split(',').map(|text| value(text, addresses, grants)).collect() };
     if let Some(call) = args.get("call") {
-        let values: Vec<i64> = call.split(',').map(|text| value(text, memory, grants)).collect();
-        wave_sandbox::exit(raw(&values).err().unwrap_or(0));
+        wave_sandbox::exit(raw(&values(call)).err().unwrap_or(0));
+    }
+    if let Some(call) = args.get("call_from_code") {
+        wave_sandbox::exit(raw_at(addresses.code, &values(call)).err().unwrap_or(0));
+    }
+    if let Some(call) = args.get("int80") {
+        wave_sandbox::exit(raw_at(addresses.code + INT80, &values(call)).err().unwrap_or(0));
     }
     if args.get("print").is_some() {
         eprintln!("{}", serde_json::to_string(report).expect("a report is JSON"));
@@ -87,8 +119,8 @@ fn act(args: &Args<'_>, report: &Report, memory: u64, grants: &[Grant<'_>]) -> !
 }
 
 /// A number, `s:text` (a C string), `g0` (descriptor of the first grant), `m` (start of the growable memory; `m+n`),
-/// or `pid`.
-fn value(text: &str, memory: u64, grants: &[Grant<'_>]) -> i64 {
+/// `c` (the page of native code), or `pid`.
+fn value(text: &str, addresses: Addresses, grants: &[Grant<'_>]) -> i64 {
     if let Some(text) = text.strip_prefix("s:") {
         return std::ffi::CString::new(text).expect("no NUL").into_raw() as i64;
     }
@@ -97,7 +129,10 @@ fn value(text: &str, memory: u64, grants: &[Grant<'_>]) -> i64 {
     }
     if let Some(offset) = text.strip_prefix('m') {
         let offset = offset.strip_prefix('+').map_or(0, |n| n.parse::<u64>().expect("an offset"));
-        return (memory + offset).cast_signed();
+        return (addresses.memory + offset).cast_signed();
+    }
+    if text == "c" {
+        return addresses.code.cast_signed();
     }
     if text == "pid" {
         return std::process::id().into();
@@ -112,6 +147,39 @@ pub fn raw(values: &[i64]) -> Result<i64, i32> {
     // live buffers of the caller.
     let rc = unsafe { libc::syscall(at(0), at(1), at(2), at(3), at(4), at(5), at(6)) };
     if rc == -1 { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { Ok(rc) }
+}
+
+/// As [`raw`], by code at an address.
+fn raw_at(address: u64, values: &[i64]) -> Result<i64, i32> {
+    let at = |index: usize| values.get(index).copied().unwrap_or(0);
+    type Call = extern "C" fn(i64, i64, i64, i64, i64, i64) -> i64;
+    // SAFETY: `native_code` put functions of this type there.
+    let call: Call = unsafe { std::mem::transmute(std::ptr::with_exposed_provenance::<()>(address as usize)) };
+    let rc = call(at(0), at(1), at(2), at(3), at(4), at(5));
+    if (-4095..0).contains(&rc) { Err(i32::try_from(-rc).expect("an errno")) } else { Ok(rc) }
+}
+
+const CODE_BYTES: u64 = 4096;
+
+/// Where the call by `int 0x80` lies in the page of native code.
+const INT80: u64 = 64;
+
+/// A page with two functions: a system call of up to five arguments by `syscall`, and one without by `int 0x80`.
+fn native_code() -> u64 {
+    const BY_SYSCALL: &[u8] = b"\x48\x89\xf8\x48\x89\xf7\x48\x89\xd6\x48\x89\xca\x4d\x89\xc2\x4d\x89\xc8\x0f\x05\xc3";
+    const BY_INT80: &[u8] = b"\x89\xf8\xcd\x80\x48\x98\xc3";
+    let len = usize::try_from(CODE_BYTES).expect("a page");
+    let (prot, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a fresh mapping that nothing else uses, and texts shorter than its halves.
+    unsafe {
+        let at = libc::mmap(std::ptr::null_mut(), len, prot, flags, -1, 0);
+        assert_ne!(at, libc::MAP_FAILED);
+        let page = at.cast::<u8>();
+        page.copy_from_nonoverlapping(BY_SYSCALL.as_ptr(), BY_SYSCALL.len());
+        page.add(usize::try_from(INT80).expect("small")).copy_from_nonoverlapping(BY_INT80.as_ptr(), BY_INT80.len());
+        assert_eq!(libc::mprotect(at, len, libc::PROT_READ | libc::PROT_EXEC), 0);
+        at as u64
+    }
 }
 
 fn open_grant(text: &str) -> (FilesystemGrant, File) {
@@ -130,7 +198,6 @@ fn policy(args: &Args<'_>, grants: Vec<FilesystemGrant>) -> Policy {
             let uid = uid.parse().expect("a user id");
             Identity { uid, gid: uid }
         }),
-        namespaces: args.get("namespaces").is_some(),
         ..Policy::default()
     }
 }

@@ -6,6 +6,8 @@ use crate::run::{User, expect};
 pub const CASES: &[Case] = &[
     ("denials::calls_that_break_out", calls_that_break_out),
     ("denials::a_message_names_the_call", a_message_names_the_call),
+    ("denials::calls_from_the_code_of_the_guest", calls_from_guest_code),
+    ("denials::other_entries_have_a_message_too", other_entries),
     ("denials::a_blocked_signal_does_not_hide_the_message", blocked_signal),
     ("denials::standard_has_the_same_filter", standard_has_the_same_filter),
     ("denials::a_thread_is_a_refusal", a_thread_is_a_refusal),
@@ -56,14 +58,43 @@ fn calls_that_break_out(user: User) {
 }
 
 fn a_message_names_the_call(user: User) {
-    let outcome = expect(user, &["call=59,s:/bin/true,0,0"], DENIED);
+    let outcome = expect(user, &["call=59,s:/bin/true,7,-1"], DENIED);
     let lines: Vec<_> = outcome.stderr.lines().collect();
     assert_eq!(lines[0], "wave: denied system call execve (59)");
-    assert!(lines[1].starts_with("  where: native code at 0x"), "{outcome:?}");
-    assert!(lines[2].starts_with("  fix:   none: "), "{outcome:?}");
-    assert_eq!(lines.len(), 3);
+    assert!(lines[1].starts_with("  with:  0x"), "{outcome:?}");
+    assert!(lines[1].contains(" 0x7 0xffffffffffffffff "), "{outcome:?}");
+    assert!(lines[2].starts_with("  where: native code at 0x"), "{outcome:?}");
+    assert_eq!(lines[3], "  cause: no hostcall leads to this call, so something tried to break out");
+    assert!(lines[4].starts_with("  fix:   if the program is honest, "), "{outcome:?}");
+    assert_eq!(lines.len(), 5);
+    assert!(!outcome.stderr.contains("/bin/true"), "memory is not printed: {outcome:?}");
     let outcome = expect(user, &["call=258,-100,s:x,0"], DENIED);
-    assert!(outcome.stderr.contains("path_create_directory"), "{outcome:?}");
+    assert!(outcome.stderr.contains("does not import path_create_directory"), "{outcome:?}");
+    let outcome = expect(user, &["functions=path_open", "call=257,-100,s:x,0"], DENIED);
+    assert!(outcome.stderr.contains("and grants: path_open\n"), "{outcome:?}");
+}
+
+/// The same permitted call, from code of the host and from code of the guest.
+fn calls_from_guest_code(user: User) {
+    expect(user, &["code=1", "call=12,0"], 0);
+    expect(user, &["call_from_code=12,0"], 0);
+    expect(user, &["code=1", "level=standard", "call_from_code=12,0"], 0);
+    expect(user, &["code=1", "level=off", "call_from_code=12,0"], 0);
+    let outcome = expect(user, &["code=1", "call_from_code=12,0"], DENIED);
+    assert!(outcome.stderr.starts_with("wave: denied system call brk (12)\n"), "{outcome:?}");
+    assert!(outcome.stderr.contains("\n  where: the guest's own code at 0x"), "{outcome:?}");
+    assert!(outcome.stderr.contains("\n  cause: no hostcall; "), "{outcome:?}");
+}
+
+/// The 32-bit entry, and numbers of x32 (T77): refused, not in silence.
+fn other_entries(user: User) {
+    const GETPID_I386: &str = "int80=20";
+    expect(user, &["level=off", GETPID_I386], 0);
+    let outcome = expect(user, &[GETPID_I386], DENIED);
+    assert!(outcome.stderr.starts_with("wave: denied system call of another architecture (20)\n"), "{outcome:?}");
+    let x32 = format!("call={},0", 0x4000_0000_i64 | libc::SYS_brk);
+    let outcome = expect(user, &[&x32], DENIED);
+    assert!(outcome.stderr.starts_with("wave: denied system call unknown (1073741836)\n"), "{outcome:?}");
 }
 
 fn blocked_signal(user: User) {

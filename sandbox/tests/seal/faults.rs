@@ -2,9 +2,11 @@
 
 use crate::Case;
 use crate::child::REFUSED;
-use crate::run::{User, expect};
+use crate::run::{User, expect, run};
+use wave_sandbox::LayerName;
 
 pub const CASES: &[Case] = &[
+    ("faults::every_step_can_fail", every_step),
     ("faults::strict_refuses", strict_refuses),
     ("faults::standard_goes_without_and_says_so", standard_goes_without),
     ("faults::wishes_are_reported", wishes_are_reported),
@@ -31,6 +33,34 @@ const STRICT: &[(&str, &str)] = &[
 
 /// Steps that happen only with the privileges of root.
 const OF_ROOT: &[(&str, &str)] = &[("break=116", "identity"), (CAPBSET_DROP, "bounding"), (SECUREBITS, "bounding")];
+
+/// Layers that no level demands.
+const WISHES: &[&str] = &["allocator", "wiped", "limits", "namespaces", "no_new_code", "final_pages"];
+
+/// Every layer there is, by the hook of the tests: demanded, or missing in the report.
+fn every_step(user: User) {
+    let plan = ["code=1", "title=x", "namespaces=1", "print=1", "functions=fd_write"];
+    expect(user, &plan, 0);
+    for layer in LayerName::ALL.map(LayerName::as_str) {
+        if layer == "bounding" && user != User::Root {
+            continue;
+        }
+        let fault = format!("fail={layer}");
+        for (level, refuses) in [
+            ("level=strict", !WISHES.contains(&layer)),
+            ("level=standard", ["single_thread", "descriptors", "seccomp"].contains(&layer)),
+        ] {
+            let outcome = run(user, &[&plan[..], &[&fault, level]].concat());
+            if refuses {
+                assert_eq!(outcome.status, REFUSED, "{layer} {level}: {outcome:?}");
+                assert!(outcome.stderr.starts_with(&format!("{layer} | ")), "{layer} {level}: {outcome:?}");
+            } else {
+                assert_eq!(outcome.status, 0, "{layer} {level}: {outcome:?}");
+                assert!(is_unavailable(&outcome.stderr, layer), "{layer} {level}: {outcome:?}");
+            }
+        }
+    }
+}
 
 fn steps(user: User) -> Vec<(&'static str, &'static str)> {
     if user == User::Root { [STRICT, OF_ROOT].concat() } else { STRICT.to_vec() }

@@ -6,6 +6,7 @@ use crate::run::{User, expect};
 
 pub const CASES: &[Case] = &[
     ("memory::the_allocator_needs_nothing_else", the_allocator_needs_nothing_else),
+    ("memory::final_pages_stay_as_they_are", final_pages),
     ("memory::growable_memory_grows_and_does_not_execute", growable),
 ];
 
@@ -13,6 +14,25 @@ const DENIED: i32 = wave_sandbox::DENIED;
 
 fn the_allocator_needs_nothing_else(user: User) {
     expect(user, &["allocate=1"], 0);
+}
+
+/// T80, T89: without the filter, the kernel's seal on the pages still holds.
+fn final_pages(user: User) {
+    for (what, call) in [
+        ("write", "call=10,c,4096,3"),
+        ("unmap", "call=11,c,4096"),
+        ("replace", "call=9,c,4096,3,50,-1,0"),
+        ("move", "call=25,c,4096,4096,3,m"),
+        ("discard", "call=28,c,4096,4"),
+    ] {
+        if what != "write" {
+            // The code page runs the child's exit path no more than the libc does, so losing it harms nobody.
+            expect(user, &["without=seccomp", "without=no_new_code", call], 0);
+        }
+        expect(user, &["without=seccomp", "without=no_new_code", "code=1", call], libc::EPERM);
+        let outcome = expect(user, &["code=1", call], DENIED);
+        assert!(outcome.stderr.starts_with("wave: denied system call "), "{what}: {outcome:?}");
+    }
 }
 
 fn growable(user: User) {

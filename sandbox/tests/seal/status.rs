@@ -14,6 +14,7 @@ pub const CASES: &[Case] = &[
     ("status::strict", strict),
     ("status::standard_applies_the_same_here", standard),
     ("status::off_applies_nothing", off),
+    ("status::arguments_and_environment_are_wiped", wiped),
     ("status::descriptors", descriptors),
     ("status::root_becomes_the_named_user", named_user),
     ("status::root_of_a_user_namespace", user_namespace),
@@ -31,7 +32,7 @@ struct Held {
 }
 
 fn hold(user: User, args: &[&str]) -> Held {
-    let mut child = start(user, &[&["hold=1", "functions=fd_read"], args].concat());
+    let mut child = start(user, &[&["hold=1", "functions=fd_read", "code=1", "title=seal test"], args].concat());
     let mut line = String::new();
     BufReader::new(child.stderr.as_mut().expect("a pipe")).read_line(&mut line).expect("a report");
     let proc = format!("/proc/{}", child.id());
@@ -97,7 +98,7 @@ fn check(user: User, held: &Held) {
     for name in ["single_thread", "allocator", "descriptors", "limits", "identity", "capabilities"] {
         held.applied(name);
     }
-    for name in ["no_new_privs", "not_dumpable", "no_new_code", "landlock", "seccomp"] {
+    for name in ["no_new_privs", "not_dumpable", "no_new_code", "final_pages", "wiped", "landlock", "seccomp"] {
         held.applied(name);
     }
     held.is("Threads", "1");
@@ -138,7 +139,27 @@ fn off(user: User) {
     held.is("NoNewPrivs", "0");
     held.is("Seccomp", "0");
     let layers = held.report["layers"].as_array().expect("layers");
-    assert!(layers.len() == 13 && layers.iter().all(|layer| layer["state"] == "not_requested"), "{layers:?}");
+    assert!(layers.len() == 15 && layers.iter().all(|layer| layer["state"] == "not_requested"), "{layers:?}");
+}
+
+/// T105. An ordinary user cannot read the environment of a process that is not dumpable at all.
+fn wiped(user: User) {
+    let read = |args: &[&str]| {
+        let mut child = start(user, &[&["hold=1", "functions=fd_read"], args].concat());
+        let mut line = String::new();
+        BufReader::new(child.stderr.as_mut().expect("a pipe")).read_line(&mut line).expect("a report");
+        let file = |name: &str| fs::read(format!("/proc/{}/{name}", child.id())).unwrap_or_default();
+        let found = [file("cmdline"), file("environ")].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        drop(child.stdin.take());
+        assert!(child.wait().expect("the child ends").success());
+        found
+    };
+    let [arguments, environment] = read(&[]);
+    assert!(arguments.contains("functions=fd_read"), "{arguments:?}");
+    assert_eq!(environment.contains("PATH="), user != User::Own, "{environment:?}");
+    let [arguments, environment] = read(&["title=wave run app.wasm"]);
+    assert_eq!(arguments.trim_end_matches('\0'), "wave run app.wasm");
+    assert_eq!(environment.trim_end_matches('\0'), "");
 }
 
 fn descriptors(user: User) {
