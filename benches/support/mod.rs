@@ -49,6 +49,10 @@ impl Times {
         self.0.sort_by(f64::total_cmp);
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn minimum(&self) -> f64 {
         self.0[0]
     }
