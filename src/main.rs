@@ -25,6 +25,7 @@ mod inspect;
 mod network;
 mod plan;
 mod program;
+mod report;
 mod run;
 mod text;
 mod trace;

@@ -236,6 +236,9 @@ impl fmt::Display for Plan {
         };
         writeln!(f, "module:   {}", clean(&self.module.display().to_string()))?;
         writeln!(f, "sandbox:  {}", self.level)?;
+        for flag in self.relaxations() {
+            writeln!(f, "relaxed:  by {}", clean(&flag))?;
+        }
         match &self.invoke {
             Some((function, args)) => writeln!(f, "call:     {} {args:?}", clean(function))?,
             None => writeln!(f, "call:     _start")?,
@@ -289,6 +292,14 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    /// The flags that accept less protection than a run has without any (T101). No module and no environment can set them.
+    pub fn relaxations(&self) -> Vec<String> {
+        let level = (self.level != Level::Strict).then(|| format!("--sandbox {}", self.level));
+        let devices = self.devices.iter().map(|(path, _)| format!("--device {}", path.display()));
+        let terminal = self.terminal_controls.then(|| "--terminal-controls".to_owned());
+        level.into_iter().chain(devices).chain(terminal).collect()
+    }
+
     /// The limits that differ from what every run has.
     fn write_limits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let usual = wave_wasi::Limits::default();

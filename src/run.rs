@@ -1,12 +1,13 @@
 //! `wave run`: plan, load, seal, enter, report.
 
-use crate::args::{Format, Run, Sandbox};
+use crate::args::{Run, Sandbox};
 use crate::failure::Failure;
 use crate::grants::DirGrant;
 use crate::input::read_module;
 use crate::network::{self, Listener};
 use crate::plan::{self, Plan};
 use crate::program::{self, Program};
+use crate::report;
 use crate::text::{chain, clean, note, out};
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -36,6 +37,10 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
         out(&plan.to_string());
         return Ok(0);
     }
+    let relaxations = plan.relaxations();
+    if report.is_none() {
+        report::announce(&relaxations);
+    }
     plan::notes(&plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
     let bytes = read_module(&plan.module)?;
@@ -61,15 +66,7 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     }
     let sealed = seal(&plan, addresses, namespaces, &mut program)?;
     chosen.iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
-    match report {
-        Some(Format::Text) => note(&sealed.report().to_string()),
-        Some(Format::Json) => {
-            let json = serde_json::to_string(sealed.report());
-            let json = json.map_err(|error| Failure::refused(format!("cannot write the report: {error}")))?;
-            note(&(json + "\n"));
-        }
-        None => {}
-    }
+    report::tell(report, sealed.report(), &relaxations)?;
     Ok(entry.enter(&mut program, &sealed).unwrap_or_else(|stopped| finish(plan.timeout, &stopped)))
 }
 

@@ -44,14 +44,14 @@ fn the_short_form_and_every_input_form_run() {
     let binary = wat::parse_bytes(&text).unwrap().into_owned();
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("hello.wasm"), &binary).unwrap();
-    for args in [
-        &["hello.wasm"][..],
-        &["run", "hello.wasm"],
-        &["--sandbox", "standard", "hello.wasm"],
-        &["--sandbox=off", "run", "./hello.wasm"],
+    for (args, relaxed) in [
+        (&["hello.wasm"][..], ""),
+        (&["run", "hello.wasm"], ""),
+        (&["--sandbox", "standard", "hello.wasm"], "wave: relaxed by --sandbox standard\n"),
+        (&["--sandbox=off", "run", "./hello.wasm"], "wave: relaxed by --sandbox off\n"),
     ] {
         let said = wave_in(dir.path(), args, b"");
-        assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(0), GREETING, ""), "{args:?}");
+        assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(0), GREETING, relaxed), "{args:?}");
     }
     for stdin in [&text[..], &binary] {
         let said = wave_in(dir.path(), &["-"], stdin);
@@ -274,7 +274,7 @@ fn the_report_says_what_was_applied() {
     let said = wave(&["--report=json", "examples/hello.wat"]);
     assert_eq!((said.code, &*said.stdout), (Some(0), GREETING));
     let report: serde_json::Value = serde_json::from_str(&said.stderr).expect("one JSON document");
-    assert_eq!(report["level"], "strict");
+    assert_eq!((&report["level"], &report["relaxations"]), (&"strict".into(), &serde_json::json!([])));
     let state = |name: &str| {
         let layers = report["layers"].as_array().expect("layers");
         let layer = layers.iter().find(|layer| layer["name"] == name).unwrap_or_else(|| panic!("{name} in {report}"));
@@ -289,6 +289,7 @@ fn the_report_says_what_was_applied() {
         report["layers"].as_array().expect("layers").iter().all(|layer| layer["state"] == "not_requested"),
         "{report}"
     );
+    assert_eq!(report["relaxations"], serde_json::json!(["--sandbox off"]));
     let said = wave(&["--report", "examples/hello.wat"]);
     assert!(said.stderr.contains("seccomp"), "{}", said.stderr);
 }
@@ -350,7 +351,8 @@ fn t115_control_sequences_reach_a_terminal_only_on_request() {
         String::from_utf8(output.expect("script(1)").stdout).unwrap()
     };
     assert_eq!(on_terminal("run"), "?[31m!");
-    assert_eq!(on_terminal("run --terminal-controls"), "\u{1b}[31m!");
+    let relaxed = "wave: relaxed by --terminal-controls\r\n";
+    assert_eq!(on_terminal("run --terminal-controls"), format!("{relaxed}\u{1b}[31m!"));
     assert_eq!(wave(&[path.to_str().unwrap()]).stdout, "\u{1b}[31m!");
 }
 

@@ -30,7 +30,7 @@ pub use probe::{LayerProbe, Presence, probe};
 
 pub use error::{Cause, SealError};
 pub use plan::{AddressRange, Grant, GrowableRange, SealPlan};
-pub use report::{Layer, LayerName, Report, State};
+pub use report::{Demand, Layer, LayerName, Report, State};
 pub use seal::{Namespaces, Sealed, exit, leave_namespaces, prepare_allocator, seal};
 pub use wave_policy::Identity;
 

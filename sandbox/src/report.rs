@@ -32,8 +32,13 @@ pub enum State {
         /// Version, extent, and what it leaves out.
         detail: String,
     },
-    /// It is not, though the policy asked for it. Only for layers the level does not demand.
+    /// It is not, though the policy asked for it, and no level demands it here.
     Unavailable {
+        /// What the kernel said.
+        reason: String,
+    },
+    /// It is not, and `strict` would have refused to run.
+    Waived {
         /// What the kernel said.
         reason: String,
     },
@@ -77,6 +82,17 @@ pub enum LayerName {
     Seccomp,
 }
 
+/// Who refuses to run without a layer. `off` demands none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// `strict` and `standard`.
+    EveryLevel,
+    /// `strict`; `standard` goes without.
+    Strict,
+    /// Nobody: every level goes without, and says so.
+    Nobody,
+}
+
 impl LayerName {
     /// Every layer, in the order of the seal.
     pub const ALL: [Self; 15] = [
@@ -96,6 +112,23 @@ impl LayerName {
         Self::Landlock,
         Self::Seccomp,
     ];
+
+    /// Who refuses to run without it.
+    #[must_use]
+    pub const fn demand(self) -> Demand {
+        match self {
+            Self::SingleThread | Self::Descriptors | Self::Seccomp => Demand::EveryLevel,
+            Self::Bounding
+            | Self::Identity
+            | Self::Capabilities
+            | Self::NoNewPrivs
+            | Self::NotDumpable
+            | Self::Landlock => Demand::Strict,
+            Self::Allocator | Self::Wiped | Self::Limits | Self::Namespaces | Self::NoNewCode | Self::FinalPages => {
+                Demand::Nobody
+            }
+        }
+    }
 
     /// The word in messages and in JSON.
     pub const fn as_str(self) -> &'static str {
@@ -146,6 +179,7 @@ impl fmt::Display for Report {
             match state {
                 State::Applied { detail } => writeln!(f, "  {name:<13}  applied        {detail}")?,
                 State::Unavailable { reason } => writeln!(f, "  {name:<13}  UNAVAILABLE    {reason}")?,
+                State::Waived { reason } => writeln!(f, "  {name:<13}  WAIVED         {reason}")?,
                 State::NotRequested => writeln!(f, "  {name:<13}  not requested")?,
             }
         }

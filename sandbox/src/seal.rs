@@ -5,7 +5,7 @@ use wave_policy::Level;
 #[cfg(feature = "test-hooks")]
 use crate::hooks;
 use crate::linux::{denial, identity, landlock, privileges, process, seccomp, sys};
-use crate::report::{Layer, LayerName, Report, State};
+use crate::report::{Demand, Layer, LayerName, Report, State};
 use crate::{Cause, SealError, SealPlan};
 
 /// Proof that [`seal`] has run; entering the guest takes a `&Sealed`.
@@ -61,61 +61,64 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
 
     // First of the layers: ids, capabilities, no_new_privs, Landlock and the filter belong to a thread, so a thread that runs on
     // stays outside of them. It reads /proc, which Landlock closes.
-    layers.demand(LayerName::SingleThread, process::assert_single_thread)?;
+    layers.apply(LayerName::SingleThread, process::assert_single_thread)?;
 
     // Before anything below allocates, so that no chunk of it comes from mmap: giving such a chunk back takes
     // munmap, which the filter refuses.
-    layers.wish(LayerName::Allocator, process::settle_allocator);
+    layers.apply(LayerName::Allocator, process::settle_allocator)?;
 
     // Landlock judges opening, not what is open, so a descriptor that is open then stays usable: close them before.
     // Not earlier than the thread check, since another thread could open more.
-    layers.demand(LayerName::Descriptors, || process::close_other_descriptors(plan))?;
+    layers.apply(LayerName::Descriptors, || process::close_other_descriptors(plan))?;
 
     // Not earlier than the thread check, since another thread could read the environment meanwhile.
-    match plan.title {
-        Some(title) => drop(layers.wish(LayerName::Wiped, || process::wipe_arguments(title))),
-        None => layers.skip(LayerName::Wiped),
+    if let Some(title) = plan.title {
+        layers.apply(LayerName::Wiped, || process::wipe_arguments(title))?;
+    } else {
+        layers.skip(LayerName::Wiped);
     }
 
     // Limits can be lowered by anyone at any time, but the filter refuses the call.
-    layers.wish(LayerName::Limits, || process::lower_limits(&policy.limits));
+    layers.apply(LayerName::Limits, || process::lower_limits(&policy.limits))?;
 
     // Done before the seal, see `leave_namespaces`; here it is only known what came of it.
-    match plan.namespaces {
-        Some(Namespaces(outcome)) => drop(layers.wish(LayerName::Namespaces, || process::namespaces_left(outcome))),
-        None => layers.skip(LayerName::Namespaces),
+    if let Some(Namespaces(outcome)) = plan.namespaces {
+        layers.apply(LayerName::Namespaces, || process::namespaces_left(outcome))?;
+    } else {
+        layers.skip(LayerName::Namespaces);
     }
 
     // Needs CAP_SETPCAP, which goes with the ids or with the capability sets.
     if privileges::may_close_bounding_set() {
-        layers.strict(LayerName::Bounding, privileges::close_bounding_set)?;
+        layers.apply(LayerName::Bounding, privileges::close_bounding_set)?;
     } else {
         layers.unavailable(LayerName::Bounding, "no CAP_SETPCAP; no_new_privs leaves the set without use");
     }
 
     // Needs CAP_SETUID and CAP_SETGID. It reads /proc/self/uid_map, so before Landlock.
-    let identity = layers.strict(LayerName::Identity, || identity::assume(policy.identity))?;
+    let identity = layers.apply(LayerName::Identity, || identity::assume(policy.identity))?;
 
     // After the last step that needs a capability. Landlock and the filter need none once no_new_privs is set.
-    layers.strict(LayerName::Capabilities, privileges::drop_capabilities)?;
+    layers.apply(LayerName::Capabilities, privileges::drop_capabilities)?;
 
     // Before Landlock and the filter: without capabilities, the kernel refuses both unless this is set.
-    layers.strict(LayerName::NoNewPrivs, privileges::no_new_privs)?;
+    layers.apply(LayerName::NoNewPrivs, privileges::no_new_privs)?;
 
     // After ids and capabilities: the kernel resets the flag when they change (prctl(2), PR_SET_DUMPABLE).
-    layers.strict(LayerName::NotDumpable, privileges::not_dumpable)?;
+    layers.apply(LayerName::NotDumpable, privileges::not_dumpable)?;
 
     // All guest code is mapped by now. The filter refuses the call.
-    layers.wish(LayerName::NoNewCode, privileges::no_new_code);
+    layers.apply(LayerName::NoNewCode, privileges::no_new_code)?;
 
     // Not earlier than the last change to these pages; the filter refuses the call.
-    match plan.final_pages {
-        [] => layers.skip(LayerName::FinalPages),
-        pages => drop(layers.wish(LayerName::FinalPages, || process::finish_pages(pages))),
+    if plan.final_pages.is_empty() {
+        layers.skip(LayerName::FinalPages);
+    } else {
+        layers.apply(LayerName::FinalPages, || process::finish_pages(plan.final_pages))?;
     }
 
     // After the last step that opens a file, and after no_new_privs. The filter refuses its calls.
-    layers.strict(LayerName::Landlock, || landlock::restrict(plan, policy.level))?;
+    layers.apply(LayerName::Landlock, || landlock::restrict(plan, policy.level))?;
 
     // The answer to a refused call must be there before the first call can be refused.
     denial::install_handler(&policy.surface, plan.guest_code)
@@ -133,7 +136,7 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     }
 
     // Last, since it refuses the system calls of every step above. It reads itself back.
-    layers.demand(LayerName::Seccomp, || seccomp::install(plan))?;
+    layers.apply(LayerName::Seccomp, || seccomp::install(plan))?;
 
     Ok(Sealed { report: layers.report })
 }
@@ -179,55 +182,36 @@ impl Layers {
         Self { report: Report { level, layers: Vec::with_capacity(LayerName::ALL.len()) } }
     }
 
-    /// A layer without which nothing is sealed, at any level.
-    fn demand<T: ToString>(
+    /// Runs the step of a layer and notes what came of it. An error if this level demands the layer; `None` if it goes without.
+    fn apply<T: ToString>(
         &mut self,
         name: LayerName,
         step: impl FnOnce() -> Result<T, Cause>,
     ) -> Result<Option<T>, SealError> {
-        match self.attempt(name, step) {
-            Ok(applied) => Ok(applied),
-            Err(cause) => Err(self.error(name, cause)),
-        }
-    }
-
-    /// A layer that `strict` demands and `standard` goes without.
-    fn strict<T: ToString>(
-        &mut self,
-        name: LayerName,
-        step: impl FnOnce() -> Result<T, Cause>,
-    ) -> Result<Option<T>, SealError> {
-        if self.report.level == Level::Strict {
-            return self.demand(name, step);
-        }
-        Ok(self.wish(name, step))
-    }
-
-    /// A layer that every level goes without, and says so.
-    fn wish<T: ToString>(&mut self, name: LayerName, step: impl FnOnce() -> Result<T, Cause>) -> Option<T> {
-        self.attempt(name, step).unwrap_or_else(|cause| {
-            self.unavailable(name, &cause.chain());
-            None
-        })
-    }
-
-    /// Runs a step and notes that its layer is in force. `None`: a test left it out.
-    fn attempt<T: ToString>(
-        &mut self,
-        name: LayerName,
-        step: impl FnOnce() -> Result<T, Cause>,
-    ) -> Result<Option<T>, Cause> {
         #[cfg(feature = "test-hooks")]
-        {
-            if hooks::is_left_out(name) {
-                self.skip(name);
-                return Ok(None);
-            }
-            hooks::check(name)?;
+        if hooks::is_left_out(name) {
+            self.skip(name);
+            return Ok(None);
         }
-        let applied = step()?;
-        self.push(name, State::Applied { detail: applied.to_string() });
-        Ok(Some(applied))
+        #[cfg(feature = "test-hooks")]
+        let step = || hooks::check(name).and_then(|()| step());
+        match (step(), name.demand(), self.report.level) {
+            (Ok(applied), ..) => {
+                self.push(name, State::Applied { detail: applied.to_string() });
+                Ok(Some(applied))
+            }
+            (Err(cause), Demand::EveryLevel, _) | (Err(cause), Demand::Strict, Level::Strict) => {
+                Err(self.error(name, cause))
+            }
+            (Err(cause), Demand::Strict, _) => {
+                self.push(name, State::Waived { reason: cause.chain() });
+                Ok(None)
+            }
+            (Err(cause), Demand::Nobody, _) => {
+                self.unavailable(name, &cause.chain());
+                Ok(None)
+            }
+        }
     }
 
     fn unavailable(&mut self, name: LayerName, reason: &str) {

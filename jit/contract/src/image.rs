@@ -87,6 +87,18 @@ impl<T: Copy> OffsetTable<T> {
         self.values.get(self.offsets.binary_search(&offset).ok()?).copied()
     }
 
+    /// The offsets, in ascending order.
+    #[must_use]
+    pub fn offsets(&self) -> &[u32] {
+        &self.offsets
+    }
+
+    /// The value of each.
+    #[must_use]
+    pub fn values(&self) -> &[T] {
+        &self.values
+    }
+
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -4,7 +4,7 @@
 //! guest code is. Images are placed in it one after the other through cranelift-jit's module, as one blob each. Pages go from
 //! writable to executable once and never back.
 
-use crate::mapping::{Access, HOST_PAGE_BYTES, Mapping};
+use crate::mapping::{Access, FinalBytes, HOST_PAGE_BYTES, Mapping};
 use cranelift_codegen::ir;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings;
@@ -45,7 +45,7 @@ pub struct LoadedImage {
     range: Range<usize>,
     functions: Vec<CodeRange>,
     entries: Vec<(SignatureId, u64)>,
-    traps: TrapTable,
+    traps: FinalTraps,
     sources: SourceTable,
     /// Keeps cranelift-jit's record of the blob; the pages belong to the region.
     _owner: JITModule,
@@ -95,6 +95,7 @@ impl CodeRegion {
         owner.finalize_definitions().map_err(load)?;
         let start = owner.get_finalized_function(blob) as usize;
 
+        let traps = FinalTraps::place(&self.mapping, &image.traps).map_err(CodeError::Map)?;
         let range = start..start + image.text.len();
         let mut entries: Vec<_> =
             image.entries.iter().map(|entry| (entry.signature, start as u64 + u64::from(entry.code.start))).collect();
@@ -103,7 +104,7 @@ impl CodeRegion {
             range,
             functions: image.functions,
             entries,
-            traps: image.traps,
+            traps,
             sources: image.sources,
             _owner: owner,
         });
@@ -146,11 +147,47 @@ impl LoadedImage {
     }
 }
 
+/// A trap table in pages of the region that nobody can write: it decides which faults are the guest's. First the offsets, four
+/// bytes each in ascending order, then a code for each.
+struct FinalTraps {
+    count: usize,
+    bytes: FinalBytes,
+}
+
+impl FinalTraps {
+    fn place(pages: &Mutex<Pages>, table: &TrapTable) -> io::Result<Self> {
+        let offsets = table.offsets().iter().flat_map(|offset| offset.to_le_bytes());
+        let bytes: Vec<u8> = offsets.chain(table.values().iter().copied()).collect();
+        let mut pages = pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let range = pages.take(bytes.len())?;
+        Ok(Self { count: table.len(), bytes: pages.mapping.place_final(range.start, &bytes)? })
+    }
+
+    /// The code at exactly this offset. Safe in a signal handler: it only reads.
+    fn get(&self, offset: u32) -> Option<u8> {
+        let (offsets, codes) = self.bytes.as_slice().split_at_checked(4 * self.count)?;
+        let (offsets, _) = offsets.as_chunks();
+        codes.get(offsets.binary_search_by_key(&offset, |bytes| u32::from_le_bytes(*bytes)).ok()?).copied()
+    }
+}
+
 /// The region's pages: handed out in order, writable until finalised.
 struct Pages {
     mapping: Mapping,
     used: usize,
     fresh: Range<usize>,
+}
+
+impl Pages {
+    /// The next pages, for `size` bytes.
+    fn take(&mut self, size: usize) -> io::Result<Range<usize>> {
+        let end = size
+            .checked_next_multiple_of(HOST_PAGE_BYTES)
+            .and_then(|size| self.used.checked_add(size))
+            .filter(|end| *end <= self.mapping.len())
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        Ok(std::mem::replace(&mut self.used, end)..end)
+    }
 }
 
 /// Gives cranelift-jit pages of the region.
@@ -164,14 +201,8 @@ impl JITMemoryProvider for Provider {
             return Err(io::Error::from(io::ErrorKind::Unsupported));
         }
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        let start = pages.used;
-        let end = size
-            .checked_next_multiple_of(HOST_PAGE_BYTES)
-            .and_then(|size| start.checked_add(size))
-            .filter(|end| *end <= pages.mapping.len())
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        let Range { start, end } = pages.take(size)?;
         pages.mapping.protect(start..end, Access::ReadWrite)?;
-        pages.used = end;
         pages.fresh = start..end;
         let bytes = pages.mapping.bytes_mut(start..end).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         Ok(bytes.as_mut_ptr())

@@ -7,11 +7,13 @@ use std::ptr::NonNull;
 /// Bytes in a page of the host.
 pub const HOST_PAGE_BYTES: usize = 4096;
 
-/// Access to a range of pages. Nothing here is ever writable and executable at once (T58): the three states exclude it.
+/// Access to a range of pages. Nothing here is ever writable and executable at once (T58): the states exclude it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Reading and writing.
     ReadWrite,
+    /// Reading.
+    Read,
     /// Reading and executing.
     ReadExecute,
 }
@@ -89,6 +91,7 @@ impl Mapping {
         let start = range.start / HOST_PAGE_BYTES * HOST_PAGE_BYTES;
         let protection = match access {
             Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+            Access::Read => libc::PROT_READ,
             Access::ReadExecute => libc::PROT_READ | libc::PROT_EXEC,
         };
         // SAFETY: `start <= end <= len` of a mapping we own; `&mut self` means that no slice of it is alive.
@@ -105,6 +108,20 @@ impl Mapping {
         }
         // SAFETY: inside our mapping (checked above); `&mut self` makes it the only reference; anonymous memory is initialised.
         Some(unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(range.start), range.end - range.start) })
+    }
+
+    /// Fills whole pages from `offset` on and takes away the right to write them.
+    ///
+    /// # Errors
+    /// The kernel's error; `EINVAL` for pages outside the mapping.
+    pub fn place_final(&mut self, offset: usize, bytes: &[u8]) -> io::Result<FinalBytes> {
+        let range = offset..offset + bytes.len();
+        self.protect(range.clone(), Access::ReadWrite)?;
+        let place = self.bytes_mut(range.clone()).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+        place.copy_from_slice(bytes);
+        let place = NonNull::from(place);
+        self.protect(range, Access::Read)?;
+        Ok(FinalBytes(place))
     }
 
     /// Writes a little-endian integer of `N` bytes.
@@ -125,6 +142,23 @@ impl Mapping {
         // SAFETY: inside our mapping (checked above), any bytes make a valid array, and guest code does not run while host
         // code holds `&self`.
         unsafe { self.base.as_ptr().add(offset).cast::<[u8; N]>().read() }
+    }
+}
+
+/// Bytes of a mapping that nobody can write any more. Its owner keeps the mapping at least as long.
+#[derive(Debug)]
+pub struct FinalBytes(NonNull<[u8]>);
+
+// SAFETY: nobody writes these bytes, so any thread may read them.
+unsafe impl Send for FinalBytes {}
+
+impl FinalBytes {
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: made from a slice of a mapping that is still there (see above) and whose pages are readable and no longer
+        // writable: no way back is taken for pages that were made final.
+        unsafe { self.0.as_ref() }
     }
 }
 

@@ -1,0 +1,53 @@
+//! What a run says about its own protection: relaxations at the start, everything on request.
+
+use crate::args::Format;
+use crate::failure::Failure;
+use crate::text::{clean, note};
+use wave_sandbox::{Report, State};
+
+/// What was put in force, and what the command line gave up.
+#[derive(Debug, serde::Serialize)]
+struct RunReport<'a> {
+    #[serde(flatten)]
+    sandbox: &'a Report,
+    /// Flags that accept less than `strict` gives without any flag (T101).
+    relaxations: &'a [String],
+}
+
+/// Says on standard error what the command line gave up.
+pub fn announce(relaxations: &[String]) {
+    if !relaxations.is_empty() {
+        note(&format!("wave: relaxed by {}\n", clean(&relaxations.join(", "))));
+    }
+}
+
+/// Says on standard error what came of it: under `standard`, the layers that are missing; in the format that was asked for, all.
+///
+/// # Errors
+/// When the report cannot be written.
+pub fn tell(format: Option<Format>, sandbox: &Report, relaxations: &[String]) -> Result<(), Failure> {
+    match format {
+        Some(Format::Text) => {
+            note(&sandbox.to_string());
+            relaxations.iter().for_each(|flag| note(&format!("  relaxed by {}\n", clean(flag))));
+        }
+        Some(Format::Json) => {
+            let json = serde_json::to_string(&RunReport { sandbox, relaxations });
+            let json = json.map_err(|error| Failure::refused(format!("cannot write the report: {error}")))?;
+            note(&(json + "\n"));
+        }
+        None => {
+            for layer in &sandbox.layers {
+                if let State::Waived { reason } = &layer.state {
+                    note(&format!(
+                        "wave: relaxed by --sandbox {}: no {} ({})\n",
+                        sandbox.level,
+                        layer.name,
+                        clean(reason)
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
