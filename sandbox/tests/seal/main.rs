@@ -9,6 +9,7 @@ mod denials;
 mod faults;
 mod files;
 mod memory;
+mod outside;
 mod run;
 mod status;
 mod sweep;

@@ -8,12 +8,15 @@ use std::os::unix::fs::MetadataExt as _;
 use serde_json::Value;
 
 use crate::Case;
+use crate::outside::Outside;
 use crate::run::{NOBODY, User, expect, open_to_all, start};
+use wave_sandbox::LayerName;
 
 pub const CASES: &[Case] = &[
     ("status::strict", strict),
     ("status::standard_applies_the_same_here", standard),
     ("status::off_applies_nothing", off),
+    ("status::each_layer_left_out_is_missing_outside", left_out),
     ("status::arguments_and_environment_are_wiped", wiped),
     ("status::descriptors", descriptors),
     ("status::root_becomes_the_named_user", named_user),
@@ -140,6 +143,33 @@ fn off(user: User) {
     held.is("Seccomp", "0");
     let layers = held.report["layers"].as_array().expect("layers");
     assert!(layers.len() == 15 && layers.iter().all(|layer| layer["state"] == "not_requested"), "{layers:?}");
+}
+
+/// T124: the report of a seal, and of seals without one layer each, against what is seen from here.
+fn left_out(user: User) {
+    let disagreements = |without: &[&str]| {
+        let plan =
+            ["hold=1", "functions=fd_read", "code=1", "title=x", "namespaces=1", "before=leak", "level=standard"];
+        let mut child = start(user, &[&plan[..], without].concat());
+        let mut line = String::new();
+        BufReader::new(child.stderr.as_mut().expect("a pipe")).read_line(&mut line).expect("a report");
+        let report: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let found = Outside::of(child.id(), user == User::Root).disagreements(&report);
+        drop(child.stdin.take());
+        assert!(child.wait().expect("the child ends").success());
+        (found, report)
+    };
+    let (found, _) = disagreements(&[]);
+    assert_eq!(found, [""; 0]);
+    for layer in LayerName::ALL {
+        let (found, report) = disagreements(&[&format!("without={layer}")]);
+        assert_eq!(found, [""; 0], "without {layer}");
+        let layers = report["layers"].as_array().expect("layers");
+        let entry = layers.iter().find(|entry| entry["name"] == layer.as_str()).expect("every layer");
+        // Without CAP_SETPCAP there is no step to leave out.
+        let expected = if layer == LayerName::Bounding && user != User::Root { "unavailable" } else { "not_requested" };
+        assert_eq!(entry["state"], expected, "{layer}");
+    }
 }
 
 /// T105. An ordinary user cannot read the environment of a process that is not dumpable at all.
