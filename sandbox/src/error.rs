@@ -66,8 +66,8 @@ pub enum Cause {
     #[error("the kernel refused the Landlock ruleset")]
     Ruleset(#[source] Source),
     /// The ruleset is in force but does not hold.
-    #[error("the Landlock self-test opened `/`, which is not granted")]
-    SelfTest,
+    #[error("the Landlock self-test reached {0}, which is not granted")]
+    SelfTest(&'static str),
     /// The filter could not be built.
     #[error("the system-call filter could not be built")]
     Filter(#[source] Source),

@@ -26,6 +26,8 @@ mod seal;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::identity::unused_identity;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use linux::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLevel};
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use probe::{LayerProbe, Presence, probe};
 
 pub use error::{Cause, SealError};

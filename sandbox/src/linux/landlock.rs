@@ -1,20 +1,20 @@
 //! Landlock: what may be opened, and that nothing else may.
 
-use std::fs::File;
-use std::io;
-
 use ::landlock::{
     ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
     RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
 };
-use nix::sys::stat::{FileStat, fstat, stat};
+use nix::sys::stat::{FileStat, fstat};
 use wave_policy::{Access, Level};
 
+use self::trial::Trial;
 use super::sys;
 use crate::{Cause, Grant, SealPlan};
 
-/// What `strict` needs: ABI 3, Linux 6.2, is the first that holds truncation.
-pub(crate) const STRICT_ABI: i32 = 3;
+pub(crate) mod levels;
+mod trial;
+
+pub(crate) use levels::STRICT_ABI;
 
 /// Restricts this thread to the grants.
 ///
@@ -31,12 +31,15 @@ pub(crate) fn restrict(plan: &SealPlan<'_>, level: Level) -> Result<String, Caus
     for grant in plan.grants {
         ruleset = ruleset.add_rule(PathBeneath::new(grant.fd, rights(grant, abi)?))?;
     }
-    let testable = is_testable(plan.grants);
+    let trial = Trial::choose(plan.grants, abi);
     let status = ruleset.no_new_privs(false).restrict_self()?;
-    if status.ruleset != RulesetStatus::FullyEnforced || (testable && opens_root()) {
-        return Err(Cause::SelfTest);
+    if status.ruleset != RulesetStatus::FullyEnforced {
+        return Err(Cause::SelfTest("something beyond the part of the ruleset that is enforced"));
     }
-    Ok(describe(found, abi, plan.grants.len(), testable))
+    if let Some(trial) = trial.filter(|trial| !trial.is_refused()) {
+        return Err(Cause::SelfTest(trial.what()));
+    }
+    Ok(describe(found, abi, plan.grants.len(), trial))
 }
 
 impl From<RulesetError> for Cause {
@@ -87,28 +90,18 @@ fn is_directory(metadata: &FileStat) -> bool {
     metadata.st_mode & libc::S_IFMT == libc::S_IFDIR
 }
 
-/// The self-test opens `/`, so it says something only if that is not granted and would work without Landlock.
-fn is_testable(grants: &[Grant<'_>]) -> bool {
-    let Ok(root) = stat("/") else { return false };
-    let is_root = |grant: &Grant<'_>| {
-        fstat(grant.fd).is_ok_and(|metadata| (metadata.st_dev, metadata.st_ino) == (root.st_dev, root.st_ino))
-    };
-    opens_root() && !grants.iter().any(is_root)
-}
-
-/// Whether `/` can be opened; a refusal for another reason than Landlock's does not count as one.
-fn opens_root() -> bool {
-    File::open("/").map_or_else(|error| error.kind() != io::ErrorKind::PermissionDenied, |_| true)
-}
-
-fn describe(found: i32, abi: ABI, rules: usize, tested: bool) -> String {
+fn describe(found: i32, abi: ABI, rules: usize, trial: Option<Trial>) -> String {
     let rights = AccessFs::from_all(abi).len();
+    let moves = if abi >= ABI::V2 { "" } else { ", no moves between directories" };
+    let truncation = if abi >= ABI::V3 { "" } else { ", not truncation" };
     let network = if abi >= ABI::V4 { ", TCP" } else { ", not TCP" };
     let scopes = if abi >= ABI::V6 { ", signals, abstract sockets" } else { ", not signals, not abstract sockets" };
-    let truncation = if abi >= ABI::V3 { "" } else { ", not truncation" };
     let newer = if found > abi as i32 { " (newer than this build)" } else { "" };
-    let test = if tested { "self-test refused" } else { "no self-test: `/` is granted or closed" };
-    format!("ABI {found}{newer}: {rights} file rights{truncation}{network}{scopes}; {rules} grants; {test}")
+    let test = match trial {
+        Some(_) => "self-test refused",
+        None => "no self-test: this level can refuse nothing that the grants leave",
+    };
+    format!("ABI {found}{newer}: {rights} file rights{moves}{truncation}{network}{scopes}; {rules} grants; {test}")
 }
 
 #[cfg(test)]

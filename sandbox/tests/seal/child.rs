@@ -2,13 +2,14 @@
 //!
 //! Arguments are `key=value`:
 //! `level`, `functions` (comma-separated), `grant` (path:access, may repeat), `growable` (any value), `before` (a
-//! disturbance before the seal, may repeat), `break` (a system call number that fails with EPERM; with `:n` only if
+//! disturbance before the seal, may repeat), `kernel` (another one than there is, see `kernel.rs`), `break` (a system call number that fails with EPERM; with `:n` only if
 //! its first argument is n), `without` and `fail` (a layer, may repeat), `code` (a page of native code counts as the guest's),
-//! `title`, and the action: `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`,
+//! `title`, and the action: `call` (a system call, see [`value`]), `call_from_code`, `int80`, `fastopen` (a port to connect to
+//! from a listener), `print`, `probe`, `hold`,
 //! `allocate`, `time` or `sweep`.
 
 use std::fs::File;
-use std::os::fd::{AsFd as _, AsRawFd as _, IntoRawFd as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, IntoRawFd as _, RawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Instant;
 
@@ -42,6 +43,7 @@ pub fn main(args: &[String]) -> ! {
     let growable = [GrowableRange { base: memory, len_bytes: GROWABLE_BYTES }];
     let growable = if args.get("growable").is_some() { &growable[..] } else { &[] };
     let forgotten = args.all("before").any(|what| what == "forget_grants");
+    let listener: Vec<RawFd> = args.get("fastopen").map(|_| listen()).into_iter().collect();
     let code = native_code();
     let code_range = args.get("code").map(|_| AddressRange { start: code, len_bytes: CODE_BYTES });
     let plan = SealPlan {
@@ -51,6 +53,7 @@ pub fn main(args: &[String]) -> ! {
         final_pages: code_range.as_slice(),
         namespaces: args.get("namespaces").map(|_| wave_sandbox::leave_namespaces()),
         title: args.get("title"),
+        keep_fds: &listener,
         ..SealPlan::new(&policy)
     };
     for layer in LayerName::ALL {
@@ -68,6 +71,7 @@ pub fn main(args: &[String]) -> ! {
         eprintln!("{}", serde_json::to_string(&wave_sandbox::probe()).expect("a probe is JSON"));
     }
     args.all("before").for_each(disturb);
+    args.get("kernel").into_iter().for_each(crate::kernel::pretend);
     args.get("break").into_iter().for_each(break_call);
 
     let start = Instant::now();
@@ -81,6 +85,9 @@ pub fn main(args: &[String]) -> ! {
     let elapsed = start.elapsed();
     if args.get("time").is_some() {
         eprintln!("{}", elapsed.as_micros());
+    }
+    if let (Some(port), [listener]) = (args.get("fastopen"), &listener[..]) {
+        wave_sandbox::exit(fastopen(*listener, port.parse().expect("a port")).err().unwrap_or(0));
     }
     act(&args, sealed.report(), Addresses { memory, code }, &grants)
 }
@@ -116,6 +123,32 @@ fn act(args: &Args<'_>, report: &Report, addresses: Addresses, grants: &[Grant<'
         allocate();
     }
     wave_sandbox::exit(0)
+}
+
+fn listen() -> RawFd {
+    std::net::TcpListener::bind("127.0.0.1:0").expect("a port").into_raw_fd()
+}
+
+/// Makes a closed socket of a listener, and sends what connects it.
+fn fastopen(listener: RawFd, port: u16) -> Result<i64, i32> {
+    let address = libc::sockaddr_in {
+        sin_family: libc::sa_family_t::try_from(libc::AF_INET).expect("a small number"),
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(std::net::Ipv4Addr::LOCALHOST).to_be() },
+        sin_zero: [0; 8],
+    };
+    let part = libc::iovec { iov_base: c"x".as_ptr().cast_mut().cast(), iov_len: 1 };
+    // SAFETY: numbers and pointers, all of which may be zero.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = (&raw const address).cast_mut().cast();
+    message.msg_namelen = libc::socklen_t::try_from(size_of_val(&address)).expect("a small number");
+    message.msg_iov = (&raw const part).cast_mut();
+    message.msg_iovlen = 1;
+    raw(&[libc::SYS_shutdown, listener.into(), libc::SHUT_RD.into()])?;
+    let send = |flags: i32| raw(&[libc::SYS_sendmsg, listener.into(), (&raw const message) as i64, flags.into()]);
+    // Without the flag it is an ordinary call, which does not connect.
+    assert_eq!(send(libc::MSG_NOSIGNAL), Err(libc::EPIPE));
+    send(libc::MSG_NOSIGNAL | libc::MSG_FASTOPEN)
 }
 
 /// A number, `s:text` (a C string), `g0` (descriptor of the first grant), `m` (start of the growable memory; `m+n`),
@@ -198,6 +231,7 @@ fn policy(args: &Args<'_>, grants: Vec<FilesystemGrant>) -> Policy {
             let uid = uid.parse().expect("a user id");
             Identity { uid, gid: uid }
         }),
+        listeners: args.get("fastopen").map(|_| ([127, 0, 0, 1], 0).into()).into_iter().collect(),
         ..Policy::default()
     }
 }

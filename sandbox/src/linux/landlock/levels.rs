@@ -1,0 +1,198 @@
+//! What each ABI level of Landlock adds, and what holds in its place on a kernel of a lower level (T91).
+//!
+//! Source: landlock(7), and `Documentation/userspace-api/landlock.rst` of Linux 7.1.
+
+/// One ABI level of Landlock.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+pub struct LandlockLevel {
+    /// Its number.
+    pub abi: i32,
+    /// The first kernel that has it.
+    pub linux: &'static str,
+    /// What it can hold that the level before cannot.
+    pub adds: &'static str,
+    /// What holds in its place on a kernel of a lower level.
+    pub below: Below,
+    /// The same, in words.
+    pub detail: &'static str,
+}
+
+/// What holds where a kernel lacks a level.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case", tag = "kind", content = "calls")]
+pub enum Below {
+    /// Nothing does: strict refuses to run, standard goes without and says so.
+    Refused,
+    /// The kernel refuses more than the level would.
+    Stricter,
+    /// No filter permits these system calls, whatever the module imports and the user grants.
+    Filtered(&'static [&'static str]),
+    /// The run is not affected.
+    Nothing,
+}
+
+/// Every level this build knows, in order.
+pub const LEVELS: [LandlockLevel; 9] = [
+    LandlockLevel {
+        abi: 1,
+        linux: "5.13",
+        adds: "opening, making and removing files",
+        below: Below::Refused,
+        detail: "strict refuses; standard runs and says so: the dropped user's own permissions are what is left",
+    },
+    LandlockLevel {
+        abi: 2,
+        linux: "5.19",
+        adds: "moves between directories by rule",
+        below: Below::Stricter,
+        detail: "the kernel refuses every rename and link from one directory to another (EXDEV), rw grants included",
+    },
+    LandlockLevel {
+        abi: 3,
+        linux: "6.2",
+        adds: "cutting files",
+        below: Below::Refused,
+        detail: "strict refuses; standard runs and says so: with the monitor broken, a module that imports path_open can cut \
+                 every file its user may write",
+    },
+    LandlockLevel {
+        abi: 4,
+        linux: "6.7",
+        adds: "TCP bind and connect",
+        below: Below::Filtered(&["socket", "socketpair", "bind", "connect", "listen", "sendto", "sendmmsg"]),
+        detail: "no filter has a call that makes, binds or connects a socket; sendmsg is pinned to MSG_NOSIGNAL, so \
+                 MSG_FASTOPEN does not connect either",
+    },
+    LandlockLevel {
+        abi: 5,
+        linux: "6.10",
+        adds: "controls of device files",
+        below: Below::Filtered(&["ioctl"]),
+        detail: "no filter has the call",
+    },
+    LandlockLevel {
+        abi: 6,
+        linux: "6.12",
+        adds: "signals and abstract Unix sockets",
+        below: Below::Filtered(&[
+            "kill",
+            "tkill",
+            "tgkill",
+            "rt_sigqueueinfo",
+            "rt_tgsigqueueinfo",
+            "pidfd_send_signal",
+            "pidfd_open",
+            "socket",
+            "socketpair",
+            "connect",
+            "sendto",
+            "sendmmsg",
+        ]),
+        detail: "no filter has a call that sends a signal or makes a socket; F_SETOWN and O_ASYNC are not in fcntl's rule",
+    },
+    LandlockLevel {
+        abi: 7,
+        linux: "6.15",
+        adds: "flags for the audit log",
+        below: Below::Nothing,
+        detail: "they change what the kernel logs, not what it refuses",
+    },
+    LandlockLevel {
+        abi: 8,
+        linux: "7.0",
+        adds: "restricting all threads at once",
+        below: Below::Filtered(&["clone", "clone3", "fork", "vfork"]),
+        detail: "the seal demands a single thread, and no filter has a call that starts one",
+    },
+    LandlockLevel {
+        abi: 9,
+        linux: "7.1",
+        adds: "Unix sockets with a path",
+        below: Below::Filtered(&["socket", "socketpair", "connect", "sendto", "sendmmsg"]),
+        detail: "no filter has a call that makes a socket",
+    },
+];
+
+/// What `strict` needs: the last level that nothing stands in for.
+pub(crate) const STRICT_ABI: i32 = {
+    let (mut needed, mut i) = (0, 0);
+    while i < LEVELS.len() {
+        if matches!(LEVELS[i].below, Below::Refused) {
+            needed = LEVELS[i].abi;
+        }
+        i += 1;
+    }
+    needed
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::landlock::{ABI, Access as _, AccessFs, AccessNet, Scope};
+    use wave_policy::{Test, all_rules};
+
+    /// T91: the table starts at 1, has no gap and ends where the `landlock` crate ends.
+    #[test]
+    fn t91_every_level_is_in_the_table() {
+        let numbers: Vec<i32> = LEVELS.iter().map(|level| level.abi).collect();
+        assert_eq!(numbers, (1..=ABI::from(i32::MAX) as i32).collect::<Vec<_>>());
+        assert_eq!(STRICT_ABI, 3);
+    }
+
+    /// T91: a level of which nothing is said adds no right that a rule could grant.
+    #[test]
+    fn t91_every_level_that_adds_a_right_is_compensated_or_refused() {
+        for level in &LEVELS {
+            let (before, now) = (ABI::from(level.abi - 1), ABI::from(level.abi));
+            let more_files = AccessFs::from_all(before) != AccessFs::from_all(now);
+            let more_ports = AccessNet::from_all(before) != AccessNet::from_all(now);
+            let more_scopes = Scope::from_all(before) != Scope::from_all(now);
+            if more_files || more_ports || more_scopes {
+                assert_ne!(level.below, Below::Nothing, "{level:?}");
+            }
+        }
+    }
+
+    /// T91: a call the table says no filter has stands in no rule, so no policy's filter can permit it.
+    #[test]
+    fn t91_no_rule_permits_a_call_that_stands_in_for_a_level() {
+        let mut seen = 0;
+        for level in &LEVELS {
+            let Below::Filtered(calls) = level.below else { continue };
+            for call in calls {
+                assert!(super::super::super::syscalls::number(call) >= 0, "{call} is a system call");
+                assert!(!all_rules().iter().any(|rule| rule.call == *call), "{call} stands in for ABI {}", level.abi);
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 29);
+    }
+
+    /// T91: what the table says of the arguments of permitted calls. Any other rule for these calls fails here.
+    #[test]
+    fn t91_permitted_calls_with_a_part_that_landlock_would_hold_are_pinned() {
+        let conditions = |call: &str| {
+            let rules: Vec<_> = all_rules().iter().filter(|rule| rule.call == call).collect();
+            assert_eq!(rules.len(), 1, "{call}");
+            rules[0].conditions
+        };
+        let no_signal = u64::from(libc::MSG_NOSIGNAL.cast_unsigned());
+        let flags = wave_policy::Condition { arg: 2, test: Test::Equal(wave_policy::Operand::Value(no_signal)) };
+        assert_eq!(conditions("sendmsg"), [flags]);
+        let command = u64::from(libc::F_SETFL.cast_unsigned());
+        let fcntl = conditions("fcntl");
+        assert_eq!(fcntl[0].test, Test::Equal(wave_policy::Operand::Value(command)));
+        let Test::Masked { mask, value: 0 } = fcntl[1].test else { panic!("{fcntl:?}") };
+        assert_ne!(mask & u64::from(libc::O_ASYNC.cast_unsigned()), 0);
+    }
+
+    /// T91: only what strict refuses to do without is left to nobody.
+    #[test]
+    fn t91_the_calls_that_cut_a_file_are_why_strict_needs_level_3() {
+        for call in ["openat", "openat2", "ftruncate"] {
+            assert!(all_rules().iter().any(|rule| rule.call == call), "{call}");
+        }
+        assert!(!all_rules().iter().any(|rule| rule.call == "truncate"));
+        assert_eq!(LEVELS[2].below, Below::Refused);
+    }
+}
