@@ -3,7 +3,8 @@
 use crate::args::{Doctor, Format};
 use crate::failure::Failure;
 use crate::text::{clean, out};
-use wave_sandbox::{LayerProbe, Presence};
+use serde::Serialize;
+use wave_sandbox::{LANDLOCK_LEVELS, LandlockLevel, LayerProbe, Presence};
 
 /// Prints what each layer finds. Exit code 1 when `strict` would refuse to run.
 ///
@@ -11,13 +12,50 @@ use wave_sandbox::{LayerProbe, Presence};
 /// When the answer cannot be written.
 pub fn doctor(arguments: &Doctor) -> Result<u8, Failure> {
     let layers = wave_sandbox::probe();
+    let abi = wave_sandbox::landlock_abi();
     match arguments.format {
-        Format::Text => layers.iter().for_each(|layer| out(&line(layer))),
-        Format::Json => out(&(serde_json::to_string_pretty(&layers)
-            .map_err(|error| Failure::refused(format!("cannot write the answer: {error}")))?
-            + "\n")),
+        Format::Text => {
+            layers.iter().for_each(|layer| out(&line(layer)));
+            out("\nLandlock by ABI level, and what holds in its place on a kernel without it:\n");
+            LANDLOCK_LEVELS.iter().for_each(|level| out(&level_line(level, abi)));
+        }
+        Format::Json => {
+            let entries: Vec<_> = layers.iter().map(|layer| Entry::new(layer, abi)).collect();
+            out(&(serde_json::to_string_pretty(&entries)
+                .map_err(|error| Failure::refused(format!("cannot write the answer: {error}")))?
+                + "\n"));
+        }
     }
     Ok(u8::from(layers.iter().any(LayerProbe::blocks_strict)))
+}
+
+/// One facility in JSON. Landlock's has its levels with it.
+#[derive(Serialize)]
+struct Entry<'a> {
+    #[serde(flatten)]
+    layer: &'a LayerProbe,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    levels: Vec<Level>,
+}
+
+#[derive(Serialize)]
+struct Level {
+    #[serde(flatten)]
+    level: &'static LandlockLevel,
+    present: bool,
+}
+
+impl<'a> Entry<'a> {
+    fn new(layer: &'a LayerProbe, abi: i32) -> Self {
+        let levels = LANDLOCK_LEVELS.iter().filter(|_| layer.name == "landlock");
+        Self { layer, levels: levels.map(|level| Level { level, present: level.abi <= abi }).collect() }
+    }
+}
+
+fn level_line(level: &LandlockLevel, abi: i32) -> String {
+    let mark = if level.abi <= abi { "yes" } else { "no" };
+    let LandlockLevel { linux, adds, detail, .. } = level;
+    format!("  ABI {} (Linux {linux}): {mark}, {adds}\n    without: {detail}\n", level.abi)
 }
 
 fn line(layer: &LayerProbe) -> String {

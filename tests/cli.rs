@@ -305,6 +305,31 @@ fn the_doctor_names_every_layer() {
     assert!(serde_json::from_str::<serde_json::Value>(&said.stdout).expect("JSON").is_array());
 }
 
+/// T91: the table of Landlock's levels is printed on request, with what this kernel has; the document has the same.
+#[test]
+fn t91_the_doctor_prints_the_levels_of_landlock() {
+    let said = wave(&["doctor"]);
+    let answer: serde_json::Value =
+        serde_json::from_str(&wave(&["doctor", "--format", "json"]).stdout).expect("JSON");
+    let entries = answer.as_array().expect("entries");
+    let with_levels: Vec<_> = entries.iter().filter(|entry| entry.get("levels").is_some()).collect();
+    assert_eq!(with_levels.iter().map(|entry| &entry["name"]).collect::<Vec<_>>(), ["landlock"]);
+    let levels = with_levels[0]["levels"].as_array().expect("levels");
+    let document = std::fs::read_to_string("docs/landlock.md").expect("a document of the repository");
+    let abi = wave_sandbox::landlock_abi();
+    assert_eq!(levels.len(), wave_sandbox::LANDLOCK_LEVELS.len());
+    for (number, level) in (1..).zip(levels) {
+        let has = |key: &str| level[key].as_str().expect("a text").to_owned();
+        assert_eq!((level["abi"].as_i64(), level["present"].as_bool()), (Some(number), Some(number <= abi.into())));
+        let mark = if number <= abi.into() { "yes" } else { "no" };
+        let line = format!("  ABI {number} (Linux {}): {mark}, {}", has("linux"), has("adds"));
+        assert!(said.stdout.lines().any(|l| l == line), "{line} in\n{}", said.stdout);
+        assert!(said.stdout.contains(&format!("    without: {}\n", has("detail"))), "{}", said.stdout);
+        let row = format!("| {number} | {} | {} | {} |", has("linux"), has("adds"), has("detail"));
+        assert!(document.lines().any(|line| line == row), "docs/landlock.md needs the row\n{row}");
+    }
+}
+
 #[test]
 fn inspect_lists_imports_and_exports_without_running() {
     let said = wave(&["inspect", "examples/trap.wat"]);

@@ -28,7 +28,7 @@ pub use linux::identity::unused_identity;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLevel};
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
-pub use probe::{LayerProbe, Presence, probe};
+pub use probe::{LayerProbe, Presence, landlock_abi, probe};
 
 pub use error::{Cause, SealError};
 pub use plan::{AddressRange, Grant, GrowableRange, SealPlan};

@@ -72,6 +72,11 @@ pub fn probe() -> Vec<LayerProbe> {
     ]
 }
 
+/// The kernel's ABI level of Landlock; 0 when it has none, it is switched off or hidden.
+pub fn landlock_abi() -> i32 {
+    sys::landlock_abi()
+}
+
 fn of(name: &'static str, presence: Presence, needed_for: &'static str) -> LayerProbe {
     LayerProbe { name, presence, needed_for, required: false }
 }

@@ -38,7 +38,7 @@ pub const LEVELS: [LandlockLevel; 9] = [
         linux: "5.13",
         adds: "opening, making and removing files",
         below: Below::Refused,
-        detail: "strict refuses; standard runs and says so: the dropped user's own permissions are what is left",
+        detail: "strict refuses; standard runs and says so: with the monitor broken, the permissions of its user are what is left",
     },
     LandlockLevel {
         abi: 2,

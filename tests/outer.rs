@@ -1,0 +1,216 @@
+//! `wave` inside of another sandbox: one whose filter hides calls, or a user namespace (T88, T90). As root, each run is made as root
+//! and as an ordinary user.
+
+mod support;
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+use support::{as_root, assert_tree, fill, open_to_all, writable_dir};
+use tempfile::TempDir;
+
+/// Fails each system call of the second argument with the error number in the first, then runs the rest.
+const AROUND: &str = r#"
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+steps = [(0x20, 0, 0, 0)]
+for call in map(int, sys.argv[2].split(",")):
+    steps += [(0x15, 0, 1, call), (0x06, 0, 0, 0x50000 | int(sys.argv[1]))]
+steps += [(0x06, 0, 0, 0x7fff0000)]
+code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.syscall(317, 1, 0, program) == 0
+os.execv(sys.argv[3], sys.argv[3:])
+"#;
+
+/// Prints what is in `text` of the first granted directory; exits with the error number if that fails.
+const GUEST: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "text")
+  (data (i32.const 16) "\80\00\00\00\40\00\00\00")
+  (func (export "_start") (local $errno i32)
+    (local.set $errno (call $path_open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 4) (i32.const 0)
+      (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 32)))
+    (if (local.get $errno) (then (call $proc_exit (local.get $errno))))
+    (if (call $fd_read (i32.load (i32.const 32)) (i32.const 16) (i32.const 1) (i32.const 20))
+      (then (call $proc_exit (i32.const 99))))
+    (if (call $fd_write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 40))
+      (then (call $proc_exit (i32.const 98))))))"#;
+
+const LANDLOCK: &str = "444,445,446";
+const OPENAT2: &str = "437";
+const ENOSYS: &str = "38";
+const EPERM: &str = "1";
+const NOBODY: u32 = 65534;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum User {
+    Root,
+    Nobody,
+    Own,
+}
+
+impl User {
+    fn available() -> &'static [Self] {
+        if as_root() { &[Self::Root, Self::Nobody] } else { &[Self::Own] }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Outer {
+    Nothing,
+    Hides { calls: &'static str, errno: &'static str },
+    UserNamespace,
+}
+
+/// A copy of `wave`, a module and a directory to grant, where every user can reach them.
+struct Place {
+    dir: TempDir,
+}
+
+struct Seen {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = writable_dir();
+        fs::copy(env!("CARGO_BIN_EXE_wave"), dir.path().join("wave")).unwrap();
+        fs::write(dir.path().join("guest.wat"), GUEST).unwrap();
+        fs::create_dir(dir.path().join("granted")).unwrap();
+        open_to_all(&dir.path().join("granted"));
+        fill(&dir.path().join("granted"), &[("text", "granted\n")]);
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn run(&self, user: User, outer: Outer, level: &str) -> Seen {
+        let wave = self.path("wave");
+        let mut command = match outer {
+            Outer::Nothing => Command::new(wave),
+            Outer::Hides { calls, errno } => with(Command::new("python3"), &["-c", AROUND, errno, calls], &wave),
+            Outer::UserNamespace => with(Command::new("unshare"), &["--user", "--map-root-user"], &wave),
+        };
+        let grant = format!("{}::/::ro", self.path("granted").display());
+        command.args(["--sandbox", level, "run", "--report=json", "--dir", &grant]).arg(self.path("guest.wat"));
+        if user == User::Nobody {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        let output = command.current_dir("/").output().expect("it starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert_tree(&self.path("granted"), &["text: granted\\n"]);
+        Seen { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
+
+fn with(mut command: Command, args: &[&str], program: &Path) -> Command {
+    command.args(args).arg(program);
+    command
+}
+
+impl Seen {
+    /// State and text of each layer of a run in which the guest did its work.
+    #[track_caller]
+    fn worked(&self) -> impl Fn(&str) -> (String, String) + use<> {
+        assert_eq!((self.code, &*self.stdout), (Some(0), "granted\n"), "{}", self.stderr);
+        let report: Value = serde_json::from_str(&self.stderr).unwrap_or_else(|e| panic!("{e}: {}", self.stderr));
+        move |name| {
+            let layers = report["layers"].as_array().expect("layers");
+            let layer = layers.iter().find(|layer| layer["name"] == name).unwrap_or_else(|| panic!("layer {name}"));
+            let text = layer["detail"].as_str().or(layer["reason"].as_str()).unwrap_or_default();
+            (layer["state"].as_str().expect("a state").to_owned(), text.to_owned())
+        }
+    }
+
+    #[track_caller]
+    fn is_refused(&self, message: &str) {
+        assert_eq!((self.code, &*self.stdout, &*self.stderr), (Some(125), "", message));
+    }
+}
+
+fn owned(state: &str, text: &str) -> (String, String) {
+    (state.to_owned(), text.to_owned())
+}
+
+#[test]
+fn t88_where_a_filter_hides_landlock_strict_refuses_and_standard_says_so() {
+    let place = Place::new();
+    for &user in User::available() {
+        let usual = place.run(user, Outer::Nothing, "strict").worked()("landlock");
+        assert_eq!(usual.0, "applied", "the control");
+        for errno in [ENOSYS, EPERM] {
+            let outer = Outer::Hides { calls: LANDLOCK, errno };
+            place.run(user, outer, "strict").is_refused(
+                "wave: cannot put the layer `landlock` in force: the kernel has Landlock ABI 0, this level needs 3\n  \
+                 where: --sandbox\n  \
+                 fix:   use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard runs without\n",
+            );
+            let standard = place.run(user, outer, "standard").worked();
+            let missing = owned("unavailable", "the kernel has Landlock ABI 0, this level needs 1");
+            assert_eq!(standard("landlock"), missing, "{user:?}");
+            for layer in ["seccomp", "no_new_privs", "capabilities", "identity"] {
+                assert_eq!(standard(layer).0, "applied", "{user:?} {layer}");
+            }
+        }
+    }
+}
+
+#[test]
+fn t88_where_a_filter_hides_openat2_strict_runs_with_every_layer() {
+    let place = Place::new();
+    for &user in User::available() {
+        let usual = place.run(user, Outer::Nothing, "strict").worked();
+        for errno in [ENOSYS, EPERM] {
+            for level in ["strict", "standard"] {
+                let inside = place.run(user, Outer::Hides { calls: OPENAT2, errno }, level).worked();
+                for layer in ["landlock", "capabilities", "no_new_privs", "not_dumpable", "no_new_code"] {
+                    assert_eq!(inside(layer), usual(layer), "{user:?} {layer}");
+                }
+                assert_eq!(inside("seccomp").0, "applied");
+            }
+        }
+    }
+}
+
+/// In a namespace that maps one id, an ordinary user is root of the namespace alone and runs; root is root outside, too, has
+/// nobody to become, and is refused.
+#[test]
+fn t88_in_a_user_namespace_the_layers_are_the_same() {
+    let place = Place::new();
+    for &user in User::available() {
+        let usual = place.run(user, Outer::Nothing, "strict").worked();
+        let (level, identity) = if user == User::Root {
+            place.run(user, Outer::UserNamespace, "strict").is_refused(
+                "wave: cannot put the layer `identity` in force: the process is root, and there is no unused user to \
+                 become\n  where: --sandbox\n  fix:   only root can become another user: drop --user, or name an \
+                 unused one by --user UID:GID as root; --sandbox standard runs without\n",
+            );
+            ("standard", ("unavailable", "the process is root, and there is no unused user to become"))
+        } else {
+            let detail = "uid 0, gid 0, root of a user namespace that maps no other id, nobody's root outside; ";
+            ("strict", ("applied", detail))
+        };
+        let inside = place.run(user, Outer::UserNamespace, level).worked();
+        let (state, text) = inside("identity");
+        assert!(state == identity.0 && text.starts_with(identity.1), "{user:?}: {state}: {text}");
+        for layer in ["landlock", "capabilities", "no_new_privs", "not_dumpable", "no_new_code", "seccomp"] {
+            assert_eq!(inside(layer), usual(layer), "{user:?} {layer}");
+        }
+        // Root of a namespace may empty its bounding set.
+        assert_eq!(inside("bounding"), owned("applied", "bounding set empty, securebits locked"), "{user:?}");
+    }
+}
