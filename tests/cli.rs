@@ -309,8 +309,7 @@ fn the_doctor_names_every_layer() {
 #[test]
 fn t91_the_doctor_prints_the_levels_of_landlock() {
     let said = wave(&["doctor"]);
-    let answer: serde_json::Value =
-        serde_json::from_str(&wave(&["doctor", "--format", "json"]).stdout).expect("JSON");
+    let answer: serde_json::Value = serde_json::from_str(&wave(&["doctor", "--format", "json"]).stdout).expect("JSON");
     let entries = answer.as_array().expect("entries");
     let with_levels: Vec<_> = entries.iter().filter(|entry| entry.get("levels").is_some()).collect();
     assert_eq!(with_levels.iter().map(|entry| &entry["name"]).collect::<Vec<_>>(), ["landlock"]);

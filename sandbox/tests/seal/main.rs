@@ -29,7 +29,9 @@ fn main() -> ExitCode {
         child::main(&args[1..]);
     }
     let filter = args.into_iter().find(|arg| !arg.starts_with('-')).unwrap_or_default();
-    let cases = [denials::CASES, faults::CASES, files::CASES, levels::CASES, memory::CASES, status::CASES, sweep::CASES].concat();
+    let cases =
+        [denials::CASES, faults::CASES, files::CASES, levels::CASES, memory::CASES, status::CASES, sweep::CASES]
+            .concat();
     let (mut passed, mut failed) = (0, 0);
     for (name, case) in cases.into_iter().filter(|(name, _)| name.contains(&filter)) {
         for &user in User::available() {
