@@ -1,14 +1,15 @@
 //! The child: prepares what its arguments say, seals, performs one action and exits with its errno (0: success).
 //!
 //! Arguments are `key=value`:
-//! `level`, `functions` (comma-separated), `grant` (path:access, may repeat), `growable` (any value), `before` (a
-//! disturbance before the seal, may repeat), `kernel` (another one than there is, see `kernel.rs`), `break` (a system call number that fails with EPERM; with `:n` only if
-//! its first argument is n), `without` and `fail` (a layer, may repeat), `code` (a page of native code counts as the guest's),
-//! `title`, and the action: `call` (a system call, see [`value`]), `call_from_code`, `int80`, `fastopen` (a port to connect to
-//! from a listener), `print`, `probe`, `hold`,
-//! `allocate`, `time` or `sweep`.
+//! `level`, `functions` (comma-separated), `grant` (path:access, may repeat), `growable` and `listener` (any value), `before`
+//! (a disturbance before the seal, may repeat), `kernel` (another one than there is, see `kernel.rs`), `break` (a system call
+//! number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a layer, may repeat),
+//! `code` (a page of native code counts as the guest's), `title`, and the action: `call` (a system call, see [`value`]),
+//! `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`, `time`, `sweep`, or `connect` (a port of this host, to be
+//! reached from the listener).
 
 use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd as _, AsRawFd as _, IntoRawFd as _, RawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Instant;
@@ -18,6 +19,7 @@ use wave_policy::{FilesystemGrant, Identity, Policy, Surface};
 use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, Report, SealPlan, seal};
 
 pub const REFUSED: i32 = 125;
+const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 pub const GROWABLE_BYTES: u64 = 0x10_0000;
 
 struct Args<'a>(&'a [String]);
@@ -43,7 +45,8 @@ pub fn main(args: &[String]) -> ! {
     let growable = [GrowableRange { base: memory, len_bytes: GROWABLE_BYTES }];
     let growable = if args.get("growable").is_some() { &growable[..] } else { &[] };
     let forgotten = args.all("before").any(|what| what == "forget_grants");
-    let listener: Vec<RawFd> = args.get("fastopen").map(|_| listen()).into_iter().collect();
+    let listener = args.get("listener").map(|_| TcpListener::bind(ANY_PORT).expect("a free port"));
+    let sockets: Vec<_> = listener.iter().map(|listener| listener.as_raw_fd()).collect();
     let code = native_code();
     let code_range = args.get("code").map(|_| AddressRange { start: code, len_bytes: CODE_BYTES });
     let plan = SealPlan {
@@ -53,7 +56,7 @@ pub fn main(args: &[String]) -> ! {
         final_pages: code_range.as_slice(),
         namespaces: args.get("namespaces").map(|_| wave_sandbox::leave_namespaces()),
         title: args.get("title"),
-        keep_fds: &listener,
+        keep_fds: &sockets,
         ..SealPlan::new(&policy)
     };
     for layer in LayerName::ALL {
@@ -86,8 +89,9 @@ pub fn main(args: &[String]) -> ! {
     if args.get("time").is_some() {
         eprintln!("{}", elapsed.as_micros());
     }
-    if let (Some(port), [listener]) = (args.get("fastopen"), &listener[..]) {
-        wave_sandbox::exit(fastopen(*listener, port.parse().expect("a port")).err().unwrap_or(0));
+    if let Some(port) = args.get("connect") {
+        let listener = listener.as_ref().expect("a listener").as_raw_fd();
+        wave_sandbox::exit(connect_by_fast_open(listener, port.parse().expect("a port")).err().unwrap_or(0));
     }
     act(&args, sealed.report(), Addresses { memory, code }, &grants)
 }
@@ -125,32 +129,6 @@ fn act(args: &Args<'_>, report: &Report, addresses: Addresses, grants: &[Grant<'
     wave_sandbox::exit(0)
 }
 
-fn listen() -> RawFd {
-    std::net::TcpListener::bind("127.0.0.1:0").expect("a port").into_raw_fd()
-}
-
-/// Makes a closed socket of a listener, and sends what connects it.
-fn fastopen(listener: RawFd, port: u16) -> Result<i64, i32> {
-    let address = libc::sockaddr_in {
-        sin_family: libc::sa_family_t::try_from(libc::AF_INET).expect("a small number"),
-        sin_port: port.to_be(),
-        sin_addr: libc::in_addr { s_addr: u32::from(std::net::Ipv4Addr::LOCALHOST).to_be() },
-        sin_zero: [0; 8],
-    };
-    let part = libc::iovec { iov_base: c"x".as_ptr().cast_mut().cast(), iov_len: 1 };
-    // SAFETY: numbers and pointers, all of which may be zero.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_name = (&raw const address).cast_mut().cast();
-    message.msg_namelen = libc::socklen_t::try_from(size_of_val(&address)).expect("a small number");
-    message.msg_iov = (&raw const part).cast_mut();
-    message.msg_iovlen = 1;
-    raw(&[libc::SYS_shutdown, listener.into(), libc::SHUT_RD.into()])?;
-    let send = |flags: i32| raw(&[libc::SYS_sendmsg, listener.into(), (&raw const message) as i64, flags.into()]);
-    // Without the flag it is an ordinary call, which does not connect.
-    assert_eq!(send(libc::MSG_NOSIGNAL), Err(libc::EPIPE));
-    send(libc::MSG_NOSIGNAL | libc::MSG_FASTOPEN)
-}
-
 /// A number, `s:text` (a C string), `g0` (descriptor of the first grant), `m` (start of the growable memory; `m+n`),
 /// `c` (the page of native code), or `pid`.
 fn value(text: &str, addresses: Addresses, grants: &[Grant<'_>]) -> i64 {
@@ -180,6 +158,27 @@ pub fn raw(values: &[i64]) -> Result<i64, i32> {
     // live buffers of the caller.
     let rc = unsafe { libc::syscall(at(0), at(1), at(2), at(3), at(4), at(5), at(6)) };
     if rc == -1 { Err(std::io::Error::last_os_error().raw_os_error().unwrap_or(0)) } else { Ok(rc) }
+}
+
+/// Turns a listener into a socket that is not connected, and sends data to a port of this host from it: the kernel
+/// connects for that, by neither `connect` nor `sendto`.
+fn connect_by_fast_open(listener: RawFd, port: u16) -> Result<i64, i32> {
+    raw(&[libc::SYS_shutdown, listener.into(), libc::SHUT_RDWR.into()])?;
+    let mut data = *b"out";
+    let mut to = libc::sockaddr_in {
+        sin_family: libc::sa_family_t::try_from(libc::AF_INET).expect("a small number"),
+        sin_port: port.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(Ipv4Addr::LOCALHOST).to_be() },
+        sin_zero: [0; 8],
+    };
+    let mut piece = libc::iovec { iov_base: data.as_mut_ptr().cast(), iov_len: data.len() };
+    // SAFETY: integers and pointers, for which all zeros is "nothing there".
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_name = (&raw mut to).cast();
+    message.msg_namelen = u32::try_from(size_of_val(&to)).expect("a small number");
+    message.msg_iov = &raw mut piece;
+    message.msg_iovlen = 1;
+    raw(&[libc::SYS_sendmsg, listener.into(), (&raw const message) as i64, libc::MSG_FASTOPEN.into()])
 }
 
 /// As [`raw`], by code at an address.
@@ -227,11 +226,11 @@ fn policy(args: &Args<'_>, grants: Vec<FilesystemGrant>) -> Policy {
         level: args.get("level").unwrap_or("strict").parse().expect("a level"),
         surface: Surface::from_imports(functions.map(|name| ("wasi_snapshot_preview1", name))),
         grants,
+        listeners: args.get("listener").map(|_| ANY_PORT.into()).into_iter().collect(),
         identity: args.get("uid").map(|uid| {
             let uid = uid.parse().expect("a user id");
             Identity { uid, gid: uid }
         }),
-        listeners: args.get("fastopen").map(|_| ([127, 0, 0, 1], 0).into()).into_iter().collect(),
         ..Policy::default()
     }
 }

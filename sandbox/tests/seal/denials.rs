@@ -1,5 +1,8 @@
 //! System calls a sealed process must not make, each with the same call succeeding without a seal.
 
+use std::io::{ErrorKind, Read as _};
+use std::net::{Ipv4Addr, TcpListener};
+
 use crate::Case;
 use crate::run::{User, expect};
 
@@ -13,6 +16,7 @@ pub const CASES: &[Case] = &[
     ("denials::a_thread_is_a_refusal", a_thread_is_a_refusal),
     ("denials::a_joined_thread_is_not", a_joined_thread_is_not),
     ("denials::permitted_calls_work", permitted_calls_work),
+    ("denials::t42_a_listener_cannot_connect", t42_a_listener_cannot_connect),
 ];
 
 const DENIED: i32 = wave_sandbox::DENIED;
@@ -126,4 +130,24 @@ fn permitted_calls_work(user: User) {
     expect(user, &["functions=fd_write", "call=1,1,s:x,1"], 0);
     expect(user, &["functions=random_get", "call=318,m,0,0"], 0);
     expect(user, &["functions=sched_yield", "call=24"], 0);
+}
+
+/// T38, T42: TCP Fast Open connects a socket without `connect`, past Landlock's rules for TCP. The flag for it is not in
+/// the filter.
+fn t42_a_listener_cannot_connect(user: User) {
+    let target = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    target.set_nonblocking(true).expect("sockets can be told not to wait");
+    let connect = format!("connect={}", target.local_addr().expect("an address").port());
+    let functions = "functions=sock_accept,sock_recv,sock_send,sock_shutdown";
+
+    expect(user, &["level=off", "listener=1", &connect], 0);
+    let (mut stream, _) = target.accept().expect("without a seal there is a connection");
+    stream.set_nonblocking(false).expect("sockets can be told to wait");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("the connection is open");
+    assert_eq!(text, "out");
+
+    let outcome = expect(user, &["listener=1", functions, &connect], DENIED);
+    assert!(outcome.stderr.starts_with("wave: denied system call sendmsg "), "{outcome:?}");
+    assert_eq!(target.accept().expect_err("nobody connected").kind(), ErrorKind::WouldBlock);
 }
