@@ -269,7 +269,6 @@ mod tests {
             "mmap",
             "brk",
             "rt_sigreturn",
-            "restart_syscall",
             "clock_gettime",
             "exit_group",
             "ppoll",
