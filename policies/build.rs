@@ -1,7 +1,7 @@
 //! Turns `syscalls.toml` into static Rust tables, so that no run parses TOML.
 //!
 //! Any doubt about the table stops the build: an unknown name or key, a condition that does not parse, a rule
-//! that no function uses.
+//! that no function uses, a field that is missing or empty, an unknown name in `shapes.toml`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,12 +10,14 @@ use std::{env, fs, path::Path};
 type Failure = Box<dyn std::error::Error>;
 
 const SOURCE: &str = "syscalls.toml";
+const SHAPES: &str = "shapes.toml";
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Source {
     constants: BTreeMap<String, toml::Value>,
     runtime: BTreeMap<String, Vec<String>>,
+    applies: BTreeMap<String, String>,
     groups: BTreeMap<String, Vec<String>>,
     needs: BTreeMap<String, Vec<String>>,
     wasi: BTreeMap<String, Vec<String>>,
@@ -30,15 +32,41 @@ struct Rule {
     when: Option<String>,
     reason: String,
     effect: String,
+    abuse: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shapes {
+    shape: Vec<Shape>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shape {
+    name: String,
+    about: String,
+    functions: Vec<String>,
+    grant: Option<String>,
+    listener: bool,
+    growable: bool,
+    rules: Vec<String>,
 }
 
 fn main() -> Result<(), Failure> {
     println!("cargo::rerun-if-changed={SOURCE}");
     println!("cargo::rerun-if-changed=build.rs");
-    let source: Source = toml::from_str(&fs::read_to_string(SOURCE)?)?;
+    println!("cargo::rerun-if-changed={SHAPES}");
+    let source: Source = read(SOURCE)?;
+    let shapes: Shapes = read(SHAPES)?;
     let target = Path::new(&env::var("OUT_DIR")?).join("tables.rs");
-    fs::write(target, source.tables()?)?;
+    fs::write(target, source.tables()? + &source.shapes(&shapes.shape)?)?;
     Ok(())
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &str) -> Result<T, Failure> {
+    // The error shows the lines at fault; a rule without one of its fields is one.
+    toml::from_str(&fs::read_to_string(path)?).map_err(|error| format!("{path}: {error}").into())
 }
 
 impl Source {
@@ -49,9 +77,15 @@ impl Source {
             let call = rule.call.as_deref().unwrap_or(id);
             let conditions = self.conditions(rule).map_err(|e| format!("rule {id}: {e}"))?;
             let Rule { args, reason, effect, .. } = rule;
+            let abuse = rule.abuse.split_whitespace().collect::<Vec<_>>().join(" ");
+            if [reason, effect, &abuse].iter().any(|text| text.is_empty()) {
+                return Err(format!("rule {id}: `reason`, `effect` and `abuse` say something").into());
+            }
+            let when = rule.when.as_deref().unwrap_or_default();
             writeln!(
                 out,
-                "    Rule {{ id: {id:?}, call: {call:?}, args: &{args:?}, conditions: &[{conditions}], reason: {reason:?}, effect: {effect:?} }},"
+                "    Rule {{ id: {id:?}, call: {call:?}, args: &{args:?}, when: {when:?}, conditions: &[{conditions}], \
+                 reason: {reason:?}, effect: {effect:?}, abuse: {abuse:?} }},"
             )?;
         }
         writeln!(out, "];\npub(crate) static FUNCTIONS: [Function; {}] = [", self.wasi.len())?;
@@ -70,6 +104,37 @@ impl Source {
             let name = name.to_uppercase();
             writeln!(out, "pub(crate) const {name}: RuleSet = RuleSet({rules:#x});")?;
         }
+        writeln!(out, "pub(crate) static RUNTIME: [RuntimeRow; {}] = [", self.runtime.len())?;
+        for name in self.runtime.keys() {
+            let applies = self.applies.get(name).ok_or(format!("[applies] does not say when {name} does"))?;
+            let rules = name.to_uppercase();
+            writeln!(out, "    RuntimeRow {{ name: {name:?}, applies: {applies:?}, rules: {rules} }},")?;
+        }
+        writeln!(out, "];")?;
+        Ok(out)
+    }
+
+    /// The published shapes. Which rules they list is not looked at: a test compares them with what is derived.
+    fn shapes(&self, shapes: &[Shape]) -> Result<String, Failure> {
+        let mut out = format!("pub(crate) static SHAPES: [Shape; {}] = [\n", shapes.len());
+        for Shape { name, about, functions, grant, listener, growable, rules } in shapes {
+            if let Some(unknown) = functions.iter().find(|name| !self.wasi.contains_key(*name)) {
+                return Err(format!("shape {name}: unknown function {unknown}").into());
+            }
+            let access = match grant.as_deref() {
+                None => "None",
+                Some("ro") => "Some(Access::ReadOnly)",
+                Some("rw") => "Some(Access::ReadWrite)",
+                Some("append") => "Some(Access::Append)",
+                Some(other) => return Err(format!("shape {name}: unknown access {other}").into()),
+            };
+            writeln!(
+                out,
+                "    Shape {{ name: {name:?}, about: {about:?}, functions: &{functions:?}, grant: {access}, \
+                 listener: {listener}, growable: {growable}, rules: &{rules:?} }},"
+            )?;
+        }
+        writeln!(out, "];")?;
         Ok(out)
     }
 
@@ -86,6 +151,9 @@ impl Source {
             if used & (1 << index) == 0 {
                 return Err(format!("rule {id} is used by no function: remove it").into());
             }
+        }
+        if let Some(unknown) = self.applies.keys().find(|name| !self.runtime.contains_key(*name)) {
+            return Err(format!("[applies] names {unknown}, which is no row of [runtime]").into());
         }
         for name in self.needs.values().flatten() {
             if !self.wasi.contains_key(name) {

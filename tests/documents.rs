@@ -1,4 +1,4 @@
-//! Documents that name tests name tests that exist.
+//! Documents that name tests name tests that exist; documents that are made from data say what the data say.
 
 use std::fs;
 use std::path::Path;
@@ -36,4 +36,26 @@ fn each_requirement_has_a_test_or_a_caveat() {
             assert!(["#[test]", "CASES", "#[path"].iter().any(|mark| text.contains(mark)), "{file} has no test");
         }
     }
+}
+
+/// The review of the system calls is the table itself in words. `WAVE_BLESS=1` writes the file anew.
+#[test]
+fn the_document_on_system_calls_is_what_the_table_says() {
+    is_committed("docs/syscalls.md", &wave_policy::syscalls_markdown());
+}
+
+/// Compares a generated document with the file, or writes it if `WAVE_BLESS` is set, which CI never does.
+fn is_committed(path: &str, generated: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("WAVE_BLESS").is_some() {
+        return fs::write(&file, generated).unwrap_or_else(|error| panic!("{path}: {error}"));
+    }
+    let committed = fs::read_to_string(&file).unwrap_or_default();
+    let differs = committed.lines().zip(generated.lines()).position(|(old, new)| old != new);
+    let line = differs.unwrap_or_else(|| committed.lines().count().min(generated.lines().count())) + 1;
+    assert!(
+        committed == generated,
+        "{path} differs from its source from line {line} on; write it anew with\n  \
+         WAVE_BLESS=1 cargo test --workspace --test documents\nand look at what changed"
+    );
 }

@@ -14,13 +14,17 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod document;
 mod level;
 mod policy;
+mod shape;
 mod surface;
 mod table;
 
 pub use access::{Access, UnknownAccess};
+pub use document::syscalls_markdown;
 pub use level::{Level, UnknownLevel};
 pub use policy::{FilesystemGrant, Identity, Limits, Policy, Resolver};
+pub use shape::{Shape, all_shapes};
 pub use surface::{Import, Surface};
 pub use table::{Condition, Function, Need, Operand, Rule, RuleSet, Test, all_functions, all_rules, functions_using};

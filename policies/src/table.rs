@@ -2,6 +2,8 @@
 
 use std::iter;
 
+use crate::{Access, Shape};
+
 include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
 /// One permission for one system call.
@@ -13,12 +15,38 @@ pub struct Rule {
     pub call: &'static str,
     /// The call's argument names, as in its man page.
     pub args: &'static [&'static str],
+    /// The conditions as they are written in the table. Empty: any arguments.
+    pub when: &'static str,
     /// What must all hold. Empty: any arguments.
     pub conditions: &'static [Condition],
     /// Why an honest run needs it.
     pub reason: &'static str,
     /// What an attacker who owns the process gets from it.
     pub effect: &'static str,
+    /// The same at length: what the call can do in general, what is left of it here, and what does not hold it.
+    pub abuse: &'static str,
+}
+
+impl Rule {
+    /// Whether the rule permits its call with these arguments. `growable`: start and length in bytes of each linear memory
+    /// that can grow.
+    ///
+    /// This is what the filter means, said a second time and without BPF, so that either can be checked by the other.
+    pub fn permits(&self, arguments: &[u64; 6], growable: &[(u64, u64)]) -> bool {
+        // A rule that does not speak of growable memory says the same of each range, and of none.
+        let holds = |range: (u64, u64)| self.conditions.iter().all(|condition| condition.holds(arguments, range));
+        if self.speaks_of_growable() { growable.iter().any(|range| holds(*range)) } else { holds((0, 0)) }
+    }
+
+    /// Whether a condition compares with a linear memory that can grow: the rule then stands once per memory.
+    pub fn speaks_of_growable(&self) -> bool {
+        let operand = |condition: &Condition| match condition.test {
+            Test::Equal(operand) | Test::AtMost(operand) => Some(operand),
+            Test::Masked { .. } => None,
+        };
+        let growable = [Operand::GrowableBase, Operand::GrowableLength];
+        self.conditions.iter().filter_map(operand).any(|operand| growable.contains(&operand))
+    }
 }
 
 /// A test of one argument register, all 64 bits of it.
@@ -28,6 +56,21 @@ pub struct Condition {
     pub arg: u8,
     /// What must hold of it.
     pub test: Test,
+}
+
+impl Condition {
+    fn holds(&self, arguments: &[u64; 6], (base, length): (u64, u64)) -> bool {
+        let value = |operand| match operand {
+            Operand::Value(value) => value,
+            Operand::GrowableBase => base,
+            Operand::GrowableLength => length,
+        };
+        arguments.get(usize::from(self.arg)).is_some_and(|argument| match self.test {
+            Test::Equal(operand) => *argument == value(operand),
+            Test::AtMost(operand) => *argument <= value(operand),
+            Test::Masked { mask, value } => argument & mask == value,
+        })
+    }
 }
 
 /// What must hold of an argument.
@@ -81,6 +124,15 @@ pub enum Need {
     WritableGrant,
     /// A listening socket.
     Listener,
+}
+
+/// Rules that come with a kind of run, whatever the module imports.
+#[derive(Debug)]
+pub(crate) struct RuntimeRow {
+    pub(crate) name: &'static str,
+    /// When it counts, in words.
+    pub(crate) applies: &'static str,
+    pub(crate) rules: RuleSet,
 }
 
 /// A set of rules of the table.
@@ -151,6 +203,20 @@ mod tests {
             rule("fcntl_setfl").conditions[1],
             Condition { arg: 2, test: Test::Masked { mask: 0x46000, value: 0 } }
         );
+    }
+
+    #[test]
+    fn a_rule_permits_what_its_conditions_say() {
+        assert!(rule("read").permits(&[u64::MAX; 6], &[]));
+        let fcntl = |command, flags| rule("fcntl_setfl").permits(&[0, command, flags, 0, 0, 0], &[]);
+        assert!(fcntl(4, 0x400) && !fcntl(4, 0x2400) && !fcntl(5, 0x400) && !fcntl(4 | 1 << 32, 0x400));
+        let clock = |id| rule("clock_gettime").permits(&[id, 0, 0, 0, 0, 0], &[]);
+        assert!(clock(0) && clock(1) && !clock(2) && !clock(u64::MAX));
+        let grow = |base, len, ranges| rule("mprotect_grow").permits(&[base, len, 3, 0, 0, 0], ranges);
+        let ranges = &[(0x1000, 0x2000), (0x8000, 0x1000)];
+        assert!(grow(0x1000, 0x2000, ranges) && grow(0x8000, 0x1000, ranges) && !grow(0x8000, 0x1001, ranges));
+        assert!(!grow(0x2000, 0x1000, ranges) && !grow(0, 0, &[]), "without memory that can grow there is nothing");
+        assert!(rule("mprotect_grow").speaks_of_growable() && !rule("mmap_heap").speaks_of_growable());
     }
 
     #[test]
@@ -225,6 +291,7 @@ mod tests {
     fn every_rule_says_why_and_what_for() {
         for rule in all_rules() {
             assert!(!rule.reason.is_empty() && !rule.effect.is_empty(), "{}", rule.id);
+            assert!(rule.abuse.ends_with('.') && !rule.abuse.contains("  "), "{}", rule.id);
             assert!(rule.args.len() <= 6, "{}", rule.id);
         }
     }

@@ -24,9 +24,13 @@ mod seal;
 mod seal;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use linux::bpf::{Instruction, SystemCall, evaluate};
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::identity::unused_identity;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLevel};
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use linux::seccomp::filter;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use probe::{LayerProbe, Presence, landlock_abi, probe};
 

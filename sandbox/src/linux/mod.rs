@@ -1,5 +1,6 @@
 //! Linux: each layer in a file of its own. `sys` holds every unsafe call, one safe function each.
 
+pub(crate) mod bpf;
 pub(crate) mod denial;
 pub(crate) mod identity;
 pub(crate) mod landlock;
