@@ -32,6 +32,8 @@ pub use linux::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLeve
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::seccomp::filter;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use linux::syscalls::name as call_name;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use probe::{LayerProbe, Presence, landlock_abi, probe};
 
 pub use error::{Cause, SealError};

@@ -48,7 +48,7 @@ const FROM_424: &str = "\
 const SECOND_START: usize = 424;
 
 /// The name of a system call. Allocates nothing: the signal handler asks.
-pub(crate) fn name(number: usize) -> Option<&'static str> {
+pub fn name(number: usize) -> Option<&'static str> {
     match number.checked_sub(SECOND_START) {
         Some(index) => FROM_424.split(' ').nth(index),
         None => FROM_0.split(' ').nth(number),

@@ -1,0 +1,304 @@
+//! The filter is as wide as honest runs need it and no wider: every system call that `wave` makes after the seal follows from
+//! what the module imports and was granted, and every rule of the table is used by some run (T84, T85).
+//!
+//! The real `wave` is traced. A call is compared, with its arguments, with the rules that this test derives by itself.
+#![allow(unsafe_code, reason = "a tracer prepares its child between fork and exec, and reads a union of the kernel")]
+
+#[path = "../escapes/host.rs"]
+#[allow(dead_code, reason = "hosts for hostile guests; a part serves honest ones")]
+mod host;
+mod run;
+#[path = "../escapes/script.rs"]
+#[allow(dead_code, reason = "a language for hostile guests; a part serves honest ones")]
+mod script;
+#[path = "../support/mod.rs"]
+mod support;
+mod tracer;
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use host::Host;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use run::{Run, Used};
+use script::script;
+use support::testsuite::programs;
+use support::{Mode, source, wat};
+use tracer::{Live, text};
+use wave_policy::{Access, all_rules};
+
+/// What a kernel answers for a call that it will make again after a signal; no program ever sees it.
+const ERESTARTNOHAND: i64 = -514;
+
+/// Everything on files beneath a read-write grant.
+const FILES: &str = r#"
+    open 3 0 "file" 0 READ|WRITE|ALL
+    fd_read [FD] {BUF 4} OUT
+    fd_read [FD] {BUF 2, BUF+8 2} OUT
+    fd_write [FD] {"one"} OUT
+    fd_write [FD] {"one", "two"} OUT
+    fd_pread [FD] {BUF 4} 0 OUT
+    fd_pread [FD] {BUF 2, BUF+8 2} 0 OUT
+    fd_pwrite [FD] {"one"} 0 OUT
+    fd_pwrite [FD] {"one", "two"} 0 OUT
+    fd_seek [FD] 0 SET OUT
+    fd_tell [FD] OUT
+    fd_advise [FD] 0 20 0
+    fd_allocate [FD] 0 64
+    fd_sync [FD]
+    fd_datasync [FD]
+    fd_filestat_get [FD] OUT
+    fd_filestat_set_size [FD] 10
+    fd_filestat_set_times [FD] 5 5 ATIM|MTIM
+    fd_fdstat_get [FD] OUT
+    fd_fdstat_set_flags [FD] APPEND
+    fd_close [FD]
+    fd_readdir 3 BUF 1000 0 OUT
+    fd_readdir 3 BUF 1000 0 OUT
+    path_filestat_get 3 0 "file" OUT
+    path_filestat_get 3 FOLLOW "in_file" OUT
+    path_filestat_get 3 0 "in_dir/file" OUT
+    path_filestat_set_times 3 0 "file" 5 5 ATIM|MTIM
+    path_filestat_set_times 3 FOLLOW "in_file" 5 5 ATIM|MTIM
+    path_create_directory 3 "made"
+    path_link 3 0 "file" 3 "made/link"
+    path_symlink "link" 3 "made/symlink"
+    path_readlink 3 "made/symlink" BUF 100 OUT
+    path_rename 3 "made/link" 3 "moved"
+    path_unlink_file 3 "moved"
+    path_unlink_file 3 "made/symlink"
+    path_remove_directory 3 "made"
+    open 3 FOLLOW "in_file" 0 READ
+    fd_prestat_get 3 OUT
+    fd_prestat_dir_name 3 BUF 1
+    clock_time_get MONOTONIC 0 CLOCK
+    clock_res_get REALTIME CLOCK
+    random_get BUF 16
+    sched_yield
+    args_sizes_get OUT OUT2
+    args_get OUT BUF
+    environ_sizes_get OUT OUT2
+    environ_get OUT BUF
+    fd_fdstat_set_rights 3 0 0
+"#;
+
+/// Waits for standard input, an open file and a moment at once, and then for the rest of half a second alone.
+const POLL: &str = r#"(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1 1)
+  (data (i32.const 0) "\10\00\00\00\01\00\00\00")
+  (data (i32.const 16) "!")
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
+    (i32.store (i32.const 80) (i32.const 1))
+    (i64.store (i32.const 88) (i64.const 500000000))
+    (if (call $poll (i32.const 64) (i32.const 256) (i32.const 1) (i32.const 8)) (then unreachable))))"#;
+
+/// Asks for 40,000 moments at once, for which the runtime needs some megabytes.
+const MANY: &str = r#"(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 64 64)
+  (func (export "_start")
+    (if (call $poll (i32.const 0) (i32.const 0x200000) (i32.const 40000) (i32.const 0x3ffff0)) (then unreachable))
+    (if (i32.ne (i32.load (i32.const 0x3ffff0)) (i32.const 40000)) (then unreachable))))"#;
+
+fn module(text: &str) -> Run {
+    let (dir, path) = wat(text);
+    Run::new(&path).keeping(dir)
+}
+
+fn files(mode: Mode) -> Used {
+    let host = Host::with_links();
+    let guest = script(FILES);
+    let (dir, path) = guest.file();
+    let trace = Run::new(&path).keeping(dir).mode(mode).grant(&host.path("grant"), Access::ReadWrite).trace();
+    guest.check(&trace.outcome);
+    trace.used
+}
+
+/// Beneath a broad read-only grant another file system begins, on which nothing is shown.
+fn another_file_system() -> Used {
+    let guest = script("path_filestat_get 3 0 \"proc\" OUT = NOTCAPABLE\n path_filestat_get 3 0 \"etc\" OUT");
+    let (dir, path) = guest.file();
+    let trace = Run::new(&path).keeping(dir).grant(Path::new("/"), Access::ReadOnly).trace();
+    guest.check(&trace.outcome);
+    trace.used
+}
+
+fn streams() -> Used {
+    let guest = script("fd_read 0 {BUF 10} OUT\n fd_read 0 {BUF 1, BUF+8 1} OUT\n fd_write 1 {\"\", \"\"} OUT");
+    let (dir, path) = guest.file();
+    let trace = Run::new(&path).keeping(dir).trace();
+    guest.check(&trace.outcome);
+    trace.used
+}
+
+/// A trap is a signal, whose handler returns, and a message.
+fn trap() -> Used {
+    let trace = module(r#"(module (func $f (export "_start") unreachable))"#).trace();
+    trace.outcome.is_trap("unreachable", &["f"]);
+    trace.used
+}
+
+fn results() -> Used {
+    let run = module(r#"(module (func (export "f") (result i32) (i32.const 7)))"#).invoke("f");
+    let trace = run.trace();
+    trace.outcome.is(0, "7\n", "");
+    trace.used
+}
+
+fn growth() -> Used {
+    let grows = r#"(module (memory 0 100) (func (export "_start")
+        (if (i32.ne (memory.grow (i32.const 3)) (i32.const 0)) (then unreachable))
+        (if (i32.ne (memory.grow (i32.const 97)) (i32.const 3)) (then unreachable))
+        (if (i32.ne (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
+        (i32.store (i32.const 6553596) (i32.const 1))))"#;
+    let trace = module(grows).trace();
+    trace.outcome.is(0, "", "");
+    trace.used
+}
+
+/// The runtime's own heap: by `brk`, or by `mmap` where that is not to be had.
+fn heap(brk: bool) -> Used {
+    let run = module(MANY).flag("--max-subscriptions", "65536");
+    let trace = if brk { run.trace() } else { run.traced_with(|tracer| tracer.without_heap()) };
+    trace.outcome.is(0, "", "");
+    let grown: Vec<_> = trace.calls("brk").map(|call| call.result).collect();
+    assert_eq!(grown.is_empty(), !brk && trace.calls("mmap").next().is_none(), "{grown:x?}");
+    trace.used
+}
+
+/// Without a vDSO the two clocks are system calls.
+fn clocks() -> Used {
+    let guest =
+        script("clock_time_get REALTIME 0 CLOCK\n clock_time_get MONOTONIC 0 CLOCK\n clock_res_get MONOTONIC CLOCK");
+    let (dir, path) = guest.file();
+    let trace = Run::new(&path).keeping(dir).traced_with(|tracer| tracer.without_vdso());
+    guest.check(&trace.outcome);
+    trace.used
+}
+
+/// A sleep that is stopped and continued again and again goes on by the same call.
+fn stopped_sleep() -> Used {
+    let trace = module(POLL).traced_with(|tracer| tracer.attended(stop_and_continue));
+    trace.outcome.is(0, "!", "");
+    assert!(trace.calls("ppoll").any(|call| call.result == Some(ERESTARTNOHAND)), "no sleep was interrupted");
+    trace.used
+}
+
+/// Once it has said something, until it closes its output.
+fn stop_and_continue(live: Live) -> (String, String) {
+    let Live { id, stdin, mut stdout, stderr } = live;
+    let id = Pid::from_raw(i32::try_from(id).expect("a process id"));
+    let mut ready = [0];
+    stdout.read_exact(&mut ready).expect("it says that it is ready");
+    let (rest, stderr) = thread::scope(|scope| {
+        let rest = scope.spawn(|| text(stdout));
+        while !rest.is_finished() {
+            for signal in [Signal::SIGSTOP, Signal::SIGCONT] {
+                // It may have ended just now.
+                kill(id, signal).ok();
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
+        (rest.join().expect("the reader does not panic"), text(stderr))
+    });
+    drop(stdin);
+    (String::from_utf8_lossy(&ready).into_owned() + &rest, stderr)
+}
+
+fn server() -> Used {
+    let run = Run::new(&source("examples/echo.wat")).listener();
+    let trace = run.traced_with(|tracer| tracer.attended(be_served));
+    assert_eq!((trace.outcome.status.code(), &*trace.outcome.stdout), (Some(0), ""), "{:?}", trace.outcome);
+    trace.used
+}
+
+/// Connects twice; the second connection tells the server to end.
+fn be_served(live: Live) -> (String, String) {
+    let Live { stdin, stdout, stderr, .. } = live;
+    drop(stdin);
+    let mut stderr = BufReader::new(stderr);
+    let mut said = String::new();
+    stderr.read_line(&mut said).expect("it says where it listens");
+    let address = said.trim().strip_prefix("wave: listening on ").expect("it says where it listens");
+    for request in ["hello", "q"] {
+        let mut stream = TcpStream::connect(address).expect("it listens");
+        stream.write_all(request.as_bytes()).expect("the connection is open");
+        let mut answer = vec![0; request.len()];
+        stream.read_exact(&mut answer).expect("an answer of the same length");
+        assert_eq!(answer, request.as_bytes());
+    }
+    (text(stdout), said + &text(stderr))
+}
+
+/// T84, T85: each of these runs makes no call but those that follow from its imports and grants, and together they use every
+/// rule. A rule that is named here is needed by nothing: take it out of `policies/syscalls.toml`, or add the run that needs it.
+#[test]
+fn every_rule_is_used_by_an_honest_run() {
+    let runs = [
+        files(Mode::Normal),
+        files(Mode::ManualResolver),
+        another_file_system(),
+        streams(),
+        trap(),
+        results(),
+        growth(),
+        heap(true),
+        heap(false),
+        clocks(),
+        stopped_sleep(),
+        server(),
+    ];
+    let used: BTreeSet<_> = runs.into_iter().flatten().collect();
+    let unused: Vec<_> = all_rules().iter().map(|rule| rule.id).filter(|id| !used.contains(id)).collect();
+    assert!(unused.is_empty(), "rules that no run uses: {unused:?}");
+}
+
+/// T85: the programs of the official suite, with the imports that real compilers give them.
+#[test]
+fn programs_of_the_wasi_testsuite_make_no_other_call() {
+    for language in ["assemblyscript", "c", "rust"] {
+        let Some(programs) = programs(language) else { return };
+        for (mode, program) in Mode::ALL.iter().flat_map(|mode| programs.iter().map(move |program| (*mode, program))) {
+            let root = support::writable_dir();
+            let mut run = Run::new(&program.path).mode(mode);
+            if let Some(from) = &program.root {
+                support::copy_for_guest(from, root.path());
+                run = run.grant(root.path(), Access::ReadWrite);
+            }
+            let trace = run.env_and_args(&program.env, &program.args).trace();
+            assert_eq!(program.differs(&trace.outcome), None, "{} ({mode:?})", program.path.display());
+        }
+    }
+}
+
+/// The tracer sees what it should: a run with a call that is not derived fails, and children are seen if they are followed.
+#[test]
+fn the_tracer_sees_calls_and_children() {
+    let (_dir, path) = wat(r#"(module (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+        (func (export "_start") (drop (call $yield))))"#);
+    let trace = Run::new(&path).trace();
+    assert_eq!(trace.calls("sched_yield").map(|call| call.result).collect::<Vec<_>>(), [Some(0)]);
+    assert!(trace.used.contains("sched_yield"));
+
+    // As if the module did not import the function.
+    let narrower = wave_policy::Policy::default();
+    let wrong: Vec<_> = run::not_derived(&narrower, &[], &trace.all).map(|call| call.number).collect();
+    assert_eq!(wrong, [usize::try_from(libc::SYS_sched_yield).unwrap()]);
+
+    // A shell that starts `wave` is not sealed, its child is.
+    let wave = support::Wave::strict().by_shell(r#""$@"; exit "$?""#).command(&path);
+    let trace = tracer::Tracer::new(wave).with_children().trace();
+    trace.outcome.is(0, "", "");
+    assert_eq!(trace.main.filters, 0);
+    let [child] = &*trace.children else { panic!("{} children", trace.children.len()) };
+    assert!(child.filters > 0 && child.before.len() > 20);
+    assert!(child.calls.iter().any(|call| call.number == usize::try_from(libc::SYS_sched_yield).unwrap()));
+}
