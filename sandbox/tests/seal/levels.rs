@@ -2,7 +2,6 @@
 //! report says, and what really holds (T88, T90, T91, T92).
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 
 use landlock::{ABI, Access as _, AccessFs, AccessNet, Scope};
