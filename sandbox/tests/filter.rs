@@ -150,7 +150,7 @@ fn t84_every_number_equals_the_published_list() {
 
 /// T77: whatever the number and the arguments, a call that came by another entry is refused.
 #[test]
-fn t77_other_architectures_are_refused() {
+fn t77_other_architectures_and_x32_are_refused() {
     for shape in all_shapes() {
         let program = program(shape);
         for number in numbers() {
