@@ -66,7 +66,7 @@ pub enum Cause {
     #[error("the kernel refused the Landlock ruleset")]
     Ruleset(#[source] Source),
     /// The ruleset is in force but does not hold.
-    #[error("the Landlock self-test reached {0}, which is not granted")]
+    #[error("the self-test reached {0}, which is not granted")]
     SelfTest(&'static str),
     /// The filter could not be built.
     #[error("the system-call filter could not be built")]
@@ -88,10 +88,14 @@ pub enum Cause {
     #[error("a fault was injected")]
     Injected,
     /// There is no kernel layer on this platform.
-    #[error("this platform has no kernel layer yet")]
-    Platform,
+    #[error("wave has no kernel layer on {0}")]
+    Platform(&'static str),
+    /// The policy cannot be written as a Seatbelt profile.
+    #[error("the policy cannot be written as a Seatbelt profile")]
+    Profile(#[from] crate::seatbelt::ProfileError),
 }
 
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "other platforms make no system calls of their own"))]
 impl Cause {
     pub(crate) fn refused<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> Self {
         move |error| Self::Refused { call, source: error.into() }

@@ -8,6 +8,7 @@
 mod error;
 mod plan;
 mod report;
+pub mod seatbelt;
 
 // The platform is chosen here and nowhere below.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu", feature = "test-hooks"))]
@@ -19,9 +20,20 @@ mod probe;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod seal;
 
-#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
+#[cfg(target_os = "macos")]
+#[path = "macos.rs"]
+mod seal;
+
+#[cfg(not(any(target_os = "macos", all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))))]
 #[path = "unsupported.rs"]
 mod seal;
+
+// Compiled here as well, for their tests.
+#[cfg(all(test, target_os = "linux"))]
+mod macos;
+#[cfg(all(test, target_os = "linux"))]
+#[allow(dead_code, reason = "a test does not end its process")]
+mod unsupported;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::bpf::{Instruction, SystemCall, evaluate};
@@ -35,6 +47,9 @@ pub use linux::seccomp::filter;
 pub use linux::syscalls::name as call_name;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use probe::{LayerProbe, Presence, landlock_abi, probe};
+
+#[cfg(target_os = "macos")]
+pub use seal::{enter, is_inside};
 
 pub use error::{Cause, SealError};
 pub use plan::{AddressRange, Grant, GrowableRange, SealPlan};

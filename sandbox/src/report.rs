@@ -80,6 +80,8 @@ pub enum LayerName {
     Landlock,
     /// The system-call filter.
     Seccomp,
+    /// macOS only: the profile that stands in for Landlock and the filter.
+    Seatbelt,
 }
 
 /// Who refuses to run without a layer. `off` demands none.
@@ -94,7 +96,7 @@ pub enum Demand {
 }
 
 impl LayerName {
-    /// Every layer, in the order of the seal.
+    /// Every layer of Linux, in the order of the seal.
     pub const ALL: [Self; 15] = [
         Self::SingleThread,
         Self::Allocator,
@@ -117,7 +119,7 @@ impl LayerName {
     #[must_use]
     pub const fn demand(self) -> Demand {
         match self {
-            Self::SingleThread | Self::Descriptors | Self::Seccomp => Demand::EveryLevel,
+            Self::SingleThread | Self::Descriptors | Self::Seccomp | Self::Seatbelt => Demand::EveryLevel,
             Self::Bounding
             | Self::Identity
             | Self::Capabilities
@@ -148,6 +150,7 @@ impl LayerName {
             Self::FinalPages => "final_pages",
             Self::Landlock => "landlock",
             Self::Seccomp => "seccomp",
+            Self::Seatbelt => "seatbelt",
         }
     }
 }

@@ -1,4 +1,6 @@
-//! Platforms without a kernel layer: only `Level::Off` runs.
+//! Platforms without a kernel layer: only `Level::Off` runs (T125).
+
+use std::env::consts::OS;
 
 use wave_policy::Level;
 
@@ -22,9 +24,12 @@ impl Sealed {
 /// # Errors
 /// [`Cause::Platform`] unless the policy says `off`.
 pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
+    let fix = "--sandbox off runs without any kernel layer: the monitor and the guard pages are all that holds then";
     match plan.policy.level {
         Level::Off => Ok(Sealed { report: Report::nothing(Level::Off) }),
-        _ => Err(SealError { layer: LayerName::Seccomp, cause: Cause::Platform, fix: "use --sandbox off" }),
+        Level::Strict | Level::Standard => {
+            Err(SealError { layer: LayerName::Seccomp, cause: Cause::Platform(OS), fix })
+        }
     }
 }
 
@@ -44,4 +49,28 @@ pub fn prepare_allocator() {}
 /// Ends the process.
 pub fn exit(code: i32) -> ! {
     std::process::exit(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wave_policy::Policy;
+
+    fn seal_at(level: Level) -> Result<Sealed, SealError> {
+        let policy = Policy { level, ..Policy::default() };
+        seal(&SealPlan::new(&policy))
+    }
+
+    #[test]
+    fn t125_every_level_but_off_is_refused() {
+        prepare_allocator();
+        for level in [Level::Strict, Level::Standard] {
+            let error = seal_at(level).expect_err("there is no layer");
+            assert_eq!(error.layer, LayerName::Seccomp);
+            assert_eq!(error.cause.to_string(), format!("wave has no kernel layer on {OS}"));
+            assert!(error.fix().starts_with("--sandbox off runs without any kernel layer"), "{}", error.fix());
+        }
+        let sealed = seal_at(Level::Off).expect("off needs nothing");
+        assert_eq!(sealed.report(), &Report::nothing(Level::Off));
+    }
 }

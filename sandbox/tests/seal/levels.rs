@@ -272,7 +272,7 @@ fn hollow(user: User) {
         assert!(landlock_layer(&outcome).1.ends_with(&format!("; {grants} grants; self-test refused")), "{outcome:?}");
         is_refused(&expect(user, &["kernel=hollow", &grant], REFUSED), &format!("SelfTest({what:?})"));
         let outcome = expect(user, &["kernel=hollow", "level=standard", &grant, "print=1"], 0);
-        let reason = format!("the Landlock self-test reached {what}, which is not granted");
+        let reason = format!("the self-test reached {what}, which is not granted");
         is(&outcome, "waived", &reason);
     }
     // Below ABI 5 there is nothing that a grant of all files leaves to refuse.

@@ -1,0 +1,408 @@
+//! A policy as a Seatbelt profile, the text that `sandbox-exec` of macOS takes. No platform is needed to make one.
+//!
+//! The language is not documented by Apple. What stands here are operations and filters that Apple's own profiles
+//! (`/System/Library/Sandbox/Profiles`, `/usr/share/sandbox`) have used since macOS 10.15.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::{Component, Path, PathBuf};
+
+use wave_policy::{Access, Policy};
+
+/// What every program on macOS is linked with, and where the linker keeps it.
+const LIBRARIES: [&str; 4] = ["/usr/lib", "/System/Library", "/System/Cryptexes", "/System/Volumes/Preboot/Cryptexes"];
+
+/// Numbers that the allocator and the threads of the compiler ask for. None tells one machine's user from another's.
+const SYSCTLS: [&str; 7] = [
+    "hw.activecpu",
+    "hw.cachelinesize",
+    "hw.logicalcpu_max",
+    "hw.memsize",
+    "hw.ncpu",
+    "hw.pagesize",
+    "hw.pagesize_compat",
+];
+
+/// What a run reads before its guest starts. All paths are as `realpath` gives them: the kernel compares those.
+#[derive(Clone, Copy, Debug)]
+pub struct Startup<'a> {
+    /// The program itself, which `sandbox-exec` runs under the profile.
+    pub program: &'a Path,
+    /// Files it reads: the module, a policy.
+    pub inputs: &'a [PathBuf],
+}
+
+/// A path that cannot stand in a profile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// A profile is text.
+    #[error("`{}` is not UTF-8", .0.display())]
+    NotText(PathBuf),
+    /// The language has no agreed way to write these.
+    #[error("`{}` has a control character", .0.display())]
+    ControlCharacter(PathBuf),
+    /// Relative, or with `.` or `..` in it.
+    #[error("`{}` is not an absolute path without `.` and `..`", .0.display())]
+    NotResolved(PathBuf),
+}
+
+/// The profile of a policy: everything is denied but what its grants and listeners say, and what the program needs
+/// to start. `is_directory` tells a grant of a directory, and all beneath, from one of a file.
+///
+/// # Errors
+/// [`ProfileError`] for a path that cannot be written so that it means itself and nothing else.
+///
+/// ```
+/// use std::path::Path;
+/// use wave_policy::{Access, FilesystemGrant, Policy};
+/// use wave_sandbox::seatbelt::{Startup, profile};
+///
+/// let grants = vec![FilesystemGrant { host: "/srv/data".into(), access: Access::ReadOnly }];
+/// let policy = Policy { grants, ..Policy::default() };
+/// let startup = Startup { program: Path::new("/usr/local/bin/wave"), inputs: &["/srv/app.wasm".into()] };
+/// let text = profile(&policy, startup, |_| true)?;
+/// assert!(text.starts_with("(version 1)\n(deny default)\n"));
+/// assert!(text.contains(r#"(allow file-read* (subpath "/srv/data"))"#));
+/// # Ok::<(), wave_sandbox::seatbelt::ProfileError>(())
+/// ```
+pub fn profile(
+    policy: &Policy,
+    startup: Startup<'_>,
+    is_directory: impl Fn(&Path) -> bool,
+) -> Result<String, ProfileError> {
+    let mut text = Profile("(version 1)\n(deny default)\n".to_owned());
+    let program = literal(startup.program)?;
+    // `sandbox-exec` puts the profile in force first and runs the program then. Nothing may fork.
+    text.allow("process-exec", [program.clone()]);
+    let libraries = LIBRARIES.iter().map(|path| format!("(subpath {})", quoted(path)));
+    text.allow("file-read* file-map-executable", [program].into_iter().chain(libraries));
+    let inputs: Result<Vec<_>, _> = startup.inputs.iter().map(|path| literal(path)).collect();
+    // The dynamic linker opens `/`; std opens /dev/null for a standard stream that is closed.
+    let devices = ["/", "/dev/null", "/dev/urandom"].map(|path| format!("(literal {})", quoted(path)));
+    text.allow("file-read*", devices.into_iter().chain(inputs?));
+    text.allow("sysctl-read", SYSCTLS.iter().map(|name| format!("(sysctl-name {})", quoted(name))));
+    text.allow("signal", ["(target self)".to_owned()]);
+    text.allow("process-info*", ["(target self)".to_owned()]);
+    text.allow("file-read-metadata", parents(policy, startup)?);
+    for grant in &policy.grants {
+        let filter = if is_directory(&grant.host) { subpath(&grant.host)? } else { literal(&grant.host)? };
+        text.allow(operations(grant.access), [filter]);
+    }
+    for listener in &policy.listeners {
+        text.allow("network-bind network-inbound", [format!("(local tcp {})", quoted(&address(listener)))]);
+    }
+    Ok(text.0)
+}
+
+/// What an access allows. Landlock's list of rights, as far as there are such operations: cutting a file is
+/// `file-write-data`, so `append` includes it. Never among them: mode, owner, flags, attributes, devices, links.
+fn operations(access: Access) -> &'static str {
+    match access {
+        Access::ReadOnly => "file-read*",
+        Access::Append => "file-read* file-write-data file-write-create",
+        Access::ReadWrite => "file-read* file-write-data file-write-create file-write-unlink file-write-times",
+    }
+}
+
+/// The directories on the way to what is granted or read, for whoever resolves a path from the root.
+fn parents(policy: &Policy, startup: Startup<'_>) -> Result<BTreeSet<String>, ProfileError> {
+    let granted = policy.grants.iter().map(|grant| grant.host.as_path());
+    let read = startup.inputs.iter().map(PathBuf::as_path);
+    let mut parents = BTreeSet::new();
+    for path in granted.chain(read).chain([startup.program]) {
+        checked(path)?;
+        for parent in path.ancestors().skip(1) {
+            parents.insert(literal(parent)?);
+        }
+    }
+    Ok(parents)
+}
+
+/// The language knows this machine and any machine, no other address.
+fn address(listener: &SocketAddr) -> String {
+    let host = if listener.ip().is_loopback() { "localhost" } else { "*" };
+    match listener.port() {
+        0 => format!("{host}:*"),
+        port => format!("{host}:{port}"),
+    }
+}
+
+fn literal(path: &Path) -> Result<String, ProfileError> {
+    Ok(format!("(literal {})", quoted(checked(path)?)))
+}
+
+fn subpath(path: &Path) -> Result<String, ProfileError> {
+    Ok(format!("(subpath {})", quoted(checked(path)?)))
+}
+
+fn checked(path: &Path) -> Result<&str, ProfileError> {
+    let text = path.to_str().ok_or_else(|| ProfileError::NotText(path.to_owned()))?;
+    if text.contains(char::is_control) {
+        return Err(ProfileError::ControlCharacter(path.to_owned()));
+    }
+    // Rebuilt from its parts, so that `a//b`, `a/` and `a/./b`, which mean something else to a comparison of texts,
+    // are not taken either.
+    let parts = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if !path.has_root() || !parts || path.components().collect::<PathBuf>().as_os_str() != path.as_os_str() {
+        return Err(ProfileError::NotResolved(path.to_owned()));
+    }
+    Ok(text)
+}
+
+/// A string of the language. Only these two characters are special in one.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+struct Profile(String);
+
+impl Profile {
+    fn allow(&mut self, operations: &str, filters: impl IntoIterator<Item = String>) {
+        let filters: Vec<String> = filters.into_iter().collect();
+        // A rule without a filter would allow everything.
+        if !filters.is_empty() {
+            self.0 += &format!("(allow {operations} {})\n", filters.join(" "));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use wave_policy::FilesystemGrant;
+
+    /// An expression of the language.
+    #[derive(Clone, Debug, PartialEq, Eq)]
+    enum Expr {
+        Word(String),
+        Text(String),
+        List(Vec<Expr>),
+    }
+
+    /// Reads a whole profile; `None` when it is not balanced.
+    fn parse(text: &str) -> Option<Vec<Expr>> {
+        let mut open: Vec<Vec<Expr>> = vec![Vec::new()];
+        let mut chars = text.chars().peekable();
+        while let Some(char) = chars.next() {
+            match char {
+                '(' => open.push(Vec::new()),
+                ')' => {
+                    let list = open.pop()?;
+                    open.last_mut()?.push(Expr::List(list));
+                }
+                '"' => {
+                    let mut text = String::new();
+                    loop {
+                        match chars.next()? {
+                            '"' => break,
+                            '\\' => text.push(chars.next()?),
+                            other => text.push(other),
+                        }
+                    }
+                    open.last_mut()?.push(Expr::Text(text));
+                }
+                ';' => return None,
+                char if char.is_whitespace() => {}
+                char => {
+                    let mut word = char.to_string();
+                    while let Some(next) = chars.next_if(|next| !next.is_whitespace() && !"()\";".contains(*next)) {
+                        word.push(next);
+                    }
+                    open.last_mut()?.push(Expr::Word(word));
+                }
+            }
+        }
+        let all = open.pop()?;
+        open.is_empty().then_some(all)
+    }
+
+    fn word(text: &str) -> Expr {
+        Expr::Word(text.to_owned())
+    }
+
+    /// The rules of a profile: operations, and filters as (kind, value).
+    fn rules(text: &str) -> Vec<(Vec<String>, Vec<(String, String)>)> {
+        let all = parse(text).unwrap_or_else(|| panic!("not balanced: {text}"));
+        assert_eq!(all[0], Expr::List(vec![word("version"), word("1")]));
+        assert_eq!(all[1], Expr::List(vec![word("deny"), word("default")]));
+        let rule = |expr: &Expr| {
+            let Expr::List(parts) = expr else { panic!("{expr:?}") };
+            assert_eq!(parts[0], word("allow"), "{expr:?}");
+            let (mut operations, mut filters) = (Vec::new(), Vec::new());
+            for part in &parts[1..] {
+                match part {
+                    Expr::Word(operation) => operations.push(operation.clone()),
+                    Expr::List(filter) => {
+                        let kind: Vec<&str> = filter
+                            .iter()
+                            .filter_map(|part| if let Expr::Word(word) = part { Some(word.as_str()) } else { None })
+                            .collect();
+                        let value = filter
+                            .iter()
+                            .find_map(|part| if let Expr::Text(text) = part { Some(text.clone()) } else { None });
+                        filters.push((kind.join(" "), value.unwrap_or_default()));
+                    }
+                    Expr::Text(text) => panic!("a text outside of a filter: {text}"),
+                }
+            }
+            assert!(!filters.is_empty(), "a rule without a filter allows everything: {expr:?}");
+            (operations, filters)
+        };
+        all[2..].iter().map(rule).collect()
+    }
+
+    fn policy(grants: &[(&str, Access)], listeners: &[&str]) -> Policy {
+        let grants = grants.iter().map(|(host, access)| FilesystemGrant { host: host.into(), access: *access });
+        let listeners = listeners.iter().map(|text| text.parse().expect("an address")).collect();
+        Policy { grants: grants.collect(), listeners, ..Policy::default() }
+    }
+
+    fn text(policy: &Policy) -> Result<String, ProfileError> {
+        let startup = Startup { program: Path::new("/opt/wave"), inputs: &["/srv/app.wasm".into()] };
+        profile(policy, startup, |path| !path.ends_with("file"))
+    }
+
+    const BASE: &str = r#"(version 1)
+(deny default)
+(allow process-exec (literal "/opt/wave"))
+(allow file-read* file-map-executable (literal "/opt/wave") (subpath "/usr/lib") (subpath "/System/Library") (subpath "/System/Cryptexes") (subpath "/System/Volumes/Preboot/Cryptexes"))
+(allow file-read* (literal "/") (literal "/dev/null") (literal "/dev/urandom") (literal "/srv/app.wasm"))
+(allow sysctl-read (sysctl-name "hw.activecpu") (sysctl-name "hw.cachelinesize") (sysctl-name "hw.logicalcpu_max") (sysctl-name "hw.memsize") (sysctl-name "hw.ncpu") (sysctl-name "hw.pagesize") (sysctl-name "hw.pagesize_compat"))
+(allow signal (target self))
+(allow process-info* (target self))
+"#;
+
+    #[test]
+    fn a_policy_without_grants() {
+        let parents = "(allow file-read-metadata (literal \"/\") (literal \"/opt\") (literal \"/srv\"))\n";
+        assert_eq!(text(&Policy::default()), Ok(format!("{BASE}{parents}")));
+    }
+
+    #[test]
+    fn each_access_and_listener() {
+        let policy = policy(
+            &[
+                ("/srv/in", Access::ReadOnly),
+                ("/srv/log", Access::Append),
+                ("/home/a b/out", Access::ReadWrite),
+                ("/srv/file", Access::ReadOnly),
+            ],
+            &["127.0.0.1:7777", "[::1]:0", "0.0.0.0:80", "192.0.2.1:0"],
+        );
+        let rest = r#"(allow file-read-metadata (literal "/") (literal "/home") (literal "/home/a b") (literal "/opt") (literal "/srv"))
+(allow file-read* (subpath "/srv/in"))
+(allow file-read* file-write-data file-write-create (subpath "/srv/log"))
+(allow file-read* file-write-data file-write-create file-write-unlink file-write-times (subpath "/home/a b/out"))
+(allow file-read* (literal "/srv/file"))
+(allow network-bind network-inbound (local tcp "localhost:7777"))
+(allow network-bind network-inbound (local tcp "localhost:*"))
+(allow network-bind network-inbound (local tcp "*:80"))
+(allow network-bind network-inbound (local tcp "*:*"))
+"#;
+        assert_eq!(text(&policy), Ok(format!("{BASE}{rest}")));
+    }
+
+    /// No operation that starts a program but this one, makes a process, connects or talks to a service is allowed.
+    #[test]
+    fn nothing_else_is_ever_allowed() {
+        let wide = policy(&[("/", Access::ReadWrite), ("/a", Access::Append)], &["0.0.0.0:0"]);
+        let allowed: BTreeSet<String> =
+            rules(&text(&wide).expect("a profile")).into_iter().flat_map(|(operations, _)| operations).collect();
+        let expected = [
+            "file-map-executable",
+            "file-read*",
+            "file-read-metadata",
+            "file-write-create",
+            "file-write-data",
+            "file-write-times",
+            "file-write-unlink",
+            "network-bind",
+            "network-inbound",
+            "process-exec",
+            "process-info*",
+            "signal",
+            "sysctl-read",
+        ];
+        assert_eq!(allowed, expected.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn a_grant_of_the_root_is_one() {
+        let rules = rules(&text(&policy(&[("/", Access::ReadOnly)], &[])).expect("a profile"));
+        assert_eq!(rules.last(), Some(&(vec!["file-read*".into()], vec![("subpath".into(), "/".into())])));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused() {
+        use ProfileError::{ControlCharacter, NotResolved};
+        for (path, error) in [
+            ("/a\nb", ControlCharacter as fn(PathBuf) -> ProfileError),
+            ("/a\0b", ControlCharacter),
+            ("/a\u{7f}", ControlCharacter),
+            ("/a\u{85}", ControlCharacter),
+            ("", NotResolved),
+            ("a", NotResolved),
+            ("/a/../b", NotResolved),
+            ("/a/./b", NotResolved),
+            ("/a//b", NotResolved),
+            ("/a/", NotResolved),
+        ] {
+            assert_eq!(text(&policy(&[(path, Access::ReadOnly)], &[])), Err(error(path.into())), "{path:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_no_text_are_refused() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(b"/a\xff"));
+        let grants = vec![FilesystemGrant { host: path.clone(), access: Access::ReadOnly }];
+        assert_eq!(text(&Policy { grants, ..Policy::default() }), Err(ProfileError::NotText(path.clone())));
+        let startup = Startup { program: &path, inputs: &[] };
+        assert_eq!(profile(&Policy::default(), startup, |_| true), Err(ProfileError::NotText(path)));
+    }
+
+    /// Names made to break out of a string.
+    fn name() -> impl Strategy<Value = String> {
+        let hostile = prop::sample::select(vec![
+            "\"",
+            "\\",
+            "\\\"",
+            ")",
+            "(",
+            "\") (allow file-write* (subpath \"/",
+            ";",
+            "#|",
+            " ",
+            "'",
+            "ä",
+            "\\n",
+            "x",
+        ]);
+        let plain = any::<char>().prop_filter("a name", |c| !c.is_control() && *c != '/').prop_map(|c| c.to_string());
+        prop::collection::vec(prop_oneof![hostile.prop_map(|text| text.replace('/', "")), plain], 1..12)
+            .prop_map(|parts| parts.concat())
+            .prop_filter("no dots", |name| name != "." && name != "..")
+    }
+
+    proptest! {
+        #[test]
+        fn a_path_means_itself_and_changes_nothing_else(names in prop::collection::vec(name(), 1..4)) {
+            let path = format!("/{}", names.join("/"));
+            let seen = rules(&text(&policy(&[(&path, Access::ReadWrite)], &[])).expect("a profile"));
+            let plain = rules(&text(&policy(&[("/plain", Access::ReadWrite)], &[])).expect("a profile"));
+            let last = seen.last().expect("the grant");
+            let kind = if path.ends_with("/file") { "literal" } else { "subpath" };
+            prop_assert_eq!(&last.1, &vec![(kind.to_owned(), path.clone())]);
+            prop_assert_eq!(&last.0, &plain.last().expect("the grant").0);
+            // Ahead of it, only the rule for the directories on the way may differ.
+            prop_assert_eq!(seen.len(), plain.len());
+            prop_assert_eq!(&seen[..seen.len() - 2], &plain[..plain.len() - 2]);
+            let way: BTreeSet<String> = seen[seen.len() - 2].1.iter().map(|(_, value)| value.clone()).collect();
+            let ancestors = Path::new(&path).ancestors().skip(1).map(|p| p.to_str().expect("text").to_owned());
+            let expected: BTreeSet<String> = ancestors.chain(["/opt".to_owned(), "/srv".to_owned()]).collect();
+            prop_assert_eq!(way, expected);
+        }
+    }
+}
