@@ -221,8 +221,11 @@ mod tests {
         Expr::Word(text.to_owned())
     }
 
-    /// The rules of a profile: operations, and filters as (kind, value).
-    fn rules(text: &str) -> Vec<(Vec<String>, Vec<(String, String)>)> {
+    /// Operations, and filters as (kind, value).
+    type Rule = (Vec<String>, Vec<(String, String)>);
+
+    /// The rules of a profile.
+    fn rules(text: &str) -> Vec<Rule> {
         let all = parse(text).unwrap_or_else(|| panic!("not balanced: {text}"));
         assert_eq!(all[0], Expr::List(vec![word("version"), word("1")]));
         assert_eq!(all[1], Expr::List(vec![word("deny"), word("default")]));
