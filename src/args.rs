@@ -132,6 +132,12 @@ pub struct Limits {
     /// Stack of the program, of which the last 256 KiB are kept for hostcalls. Beyond it: a trap
     #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "8M")]
     pub max_stack: u64,
+    /// Stop compiling after this time. Exit code 125. Not with `--sandbox off`
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "2m")]
+    pub compile_timeout: Duration,
+    /// Most memory for compiling, the module itself included. Beyond: exit code 125. Not with `--sandbox off`
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "4G")]
+    pub compile_memory: u64,
     /// Most descriptors open at once. Beyond: EMFILE
     #[arg(long, value_name = "N", default_value_t = 1024)]
     pub max_open_files: u32,

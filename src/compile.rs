@@ -1,6 +1,7 @@
 //! `wave compile`: how long a module takes to compile, and how much code it makes.
 
 use crate::args::Compile;
+use crate::compiler;
 use crate::failure::Failure;
 use crate::input::read_module;
 use crate::program;
@@ -13,7 +14,7 @@ use std::time::Instant;
 /// When there is no module, or it is invalid.
 pub fn compile(arguments: &Compile) -> Result<u8, Failure> {
     let bytes = read_module(&arguments.module)?;
-    let threads = arguments.threads.map_or_else(program::default_threads, std::num::NonZero::get);
+    let threads = arguments.threads.map_or_else(compiler::default_threads, std::num::NonZero::get);
     let start = Instant::now();
     let module = program::parse(&arguments.module, &bytes)?;
     let image = program::compile_only(&arguments.module, &module, threads)?;

@@ -1,6 +1,8 @@
 //! Module bytes from a file, standard input or text.
 
+use crate::compiler::Refusal;
 use crate::failure::Failure;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -13,36 +15,50 @@ const MAX_MODULE_BYTES: u64 = 1 << 30;
 /// # Errors
 /// 127 when there is no such file, 126 when it cannot be read or is not a module.
 pub fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = read(path)?;
-    if bytes.starts_with(b"\0asm") {
-        return Ok(bytes);
+    binary(path, read(path)?)
+}
+
+/// The binary form of what was read from `path`.
+///
+/// # Errors
+/// 126 when it is no module.
+pub fn binary(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    match to_binary(&bytes).map_err(|refusal| refusal.failure(path))? {
+        Cow::Owned(binary) => Ok(binary),
+        Cow::Borrowed(_) => Ok(bytes),
     }
-    let place = || path.display().to_string();
-    let text = std::str::from_utf8(&bytes).ok().filter(|text| looks_like_text(text));
+}
+
+/// The binary form of a module: its bytes, or what its text means.
+///
+/// # Errors
+/// When the bytes are neither, or the text is wrong.
+pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    if bytes.starts_with(b"\0asm") {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let text = std::str::from_utf8(bytes).ok().filter(|text| looks_like_text(text));
     let Some(text) = text else {
-        let found = match bytes.get(..4) {
+        return Err(Refusal::Format(match bytes.get(..4) {
             None => format!("it has only {} bytes", bytes.len()),
             Some(start) => format!("it starts with `{}`", start.escape_ascii()),
-        };
-        return Err(Failure::not_runnable(format!("not a WebAssembly module: {found}"))
-            .at(place())
-            .fix("give a .wasm file, which starts with `\\0asm`, or WebAssembly text"));
+        }));
     };
     // The file name is not given to the parser: it would repeat the path in front of each message.
-    wat::parse_str(text).map_err(|error| {
+    wat::parse_str(text).map(Cow::Owned).map_err(|error| {
         let message = error.to_string();
         let mut lines = message.lines();
         let what = lines.next().unwrap_or_default().to_owned();
         let position = lines.find_map(|line| line.trim().strip_prefix("--> ").map(|at| at.replace("<anon>", "")));
-        Failure::not_runnable(format!("cannot read WebAssembly text: {what}")).at(format!(
-            "{}{}",
-            place(),
-            position.unwrap_or_default()
-        ))
+        Refusal::Text(what, position.unwrap_or_default())
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+/// Reads the bytes of a file, or of standard input for `-`.
+///
+/// # Errors
+/// 127 when there is no such file, 126 when it cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     if path == Path::new("-") {
         return read_all(io::stdin().lock()).map_err(|error| unreadable("standard input", &error));
     }

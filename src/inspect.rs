@@ -1,6 +1,7 @@
 //! `wave inspect`: what a module is and asks for.
 
 use crate::args::{Format, Inspect};
+use crate::compiler;
 use crate::failure::Failure;
 use crate::input::read_module;
 use crate::program;
@@ -17,7 +18,7 @@ pub fn inspect(arguments: &Inspect) -> Result<u8, Failure> {
     let bytes = read_module(&arguments.module)?;
     let module = program::parse(&arguments.module, &bytes)?;
     module
-        .validate(program::default_threads())
+        .validate(compiler::default_threads())
         .map_err(|error| Failure::not_runnable(chain(&error)).at(arguments.module.display().to_string()))?;
     let summary = Summary::new(module.info(), bytes.len());
     match arguments.format {

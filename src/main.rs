@@ -7,6 +7,7 @@
 //! | `plan` | what is meant: resolved grants, limits, level |
 //! | `input` | module bytes from a file, standard input or text |
 //! | `network` | the sockets a run is given |
+//! | `compiler` | a sealed process that reads and compiles the module |
 //! | `program` | from bytes to an instance, ready to be sealed and entered |
 //! | `run` | `wave run`: plan, load, seal, enter, report |
 //! | `trace` | what `--trace` prints |
@@ -16,6 +17,7 @@
 
 mod args;
 mod compile;
+mod compiler;
 mod completion;
 mod doctor;
 mod failure;
@@ -34,6 +36,10 @@ mod wast;
 use args::{Cli, Command};
 use clap::Parser;
 use failure::Failure;
+
+/// So that a worker that runs out of memory can say so.
+#[global_allocator]
+static ALLOCATOR: wave_sandbox::Allocator = wave_sandbox::Allocator;
 
 fn main() -> ! {
     let cli = match Cli::try_parse_from(args::with_implied_run(std::env::args_os())) {

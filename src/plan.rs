@@ -50,6 +50,10 @@ pub struct Plan {
     pub memory_bytes: u64,
     /// The guest's stack.
     pub stack_bytes: u64,
+    /// How long compiling may take.
+    pub compile_timeout: Duration,
+    /// How much memory it may take.
+    pub compile_memory_bytes: u64,
     /// Largest file, for the kernel to hold.
     pub file_size_bytes: Option<u64>,
     /// What the monitor holds.
@@ -116,6 +120,8 @@ impl Plan {
             timeout: limits.timeout,
             memory_bytes: limits.max_memory.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES),
             stack_bytes: limits.max_stack,
+            compile_timeout: limits.compile_timeout,
+            compile_memory_bytes: limits.compile_memory,
             file_size_bytes: limits.max_file_size,
             limits: monitored(limits),
             deterministic: run.deterministic,
@@ -268,6 +274,9 @@ impl fmt::Display for Plan {
         }
         writeln!(f, "memory:   {} bytes", self.memory_bytes)?;
         writeln!(f, "stack:    {} bytes", self.stack_bytes)?;
+        if self.level != Level::Off {
+            writeln!(f, "compiler: {:?}, {} bytes", self.compile_timeout, self.compile_memory_bytes)?;
+        }
         self.write_limits(f)?;
         if self.resolver == Resolver::Manual {
             writeln!(f, "resolver: manual")?;

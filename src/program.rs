@@ -1,16 +1,19 @@
 //! From bytes to an instance: parse, resolve imports, place, compile, load. No guest instruction runs here.
 
+use crate::compiler::{Compiler, Job, Ready, Refusal};
 use crate::failure::Failure;
+use crate::input;
 use crate::text::chain;
 use crate::trace::Trace;
 use std::path::Path;
 use std::sync::Arc;
-use wave_compiler::{CompileError, CompileOptions, ImportLinkage, Module};
+use wave_compiler::Module;
 use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
 use wave_contract::module::{ImportType, ModuleInfo};
-use wave_contract::types::{SignatureId, SignatureRegistry};
-use wave_runtime::{Binding, InstanceId, LinkError, MemoryError, Store, StoreOptions};
+use wave_contract::types::SignatureRegistry;
+use wave_runtime::{Binding, InstanceId, LinkError, MemoryError, Placement, Store, StoreOptions};
+use wave_sandbox::State;
 use wave_wasi::Wasi;
 
 /// How a program is loaded.
@@ -20,6 +23,8 @@ pub struct Options {
     pub store: StoreOptions,
     /// Whether NaNs that are computed have one bit pattern.
     pub canonical_nans: bool,
+    /// Most threads to compile with.
+    pub threads: usize,
     /// Which hostcalls are traced.
     pub trace: Trace,
 }
@@ -30,6 +35,8 @@ pub struct Program {
     pub store: Store<Wasi>,
     /// The instance.
     pub instance: InstanceId,
+    /// Whether it was compiled in a sealed process of its own.
+    pub compiler: State,
 }
 
 impl Program {
@@ -42,17 +49,12 @@ impl Program {
     }
 }
 
-/// How many threads compile when nobody says otherwise.
-pub fn default_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
 /// Parses a module's declarations.
 ///
 /// # Errors
 /// 126 for anything that is not a valid module.
 pub fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Module<'a>, Failure> {
-    Module::parse(bytes).map_err(|error| explain(path, &error))
+    Module::parse(bytes).map_err(|error| Refusal::from(&error).failure(path))
 }
 
 /// Compiles a module as if it were to run alone, at addresses nobody uses: for measuring.
@@ -62,47 +64,68 @@ pub fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Module<'a>, Failure> {
 pub fn compile_only(path: &Path, module: &Module, threads: usize) -> Result<CodeImage, Failure> {
     let info = module.info();
     let mut registry = SignatureRegistry::default();
-    let signatures: Vec<SignatureId> = info.types.iter().map(|ty| registry.intern(ty)).collect();
-    let imports = vec![ImportLinkage::Host; info.imported_functions as usize];
-    let options = options(Addressing::Arg, &signatures, &imports, threads);
-    module.compile(&options).map_err(|error| explain(path, &error))
+    let job = Job {
+        addressing: Addressing::Arg,
+        signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
+        host_imports: vec![true; info.imported_functions as usize],
+        canonical_nans: false,
+        threads,
+    };
+    job.compile(module).map_err(|error| Refusal::from(&error).failure(path))
 }
 
 /// Makes an instance of a module, its imports bound to WASI.
 ///
 /// # Errors
 /// 126 for an invalid module or unknown import, 137 when it starts with more memory than allowed, 125 when this host lacks
-/// something.
-pub fn load(path: &Path, bytes: Vec<u8>, options: Options, wasi: Wasi) -> Result<Program, Failure> {
-    let Options { store, canonical_nans, trace } = options;
-    let mut store = Store::new(store, wasi).map_err(|error| {
+/// something or compiling reaches its limits.
+pub fn load(path: &Path, compiler: Compiler, options: Options, wasi: Wasi) -> Result<Program, Failure> {
+    let mut store = Store::new(options.store, wasi).map_err(|error| {
         Failure::refused(format!("cannot reserve the guest's address space: {error}"))
             .fix("raise the limit on virtual memory (ulimit -v), or choose a smaller --max-stack")
     })?;
-    let bytes = Arc::new(bytes);
-    let module = parse(path, &bytes)?;
-    let info = module.info();
-    let bindings = bind(path, info, &trace)?;
-    let placement = store.place(info, &bindings).map_err(|error| refuse(path, &error))?;
-    let linkage = |host: &bool| if *host { ImportLinkage::Host } else { ImportLinkage::Guest };
-    let imports: Vec<ImportLinkage> = placement.host_imports.iter().map(linkage).collect();
-    let options = CompileOptions {
-        canonical_nans,
-        ..self::options(placement.addressing.clone(), &placement.signatures, &imports, default_threads())
+    let refused = |error| refuse(path, &error);
+    // While the worker is busy, too.
+    wave_runtime::prepare_loading().map_err(|error| refuse(path, &error.into()))?;
+    let (instance, compiler) = match compiler.ready()? {
+        Ready::Worker(mut worker, state) => {
+            let (info, bytes) = worker.declarations()?;
+            let (placement, job) = place(path, &mut store, &info, &options)?;
+            let (image, worker) = worker.compile(job, &info, bytes.len())?;
+            let instance = store.load(placement, info, image, Arc::new(bytes)).map_err(refused)?;
+            // Before the seal, whose filter has no such call.
+            worker.wait()?;
+            (instance, state)
+        }
+        Ready::Here(bytes, state) => {
+            let bytes = Arc::new(input::binary(path, bytes)?);
+            let module = parse(path, &bytes)?;
+            let (placement, job) = place(path, &mut store, module.info(), &options)?;
+            let image = job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?;
+            let info = module.into_info();
+            (store.load(placement, info, image, Arc::clone(&bytes)).map_err(refused)?, state)
+        }
     };
-    let image = module.compile(&options).map_err(|error| explain(path, &error))?;
-    let info = module.into_info();
-    let instance = store.load(placement, info, image, Arc::clone(&bytes)).map_err(|error| refuse(path, &error))?;
-    Ok(Program { store, instance })
+    Ok(Program { store, instance, compiler })
 }
 
-fn options<'a>(
-    addressing: Addressing,
-    signatures: &'a [SignatureId],
-    imports: &'a [ImportLinkage],
-    threads: usize,
-) -> CompileOptions<'a> {
-    CompileOptions { addressing, signatures, imports, threads, verify_ir: false, canonical_nans: false }
+/// Makes the objects that a module declares; with their addresses, it can be compiled.
+fn place(
+    path: &Path,
+    store: &mut Store<Wasi>,
+    info: &ModuleInfo,
+    options: &Options,
+) -> Result<(Placement, Job), Failure> {
+    let bindings = bind(path, info, &options.trace)?;
+    let placement = store.place(info, &bindings).map_err(|error| refuse(path, &error))?;
+    let job = Job {
+        addressing: placement.addressing.clone(),
+        signatures: placement.signatures.clone(),
+        host_imports: placement.host_imports.clone(),
+        canonical_nans: options.canonical_nans,
+        threads: options.threads,
+    };
+    Ok((placement, job))
 }
 
 fn bind(path: &Path, info: &ModuleInfo, trace: &Trace) -> Result<Vec<Binding<Wasi>>, Failure> {
@@ -124,20 +147,6 @@ fn bind(path: &Path, info: &ModuleInfo, trace: &Trace) -> Result<Vec<Binding<Was
             })
         })
         .collect()
-}
-
-/// Says what is wrong with a module.
-fn explain(path: &Path, error: &CompileError) -> Failure {
-    let place = path.display().to_string();
-    match error {
-        CompileError::Component => {
-            Failure::not_runnable("this is a component, and wave runs core modules").at(place).fix(
-                "build for WASI preview 1: wasm32-wasip1 (Rust, C), GOOS=wasip1 (Go); `wave inspect` shows what it imports",
-            )
-        }
-        CompileError::Processor(_) => Failure::refused(chain(error)).fix("`wave doctor` lists what is needed"),
-        _ => Failure::not_runnable(chain(error)).at(place),
-    }
 }
 
 /// Says why a module cannot be instantiated.

@@ -1,9 +1,10 @@
 //! `wave run`: plan, load, seal, enter, report.
 
 use crate::args::{Run, Sandbox};
+use crate::compiler::{self, Compiler};
 use crate::failure::Failure;
 use crate::grants::DirGrant;
-use crate::input::read_module;
+use crate::input;
 use crate::network::{self, Listener};
 use crate::plan::{self, Plan};
 use crate::program::{self, Program};
@@ -20,7 +21,7 @@ use wave_contract::module::{ExportKind, ModuleInfo};
 use wave_contract::types::{FuncType, ValType};
 use wave_policy::{Access, FilesystemGrant, Level, Policy, Resolver, Surface};
 use wave_runtime::{CallError, Frame, Function, Item, Stop, Stopped, StoreOptions, Value};
-use wave_sandbox::{Grant, GrowableRange, Namespaces, SealPlan, Sealed};
+use wave_sandbox::{Grant, GrowableRange, LayerName, Namespaces, SealPlan, Sealed};
 use wave_wasi::{Config, Preopen, Wasi};
 
 /// Descriptors beyond the guest's own that the process may have open: those of path resolution.
@@ -43,7 +44,10 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     }
     plan::notes(&plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
-    let bytes = read_module(&plan.module)?;
+    let bytes = input::read(&plan.module)?;
+    // It works while this process prepares the rest, and inherits nothing of that.
+    let threads = compiler::threads(&bytes);
+    let compiler = Compiler::start(&plan, bytes, threads)?;
     let listeners = network::listeners(&plan)?;
     let addresses = listeners.iter().map(|listener| listener.address).collect();
     let chosen = listeners.iter().filter(|listener| listener.chosen_port);
@@ -52,12 +56,13 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     let options = program::Options {
         store: StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes },
         canonical_nans: plan.deterministic,
+        threads,
         trace: plan.trace.clone(),
     };
     let network = !plan.tcplisten.is_empty() || plan.listenfd;
     let namespaces = (plan.level != Level::Off && !network).then(wave_sandbox::leave_namespaces);
     // Never dropped: a sealed process cannot unmap memory, and ends soon after.
-    let mut program = ManuallyDrop::new(program::load(&plan.module, bytes, options, wasi)?);
+    let mut program = ManuallyDrop::new(program::load(&plan.module, compiler, options, wasi)?);
     let entry = Entry::find(&program, &plan)?;
 
     if let Some(limit) = plan.timeout {
@@ -66,7 +71,8 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     }
     let sealed = seal(&plan, addresses, namespaces, &mut program)?;
     chosen.iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
-    report::tell(report, sealed.report(), &relaxations)?;
+    let said = sealed.report().clone().with(LayerName::Compiler, program.compiler.clone());
+    report::tell(report, &said, &relaxations)?;
     Ok(entry.enter(&mut program, &sealed).unwrap_or_else(|stopped| finish(plan.timeout, &stopped)))
 }
 
@@ -134,6 +140,7 @@ fn seal(
         limits: wave_policy::Limits {
             open_files: u64::from(plan.limits.open_files) + SPARE_FILES,
             file_size_bytes: plan.file_size_bytes,
+            ..wave_policy::Limits::default()
         },
         identity: plan.identity,
         prints_results: plan.invoke.is_some(),

@@ -6,8 +6,8 @@
 mod values;
 
 use crate::args::{Mode, Wast as Arguments};
+use crate::compiler::default_threads;
 use crate::failure::Failure;
-use crate::program;
 use crate::text::{chain, clean, out};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -220,7 +220,7 @@ impl<'a> Script<'a> {
 
     fn validate(&self, bytes: &[u8]) -> Result<(), String> {
         let module = self.parse(bytes).map_err(|ending| ending.describe())?;
-        module.validate(program::default_threads()).map_err(|error| chain(&error))
+        module.validate(default_threads()).map_err(|error| chain(&error))
     }
 
     fn parse<'b>(&self, bytes: &'b [u8]) -> Result<Module<'b>, Ending> {
@@ -246,7 +246,7 @@ impl<'a> Script<'a> {
                 addressing: placement.addressing.clone(),
                 signatures: &placement.signatures,
                 imports: &imports,
-                threads: program::default_threads(),
+                threads: default_threads(),
                 verify_ir: true,
                 canonical_nans: false,
             })

@@ -155,7 +155,7 @@ fn t88_where_a_filter_hides_landlock_strict_refuses_and_standard_says_so() {
         for errno in [ENOSYS, EPERM] {
             let outer = Outer::Hides { calls: LANDLOCK, errno };
             place.run(user, outer, "strict").is_refused(
-                "wave: cannot put the layer `landlock` in force: the kernel has Landlock ABI 0, this level needs 3\n  \
+                "wave: no sealed process to compile the module in: cannot put the layer `landlock` in force: the kernel has Landlock ABI 0, this level needs 3\n  \
                  where: --sandbox\n  \
                  fix:   use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard runs without\n",
             );
@@ -195,7 +195,7 @@ fn t88_in_a_user_namespace_the_layers_are_the_same() {
         let usual = place.run(user, Outer::Nothing, "strict").worked();
         let (level, identity) = if user == User::Root {
             place.run(user, Outer::UserNamespace, "strict").is_refused(
-                "wave: cannot put the layer `identity` in force: the process is root, and there is no unused user to \
+                "wave: no sealed process to compile the module in: cannot put the layer `identity` in force: the process is root, and there is no unused user to \
                  become\n  where: --sandbox\n  fix:   only root can become another user: drop --user, or name an \
                  unused one by --user UID:GID as root; --sandbox standard runs without\n",
             );

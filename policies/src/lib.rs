@@ -24,7 +24,7 @@ mod table;
 pub use access::{Access, UnknownAccess};
 pub use document::syscalls_markdown;
 pub use level::{Level, UnknownLevel};
-pub use policy::{FilesystemGrant, Identity, Limits, Policy, Resolver};
+pub use policy::{FilesystemGrant, Identity, Limits, Policy, Resolver, Role};
 pub use shape::{Shape, all_shapes};
 pub use surface::{Import, Surface};
 pub use table::{Condition, Function, Need, Operand, Rule, RuleSet, Test, all_functions, all_rules, functions_using};

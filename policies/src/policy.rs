@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::table::{ALWAYS, GROWABLE, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS};
+use crate::table::{ALWAYS, COMPILER, GROWABLE, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS};
 use crate::{Access, Level, Need, Rule, RuleSet, Surface};
 
 /// What one run may do. Plain data: nothing is in force until `wave-sandbox` seals with it.
@@ -13,6 +13,8 @@ use crate::{Access, Level, Need, Rule, RuleSet, Surface};
 pub struct Policy {
     /// Which kernel layers are demanded.
     pub level: Level,
+    /// What the process is for.
+    pub role: Role,
     /// The WASI functions the module imports.
     pub surface: Surface,
     /// What the guest may reach in the file system. Overlapping grants: the kernel layer unites the rights along
@@ -39,6 +41,9 @@ impl Policy {
     }
 
     fn rule_set(&self, growable: bool) -> RuleSet {
+        if self.role == Role::Compiler {
+            return COMPILER;
+        }
         let runtime = if growable { ALWAYS.union(GROWABLE) } else { ALWAYS };
         let runtime = if self.prints_results { runtime.union(RESULTS) } else { runtime };
         let resolver = match self.resolver {
@@ -59,6 +64,17 @@ impl Policy {
             Need::Listener => !self.listeners.is_empty(),
         }
     }
+}
+
+/// What a sealed process is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// It runs a guest.
+    #[default]
+    Guest,
+    /// It reads and compiles a module, and runs nothing of it. Surface, grants and listeners mean nothing to it.
+    Compiler,
 }
 
 /// Who turns a path of several components into an object.
@@ -90,11 +106,19 @@ pub struct Limits {
     pub open_files: u64,
     /// Largest size of a written file in bytes (`RLIMIT_FSIZE`). `None`: the limit the process has.
     pub file_size_bytes: Option<u64>,
+    /// Most private writable memory in bytes, what the process has already included (`RLIMIT_DATA`). `None`: the limit
+    /// the process has.
+    pub data_bytes: Option<u64>,
+    /// Threads besides the first (`RLIMIT_NPROC`, which counts all processes of a user: it is lowered where there are
+    /// to be none, and where the process becomes a user that nobody uses).
+    pub threads: u64,
+    /// Most processor time in seconds (`RLIMIT_CPU`). `None`: the limit the process has.
+    pub processor_seconds: Option<u64>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { open_files: 1024, file_size_bytes: None }
+        Self { open_files: 1024, file_size_bytes: None, data_bytes: None, threads: 0, processor_seconds: None }
     }
 }
 
@@ -173,6 +197,17 @@ mod tests {
         assert!(!ids(&policy).contains(&"accept4"));
         let listening = Policy { listeners: vec![([127, 0, 0, 1], 80).into()], ..policy };
         assert!(ids(&listening).contains(&"accept4"));
+    }
+
+    #[test]
+    fn a_compiler_has_its_own_rules_whatever_the_module_imports() {
+        let compiler = |policy| Policy { role: Role::Compiler, ..policy };
+        let policy = compiler(granting(importing(&["path_open", "fd_read", "sock_accept"]), Access::ReadWrite));
+        assert_eq!(ids(&policy), ids(&compiler(Policy::default())));
+        let calls: Vec<_> = policy.rules(true).map(|rule| rule.call).collect();
+        let never =
+            ["openat", "openat2", "readv", "writev", "close", "fstat", "prctl", "kill", "tgkill", "clone3", "execve"];
+        assert!(calls.contains(&"clone") && !never.iter().any(|call| calls.contains(call)), "{calls:?}");
     }
 
     #[test]

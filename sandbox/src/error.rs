@@ -116,3 +116,46 @@ impl Cause {
         text
     }
 }
+
+/// Why there is no sealed worker, or none any more.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// It could not be started.
+    #[error("cannot start a process")]
+    Start(#[source] Cause),
+    /// It could not be sealed as its policy demands.
+    #[error("{message}")]
+    Seal {
+        /// The layer that is missing, and why.
+        message: String,
+        /// What the user can do.
+        fix: String,
+    },
+    /// It ended before it was sealed.
+    #[error("{0}")]
+    Ended(Ended),
+}
+
+/// How a worker ended, other than by doing its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Ended {
+    /// Its time was up.
+    #[error("its time was up")]
+    Timeout,
+    /// It may have no more memory.
+    #[error("it used up its memory")]
+    Memory,
+    /// It made a system call that its filter refuses.
+    #[error("it made a system call that is refused to it")]
+    Denied,
+    /// It exited with this status.
+    #[error("exit status {0}")]
+    Status(i32),
+    /// This signal killed it.
+    #[error("signal {0}")]
+    Signal(i32),
+    /// It hung up, or its answer makes no sense.
+    #[error("it gave no answer that makes sense")]
+    Silent,
+}

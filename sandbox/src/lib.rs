@@ -19,6 +19,8 @@ mod linux;
 mod probe;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod seal;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+mod worker;
 
 #[cfg(target_os = "macos")]
 #[path = "macos.rs"]
@@ -28,9 +30,16 @@ mod seal;
 #[path = "unsupported.rs"]
 mod seal;
 
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
+#[path = "no_worker.rs"]
+mod worker;
+
 // Compiled here as well, for their tests.
 #[cfg(all(test, target_os = "linux"))]
 mod macos;
+#[cfg(all(test, target_os = "linux"))]
+#[allow(dead_code, reason = "there is nothing to do with it")]
+mod no_worker;
 #[cfg(all(test, target_os = "linux"))]
 #[allow(dead_code, reason = "a test does not end its process")]
 mod unsupported;
@@ -44,6 +53,8 @@ pub use linux::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLeve
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::seccomp::filter;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use linux::sys::Allocator;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::syscalls::name as call_name;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use probe::{LayerProbe, Presence, landlock_abi, probe};
@@ -51,10 +62,14 @@ pub use probe::{LayerProbe, Presence, landlock_abi, probe};
 #[cfg(target_os = "macos")]
 pub use seal::{enter, is_inside};
 
-pub use error::{Cause, SealError};
+pub use error::{Cause, Ended, SealError, WorkerError};
 pub use plan::{AddressRange, Grant, GrowableRange, SealPlan};
 pub use report::{Demand, Layer, LayerName, Report, State};
 pub use seal::{Namespaces, Sealed, exit, leave_namespaces, prepare_allocator, seal};
+pub use worker::{Channel, Worker};
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
+pub use std::alloc::System as Allocator;
 pub use wave_policy::Identity;
 
 /// Exit status of a run that made a system call the filter refuses: 128 + `SIGSYS`, as a shell would show it.

@@ -50,6 +50,8 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerName {
+    /// The module was read and compiled in a sealed process of its own.
+    Compiler,
     /// The process has one thread, so that every layer covers all of it.
     SingleThread,
     /// The allocator gets memory from `brk` alone.
@@ -97,7 +99,8 @@ pub enum Demand {
 
 impl LayerName {
     /// Every layer of Linux, in the order of the seal.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
+        Self::Compiler,
         Self::SingleThread,
         Self::Allocator,
         Self::Descriptors,
@@ -120,7 +123,8 @@ impl LayerName {
     pub const fn demand(self) -> Demand {
         match self {
             Self::SingleThread | Self::Descriptors | Self::Seccomp | Self::Seatbelt => Demand::EveryLevel,
-            Self::Bounding
+            Self::Compiler
+            | Self::Bounding
             | Self::Identity
             | Self::Capabilities
             | Self::NoNewPrivs
@@ -135,6 +139,7 @@ impl LayerName {
     /// The word in messages and in JSON.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Compiler => "compiler",
             Self::SingleThread => "single_thread",
             Self::Allocator => "allocator",
             Self::Descriptors => "descriptors",
@@ -166,6 +171,13 @@ impl Report {
     pub(crate) fn nothing(level: Level) -> Self {
         let layers = LayerName::ALL.map(|name| Layer { name, state: State::NotRequested });
         Self { level, layers: layers.into() }
+    }
+
+    /// The same report with another state of one layer, of which the caller knows and the seal does not.
+    #[must_use]
+    pub fn with(mut self, name: LayerName, state: State) -> Self {
+        self.layers.iter_mut().filter(|layer| layer.name == name).for_each(|layer| layer.state = state.clone());
+        self
     }
 
     /// The state of one layer.
@@ -204,7 +216,7 @@ mod tests {
     #[test]
     fn text_has_a_line_per_layer() {
         let text = Report::nothing(Level::Off).to_string();
-        assert!(text.starts_with("sandbox: off\n  single_thread  not requested\n"), "{text}");
+        assert!(text.starts_with("sandbox: off\n  compiler       not requested\n"), "{text}");
         assert_eq!(text.lines().count(), 1 + LayerName::ALL.len());
     }
 }

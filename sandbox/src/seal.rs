@@ -1,6 +1,6 @@
 //! The seal: one straight sequence, from a process that may do anything to one that may do what its policy says.
 
-use wave_policy::Level;
+use wave_policy::{Level, Role};
 
 #[cfg(feature = "test-hooks")]
 use crate::hooks;
@@ -59,6 +59,9 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     landlock::check_grants(plan).map_err(|cause| layers.error(LayerName::Landlock, cause))?;
     identity::check(policy.identity).map_err(|cause| layers.error(LayerName::Identity, cause))?;
 
+    // The caller's to say: it happened before, in another process.
+    layers.skip(LayerName::Compiler);
+
     // First of the layers: ids, capabilities, no_new_privs, Landlock and the filter belong to a thread, so a thread that runs on
     // stays outside of them. It reads /proc, which Landlock closes.
     layers.apply(LayerName::SingleThread, process::assert_single_thread)?;
@@ -106,6 +109,11 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
 
     // After ids and capabilities: the kernel resets the flag when they change (prctl(2), PR_SET_DUMPABLE).
     layers.apply(LayerName::NotDumpable, privileges::not_dumpable)?;
+
+    // After ids and capabilities: the kernel forgets it when they change. The filter refuses the call.
+    if policy.role == Role::Compiler {
+        privileges::die_with_parent().map_err(|cause| layers.error(LayerName::Limits, cause))?;
+    }
 
     // All guest code is mapped by now. The filter refuses the call.
     layers.apply(LayerName::NoNewCode, privileges::no_new_code)?;

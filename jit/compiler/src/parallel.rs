@@ -66,11 +66,8 @@ pub(crate) fn run<W: Send>(
         // If the system gives no more threads, those that are there do the work.
         let handles: Vec<_> = (0..helpers)
             .map_while(|_| {
-                thread::Builder::new()
-                    .name("compile".to_owned())
-                    .stack_size(STACK_BYTES)
-                    .spawn_scoped(scope, worker)
-                    .ok()
+                // Without a name: giving one takes a system call that the sealed compiler does not have.
+                thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, worker).ok()
             })
             .collect();
         keep(worker());

@@ -148,7 +148,7 @@ pub enum GlobalSlot {
 }
 
 /// The addresses that are constants in code of mode fixed.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct FixedAddresses {
     /// The context.
     pub context: u64,
@@ -163,7 +163,7 @@ pub struct FixedAddresses {
 }
 
 /// Where a memory lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct MemoryAddresses {
     /// Byte 0.
     pub base: u64,
@@ -172,7 +172,7 @@ pub struct MemoryAddresses {
 }
 
 /// How code reaches its context.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Addressing {
     /// By constants; code belongs to one instance at these addresses.
     Fixed(FixedAddresses),

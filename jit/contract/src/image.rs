@@ -99,6 +99,16 @@ impl<T: Copy> OffsetTable<T> {
         &self.values
     }
 
+    /// A table of these columns. `None` unless they have the same length; the order is not checked.
+    pub(crate) fn from_columns(offsets: Vec<u32>, values: Vec<T>) -> Option<Self> {
+        (offsets.len() == values.len()).then_some(Self { offsets, values })
+    }
+
+    /// Whether the offsets ascend and are all of this kind.
+    pub(crate) fn is_sorted(&self, kind: impl Fn(u32) -> bool) -> bool {
+        self.offsets.is_sorted_by(|a, b| a < b) && self.offsets.last().is_none_or(|&last| kind(last))
+    }
+
     /// Number of entries.
     #[must_use]
     pub fn len(&self) -> usize {

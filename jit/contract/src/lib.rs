@@ -13,15 +13,21 @@
 //! | [`trap`] | the codes at which code may fault |
 //! | [`libcall`] | the operations compiled code asks of the runtime |
 //! | [`image`] | linked code and the tables that describe it |
+//! | [`encoding`] | both as bytes, between processes |
+//! | `check` | whether what came from elsewhere is consistent |
 #![forbid(unsafe_code)]
 
 pub mod abi;
+mod check;
 pub mod context;
+pub mod encoding;
 pub mod image;
 pub mod libcall;
 pub mod module;
 pub mod trap;
 pub mod types;
+
+pub use check::Inconsistent;
 
 /// Bytes in a page of linear memory.
 pub const PAGE_BYTES: u64 = 65_536;

@@ -4,7 +4,7 @@ use crate::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 use std::ops::Range;
 
 /// The declarations of one module. Index spaces begin with the imports, as in the specification.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct ModuleInfo {
     /// Name of the module from its name section.
     pub name: Option<String>,
@@ -57,7 +57,7 @@ impl ModuleInfo {
 }
 
 /// One import.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Import {
     /// Name of the module it is asked from.
     pub module: String,
@@ -68,7 +68,7 @@ pub struct Import {
 }
 
 /// Type of an import.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ImportType {
     /// A function, by type index.
     Function(u32),
@@ -81,7 +81,7 @@ pub enum ImportType {
 }
 
 /// One export.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Export {
     /// Its name.
     pub name: String,
@@ -92,7 +92,7 @@ pub struct Export {
 }
 
 /// Kind of an export.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ExportKind {
     /// A function.
     Function,
@@ -108,7 +108,7 @@ pub enum ExportKind {
 pub type ConstExpr = Vec<ConstOp>;
 
 /// One instruction of a constant expression (WebAssembly 2.0 plus extended constant expressions).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ConstOp {
     /// `i32.const`
     I32Const(i32),
@@ -141,7 +141,7 @@ pub enum ConstOp {
 }
 
 /// When a segment is copied.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum SegmentMode {
     /// At instantiation, to `offset` of the table or memory `index`.
     Active {
@@ -157,7 +157,7 @@ pub enum SegmentMode {
 }
 
 /// An element segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ElementSegment {
     /// Type of its elements.
     pub element: ValType,
@@ -168,7 +168,7 @@ pub struct ElementSegment {
 }
 
 /// Elements of a segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ElementItems {
     /// Function indexes.
     Functions(Vec<u32>),
@@ -177,7 +177,7 @@ pub enum ElementItems {
 }
 
 /// A data segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DataSegment {
     /// When it is copied.
     pub mode: SegmentMode,
@@ -186,7 +186,7 @@ pub struct DataSegment {
 }
 
 /// Function names, as sorted ranges of one text: a large module has tens of thousands.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct FunctionNames {
     text: String,
     /// (function index, end in `text`); a name starts where the previous one ends.
@@ -203,6 +203,12 @@ impl FunctionNames {
             self.text.push_str(name);
             self.ends.push((function, end));
         }
+    }
+
+    /// Whether each name is a piece of the text, behind those of lower indexes.
+    pub(crate) fn is_consistent(&self) -> bool {
+        let ordered = |pair: &[(u32, u32)]| matches!(pair, [a, b] if a.0 < b.0 && a.1 <= b.1);
+        self.ends.windows(2).all(ordered) && self.ends.iter().all(|&(_, end)| self.text.is_char_boundary(end as usize))
     }
 
     /// The name of a function, if the module gives one.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 /// A value type. References are 32-bit handles that only the runtime can resolve; 0 is null.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum ValType {
     /// 32-bit integer.
     I32,
@@ -45,7 +45,7 @@ impl fmt::Display for ValType {
 }
 
 /// A function signature.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct FuncType {
     /// Parameter types.
     pub params: Box<[ValType]>,
@@ -68,7 +68,7 @@ impl fmt::Display for FuncType {
 }
 
 /// A table's type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TableType {
     /// [`ValType::FuncRef`] or [`ValType::ExternRef`].
     pub element: ValType,
@@ -79,7 +79,7 @@ pub struct TableType {
 }
 
 /// A linear memory's type, in pages of 64 KiB.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MemoryType {
     /// Initial pages.
     pub min_pages: u32,
@@ -88,7 +88,7 @@ pub struct MemoryType {
 }
 
 /// A global's type.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct GlobalType {
     /// Type of the value.
     pub content: ValType,
@@ -99,7 +99,7 @@ pub struct GlobalType {
 /// Identity of a signature across all modules of one process; equal exactly when the signatures are.
 ///
 /// 0 never identifies a signature: it marks the null table entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct SignatureId(pub u32);
 
 impl SignatureId {

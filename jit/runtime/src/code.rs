@@ -220,6 +220,14 @@ impl JITMemoryProvider for Provider {
     }
 }
 
+/// Does now what loading the first image takes besides, for a process that waits for its compiler anyway.
+///
+/// # Errors
+/// [`CodeError::Load`] when cranelift-jit does not know this processor.
+pub fn prepare_loading() -> Result<(), CodeError> {
+    host_isa().map(drop)
+}
+
 fn host_isa() -> Result<OwnedTargetIsa, CodeError> {
     static ISA: OnceLock<Result<OwnedTargetIsa, String>> = OnceLock::new();
     let make = || {

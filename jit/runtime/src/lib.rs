@@ -37,7 +37,7 @@ mod table;
 mod trap;
 mod value;
 
-pub use code::CodeError;
+pub use code::{CodeError, prepare_loading};
 pub use function::Function;
 pub use host::{Caller, HostFunction, HostParam, HostResult, IntoHostFunction};
 pub use link::{Binding, Item, LinkError, Placement};

@@ -6,7 +6,7 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
-use wave_policy::{Condition, Level, Operand, Rule, Test, all_rules};
+use wave_policy::{Condition, Level, Operand, Role, Rule, Test, all_rules};
 
 use super::bpf::Instruction;
 use super::{sys, syscalls};
@@ -20,6 +20,10 @@ impl From<seccompiler::BackendError> for Cause {
         Self::Filter(error.into())
     }
 }
+
+/// Calls that a compiler's libc makes and can do without: clone3, whose flags a filter cannot see, leads to clone where the
+/// kernel has none; the file that says how to shrink a thread's heap may be missing.
+const ANSWERS_OF_A_COMPILER: &[(i64, i32)] = &[(libc::SYS_clone3, libc::ENOSYS), (libc::SYS_openat, libc::EACCES)];
 
 /// The numbers of the table's calls, in the order of its rules.
 static NUMBERS: [i64; all_rules().len()] = {
@@ -79,7 +83,8 @@ fn compile(plan: &SealPlan<'_>) -> Result<(BpfProgram, usize), Cause> {
     calls.extend(with_any_arguments);
     let count = calls.len();
     let filter = SeccompFilter::new(calls, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
-    Ok((with_prologue(filter.try_into()?, refused_code(plan)), count))
+    let answers = if policy.role == Role::Compiler { ANSWERS_OF_A_COMPILER } else { &[] };
+    Ok((with_prologue(filter.try_into()?, answers, refused_code(plan)), count))
 }
 
 fn number(rule: &Rule) -> i64 {
@@ -120,20 +125,19 @@ fn translate(condition: &Condition, range: &GrowableRange) -> Result<SeccompCond
     SeccompCondition::new(condition.arg, SeccompCmpArgLen::Qword, operator, value)
 }
 
-/// Adds what `seccompiler` has no rule for, around its check of the architecture: calls by their origin, x32, the self-test.
-/// A call of another architecture is refused like any other, with a message.
-fn with_prologue(mut program: BpfProgram, refused_code: Option<AddressRange>) -> BpfProgram {
+/// Adds what `seccompiler` has no rule for, around its check of the architecture: calls by their origin, x32, calls that fail
+/// with an errno. A call of another architecture is refused like any other, with a message.
+fn with_prologue(mut program: BpfProgram, answers: &[(i64, i32)], refused_code: Option<AddressRange>) -> BpfProgram {
     // load arch, compare, kill, load number: jumps are relative and none crosses the place after these.
     const KILL: usize = 2;
     const LOAD_NUMBER: usize = 3;
     program[KILL] = answer(libc::SECCOMP_RET_TRAP);
-    let number = [
-        // A number of the x32 ABI equals none in the filter anyway; this way it is plain to see.
-        jump(BPF_JGE, X32_BIT, 0, 1),
-        answer(libc::SECCOMP_RET_TRAP),
-        jump(BPF_JEQ, SELF_TEST.call as u32, 0, 1),
-        answer(libc::SECCOMP_RET_ERRNO | SELF_TEST.errno.cast_unsigned()),
-    ];
+    // A number of the x32 ABI equals none in the filter anyway; this way it is plain to see.
+    let mut number = vec![jump(BPF_JGE, X32_BIT, 0, 1), answer(libc::SECCOMP_RET_TRAP)];
+    for (call, errno) in [(SELF_TEST.call, SELF_TEST.errno)].iter().chain(answers) {
+        number.push(jump(BPF_JEQ, *call as u32, 0, 1));
+        number.push(answer(libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
+    }
     program.splice(LOAD_NUMBER + 1..=LOAD_NUMBER, number);
     let origin = refused_code.map(refuse_origin).unwrap_or_default();
     program.splice(LOAD_NUMBER..LOAD_NUMBER, origin);
@@ -287,6 +291,69 @@ mod tests {
         assert_eq!(mmap(3, 0x21), TRAP, "shared");
         assert_eq!(mmap(3, 0x32), TRAP, "fixed");
         assert_eq!(mmap(3, 0x02), TRAP, "file");
+    }
+
+    fn compiler() -> Vec<Instruction> {
+        let policy = Policy { role: Role::Compiler, ..Policy::default() };
+        super::filter(&SealPlan { growable: &[RANGE], ..SealPlan::new(&policy) }).expect("the table compiles")
+    }
+
+    #[test]
+    fn a_compiler_makes_threads_and_no_processes() {
+        let program = compiler();
+        let clone = |flags| on(&program, "clone", [flags, 0, 0, 0, 0, 0]);
+        assert_eq!(clone(0x3d_0f00), ALLOW);
+        for flags in [0, 17, 0x3d_0f00 | 17, 0x3d_0f00 & !0x1_0000, 0x3d_0f00 | 0x1000_0000, 0x3d_0f00 | 1 << 32] {
+            assert_eq!(clone(flags), TRAP, "{flags:#x}");
+        }
+        let errno = |errno: i32| libc::SECCOMP_RET_ERRNO | errno.cast_unsigned();
+        assert_eq!(on(&program, "clone3", [0; 6]), errno(libc::ENOSYS));
+        assert_eq!(on(&program, "openat", [0; 6]), errno(libc::EACCES));
+        assert_eq!(on(&filter(&[], &[]), "clone3", [0; 6]), TRAP, "a guest's process has no such answer");
+        assert_eq!(verdict(&program, X86_64, X32_BIT | 435, [0; 6]), TRAP);
+        for call in ["fork", "vfork", "execve", "open", "openat2", "socket", "connect", "kill", "tgkill", "ptrace"] {
+            assert_eq!(on(&program, call, [0; 6]), TRAP, "{call}");
+        }
+    }
+
+    #[test]
+    fn a_compiler_talks_to_its_channel_and_the_operator() {
+        let program = compiler();
+        for fd in 0..5 {
+            let verdict = |yes| if yes { ALLOW } else { TRAP };
+            assert_eq!(on(&program, "read", [fd, 0, 0, 0, 0, 0]), verdict(fd == 0), "{fd}");
+            assert_eq!(on(&program, "write", [fd, 0, 0, 0, 0, 0]), verdict(fd == 1 || fd == 2), "{fd}");
+        }
+    }
+
+    #[test]
+    fn memory_of_a_compiler_never_executes() {
+        let program = compiler();
+        let mmap = |prot, flags| on(&program, "mmap", [0, 4096, prot, flags, u64::MAX, 0]);
+        let mprotect = |prot| on(&program, "mprotect", [4096, 4096, prot, 0, 0, 0]);
+        for prot in 0..16 {
+            let expected = if prot <= 3 { ALLOW } else { TRAP };
+            assert_eq!((mmap(prot, 0x22), mprotect(prot)), (expected, expected), "{prot}");
+        }
+        assert_eq!((mmap(3, 0x4022), mmap(3, 0x2_0022)), (ALLOW, ALLOW), "MAP_NORESERVE, MAP_STACK");
+        for flags in [0x02, 0x12, 0x21, 0x23, 0x32, 0x10_0022, 0x4_0022] {
+            assert_eq!(mmap(3, flags), TRAP, "{flags:#x}");
+        }
+        for (advice, expected) in [(4, ALLOW), (102, ALLOW), (0, TRAP), (12, TRAP), (100, TRAP), (21, TRAP)] {
+            assert_eq!(on(&program, "madvise", [0, 0, advice, 0, 0, 0]), expected, "{advice}");
+        }
+    }
+
+    #[test]
+    fn futexes_of_a_compiler_wait_and_wake() {
+        let program = compiler();
+        for operation in 0..14_u64 {
+            let expected = if [0, 1, 9].contains(&operation) { ALLOW } else { TRAP };
+            for flags in [0, 128, 256, 384] {
+                let verdict = on(&program, "futex", [0, operation | flags, 0, 0, 0, 0]);
+                assert_eq!(verdict, expected, "{operation} | {flags}");
+            }
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! The system calls that no crate wraps safely. All unsafe code of this crate is here, one call per function.
 #![allow(unsafe_code, reason = "the only file of this crate that may; each block argues why it is sound")]
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint, c_ulong, c_void};
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
+use nix::unistd::{ForkResult, fork};
 
 use super::denial::{Refused, denied};
 use super::seccomp::SelfTest;
@@ -144,6 +146,73 @@ pub(crate) fn random() -> Result<u32, Errno> {
 pub(crate) fn ignore(which: Signal) -> Result<(), Errno> {
     // SAFETY: SIG_IGN runs no code of ours.
     unsafe { signal(which, SigHandler::SigIgn) }.map(drop)
+}
+
+/// Gives a signal its usual effect again.
+pub(crate) fn by_default(which: Signal) -> Result<(), Errno> {
+    // SAFETY: SIG_DFL runs no code of ours.
+    unsafe { signal(which, SigHandler::SigDfl) }.map(drop)
+}
+
+/// Makes a second process of this one. `alone` is the proof that there is one thread.
+pub(crate) fn split(_alone: &super::process::Alone) -> Result<ForkResult, Errno> {
+    // SAFETY: no other thread exists that could hold a lock or be in the middle of a change, so all of the child's memory,
+    // the allocator's included, is whole.
+    unsafe { fork() }
+}
+
+/// The kernel kills this process when the thread that made it ends. It forgets so when ids or capabilities change.
+///
+/// Source: PR_SET_PDEATHSIG(2const).
+pub(crate) fn die_with_parent() -> Result<(), Errno> {
+    const SIGKILL: c_ulong = libc::SIGKILL as c_ulong;
+    prctl(libc::PR_SET_PDEATHSIG, SIGKILL).map(drop)
+}
+
+/// Whether this process ends with [`EXHAUSTED`](crate::worker::EXHAUSTED) when an allocation fails.
+static ENDS_WHEN_EXHAUSTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on, a failed allocation by [`Allocator`] ends this process with [`EXHAUSTED`](crate::worker::EXHAUSTED).
+pub(crate) fn end_when_exhausted() {
+    ENDS_WHEN_EXHAUSTED.store(true, Ordering::Relaxed);
+}
+
+/// The system's allocator, for `#[global_allocator]`. In a [`Worker`](crate::Worker) a failed allocation ends the process with
+/// a status that says so; anywhere else it is what it always was. Without it, running out of memory would show as a refused
+/// system call, because `abort` makes one.
+#[derive(Debug)]
+pub struct Allocator;
+
+impl Allocator {
+    fn checked(block: *mut u8) -> *mut u8 {
+        if block.is_null() && ENDS_WHEN_EXHAUSTED.load(Ordering::Relaxed) {
+            exit_now(crate::worker::EXHAUSTED);
+        }
+        block
+    }
+}
+
+// SAFETY: every block comes from `System` and goes back to it, with the layout that the caller gave.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise about the layout is passed on.
+        Self::checked(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as in `alloc`.
+        Self::checked(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, len: usize) -> *mut u8 {
+        // SAFETY: the caller's promise about the block and its layout is passed on; the block came from `System`.
+        Self::checked(unsafe { System.realloc(block, layout, len) })
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as in `realloc`.
+        unsafe { System.dealloc(block, layout) }
+    }
 }
 
 /// Calls [`denied`] when a filter traps a system call.

@@ -1,12 +1,12 @@
 //! The child: prepares what its arguments say, seals, performs one action and exits with its errno (0: success).
 //!
 //! Arguments are `key=value`:
-//! `level`, `functions` (comma-separated), `grant` (path:access, may repeat), `growable` and `listener` (any value), `before`
-//! (a disturbance before the seal, may repeat), `kernel` (another one than there is, see `kernel.rs`), `break` (a system call
-//! number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a layer, may repeat),
-//! `code` (a page of native code counts as the guest's), `title`, and the action: `call` (a system call, see [`value`]),
-//! `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`, `time`, `sweep`, or `connect` (a port of this host, to be
-//! reached from the listener).
+//! `level`, `role` (compiler), `functions` (comma-separated), `grant` (path:access, may repeat), `growable` and `listener` (any
+//! value), `before` (a disturbance before the seal, may repeat), `kernel` (another one than there is, see `kernel.rs`),
+//! `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
+//! layer, may repeat), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
+//! `worker.rs`), `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`,
+//! `time`, `sweep`, or `connect` (a port of this host, to be reached from the listener).
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -15,7 +15,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::Instant;
 
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
-use wave_policy::{FilesystemGrant, Identity, Policy, Surface};
+use wave_policy::{FilesystemGrant, Identity, Policy, Role, Surface};
 use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, Report, SealPlan, seal};
 
 pub const REFUSED: i32 = 125;
@@ -76,6 +76,9 @@ pub fn main(args: &[String]) -> ! {
     args.all("before").for_each(disturb);
     args.get("kernel").into_iter().for_each(crate::kernel::pretend);
     args.get("break").into_iter().for_each(break_call);
+    if let Some(action) = args.get("worker") {
+        crate::worker::child(action, policy.level);
+    }
 
     let start = Instant::now();
     let sealed = match seal(&plan) {
@@ -130,7 +133,7 @@ fn act(args: &Args<'_>, report: &Report, addresses: Addresses, grants: &[Grant<'
 }
 
 /// A number, `s:text` (a C string), `g0` (descriptor of the first grant), `m` (start of the growable memory; `m+n`),
-/// `c` (the page of native code), or `pid`.
+/// `c` (the page of native code), `pid` or `ppid`.
 fn value(text: &str, addresses: Addresses, grants: &[Grant<'_>]) -> i64 {
     if let Some(text) = text.strip_prefix("s:") {
         return std::ffi::CString::new(text).expect("no NUL").into_raw() as i64;
@@ -144,6 +147,9 @@ fn value(text: &str, addresses: Addresses, grants: &[Grant<'_>]) -> i64 {
     }
     if text == "c" {
         return addresses.code.cast_signed();
+    }
+    if text == "ppid" {
+        return std::os::unix::process::parent_id().into();
     }
     if text == "pid" {
         return std::process::id().into();
@@ -224,6 +230,7 @@ fn policy(args: &Args<'_>, grants: Vec<FilesystemGrant>) -> Policy {
     let functions = args.get("functions").unwrap_or_default().split(',').filter(|name| !name.is_empty());
     Policy {
         level: args.get("level").unwrap_or("strict").parse().expect("a level"),
+        role: if args.get("role") == Some("compiler") { Role::Compiler } else { Role::Guest },
         surface: Surface::from_imports(functions.map(|name| ("wasi_snapshot_preview1", name))),
         grants,
         listeners: args.get("listener").map(|_| ANY_PORT.into()).into_iter().collect(),

@@ -15,11 +15,16 @@ mod outside;
 mod run;
 mod status;
 mod sweep;
+mod worker;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
 
 use run::User;
+
+/// Workers that run out of memory say so by it.
+#[global_allocator]
+static ALLOCATOR: wave_sandbox::Allocator = wave_sandbox::Allocator;
 
 type Case = (&'static str, fn(User));
 
@@ -29,9 +34,17 @@ fn main() -> ExitCode {
         child::main(&args[1..]);
     }
     let filter = args.into_iter().find(|arg| !arg.starts_with('-')).unwrap_or_default();
-    let cases =
-        [denials::CASES, faults::CASES, files::CASES, levels::CASES, memory::CASES, status::CASES, sweep::CASES]
-            .concat();
+    let cases = [
+        denials::CASES,
+        faults::CASES,
+        files::CASES,
+        levels::CASES,
+        memory::CASES,
+        status::CASES,
+        sweep::CASES,
+        worker::CASES,
+    ]
+    .concat();
     let (mut passed, mut failed) = (0, 0);
     for (name, case) in cases.into_iter().filter(|(name, _)| name.contains(&filter)) {
         for &user in User::available() {

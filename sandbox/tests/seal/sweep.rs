@@ -23,7 +23,7 @@ const NOT_TRIED: i64 = libc::SYS_rt_sigreturn;
 /// Calls that the kernel itself lets past every filter since Linux 6.14, and which do nothing but from a page that
 /// only the kernel can make: `uretprobe` raises SIGILL, `uprobe` fails (`seccomp_uprobe_exception`,
 /// `kernel/seccomp.c`).
-const PAST_ANY_FILTER: [(i64, i32); 2] = [(335, 128 + libc::SIGILL), (336, libc::ENXIO)];
+pub const PAST_ANY_FILTER: [(i64, i32); 2] = [(335, 128 + libc::SIGILL), (336, libc::ENXIO)];
 
 /// What every filter answers in the kernel's place, to see that it is there.
 const SELF_TEST: (i64, i32) = (libc::SYS_getppid, libc::EKEYREJECTED);

@@ -1,0 +1,212 @@
+//! Whether declarations and code that came from elsewhere are consistent.
+//!
+//! The runtime relies on what validation gives: indexes that exist, constant expressions that find their operands, segments
+//! that lie in the module. A compiler that a module has taken over could send anything, so all of it is checked here. What the
+//! machine code does is another question, and not answered here.
+
+use crate::image::{CodeImage, CodeRange};
+use crate::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
+use crate::trap::TrapCode;
+use crate::types::{FuncType, SignatureId, TableType, ValType};
+use std::collections::HashSet;
+
+/// Most parameters, and most results, of a function; the result area has room for these.
+const MAX_VALUES: usize = 1000;
+
+/// Most linear memories of a module.
+const MAX_MEMORIES: usize = 100;
+
+/// Most pages of a linear memory.
+const MAX_PAGES: u32 = 65_536;
+
+/// Declarations or code contradict themselves or the module: this is what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Inconsistent(pub &'static str);
+
+type Check = Result<(), Inconsistent>;
+
+fn ensure(holds: bool, what: &'static str) -> Check {
+    if holds { Ok(()) } else { Err(Inconsistent(what)) }
+}
+
+fn exists<T>(list: &[T], index: u32) -> bool {
+    (index as usize) < list.len()
+}
+
+impl ModuleInfo {
+    /// Checks that these can be the declarations of a valid module of `module_len` bytes.
+    ///
+    /// # Errors
+    /// The first contradiction.
+    pub fn check(&self, module_len: usize) -> Check {
+        let ty_fits = |ty: &FuncType| ty.params.len() <= MAX_VALUES && ty.results.len() <= MAX_VALUES;
+        ensure(self.types.iter().all(ty_fits), "a type has too many values")?;
+        ensure(self.functions.iter().all(|ty| exists(&self.types, *ty)), "a function has no type")?;
+        ensure(self.tables.iter().all(is_table), "a table type is invalid")?;
+        ensure(self.memories.len() <= MAX_MEMORIES, "there are too many memories")?;
+        let memory_fits = |min: u32, max: Option<u32>| min <= max.unwrap_or(MAX_PAGES) && max.unwrap_or(0) <= MAX_PAGES;
+        ensure(self.memories.iter().all(|ty| memory_fits(ty.min_pages, ty.max_pages)), "a memory type is invalid")?;
+        self.check_imports()?;
+        self.check_globals()?;
+        ensure(self.exports.iter().all(|export| self.has(export.kind, export.index)), "an export does not exist")?;
+        if let Some(start) = self.start {
+            let ty = self.function_type(start);
+            ensure(ty.is_some_and(|ty| *ty == FuncType::default()), "the start function has arguments or results")?;
+        }
+        self.check_elements()?;
+        self.check_data(module_len)?;
+        ensure(self.names.is_consistent(), "function names overlap")
+    }
+
+    fn has(&self, kind: ExportKind, index: u32) -> bool {
+        match kind {
+            ExportKind::Function => exists(&self.functions, index),
+            ExportKind::Table => exists(&self.tables, index),
+            ExportKind::Memory => exists(&self.memories, index),
+            ExportKind::Global => exists(&self.globals, index),
+        }
+    }
+
+    /// Imports come first in each index space, and in order.
+    fn check_imports(&self) -> Check {
+        let (mut functions, mut tables, mut memories, mut globals) = (0_u32, 0_u32, 0_u32, 0_u32);
+        for import in &self.imports {
+            let (same, next) = match import.ty {
+                ImportType::Function(ty) => (self.functions.get(functions as usize) == Some(&ty), &mut functions),
+                ImportType::Table(ty) => (self.tables.get(tables as usize) == Some(&ty), &mut tables),
+                ImportType::Memory(ty) => (self.memories.get(memories as usize) == Some(&ty), &mut memories),
+                ImportType::Global(ty) => (self.globals.get(globals as usize) == Some(&ty), &mut globals),
+            };
+            ensure(same, "an import is not what its index space says")?;
+            // It exists, so there are fewer than 2^32 of them.
+            *next += 1;
+        }
+        let counted = [functions, tables, memories, globals];
+        let declared = [self.imported_functions, self.imported_tables, self.imported_memories, self.imported_globals];
+        ensure(counted == declared, "the number of imports is wrong")
+    }
+
+    fn check_globals(&self) -> Check {
+        // Every imported global exists: the imports were counted.
+        let defined = self.globals.get(self.imported_globals as usize..).unwrap_or_default();
+        ensure(defined.len() == self.global_inits.len(), "a global has no value")?;
+        for ((index, ty), init) in (self.imported_globals as usize..).zip(defined).zip(&self.global_inits) {
+            ensure(self.gives(init, ty.content, index), "a global's value is invalid")?;
+        }
+        Ok(())
+    }
+
+    fn check_elements(&self) -> Check {
+        for segment in &self.elements {
+            ensure(is_reference(segment.element), "elements are no references")?;
+            if let SegmentMode::Active { index, offset } = &segment.mode {
+                let table = self.tables.get(*index as usize);
+                ensure(table.is_some_and(|table| table.element == segment.element), "an element segment has no table")?;
+                ensure(self.gives(offset, ValType::I32, self.globals.len()), "an element segment's offset is invalid")?;
+            }
+            let valid = match &segment.items {
+                ElementItems::Functions(functions) => {
+                    segment.element == ValType::FuncRef && functions.iter().all(|index| exists(&self.functions, *index))
+                }
+                ElementItems::Expressions(expressions) => {
+                    expressions.iter().all(|item| self.gives(item, segment.element, self.globals.len()))
+                }
+            };
+            ensure(valid, "an element is invalid")?;
+        }
+        Ok(())
+    }
+
+    fn check_data(&self, module_len: usize) -> Check {
+        for segment in &self.data {
+            match &segment.mode {
+                SegmentMode::Active { index, offset } => {
+                    ensure(exists(&self.memories, *index), "a data segment has no memory")?;
+                    ensure(self.gives(offset, ValType::I32, self.globals.len()), "a data segment's offset is invalid")?;
+                }
+                SegmentMode::Passive => {}
+                SegmentMode::Declared => return Err(Inconsistent("a data segment is only declared")),
+            }
+            let bytes = &segment.bytes;
+            ensure(bytes.start <= bytes.end && bytes.end <= module_len, "a data segment lies outside the module")?;
+        }
+        Ok(())
+    }
+
+    /// Whether a constant expression gives one value of this type and reads only constants among the first `globals`.
+    fn gives(&self, expression: &[ConstOp], ty: ValType, globals: usize) -> bool {
+        use ValType::{ExternRef, F32, F64, FuncRef, I32, I64, V128};
+        // The usual one is short, and there are hundreds of thousands.
+        let mut stack: Vec<Option<ValType>> = Vec::new();
+        for op in expression {
+            let value = match *op {
+                ConstOp::I32Const(_) => Some(I32),
+                ConstOp::I64Const(_) => Some(I64),
+                ConstOp::F32Const(_) => Some(F32),
+                ConstOp::F64Const(_) => Some(F64),
+                ConstOp::V128Const(_) => Some(V128),
+                // Null of either type.
+                ConstOp::RefNull => None,
+                ConstOp::RefFunc(function) if exists(&self.functions, function) => Some(FuncRef),
+                ConstOp::RefFunc(_) => return false,
+                ConstOp::GlobalGet(index) => {
+                    match self.globals.get(index as usize).filter(|_| (index as usize) < globals) {
+                        Some(global) if !global.mutable => Some(global.content),
+                        _ => return false,
+                    }
+                }
+                ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => match (stack.pop(), stack.pop()) {
+                    (Some(Some(I32)), Some(Some(I32))) => Some(I32),
+                    _ => return false,
+                },
+                ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => match (stack.pop(), stack.pop()) {
+                    (Some(Some(I64)), Some(Some(I64))) => Some(I64),
+                    _ => return false,
+                },
+            };
+            stack.push(value);
+        }
+        match stack[..] {
+            [Some(found)] => found == ty,
+            [None] => matches!(ty, FuncRef | ExternRef),
+            _ => false,
+        }
+    }
+}
+
+fn is_reference(ty: ValType) -> bool {
+    matches!(ty, ValType::FuncRef | ValType::ExternRef)
+}
+
+fn is_table(ty: &TableType) -> bool {
+    is_reference(ty.element) && ty.max.is_none_or(|max| ty.min <= max)
+}
+
+impl CodeImage {
+    /// Checks that this can be the code of a module with these declarations, whose types have these ids.
+    ///
+    /// # Errors
+    /// The first contradiction.
+    pub fn check(&self, info: &ModuleInfo, signatures: &[SignatureId], module_len: usize) -> Check {
+        ensure(signatures.len() == info.types.len(), "there is another number of signatures")?;
+        ensure(self.functions.len() == info.functions.len(), "there is another number of functions")?;
+        let inside =
+            |code: &CodeRange| code.start.checked_add(code.len).is_some_and(|end| end as usize <= self.text.len());
+        ensure(self.functions.iter().all(inside), "a function lies outside the text")?;
+
+        let mut entered = HashSet::with_capacity(self.entries.len());
+        for entry in &self.entries {
+            ensure(inside(&entry.code), "an entry lies outside the text")?;
+            ensure(entered.insert(entry.signature), "a signature has two entries")?;
+        }
+        let used: HashSet<_> = info.functions.iter().filter_map(|ty| signatures.get(*ty as usize)).collect();
+        ensure(used.len() == entered.len() && used.into_iter().all(|id| entered.contains(id)), "an entry is missing")?;
+
+        let in_text = |offset: u32| (offset as usize) < self.text.len();
+        ensure(self.traps.is_sorted(in_text), "the table of traps is not in order")?;
+        ensure(self.traps.values().iter().all(|&code| TrapCode::from_u8(code).is_some()), "a trap has no code")?;
+        ensure(self.sources.is_sorted(in_text), "the table of positions is not in order")?;
+        ensure(self.sources.values().iter().all(|&at| (at as usize) < module_len), "a position lies outside the module")
+    }
+}

@@ -1,0 +1,253 @@
+//! Declarations and code as bytes, between processes.
+//!
+//! Small things are [`postcard`] behind a length; the columns of a [`CodeImage`] are plain little-endian arrays behind a header
+//! of their lengths, because large modules have tens of megabytes. Nothing read here is checked for consistency:
+//! [`ModuleInfo::check`](crate::module::ModuleInfo::check) and [`CodeImage::check`] do that. Every length is checked against a
+//! limit before memory is taken for it.
+
+use crate::context::Addressing;
+use crate::image::{CodeImage, CodeRange, EntryThunk, OffsetTable};
+use crate::types::SignatureId;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::io::{self, Read, Write};
+
+/// Bytes converted at a time: they stay in the cache.
+const BLOCK_BYTES: usize = 1 << 15;
+
+/// Most bytes of an image's processor description.
+const MAX_PROCESSOR_BYTES: u64 = 1 << 12;
+
+/// Columns of an image: text, functions, entries, traps, sources, processor.
+const COLUMNS: usize = 6;
+
+/// How large an image may be.
+#[derive(Clone, Copy, Debug)]
+pub struct ImageBounds {
+    /// Functions that it has.
+    pub functions: usize,
+    /// Most signatures that it has entries for.
+    pub signatures: usize,
+    /// Most bytes in all.
+    pub bytes: u64,
+}
+
+/// Writes a value behind its length.
+///
+/// # Errors
+/// What `to` says.
+pub fn write_value(to: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let bytes = postcard::to_allocvec(value).map_err(malformed)?;
+    to.write_all(&(bytes.len() as u64).to_le_bytes())?;
+    to.write_all(&bytes)
+}
+
+/// Reads what [`write_value`] wrote, if it has no more than `max_bytes`.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] when it is longer or no such value, and what `from` says.
+pub fn read_value<T: DeserializeOwned>(from: &mut impl Read, max_bytes: u64) -> io::Result<T> {
+    let [len] = read_lengths(from)?;
+    if len > max_bytes {
+        return Err(invalid("a value is too long"));
+    }
+    let bytes = read_bytes(from, len)?;
+    match postcard::take_from_bytes(&bytes).map_err(malformed)? {
+        (value, []) => Ok(value),
+        _ => Err(invalid("something follows a value")),
+    }
+}
+
+/// Writes an image without its addressing, which its reader knows.
+///
+/// # Errors
+/// What `to` says.
+pub fn write_image(to: &mut impl Write, image: &CodeImage) -> io::Result<()> {
+    let CodeImage { addressing: _, text, functions, entries, traps, sources, processor } = image;
+    let lengths = [text.len(), functions.len(), entries.len(), traps.len(), sources.len(), processor.len()];
+    let header: Vec<u8> = lengths.into_iter().flat_map(|len| (len as u64).to_le_bytes()).collect();
+    to.write_all(&header)?;
+    to.write_all(text)?;
+    write_words(to, functions.iter().flat_map(|code| [code.start, code.len]))?;
+    write_words(to, entries.iter().flat_map(|entry| [entry.signature.0, entry.code.start, entry.code.len]))?;
+    let (offsets, codes) = (traps.offsets(), traps.values());
+    write_words(to, offsets.iter().copied())?;
+    to.write_all(codes)?;
+    let (offsets, positions) = (sources.offsets(), sources.values());
+    write_words(to, offsets.iter().copied())?;
+    write_words(to, positions.iter().copied())?;
+    to.write_all(processor.as_bytes())
+}
+
+/// Reads what [`write_image`] wrote, of code that was made for `addressing`.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`] when it is larger than its bounds or no image, and what `from` says.
+pub fn read_image(from: &mut impl Read, addressing: Addressing, bounds: &ImageBounds) -> io::Result<CodeImage> {
+    let lengths: [u64; COLUMNS] = read_lengths(from)?;
+    let [text, functions, entries, traps, sources, processor] = lengths;
+    let sizes = lengths.into_iter().zip([1, 8, 12, 5, 8, 1]);
+    let total = sizes.map(|(len, size)| len.checked_mul(size)).try_fold(0_u64, |sum, part| sum.checked_add(part?));
+    if total.is_none_or(|total| total > bounds.bytes) || processor > MAX_PROCESSOR_BYTES {
+        return Err(invalid("an image is too large"));
+    }
+    // Nothing has more entries than the text has offsets.
+    if functions != bounds.functions as u64
+        || entries > bounds.signatures as u64
+        || traps > text
+        || sources > text
+        || text > u64::from(u32::MAX)
+    {
+        return Err(invalid("an image has lengths that cannot be"));
+    }
+    let text = read_bytes(from, text)?;
+    let functions = read_words(from, functions, |&[start, len]| CodeRange { start, len })?;
+    let entries = read_words(from, entries, |&[signature, start, len]| EntryThunk {
+        signature: SignatureId(signature),
+        code: CodeRange { start, len },
+    })?;
+    let offsets = read_words(from, traps, |&[offset]| offset)?;
+    let traps = OffsetTable::from_columns(offsets, read_bytes(from, traps)?);
+    let offsets = read_words(from, sources, |&[offset]| offset)?;
+    let sources = OffsetTable::from_columns(offsets, read_words(from, sources, |&[position]| position)?);
+    let (Some(traps), Some(sources)) = (traps, sources) else { return Err(invalid("a table has uneven columns")) };
+    let processor = String::from_utf8(read_bytes(from, processor)?).map_err(|_| invalid("a text is no UTF-8"))?;
+    Ok(CodeImage { addressing, text, functions, entries, traps, sources, processor })
+}
+
+fn malformed(error: postcard::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+}
+
+fn invalid(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+fn read_lengths<const N: usize>(from: &mut impl Read) -> io::Result<[u64; N]> {
+    let mut lengths = [0; N];
+    for len in &mut lengths {
+        let mut bytes = [0; 8];
+        from.read_exact(&mut bytes)?;
+        *len = u64::from_le_bytes(bytes);
+    }
+    Ok(lengths)
+}
+
+/// Reads bytes whose number was checked.
+fn read_bytes(from: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(len).map_err(|_| invalid("a length is too large"))?);
+    // Does not zero first what it then fills.
+    if from.take(len).read_to_end(&mut bytes)? as u64 == len {
+        Ok(bytes)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+fn write_words(to: &mut impl Write, words: impl Iterator<Item = u32>) -> io::Result<()> {
+    let mut block = Vec::with_capacity(BLOCK_BYTES);
+    for word in words {
+        block.extend_from_slice(&word.to_le_bytes());
+        if block.len() >= BLOCK_BYTES - 3 {
+            to.write_all(&block)?;
+            block.clear();
+        }
+    }
+    to.write_all(&block)
+}
+
+/// Reads `count` items, a number that was checked, of `N` words each.
+fn read_words<const N: usize, T>(
+    from: &mut impl Read,
+    count: u64,
+    item: impl Fn(&[u32; N]) -> T,
+) -> io::Result<Vec<T>> {
+    let count = usize::try_from(count).map_err(|_| invalid("a length is too large"))?;
+    let mut items = Vec::with_capacity(count);
+    let per_block = BLOCK_BYTES / (4 * N);
+    let mut block = vec![0; per_block.min(count) * 4 * N];
+    while items.len() < count {
+        let bytes = &mut block[..per_block.min(count - items.len()) * 4 * N];
+        from.read_exact(bytes)?;
+        let (words, _) = bytes.as_chunks::<4>();
+        let (groups, _) = words.as_chunks::<N>();
+        items.extend(groups.iter().map(|group| item(&group.map(u32::from_le_bytes))));
+    }
+    Ok(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image() -> CodeImage {
+        let mut image = CodeImage {
+            addressing: Addressing::Arg,
+            text: (0..100_000_u32).map(|n| n.to_le_bytes()[0]).collect(),
+            functions: (0..10_000).map(|n| CodeRange { start: n * 10, len: 10 }).collect(),
+            entries: vec![EntryThunk { signature: SignatureId(7), code: CodeRange { start: 5, len: 6 } }],
+            traps: OffsetTable::default(),
+            sources: OffsetTable::default(),
+            processor: "x86_64 has_avx".to_owned(),
+        };
+        (0..20_000).for_each(|n| image.traps.push(n * 3, 251));
+        (0..9_999).for_each(|n| image.sources.push(n * 5, n));
+        image
+    }
+
+    const BOUNDS: ImageBounds = ImageBounds { functions: 10_000, signatures: 1, bytes: 1 << 20 };
+
+    fn bytes() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_image(&mut bytes, &image()).expect("memory takes all");
+        bytes
+    }
+
+    #[test]
+    fn an_image_reads_back_as_it_was() {
+        let bytes = bytes();
+        let mut rest = &bytes[..];
+        let read = read_image(&mut rest, Addressing::Arg, &BOUNDS).expect("an image");
+        assert!(rest.is_empty());
+        assert_eq!(format!("{read:?}"), format!("{:?}", image()));
+    }
+
+    #[test]
+    fn a_cut_image_is_no_image() {
+        let bytes = bytes();
+        for len in (0..100).chain((100..bytes.len()).step_by(997)) {
+            let error = read_image(&mut &bytes[..len], Addressing::Arg, &BOUNDS).expect_err("too short");
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{len}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_checked_before_memory_is_taken() {
+        let refused = |bounds: ImageBounds, bytes: &[u8]| {
+            let error = read_image(&mut &bytes[..], Addressing::Arg, &bounds).expect_err("out of bounds");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
+        };
+        let bytes = bytes();
+        refused(ImageBounds { bytes: 100_000, ..BOUNDS }, &bytes);
+        refused(ImageBounds { functions: 9_999, ..BOUNDS }, &bytes);
+        refused(ImageBounds { signatures: 0, ..BOUNDS }, &bytes);
+        for column in 0..COLUMNS {
+            let mut bytes = bytes.clone();
+            bytes[column * 8..][..8].copy_from_slice(&(u64::MAX / 2).to_le_bytes());
+            refused(ImageBounds { bytes: u64::MAX, ..BOUNDS }, &bytes);
+        }
+    }
+
+    #[test]
+    fn a_value_is_all_there_is_behind_its_length() {
+        let mut bytes = Vec::new();
+        write_value(&mut bytes, &("name", 5_u32)).expect("memory takes all");
+        let read = |bytes: &[u8], max| read_value::<(String, u32)>(&mut &bytes[..], max);
+        assert_eq!(read(&bytes, 6).expect("a value"), ("name".to_owned(), 5));
+        assert_eq!(read(&bytes, 5).expect_err("too long").kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read(&bytes[..9], 6).expect_err("cut").kind(), io::ErrorKind::UnexpectedEof);
+        bytes[0] += 1;
+        bytes.push(0);
+        assert_eq!(read(&bytes, 7).expect_err("more").kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,88 @@
+//! Platforms where no process can be sealed for work on untrusted bytes.
+
+use std::env::consts::OS;
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use wave_policy::Policy;
+
+use crate::{Cause, Ended, WorkerError};
+
+/// A worker, which cannot be started here.
+#[derive(Debug)]
+pub enum Worker {}
+
+/// A worker's side of its channel.
+#[derive(Debug)]
+pub enum Channel {}
+
+impl Worker {
+    /// Refuses.
+    ///
+    /// # Errors
+    /// [`WorkerError::Start`], always.
+    pub fn start(_: &Policy, _: Duration, _: impl FnOnce(Channel)) -> Result<Self, WorkerError> {
+        Err(WorkerError::Start(Cause::Platform(OS)))
+    }
+
+    /// There is no worker.
+    ///
+    /// # Errors
+    /// None.
+    pub fn sealed(&mut self) -> Result<String, WorkerError> {
+        match *self {}
+    }
+
+    /// There is no worker.
+    pub fn autopsy(&mut self, _: &io::Error) -> Ended {
+        match *self {}
+    }
+
+    /// There is no worker.
+    ///
+    /// # Errors
+    /// None.
+    pub fn kill(&self) -> io::Result<()> {
+        match *self {}
+    }
+
+    /// There is no worker.
+    ///
+    /// # Errors
+    /// None.
+    pub fn end(self) -> io::Result<()> {
+        match self {}
+    }
+}
+
+impl Read for Worker {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        match *self {}
+    }
+}
+
+impl Write for Worker {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        match *self {}
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match *self {}
+    }
+}
+
+impl Read for Channel {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        match *self {}
+    }
+}
+
+impl Write for Channel {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        match *self {}
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match *self {}
+    }
+}
