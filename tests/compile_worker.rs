@@ -415,3 +415,17 @@ fn a_wrong_module_is_the_same_error_everywhere() {
         }
     }
 }
+
+/// A parent that ignores the end of its children hands that down.
+#[test]
+fn ignored_children_are_waited_for_all_the_same() {
+    let path = module("ignored.wasm", &functions(1, &[0, 0x0b]));
+    let wrong = module("wrong.wasm", b"\0asm\x01\0\0\0\x01");
+    for module in [&path, &wrong] {
+        let mut command = Command::new("env");
+        command.arg("--ignore-signal=CHLD").arg(PLACE.path().join("wave")).arg("run").arg(module);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let outcome = finish(command.spawn().expect("env starts"));
+        assert_eq!(outcome.status.code(), Some(if *module == path { 0 } else { 126 }), "{outcome:?}");
+    }
+}

@@ -59,6 +59,8 @@ impl Worker {
     pub fn start(policy: &Policy, timeout: Duration, work: impl FnOnce(Channel)) -> Result<Self, WorkerError> {
         let alone = process::assert_single_thread().map_err(|cause| WorkerError::Start(cause))?;
         let failure = |call| move |source: io::Error| WorkerError::Start(crate::Cause::Refused { call, source });
+        // Where it is ignored, an ended child would be gone at once, and its number could be another process's.
+        sys::by_default(Signal::SIGCHLD).map_err(|errno| failure("signal(SIGCHLD)")(errno.into()))?;
         let (socket, far) = UnixStream::pair().map_err(failure("socketpair"))?;
         // A worker that does not read must not keep this process from its deadline.
         socket.set_nonblocking(true).map_err(failure("ioctl(FIONBIO)"))?;
