@@ -44,7 +44,7 @@ const MUTATIONS: u32 = 20_000;
 
 fn unsealed() -> Sealed {
     let policy = Policy { level: Level::Off, ..Policy::default() };
-    let plan = SealPlan { policy: &policy, grants: &[], growable: &[], keep_fds: &[] };
+    let plan = SealPlan::new(&policy);
     wave_sandbox::seal(&plan).expect("nothing is asked for")
 }
 
