@@ -10,18 +10,20 @@ const INTRODUCTION: &str = "\
 
 <!-- Made from policies/syscalls.toml and policies/shapes.toml: `WAVE_BLESS=1 cargo test --workspace --test documents` -->
 
-After the seal, a run can make the calls listed here and no others: those of the WASI functions that its module imports and its
-grants give an effect to, and those of every run. Any other call, and a listed one with other arguments, ends the process with
-status 159 before the kernel acts on it. `rule` is the name in [policies/syscalls.toml](../policies/syscalls.toml).
+After the seal, a run can make the calls listed here and no others: those of the WASI functions that its module imports and
+its grants give an effect to, and those of every run. Any other call, a listed one with other arguments, and under `strict`
+any call from the pages of the guest's own code ends the process with status 159 before the kernel acts on it. (One call is
+answered by the filter itself, so that the seal can see that it is there: `getppid`, with an error.)
 
-What follows assumes the worst: *native code*, that is, a program that left its WebAssembly behind and issues system calls with
-arguments of its choice, while the monitor no longer checks anything. What Landlock then holds, and what not, is shown by
-`tests/escapes/unmonitored.rs` and listed in [CAVEATS](../CAVEATS.md). Three things hold for every call: the process belongs to an
-identity without capabilities (one that nobody uses, if `wave` was started as root and no writable grant belongs to a user), it cannot gain any by running a
-program, and descriptors that were not granted were closed. A hole in the kernel behind a call that is listed here is a way out; that is
-why the lists are short.
+What is said of abuse assumes the worst: *native code*, that is, a program that left its WebAssembly behind and makes system
+calls with arguments of its choice, while the monitor no longer checks anything. What Landlock then holds, and what not, is
+shown by `tests/escapes/unmonitored.rs` and listed in [CAVEATS](../CAVEATS.md). Three things hold for every call: the process
+has no capability, and the identity of the user who started it or, started as root, one that owns nothing but perhaps its
+writable grants; it cannot gain privileges by running a program; and descriptors that were not granted are closed. A hole in
+the kernel behind a call that is listed here is a way out. That is why the lists are short.
 
-A condition compares all 64 bits of an argument. Pointers cannot be followed by a filter: paths, buffers and structures are out of its sight.
+A condition compares all 64 bits of an argument. A filter cannot follow pointers: paths, buffers and structures are out of
+its sight.
 ";
 
 /// The table of system calls as a document in Markdown.
