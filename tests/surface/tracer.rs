@@ -118,6 +118,7 @@ impl Tracer {
     }
 
     /// Runs it to its end.
+    #[allow(clippy::zombie_processes, reason = "`follow` waits for it, as its tracer")]
     pub fn trace(self) -> Trace {
         let Self { mut command, vdso, heap, children, attend } = self;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -252,7 +253,8 @@ impl Process {
                 let result = unsafe { info.u.exit.sval };
                 let Some(call) = self.calls.last_mut() else { return };
                 call.result = Some(result);
-                let installs = call.number == SECCOMP && call.arguments[0] == SET_MODE_FILTER;
+                let installs =
+                    wave_sandbox::call_name(call.number) == Some("seccomp") && call.arguments[0] == SET_MODE_FILTER;
                 if installs && result == 0 {
                     self.filters += 1;
                     self.before.append(&mut self.calls);
@@ -263,7 +265,6 @@ impl Process {
     }
 }
 
-const SECCOMP: usize = libc::SYS_seccomp as usize;
 const SET_MODE_FILTER: u64 = libc::SECCOMP_SET_MODE_FILTER as u64;
 
 /// A soft limit of 0 on data stops `brk`; the hard limit, which is not lowered, counts for other mappings (`may_expand_vm`,

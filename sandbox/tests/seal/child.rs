@@ -12,7 +12,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd as _, AsRawFd as _, IntoRawFd as _, RawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
 use wave_policy::{FilesystemGrant, Identity, Policy, Role, Surface};
@@ -20,6 +20,8 @@ use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, Report, SealPl
 
 pub const REFUSED: i32 = 125;
 const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
+/// When `before=timer` has its signal sent, again and again.
+pub const TIMER: Duration = Duration::from_millis(300);
 pub const GROWABLE_BYTES: u64 = 0x10_0000;
 
 struct Args<'a>(&'a [String]);
@@ -256,6 +258,13 @@ fn disturb(what: &str) {
     match what {
         "thread" => drop(std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(60)))),
         "joined_thread" => std::thread::spawn(|| ()).join().expect("a thread"),
+        "timer" => {
+            let time = libc::timeval { tv_sec: 0, tv_usec: TIMER.as_micros().try_into().expect("a short time") };
+            let timer = libc::itimerval { it_interval: time, it_value: time };
+            // SAFETY: the kernel reads a live local and stores nothing.
+            let rc = unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
+            assert_eq!(rc, 0);
+        }
         "leak" => {
             for target in [7, 50, 900] {
                 let fd = File::open("/").expect("root directory").into_raw_fd();

@@ -8,6 +8,7 @@ mod child;
 mod denials;
 mod faults;
 mod files;
+mod gaps;
 mod kernel;
 mod levels;
 mod memory;

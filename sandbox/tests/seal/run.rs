@@ -41,7 +41,7 @@ pub fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).expect("own file");
 }
 
-fn command(user: User, args: &[&str]) -> Command {
+pub fn command(user: User, args: &[&str]) -> Command {
     let mut command = Command::new(&BINARY.1);
     command.arg("--child").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if user == User::Nobody {
