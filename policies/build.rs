@@ -33,6 +33,7 @@ struct Rule {
     reason: String,
     effect: String,
     abuse: String,
+    elsewhere: Option<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -78,14 +79,15 @@ impl Source {
             let conditions = self.conditions(rule).map_err(|e| format!("rule {id}: {e}"))?;
             let Rule { args, reason, effect, .. } = rule;
             let abuse = rule.abuse.split_whitespace().collect::<Vec<_>>().join(" ");
-            if [reason, effect, &abuse].iter().any(|text| text.is_empty()) {
-                return Err(format!("rule {id}: `reason`, `effect` and `abuse` say something").into());
+            let elsewhere = rule.elsewhere.as_deref();
+            if [reason, effect, &abuse].iter().any(|text| text.is_empty()) || elsewhere == Some("") {
+                return Err(format!("rule {id}: `reason`, `effect`, `abuse` and `elsewhere` say something").into());
             }
             let when = rule.when.as_deref().unwrap_or_default();
             writeln!(
                 out,
                 "    Rule {{ id: {id:?}, call: {call:?}, args: &{args:?}, when: {when:?}, conditions: &[{conditions}], \
-                 reason: {reason:?}, effect: {effect:?}, abuse: {abuse:?} }},"
+                 reason: {reason:?}, effect: {effect:?}, abuse: {abuse:?}, elsewhere: {elsewhere:?} }},"
             )?;
         }
         writeln!(out, "];\npub(crate) static FUNCTIONS: [Function; {}] = [", self.wasi.len())?;

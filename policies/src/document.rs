@@ -102,14 +102,15 @@ fn write_calls(out: &mut String) -> fmt::Result {
 }
 
 fn write_rule(out: &mut String, rule: &Rule) -> fmt::Result {
-    let Rule { id, call, args, when, reason, abuse, .. } = rule;
+    let Rule { id, call, args, when, reason, abuse, elsewhere, .. } = rule;
     let condition = if when.is_empty() { "with any arguments".to_owned() } else { format!("if `{when}`") };
     writeln!(out, "\n`{id}`: `{call}({})` {condition}. For: {reason}.", args.join(", "))?;
     let functions: Vec<_> = all_functions().iter().filter(|f| holds(f.rules, rule)).map(|f| f.name).collect();
     let rows: Vec<_> = RUNTIME.iter().filter(|row| holds(row.rules, rule)).map(|row| row.name).collect();
     let functions = if functions.is_empty() { String::new() } else { format!(" Functions: {}.", code(&functions)) };
     let rows = if rows.is_empty() { String::new() } else { format!(" Rows: {}.", rows.join(", ")) };
-    writeln!(out, "{}\n\n{abuse}", [functions, rows].concat().trim_start())
+    let elsewhere = elsewhere.map_or_else(String::new, |place| format!(" Needed elsewhere: {place}."));
+    writeln!(out, "{}\n\n{abuse}", [functions, rows, elsewhere].concat().trim_start())
 }
 
 fn holds(rules: RuleSet, rule: &Rule) -> bool {

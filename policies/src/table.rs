@@ -25,6 +25,9 @@ pub struct Rule {
     pub effect: &'static str,
     /// The same at length: what the call can do in general, what is left of it here, and what does not hold it.
     pub abuse: &'static str,
+    /// Where it is needed, if not everywhere: another version of the kernel or of glibc, say. Such a rule need not be used
+    /// by a run of the tests.
+    pub elsewhere: Option<&'static str>,
 }
 
 impl Rule {

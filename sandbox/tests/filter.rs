@@ -148,6 +148,15 @@ fn t84_every_number_equals_the_published_list() {
     }
 }
 
+/// Each rule permits something, those included that no run of the tests can be made to use here.
+#[test]
+fn no_rule_contradicts_itself() {
+    let growable = RANGES.map(|range| (range.base, range.len_bytes));
+    for rule in all_rules() {
+        assert!(tries(&[rule]).iter().any(|arguments| rule.permits(arguments, &growable)), "{}", rule.id);
+    }
+}
+
 /// T77: whatever the number and the arguments, a call that came by another entry is refused.
 #[test]
 fn t77_other_architectures_and_x32_are_refused() {

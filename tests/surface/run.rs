@@ -150,7 +150,7 @@ pub fn not_derived<'c>(
     calls.iter().filter(|call| permitting(policy, growable, call).is_empty())
 }
 
-/// The rules that were needed: those that permitted a call which no other rule did.
+/// The rules that were needed by a process: those that permitted a call which no other rule did.
 fn used(policy: &Policy, growable: &[(u64, u64)], calls: &[Call]) -> Used {
     let alone = |call: &Call| match *permitting(policy, growable, call) {
         [id] => Some(id),

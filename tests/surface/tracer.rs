@@ -35,7 +35,7 @@ pub struct Call {
 pub struct Process {
     /// The calls after the last filter was put in force, in order; all of them if none was.
     pub calls: Vec<Call>,
-    /// How many filters were.
+    /// How many filters were, those included under which it was started.
     pub filters: usize,
     /// The calls before that: what the process prepared.
     pub before: Vec<Call>,
@@ -47,7 +47,8 @@ pub struct Trace {
     pub outcome: Outcome,
     /// The process that was started.
     pub main: Process,
-    /// Those it started, in the order in which they came; none unless they were to be followed.
+    /// Processes and threads that it started and that these did, in the order in which they came; none unless they were to be
+    /// followed.
     pub children: Vec<Process>,
 }
 
@@ -105,7 +106,7 @@ impl Tracer {
         self
     }
 
-    /// Traces the processes that it starts as well, though not their threads.
+    /// Traces the processes and threads that it starts as well.
     pub fn with_children(mut self) -> Self {
         self.children = true;
         self
@@ -138,7 +139,7 @@ impl Tracer {
         assert_eq!(stopped, WaitStatus::Stopped(pid, Signal::SIGTRAP), "it stops at its exec");
         let mut options = Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACEEXEC;
         if children {
-            options |= Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK;
+            options |= Options::PTRACE_O_TRACEFORK | Options::PTRACE_O_TRACEVFORK | Options::PTRACE_O_TRACECLONE;
         }
         ptrace::setoptions(pid, options).expect("own tracee has options");
         if !vdso {
@@ -174,7 +175,7 @@ fn watch(pid: Pid, ended: &Receiver<()>) -> bool {
 fn follow(main: Pid, vdso: bool, done: &Sender<()>) -> (ExitStatus, Process, Vec<Process>) {
     let mut running = HashMap::from([(main, Process::default())]);
     let mut order = Vec::new();
-    let mut ended = HashMap::new();
+    let mut ended: HashMap<Pid, Process> = HashMap::new();
     let mut status = None;
     resume(main, None);
     while !running.is_empty() {
@@ -182,11 +183,19 @@ fn follow(main: Pid, vdso: bool, done: &Sender<()>) -> (ExitStatus, Process, Vec
         let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
         let event = waitpid(None::<Pid>, Some(flags)).expect("own tracees can be awaited");
         let pid = event.pid().expect("every event has a process");
-        // One that was just started may report before its parent does.
-        let process = running.entry(pid).or_insert_with(|| {
-            order.push(pid);
-            Process::default()
-        });
+        // One that was just started may report before what started it does, and may even have ended by then.
+        let started = started(event);
+        for new in [Some(pid), started].into_iter().flatten() {
+            if !running.contains_key(&new) && !ended.contains_key(&new) {
+                running.insert(new, Process::default());
+                order.push(new);
+            }
+        }
+        let filters = running.get(&pid).map_or(0, |process| process.filters);
+        if let Some(process) = started.and_then(|new| running.get_mut(&new).or(ended.get_mut(&new))) {
+            process.filters += filters;
+        }
+        let process = running.get_mut(&pid).expect("it runs");
         let deliver = match event {
             WaitStatus::PtraceSyscall(_) => {
                 process.note(pid);
@@ -216,6 +225,19 @@ fn follow(main: Pid, vdso: bool, done: &Sender<()>) -> (ExitStatus, Process, Vec
     }
     let children = order.iter().filter_map(|pid| ended.remove(pid)).collect();
     (status.expect("it ended"), ended.remove(&main).expect("it ended"), children)
+}
+
+/// The process or thread whose start an event reports; it has the filters of the one that started it.
+fn started(event: WaitStatus) -> Option<Pid> {
+    let starts =
+        [Event::PTRACE_EVENT_FORK, Event::PTRACE_EVENT_VFORK, Event::PTRACE_EVENT_CLONE].map(|start| start as i32);
+    match event {
+        WaitStatus::PtraceEvent(pid, _, event) if starts.contains(&event) => {
+            let id = ptrace::getevent(pid).expect("a tracee at a start tells what it started");
+            Some(Pid::from_raw(i32::try_from(id).expect("a process id")))
+        }
+        _ => None,
+    }
 }
 
 /// A process that was killed meanwhile is reported as ended next.
