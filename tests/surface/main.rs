@@ -29,8 +29,8 @@ use run::{Run, Used};
 use script::script;
 use support::testsuite::programs;
 use support::{Mode, source, wat};
-use tracer::{Live, text};
-use wave_policy::{Access, all_rules};
+use tracer::{Call, Live, text};
+use wave_policy::{Access, Policy, Role, all_rules};
 
 /// What a kernel answers for a call that it will make again after a signal; no program ever sees it.
 const ERESTARTNOHAND: i64 = -514;
@@ -238,6 +238,48 @@ fn be_served(live: Live) -> (String, String) {
     (text(stdout), said + &text(stderr))
 }
 
+/// The process that reads and compiles, with threads of its own. Whether they wait for each other is a matter of luck.
+fn compiler() -> Used {
+    if std::thread::available_parallelism().map_or(1, usize::from) == 1 {
+        support::not_run("with one processor nothing is compiled by several threads");
+        return all_rules().iter().map(|rule| rule.id).collect();
+    }
+    let mut used = Used::new();
+    for _ in 0..30 {
+        used.append(&mut compiled());
+        if used.contains("futex_wait_wake") && used.contains("futex_wait_bitset") {
+            break;
+        }
+    }
+    used
+}
+
+/// A module large enough for several threads.
+fn compiled() -> Used {
+    let body = "(local.set 0 (i32.add (local.get 0) (i32.mul (local.get 0) (i32.const 77777))))".repeat(40);
+    let functions = format!("(func (param i32) (result i32) {body} (local.get 0))").repeat(600);
+    let run = module(&format!("(module {functions} (func (export \"_start\")))"));
+    let trace = run.traced_with(|tracer| tracer.with_children());
+    trace.outcome.is(0, "", "");
+    let policy = Policy { role: Role::Compiler, ..Policy::default() };
+    // A thread has the filter of the process that makes it.
+    assert!(trace.children.iter().all(|child| child.filters == 1));
+    let [worker, threads @ ..] = &*trace.children else { panic!("no child") };
+    let of_worker = run::after_self_test(worker.calls.clone());
+    // The two calls that this filter answers itself, so that the C library goes another way.
+    let is_answered = |call: &&Call| {
+        let answers = [("clone3", libc::ENOSYS), ("openat", libc::EACCES)];
+        let name = wave_sandbox::call_name(call.number);
+        answers.iter().any(|(call_name, errno)| name == Some(call_name) && call.result == Some(-i64::from(*errno)))
+    };
+    [&of_worker].into_iter().chain(threads.iter().map(|thread| &thread.calls)).fold(Used::new(), |mut used, calls| {
+        let wrong = run::not_derived(&policy, &[], calls).filter(|call| !is_answered(call));
+        assert_eq!(wrong.map(run::describe).collect::<Vec<_>>(), [""; 0]);
+        used.append(&mut run::used(&policy, &[], calls));
+        used
+    })
+}
+
 /// T84, T85: each of these runs makes no call but those that follow from its imports and grants, and together they use every
 /// rule but those that only another kernel or glibc needs, which say so. A rule that is named here is needed by nothing: take
 /// it out of `policies/syscalls.toml`, or add the run that needs it.
@@ -256,6 +298,7 @@ fn every_rule_is_used_by_an_honest_run() {
         clocks(),
         stopped_sleep(),
         server(),
+        compiler(),
     ];
     let used: BTreeSet<_> = runs.into_iter().flatten().collect();
     let here = all_rules().iter().filter(|rule| rule.elsewhere.is_none());
@@ -301,7 +344,7 @@ fn the_tracer_sees_calls_and_children() {
     trace.outcome.is(0, "", "");
     assert_eq!(trace.main.filters, 0);
     let sealed: Vec<_> = trace.children.iter().filter(|child| child.filters > 0).collect();
-    let [child] = *sealed else { panic!("{} sealed children", sealed.len()) };
+    let [child, _compiler] = *sealed else { panic!("{} sealed children", sealed.len()) };
     assert!(child.before.len() > 20);
     assert!(child.calls.iter().any(|call| call.number == usize::try_from(libc::SYS_sched_yield).unwrap()));
 }

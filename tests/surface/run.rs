@@ -31,6 +31,8 @@ pub struct Traced {
     pub used: Used,
     /// The calls after the seal.
     pub all: Vec<Call>,
+    /// Processes and threads that it started, if they were to be followed.
+    pub children: Vec<Process>,
 }
 
 impl Traced {
@@ -111,19 +113,19 @@ impl Run {
         let Self { module, mode, policy, wave, args, _kept } = self;
         let mut command = wave(mode.strict()).command(&module);
         command.args(args);
-        let Trace { outcome, main, .. } = tracer(Tracer::new(command)).trace();
+        let Trace { outcome, main, children } = tracer(Tracer::new(command)).trace();
         assert!(main.filters > 0, "it was never sealed: {outcome:?}");
         let growable = growable(&module, &main);
         let calls = after_self_test(main.calls);
         let wrong: Vec<_> = not_derived(&policy, &growable, &calls).map(describe).collect();
         assert!(wrong.is_empty(), "{} made calls that are not derived:\n{}", module.display(), wrong.join("\n"));
         let used = used(&policy, &growable, &calls);
-        Traced { outcome, used, all: calls }
+        Traced { outcome, used, all: calls, children }
     }
 }
 
 /// What is left when the last step of the seal is done: a call that the filter itself answers, to see that it is there.
-fn after_self_test(mut calls: Vec<Call>) -> Vec<Call> {
+pub fn after_self_test(mut calls: Vec<Call>) -> Vec<Call> {
     let test = calls.remove(0);
     let answer = Some(-i64::from(libc::EKEYREJECTED));
     assert_eq!(
@@ -151,7 +153,7 @@ pub fn not_derived<'c>(
 }
 
 /// The rules that were needed by a process: those that permitted a call which no other rule did.
-fn used(policy: &Policy, growable: &[(u64, u64)], calls: &[Call]) -> Used {
+pub fn used(policy: &Policy, growable: &[(u64, u64)], calls: &[Call]) -> Used {
     let alone = |call: &Call| match *permitting(policy, growable, call) {
         [id] => Some(id),
         _ => None,
@@ -159,7 +161,7 @@ fn used(policy: &Policy, growable: &[(u64, u64)], calls: &[Call]) -> Used {
     calls.iter().filter_map(alone).collect()
 }
 
-fn describe(call: &Call) -> String {
+pub fn describe(call: &Call) -> String {
     let name = wave_sandbox::call_name(call.number).unwrap_or("unknown");
     format!("  {name} ({}) {:#x?} = {:?}", call.number, call.arguments, call.result)
 }
