@@ -256,8 +256,12 @@ fn compiler() -> Used {
 
 /// A module large enough for several threads.
 fn compiled() -> Used {
-    let body = "(local.set 0 (i32.add (local.get 0) (i32.mul (local.get 0) (i32.const 77777))))".repeat(40);
-    let functions = format!("(func (param i32) (result i32) {body} (local.get 0))").repeat(600);
+    let function = |statements| {
+        let body = "(local.set 0 (i32.add (local.get 0) (i32.mul (local.get 0) (i32.const 77777))))".repeat(statements);
+        format!("(func (param i32) (result i32) {body} (local.get 0))")
+    };
+    // Whichever thread takes the last one, the other waits for it.
+    let functions = function(40).repeat(300) + &function(8000);
     let run = module(&format!("(module {functions} (func (export \"_start\")))"));
     let trace = run.traced_with(|tracer| tracer.with_children());
     trace.outcome.is(0, "", "");
