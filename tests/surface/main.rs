@@ -238,30 +238,14 @@ fn be_served(live: Live) -> (String, String) {
     (text(stdout), said + &text(stderr))
 }
 
-/// The process that reads and compiles, with threads of its own. Whether they wait for each other is a matter of luck.
+/// The process that reads and compiles, with threads of its own for a module of this size.
 fn compiler() -> Used {
-    if std::thread::available_parallelism().map_or(1, usize::from) == 1 {
+    if thread::available_parallelism().map_or(1, usize::from) == 1 {
         support::not_run("with one processor nothing is compiled by several threads");
         return all_rules().iter().map(|rule| rule.id).collect();
     }
-    let mut used = Used::new();
-    for _ in 0..30 {
-        used.append(&mut compiled());
-        if used.contains("futex_wait_wake") && used.contains("futex_wait_bitset") {
-            break;
-        }
-    }
-    used
-}
-
-/// A module large enough for several threads.
-fn compiled() -> Used {
-    let function = |statements| {
-        let body = "(local.set 0 (i32.add (local.get 0) (i32.mul (local.get 0) (i32.const 77777))))".repeat(statements);
-        format!("(func (param i32) (result i32) {body} (local.get 0))")
-    };
-    // Whichever thread takes the last one, the other waits for it.
-    let functions = function(40).repeat(300) + &function(8000);
+    let body = "(local.set 0 (i32.add (local.get 0) (i32.mul (local.get 0) (i32.const 77777))))".repeat(40);
+    let functions = format!("(func (param i32) (result i32) {body} (local.get 0))").repeat(600);
     let run = module(&format!("(module {functions} (func (export \"_start\")))"));
     let trace = run.traced_with(|tracer| tracer.with_children());
     trace.outcome.is(0, "", "");
