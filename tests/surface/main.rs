@@ -244,8 +244,9 @@ fn compiler() -> Used {
         support::not_run("with one processor nothing is compiled by several threads");
         return all_rules().iter().map(|rule| rule.id).collect();
     }
-    let body = "(local.set 0 (i32.add (local.get 0) (i32.mul (local.get 0) (i32.const 77777))))".repeat(40);
-    let functions = format!("(func (param i32) (result i32) {body} (local.get 0))").repeat(600);
+    // Two functions of one size: whoever begins the second ends later, and the other waits.
+    let body = "(local.set 0 (i32.add (local.get 0) (i32.mul (local.get 0) (i32.const 77777))))".repeat(6000);
+    let functions = format!("(func (param i32) (result i32) {body} (local.get 0))").repeat(2);
     let run = module(&format!("(module {functions} (func (export \"_start\")))"));
     let trace = run.traced_with(|tracer| tracer.with_children());
     trace.outcome.is(0, "", "");
