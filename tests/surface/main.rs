@@ -244,7 +244,19 @@ fn compiler() -> Used {
         support::not_run("with one processor nothing is compiled by several threads");
         return all_rules().iter().map(|rule| rule.id).collect();
     }
-    // Two functions of one size: whoever begins the second ends later, and the other waits.
+    // The one that made the other waits for it, unless it has the longer way itself: as luck has it.
+    let mut used = compiled();
+    for _ in 0..20 {
+        if used.contains("futex_wait_bitset") {
+            break;
+        }
+        used.append(&mut compiled());
+    }
+    used
+}
+
+fn compiled() -> Used {
+    // Two functions of one size.
     let body = "(local.set 0 (i32.add (local.get 0) (i32.mul (local.get 0) (i32.const 77777))))".repeat(6000);
     let functions = format!("(func (param i32) (result i32) {body} (local.get 0))").repeat(2);
     let run = module(&format!("(module {functions} (func (export \"_start\")))"));
