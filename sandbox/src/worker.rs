@@ -57,7 +57,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError::Start`] when this process has several threads, or the kernel refuses another process or a socket.
     pub fn start(policy: &Policy, timeout: Duration, work: impl FnOnce(Channel)) -> Result<Self, WorkerError> {
-        let alone = process::assert_single_thread().map_err(|cause| WorkerError::Start(cause))?;
+        let alone = process::assert_single_thread().map_err(WorkerError::Start)?;
         let failure = |call| move |source: io::Error| WorkerError::Start(crate::Cause::Refused { call, source });
         // Where it is ignored, an ended child would be gone at once, and its number could be another process's.
         sys::by_default(Signal::SIGCHLD).map_err(|errno| failure("signal(SIGCHLD)")(errno.into()))?;
