@@ -102,12 +102,13 @@ impl Plan {
             Some(user) => Some(parse_identity(&user)?),
             None => owner_of_writable(&grants)?,
         };
+        let level = match sandbox {
+            Sandbox::Strict => Level::Strict,
+            Sandbox::Standard => Level::Standard,
+            Sandbox::Off => Level::Off,
+        };
         Ok(Self {
-            level: match sandbox {
-                Sandbox::Strict => Level::Strict,
-                Sandbox::Standard => Level::Standard,
-                Sandbox::Off => Level::Off,
-            },
+            level,
             module,
             grants,
             args,
@@ -130,13 +131,19 @@ impl Plan {
                 .map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
             resolver: match run.resolver {
                 args::Resolver::Manual => Resolver::Manual,
-                args::Resolver::Auto => Resolver::detect(),
+                args::Resolver::Auto => resolver(level, wave_sandbox::landlock_leaves_truncation()),
             },
             trace: Trace::new(run.trace, run.trace_format),
             terminal_controls: run.terminal_controls,
             identity,
         })
     }
+}
+
+/// Who resolves paths if nobody said. Where Landlock does not hold truncation, the filter does, and must see with which flags
+/// a file is opened: those of `openat2` stand in memory (T91).
+fn resolver(level: Level, leaves_truncation: bool) -> Resolver {
+    if level != Level::Off && leaves_truncation { Resolver::Manual } else { Resolver::detect() }
 }
 
 /// The limits the monitor holds.
@@ -331,6 +338,15 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn t91_paths_are_resolved_where_the_filter_sees_it_if_landlock_leaves_truncation() {
+        for level in [Level::Strict, Level::Standard] {
+            assert_eq!(resolver(level, true), Resolver::Manual);
+            assert_eq!(resolver(level, false), Resolver::detect());
+        }
+        assert_eq!(resolver(Level::Off, true), Resolver::detect());
+    }
 
     #[test]
     fn root_becomes_the_one_owner_of_what_it_may_write() {

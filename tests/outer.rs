@@ -27,6 +27,38 @@ assert libc.syscall(317, 1, 0, program) == 0
 os.execv(sys.argv[3], sys.argv[3:])
 "#;
 
+/// Runs the rest on a kernel whose Landlock says it has the ABI of the first argument (seccomp_unotify(2)).
+const OLDER: &str = r#"
+import ctypes, fcntl, os, select, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+numbers, done = os.pipe(), os.pipe()
+child = os.fork()
+if child == 0:
+    os.close(done[1])
+    steps = [(0x20, 0, 0, 0), (0x15, 0, 1, 444), (0x06, 0, 0, 0x7fc00000), (0x06, 0, 0, 0x7fff0000)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code)))
+    assert libc.prctl(38, 1, 0, 0, 0) == 0
+    listener = libc.syscall(317, 1, 8, program)
+    assert listener >= 0
+    os.write(numbers[1], struct.pack("i", listener))
+    os.read(done[0], 1)
+    os.execv(sys.argv[2], sys.argv[2:])
+listener = libc.syscall(438, os.pidfd_open(child), *struct.unpack("i", os.read(numbers[0], 4)), 0)
+assert listener >= 0
+os.close(done[1])
+poll = select.poll()
+poll.register(listener, select.POLLIN)
+while poll.poll()[0][1] & select.POLLIN:
+    asked = bytearray(80)
+    fcntl.ioctl(listener, 0xc0502100, asked)
+    attributes, _, flags = struct.unpack_from("QQQ", asked, 32)
+    is_version = attributes == 0 and flags == 1
+    answer = (int(sys.argv[1]), 0, 0) if is_version else (0, 0, 1)
+    fcntl.ioctl(listener, 0xc0182101, bytearray(asked[:8] + struct.pack("qiI", *answer)))
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"#;
+
 /// Prints what is in `text` of the first granted directory; exits with the error number if that fails.
 const GUEST: &str = r#"(module
   (import "wasi_snapshot_preview1" "path_open"
@@ -45,6 +77,17 @@ const GUEST: &str = r#"(module
       (then (call $proc_exit (i32.const 99))))
     (if (call $fd_write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 40))
       (then (call $proc_exit (i32.const 98))))))"#;
+
+/// Opens `sub/text` of the first granted directory for reading, and cuts it.
+const CUTS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open"
+    (func $path_open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "sub/text")
+  (func (export "_start")
+    (call $proc_exit (call $path_open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 8) (i32.const 8)
+      (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 32)))))"#;
 
 const LANDLOCK: &str = "444,445,446";
 const OPENAT2: &str = "437";
@@ -68,8 +111,13 @@ impl User {
 #[derive(Clone, Copy, Debug)]
 enum Outer {
     Nothing,
-    Hides { calls: &'static str, errno: &'static str },
+    Hides {
+        calls: &'static str,
+        errno: &'static str,
+    },
     UserNamespace,
+    /// One with Landlock of this ABI.
+    Kernel(&'static str),
 }
 
 /// A copy of `wave`, a module and a directory to grant, where every user can reach them.
@@ -88,6 +136,7 @@ impl Place {
         let dir = writable_dir();
         fs::copy(env!("CARGO_BIN_EXE_wave"), dir.path().join("wave")).unwrap();
         fs::write(dir.path().join("guest.wat"), GUEST).unwrap();
+        fs::write(dir.path().join("cuts.wat"), CUTS).unwrap();
         fs::create_dir(dir.path().join("granted")).unwrap();
         open_to_all(&dir.path().join("granted"));
         fill(&dir.path().join("granted"), &[("text", "granted\n")]);
@@ -99,20 +148,26 @@ impl Place {
     }
 
     fn run(&self, user: User, outer: Outer, level: &str) -> Seen {
+        let seen = self.wave(user, outer, level, &["--report=json"], "ro", "guest.wat");
+        assert_tree(&self.path("granted"), &["text: granted\\n"]);
+        seen
+    }
+
+    fn wave(&self, user: User, outer: Outer, level: &str, flags: &[&str], access: &str, module: &str) -> Seen {
         let wave = self.path("wave");
         let mut command = match outer {
             Outer::Nothing => Command::new(wave),
             Outer::Hides { calls, errno } => with(Command::new("python3"), &["-c", AROUND, errno, calls], &wave),
+            Outer::Kernel(abi) => with(Command::new("python3"), &["-c", OLDER, abi], &wave),
             Outer::UserNamespace => with(Command::new("unshare"), &["--user", "--map-root-user"], &wave),
         };
-        let grant = format!("{}::/::ro", self.path("granted").display());
-        command.args(["--sandbox", level, "run", "--report=json", "--dir", &grant]).arg(self.path("guest.wat"));
+        let grant = format!("{}::/::{access}", self.path("granted").display());
+        command.args(["--sandbox", level, "run", "--dir", &grant]).args(flags).arg(self.path(module));
         if user == User::Nobody {
             command.uid(NOBODY).gid(NOBODY);
         }
         let output = command.current_dir("/").output().expect("it starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        assert_tree(&self.path("granted"), &["text: granted\\n"]);
         Seen { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 }
@@ -213,5 +268,48 @@ fn t88_in_a_user_namespace_the_layers_are_the_same() {
         assert_eq!(inside("seccomp").0, "applied", "{user:?}");
         // Root of a namespace may empty its bounding set.
         assert_eq!(inside("bounding"), owned("applied", "bounding set empty, securebits locked"), "{user:?}");
+    }
+}
+
+/// Below ABI 3 strict refuses. Standard takes the manual resolver, whose opens the filter can see, and an honest program may
+/// still cut what it opens for reading.
+#[test]
+fn t91_on_older_kernels_the_filter_holds_truncation() {
+    for &user in User::available() {
+        for abi in ["1", "2", "3"] {
+            let place = Place::new();
+            fs::create_dir(place.path("granted/sub")).unwrap();
+            open_to_all(&place.path("granted/sub"));
+            fill(&place.path("granted/sub"), &[("text", "cut this")]);
+            let outer = Outer::Kernel(abi);
+            let older = abi != "3";
+            let run = |level: &str, flag: &str, access: &str, module: &str| {
+                place.wave(user, outer, level, &[flag], access, module)
+            };
+
+            let strict = run("strict", "--report", "ro", "guest.wat");
+            if older {
+                strict.is_refused(&format!(
+                    "wave: cannot put the layer `landlock` in force: the kernel has Landlock ABI {abi}, this level needs \
+                     3\n  where: --sandbox\n  fix:   use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard \
+                     runs without\n"
+                ));
+            } else {
+                assert_eq!((strict.code, &*strict.stdout), (Some(0), "granted\n"), "{}", strict.stderr);
+            }
+            let plan = run("standard", "--dry-run", "ro", "guest.wat");
+            assert_eq!(plan.stdout.contains("resolver: manual\n"), older, "{}", plan.stdout);
+
+            let standard = run("standard", "--report=json", "ro", "guest.wat").worked();
+            let (state, text) = standard("landlock");
+            assert!(state == "applied" && text.starts_with(&format!("ABI {abi}: ")), "{state}: {text}");
+            assert_eq!(text.contains(", not truncation,"), older);
+            assert_eq!(standard("seccomp").1.contains(", O_TRUNC needs write access,"), older);
+
+            assert_eq!(run("standard", "--report", "ro", "cuts.wat").code, Some(76), "NOTCAPABLE");
+            assert_tree(&place.path("granted"), &["sub/", "sub/text: cut this", "text: granted\\n"]);
+            assert_eq!(run("standard", "--report", "rw", "cuts.wat").code, Some(0));
+            assert_tree(&place.path("granted"), &["sub/", "sub/text: ", "text: granted\\n"]);
+        }
     }
 }

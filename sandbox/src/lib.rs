@@ -57,7 +57,7 @@ pub use linux::sys::Allocator;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::syscalls::name as call_name;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
-pub use probe::{LayerProbe, Presence, landlock_abi, probe};
+pub use probe::{LayerProbe, Presence, landlock_abi, landlock_leaves_truncation, probe};
 
 #[cfg(target_os = "macos")]
 pub use seal::{enter, is_inside};

@@ -77,6 +77,12 @@ pub fn landlock_abi() -> i32 {
     sys::landlock_abi()
 }
 
+/// Whether the kernel's Landlock does not hold truncation. Then the filter does, as far as it can see what is opened:
+/// not with `openat2`.
+pub fn landlock_leaves_truncation() -> bool {
+    landlock::leaves_truncation(sys::landlock_abi())
+}
+
 fn of(name: &'static str, presence: Presence, needed_for: &'static str) -> LayerProbe {
     LayerProbe { name, presence, needed_for, required: false }
 }

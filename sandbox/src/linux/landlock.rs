@@ -68,6 +68,11 @@ pub(crate) fn create(abi: ABI) -> Result<RulesetCreated, Cause> {
     Ok(ruleset.create()?)
 }
 
+/// Whether a ruleset of this ABI holds files but not their length. Without any Landlock there is nothing to complete.
+pub(crate) fn leaves_truncation(abi: i32) -> bool {
+    (1..STRICT_ABI).contains(&abi)
+}
+
 fn rights(grant: &Grant<'_>, abi: ABI) -> Result<BitFlags<AccessFs>, Cause> {
     let metadata = fstat(grant.fd).map_err(Cause::refused("fstat(grant)"))?;
     let known = if is_directory(&metadata) { AccessFs::from_all(abi) } else { AccessFs::from_file(abi) };

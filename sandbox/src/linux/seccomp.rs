@@ -9,7 +9,7 @@ use seccompiler::{
 use wave_policy::{Condition, Level, Operand, Role, Rule, Test, all_rules};
 
 use super::bpf::Instruction;
-use super::{sys, syscalls};
+use super::{landlock, sys, syscalls};
 use crate::{AddressRange, Cause, GrowableRange, SealPlan};
 
 /// Numbers from here on are calls of the x32 ABI, which shares the architecture's mark. Source: seccomp(2).
@@ -38,14 +38,16 @@ static NUMBERS: [i64; all_rules().len()] = {
 
 /// Puts the filter in force on this thread and, were there any, on all others. It cannot be taken off.
 pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
-    let (program, calls) = compile(plan)?;
+    let pinned = landlock::leaves_truncation(sys::landlock_abi()) && !resolves_by_openat2(plan);
+    let (program, calls) = compile(plan, pinned)?;
     seccompiler::apply_filter_all_threads(&program).map_err(|error| Cause::Install(error.into()))?;
     // A kernel that says yes and does nothing, as an emulation may, is caught here.
     if !sys::is_answered(SELF_TEST) {
         return Err(Cause::FilterSelfTest);
     }
     let origin = if refused_code(plan).is_some() { ", none from the guest's code" } else { "" };
-    Ok(format!("{calls} calls{origin}, {} instructions, any other call ends the process", program.len()))
+    let cuts = if pinned { ", O_TRUNC needs write access" } else { "" };
+    Ok(format!("{calls} calls{origin}, {} instructions{cuts}, any other call ends the process", program.len()))
 }
 
 /// The filter that [`seal`](crate::seal) puts in force for a plan, as the kernel gets it. Its grants need not be open.
@@ -53,7 +55,7 @@ pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
 /// # Errors
 /// [`Cause::Filter`] if no filter can be made of it, as for more growable memories than jumps can cross.
 pub fn filter(plan: &SealPlan<'_>) -> Result<Vec<Instruction>, Cause> {
-    let (program, _) = compile(plan)?;
+    let (program, _) = compile(plan, false)?;
     Ok(program.iter().map(Instruction::from).collect())
 }
 
@@ -66,8 +68,14 @@ fn refused_code(plan: &SealPlan<'_>) -> Option<AddressRange> {
 /// where it is not.
 pub(crate) const SELF_TEST: SelfTest = SelfTest { call: libc::SYS_getppid, errno: libc::EKEYREJECTED };
 
-/// The filter as a program for the kernel, and the number of system calls it permits.
-fn compile(plan: &SealPlan<'_>) -> Result<(BpfProgram, usize), Cause> {
+/// A filter cannot see the flags of `openat2`, which stand in memory.
+fn resolves_by_openat2(plan: &SealPlan<'_>) -> bool {
+    plan.policy.rules(false).any(|rule| rule.call == "openat2")
+}
+
+/// The filter as a program for the kernel, and the number of system calls it permits. `pinned`: `openat` cuts a file only
+/// where it also opens it for writing, which Landlock judges at every ABI.
+fn compile(plan: &SealPlan<'_>, pinned: bool) -> Result<(BpfProgram, usize), Cause> {
     let (policy, growable) = (plan.policy, plan.growable);
     let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let mut with_any_arguments = Vec::new();
@@ -81,6 +89,9 @@ fn compile(plan: &SealPlan<'_>) -> Result<(BpfProgram, usize), Cause> {
     }
     // For `seccompiler`, a call with an empty list is permitted with any arguments.
     calls.extend(with_any_arguments);
+    if let Some(openat) = calls.get_mut(&libc::SYS_openat).filter(|_| pinned) {
+        *openat = cutting_needs_write()?;
+    }
     let count = calls.len();
     let filter = SeccompFilter::new(calls, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
     let answers = if policy.role == Role::Compiler { ANSWERS_OF_A_COMPILER } else { &[] };
@@ -91,6 +102,25 @@ fn number(rule: &Rule) -> i64 {
     let position = all_rules().binary_search_by_key(&rule.id, |other| other.id);
     // The rule is one of the table's, so it is found; were it not, -1 is no call's number.
     position.map_or(-1, |index| NUMBERS[index])
+}
+
+/// No `O_TRUNC`, or one together with `O_WRONLY` or `O_RDWR`. The kernel cuts with every access mode, 3 included, which
+/// asks for neither reading nor writing.
+fn cutting_needs_write() -> Result<Vec<SeccompRule>, Cause> {
+    const FLAGS: u8 = 2;
+    let rule = |mask: i32, value: i32| {
+        let (mask, value) = (u64::from(mask.cast_unsigned()), u64::from(value.cast_unsigned()));
+        let test = SeccompCondition::new(FLAGS, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask), value)?;
+        Ok(SeccompRule::new(vec![test])?)
+    };
+    let cutting = libc::O_TRUNC | libc::O_ACCMODE;
+    vec![
+        rule(libc::O_TRUNC, 0),
+        rule(cutting, libc::O_TRUNC | libc::O_WRONLY),
+        rule(cutting, libc::O_TRUNC | libc::O_RDWR),
+    ]
+    .into_iter()
+    .collect()
 }
 
 /// A rule that speaks of growable memory stands once per range, any other with conditions once.
@@ -354,6 +384,37 @@ mod tests {
                 assert_eq!(verdict, expected, "{operation} | {flags}");
             }
         }
+    }
+
+    #[test]
+    fn t91_cutting_a_file_can_be_made_to_need_write_access() {
+        let surface = Surface::from_imports([("wasi_snapshot_preview1", "path_open")]);
+        let grants = vec![wave_policy::FilesystemGrant { host: "/srv".into(), access: wave_policy::Access::ReadWrite }];
+        let resolver = wave_policy::Resolver::Manual;
+        let policy = Policy { surface, grants, resolver, ..Policy::default() };
+        let compiled = |policy: &Policy, pinned| -> Vec<Instruction> {
+            let (program, _) = compile(&SealPlan::new(policy), pinned).expect("the table compiles");
+            program.iter().map(Instruction::from).collect()
+        };
+        let [free, pinned] = [false, true].map(|pinned| compiled(&policy, pinned));
+        for other in [0, libc::O_CREAT | libc::O_EXCL, libc::O_PATH | libc::O_NOFOLLOW, libc::O_APPEND] {
+            for (flags, verdict) in [
+                (libc::O_RDONLY, ALLOW),
+                (libc::O_WRONLY, ALLOW),
+                (libc::O_RDWR, ALLOW),
+                (3, ALLOW),
+                (libc::O_TRUNC | libc::O_WRONLY, ALLOW),
+                (libc::O_TRUNC | libc::O_RDWR, ALLOW),
+                (libc::O_TRUNC | libc::O_RDONLY, TRAP),
+                (libc::O_TRUNC | 3, TRAP),
+            ] {
+                let args = [0, 0, u64::from((flags | other).cast_unsigned()), 0, 0, 0];
+                assert_eq!(on(&pinned, "openat", args), verdict, "{:#o}", flags | other);
+                assert_eq!(on(&free, "openat", args), ALLOW);
+            }
+        }
+        assert_eq!(on(&pinned, "openat2", [0; 6]), TRAP);
+        assert_eq!(on(&compiled(&Policy::default(), true), "openat", [0; 6]), TRAP);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The child: prepares what its arguments say, seals, performs one action and exits with its errno (0: success).
 //!
 //! Arguments are `key=value`:
-//! `level`, `role` (compiler), `functions` (comma-separated), `grant` (path:access, may repeat), `growable` and `listener` (any
-//! value), `before` (a disturbance before the seal, may repeat), `kernel` (another one than there is, see `kernel.rs`),
+//! `level`, `role` (compiler), `functions` (comma-separated), `grant` (path:access, may repeat), `growable`, `listener` and
+//! `manual` (any value; the last is the manual resolver), `before` (a disturbance before the seal, may repeat), `kernel` (another one than there is, see `kernel.rs`),
 //! `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
 //! layer, may repeat), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
 //! `worker.rs`), `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`,
@@ -15,7 +15,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::time::{Duration, Instant};
 
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
-use wave_policy::{FilesystemGrant, Identity, Policy, Role, Surface};
+use wave_policy::{FilesystemGrant, Identity, Policy, Resolver, Role, Surface};
 use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, Report, SealPlan, seal};
 
 pub const REFUSED: i32 = 125;
@@ -240,6 +240,7 @@ fn policy(args: &Args<'_>, grants: Vec<FilesystemGrant>) -> Policy {
             let uid = uid.parse().expect("a user id");
             Identity { uid, gid: uid }
         }),
+        resolver: if args.get("manual").is_some() { Resolver::Manual } else { Resolver::Kernel },
         ..Policy::default()
     }
 }

@@ -214,29 +214,52 @@ const CUTS: [(&str, &str, i32); 8] = [
     ("outside", "call=257,g0,s:../OUTSIDE/file,515", EACCES),
 ];
 
-/// From ABI 3 on no file is cut but under `rw`. Before, what needs no right to read or write works: that is why
-/// strict refuses, and what `standard` means by "not truncation".
+/// From ABI 3 on no file is cut but under `rw`. Before, the filter holds that if it can see the flags of each open, which
+/// it cannot with `openat2`; an `append` grant can then be cut all the same, since its files may be opened for writing.
 fn truncation(user: User) {
     for abi in levels() {
-        for (access, call, held) in CUTS {
-            let (dir, other) = (open_to_all(), open_to_all());
-            plant(dir.path());
-            plant(other.path());
-            let name = other.path().file_name().expect("a name").to_string_lossy();
-            let call = call.replace("OUTSIDE", &name);
-            let grant = format!("grant={}:{}", dir.path().display(), access.replace("outside", "rw"));
-            let opens_without_right = match access {
-                "ro" => call.ends_with(",512") || call.ends_with(",515"),
-                "append" => true,
-                _ => call.ends_with(",515"),
-            };
-            let expected = if abi < 3 && opens_without_right { 0 } else { held };
-            expect(user, &[&kernel(abi), "level=standard", PATHS, &grant, &call], expected);
-            let target = if access == "outside" { other.path() } else { dir.path() }.join("file");
-            let content = fs::read_to_string(target).expect("the file");
-            assert_eq!(content, if expected == 0 { "" } else { "content" }, "ABI {abi}, {access}: {call}");
+        for manual in [false, true] {
+            for (access, call, held) in CUTS {
+                // Nothing that must be written to is needed for these.
+                let without_write = !call.ends_with(",513");
+                let expected = match (abi < 3, access) {
+                    (false, _) => held,
+                    (true, "append") => 0,
+                    (true, _) if without_write && manual => DENIED,
+                    // Opening needs the right to read, unless with access mode 3.
+                    (true, "ro") if without_write => 0,
+                    (true, _) if call.ends_with(",515") => 0,
+                    (true, _) => held,
+                };
+                cut(user, &["level=standard", &kernel(abi)], manual, access, call, expected);
+            }
         }
+        let args = ["level=standard", PATHS, "grant=/tmp:ro", "print=1", "manual=1", &kernel(abi)];
+        let report = expect(user, &args, 0).stderr;
+        assert_eq!(report.contains(", O_TRUNC needs write access, any other call"), abi < 3, "ABI {abi}: {report}");
     }
+    // Neither for other flags, nor without Landlock, is anything pinned.
+    for flags in ["0", "1", "2", "65", "1025"] {
+        cut(user, &["level=standard", &kernel(2)], true, "rw", &format!("call=257,g0,s:file,{flags},438"), 0);
+    }
+    cut(user, &["level=standard", &kernel(0)], true, "outside", "call=257,g0,s:../OUTSIDE/file,515", 0);
+}
+
+/// Makes a call that cuts the file if it is permitted and its flags say so.
+fn cut(user: User, kernel: &[&str], manual: bool, access: &str, call: &str, expected: i32) {
+    let (dir, other) = (open_to_all(), open_to_all());
+    plant(dir.path());
+    plant(other.path());
+    let name = other.path().file_name().expect("a name").to_string_lossy();
+    let call = call.replace("OUTSIDE", &name);
+    let grant = format!("grant={}:{}", dir.path().display(), access.replace("outside", "rw"));
+    let resolver = if manual { "manual=1" } else { "resolver=kernel" };
+    let what = [kernel, &[resolver, PATHS, &grant, &call]].concat();
+    expect(user, &what, expected);
+    let target = if access == "outside" { other.path() } else { dir.path() }.join("file");
+    let content = fs::read_to_string(target).expect("the file");
+    let is_cut = expected == 0 && call.contains(",51");
+    assert_eq!(content, if is_cut { "" } else { "content" }, "{what:?}");
 }
 
 /// What the table of levels says of the filter, on a kernel without those levels.

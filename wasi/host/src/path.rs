@@ -360,6 +360,9 @@ fn host_flags(open: &Open<'_>) -> OFlags {
     flags |= match (open.read, open.write) {
         (true, true) => OFlags::RDWR,
         (false, true) => OFlags::WRONLY,
+        // To cut is to write: the kernel asks for the same permission either way, and where Landlock does not know of
+        // cutting, the filter demands this.
+        (_, false) if open.oflags.contains(Wanted::TRUNC) => OFlags::RDWR,
         (_, false) => OFlags::RDONLY,
     };
     flags.set(OFlags::CREATE, open.oflags.contains(Wanted::CREAT));
