@@ -9,7 +9,7 @@ use crate::objects::Object;
 use crate::resolve::{self, Parent, parent};
 use crate::stat::{self, FileStat};
 use crate::wait::uninterrupted;
-use crate::{Failure, Wasi};
+use crate::{Failure, Resolver, Wasi};
 use rustix::fs::{AtFlags, FileType as HostType, Mode, OFlags};
 use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, OwnedFd};
@@ -335,6 +335,23 @@ fn perform_open(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<(Object, Kind)
 #[inline(always)]
 fn open_place(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<OwnedFd, Failure> {
     let flags = host_flags(open);
+    if wasi.resolver == Resolver::Manual && flags.contains(OFlags::TRUNC) && !open.write {
+        return open_and_cut(wasi, open, flags - OFlags::TRUNC);
+    }
+    open_with(wasi, open, flags)
+}
+
+/// Opens for reading, and cuts by an open for writing: where Landlock does not hold truncation, the filter refuses to cut by
+/// any other, and `wave` takes the manual resolver. If either is not permitted, nothing is cut.
+#[cold]
+fn open_and_cut(wasi: &Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Result<OwnedFd, Failure> {
+    let fd = open_with(wasi, open, flags)?;
+    let cutting = (flags - OFlags::CREATE - OFlags::EXCL) | OFlags::WRONLY | OFlags::TRUNC;
+    open_with(wasi, open, cutting).map(|_| fd)
+}
+
+#[inline(always)]
+fn open_with(wasi: &Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Result<OwnedFd, Failure> {
     let mode = if flags.contains(OFlags::CREATE) { FILE_MODE } else { Mode::empty() };
     let path = &open.place.path;
     if let Some(name) = path.single() {
@@ -360,9 +377,6 @@ fn host_flags(open: &Open<'_>) -> OFlags {
     flags |= match (open.read, open.write) {
         (true, true) => OFlags::RDWR,
         (false, true) => OFlags::WRONLY,
-        // To cut is to write: the kernel asks for the same permission either way, and where Landlock does not know of
-        // cutting, the filter demands this.
-        (_, false) if open.oflags.contains(Wanted::TRUNC) => OFlags::RDWR,
         (_, false) => OFlags::RDONLY,
     };
     flags.set(OFlags::CREATE, open.oflags.contains(Wanted::CREAT));
