@@ -134,7 +134,9 @@ struct Seen {
 impl Place {
     fn new() -> Self {
         let dir = writable_dir();
-        fs::copy(env!("CARGO_BIN_EXE_wave"), dir.path().join("wave")).unwrap();
+        // Copied by another process: a child that another test starts meanwhile would keep the copy open for writing.
+        let copy = Command::new("cp").args([env!("CARGO_BIN_EXE_wave").as_ref(), dir.path()]).status();
+        assert!(copy.expect("cp starts").success());
         fs::write(dir.path().join("guest.wat"), GUEST).unwrap();
         fs::write(dir.path().join("cuts.wat"), CUTS).unwrap();
         fs::create_dir(dir.path().join("granted")).unwrap();
