@@ -156,6 +156,12 @@ impl Place {
     }
 
     fn wave(&self, user: User, outer: Outer, level: &str, flags: &[&str], access: &str, module: &str) -> Seen {
+        let grant = format!("{}::/::{access}", self.path("granted").display());
+        let module = self.path(module).display().to_string();
+        self.start(user, outer, &[&["--sandbox", level, "run", "--dir", &grant], flags, &[&module]].concat())
+    }
+
+    fn start(&self, user: User, outer: Outer, args: &[&str]) -> Seen {
         let wave = self.path("wave");
         let mut command = match outer {
             Outer::Nothing => Command::new(wave),
@@ -163,12 +169,10 @@ impl Place {
             Outer::Kernel(abi) => with(Command::new("python3"), &["-c", OLDER, abi], &wave),
             Outer::UserNamespace => with(Command::new("unshare"), &["--user", "--map-root-user"], &wave),
         };
-        let grant = format!("{}::/::{access}", self.path("granted").display());
-        command.args(["--sandbox", level, "run", "--dir", &grant]).args(flags).arg(self.path(module));
         if user == User::Nobody {
             command.uid(NOBODY).gid(NOBODY);
         }
-        let output = command.current_dir("/").output().expect("it starts");
+        let output = command.args(args).current_dir("/").output().expect("it starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Seen { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
@@ -298,6 +302,15 @@ fn t91_on_older_kernels_the_filter_holds_truncation() {
                 ));
             } else {
                 assert_eq!((strict.code, &*strict.stdout), (Some(0), "granted\n"), "{}", strict.stderr);
+            }
+            let doctor = place.start(user, outer, &["doctor"]);
+            assert_eq!(doctor.code, Some(i32::from(older)), "{}", doctor.stdout);
+            for level in 1..=9 {
+                let mark = if level <= abi.parse().unwrap() { "yes" } else { "no" };
+                let is_line = |line: &str| {
+                    line.starts_with(&format!("  ABI {level} (")) && line.contains(&format!("): {mark}, "))
+                };
+                assert_eq!(doctor.stdout.lines().filter(|line| is_line(line)).count(), 1, "{level}: {}", doctor.stdout);
             }
             let plan = run("standard", "--dry-run", "ro", "guest.wat");
             assert_eq!(plan.stdout.contains("resolver: manual\n"), older, "{}", plan.stdout);

@@ -1,7 +1,7 @@
 //! A policy as a Seatbelt profile, the text that `sandbox-exec` of macOS takes. No platform is needed to make one.
 //!
-//! The language is not documented by Apple. What stands here are operations and filters that Apple's own profiles
-//! (`/System/Library/Sandbox/Profiles`, `/usr/share/sandbox`) have used since macOS 10.15.
+//! The language is not documented by Apple. The operations and filters are those that published profiles use; none of
+//! the profiles made here has been read by a macOS system yet (CAVEATS.md).
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -77,7 +77,7 @@ pub fn profile(
     let libraries = LIBRARIES.iter().map(|path| format!("(subpath {})", quoted(path)));
     text.allow("file-read* file-map-executable", [program].into_iter().chain(libraries));
     let inputs: Result<Vec<_>, _> = startup.inputs.iter().map(|path| literal(path)).collect();
-    // The dynamic linker opens `/`; std opens /dev/null for a standard stream that is closed.
+    // The dynamic linker of newer versions opens `/`; std opens /dev/null for a standard stream that is closed.
     let devices = ["/", "/dev/null", "/dev/urandom"].map(|path| format!("(literal {})", quoted(path)));
     text.allow("file-read*", devices.into_iter().chain(inputs?));
     text.allow("sysctl-read", SYSCTLS.iter().map(|name| format!("(sysctl-name {})", quoted(name))));

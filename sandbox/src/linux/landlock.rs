@@ -34,7 +34,7 @@ pub(crate) fn restrict(plan: &SealPlan<'_>, level: Level) -> Result<String, Caus
     let trial = Trial::choose(plan.grants, abi);
     let status = ruleset.no_new_privs(false).restrict_self()?;
     if status.ruleset != RulesetStatus::FullyEnforced {
-        return Err(Cause::SelfTest("something beyond the part of the ruleset that is enforced"));
+        return Err(Cause::SelfTest("a right that the kernel left out of the ruleset"));
     }
     if let Some(trial) = trial.filter(|trial| !trial.is_refused()) {
         return Err(Cause::SelfTest(trial.what()));
