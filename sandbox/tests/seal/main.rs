@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         denials::CASES,
         faults::CASES,
         files::CASES,
+        gaps::CASES,
         levels::CASES,
         memory::CASES,
         status::CASES,
