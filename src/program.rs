@@ -6,7 +6,6 @@ use crate::input;
 use crate::text::chain;
 use crate::trace::Trace;
 use std::path::Path;
-use std::sync::Arc;
 use wave_compiler::Module;
 use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
@@ -92,18 +91,18 @@ pub fn load(path: &Path, compiler: Compiler, options: Options, wasi: Wasi) -> Re
             let (info, bytes) = worker.declarations()?;
             let (placement, job) = place(path, &mut store, &info, &options)?;
             let (image, worker) = worker.compile(job, &info, bytes.len())?;
-            let instance = store.load(placement, info, image, Arc::new(bytes)).map_err(refused)?;
+            let instance = store.load(placement, info, image, bytes).map_err(refused)?;
             // Before the seal, whose filter has no such call.
             worker.wait()?;
             (instance, state)
         }
         Ready::Here(bytes, state) => {
-            let bytes = Arc::new(input::binary(path, bytes)?);
+            let bytes = input::binary(path, bytes)?;
             let module = parse(path, &bytes)?;
             let (placement, job) = place(path, &mut store, module.info(), &options)?;
             let image = job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?;
             let info = module.into_info();
-            (store.load(placement, info, image, Arc::clone(&bytes)).map_err(refused)?, state)
+            (store.load(placement, info, image, bytes).map_err(refused)?, state)
         }
     };
     Ok(Program { store, instance, compiler })

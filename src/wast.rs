@@ -10,7 +10,6 @@ use crate::compiler::default_threads;
 use crate::failure::Failure;
 use crate::text::{chain, clean, out};
 use std::collections::HashMap;
-use std::sync::Arc;
 use values::{argument, matches};
 use wast::parser::{self, ParseBuffer};
 use wast::token::Id;
@@ -54,7 +53,7 @@ struct Script<'a> {
     /// What scripts call `spectest`, and what they register themselves.
     registered: HashMap<String, Namespace>,
     named: HashMap<String, InstanceId>,
-    definitions: HashMap<String, Arc<Vec<u8>>>,
+    definitions: HashMap<String, Vec<u8>>,
     latest: Option<InstanceId>,
 }
 
@@ -152,7 +151,7 @@ impl<'a> Script<'a> {
             WastDirective::ModuleDefinition(mut module) => {
                 let id = module.name();
                 let bytes = encode(&mut module).map_err(|ending| ending.describe())?;
-                self.definitions.insert(key(id), Arc::new(bytes));
+                self.definitions.insert(key(id), bytes);
                 Ok(())
             }
             WastDirective::ModuleInstance { instance, module, .. } => {
@@ -190,7 +189,7 @@ impl<'a> Script<'a> {
             }
             WastDirective::AssertUnlinkable { mut module, message, .. } => {
                 let bytes = module.encode().map_err(|error| error.to_string())?;
-                match self.instantiate(Arc::new(bytes)) {
+                match self.instantiate(bytes) {
                     Err(Ending::Unlinkable(why)) if why.starts_with(message) => Ok(()),
                     Err(other) => Err(format!("expected unlinkable `{message}`, got {}", other.describe())),
                     Ok(_) => Err("the module was linked".to_owned()),
@@ -230,10 +229,10 @@ impl<'a> Script<'a> {
 
     fn instantiate_quoted(&mut self, module: &mut QuoteWat) -> Result<InstanceId, Ending> {
         let bytes = encode(module)?;
-        self.instantiate(Arc::new(bytes))
+        self.instantiate(bytes)
     }
 
-    fn instantiate(&mut self, bytes: Arc<Vec<u8>>) -> Result<InstanceId, Ending> {
+    fn instantiate(&mut self, bytes: Vec<u8>) -> Result<InstanceId, Ending> {
         let module = self.parse(&bytes)?;
         let info = module.info();
         let bindings = info.imports.iter().map(|import| self.resolve(&import.module, &import.name));
@@ -252,10 +251,7 @@ impl<'a> Script<'a> {
             })
             .map_err(|error| Ending::Invalid(chain(&error)))?;
         let info = module.into_info();
-        let instance = self
-            .store
-            .load(placement, info, image, Arc::clone(&bytes))
-            .map_err(|error| Ending::Broken(chain(&error)))?;
+        let instance = self.store.load(placement, info, image, bytes).map_err(|error| Ending::Broken(chain(&error)))?;
         match self.store.initialise(self.sealed, instance) {
             Ok(()) => Ok(instance),
             Err(stopped) => Err(trapped(stopped.stop)),
@@ -279,7 +275,7 @@ impl<'a> Script<'a> {
             WastExecute::Invoke(invoke) => self.invoke(&invoke),
             WastExecute::Wat(mut module) => {
                 let bytes = module.encode().map_err(|error| Ending::Invalid(error.to_string()))?;
-                self.instantiate(Arc::new(bytes)).map(|_| Vec::new())
+                self.instantiate(bytes).map(|_| Vec::new())
             }
             WastExecute::Get { module, global, .. } => {
                 let instance = self.instance(module).map_err(Ending::Broken)?;

@@ -16,7 +16,6 @@ use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use hostcalls::Unmonitored;
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
@@ -91,7 +90,6 @@ impl Arguments {
 
 /// The steps of `src/program.rs`, with other hostcalls.
 fn load(store: &mut Store<Unmonitored>, bytes: Vec<u8>) -> Result<InstanceId> {
-    let bytes = Arc::new(bytes);
     let module = Module::parse(&bytes)?;
     let bindings = bind(module.info())?;
     let placement = store.place(module.info(), &bindings)?;
@@ -105,7 +103,7 @@ fn load(store: &mut Store<Unmonitored>, bytes: Vec<u8>) -> Result<InstanceId> {
         canonical_nans: false,
     })?;
     let info = module.into_info();
-    Ok(store.load(placement, info, image, Arc::clone(&bytes))?)
+    Ok(store.load(placement, info, image, bytes)?)
 }
 
 fn bind(info: &ModuleInfo) -> Result<Vec<Binding<Unmonitored>>> {

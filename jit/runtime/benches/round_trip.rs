@@ -3,7 +3,6 @@
 //! Prints nanoseconds, the minimum of many rounds: entering and leaving the guest, one hostcall, one trap.
 //! Run with `cargo bench -p wave-runtime`.
 
-use std::sync::Arc;
 use std::time::Instant;
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
 use wave_policy::{Level, Policy};
@@ -64,7 +63,7 @@ fn unsealed() -> Sealed {
 }
 
 fn load(store: &mut Store<()>) -> [PreparedCall; 5] {
-    let bytes = Arc::new(wat::parse_str(MODULE).expect("the text is valid"));
+    let bytes = wat::parse_str(MODULE).expect("the text is valid");
     let module = Module::parse(&bytes).expect("the module is valid");
     let null = HostFunction::new(|_: &mut Caller<()>, value: u32| Ok::<u32, Stop>(value + 1));
     let placement = store.place(module.info(), &[Binding::Host(null)]).expect("the import fits");
@@ -78,7 +77,7 @@ fn load(store: &mut Store<()>) -> [PreparedCall; 5] {
             canonical_nans: false,
         })
         .expect("the module compiles");
-    let instance = store.load(placement, module.into_info(), image, Arc::clone(&bytes)).expect("the image fits");
+    let instance = store.load(placement, module.into_info(), image, bytes.clone()).expect("the image fits");
     ["empty", "unreachable", "out_of_bounds", "million_hostcalls", "million_iterations"].map(|name| {
         match store.export(instance, name) {
             Some(Item::Function(function)) => store.prepare(function).expect("no parameters"),

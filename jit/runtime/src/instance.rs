@@ -2,7 +2,6 @@
 
 use crate::function::Function;
 use std::ops::Range;
-use std::sync::Arc;
 use wave_contract::module::ModuleInfo;
 
 /// One instance.
@@ -12,7 +11,7 @@ pub struct Instance {
     /// Number of its image.
     pub image: usize,
     /// Bytes of its module: data segments lie in them.
-    pub bytes: Arc<Vec<u8>>,
+    pub bytes: Vec<u8>,
     /// Its functions.
     pub functions: Vec<Function>,
     /// Its tables, by number in the store.

@@ -14,7 +14,7 @@ use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Sto
 use crate::trap::{Stop, Stopped, Trap};
 use crate::value::Value;
 use std::io;
-use std::sync::Arc;
+use std::ops::Range;
 use wave_contract::context::{
     self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, MemoryAddresses,
 };
@@ -138,7 +138,8 @@ impl<T> Store<T> {
         Ok(placement)
     }
 
-    /// Makes an instance of placed objects and compiled code. Nothing of it has run and no segment is copied.
+    /// Makes an instance of placed objects and compiled code. Nothing of it has run and no segment is copied. Of the module's
+    /// bytes only the data segments stay in memory (T105).
     ///
     /// # Errors
     /// [`LinkError::Image`], [`LinkError::Code`].
@@ -147,7 +148,7 @@ impl<T> Store<T> {
         placement: Placement,
         info: ModuleInfo,
         image: CodeImage,
-        bytes: Arc<Vec<u8>>,
+        mut bytes: Vec<u8>,
     ) -> Result<InstanceId, LinkError> {
         if image.addressing != placement.addressing {
             return Err(LinkError::Image("made for other addresses"));
@@ -170,7 +171,8 @@ impl<T> Store<T> {
         let elements =
             info.elements.iter().map(|segment| inner.elements(&segment.items, &functions, &placement.globals));
         let elements = elements.collect();
-        let data = info.data.iter().map(|segment| segment.bytes.clone()).collect();
+        let data: Vec<_> = info.data.iter().map(|segment| segment.bytes.clone()).collect();
+        wipe_all_but(&mut bytes, &data);
         let Placement { tables, memories, globals, .. } = placement;
         inner.instances.push(Instance { info, image, bytes, functions, tables, memories, globals, elements, data });
         Ok(InstanceId(number))
@@ -484,3 +486,38 @@ fn memory_fits(expected: MemoryType, found: MemoryType) -> bool {
 }
 
 const _: () = assert!(GLOBAL_BYTES as usize == size_of::<u128>());
+
+/// Overwrites what lies outside of the ranges.
+fn wipe_all_but(bytes: &mut [u8], kept: &[Range<usize>]) {
+    let mut kept: Vec<_> = kept.iter().collect();
+    kept.sort_unstable_by_key(|range| range.start);
+    let mut wiped = 0;
+    for range in kept {
+        if let Some(gap) = bytes.get_mut(wiped..range.start) {
+            gap.fill(0);
+        }
+        wiped = wiped.max(range.end);
+    }
+    if let Some(rest) = bytes.get_mut(wiped..) {
+        rest.fill(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t105_of_a_module_only_its_data_stays() {
+        let wiped = |kept: &[Range<usize>]| {
+            let mut bytes = *b"0123456789";
+            wipe_all_but(&mut bytes, kept);
+            bytes.map(|byte| if byte == 0 { '.' } else { byte as char }).iter().collect::<String>()
+        };
+        assert_eq!(wiped(&[]), "..........");
+        assert_eq!(wiped(&[2..4, 6..7]), "..23..6...");
+        assert_eq!(wiped(&[6..7, 2..4, 3..3, 9..10]), "..23..6..9");
+        assert_eq!(wiped(&[0..8, 2..4, 5..9]), "012345678.");
+        assert_eq!(wiped(&[0..10]), "0123456789");
+    }
+}

@@ -2,7 +2,6 @@
 //! runtime makes an instance of it without a panic or a fault (T62, T99). Nothing of the machine code runs here.
 
 use std::ops::Range;
-use std::sync::Arc;
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
 use wave_contract::Inconsistent;
 use wave_contract::encoding::{ImageBounds, read_image, read_value, write_image, write_value};
@@ -112,7 +111,7 @@ impl Honest {
         // Code of other declarations must not run.
         let runs = info.start.is_some();
         let names: Vec<_> = info.exports.iter().map(|export| export.name.clone()).collect();
-        let Ok(instance) = store.load(placement, info, image, Arc::new(self.bytes.clone())) else { return false };
+        let Ok(instance) = store.load(placement, info, image, self.bytes.clone()) else { return false };
         for name in names {
             store.export(instance, &name).expect("an export that was checked");
         }

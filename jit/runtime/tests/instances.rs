@@ -1,6 +1,5 @@
 //! Instances from outside: what traps, what stays, what the host sees. Each test runs in both modes.
 
-use std::sync::Arc;
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
 use wave_policy::{Level, Policy};
 use wave_runtime::{
@@ -24,7 +23,7 @@ fn in_both_modes<T: Default>(test: impl Fn(&mut Store<T>, &Sealed)) {
 }
 
 fn load<T>(store: &mut Store<T>, text: &str, bindings: Vec<Binding<T>>) -> Result<InstanceId, LinkError> {
-    let bytes = Arc::new(wat::parse_str(text).expect("the text is valid"));
+    let bytes = wat::parse_str(text).expect("the text is valid");
     let module = Module::parse(&bytes).expect("the module is valid");
     let placement = store.place(module.info(), &bindings)?;
     let linkage = |host: &bool| if *host { ImportLinkage::Host } else { ImportLinkage::Guest };
@@ -38,7 +37,7 @@ fn load<T>(store: &mut Store<T>, text: &str, bindings: Vec<Binding<T>>) -> Resul
         canonical_nans: false,
     };
     let image = module.compile(&options).expect("the module compiles");
-    store.load(placement, module.into_info(), image, Arc::clone(&bytes))
+    store.load(placement, module.into_info(), image, bytes.clone())
 }
 
 fn function<T>(store: &Store<T>, instance: InstanceId, name: &str) -> Function {
