@@ -59,8 +59,8 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
         threads,
         trace: plan.trace.clone(),
     };
-    let network = !plan.tcplisten.is_empty() || plan.listenfd;
-    let namespaces = (plan.level != Level::Off && !network).then(wave_sandbox::leave_namespaces);
+    // Listeners are bound by now and stay in the network they are of; so do the connections they accept.
+    let namespaces = (plan.level != Level::Off).then(wave_sandbox::leave_namespaces);
     // Never dropped: a sealed process cannot unmap memory, and ends soon after.
     let mut program = ManuallyDrop::new(program::load(&plan.module, compiler, options, wasi)?);
     let entry = Entry::find(&program, &plan)?;
