@@ -296,7 +296,8 @@ fn t91_on_older_kernels_the_filter_holds_truncation() {
             let strict = run("strict", "--report", "ro", "guest.wat");
             if older {
                 strict.is_refused(&format!(
-                    "wave: cannot put the layer `landlock` in force: the kernel has Landlock ABI {abi}, this level needs \
+                    "wave: no sealed process to compile the module in: cannot put the layer `landlock` in force: the \
+                     kernel has Landlock ABI {abi}, this level needs \
                      3\n  where: --sandbox\n  fix:   use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard \
                      runs without\n"
                 ));
