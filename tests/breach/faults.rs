@@ -6,7 +6,6 @@ use std::io::Read as _;
 use std::mem::ManuallyDrop;
 use std::os::fd::AsRawFd as _;
 use std::panic::catch_unwind;
-use std::sync::Arc;
 
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, pipe};
@@ -77,7 +76,7 @@ fn run(name: &str) -> ! {
         unsafe { at.read_volatile() };
         Ok::<(), Stop>(())
     });
-    let bytes = Arc::new(wat::parse_str(MODULE).expect("the text is valid"));
+    let bytes = wat::parse_str(MODULE).expect("the text is valid");
     let module = Module::parse(&bytes).expect("the module is valid");
     let mut store = ManuallyDrop::new(Store::new(StoreOptions::default(), ()).expect("a store"));
     let placement = store.place(module.info(), &[Binding::Host(load)]).expect("its import is there");
@@ -90,7 +89,7 @@ fn run(name: &str) -> ! {
         canonical_nans: false,
     };
     let image = module.compile(&options).expect("the module compiles");
-    let instance = store.load(placement, module.into_info(), image, Arc::clone(&bytes)).expect("it links");
+    let instance = store.load(placement, module.into_info(), image, bytes.clone()).expect("it links");
     let Some(Item::Function(function)) = store.export(instance, name) else { panic!("{name} is exported") };
     let policy = Policy::default();
     let growable: Vec<_> =

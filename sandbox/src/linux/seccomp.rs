@@ -165,10 +165,11 @@ fn with_prologue(mut program: BpfProgram, answers: &[(i64, i32)], refused_code: 
     // A number of the x32 ABI equals none in the filter anyway; this way it is plain to see.
     let mut number = vec![jump(BPF_JGE, X32_BIT, 0, 1), answer(libc::SECCOMP_RET_TRAP)];
     for (call, errno) in [(SELF_TEST.call, SELF_TEST.errno)].iter().chain(answers) {
-        number.push(jump(BPF_JEQ, *call as u32, 0, 1));
+        // No call has a number that large; were one given, the comparison would hold for none.
+        number.push(jump(BPF_JEQ, u32::try_from(*call).unwrap_or(u32::MAX), 0, 1));
         number.push(answer(libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
     }
-    program.splice(LOAD_NUMBER + 1..=LOAD_NUMBER, number);
+    program.splice(LOAD_NUMBER + 1..LOAD_NUMBER + 1, number);
     let origin = refused_code.map(refuse_origin).unwrap_or_default();
     program.splice(LOAD_NUMBER..LOAD_NUMBER, origin);
     program
@@ -195,22 +196,33 @@ fn refuse_origin(range: AddressRange) -> Vec<sock_filter> {
     const POINTER_LOW: u32 = 8;
     const POINTER_HIGH: u32 = 12;
     let load = |k| sock_filter { code: BPF_LOAD, jt: 0, jf: 0, k };
-    let half = |address: u64| (address >> 32, (address & u64::from(u32::MAX)) as u32);
     // The pointer is behind the call, so the address behind the range belongs to it.
-    let Some(last) = range.start.checked_add(range.len_bytes) else {
-        return vec![answer(libc::SECCOMP_RET_TRAP)];
-    };
-    let ((first_high, first_low), (last_high, last_low)) = (half(range.start), half(last));
+    let last = range.start.saturating_add(range.len_bytes);
+    let (first, last) = (Halves::of(range.start), Halves::of(last));
     let mut program = Vec::new();
-    for high in first_high..=last_high {
-        let low = if high == first_high { first_low } else { 0 };
-        let past = last_low.checked_add(1).filter(|_| high == last_high);
-        program.extend([load(POINTER_HIGH), jump(BPF_JEQ, high as u32, 0, 4), load(POINTER_LOW)]);
+    for high in first.high..=last.high {
+        let low = if high == first.high { first.low } else { 0 };
+        let past = last.low.checked_add(1).filter(|_| high == last.high);
+        program.extend([load(POINTER_HIGH), jump(BPF_JEQ, high, 0, 4), load(POINTER_LOW)]);
         program.push(jump(BPF_JGE, low, 0, 2));
         program.push(past.map_or(jump(BPF_JGE, 0, 0, 0), |past| jump(BPF_JGE, past, 1, 0)));
         program.push(answer(libc::SECCOMP_RET_TRAP));
     }
     program
+}
+
+/// An address as a filter can load it.
+#[derive(Clone, Copy)]
+struct Halves {
+    high: u32,
+    low: u32,
+}
+
+impl Halves {
+    fn of(address: u64) -> Self {
+        let [a, b, c, d, e, f, g, h] = address.to_be_bytes();
+        Self { high: u32::from_be_bytes([a, b, c, d]), low: u32::from_be_bytes([e, f, g, h]) }
+    }
 }
 
 /// See [`SELF_TEST`].

@@ -194,7 +194,7 @@ fn raw_at(address: u64, values: &[i64]) -> Result<i64, i32> {
     let at = |index: usize| values.get(index).copied().unwrap_or(0);
     type Call = extern "C" fn(i64, i64, i64, i64, i64, i64) -> i64;
     // SAFETY: `native_code` put functions of this type there.
-    let call: Call = unsafe { std::mem::transmute(std::ptr::with_exposed_provenance::<()>(address as usize)) };
+    let call: Call = unsafe { std::mem::transmute(address) };
     let rc = call(at(0), at(1), at(2), at(3), at(4), at(5));
     if (-4095..0).contains(&rc) { Err(i32::try_from(-rc).expect("an errno")) } else { Ok(rc) }
 }

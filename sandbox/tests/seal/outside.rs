@@ -96,19 +96,13 @@ impl Outside {
                 Some(true) if !applied && IMPOSED.contains(&name) => found.push(format!("{name} is there: {layer}")),
                 _ => {}
             }
-            match (name, self.descriptors()) {
-                ("identity", _) if applied => {
-                    let (uid, gid) = (self.ids("Uid"), self.ids("Gid"));
-                    if !detail.starts_with(&format!("uid {}, gid {},", uid[0], gid[0])) {
-                        found.push(format!("{detail}, but {uid:?} {gid:?}"));
-                    }
-                }
-                ("descriptors", Some(open)) if applied => {
-                    if !detail.starts_with(&format!("{} kept", open.len())) {
-                        found.push(format!("{detail}, but {open:?}"));
-                    }
-                }
-                _ => {}
+            let (uid, gid) = (self.ids("Uid"), self.ids("Gid"));
+            if name == "identity" && applied && !detail.starts_with(&format!("uid {}, gid {},", uid[0], gid[0])) {
+                found.push(format!("{detail}, but {uid:?} {gid:?}"));
+            }
+            let kept = self.descriptors().filter(|_| name == "descriptors" && applied);
+            if let Some(open) = kept.filter(|open| !detail.starts_with(&format!("{} kept", open.len()))) {
+                found.push(format!("{detail}, but {open:?}"));
             }
         }
         found
