@@ -329,3 +329,36 @@ fn t91_on_older_kernels_the_filter_holds_truncation() {
         }
     }
 }
+
+/// T97: whichever step of a seal fails, nothing of the guest runs, the start function included, and the message names the layer.
+#[test]
+fn t97_a_step_that_fails_is_named_and_nothing_runs() {
+    const STARTS: &str = r#"(module
+      (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 16) "\20\00\00\00\03\00\00\00ran")
+      (data (i32.const 32) "ran")
+      (func $start (drop (call $fd_write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 40))))
+      (start $start)
+      (func (export "_start")))"#;
+    let place = Place::new();
+    fs::write(place.path("guest.wat"), STARTS).unwrap();
+    for &user in User::available() {
+        let runs = place.run(user, Outer::Nothing, "strict");
+        assert_eq!((runs.code, &*runs.stdout), (Some(0), "ran"), "the control: {}", runs.stderr);
+        let prctl = if user == User::Root { "bounding" } else { "no_new_privs" };
+        for (calls, layer) in [
+            ("436", "descriptors"),
+            ("119", "identity"),
+            ("126", "capabilities"),
+            ("157", prctl),
+            (LANDLOCK, "landlock"),
+            ("317", "seccomp"),
+        ] {
+            let stopped = place.run(user, Outer::Hides { calls, errno: EPERM }, "strict");
+            assert_eq!((stopped.code, &*stopped.stdout), (Some(125), ""), "{layer}: {}", stopped.stderr);
+            let named = format!("cannot put the layer `{layer}` in force");
+            assert!(stopped.stderr.contains(&named), "{layer}: {}", stopped.stderr);
+        }
+    }
+}

@@ -349,3 +349,22 @@ fn the_tracer_sees_calls_and_children() {
     assert!(child.before.len() > 20);
     assert!(child.calls.iter().any(|call| call.number == usize::try_from(libc::SYS_sched_yield).unwrap()));
 }
+
+/// T98: segments are copied and start functions run after the last step of the seal.
+#[test]
+fn t98_the_start_function_runs_after_the_seal() {
+    let run = module(
+        r#"(module
+      (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 16) "\20\00\00\00\03\00\00\00")
+      (data (i32.const 32) "ran")
+      (func $start (drop (call $fd_write (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 40))))
+      (start $start)
+      (func (export "_start")))"#,
+    );
+    let trace = run.trace();
+    trace.outcome.is(0, "ran", "");
+    let calls: Vec<_> = trace.all.iter().filter_map(|call| wave_sandbox::call_name(call.number)).collect();
+    assert_eq!(calls, ["write", "exit_group"], "what is left to do after the seal");
+}
