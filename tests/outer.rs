@@ -346,7 +346,7 @@ fn t97_a_step_that_fails_is_named_and_nothing_runs() {
     for &user in User::available() {
         let runs = place.run(user, Outer::Nothing, "strict");
         assert_eq!((runs.code, &*runs.stdout), (Some(0), "ran"), "the control: {}", runs.stderr);
-        let prctl = if user == User::Root { "bounding" } else { "no_new_privs" };
+        let prctl = if user == User::Root { "bounding" } else { "capabilities" };
         for (calls, layer) in [
             ("436", "descriptors"),
             ("119", "identity"),
