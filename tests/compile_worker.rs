@@ -7,7 +7,6 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
@@ -16,22 +15,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use support::user::{NOBODY, User};
 use support::{Outcome, as_root, finish, source};
 use tempfile::TempDir;
-
-const NOBODY: u32 = 65534;
-
-/// Who runs `wave`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum User {
-    Root,
-    Nobody,
-    Own,
-}
-
-fn users() -> &'static [User] {
-    if as_root() { &[User::Root, User::Nobody] } else { &[User::Own] }
-}
 
 /// A place where every user may run `wave` and read modules.
 static PLACE: LazyLock<TempDir> = LazyLock::new(|| {
@@ -51,9 +37,7 @@ fn start(user: User, level: &str, flags: &[&str], module: &Path) -> Child {
     let mut command = Command::new(PLACE.path().join("wave"));
     command.args(["--sandbox", level, "run"]).args(flags).arg(module);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if user == User::Nobody {
-        command.uid(NOBODY).gid(NOBODY);
-    }
+    user.runs(&mut command);
     command.spawn().expect("wave starts")
 }
 
@@ -152,7 +136,7 @@ fn t62_bombs_end_inside_the_limits() {
     for (name, bytes, code, message) in bombs {
         let path = module("bomb.wasm", &bytes);
         let place = format!("  where: {}\n", path.display());
-        for &user in users() {
+        for &user in User::available() {
             let start = Instant::now();
             let outcome = run(user, "strict", &["--compile-timeout", "100s"], &path);
             println!("{name}: {:?}", start.elapsed());
@@ -170,7 +154,7 @@ fn relaxed(level: &str) -> String {
 fn t62_time_is_bounded() {
     let path = module("slow.wasm", &slow());
     let many = module("many.wasm", &functions(1_000_000, &[0, 0x0b]));
-    for &user in users() {
+    for &user in User::available() {
         for path in [&path, &many] {
             for level in ["strict", "standard"] {
                 let start = Instant::now();
@@ -204,7 +188,7 @@ fn t62_memory_is_bounded() {
             "{relaxed}wave: compiling takes more than {bytes} bytes of memory\n  where: {place}\n  fix:   raise --compile-memory\n"
         )
     };
-    for &user in users() {
+    for &user in User::available() {
         for level in ["strict", "standard"] {
             run(user, level, &["--compile-memory", "64M"], &path).is(125, "", &message(level, 64 << 20, &path));
             run(user, level, &["--compile-memory", "64M"], &small).is(0, "", &relaxed(level));
@@ -261,7 +245,7 @@ fn is_gone(process: u32) -> bool {
 #[test]
 fn t99_untrusted_bytes_are_compiled_under_every_layer() {
     let path = module("watched.wasm", &slow());
-    for &user in users() {
+    for &user in User::available() {
         for level in ["strict", "standard"] {
             let wave = start(user, level, &["--compile-timeout", "3s", "--compile-memory", "1G"], &path);
             let worker = sealed_child(wave.id());
@@ -314,7 +298,7 @@ fn t99_untrusted_bytes_are_compiled_under_every_layer() {
 #[test]
 fn the_worker_ends_with_the_process_it_works_for() {
     let path = module("orphan.wasm", &slow());
-    for &user in users() {
+    for &user in User::available() {
         let mut wave = start(user, "strict", &["--compile-timeout", "60s"], &path);
         let worker = sealed_child(wave.id());
         wave.kill().expect("own child");
@@ -326,7 +310,7 @@ fn the_worker_ends_with_the_process_it_works_for() {
 #[test]
 fn a_worker_that_dies_is_said_to_have_died() {
     let path = module("killed.wasm", &slow());
-    for &user in users() {
+    for &user in User::available() {
         let wave = start(user, "strict", &["--compile-timeout", "60s"], &path);
         let worker = sealed_child(wave.id());
         kill(Pid::from_raw(worker.cast_signed()), Signal::SIGBUS).expect("root, or own process");
@@ -353,7 +337,7 @@ fn compiler_layer(outcome: &Outcome) -> (String, String) {
 #[test]
 fn the_report_says_where_the_module_was_compiled() {
     let path = module("reported.wasm", &functions(1, &[0, 0x0b]));
-    for &user in users() {
+    for &user in User::available() {
         for level in ["strict", "standard"] {
             let outcome = run(user, level, &["--report=json"], &path);
             assert_eq!(outcome.status.code(), Some(0), "{outcome:?}");
@@ -378,9 +362,7 @@ fn a_missing_worker_is_a_refusal_at_strict_only() {
         let mut command = Command::new("bash");
         command.args(["-c", line, "bash"]).arg(wave).args(["--sandbox", level, "run", "--report=json"]).arg(&path);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if user == User::Nobody {
-            command.uid(NOBODY).gid(NOBODY);
-        }
+        user.runs(&mut command);
         finish(command.spawn().expect("bash starts"))
     };
     let why = "cannot start a process: the kernel refused fork: Resource temporarily unavailable (os error 11)";
@@ -411,7 +393,7 @@ fn a_wrong_module_is_the_same_error_everywhere() {
     ];
     for (name, bytes) in wrong {
         let path = module(name, &bytes);
-        for &user in users() {
+        for &user in User::available() {
             let off = run(user, "off", &[], &path);
             let message = off.stderr.strip_prefix(&relaxed("off")).expect("it says so");
             assert!(message.starts_with("wave: "), "{off:?}");

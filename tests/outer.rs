@@ -4,28 +4,14 @@
 mod support;
 
 use std::fs;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use support::{as_root, assert_tree, fill, open_to_all, writable_dir};
+use support::around::{ENOSYS, EPERM, OPENAT2, hiding};
+use support::user::User;
+use support::{assert_tree, fill, open_to_all, writable_dir};
 use tempfile::TempDir;
-
-/// Fails each system call of the second argument with the error number in the first, then runs the rest.
-const AROUND: &str = r#"
-import ctypes, os, struct, sys
-libc = ctypes.CDLL(None, use_errno=True)
-steps = [(0x20, 0, 0, 0)]
-for call in map(int, sys.argv[2].split(",")):
-    steps += [(0x15, 0, 1, call), (0x06, 0, 0, 0x50000 | int(sys.argv[1]))]
-steps += [(0x06, 0, 0, 0x7fff0000)]
-code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
-program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code)))
-assert libc.prctl(38, 1, 0, 0, 0) == 0
-assert libc.syscall(317, 1, 0, program) == 0
-os.execv(sys.argv[3], sys.argv[3:])
-"#;
 
 /// Runs the rest on a kernel whose Landlock says it has the ABI of the first argument (seccomp_unotify(2)).
 const OLDER: &str = r#"
@@ -90,23 +76,6 @@ const CUTS: &str = r#"(module
       (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 32)))))"#;
 
 const LANDLOCK: &str = "444,445,446";
-const OPENAT2: &str = "437";
-const ENOSYS: &str = "38";
-const EPERM: &str = "1";
-const NOBODY: u32 = 65534;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum User {
-    Root,
-    Nobody,
-    Own,
-}
-
-impl User {
-    fn available() -> &'static [Self] {
-        if as_root() { &[Self::Root, Self::Nobody] } else { &[Self::Own] }
-    }
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Outer {
@@ -165,13 +134,11 @@ impl Place {
         let wave = self.path("wave");
         let mut command = match outer {
             Outer::Nothing => Command::new(wave),
-            Outer::Hides { calls, errno } => with(Command::new("python3"), &["-c", AROUND, errno, calls], &wave),
+            Outer::Hides { calls, errno } => hiding(calls, errno, &wave),
             Outer::Kernel(abi) => with(Command::new("python3"), &["-c", OLDER, abi], &wave),
             Outer::UserNamespace => with(Command::new("unshare"), &["--user", "--map-root-user"], &wave),
         };
-        if user == User::Nobody {
-            command.uid(NOBODY).gid(NOBODY);
-        }
+        user.runs(&mut command);
         let output = command.args(args).current_dir("/").output().expect("it starts");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Seen { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }

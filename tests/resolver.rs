@@ -5,30 +5,12 @@ mod support;
 use std::fs;
 use std::process::Command;
 
+use support::around::{ENOSYS, EPERM, OPENAT2, hiding};
 use support::{assert_tree, c_example, fill, source, writable_dir};
-
-/// Denies `openat2` with the error number in its first argument, then runs the rest: another sandbox around `wave`.
-const AROUND: &str = r#"
-import ctypes, os, struct, sys
-libc = ctypes.CDLL(None, use_errno=True)
-steps = [(0x20, 0, 0, 0), (0x15, 0, 1, 437), (0x06, 0, 0, 0x50000 | int(sys.argv[1])), (0x06, 0, 0, 0x7fff0000)]
-code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in steps))
-program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(steps), ctypes.addressof(code)))
-assert libc.prctl(38, 1, 0, 0, 0) == 0
-assert libc.syscall(317, 1, 0, program) == 0
-os.execv(sys.argv[2], sys.argv[2:])
-"#;
-
-const ENOSYS: &str = "38";
-const EPERM: &str = "1";
 
 fn wave_inside(errno: Option<&str>, args: &[&str]) -> (Option<i32>, String, String) {
     let mut command = match errno {
-        Some(errno) => {
-            let mut command = Command::new("python3");
-            command.args(["-c", AROUND, errno, env!("CARGO_BIN_EXE_wave")]);
-            command
-        }
+        Some(errno) => hiding(OPENAT2, errno, env!("CARGO_BIN_EXE_wave").as_ref()),
         None => Command::new(env!("CARGO_BIN_EXE_wave")),
     };
     let output = command.args(["--sandbox", "strict", "run"]).args(args).output().expect("it starts");

@@ -8,6 +8,7 @@
 mod error;
 mod plan;
 mod report;
+mod sealed;
 pub mod seatbelt;
 
 // The platform is chosen here and nowhere below.
@@ -65,9 +66,10 @@ pub use seal::{enter, is_inside};
 pub use error::{Cause, Ended, SealError, WorkerError};
 pub use plan::{AddressRange, Grant, GrowableRange, SealPlan};
 pub use report::{Demand, Layer, LayerName, Report, State};
-pub use seal::{Namespaces, Sealed, exit, leave_namespaces, prepare_allocator, seal};
+pub use seal::{Namespaces, exit, leave_namespaces, prepare_allocator, seal};
 pub use worker::{Channel, Worker};
 
+pub use sealed::Sealed;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
 pub use std::alloc::System as Allocator;
 pub use wave_policy::Identity;

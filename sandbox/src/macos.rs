@@ -21,7 +21,7 @@ use std::process::Command;
 use wave_policy::{FilesystemGrant, Level, Policy};
 
 use crate::seatbelt::{Startup, profile};
-use crate::{Cause, Layer, LayerName, Report, SealError, SealPlan, State};
+use crate::{Cause, Layer, LayerName, Report, SealError, SealPlan, Sealed, State};
 
 /// By its full path: no environment variable chooses who makes the sandbox.
 const SANDBOX_EXEC: &str = "/usr/bin/sandbox-exec";
@@ -62,19 +62,6 @@ fn enter_by(
     command.arg("-p").arg(profile).arg(startup.program).arg(MARK).args(args);
     let source = run(&mut command);
     Err(unavailable(Cause::Refused { call: "execve(/usr/bin/sandbox-exec)", source }))
-}
-
-/// Proof that [`seal`] has run.
-#[derive(Debug)]
-pub struct Sealed {
-    report: Report,
-}
-
-impl Sealed {
-    /// What was put in force.
-    pub fn report(&self) -> &Report {
-        &self.report
-    }
 }
 
 /// What came of [`leave_namespaces`].

@@ -6,22 +6,7 @@ use wave_policy::{Level, Role};
 use crate::hooks;
 use crate::linux::{denial, identity, landlock, privileges, process, seccomp, sys};
 use crate::report::{Demand, Layer, LayerName, Report, State};
-use crate::{Cause, SealError, SealPlan};
-
-/// Proof that [`seal`] has run; entering the guest takes a `&Sealed`.
-///
-/// There is no other way to get one.
-#[derive(Debug)]
-pub struct Sealed {
-    report: Report,
-}
-
-impl Sealed {
-    /// What was put in force.
-    pub fn report(&self) -> &Report {
-        &self.report
-    }
-}
+use crate::{Cause, SealError, SealPlan, Sealed};
 
 /// Puts the policy in force on this process, for good.
 ///

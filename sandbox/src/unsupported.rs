@@ -4,20 +4,7 @@ use std::env::consts::OS;
 
 use wave_policy::Level;
 
-use crate::{Cause, LayerName, Report, SealError, SealPlan};
-
-/// Proof that [`seal`] has run.
-#[derive(Debug)]
-pub struct Sealed {
-    report: Report,
-}
-
-impl Sealed {
-    /// What was put in force: nothing.
-    pub fn report(&self) -> &Report {
-        &self.report
-    }
-}
+use crate::{Cause, LayerName, Report, SealError, SealPlan, Sealed};
 
 /// Refuses every level but `off`.
 ///

@@ -2,7 +2,9 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod around;
 pub mod testsuite;
+pub mod user;
 
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
