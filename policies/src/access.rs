@@ -26,6 +26,26 @@ impl Access {
         matches!(self, Self::ReadWrite | Self::Append)
     }
 
+    /// The rights it has in Landlock, by their names in `landlock(7)`; `wave-sandbox` gives exactly these.
+    pub const fn landlock_rights(self) -> &'static [&'static str] {
+        match self {
+            Self::ReadOnly => &["read_file", "read_dir"],
+            Self::Append => &["read_file", "read_dir", "write_file", "make_reg", "make_dir"],
+            Self::ReadWrite => &[
+                "read_file",
+                "read_dir",
+                "write_file",
+                "make_reg",
+                "make_dir",
+                "truncate",
+                "remove_file",
+                "remove_dir",
+                "make_sym",
+                "refer",
+            ],
+        }
+    }
+
     /// The word used on the command line and in policy files.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -15,11 +15,13 @@
 
 mod access;
 mod document;
+pub mod file;
 mod level;
 mod policy;
 mod shape;
 mod surface;
 mod table;
+mod text;
 
 pub use access::{Access, UnknownAccess};
 pub use document::syscalls_markdown;
@@ -28,3 +30,4 @@ pub use policy::{FilesystemGrant, Identity, Limits, Policy, Resolver, Role};
 pub use shape::{Shape, all_shapes};
 pub use surface::{Import, Surface};
 pub use table::{Condition, Function, Need, Operand, Rule, RuleSet, Test, all_functions, all_rules, functions_using};
+pub use text::{clean, parse_duration, parse_size};

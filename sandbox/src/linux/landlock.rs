@@ -124,6 +124,25 @@ mod tests {
     }
 
     #[test]
+    fn policy_files_name_the_rights_that_are_given() {
+        let kernel_name = |right: AccessFs| {
+            let name = format!("{right:?}");
+            let snake = |(at, c): (usize, char)| match c.is_uppercase() && at > 0 {
+                true => format!("_{}", c.to_ascii_lowercase()),
+                false => c.to_ascii_lowercase().to_string(),
+            };
+            name.chars().enumerate().map(snake).collect::<String>()
+        };
+        for access in [Access::ReadOnly, Access::Append, Access::ReadWrite] {
+            let mut given: Vec<_> = rights_of(access).iter().map(kernel_name).collect();
+            let mut named = access.landlock_rights().to_vec();
+            given.sort_unstable();
+            named.sort_unstable();
+            assert_eq!(given, named, "{access}");
+        }
+    }
+
+    #[test]
     fn read_only_has_no_right_to_write() {
         assert!((rights_of(Access::ReadOnly) & AccessFs::from_write(ABI::V9)).is_empty());
     }

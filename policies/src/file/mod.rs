@@ -1,0 +1,241 @@
+//! The policy file: what a program may do, written down to be reviewed like code.
+//!
+//! TOML with a closed schema. Every value has an id such as `fs[0]` or `net.listen[1]`, used in all messages. Nothing is
+//! allowed that the file, or the built-in profile it extends, does not name.
+//!
+//! ```
+//! use wave_policy::file::PolicyFile;
+//!
+//! let file = PolicyFile::parse("version = 1\n[[fs]]\nhost = \"data\"\naccess = \"ro\"\n").unwrap();
+//! assert_eq!(file.values.fs[0].guest, "data");
+//! let problem = PolicyFile::parse("version = 1\nsandbx = \"off\"\n").unwrap_err();
+//! assert_eq!(problem.to_string(), "2:1: unknown key `sandbx`");
+//! assert_eq!(problem.fix, "write `sandbox`");
+//! ```
+
+mod format;
+mod os;
+mod problem;
+mod read;
+mod schema;
+mod write;
+
+pub use format::format;
+pub use os::Derived;
+pub use problem::Problem;
+pub use schema::json_schema;
+
+use crate::{Access, Level};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::time::Duration;
+
+/// A file that was read.
+#[derive(Clone, Debug)]
+pub struct PolicyFile {
+    /// What it says, without its profile.
+    pub values: Values,
+    /// The profile it extends.
+    pub profile: Option<Profile>,
+    source: String,
+    /// Where each id stands.
+    spans: BTreeMap<String, Range<usize>>,
+    /// Where each line starts.
+    lines: Vec<usize>,
+}
+
+/// What a policy says. `None` where it says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Values {
+    /// Which kernel layers must hold.
+    pub sandbox: Option<Level>,
+    /// First arguments of the program.
+    pub args: Option<Vec<String>>,
+    /// The same clocks, random numbers and NaNs in every run.
+    pub deterministic: Option<bool>,
+    /// BLAKE3 of the module, in lowercase hexadecimal.
+    pub blake3: Option<String>,
+    /// The WASI functions a module may import.
+    pub functions: Option<Vec<String>>,
+    /// Directories.
+    pub fs: Vec<Directory>,
+    /// Variables that are passed on.
+    pub env_pass: Option<Vec<String>>,
+    /// Variables and their values.
+    pub env_set: Option<BTreeMap<String, String>>,
+    /// Where the program listens.
+    pub listen: Option<Vec<SocketAddr>>,
+    /// Whom it may accept, `ADDRESS[/BITS]`.
+    pub accept_from: Option<Vec<String>>,
+    /// Steps of the clocks.
+    pub clock_resolution: Option<Duration>,
+    /// Limits.
+    pub limits: Limits,
+    /// What follows for the kernel layers.
+    pub os: Option<Derived>,
+}
+
+/// A directory that is granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    /// Where it is on the host, as it is written.
+    pub host: String,
+    /// What the program calls it.
+    pub guest: String,
+    /// What may be done there.
+    pub access: Access,
+}
+
+/// Limits, named as the flags of `wave run`. Sizes are in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the schema says what each is, and a field is named as its key")]
+pub struct Limits {
+    pub timeout: Option<Duration>,
+    pub max_memory: Option<u64>,
+    pub max_stack: Option<u64>,
+    pub compile_timeout: Option<Duration>,
+    pub compile_memory: Option<u64>,
+    pub max_open_files: Option<u32>,
+    pub max_file_size: Option<u64>,
+    pub max_writes: Option<u64>,
+    pub max_output: Option<u64>,
+    pub max_call_bytes: Option<u64>,
+    pub max_iovecs: Option<u32>,
+    pub max_subscriptions: Option<u32>,
+}
+
+impl Limits {
+    /// These limits, and where there is none, that of the others.
+    #[must_use]
+    pub fn over(&self, under: &Self) -> Self {
+        Self {
+            timeout: self.timeout.or(under.timeout),
+            max_memory: self.max_memory.or(under.max_memory),
+            max_stack: self.max_stack.or(under.max_stack),
+            compile_timeout: self.compile_timeout.or(under.compile_timeout),
+            compile_memory: self.compile_memory.or(under.compile_memory),
+            max_open_files: self.max_open_files.or(under.max_open_files),
+            max_file_size: self.max_file_size.or(under.max_file_size),
+            max_writes: self.max_writes.or(under.max_writes),
+            max_output: self.max_output.or(under.max_output),
+            max_call_bytes: self.max_call_bytes.or(under.max_call_bytes),
+            max_iovecs: self.max_iovecs.or(under.max_iovecs),
+            max_subscriptions: self.max_subscriptions.or(under.max_subscriptions),
+        }
+    }
+
+    /// The names of those that are larger than the limit the others have.
+    pub fn beyond(&self, others: &Self) -> Vec<&'static str> {
+        let numbers = |limits: &Self| {
+            let size = |limit: Option<u64>| limit.map(u128::from);
+            let count = |limit: Option<u32>| limit.map(u128::from);
+            let time = |limit: Option<Duration>| limit.map(|time| time.as_nanos());
+            [
+                ("timeout", time(limits.timeout)),
+                ("max-memory", size(limits.max_memory)),
+                ("max-stack", size(limits.max_stack)),
+                ("compile-timeout", time(limits.compile_timeout)),
+                ("compile-memory", size(limits.compile_memory)),
+                ("max-open-files", count(limits.max_open_files)),
+                ("max-file-size", size(limits.max_file_size)),
+                ("max-writes", size(limits.max_writes)),
+                ("max-output", size(limits.max_output)),
+                ("max-call-bytes", size(limits.max_call_bytes)),
+                ("max-iovecs", count(limits.max_iovecs)),
+                ("max-subscriptions", count(limits.max_subscriptions)),
+            ]
+        };
+        let pairs = numbers(self).into_iter().zip(numbers(others));
+        let larger = pairs.filter(|((_, own), (_, other))| own.zip(*other).is_some_and(|(own, other)| own > other));
+        larger.map(|((name, _), _)| name).collect()
+    }
+}
+
+/// A built-in profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Streams, clocks and random numbers.
+    Compute,
+    /// Also files.
+    Cli,
+    /// Also sockets.
+    Server,
+}
+
+impl Profile {
+    /// Every profile.
+    pub const ALL: [Self; 3] = [Self::Compute, Self::Cli, Self::Server];
+
+    /// Its name in `extends`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Compute => "compute",
+            Self::Cli => "cli",
+            Self::Server => "server",
+        }
+    }
+
+    /// Its file, with the reason of each row.
+    pub const fn source(self) -> &'static str {
+        match self {
+            Self::Compute => include_str!("../../profiles/compute.toml"),
+            Self::Cli => include_str!("../../profiles/cli.toml"),
+            Self::Server => include_str!("../../profiles/server.toml"),
+        }
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|profile| profile.name() == name)
+    }
+}
+
+impl PolicyFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn parse(source: &str) -> Result<Self, Problem> {
+        read::read(source)
+    }
+
+    /// What holds: the values of the file, and those of the profile it extends for the keys it does not have.
+    ///
+    /// # Errors
+    /// If the profile cannot be read, which a test rules out.
+    pub fn resolved(&self) -> Result<Values, Problem> {
+        let Some(profile) = self.profile else { return Ok(self.values.clone()) };
+        let base = read::read(profile.source())?.values;
+        let own = self.values.clone();
+        Ok(Values {
+            sandbox: own.sandbox.or(base.sandbox),
+            args: own.args.or(base.args),
+            deterministic: own.deterministic.or(base.deterministic),
+            blake3: own.blake3.or(base.blake3),
+            functions: own.functions.or(base.functions),
+            fs: if own.fs.is_empty() { base.fs } else { own.fs },
+            env_pass: own.env_pass.or(base.env_pass),
+            env_set: own.env_set.or(base.env_set),
+            listen: own.listen.or(base.listen),
+            accept_from: own.accept_from.or(base.accept_from),
+            clock_resolution: own.clock_resolution.or(base.clock_resolution),
+            limits: own.limits.over(&base.limits),
+            os: own.os.or(base.os),
+        })
+    }
+
+    /// The line an id stands in. `None` for what the file does not say itself.
+    pub fn line(&self, id: &str) -> Option<usize> {
+        let span = self.spans.get(id)?;
+        Some(self.lines.partition_point(|start| *start <= span.start))
+    }
+
+    /// A problem with one of its values that only its user can see.
+    pub fn problem(&self, id: &str, what: impl Into<String>, fix: impl Into<String>) -> Problem {
+        let nowhere = 0..0;
+        Problem::new(&self.source, self.spans.get(id).unwrap_or(&nowhere), id, what.into(), fix.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

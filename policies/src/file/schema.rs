@@ -1,0 +1,317 @@
+//! The closed schema: every key of a policy file, what it may hold, and what it is for.
+//!
+//! The reader, its messages and the JSON Schema are all made from this table.
+
+use super::problem::nearest;
+use crate::{Access, Level, all_functions, parse_duration, parse_size};
+use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
+use toml::de::DeValue;
+
+/// The version of the format that this build reads.
+pub(crate) const VERSION: u64 = 1;
+
+/// One key.
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) ty: Ty,
+    pub(crate) required: bool,
+}
+
+/// What a key may hold.
+pub(crate) enum Ty {
+    Version,
+    Bool,
+    /// Text without NUL, which no argument, variable or path can hold.
+    Text,
+    /// Like text, and not empty.
+    Path,
+    Word(&'static [&'static str]),
+    Size,
+    Time,
+    Count,
+    Hash,
+    Address,
+    Network,
+    /// Name of an environment variable.
+    Variable,
+    Function,
+    List(&'static Ty),
+    /// A table with these keys and no others.
+    Table(&'static [Field]),
+    /// An array of such tables.
+    Tables(&'static [Field]),
+    /// A table whose keys are names of variables.
+    Variables,
+    /// A table whose keys are ids of rules.
+    Rules,
+}
+
+const fn field(name: &'static str, ty: Ty, about: &'static str) -> Field {
+    Field { name, about, ty, required: false }
+}
+
+const fn required(name: &'static str, ty: Ty, about: &'static str) -> Field {
+    Field { name, about, ty, required: true }
+}
+
+const ACCESS: &[&str] = &[Access::ReadOnly.as_str(), Access::ReadWrite.as_str(), Access::Append.as_str()];
+const LEVEL: &[&str] = &[Level::Strict.as_str(), Level::Standard.as_str(), Level::Off.as_str()];
+
+pub(crate) static ROOT: &[Field] = &[
+    required("version", Ty::Version, "Version of the format"),
+    field("extends", Ty::Word(&["compute", "cli", "server"]), "Built-in profile; a key of this file replaces its key"),
+    field("sandbox", Ty::Word(LEVEL), "Which kernel layers must hold before the program runs; strict if not given"),
+    field("args", Ty::List(&Ty::Text), "First arguments of the program; those of the command line follow"),
+    field("deterministic", Ty::Bool, "The same clocks, random numbers and NaNs in every run"),
+    field("module", Ty::Table(MODULE), "Which module this is for"),
+    field("wasi", Ty::Table(WASI), "What a module may import"),
+    field("fs", Ty::Tables(FS), "Directories the program may reach; none if there is no such table"),
+    field("env", Ty::Table(ENV), "Environment of the program; empty if not given"),
+    field("net", Ty::Table(NET), "Sockets of the program; none if not given"),
+    field("clock", Ty::Table(CLOCK), "Clocks"),
+    field("limits", Ty::Table(LIMITS), "How much the program may use; names as the flags of `wave run`"),
+    field("os", Ty::Table(OS), "What follows for the kernel layers: written by `wave policy gen`"),
+];
+
+static MODULE: &[Field] =
+    &[required("blake3", Ty::Hash, "BLAKE3 of the module file in hexadecimal; another module is refused")];
+
+static WASI: &[Field] =
+    &[required("functions", Ty::List(&Ty::Function), "A module that imports another WASI function is refused")];
+
+static FS: &[Field] = &[
+    required("host", Ty::Path, "Directory on the host; a relative path starts where this file is"),
+    field("guest", Ty::Path, "What the program calls it; as `host` is written if not given"),
+    required("access", Ty::Word(ACCESS), "What may be done there"),
+];
+
+static ENV: &[Field] = &[
+    field("pass", Ty::List(&Ty::Variable), "Variables that are passed on; one that is not set is a refusal"),
+    field("set", Ty::Variables, "Variables and their values"),
+];
+
+static NET: &[Field] = &[
+    field("listen", Ty::List(&Ty::Address), "Listening TCP sockets, ADDRESS:PORT; they follow the directories"),
+    field("accept_from", Ty::List(&Ty::Network), "Accept from these, ADDRESS[/BITS]; from everywhere if not given"),
+];
+
+static CLOCK: &[Field] = &[required("resolution", Ty::Time, "Clocks move only in steps of this length")];
+
+pub(crate) static LIMITS: &[Field] = &[
+    field("timeout", Ty::Time, "Stop the program after this time"),
+    field("max-memory", Ty::Size, "Most linear memory"),
+    field("max-stack", Ty::Size, "Stack of the program"),
+    field("compile-timeout", Ty::Time, "Stop compiling after this time"),
+    field("compile-memory", Ty::Size, "Most memory for compiling"),
+    field("max-open-files", Ty::Count, "Most descriptors open at once"),
+    field("max-file-size", Ty::Size, "Largest file"),
+    field("max-writes", Ty::Size, "Most bytes written to files, in all"),
+    field("max-output", Ty::Size, "Most bytes written to standard output and error, in all"),
+    field("max-call-bytes", Ty::Size, "Most bytes one call reads or writes"),
+    field("max-iovecs", Ty::Count, "Most buffers one call uses"),
+    field("max-subscriptions", Ty::Count, "Most subscriptions of one poll"),
+];
+
+static OS: &[Field] = &[
+    required("resolver", Ty::Word(&["kernel", "manual"]), "Who resolves paths: manual on kernels before 6.2"),
+    field("always", Ty::Rules, "System calls of every run of this module"),
+    field("grant", Ty::Rules, "System calls that come with a directory"),
+    field("writable_grant", Ty::Rules, "System calls that come with a directory that may change"),
+    field("listener", Ty::Rules, "System calls that come with a listening socket"),
+    field("landlock", Ty::Table(LANDLOCK), "Landlock rights of a directory, by its access"),
+];
+
+static LANDLOCK: &[Field] = &[
+    field("ro", Ty::List(&Ty::Text), "Rights with `ro`"),
+    field("append", Ty::List(&Ty::Text), "Rights with `append`"),
+    field("rw", Ty::List(&Ty::Text), "Rights with `rw`"),
+];
+
+/// What is wrong with a value, and what to write.
+pub(crate) type Wrong = (String, String);
+
+impl Ty {
+    /// What one writes for it.
+    fn expected(&self) -> String {
+        match self {
+            Self::Version => format!("the number {VERSION}"),
+            Self::Bool => "true or false".into(),
+            Self::Text => "text in quotes".into(),
+            Self::Path => "a path in quotes".into(),
+            Self::Word(words) => format!("one of \"{}\"", words.join("\", \"")),
+            Self::Size => "a size such as \"64M\", or a number of bytes".into(),
+            Self::Time => "a time such as \"5s\" or \"300ms\"".into(),
+            Self::Count => "a number from 0 to 4294967295".into(),
+            Self::Hash => "64 hexadecimal digits in quotes".into(),
+            Self::Address => "an address with a port such as \"127.0.0.1:8080\"".into(),
+            Self::Network => "an address or network such as \"10.0.0.0/8\"".into(),
+            Self::Variable => "the name of a variable in quotes".into(),
+            Self::Function => "the name of a WASI function in quotes".into(),
+            Self::List(_) => "a list in brackets".into(),
+            Self::Table(_) | Self::Variables | Self::Rules => "a table".into(),
+            Self::Tables(_) => "tables with a heading in two brackets, such as [[fs]]".into(),
+        }
+    }
+
+    /// The message for a value of another kind.
+    pub(crate) fn unexpected(&self, found: &DeValue<'_>) -> Wrong {
+        (format!("{} is not what belongs here", kind(found)), format!("write {}", self.expected()))
+    }
+
+    /// Checks a single value; lists and tables are their reader's business.
+    pub(crate) fn check(&self, value: &DeValue<'_>) -> Result<(), Wrong> {
+        if let (Self::Version | Self::Size | Self::Count, Some(number)) = (self, integer(value)) {
+            return match self {
+                Self::Version if number != VERSION => Err((
+                    format!("version {number} of the format is unknown"),
+                    format!("write version = {VERSION}, or use a newer wave"),
+                )),
+                Self::Count if u32::try_from(number).is_err() => Err(self.unexpected(value)),
+                _ => Ok(()),
+            };
+        }
+        if let (Self::Bool, DeValue::Boolean(_)) = (self, value) {
+            return Ok(());
+        }
+        let text = value.as_str().filter(|_| self.is_text());
+        let Some(text) = text else { return Err(self.unexpected(value)) };
+        self.check_text(text).map_err(|what| match what {
+            Some((what, fix)) => (what, fix),
+            None => (format!("`{text}` is not what belongs here"), format!("write {}", self.expected())),
+        })
+    }
+
+    const fn is_text(&self) -> bool {
+        match self {
+            Self::Version | Self::Bool | Self::Count | Self::List(_) => false,
+            Self::Table(_) | Self::Tables(_) | Self::Variables | Self::Rules => false,
+            Self::Text | Self::Path | Self::Word(_) | Self::Size | Self::Time | Self::Hash => true,
+            Self::Address | Self::Network | Self::Variable | Self::Function => true,
+        }
+    }
+
+    fn check_text(&self, text: &str) -> Result<(), Option<Wrong>> {
+        let holds = match self {
+            Self::Text => !text.contains('\0'),
+            Self::Path => !text.is_empty() && !text.contains('\0'),
+            Self::Size => parse_size(text).is_ok(),
+            Self::Time => parse_duration(text).is_ok(),
+            Self::Hash => is_hash(text),
+            Self::Address => text.parse::<SocketAddr>().is_ok(),
+            Self::Network => is_network(text),
+            Self::Variable => is_variable(text),
+            Self::Word(words) if !words.contains(&text) => return Err(unknown_word("word", text, words)),
+            Self::Function => {
+                let names: Vec<_> = all_functions().iter().map(|function| function.name).collect();
+                return if names.contains(&text) { Ok(()) } else { Err(unknown_word("WASI function", text, &names)) };
+            }
+            Self::Word(_) => true,
+            _ => false,
+        };
+        if holds { Ok(()) } else { Err(None) }
+    }
+
+    fn schema(&self) -> Value {
+        match self {
+            Self::Version => json!({"const": VERSION}),
+            Self::Bool => json!({"type": "boolean"}),
+            Self::Text => json!({"type": "string"}),
+            Self::Path => json!({"type": "string", "minLength": 1}),
+            Self::Word(words) => json!({"enum": words}),
+            Self::Size => json!({"anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": "^[0-9]+([KkMmGg]([Ii]?[Bb])?)?$"}
+            ]}),
+            Self::Time => json!({"type": "string", "pattern": "^[0-9.]+(ns|us|ms|s|m|h)?$"}),
+            Self::Count => json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
+            Self::Hash => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
+            Self::Address => json!({"type": "string", "pattern": ":[0-9]+$"}),
+            Self::Network => json!({"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}),
+            Self::Variable => json!({"type": "string", "pattern": "^[^=]+$"}),
+            Self::Function => {
+                json!({"enum": all_functions().iter().map(|function| function.name).collect::<Vec<_>>()})
+            }
+            Self::List(ty) => json!({"type": "array", "items": ty.schema()}),
+            Self::Table(fields) => object(fields),
+            Self::Tables(fields) => json!({"type": "array", "items": object(fields)}),
+            Self::Variables => json!({
+                "type": "object",
+                "propertyNames": {"pattern": "^[^=]+$"},
+                "additionalProperties": {"type": "string"}
+            }),
+            Self::Rules => json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        }
+    }
+}
+
+fn unknown_word(what: &str, text: &str, words: &[&str]) -> Option<Wrong> {
+    let fix = match nearest(text, words.iter().copied()) {
+        Some(near) => format!("write \"{near}\""),
+        None if words.len() < 8 => format!("write one of \"{}\"", words.join("\", \"")),
+        None => "`docs/syscalls.md` lists them".to_owned(),
+    };
+    Some((format!("unknown {what} `{text}`"), fix))
+}
+
+pub(crate) fn integer(value: &DeValue<'_>) -> Option<u64> {
+    let number = value.as_integer()?;
+    u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn kind(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "text",
+        DeValue::Integer(_) => "this number",
+        DeValue::Float(_) => "a number with a point",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+pub(crate) fn is_variable(name: &str) -> bool {
+    !name.is_empty() && !name.contains(['=', '\0'])
+}
+
+fn is_network(text: &str) -> bool {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let Ok(address) = address.parse::<IpAddr>() else { return false };
+    let width = if address.is_ipv4() { 32 } else { 128 };
+    bits.is_none_or(|bits| {
+        bits.bytes().all(|byte| byte.is_ascii_digit()) && bits.parse::<u8>().is_ok_and(|b| b <= width)
+    })
+}
+
+/// The format as JSON Schema, for editors.
+pub fn json_schema() -> String {
+    let mut schema = object(ROOT);
+    if let Some(map) = schema.as_object_mut() {
+        map.insert("$schema".into(), json!("https://json-schema.org/draft/2020-12/schema"));
+        map.insert("title".into(), json!("Policy of wave"));
+    }
+    format!("{schema:#}\n")
+}
+
+fn object(fields: &[Field]) -> Value {
+    let described = |field: &Field| {
+        let mut value = field.ty.schema();
+        if let Some(map) = value.as_object_mut() {
+            map.insert("description".into(), json!(field.about));
+        }
+        (field.name.to_owned(), value)
+    };
+    let required: Vec<_> = fields.iter().filter(|field| field.required).map(|field| field.name).collect();
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": required,
+        "properties": fields.iter().map(described).collect::<serde_json::Map<_, _>>()
+    })
+}
