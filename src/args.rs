@@ -16,9 +16,9 @@ use wave_wasi::PeerRule;
 Exit codes: the guest's own 0-255; 2 usage, 124 time limit, 125 refused before the guest ran, 126 not a runnable module,\n\
 127 not found, 134 trap, 137 memory limit, 159 denied system call, 128+n signal n.")]
 pub struct Cli {
-    /// Which kernel layers must hold before the guest runs
-    #[arg(long, global = true, value_enum, default_value_t = Sandbox::Strict, value_name = "LEVEL")]
-    pub sandbox: Sandbox,
+    /// Which kernel layers must hold before the guest runs [default: strict, or what the policy says]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    pub sandbox: Option<Sandbox>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -35,6 +35,9 @@ pub enum Command {
     Wast(Wast),
     /// Show what a module is and asks for, without running it
     Inspect(Inspect),
+    /// Write, check and show policy files
+    #[command(subcommand)]
+    Policy(Policy),
     /// Show which layers this kernel and processor can provide
     Doctor(Doctor),
     /// Print a completion script for a shell
@@ -54,8 +57,11 @@ pub enum Sandbox {
 
 /// `wave run`.
 #[derive(Args, Debug)]
-#[command(group(ArgGroup::new("listeners").args(["tcplisten", "listenfd"]).multiple(true)))]
+#[command(group(ArgGroup::new("listeners").args(["tcplisten", "listenfd", "policy"]).multiple(true)))]
 pub struct Run {
+    /// Policy file; flags add to it, and win where both say something
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Grant a directory: HOST[::GUEST[::ro|rw|append]]; GUEST is HOST if not given, access is rw
     #[arg(long = "dir", value_name = "GRANT")]
     pub dirs: Vec<String>,
@@ -129,18 +135,18 @@ pub struct Limits {
     /// Most linear memory. More at the start: exit code 137; `memory.grow` beyond it fails
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_memory: Option<u64>,
-    /// Stack of the program, of which the last 256 KiB are kept for hostcalls. Beyond it: a trap
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "8M")]
-    pub max_stack: u64,
-    /// Stop compiling after this time. Exit code 125. Not with `--sandbox off`
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "2m")]
-    pub compile_timeout: Duration,
-    /// Most memory for compiling, the module itself included. Beyond: exit code 125. Not with `--sandbox off`
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, default_value = "4G")]
-    pub compile_memory: u64,
-    /// Most descriptors open at once. Beyond: EMFILE
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    pub max_open_files: u32,
+    /// Stack of the program, of which the last 256 KiB are kept for hostcalls. Beyond it: a trap [default: 8M]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_stack: Option<u64>,
+    /// Stop compiling after this time. Exit code 125. Not with `--sandbox off` [default: 2m]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub compile_timeout: Option<Duration>,
+    /// Most memory for compiling, the module itself included. Beyond: exit code 125. Not with `--sandbox off` [default: 4G]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub compile_memory: Option<u64>,
+    /// Most descriptors open at once. Beyond: EMFILE [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub max_open_files: Option<u32>,
     /// Largest file. Beyond: EFBIG
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_file_size: Option<u64>,
@@ -153,12 +159,12 @@ pub struct Limits {
     /// Most bytes one call reads or writes; more is a short count, and E2BIG for random bytes and listings
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_call_bytes: Option<u64>,
-    /// Most buffers one call uses; more is a short count
-    #[arg(long, value_name = "N", default_value_t = 1024)]
-    pub max_iovecs: u32,
-    /// Most subscriptions of one poll. Beyond: EINVAL
-    #[arg(long, value_name = "N", default_value_t = 4096)]
-    pub max_subscriptions: u32,
+    /// Most buffers one call uses; more is a short count [default: 1024]
+    #[arg(long, value_name = "N")]
+    pub max_iovecs: Option<u32>,
+    /// Most subscriptions of one poll. Beyond: EINVAL [default: 4096]
+    #[arg(long, value_name = "N")]
+    pub max_subscriptions: Option<u32>,
 }
 
 /// Who resolves paths.
@@ -246,6 +252,58 @@ pub struct Inspect {
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// `wave policy`.
+#[derive(Debug, Subcommand)]
+pub enum Policy {
+    /// Write a policy for a module from its imports, with nothing granted
+    Gen {
+        /// Derive `[os]` for who resolves paths: `manual` for kernels before 6.2
+        #[arg(long, value_enum, default_value_t = PolicyResolver::Kernel, value_name = "WHO")]
+        resolver: PolicyResolver,
+        /// `.wasm` or `.wat` file; `-` is standard input
+        #[arg(value_name = "MODULE")]
+        module: PathBuf,
+    },
+    /// Check a policy, and whether a module is the one it is for; exit code 1 if not
+    Check {
+        /// Policy file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// `.wasm` or `.wat` file; `-` is standard input
+        #[arg(value_name = "MODULE")]
+        module: Option<PathBuf>,
+    },
+    /// Print what a policy says
+    Show {
+        /// With the values of the profile it extends, and where each is from
+        #[arg(long)]
+        resolved: bool,
+        /// Policy file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Put spaces and blank lines of a policy file in order; comments stay
+    Fmt {
+        /// Change nothing; exit code 1 if something would change
+        #[arg(long)]
+        check: bool,
+        /// Policy file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print the JSON Schema of policy files
+    Schema,
+}
+
+/// Who resolves paths in a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PolicyResolver {
+    /// The kernel
+    Kernel,
+    /// wave, component by component
+    Manual,
 }
 
 /// `wave doctor`.

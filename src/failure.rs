@@ -9,6 +9,7 @@ pub struct Failure {
     code: u8,
     what: String,
     place: Option<String>,
+    excerpt: Vec<String>,
     fix: Option<String>,
 }
 
@@ -39,12 +40,18 @@ impl Failure {
     }
 
     fn new(code: u8, what: impl Into<String>) -> Self {
-        Self { code, what: what.into(), place: None, fix: None }
+        Self { code, what: what.into(), place: None, excerpt: Vec::new(), fix: None }
     }
 
     /// Adds where.
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.place = Some(place.into());
+        self
+    }
+
+    /// Adds the line it is about, with a caret beneath.
+    pub fn showing(mut self, excerpt: Vec<String>) -> Self {
+        self.excerpt = excerpt;
         self
     }
 
@@ -66,6 +73,9 @@ impl fmt::Display for Failure {
         writeln!(f, "wave: {}", clean(&self.what))?;
         if let Some(place) = &self.place {
             writeln!(f, "  where: {}", clean(place))?;
+        }
+        for line in &self.excerpt {
+            writeln!(f, "  {}", clean(line))?;
         }
         if let Some(fix) = &self.fix {
             writeln!(f, "  fix:   {}", clean(fix))?;

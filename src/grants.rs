@@ -1,6 +1,7 @@
 //! What the command line grants: directories and device nodes, checked before anything is loaded.
 
 use crate::failure::Failure;
+use std::collections::HashMap;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use wave_policy::Access;
@@ -14,8 +15,8 @@ pub struct DirGrant {
     pub guest: String,
     /// What the guest may do there.
     pub access: Access,
-    /// The flag that granted it, for messages.
-    pub flag: String,
+    /// What granted it, a flag or a rule, for messages.
+    pub place: String,
 }
 
 impl DirGrant {
@@ -39,7 +40,15 @@ impl DirGrant {
                 .at(place())
                 .fix("separate the parts by two colons; none may be empty"));
         }
-        let grant = Self { host: host.into(), guest: guest.to_owned(), access, flag: flag.to_owned() };
+        Self { host: host.into(), guest: guest.to_owned(), access, place: place() }.checked()
+    }
+
+    /// The grant, if the directory is there.
+    ///
+    /// # Errors
+    /// 125 if not.
+    pub fn checked(self) -> Result<Self, Failure> {
+        let grant = self;
         match std::fs::metadata(&grant.host) {
             Ok(metadata) if metadata.is_dir() => Ok(grant),
             Ok(_) => Err(grant.unusable("not a directory").fix("grant the directory that holds it")),
@@ -49,13 +58,13 @@ impl DirGrant {
 
     /// The refusal of a directory that cannot be used.
     pub fn unusable(&self, reason: &str) -> Failure {
-        Failure::refused(format!("cannot preopen `{}`: {reason}", self.host.display()))
-            .at(format!("--dir {}", self.flag))
+        Failure::refused(format!("cannot preopen `{}`: {reason}", self.host.display())).at(self.place.clone())
     }
 
     /// The refusal of a directory that is not there, with the way to it.
     pub fn missing(&self, error: &std::io::Error) -> Failure {
-        if let (false, Some((host, guest))) = (self.flag.contains("::"), self.flag.split_once(':')) {
+        let flag = self.place.strip_prefix("--dir ").filter(|flag| !flag.contains("::"));
+        if let Some((host, guest)) = flag.and_then(|flag| flag.split_once(':')) {
             return self
                 .unusable("no such directory")
                 .fix(format!("host and guest path are separated by two colons: --dir {host}::{guest}"));
@@ -66,7 +75,8 @@ impl DirGrant {
         let absolute = std::path::absolute(&self.host).unwrap_or_else(|_| self.host.clone());
         let parent = absolute.ancestors().skip(1).find(|parent| parent.exists()).unwrap_or(Path::new("/"));
         self.unusable("no such directory").fix(format!(
-            "create it, or drop the flag if the guest can do without it; the nearest existing parent is `{}`",
+            "create it, or drop the {} if the guest can do without it; the nearest existing parent is `{}`",
+            if self.place.starts_with("--") { "flag" } else { "rule" },
             parent.display()
         ))
     }
@@ -76,7 +86,7 @@ impl DirGrant {
 /// guest could reach the same files through the other grant anyway (T28).
 ///
 /// # Errors
-/// 2 for such a pair.
+/// 2 for such a pair; 125 if a policy file has it.
 pub fn refuse_overlap(grants: &[DirGrant]) -> Result<(), Failure> {
     let rank = |grant: &DirGrant| match grant.access {
         Access::ReadOnly => 0,
@@ -85,9 +95,17 @@ pub fn refuse_overlap(grants: &[DirGrant]) -> Result<(), Failure> {
     };
     let place = |grant: &DirGrant| std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error));
     let places = grants.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    // By place, so that many grants take no longer than each of them.
+    let mut widest: HashMap<&Path, &DirGrant> = HashMap::new();
+    for (grant, place) in grants.iter().zip(&places) {
+        let entry = widest.entry(place).or_insert(grant);
+        if rank(grant) > rank(entry) {
+            *entry = grant;
+        }
+    }
     for (inner, inside) in grants.iter().zip(&places) {
-        for (outer, around) in grants.iter().zip(&places) {
-            if inside.starts_with(around) && rank(inner) < rank(outer) {
+        for outer in inside.ancestors().filter_map(|around| widest.get(around)) {
+            if rank(inner) < rank(outer) {
                 let what = format!(
                     "`{}` would be {}, but it lies in `{}`, which is {}",
                     inner.host.display(),
@@ -95,8 +113,9 @@ pub fn refuse_overlap(grants: &[DirGrant]) -> Result<(), Failure> {
                     outer.host.display(),
                     outer.access
                 );
-                return Err(Failure::usage(what)
-                    .at(format!("--dir {}", inner.flag))
+                let refuse = if inner.place.starts_with("--") { Failure::usage } else { Failure::refused };
+                return Err(refuse(what)
+                    .at(inner.place.clone())
                     .fix("grant the outer directory with no more access than what is inside it"));
             }
         }

@@ -3,6 +3,7 @@
 //! | file | does |
 //! |---|---|
 //! | `args` | what was typed |
+//! | `policy` | policy files: for a run, and `wave policy` |
 //! | `grants` | directories and devices, checked |
 //! | `plan` | what is meant: resolved grants, limits, level |
 //! | `input` | module bytes from a file, standard input or text |
@@ -26,6 +27,7 @@ mod input;
 mod inspect;
 mod network;
 mod plan;
+mod policy;
 mod program;
 mod report;
 mod run;
@@ -68,6 +70,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Compile(arguments) => compile::compile(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
+        Command::Policy(arguments) => policy::policy(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Completion(arguments) => completion::completion(&arguments),
     }

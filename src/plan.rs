@@ -3,6 +3,7 @@
 use crate::args::{self, Run, Sandbox};
 use crate::failure::Failure;
 use crate::grants::{DirGrant, device, refuse_overlap};
+use crate::policy::{Loaded, Merged};
 use crate::text::clean;
 use crate::trace::Trace;
 use std::ffi::OsString;
@@ -18,8 +19,13 @@ use wave_wasi::{PeerRule, Resolver};
 /// Linear memory cannot be larger.
 const MEMORY_MAX_BYTES: u64 = 4 << 30;
 
+/// What a run has if nothing else is said.
+const STACK_BYTES: u64 = 8 << 20;
+const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
+
 /// Half of the smallest stack is kept for hostcalls; more than the largest is no limit any more.
-const STACK_RANGE_BYTES: std::ops::RangeInclusive<u64> = 512 << 10..=4 << 30;
+pub const STACK_RANGE_BYTES: std::ops::RangeInclusive<u64> = 512 << 10..=4 << 30;
 
 /// One run, as it will be done.
 #[derive(Debug)]
@@ -70,6 +76,14 @@ pub struct Plan {
     pub terminal_controls: bool,
     /// Who the process becomes.
     pub identity: Option<Identity>,
+    /// The policy file.
+    pub policy: Option<Loaded>,
+    /// Who resolves paths as far as the policy has to know: not if a flag says it.
+    pub checked_resolver: Option<wave_policy::Resolver>,
+    /// Flags that go beyond the policy.
+    pub beyond: Vec<String>,
+    /// Where each value comes from, by its id in a policy.
+    pub origins: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -77,20 +91,41 @@ impl Plan {
     ///
     /// # Errors
     /// 2 for values that make no sense, 125 for what this host does not have.
-    pub fn new(sandbox: Sandbox, run: Run) -> Result<Self, Failure> {
-        let limits = &run.limits;
-        if !STACK_RANGE_BYTES.contains(&limits.max_stack) {
-            return Err(Failure::usage(format!("a stack of {} bytes is not possible", limits.max_stack))
+    pub fn new(sandbox: Option<Sandbox>, run: Run) -> Result<Self, Failure> {
+        let policy = run.policy.as_deref().map(Loaded::read).transpose()?;
+        let Merged {
+            level,
+            deterministic,
+            clock_resolution,
+            limits,
+            mut grants,
+            mut env,
+            listen,
+            accept_from,
+            beyond,
+            origins,
+        } = Merged::new(policy.as_ref(), sandbox, &run)?;
+        let stack_bytes = limits.max_stack.unwrap_or(STACK_BYTES);
+        if !STACK_RANGE_BYTES.contains(&stack_bytes) {
+            return Err(Failure::usage(format!("a stack of {stack_bytes} bytes is not possible"))
                 .at("--max-stack")
                 .fix("choose between 512K and 4G"));
         }
-        let grants = run.dirs.iter().map(|flag| DirGrant::parse(flag)).collect::<Result<Vec<_>, _>>()?;
+        for flag in &run.dirs {
+            grants.push(DirGrant::parse(flag)?);
+        }
         refuse_overlap(&grants)?;
         let devices = run.devices.iter().map(|path| device(path)).collect::<Result<_, _>>()?;
         let mut command = run.command.into_iter();
         let module = PathBuf::from(command.next().ok_or_else(|| Failure::usage("no module is given"))?);
         let name = run.argv0.map(OsString::from).or_else(|| module.file_name().map(OsString::from));
         let mut args = vec![name.unwrap_or_else(|| "-".into()).into_vec()];
+        args.extend(policy.iter().flat_map(Loaded::args));
+        for flag in &run.env {
+            let variable = parse_env(flag)?;
+            env.retain(|other| name_of(other) != name_of(&variable));
+            env.push(variable);
+        }
         let invoke = match run.invoke {
             Some(function) => Some((function, command.collect())),
             None => {
@@ -102,40 +137,42 @@ impl Plan {
             Some(user) => Some(parse_identity(&user)?),
             None => owner_of_writable(&grants)?,
         };
-        let level = match sandbox {
-            Sandbox::Strict => Level::Strict,
-            Sandbox::Standard => Level::Standard,
-            Sandbox::Off => Level::Off,
+        let resolver = match run.resolver {
+            args::Resolver::Manual => Resolver::Manual,
+            args::Resolver::Auto => resolver(level, wave_sandbox::landlock_leaves_truncation()),
         };
+        let checked_resolver = (run.resolver == args::Resolver::Auto).then_some(match resolver {
+            Resolver::Kernel => wave_policy::Resolver::Kernel,
+            Resolver::Manual => wave_policy::Resolver::Manual,
+        });
         Ok(Self {
             level,
             module,
             grants,
             args,
-            env: run.env.iter().map(|flag| parse_env(flag)).collect::<Result<_, _>>()?,
+            env,
             invoke,
             devices,
-            tcplisten: run.tcplisten,
+            tcplisten: listen,
             listenfd: run.listenfd,
-            accept_from: run.accept_from,
+            accept_from,
             timeout: limits.timeout,
             memory_bytes: limits.max_memory.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES),
-            stack_bytes: limits.max_stack,
-            compile_timeout: limits.compile_timeout,
-            compile_memory_bytes: limits.compile_memory,
+            stack_bytes,
+            compile_timeout: limits.compile_timeout.unwrap_or(COMPILE_TIMEOUT),
+            compile_memory_bytes: limits.compile_memory.unwrap_or(COMPILE_MEMORY_BYTES),
             file_size_bytes: limits.max_file_size,
-            limits: monitored(limits),
-            deterministic: run.deterministic,
-            clock_resolution_ns: run
-                .clock_resolution
-                .map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
-            resolver: match run.resolver {
-                args::Resolver::Manual => Resolver::Manual,
-                args::Resolver::Auto => resolver(level, wave_sandbox::landlock_leaves_truncation()),
-            },
+            limits: monitored(&limits),
+            deterministic,
+            clock_resolution_ns: clock_resolution.map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
+            resolver,
             trace: Trace::new(run.trace, run.trace_format),
             terminal_controls: run.terminal_controls,
             identity,
+            policy,
+            checked_resolver,
+            beyond,
+            origins,
         })
     }
 }
@@ -147,14 +184,15 @@ fn resolver(level: Level, leaves_truncation: bool) -> Resolver {
 }
 
 /// The limits the monitor holds.
-fn monitored(limits: &args::Limits) -> wave_wasi::Limits {
+fn monitored(limits: &wave_policy::file::Limits) -> wave_wasi::Limits {
+    let usual = wave_wasi::Limits::default();
     wave_wasi::Limits {
-        open_files: limits.max_open_files,
+        open_files: limits.max_open_files.unwrap_or(usual.open_files),
         file_size_bytes: limits.max_file_size.unwrap_or(u64::MAX),
         written_bytes: limits.max_writes.unwrap_or(u64::MAX),
         output_bytes: limits.max_output.unwrap_or(u64::MAX),
-        iovecs: limits.max_iovecs,
-        subscriptions: limits.max_subscriptions,
+        iovecs: limits.max_iovecs.unwrap_or(usual.iovecs),
+        subscriptions: limits.max_subscriptions.unwrap_or(usual.subscriptions),
         call_bytes: limits.max_call_bytes.map_or(u32::MAX, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
     }
 }
@@ -189,6 +227,11 @@ fn writable_by(found: &std::fs::Metadata, user: Option<Identity>) -> bool {
         Some(user) if found.gid() == user.gid => allows(0o020),
         _ => allows(0o002),
     }
+}
+
+/// The name in `NAME=VALUE`.
+fn name_of(variable: &[u8]) -> &[u8] {
+    variable.split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
 fn parse_env(flag: &str) -> Result<Vec<u8>, Failure> {
@@ -301,19 +344,28 @@ impl fmt::Display for Plan {
             None => writeln!(f, "timeout:  none")?,
         }
         match self.identity {
-            Some(Identity { uid, gid }) => writeln!(f, "user:     {uid}:{gid} (when started as root)"),
-            None => writeln!(f, "user:     a free one (when started as root)"),
+            Some(Identity { uid, gid }) => writeln!(f, "user:     {uid}:{gid} (when started as root)")?,
+            None => writeln!(f, "user:     a free one (when started as root)")?,
         }
+        if let Some(policy) = &self.policy {
+            writeln!(f, "policy:   {}", clean(&policy.name()))?;
+        }
+        self.origins.iter().try_for_each(|(id, from)| writeln!(f, "  {:24} {}", clean(id), clean(from)))
     }
 }
 
 impl Plan {
     /// The flags that accept less protection than a run has without any (T101). No module and no environment can set them.
     pub fn relaxations(&self) -> Vec<String> {
-        let level = (self.level != Level::Strict).then(|| format!("--sandbox {}", self.level));
+        let from = self.origins.iter().find(|(id, from)| id == "sandbox" && !from.starts_with("--"));
+        let level = (self.level != Level::Strict).then(|| match from {
+            Some((_, from)) => format!("sandbox = \"{}\" ({from})", self.level),
+            None => format!("--sandbox {}", self.level),
+        });
         let devices = self.devices.iter().map(|(path, _)| format!("--device {}", path.display()));
         let terminal = self.terminal_controls.then(|| "--terminal-controls".to_owned());
-        level.into_iter().chain(devices).chain(terminal).collect()
+        let beyond = self.beyond.iter().map(|flag| format!("{flag} beyond the policy"));
+        level.into_iter().chain(beyond).chain(devices).chain(terminal).collect()
     }
 
     /// The limits that differ from what every run has.

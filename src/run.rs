@@ -31,7 +31,7 @@ const SPARE_FILES: u64 = 64;
 ///
 /// # Errors
 /// When it did not get as far as the guest.
-pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
+pub fn run(sandbox: Option<Sandbox>, arguments: Run) -> Result<u8, Failure> {
     let (report, dry_run) = (arguments.report, arguments.dry_run);
     let mut plan = Plan::new(sandbox, arguments)?;
     if dry_run {
@@ -45,6 +45,9 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     plan::notes(&plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
     let bytes = input::read(&plan.module)?;
+    if let Some(policy) = &plan.policy {
+        policy.check_pin(&plan.module, &bytes)?;
+    }
     // It works while this process prepares the rest, and inherits nothing of that.
     let threads = compiler::threads(&bytes);
     let compiler = Compiler::start(&plan, bytes, threads)?;
@@ -63,6 +66,9 @@ pub fn run(sandbox: Sandbox, arguments: Run) -> Result<u8, Failure> {
     let namespaces = (plan.level != Level::Off).then(wave_sandbox::leave_namespaces);
     // Never dropped: a sealed process cannot unmap memory, and ends soon after.
     let mut program = ManuallyDrop::new(program::load(&plan.module, compiler, options, wasi)?);
+    if let Some(policy) = &plan.policy {
+        policy.check_module(&plan.module, program.info()?, plan.checked_resolver)?;
+    }
     let entry = Entry::find(&program, &plan)?;
 
     if let Some(limit) = plan.timeout {

@@ -1,0 +1,137 @@
+//! Policy files: [`Loaded`] for a run, [`Merged`] with its flags, and `wave policy`.
+
+mod loaded;
+mod merged;
+
+pub use loaded::Loaded;
+pub use merged::Merged;
+
+use crate::args::{Policy, PolicyResolver};
+use crate::failure::Failure;
+use crate::input;
+use crate::program;
+use crate::text::{clean, note, out};
+use std::path::Path;
+use wave_policy::file::{self, Derived, PolicyFile, Values};
+use wave_policy::{Level, Resolver, Surface};
+
+/// `wave policy`; the result is the exit code.
+///
+/// # Errors
+/// When a file cannot be read or written.
+pub fn policy(arguments: &Policy) -> Result<u8, Failure> {
+    match arguments {
+        Policy::Gen { resolver, module } => generate(*resolver, module),
+        Policy::Check { file, module } => check(file, module.as_deref()),
+        Policy::Show { resolved, file } => show(*resolved, file),
+        Policy::Fmt { check, file } => format(*check, file),
+        Policy::Schema => {
+            out(&file::json_schema());
+            Ok(0)
+        }
+    }
+}
+
+fn generate(resolver: PolicyResolver, path: &Path) -> Result<u8, Failure> {
+    let bytes = input::read(path)?;
+    let blake3 = blake3::hash(&bytes).to_hex().to_string();
+    let binary = input::binary(path, bytes)?;
+    let module = program::parse(path, &binary)?;
+    let info = module.info();
+    let resolver = match resolver {
+        PolicyResolver::Kernel => Resolver::Kernel,
+        PolicyResolver::Manual => Resolver::Manual,
+    };
+    let surface = Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name)));
+    if let Some(unknown) = surface.unknown().first() {
+        note(&format!(
+            "wave: note: the import `{}` `{}` is unknown, so the module cannot run\n",
+            clean(&unknown.module),
+            clean(&unknown.name)
+        ));
+    }
+    let values = Values {
+        sandbox: Some(Level::Strict),
+        blake3: Some(blake3),
+        functions: Some(surface.functions().map(|function| function.name.to_owned()).collect()),
+        ..Values::default()
+    };
+    let os = Derived::of(&surface, loaded::can_grow(info, None), resolver);
+    let name = path.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned());
+    let mut text = format!("# What {} may do. Made from its imports by `wave policy gen`.\n", clean(&name));
+    text.push_str(&write(&values)?);
+    text.push_str(&suggestions(&surface, &os));
+    text.push_str("\n# What follows from the above: `wave policy check` compares it with the module.");
+    // The version stands at the top already.
+    let derived = write(&Values { os: Some(os), ..Values::default() })?;
+    text.push_str(derived.trim_start_matches("version = 1\n"));
+    out(&text);
+    Ok(0)
+}
+
+fn write(values: &Values) -> Result<String, Failure> {
+    values.write(None, |_| None).map_err(|error| Failure::refused(format!("cannot write the policy: {error}")))
+}
+
+/// What the imports can use and nobody has granted yet, as comments.
+fn suggestions(surface: &Surface, os: &Derived) -> String {
+    let mut text = String::new();
+    if os.rows.contains_key("os.landlock.ro") {
+        text.push_str(
+            "\n# It can use directories. A relative path starts where this file is; access is \"ro\", \"rw\" or \"append\".\n\
+             # [[fs]]\n# host = \"data\"\n# guest = \"/data\"\n# access = \"ro\"\n",
+        );
+    }
+    if surface.contains("environ_get") {
+        text.push_str("\n# It can read the environment, which is empty.\n# [env]\n# pass = [\"TZ\"]\n");
+    }
+    if surface.contains("sock_accept") {
+        text.push_str("\n# It can accept connections.\n# [net]\n# listen = [\"127.0.0.1:8080\"]\n");
+    }
+    text
+}
+
+/// Says what is wrong with a policy, and ends with 1 if something is.
+fn check(path: &Path, module: Option<&Path>) -> Result<u8, Failure> {
+    match Loaded::read(path).and_then(|policy| policy.check(module)) {
+        Ok(()) => Ok(0),
+        // What was refused is the policy; what was not found, is not.
+        Err(failure) if failure.code() == 125 => {
+            note(&failure.to_string());
+            Ok(1)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn show(resolved: bool, path: &Path) -> Result<u8, Failure> {
+    let policy = Loaded::read(path)?;
+    let text = match resolved {
+        true => policy.values.write(None, |id| policy.origin(id)),
+        false => policy.file.write(),
+    };
+    out(&text.map_err(|error| Failure::refused(format!("cannot write the policy: {error}")))?);
+    Ok(0)
+}
+
+fn format(check: bool, path: &Path) -> Result<u8, Failure> {
+    let source = loaded::read_text(path)?;
+    let formatted = file::format(&source).map_err(|problem| loaded::refuse(path, problem))?;
+    if formatted == source {
+        return Ok(0);
+    }
+    if check {
+        note(&format!("wave: {} is not in order: `wave policy fmt` changes it\n", clean(&path.display().to_string())));
+        return Ok(1);
+    }
+    std::fs::write(path, formatted).map_err(|error| {
+        Failure::refused(format!("cannot write the policy: {error}")).at(path.display().to_string())
+    })?;
+    Ok(0)
+}
+
+/// Where a rule stands, for messages: `fs[0] (app.toml:7)`.
+fn place(path: &Path, id: &str, file: &PolicyFile) -> Option<String> {
+    let line = file.line(id)?;
+    Some(format!("{id} ({}:{line})", path.display()))
+}

@@ -1,0 +1,440 @@
+//! Policy files at the command line: `wave run --policy` and `wave policy`, with their exact messages.
+//!
+//! Long outputs are files in `tests/policy_file/`; `WAVE_BLESS=1` writes them anew.
+
+mod support;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use support::{Outcome, Wave, assert_tree, c_example, fill, source, wat, writable_dir};
+use tempfile::TempDir;
+
+const GREETING: &str = "Hello from inside the sandbox!\n";
+
+/// What `gen` leaves to be filled in.
+const SUGGESTION: &str = "# [[fs]]\n# host = \"data\"\n# guest = \"/data\"\n# access = \"ro\"\n";
+
+/// `wave policy` in a directory.
+fn policy<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = A>) -> Outcome {
+    wave(dir, ["policy"].iter().map(OsStr::new), args)
+}
+
+fn wave<'a, A: AsRef<OsStr>>(
+    dir: &Path,
+    first: impl IntoIterator<Item = &'a OsStr>,
+    args: impl IntoIterator<Item = A>,
+) -> Outcome {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+    command.args(first).args(args).current_dir(dir).env_clear().env("KNOWN", "from outside");
+    let out = command.output().expect("wave starts");
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("messages are UTF-8");
+    Outcome { status: out.status, stdout: text(&out.stdout), stderr: text(&out.stderr) }
+}
+
+/// `wave run` in a directory, with flags, policy, module and arguments as they are typed.
+fn run(dir: &Path, line: &str) -> Outcome {
+    wave(dir, ["run"].iter().map(OsStr::new), line.split_whitespace())
+}
+
+fn is_snapshot(name: &str, text: &str) {
+    is_file(&format!("tests/policy_file/{name}"), text);
+}
+
+fn is_file(path: &str, text: &str) {
+    let path = source(path);
+    if std::env::var_os("WAVE_BLESS").is_some() {
+        fs::write(&path, text).expect("the source can be written");
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), text, "{}", path.display());
+}
+
+/// A directory with these files, and `hello.wat`, `args.wat` and `echo.wat` of the examples.
+fn place(files: &[(&str, &str)]) -> TempDir {
+    let dir = writable_dir();
+    for name in ["hello.wat", "args.wat", "echo.wat"] {
+        fs::copy(source("examples").join(name), dir.path().join(name)).expect("examples can be copied");
+    }
+    fill(dir.path(), files);
+    dir
+}
+
+/// A module that imports `environ_get` and `environ_sizes_get` and prints its environment, entries ended by NUL.
+const PRINT_ENV: &str = r#"(module
+  (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (drop (call $sizes (i32.const 0) (i32.const 4)))
+    (drop (call $get (i32.const 1024) (i32.const 4096)))
+    (i32.store (i32.const 8) (i32.const 4096))
+    (i32.store (i32.const 12) (i32.load (i32.const 4)))
+    (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 16)))))"#;
+
+#[test]
+fn gen_writes_what_the_imports_come_to() {
+    let dir = place(&[]);
+    for name in ["hello", "echo"] {
+        let made = policy(dir.path(), ["gen", &format!("{name}.wat")]);
+        assert_eq!((made.status.code(), &*made.stderr), (Some(0), ""));
+        is_snapshot(&format!("{name}.toml"), &made.stdout);
+    }
+    let made = policy(dir.path(), ["gen", "--resolver", "manual", "hello.wat"]);
+    assert!(made.stdout.contains("resolver = \"manual\"\n"), "{}", made.stdout);
+    policy(dir.path(), ["gen", "nowhere.wat"]).is(
+        127,
+        "",
+        "wave: no module `nowhere.wat`\n  fix:   check the path; it is not searched for in PATH\n",
+    );
+}
+
+/// Every module of `examples/`, with arguments that make it touch `/data`.
+fn examples() -> Vec<(PathBuf, Vec<&'static str>)> {
+    let mut all: Vec<_> = ["hello", "args", "exit", "trap"]
+        .into_iter()
+        .map(|name| (source(&format!("examples/{name}.wat")), vec![]))
+        .collect();
+    let programs: [(&str, &[&str]); 13] = [
+        ("cat", &["/data/note"]),
+        ("cp", &["/data/note", "/data/copy"]),
+        ("ls", &["/data"]),
+        ("mkdir", &["/data/new"]),
+        ("rename", &["/data/note", "/data/moved"]),
+        ("stat", &["/data/none"]),
+        ("symlink", &["note", "/data/link"]),
+        ("args_env", &["a", "b"]),
+        ("clock", &[]),
+        ("random", &[]),
+        ("raise", &["6"]),
+        ("sleep", &["1"]),
+        ("loop", &[]),
+    ];
+    for (name, args) in programs {
+        all.extend(c_example(name).map(|module| (module, args.to_vec())));
+    }
+    all
+}
+
+#[test]
+fn gen_is_a_fixed_point_of_check_and_of_fmt() {
+    let dir = writable_dir();
+    let more = [PRINT_ENV, "(module)", "(module (memory 1 1))", "(module (memory 1 2))"].map(wat);
+    let more = more.iter().map(|(_, path)| path.clone());
+    let examples = examples().into_iter().map(|(module, _)| module);
+    for module in examples.chain([source("examples/echo.wat")]).chain(more) {
+        let text = policy(dir.path(), [OsStr::new("gen"), module.as_ref()]).stdout;
+        for filled in [text.clone(), text.replace(SUGGESTION, &SUGGESTION.replace("# ", ""))] {
+            fs::write(dir.path().join("p.toml"), filled).unwrap();
+            policy(dir.path(), [OsStr::new("check"), "p.toml".as_ref(), module.as_ref()]).is(0, "", "");
+            policy(dir.path(), ["fmt", "--check", "p.toml"]).is(0, "", "");
+        }
+    }
+}
+
+/// gen → fill the paths → run does what the same grant by a flag does, to the host as well.
+#[test]
+fn a_generated_policy_with_its_paths_filled_runs_every_example() {
+    for (module, args) in examples() {
+        let [by_policy, by_flag] = [place(&[("data/note", "granted\n")]), place(&[("data/note", "granted\n")])];
+        let text = policy(by_policy.path(), [OsStr::new("gen"), module.as_ref()]).stdout;
+        let filled = text.replace(SUGGESTION, "[[fs]]\nhost = \"data\"\nguest = \"/data\"\naccess = \"rw\"\n");
+        let file = by_policy.path().join("p.toml");
+        fs::write(&file, filled.replace("[os]\n", "[limits]\ntimeout = \"2s\"\n\n[os]\n")).unwrap();
+
+        let file = file.to_str().expect("UTF-8").to_owned();
+        let one = Wave::strict().flag("--policy", &file).run(&module, &args);
+        let other = Wave::strict().dir(&by_flag.path().join("data"), "/data", "rw");
+        let other = other.flag("--timeout", "2s").run(&module, &args);
+        assert_eq!(one.status.code(), other.status.code(), "{}: {one:?}", module.display());
+        if !["clock", "random", "loop"].iter().any(|name| module.file_stem() == Some(OsStr::new(name))) {
+            assert_eq!((&one.stdout, &one.stderr), (&other.stdout, &other.stderr), "{}", module.display());
+        }
+        let tree = support::tree(&by_flag.path().join("data"));
+        assert_eq!(support::tree(&by_policy.path().join("data")), tree, "{}", module.display());
+    }
+}
+
+#[test]
+fn a_policy_grants_what_it_names_and_nothing_else() {
+    let Some(cat) = c_example("cat") else { return };
+    let dir = place(&[("sub/.keep", ""), ("sub/data/note", "granted\n"), ("secret", "not granted\n")]);
+    fill(dir.path(), &[("sub/p.toml", "version = 1\n[[fs]]\nhost = \"data\"\nguest = \"/d\"\naccess = \"ro\"\n")]);
+    let cat = cat.display();
+    // The path is that of the policy's directory, wherever wave is started.
+    run(dir.path(), &format!("--policy sub/p.toml {cat} /d/note")).is(0, "granted\n", "");
+    run(Path::new("/"), &format!("--policy {}/sub/p.toml {cat} /d/note", dir.path().display())).is(0, "granted\n", "");
+    for path in ["/d/../../secret", "/secret", "/etc/passwd"] {
+        let said = run(dir.path(), &format!("--policy sub/p.toml {cat} {path}"));
+        assert_eq!((said.status.code(), &*said.stdout), (Some(1), ""), "{path}");
+    }
+    let tree = ["secret: not granted\\n", "sub/data/", "sub/data/note: granted\\n"];
+    assert_eq!(support::tree(dir.path()).iter().filter(|line| tree.contains(&line.as_str())).count(), 3);
+}
+
+#[test]
+fn t122_a_mistake_is_shown_where_it_is_and_nothing_runs() {
+    let cases = [
+        (
+            "version = 1\nsandbx = \"off\"\n",
+            "wave: unknown key `sandbx`\n  where: p.toml:2:1\n    |\n  2 | sandbx = \"off\"\n    | ^^^^^^\n  fix:   write `sandbox`\n",
+        ),
+        (
+            "version = 1\n\n[[fs]]\nhost = \".\"\naccess = \"r\"\n",
+            "wave: unknown word `r`\n  where: p.toml:5:10 (fs[0].access)\n    |\n  5 | access = \"r\"\n    |          ^^^\n  fix:   write \"ro\"\n",
+        ),
+        (
+            "version = 1\n[net]\naccept_from = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n",
+            "wave: `10.0.0.1/8` has bits set behind its first 8\n  where: p.toml:3:30 (net.accept_from[1])\n    |\n  3 | accept_from = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n    |                              ^^^^^^^^^^^^\n  fix:   write ADDRESS or ADDRESS/BITS\n",
+        ),
+        (
+            "version = 1\nversion = 1\n",
+            "wave: duplicate key\n  where: p.toml:2:1\n    |\n  2 | version = 1\n    | ^^^^^^^\n  fix:   the file must be TOML, https://toml.io\n",
+        ),
+    ];
+    for (text, message) in cases {
+        let dir = place(&[("p.toml", text)]);
+        run(dir.path(), "--policy p.toml hello.wat").is(125, "", message);
+        policy(dir.path(), ["check", "p.toml"]).is(1, "", message);
+    }
+    let dir = place(&[("p.toml", "version = 1\n")]);
+    run(dir.path(), "--policy p.toml hello.wat").is(0, GREETING, "");
+    policy(dir.path(), ["check", "p.toml"]).is(0, "", "");
+    run(dir.path(), "--policy q.toml hello.wat").is(
+        125,
+        "",
+        "wave: cannot read the policy: No such file or directory (os error 2)\n  where: q.toml\n  fix:   check the path\n",
+    );
+}
+
+#[test]
+fn the_pin_is_checked_before_anything_of_the_module_is_read() {
+    let zeros = "0".repeat(64);
+    let pinned = format!("version = 1\n[module]\nblake3 = \"{zeros}\"\n");
+    let dir = place(&[("p.toml", &pinned), ("none.toml", "version = 1\n"), ("bad.wasm", "no module")]);
+    let found = blake3::hash(b"no module").to_hex();
+    let message = format!(
+        "wave: `bad.wasm` is not the module of this policy: its BLAKE3 is {found}, not {zeros}\n  \
+         where: p.toml:3:10 (module.blake3)\n    |\n  3 | blake3 = \"{zeros}\"\n    |          {}\n  \
+         fix:   if the new module is to be trusted with the same: blake3 = \"{found}\", and review `[os]`\n",
+        "^".repeat(66)
+    );
+    run(dir.path(), "--policy p.toml bad.wasm").is(125, "", &message);
+    policy(dir.path(), ["check", "p.toml", "bad.wasm"]).is(1, "", &message);
+    // Without the pin it is looked at, and is no module.
+    assert_eq!(run(dir.path(), "--policy none.toml bad.wasm").status.code(), Some(126));
+    let right = pinned.replace(&zeros, blake3::hash(b"no module").to_hex().as_str());
+    fs::write(dir.path().join("p.toml"), right).unwrap();
+    assert_eq!(run(dir.path(), "--policy p.toml bad.wasm").status.code(), Some(126));
+}
+
+#[test]
+fn imports_that_the_policy_does_not_name_are_refused() {
+    let text = "version = 1\n[wasi]\nfunctions = [\"fd_write\"]\n";
+    let dir = place(&[("p.toml", text)]);
+    run(dir.path(), "--policy p.toml hello.wat").is(0, GREETING, "");
+    let message = "wave: the module imports `args_get`, `args_sizes_get`, which the policy does not allow\n  \
+                   where: p.toml:3:13 (wasi.functions)\n    |\n  3 | functions = [\"fd_write\"]\n    |             ^^^^^^^^^^^^\n  \
+                   fix:   add it to `wasi.functions` if it may; `wave policy gen args.wat` lists all imports\n";
+    run(dir.path(), "--policy p.toml args.wat").is(125, "", message);
+    policy(dir.path(), ["check", "p.toml", "args.wat"]).is(1, "", message);
+}
+
+#[test]
+fn a_profile_is_its_allow_list() {
+    let dir = place(&[
+        ("compute.toml", "version = 1\nextends = \"compute\"\n"),
+        ("server.toml", "version = 1\nextends = \"server\"\n"),
+    ]);
+    run(dir.path(), "--policy compute.toml args.wat a").is(0, "a\n", "");
+    policy(dir.path(), ["check", "server.toml", "echo.wat"]).is(0, "", "");
+    let said = policy(dir.path(), ["check", "compute.toml", "echo.wat"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(said.stderr.starts_with("wave: the module imports `sock_accept`, `sock_recv`, `sock_send`, "), "{said:?}");
+}
+
+/// Each row of `[os]` counts: without it, or with another, there is no run.
+#[test]
+fn a_derived_part_that_is_out_of_date_is_refused() {
+    let dir = place(&[]);
+    let text = policy(dir.path(), ["gen", "echo.wat"]).stdout;
+    let start = text.find("[os.always]").expect("a derived part");
+    let rows: Vec<_> = text[start..].lines().filter(|line| line.contains(" = ")).collect();
+    assert_eq!(rows.len(), 15);
+    for row in rows {
+        let id = row.split(' ').next().expect("a key");
+        fs::write(dir.path().join("p.toml"), text.replace(&format!("\n{row}\n"), "\n")).unwrap();
+        let said = run(dir.path(), "--policy p.toml echo.wat");
+        assert_eq!((said.status.code(), &*said.stdout), (Some(125), ""), "{row}");
+        let (first, _) = said.stderr.split_once('\n').expect("lines");
+        assert!(first.starts_with("wave: `[os]` is out of date: `os."), "{first}");
+        assert!(first.ends_with(&format!(".{id}` is missing")), "{first}");
+    }
+    fs::write(dir.path().join("p.toml"), text.replace("close = \"close\"\n", "close = \"close\"\nfork = \"fork\"\n"))
+        .unwrap();
+    run(dir.path(), "--policy p.toml echo.wat").is(
+        125,
+        "",
+        "wave: `[os]` is out of date: `os.always.fork` does not follow from the module\n  \
+         where: p.toml:32:8 (os.always.fork)\n     |\n  32 | fork = \"fork\"\n     |        ^^^^^^\n  \
+         fix:   take `[os]` from `wave policy gen echo.wat`, and review the difference\n",
+    );
+    // A limit that keeps memory from growing takes a row away.
+    let grown = policy(dir.path(), ["gen", "hello.wat"]).stdout;
+    fs::write(dir.path().join("p.toml"), grown.replace("[os]\n", "[limits]\nmax-memory = \"64K\"\n\n[os]\n")).unwrap();
+    let said = run(dir.path(), "--policy p.toml hello.wat").stderr;
+    assert!(said.contains("`os.always.mprotect_grow` does not follow from the module"), "{said}");
+    let with = "--resolver manual --policy q.toml hello.wat";
+    fs::write(dir.path().join("q.toml"), &grown).unwrap();
+    run(dir.path(), with).is(0, GREETING, "");
+}
+
+#[test]
+fn t101_flags_win_and_what_goes_beyond_the_policy_is_said() {
+    let dir = place(&[("p.toml", "version = 1\n[limits]\ntimeout = \"20s\"\nmax-memory = \"1M\"\n")]);
+    let said = |flags: &str| {
+        let said = run(dir.path(), &format!("{flags} --policy p.toml hello.wat"));
+        assert_eq!((said.status.code(), &*said.stdout), (Some(0), GREETING), "{flags}: {said:?}");
+        said.stderr
+    };
+    assert_eq!(said(""), "");
+    assert_eq!(said("--timeout 10s --max-memory 512K --max-output 100"), "");
+    assert_eq!(said("--timeout 30s"), "wave: relaxed by --timeout beyond the policy\n");
+    assert_eq!(said("--sandbox off"), "wave: relaxed by --sandbox off\n");
+    assert_eq!(said("--dir .::/d::ro"), "wave: relaxed by --dir .::/d::ro beyond the policy\n");
+    assert_eq!(said("--env A=b"), "wave: relaxed by --env A beyond the policy\n");
+
+    fs::write(dir.path().join("p.toml"), "version = 1\nsandbox = \"off\"\n").unwrap();
+    assert_eq!(said(""), "wave: relaxed by sandbox = \"off\" (p.toml:2)\n");
+    assert_eq!(said("--sandbox strict"), "");
+}
+
+#[test]
+fn the_environment_is_what_the_policy_says() {
+    let (_module_dir, module) = wat(PRINT_ENV);
+    let text = "version = 1\n[env]\npass = [\"KNOWN\"]\n[env.set]\nMODE = \"test\"\n";
+    let dir = place(&[("p.toml", text), ("none.toml", "version = 1\n")]);
+    let module = module.display();
+    run(dir.path(), &format!("--policy none.toml {module}")).is(0, "", "");
+    run(dir.path(), &format!("--policy p.toml {module}")).is(0, "KNOWN=from outside\0MODE=test\0", "");
+    run(dir.path(), &format!("--policy p.toml --env MODE=flag {module}")).is(
+        0,
+        "KNOWN=from outside\0MODE=flag\0",
+        "wave: relaxed by --env MODE beyond the policy\n",
+    );
+    fs::write(dir.path().join("p.toml"), "version = 1\n[env]\npass = [\"UNKNOWN\"]\n").unwrap();
+    run(dir.path(), &format!("--policy p.toml {module}")).is(
+        125,
+        "",
+        "wave: there is no environment variable `UNKNOWN` to pass on\n  where: env.pass[0] (p.toml:3)\n  \
+         fix:   set it, or give it a value in `[env.set]`\n",
+    );
+}
+
+#[test]
+fn the_programs_arguments_start_with_those_of_the_policy() {
+    let dir = place(&[("p.toml", "version = 1\nargs = [\"a b\", \"\"]\n")]);
+    run(dir.path(), "--policy p.toml args.wat c").is(0, "a b\n\nc\n", "");
+}
+
+#[test]
+fn a_dry_run_says_where_each_value_is_from() {
+    let text = "version = 1\nextends = \"cli\"\nargs = [\"x\"]\n[[fs]]\nhost = \"data\"\naccess = \"ro\"\n\
+                [env]\npass = [\"KNOWN\"]\n[net]\nlisten = [\"127.0.0.1:0\"]\naccept_from = [\"127.0.0.0/8\"]\n\
+                [clock]\nresolution = \"1ms\"\n[limits]\ntimeout = \"5s\"\nmax-memory = \"1M\"\n";
+    let dir = place(&[("p.toml", text), ("data/note", "")]);
+    let said = run(dir.path(), "--dry-run --policy p.toml --dir /::/all::ro --timeout 4s --env A=b hello.wat y");
+    assert_eq!((said.status.code(), &*said.stderr), (Some(0), ""));
+    is_snapshot("dry_run.txt", &said.stdout);
+    let said = policy(dir.path(), ["show", "--resolved", "p.toml"]);
+    assert_eq!((said.status.code(), &*said.stderr), (Some(0), ""));
+    is_snapshot("resolved.toml", &said.stdout);
+    fs::write(dir.path().join("resolved.toml"), &said.stdout).unwrap();
+    policy(dir.path(), ["fmt", "--check", "resolved.toml"]).is(0, "", "");
+    let said = policy(dir.path(), ["show", "p.toml"]);
+    assert!(!said.stdout.contains("[wasi]") && said.stdout.contains("extends = \"cli\""), "{}", said.stdout);
+}
+
+#[test]
+fn t28_overlapping_directories_are_refused_by_their_ids() {
+    let rule = |host: &str, guest: &str, access: &str| {
+        format!("[[fs]]\nhost = \"{host}\"\nguest = \"{guest}\"\naccess = \"{access}\"\n")
+    };
+    let outer = format!("version = 1\n{}{}", rule(".", "/a", "rw"), rule("data", "/b", "ro"));
+    let dir = place(&[("p.toml", &outer), ("data/note", "")]);
+    run(dir.path(), "--policy p.toml hello.wat").is(
+        125,
+        "",
+        "wave: `data` would be ro, but it lies in `.`, which is rw\n  where: fs[1] (p.toml:6)\n  \
+         fix:   grant the outer directory with no more access than what is inside it\n",
+    );
+    let inner = format!("version = 1\n{}{}", rule(".", "/a", "ro"), rule("data", "/b", "rw"));
+    fs::write(dir.path().join("p.toml"), inner).unwrap();
+    assert_eq!(run(dir.path(), "--policy p.toml hello.wat").status.code(), Some(0));
+    let missing = format!("version = 1\n{}", rule("none", "/a", "ro"));
+    fs::write(dir.path().join("p.toml"), missing).unwrap();
+    let said = run(dir.path(), "--policy p.toml hello.wat").stderr;
+    assert!(said.starts_with("wave: cannot preopen `none`: no such directory\n  where: fs[0] (p.toml:2)\n"), "{said}");
+}
+
+#[test]
+fn a_policy_of_100_000_rules_ends_soon() {
+    let rules: String =
+        (0..100_000).map(|index| format!("[[fs]]\nhost = \".\"\nguest = \"/{index}\"\naccess = \"ro\"\n")).collect();
+    let dir = place(&[("p.toml", &format!("version = 1\n{rules}"))]);
+    let start = Instant::now();
+    policy(dir.path(), ["check", "p.toml", "hello.wat"]).is(0, "", "");
+    let said = run(dir.path(), "--policy p.toml --dry-run hello.wat");
+    assert_eq!(said.status.code(), Some(0));
+    assert!(said.stdout.contains("fs[99999]"));
+    let said = run(dir.path(), "--policy p.toml hello.wat");
+    assert_eq!((said.status.code(), &*said.stdout), (Some(125), ""), "{}", said.stderr);
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+#[test]
+fn a_module_cannot_write_into_its_policy_by_its_name() {
+    let dir = place(&[]);
+    let name = "a\nsandbox = \"off\"\u{1b}[2J.wat";
+    fs::copy(dir.path().join("hello.wat"), dir.path().join(name)).unwrap();
+    let made = policy(dir.path(), ["gen", name]);
+    let (first, rest) = made.stdout.split_once('\n').expect("lines");
+    assert_eq!(
+        first,
+        "# What a\\u{a}sandbox = \"off\"\\u{1b}[2J.wat may do. Made from its imports by `wave policy gen`."
+    );
+    assert_eq!(Some(rest), policy(dir.path(), ["gen", "hello.wat"]).stdout.split_once('\n').map(|(_, rest)| rest));
+    fs::write(dir.path().join("p.toml"), made.stdout).unwrap();
+    policy(dir.path(), ["check", "p.toml", name]).is(0, "", "");
+}
+
+#[test]
+fn fmt_rewrites_the_file_and_check_does_not() {
+    let untidy = "version=1 # one\n[limits]\ntimeout=\"5s\"\n";
+    let dir = place(&[("p.toml", untidy), ("bad.toml", "version = 9\n")]);
+    let file = dir.path().join("p.toml");
+    policy(dir.path(), ["fmt", "--check", "p.toml"]).is(
+        1,
+        "",
+        "wave: p.toml is not in order: `wave policy fmt` changes it\n",
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), untidy);
+    policy(dir.path(), ["fmt", "p.toml"]).is(0, "", "");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "version = 1 # one\n\n[limits]\ntimeout = \"5s\"\n");
+    policy(dir.path(), ["fmt", "--check", "p.toml"]).is(0, "", "");
+    assert_eq!(policy(dir.path(), ["fmt", "bad.toml"]).status.code(), Some(125));
+    let guarded = tempfile::tempdir().unwrap();
+    fs::write(guarded.path().join("bad.toml"), "version = 9\n").unwrap();
+    policy(guarded.path(), ["fmt", "bad.toml"]);
+    assert_tree(guarded.path(), &["bad.toml: version = 9\\n"]);
+}
+
+#[test]
+fn the_schema_is_committed() {
+    let said = policy(Path::new("/"), ["schema"]);
+    assert_eq!((said.status.code(), &*said.stderr), (Some(0), ""));
+    is_file("policies/policy.schema.json", &said.stdout);
+}
