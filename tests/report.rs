@@ -24,7 +24,8 @@ fn compare(level: &str, flags: &[&str]) -> Value {
     let (_dir, guest) = wat(WAITS);
     let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
     command.args(["--sandbox", level, "run", "--report=json"]).args(flags);
-    let mut child = Wave::program(command).spawn(&guest, [""; 0]);
+    // Something that the parent forgot to close.
+    let mut child = Wave::program(command).by_shell(r#"exec 900</; exec "$@""#).spawn(&guest, [""; 0]);
     let mut lines = BufReader::new(child.stderr.as_mut().expect("stderr is piped")).lines().map_while(Result::ok);
     let line = lines.find(|line| line.starts_with('{')).expect("a report");
     let report: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
