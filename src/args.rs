@@ -35,6 +35,8 @@ pub enum Command {
     Wast(Wast),
     /// Show what a module is and asks for, without running it
     Inspect(Inspect),
+    /// Report what a module can ask for, which system calls that means, and what it cannot do
+    Audit(Audit),
     /// Write, check and show policy files
     #[command(subcommand)]
     Policy(Policy),
@@ -254,6 +256,50 @@ pub struct Inspect {
     pub format: Format,
 }
 
+/// `wave audit`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The module is only read, not validated and not run. A component is audited by its imports, though it cannot run.\n\
+Exit codes: 0 audited, 1 the score is above --threshold, 2 usage, 126 not a module, 127 not found."
+)]
+pub struct Audit {
+    /// `.wasm` or `.wat` file; `-` is standard input
+    #[arg(value_name = "MODULE")]
+    pub module: PathBuf,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = AuditFormat::Text)]
+    pub format: AuditFormat,
+    /// Exit code 1 if the exposure score is above this: 0 to 10, with one decimal
+    #[arg(long, value_name = "N", value_parser = parse_score)]
+    pub threshold: Option<u32>,
+}
+
+/// Output formats of an audit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AuditFormat {
+    /// For people, in a terminal
+    Text,
+    /// For programs, complete
+    Json,
+    /// For a review or a repository
+    Markdown,
+    /// One page for a browser or paper
+    Html,
+    /// For code scanning in CI (SARIF 2.1.0)
+    Sarif,
+}
+
+/// Reads a score, in tenths.
+fn parse_score(text: &str) -> Result<u32, String> {
+    let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |part: &str, most| {
+        let written = (1..=most).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+        part.parse::<u32>().ok().filter(|_| written)
+    };
+    let tenths = digits(whole, 2).zip(digits(tenth, 1)).map_or(u32::MAX, |(whole, tenth)| whole * 10 + tenth);
+    if tenths <= 100 { Ok(tenths) } else { Err("expected 0 to 10 with at most one decimal, such as 4.5".to_owned()) }
+}
+
 /// `wave policy`.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
@@ -361,6 +407,14 @@ mod tests {
         assert_eq!(implied("wave -"), "wave run -");
         for line in ["wave", "wave run app.wasm", "wave --sandbox strict doctor", "wave --help", "wave -V"] {
             assert_eq!(implied(line), line);
+        }
+    }
+
+    #[test]
+    fn scores_are_read_in_tenths() {
+        assert_eq!(["0", "4.5", "10", "10.0"].map(parse_score), [Ok(0), Ok(45), Ok(100), Ok(100)]);
+        for wrong in ["", "-1", "+1", "10.1", "11", "4.55", "4.", ".5", "x", "1.+", "4294967296"] {
+            assert!(parse_score(wrong).is_err(), "{wrong}");
         }
     }
 

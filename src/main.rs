@@ -12,11 +12,12 @@
 //! | `program` | from bytes to an instance, ready to be sealed and entered |
 //! | `run` | `wave run`: plan, load, seal, enter, report |
 //! | `trace` | what `--trace` prints |
-//! | `compile`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
+//! | `compile`, `wast`, `inspect`, `audit`, `doctor`, `completion` | the other subcommands |
 //! | `failure`, `text` | messages and exit codes |
 #![forbid(unsafe_code)]
 
 mod args;
+mod audit;
 mod compile;
 mod compiler;
 mod completion;
@@ -71,6 +72,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Wast(arguments) => wast::wast(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),
+        Command::Audit(arguments) => audit::audit(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Completion(arguments) => completion::completion(&arguments),
     }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
 
-pub use wave_policy::{clean, parse_duration, parse_size};
+pub use wave_policy::{clean, harmful, parse_duration, parse_size};
 
 /// Exit code of a command whose reader went away, as a shell shows `SIGPIPE`.
 const CLOSED_PIPE: i32 = 141;
@@ -35,6 +35,20 @@ pub fn note(text: &str) {
             Ok(0) | Err(_) => return,
         }
     }
+}
+
+/// Replaces the characters that [`clean`] replaces in JSON by its own escapes, so that it means what it did. Line breaks
+/// between values stay; in strings there are none.
+pub fn escape_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c != '\n' && harmful(c) {
+            out += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// An error with its sources, in one line.

@@ -37,7 +37,8 @@ impl Trace {
     }
 }
 
-fn area_of(function: &str) -> Option<Area> {
+/// The area a WASI function belongs to, by its name.
+pub fn area_of(function: &str) -> Option<Area> {
     match function.split('_').next()? {
         "fd" | "path" => Some(Area::Fs),
         "sock" => Some(Area::Net),

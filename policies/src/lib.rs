@@ -30,4 +30,4 @@ pub use policy::{FilesystemGrant, Identity, Limits, Policy, Resolver, Role};
 pub use shape::{Shape, all_shapes};
 pub use surface::{Import, Surface};
 pub use table::{Condition, Function, Need, Operand, Rule, RuleSet, Test, all_functions, all_rules, functions_using};
-pub use text::{clean, parse_duration, parse_size};
+pub use text::{clean, harmful, parse_duration, parse_size};

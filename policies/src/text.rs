@@ -5,14 +5,16 @@ use std::time::Duration;
 
 /// Replaces control characters (and characters that reorder text) by their escapes.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| {
-        c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     if !text.contains(harmful) {
         return Cow::Borrowed(text);
     }
     let escape = |c: char| if harmful(c) { c.escape_unicode().to_string() } else { c.to_string() };
     Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// Whether a character may not reach a terminal as it is.
+pub fn harmful(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Reads a size: a number of bytes, or one with `K`, `M` or `G` (powers of 1024), with or without `iB` or `B`.

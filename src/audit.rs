@@ -1,0 +1,64 @@
+//! `wave audit`: what a module can ask for, what that means in system calls, and what it cannot do.
+//!
+//! | file | does |
+//! |---|---|
+//! | `module`, `component` | read declarations, and nothing else of a module |
+//! | `report` | what follows from them: one value that every format prints |
+//! | `grants`, `capabilities`, `facts`, `score` | its parts, each derived from the reviewed table of system calls or from data |
+//! | `page` | the report in words, as headings, paragraphs and tables |
+//! | `text`, `markdown`, `html` | pages as characters |
+//! | `sarif` | the report for code scanning |
+
+mod capabilities;
+mod component;
+mod facts;
+mod grants;
+mod html;
+mod markdown;
+mod module;
+mod page;
+mod report;
+mod sarif;
+mod score;
+mod text;
+
+use crate::args::{self, AuditFormat};
+use crate::failure::Failure;
+use crate::input::read_module;
+use crate::text::{escape_json, note, out};
+use report::Audit;
+use serde::Serialize;
+
+/// Exit code of a module whose score is above the threshold.
+const ABOVE: u8 = 1;
+
+/// Reads a module's declarations and prints what follows from them. Nothing of it is validated, compiled or run.
+///
+/// # Errors
+/// 127 when there is no module, 126 when it is none or is broken.
+pub fn audit(arguments: &args::Audit) -> Result<u8, Failure> {
+    let bytes = read_module(&arguments.module)?;
+    let place = arguments.module.display().to_string();
+    let declarations =
+        module::read(&bytes).map_err(|error| Failure::not_runnable(error.to_string()).at(place.clone()))?;
+    let report = Audit::new(&place, &bytes, declarations);
+    let above = arguments.threshold.filter(|threshold| report.score.tenths > *threshold);
+    out(&match arguments.format {
+        AuditFormat::Text => text::render(&page::page(&report)),
+        AuditFormat::Markdown => markdown::render(&page::page(&report)),
+        AuditFormat::Html => html::render(&page::page(&report)),
+        AuditFormat::Json => json(&report)?,
+        AuditFormat::Sarif => json(&sarif::log(&report, above))?,
+    });
+    Ok(above.map_or(0, |threshold| {
+        let (score, threshold) = (score::decimal(report.score.tenths), score::decimal(threshold));
+        note(&format!("wave: the exposure score {score} is above the threshold {threshold}\n"));
+        ABOVE
+    }))
+}
+
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::refused(format!("cannot write the audit: {error}")))?;
+    Ok(escape_json(&text) + "\n")
+}

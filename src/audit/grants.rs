@@ -1,0 +1,166 @@
+//! What each kind of grant adds: the rules of hypothetical policies, compared.
+
+use serde::Serialize;
+use std::path::PathBuf;
+use wave_policy::{Access, FilesystemGrant, Policy, Rule, Surface};
+
+/// A kind of grant, and what a module that imports these functions gains by it.
+#[derive(Debug, Serialize)]
+pub struct Gain {
+    /// In words.
+    pub grant: &'static str,
+    /// What the operator types.
+    pub flag: &'static str,
+    /// The system calls that come with it and are not there without, by name.
+    pub calls: Vec<Call>,
+    /// The rights of Landlock beneath such a directory. They are the grant's, whatever the module imports.
+    pub landlock: Vec<String>,
+}
+
+/// A system call, and the rules that permit it.
+#[derive(Debug, Serialize)]
+pub struct Call {
+    /// Its name.
+    pub call: &'static str,
+    /// One of these must hold.
+    pub rules: Vec<Permission>,
+}
+
+/// A rule of the reviewed table.
+#[derive(Debug, Serialize)]
+pub struct Permission {
+    /// Its name in `docs/syscalls.md`.
+    pub id: &'static str,
+    /// The condition on arguments; empty for any.
+    pub when: &'static str,
+    /// Why an honest run needs it.
+    pub reason: &'static str,
+    /// What native code gets from it.
+    pub effect: &'static str,
+}
+
+/// One kind of grant.
+struct Scenario {
+    grant: &'static str,
+    flag: &'static str,
+    access: Option<Access>,
+    listener: bool,
+    /// The place of the scenario it is compared with; `None`: with nothing.
+    over: Option<usize>,
+}
+
+const SCENARIOS: [Scenario; 5] = [
+    Scenario { grant: "nothing", flag: "", access: None, listener: false, over: None },
+    Scenario {
+        grant: "a read-only directory",
+        flag: "--dir DIR::/GUEST::ro",
+        access: Some(Access::ReadOnly),
+        listener: false,
+        over: Some(0),
+    },
+    Scenario {
+        grant: "a directory to add to",
+        flag: "--dir DIR::/GUEST::append",
+        access: Some(Access::Append),
+        listener: false,
+        over: Some(1),
+    },
+    Scenario {
+        grant: "a writable directory",
+        flag: "--dir DIR::/GUEST::rw",
+        access: Some(Access::ReadWrite),
+        listener: false,
+        over: Some(1),
+    },
+    Scenario {
+        grant: "a listening socket",
+        flag: "--tcplisten ADDRESS:PORT",
+        access: None,
+        listener: true,
+        over: Some(0),
+    },
+];
+
+impl Scenario {
+    fn rules(&self, surface: &Surface, growable: bool) -> Vec<&'static Rule> {
+        let grant = |access| FilesystemGrant { host: PathBuf::from("/"), access };
+        let policy = Policy {
+            surface: surface.clone(),
+            grants: self.access.map(grant).into_iter().collect(),
+            listeners: if self.listener { vec![([127, 0, 0, 1], 0).into()] } else { Vec::new() },
+            ..Policy::default()
+        };
+        policy.rules(growable).collect()
+    }
+}
+
+/// What a module with this surface gains by each kind of grant; the first is what it has without any.
+pub fn gains(surface: &Surface, growable: bool) -> Vec<Gain> {
+    let rules: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.rules(surface, growable)).collect();
+    let gain = |(scenario, granted): (&Scenario, &Vec<&'static Rule>)| {
+        let before = scenario.over.and_then(|over| rules.get(over));
+        let added = granted.iter().copied().filter(|rule| before.is_none_or(|before| !before.contains(rule)));
+        Gain {
+            grant: scenario.grant,
+            flag: scenario.flag,
+            calls: by_call(added),
+            landlock: scenario.access.map(wave_sandbox::landlock_rights).unwrap_or_default(),
+        }
+    };
+    SCENARIOS.iter().zip(&rules).map(gain).collect()
+}
+
+/// The rules of a module for each kind of grant, with the kind.
+pub fn rules(surface: &Surface, growable: bool) -> Vec<(&'static str, Vec<&'static Rule>)> {
+    SCENARIOS.iter().map(|scenario| (scenario.grant, scenario.rules(surface, growable))).collect()
+}
+
+fn by_call(rules: impl Iterator<Item = &'static Rule>) -> Vec<Call> {
+    let mut calls: Vec<Call> = Vec::new();
+    for rule in rules {
+        let permission = Permission { id: rule.id, when: rule.when, reason: rule.reason, effect: rule.effect };
+        match calls.iter_mut().find(|call| call.call == rule.call) {
+            Some(call) => call.rules.push(permission),
+            None => calls.push(Call { call: rule.call, rules: vec![permission] }),
+        }
+    }
+    calls.sort_unstable_by_key(|call| call.call);
+    calls
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wave_policy::all_functions;
+
+    fn everything() -> Surface {
+        Surface::from_imports(all_functions().iter().map(|function| ("wasi_snapshot_preview1", function.name)))
+    }
+
+    #[test]
+    fn what_is_compared_with_comes_first_and_is_less() {
+        let rules = rules(&everything(), true);
+        for (place, scenario) in SCENARIOS.iter().enumerate() {
+            let Some(over) = scenario.over else { continue };
+            assert!(over < place);
+            assert!(rules[over].1.iter().all(|rule| rules[place].1.contains(rule)), "{}", scenario.grant);
+        }
+    }
+
+    #[test]
+    fn each_grant_adds_what_needs_it() {
+        let gains = gains(&everything(), true);
+        let has = |place: usize, call: &str| gains[place].calls.iter().any(|entry| entry.call == call);
+        for (place, call) in
+            [(0, "writev"), (0, "mprotect"), (1, "openat2"), (2, "mkdirat"), (3, "mkdirat"), (4, "accept4")]
+        {
+            assert!(
+                (0..5).all(|other| has(other, call)
+                    == (other == place || (call == "mkdirat" && other == 2 + usize::from(place == 2)))),
+                "{call}"
+            );
+        }
+        assert!(gains[0].landlock.is_empty() && gains[4].landlock.is_empty());
+        assert_eq!(gains[1].landlock, ["ReadFile", "ReadDir"]);
+    }
+}

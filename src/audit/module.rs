@@ -1,0 +1,421 @@
+//! What a module declares. Section by section: bodies of functions and contents of segments are skipped, and what is read
+//! is not validated, so this is fast on any module and says something of invalid ones too.
+
+use super::component;
+use serde::{Serialize, Serializer};
+use std::sync::Arc;
+use wasmparser::{
+    BinaryReader, Chunk, CompositeInnerType, Encoding, ExternalKind, FuncType, KnownCustom, MemoryType, Name, Parser,
+    Payload, ProducersSectionReader, TableType, TypeRef, WasmFeatures,
+};
+
+/// Parameters and results of a function type that are spelled out; only counted beyond. A type is read once and can be
+/// named by every import.
+const SPELLED_TYPES: usize = 16;
+
+/// Entries of the producers and target features sections that are read.
+const MAX_CLAIMS: usize = 64;
+
+/// What a file declares.
+#[derive(Debug, Default, Serialize)]
+pub struct Declarations {
+    /// What kind of file it is.
+    pub kind: Kind,
+    /// Its name for itself.
+    pub name: Option<String>,
+    /// What it claims to be made by.
+    pub producers: Vec<Producer>,
+    /// The extensions its makers say it uses.
+    pub target_features: Vec<String>,
+    /// Functions of its own.
+    pub functions: u32,
+    /// Bytes of their bodies.
+    pub code_bytes: u64,
+    /// Linear memories, imported ones first.
+    pub memories: Vec<Memory>,
+    /// Tables, imported ones first.
+    pub tables: Vec<Table>,
+    /// Globals of its own.
+    pub globals: u32,
+    /// Tags of exceptions.
+    pub tags: u32,
+    /// Data segments.
+    pub data_segments: u32,
+    /// Element segments.
+    pub element_segments: u32,
+    /// Whether a function runs as soon as the module is instantiated.
+    pub start: bool,
+    /// Whether it has debug information.
+    pub debug_info: bool,
+    /// Custom sections.
+    pub custom_sections: u32,
+    /// Modules inside of a component.
+    pub nested_modules: u32,
+    /// Components inside of a component.
+    pub nested_components: u32,
+    /// Imports in their order.
+    pub imports: Vec<Import>,
+    /// Exports in their order.
+    pub exports: Vec<Export>,
+}
+
+/// Kinds of files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A core module.
+    #[default]
+    Module,
+    /// A component, which `wave` cannot run.
+    Component,
+}
+
+/// One line of the producers section.
+#[derive(Debug, Serialize)]
+pub struct Producer {
+    /// `language`, `sdk` or `processed-by`.
+    pub role: String,
+    /// What it was.
+    pub name: String,
+    /// Which version of it.
+    pub version: String,
+}
+
+/// A linear memory.
+#[derive(Debug, Serialize)]
+pub struct Memory {
+    /// Size at the start, in pages of 64 KiB unless it says otherwise.
+    pub min_pages: u64,
+    /// Largest size.
+    pub max_pages: Option<u64>,
+    /// Whether it is imported.
+    pub imported: bool,
+    /// Whether threads share it.
+    pub shared: bool,
+    /// Whether its addresses have 64 bits.
+    pub wide: bool,
+    /// Whether its pages have a size of their own.
+    pub custom_pages: bool,
+}
+
+/// A table.
+#[derive(Debug, Serialize)]
+pub struct Table {
+    /// What it holds.
+    pub element: String,
+    /// Elements at the start.
+    pub min: u64,
+    /// Most elements.
+    pub max: Option<u64>,
+}
+
+/// What kind of thing is imported or exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Item {
+    Function,
+    Table,
+    Memory,
+    Global,
+    Tag,
+    /// An instance of an interface.
+    Interface,
+    /// A type, value, module or component.
+    Other,
+}
+
+/// An import.
+#[derive(Debug, Serialize)]
+pub struct Import {
+    /// The first of its two names; components have one only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub item: Item,
+    /// Its type, as far as one was read.
+    #[serde(rename = "type", serialize_with = "as_text", skip_serializing_if = "str::is_empty")]
+    pub ty: Arc<str>,
+}
+
+/// An export.
+#[derive(Debug, Serialize)]
+pub struct Export {
+    /// Its name.
+    pub name: String,
+    /// Its kind.
+    pub item: Item,
+    /// The type of a function.
+    #[serde(rename = "type", serialize_with = "as_text", skip_serializing_if = "str::is_empty")]
+    pub ty: Arc<str>,
+}
+
+/// Why a file could not be read.
+#[derive(Debug)]
+pub struct Broken {
+    what: String,
+    offset: u64,
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "broken module: {} (at offset {:#x})", self.what, self.offset)
+    }
+}
+
+impl From<wasmparser::BinaryReaderError> for Broken {
+    fn from(error: wasmparser::BinaryReaderError) -> Self {
+        Self::new(error.message(), error.offset())
+    }
+}
+
+impl Broken {
+    /// This is wrong, there.
+    pub fn new(what: impl Into<String>, offset: u64) -> Self {
+        Self { what: what.into(), offset }
+    }
+}
+
+/// Reads the declarations of a module or a component.
+///
+/// # Errors
+/// When it is cut off, or a section that is read makes no sense.
+pub fn read(bytes: &[u8]) -> Result<Declarations, Broken> {
+    // Magic, version, layer 1.
+    if let [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] = bytes {
+        return component::read(bytes);
+    }
+    let mut reader = Reader::default();
+    let mut parser = Parser::new(0);
+    // All there is, so that a module that needs more than `wave` has is told so. Without groups of imports, which have one
+    // name for many: what is kept would no longer be bounded by what was read.
+    parser.set_features(WasmFeatures::all().difference(WasmFeatures::COMPACT_IMPORTS));
+    let mut rest = bytes;
+    loop {
+        let at = (bytes.len() - rest.len()) as u64;
+        let cut_off = || Broken::new("unexpected end", at);
+        let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else { return Err(cut_off()) };
+        rest = rest.get(consumed..).ok_or_else(cut_off)?;
+        match payload {
+            Payload::CodeSectionStart { size, .. } => {
+                parser.skip_section();
+                rest = rest.get(size as usize..).ok_or_else(cut_off)?;
+                reader.out.code_bytes += u64::from(size);
+            }
+            Payload::End(_) => break,
+            payload => reader.section(payload)?,
+        }
+    }
+    reader.finish()
+}
+
+/// A module as far as it was read.
+#[derive(Default)]
+struct Reader {
+    out: Declarations,
+    /// Types by index; empty for those that are no functions.
+    types: Vec<Arc<str>>,
+    /// Types of functions by index, imported ones first.
+    functions: Vec<u32>,
+    /// Exported functions by place among the exports, with their indices. Functions may come later in a broken module.
+    exported: Vec<(usize, u32)>,
+}
+
+impl Reader {
+    // A match over all sections.
+    fn section(&mut self, payload: Payload<'_>) -> Result<(), Broken> {
+        let out = &mut self.out;
+        match payload {
+            Payload::Version { encoding, range, .. } => {
+                if encoding != Encoding::Module {
+                    return Err(Broken::new("neither a module nor a component", range.start));
+                }
+            }
+            Payload::TypeSection(section) => {
+                for group in section {
+                    for ty in group?.into_types() {
+                        self.types.push(match ty.composite_type.inner {
+                            CompositeInnerType::Func(ty) => spell(&ty).into(),
+                            _ => "".into(),
+                        });
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                let offset = section.range().start;
+                for import in section.into_imports() {
+                    let import = import?;
+                    self.import(import, offset)?;
+                }
+            }
+            Payload::FunctionSection(section) => {
+                out.functions = out.functions.saturating_add(section.count());
+                for ty in section {
+                    self.functions.push(ty?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    out.tables.push(Table::new(&table?.ty));
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    out.memories.push(Memory::new(&memory?, false));
+                }
+            }
+            Payload::GlobalSection(section) => out.globals = out.globals.saturating_add(section.count()),
+            Payload::TagSection(section) => out.tags = out.tags.saturating_add(section.count()),
+            Payload::ElementSection(section) => {
+                out.element_segments = out.element_segments.saturating_add(section.count());
+            }
+            Payload::DataSection(section) => out.data_segments = out.data_segments.saturating_add(section.count()),
+            Payload::StartSection { .. } => out.start = true,
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let export = export?;
+                    let item = match export.kind {
+                        ExternalKind::Func | ExternalKind::FuncExact => Item::Function,
+                        ExternalKind::Table => Item::Table,
+                        ExternalKind::Memory => Item::Memory,
+                        ExternalKind::Global => Item::Global,
+                        ExternalKind::Tag => Item::Tag,
+                    };
+                    if item == Item::Function {
+                        self.exported.push((out.exports.len(), export.index));
+                    }
+                    out.exports.push(Export { name: export.name.to_owned(), item, ty: "".into() });
+                }
+            }
+            Payload::CustomSection(section) => out.custom(section.name(), section.data(), &section.as_known()),
+            Payload::UnknownSection { id, range, .. } => {
+                return Err(Broken::new(format!("unknown section {id}"), range.start));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn import(&mut self, import: wasmparser::Import<'_>, offset: u64) -> Result<(), Broken> {
+        let (item, ty) = match import.ty {
+            TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
+                self.functions.push(ty);
+                (Item::Function, self.type_at(ty, offset)?)
+            }
+            TypeRef::Table(ty) => {
+                let table = Table::new(&ty);
+                let spelled = table.element.as_str().into();
+                self.out.tables.push(table);
+                (Item::Table, spelled)
+            }
+            TypeRef::Memory(ty) => {
+                self.out.memories.push(Memory::new(&ty, true));
+                (Item::Memory, "".into())
+            }
+            TypeRef::Global(ty) => (Item::Global, ty.content_type.to_string().into()),
+            TypeRef::Tag(_) => (Item::Tag, "".into()),
+        };
+        let (module, name) = (Some(import.module.to_owned()), import.name.to_owned());
+        self.out.imports.push(Import { module, name, item, ty });
+        Ok(())
+    }
+
+    fn type_at(&self, index: u32, offset: u64) -> Result<Arc<str>, Broken> {
+        let ty = self.types.get(index as usize).filter(|ty| !ty.is_empty());
+        ty.cloned().ok_or_else(|| Broken::new(format!("type {index} is not the type of a function"), offset))
+    }
+
+    fn finish(mut self) -> Result<Declarations, Broken> {
+        for (place, function) in std::mem::take(&mut self.exported) {
+            let ty = self.functions.get(function as usize);
+            let ty = ty.ok_or_else(|| {
+                Broken::new(format!("an export names function {function}, of which there is none"), 0)
+            })?;
+            let ty = self.type_at(*ty, 0)?;
+            if let Some(export) = self.out.exports.get_mut(place) {
+                export.ty = ty;
+            }
+        }
+        Ok(self.out)
+    }
+}
+
+impl Declarations {
+    /// Notes a custom section. They are claims and break nothing: what cannot be read of them is left out.
+    pub fn custom(&mut self, name: &str, data: &[u8], known: &KnownCustom<'_>) {
+        self.custom_sections = self.custom_sections.saturating_add(1);
+        match known {
+            KnownCustom::Producers(section) => self.producers(section.clone()),
+            KnownCustom::Name(section) => {
+                let first = section.clone().into_iter().map_while(Result::ok).take(1).find_map(|name| match name {
+                    Name::Module { name, .. } => Some(name.to_owned()),
+                    _ => None,
+                });
+                self.name = self.name.take().or(first);
+            }
+            _ if name == "target_features" => self.features(data),
+            _ if name.starts_with(".debug_") || name == "sourceMappingURL" => self.debug_info = true,
+            _ => {}
+        }
+    }
+
+    fn producers(&mut self, section: ProducersSectionReader<'_>) {
+        for field in section.into_iter().map_while(Result::ok).take(MAX_CLAIMS) {
+            for value in field.values.into_iter().map_while(Result::ok) {
+                if self.producers.len() < MAX_CLAIMS {
+                    let (name, version) = (value.name.to_owned(), value.version.to_owned());
+                    self.producers.push(Producer { role: field.name.to_owned(), name, version });
+                }
+            }
+        }
+    }
+
+    fn features(&mut self, data: &[u8]) {
+        let mut reader = BinaryReader::new(data, 0);
+        let count = reader.read_var_u32().unwrap_or(0) as usize;
+        for _ in 0..count.min(MAX_CLAIMS) {
+            // A sign: used, disallowed or required.
+            let (Ok(sign), Ok(name)) = (reader.read_u8(), reader.read_string()) else { return };
+            if sign != b'-' {
+                self.target_features.push(name.to_owned());
+            }
+        }
+    }
+}
+
+impl Memory {
+    fn new(ty: &MemoryType, imported: bool) -> Self {
+        Self {
+            min_pages: ty.initial,
+            max_pages: ty.maximum,
+            imported,
+            shared: ty.shared,
+            wide: ty.memory64,
+            custom_pages: ty.page_size_log2.is_some(),
+        }
+    }
+
+    /// Whether it can become larger than it is at the start.
+    pub fn can_grow(&self) -> bool {
+        self.max_pages.is_none_or(|max| max > self.min_pages)
+    }
+}
+
+impl Table {
+    fn new(ty: &TableType) -> Self {
+        Self { element: ty.element_type.to_string(), min: ty.initial, max: ty.maximum }
+    }
+}
+
+fn as_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+fn spell(ty: &FuncType) -> String {
+    if ty.params().len() + ty.results().len() > SPELLED_TYPES {
+        return format!("({} parameters) -> ({} results)", ty.params().len(), ty.results().len());
+    }
+    let list = |types: &[wasmparser::ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    format!("({}) -> ({})", list(ty.params()), list(ty.results()))
+}

@@ -1,0 +1,348 @@
+//! The report in words, for every format that people read. What comes from the module is a [`Span::Name`] and nothing else, so
+//! that each format escapes it in one place.
+
+use super::capabilities::Answer;
+use super::facts::Level;
+use super::grants::Gain;
+use super::module::{Item, Kind, Memory};
+use super::report::Audit;
+use super::score::{WARNING, decimal};
+
+/// Rows of a list of imports or exports, and names in a row.
+const LISTED: usize = 100;
+
+/// Characters of a name that are printed.
+const NAME_CHARS: usize = 120;
+
+/// A report as it is read.
+pub struct Page {
+    /// What file it is about.
+    pub file: Span,
+    /// The score in tenths.
+    pub tenths: u32,
+    /// Everything, from top to bottom.
+    pub blocks: Vec<Block>,
+}
+
+/// A piece of a page.
+pub enum Block {
+    Heading(&'static str),
+    Paragraph(Cell),
+    /// Head and rows of as many cells. An empty head is no head.
+    Table(&'static [&'static str], Vec<Vec<Cell>>),
+}
+
+/// Text in a row.
+pub type Cell = Vec<Span>;
+
+/// Text that looks the same.
+pub enum Span {
+    /// Words of ours.
+    Text(String),
+    /// A name from the module or of a system call; whatever it holds.
+    Name(String),
+    /// How bad a finding is.
+    Mark(Level),
+}
+
+/// Words, with names of ours between backticks.
+fn words(text: &str) -> Cell {
+    let pieces = text.split('`').enumerate().filter(|(_, piece)| !piece.is_empty());
+    pieces.map(|(i, piece)| if i % 2 == 0 { Span::Text(piece.into()) } else { Span::Name(piece.into()) }).collect()
+}
+
+fn name(name: &str) -> Span {
+    match name.chars().count() {
+        0 => Span::Text("(empty)".to_owned()),
+        count if count > NAME_CHARS => {
+            Span::Name(name.chars().take(NAME_CHARS).chain(format!("… ({count} characters)").chars()).collect())
+        }
+        _ => Span::Name(name.to_owned()),
+    }
+}
+
+/// Names with commas between them; only so many, and how many more.
+fn names<'n>(all: impl ExactSizeIterator<Item = &'n str>, count: usize) -> Cell {
+    let mut cell = Cell::new();
+    let mut left = count;
+    for each in all.take(LISTED) {
+        if !cell.is_empty() {
+            cell.push(Span::Text(", ".to_owned()));
+        }
+        cell.push(name(each));
+        left = left.saturating_sub(1);
+    }
+    if left > 0 {
+        cell.push(Span::Text(format!(" and {left} more")));
+    }
+    cell
+}
+
+/// Puts the report in words.
+pub fn page(audit: &Audit) -> Page {
+    let mut blocks = Vec::new();
+    what_it_is(audit, &mut blocks);
+    score(audit, &mut blocks);
+    facts(audit, &mut blocks);
+    surface(audit, &mut blocks);
+    grants(audit, &mut blocks);
+    powers(audit, &mut blocks);
+    lists(audit, &mut blocks);
+    Page { file: name(&audit.file), tenths: audit.score.tenths, blocks }
+}
+
+fn what_it_is(audit: &Audit, blocks: &mut Vec<Block>) {
+    let module = &audit.module;
+    let mut rows = Vec::new();
+    let mut row = |title: &str, cell: Cell| rows.push(vec![words(title), cell]);
+    row(
+        "kind",
+        words(match module.kind {
+            Kind::Module => "WebAssembly module",
+            Kind::Component => "WebAssembly component",
+        }),
+    );
+    row("file", vec![name(&audit.file)]);
+    if let Some(own) = &module.name {
+        row("name for itself", vec![name(own)]);
+    }
+    row("size", words(&format!("{} bytes, of which code {}", audit.size_bytes, module.code_bytes)));
+    row("BLAKE3", vec![name(&audit.blake3)]);
+    let made: Vec<_> = module.producers.iter().map(|p| format!("{} {} {}", p.role, p.name, p.version)).collect();
+    match made.is_empty() {
+        true => row("made by", words("not said")),
+        false => row("claims to be made by", names(made.iter().map(|line| line.trim_end()), made.len())),
+    }
+    if !module.target_features.is_empty() {
+        row("built for", names(module.target_features.iter().map(String::as_str), module.target_features.len()));
+    }
+    match module.kind {
+        Kind::Component => {
+            let (modules, components) = (module.nested_modules, module.nested_components);
+            row("inside", words(&format!("{modules} modules, {components} components; they are not looked into")));
+        }
+        Kind::Module => {
+            row("functions", words(&format!("{} and {} globals of its own", module.functions, module.globals)));
+            row("memory", listed(&module.memories, memory));
+            row(
+                "tables",
+                listed(&module.tables, |table| {
+                    format!("{} of {}", range(table.min, table.max, "elements"), table.element)
+                }),
+            );
+            let (data, element) = (module.data_segments, module.element_segments);
+            row("segments", words(&format!("{data} data, {element} element")));
+        }
+    }
+    row("imports", words(&module.imports.len().to_string()));
+    row("exports", words(&module.exports.len().to_string()));
+    blocks.push(Block::Heading("What it is"));
+    blocks.push(Block::Table(&[], rows));
+}
+
+fn listed<T>(items: &[T], describe: impl Fn(&T) -> String) -> Cell {
+    let mut lines: Vec<_> = items.iter().take(3).map(describe).collect();
+    if items.len() > lines.len() {
+        lines.push(format!("{} more", items.len() - lines.len()));
+    }
+    words(&if lines.is_empty() { "none".to_owned() } else { lines.join("; ") })
+}
+
+fn memory(memory: &Memory) -> String {
+    let imported = if memory.imported { ", imported" } else { "" };
+    let odd = [(memory.shared, ", shared"), (memory.wide, ", 64-bit"), (memory.custom_pages, ", of another size")];
+    let odd: String = odd.iter().filter(|(holds, _)| *holds).map(|(_, text)| *text).collect();
+    let unit = if memory.custom_pages { "pages" } else { "pages of 64 KiB" };
+    range(memory.min_pages, memory.max_pages, unit) + imported + &odd
+}
+
+fn range(min: u64, max: Option<u64>, unit: &str) -> String {
+    match max {
+        Some(max) if max == min => format!("{min} {unit}"),
+        Some(max) => format!("{min} to {max} {unit}"),
+        None => format!("{min} {unit}, no maximum"),
+    }
+}
+
+fn score(audit: &Audit, blocks: &mut Vec<Block>) {
+    let points = |tenths: u32| words(&decimal(tenths));
+    let mut lines: Vec<_> = audit.score.lines.iter().collect();
+    lines.sort_by_key(|line| std::cmp::Reverse(line.tenths));
+    let mut rows: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let mut why = words(line.reason);
+            if !line.because.is_empty() {
+                why.push(Span::Text(": ".to_owned()));
+                why.extend(names(line.because.iter().map(String::as_str), line.because.len()));
+            }
+            vec![points(line.tenths), words(line.id), why]
+        })
+        .collect();
+    rows.push(vec![points(audit.score.tenths), words("of 10.0"), words("all lines together")]);
+    blocks.push(Block::Heading("Exposure score"));
+    blocks.push(Block::Paragraph(words(WARNING)));
+    blocks.push(Block::Table(&["points", "for", "why"], rows));
+}
+
+fn facts(audit: &Audit, blocks: &mut Vec<Block>) {
+    blocks.push(Block::Heading("Notable facts"));
+    if audit.facts.is_empty() {
+        blocks.push(Block::Paragraph(words("None.")));
+        return;
+    }
+    let row = |fact: &super::facts::Fact| {
+        let mut text = words(fact.text);
+        if fact.count > 0 {
+            text.push(Span::Text(": ".to_owned()));
+            text.extend(names(fact.names.iter().map(String::as_str), fact.count));
+        }
+        vec![vec![Span::Mark(fact.level)], text]
+    };
+    blocks.push(Block::Table(&[], audit.facts.iter().map(row).collect()));
+}
+
+fn surface(audit: &Audit, blocks: &mut Vec<Block>) {
+    blocks.push(Block::Heading("What it can ask for"));
+    let component = audit.module.kind == Kind::Component;
+    if audit.areas.is_empty() {
+        blocks.push(Block::Paragraph(words("Nothing: it imports no function of WASI, and can only compute.")));
+        return;
+    }
+    let mut rows = Vec::new();
+    for area in &audit.areas {
+        let mut needs: Vec<_> = area.functions.iter().map(|asked| asked.needs).collect();
+        needs.sort_unstable_by_key(|need| (*need != "nothing", *need));
+        needs.dedup();
+        for (i, need) in needs.iter().enumerate() {
+            let asked: Vec<_> = area.functions.iter().filter(|asked| asked.needs == *need).map(|a| &*a.name).collect();
+            let mut row = vec![words(if i == 0 { area.area } else { "" })];
+            if !component {
+                row.push(words(need));
+            }
+            let count = asked.len();
+            row.push(names(asked.into_iter(), count));
+            rows.push(row);
+        }
+    }
+    if component {
+        blocks.push(Block::Table(&["area", "interfaces"], rows));
+    } else {
+        let text = "Functions of WASI by area. Without the grant they need, they are refused before any system call.";
+        blocks.push(Block::Paragraph(words(text)));
+        blocks.push(Block::Table(&["area", "needs", "functions"], rows));
+    }
+}
+
+fn grants(audit: &Audit, blocks: &mut Vec<Block>) {
+    blocks.push(Block::Heading("What that means for the kernel"));
+    if audit.module.kind == Kind::Component {
+        let text = "System calls are not derived for components: no reviewed table has their interfaces.";
+        return blocks.push(Block::Paragraph(words(text)));
+    }
+    let text = "The system calls the filter lets through, and what native code could get from each should the program break out. \
+                Each grant adds to what is there without; any other call ends the process.";
+    blocks.push(Block::Paragraph(words(text)));
+    let mut rows = Vec::new();
+    for gain in &audit.grants {
+        let mut title = words(gain.grant);
+        if !gain.flag.is_empty() {
+            title.push(Span::Text(": ".to_owned()));
+            title.push(name(gain.flag));
+        }
+        let mut title = Some(title);
+        let mut first = || title.take().unwrap_or_default();
+        for call in &gain.calls {
+            let effects: Vec<_> = call.rules.iter().map(|rule| effect(rule.when, rule.effect)).collect();
+            rows.push(vec![first(), vec![name(call.call)], effects.into_iter().flatten().collect()]);
+        }
+        if gain.calls.is_empty() {
+            rows.push(vec![first(), words("none"), words("no function it imports has a use for it")]);
+        }
+        if !gain.landlock.is_empty() {
+            rows.push(vec![first(), words("Landlock"), landlock(gain)]);
+        }
+    }
+    blocks.push(Block::Table(&["granted", "system call", "what it gives"], rows));
+}
+
+fn effect(when: &str, effect: &str) -> Cell {
+    let mut cell = Cell::new();
+    if !when.is_empty() {
+        cell.extend([Span::Text("if ".to_owned()), name(when), Span::Text(": ".to_owned())]);
+    }
+    cell.extend(words(effect));
+    cell.push(Span::Text(". ".to_owned()));
+    cell
+}
+
+fn landlock(gain: &Gain) -> Cell {
+    let mut cell = words("rights beneath the directory: ");
+    cell.extend(names(gain.landlock.iter().map(String::as_str), gain.landlock.len()));
+    cell
+}
+
+fn powers(audit: &Audit, blocks: &mut Vec<Block>) {
+    blocks.push(Block::Heading("What it cannot do"));
+    if audit.powers.is_empty() {
+        return blocks.push(Block::Paragraph(words("Not derived for components.")));
+    }
+    let text =
+        "Under `--sandbox strict`, native code included: none of the system calls it would take is in the filter.";
+    blocks.push(Block::Paragraph(words(text)));
+    let row = |verdict: &super::capabilities::Verdict| {
+        let answer = match verdict.answer {
+            Answer::Never => "never".to_owned(),
+            Answer::Granted => format!("only with {}", verdict.with.join(", ")),
+            Answer::Always => "it can".to_owned(),
+        };
+        vec![words(verdict.what), words(&answer)]
+    };
+    blocks.push(Block::Table(&[], audit.powers.iter().map(row).collect()));
+}
+
+fn lists(audit: &Audit, blocks: &mut Vec<Block>) {
+    let imports = audit.module.imports.iter().map(|import| {
+        let both = [import.module.as_deref(), Some(&*import.name)];
+        (both.into_iter().flatten().map(name).collect::<Vec<_>>(), import.item, &import.ty)
+    });
+    let exports = audit.module.exports.iter().map(|export| (vec![name(&export.name)], export.item, &export.ty));
+    list("Imports", imports, blocks);
+    list("Exports", exports, blocks);
+}
+
+fn list<'t>(
+    title: &'static str,
+    items: impl ExactSizeIterator<Item = (Cell, Item, &'t std::sync::Arc<str>)>,
+    blocks: &mut Vec<Block>,
+) {
+    let count = items.len();
+    blocks.push(Block::Heading(title));
+    if count == 0 {
+        return blocks.push(Block::Paragraph(words("None.")));
+    }
+    let row = |(names, item, ty): (Cell, Item, &std::sync::Arc<str>)| {
+        let mut cell = Cell::new();
+        for name in names {
+            if !cell.is_empty() {
+                cell.push(Span::Text(" ".to_owned()));
+            }
+            cell.push(name);
+        }
+        let kind = match item {
+            Item::Function => "function",
+            Item::Table => "table",
+            Item::Memory => "memory",
+            Item::Global => "global",
+            Item::Tag => "tag",
+            Item::Interface => "interface",
+            Item::Other => "other",
+        };
+        vec![cell, words(kind), if ty.is_empty() { Cell::new() } else { vec![Span::Name(ty.to_string())] }]
+    };
+    blocks.push(Block::Table(&["name", "kind", "type"], items.take(LISTED).map(row).collect()));
+    if count > LISTED {
+        let text = format!("{} more are not listed here; --format json has all.", count - LISTED);
+        blocks.push(Block::Paragraph(words(&text)));
+    }
+}
