@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn rules_that_would_permit_execution_are_told_from_those_that_do_not() {
-        let mapping = |call: &str| all_rules().iter().filter(move |rule| rule.call == call);
+        let mapping = |call: &'static str| all_rules().iter().filter(move |rule| rule.call == call);
         assert!(mapping("mmap").chain(mapping("mprotect")).all(refuses_execution));
         assert!(!mapping("writev").any(refuses_execution), "no argument is a protection");
     }

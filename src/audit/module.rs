@@ -227,10 +227,8 @@ impl Reader {
     fn section(&mut self, payload: Payload<'_>) -> Result<(), Broken> {
         let out = &mut self.out;
         match payload {
-            Payload::Version { encoding, range, .. } => {
-                if encoding != Encoding::Module {
-                    return Err(Broken::new("neither a module nor a component", range.start));
-                }
+            Payload::Version { encoding, range, .. } if encoding != Encoding::Module => {
+                return Err(Broken::new("neither a module nor a component", range.start));
             }
             Payload::TypeSection(section) => {
                 for group in section {
@@ -348,7 +346,7 @@ impl Declarations {
         match known {
             KnownCustom::Producers(section) => self.producers(section.clone()),
             KnownCustom::Name(section) => {
-                let first = section.clone().into_iter().map_while(Result::ok).take(1).find_map(|name| match name {
+                let first = section.clone().map_while(Result::ok).take(1).find_map(|name| match name {
                     Name::Module { name, .. } => Some(name.to_owned()),
                     _ => None,
                 });
