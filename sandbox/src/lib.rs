@@ -52,8 +52,6 @@ pub use linux::identity::unused_identity;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLevel};
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
-pub use linux::landlock::right_names as landlock_rights;
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::seccomp::filter;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::sys::Allocator;

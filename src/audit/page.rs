@@ -278,7 +278,7 @@ fn effect(when: &str, effect: &str) -> Cell {
 
 fn landlock(gain: &Gain) -> Cell {
     let mut cell = words("rights beneath the directory: ");
-    cell.extend(names(gain.landlock.iter().map(String::as_str), gain.landlock.len()));
+    cell.extend(names(gain.landlock.iter().copied(), gain.landlock.len()));
     cell
 }
 

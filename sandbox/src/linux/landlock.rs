@@ -91,11 +91,6 @@ fn rights_of(access: Access) -> BitFlags<AccessFs> {
     }
 }
 
-/// The names of the rights that a grant of a directory gives with this access.
-pub fn right_names(access: Access) -> Vec<String> {
-    rights_of(access).iter().map(|right| format!("{right:?}")).collect()
-}
-
 fn is_directory(metadata: &FileStat) -> bool {
     metadata.st_mode & libc::S_IFMT == libc::S_IFDIR
 }
