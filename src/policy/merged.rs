@@ -133,6 +133,10 @@ fn beyond(values: &Values, run: &Run, limits: &Limits) -> Vec<String> {
     beyond.extend(adds_peers.then(|| "--accept-from".to_owned()));
     let finer = run.clock_resolution.zip(values.clock_resolution).is_some_and(|(flag, file)| flag < file);
     beyond.extend(finer.then(|| "--clock-resolution".to_owned()));
+    // Other system calls than those that `[os]` lists.
+    let derived = values.os.as_ref().is_some_and(|os| os.resolver == wave_policy::Resolver::Kernel);
+    let manual = derived && run.resolver == args::Resolver::Manual;
+    beyond.extend(manual.then(|| "--resolver manual".to_owned()));
     beyond.extend(limits.beyond(&values.limits).into_iter().map(|name| format!("--{name}")));
     beyond
 }
