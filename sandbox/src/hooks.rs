@@ -1,12 +1,16 @@
-//! Hooks of the tests: a layer left out, or made to fail. Only the feature `test-hooks` compiles them, and only
-//! development dependencies ask for it.
+//! Hooks of the tests: a layer left out, or made to fail; a filter without one of its rules. Only the feature `test-hooks`
+//! compiles them, and only development dependencies ask for it.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use wave_policy::{Role, Rule};
 
 use crate::{Cause, LayerName};
 
 static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
 static FAILING: AtomicU32 = AtomicU32::new(0);
+static WITHOUT_RULE: OnceLock<(Role, String)> = OnceLock::new();
 
 /// From now on, [`seal`](crate::seal) skips this layer and reports it as not requested.
 pub fn leave_out(layer: LayerName) {
@@ -16,6 +20,16 @@ pub fn leave_out(layer: LayerName) {
 /// From now on, the step of this layer fails in [`seal`](crate::seal).
 pub fn fail(layer: LayerName) {
     FAILING.fetch_or(bit(layer), Ordering::Relaxed);
+}
+
+/// From now on, the filter of this role is made without the rule of this id: it permits less than the policy says. Only the
+/// first call counts.
+pub fn leave_out_rule(role: Role, id: &str) {
+    WITHOUT_RULE.get_or_init(|| (role, id.to_owned()));
+}
+
+pub(crate) fn permits(role: Role, rule: &Rule) -> bool {
+    WITHOUT_RULE.get().is_none_or(|(left_out, id)| *left_out != role || id != rule.id)
 }
 
 pub(crate) fn is_left_out(layer: LayerName) -> bool {

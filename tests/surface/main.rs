@@ -18,6 +18,7 @@ mod tracer;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -25,11 +26,11 @@ use std::time::Duration;
 use host::Host;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use run::{Run, Used};
+use run::{Run, Traced, Used};
 use script::script;
 use support::testsuite::programs;
-use support::{Mode, source, wat};
-use tracer::{Call, Live, text};
+use support::{Mode, Outcome, source, wat};
+use tracer::{Call, Live, Tracer, text};
 use wave_policy::{Access, Policy, Role, all_rules};
 
 /// What a kernel answers for a call that it will make again after a signal; no program ever sees it.
@@ -113,83 +114,93 @@ fn module(text: &str) -> Run {
     Run::new(&path).keeping(dir)
 }
 
-fn files(mode: Mode) -> Used {
-    let host = Host::with_links();
-    let guest = script(FILES);
+/// An honest run, and what must come of it.
+struct Honest {
+    run: Run,
+    check: Box<dyn Fn(&Traced)>,
+}
+
+impl Honest {
+    fn new(run: Run, check: impl Fn(&Traced) + 'static) -> Self {
+        Self { run, check: Box::new(check) }
+    }
+
+    /// The rules it needs.
+    fn used(self) -> Used {
+        let traced = self.run.trace();
+        (self.check)(&traced);
+        traced.used
+    }
+}
+
+/// A guest in the language of scripts; it checks its results itself.
+fn scripted(text: &str, prepare: impl FnOnce(Run) -> Run) -> Honest {
+    let guest = script(text);
     let (dir, path) = guest.file();
-    let trace = Run::new(&path).keeping(dir).mode(mode).grant(&host.path("grant"), Access::ReadWrite).trace();
-    guest.check(&trace.outcome);
-    trace.used
+    Honest::new(prepare(Run::new(&path).keeping(dir)), move |traced| {
+        guest.check(&traced.outcome);
+    })
+}
+
+fn files(mode: Mode) -> Honest {
+    let host = Host::with_links();
+    scripted(FILES, |run| run.mode(mode).grant(&host.path("grant"), Access::ReadWrite).keeping(host))
 }
 
 /// Beneath a broad read-only grant another file system begins, on which nothing is shown.
-fn another_file_system() -> Used {
-    let guest = script("path_filestat_get 3 0 \"proc\" OUT = NOTCAPABLE\n path_filestat_get 3 0 \"etc\" OUT");
-    let (dir, path) = guest.file();
-    let trace = Run::new(&path).keeping(dir).grant(Path::new("/"), Access::ReadOnly).trace();
-    guest.check(&trace.outcome);
-    trace.used
+fn another_file_system() -> Honest {
+    let text = "path_filestat_get 3 0 \"proc\" OUT = NOTCAPABLE\n path_filestat_get 3 0 \"etc\" OUT";
+    scripted(text, |run| run.grant(Path::new("/"), Access::ReadOnly))
 }
 
-fn streams() -> Used {
-    let guest = script("fd_read 0 {BUF 10} OUT\n fd_read 0 {BUF 1, BUF+8 1} OUT\n fd_write 1 {\"\", \"\"} OUT");
-    let (dir, path) = guest.file();
-    let trace = Run::new(&path).keeping(dir).trace();
-    guest.check(&trace.outcome);
-    trace.used
+fn streams() -> Honest {
+    scripted("fd_read 0 {BUF 10} OUT\n fd_read 0 {BUF 1, BUF+8 1} OUT\n fd_write 1 {\"\", \"\"} OUT", |run| run)
 }
 
 /// A trap is a signal, whose handler returns, and a message.
-fn trap() -> Used {
-    let trace = module(r#"(module (func $f (export "_start") unreachable))"#).trace();
-    trace.outcome.is_trap("unreachable", &["f"]);
-    trace.used
+fn trap() -> Honest {
+    let run = module(r#"(module (func $f (export "_start") unreachable))"#);
+    Honest::new(run, |traced| traced.outcome.is_trap("unreachable", &["f"]))
 }
 
-fn results() -> Used {
+fn results() -> Honest {
     let run = module(r#"(module (func (export "f") (result i32) (i32.const 7)))"#).invoke("f");
-    let trace = run.trace();
-    trace.outcome.is(0, "7\n", "");
-    trace.used
+    Honest::new(run, |traced| traced.outcome.is(0, "7\n", ""))
 }
 
-fn growth() -> Used {
+fn growth() -> Honest {
     let grows = r#"(module (memory 0 100) (func (export "_start")
         (if (i32.ne (memory.grow (i32.const 3)) (i32.const 0)) (then unreachable))
         (if (i32.ne (memory.grow (i32.const 97)) (i32.const 3)) (then unreachable))
         (if (i32.ne (memory.grow (i32.const 1)) (i32.const -1)) (then unreachable))
         (i32.store (i32.const 6553596) (i32.const 1))))"#;
-    let trace = module(grows).trace();
-    trace.outcome.is(0, "", "");
-    trace.used
+    Honest::new(module(grows), |traced| traced.outcome.is(0, "", ""))
 }
 
 /// The runtime's own heap: by `brk`, or by `mmap` where that is not to be had.
-fn heap(brk: bool) -> Used {
+fn heap(brk: bool) -> Honest {
     let run = module(MANY).flag("--max-subscriptions", "65536");
-    let trace = if brk { run.trace() } else { run.traced_with(|tracer| tracer.without_heap()) };
-    trace.outcome.is(0, "", "");
-    let grown: Vec<_> = trace.calls("brk").map(|call| call.result).collect();
-    assert_eq!(grown.is_empty(), !brk && trace.calls("mmap").next().is_none(), "{grown:x?}");
-    trace.used
+    let run = if brk { run } else { run.traced_with(Tracer::without_heap) };
+    Honest::new(run, move |traced| {
+        traced.outcome.is(0, "", "");
+        let grown: Vec<_> = traced.calls("brk").map(|call| call.result).collect();
+        assert_eq!(grown.is_empty(), !brk && traced.calls("mmap").next().is_none(), "{grown:x?}");
+    })
 }
 
 /// Without a vDSO the two clocks are system calls.
-fn clocks() -> Used {
-    let guest =
-        script("clock_time_get REALTIME 0 CLOCK\n clock_time_get MONOTONIC 0 CLOCK\n clock_res_get MONOTONIC CLOCK");
-    let (dir, path) = guest.file();
-    let trace = Run::new(&path).keeping(dir).traced_with(|tracer| tracer.without_vdso());
-    guest.check(&trace.outcome);
-    trace.used
+fn clocks() -> Honest {
+    let text = "clock_time_get REALTIME 0 CLOCK\n clock_time_get MONOTONIC 0 CLOCK\n clock_res_get MONOTONIC CLOCK";
+    scripted(text, |run| run.traced_with(Tracer::without_vdso))
 }
 
 /// A sleep that is stopped and continued again and again goes on by the same call.
-fn stopped_sleep() -> Used {
-    let trace = module(POLL).traced_with(|tracer| tracer.attended(stop_and_continue));
-    trace.outcome.is(0, "!", "");
-    assert!(trace.calls("ppoll").any(|call| call.result == Some(ERESTARTNOHAND)), "no sleep was interrupted");
-    trace.used
+fn stopped_sleep() -> Honest {
+    let run = module(POLL).traced_with(|tracer| tracer.attended(stop_and_continue));
+    Honest::new(run, |traced| {
+        traced.outcome.is(0, "!", "");
+        assert!(traced.calls("ppoll").any(|call| call.result == Some(ERESTARTNOHAND)), "no sleep was interrupted");
+    })
 }
 
 /// Once it has said something, until it closes its output.
@@ -213,11 +224,13 @@ fn stop_and_continue(live: Live) -> (String, String) {
     (String::from_utf8_lossy(&ready).into_owned() + &rest, stderr)
 }
 
-fn server() -> Used {
+fn server() -> Honest {
     let run = Run::new(&source("examples/echo.wat")).listener();
-    let trace = run.traced_with(|tracer| tracer.attended(be_served));
-    assert_eq!((trace.outcome.status.code(), &*trace.outcome.stdout), (Some(0), ""), "{:?}", trace.outcome);
-    trace.used
+    Honest::new(run.traced_with(|tracer| tracer.attended(be_served)), |traced| {
+        let Outcome { status, stdout, stderr } = &traced.outcome;
+        assert_eq!((status.code(), &**stdout), (Some(0), ""), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "where it listens, and nothing else: {stderr}");
+    })
 }
 
 /// Connects twice; the second connection tells the server to end.
@@ -227,23 +240,43 @@ fn be_served(live: Live) -> (String, String) {
     let mut stderr = BufReader::new(stderr);
     let mut said = String::new();
     stderr.read_line(&mut said).expect("it says where it listens");
-    let address = said.trim().strip_prefix("wave: listening on ").expect("it says where it listens");
+    let address = said.trim().strip_prefix("wave: listening on ").expect("it says where it listens").to_owned();
     for request in ["hello", "q"] {
-        let mut stream = TcpStream::connect(address).expect("it listens");
-        stream.write_all(request.as_bytes()).expect("the connection is open");
-        let mut answer = vec![0; request.len()];
-        stream.read_exact(&mut answer).expect("an answer of the same length");
-        assert_eq!(answer, request.as_bytes());
+        if let Err(error) = is_echoed(&address, request) {
+            said += &format!("{request}: {error}\n");
+            break;
+        }
     }
     (text(stdout), said + &text(stderr))
 }
 
+fn is_echoed(address: &str, request: &str) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = vec![0; request.len()];
+    stream.read_exact(&mut answer)?;
+    assert_eq!(answer, request.as_bytes());
+    Ok(())
+}
+
+/// Whether this machine lets a module be compiled by several threads.
+fn has_threads() -> bool {
+    let one = thread::available_parallelism().map_or(1, usize::from) == 1;
+    if one {
+        support::not_run("with one processor nothing is compiled by several threads");
+    }
+    !one
+}
+
+/// A module that is compiled by two threads: two functions of one size.
+fn large_module() -> Run {
+    let body = "(local.set 0 (i32.add (local.get 0) (i32.mul (local.get 0) (i32.const 77777))))".repeat(6000);
+    let functions = format!("(func (param i32) (result i32) {body} (local.get 0))").repeat(2);
+    module(&format!("(module {functions} (func (export \"_start\")))"))
+}
+
 /// The process that reads and compiles, with threads of its own for a module of this size.
 fn compiler() -> Used {
-    if thread::available_parallelism().map_or(1, usize::from) == 1 {
-        support::not_run("with one processor nothing is compiled by several threads");
-        return all_rules().iter().map(|rule| rule.id).collect();
-    }
     // The one that made the other waits for it, unless it has the longer way itself: as luck has it.
     let mut used = compiled();
     for _ in 0..20 {
@@ -256,11 +289,7 @@ fn compiler() -> Used {
 }
 
 fn compiled() -> Used {
-    // Two functions of one size.
-    let body = "(local.set 0 (i32.add (local.get 0) (i32.mul (local.get 0) (i32.const 77777))))".repeat(6000);
-    let functions = format!("(func (param i32) (result i32) {body} (local.get 0))").repeat(2);
-    let run = module(&format!("(module {functions} (func (export \"_start\")))"));
-    let trace = run.traced_with(|tracer| tracer.with_children());
+    let trace = large_module().traced_with(Tracer::with_children).trace();
     trace.outcome.is(0, "", "");
     let policy = Policy { role: Role::Compiler, ..Policy::default() };
     // A thread has the filter of the process that makes it.
@@ -281,30 +310,95 @@ fn compiled() -> Used {
     })
 }
 
+/// Guests that between them need every rule of a guest's filter.
+const GUESTS: &[(&str, fn() -> Honest)] = &[
+    ("files", || files(Mode::Normal)),
+    ("files, resolved by wave", || files(Mode::ManualResolver)),
+    ("another file system", another_file_system),
+    ("streams", streams),
+    ("trap", trap),
+    ("results", results),
+    ("growth", growth),
+    ("heap", || heap(true)),
+    ("heap by mmap", || heap(false)),
+    ("clocks", clocks),
+    ("stopped sleep", stopped_sleep),
+    ("server", server),
+];
+
+/// The ids of the rules that are needed on this kernel and with this glibc: the others say where.
+fn needed_here() -> impl Iterator<Item = &'static str> {
+    all_rules().iter().filter(|rule| rule.elsewhere.is_none()).map(|rule| rule.id)
+}
+
 /// T84, T85: each of these runs makes no call but those that follow from its imports and grants, and together they use every
 /// rule but those that only another kernel or glibc needs, which say so. A rule that is named here is needed by nothing: take
 /// it out of `policies/syscalls.toml`, or add the run that needs it.
+///
+/// Then each rule is taken out of the filter, and the run that needed it ends at the call: 159, with its name.
 #[test]
-fn every_rule_is_used_by_an_honest_run() {
-    let runs = [
-        files(Mode::Normal),
-        files(Mode::ManualResolver),
-        another_file_system(),
-        streams(),
-        trap(),
-        results(),
-        growth(),
-        heap(true),
-        heap(false),
-        clocks(),
-        stopped_sleep(),
-        server(),
-        compiler(),
-    ];
-    let used: BTreeSet<_> = runs.into_iter().flatten().collect();
-    let here = all_rules().iter().filter(|rule| rule.elsewhere.is_none());
-    let unused: Vec<_> = here.map(|rule| rule.id).filter(|id| !used.contains(id)).collect();
+fn every_rule_is_needed_by_an_honest_run() {
+    let mut used = BTreeSet::new();
+    for (name, guest) in GUESTS {
+        for id in guest().used() {
+            if used.insert(id) {
+                ends_without(id, name, &guest().run.without(Role::Guest, id));
+            }
+        }
+    }
+    if !has_threads() {
+        return;
+    }
+    used.append(&mut compiler());
+    let unused: Vec<_> = needed_here().filter(|id| !used.contains(id)).collect();
     assert!(unused.is_empty(), "rules that no run uses: {unused:?}");
+}
+
+/// A guest's process whose filter lacks a rule is ended at the call.
+#[track_caller]
+fn ends_without(id: &str, program: &str, outcome: &Outcome) {
+    let rule = all_rules().iter().find(|rule| rule.id == id).expect("a rule");
+    let said = outcome.stderr.contains(&format!("wave: denied system call {} (", rule.call));
+    // Without the calls of its last words, it is the kernel that ends it.
+    let (message, status) = match id {
+        "write_message" => (false, (None, Some(libc::SIGSYS))),
+        "exit_group" => (true, (None, Some(libc::SIGSYS))),
+        _ => (true, (Some(159), None)),
+    };
+    let ended = (outcome.status.code(), outcome.status.signal());
+    assert_eq!((said, ended), (message, status), "`{program}` without the rule `{id}`: {outcome:?}");
+}
+
+/// The same for the process that compiles: without any of its rules it ends at the call, and no guest starts.
+#[test]
+fn every_rule_of_the_compiler_is_needed() {
+    if !has_threads() {
+        return;
+    }
+    for id in compiler() {
+        // Who waits for whom is a matter of luck, and so is whether the process is at its own end before it is ended.
+        let is_needed = (0..50).any(|_| ends_compiling_without(id));
+        assert!(is_needed, "nothing needed the rule `{id}`");
+    }
+}
+
+/// Whether the process that compiles came to the call that this rule permits, and ended there.
+fn ends_compiling_without(id: &str) -> bool {
+    let outcome = large_module().without(Role::Compiler, id);
+    let Outcome { status, stdout, stderr } = &outcome;
+    let rule = all_rules().iter().find(|rule| rule.id == id).expect("a rule");
+    let named = stderr.starts_with(&format!("wave: denied system call {} (", rule.call));
+    if status.code() == Some(0) {
+        // Its end comes when everything is said.
+        let by_luck = id.starts_with("futex") || id == "exit_group";
+        assert!(by_luck && (named || stderr.is_empty()), "without `{id}`: {outcome:?}");
+        return named;
+    }
+    // Where it has blocked signals, the kernel ends it without a message.
+    let why = if named { "it made a system call that is refused to it" } else { "signal 31" };
+    let said = stderr.contains(&format!("wave: the compiler stopped: {why}\n"));
+    assert_eq!((status.code(), &**stdout, said), (Some(125), "", true), "without `{id}`: {outcome:?}");
+    true
 }
 
 /// T85: the programs of the official suite, with the imports that real compilers give them.

@@ -1,13 +1,13 @@
 //! A traced run of `wave`, and the rules it should have, derived from its module and its grants.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use tempfile::TempDir;
 use wave_contract::{MEMORY_RESERVATION_BYTES, PAGE_BYTES};
-use wave_policy::{Access, FilesystemGrant, Policy, Resolver, Surface};
+use wave_policy::{Access, FilesystemGrant, Policy, Resolver, Role, Surface};
 
 use crate::support::{Mode, Outcome, Wave};
 use crate::tracer::{Call, Process, Trace, Tracer};
@@ -21,8 +21,9 @@ pub struct Run {
     mode: Mode,
     policy: Policy,
     wave: Box<dyn FnOnce(Wave) -> Wave>,
+    tracer: Box<dyn FnOnce(Tracer) -> Tracer>,
     args: Vec<String>,
-    _kept: Option<TempDir>,
+    _kept: Vec<Box<dyn Any>>,
 }
 
 /// What came of it. That every call is derived was asserted.
@@ -45,13 +46,20 @@ impl Traced {
 impl Run {
     pub fn new(module: &Path) -> Self {
         let policy = Policy { surface: surface(module), ..Policy::default() };
-        let wave = Box::new(|wave| wave);
-        Self { module: module.to_owned(), mode: Mode::Normal, policy, wave, args: Vec::new(), _kept: None }
+        Self {
+            module: module.to_owned(),
+            mode: Mode::Normal,
+            policy,
+            wave: Box::new(|wave| wave),
+            tracer: Box::new(|tracer| tracer),
+            args: Vec::new(),
+            _kept: Vec::new(),
+        }
     }
 
-    /// Keeps a directory until the run has ended.
-    pub fn keeping(mut self, dir: TempDir) -> Self {
-        self._kept = Some(dir);
+    /// Keeps something, such as a directory that is granted, until the run has ended.
+    pub fn keeping(mut self, what: impl Any) -> Self {
+        self._kept.push(Box::new(what));
         self
     }
 
@@ -101,16 +109,16 @@ impl Run {
         self
     }
 
+    /// A tracer that does more.
+    pub fn traced_with(mut self, tracer: impl FnOnce(Tracer) -> Tracer + 'static) -> Self {
+        self.tracer = Box::new(tracer);
+        self
+    }
+
     /// Runs to the end, and asserts that every call after the seal is derived.
     #[track_caller]
     pub fn trace(self) -> Traced {
-        self.traced_with(|tracer| tracer)
-    }
-
-    /// As [`Run::trace`], with a tracer that does more.
-    #[track_caller]
-    pub fn traced_with(self, tracer: impl FnOnce(Tracer) -> Tracer) -> Traced {
-        let Self { module, mode, policy, wave, args, _kept } = self;
+        let Self { module, mode, policy, wave, tracer, args, _kept } = self;
         let mut command = wave(mode.strict()).command(&module);
         command.args(args);
         let Trace { outcome, main, children } = tracer(Tracer::new(command)).trace();
@@ -121,6 +129,16 @@ impl Run {
         assert!(wrong.is_empty(), "{} made calls that are not derived:\n{}", module.display(), wrong.join("\n"));
         let used = used(&policy, &growable, &calls);
         Traced { outcome, used, all: calls, children }
+    }
+
+    /// Runs to the end, or as far as it comes, with a filter that lacks a rule: that of the guest or that of the compiler.
+    pub fn without(self, role: Role, rule: &str) -> Outcome {
+        let Self { module, mode, wave, tracer, args, _kept, .. } = self;
+        let by_wave = wave(mode.strict()).command(&module);
+        let mut command = Command::new(Path::new(by_wave.get_program()).with_file_name("examples").join("narrowed"));
+        command.arg(if role == Role::Compiler { "compiler" } else { "guest" }).arg(rule);
+        command.args(by_wave.get_args()).args(args);
+        tracer(Tracer::new(command)).trace().outcome
     }
 }
 

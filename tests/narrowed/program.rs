@@ -1,0 +1,68 @@
+//! `wave run` with a filter that lacks one rule, for tests that each rule is needed. It permits less than `wave`, never more.
+//!
+//! An example target because `cargo install` never ships those: the command itself has no way to ask for this.
+//!
+//! ```text
+//! narrowed guest|compiler RULE run [OPTIONS] MODULE [ARGS]...
+//! ```
+#![forbid(unsafe_code)]
+#![allow(dead_code, reason = "the parts of the command that run a program, which serve other subcommands too")]
+
+#[path = "../../src/args.rs"]
+mod args;
+#[path = "../../src/compiler.rs"]
+mod compiler;
+#[path = "../../src/failure.rs"]
+mod failure;
+#[path = "../../src/grants.rs"]
+mod grants;
+#[path = "../../src/input.rs"]
+mod input;
+#[path = "../../src/network.rs"]
+mod network;
+#[path = "../../src/plan.rs"]
+mod plan;
+#[path = "../../src/policy/mod.rs"]
+mod policy;
+#[path = "../../src/program.rs"]
+mod program;
+#[path = "../../src/report.rs"]
+mod report;
+#[path = "../../src/run.rs"]
+mod run;
+#[path = "../../src/text.rs"]
+mod text;
+#[path = "../../src/trace.rs"]
+mod trace;
+
+use args::{Cli, Command};
+use clap::Parser;
+use wave_policy::Role;
+
+#[global_allocator]
+static ALLOCATOR: wave_sandbox::Allocator = wave_sandbox::Allocator;
+
+fn main() -> ! {
+    let mut words = std::env::args_os();
+    let [name, role, rule] = [(); 3].map(|()| words.next().unwrap_or_default());
+    let role = if role == "compiler" { Role::Compiler } else { Role::Guest };
+    let Some(rule) = wave_policy::all_rules().iter().find(|known| rule == known.id) else {
+        text::note("narrowed: there is no such rule\n");
+        wave_sandbox::exit(2);
+    };
+    wave_sandbox::hooks::leave_out_rule(role, rule.id);
+    let code = match Cli::try_parse_from([name].into_iter().chain(words)) {
+        Ok(Cli { sandbox, command: Command::Run(arguments) }) => {
+            run::run(sandbox, *arguments).unwrap_or_else(|failure| {
+                text::note(&failure.to_string());
+                failure.code()
+            })
+        }
+        Ok(_) => 2,
+        Err(error) => {
+            text::note(&error.to_string());
+            2
+        }
+    };
+    wave_sandbox::exit(i32::from(code))
+}
