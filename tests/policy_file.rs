@@ -6,17 +6,14 @@ mod support;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use support::{Outcome, Wave, assert_tree, c_example, fill, source, wat, writable_dir};
+use support::{Outcome, assert_tree, c_example, fill, source, wat, writable_dir};
 use tempfile::TempDir;
 
 const GREETING: &str = "Hello from inside the sandbox!\n";
-
-/// What `gen` leaves to be filled in.
-const SUGGESTION: &str = "# [[fs]]\n# host = \"data\"\n# guest = \"/data\"\n# access = \"ro\"\n";
 
 /// `wave policy` in a directory.
 fn policy<A: AsRef<OsStr>>(dir: &Path, args: impl IntoIterator<Item = A>) -> Outcome {
@@ -90,72 +87,6 @@ fn gen_writes_what_the_imports_come_to() {
         "",
         "wave: no module `nowhere.wat`\n  fix:   check the path; it is not searched for in PATH\n",
     );
-}
-
-/// Every module of `examples/`, with arguments that make it touch `/data`.
-fn examples() -> Vec<(PathBuf, Vec<&'static str>)> {
-    let mut all: Vec<_> = ["hello", "args", "exit", "trap"]
-        .into_iter()
-        .map(|name| (source(&format!("examples/{name}.wat")), vec![]))
-        .collect();
-    let programs: [(&str, &[&str]); 13] = [
-        ("cat", &["/data/note"]),
-        ("cp", &["/data/note", "/data/copy"]),
-        ("ls", &["/data"]),
-        ("mkdir", &["/data/new"]),
-        ("rename", &["/data/note", "/data/moved"]),
-        ("stat", &["/data/none"]),
-        ("symlink", &["note", "/data/link"]),
-        ("args_env", &["a", "b"]),
-        ("clock", &[]),
-        ("random", &[]),
-        ("raise", &["6"]),
-        ("sleep", &["1"]),
-        ("loop", &[]),
-    ];
-    for (name, args) in programs {
-        all.extend(c_example(name).map(|module| (module, args.to_vec())));
-    }
-    all
-}
-
-#[test]
-fn gen_is_a_fixed_point_of_check_and_of_fmt() {
-    let dir = writable_dir();
-    let more = [PRINT_ENV, "(module)", "(module (memory 1 1))", "(module (memory 1 2))"].map(wat);
-    let more = more.iter().map(|(_, path)| path.clone());
-    let examples = examples().into_iter().map(|(module, _)| module);
-    for module in examples.chain([source("examples/echo.wat")]).chain(more) {
-        let text = policy(dir.path(), [OsStr::new("gen"), module.as_ref()]).stdout;
-        for filled in [text.clone(), text.replace(SUGGESTION, &SUGGESTION.replace("# ", ""))] {
-            fs::write(dir.path().join("p.toml"), filled).unwrap();
-            policy(dir.path(), [OsStr::new("check"), "p.toml".as_ref(), module.as_ref()]).is(0, "", "");
-            policy(dir.path(), ["fmt", "--check", "p.toml"]).is(0, "", "");
-        }
-    }
-}
-
-/// gen → fill the paths → run does what the same grant by a flag does, to the host as well.
-#[test]
-fn a_generated_policy_with_its_paths_filled_runs_every_example() {
-    for (module, args) in examples() {
-        let [by_policy, by_flag] = [place(&[("data/note", "granted\n")]), place(&[("data/note", "granted\n")])];
-        let text = policy(by_policy.path(), [OsStr::new("gen"), module.as_ref()]).stdout;
-        let filled = text.replace(SUGGESTION, "[[fs]]\nhost = \"data\"\nguest = \"/data\"\naccess = \"rw\"\n");
-        let file = by_policy.path().join("p.toml");
-        fs::write(&file, filled.replace("[os]\n", "[limits]\ntimeout = \"2s\"\n\n[os]\n")).unwrap();
-
-        let file = file.to_str().expect("UTF-8").to_owned();
-        let one = Wave::strict().flag("--policy", &file).run(&module, &args);
-        let other = Wave::strict().dir(&by_flag.path().join("data"), "/data", "rw");
-        let other = other.flag("--timeout", "2s").run(&module, &args);
-        assert_eq!(one.status.code(), other.status.code(), "{}: {one:?}", module.display());
-        if !["clock", "random", "loop"].iter().any(|name| module.file_stem() == Some(OsStr::new(name))) {
-            assert_eq!((&one.stdout, &one.stderr), (&other.stdout, &other.stderr), "{}", module.display());
-        }
-        let tree = support::tree(&by_flag.path().join("data"));
-        assert_eq!(support::tree(&by_policy.path().join("data")), tree, "{}", module.display());
-    }
 }
 
 #[test]

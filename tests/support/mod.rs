@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 pub mod around;
+pub mod cpython;
 pub mod testsuite;
 pub mod user;
 
