@@ -1,5 +1,5 @@
-//! Hooks of the tests: a layer left out, or made to fail; a filter without one of its rules. Only the feature `test-hooks`
-//! compiles them, and only development dependencies ask for it.
+//! Hooks of the tests: a layer left out, or made to fail; a filter without one of its rules, grants without one of their
+//! rights. Only the feature `test-hooks` compiles them, and only development dependencies ask for it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,6 +11,7 @@ use crate::{Cause, LayerName};
 static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
 static FAILING: AtomicU32 = AtomicU32::new(0);
 static WITHOUT_RULE: OnceLock<(Role, String)> = OnceLock::new();
+static WITHOUT_RIGHT: OnceLock<String> = OnceLock::new();
 
 /// From now on, [`seal`](crate::seal) skips this layer and reports it as not requested.
 pub fn leave_out(layer: LayerName) {
@@ -30,6 +31,15 @@ pub fn leave_out_rule(role: Role, id: &str) {
 
 pub(crate) fn permits(role: Role, rule: &Rule) -> bool {
     WITHOUT_RULE.get().is_none_or(|(left_out, id)| *left_out != role || id != rule.id)
+}
+
+/// From now on, Landlock's rules lack the right of this name. Only the first call counts.
+pub fn leave_out_right(name: &str) {
+    WITHOUT_RIGHT.get_or_init(|| name.to_owned());
+}
+
+pub(crate) fn gives(right: &str) -> bool {
+    WITHOUT_RIGHT.get().is_none_or(|name| name != right)
 }
 
 pub(crate) fn is_left_out(layer: LayerName) -> bool {

@@ -1,9 +1,10 @@
-//! `wave run` with a filter that lacks one rule, for tests that each rule is needed. It permits less than `wave`, never more.
+//! `wave run` with a filter that lacks one rule, or grants that lack one right, for tests that each is needed. It permits less
+//! than `wave`, never more.
 //!
 //! An example target because `cargo install` never ships those: the command itself has no way to ask for this.
 //!
 //! ```text
-//! narrowed guest|compiler RULE run [OPTIONS] MODULE [ARGS]...
+//! narrowed guest|compiler|landlock RULE|RIGHT run [OPTIONS] MODULE [ARGS]...
 //! ```
 #![forbid(unsafe_code)]
 #![allow(dead_code, reason = "the parts of the command that run a program, which serve other subcommands too")]
@@ -44,13 +45,17 @@ static ALLOCATOR: wave_sandbox::Allocator = wave_sandbox::Allocator;
 
 fn main() -> ! {
     let mut words = std::env::args_os();
-    let [name, role, rule] = [(); 3].map(|()| words.next().unwrap_or_default());
-    let role = if role == "compiler" { Role::Compiler } else { Role::Guest };
-    let Some(rule) = wave_policy::all_rules().iter().find(|known| rule == known.id) else {
-        text::note("narrowed: there is no such rule\n");
-        wave_sandbox::exit(2);
-    };
-    wave_sandbox::hooks::leave_out_rule(role, rule.id);
+    let [name, part, what] = [(); 3].map(|()| words.next().unwrap_or_default());
+    let what = what.to_string_lossy();
+    match &*part.to_string_lossy() {
+        "guest" => wave_sandbox::hooks::leave_out_rule(Role::Guest, &what),
+        "compiler" => wave_sandbox::hooks::leave_out_rule(Role::Compiler, &what),
+        "landlock" => wave_sandbox::hooks::leave_out_right(&what),
+        _ => {
+            text::note("narrowed: guest, compiler or landlock?\n");
+            wave_sandbox::exit(2);
+        }
+    }
     let code = match Cli::try_parse_from([name].into_iter().chain(words)) {
         Ok(Cli { sandbox, command: Command::Run(arguments) }) => {
             run::run(sandbox, *arguments).unwrap_or_else(|failure| {

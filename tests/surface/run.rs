@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use wave_contract::{MEMORY_RESERVATION_BYTES, PAGE_BYTES};
-use wave_policy::{Access, FilesystemGrant, Policy, Resolver, Role, Surface};
+use wave_policy::{Access, FilesystemGrant, Policy, Resolver, Surface};
 
 use crate::support::{Mode, Outcome, Wave};
 use crate::tracer::{Call, Process, Trace, Tracer};
@@ -131,12 +131,13 @@ impl Run {
         Traced { outcome, used, all: calls, children }
     }
 
-    /// Runs to the end, or as far as it comes, with a filter that lacks a rule: that of the guest or that of the compiler.
-    pub fn without(self, role: Role, rule: &str) -> Outcome {
+    /// Runs to the end, or as far as it comes, where something lacks: a rule in the filter of the `guest` or of the `compiler`, or
+    /// a right of its grants in `landlock`.
+    pub fn without(self, part: &str, what: &str) -> Outcome {
         let Self { module, mode, wave, tracer, args, _kept, .. } = self;
         let by_wave = wave(mode.strict()).command(&module);
         let mut command = Command::new(Path::new(by_wave.get_program()).with_file_name("examples").join("narrowed"));
-        command.arg(if role == Role::Compiler { "compiler" } else { "guest" }).arg(rule);
+        command.args([part, what]);
         command.args(by_wave.get_args()).args(args);
         tracer(Tracer::new(command)).trace().outcome
     }

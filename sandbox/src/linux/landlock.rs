@@ -76,7 +76,21 @@ pub(crate) fn leaves_truncation(abi: i32) -> bool {
 fn rights(grant: &Grant<'_>, abi: ABI) -> Result<BitFlags<AccessFs>, Cause> {
     let metadata = fstat(grant.fd).map_err(Cause::refused("fstat(grant)"))?;
     let known = if is_directory(&metadata) { AccessFs::from_all(abi) } else { AccessFs::from_file(abi) };
-    Ok(rights_of(grant.access) & known)
+    let given = rights_of(grant.access) & known;
+    #[cfg(feature = "test-hooks")]
+    let given = given.iter().filter(|right| crate::hooks::gives(&name_of(*right))).collect();
+    Ok(given)
+}
+
+/// The name of a right in landlock(7).
+#[cfg(any(test, feature = "test-hooks"))]
+fn name_of(right: AccessFs) -> String {
+    let name = format!("{right:?}");
+    let snake = |(at, c): (usize, char)| match c.is_uppercase() && at > 0 {
+        true => format!("_{}", c.to_ascii_lowercase()),
+        false => c.to_ascii_lowercase().to_string(),
+    };
+    name.chars().enumerate().map(snake).collect()
 }
 
 /// Never among them: running programs, device controls, and making devices, sockets and pipes.
@@ -125,16 +139,8 @@ mod tests {
 
     #[test]
     fn policy_files_name_the_rights_that_are_given() {
-        let kernel_name = |right: AccessFs| {
-            let name = format!("{right:?}");
-            let snake = |(at, c): (usize, char)| match c.is_uppercase() && at > 0 {
-                true => format!("_{}", c.to_ascii_lowercase()),
-                false => c.to_ascii_lowercase().to_string(),
-            };
-            name.chars().enumerate().map(snake).collect::<String>()
-        };
         for access in [Access::ReadOnly, Access::Append, Access::ReadWrite] {
-            let mut given: Vec<_> = rights_of(access).iter().map(kernel_name).collect();
+            let mut given: Vec<_> = rights_of(access).iter().map(name_of).collect();
             let mut named = access.landlock_rights().to_vec();
             given.sort_unstable();
             named.sort_unstable();
