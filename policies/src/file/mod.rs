@@ -13,6 +13,7 @@
 //! assert_eq!(problem.fix, "write `sandbox`");
 //! ```
 
+mod diff;
 mod format;
 mod os;
 mod problem;
@@ -20,6 +21,7 @@ mod read;
 mod schema;
 mod write;
 
+pub use diff::{Change, Effect, Side, diff};
 pub use format::format;
 pub use os::Derived;
 pub use problem::Problem;
@@ -125,28 +127,58 @@ impl Limits {
         }
     }
 
+    /// What a run has where nothing is said.
+    pub const USUAL: Self = Self {
+        timeout: None,
+        max_memory: Some(4 << 30),
+        max_stack: Some(8 << 20),
+        compile_timeout: Some(Duration::from_secs(120)),
+        compile_memory: Some(4 << 30),
+        max_open_files: Some(1024),
+        max_file_size: None,
+        max_writes: None,
+        max_output: None,
+        max_call_bytes: None,
+        max_iovecs: Some(1024),
+        max_subscriptions: Some(4096),
+    };
+
+    /// The limits a run has with these: the usual ones where there is none, and none that exceeds what is possible at all.
+    #[must_use]
+    pub fn in_force(&self) -> Self {
+        let limits = self.over(&Self::USUAL);
+        Self {
+            max_memory: limits.max_memory.min(Self::USUAL.max_memory),
+            // A call moves no more than a guest can name.
+            max_call_bytes: limits.max_call_bytes.filter(|bytes| *bytes < u64::from(u32::MAX)),
+            ..limits
+        }
+    }
+
+    /// Each limit by its name, in its own unit: nanoseconds, bytes, or a number of things.
+    pub fn numbers(&self) -> [(&'static str, Option<u128>); 12] {
+        let size = |limit: Option<u64>| limit.map(u128::from);
+        let count = |limit: Option<u32>| limit.map(u128::from);
+        let time = |limit: Option<Duration>| limit.map(|time| time.as_nanos());
+        [
+            ("timeout", time(self.timeout)),
+            ("max-memory", size(self.max_memory)),
+            ("max-stack", size(self.max_stack)),
+            ("compile-timeout", time(self.compile_timeout)),
+            ("compile-memory", size(self.compile_memory)),
+            ("max-open-files", count(self.max_open_files)),
+            ("max-file-size", size(self.max_file_size)),
+            ("max-writes", size(self.max_writes)),
+            ("max-output", size(self.max_output)),
+            ("max-call-bytes", size(self.max_call_bytes)),
+            ("max-iovecs", count(self.max_iovecs)),
+            ("max-subscriptions", count(self.max_subscriptions)),
+        ]
+    }
+
     /// The names of those that are larger than the limit the others have.
     pub fn beyond(&self, others: &Self) -> Vec<&'static str> {
-        let numbers = |limits: &Self| {
-            let size = |limit: Option<u64>| limit.map(u128::from);
-            let count = |limit: Option<u32>| limit.map(u128::from);
-            let time = |limit: Option<Duration>| limit.map(|time| time.as_nanos());
-            [
-                ("timeout", time(limits.timeout)),
-                ("max-memory", size(limits.max_memory)),
-                ("max-stack", size(limits.max_stack)),
-                ("compile-timeout", time(limits.compile_timeout)),
-                ("compile-memory", size(limits.compile_memory)),
-                ("max-open-files", count(limits.max_open_files)),
-                ("max-file-size", size(limits.max_file_size)),
-                ("max-writes", size(limits.max_writes)),
-                ("max-output", size(limits.max_output)),
-                ("max-call-bytes", size(limits.max_call_bytes)),
-                ("max-iovecs", count(limits.max_iovecs)),
-                ("max-subscriptions", count(limits.max_subscriptions)),
-            ]
-        };
-        let pairs = numbers(self).into_iter().zip(numbers(others));
+        let pairs = self.numbers().into_iter().zip(others.numbers());
         let larger = pairs.filter(|((_, own), (_, other))| own.zip(*other).is_some_and(|(own, other)| own > other));
         larger.map(|((name, _), _)| name).collect()
     }
