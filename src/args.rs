@@ -339,8 +339,33 @@ pub enum Policy {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say what a policy permits that another does not, and what no longer
+    #[command(after_help = "`-` is standard input: git show HEAD:app.toml | wave policy diff - app.toml\n\
+Relative directories are compared as they are written, wherever the two files are; links are not followed.\n\
+Exit codes: 0 compared, 1 something became possible under --fail-on widen, 2 usage, 125 a policy cannot be read.")]
+    Diff {
+        /// The policy as it was
+        #[arg(value_name = "OLD")]
+        old: PathBuf,
+        /// The policy as it is
+        #[arg(value_name = "NEW")]
+        new: PathBuf,
+        /// Exit code 1 if something became possible
+        #[arg(long, value_enum, value_name = "WHAT")]
+        fail_on: Option<Widening>,
+        /// How to print it
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
     /// Print the JSON Schema of policy files
     Schema,
+}
+
+/// What makes a comparison of policies fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Widening {
+    /// Something became possible
+    Widen,
 }
 
 /// Who resolves paths in a policy.

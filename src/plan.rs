@@ -17,12 +17,12 @@ use wave_policy::{Access, Identity, Level};
 use wave_wasi::{PeerRule, Resolver};
 
 /// Linear memory cannot be larger.
-const MEMORY_MAX_BYTES: u64 = 4 << 30;
+pub const MEMORY_MAX_BYTES: u64 = 4 << 30;
 
 /// What a run has if nothing else is said.
-const STACK_BYTES: u64 = 8 << 20;
-const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
-const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
+pub const STACK_BYTES: u64 = 8 << 20;
+pub const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
+pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
 
 /// Half of the smallest stack is kept for hostcalls; more than the largest is no limit any more.
 pub const STACK_RANGE_BYTES: std::ops::RangeInclusive<u64> = 512 << 10..=4 << 30;

@@ -1,5 +1,6 @@
 //! Policy files: [`Loaded`] for a run, [`Merged`] with its flags, and `wave policy`.
 
+mod diff;
 mod loaded;
 mod merged;
 
@@ -25,6 +26,7 @@ pub fn policy(arguments: &Policy) -> Result<u8, Failure> {
         Policy::Check { file, module } => check(file, module.as_deref()),
         Policy::Show { resolved, file } => show(*resolved, file),
         Policy::Fmt { check, file } => format(*check, file),
+        Policy::Diff { old, new, fail_on, format } => diff::compare(old, new, *fail_on, *format),
         Policy::Schema => {
             out(&file::json_schema());
             Ok(0)

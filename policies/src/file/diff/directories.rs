@@ -60,8 +60,8 @@ fn rename(diff: &mut Diff<'_>, path: &HostPath<'_>, own: [&Own<'_>; 2], cover: [
     let [old, new] = own.map(Own::called);
     let path = path.to_string();
     let text = match (old.as_str(), new.as_str()) {
-        ("", is) => format!("{path} has the name {is} of its own, besides what it lies in"),
-        (was, "") => format!("{path} has no longer the name {was} of its own, besides what it lies in"),
+        ("", is) => format!("{path} is also granted by itself, as {is}"),
+        (was, "") => format!("{path} is no longer granted by itself, as {was}; what it lies in is"),
         (was, is) if was != is => format!("{path} is called {is}, was called {was}"),
         _ => format!("{path} is granted with another access, which adds nothing to what it lies in"),
     };

@@ -21,8 +21,10 @@ fn listen(diff: &mut Diff<'_>) {
             Some(effect @ Effect::Widens) => (effect, format!("may listen at {name}")),
             Some(effect) => (effect, format!("may no longer listen at {name}")),
             None if was.is_some() == is.is_some() => continue,
-            None if is.is_some() => (Effect::Neutral, format!("listens at {name}, besides all addresses of that port")),
-            None => (Effect::Neutral, format!("listens no longer at {name}, but at all addresses of that port")),
+            None if is.is_some() => {
+                (Effect::Neutral, format!("names {name}, which was among all addresses of its port"))
+            }
+            None => (Effect::Neutral, format!("no longer names {name}, which is among all addresses of its port")),
         };
         let side = |index: Option<&usize>| match index {
             Some(index) => Side::new("listens", format!("net.listen[{index}]")),
@@ -78,8 +80,8 @@ fn accept(diff: &mut Diff<'_>) {
             Some(effect @ Effect::Widens) => (effect, format!("may accept connections from {name}")),
             Some(effect) => (effect, format!("may no longer accept connections from {name}")),
             None if was.is_some() == is.is_some() => continue,
-            None if is.is_some() => (Effect::Neutral, format!("names {name}, besides networks that have it")),
-            None => (Effect::Neutral, format!("no longer names {name}, but networks that have it")),
+            None if is.is_some() => (Effect::Neutral, format!("names {name}, whose connections were accepted before")),
+            None => (Effect::Neutral, format!("no longer names {name}, whose connections are still accepted")),
         };
         let side = |network: Option<&(usize, &str)>| match network {
             Some((index, text)) => Side::new(*text, format!("{KEY}[{index}]")),

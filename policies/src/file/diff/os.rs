@@ -41,23 +41,12 @@ fn rows(diff: &mut Diff<'_>, old: &Derived, new: &Derived) {
         let side = |row: &Option<Row<'_>>| row.as_ref().map_or_else(Side::default, |row| Side::new(row.text, id));
         let [old, new] = [side(&was), side(&is)];
         let mut add = |effect, text: String| diff.add(effect, "os", id, old.clone(), new.clone(), text);
-        if is.as_ref().is_some_and(|is| !was.as_ref().is_some_and(|was| was.permits(is))) {
-            let row = is.as_ref().map_or("", |row| row.text);
-            add(Effect::Widens, format!("{}: {row}", words(id, true)));
+        if let Some(is) = is.as_ref().filter(|is| !was.as_ref().is_some_and(|was| was.permits(is))) {
+            add(Effect::Widens, is.gained_over(was.as_ref()));
         }
-        if was.as_ref().is_some_and(|was| !is.as_ref().is_some_and(|is| is.permits(was))) {
-            let row = was.as_ref().map_or("", |row| row.text);
-            add(Effect::Narrows, format!("{}: {row}", words(id, false)));
+        if let Some(was) = was.as_ref().filter(|was| !is.as_ref().is_some_and(|is| is.permits(was))) {
+            add(Effect::Narrows, was.lost_to(is.as_ref()));
         }
-    }
-}
-
-fn words(id: &str, permitted: bool) -> &'static str {
-    match (id.starts_with("os.landlock."), permitted) {
-        (true, true) => "the kernel grants rights",
-        (true, false) => "the kernel no longer grants rights",
-        (false, true) => "the kernel permits the call",
-        (false, false) => "the kernel no longer permits the call",
     }
 }
 
@@ -88,5 +77,28 @@ impl<'v> Row<'v> {
     fn permits(&self, other: &Self) -> bool {
         let (more, fewer) = if self.is_rights { (self, other) } else { (other, self) };
         self.call == other.call && fewer.parts.is_subset(&more.parts)
+    }
+
+    /// Rights that the other has not.
+    fn more_than(&self, other: Option<&Self>) -> String {
+        let has = |right: &&&str| other.is_some_and(|other| other.parts.contains(**right));
+        let more: Vec<_> = self.parts.iter().filter(|right| !has(right)).copied().collect();
+        more.join(", ")
+    }
+
+    fn gained_over(&self, old: Option<&Self>) -> String {
+        match old {
+            _ if self.is_rights => format!("the kernel grants {}", self.more_than(old)),
+            Some(old) => format!("the kernel permits {}, was: {}", self.text, old.text),
+            None => format!("the kernel permits {}", self.text),
+        }
+    }
+
+    fn lost_to(&self, new: Option<&Self>) -> String {
+        match new {
+            _ if self.is_rights => format!("the kernel no longer grants {}", self.more_than(new)),
+            Some(new) => format!("the kernel no longer permits {}, but: {}", self.text, new.text),
+            None => format!("the kernel no longer permits {}", self.text),
+        }
     }
 }

@@ -1,0 +1,166 @@
+//! `wave policy diff`: what became possible, and what no longer is.
+
+use super::Loaded;
+use crate::args::{Format, Widening};
+use crate::failure::Failure;
+use crate::text::{clean, escape_json, out};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use wave_policy::file::{Change, Effect, PolicyFile, Side, diff};
+
+/// Exit code when something became possible and that was to fail.
+const WIDENED: u8 = 1;
+
+/// Compares two policies; the result is the exit code.
+///
+/// # Errors
+/// 125 when one of them cannot be read.
+pub fn compare(old: &Path, new: &Path, fail_on: Option<Widening>, format: Format) -> Result<u8, Failure> {
+    let [old, new] = [Policy::read(old)?, Policy::read(new)?];
+    let changes = diff(&old.policy.values, &new.policy.values);
+    let has_widened = changes.iter().any(|change| change.effect == Effect::Widens);
+    let report = Report::new(&changes, &old, &new);
+    out(&match format {
+        Format::Text => report.in_words(&old, &new),
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&report)
+                .map_err(|error| Failure::refused(format!("cannot write the difference: {error}")))?;
+            escape_json(&json) + "\n"
+        }
+    });
+    Ok(if has_widened && fail_on.is_some() { WIDENED } else { 0 })
+}
+
+/// A policy, and where its values stand.
+struct Policy {
+    name: String,
+    policy: Loaded,
+    /// The profile it extends, with its own lines.
+    profile: Option<PolicyFile>,
+}
+
+impl Policy {
+    fn read(path: &Path) -> Result<Self, Failure> {
+        // So that a version of a repository can be compared without a file: `git show HEAD:app.toml | wave policy diff - app.toml`.
+        let (path, name) = match path.to_str() {
+            Some("-") => (PathBuf::from("/dev/stdin"), "-".to_owned()),
+            _ => (path.to_owned(), path.display().to_string()),
+        };
+        let policy = Loaded::read(&path)?;
+        let profile = policy.file.profile.and_then(|profile| PolicyFile::parse(profile.source()).ok());
+        Ok(Self { name, policy, profile })
+    }
+
+    fn place<'a>(&'a self, side: &'a Side) -> Place<'a> {
+        let id = side.id.as_deref();
+        let line = id.and_then(|id| self.policy.file.line(id));
+        let in_profile = line.is_none() && id.is_some();
+        let profile = self.policy.file.profile.filter(|_| in_profile).map(|profile| profile.name());
+        let line = line.or_else(|| self.profile.as_ref()?.line(id?));
+        Place { value: side.value.as_deref(), id, line, profile }
+    }
+}
+
+/// How it was, or how it is.
+#[derive(Serialize)]
+struct Place<'a> {
+    value: Option<&'a str>,
+    id: Option<&'a str>,
+    line: Option<usize>,
+    /// The profile in which the line is, if it is not in the policy itself.
+    profile: Option<&'a str>,
+}
+
+impl Place<'_> {
+    /// `fs[1], app.toml:12`
+    fn in_words(&self, name: &str) -> Option<String> {
+        let id = self.id?;
+        Some(match (self.profile, self.line) {
+            (Some(profile), _) => format!("{id}, profile {profile} of {name}"),
+            (None, Some(line)) => format!("{id}, {name}:{line}"),
+            (None, None) => format!("{id}, {name}"),
+        })
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    old: &'a str,
+    new: &'a str,
+    widens: usize,
+    narrows: usize,
+    neutral: usize,
+    changes: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    effect: Effect,
+    key: &'a str,
+    subject: &'a str,
+    text: &'a str,
+    old: Place<'a>,
+    new: Place<'a>,
+}
+
+impl<'a> Report<'a> {
+    fn new(changes: &'a [Change], old: &'a Policy, new: &'a Policy) -> Self {
+        let count = |effect| changes.iter().filter(|change| change.effect == effect).count();
+        let row = |change: &'a Change| Row {
+            effect: change.effect,
+            key: &change.key,
+            subject: &change.subject,
+            text: &change.text,
+            old: old.place(&change.old),
+            new: new.place(&change.new),
+        };
+        Self {
+            old: &old.name,
+            new: &new.name,
+            widens: count(Effect::Widens),
+            narrows: count(Effect::Narrows),
+            neutral: count(Effect::Neutral),
+            changes: changes.iter().map(row).collect(),
+        }
+    }
+
+    /// One line for each change and one that counts them; nothing where there is none.
+    fn in_words(&self, old: &Policy, new: &Policy) -> String {
+        let mut text = String::new();
+        for Row { effect, text: change, old: was, new: is, .. } in &self.changes {
+            let places: Vec<_> = [was.in_words(&old.name), is.in_words(&new.name)].into_iter().flatten().collect();
+            let places = if places.is_empty() { String::new() } else { format!(" ({})", places.join("; ")) };
+            text += &format!("{} {}{}\n", effect.mark(), clean(change), clean(&places));
+        }
+        if !self.changes.is_empty() {
+            let Self { widens, narrows, neutral, .. } = self;
+            text += &format!("{widens} wider, {narrows} narrower, {neutral} neither\n");
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wave_policy::file::Limits;
+
+    /// What a comparison takes for the limits of a run where nothing is said, and what those are.
+    #[test]
+    fn the_usual_limits_are_those_of_a_run() {
+        let usual = wave_wasi::Limits::default();
+        use crate::plan::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT, MEMORY_MAX_BYTES, STACK_BYTES};
+        let expected = Limits {
+            max_memory: Some(MEMORY_MAX_BYTES),
+            max_stack: Some(STACK_BYTES),
+            compile_timeout: Some(COMPILE_TIMEOUT),
+            compile_memory: Some(COMPILE_MEMORY_BYTES),
+            max_open_files: Some(usual.open_files),
+            max_iovecs: Some(usual.iovecs),
+            max_subscriptions: Some(usual.subscriptions),
+            ..Limits::default()
+        };
+        assert_eq!(Limits::USUAL, expected);
+        assert_eq!([usual.file_size_bytes, usual.written_bytes, usual.output_bytes], [u64::MAX; 3]);
+        assert_eq!(usual.call_bytes, u32::MAX);
+    }
+}
