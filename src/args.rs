@@ -4,7 +4,7 @@ use crate::network::parse_network;
 use crate::text::{parse_duration, parse_size};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use wave_wasi::PeerRule;
@@ -40,6 +40,8 @@ pub enum Command {
     /// Write, check and show policy files
     #[command(subcommand)]
     Policy(Policy),
+    /// Say which rule of a policy decides on an operation, at which layers, and what would allow it
+    Why(Why),
     /// Show which layers this kernel and processor can provide
     Doctor(Doctor),
     /// Print a completion script for a shell
@@ -375,6 +377,98 @@ pub enum PolicyResolver {
     Kernel,
     /// wave, component by component
     Manual,
+}
+
+/// `wave why`.
+#[derive(Args, Clone, Debug)]
+#[command(
+    group(ArgGroup::new("files").args(["path", "host_path"])),
+    group(ArgGroup::new("question").required(true).args([
+        "path", "host_path", "connect", "listen", "accept_from", "syscall", "function", "env",
+    ])),
+    after_help = "Nothing is run. What stands on the host is looked at: symbolic links, kinds of files; its permissions are not.\n\
+                  Exit codes: 0 allowed, 1 denied, 2 usage, 125 not a policy that a run would accept."
+)]
+pub struct Why {
+    /// Policy file
+    #[arg(long, value_name = "FILE")]
+    pub policy: PathBuf,
+    /// A path as the program names it: the directory with the longest name it begins with counts, as in wasi-libc
+    #[arg(long, value_name = "PATH", requires = "op")]
+    pub path: Option<String>,
+    /// A path on the host, reached through the directory that allows most
+    #[arg(long, value_name = "PATH", requires = "op")]
+    pub host_path: Option<PathBuf>,
+    /// What is done there
+    #[arg(long, value_enum, value_name = "OPERATION", requires = "files")]
+    pub op: Option<Operation>,
+    /// Open a connection
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub connect: Option<String>,
+    /// Listen for connections
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// Accept a connection from there
+    #[arg(long, value_name = "ADDRESS")]
+    pub accept_from: Option<IpAddr>,
+    /// Make a system call
+    #[arg(long, value_name = "NAME")]
+    pub syscall: Option<String>,
+    /// Import and call a WASI function
+    #[arg(long, value_name = "NAME", value_parser = function_names(), hide_possible_values = true)]
+    pub function: Option<String>,
+    /// Read an environment variable
+    #[arg(long, value_name = "NAME")]
+    pub env: Option<String>,
+    /// How to print the answer
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+fn function_names() -> clap::builder::PossibleValuesParser {
+    wave_policy::all_functions().iter().map(|function| function.name).collect::<Vec<_>>().into()
+}
+
+/// Operations on paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Operation {
+    /// Read a file
+    Read,
+    /// Write anywhere in a file
+    Write,
+    /// Write at the end of a file
+    Append,
+    /// Make a file, to write at its end
+    Create,
+    /// Empty a file
+    Truncate,
+    /// Remove a file or a link
+    Delete,
+    /// List a directory
+    List,
+    /// Ask for type, size and times
+    Stat,
+    /// Set times
+    Times,
+    /// Make a directory
+    Mkdir,
+    /// Remove a directory
+    Rmdir,
+    /// Rename within the directory
+    Rename,
+    /// Give another name within the directory
+    Link,
+    /// Make a symbolic link
+    Symlink,
+    /// Read a symbolic link
+    Readlink,
+}
+
+impl Operation {
+    /// The word for it.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
 }
 
 /// `wave doctor`.

@@ -82,45 +82,72 @@ impl DirGrant {
     }
 }
 
-/// Refuses a grant that lies beneath another one with more access: the kernel's rules add up along a path, and the
-/// guest could reach the same files through the other grant anyway (T28).
+/// A grant that lies beneath another one with more access.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// The narrower one, by its number.
+    pub inner: usize,
+    /// The wider one around it.
+    pub outer: usize,
+}
+
+impl Overlap {
+    /// What is wrong, and how to fix it.
+    pub fn explain(&self, grants: &[DirGrant]) -> Option<(String, &'static str)> {
+        let (inner, outer) = (grants.get(self.inner)?, grants.get(self.outer)?);
+        let what = format!(
+            "`{}` would be {}, but it lies in `{}`, which is {}",
+            inner.host.display(),
+            inner.access,
+            outer.host.display(),
+            outer.access
+        );
+        Some((what, "grant the outer directory with no more access than what is inside it"))
+    }
+}
+
+/// The grants that lie beneath another one with more access: the kernel's rules add up along a path, and the guest could
+/// reach the same files through the other grant anyway (T28). Each is there once, with the next wider one around it.
 ///
 /// # Errors
-/// 2 for such a pair; 125 if a policy file has it.
-pub fn refuse_overlap(grants: &[DirGrant]) -> Result<(), Failure> {
-    let rank = |grant: &DirGrant| match grant.access {
-        Access::ReadOnly => 0,
-        Access::Append => 1,
-        Access::ReadWrite => 2,
-    };
+/// 125 for a directory that is not there.
+pub fn overlaps(grants: &[DirGrant]) -> Result<Vec<Overlap>, Failure> {
     let place = |grant: &DirGrant| std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error));
     let places = grants.iter().map(place).collect::<Result<Vec<_>, _>>()?;
     // By place, so that many grants take no longer than each of them.
-    let mut widest: HashMap<&Path, &DirGrant> = HashMap::new();
-    for (grant, place) in grants.iter().zip(&places) {
-        let entry = widest.entry(place).or_insert(grant);
-        if rank(grant) > rank(entry) {
-            *entry = grant;
+    let mut widest: HashMap<&Path, (usize, &DirGrant)> = HashMap::new();
+    for ((index, grant), place) in grants.iter().enumerate().zip(&places) {
+        let entry = widest.entry(place).or_insert((index, grant));
+        if rank(grant.access) > rank(entry.1.access) {
+            *entry = (index, grant);
         }
     }
-    for (inner, inside) in grants.iter().zip(&places) {
-        for outer in inside.ancestors().filter_map(|around| widest.get(around)) {
-            if rank(inner) < rank(outer) {
-                let what = format!(
-                    "`{}` would be {}, but it lies in `{}`, which is {}",
-                    inner.host.display(),
-                    inner.access,
-                    outer.host.display(),
-                    outer.access
-                );
-                let refuse = if inner.place.starts_with("--") { Failure::usage } else { Failure::refused };
-                return Err(refuse(what)
-                    .at(inner.place.clone())
-                    .fix("grant the outer directory with no more access than what is inside it"));
-            }
-        }
+    let wider = |(inner, (grant, inside)): (usize, (&DirGrant, &PathBuf))| {
+        let mut around = inside.ancestors().filter_map(|around| widest.get(around));
+        let (outer, _) = around.find(|(_, outer)| rank(grant.access) < rank(outer.access))?;
+        Some(Overlap { inner, outer: *outer })
+    };
+    Ok(grants.iter().zip(&places).enumerate().filter_map(wider).collect())
+}
+
+const fn rank(access: Access) -> u8 {
+    match access {
+        Access::ReadOnly => 0,
+        Access::Append => 1,
+        Access::ReadWrite => 2,
     }
-    Ok(())
+}
+
+/// Refuses [`overlaps`].
+///
+/// # Errors
+/// 2 for such a pair; 125 if a policy file has it, or a directory is not there.
+pub fn refuse_overlap(grants: &[DirGrant]) -> Result<(), Failure> {
+    let found = overlaps(grants)?;
+    let first = found.first().and_then(|overlap| Some((grants.get(overlap.inner)?, overlap.explain(grants)?)));
+    let Some((inner, (what, fix))) = first else { return Ok(()) };
+    let refuse = if inner.place.starts_with("--") { Failure::usage } else { Failure::refused };
+    Err(refuse(what).at(inner.place.clone()).fix(fix))
 }
 
 /// The number of a device node.

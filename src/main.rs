@@ -12,6 +12,7 @@
 //! | `program` | from bytes to an instance, ready to be sealed and entered |
 //! | `run` | `wave run`: plan, load, seal, enter, report |
 //! | `trace` | what `--trace` prints |
+//! | `why` | which rule of a policy decides, and what would allow it |
 //! | `compile`, `wast`, `inspect`, `audit`, `doctor`, `completion` | the other subcommands |
 //! | `failure`, `text` | messages and exit codes |
 #![forbid(unsafe_code)]
@@ -35,6 +36,7 @@ mod run;
 mod text;
 mod trace;
 mod wast;
+mod why;
 
 use args::{Cli, Command};
 use clap::Parser;
@@ -73,6 +75,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),
         Command::Audit(arguments) => audit::audit(&arguments),
+        Command::Why(arguments) => why::why(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Completion(arguments) => completion::completion(&arguments),
     }

@@ -35,8 +35,15 @@ impl Loaded {
     /// # Errors
     /// 125 if there is none, or something is wrong with it.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        let source = read_text(path)?;
-        let file = PolicyFile::parse(&source).map_err(|problem| refuse(path, problem))?;
+        Self::of(path, &read_text(path)?)
+    }
+
+    /// Reads the text of a policy file.
+    ///
+    /// # Errors
+    /// 125 if something is wrong with it.
+    pub fn of(path: &Path, source: &str) -> Result<Self, Failure> {
+        let file = PolicyFile::parse(source).map_err(|problem| refuse(path, problem))?;
         let values = file.resolved().map_err(|problem| refuse(path, problem))?;
         let policy = Self { path: path.to_owned(), file, values };
         policy.check_values()?;
@@ -91,8 +98,13 @@ impl Loaded {
     /// # Errors
     /// 125 for one that is not there.
     pub fn grants(&self) -> Result<Vec<DirGrant>, Failure> {
+        self.directories().map(DirGrant::checked).collect()
+    }
+
+    /// The directories, whether they are there or not.
+    pub fn directories(&self) -> impl Iterator<Item = DirGrant> {
         let base = self.path.parent().unwrap_or(Path::new(""));
-        let grant = |(index, directory): (usize, &wave_policy::file::Directory)| {
+        self.values.fs.iter().enumerate().map(move |(index, directory)| {
             let id = format!("fs[{index}]");
             DirGrant {
                 host: base.join(&directory.host),
@@ -100,9 +112,12 @@ impl Loaded {
                 access: directory.access,
                 place: super::place(&self.path, &id, &self.file).unwrap_or(id),
             }
-            .checked()
-        };
-        self.values.fs.iter().enumerate().map(grant).collect()
+        })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Checks the policy, and a module against it.

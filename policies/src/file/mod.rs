@@ -14,6 +14,7 @@
 //! ```
 
 mod diff;
+mod edit;
 mod format;
 mod os;
 mod problem;
@@ -22,6 +23,7 @@ mod schema;
 mod write;
 
 pub use diff::{Change, Effect, Side, diff};
+pub use edit::Edit;
 pub use format::format;
 pub use os::Derived;
 pub use problem::Problem;

@@ -1,0 +1,175 @@
+//! System calls and WASI functions.
+
+use super::answer::{Answer, Layer, Verdict};
+use super::{Reply, kernel_is_off, sealed};
+use crate::failure::Failure;
+use crate::policy::Loaded;
+use wave_policy::file::Edit;
+use wave_policy::{Function, Need, Resolver, Rule, all_functions, all_rules};
+
+/// The functions a policy allows, as one finding; with the change that adds those that are missing.
+pub fn imports(answer: &mut Answer, policy: &Loaded, needed: &[&str]) -> Option<Edit> {
+    let Some(allowed) = &policy.values.functions else {
+        let what = format!("any function may be imported, {} too", needed.join(", "));
+        answer.says(Layer::Policy, Verdict::Allows, None, what);
+        return None;
+    };
+    let rule = policy.origin("wasi.functions");
+    let missing: Vec<_> = needed.iter().copied().filter(|name| !allowed.iter().any(|other| other == name)).collect();
+    if missing.is_empty() {
+        answer.says(Layer::Policy, Verdict::Allows, rule, format!("{} may be imported", needed.join(", ")));
+        return None;
+    }
+    let what = format!("a module that imports {} is refused before it runs, with status 125", missing.join(", "));
+    answer.says(Layer::Policy, Verdict::Denies, rule, what);
+    if policy.values.os.is_some() {
+        answer.notes.push("`[os]` changes with the imports: take it anew from `wave policy gen MODULE`".to_owned());
+    }
+    // A list of the file replaces that of its profile, so it begins with all of them.
+    let mut items: Vec<&str> = Vec::new();
+    if policy.file.line("wasi.functions").is_none() {
+        items.extend(allowed.iter().map(String::as_str));
+    }
+    items.extend(&missing);
+    policy.file.add_items("wasi", "functions", &items)
+}
+
+/// Whether the filter of a run has what these functions call, as one finding.
+pub fn filter(answer: &mut Answer, policy: &Loaded, needed: &[&str]) {
+    if let Some(off) = kernel_is_off(policy) {
+        return answer.says(Layer::Seccomp, Verdict::Silent, None, off);
+    }
+    let sealed = sealed(policy);
+    let in_force: Vec<_> = sealed.rules(true).map(|rule| rule.id).collect();
+    let functions = all_functions().iter().filter(|function| needed.contains(&function.name));
+    let mut wanted: Vec<_> = functions.flat_map(|function| rules_of(function, sealed.resolver)).collect();
+    wanted.sort_by_key(|rule| rule.id);
+    wanted.dedup();
+    let ids = |rules: &[&Rule]| rules.iter().map(|rule| rule.id).collect::<Vec<_>>().join(", ");
+    let missing: Vec<_> = wanted.iter().copied().filter(|rule| !in_force.contains(&rule.id)).collect();
+    if wanted.is_empty() {
+        answer.says(Layer::Seccomp, Verdict::Silent, None, "no system call is made");
+    } else if missing.is_empty() {
+        answer.says(Layer::Seccomp, Verdict::Allows, None, format!("the filter has {}", ids(&wanted)));
+    } else {
+        answer.says(Layer::Seccomp, Verdict::Denies, None, format!("the filter lacks {}", ids(&missing)));
+    }
+}
+
+fn rules_of(function: &Function, resolver: Resolver) -> Vec<&'static Rule> {
+    let other = match resolver {
+        Resolver::Kernel => &["openat2"][..],
+        Resolver::Manual => &["openat", "readlinkat"],
+    };
+    let resolving = all_rules().iter().filter(|rule| function.resolves && other.contains(&rule.id));
+    function.rules.iter().chain(resolving).collect()
+}
+
+/// Whether a module may import a function and a call of it can have an effect.
+pub fn function(policy: &Loaded, name: &str) -> Reply {
+    let mut answer = Answer::default();
+    let edit = imports(&mut answer, policy, &[name]);
+    let found = all_functions().iter().find(|function| function.name == name);
+    if let Some(function) = found {
+        let met = is_met(policy, function.need);
+        let (what, advice) = match function.need {
+            Need::Nothing => ("it needs no grant", None),
+            Need::Grant => ("it needs a directory", Some("grant a directory, in an [[fs]] of the policy")),
+            Need::WritableGrant => (
+                "it needs a directory that may change",
+                Some("grant a directory with access = \"rw\", in an [[fs]] of the policy; some calls do with \"append\""),
+            ),
+            Need::Listener => ("it needs a listening socket", Some("name its address in `listen` of [net]")),
+        };
+        let granted = if met { "" } else { ", and none is granted: each call ends in an error" };
+        answer.says(Layer::Monitor, Verdict::of(met), None, format!("{what}{granted}"));
+        answer.advice = advice.filter(|_| !met).map(str::to_owned);
+    }
+    filter(&mut answer, policy, &[name]);
+    Reply { answer, edit }
+}
+
+fn is_met(policy: &Loaded, need: Need) -> bool {
+    match need {
+        Need::Nothing => true,
+        Need::Grant => !policy.values.fs.is_empty(),
+        Need::WritableGrant => policy.values.fs.iter().any(|directory| directory.access.is_writable()),
+        Need::Listener => policy.values.listen.as_ref().is_some_and(|list| !list.is_empty()),
+    }
+}
+
+/// Whether the filter of a run can have a rule for this system call.
+pub fn system_call(policy: &Loaded, name: &str) -> Result<Reply, Failure> {
+    if !(0..1024).any(|number| wave_sandbox::call_name(number) == Some(name)) {
+        return Err(Failure::usage(format!("there is no system call `{name}`"))
+            .at("--syscall")
+            .fix("write its name as in `man 2 syscalls`, such as openat"));
+    }
+    let mut answer = Answer::default();
+    let sealed = sealed(policy);
+    let in_force: Vec<_> = sealed.rules(true).map(|rule| rule.id).collect();
+    let compiler = wave_policy::Policy { role: wave_policy::Role::Compiler, ..Default::default() };
+    let listed = |rule: &Rule| {
+        let rows = policy.values.os.as_ref().map(|os| &os.rows);
+        rows.is_none_or(|rows| rows.keys().any(|id| id.rsplit('.').next() == Some(rule.id)))
+    };
+    let mut allowed = false;
+    for rule in all_rules().iter().filter(|rule| rule.call == name) {
+        let guest = in_force.contains(&rule.id) && listed(rule);
+        allowed |= guest;
+        let condition = if rule.when.is_empty() { String::new() } else { format!(" where {}", rule.when) };
+        let verdict = if guest { "in force" } else { "not in force" };
+        answer.notes.push(format!("{}{condition}: {verdict}; {}", rule.id, brought_by(rule, &sealed, &compiler)));
+    }
+    let functions: Vec<_> = wave_policy::functions_using(name).collect();
+    if let Some(off) = kernel_is_off(policy) {
+        answer.says(Layer::Seccomp, Verdict::Silent, None, off);
+    } else if allowed {
+        let mut what = "the filter lets it pass where one of these rules in force holds".to_owned();
+        if policy.values.os.is_none() {
+            what += ", if the module imports what brings the rule";
+        }
+        answer.says(Layer::Seccomp, Verdict::Allows, None, what);
+    } else {
+        let what = "no rule of the filter has it: the process ends with status 159 before the kernel acts on it";
+        answer.says(Layer::Seccomp, Verdict::Denies, None, what);
+        answer.advice = Some(match functions.as_slice() {
+            [] => "no WASI function leads to it, so no line of a policy does".to_owned(),
+            functions => format!(
+                "no line of a policy does by itself: it comes with {}, if the module imports it, `wasi.functions` lets it and \
+                 what it needs is granted",
+                names(functions)
+            ),
+        });
+    }
+    Ok(Reply { answer, edit: None })
+}
+
+fn names(functions: &[&Function]) -> String {
+    functions.iter().map(|function| function.name).collect::<Vec<_>>().join(" or ")
+}
+
+/// What brings a rule into a filter, in words.
+fn brought_by(rule: &Rule, sealed: &wave_policy::Policy, compiler: &wave_policy::Policy) -> String {
+    let need = |need: Need| match need {
+        Need::Nothing => "",
+        Need::Grant => " with a directory",
+        Need::WritableGrant => " with a directory that may change",
+        Need::Listener => " with a listening socket",
+    };
+    let functions = all_functions().iter().filter(|function| rules_of(function, sealed.resolver).contains(&rule));
+    let mut by: Vec<_> = functions.map(|function| format!("{}{}", function.name, need(function.need))).collect();
+    let every = wave_policy::Policy::default();
+    let has = |policy: &wave_policy::Policy, growable| policy.rules(growable).any(|other| other.id == rule.id);
+    if has(&every, false) {
+        by.insert(0, "every run".to_owned());
+    } else if has(&every, true) {
+        by.insert(0, "a memory that can grow".to_owned());
+    } else if has(&wave_policy::Policy { prints_results: true, ..every }, false) {
+        by.insert(0, "--invoke".to_owned());
+    }
+    if has(compiler, false) {
+        by.push("the process that compiles".to_owned());
+    }
+    if by.is_empty() { "the other resolver".to_owned() } else { format!("comes with {}", by.join(", ")) }
+}

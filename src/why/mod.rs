@@ -1,0 +1,178 @@
+//! `wave why`: which rule of a policy decides on an operation, at which layers, and what would allow it.
+//!
+//! Nothing is run. The monitor is asked by itself, the filter by the rules it is made of, Landlock by the rights it is given;
+//! a change of the policy is offered only after the same question under the changed policy was answered with yes.
+
+mod answer;
+mod calls;
+mod files;
+mod others;
+
+use crate::args::{Format, Operation, Why};
+use crate::failure::Failure;
+use crate::grants::{DirGrant, overlaps, refuse_overlap};
+use crate::policy::Loaded;
+use crate::text::out;
+use answer::Answer;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use wave_policy::file::Edit;
+use wave_policy::{FilesystemGrant, Level, Policy, Surface, all_functions};
+
+/// Changes that are tried one after the other before it is given up.
+const MOST_EDITS: usize = 16;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+enum Question {
+    Path(String, Operation),
+    HostPath(PathBuf, Operation),
+    Connect(String),
+    Listen(SocketAddr),
+    AcceptFrom(IpAddr),
+    SystemCall(String),
+    Function(String),
+    Variable(String),
+}
+
+impl Question {
+    fn of(asked: &Why) -> Result<Self, Failure> {
+        let Why { path, host_path, op, connect, listen, accept_from, syscall, function, env, .. } = asked.clone();
+        let path = path.zip(op).map(|(path, op)| Self::Path(path, op));
+        let host_path = host_path.zip(op).map(|(path, op)| Self::HostPath(path, op));
+        path.or(host_path)
+            .or(connect.map(Self::Connect))
+            .or(listen.map(Self::Listen))
+            .or(accept_from.map(Self::AcceptFrom))
+            .or(syscall.map(Self::SystemCall))
+            .or(function.map(Self::Function))
+            .or(env.map(Self::Variable))
+            .ok_or_else(|| Failure::usage("nothing is asked").fix("`wave why --help` lists the questions"))
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Path(path, op) => format!("{} {path}", op.name()),
+            Self::HostPath(path, op) => format!("{} {} of the host", op.name(), path.display()),
+            Self::Connect(address) => format!("connect to {address}"),
+            Self::Listen(address) => format!("listen on {address}"),
+            Self::AcceptFrom(address) => format!("accept a connection from {address}"),
+            Self::SystemCall(name) => format!("system call {name}"),
+            Self::Function(name) => format!("function {name}"),
+            Self::Variable(name) => format!("environment variable {name}"),
+        }
+    }
+}
+
+/// `wave why`; the result is the exit code.
+///
+/// # Errors
+/// 125 for a policy that a run would refuse, 2 for a question that makes no sense.
+pub fn why(arguments: &Why) -> Result<u8, Failure> {
+    let question = Question::of(arguments)?;
+    let policy = Loaded::read(&arguments.policy)?;
+    refuse_overlap(&policy.grants()?)?;
+    let answer = with_edits(policy_clone(&policy)?, &question)?;
+    let words = question.words();
+    out(&match arguments.format {
+        Format::Text => answer.in_text(&words, &policy),
+        Format::Json => answer.in_json(&words, &policy),
+    });
+    Ok(u8::from(!answer.is_allowed()))
+}
+
+fn policy_clone(policy: &Loaded) -> Result<Loaded, Failure> {
+    Loaded::of(policy.path(), policy.file.source())
+}
+
+/// An answer with the change, if there is one, that would turn it into yes.
+struct Reply {
+    answer: Answer,
+    edit: Option<Edit>,
+}
+
+fn ask(policy: &Loaded, question: &Question) -> Result<Reply, Failure> {
+    Ok(match question {
+        Question::Path(path, op) => files::ask(policy, path, *op),
+        Question::HostPath(path, op) => files::ask_host(policy, path, *op)?,
+        Question::Connect(_) => others::connect(policy),
+        Question::Listen(address) => others::listen(policy, *address),
+        Question::AcceptFrom(address) => others::accept_from(policy, *address),
+        Question::SystemCall(name) => calls::system_call(policy, name)?,
+        Question::Function(name) => calls::function(policy, name),
+        Question::Variable(name) => others::variable(policy, name),
+    })
+}
+
+/// The answer, with changes that were tried: under a policy with all of them the answer is yes, and a run would start.
+fn with_edits(policy: Loaded, question: &Question) -> Result<Answer, Failure> {
+    let Reply { mut answer, edit } = ask(&policy, question)?;
+    let (mut policy, mut next, mut edits) = (policy, edit, Vec::new());
+    while let Some(edit) = next.take().filter(|_| edits.len() < MOST_EDITS) {
+        policy = Loaded::of(policy.path(), &edit.source)?;
+        edits.push(edit);
+        let grants: Vec<_> = policy.directories().collect();
+        // What a directory that is not there overlaps with is not known; the reader is told of it.
+        let found = overlaps(&grants).unwrap_or_default();
+        next = match found.first() {
+            Some(overlap) => widen_inner(&policy, &grants, overlap.inner, overlap.outer),
+            None => {
+                let reply = ask(&policy, question)?;
+                if reply.answer.is_allowed() {
+                    answer.notes.extend(missing(&grants));
+                    answer.edits = in_lines_of_the_first(edits);
+                    return Ok(answer);
+                }
+                reply.edit
+            }
+        };
+    }
+    Ok(answer)
+}
+
+/// A directory inside of one that may now do more has to allow the same: it could be done through the outer one anyway.
+fn widen_inner(policy: &Loaded, grants: &[DirGrant], inner: usize, outer: usize) -> Option<Edit> {
+    let access = grants.get(outer)?.access;
+    policy.file.replace(&format!("fs[{inner}].access"), &format!("\"{access}\""))
+}
+
+fn missing(grants: &[DirGrant]) -> Vec<String> {
+    let missing = grants.iter().filter(|grant| !grant.host.is_dir());
+    missing.map(|grant| format!("there is no directory `{}`: make it, or name another", grant.host.display())).collect()
+}
+
+/// Each change was made to the file with those before it; the lines are those of the file as it is.
+fn in_lines_of_the_first(edits: Vec<Edit>) -> Vec<Edit> {
+    let mut done: Vec<(usize, usize, usize)> = Vec::new();
+    let place = |edit: Edit| {
+        let mut line = edit.line;
+        for (start, replaced, made) in done.iter().rev() {
+            if line >= start + made {
+                line = line + replaced - made;
+            }
+        }
+        done.push((edit.line, edit.replaces, edit.lines.len()));
+        Edit { line, ..edit }
+    };
+    edits.into_iter().map(place).collect()
+}
+
+/// The policy of a run, as far as the file says: a module may import all it allows, and memory can grow.
+fn sealed(policy: &Loaded) -> Policy {
+    let values = &policy.values;
+    let every = || all_functions().iter().map(|function| function.name.to_owned()).collect();
+    let functions: Vec<String> = values.functions.clone().unwrap_or_else(every);
+    Policy {
+        level: values.sandbox.unwrap_or_default(),
+        surface: Surface::from_imports(functions.iter().map(|name| ("wasi_snapshot_preview1", name))),
+        grants: policy.directories().map(|dir| FilesystemGrant { host: dir.host, access: dir.access }).collect(),
+        resolver: values.os.as_ref().map(|os| os.resolver).unwrap_or_default(),
+        listeners: values.listen.clone().unwrap_or_default(),
+        ..Policy::default()
+    }
+}
+
+fn kernel_is_off(policy: &Loaded) -> Option<String> {
+    let off = policy.values.sandbox == Some(Level::Off);
+    off.then(|| "not in force: sandbox = \"off\"".to_owned())
+}

@@ -1,0 +1,124 @@
+//! Sockets and variables.
+
+use super::answer::{Answer, Layer, Verdict};
+use super::{Reply, calls, kernel_is_off};
+use crate::network::parse_network;
+use crate::policy::Loaded;
+use std::net::{IpAddr, SocketAddr};
+use wave_monitor::{PeerRule, peer_allowed};
+
+/// Connections of its own are nothing a program of preview1 can ask for.
+pub fn connect(policy: &Loaded) -> Reply {
+    let mut answer = Answer::default();
+    answer.says(Layer::Policy, Verdict::Denies, None, "the format has no key for it, because nothing could use it");
+    answer.says(Layer::Monitor, Verdict::Denies, None, "preview1 has no function that opens a connection");
+    match kernel_is_off(policy) {
+        Some(off) => {
+            answer.says(Layer::Landlock, Verdict::Silent, None, off.clone());
+            answer.says(Layer::Seccomp, Verdict::Silent, None, off);
+        }
+        None => {
+            answer.says(Layer::Landlock, Verdict::Denies, None, "connecting by TCP is handled, and no port is granted");
+            answer.says(Layer::Seccomp, Verdict::Denies, None, "no filter has socket or connect");
+        }
+    }
+    answer.advice = Some(
+        "no line of a policy does: let another program connect and speak to this one by standard input and output, or let the \
+         peer connect to a socket of `listen` in [net]"
+            .to_owned(),
+    );
+    Reply { answer, edit: None }
+}
+
+/// Listening sockets are bound before the program runs.
+pub fn listen(policy: &Loaded, address: SocketAddr) -> Reply {
+    let mut answer = Answer::default();
+    let imported = calls::imports(&mut answer, policy, &["sock_accept"]);
+    let found = policy.values.listen.iter().flatten().position(|other| *other == address);
+    let edit = match found {
+        Some(index) => {
+            let rule = policy.origin(&format!("net.listen[{index}]"));
+            answer.says(Layer::Monitor, Verdict::Allows, rule, "the program finds the socket among its descriptors");
+            None
+        }
+        None => {
+            let rule = policy.origin("net.listen");
+            answer.says(Layer::Monitor, Verdict::Denies, rule, "no socket listens there, and the program can make none");
+            policy.file.add_items("net", "listen", &[address.to_string()])
+        }
+    };
+    let bound = "binding and listening is done before the seal, and refused after it";
+    if let Some(off) = kernel_is_off(policy) {
+        answer.says(Layer::Seccomp, Verdict::Silent, None, off);
+    } else {
+        answer.says(Layer::Landlock, Verdict::Silent, None, bound);
+        calls::filter(&mut answer, policy, &["sock_accept"]);
+    }
+    Reply { answer, edit: imported.or(edit) }
+}
+
+/// Who may connect is the monitor's to say; the kernel has accepted by then.
+pub fn accept_from(policy: &Loaded, address: IpAddr) -> Reply {
+    let mut answer = Answer::default();
+    let imported = calls::imports(&mut answer, policy, &["sock_accept"]);
+    let listens = policy.values.listen.iter().flatten().next().is_some();
+    let texts: Vec<_> = policy.values.accept_from.iter().flatten().collect();
+    let rules: Vec<PeerRule> = texts.iter().filter_map(|text| parse_network(text).ok()).collect();
+    let octets = match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    };
+    let mut edit = None;
+    if !listens {
+        answer.says(Layer::Monitor, Verdict::Denies, None, "no socket listens");
+        answer.advice = Some("name an address in `listen` of [net]".to_owned());
+    } else if rules.is_empty() {
+        answer.says(Layer::Monitor, Verdict::Allows, policy.origin("net.listen"), "there is no `accept_from`: all may connect");
+    } else if peer_allowed(&rules, octets) {
+        let by = rules.iter().position(|rule| peer_allowed(&[*rule], octets)).unwrap_or_default();
+        let rule = policy.origin(&format!("net.accept_from[{by}]"));
+        answer.says(Layer::Monitor, Verdict::Allows, rule, "the address is in this network");
+    } else {
+        let rule = policy.origin("net.accept_from");
+        answer.says(Layer::Monitor, Verdict::Denies, rule, "the connection is closed: no network admits the address");
+        edit = policy.file.add_items("net", "accept_from", &[address.to_string()]);
+    }
+    if let Some(off) = kernel_is_off(policy) {
+        answer.says(Layer::Seccomp, Verdict::Silent, None, off);
+    } else {
+        answer.says(Layer::Landlock, Verdict::Silent, None, "it has no rules on who connects");
+        calls::filter(&mut answer, policy, &["sock_accept"]);
+    }
+    Reply { answer, edit: imported.or(edit) }
+}
+
+/// Variables are copied before the program runs.
+pub fn variable(policy: &Loaded, name: &str) -> Reply {
+    let mut answer = Answer::default();
+    let imported = calls::imports(&mut answer, policy, &["environ_get", "environ_sizes_get"]);
+    let values = &policy.values;
+    let set = values.env_set.as_ref().is_some_and(|set| set.contains_key(name));
+    let passed = values.env_pass.iter().flatten().position(|other| other == name);
+    let is_there = std::env::var_os(name).is_some();
+    let mut edit = None;
+    match (set, passed) {
+        (true, _) => {
+            let rule = policy.origin(&format!("env.set.{name}"));
+            answer.says(Layer::Monitor, Verdict::Allows, rule, "it has the value of the policy");
+        }
+        (false, Some(index)) => {
+            let rule = policy.origin(&format!("env.pass[{index}]"));
+            answer.says(Layer::Monitor, Verdict::Allows, rule, "it is passed on from the environment of wave");
+        }
+        (false, None) => {
+            answer.says(Layer::Monitor, Verdict::Denies, policy.origin("env"), "nothing is inherited that is not named");
+            edit = policy.file.add_items("env", "pass", &[name]);
+        }
+    }
+    if !set && !is_there {
+        answer.notes.push("it is not set now: a run that is to pass it on is refused, with status 125".to_owned());
+    }
+    let nothing = "the program has a copy: no system call is made";
+    answer.says(Layer::Seccomp, Verdict::Silent, None, nothing);
+    Reply { answer, edit: imported.or(edit) }
+}
