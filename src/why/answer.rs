@@ -28,6 +28,15 @@ impl Layer {
             Self::Seccomp => "seccomp",
         }
     }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Policy => "the policy",
+            Self::Monitor => "the monitor",
+            Self::Landlock => "Landlock",
+            Self::Seccomp => "the filter of system calls",
+        }
+    }
 }
 
 /// What a layer says.
@@ -100,7 +109,7 @@ impl Answer {
         write!(out, "{}: {verdict}", clean(question))?;
         match self.decides() {
             Some(Finding { rule: Some(rule), .. }) => writeln!(out, " by {}", clean(rule))?,
-            Some(Finding { layer, .. }) if !self.is_allowed() => writeln!(out, " by the {}", layer.name())?,
+            Some(Finding { layer, .. }) if !self.is_allowed() => writeln!(out, " by {}", layer.title())?,
             _ => writeln!(out)?,
         }
         for Finding { layer, verdict, what, .. } in &self.findings {

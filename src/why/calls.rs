@@ -77,7 +77,9 @@ pub fn function(policy: &Loaded, name: &str) -> Reply {
             Need::Grant => ("it needs a directory", Some("grant a directory, in an [[fs]] of the policy")),
             Need::WritableGrant => (
                 "it needs a directory that may change",
-                Some("grant a directory with access = \"rw\", in an [[fs]] of the policy; some calls do with \"append\""),
+                Some(
+                    "grant a directory with access = \"rw\", in an [[fs]] of the policy; some calls do with \"append\"",
+                ),
             ),
             Need::Listener => ("it needs a listening socket", Some("name its address in `listen` of [net]")),
         };

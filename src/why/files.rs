@@ -9,7 +9,7 @@ use crate::policy::Loaded;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno as HostErrno;
 use std::path::Path;
-use wave_monitor::{Errno, FstFlags, HostFd, Monitor, NewTime, NewTimes, OpenRequest, Rights, Rule};
+use wave_monitor::{Errno, HostFd, Monitor, NewTime, NewTimes, OpenRequest, Rights, Rule};
 use wave_policy::Access;
 
 /// `SYMLINK_FOLLOW`, `APPEND` and those of `oflags`, as preview1 numbers them.
@@ -64,7 +64,7 @@ fn access_order(access: Access) -> usize {
 
 /// Which directory a path is looked up in, and what of it is left: the longest name, and the last of equal ones.
 fn preopen<'p>(grants: &[DirGrant], path: &'p str) -> Option<(usize, &'p str)> {
-    let path = strip(path);
+    let path = path.trim_start_matches('/');
     let lengths = grants.iter().enumerate().filter_map(|(index, grant)| {
         let name = strip(&grant.guest);
         path.starts_with(name).then_some(())?;
@@ -76,7 +76,7 @@ fn preopen<'p>(grants: &[DirGrant], path: &'p str) -> Option<(usize, &'p str)> {
     Some((index, if rest.is_empty() { "." } else { rest }))
 }
 
-/// Without what does not count at its start: `/`, `./`, a last `.`.
+/// A name without what does not count at its start: `/`, `./`, a last `.`. Of a path only `/` is left out.
 fn strip(mut path: &str) -> &str {
     loop {
         path = match (path.strip_prefix('/').or_else(|| path.strip_prefix("./")), path) {
@@ -117,16 +117,17 @@ fn ask_beneath(policy: &Loaded, grants: &[DirGrant], index: usize, rest: &str, o
     let imported = calls::imports(&mut answer, policy, functions(op));
     let Some(grant) = grants.get(index) else { return Reply { answer, edit: None } };
     let rule = policy.origin(&format!("fs[{index}]"));
-    let is = format!("`{rest}` in `{}`, which is `{}` on the host, {}", grant.guest, grant.host.display(), grant.access);
+    let is =
+        format!("`{rest}` in `{}`, which is `{}` on the host, {}", grant.guest, grant.host.display(), grant.access);
     let mut edit = None;
     match admit(grant.access, rest, op) {
         Err(errno) => {
             answer.says(Layer::Monitor, Verdict::Denies, rule, format!("{is}: {} ({})", reason(errno), errno.name()));
             if matches!(errno.rule(), Rule::ReadOnly | Rule::AppendOnly) {
-                let enough = [Access::Append, Access::ReadWrite].into_iter().find(|wider| admit(*wider, rest, op).is_ok());
-                edit = enough.and_then(|access| {
-                    policy.file.replace(&format!("fs[{index}].access"), &format!("\"{access}\""))
-                });
+                let enough =
+                    [Access::Append, Access::ReadWrite].into_iter().find(|wider| admit(*wider, rest, op).is_ok());
+                edit = enough
+                    .and_then(|access| policy.file.replace(&format!("fs[{index}].access"), &format!("\"{access}\"")));
             } else if errno.rule() == Rule::Beneath {
                 answer.advice = Some("grant the directory it leads to, in an [[fs]] of its own".to_owned());
             }
@@ -162,19 +163,23 @@ fn says_landlock(answer: &mut Answer, policy: &Loaded, place: Option<(&[DirGrant
         return answer.says(Layer::Landlock, Verdict::Denies, None, "no rule is for a directory around it");
     };
     if needed.is_empty() {
-        return answer.says(Layer::Landlock, Verdict::Silent, None, "it has no right for this: the monitor alone decides");
+        return answer.says(
+            Layer::Landlock,
+            Verdict::Silent,
+            None,
+            "it has no right for this: the monitor alone decides",
+        );
     }
-    let real = |grant: &DirGrant| std::fs::canonicalize(&grant.host).ok();
+    let real = |grant: &DirGrant| std::fs::canonicalize(&grant.host).unwrap_or_else(|_| grant.host.clone());
     let inside = real(grant);
-    let around = grants.iter().filter(|other| match (&inside, real(other)) {
-        (Some(inside), Some(other)) => inside.starts_with(other),
-        _ => false,
-    });
+    let around = grants.iter().filter(|other| inside.starts_with(real(other)));
     let given: Vec<&str> = around.flat_map(|grant| grant.access.landlock_rights()).copied().collect();
     let missing: Vec<_> = needed.iter().copied().filter(|right| !given.contains(right)).collect();
     match missing.is_empty() {
         true => answer.says(Layer::Landlock, Verdict::Allows, None, format!("the directory has {}", needed.join(", "))),
-        false => answer.says(Layer::Landlock, Verdict::Denies, None, format!("the directory lacks {}", missing.join(", "))),
+        false => {
+            answer.says(Layer::Landlock, Verdict::Denies, None, format!("the directory lacks {}", missing.join(", ")))
+        }
     }
 }
 
@@ -330,7 +335,7 @@ mod tests {
             ("/data/sub//x/", 1, "x/"),
             ("/data/subx", 4, "subx"),
             ("other/y", 2, "y"),
-            ("./other", 3, "other"),
+            ("./other/y", 3, "./other/y"),
             ("/etc/passwd", 3, "etc/passwd"),
             ("/data/../x", 4, "../x"),
             (".", 3, "."),

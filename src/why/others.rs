@@ -43,7 +43,12 @@ pub fn listen(policy: &Loaded, address: SocketAddr) -> Reply {
         }
         None => {
             let rule = policy.origin("net.listen");
-            answer.says(Layer::Monitor, Verdict::Denies, rule, "no socket listens there, and the program can make none");
+            answer.says(
+                Layer::Monitor,
+                Verdict::Denies,
+                rule,
+                "no socket listens there, and the program can make none",
+            );
             policy.file.add_items("net", "listen", &[address.to_string()])
         }
     };
@@ -73,7 +78,12 @@ pub fn accept_from(policy: &Loaded, address: IpAddr) -> Reply {
         answer.says(Layer::Monitor, Verdict::Denies, None, "no socket listens");
         answer.advice = Some("name an address in `listen` of [net]".to_owned());
     } else if rules.is_empty() {
-        answer.says(Layer::Monitor, Verdict::Allows, policy.origin("net.listen"), "there is no `accept_from`: all may connect");
+        answer.says(
+            Layer::Monitor,
+            Verdict::Allows,
+            policy.origin("net.listen"),
+            "there is no `accept_from`: all may connect",
+        );
     } else if peer_allowed(&rules, octets) {
         let by = rules.iter().position(|rule| peer_allowed(&[*rule], octets)).unwrap_or_default();
         let rule = policy.origin(&format!("net.accept_from[{by}]"));
@@ -111,7 +121,12 @@ pub fn variable(policy: &Loaded, name: &str) -> Reply {
             answer.says(Layer::Monitor, Verdict::Allows, rule, "it is passed on from the environment of wave");
         }
         (false, None) => {
-            answer.says(Layer::Monitor, Verdict::Denies, policy.origin("env"), "nothing is inherited that is not named");
+            answer.says(
+                Layer::Monitor,
+                Verdict::Denies,
+                policy.origin("env"),
+                "nothing is inherited that is not named",
+            );
             edit = policy.file.add_items("env", "pass", &[name]);
         }
     }
