@@ -29,6 +29,8 @@ pub struct Cli {
 pub enum Command {
     /// Run a program (default)
     Run(Box<Run>),
+    /// Run a program and write down what it used, as a policy
+    Learn(Box<Learn>),
     /// Compile a module and say how long it took
     Compile(Compile),
     /// Run WebAssembly specification scripts
@@ -124,6 +126,24 @@ pub struct Run {
     // One list: whatever follows the module is the program's, options included.
     #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
+}
+
+/// `wave learn`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The program gets what the flags grant and no more, under the same sandbox as with `wave run`: grant generously, the policy\n\
+is what was used of it. Access narrows to ro or append, what was not touched is left out, counts stand as comments.\n\
+The exit code is that of the program; 125 also if the policy could not be written."
+)]
+pub struct Learn {
+    /// The policy; if the file is there, the new use is added to it, and each thing that makes it wider is said
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Accept a policy that was made for another module; its pin is replaced
+    #[arg(long)]
+    pub new_module: bool,
+    #[command(flatten)]
+    pub run: Run,
 }
 
 const NETWORK: &str = "Network";

@@ -13,6 +13,7 @@
 //! | `run` | `wave run`: plan, load, seal, enter, report |
 //! | `trace` | what `--trace` prints |
 //! | `why` | which rule of a policy decides, and what would allow it |
+//! | `learn` | `wave learn`: a run that is observed, and the policy that comes of it |
 //! | `compile`, `wast`, `inspect`, `audit`, `doctor`, `completion` | the other subcommands |
 //! | `failure`, `text` | messages and exit codes |
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ mod failure;
 mod grants;
 mod input;
 mod inspect;
+mod learn;
 mod network;
 mod plan;
 mod policy;
@@ -70,6 +72,7 @@ fn main() -> ! {
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Run(arguments) => run::run(cli.sandbox, *arguments),
+        Command::Learn(arguments) => learn::learn(cli.sandbox, *arguments),
         Command::Compile(arguments) => compile::compile(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),

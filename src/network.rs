@@ -100,6 +100,9 @@ mod tests {
         let mut local = [0; 16];
         local[15] = 1;
         assert_eq!(parse_network("::1"), rule(local, 128));
+        for text in ["10.0.0.0/8", "10.0.0.0/32", "0.0.0.0/0", "::/0", "::1/128", "fd00::/8", "::/96"] {
+            assert_eq!(parse_network(text).map(|rule| rule.to_string()), Ok(text.to_owned()));
+        }
     }
 
     #[test]

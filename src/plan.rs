@@ -266,7 +266,10 @@ fn parse_identity(user: &str) -> Result<Identity, Failure> {
 
 /// Who a run becomes that was started as root: the owner of the directories it may write to, if they have one owner that is
 /// not root, because with any other id it could not use the grant. An ordinary user stays who it is.
-fn owner_of_writable(grants: &[DirGrant]) -> Result<Option<Identity>, Failure> {
+///
+/// # Errors
+/// 125 for a directory that is not there.
+pub fn owner_of_writable(grants: &[DirGrant]) -> Result<Option<Identity>, Failure> {
     let mut owners = Vec::new();
     for grant in grants.iter().filter(|grant| grant.access != Access::ReadOnly) {
         let metadata = std::fs::metadata(&grant.host).map_err(|error| grant.missing(&error))?;
@@ -366,6 +369,33 @@ impl Plan {
         let terminal = self.terminal_controls.then(|| "--terminal-controls".to_owned());
         let beyond = self.beyond.iter().map(|flag| format!("{flag} beyond the policy"));
         level.into_iter().chain(beyond).chain(devices).chain(terminal).collect()
+    }
+
+    /// The steps in which clocks move, if somebody asked for steps.
+    pub fn clock_resolution(&self) -> Option<Duration> {
+        (self.clock_resolution_ns > 1).then(|| Duration::from_nanos(self.clock_resolution_ns))
+    }
+
+    /// The limits that differ from what a run has if nothing is said, as a policy has them.
+    pub fn chosen_limits(&self) -> wave_policy::file::Limits {
+        let usual = wave_wasi::Limits::default();
+        fn chosen<T: PartialEq>(limit: T, usual: T) -> Option<T> {
+            (limit != usual).then_some(limit)
+        }
+        wave_policy::file::Limits {
+            timeout: self.timeout,
+            max_memory: chosen(self.memory_bytes, MEMORY_MAX_BYTES),
+            max_stack: chosen(self.stack_bytes, STACK_BYTES),
+            compile_timeout: chosen(self.compile_timeout, COMPILE_TIMEOUT),
+            compile_memory: chosen(self.compile_memory_bytes, COMPILE_MEMORY_BYTES),
+            max_open_files: chosen(self.limits.open_files, usual.open_files),
+            max_file_size: self.file_size_bytes,
+            max_writes: chosen(self.limits.written_bytes, usual.written_bytes),
+            max_output: chosen(self.limits.output_bytes, usual.output_bytes),
+            max_call_bytes: chosen(self.limits.call_bytes, usual.call_bytes).map(u64::from),
+            max_iovecs: chosen(self.limits.iovecs, usual.iovecs),
+            max_subscriptions: chosen(self.limits.subscriptions, usual.subscriptions),
+        }
     }
 
     /// The limits that differ from what every run has.

@@ -1,10 +1,11 @@
 //! `wave run`: plan, load, seal, enter, report.
 
-use crate::args::{Run, Sandbox};
+use crate::args::{Format, Run, Sandbox};
 use crate::compiler::{self, Compiler};
 use crate::failure::Failure;
 use crate::grants::DirGrant;
 use crate::input;
+use crate::learn::{Ending, Observer};
 use crate::network::{self, Listener};
 use crate::plan::{self, Plan};
 use crate::program::{self, Program};
@@ -33,10 +34,28 @@ const SPARE_FILES: u64 = 64;
 /// When it did not get as far as the guest.
 pub fn run(sandbox: Option<Sandbox>, arguments: Run) -> Result<u8, Failure> {
     let (report, dry_run) = (arguments.report, arguments.dry_run);
-    let mut plan = Plan::new(sandbox, arguments)?;
+    let plan = Plan::new(sandbox, arguments)?;
     if dry_run {
         out(&plan.to_string());
         return Ok(0);
+    }
+    execute(plan, report, None, None)
+}
+
+/// Runs a program as planned; the result is its exit code. `bytes`: the module, if it was read already. An observer is told of
+/// every hostcall.
+///
+/// # Errors
+/// When it did not get as far as the guest.
+pub fn execute(
+    mut plan: Plan,
+    report: Option<Format>,
+    bytes: Option<Vec<u8>>,
+    observer: Option<(Observer, Ending)>,
+) -> Result<u8, Failure> {
+    let (observer, mut ending) = observer.unzip();
+    if observer.is_some() {
+        plan.trace = plan.trace.observed();
     }
     let relaxations = plan.relaxations();
     if report.is_none() {
@@ -44,7 +63,7 @@ pub fn run(sandbox: Option<Sandbox>, arguments: Run) -> Result<u8, Failure> {
     }
     plan::notes(&plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
-    let bytes = input::read(&plan.module)?;
+    let bytes = bytes.map_or_else(|| input::read(&plan.module), Ok)?;
     if let Some(policy) = &plan.policy {
         policy.check_pin(&plan.module, &bytes)?;
     }
@@ -55,7 +74,7 @@ pub fn run(sandbox: Option<Sandbox>, arguments: Run) -> Result<u8, Failure> {
     let addresses = listeners.iter().map(|listener| listener.address).collect();
     let chosen = listeners.iter().filter(|listener| listener.chosen_port);
     let chosen: Vec<_> = chosen.map(|listener| listener.address).collect();
-    let wasi = wasi(&mut plan, listeners)?;
+    let wasi = wasi(&mut plan, listeners, observer)?;
     let options = program::Options {
         store: StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes },
         canonical_nans: plan.deterministic,
@@ -75,15 +94,20 @@ pub fn run(sandbox: Option<Sandbox>, arguments: Run) -> Result<u8, Failure> {
         // Before the seal, because the filter refuses timers afterwards.
         wave_runtime::arm_deadline(limit).map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
     }
-    let sealed = seal(&plan, addresses, namespaces, &mut program)?;
+    let sealed = seal(&plan, addresses, namespaces, ending.is_some(), &mut program)?;
     chosen.iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
     let said = sealed.report().clone().with(LayerName::Compiler, program.compiler.clone());
     report::tell(report, &said, &relaxations)?;
-    Ok(entry.enter(&mut program, &sealed).unwrap_or_else(|stopped| finish(plan.timeout, &stopped)))
+    ending.iter_mut().for_each(Ending::begins);
+    let outcome = entry.enter(&mut program, &sealed);
+    if let Some(ending) = &mut ending {
+        ending.ends(outcome.as_ref().err().map(|stopped| &stopped.stop), program.store.memory_len_bytes());
+    }
+    Ok(outcome.unwrap_or_else(|stopped| finish(plan.timeout, &stopped)))
 }
 
 /// Opens the granted directories, once: the kernel's rules and the monitor both work on these descriptors (T28).
-fn wasi(plan: &mut Plan, listeners: Vec<Listener>) -> Result<Wasi, Failure> {
+fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<Observer>) -> Result<Wasi, Failure> {
     let open = |grant: &DirGrant| {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY);
@@ -111,8 +135,19 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>) -> Result<Wasi, Failure> {
     if plan.terminal_controls {
         wasi.allow_terminal_controls();
     }
-    if plan.trace.is_on() {
-        wasi.trace(plan.trace.printer(&plan.grants));
+    let mut print = plan.trace.printer(&plan.grants);
+    match observer {
+        Some(mut observer) => {
+            let trace = plan.trace.clone();
+            wasi.trace(move |record| {
+                observer.observe(record);
+                if trace.prints(record.function) {
+                    print(record);
+                }
+            });
+        }
+        None if plan.trace.is_on() => wasi.trace(print),
+        None => {}
     }
     Ok(wasi)
 }
@@ -131,6 +166,7 @@ fn seal(
     plan: &Plan,
     listeners: Vec<SocketAddr>,
     namespaces: Option<Namespaces>,
+    supervised: bool,
     program: &mut Program,
 ) -> Result<Sealed, Failure> {
     let imports = program.info()?.imports.iter();
@@ -169,6 +205,7 @@ fn seal(
         namespaces,
         title: Some(&title),
         keep_fds: &sockets,
+        supervised,
         ..SealPlan::new(&policy)
     };
     wave_sandbox::seal(&seal).map_err(|error| Failure::refused(chain(&error)).at("--sandbox").fix(error.fix()))

@@ -12,20 +12,32 @@ use wave_wasi::{Argument, Decision, Errno, Failure, Record, Rule, Stop};
 pub struct Trace {
     areas: Vec<Area>,
     json: bool,
+    /// Somebody else looks at every call.
+    observed: bool,
 }
 
 impl Trace {
     /// What was asked for.
     pub fn new(areas: Vec<Area>, format: Format) -> Self {
-        Self { areas, json: format == Format::Json }
+        Self { areas, json: format == Format::Json, observed: false }
+    }
+
+    /// The same, where somebody else looks at every call.
+    pub fn observed(self) -> Self {
+        Self { observed: true, ..self }
     }
 
     /// Whether a function is traced.
     pub fn covers(&self, function: &str) -> bool {
+        self.observed || self.prints(function)
+    }
+
+    /// Whether its calls are printed.
+    pub fn prints(&self, function: &str) -> bool {
         self.areas.iter().any(|area| *area == Area::All || Some(*area) == area_of(function))
     }
 
-    /// Whether anything is.
+    /// Whether anything is printed.
     pub const fn is_on(&self) -> bool {
         !self.areas.is_empty()
     }

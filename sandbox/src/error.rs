@@ -159,3 +159,12 @@ pub enum Ended {
     #[error("it gave no answer that makes sense")]
     Silent,
 }
+
+/// A process that was waited for.
+#[derive(Debug)]
+pub struct Supervised {
+    /// How it ended.
+    pub ended: Ended,
+    /// What it wrote to the memory it was given. As untrusted as what it worked on.
+    pub left: &'static [u8],
+}

@@ -21,6 +21,8 @@ mod probe;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod seal;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+mod supervisor;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod worker;
 
 #[cfg(target_os = "macos")]
@@ -59,11 +61,15 @@ pub use linux::sys::Allocator;
 pub use linux::syscalls::name as call_name;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use probe::{LayerProbe, Presence, landlock_abi, landlock_leaves_truncation, probe};
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use supervisor::supervise;
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
+pub use worker::supervise;
 
 #[cfg(target_os = "macos")]
 pub use seal::{enter, is_inside};
 
-pub use error::{Cause, Ended, SealError, WorkerError};
+pub use error::{Cause, Ended, SealError, Supervised, WorkerError};
 pub use plan::{AddressRange, Grant, GrowableRange, SealPlan};
 pub use report::{Demand, Layer, LayerName, Report, State};
 pub use seal::{Namespaces, exit, leave_namespaces, prepare_allocator, seal};

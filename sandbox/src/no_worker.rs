@@ -1,12 +1,21 @@
-//! Platforms where no process can be sealed for work on untrusted bytes.
+//! Platforms where no process can be sealed for work on untrusted bytes, and none is supervised.
 
 use std::env::consts::OS;
 use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use wave_policy::Policy;
 
-use crate::{Cause, Ended, WorkerError};
+use crate::{Cause, Ended, Supervised, WorkerError};
+
+/// Refuses.
+///
+/// # Errors
+/// [`Cause::Platform`], always.
+pub fn supervise(_: NonZeroUsize, _: impl FnOnce(&'static mut [u8]) -> i32) -> Result<Supervised, Cause> {
+    Err(Cause::Platform(OS))
+}
 
 /// A worker, which cannot be started here.
 #[derive(Debug)]

@@ -27,6 +27,8 @@ pub struct SealPlan<'a> {
     /// Other descriptors that stay open, besides 0, 1 and 2. All the rest is closed, whoever owned it: drop those
     /// owners before the seal or forget them, since closing twice is a bug of its own.
     pub keep_fds: &'a [RawFd],
+    /// Whether the process ends with the one that made it: see [`supervise`](crate::supervise).
+    pub supervised: bool,
 }
 
 impl<'a> SealPlan<'a> {
@@ -41,6 +43,7 @@ impl<'a> SealPlan<'a> {
             namespaces: None,
             title: None,
             keep_fds: &[],
+            supervised: false,
         }
     }
 }

@@ -96,7 +96,7 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     layers.apply(LayerName::NotDumpable, privileges::not_dumpable)?;
 
     // After ids and capabilities: the kernel forgets it when they change. The filter refuses the call.
-    if policy.role == Role::Compiler {
+    if policy.role == Role::Compiler || plan.supervised {
         privileges::die_with_parent().map_err(|cause| layers.error(LayerName::Limits, cause))?;
     }
 

@@ -179,7 +179,7 @@ impl Loaded {
 }
 
 /// Whether some linear memory of a module can grow within a limit.
-pub(super) fn can_grow(info: &ModuleInfo, limit_bytes: Option<u64>) -> bool {
+pub fn can_grow(info: &ModuleInfo, limit_bytes: Option<u64>) -> bool {
     let limit = limit_bytes.map_or(MAX_PAGES, |bytes| bytes / PAGE_BYTES);
     info.memories.iter().any(|memory| {
         let most = memory.max_pages.map_or(MAX_PAGES, u64::from).min(limit);
@@ -187,7 +187,7 @@ pub(super) fn can_grow(info: &ModuleInfo, limit_bytes: Option<u64>) -> bool {
     })
 }
 
-pub(super) fn refuse(path: &Path, problem: Problem) -> Failure {
+pub fn refuse(path: &Path, problem: Problem) -> Failure {
     let rule = if problem.id.is_empty() { String::new() } else { format!(" ({})", problem.id) };
     Failure::refused(problem.what)
         .at(format!("{}:{}:{}{rule}", path.display(), problem.line, problem.column))
@@ -195,7 +195,7 @@ pub(super) fn refuse(path: &Path, problem: Problem) -> Failure {
         .fix(problem.fix)
 }
 
-pub(super) fn read_text(path: &Path) -> Result<String, Failure> {
+pub fn read_text(path: &Path) -> Result<String, Failure> {
     let fail =
         |what: String| Failure::refused(format!("cannot read the policy: {what}")).at(path.display().to_string());
     let mut bytes = Vec::new();

@@ -4,7 +4,7 @@ mod diff;
 mod loaded;
 mod merged;
 
-pub use loaded::Loaded;
+pub use loaded::{Loaded, can_grow, read_text, refuse};
 pub use merged::Merged;
 
 use crate::args::{Policy, PolicyResolver};

@@ -215,6 +215,12 @@ impl<T> Store<T> {
         memories.map(|(memory, _)| (memory.base(), memory.growable_bytes())).filter(|(_, len)| *len > 0).collect()
     }
 
+    /// How many bytes of linear memory are accessible now, in all memories. It never shrinks.
+    #[must_use]
+    pub fn memory_len_bytes(&self) -> u64 {
+        self.inner().memories.iter().map(|(memory, _)| memory.len_bytes()).sum()
+    }
+
     /// The addresses that can hold guest code.
     #[must_use]
     pub fn code_range(&self) -> Range<usize> {

@@ -19,6 +19,17 @@ pub fn format(source: &str) -> Result<String, Problem> {
     }
 }
 
+/// The comments of a file, each with what stands before it in its line.
+pub fn comments(source: &str) -> Vec<(&str, &str)> {
+    let tokens = Source::new(source).lex().filter(|token| token.kind() == TokenKind::Comment);
+    let comment = |token: Token| {
+        let (start, end) = (token.span().start(), token.span().end());
+        let line = source.get(..start)?.rfind('\n').map_or(0, |at| at + 1);
+        Some((source.get(line..start)?.trim(), source.get(start..end)?.trim_end()))
+    };
+    tokens.filter_map(comment).collect()
+}
+
 struct Formatter<'s> {
     source: &'s str,
     out: String,

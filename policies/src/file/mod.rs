@@ -24,7 +24,7 @@ mod write;
 
 pub use diff::{Change, Effect, Side, diff};
 pub use edit::Edit;
-pub use format::format;
+pub use format::{comments, format};
 pub use os::Derived;
 pub use problem::Problem;
 pub use schema::json_schema;

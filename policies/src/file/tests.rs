@@ -170,6 +170,12 @@ fn formatting_changes_spaces_only() {
     assert!(format("version = 3").is_err());
 }
 
+#[test]
+fn comments_are_not_what_looks_like_one_in_a_text() {
+    let source = "# head\nversion = 1 # one  \nargs = [\"# no\", '''\n# no\n''', # two\n]\n";
+    assert_eq!(super::comments(source), [("", "# head"), ("version = 1", "# one"), ("''',", "# two")]);
+}
+
 /// Policies with odd spaces, comments and texts.
 fn sources() -> impl Strategy<Value = String> {
     let space = "[ \t]{0,2}";

@@ -19,10 +19,14 @@ pub struct Record {
     pub decision: Decision,
     /// The preopen that the (first) descriptor was reached through, in the order of the configuration.
     pub grant: Option<usize>,
+    /// Likewise of the second descriptor, where there is one.
+    pub new_grant: Option<usize>,
     /// Success, or why not.
     pub result: Result<(), Failure>,
     /// The numbers that were stored in linear memory: a descriptor, a count, a time.
     pub results: Vec<(&'static str, u64)>,
+    /// The length of linear memory.
+    pub memory_bytes: usize,
 }
 
 /// An argument of a hostcall.
@@ -64,12 +68,16 @@ pub(crate) fn call(
 ) -> Result<(), Failure> {
     // Before the call: it may close the descriptor, and it may write over the path.
     let named = named(memory, arguments);
-    let grant = arguments.iter().find(|(name, _)| is_descriptor(name));
-    let grant = grant.and_then(|(_, fd)| wasi.monitor.grant_of(u32::try_from(*fd).ok()?));
+    let grant_of = |is_it: fn(&str) -> bool| {
+        let (_, fd) = arguments.iter().find(|(name, _)| is_it(name))?;
+        wasi.monitor.grant_of(u32::try_from(*fd).ok()?)
+    };
+    let (grant, new_grant) = (grant_of(is_descriptor), grant_of(|name| name == "new_fd"));
     let result = perform(wasi, memory);
     if let Some(Tracer(tell)) = &mut wasi.tracer {
         let results = if result.is_ok() { results(memory, arguments) } else { Vec::new() };
-        tell(&Record { function, arguments: named, decision: decision(result), grant, result, results });
+        let (decision, memory_bytes) = (decision(result), memory.len());
+        tell(&Record { function, arguments: named, decision, grant, new_grant, result, results, memory_bytes });
     }
     result
 }

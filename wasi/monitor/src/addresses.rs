@@ -6,6 +6,8 @@
 //! `10.0.0.0/8` does not admit everyone on the way to such a gateway.
 
 use crate::{Errno, Monitor, Rule};
+use std::fmt;
+use std::net::Ipv6Addr;
 
 /// An address of either family, in network order; IPv4 as `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
 pub type IpBytes = [u8; 16];
@@ -44,6 +46,17 @@ impl PeerRule {
 
     const fn admits(self, address: IpBytes) -> bool {
         (u128::from_be_bytes(address) ^ self.network) & prefix_mask(self.prefix_bits) == 0
+    }
+}
+
+/// `ADDRESS/BITS`, as `--accept-from` takes it.
+impl fmt::Display for PeerRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = Ipv6Addr::from_bits(self.network);
+        match (address.to_ipv4_mapped(), self.prefix_bits.checked_sub(96)) {
+            (Some(address), Some(bits)) => write!(f, "{address}/{bits}"),
+            _ => write!(f, "{address}/{}", self.prefix_bits),
+        }
     }
 }
 

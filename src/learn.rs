@@ -1,0 +1,239 @@
+//! `wave learn`: runs a program as `wave run` does, and writes a policy of what it used.
+//!
+//! Two processes. One runs the program, sealed as always, with an observer that hears of every hostcall; the other waits for its
+//! end, reads what the observer counted in memory that both share, and writes the file. What is in that memory may be forged by
+//! a program that took its process over; so it can only choose among what was granted for the run, and its texts are only
+//! comments.
+//!
+//! | file | does |
+//! |---|---|
+//! | `area` | the memory that both share |
+//! | `observe` | what each hostcall means for a policy, in the process of the run |
+//! | `used` | what the run used, read as hostile data |
+//! | `unite` | from that to a policy, and together with the one there was |
+//! | `notes` | the comments: counts that later runs add to |
+//! | `file` | the file: read before the run, written as a whole after it |
+
+mod area;
+mod file;
+mod notes;
+mod observe;
+mod unite;
+mod used;
+
+pub use observe::{Ending, Observer};
+
+use crate::args::{self, Resolver, Run, Sandbox};
+use crate::failure::Failure;
+use crate::grants::DirGrant;
+use crate::input;
+use crate::plan::{self, Plan};
+use crate::policy::can_grow;
+use crate::program;
+use crate::run;
+use crate::text::{chain, note, out};
+use area::{AREA_BYTES, Layout, Stage};
+use file::Target;
+use std::collections::HashSet;
+use std::num::NonZeroUsize;
+use std::time::Instant;
+use unite::{Granted, Imports, Learned};
+use used::Use;
+use wave_policy::file::Derived;
+use wave_policy::{Level, Surface};
+use wave_sandbox::{Ended, Supervised, supervise};
+
+/// Signals from outside that end a run in the middle: INT, TERM, HUP, QUIT.
+const ENDS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+
+const PAGE_BYTES: u64 = 64 << 10;
+
+/// Runs a program, observed; the result is its exit code.
+///
+/// # Errors
+/// When it did not run, or no policy could be written.
+pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Failure> {
+    let args::Learn { output, new_module, run } = arguments;
+    wave_sandbox::prepare_allocator();
+    if run.listenfd {
+        return Err(Failure::usage("a policy has no place for the sockets of a service manager")
+            .at("--listenfd")
+            .fix("listen by --tcplisten"));
+    }
+    let (report, dry_run) = (run.report, run.dry_run);
+    let typed = Typed::new(&run);
+    let plan = Plan::new(sandbox, run)?;
+    if dry_run {
+        out(&plan.to_string());
+        return Ok(0);
+    }
+    let target = Target::open(&output)?;
+    target.refuse_within(&plan.grants)?;
+    let granted = granted(&plan, &typed, &target)?;
+    let bytes = input::read(&plan.module)?;
+    let blake3 = blake3::hash(&bytes).to_hex().to_string();
+    target.check(&granted, &blake3, new_module)?;
+
+    let layout = Layout { grants: plan.grants.len(), listeners: plan.tcplisten.len() };
+    let area_bytes = NonZeroUsize::new(AREA_BYTES).unwrap_or(NonZeroUsize::MIN);
+    let started = Instant::now();
+    let mut plan = Some(plan);
+    let mut module = Some(bytes);
+    let supervised = supervise(area_bytes, |area| {
+        let outcome = match (plan.take(), observe::observe(area, layout)) {
+            (Some(plan), Some(observer)) => run::execute(plan, report, module.take(), Some(observer)),
+            _ => Err(Failure::refused("the memory for what is observed is too small")),
+        };
+        i32::from(outcome.unwrap_or_else(|failure| {
+            note(&failure.to_string());
+            failure.code()
+        }))
+    });
+    let Supervised { ended, left } = supervised
+        .map_err(|error| Failure::refused(format!("cannot start a process for the run: {}", chain(&error))))?;
+    let wall = started.elapsed();
+    // Taken in the other process only.
+    let Some((plan, bytes)) = plan.zip(module) else { return Err(Failure::refused("the plan of the run is gone")) };
+    let used = Use::read(left, layout);
+    let Some((stage, code)) = outcome(ended, used.stage)? else {
+        note(&format!("wave: learn: the program did not run, `{}` is as it was\n", target.name()));
+        return Ok(exit_code(ended));
+    };
+    let binary = input::binary(&plan.module, bytes)?;
+    let module = program::parse(&plan.module, &binary)?;
+    let info = module.info();
+    let pages = info.memories.iter().map(|memory| u64::from(memory.min_pages)).max().unwrap_or(0);
+    let imports = Imports {
+        name: plan.module.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned()),
+        blake3,
+        surface: Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name))),
+        memory_bytes: pages * PAGE_BYTES,
+    };
+    let ending = unite::ending(stage, code);
+    let mut learned = unite::unite(&granted, &used, &imports, target.before(), ending, wall)?;
+    let resolver = match plan.resolver {
+        wave_wasi::Resolver::Kernel => wave_policy::Resolver::Kernel,
+        wave_wasi::Resolver::Manual => wave_policy::Resolver::Manual,
+    };
+    let growable = can_grow(info, learned.values.limits.max_memory);
+    learned.values.os = Some(Derived::of(&imports.surface, growable, resolver));
+    learned.notes.flags.extend(identity_flag(&plan, &learned, &target)?);
+    target.write(&file::text(&learned)?)?;
+    tell(&learned, &used, &target);
+    Ok(code)
+}
+
+/// What was typed, where a plan keeps only what is meant.
+struct Typed {
+    /// Whether each `--env`, by its name, is passed on.
+    env: Vec<(String, bool)>,
+    flags: Vec<String>,
+}
+
+impl Typed {
+    fn new(run: &Run) -> Self {
+        let env = run.env.iter().map(|flag| match flag.split_once('=') {
+            Some((name, _)) => (name.to_owned(), false),
+            None => (flag.clone(), true),
+        });
+        let mut flags: Vec<String> = run.devices.iter().map(|path| format!("--device {}", path.display())).collect();
+        flags.extend(run.invoke.iter().map(|function| format!("--invoke {function}")));
+        flags.extend(run.argv0.iter().map(|name| format!("--argv0 {name}")));
+        flags.extend((run.resolver == Resolver::Manual).then(|| "--resolver manual".to_owned()));
+        flags.extend(run.terminal_controls.then(|| "--terminal-controls".to_owned()));
+        Self { env: env.collect(), flags }
+    }
+}
+
+/// What was granted, in the words of a policy.
+fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failure> {
+    let values = plan.policy.as_ref().map(|policy| &policy.values);
+    let mut passed: HashSet<&str> =
+        values.iter().flat_map(|values| values.env_pass.iter().flatten()).map(String::as_str).collect();
+    for name in values.iter().flat_map(|values| values.env_set.iter().flat_map(|set| set.keys())) {
+        passed.remove(name.as_str());
+    }
+    for (name, pass) in &typed.env {
+        if *pass {
+            passed.insert(name)
+        } else {
+            passed.remove(name.as_str())
+        };
+    }
+    let variable = |variable: &Vec<u8>| {
+        let text = String::from_utf8_lossy(variable).into_owned();
+        let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+        (name.to_owned(), (!passed.contains(name)).then(|| value.to_owned()))
+    };
+    let dirs = plan.grants.iter().map(|grant| Ok((grant.clone(), target.host(&grant.host)?)));
+    Ok(Granted {
+        level: plan.level,
+        args: values.and_then(|values| values.args.clone()),
+        deterministic: plan.deterministic,
+        clock_resolution: plan.clock_resolution(),
+        dirs: dirs.collect::<Result<_, Failure>>()?,
+        env: plan.env.iter().map(variable).collect(),
+        listen: plan.tcplisten.clone(),
+        accept_from: plan.accept_from.iter().map(ToString::to_string).collect(),
+        limits: plan.chosen_limits(),
+        flags: typed.flags.clone(),
+    })
+}
+
+/// How far the run got and its exit code; `None` if the program did not run.
+///
+/// # Errors
+/// If it ended in a way that no program can bring about without breaking something.
+fn outcome(ended: Ended, stage: Option<Stage>) -> Result<Option<(Stage, u8)>, Failure> {
+    let broken = |what: String| {
+        Failure::refused(format!("{what}, so nothing was learned")).fix("report it as a bug, with the module")
+    };
+    match (ended, stage) {
+        (Ended::Status(_), Some(Stage::Refused)) => Ok(None),
+        (Ended::Signal(number), Some(Stage::Refused)) if ENDS.contains(&number) => Ok(None),
+        (Ended::Signal(number), Some(Stage::Running)) if ENDS.contains(&number) => {
+            Ok(Some((Stage::Running, exit_code(ended))))
+        }
+        (Ended::Status(wave_sandbox::DENIED), Some(Stage::Running)) => {
+            Err(broken("the process of the run made a system call that is refused to it".to_owned()))
+        }
+        (Ended::Status(_), Some(stage)) if stage != Stage::Running => Ok(Some((stage, exit_code(ended)))),
+        _ => Err(broken(format!("the process of the run broke down ({ended})"))),
+    }
+}
+
+fn exit_code(ended: Ended) -> u8 {
+    let code = match ended {
+        Ended::Status(code) => code,
+        Ended::Signal(number) => 128 + number,
+        _ => 125,
+    };
+    u8::try_from(code).unwrap_or(125)
+}
+
+/// Started as root, a run becomes the owner of what it may write. Where the policy leaves it less to write, it has to be said who.
+fn identity_flag(plan: &Plan, learned: &Learned, target: &Target) -> Result<Option<String>, Failure> {
+    let Some(identity) = plan.identity.filter(|_| plan.level != Level::Off) else { return Ok(None) };
+    let grants: Vec<DirGrant> = learned.values.fs.iter().map(|directory| target.grant(directory)).collect();
+    let derived = plan::owner_of_writable(&grants)?;
+    Ok((derived != Some(identity)).then(|| format!("--user {}:{}", identity.uid, identity.gid)))
+}
+
+/// Says what came of it.
+fn tell(learned: &Learned, used: &Use, target: &Target) {
+    let mut text = String::new();
+    if target.before().is_some() {
+        text.extend(learned.wider.iter().map(|wider| format!("wave: learn: wider: {wider}\n")));
+    }
+    for flag in &learned.notes.flags {
+        text += &format!("wave: learn: needed on the command line, too: {}\n", notes::line(flag));
+    }
+    if used.denied > 0 {
+        text += &format!(
+            "wave: learn: {} calls were denied and stay so; `wave run --trace` shows what would allow them\n",
+            used.denied
+        );
+    }
+    text += &format!("wave: learn: wrote {} (runs: {})\n", target.name(), learned.notes.runs);
+    note(&text);
+}

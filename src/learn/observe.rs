@@ -1,0 +1,321 @@
+//! The observer in the process of a run: what each hostcall means for a policy.
+
+use super::area::{
+    AREA_BYTES, ENDING_BYTES, ENTRY_HEAD, Layout, MAX_PATH_BYTES, MAX_PATHS, OfGrant, OfPath, Stage, Total, WORD,
+    store, word,
+};
+use std::collections::BTreeMap;
+use wave_policy::all_functions;
+use wave_runtime::Stop;
+use wave_wasi::{Argument, Decision, Errno, Failure, Record, Rights};
+
+/// `fdflags`: writes go to the end.
+const APPEND: u64 = 1;
+/// `oflags`: the file is made if it is not there.
+const CREAT: u64 = 1;
+/// `oflags`: the file is cut.
+const TRUNC: u64 = 8;
+
+/// Notes the use that a program makes of what it was granted.
+pub struct Observer {
+    area: &'static mut [u8],
+    layout: Layout,
+    /// Where the entry of a path stands.
+    entries: BTreeMap<(usize, Vec<u8>), usize>,
+    /// Bytes of entries.
+    used: usize,
+    /// What the program has open.
+    open: BTreeMap<u64, Thing>,
+}
+
+/// Notes how a run ends.
+pub struct Ending(&'static mut [u8]);
+
+/// What is behind a descriptor.
+#[derive(Clone, Debug)]
+enum Thing {
+    Stream,
+    /// Beneath this directory. No path if it is too long.
+    Named {
+        grant: usize,
+        path: Option<Vec<u8>>,
+        at_the_end: bool,
+    },
+    Listener(usize),
+    Connection,
+}
+
+/// The least access that allows a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Need {
+    Read,
+    Append,
+    Change,
+}
+
+/// The two sides of an area.
+pub fn observe(area: &'static mut [u8], layout: Layout) -> Option<(Observer, Ending)> {
+    let (ending, area) = area.split_at_mut_checked(ENDING_BYTES)?;
+    let streams = (0..3).map(|_| Thing::Stream);
+    let named = |grant| Thing::Named { grant, path: Some(Vec::new()), at_the_end: false };
+    let things = streams.chain((0..layout.grants).map(named)).chain((0..layout.listeners).map(Thing::Listener));
+    let open = (0..).zip(things).collect();
+    Some((Observer { area, layout, entries: BTreeMap::new(), used: 0, open }, Ending(ending)))
+}
+
+impl Ending {
+    /// The program is entered.
+    pub fn begins(&mut self) {
+        store(self.0, 0, Stage::Running as u64);
+    }
+
+    /// It has stopped, or returned, with so much linear memory.
+    pub fn ends(&mut self, stop: Option<&Stop>, memory_bytes: u64) {
+        let stage = match stop {
+            None | Some(Stop::Exit(_)) => Stage::Done,
+            Some(Stop::Signal(_)) => Stage::Raised,
+            Some(Stop::Trap(_)) => Stage::Trap,
+            Some(Stop::Deadline) => Stage::Deadline,
+        };
+        store(self.0, WORD, memory_bytes);
+        store(self.0, 0, stage as u64);
+    }
+}
+
+impl Observer {
+    /// Notes a hostcall that has ended.
+    pub fn observe(&mut self, record: &Record) {
+        if let Ok(function) = all_functions().binary_search_by_key(&record.function, |function| function.name) {
+            self.add(Layout::calls(function), 1);
+        }
+        self.add(Layout::total(Total::Denied), u64::from(matches!(record.decision, Decision::Denied(_))));
+        self.most(Total::Memory, record.memory_bytes as u64);
+        let call = Call(record);
+        let need = self.need(call);
+        self.note_grants(call, need);
+        self.note_paths(call, need);
+        self.note_bytes(call);
+        if let Some(Thing::Listener(listener)) = call.fd().and_then(|fd| self.open.get(&fd)) {
+            self.add(self.layout.listener(*listener), 1);
+        }
+        if record.result.is_ok() {
+            self.note_descriptors(call);
+        }
+        self.most(Total::Open, self.open.len() as u64);
+    }
+
+    /// The least access under which the call ends as it did. What is refused for lack of a right is refused under less, too.
+    fn need(&self, call: Call<'_>) -> Need {
+        if call.0.result.is_err_and(|error| [Errno::NOTCAPABLE, Errno::BADF].map(Failure::Errno).contains(&error)) {
+            return Need::Read;
+        }
+        let mutating = |rights: u64| rights & Rights::MUTATING.bits() != 0;
+        match call.0.function {
+            "path_open" => {
+                let (oflags, fdflags) = (call.number("oflags"), call.number("fdflags"));
+                let writes = call.number("rights_base") & Rights::FD_WRITE.bits() != 0;
+                if oflags & TRUNC != 0 || (writes && fdflags & APPEND == 0) {
+                    Need::Change
+                } else if writes || oflags & CREAT != 0 {
+                    Need::Append
+                } else {
+                    Need::Read
+                }
+            }
+            "path_create_directory" => Need::Append,
+            "fd_pwrite" | "fd_allocate" | "fd_filestat_set_size" | "fd_filestat_set_times" => Need::Change,
+            "path_filestat_set_times" | "path_link" | "path_rename" | "path_symlink" => Need::Change,
+            "path_unlink_file" | "path_remove_directory" => Need::Change,
+            "fd_fdstat_set_flags" => {
+                let thing = call.fd().and_then(|fd| self.open.get(&fd));
+                let leaves = matches!(thing, Some(Thing::Named { at_the_end: true, .. }));
+                if leaves && call.number("fdflags") & APPEND == 0 { Need::Change } else { Need::Read }
+            }
+            // To keep a right, a descriptor must have it.
+            "fd_fdstat_set_rights" if mutating(call.number("rights_base") | call.number("rights_inheriting")) => {
+                Need::Change
+            }
+            _ => Need::Read,
+        }
+    }
+
+    fn note_grants(&mut self, call: Call<'_>, need: Need) {
+        // Every program of a C library asks for the names of all directories.
+        if matches!(call.0.function, "fd_prestat_get" | "fd_prestat_dir_name") {
+            return;
+        }
+        let second = call.0.new_grant.filter(|second| Some(*second) != call.0.grant);
+        let grants = self.layout.grants;
+        for grant in call.0.grant.into_iter().chain(second).filter(|grant| *grant < grants) {
+            self.add(Layout::grant(grant, OfGrant::Calls), 1);
+            match need {
+                Need::Read => {}
+                Need::Append => self.add(Layout::grant(grant, OfGrant::Appends), 1),
+                Need::Change => self.add(Layout::grant(grant, OfGrant::Changes), 1),
+            }
+        }
+    }
+
+    fn note_paths(&mut self, call: Call<'_>, need: Need) {
+        // What was denied leads elsewhere.
+        if !matches!(call.0.decision, Decision::Admitted) {
+            return;
+        }
+        let what = match call.0.function {
+            _ if need > Need::Read => OfPath::Changes,
+            "path_open" => OfPath::Reads,
+            _ => OfPath::Lookups,
+        };
+        let (fd, second) = (call.fd(), call.argument("new_fd"));
+        for (name, at) in [("path", fd), ("old_path", fd), ("new_path", second.or(fd))] {
+            // The text of a link is no path yet.
+            if call.0.function == "path_symlink" && name == "old_path" {
+                continue;
+            }
+            let Some(path) = call.path(name) else { continue };
+            let Some(Thing::Named { grant, path: dir, .. }) = at.and_then(|fd| self.open.get(&fd)) else { continue };
+            let grant = *grant;
+            match dir.as_deref().and_then(|dir| join(dir, path)) {
+                Some(path) => self.count(grant, path, what),
+                None => self.add(Layout::total(Total::More), 1),
+            }
+        }
+    }
+
+    fn note_bytes(&mut self, call: Call<'_>) {
+        if call.0.result.is_err() {
+            return;
+        }
+        let thing = call.fd().and_then(|fd| self.open.get(&fd));
+        let account = match thing {
+            Some(Thing::Stream) => Total::Output,
+            Some(Thing::Named { .. }) => Total::Written,
+            _ => return,
+        };
+        let bytes = match call.0.function {
+            "fd_write" | "fd_pwrite" => call.stored("nwritten"),
+            "fd_allocate" => call.argument("len"),
+            _ => None,
+        };
+        self.add(Layout::total(account), bytes.unwrap_or(0));
+    }
+
+    /// Keeps up with the program's descriptors, after a call that succeeded.
+    fn note_descriptors(&mut self, call: Call<'_>) {
+        let Some(fd) = call.fd() else { return };
+        match call.0.function {
+            "path_open" => {
+                let Some(Thing::Named { grant, path: dir, .. }) = self.open.get(&fd) else { return };
+                let (grant, path) = (*grant, dir.as_deref().zip(call.path("path")));
+                let path = path.and_then(|(dir, path)| join(dir, path));
+                let at_the_end = call.number("fdflags") & APPEND != 0;
+                if let Some(opened) = call.stored("opened_fd") {
+                    self.open.insert(opened, Thing::Named { grant, path, at_the_end });
+                }
+            }
+            "sock_accept" => {
+                if let Some(opened) = call.stored("opened_fd") {
+                    self.open.insert(opened, Thing::Connection);
+                }
+            }
+            "fd_fdstat_set_flags" => {
+                if let Some(Thing::Named { at_the_end, .. }) = self.open.get_mut(&fd) {
+                    *at_the_end = call.number("fdflags") & APPEND != 0;
+                }
+            }
+            "fd_close" => drop(self.open.remove(&fd)),
+            "fd_renumber" => {
+                if let Some(thing) = self.open.remove(&fd) {
+                    self.open.insert(call.number("to"), thing);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, grant: usize, path: Vec<u8>, what: OfPath) {
+        let key = (grant, path);
+        let at = match self.entries.get(&key) {
+            Some(at) => *at,
+            None => match self.enter(grant, &key.1) {
+                Some(at) => {
+                    self.entries.insert(key, at);
+                    at
+                }
+                None => return self.add(Layout::total(Total::More), 1),
+            },
+        };
+        self.add(at + 4 + what as usize * WORD, 1);
+    }
+
+    /// Makes an entry. It counts once its length does, which is stored last.
+    fn enter(&mut self, grant: usize, path: &[u8]) -> Option<usize> {
+        let head = [u16::try_from(grant).ok()?.to_le_bytes(), u16::try_from(path.len()).ok()?.to_le_bytes()];
+        let at = self.layout.entries() + self.used;
+        let end = at + ENTRY_HEAD + path.len();
+        if self.entries.len() >= MAX_PATHS || end > AREA_BYTES - ENDING_BYTES {
+            return None;
+        }
+        self.area.get_mut(at..at + 4)?.copy_from_slice(head.as_flattened());
+        self.area.get_mut(at + ENTRY_HEAD..end)?.copy_from_slice(path);
+        self.used = end - self.layout.entries();
+        store(self.area, self.layout.used(), self.used as u64);
+        Some(at)
+    }
+
+    fn add(&mut self, at: usize, more: u64) {
+        let sum = word(self.area, at).saturating_add(more);
+        store(self.area, at, sum);
+    }
+
+    fn most(&mut self, total: Total, value: u64) {
+        let at = Layout::total(total);
+        let most = word(self.area, at).max(value);
+        store(self.area, at, most);
+    }
+}
+
+/// A record, by the names of its arguments.
+#[derive(Clone, Copy)]
+struct Call<'r>(&'r Record);
+
+impl<'r> Call<'r> {
+    fn argument(self, name: &str) -> Option<u64> {
+        self.0.arguments.iter().find_map(|(other, argument)| match argument {
+            Argument::Number(number) if *other == name => Some(*number),
+            _ => None,
+        })
+    }
+
+    fn number(self, name: &str) -> u64 {
+        self.argument(name).unwrap_or(0)
+    }
+
+    /// The (first) descriptor.
+    fn fd(self) -> Option<u64> {
+        self.argument("fd").or_else(|| self.argument("old_fd"))
+    }
+
+    fn path(self, name: &str) -> Option<&'r [u8]> {
+        self.0.arguments.iter().find_map(|(other, argument)| match argument {
+            Argument::Path(path) if *other == name => Some(path.as_slice()),
+            _ => None,
+        })
+    }
+
+    fn stored(self, name: &str) -> Option<u64> {
+        self.0.results.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+    }
+}
+
+/// A path from the granted directory on. `..` stays: what it means depends on links.
+fn join(dir: &[u8], path: &[u8]) -> Option<Vec<u8>> {
+    let mut joined = dir.to_vec();
+    for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".") {
+        if !joined.is_empty() {
+            joined.push(b'/');
+        }
+        joined.extend_from_slice(name);
+    }
+    (joined.len() <= MAX_PATH_BYTES).then_some(joined)
+}

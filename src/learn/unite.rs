@@ -1,0 +1,505 @@
+//! From what a run used to a policy, and that together with the policy there was. The run can only narrow what was granted for it;
+//! whatever makes the policy of the file wider is said.
+
+use super::area::Stage;
+use super::notes::{DirNote, MEASURED, Notes, line};
+use super::used::{Use, UsedGrant};
+use crate::failure::Failure;
+use crate::grants::DirGrant;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use wave_policy::file::{Directory, Limits, PolicyFile, Profile, Values};
+use wave_policy::{Access, Level, Surface};
+
+const MIB: u64 = 1 << 20;
+
+/// Descriptors that a limit always leaves.
+const LEAST_OPEN_FILES: u64 = 64;
+
+/// What was granted for the run.
+#[derive(Clone, Debug)]
+pub struct Granted {
+    pub level: Level,
+    pub args: Option<Vec<String>>,
+    pub deterministic: bool,
+    pub clock_resolution: Option<Duration>,
+    /// With the path that the policy is to have.
+    pub dirs: Vec<(DirGrant, String)>,
+    /// Names, and values of those that are not passed on.
+    pub env: Vec<(String, Option<String>)>,
+    pub listen: Vec<SocketAddr>,
+    pub accept_from: Vec<String>,
+    pub limits: Limits,
+    /// Flags without a place in a policy.
+    pub flags: Vec<String>,
+}
+
+/// What is known of the module.
+#[derive(Clone, Debug)]
+pub struct Imports {
+    pub name: String,
+    pub blake3: String,
+    pub surface: Surface,
+    /// Linear memory that it starts with.
+    pub memory_bytes: u64,
+}
+
+/// The policy of the file.
+#[derive(Clone, Debug)]
+pub struct Before {
+    pub file: PolicyFile,
+    pub notes: Notes,
+}
+
+/// What is to be written.
+#[derive(Clone, Debug)]
+pub struct Learned {
+    pub values: Values,
+    pub profile: Option<Profile>,
+    pub notes: Notes,
+    /// What is wider than before.
+    pub wider: Vec<String>,
+}
+
+/// The policy for a run, without that of the file.
+struct Narrowed<'a> {
+    granted: &'a Granted,
+    used: &'a Use,
+    /// Directories with the access they need; `None` for what is left out.
+    dirs: Vec<Option<(Access, Option<String>)>>,
+    /// Sockets that stay.
+    listeners: usize,
+    /// Whether what a descriptor is depends on its number.
+    by_number: bool,
+}
+
+impl<'a> Narrowed<'a> {
+    fn new(granted: &'a Granted, used: &'a Use) -> Self {
+        let called = |name| used.calls.get(name).is_some_and(|calls| *calls > 0);
+        // What is waited for is not known, so it may be each of them.
+        let listeners = match used.listeners.iter().rposition(|calls| *calls > 0) {
+            _ if called("poll_oneoff") => granted.listen.len(),
+            last => last.map_or(0, |last| last + 1),
+        };
+        let by_number = listeners > 0 || !called("fd_prestat_get");
+        let is_used = |grant: &UsedGrant| grant.calls > 0;
+        let last = if listeners > 0 {
+            granted.dirs.len()
+        } else {
+            used.grants.iter().rposition(is_used).map_or(0, |last| last + 1)
+        };
+        let dir = |(index, grant): (usize, &UsedGrant)| {
+            let outer = granted.dirs.get(index)?.0.access;
+            if is_used(grant) {
+                return Some((least(grant.access(), outer), None));
+            }
+            let why = "not used, but what comes after it would get another number";
+            (by_number && index < last).then(|| (Access::ReadOnly, Some(why.to_owned())))
+        };
+        let dirs = used.grants.iter().enumerate().map(dir).collect();
+        Self { granted, used, dirs, listeners, by_number }.without_overlaps()
+    }
+
+    /// A directory may not have less access than one it lies in (T28). What it gets is no more than the outer one has, which was no
+    /// more than what was granted for both.
+    fn without_overlaps(mut self) -> Self {
+        let places: Vec<Option<PathBuf>> =
+            self.granted.dirs.iter().map(|(grant, _)| std::fs::canonicalize(&grant.host).ok()).collect();
+        let mut widest: BTreeMap<&PathBuf, Access> = BTreeMap::new();
+        for (place, dir) in places.iter().zip(&self.dirs) {
+            if let (Some(place), Some((access, _))) = (place, dir) {
+                let entry = widest.entry(place).or_insert(*access);
+                *entry = most(*entry, *access);
+            }
+        }
+        for ((place, dir), (grant, _)) in places.iter().zip(&mut self.dirs).zip(&self.granted.dirs) {
+            let (Some(place), Some((access, kept))) = (place, dir) else { continue };
+            let around = place.ancestors().filter_map(|around| widest.get(&around.to_path_buf()));
+            let needed = around.copied().fold(*access, most);
+            if rank(needed) > rank(*access) {
+                *kept = Some(format!("{access} would do, but it lies in a directory that is {needed}"));
+                *access = least(needed, grant.access);
+            }
+        }
+        self
+    }
+
+    fn directories(&self) -> Vec<Directory> {
+        let dirs = self.dirs.iter().zip(&self.granted.dirs);
+        let directory = |(dir, (grant, host)): (&Option<(Access, Option<String>)>, &(DirGrant, String))| {
+            let (access, _) = dir.as_ref()?;
+            Some(Directory { host: host.clone(), guest: grant.guest.clone(), access: *access })
+        };
+        dirs.filter_map(directory).collect()
+    }
+
+    fn reads_environment(&self) -> bool {
+        ["environ_get", "environ_sizes_get"].iter().any(|name| self.used.calls.contains_key(name))
+    }
+
+    fn notes(&self, imports: &Imports, ending: Option<String>, wall: Duration) -> Notes {
+        let mut notes = Notes {
+            name: imports.name.clone(),
+            runs: 1,
+            ending,
+            denied: self.used.denied,
+            flags: self.granted.flags.iter().cloned().collect(),
+            ..Notes::default()
+        };
+        for function in imports.surface.functions() {
+            let calls = self.used.calls.get(function.name).copied().unwrap_or(0);
+            notes.calls.extend((calls > 0).then(|| (function.name.to_owned(), calls)));
+        }
+        for ((dir, used), (grant, host)) in self.dirs.iter().zip(&self.used.grants).zip(&self.granted.dirs) {
+            match dir {
+                Some((_, kept)) => {
+                    let UsedGrant { calls, appends, changes, .. } = *used;
+                    let note =
+                        DirNote { calls, appends, changes, kept: kept.clone(), paths: used.paths.clone(), more: 0 };
+                    notes.dirs.insert(grant.guest.clone(), note);
+                }
+                None => drop(notes.unused.insert(unused_directory(host, &grant.guest))),
+            }
+        }
+        if !self.reads_environment() {
+            notes.unused.extend(self.granted.env.iter().map(|(name, _)| unused_variable(name)));
+        }
+        notes.unused.extend(self.granted.listen.iter().skip(self.listeners).map(unused_socket));
+        if self.used.more > 0 {
+            // Nobody knows whose paths these are.
+            notes.dirs.values_mut().for_each(|dir| dir.more = self.used.more);
+        }
+        let memory = self.used.memory_bytes.max(imports.memory_bytes);
+        notes.most = [
+            ("max-memory", memory),
+            ("max-open-files", self.used.open_files),
+            ("timeout", u64::try_from(wall.as_millis()).unwrap_or(u64::MAX).max(1)),
+            ("max-writes", self.used.written_bytes),
+            ("max-output", self.used.output_bytes),
+        ]
+        .into_iter()
+        .filter(|(_, most)| *most > 0)
+        .collect();
+        notes
+    }
+}
+
+/// The policy for what a run used, and for what the file allows already.
+///
+/// # Errors
+/// If the program finds directories or sockets by number, and the file has them in another order.
+pub fn unite(
+    granted: &Granted,
+    used: &Use,
+    imports: &Imports,
+    before: Option<&Before>,
+    ending: Option<String>,
+    wall: Duration,
+) -> Result<Learned, Failure> {
+    let run = Narrowed::new(granted, used);
+    let mut notes = before.map_or_else(Notes::default, |before| before.notes.clone());
+    let run_notes = run.notes(imports, ending, wall);
+    let mut learned = Learned {
+        values: before.map_or_else(Values::default, |before| before.file.values.clone()),
+        profile: before.and_then(|before| before.file.profile),
+        notes: Notes::default(),
+        wider: Vec::new(),
+    };
+    let resolved = match before {
+        Some(before) => before.file.resolved().map_err(|problem| Failure::refused(problem.to_string()))?,
+        None => Values::default(),
+    };
+    learned.add_settings(granted, imports, before.is_some(), &resolved);
+    learned.add_directories(&run)?;
+    learned.add_environment(&run);
+    learned.add_sockets(&run, before.is_some())?;
+    learned.add_limits(&granted.limits, &run_notes.most, before.is_some());
+    notes.add(run_notes);
+    learned.forget_used(&mut notes);
+    learned.notes = notes;
+    if before.is_none() {
+        learned.wider.clear();
+    }
+    Ok(learned)
+}
+
+impl Learned {
+    fn widen(&mut self, what: String) {
+        self.wider.push(line(&what));
+    }
+
+    fn add_settings(&mut self, granted: &Granted, imports: &Imports, known: bool, resolved: &Values) {
+        self.values.blake3 = Some(imports.blake3.clone());
+        if !known {
+            self.values.sandbox = Some(granted.level);
+            self.values.args = granted.args.clone();
+            self.values.deterministic = granted.deterministic.then_some(true);
+            self.values.clock_resolution = granted.clock_resolution;
+        }
+        let allowed = resolved.functions.clone();
+        let mut functions = allowed.clone().unwrap_or_default();
+        for function in imports.surface.functions() {
+            if !functions.iter().any(|name| name == function.name) {
+                functions.push(function.name.to_owned());
+                // Without a list, everything was allowed.
+                if allowed.is_some() {
+                    self.widen(format!("wasi.functions: {}", function.name));
+                }
+            }
+        }
+        functions.sort();
+        self.values.functions = Some(functions);
+    }
+
+    fn add_directories(&mut self, run: &Narrowed<'_>) -> Result<(), Failure> {
+        let mut places = Vec::new();
+        for wanted in run.directories() {
+            let used = run.granted.dirs.iter().position(|(grant, _)| grant.guest == wanted.guest);
+            let used = used.and_then(|index| run.used.grants.get(index)).cloned().unwrap_or_default();
+            match self.values.fs.iter().position(|known| known.guest == wanted.guest) {
+                Some(index) => {
+                    places.push(index);
+                    let Some(known) = self.values.fs.get_mut(index) else { continue };
+                    let (was, is) = (known.access, most(known.access, wanted.access));
+                    known.access = is;
+                    if was != is {
+                        let UsedGrant { appends, changes, .. } = used;
+                        self.widen(format!("fs[{index}] {was} -> {is} ({} changes)", appends.saturating_add(changes)));
+                    }
+                }
+                None => {
+                    let index = self.values.fs.len();
+                    places.push(index);
+                    self.widen(format!("fs[{index}] {} as {}: {}", wanted.host, wanted.guest, wanted.access));
+                    self.values.fs.push(wanted);
+                }
+            }
+        }
+        let in_order = places.iter().enumerate().all(|(expected, place)| expected == *place);
+        let same_number = run.listeners == 0 || places.len() == self.values.fs.len();
+        if run.by_number && !(in_order && same_number) {
+            let what =
+                "the program finds what it is given by its number, and the policy has other directories before it";
+            return Err(Failure::refused(what)
+                .fix("write this run to a file of its own, or grant the same directories in the same order"));
+        }
+        Ok(())
+    }
+
+    fn add_environment(&mut self, run: &Narrowed<'_>) {
+        if !run.reads_environment() {
+            return;
+        }
+        for (name, value) in &run.granted.env {
+            let set = self.values.env_set.get_or_insert_default();
+            let pass = self.values.env_pass.get_or_insert_default();
+            let known = set.get(name).cloned();
+            match value {
+                Some(value) => {
+                    pass.retain(|other| other != name);
+                    set.insert(name.clone(), value.clone());
+                    if known.as_ref() != Some(value) {
+                        self.widen(format!("env.set.{name}"));
+                    }
+                }
+                None if pass.contains(name) => {}
+                None => {
+                    set.remove(name);
+                    pass.push(name.clone());
+                    self.widen(format!("env.pass: {name}"));
+                }
+            }
+        }
+        self.values.env_set.take_if(|set| set.is_empty());
+        self.values.env_pass.take_if(|pass| pass.is_empty());
+    }
+
+    fn add_sockets(&mut self, run: &Narrowed<'_>, known: bool) -> Result<(), Failure> {
+        let wanted: Vec<SocketAddr> = run.granted.listen.iter().take(run.listeners).copied().collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let listen = self.values.listen.clone().unwrap_or_default();
+        if !listen.iter().zip(&wanted).all(|(known, wanted)| known == wanted) {
+            let what = "the program finds its sockets by their number, and the policy has other addresses";
+            return Err(Failure::refused(what)
+                .at("net.listen")
+                .fix("write this run to a file of its own, or listen on the same addresses"));
+        }
+        let more: Vec<_> = wanted.iter().skip(listen.len()).copied().collect();
+        more.iter().for_each(|address| self.widen(format!("net.listen: {address}")));
+        let first = listen.is_empty();
+        self.values.listen = Some(listen.into_iter().chain(more).collect());
+        // Without a list, everybody may connect.
+        let everybody = run.granted.accept_from.is_empty();
+        match &mut self.values.accept_from {
+            _ if !known || first => {
+                self.values.accept_from = (!everybody).then(|| run.granted.accept_from.clone());
+            }
+            Some(networks) if !networks.is_empty() => {
+                let new: Vec<_> =
+                    run.granted.accept_from.iter().filter(|new| !networks.contains(new)).cloned().collect();
+                if everybody {
+                    self.values.accept_from = None;
+                    self.widen("net.accept_from: everybody".to_owned());
+                } else {
+                    networks.extend(new.iter().cloned());
+                    new.iter().for_each(|network| self.widen(format!("net.accept_from: {network}")));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_limits(&mut self, granted: &Limits, most: &BTreeMap<&'static str, u64>, known: bool) {
+        let file = self.values.limits.clone();
+        if !known {
+            let memory = most.get("max-memory").map(|most| double(*most, MIB));
+            let files = most.get("max-open-files").map_or(LEAST_OPEN_FILES, |most| double(*most, LEAST_OPEN_FILES));
+            let limits = Limits { max_memory: memory, max_open_files: u32::try_from(files).ok(), ..Limits::default() };
+            self.values.limits = lower(&limits, granted);
+            return;
+        }
+        let most = |name: &str| most.get(name).copied().unwrap_or(0);
+        let mut raise = |name: &str, limit: Option<u64>, needed: u64, to: u64, outer: Option<u64>| {
+            let limit = limit?;
+            if needed <= limit {
+                return Some(limit);
+            }
+            let raised = outer.map_or(to, |outer| to.min(outer)).max(needed);
+            self.wider.push(format!("limits.{name} {limit} -> {raised} ({needed} used)"));
+            Some(raised)
+        };
+        let millis = |time: Option<Duration>| time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let limits = &mut self.values.limits;
+        let memory = most("max-memory");
+        limits.max_memory = raise("max-memory", file.max_memory, memory, double(memory, MIB), granted.max_memory);
+        let files = (file.max_open_files.map(u64::from), granted.max_open_files.map(u64::from));
+        let open = most("max-open-files");
+        let open = raise("max-open-files", files.0, open, double(open, LEAST_OPEN_FILES), files.1);
+        limits.max_open_files = open.map(|open| u32::try_from(open).unwrap_or(u32::MAX));
+        let wall = most("timeout");
+        if let (Some(limit), Some(raised)) =
+            (millis(file.timeout), raise("timeout (ms)", millis(file.timeout), wall, double(wall, 1000), None))
+            && raised > limit
+        {
+            limits.timeout = Some(Duration::from_millis(raised));
+        }
+        for (name, limit, outer) in [
+            ("max-writes", &mut limits.max_writes, granted.max_writes),
+            ("max-output", &mut limits.max_output, granted.max_output),
+        ] {
+            *limit = raise(name, *limit, most(name), double(most(name), 4096), outer);
+        }
+        self.keep_unmeasured(&file, granted);
+    }
+
+    /// Of other limits it is not known how much was used: what was granted for the run must be granted by the policy.
+    fn keep_unmeasured(&mut self, file: &Limits, granted: &Limits) {
+        let Limits { max_stack, compile_timeout, compile_memory, max_file_size, max_call_bytes, .. } = granted.clone();
+        let mut wider = Vec::new();
+        fn keep<T: Copy + PartialOrd>(
+            name: &'static str,
+            limit: &mut Option<T>,
+            outer: Option<T>,
+            wider: &mut Vec<&'static str>,
+        ) {
+            if limit.is_some_and(|limit| outer.is_none_or(|outer| outer > limit)) {
+                *limit = outer;
+                wider.push(name);
+            }
+        }
+        let limits = &mut self.values.limits;
+        debug_assert_eq!(limits.max_stack, file.max_stack);
+        keep("max-stack", &mut limits.max_stack, max_stack, &mut wider);
+        keep("compile-timeout", &mut limits.compile_timeout, compile_timeout, &mut wider);
+        keep("compile-memory", &mut limits.compile_memory, compile_memory, &mut wider);
+        keep("max-file-size", &mut limits.max_file_size, max_file_size, &mut wider);
+        keep("max-call-bytes", &mut limits.max_call_bytes, max_call_bytes, &mut wider);
+        keep("max-iovecs", &mut limits.max_iovecs, granted.max_iovecs, &mut wider);
+        keep("max-subscriptions", &mut limits.max_subscriptions, granted.max_subscriptions, &mut wider);
+        wider.iter().for_each(|name| self.widen(format!("limits.{name}: this run had more, or no limit")));
+    }
+
+    /// What one run did not use, another one may have.
+    fn forget_used(&self, notes: &mut Notes) {
+        for directory in &self.values.fs {
+            notes.unused.remove(&unused_directory(&directory.host, &directory.guest));
+        }
+        let set = self.values.env_set.iter().flat_map(|set| set.keys());
+        for name in self.values.env_pass.iter().flatten().chain(set) {
+            notes.unused.remove(&unused_variable(name));
+        }
+        for address in self.values.listen.iter().flatten() {
+            notes.unused.remove(&unused_socket(address));
+        }
+    }
+}
+
+/// How a run ended, for the head of the file; `None` for one that ended well.
+pub fn ending(stage: Stage, code: u8) -> Option<String> {
+    match stage {
+        Stage::Done if code == 0 => None,
+        Stage::Refused | Stage::Done => Some(format!("with exit code {code}")),
+        Stage::Running => Some("by a signal from outside, in the middle".to_owned()),
+        Stage::Raised => Some("by a signal that the program raised on itself".to_owned()),
+        Stage::Trap => Some("by a trap".to_owned()),
+        Stage::Deadline => Some("at its time limit".to_owned()),
+    }
+}
+
+/// Suggested values of limits that the policy does not have.
+pub fn suggestion(limits: &Limits, name: &str, most: u64) -> Option<String> {
+    let has = limits.rows().iter().any(|(known, _)| *known == name);
+    let (_, _, is_set) = MEASURED.into_iter().find(|(known, ..)| *known == name)?;
+    if has || is_set {
+        return None;
+    }
+    Some(match name {
+        "timeout" => format!("\"{}s\"", double(most, 1000) / 1000),
+        _ => format!("\"{}K\"", double(most, 4096) / 1024),
+    })
+}
+
+/// Twice as much, in whole units.
+fn double(most: u64, unit: u64) -> u64 {
+    most.saturating_mul(2).div_ceil(unit).max(1).saturating_mul(unit)
+}
+
+/// The lower of each two limits.
+fn lower(limits: &Limits, granted: &Limits) -> Limits {
+    let memory = limits.max_memory.map(|limit| granted.max_memory.map_or(limit, |granted| granted.min(limit)));
+    let files = limits.max_open_files.map(|limit| granted.max_open_files.map_or(limit, |granted| granted.min(limit)));
+    Limits { max_memory: memory, max_open_files: files, ..Limits::default() }.over(granted)
+}
+
+const fn rank(access: Access) -> u8 {
+    match access {
+        Access::ReadOnly => 0,
+        Access::Append => 1,
+        Access::ReadWrite => 2,
+    }
+}
+
+const fn most(a: Access, b: Access) -> Access {
+    if rank(a) >= rank(b) { a } else { b }
+}
+
+const fn least(a: Access, b: Access) -> Access {
+    if rank(a) <= rank(b) { a } else { b }
+}
+
+fn unused_directory(host: &str, guest: &str) -> String {
+    format!("directory {host} as {guest}")
+}
+
+fn unused_variable(name: &str) -> String {
+    format!("variable {name}")
+}
+
+fn unused_socket(address: &SocketAddr) -> String {
+    format!("socket {address}")
+}
