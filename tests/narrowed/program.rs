@@ -7,7 +7,7 @@
 //! narrowed guest|compiler|landlock RULE|RIGHT run [OPTIONS] MODULE [ARGS]...
 //! ```
 #![forbid(unsafe_code)]
-#![allow(dead_code, reason = "the parts of the command that run a program, which serve other subcommands too")]
+#![allow(dead_code, unused_imports, reason = "the parts of the command that run a program, which serve other subcommands too")]
 
 #[path = "../../src/args.rs"]
 mod args;
@@ -19,6 +19,8 @@ mod failure;
 mod grants;
 #[path = "../../src/input.rs"]
 mod input;
+#[path = "../../src/learn/mod.rs"]
+mod learn;
 #[path = "../../src/network.rs"]
 mod network;
 #[path = "../../src/plan.rs"]
