@@ -249,11 +249,12 @@ impl CompileLimits {
 
     fn stopped(&self, ended: Ended) -> Failure {
         let failure = match ended {
-            Ended::Timeout => Failure::refused(format!("compiling takes longer than {:?}", self.timeout))
-                .fix("raise --compile-timeout"),
+            Ended::Timeout => {
+                Failure::refused(format!("compiling takes longer than {:?}", self.timeout)).raise("compile-timeout")
+            }
             Ended::Memory => {
                 Failure::refused(format!("compiling takes more than {} bytes of memory", self.memory_bytes))
-                    .fix("raise --compile-memory")
+                    .raise("compile-memory")
             }
             _ => Failure::refused(format!("the compiler stopped: {ended}")).fix("report it as a bug, with the module"),
         };

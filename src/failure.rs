@@ -11,6 +11,7 @@ pub struct Failure {
     place: Option<String>,
     excerpt: Vec<String>,
     fix: Option<String>,
+    limit: Option<&'static str>,
 }
 
 impl Failure {
@@ -40,7 +41,7 @@ impl Failure {
     }
 
     fn new(code: u8, what: impl Into<String>) -> Self {
-        Self { code, what: what.into(), place: None, excerpt: Vec::new(), fix: None }
+        Self { code, what: what.into(), place: None, excerpt: Vec::new(), fix: None, limit: None }
     }
 
     /// Adds where.
@@ -59,6 +60,21 @@ impl Failure {
     pub fn fix(mut self, fix: impl Into<String>) -> Self {
         self.fix = Some(fix.into());
         self
+    }
+
+    /// Adds that a larger limit is the way, by the name of its flag.
+    pub fn raise(mut self, limit: &'static str) -> Self {
+        self.limit = Some(limit);
+        self.fix(format!("raise --{limit}"))
+    }
+
+    /// Names the line of a policy that the limit is from, if it is; `line` knows it by id.
+    pub fn limited_by<'p>(self, line: impl Fn(&str) -> Option<&'p str>) -> Self {
+        let limit = self.limit.and_then(|limit| Some((limit, line(&format!("limits.{limit}"))?)));
+        match limit {
+            Some((limit, line)) => self.fix(format!("raise `{limit}` in {line}")),
+            None => self,
+        }
     }
 
     /// The exit code.

@@ -24,10 +24,12 @@ pub struct Listener {
 pub fn listeners(plan: &Plan) -> Result<Vec<Listener>, Failure> {
     // Those that were passed on come first, so that they have the same numbers whatever else is given.
     let mut listeners = if plan.listenfd { inherited()? } else { Vec::new() };
-    for address in &plan.tcplisten {
+    for (index, address) in plan.tcplisten.iter().enumerate() {
         listeners.push(bind(*address).map_err(|error| {
+            let id = format!("net.listen[{index}]");
+            let line = plan.line_of_policy(&id).map(|line| format!("{id} ({line})"));
             Failure::refused(format!("cannot listen on {address}: {error}"))
-                .at(format!("--tcplisten {address}"))
+                .at(line.unwrap_or_else(|| format!("--tcplisten {address}")))
                 .fix("choose an address of this host and a port nobody uses; ports below 1024 take privileges")
         })?);
     }

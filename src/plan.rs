@@ -358,11 +358,16 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    /// The line of the policy, or its profile, that says a value; `None` if a flag or nobody does.
+    pub fn line_of_policy(&self, id: &str) -> Option<&str> {
+        let (_, from) = self.origins.iter().find(|(other, _)| other == id)?;
+        (!from.starts_with("--")).then_some(from)
+    }
+
     /// The flags that accept less protection than a run has without any (T101). No module and no environment can set them.
     pub fn relaxations(&self) -> Vec<String> {
-        let from = self.origins.iter().find(|(id, from)| id == "sandbox" && !from.starts_with("--"));
-        let level = (self.level != Level::Strict).then(|| match from {
-            Some((_, from)) => format!("sandbox = \"{}\" ({from})", self.level),
+        let level = (self.level != Level::Strict).then(|| match self.line_of_policy("sandbox") {
+            Some(from) => format!("sandbox = \"{}\" ({from})", self.level),
             None => format!("--sandbox {}", self.level),
         });
         let devices = self.devices.iter().map(|(path, _)| format!("--device {}", path.display()));

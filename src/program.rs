@@ -153,7 +153,7 @@ fn refuse(path: &Path, error: &LinkError) -> Failure {
     let place = path.display().to_string();
     match error {
         LinkError::Memory(MemoryError::Limit { .. }) => {
-            Failure::memory_limit(chain(error)).at(place).fix("raise --max-memory")
+            Failure::memory_limit(chain(error)).at(place).raise("max-memory")
         }
         LinkError::Import { .. } => Failure::not_runnable(chain(error)).at(place),
         _ => Failure::refused(chain(error)).at(place),

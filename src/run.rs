@@ -17,7 +17,6 @@ use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::time::Duration;
 use wave_contract::module::{ExportKind, ModuleInfo};
 use wave_contract::types::{FuncType, ValType};
 use wave_policy::{Access, FilesystemGrant, Level, Policy, Resolver, Surface};
@@ -53,6 +52,15 @@ pub fn execute(
     bytes: Option<Vec<u8>>,
     observer: Option<(Observer, Ending)>,
 ) -> Result<u8, Failure> {
+    perform(&mut plan, report, bytes, observer).map_err(|failure| failure.limited_by(|id| plan.line_of_policy(id)))
+}
+
+fn perform(
+    plan: &mut Plan,
+    report: Option<Format>,
+    bytes: Option<Vec<u8>>,
+    observer: Option<(Observer, Ending)>,
+) -> Result<u8, Failure> {
     let (observer, mut ending) = observer.unzip();
     if observer.is_some() {
         plan.trace = plan.trace.observed();
@@ -61,7 +69,7 @@ pub fn execute(
     if report.is_none() {
         report::announce(&relaxations);
     }
-    plan::notes(&plan).iter().for_each(|text| note(text));
+    plan::notes(plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
     let bytes = bytes.map_or_else(|| input::read(&plan.module), Ok)?;
     if let Some(policy) = &plan.policy {
@@ -69,12 +77,12 @@ pub fn execute(
     }
     // It works while this process prepares the rest, and inherits nothing of that.
     let threads = compiler::threads(&bytes);
-    let compiler = Compiler::start(&plan, bytes, threads)?;
-    let listeners = network::listeners(&plan)?;
+    let compiler = Compiler::start(plan, bytes, threads)?;
+    let listeners = network::listeners(plan)?;
     let addresses = listeners.iter().map(|listener| listener.address).collect();
     let chosen = listeners.iter().filter(|listener| listener.chosen_port);
     let chosen: Vec<_> = chosen.map(|listener| listener.address).collect();
-    let wasi = wasi(&mut plan, listeners, observer)?;
+    let wasi = wasi(plan, listeners, observer)?;
     let options = program::Options {
         store: StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes },
         canonical_nans: plan.deterministic,
@@ -88,13 +96,13 @@ pub fn execute(
     if let Some(policy) = &plan.policy {
         policy.check_module(&plan.module, program.info()?, plan.checked_resolver)?;
     }
-    let entry = Entry::find(&program, &plan)?;
+    let entry = Entry::find(&program, plan)?;
 
     if let Some(limit) = plan.timeout {
         // Before the seal, because the filter refuses timers afterwards.
         wave_runtime::arm_deadline(limit).map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
     }
-    let sealed = seal(&plan, addresses, namespaces, ending.is_some(), &mut program)?;
+    let sealed = seal(plan, addresses, namespaces, ending.is_some(), &mut program)?;
     chosen.iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
     let said = sealed.report().clone().with(LayerName::Compiler, program.compiler.clone());
     report::tell(report, &said, &relaxations)?;
@@ -103,7 +111,7 @@ pub fn execute(
     if let Some(ending) = &mut ending {
         ending.ends(outcome.as_ref().err().map(|stopped| &stopped.stop), program.store.memory_len_bytes());
     }
-    Ok(outcome.unwrap_or_else(|stopped| finish(plan.timeout, &stopped)))
+    Ok(outcome.unwrap_or_else(|stopped| finish(plan, &stopped)))
 }
 
 /// Opens the granted directories, once: the kernel's rules and the monitor both work on these descriptors (T28).
@@ -129,13 +137,13 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<Observer>) -
     };
     let mut wasi = Wasi::new(config).map_err(|error| Failure::refused(chain(&error)))?;
     for Listener { socket, address, .. } in listeners {
-        let few = |_| Failure::refused(format!("no descriptor is left for {address}")).fix("raise --max-open-files");
+        let few = |_| Failure::refused(format!("no descriptor is left for {address}")).raise("max-open-files");
         wasi.add_listener(socket.into()).map_err(few)?;
     }
     if plan.terminal_controls {
         wasi.allow_terminal_controls();
     }
-    let mut print = plan.trace.printer(&plan.grants);
+    let mut print = plan.trace.printer(plan);
     match observer {
         Some(mut observer) => {
             let trace = plan.trace.clone();
@@ -337,7 +345,7 @@ fn show_value(value: Value) -> String {
 }
 
 /// Says how a guest ended that did not return, and gives the exit code.
-fn finish(timeout: Option<Duration>, stopped: &Stopped) -> u8 {
+fn finish(plan: &Plan, stopped: &Stopped) -> u8 {
     match stopped.stop {
         Stop::Exit(code) => u8::try_from(code).unwrap_or_else(|_| {
             note(&format!("wave: the guest exited with {code}, which no exit status can hold (0 to 255)\n"));
@@ -348,8 +356,11 @@ fn finish(timeout: Option<Duration>, stopped: &Stopped) -> u8 {
             128 | (number & 0x7f)
         }
         Stop::Deadline => {
-            let limit = timeout.map_or_else(String::new, |limit| format!(" of {limit:?}"));
+            let limit = plan.timeout.map_or_else(String::new, |limit| format!(" of {limit:?}"));
             note(&format!("wave: time limit{limit} reached\n"));
+            if let Some(line) = plan.line_of_policy("limits.timeout") {
+                note(&format!("  where: limits.timeout ({})\n", clean(line)));
+            }
             print_backtrace(&stopped.backtrace);
             124
         }

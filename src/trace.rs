@@ -2,6 +2,7 @@
 
 use crate::args::{Area, Format};
 use crate::grants::DirGrant;
+use crate::plan::Plan;
 use crate::text::{clean, note};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -43,9 +44,9 @@ impl Trace {
     }
 
     /// Prints records as they come.
-    pub fn printer(&self, grants: &[DirGrant]) -> impl FnMut(&Record) + Send + use<> {
-        let (json, grants) = (self.json, grants.to_vec());
-        move |record| note(&if json { in_json(record, &grants) } else { in_text(record, &grants) })
+    pub fn printer(&self, plan: &Plan) -> impl FnMut(&Record) + Send + use<> {
+        let (json, ways) = (self.json, Ways::of(plan));
+        move |record| note(&if json { in_json(record, &ways) } else { in_text(record, &ways) })
     }
 }
 
@@ -63,7 +64,7 @@ pub fn area_of(function: &str) -> Option<Area> {
     }
 }
 
-fn in_text(record: &Record, grants: &[DirGrant]) -> String {
+fn in_text(record: &Record, ways: &Ways) -> String {
     let mut line = format!("wave: {}(", record.function);
     for (index, (name, argument)) in record.arguments.iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
@@ -84,7 +85,7 @@ fn in_text(record: &Record, grants: &[DirGrant]) -> String {
         Decision::Malformed => line += ", refused: the call itself is at fault\n",
         Decision::Denied(rule) => {
             line += &format!(", denied: {}\n", rule.text());
-            if let Some(way) = way(rule, record, grants) {
+            if let Some(way) = ways.of_rule(rule, record) {
                 line += &format!("  to allow: {}\n", clean(&way));
             }
         }
@@ -92,7 +93,7 @@ fn in_text(record: &Record, grants: &[DirGrant]) -> String {
     line
 }
 
-fn in_json(record: &Record, grants: &[DirGrant]) -> String {
+fn in_json(record: &Record, ways: &Ways) -> String {
     let arguments = record.arguments.iter().map(|(name, argument)| {
         let value = match argument {
             Argument::Number(number) => json!(number),
@@ -116,7 +117,7 @@ fn in_json(record: &Record, grants: &[DirGrant]) -> String {
         let grant = record.grant.map(|index| format!("fs[{index}]"));
         map.extend(grant.map(|grant| ("grant".to_owned(), Value::from(grant))));
         map.extend(rule.map(|rule| ("rule".to_owned(), Value::from(rule.text()))));
-        let way = rule.and_then(|rule| way(rule, record, grants));
+        let way = rule.and_then(|rule| ways.of_rule(rule, record));
         map.extend(way.map(|way| ("to_allow".to_owned(), Value::from(way))));
     }
     object.to_string() + "\n"
@@ -137,23 +138,57 @@ fn result(result: Result<(), Failure>) -> String {
     }
 }
 
-/// What the operator could type to allow a call that a rule denied; `None` if nothing would.
-fn way(rule: Rule, record: &Record, grants: &[DirGrant]) -> Option<String> {
-    let grant = record.grant.and_then(|index| grants.get(index));
-    let way = match rule {
-        Rule::ReadOnly | Rule::AppendOnly => {
-            let DirGrant { host, guest, .. } = grant?;
-            format!("--dir {}::{guest}::rw", host.display())
+/// What the operator could type to allow what a rule denied: in the policy where it says otherwise, as a flag if not.
+struct Ways {
+    /// By the number of the directory.
+    access: Vec<String>,
+    /// The policy file, if there is one.
+    policy: Option<String>,
+    /// The lines of the policy that set limits, by the name of the limit.
+    limits: Vec<(String, String)>,
+}
+
+impl Ways {
+    fn of(plan: &Plan) -> Self {
+        let access = |(index, grant): (usize, &DirGrant)| {
+            let line = plan.policy.as_ref().and_then(|policy| policy.line(&format!("fs[{index}].access")));
+            let flag = || format!("--dir {}::{}::rw", grant.host.display(), grant.guest);
+            line.map_or_else(flag, |line| format!("access = \"rw\" in {line}"))
+        };
+        let limits = plan
+            .origins
+            .iter()
+            .filter_map(|(id, _)| Some((id.strip_prefix("limits.")?.to_owned(), plan.line_of_policy(id)?.to_owned())));
+        Self {
+            access: plan.grants.iter().enumerate().map(access).collect(),
+            policy: plan.policy.as_ref().map(|policy| policy.path().display().to_string()),
+            limits: limits.collect(),
         }
-        Rule::Beneath => "grant the directory it leads to: --dir HOST::GUEST::ro".to_owned(),
-        Rule::Device => "--device with the path of the node on the host".to_owned(),
-        Rule::OpenFiles => "a larger --max-open-files".to_owned(),
-        Rule::FileSize => "a larger --max-file-size".to_owned(),
-        Rule::Written => "a larger --max-writes".to_owned(),
-        Rule::Output => "a larger --max-output".to_owned(),
-        Rule::CallBytes => "a larger --max-call-bytes".to_owned(),
-        Rule::Subscriptions => "a larger --max-subscriptions".to_owned(),
-        _ => return None,
-    };
-    Some(way)
+    }
+
+    /// `None` if nothing would allow it.
+    fn of_rule(&self, rule: Rule, record: &Record) -> Option<String> {
+        Some(match rule {
+            Rule::ReadOnly | Rule::AppendOnly => self.access.get(record.grant?)?.clone(),
+            Rule::Beneath => match &self.policy {
+                Some(policy) => format!("grant the directory it leads to: an [[fs]] in {policy}"),
+                None => "grant the directory it leads to: --dir HOST::GUEST::ro".to_owned(),
+            },
+            Rule::Device => "--device with the path of the node on the host".to_owned(),
+            Rule::OpenFiles => self.larger("max-open-files"),
+            Rule::FileSize => self.larger("max-file-size"),
+            Rule::Written => self.larger("max-writes"),
+            Rule::Output => self.larger("max-output"),
+            Rule::CallBytes => self.larger("max-call-bytes"),
+            Rule::Subscriptions => self.larger("max-subscriptions"),
+            _ => return None,
+        })
+    }
+
+    fn larger(&self, limit: &str) -> String {
+        match self.limits.iter().find(|(name, _)| name == limit) {
+            Some((_, line)) => format!("a larger {limit} in {line}"),
+            None => format!("a larger --{limit}"),
+        }
+    }
 }

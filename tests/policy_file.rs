@@ -169,7 +169,8 @@ fn imports_that_the_policy_does_not_name_are_refused() {
     run(dir.path(), "--policy p.toml hello.wat").is(0, GREETING, "");
     let message = "wave: the module imports `args_get`, `args_sizes_get`, which the policy does not allow\n  \
                    where: p.toml:3:13 (wasi.functions)\n    |\n  3 | functions = [\"fd_write\"]\n    |             ^^^^^^^^^^^^\n  \
-                   fix:   add it to `wasi.functions` if it may; `wave policy gen args.wat` lists all imports\n";
+                   fix:   if it may, write functions = [\"fd_write\", \"args_get\", \"args_sizes_get\"] in p.toml:3; \
+                   `wave policy gen args.wat` lists all imports\n";
     run(dir.path(), "--policy p.toml args.wat").is(125, "", message);
     policy(dir.path(), ["check", "p.toml", "args.wat"]).is(1, "", message);
 }

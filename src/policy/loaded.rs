@@ -10,11 +10,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use wave_contract::module::ModuleInfo;
-use wave_policy::file::{Derived, PolicyFile, Problem, Values};
+use wave_policy::file::{Derived, PolicyFile, Problem, Profile, Values};
 use wave_policy::{Resolver, Surface};
 
 /// Larger files are refused: nobody reviews that.
 const MAX_POLICY_BYTES: u64 = 64 << 20;
+
+/// Longer lines are not repeated in a message.
+const SHOWN_BYTES: usize = 200;
 
 const PAGE_BYTES: u64 = 64 << 10;
 const MAX_PAGES: u64 = 65_536;
@@ -70,6 +73,11 @@ impl Loaded {
 
     fn refuse(&self, id: &str, what: &str, fix: &str) -> Failure {
         refuse(&self.path, self.file.problem(id, what, fix))
+    }
+
+    /// The line of the file that says a value, as `app.toml:7`.
+    pub fn line(&self, id: &str) -> Option<String> {
+        self.file.line(id).map(|line| format!("{}:{line}", self.path.display()))
     }
 
     /// What a value is from: the file, or its profile. `None` for what nobody says.
@@ -154,12 +162,13 @@ impl Loaded {
         let surface = Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name)));
         let generate = format!("wave policy gen {}", path.display());
         if let Some(allowed) = &self.values.functions {
-            let more =
-                surface.functions().map(|function| function.name).filter(|name| !allowed.iter().any(|a| a == name));
-            let more: Vec<_> = more.map(|name| format!("`{name}`")).collect();
+            let imported = surface.functions().map(|function| function.name);
+            let missing: Vec<_> = imported.filter(|name| !allowed.iter().any(|a| a == name)).collect();
+            let more: Vec<_> = missing.iter().map(|name| format!("`{name}`")).collect();
             if !more.is_empty() {
                 let what = format!("the module imports {}, which the policy does not allow", more.join(", "));
-                let fix = format!("add it to `wasi.functions` if it may; `{generate}` lists all imports");
+                let way = self.way_to_import(&missing);
+                let fix = format!("if it may, {way}; `{generate}` lists all imports");
                 return Err(self.refuse("wasi.functions", &what, &fix));
             }
         }
@@ -174,6 +183,34 @@ impl Loaded {
                 let fix = format!("take `[os]` from `{generate}`, and review the difference");
                 Err(self.refuse(&id, &format!("`[os]` is out of date: {what}"), &fix))
             }
+        }
+    }
+}
+
+impl Loaded {
+    /// What to write so that these functions may be imported as well.
+    fn way_to_import(&self, missing: &[&str]) -> String {
+        let path = self.path.display();
+        if self.file.line("wasi.functions").is_none() {
+            let wider = Profile::ALL.into_iter().find(|profile| {
+                let functions = PolicyFile::parse(profile.source()).ok().and_then(|file| file.values.functions);
+                let has = |name: &str| functions.iter().flatten().any(|other| other == name);
+                missing.iter().all(|name| has(name)) && self.values.functions.iter().flatten().all(|name| has(name))
+            });
+            if let Some((profile, line)) = wider.zip(self.line("extends")) {
+                return format!("write extends = \"{}\" in {line}", profile.name());
+            }
+        }
+        match self.file.add_items("wasi", "functions", missing) {
+            // A short list is shown as it then is.
+            Some(edit) if edit.replaces == 1 && edit.lines.iter().all(|line| line.len() <= SHOWN_BYTES) => {
+                format!("write {} in {path}:{}", edit.lines.join(" "), edit.line)
+            }
+            Some(edit) if edit.replaces == 0 && self.file.line("wasi.functions").is_some() => {
+                let lines: Vec<_> = edit.lines.iter().map(|line| line.trim()).collect();
+                format!("add {} after {path}:{}", lines.join(" "), edit.line - 1)
+            }
+            _ => "add it to `wasi.functions`".to_owned(),
         }
     }
 }
