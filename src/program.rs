@@ -73,12 +73,18 @@ pub fn compile_only(path: &Path, module: &Module, threads: usize) -> Result<Code
     job.compile(module).map_err(|error| Refusal::from(&error).failure(path))
 }
 
-/// Makes an instance of a module, its imports bound to WASI.
+/// Makes an instance of a module, its imports bound to WASI. `allowed` sees its declarations before anything is compiled.
 ///
 /// # Errors
-/// 126 for an invalid module or unknown import, 137 when it starts with more memory than allowed, 125 when this host lacks
+/// What `allowed` says, 126 for an invalid module or unknown import, 137 when it starts with more memory than allowed, 125 when this host lacks
 /// something or compiling reaches its limits.
-pub fn load(path: &Path, compiler: Compiler, options: Options, wasi: Wasi) -> Result<Program, Failure> {
+pub fn load(
+    path: &Path,
+    compiler: Compiler,
+    options: Options,
+    wasi: Wasi,
+    allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
+) -> Result<Program, Failure> {
     let mut store = Store::new(options.store, wasi).map_err(|error| {
         Failure::refused(format!("cannot reserve the guest's address space: {error}"))
             .fix("raise the limit on virtual memory (ulimit -v), or choose a smaller --max-stack")
@@ -89,6 +95,7 @@ pub fn load(path: &Path, compiler: Compiler, options: Options, wasi: Wasi) -> Re
     let (instance, compiler) = match compiler.ready()? {
         Ready::Worker(mut worker, state) => {
             let (info, bytes) = worker.declarations()?;
+            allowed(&info)?;
             let (placement, job) = place(path, &mut store, &info, &options)?;
             let (image, worker) = worker.compile(job, &info, bytes.len())?;
             let instance = store.load(placement, info, image, bytes).map_err(refused)?;
@@ -99,6 +106,7 @@ pub fn load(path: &Path, compiler: Compiler, options: Options, wasi: Wasi) -> Re
         Ready::Here(bytes, state) => {
             let bytes = input::binary(path, bytes)?;
             let module = parse(path, &bytes)?;
+            allowed(module.info())?;
             let (placement, job) = place(path, &mut store, module.info(), &options)?;
             let image = job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?;
             let info = module.into_info();

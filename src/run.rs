@@ -92,10 +92,11 @@ fn perform(
     // Listeners are bound by now and stay in the network they are of; so do the connections they accept.
     let namespaces = (plan.level != Level::Off).then(wave_sandbox::leave_namespaces);
     // Never dropped: a sealed process cannot unmap memory, and ends soon after.
-    let mut program = ManuallyDrop::new(program::load(&plan.module, compiler, options, wasi)?);
-    if let Some(policy) = &plan.policy {
-        policy.check_module(&plan.module, program.info()?, plan.checked_resolver)?;
-    }
+    let allowed = |info: &ModuleInfo| match &plan.policy {
+        Some(policy) => policy.check_module(&plan.module, info, plan.checked_resolver),
+        None => Ok(()),
+    };
+    let mut program = ManuallyDrop::new(program::load(&plan.module, compiler, options, wasi, allowed)?);
     let entry = Entry::find(&program, plan)?;
 
     if let Some(limit) = plan.timeout {

@@ -175,6 +175,24 @@ fn imports_that_the_policy_does_not_name_are_refused() {
     policy(dir.path(), ["check", "p.toml", "args.wat"]).is(1, "", message);
 }
 
+/// A policy is checked when the imports are known, before the module's code is looked at: here it is not even valid.
+#[test]
+fn a_module_is_not_compiled_if_its_policy_refuses_it() {
+    let module = r#"(module (import "wasi_snapshot_preview1" "sched_yield" (func (result i32))) (func (export "_start") i32.add))"#;
+    let files =
+        [("fit.toml", "version = 1\n"), ("tight.toml", "version = 1\n[wasi]\nfunctions = []\n"), ("m.wat", module)];
+    let dir = place(&files);
+    let said = run(dir.path(), "--policy tight.toml m.wat");
+    assert_eq!((said.status.code(), &*said.stdout), (Some(125), ""));
+    assert!(said.stderr.starts_with("wave: the module imports `sched_yield`, which the policy does not"), "{said:?}");
+    for level in ["strict", "off"] {
+        let said = run(dir.path(), &format!("--sandbox {level} --policy fit.toml m.wat"));
+        assert_eq!((said.status.code(), &*said.stdout), (Some(126), ""), "{said:?}");
+        let said = run(dir.path(), &format!("--sandbox {level} --policy tight.toml m.wat"));
+        assert_eq!((said.status.code(), &*said.stdout), (Some(125), ""), "{said:?}");
+    }
+}
+
 #[test]
 fn a_profile_is_its_allow_list() {
     let dir = place(&[
