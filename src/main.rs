@@ -10,6 +10,7 @@
 //! | `network` | the sockets a run is given |
 //! | `compiler` | a sealed process that reads and compiles the module |
 //! | `program` | from bytes to an instance, ready to be sealed and entered |
+//! | `unused` | grants that the module cannot use |
 //! | `run` | `wave run`: plan, load, seal, enter, report |
 //! | `trace` | what `--trace` prints |
 //! | `why` | which rule of a policy decides, and what would allow it |
@@ -37,6 +38,7 @@ mod report;
 mod run;
 mod text;
 mod trace;
+mod unused;
 mod wast;
 mod why;
 

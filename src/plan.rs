@@ -76,6 +76,8 @@ pub struct Plan {
     pub terminal_controls: bool,
     /// Who the process becomes.
     pub identity: Option<Identity>,
+    /// Whether that is said by a flag, and not by what the program may write.
+    user_is_named: bool,
     /// The policy file.
     pub policy: Option<Loaded>,
     /// Who resolves paths as far as the policy has to know: not if a flag says it.
@@ -133,6 +135,7 @@ impl Plan {
                 None
             }
         };
+        let user_is_named = run.user.is_some();
         let identity = match run.user {
             Some(user) => Some(parse_identity(&user)?),
             None => owner_of_writable(&grants)?,
@@ -169,6 +172,7 @@ impl Plan {
             trace: Trace::new(run.trace, run.trace_format),
             terminal_controls: run.terminal_controls,
             identity,
+            user_is_named,
             policy,
             checked_resolver,
             beyond,
@@ -362,6 +366,13 @@ impl Plan {
     pub fn line_of_policy(&self, id: &str) -> Option<&str> {
         let (_, from) = self.origins.iter().find(|(other, _)| other == id)?;
         (!from.starts_with("--")).then_some(from)
+    }
+
+    /// Without directories there is no reason to be their owner.
+    pub fn forget_owner(&mut self) {
+        if !self.user_is_named {
+            self.identity = None;
+        }
     }
 
     /// The flags that accept less protection than a run has without any (T101). No module and no environment can set them.

@@ -12,6 +12,8 @@ struct RunReport<'a> {
     sandbox: &'a Report,
     /// Flags that accept less than `strict` gives without any flag (T101).
     relaxations: &'a [String],
+    /// Grants that the module cannot use, so that it did not get them (T123).
+    unused: &'a [String],
 }
 
 /// Says on standard error what the command line gave up.
@@ -25,14 +27,22 @@ pub fn announce(relaxations: &[String]) {
 ///
 /// # Errors
 /// When the report cannot be written.
-pub fn tell(format: Option<Format>, sandbox: &Report, relaxations: &[String]) -> Result<(), Failure> {
+pub fn tell(
+    format: Option<Format>,
+    sandbox: &Report,
+    relaxations: &[String],
+    unused: &[String],
+) -> Result<(), Failure> {
     match format {
         Some(Format::Text) => {
             note(&sandbox.to_string());
             relaxations.iter().for_each(|flag| note(&format!("  relaxed by {}\n", clean(flag))));
+            unused
+                .iter()
+                .for_each(|grant| note(&format!("  not given, as the module has no use for it: {}\n", clean(grant))));
         }
         Some(Format::Json) => {
-            let json = serde_json::to_string(&RunReport { sandbox, relaxations });
+            let json = serde_json::to_string(&RunReport { sandbox, relaxations, unused });
             let json = json.map_err(|error| Failure::refused(format!("cannot write the report: {error}")))?;
             note(&(json + "\n"));
         }

@@ -11,6 +11,7 @@ use crate::plan::{self, Plan};
 use crate::program::{self, Program};
 use crate::report;
 use crate::text::{chain, clean, note, out};
+use crate::unused;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::mem::ManuallyDrop;
@@ -79,9 +80,9 @@ fn perform(
     let threads = compiler::threads(&bytes);
     let compiler = Compiler::start(plan, bytes, threads)?;
     let listeners = network::listeners(plan)?;
-    let addresses = listeners.iter().map(|listener| listener.address).collect();
+    let mut addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
     let chosen = listeners.iter().filter(|listener| listener.chosen_port);
-    let chosen: Vec<_> = chosen.map(|listener| listener.address).collect();
+    let mut chosen: Vec<_> = chosen.map(|listener| listener.address).collect();
     let wasi = wasi(plan, listeners, observer)?;
     let options = program::Options {
         store: StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes },
@@ -98,6 +99,8 @@ fn perform(
     };
     let mut program = ManuallyDrop::new(program::load(&plan.module, compiler, options, wasi, allowed)?);
     let entry = Entry::find(&program, plan)?;
+    let unused = unused::withhold(plan, &mut addresses, &mut program)?;
+    chosen.retain(|address| addresses.contains(address));
 
     if let Some(limit) = plan.timeout {
         // Before the seal, because the filter refuses timers afterwards.
@@ -106,7 +109,7 @@ fn perform(
     let sealed = seal(plan, addresses, namespaces, ending.is_some(), &mut program)?;
     chosen.iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
     let said = sealed.report().clone().with(LayerName::Compiler, program.compiler.clone());
-    report::tell(report, &said, &relaxations)?;
+    report::tell(report, &said, &relaxations, &unused)?;
     ending.iter_mut().for_each(Ending::begins);
     let outcome = entry.enter(&mut program, &sealed);
     if let Some(ending) = &mut ending {

@@ -5,11 +5,12 @@ mod outside;
 mod support;
 
 use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use outside::Outside;
 use serde_json::{Value, json};
-use support::{Wave, as_root, source, wat, writable_dir};
+use support::{Wave, as_root, give_to_guest, source, wat, writable_dir};
 
 /// Waits until standard input ends.
 const WAITS: &str = r#"(module (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
@@ -73,4 +74,89 @@ fn t101_every_relaxation_is_announced_and_reported() {
     quiet.is(0, "Hello from inside the sandbox!\n", "");
     let loud = Wave::strict().switch("--terminal-controls").run(source("examples/hello.wat"), [""; 0]);
     loud.is(0, "Hello from inside the sandbox!\n", "wave: relaxed by --terminal-controls\n");
+}
+
+/// Waits until standard input ends, with a few more imports.
+fn waits_with(imports: &str) -> String {
+    format!(
+        r#"(module (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+    {imports}
+    (memory (export "memory") 1) (data (i32.const 0) "\10\00\00\00\01\00\00\00")
+    (func (export "_start") (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 32)))))"#
+    )
+}
+
+/// What a run holds while it waits: the links behind its descriptors from 3 on, unless this process may not look; its report, and
+/// whether somebody listens.
+fn held(imports: &str, flags: &[&str], port: u16) -> (Option<Vec<String>>, Value, bool) {
+    let (_dir, guest) = wat(&waits_with(imports));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+    command.args(["--sandbox", "strict", "run", "--report=json"]).args(flags);
+    let mut child = Wave::program(command).spawn(&guest, [""; 0]);
+    let mut lines = BufReader::new(child.stderr.as_mut().expect("stderr is piped")).lines().map_while(Result::ok);
+    let line = lines.find(|line| line.starts_with('{')).expect("a report");
+    let report: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert_eq!(Outside::of(child.id(), as_root()).disagreements(&report), [""; 0], "{report}");
+    let fds = std::fs::read_dir(format!("/proc/{}/fd", child.id())).ok();
+    let links = fds.map(|fds| {
+        let mut fds: Vec<_> = fds.map(|fd| fd.expect("the process lives").path()).collect();
+        fds.sort();
+        let others =
+            fds.iter().filter(|fd| fd.file_name().is_some_and(|name| !["0", "1", "2"].iter().any(|std| name == *std)));
+        others.map(|fd| std::fs::read_link(fd).expect("a descriptor").display().to_string()).collect()
+    });
+    let listens = TcpStream::connect(("127.0.0.1", port)).is_ok();
+    drop(child.stdin.take());
+    assert_eq!(child.wait().expect("own child").code(), Some(0));
+    (links, report, listens)
+}
+
+fn detail(report: &Value, layer: &str) -> String {
+    let mut layers = report["layers"].as_array().expect("layers").iter();
+    let found = layers.find(|entry| entry["name"] == layer).expect("every layer");
+    found["detail"].as_str().expect("a layer in force").to_owned()
+}
+
+/// T123: a module without a function for directories or sockets is given neither, and no rule for them; one with such a function
+/// is. What it did not get is in the report, and its process is that of a run without these flags.
+#[test]
+fn t123_what_a_module_cannot_use_it_does_not_get() {
+    const PATHS: &str =
+        r#"(import "wasi_snapshot_preview1" "path_unlink_file" (func (param i32 i32 i32) (result i32)))"#;
+    const ACCEPT: &str = r#"(import "wasi_snapshot_preview1" "sock_accept" (func (param i32 i32 i32) (result i32)))"#;
+    let dir = writable_dir();
+    give_to_guest(dir.path());
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (grant, address) = (format!("{}::/w::rw", dir.path().display()), format!("127.0.0.1:{port}"));
+    let flags = ["--dir", &grant, "--tcplisten", &address];
+    let (by_dir, by_listener) = (format!("--dir {grant}"), format!("the listener on {address}"));
+
+    let (_, bare, _) = held("", &[], port);
+    for (imports, kept_dir, kept_socket) in
+        [("", false, false), (PATHS, true, false), (ACCEPT, false, true), (&*format!("{PATHS} {ACCEPT}"), true, true)]
+    {
+        let (links, report, listens) = held(imports, &flags, port);
+        assert_eq!(listens, kept_socket, "{imports}");
+        let unused: Vec<_> = [(kept_socket, &by_listener), (kept_dir, &by_dir)]
+            .into_iter()
+            .filter(|(kept, _)| !kept)
+            .map(|(_, by)| by)
+            .collect();
+        assert_eq!(report["unused"], json!(unused), "{imports}");
+        let grants = usize::from(kept_dir);
+        assert!(detail(&report, "landlock").contains(&format!("; {grants} grants; ")), "{report}");
+        let kept = 3 + grants + usize::from(kept_socket);
+        assert!(detail(&report, "descriptors").starts_with(&format!("{kept} kept")), "{report}");
+        if let Some(links) = links {
+            assert_eq!(links.len(), kept - 3, "{links:?}");
+            assert_eq!(links.iter().any(|link| *link == dir.path().display().to_string()), kept_dir, "{links:?}");
+            assert_eq!(links.iter().any(|link| link.starts_with("socket:")), kept_socket, "{links:?}");
+        }
+        let owner = detail(&report, "identity").contains("uid 1000,");
+        assert_eq!(owner, kept_dir && as_root(), "root becomes the owner of what the program may write: {report}");
+        if imports.is_empty() {
+            assert_eq!(detail(&report, "seccomp"), detail(&bare, "seccomp"));
+            assert_eq!(detail(&report, "landlock"), detail(&bare, "landlock"));
+        }
+    }
 }

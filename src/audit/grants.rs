@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::path::PathBuf;
-use wave_policy::{Access, FilesystemGrant, Policy, Rule, Surface};
+use wave_policy::{Access, FilesystemGrant, Need, Policy, Rule, Surface};
 
 /// A kind of grant, and what a module that imports these functions gains by it.
 #[derive(Debug, Serialize)]
@@ -13,7 +13,7 @@ pub struct Gain {
     pub flag: &'static str,
     /// The system calls that come with it and are not there without, by name.
     pub calls: Vec<Call>,
-    /// The rights of Landlock beneath such a directory. They are the grant's, whatever the module imports.
+    /// The rights of Landlock beneath such a directory; none if the module has no use for one, as it does not get it then.
     pub landlock: &'static [&'static str],
 }
 
@@ -97,6 +97,7 @@ impl Scenario {
 /// What a module with this surface gains by each kind of grant; the first is what it has without any.
 pub fn gains(surface: &Surface, growable: bool) -> Vec<Gain> {
     let rules: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.rules(surface, growable)).collect();
+    let has_use = surface.functions().any(|function| matches!(function.need, Need::Grant | Need::WritableGrant));
     let gain = |(scenario, granted): (&Scenario, &Vec<&'static Rule>)| {
         let before = scenario.over.and_then(|over| rules.get(over));
         let added = granted.iter().copied().filter(|rule| before.is_none_or(|before| !before.contains(rule)));
@@ -104,7 +105,7 @@ pub fn gains(surface: &Surface, growable: bool) -> Vec<Gain> {
             grant: scenario.grant,
             flag: scenario.flag,
             calls: by_call(added),
-            landlock: scenario.access.map_or(&[][..], Access::landlock_rights),
+            landlock: scenario.access.filter(|_| has_use).map_or(&[][..], Access::landlock_rights),
         }
     };
     SCENARIOS.iter().zip(&rules).map(gain).collect()

@@ -37,6 +37,8 @@ mod run;
 mod text;
 #[path = "../../src/trace.rs"]
 mod trace;
+#[path = "../../src/unused.rs"]
+mod unused;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -9,6 +9,7 @@ use crate::strings::Strings;
 use crate::trace::{Record, Tracer};
 use crate::wait::Interrupted;
 use rustix::fs::OFlags;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Access, Errno, FdFlags, Kind, Limits, Monitor, PeerRule};
 
@@ -182,6 +183,14 @@ impl Wasi {
     /// from.
     pub fn granted(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.objects.opened()
+    }
+
+    /// Closes granted descriptors that the guest has no use for, by their places in [`granted`](Self::granted). It keeps their
+    /// numbers, so that those of others stay: what is behind them is [`Errno::BADF`].
+    ///
+    /// Host syscalls: `close`.
+    pub fn withhold(&mut self, places: Range<usize>) {
+        self.objects.forget(places);
     }
 
     /// Lets control sequences through to terminals. Off at first (T115).

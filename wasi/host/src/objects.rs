@@ -6,6 +6,7 @@
 use crate::dir::Listing;
 use crate::terminal::Cleaner;
 use rustix::fs::Stat;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Admitted, Close, Errno, HostFd, Target};
 
@@ -87,6 +88,14 @@ impl Objects {
             Descriptor::Owned(fd) => Some(fd.as_fd()),
             Descriptor::Inherited(_) => None,
         })
+    }
+
+    /// Closes those of [`opened`](Self::opened) in these places. Nothing else ever takes their slots, which entries of the
+    /// monitor still lead to.
+    pub(crate) fn forget(&mut self, places: Range<usize>) {
+        let is_opened =
+            |slot: &&mut Option<Object>| matches!(slot, Some(Object { descriptor: Descriptor::Owned(_), .. }));
+        self.slots.iter_mut().filter(is_opened).skip(places.start).take(places.len()).for_each(|slot| *slot = None);
     }
 
     /// The object of an admitted effect.
