@@ -64,7 +64,7 @@ fn perform(
 ) -> Result<u8, Failure> {
     let (observer, mut ending) = observer.unzip();
     if observer.is_some() {
-        plan.trace = plan.trace.observed();
+        plan.trace = std::mem::take(&mut plan.trace).observed();
     }
     let relaxations = plan.relaxations();
     if report.is_none() {

@@ -7,7 +7,11 @@
 //! narrowed guest|compiler|landlock RULE|RIGHT run [OPTIONS] MODULE [ARGS]...
 //! ```
 #![forbid(unsafe_code)]
-#![allow(dead_code, unused_imports, reason = "the parts of the command that run a program, which serve other subcommands too")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "the parts of the command that run a program, which serve other subcommands too"
+)]
 
 #[path = "../../src/args.rs"]
 mod args;
