@@ -128,11 +128,11 @@ impl<'a> Narrowed<'a> {
 
     fn directories(&self) -> Vec<Directory> {
         let dirs = self.dirs.iter().zip(&self.granted.dirs);
-        let directory = |(dir, (grant, host)): (&Option<(Access, Option<String>)>, &(DirGrant, String))| {
+        dirs.filter_map(|(dir, (grant, host))| {
             let (access, _) = dir.as_ref()?;
             Some(Directory { host: host.clone(), guest: grant.guest.clone(), access: *access })
-        };
-        dirs.filter_map(directory).collect()
+        })
+        .collect()
     }
 
     fn reads_environment(&self) -> bool {

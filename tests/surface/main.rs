@@ -310,8 +310,11 @@ fn compiled() -> Used {
     })
 }
 
+/// Makes a run anew, by its name.
+type Guest = (&'static str, fn() -> Honest);
+
 /// Guests that between them need every rule of a guest's filter.
-const GUESTS: &[(&str, fn() -> Honest)] = &[
+const GUESTS: &[Guest] = &[
     ("files", || files(Mode::Normal)),
     ("files, resolved by wave", || files(Mode::ManualResolver)),
     ("another file system", another_file_system),
