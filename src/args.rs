@@ -379,8 +379,32 @@ Exit codes: 0 compared, 1 something became possible under --fail-on widen, 2 usa
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// Print what a policy with `[os]` means for the kernel, for other tools
+    #[command(
+        after_help = "The policy lists its functions and `[os]` as `wave policy gen` writes them; no module is needed.\n\
+Exit codes: 0 printed, 2 usage, 125 the policy cannot be read, or `[os]` is missing or does not follow from its functions."
+    )]
+    Export {
+        /// What to print
+        #[arg(long, value_enum, value_name = "FORMAT")]
+        format: ExportFormat,
+        /// Policy file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Print the JSON Schema of policy files
     Schema,
+}
+
+/// What a policy is exported as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// `linux.seccomp` of the OCI runtime specification: the filter after the seal
+    OciSeccomp,
+    /// The filter as the kernel gets it, with the rule of each comparison
+    SeccompBpf,
+    /// The Landlock ruleset
+    Landlock,
 }
 
 /// What makes a comparison of policies fail.

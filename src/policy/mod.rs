@@ -1,6 +1,7 @@
 //! Policy files: [`Loaded`] for a run, [`Merged`] with its flags, and `wave policy`.
 
 mod diff;
+mod export;
 mod loaded;
 mod merged;
 
@@ -27,6 +28,7 @@ pub fn policy(arguments: &Policy) -> Result<u8, Failure> {
         Policy::Show { resolved, file } => show(*resolved, file),
         Policy::Fmt { check, file } => format(*check, file),
         Policy::Diff { old, new, fail_on, format } => diff::compare(old, new, *fail_on, *format),
+        Policy::Export { format, file } => export::export(file, *format),
         Policy::Schema => {
             out(&file::json_schema());
             Ok(0)
