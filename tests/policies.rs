@@ -12,6 +12,7 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
+use serde_json::Value;
 use support::cpython::cpython;
 use support::{Outcome, Wave, c_example, fill, finish, source, tree, wat, writable_dir};
 use tempfile::TempDir;
@@ -273,5 +274,93 @@ fn a_program_does_not_run_without_a_line_of_its_derived_part() {
         assert_eq!(run.status.code(), Some(0), "{run:?}");
         let copied = tree(&dir.path().join("data")).contains(&"copy: granted\\n".to_owned());
         assert_eq!(copied, program.name() == "cp.wasm");
+    }
+}
+
+/// What the gallery grants, in the place of suggestions.
+const CP_FILES: &str = r#"[[fs]]
+host = "in"
+guest = "/in"
+access = "ro"
+
+[[fs]]
+host = "out"
+guest = "/out"
+access = "rw"
+
+[limits]
+max-file-size = "100M"
+max-writes = "1G"
+"#;
+const PYTHON_FILES: &str = r#"[[fs]]
+host = "src"
+guest = "/src"
+access = "ro"
+
+[[fs]]
+host = "out"
+guest = "/out"
+access = "rw"
+
+[limits]
+timeout = "30s"
+max-memory = "512M"
+"#;
+
+/// The programs of `docs/policies.md` that are here, by their names in it, with their policies.
+fn gallery() -> Vec<(&'static str, PathBuf, String)> {
+    let ls = FILES.replace("# ", "").replace("data", "docs");
+    let echo = SOCKETS.replace("# ", "").replace("8080", "7777") + "accept_from = [\"127.0.0.0/8\"]\n";
+    let mut all = vec![("hello", source("examples/hello.wat"), (FILES, String::new()))];
+    all.extend(c_example("ls").map(|module| ("ls", module, (FILES, ls))));
+    all.extend(c_example("cp").map(|module| ("cp", module, (FILES, CP_FILES.to_owned()))));
+    all.push(("echo", source("examples/echo.wat"), (SOCKETS, echo)));
+    all.extend(cpython().map(|module| ("python", module.clone(), (FILES, PYTHON_FILES.to_owned()))));
+    let fill = |(name, module, (suggested, granted)): (_, PathBuf, (&str, String))| {
+        let text = Program::new(module.clone(), &[]).generated().replace(suggested, &granted);
+        (name, module, text)
+    };
+    all.into_iter().map(fill).collect()
+}
+
+/// The score, its lines from the most on, and the policy.
+fn shown(module: &Path, policy: &str) -> String {
+    let mut audit = Command::new(env!("CARGO_BIN_EXE_wave"));
+    let audit = audit.args(["audit", "--format", "json"]).arg(module).output().expect("wave starts");
+    let audit: Value = serde_json::from_slice(&audit.stdout).expect("it is JSON");
+    let mut lines: Vec<_> = audit["score"]["lines"].as_array().expect("a list").iter().collect();
+    lines.sort_by(|a, b| b["points"].as_f64().partial_cmp(&a["points"].as_f64()).expect("numbers"));
+    let lines: Vec<_> =
+        lines.iter().map(|line| format!("{} {}", line["id"].as_str().expect("text"), line["points"])).collect();
+    // What a compiler built here has another hash elsewhere.
+    let pin = policy.lines().find(|line| line.starts_with("blake3")).expect("a pin");
+    let is_built =
+        module.extension().is_some_and(|extension| extension == "wasm") && !module.ends_with("python-3.12.0.wasm");
+    let policy = if is_built { policy.replace(&format!("[module]\n{pin}\n\n"), "") } else { policy.to_owned() };
+    format!("Exposure {} of 10: {}.\n\n```toml\n{policy}```\n", audit["score"]["value"], lines.join(", "))
+}
+
+/// The blocks of the gallery are what the commands write, and each policy in it is a right one. `WAVE_BLESS=1` writes them anew.
+#[test]
+fn the_gallery_is_what_the_commands_say() {
+    let document = source("docs/policies.md");
+    let mut text = fs::read_to_string(&document).expect("a document");
+    for (name, module, policy_text) in gallery() {
+        let (_dir, file) = place(&policy_text);
+        check(&file, &module).is(0, "", "");
+        policy(["fmt".as_ref(), "--check".as_ref(), file.as_os_str()]).is(0, "", "");
+
+        let mark = format!("<!-- policy {name} -->\n");
+        let start = text.find(&mark).expect("a place in the document") + mark.len();
+        let end = start + text[start..].find("<!-- end -->\n").expect("its end");
+        let right = shown(&module, &policy_text);
+        if std::env::var_os("WAVE_BLESS").is_some() {
+            text.replace_range(start..end, &right);
+        } else {
+            assert_eq!(text[start..end], right, "`{name}` in docs/policies.md; WAVE_BLESS=1 writes it anew");
+        }
+    }
+    if std::env::var_os("WAVE_BLESS").is_some() {
+        fs::write(&document, text).expect("the source can be written");
     }
 }

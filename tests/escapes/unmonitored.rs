@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::host::{Host, state};
 use crate::script::script;
-use crate::support::{Wave, as_root};
+use crate::support::{self, Wave, as_root};
 use crate::{t14_climbs, t16_directory_link, t29_names_outside};
 
 /// What is done to a directory outside: `D` is a descriptor, `P` a way from there, and then what the kernel must answer. 3 is
@@ -100,22 +100,10 @@ pub fn unmonitored(level: &str) -> Wave {
 
 /// The program at a level, as whoever the seal makes of root.
 pub fn command(level: &str) -> Command {
-    static FRESH: OnceLock<()> = OnceLock::new();
-    let program = Path::new(env!("CARGO_BIN_EXE_wave")).with_file_name("examples").join("unmonitored");
-    FRESH.get_or_init(|| assert_fresh(&program));
-    let mut command = Command::new(program);
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let mut command = Command::new(PROGRAM.get_or_init(|| support::example("unmonitored")));
     command.arg(level);
     command
-}
-
-/// A filtered `cargo test` builds no examples: one from before would test the sandbox of before.
-fn assert_fresh(program: &Path) {
-    let advice = "run `cargo build --example unmonitored`, or `cargo test` without --test";
-    let written = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
-    let built = written(program).unwrap_or_else(|| panic!("no {}: {advice}", program.display()));
-    let sources = fs::read_to_string(program.with_extension("d")).expect("cargo writes what a program is made of");
-    let stale = sources.split_whitespace().skip(1).find(|source| written(source.as_ref()).is_some_and(|at| at > built));
-    assert_eq!(stale, None, "{} is older: {advice}", program.display());
 }
 
 /// [`Host::with_links`] with an empty directory on either side, and one in the grant that looks like the one outside.

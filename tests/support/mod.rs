@@ -287,6 +287,20 @@ pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// The program of an example target.
+///
+/// A filtered `cargo test` builds no examples: one from before would test the sandbox of before.
+pub fn example(name: &str) -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_wave")).with_file_name("examples").join(name);
+    let advice = format!("run `cargo build --example {name}`, or `cargo test` without --test");
+    let written = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
+    let built = written(&program).unwrap_or_else(|| panic!("no {}: {advice}", program.display()));
+    let sources = fs::read_to_string(program.with_extension("d")).expect("cargo writes what a program is made of");
+    let stale = sources.split_whitespace().skip(1).find(|source| written(source.as_ref()).is_some_and(|at| at > built));
+    assert_eq!(stale, None, "{} is older: {advice}", program.display());
+    program
+}
+
 /// The module of a C example, or `None`, said on stderr, where the tools to build it are missing (never in CI).
 pub fn c_example(name: &str) -> Option<PathBuf> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();

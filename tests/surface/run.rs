@@ -4,12 +4,13 @@ use std::any::Any;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use serde_json::Value;
 use wave_contract::{MEMORY_RESERVATION_BYTES, PAGE_BYTES};
 use wave_policy::{Access, FilesystemGrant, Policy, Resolver, Surface};
 
-use crate::support::{Mode, Outcome, Wave};
+use crate::support::{self, Mode, Outcome, Wave};
 use crate::tracer::{Call, Process, Trace, Tracer};
 
 /// The ids of the rules without which some call of a run would have been refused.
@@ -136,7 +137,8 @@ impl Run {
     pub fn without(self, part: &str, what: &str) -> Outcome {
         let Self { module, mode, wave, tracer, args, _kept, .. } = self;
         let by_wave = wave(mode.strict()).command(&module);
-        let mut command = Command::new(Path::new(by_wave.get_program()).with_file_name("examples").join("narrowed"));
+        static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+        let mut command = Command::new(PROGRAM.get_or_init(|| support::example("narrowed")));
         command.args([part, what]);
         command.args(by_wave.get_args()).args(args);
         tracer(Tracer::new(command)).trace().outcome
