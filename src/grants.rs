@@ -56,6 +56,15 @@ impl DirGrant {
         }
     }
 
+    /// Why the directory cannot be granted on this host.
+    pub fn problem_here(&self) -> Option<String> {
+        match std::fs::metadata(&self.host) {
+            Ok(metadata) if metadata.is_dir() => None,
+            Ok(_) => Some("not a directory".to_owned()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
     /// The refusal of a directory that cannot be used.
     pub fn unusable(&self, reason: &str) -> Failure {
         Failure::refused(format!("cannot preopen `{}`: {reason}", self.host.display())).at(self.place.clone())
@@ -113,10 +122,20 @@ impl Overlap {
 /// 125 for a directory that is not there.
 pub fn overlaps(grants: &[DirGrant]) -> Result<Vec<Overlap>, Failure> {
     let place = |grant: &DirGrant| std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error));
-    let places = grants.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    Ok(overlaps_at(grants, &grants.iter().map(place).collect::<Result<Vec<_>, _>>()?))
+}
+
+/// The same, where those that are not there count as they are written.
+pub fn overlaps_as_written(grants: &[DirGrant]) -> Vec<Overlap> {
+    let as_written = |grant: &DirGrant| std::path::absolute(&grant.host).unwrap_or_else(|_| grant.host.clone());
+    let place = |grant: &DirGrant| std::fs::canonicalize(&grant.host).unwrap_or_else(|_| as_written(grant));
+    overlaps_at(grants, &grants.iter().map(place).collect::<Vec<_>>())
+}
+
+fn overlaps_at(grants: &[DirGrant], places: &[PathBuf]) -> Vec<Overlap> {
     // By place, so that many grants take no longer than each of them.
     let mut widest: HashMap<&Path, (usize, &DirGrant)> = HashMap::new();
-    for ((index, grant), place) in grants.iter().enumerate().zip(&places) {
+    for ((index, grant), place) in grants.iter().enumerate().zip(places) {
         let entry = widest.entry(place).or_insert((index, grant));
         if rank(grant.access) > rank(entry.1.access) {
             *entry = (index, grant);
@@ -127,7 +146,7 @@ pub fn overlaps(grants: &[DirGrant]) -> Result<Vec<Overlap>, Failure> {
         let (outer, _) = around.find(|(_, outer)| rank(grant.access) < rank(outer.access))?;
         Some(Overlap { inner, outer: *outer })
     };
-    Ok(grants.iter().zip(&places).enumerate().filter_map(wider).collect())
+    grants.iter().zip(places).enumerate().filter_map(wider).collect()
 }
 
 const fn rank(access: Access) -> u8 {

@@ -1,7 +1,7 @@
 //! A policy file that was read: what it says, and whether a module is the one it is for.
 
 use crate::failure::Failure;
-use crate::grants::DirGrant;
+use crate::grants::{DirGrant, overlaps_as_written};
 use crate::input;
 use crate::network::parse_network;
 use crate::plan::STACK_RANGE_BYTES;
@@ -10,17 +10,52 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use wave_contract::module::ModuleInfo;
-use wave_policy::file::{Derived, PolicyFile, Problem, Profile, Values};
+use wave_policy::file::{Derived, PolicyFile, Problem, Problems, Profile, Values};
 use wave_policy::{Resolver, Surface};
 
 /// Larger files are refused: nobody reviews that.
 const MAX_POLICY_BYTES: u64 = 64 << 20;
+
+/// Nobody reads more of them at once.
+const MOST_FINDINGS: usize = 100;
 
 /// Longer lines are not repeated in a message.
 const SHOWN_BYTES: usize = 200;
 
 const PAGE_BYTES: u64 = 64 << 10;
 const MAX_PAGES: u64 = 65_536;
+
+/// In which rule a module and a policy differ, how, and what to do.
+type Difference = (String, String, String);
+
+/// What is wrong with a policy that can be read, as far as a person reads on.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// What a run would be refused for.
+    pub wrong: Vec<Failure>,
+    /// What else there is to know, and where.
+    pub notes: Vec<(String, String)>,
+    /// How many there are besides.
+    pub more: usize,
+}
+
+impl Findings {
+    fn add(&mut self, failure: impl FnOnce() -> Option<Failure>) {
+        match self.wrong.len() < MOST_FINDINGS {
+            true => self.wrong.extend(failure()),
+            false => self.more += 1,
+        }
+    }
+
+    fn note(&mut self, note: impl FnOnce() -> Option<(String, String)>) {
+        if let Some(note) = note() {
+            match self.notes.len() < MOST_FINDINGS {
+                true => self.notes.push(note),
+                false => self.more += 1,
+            }
+        }
+    }
+}
 
 /// A policy file with what it says.
 #[derive(Debug)]
@@ -49,26 +84,65 @@ impl Loaded {
         let file = PolicyFile::parse(source).map_err(|problem| refuse(path, problem))?;
         let values = file.resolved().map_err(|problem| refuse(path, problem))?;
         let policy = Self { path: path.to_owned(), file, values };
-        policy.check_values()?;
-        Ok(policy)
+        match policy.wrong_values().into_iter().next() {
+            Some(failure) => Err(failure),
+            None => Ok(policy),
+        }
+    }
+
+    /// Reads the text of a policy file, and says of one that is refused all that is wrong with it.
+    ///
+    /// # Errors
+    /// All problems, and how many more there are than anybody would read.
+    pub fn all_of(path: &Path, source: &str) -> Result<Self, (Vec<Failure>, usize)> {
+        let file = PolicyFile::parse_all(source).map_err(|Problems { first, more }| {
+            (first.into_iter().map(|problem| refuse(path, problem)).collect(), more)
+        })?;
+        let values = file.resolved().map_err(|problem| (vec![refuse(path, problem)], 0))?;
+        let policy = Self { path: path.to_owned(), file, values };
+        let wrong = policy.wrong_values();
+        if wrong.is_empty() { Ok(policy) } else { Err((wrong, 0)) }
     }
 
     /// What the schema cannot say.
-    fn check_values(&self) -> Result<(), Failure> {
+    fn wrong_values(&self) -> Vec<Failure> {
+        let mut wrong = Vec::new();
         let values = &self.values;
         if values.deterministic == Some(true) && values.clock_resolution.is_some() {
             let what = "deterministic clocks have no resolution";
-            return Err(self.refuse("clock.resolution", what, "leave out one of `deterministic` and `[clock]`"));
+            wrong.push(self.refuse("clock.resolution", what, "leave out one of `deterministic` and `[clock]`"));
         }
         if values.limits.max_stack.is_some_and(|stack| !STACK_RANGE_BYTES.contains(&stack)) {
-            return Err(self.refuse("limits.max-stack", "such a stack is not possible", "choose between 512K and 4G"));
+            wrong.push(self.refuse("limits.max-stack", "such a stack is not possible", "choose between 512K and 4G"));
         }
-        for (index, network) in values.accept_from.iter().flatten().enumerate() {
-            parse_network(network).map_err(|what| {
-                self.refuse(&format!("net.accept_from[{index}]"), &what, "write ADDRESS or ADDRESS/BITS")
-            })?;
+        let networks = values.accept_from.iter().flatten().enumerate();
+        let unclear = networks.filter_map(|(index, network)| Some((index, parse_network(network).err()?)));
+        wrong.extend(unclear.take(MOST_FINDINGS).map(|(index, what)| {
+            self.refuse(&format!("net.accept_from[{index}]"), &what, "write ADDRESS or ADDRESS/BITS")
+        }));
+        wrong
+    }
+
+    /// What is wrong with the directories as they are on this host: those inside of others with more access. Those that are
+    /// not there may be on another host, and are notes.
+    pub fn check_directories(&self, findings: &mut Findings) {
+        let grants: Vec<_> = self.directories().collect();
+        for overlap in overlaps_as_written(&grants) {
+            let refuse = || {
+                let (what, fix) = overlap.explain(&grants)?;
+                Some(self.refuse(&format!("fs[{}]", overlap.inner), &what, fix))
+            };
+            findings.add(refuse);
         }
-        Ok(())
+        for grant in &grants {
+            findings.note(|| {
+                let reason = grant.problem_here()?;
+                Some((
+                    format!("`{}` cannot be granted on this host: {reason}", grant.host.display()),
+                    grant.place.clone(),
+                ))
+            });
+        }
     }
 
     fn refuse(&self, id: &str, what: &str, fix: &str) -> Failure {
@@ -128,14 +202,37 @@ impl Loaded {
         &self.path
     }
 
-    /// Checks the policy, and a module against it.
-    pub fn check(&self, module: Option<&Path>) -> Result<(), Failure> {
-        let Some(path) = module else { return Ok(()) };
+    /// Everything in which a module is not the one of this policy.
+    ///
+    /// # Errors
+    /// When the module cannot be read.
+    pub fn check(&self, path: &Path, findings: &mut Findings) -> Result<(), Failure> {
         let bytes = input::read(path)?;
-        self.check_pin(path, &bytes)?;
-        let binary = input::binary(path, bytes)?;
+        let pin = self.check_pin(path, &bytes).err();
+        let is_other = pin.is_some();
+        findings.add(|| pin);
+        let binary = match input::binary(path, bytes) {
+            // It is another module, and no matter what kind of one.
+            Err(_) if is_other => return Ok(()),
+            binary => binary?,
+        };
+        let module = match program::parse(path, &binary) {
+            Err(_) if is_other => return Ok(()),
+            module => module?,
+        };
+        let info = module.info();
         let resolver = self.values.os.as_ref().map(|os| os.resolver);
-        self.check_module(path, program::parse(path, &binary)?.info(), resolver)
+        for difference in self.differences(path, info, resolver) {
+            findings.add(|| Some(self.differs(&difference)));
+        }
+        let surface = Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name)));
+        let unused = self.values.functions.iter().flatten().filter(|name| !surface.contains(name));
+        let unused: Vec<_> = unused.map(|name| format!("`{name}`")).collect();
+        // The list of a profile is for many modules.
+        let line = self.line("wasi.functions").filter(|_| !unused.is_empty());
+        let what = format!("`wasi.functions` allows {}, which the module does not import", unused.join(", "));
+        findings.note(|| Some((what, line?)));
+        Ok(())
     }
 
     /// Whether these are the bytes of the module the policy is for. Nothing of them was looked at yet.
@@ -159,6 +256,19 @@ impl Loaded {
     /// # Errors
     /// 125 if not.
     pub fn check_module(&self, path: &Path, info: &ModuleInfo, resolver: Option<Resolver>) -> Result<(), Failure> {
+        match self.differences(path, info, resolver).first() {
+            Some(difference) => Err(self.differs(difference)),
+            None => Ok(()),
+        }
+    }
+
+    fn differs(&self, (id, what, fix): &Difference) -> Failure {
+        self.refuse(id, what, fix)
+    }
+
+    /// All of that.
+    fn differences(&self, path: &Path, info: &ModuleInfo, resolver: Option<Resolver>) -> Vec<Difference> {
+        let mut wrong = Vec::new();
         let surface = Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name)));
         let generate = format!("wave policy gen {}", path.display());
         if let Some(allowed) = &self.values.functions {
@@ -169,21 +279,17 @@ impl Loaded {
                 let what = format!("the module imports {}, which the policy does not allow", more.join(", "));
                 let way = self.way_to_import(&missing);
                 let fix = format!("if it may, {way}; `{generate}` lists all imports");
-                return Err(self.refuse("wasi.functions", &what, &fix));
+                wrong.push(("wasi.functions".to_owned(), what, fix));
             }
         }
-        let Some(os) = &self.values.os else { return Ok(()) };
+        let Some(os) = &self.values.os else { return wrong };
         let growable = can_grow(info, self.values.limits.max_memory);
         let derived = Derived::of(&surface, growable, resolver.unwrap_or(os.resolver));
-        match os.difference(&derived) {
-            None => Ok(()),
-            Some((id, what)) => {
-                let manual = if derived.resolver == Resolver::Manual { " --resolver manual" } else { "" };
-                let generate = format!("wave policy gen{manual} {}", path.display());
-                let fix = format!("take `[os]` from `{generate}`, and review the difference");
-                Err(self.refuse(&id, &format!("`[os]` is out of date: {what}"), &fix))
-            }
-        }
+        let manual = if derived.resolver == Resolver::Manual { " --resolver manual" } else { "" };
+        let fix = format!("take `[os]` from `wave policy gen{manual} {}`, and review the difference", path.display());
+        let differences = os.differences(&derived).into_iter();
+        wrong.extend(differences.map(|(id, what)| (id, format!("`[os]` is out of date: {what}"), fix.clone())));
+        wrong
     }
 }
 

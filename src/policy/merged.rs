@@ -6,6 +6,7 @@ use crate::args::{self, Run, Sandbox};
 use crate::failure::Failure;
 use crate::grants::DirGrant;
 use crate::network::parse_network;
+use crate::plan::usual_limits;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -111,7 +112,6 @@ fn environment(policy: Option<&Loaded>, values: &Values) -> Result<Vec<Vec<u8>>,
         env.push(variable(name, &value));
     }
     for (name, value) in values.env_set.iter().flatten() {
-        env.retain(|other: &Vec<u8>| !other.starts_with(format!("{name}=").as_bytes()));
         env.push(variable(name, OsStr::new(value)));
     }
     Ok(env)
@@ -137,7 +137,8 @@ fn beyond(values: &Values, run: &Run, limits: &Limits) -> Vec<String> {
     let derived = values.os.as_ref().is_some_and(|os| os.resolver == wave_policy::Resolver::Kernel);
     let manual = derived && run.resolver == args::Resolver::Manual;
     beyond.extend(manual.then(|| "--resolver manual".to_owned()));
-    beyond.extend(limits.beyond(&values.limits).into_iter().map(|name| format!("--{name}")));
+    let limits = limits.beyond(&values.limits.over(&usual_limits()));
+    beyond.extend(limits.into_iter().map(|name| format!("--{name}")));
     beyond
 }
 
@@ -192,4 +193,143 @@ fn origins(policy: &Loaded, level: Option<Level>, run: &Run, limits: &Limits) ->
         }
     }
     origins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use crate::plan::Plan;
+    use clap::Parser;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    fn plan(file: &Path, flags: &[String]) -> Plan {
+        let start = ["wave", "run", "--policy"].map(str::to_owned);
+        let file = file.to_str().expect("UTF-8").to_owned();
+        let words = start.into_iter().chain([file]).chain(flags.iter().cloned()).chain(["m.wasm".to_owned()]);
+        let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
+        let Command::Run(run) = cli.command else { panic!("not a run") };
+        Plan::new(cli.sandbox, *run).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    fn rank(level: Level) -> usize {
+        [Level::Strict, Level::Standard, Level::Off].iter().position(|other| *other == level).expect("a level")
+    }
+
+    /// The flags without which one plan would not allow more than the other.
+    fn wider(base: &Plan, with: &Plan) -> BTreeSet<&'static str> {
+        let no_limit = Duration::MAX;
+        let (less, more) = (&base.limits, &with.limits);
+        let finer = |plan: &Plan| if plan.deterministic { u64::MAX } else { plan.clock_resolution_ns };
+        let all = |plan: &Plan| plan.accept_from.is_empty();
+        let dims = [
+            ("--sandbox", rank(with.level) > rank(base.level)),
+            ("--dir", with.grants.len() > base.grants.len()),
+            ("--env", with.env.iter().any(|variable| !base.env.contains(variable))),
+            ("--tcplisten", with.tcplisten.len() > base.tcplisten.len()),
+            ("--listenfd", with.listenfd),
+            ("--accept-from", !all(base) && with.accept_from.len() > base.accept_from.len()),
+            ("--clock-resolution", !with.deterministic && finer(with) < finer(base)),
+            ("--device", !with.devices.is_empty()),
+            ("--terminal-controls", with.terminal_controls),
+            ("--timeout", with.timeout.unwrap_or(no_limit) > base.timeout.unwrap_or(no_limit)),
+            ("--max-memory", with.memory_bytes > base.memory_bytes),
+            ("--max-stack", with.stack_bytes > base.stack_bytes),
+            ("--compile-timeout", with.compile_timeout > base.compile_timeout),
+            ("--compile-memory", with.compile_memory_bytes > base.compile_memory_bytes),
+            ("--max-open-files", more.open_files > less.open_files),
+            ("--max-file-size", more.file_size_bytes > less.file_size_bytes),
+            ("--max-writes", more.written_bytes > less.written_bytes),
+            ("--max-output", more.output_bytes > less.output_bytes),
+            ("--max-call-bytes", more.call_bytes > less.call_bytes),
+            ("--max-iovecs", more.iovecs > less.iovecs),
+            ("--max-subscriptions", more.subscriptions > less.subscriptions),
+        ];
+        dims.into_iter().filter(|(_, is_wider)| *is_wider).map(|(flag, _)| flag).collect()
+    }
+
+    /// Numbers around each other, so that flag and file are larger, equal and smaller in turn.
+    fn number() -> impl Strategy<Value = Option<u32>> {
+        prop::option::of(prop_oneof![Just(900_000), Just(1024), Just(4096), Just(8 << 20), Just(600_000)])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// What a run allows beyond its policy is what it announces, and nothing else (T101).
+        #[test]
+        fn t101_what_goes_beyond_the_file_is_what_is_announced(
+            file in prop::collection::vec(number(), 12),
+            flags in prop::collection::vec(number(), 12),
+            (level, flag_level) in (prop::option::of(0_usize..3), prop::option::of(0_usize..3)),
+            kinds in prop::collection::vec(any::<bool>(), 8),
+            (file_networks, flag_networks) in (0_u8..3, 0_u8..3),
+            (file_clock, flag_clock) in (0_u32..4, 0_u32..4),
+        ) {
+            let levels = ["strict", "standard", "off"];
+            let names = [
+                "timeout", "max-memory", "max-stack", "compile-timeout", "compile-memory", "max-open-files", "max-file-size",
+                "max-writes", "max-output", "max-call-bytes", "max-iovecs", "max-subscriptions",
+            ];
+            let unit = |name: &str| if name.ends_with("timeout") { "ms" } else { "" };
+            let mut text = "version = 1\n".to_owned();
+            if let Some(level) = level {
+                text += &format!("sandbox = \"{}\"\n", levels[level]);
+            }
+            text += "[[fs]]\nhost = \"/usr\"\nguest = \"/usr\"\naccess = \"ro\"\n[env.set]\nA = \"file\"\n";
+            text += "[net]\nlisten = [\"127.0.0.1:1\"]\n";
+            let networks: Vec<_> = (0..file_networks).map(|index| format!("\"10.{index}.0.0/16\"")).collect();
+            text += &format!("accept_from = [{}]\n", networks.join(", "));
+            if file_clock > 0 {
+                text += &format!("[clock]\nresolution = \"{file_clock}ms\"\n");
+            }
+            text += "[limits]\n";
+            for (name, value) in names.iter().zip(&file) {
+                if let Some(value) = value {
+                    let quote = if unit(name).is_empty() { "" } else { "\"" };
+                    text += &format!("{name} = {quote}{value}{}{quote}\n", unit(name));
+                }
+            }
+            // No smaller stack is possible.
+            let text = text.replace("max-stack = 1024", "max-stack = 600000").replace("max-stack = 4096", "max-stack = 700000");
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let path = dir.path().join("p.toml");
+            std::fs::write(&path, &text).expect("own directory can be written");
+
+            let mut typed: Vec<String> = Vec::new();
+            for (name, value) in names.iter().zip(&flags) {
+                let value = value.map(|value| if *name == "max-stack" { value.max(600_000) } else { value });
+                typed.extend(value.into_iter().flat_map(|value| [format!("--{name}"), format!("{value}{}", unit(name))]));
+            }
+            typed.extend(flag_level.into_iter().flat_map(|level| ["--sandbox".to_owned(), levels[level].to_owned()]));
+            typed.extend((0..flag_networks).flat_map(|index| ["--accept-from".into(), format!("11.{index}.0.0/16")]));
+            let pairs = [
+                ("--dir", "/etc::/etc::ro"), ("--env", "A=flag"), ("--env", "B=flag"), ("--tcplisten", "127.0.0.1:2"),
+                ("--device", "/dev/null"), ("--listenfd", ""), ("--terminal-controls", ""), ("--deterministic", ""),
+            ];
+            for ((flag, value), _) in pairs.iter().zip(&kinds).filter(|(_, is_given)| **is_given) {
+                typed.extend([*flag, *value].into_iter().filter(|word| !word.is_empty()).map(str::to_owned));
+            }
+            if flag_clock > 0 && !kinds[7] {
+                typed.extend(["--clock-resolution".to_owned(), format!("{flag_clock}ms")]);
+            }
+
+            let (base, with) = (plan(&path, &[]), plan(&path, &typed));
+            let announced: BTreeSet<_> = with.relaxations().into_iter()
+                .filter(|text| !text.starts_with("sandbox = "))
+                .map(|text| text.split(' ').next().unwrap_or_default().to_owned())
+                .collect();
+            let expected: BTreeSet<_> = wider(&base, &with).into_iter().map(str::to_owned).collect();
+            // A level below strict is announced wherever it is from, also when the flag only repeats or narrows the file.
+            let without_level = |set: &BTreeSet<String>| set.iter().filter(|flag| *flag != "--sandbox").cloned().collect::<Vec<_>>();
+            prop_assert_eq!(without_level(&announced), without_level(&expected), "{}\n{:?}", text, typed);
+            prop_assert!(!expected.contains("--sandbox") || announced.contains("--sandbox"));
+            prop_assert_eq!(with.level != Level::Strict, with.relaxations().iter().any(|text| text.contains("sandbox")));
+            // And the dry run shows each.
+            let shown = with.to_string();
+            prop_assert!(with.relaxations().iter().all(|text| shown.contains(&format!("relaxed:  by {text}\n"))), "{}", shown);
+        }
+    }
 }

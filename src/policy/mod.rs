@@ -5,6 +5,7 @@ mod export;
 mod loaded;
 mod merged;
 
+use loaded::Findings;
 pub use loaded::{Loaded, can_grow, read_text, refuse};
 pub use merged::Merged;
 
@@ -95,16 +96,40 @@ fn suggestions(surface: &Surface, os: &Derived) -> String {
     text
 }
 
-/// Says what is wrong with a policy, and ends with 1 if something is.
+/// Says all that is wrong with a policy, and ends with 1 if something is.
 fn check(path: &Path, module: Option<&Path>) -> Result<u8, Failure> {
-    match Loaded::read(path).and_then(|policy| policy.check(module)) {
-        Ok(()) => Ok(0),
-        // What was refused is the policy; what was not found, is not.
-        Err(failure) if failure.code() == 125 => {
-            note(&failure.to_string());
-            Ok(1)
+    let tell = |failures: &[Failure]| failures.iter().for_each(|failure| note(&failure.to_string()));
+    let source = match loaded::read_text(path) {
+        Ok(source) => source,
+        Err(failure) => {
+            tell(&[failure]);
+            return Ok(1);
         }
-        Err(failure) => Err(failure),
+    };
+    let policy = match Loaded::all_of(path, &source) {
+        Ok(policy) => policy,
+        Err((failures, more)) => {
+            tell(&failures);
+            tell_more(more);
+            return Ok(1);
+        }
+    };
+    let mut findings = Findings::default();
+    policy.check_directories(&mut findings);
+    if let Some(module) = module {
+        policy.check(module, &mut findings)?;
+    }
+    tell(&findings.wrong);
+    for (what, place) in &findings.notes {
+        note(&format!("wave: note: {}\n  where: {}\n", clean(what), clean(place)));
+    }
+    tell_more(findings.more);
+    Ok(u8::from(!findings.wrong.is_empty()))
+}
+
+fn tell_more(more: usize) {
+    if more > 0 {
+        note(&format!("wave: {more} more of these\n"));
     }
 }
 

@@ -10,7 +10,7 @@ mod others;
 
 use crate::args::{Format, Operation, Why};
 use crate::failure::Failure;
-use crate::grants::{DirGrant, overlaps, refuse_overlap};
+use crate::grants::{DirGrant, overlaps_as_written, refuse_overlap};
 use crate::policy::Loaded;
 use crate::text::out;
 use answer::Answer;
@@ -112,8 +112,7 @@ fn with_edits(policy: Loaded, question: &Question) -> Result<Answer, Failure> {
         policy = Loaded::of(policy.path(), &edit.source)?;
         edits.push(edit);
         let grants: Vec<_> = policy.directories().collect();
-        // What a directory that is not there overlaps with is not known; the reader is told of it.
-        let found = overlaps(&grants).unwrap_or_default();
+        let found = overlaps_as_written(&grants);
         next = match found.first() {
             Some(overlap) => widen_inner(&policy, &grants, overlap.inner, overlap.outer),
             None => {

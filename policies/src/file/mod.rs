@@ -26,7 +26,7 @@ pub use diff::{Change, Effect, Side, diff};
 pub use edit::Edit;
 pub use format::{comments, format};
 pub use os::Derived;
-pub use problem::Problem;
+pub use problem::{Problem, Problems};
 pub use schema::json_schema;
 
 use crate::{Access, Level};
@@ -34,6 +34,9 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
+
+/// Nobody reads more of them at once.
+const DESCRIBED_PROBLEMS: usize = 100;
 
 /// A file that was read.
 #[derive(Clone, Debug)]
@@ -230,7 +233,18 @@ impl PolicyFile {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn parse(source: &str) -> Result<Self, Problem> {
-        read::read(source)
+        read::read(source, 1).map_err(|problems| match problems.first.into_iter().next() {
+            Some(first) => first,
+            None => Problem::new(source, &(0..0), "", "it cannot be read".to_owned(), String::new()),
+        })
+    }
+
+    /// Reads a file, and says of one that is refused all that is wrong with it, as far as a person reads on.
+    ///
+    /// # Errors
+    /// The first hundred problems, and how many more there are.
+    pub fn parse_all(source: &str) -> Result<Self, Problems> {
+        read::read(source, DESCRIBED_PROBLEMS)
     }
 
     /// What holds: the values of the file, and those of the profile it extends for the keys it does not have.
@@ -239,7 +253,7 @@ impl PolicyFile {
     /// If the profile cannot be read, which a test rules out.
     pub fn resolved(&self) -> Result<Values, Problem> {
         let Some(profile) = self.profile else { return Ok(self.values.clone()) };
-        let base = read::read(profile.source())?.values;
+        let base = Self::parse(profile.source())?.values;
         let own = self.values.clone();
         Ok(Values {
             sandbox: own.sandbox.or(base.sandbox),

@@ -51,20 +51,21 @@ impl Derived {
 
     /// The first row in which a file differs from what is derived, in words; with its id if the file has it.
     pub fn difference(&self, derived: &Self) -> Option<(String, String)> {
+        self.differences(derived).into_iter().next()
+    }
+
+    /// All of them. Where another resolver is derived for, that alone: its rows are others.
+    pub fn differences(&self, derived: &Self) -> Vec<(String, String)> {
         if self.resolver != derived.resolver {
-            return Some(("os.resolver".into(), "this run resolves paths in another way".into()));
+            return vec![("os.resolver".into(), "this run resolves paths in another way".into())];
         }
-        for (id, rule) in &self.rows {
-            match derived.rows.get(id) {
-                None => return Some((id.clone(), format!("`{id}` does not follow from the module"))),
-                Some(right) if right != rule => {
-                    return Some((id.clone(), format!("`{id}` must be \"{right}\"")));
-                }
-                Some(_) => {}
-            }
-        }
-        let missing = derived.rows.keys().find(|id| !self.rows.contains_key(*id))?;
-        Some(("os".into(), format!("`{missing}` is missing")))
+        let written = self.rows.iter().filter_map(|(id, rule)| match derived.rows.get(id) {
+            None => Some((id.clone(), format!("`{id}` does not follow from the module"))),
+            Some(right) if right != rule => Some((id.clone(), format!("`{id}` must be \"{right}\""))),
+            Some(_) => None,
+        });
+        let missing = derived.rows.keys().filter(|id| !self.rows.contains_key(*id));
+        written.chain(missing.map(|id| ("os".into(), format!("`{id}` is missing")))).collect()
     }
 }
 

@@ -27,6 +27,15 @@ pub struct Problem {
     pub fix: String,
 }
 
+/// What is wrong with a file: the first problems, by where they are, and how many there are besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    /// As many as are described.
+    pub first: Vec<Problem>,
+    /// Those that are not.
+    pub more: usize,
+}
+
 impl Problem {
     pub(crate) fn new(source: &str, span: &Range<usize>, id: &str, what: String, fix: String) -> Self {
         let Place { line, column, start } = Place::of(source, span.start);

@@ -1,10 +1,11 @@
 //! From text to values: first the schema, which leaves nothing unknown, then the values.
 
-use super::problem::{Problem, nearest};
+use super::problem::{Problem, Problems, nearest};
 use super::schema::{self, Field, ROOT, Ty};
 use super::{Derived, Directory, Limits, PolicyFile, Profile, Values};
 use crate::{parse_duration, parse_size};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::time::Duration;
 use toml::Spanned;
@@ -13,19 +14,31 @@ use toml::de::{DeTable, DeValue};
 type Table<'a> = DeTable<'a>;
 type Cell<'a> = Spanned<DeValue<'a>>;
 
-pub(super) fn read(source: &str) -> Result<PolicyFile, Problem> {
-    let document = DeTable::parse(source).map_err(|error| {
-        let span = error.span().unwrap_or(0..0);
-        let what = error.message().lines().next().unwrap_or_default().to_owned();
-        Problem::new(source, &span, "", what, "the file must be TOML, https://toml.io".to_owned())
-    })?;
+/// A text with more mistakes against TOML than a person reads is no policy; they are not all collected.
+const MOST_SYNTAX_BYTES: usize = 1 << 20;
+
+/// Reads a file. Of its problems, as many are described as are asked for: to describe one takes a look at the whole file.
+pub(super) fn read(source: &str, described: usize) -> Result<PolicyFile, Problems> {
+    let mut check = Check { spans: BTreeMap::new(), found: Vec::new(), more: 0, described };
+    let document = match DeTable::parse(source) {
+        Ok(document) => document,
+        Err(first) => {
+            let all = described > 1 && source.len() <= MOST_SYNTAX_BYTES;
+            let errors = if all { DeTable::parse_recoverable(source).1 } else { vec![first] };
+            for error in errors {
+                let what = error.message().lines().next().unwrap_or_default().to_owned();
+                let wrong = (what, "the file must be TOML, https://toml.io".to_owned());
+                check.refuse(&error.span().unwrap_or(0..0), "", wrong);
+            }
+            return Err(check.problems(source));
+        }
+    };
     let table = document.get_ref();
-    let mut check = Check { source, spans: BTreeMap::new(), problems: Vec::new() };
     check.table(table, ROOT, "", &(0..0));
     check.guests(table);
-    check.problems.sort_by_key(|(at, _)| *at);
-    if let Some((_, problem)) = check.problems.into_iter().next() {
-        return Err(problem);
+    check.repetitions(table);
+    if !check.found.is_empty() {
+        return Err(check.problems(source));
     }
     let newlines = source.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
     Ok(PolicyFile {
@@ -37,19 +50,36 @@ pub(super) fn read(source: &str) -> Result<PolicyFile, Problem> {
     })
 }
 
+/// Where something is wrong, in which rule, and what.
+type Found = (Range<usize>, String, schema::Wrong);
+
 /// Holds a document to the schema.
-struct Check<'s> {
-    source: &'s str,
+struct Check {
     spans: BTreeMap<String, Range<usize>>,
-    problems: Vec<(usize, Problem)>,
+    /// What is wrong, and what was too much to keep.
+    found: Vec<Found>,
+    more: usize,
+    described: usize,
 }
 
-impl Check<'_> {
-    fn refuse(&mut self, span: &Range<usize>, id: &str, (what, fix): schema::Wrong) {
-        // Only the first is shown; it is enough to keep the first of each kind of place.
-        if self.problems.iter().all(|(at, _)| span.start < *at) {
-            self.problems.push((span.start, Problem::new(self.source, span, id, what, fix)));
+impl Check {
+    fn refuse(&mut self, span: &Range<usize>, id: &str, wrong: schema::Wrong) {
+        self.found.push((span.clone(), id.to_owned(), wrong));
+        if self.found.len() > 2 * self.described {
+            self.keep_first();
         }
+    }
+
+    fn keep_first(&mut self) {
+        self.found.sort_by_key(|(span, ..)| span.start);
+        self.more += self.found.len().saturating_sub(self.described);
+        self.found.truncate(self.described);
+    }
+
+    fn problems(mut self, source: &str) -> Problems {
+        self.keep_first();
+        let problem = |(span, id, (what, fix)): Found| Problem::new(source, &span, &id, what, fix);
+        Problems { first: self.found.into_iter().map(problem).collect(), more: self.more }
     }
 
     fn table(&mut self, table: &Table<'_>, fields: &'static [Field], id: &str, span: &Range<usize>) {
@@ -119,6 +149,34 @@ impl Check<'_> {
         }
     }
 
+    /// A variable has one value, and one socket listens at an address.
+    fn repetitions(&mut self, table: &Table<'_>) {
+        let within = |section: &str, key: &str| table.get(section)?.get_ref().as_table()?.get(key);
+        let list = |section, key| within(section, key).and_then(|value| value.get_ref().as_array());
+        let set = within("env", "set").and_then(|value| value.get_ref().as_table());
+        let leave_out = || "leave out one of them".to_owned();
+        let mut names = BTreeMap::new();
+        for (index, value) in list("env", "pass").into_iter().flat_map(|list| list.iter()).enumerate() {
+            let Some(name) = value.get_ref().as_str() else { continue };
+            let id = format!("env.pass[{index}]");
+            if let Some(first) = names.insert(name, index) {
+                self.refuse(&value.span(), &id, (format!("`{name}` is env.pass[{first}] already"), leave_out()));
+            } else if set.is_some_and(|set| set.contains_key(name)) {
+                self.refuse(&value.span(), &id, (format!("`{name}` has a value in `[env.set]`"), leave_out()));
+            }
+        }
+        let mut addresses = BTreeMap::new();
+        for (index, value) in list("net", "listen").into_iter().flat_map(|list| list.iter()).enumerate() {
+            let address = value.get_ref().as_str().and_then(|text| text.parse::<SocketAddr>().ok());
+            // The kernel chooses another port for each 0.
+            let Some(address) = address.filter(|address| address.port() != 0) else { continue };
+            if let Some(first) = addresses.insert(address, index) {
+                let wrong = (format!("`{address}` is net.listen[{first}] already"), leave_out());
+                self.refuse(&value.span(), &format!("net.listen[{index}]"), wrong);
+            }
+        }
+    }
+
     /// Two directories of one name would leave open which of them a path means.
     fn guests(&mut self, table: &Table<'_>) {
         let mut seen = BTreeMap::new();
@@ -127,8 +185,8 @@ impl Check<'_> {
             let Some(directory) = value.get_ref().as_table() else { continue };
             let Some(named) = directory.get("guest").or_else(|| directory.get("host")) else { continue };
             let Some(guest) = named.get_ref().as_str() else { continue };
-            match seen.get(guest) {
-                None => drop(seen.insert(guest.to_owned(), index)),
+            match seen.get(as_matched(guest)) {
+                None => drop(seen.insert(as_matched(guest).to_owned(), index)),
                 Some(first) => {
                     let what = format!("`{guest}` is the name of fs[{first}] already");
                     let wrong = (what, "give each directory a name of its own by `guest`".to_owned());
@@ -137,6 +195,15 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// A name of a directory as wasi-libc compares it with paths: `/data`, `data/` and `./data` are one.
+fn as_matched(guest: &str) -> &str {
+    let mut name = guest;
+    while let Some(rest) = name.strip_prefix('/').or_else(|| name.strip_prefix("./")) {
+        name = rest;
+    }
+    if name == "." { "" } else { name.trim_end_matches('/') }
 }
 
 fn join(id: &str, name: &str) -> String {
