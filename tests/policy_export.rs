@@ -271,3 +271,17 @@ fn a_policy_that_does_not_say_which_calls_is_refused() {
     fs::write(dir.path().join("p.toml"), text).unwrap();
     export(dir.path(), "landlock", "p.toml");
 }
+
+/// T123: a run gives no directory to a module that cannot use one, and the exports say the same.
+#[test]
+fn a_grant_without_use_is_in_no_export() {
+    let dir = writable_dir();
+    let compute = policy_of(dir.path(), &all_shapes()[0]);
+    let files = policy_of(dir.path(), all_shapes().iter().find(|shape| shape.name == "files-ro").expect("a shape"));
+    let grant = "[[fs]]\nhost = \"/srv\"\naccess = \"ro\"\n\n[os]\n";
+    fs::write(dir.path().join("p.toml"), compute.replace("[os]\n", grant)).unwrap();
+    assert!(export(dir.path(), "landlock", "p.toml").contains("# No rule: nothing can be opened.\n"));
+    fs::write(dir.path().join("p.toml"), files).unwrap();
+    let text = export(dir.path(), "landlock", "p.toml");
+    assert!(text.ends_with("fs[0] path_beneath \"/srv\": read_file, read_dir\n"), "{text}");
+}

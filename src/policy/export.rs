@@ -7,7 +7,7 @@ use crate::text::{clean, note, out};
 use serde_json::{Value, json};
 use std::path::Path;
 use wave_policy::file::Derived;
-use wave_policy::{Condition, FilesystemGrant, Operand, Policy, Rule, Surface, Test};
+use wave_policy::{Condition, FilesystemGrant, Need, Operand, Policy, Rule, Surface, Test};
 use wave_sandbox::{GrowableRange, Instruction, SealPlan};
 
 /// Stands for the linear memory of a run, whose place is chosen anew each time.
@@ -54,14 +54,18 @@ impl Meant {
             let what = format!("`[os]` is not what follows from `wasi.functions`: {what}");
             return Err(Failure::refused(what).at(place).fix(fix));
         }
+        // What the module cannot use, a run does not give it.
+        let uses = |needs: &[Need]| surface.functions().any(|function| needs.contains(&function.need));
+        let directories = if uses(&[Need::Grant, Need::WritableGrant]) { &values.fs[..] } else { &[] };
+        let listeners = values.listen.clone().filter(|_| surface.contains("sock_accept")).unwrap_or_default();
         let grant =
             |dir: &wave_policy::file::Directory| FilesystemGrant { host: (&dir.host).into(), access: dir.access };
         let policy = Policy {
             level: values.sandbox.unwrap_or_default(),
-            surface,
-            grants: values.fs.iter().map(grant).collect(),
+            grants: directories.iter().map(grant).collect(),
             resolver: os.resolver,
-            listeners: values.listen.clone().unwrap_or_default(),
+            listeners,
+            surface,
             ..Policy::default()
         };
         Ok(Self { policy, growable })
