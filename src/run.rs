@@ -51,7 +51,7 @@ pub fn execute(
     mut plan: Plan,
     report: Option<Format>,
     bytes: Option<Vec<u8>>,
-    observer: Option<(Observer, Ending)>,
+    observer: Option<(Observer<'static>, Ending<'static>)>,
 ) -> Result<u8, Failure> {
     perform(&mut plan, report, bytes, observer).map_err(|failure| failure.limited_by(|id| plan.line_of_policy(id)))
 }
@@ -119,7 +119,7 @@ fn perform(
 }
 
 /// Opens the granted directories, once: the kernel's rules and the monitor both work on these descriptors (T28).
-fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<Observer>) -> Result<Wasi, Failure> {
+fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<Observer<'static>>) -> Result<Wasi, Failure> {
     let open = |grant: &DirGrant| {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY);

@@ -117,6 +117,8 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     };
     let growable = can_grow(info, learned.values.limits.max_memory);
     learned.values.os = Some(Derived::of(&imports.surface, growable, resolver));
+    // Of an earlier run.
+    learned.notes.flags.retain(|flag| !flag.starts_with("--user "));
     learned.notes.flags.extend(identity_flag(&plan, &learned, &target)?);
     target.write(&file::text(&learned)?)?;
     tell(&learned, &used, &target);
@@ -213,7 +215,8 @@ fn exit_code(ended: Ended) -> u8 {
 
 /// Started as root, a run becomes the owner of what it may write. Where the policy leaves it less to write, it has to be said who.
 fn identity_flag(plan: &Plan, learned: &Learned, target: &Target) -> Result<Option<String>, Failure> {
-    let Some(identity) = plan.identity.filter(|_| plan.level != Level::Off) else { return Ok(None) };
+    let matters = plan.level != Level::Off && !learned.values.fs.is_empty();
+    let Some(identity) = plan.identity.filter(|_| matters) else { return Ok(None) };
     let grants: Vec<DirGrant> = learned.values.fs.iter().map(|directory| target.grant(directory)).collect();
     let derived = plan::owner_of_writable(&grants)?;
     Ok((derived != Some(identity)).then(|| format!("--user {}:{}", identity.uid, identity.gid)))

@@ -17,8 +17,8 @@ const CREAT: u64 = 1;
 const TRUNC: u64 = 8;
 
 /// Notes the use that a program makes of what it was granted.
-pub struct Observer {
-    area: &'static mut [u8],
+pub struct Observer<'a> {
+    area: &'a mut [u8],
     layout: Layout,
     /// Where the entry of a path stands.
     entries: BTreeMap<(usize, Vec<u8>), usize>,
@@ -29,7 +29,7 @@ pub struct Observer {
 }
 
 /// Notes how a run ends.
-pub struct Ending(&'static mut [u8]);
+pub struct Ending<'a>(&'a mut [u8]);
 
 /// What is behind a descriptor.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ enum Need {
 }
 
 /// The two sides of an area.
-pub fn observe(area: &'static mut [u8], layout: Layout) -> Option<(Observer, Ending)> {
+pub fn observe(area: &mut [u8], layout: Layout) -> Option<(Observer<'_>, Ending<'_>)> {
     let (ending, area) = area.split_at_mut_checked(ENDING_BYTES)?;
     let streams = (0..3).map(|_| Thing::Stream);
     let named = |grant| Thing::Named { grant, path: Some(Vec::new()), at_the_end: false };
@@ -63,7 +63,7 @@ pub fn observe(area: &'static mut [u8], layout: Layout) -> Option<(Observer, End
     Some((Observer { area, layout, entries: BTreeMap::new(), used: 0, open }, Ending(ending)))
 }
 
-impl Ending {
+impl Ending<'_> {
     /// The program is entered.
     pub fn begins(&mut self) {
         store(self.0, 0, Stage::Running as u64);
@@ -82,7 +82,7 @@ impl Ending {
     }
 }
 
-impl Observer {
+impl Observer<'_> {
     /// Notes a hostcall that has ended.
     pub fn observe(&mut self, record: &Record) {
         if let Ok(function) = all_functions().binary_search_by_key(&record.function, |function| function.name) {

@@ -394,11 +394,11 @@ impl Learned {
         ] {
             *limit = raise(name, *limit, most(name), double(most(name), 4096), outer);
         }
-        self.keep_unmeasured(&file, granted);
+        self.keep_unmeasured(granted);
     }
 
     /// Of other limits it is not known how much was used: what was granted for the run must be granted by the policy.
-    fn keep_unmeasured(&mut self, file: &Limits, granted: &Limits) {
+    fn keep_unmeasured(&mut self, granted: &Limits) {
         let Limits { max_stack, compile_timeout, compile_memory, max_file_size, max_call_bytes, .. } = granted.clone();
         let mut wider = Vec::new();
         fn keep<T: Copy + PartialOrd>(
@@ -413,7 +413,6 @@ impl Learned {
             }
         }
         let limits = &mut self.values.limits;
-        debug_assert_eq!(limits.max_stack, file.max_stack);
         keep("max-stack", &mut limits.max_stack, max_stack, &mut wider);
         keep("compile-timeout", &mut limits.compile_timeout, compile_timeout, &mut wider);
         keep("compile-memory", &mut limits.compile_memory, compile_memory, &mut wider);
@@ -502,4 +501,125 @@ fn unused_variable(name: &str) -> String {
 
 fn unused_socket(address: &SocketAddr) -> String {
     format!("socket {address}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::used::Counts;
+
+    fn granted() -> Granted {
+        let dir = |host: &str, access| {
+            let grant = DirGrant { host: host.into(), guest: host.to_owned(), access, place: String::new() };
+            (grant, host.to_owned())
+        };
+        Granted {
+            level: Level::Strict,
+            args: None,
+            deterministic: false,
+            clock_resolution: None,
+            dirs: vec![dir("/usr", Access::ReadOnly), dir("/etc", Access::Append)],
+            env: vec![("A".to_owned(), None)],
+            listen: vec![([127, 0, 0, 1], 80).into()],
+            accept_from: vec!["10.0.0.0/8".to_owned()],
+            limits: Limits { max_memory: Some(1 << 20), max_open_files: Some(9), ..Limits::default() },
+            flags: Vec::new(),
+        }
+    }
+
+    fn forged() -> Use {
+        let counts = Counts { lookups: u64::MAX, reads: u64::MAX, changes: u64::MAX };
+        let paths = [("/etc/shadow".to_owned(), counts), ("..".to_owned(), counts)].into();
+        let grant = UsedGrant { calls: u64::MAX, appends: u64::MAX, changes: u64::MAX, paths };
+        Use {
+            stage: Some(Stage::Done),
+            calls: wave_policy::all_functions().iter().map(|function| (function.name, u64::MAX)).collect(),
+            grants: vec![grant.clone(), grant],
+            listeners: vec![u64::MAX],
+            more: u64::MAX,
+            memory_bytes: u64::MAX,
+            open_files: u64::MAX,
+            written_bytes: u64::MAX,
+            output_bytes: u64::MAX,
+            denied: u64::MAX,
+        }
+    }
+
+    fn imports() -> Imports {
+        let surface = Surface::from_imports([("wasi_snapshot_preview1", "path_open")]);
+        Imports { name: "m".to_owned(), blake3: "0".repeat(64), surface, memory_bytes: 65_536 }
+    }
+
+    #[test]
+    fn t75_a_forged_record_cannot_widen_what_was_granted() {
+        let learned = unite(&granted(), &forged(), &imports(), None, None, Duration::from_secs(1)).unwrap();
+        let access: Vec<_> = learned.values.fs.iter().map(|dir| (&*dir.host, dir.access)).collect();
+        assert_eq!(access, [("/usr", Access::ReadOnly), ("/etc", Access::Append)]);
+        assert_eq!(learned.values.functions, Some(vec!["path_open".to_owned()]));
+        assert_eq!(learned.values.listen, Some(granted().listen));
+        assert_eq!(learned.values.accept_from, Some(granted().accept_from));
+        assert_eq!(learned.values.env_pass, Some(vec!["A".to_owned()]));
+        assert_eq!(learned.values.limits, granted().limits);
+    }
+
+    #[test]
+    fn t101_what_a_later_run_adds_is_said_and_counted() {
+        let mut before = granted();
+        before.dirs[1].0.access = Access::ReadOnly;
+        let used = |calls, changes| {
+            let grant = |changes| UsedGrant { calls: 1, changes, ..UsedGrant::default() };
+            let functions = [("path_open", calls), ("fd_prestat_get", 1), ("environ_get", 1)];
+            Use {
+                calls: functions.into(),
+                grants: vec![grant(0), grant(changes)],
+                memory_bytes: 0,
+                open_files: 5,
+                ..forged()
+            }
+        };
+        let unite = |granted: &Granted, used: &Use, before: Option<&Before>| {
+            unite(granted, used, &imports(), before, None, Duration::from_millis(7)).unwrap()
+        };
+        let first = unite(&before, &used(2, 1), None);
+        assert_eq!(first.wider, [""; 0]);
+        let text = crate::learn::file::text(&first).unwrap();
+        let comments = wave_policy::file::comments(&text);
+        let read = Before { file: PolicyFile::parse(&text).unwrap(), notes: Notes::read(&comments).unwrap() };
+        assert_eq!((&read.file.values, &read.notes), (&first.values, &first.notes));
+
+        assert_eq!(unite(&before, &used(2, 1), Some(&read)).wider, [""; 0]);
+        let more = Granted {
+            listen: vec![granted().listen[0], ([127, 0, 0, 1], 81).into()],
+            env: vec![("A".to_owned(), None), ("B".to_owned(), Some("b".to_owned()))],
+            accept_from: Vec::new(),
+            ..granted()
+        };
+        let more_used = Use { listeners: vec![1, 1], ..used(3, 4) };
+        let second = unite(&more, &more_used, Some(&read));
+        let wider =
+            ["fs[1] ro -> append (4 changes)", "env.set.B", "net.listen: 127.0.0.1:81", "net.accept_from: everybody"];
+        assert_eq!(second.wider, wider);
+        assert_eq!((second.notes.runs, second.notes.calls["path_open"]), (2, 5));
+        // What is there stays: nothing gets narrower by a run that does less.
+        assert_eq!(
+            unite(&before, &used(1, 0), Some(&Before { file: read.file.clone(), notes: read.notes.clone() })).values,
+            read.file.values
+        );
+        // Limits that somebody lowered.
+        let mut low = read.clone();
+        low.file.values.limits = Limits {
+            timeout: Some(Duration::from_millis(5)),
+            max_open_files: Some(4),
+            max_stack: Some(1 << 20),
+            max_writes: None,
+            ..low.file.values.limits
+        };
+        let wider = unite(&before, &used(1, 0), Some(&low)).wider;
+        let expected = [
+            "limits.max-open-files 4 -> 9 (5 used)",
+            "limits.timeout (ms) 5 -> 1000 (7 used)",
+            "limits.max-stack: this run had more, or no limit",
+        ];
+        assert_eq!(wider, expected);
+    }
 }

@@ -125,3 +125,119 @@ impl Use {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::learn::area::store;
+    use crate::learn::observe::{Ending, Observer, observe};
+    use wave_wasi::{Argument, Decision, Errno, Failure, Record};
+
+    const LAYOUT: Layout = Layout { grants: 2, listeners: 1 };
+
+    fn area() -> Vec<u8> {
+        vec![0; AREA_BYTES]
+    }
+
+    fn call(function: &'static str, arguments: &[(&'static str, u64)], path: &str, grant: usize) -> Record {
+        let numbers = arguments.iter().map(|(name, number)| (*name, Argument::Number(*number)));
+        let path = (!path.is_empty()).then(|| ("path", Argument::Path(path.into())));
+        Record {
+            function,
+            arguments: numbers.chain(path).collect(),
+            decision: Decision::Admitted,
+            grant: Some(grant),
+            new_grant: None,
+            result: Ok(()),
+            results: Vec::new(),
+            memory_bytes: 65_536,
+        }
+    }
+
+    /// What an observer left.
+    fn observed(tell: impl FnOnce(&mut Observer<'_>, &mut Ending<'_>)) -> Use {
+        let mut area = area();
+        let (mut observer, mut ending) = observe(&mut area, LAYOUT).expect("it is large enough");
+        tell(&mut observer, &mut ending);
+        Use::read(&area, LAYOUT)
+    }
+
+    #[test]
+    fn paths_go_through_directories_that_are_open() {
+        let used = observed(|observer, ending| {
+            ending.begins();
+            let opened = Record {
+                results: vec![("opened_fd", 7)],
+                ..call("path_open", &[("fd", 4), ("rights_base", 2)], "./sub//dir/", 1)
+            };
+            observer.observe(&opened);
+            observer.observe(&call("path_unlink_file", &[("fd", 7)], "x", 1));
+            observer.observe(&call("fd_renumber", &[("fd", 7), ("to", 9)], "", 1));
+            observer.observe(&call("path_filestat_get", &[("fd", 9)], "../y", 1));
+            observer.observe(&call("fd_close", &[("fd", 9)], "", 1));
+            observer.observe(&call("path_filestat_get", &[("fd", 9)], "gone", 1));
+            ending.ends(None, 1 << 20);
+        });
+        assert_eq!((used.stage, used.memory_bytes, used.open_files), (Some(Stage::Done), 1 << 20, 7));
+        let paths: Vec<_> = used.grants[1].paths.iter().map(|(path, counts)| (&**path, *counts)).collect();
+        let counts = |lookups, reads, changes| Counts { lookups, reads, changes };
+        let expected =
+            [("sub/dir", counts(0, 1, 0)), ("sub/dir/../y", counts(1, 0, 0)), ("sub/dir/x", counts(0, 0, 1))];
+        assert_eq!(paths, expected);
+        assert_eq!((used.grants[1].access(), used.grants[0].calls), (Access::ReadWrite, 0));
+        assert_eq!(used.calls["path_filestat_get"], 2);
+    }
+
+    #[test]
+    fn what_a_narrower_access_would_answer_in_the_same_way_needs_no_more() {
+        let access = |record: Record| observed(|observer, _| observer.observe(&record)).grants[0].access();
+        let failed = |errno: Errno, record: Record| Record { result: Err(Failure::Errno(errno)), ..record };
+        let unlink = call("path_unlink_file", &[("fd", 3)], "x", 0);
+        assert_eq!(access(unlink.clone()), Access::ReadWrite);
+        assert_eq!(access(failed(Errno::NOENT, unlink.clone())), Access::ReadWrite);
+        assert_eq!(access(failed(Errno::NOTCAPABLE, unlink)), Access::ReadOnly);
+        let open = |oflags, rights, fdflags| {
+            let numbers = [("fd", 3), ("oflags", oflags), ("rights_base", rights), ("fdflags", fdflags)];
+            access(call("path_open", &numbers, "x", 0))
+        };
+        assert_eq!([open(0, 2, 0), open(2, 2, 0)], [Access::ReadOnly; 2]);
+        assert_eq!([open(1, 2, 0), open(0, 64, 1), open(1, 66, 1)], [Access::Append; 3]);
+        assert_eq!([open(0, 64, 0), open(8, 2, 0), open(8, 64, 1)], [Access::ReadWrite; 3]);
+        assert_eq!(access(call("path_create_directory", &[("fd", 3)], "x", 0)), Access::Append);
+        for function in ["fd_pwrite", "fd_allocate", "fd_filestat_set_size", "fd_filestat_set_times", "path_symlink"] {
+            assert_eq!(access(call(function, &[("fd", 3)], "", 0)), Access::ReadWrite, "{function}");
+        }
+        for function in ["fd_read", "fd_write", "fd_seek", "fd_readdir", "fd_sync", "path_readlink"] {
+            assert_eq!(access(call(function, &[("fd", 3)], "", 0)), Access::ReadOnly, "{function}");
+        }
+    }
+
+    /// T75: the record is written by the process of a program that may have taken it over.
+    #[test]
+    fn t75_a_forged_record_is_read_without_harm() {
+        let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move || {
+            bits ^= bits << 13;
+            bits ^= bits >> 7;
+            bits ^= bits << 17;
+            bits
+        };
+        for round in 0..200 {
+            let mut area = area();
+            for at in (0..4096 + round * 64).step_by(WORD) {
+                store(&mut area, at, random() >> (round % 64));
+            }
+            let used = Use::read(&area, LAYOUT);
+            assert_eq!((used.grants.len(), used.listeners.len()), (2, 1));
+        }
+        let mut area = area();
+        area.fill(0xff);
+        let used = Use::read(&area, LAYOUT);
+        assert_eq!(used.stage, None);
+        assert!(used.grants.iter().all(|grant| grant.paths.is_empty()), "a grant that is none");
+        // One entry after the other that says nothing.
+        area[ENDING_BYTES + LAYOUT.entries()..].fill(0);
+        assert_eq!(Use::read(&area, LAYOUT).grants[0].paths.len(), 1);
+        assert_eq!(Use::read(&[], LAYOUT).stage, Some(Stage::Refused));
+    }
+}
