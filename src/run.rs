@@ -60,7 +60,7 @@ fn perform(
     plan: &mut Plan,
     report: Option<Format>,
     bytes: Option<Vec<u8>>,
-    observer: Option<(Observer, Ending)>,
+    observer: Option<(Observer<'static>, Ending<'static>)>,
 ) -> Result<u8, Failure> {
     let (observer, mut ending) = observer.unzip();
     if observer.is_some() {
