@@ -125,10 +125,13 @@ pub fn overlaps(grants: &[DirGrant]) -> Result<Vec<Overlap>, Failure> {
     Ok(overlaps_at(grants, &grants.iter().map(place).collect::<Result<Vec<_>, _>>()?))
 }
 
-/// The same, where those that are not there count as they are written.
+/// The same, where those that are not there count as they are written beneath what is there.
 pub fn overlaps_as_written(grants: &[DirGrant]) -> Vec<Overlap> {
-    let as_written = |grant: &DirGrant| std::path::absolute(&grant.host).unwrap_or_else(|_| grant.host.clone());
-    let place = |grant: &DirGrant| std::fs::canonicalize(&grant.host).unwrap_or_else(|_| as_written(grant));
+    let place = |grant: &DirGrant| {
+        let whole = std::path::absolute(&grant.host).unwrap_or_else(|_| grant.host.clone());
+        let there = |around: &Path| Some(std::fs::canonicalize(around).ok()?.join(whole.strip_prefix(around).ok()?));
+        whole.ancestors().find_map(there).unwrap_or_else(|| whole.clone())
+    };
     overlaps_at(grants, &grants.iter().map(place).collect::<Vec<_>>())
 }
 

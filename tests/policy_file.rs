@@ -389,3 +389,372 @@ fn the_schema_is_committed() {
     assert_eq!((said.status.code(), &*said.stderr), (Some(0), ""));
     is_file("policies/policy.schema.json", &said.stdout);
 }
+
+/// Opens `new` to write, and ends with the errno.
+const WRITE_NEW: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open" (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "new")
+  (func (export "_start")
+    (call $exit (call $open (i32.const 3) (i32.const 0) (i32.const 0) (i32.const 3) (i32.const 1) (i64.const 64) (i64.const 0)
+      (i32.const 0) (i32.const 8)))))"#;
+
+/// Each way in which a policy stops a run names the line; with the line changed as it is said, the run goes on.
+#[test]
+fn what_stops_a_run_names_its_line() {
+    let (_module_dir, module) = wat(WRITE_NEW);
+    let module = module.display();
+    let dir = place(&[("data/note", "")]);
+    let set = |text: &str| fs::write(dir.path().join("p.toml"), text).unwrap();
+    let open_line = "wave: path_open(fd=3, lookupflags=0x0, path=\"new\", oflags=0x1, rights_base=0x40, rights_inheriting=0x0, \
+                     fdflags=0x0) = ";
+
+    // A grant.
+    let granted =
+        "version = 1\n[[fs]]\nhost = \"data\"\nguest = \"/d\"\naccess = \"ro\"\n[limits]\nmax-open-files = 4\n";
+    set(granted);
+    let said = run(dir.path(), &format!("--policy p.toml --trace=fs {module}"));
+    let denied = "NOTCAPABLE, denied: the grant is read-only\n  to allow: access = \"rw\" in p.toml:5\n";
+    said.is(76, "", &format!("{open_line}{denied}"));
+    let said = run(dir.path(), &format!("--policy p.toml --trace=fs --trace-format json {module}"));
+    let record: serde_json::Value = serde_json::from_str(&said.stderr).unwrap();
+    assert_eq!(record["to_allow"], "access = \"rw\" in p.toml:5");
+    assert_eq!(support::tree(&dir.path().join("data")), ["note: "]);
+
+    // A limit: with the access that was asked for, it is the next to say no.
+    let wider = granted.replace("access = \"ro\"", "access = \"rw\"");
+    set(&wider);
+    let said = run(dir.path(), &format!("--policy p.toml --trace=fs {module}"));
+    let denied =
+        "MFILE, denied: the limit on open descriptors is reached\n  to allow: a larger max-open-files in p.toml:7\n";
+    said.is(33, "", &format!("{open_line}{denied}"));
+    // The flag, where a flag set it.
+    let said = run(dir.path(), &format!("--policy p.toml --max-open-files 3 --trace=fs {module}"));
+    assert!(!said.stderr.contains("p.toml:7"), "{said:?}");
+    set(&wider.replace("= 4", "= 5"));
+    assert_eq!(run(dir.path(), &format!("--policy p.toml {module}")).status.code(), Some(0));
+    assert_eq!(support::tree(&dir.path().join("data")), ["new: ", "note: "]);
+
+    // Time, memory, sockets.
+    let (_loop_dir, endless) = wat("(module (func (export \"_start\") (loop (br 0))))");
+    set("version = 1\n\n[limits]\ntimeout = \"200ms\"\n");
+    let said = run(dir.path(), &format!("--policy p.toml {}", endless.display()));
+    assert_eq!(said.status.code(), Some(124));
+    let message = "wave: time limit of 200ms reached\n  where: limits.timeout (p.toml:4)\n";
+    assert!(said.stderr.starts_with(message), "{said:?}");
+    let said = run(dir.path(), &format!("--policy p.toml --timeout 100ms {}", endless.display()));
+    assert!(said.stderr.starts_with("wave: time limit of 100ms reached\n  at "), "{said:?}");
+
+    let (_memory_dir, large) = wat("(module (memory 2) (func (export \"_start\")))");
+    set("version = 1\n[limits]\nmax-memory = \"64K\"\n");
+    let said = run(dir.path(), &format!("--policy p.toml {}", large.display()));
+    assert_eq!(said.status.code(), Some(137));
+    assert!(said.stderr.ends_with("  fix:   raise `max-memory` in p.toml:3\n"), "{said:?}");
+    let said = run(dir.path(), &format!("--policy p.toml --max-memory 1K {}", large.display()));
+    assert!(said.stderr.ends_with("  fix:   raise --max-memory\n"), "{said:?}");
+    set("version = 1\n[limits]\nmax-memory = \"128K\"\n");
+    run(dir.path(), &format!("--policy p.toml {}", large.display())).is(0, "", "");
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    set(&format!("version = 1\n[net]\nlisten = [\n  \"{address}\",\n]\n"));
+    run(dir.path(), "--policy p.toml hello.wat").is(
+        125,
+        "",
+        &format!(
+            "wave: cannot listen on {address}: Address already in use (os error 98)\n  where: net.listen[0] (p.toml:4)\n  \
+             fix:   choose an address of this host and a port nobody uses; ports below 1024 take privileges\n"
+        ),
+    );
+}
+
+/// What is said about an import that is not listed is valid, wherever the list stands.
+#[test]
+fn an_import_that_is_not_listed_comes_with_the_line_that_lists_it() {
+    let cases = [
+        (
+            "version = 1\n[wasi]\nfunctions = [\n    \"fd_write\", # output\n]\n",
+            "add \"args_get\", \"args_sizes_get\", after p.toml:4",
+            "version = 1\n[wasi]\nfunctions = [\n    \"fd_write\", # output\n\"args_get\", \"args_sizes_get\",\n]\n",
+        ),
+        (
+            "version = 1\n[wasi]\nfunctions = [\"fd_write\"]\n",
+            "write functions = [\"fd_write\", \"args_get\", \"args_sizes_get\"] in p.toml:3",
+            "version = 1\n[wasi]\nfunctions = [\"fd_write\", \"args_get\", \"args_sizes_get\"]\n",
+        ),
+    ];
+    for (text, way, fixed) in cases {
+        let dir = place(&[("p.toml", text)]);
+        let said = run(dir.path(), "--policy p.toml args.wat a");
+        assert_eq!(said.status.code(), Some(125));
+        let fix = format!("  fix:   if it may, {way}; `wave policy gen args.wat` lists all imports\n");
+        assert!(said.stderr.ends_with(&fix), "{said:?}");
+        fs::write(dir.path().join("p.toml"), fixed).unwrap();
+        run(dir.path(), "--policy p.toml args.wat a").is(0, "a\n", "");
+    }
+    let dir = place(&[("p.toml", "version = 1\n# all of it\nextends = \"compute\"\n")]);
+    let said = policy(dir.path(), ["check", "p.toml", "echo.wat"]).stderr;
+    assert!(said.contains("if it may, write extends = \"server\" in p.toml:3; "), "{said}");
+}
+
+/// `check` tells everything that is wrong, by line, and ends with 1; a run tells the first.
+#[test]
+fn t122_check_tells_every_problem() {
+    let text = "version = 1\nsandbx = \"off\"\n\n[[fs]]\nhost = \"a\"\naccess = \"r\"\n\n[[fs]]\nhost = \"b\"\nguest = \"./a/\"\n\
+                access = \"ro\"\n\n[env]\npass = [\"A\", \"B\", \"A\"]\n\n[env.set]\nB = \"1\"\n\n[net]\n\
+                listen = [\"127.0.0.1:80\", \"127.0.0.1:0\", \"127.0.0.1:0\", \"127.0.0.1:80\"]\n";
+    let dir = place(&[("p.toml", text)]);
+    let said = policy(dir.path(), ["check", "p.toml"]);
+    assert_eq!((said.status.code(), &*said.stdout), (Some(1), ""));
+    is_snapshot("check.txt", &said.stderr);
+    let first = run(dir.path(), "--policy p.toml hello.wat");
+    assert_eq!(first.status.code(), Some(125));
+    assert!(said.stderr.starts_with(&first.stderr) && first.stderr.matches("wave: ").count() == 1, "{first:?}");
+
+    // Mistakes against TOML come by themselves: what follows from them would mislead.
+    fs::write(dir.path().join("p.toml"), "version = 1\nargs = [\"a\"\nsandbx = 1\n[x\n").unwrap();
+    let said = policy(dir.path(), ["check", "p.toml"]);
+    assert_eq!(said.status.code(), Some(1));
+    assert!(said.stderr.matches("  fix:   the file must be TOML").count() >= 2, "{said:?}");
+    assert!(!said.stderr.contains("unknown key"), "{said:?}");
+}
+
+/// Values, directories, pin, imports and every row of `[os]` at once; what is no mistake is a note.
+#[test]
+fn check_compares_everything_with_host_and_module() {
+    let dir = place(&[("data/note", ""), ("data/sub/note", "")]);
+    let rule = |host: &str, access: &str| format!("[[fs]]\nhost = \"{host}\"\naccess = \"{access}\"\n");
+    let made = policy(dir.path(), ["gen", "args.wat"]).stdout;
+    let start = made.find("[os]").expect("a derived part");
+    let os = made[start..].replace("brk = \"brk\"\n", "break = \"brk\"\n").replace("\"write where", "\"write when");
+    let zeros = "0".repeat(64);
+    let text = format!(
+        "version = 1\n[module]\nblake3 = \"{zeros}\"\n[wasi]\nfunctions = [\"args_get\", \"fd_write\", \"sock_send\"]\n{}{}{}{}{os}",
+        rule("data", "rw"),
+        rule("data/sub", "append"),
+        rule("data/sub/../none", "ro"),
+        rule("data/note", "rw"),
+    );
+    fs::write(dir.path().join("p.toml"), &text).unwrap();
+    let said = policy(dir.path(), ["check", "p.toml", "args.wat"]);
+    assert_eq!((said.status.code(), &*said.stdout), (Some(1), ""));
+    let found = blake3::hash(&fs::read(dir.path().join("args.wat")).unwrap()).to_hex();
+    is_snapshot("check_module.txt", &said.stderr.replace(found.as_str(), "BLAKE3"));
+    // Directories of another host are notes; a run is on this one.
+    fs::write(dir.path().join("p.toml"), format!("version = 1\n{}", rule("none", "ro"))).unwrap();
+    policy(dir.path(), ["check", "p.toml"]).is(
+        0,
+        "",
+        "wave: note: `none` cannot be granted on this host: No such file or directory (os error 2)\n  where: fs[0] (p.toml:2)\n",
+    );
+    assert_eq!(run(dir.path(), "--policy p.toml hello.wat").status.code(), Some(125));
+}
+
+/// Large files end soon, also where each line is wrong; of many problems a hundred are told and the rest is counted (T122).
+#[test]
+fn t122_large_policies_end_soon_in_every_command() {
+    let start = Instant::now();
+    let dir = place(&[]);
+    let many = |line: &dyn Fn(usize) -> String| (0..100_000).map(line).collect::<String>();
+    let policies = [
+        format!("version = 1\n[env.set]\n{}", many(&|index| format!("N{index} = \"{index}\"\n"))),
+        format!(
+            "version = 1\n[net]\nlisten = [{}]\n",
+            many(&|index| format!("\"127.0.{}.1:{}\",\n", index / 1000, 2000 + index % 1000))
+        ),
+        format!("version = 1\nargs = [{}]\n", many(&|index| format!("\"{index}\",\n"))),
+    ];
+    for text in &policies {
+        fs::write(dir.path().join("p.toml"), text).unwrap();
+        policy(dir.path(), ["check", "p.toml", "hello.wat"]).is(0, "", "");
+        for args in [
+            &["policy", "show", "p.toml"][..],
+            &["policy", "show", "--resolved", "p.toml"],
+            &["policy", "fmt", "p.toml"],
+        ] {
+            let said = wave(dir.path(), [], args);
+            assert_eq!((said.status.code(), &*said.stderr), (Some(0), ""), "{args:?}");
+        }
+        let said = wave(dir.path(), [], ["why", "--policy", "p.toml", "--env", "N99999"]);
+        assert_eq!(said.status.code(), Some(i32::from(!said.stdout.contains("env.set.N99999"))));
+        let said = run(dir.path(), "--policy p.toml --dry-run hello.wat");
+        assert_eq!(said.status.code(), Some(0));
+    }
+    let wrong = [
+        many(&|index| format!("key{index} = 1\n")),
+        many(&|_| "version = 1\n".to_owned()),
+        format!("[[fs]]\n{}", many(&|_| "[[fs]]\nhost = \".\"\naccess = \"ro\"\n".to_owned())),
+        format!("[env]\npass = [{}]\n", many(&|_| "\"A\",\n".to_owned())),
+        format!("[net]\naccept_from = [{}]\n", many(&|_| "\"10.0.0.1/8\",\n".to_owned())),
+    ];
+    for text in wrong {
+        fs::write(dir.path().join("p.toml"), format!("version = 1\n{text}")).unwrap();
+        let said = policy(dir.path(), ["check", "p.toml"]);
+        assert_eq!((said.status.code(), &*said.stdout), (Some(1), ""));
+        assert!((1..=101).contains(&said.stderr.matches("wave: ").count()), "{}", said.stderr);
+        for args in [&["run", "--policy", "p.toml", "hello.wat"][..], &["why", "--policy", "p.toml", "--env", "A"]] {
+            let said = wave(dir.path(), [], args);
+            assert_eq!((said.status.code(), said.stderr.matches("wave: ").count()), (Some(125), 1), "{args:?}");
+        }
+    }
+    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+}
+
+/// Control characters and those that reorder text, in every name that a policy can hold, reach no output as they are (T75).
+#[test]
+fn t75_hostile_names_of_a_policy_are_escaped_in_every_output() {
+    let dir = place(&[]);
+    let name = "x\u{1b}[2J\u{202e}\nwave: fine\r";
+    fs::create_dir(dir.path().join(name)).unwrap();
+    let quoted = r#""x\u001b[2J\u202e\nwave: fine\r""#;
+    let text = format!(
+        "version = 1\nargs = [{quoted}]\n[[fs]]\nhost = {quoted}\nguest = {quoted}\naccess = \"ro\"\n[[fs]]\nhost = \".\"\n\
+         guest = \"/\"\naccess = \"ro\"\n[env.set]\n{quoted} = {quoted}\n"
+    );
+    fs::write(dir.path().join("p.toml"), &text).unwrap();
+    let wider = text.replacen(
+        "host = \".\"\nguest = \"/\"\naccess = \"ro\"",
+        "host = \".\"\nguest = \"/\"\naccess = \"rw\"",
+        1,
+    );
+    fs::write(dir.path().join("overlap.toml"), wider).unwrap();
+    fs::write(
+        dir.path().join("missing.toml"),
+        text.replacen(&format!("host = {quoted}"), &format!("host = {}", quoted.replace('x', "y")), 1),
+    )
+    .unwrap();
+    fs::write(dir.path().join("same.toml"), text.replacen("guest = \"/\"", &format!("guest = {quoted}"), 1)).unwrap();
+    fs::write(dir.path().join("pass.toml"), format!("version = 1\n[env]\npass = [{quoted}]\n")).unwrap();
+    let mut shown = 0;
+    for file in ["p.toml", "overlap.toml", "missing.toml", "same.toml", "pass.toml"] {
+        for args in [
+            &["policy", "check", file, "hello.wat"][..],
+            &["policy", "show", file],
+            &["policy", "show", "--resolved", file],
+            &["run", "--policy", file, "--dry-run", "hello.wat"],
+            &["run", "--policy", file, "--report", "hello.wat"],
+            &["run", "--policy", file, "--report=json", "hello.wat"],
+            &["why", "--policy", file, "--path", name, "--op", "read"],
+            &["why", "--policy", file, "--path", name, "--op", "write", "--format", "json"],
+            &["why", "--policy", file, "--env", name],
+        ] {
+            let said = wave(dir.path(), [], args);
+            let code = said.status.code();
+            assert!(matches!(code, Some(0 | 1 | 125)), "{args:?}: {said:?}");
+            for text in [&said.stdout, &said.stderr] {
+                let harmful = |c: char| c != '\n' && wave_policy::harmful(c);
+                assert!(!text.contains(harmful), "{args:?}: {text:?}");
+                // The name's own line break begins no line.
+                assert!(!text.lines().any(|line| line.starts_with("wave: fine")), "{args:?}: {text:?}");
+                shown += usize::from(text.to_lowercase().contains("1b"));
+            }
+        }
+    }
+    assert!(shown > 20, "{shown}");
+}
+
+/// Nothing in the environment and nothing inside a module changes what a run may do (T75, T101).
+#[test]
+fn t101_environment_and_module_change_nothing() {
+    let text = "version = 1\n[[fs]]\nhost = \"data\"\nguest = \"/d\"\naccess = \"ro\"\n[limits]\ntimeout = \"20s\"\n";
+    let dir = place(&[("p.toml", text), ("data/note", "")]);
+    let names = [
+        "WAVE_SANDBOX",
+        "WAVE_POLICY",
+        "WAVE_DIR",
+        "WAVE_ENV",
+        "WAVE_OPTIONS",
+        "WAVE_CONFIG",
+        "WAVE_LOG",
+        "WAVE_TIMEOUT",
+        "WAVE_BLESS",
+        "RUST_LOG",
+        "RUST_BACKTRACE",
+        "RUST_MIN_STACK",
+        "XDG_CONFIG_HOME",
+        "XDG_CACHE_HOME",
+        "XDG_RUNTIME_DIR",
+        "HOME",
+        "PWD",
+        "OLDPWD",
+        "TMPDIR",
+        "LISTEN_FDS",
+        "LISTEN_PID",
+        "NOTIFY_SOCKET",
+        "CLAP_LOG",
+        "NO_COLOR",
+        "COLUMNS",
+        "TZ",
+        "LANG",
+        "LC_ALL",
+        "SHELL",
+        "USER",
+        "CI",
+        "DEBUG",
+        "PATH",
+    ];
+    let config = dir.path().join("wave");
+    fs::create_dir(&config).unwrap();
+    fs::write(config.join("config.toml"), "version = 1\nsandbox = \"off\"\n").unwrap();
+    let with = |variables: &[(&str, &str)], args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+        command.args(args).current_dir(dir.path()).env_clear().envs(variables.iter().copied());
+        let out = command.output().expect("wave starts");
+        (out.status.code(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+    };
+    let here = dir.path().to_str().expect("UTF-8");
+    for args in [
+        &["run", "--policy", "p.toml", "--dry-run", "hello.wat"][..],
+        &["run", "--dry-run", "hello.wat"],
+        &["run", "--policy", "p.toml", "hello.wat"],
+        &["policy", "show", "--resolved", "p.toml"],
+        &["why", "--policy", "p.toml", "--path", "/d/note", "--op", "write"],
+    ] {
+        let plain = with(&[], args);
+        for value in ["off", "1", here, "p.toml", "--sandbox off", "::/::rw"] {
+            let all: Vec<_> = names.iter().map(|name| (*name, value)).collect();
+            assert_eq!(with(&all, args), plain, "{args:?} with {value}");
+        }
+    }
+    // The positive control: what the file names is taken from there.
+    fs::write(dir.path().join("tz.toml"), "version = 1\n[env]\npass = [\"TZ\"]\n").unwrap();
+    let args = ["run", "--policy", "tz.toml", "--dry-run", "hello.wat"];
+    assert!(with(&[("TZ", "here")], &args).1.contains("\"TZ=here\""));
+
+    // Sections of a module, and files beside it.
+    let (_module_dir, module) = wat(WRITE_NEW);
+    let plain = wat::parse_file(&module).unwrap();
+    let mut sections = plain.clone();
+    let body = "version = 1\nsandbox = \"off\"\n[[fs]]\nhost = \"/\"\naccess = \"rw\"\n";
+    for name in ["wave", "wave.policy", "policy", "wave-policy", ".policy.toml", "producers_", "target_features_"] {
+        let body = [&[u8::try_from(name.len()).unwrap()], name.as_bytes(), body.as_bytes()].concat();
+        sections.extend([0, u8::try_from(body.len()).unwrap()]);
+        sections.extend(body);
+    }
+    for (name, bytes) in [("a/m.wasm", &plain), ("b/m.wasm", &sections)] {
+        fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+        fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    for name in ["m.toml", "m.wasm.toml", "policy.toml", "wave.toml", ".wave.toml", "m.policy.toml"] {
+        fs::write(dir.path().join("b").join(name), body).unwrap();
+    }
+    let same = |before: &[&str], after: &[&str]| {
+        let in_a: Vec<_> = before.iter().chain(&["a/m.wasm"]).chain(after).copied().collect();
+        let in_b: Vec<_> = before.iter().chain(&["b/m.wasm"]).chain(after).copied().collect();
+        let (a, b) = (with(&[], &in_a), with(&[], &in_b));
+        let pins = |text: &str| {
+            let lines = text.lines().filter(|line| !line.starts_with("blake3 = "));
+            lines.map(|line| line.replace("b/m.wasm", "a/m.wasm") + "\n").collect::<String>()
+        };
+        assert_eq!((a.0, pins(&a.1), pins(&a.2)), (b.0, pins(&b.1), pins(&b.2)), "{before:?}");
+        a
+    };
+    same(&["run", "--policy", "p.toml", "--dry-run"], &[]);
+    same(&["run", "--dry-run"], &[]);
+    same(&["policy", "gen"], &[]);
+    // The grant is read-only, and without one there is no directory.
+    assert_eq!(same(&["run", "--policy", "p.toml", "--trace=fs"], &[]).0, Some(76));
+    assert_eq!(same(&["run"], &[]).0, Some(8));
+    assert_eq!(support::tree(&dir.path().join("data")), ["note: "]);
+}

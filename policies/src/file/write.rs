@@ -139,7 +139,7 @@ impl<N: Fn(&str) -> Option<String>> Writer<N> {
 
     fn note(&mut self, id: &str) -> fmt::Result {
         match (self.note)(id).filter(|_| !id.is_empty()) {
-            Some(note) => writeln!(self.out, " # {note}"),
+            Some(note) => writeln!(self.out, " # {}", crate::clean(&note)),
             None => writeln!(self.out),
         }
     }
