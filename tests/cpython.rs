@@ -78,6 +78,55 @@ print(db.execute("select text from t").fetchall())
     Wave::strict().dir(dir.path(), "/data", "rw").run(python, ["-c", read]).is(0, "[('kept',)]\n", "");
 }
 
+/// `wave learn`: the policy is enough for the same run, with the same output, and for no other.
+#[test]
+fn learnt_policy_gives_the_same_run_and_no_other() {
+    let Some(python) = cpython() else { return };
+    let dir = writable_dir();
+    for name in ["in", "out", "log", "unused"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        give_to_guest(&dir.path().join(name));
+    }
+    fill(&dir.path().join("in"), &[("a", "1 2 3")]);
+    let script =
+        "import os, sys; n = sum(map(int, open('/in/a').read().split())); open('/log/l', 'a').write(f'{n}\\n');
+open('/out/n', 'w').write(str(n)); print(n, os.environ['ONE'], os.listdir('/in'), sys.argv[1:])";
+    let wave = |line: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+        command.args(line).arg(python).args(["-c", script, "x"]).current_dir(dir.path());
+        command.stdin(std::process::Stdio::null()).output().expect("wave starts")
+    };
+    let mut line = vec!["learn", "-o", "p.toml", "--env", "ONE=1"];
+    for grant in ["in::/in", "out::/out", "log::/log", "unused::/unused"] {
+        line.extend(["--dir", grant]);
+    }
+    let learnt = wave(&line);
+    let stderr = String::from_utf8_lossy(&learnt.stderr);
+    assert_eq!((learnt.status.code(), &*stderr), (Some(0), "wave: learn: wrote p.toml (runs: 1)\n"));
+    let run = wave(&["run", "--policy", "p.toml"]);
+    assert_eq!(
+        (run.status, String::from_utf8_lossy(&run.stdout)),
+        (learnt.status, String::from_utf8_lossy(&learnt.stdout))
+    );
+    assert_eq!((&*run.stdout, &*run.stderr), (&b"6 1 ['a'] ['x']\n"[..], &b""[..]));
+    let tree = ["in/", "in/a: 1 2 3", "log/", "log/l: 6\\n6\\n", "out/", "out/n: 6"];
+    let seen = support::tree(dir.path());
+    assert_eq!(seen.iter().filter(|line| !line.starts_with("p.toml") && *line != "unused/").collect::<Vec<_>>(), tree);
+    let policy = fs::read_to_string(dir.path().join("p.toml")).unwrap();
+    let access = policy.lines().filter_map(|line| line.strip_prefix("access = "));
+    assert_eq!(access.collect::<Vec<_>>(), ["\"ro\"", "\"rw\"", "\"append\""], "{policy}");
+    // Another script, which writes where this one read; it could, with what was granted for learning.
+    let other = |flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+        command.arg("run").args(flags).arg(python).args(["-c", "open('/in/a', 'w').write('4')"]);
+        command.current_dir(dir.path()).output().expect("wave starts").status.code()
+    };
+    assert_eq!(other(&["--policy", "p.toml"]), Some(1));
+    assert_eq!(fs::read(dir.path().join("in/a")).unwrap(), b"1 2 3");
+    assert_eq!(other(&["--dir", "in::/in"]), Some(0));
+    assert_eq!(fs::read(dir.path().join("in/a")).unwrap(), b"4");
+}
+
 /// What programs do with files, in a script of our own: the module comes without CPython's tests.
 #[test]
 fn libraries_that_work_on_files() {

@@ -366,6 +366,8 @@ impl Learned {
         let most = |name: &str| most.get(name).copied().unwrap_or(0);
         let mut raise = |name: &str, limit: Option<u64>, needed: u64, to: u64, outer: Option<u64>| {
             let limit = limit?;
+            // More than there was cannot have been used.
+            let needed = outer.map_or(needed, |outer| needed.min(outer));
             if needed <= limit {
                 return Some(limit);
             }
@@ -605,6 +607,9 @@ mod tests {
             unite(&before, &used(1, 0), Some(&Before { file: read.file.clone(), notes: read.notes.clone() })).values,
             read.file.values
         );
+        // A forged record adds no more than the run had.
+        let forged = unite(&granted(), &forged(), Some(&read)).values;
+        assert_eq!((forged.limits, forged.fs[1].access), (granted().limits, Access::Append));
         // Limits that somebody lowered.
         let mut low = read.clone();
         low.file.values.limits = Limits {
