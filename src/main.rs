@@ -16,6 +16,7 @@
 //! | `why` | which rule of a policy decides, and what would allow it |
 //! | `learn` | `wave learn`: a run that is observed, and the policy that comes of it |
 //! | `compile`, `wast`, `inspect`, `audit`, `doctor`, `completion` | the other subcommands |
+//! | `manual` | tests of `docs/man` |
 //! | `failure`, `text` | messages and exit codes |
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,8 @@ mod grants;
 mod input;
 mod inspect;
 mod learn;
+#[cfg(test)]
+mod manual;
 mod network;
 mod plan;
 mod policy;

@@ -347,8 +347,44 @@ fn usage_errors_are_2_and_help_is_not_an_error() {
     assert_eq!(wave(&["--no-such-flag", "examples/hello.wat"]).code, Some(2));
     assert_eq!(wave(&["--help"]).code, Some(0));
     assert_eq!(wave(&["--version"]).stdout, concat!("wave ", env!("CARGO_PKG_VERSION"), "\n"));
-    for shell in ["bash", "zsh", "fish"] {
-        assert!(wave(&["completion", shell]).stdout.contains("wave"), "{shell}");
+}
+
+/// Runs a tool on a file; `None` where it is not installed.
+fn checked_by(tool: &str, flags: &[&str], file: &Path) -> Option<String> {
+    match Command::new(tool).args(flags).arg(file).output() {
+        Ok(said) if said.status.success() => Some(String::from_utf8_lossy(&said.stderr).into_owned()),
+        Ok(said) => panic!("{tool} {}: {said:?}", file.display()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => panic!("{tool}: {error}"),
+    }
+}
+
+#[test]
+fn completions_are_scripts_of_their_shells() {
+    let dir = tempfile::tempdir().unwrap();
+    for (shell, flag) in [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")] {
+        let script = wave(&["completion", shell]).stdout;
+        assert!(script.contains("wave") && script.contains("max-memory"), "{shell}");
+        let file = dir.path().join(shell);
+        fs::write(&file, script).unwrap();
+        let said = checked_by(shell, &[flag], &file);
+        assert!(said.is_some() || shell != "bash", "bash is everywhere");
+        assert_eq!(said.unwrap_or_default(), "", "{shell}");
+    }
+    let broken = dir.path().join("broken");
+    fs::write(&broken, "if true").unwrap();
+    assert_eq!(Command::new("bash").arg("-n").arg(&broken).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn man_pages_are_well_formed() {
+    let pages: Vec<_> = fs::read_dir("docs/man").unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(pages.len() > 10, "{pages:?}");
+    for page in pages {
+        let Some(said) = checked_by("groff", &["-man", "-ww", "-z"], &page) else {
+            return support::not_run("install groff");
+        };
+        assert_eq!(said, "", "{}", page.display());
     }
 }
 
