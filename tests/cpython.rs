@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command};
 
 use support::cpython::cpython;
 use support::{Mode, Wave, assert_tree, fill, give_to_guest, open_to_all, writable_dir};
