@@ -555,9 +555,9 @@ struct Server {
 
 impl Server {
     fn start(dir: &Path, line: &[&str]) -> Self {
-        // Where the tests run without a terminal, SIGHUP may be ignored, and would be in `wave`.
+        // What the tests ignore, as in the background of a shell, `wave` would ignore, too.
         let mut child =
-            command("/usr/bin/env", dir).args(["--default-signal=HUP", WAVE]).args(line).spawn().expect("wave starts");
+            command("/usr/bin/env", dir).args(["--default-signal", WAVE]).args(line).spawn().expect("wave starts");
         let mut stderr = BufReader::with_capacity(1, child.stderr.take().expect("stderr is piped"));
         let address = loop {
             let mut said = String::new();
