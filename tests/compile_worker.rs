@@ -166,7 +166,7 @@ fn t62_time_is_bounded() {
                     "{relaxed}wave: compiling takes longer than 300ms\n  where: {place}\n  fix:   raise --compile-timeout\n"
                 );
                 outcome.is(125, "", &message);
-                assert!(elapsed >= Duration::from_millis(300) && elapsed < Duration::from_secs(5), "{elapsed:?}");
+                assert!(elapsed >= Duration::from_millis(300) && elapsed < Duration::from_secs(60), "{elapsed:?}");
             }
         }
         run(user, "strict", &["--compile-timeout", "10s"], &source("examples/hello.wat")).is(

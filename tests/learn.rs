@@ -530,7 +530,7 @@ fn t75_hostile_paths_are_comments_and_their_number_is_bounded() {
     let module = guest(dir.path(), NAMES);
     let start = Instant::now();
     let learnt = learns(&[], &["--dir", "in::/in::ro"], &module, &[]);
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
     let text = policy(&learnt);
     is_granted(&text, &[("/in", "ro")]);
     assert!(text.len() < 16 << 10, "{}", text.len());

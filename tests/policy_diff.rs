@@ -177,5 +177,5 @@ fn a_hundred_thousand_rules_on_each_side_end_soon() {
     assert_eq!((said.status.code(), &*said.stderr), (Some(1), ""));
     assert_eq!(said.stdout.lines().last(), Some("50000 wider, 50000 narrower, 50000 neither"));
     diff(dir.path(), "a.toml a.toml").is(0, "", "");
-    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
 }

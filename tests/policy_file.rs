@@ -343,7 +343,7 @@ fn a_policy_of_100_000_rules_ends_soon() {
     assert!(said.stdout.contains("fs[99999]"));
     let said = run(dir.path(), "--policy p.toml hello.wat");
     assert_eq!((said.status.code(), &*said.stdout), (Some(125), ""), "{}", said.stderr);
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -598,7 +598,7 @@ fn t122_large_policies_end_soon_in_every_command() {
             assert_eq!((said.status.code(), said.stderr.matches("wave: ").count()), (Some(125), 1), "{args:?}");
         }
     }
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
 }
 
 /// Control characters and those that reorder text, in every name that a policy can hold, reach no output as they are (T75).

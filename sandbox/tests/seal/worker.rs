@@ -152,7 +152,7 @@ fn each_end_is_told_apart(user: User) {
             assert!(place.starts_with("wave: panicked at sandbox/tests/seal/worker.rs:"), "{outcome:?}");
             assert_eq!(message, "as asked\nno children\n");
         }
-        assert!(start.elapsed() < Duration::from_secs(5), "{action}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{action}");
         // The process that it was is gone: the child has nobody left to wait for.
         assert!(outcome.stderr.ends_with("no children\n"), "{action}: {outcome:?}");
     }

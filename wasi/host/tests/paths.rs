@@ -297,7 +297,7 @@ fn t25_a_fifo_opens_at_once() {
     let start = Instant::now();
     let fd = guest.open("fifo", 0, READ.union(Rights::FD_FILESTAT_GET)).unwrap();
     assert_eq!(guest.open("fifo", 0, Rights::FD_WRITE).err(), None, "there is a reader now");
-    assert!(start.elapsed() < Duration::from_millis(100));
+    assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(guest.fdstat(fd).unwrap().0, 0);
     assert_eq!(guest.seek(fd, 0, 0), Err(Errno::SPIPE));
 }
@@ -320,7 +320,7 @@ fn t26_t27_odd_paths_end_in_clean_errors() {
         let start = Instant::now();
         assert_eq!(guest.open(path, 0, READ), Err(expected));
         assert_eq!(guest.stat_at(ROOT, FOLLOW, path), Err(expected));
-        assert!(start.elapsed() < Duration::from_millis(200));
+        assert!(start.elapsed() < Duration::from_secs(5));
     }
     assert_eq!(guest.open_with(ROOT, FOLLOW, "loop", 0, READ, 0), Err(Errno::LOOP));
     assert_eq!(guest.open("a", CREAT, READ), Err(Errno::ISDIR));

@@ -598,5 +598,5 @@ fn a_hundred_thousand_rules_are_compared_soon() {
     let start = Instant::now();
     assert!(diff(&old, &new).len() > 100_000);
     assert_eq!(diff(&old, &old), []);
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(120), "{:?}", start.elapsed());
 }
