@@ -21,7 +21,16 @@ struct Source {
     groups: BTreeMap<String, Vec<String>>,
     needs: BTreeMap<String, Vec<String>>,
     wasi: BTreeMap<String, Vec<String>>,
+    start: BTreeMap<String, Start>,
     rule: BTreeMap<String, Rule>,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Start {
+    r#for: String,
+    reason: String,
+    calls: Vec<String>,
 }
 
 #[derive(serde::Deserialize)]
@@ -61,7 +70,7 @@ fn main() -> Result<(), Failure> {
     let source: Source = read(SOURCE)?;
     let shapes: Shapes = read(SHAPES)?;
     let target = Path::new(&env::var("OUT_DIR")?).join("tables.rs");
-    fs::write(target, source.tables()? + &source.shapes(&shapes.shape)?)?;
+    fs::write(target, source.tables()? + &source.starts()? + &source.shapes(&shapes.shape)?)?;
     Ok(())
 }
 
@@ -111,6 +120,35 @@ impl Source {
             let applies = self.applies.get(name).ok_or(format!("[applies] does not say when {name} does"))?;
             let rules = name.to_uppercase();
             writeln!(out, "    RuntimeRow {{ name: {name:?}, applies: {applies:?}, rules: {rules} }},")?;
+        }
+        writeln!(out, "];")?;
+        Ok(out)
+    }
+
+    /// The calls of `wave` before the seal. Whether a name is one of the kernel's is not known here: a test asks.
+    fn starts(&self) -> Result<String, Failure> {
+        let mut out = format!("pub(crate) static STARTS: [Start; {}] = [\n", self.start.len());
+        let mut seen = BTreeMap::new();
+        for (name, Start { r#for, reason, calls }) in &self.start {
+            let needed = match r#for.as_str() {
+                "every" => "Every",
+                "listener" => "Listener",
+                "late" => "Late",
+                other => return Err(format!("start {name}: unknown `for` {other}").into()),
+            };
+            let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+            if reason.is_empty() || calls.is_empty() {
+                return Err(format!("start {name}: `reason` and `calls` say something").into());
+            }
+            for call in calls {
+                if let Some(other) = seen.insert(call, name) {
+                    return Err(format!("start {name}: {call} stands in {other} already").into());
+                }
+            }
+            writeln!(
+                out,
+                "    Start {{ name: {name:?}, needed: Needed::{needed}, reason: {reason:?}, calls: &{calls:?} }},"
+            )?;
         }
         writeln!(out, "];")?;
         Ok(out)

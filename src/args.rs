@@ -405,6 +405,8 @@ pub enum ExportFormat {
     SeccompBpf,
     /// The Landlock ruleset
     Landlock,
+    /// A drop-in for a unit that runs `wave`: the wall around the start and beneath the seal
+    Systemd,
 }
 
 /// What makes a comparison of policies fail.

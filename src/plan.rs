@@ -95,7 +95,7 @@ pub struct Plan {
     user_is_named: bool,
     /// The policy file.
     pub policy: Option<Loaded>,
-    /// Who resolves paths as far as the policy has to know: not if a flag says it.
+    /// Who resolves paths as far as the policy has to know: not if a flag says it, or if there is nothing to resolve in.
     pub checked_resolver: Option<wave_policy::Resolver>,
     /// Flags that go beyond the policy.
     pub beyond: Vec<String>,
@@ -159,7 +159,9 @@ impl Plan {
             args::Resolver::Manual => Resolver::Manual,
             args::Resolver::Auto => resolver(level, wave_sandbox::landlock_leaves_truncation()),
         };
-        let checked_resolver = (run.resolver == args::Resolver::Auto).then_some(match resolver {
+        // Without directories, no path is resolved.
+        let is_checked = run.resolver == args::Resolver::Auto && !grants.is_empty();
+        let checked_resolver = is_checked.then_some(match resolver {
             Resolver::Kernel => wave_policy::Resolver::Kernel,
             Resolver::Manual => wave_policy::Resolver::Manual,
         });

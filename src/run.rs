@@ -26,7 +26,7 @@ use wave_sandbox::{Grant, GrowableRange, LayerName, Namespaces, SealPlan, Sealed
 use wave_wasi::{Config, Preopen, Wasi};
 
 /// Descriptors beyond the guest's own that the process may have open: those of path resolution.
-const SPARE_FILES: u64 = 64;
+pub const SPARE_FILES: u64 = 64;
 
 /// Runs a program; the result is its exit code.
 ///

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::table::RUNTIME;
-use crate::{Function, Need, Rule, RuleSet, all_functions, all_rules, all_shapes};
+use crate::{Function, Need, Needed, Rule, RuleSet, Start, all_functions, all_rules, all_shapes, all_starts};
 
 const INTRODUCTION: &str = "\
 # System calls
@@ -37,7 +37,8 @@ fn write_all(out: &mut String) -> fmt::Result {
     write_runtime(out)?;
     write_functions(out)?;
     write_shapes(out)?;
-    write_calls(out)
+    write_calls(out)?;
+    write_starts(out)
 }
 
 fn write_runtime(out: &mut String) -> fmt::Result {
@@ -99,6 +100,27 @@ fn write_calls(out: &mut String) -> fmt::Result {
         all_rules().iter().filter(|rule| rule.call == call).try_for_each(|rule| write_rule(out, rule))?;
     }
     Ok(())
+}
+
+fn write_starts(out: &mut String) -> fmt::Result {
+    writeln!(out, "\n## Before the seal\n")?;
+    writeln!(
+        out,
+        "What `wave` calls from `execve` on, its compiling process included. No filter of `wave` permits these: they are"
+    )?;
+    writeln!(
+        out,
+        "for a filter around it, as `wave policy export --format systemd` has it, beneath which all of the above holds."
+    )?;
+    writeln!(out, "\n| for | needed by | calls |\n|---|---|---|")?;
+    all_starts().iter().try_for_each(|Start { needed, reason, calls, .. }| {
+        let needed = match needed {
+            Needed::Every => "every run",
+            Needed::Listener => "a listener",
+            Needed::Late => "none; where it is missing, a run does without",
+        };
+        writeln!(out, "| {reason} | {needed} | {} |", code(calls))
+    })
 }
 
 fn write_rule(out: &mut String, rule: &Rule) -> fmt::Result {

@@ -29,5 +29,8 @@ pub use level::{Level, UnknownLevel};
 pub use policy::{FilesystemGrant, Identity, Limits, Policy, Resolver, Role};
 pub use shape::{Shape, all_shapes};
 pub use surface::{Import, Surface};
-pub use table::{Condition, Function, Need, Operand, Rule, RuleSet, Test, all_functions, all_rules, functions_using};
+pub use table::{
+    Condition, Function, Need, Needed, Operand, Rule, RuleSet, Start, Test, all_functions, all_rules, all_starts,
+    functions_using,
+};
 pub use text::{clean, harmful, parse_duration, parse_size};

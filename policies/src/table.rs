@@ -138,6 +138,30 @@ pub(crate) struct RuntimeRow {
     pub(crate) rules: RuleSet,
 }
 
+/// Calls that `wave` makes before the seal, for one purpose.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Start {
+    /// What the table calls it.
+    pub name: &'static str,
+    /// Which runs make them.
+    pub needed: Needed,
+    /// What they are for.
+    pub reason: &'static str,
+    /// Their names.
+    pub calls: &'static [&'static str],
+}
+
+/// Which runs make some calls before the seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// Every run.
+    Every,
+    /// One with a listener.
+    Listener,
+    /// None: without them a run does something less. A filter that is made of names may not know them yet.
+    Late,
+}
+
 /// A set of rules of the table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RuleSet(u128);
@@ -163,6 +187,13 @@ impl RuleSet {
 /// Every rule of the table, in the order of their ids.
 pub const fn all_rules() -> &'static [Rule] {
     &RULES
+}
+
+/// The calls that `wave` makes from `execve` on to the seal, those of its compiling process included, by what they are for.
+///
+/// No filter of `wave` is made from them: they are for a filter around it.
+pub const fn all_starts() -> &'static [Start] {
+    &STARTS
 }
 
 /// Every WASI function of the table, in the order of their names.

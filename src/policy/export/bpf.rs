@@ -1,0 +1,109 @@
+//! The filter as the kernel gets it, with the rule of each comparison.
+
+use super::SELF_TEST;
+use crate::failure::Failure;
+use wave_policy::Policy;
+use wave_sandbox::{GrowableRange, Instruction, SealPlan};
+
+/// Stands for the linear memory of a run, whose place is chosen anew each time.
+const PLACEHOLDER: GrowableRange = GrowableRange { base: 0x1000_0000, len_bytes: 4 << 30 };
+
+/// The program that the kernel gets, one instruction a line.
+pub(super) fn listing(policy: &Policy, growable: bool) -> Result<String, Failure> {
+    let ranges = if growable { &[PLACEHOLDER][..] } else { &[] };
+    let program = wave_sandbox::filter(&SealPlan { growable: ranges, ..SealPlan::new(policy) })
+        .map_err(|error| Failure::refused(format!("cannot make the filter: {error}")))?;
+    let mut text = format!(
+        "# {} instructions. A run also refuses calls from the addresses of the guest's code under `strict`, and has the place\n\
+         # of its own memory where {:#x} and {:#x} stand here.\n",
+        program.len(),
+        PLACEHOLDER.base,
+        PLACEHOLDER.len_bytes
+    );
+    for ((at, instruction), compared) in program.iter().enumerate().zip(compared_words(&program)) {
+        let comment = comment(policy, growable, compared, instruction);
+        let gap = if comment.is_empty() { "" } else { "  ; " };
+        text += &format!("{}\n", format!("{at:>4}  {:<32}{gap}{comment}", mnemonic(at, instruction)).trim_end());
+    }
+    Ok(text)
+}
+
+/// Which word of the call each instruction finds in the accumulator. Jumps lead forward only, so one pass will do.
+fn compared_words(program: &[Instruction]) -> Vec<Option<u32>> {
+    let mut words = vec![None; program.len()];
+    for (at, instruction) in program.iter().enumerate() {
+        let word = if instruction.code == BPF_LOAD { Some(instruction.k) } else { words.get(at).copied().flatten() };
+        let next = |skipped: usize| at + 1 + skipped;
+        let targets = match instruction.code {
+            BPF_RETURN => vec![],
+            BPF_JUMP => vec![next(usize::try_from(instruction.k).unwrap_or(program.len()))],
+            BPF_JEQ | BPF_JGT | BPF_JGE => vec![next(instruction.jt.into()), next(instruction.jf.into())],
+            _ => vec![next(0)],
+        };
+        for target in targets {
+            if let Some(found) = words.get_mut(target) {
+                *found = word;
+            }
+        }
+    }
+    words
+}
+
+// `linux/bpf_common.h`, and what `seccomp(2)` calls its answers.
+const BPF_LOAD: u16 = 0x20;
+const BPF_AND: u16 = 0x54;
+const BPF_JUMP: u16 = 0x05;
+const BPF_JEQ: u16 = 0x15;
+const BPF_JGT: u16 = 0x25;
+const BPF_JGE: u16 = 0x35;
+const BPF_RETURN: u16 = 0x06;
+const RET_ALLOW: u32 = 0x7fff_0000;
+const RET_TRAP: u32 = 0x0003_0000;
+const RET_ERRNO: u32 = 0x0005_0000;
+const X32_BIT: u32 = 0x4000_0000;
+
+/// Offsets in `struct seccomp_data`; arguments follow, of 8 bytes each.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const ARGUMENTS: u32 = 16;
+
+/// As `bpf_dbg` and `tcpdump -d` write it; jumps name the instruction they lead to.
+fn mnemonic(at: usize, &Instruction { code, jt, jf, k }: &Instruction) -> String {
+    let target = |skipped: u8| at + 1 + usize::from(skipped);
+    let jump = |name: &str| format!("{name} #{k:#x}, {}, {}", target(jt), target(jf));
+    match code {
+        BPF_LOAD => format!("ld [{k}]"),
+        BPF_AND => format!("and #{k:#x}"),
+        BPF_JUMP => format!("ja {}", u64::from(k) + at as u64 + 1),
+        BPF_JEQ => jump("jeq"),
+        BPF_JGT => jump("jgt"),
+        BPF_JGE => jump("jge"),
+        BPF_RETURN => format!("ret #{k:#x}"),
+        _ => format!(".word {code:#x}, {jt}, {jf}, {k:#x}"),
+    }
+}
+
+fn comment(policy: &Policy, growable: bool, compared: Option<u32>, instruction: &Instruction) -> String {
+    match (instruction.code, instruction.k) {
+        (BPF_LOAD, NUMBER) => "number".to_owned(),
+        (BPF_LOAD, ARCHITECTURE) => "architecture".to_owned(),
+        (BPF_LOAD, offset @ ARGUMENTS..) => {
+            let half = if offset % 8 == 0 { "low" } else { "high" };
+            format!("argument {}, {half} half", (offset - ARGUMENTS) / 8)
+        }
+        (BPF_JEQ, number) if compared == Some(NUMBER) => {
+            let name = usize::try_from(number).ok().and_then(wave_sandbox::call_name).unwrap_or("no call");
+            let rules: Vec<_> = policy.rules(growable).filter(|rule| rule.call == name).map(|rule| rule.id).collect();
+            match rules.as_slice() {
+                [] if name == SELF_TEST.0 => format!("{name}: the self-test of the seal"),
+                rules => format!("{name}: rule {}", rules.join(", ")),
+            }
+        }
+        (BPF_JEQ, _) if compared == Some(ARCHITECTURE) => "x86-64".to_owned(),
+        (BPF_JGE, X32_BIT) if compared == Some(NUMBER) => "x32".to_owned(),
+        (BPF_RETURN, RET_ALLOW) => "permit".to_owned(),
+        (BPF_RETURN, RET_TRAP) => "refuse: SIGSYS, exit status 159".to_owned(),
+        (BPF_RETURN, answer) if answer & 0xffff_0000 == RET_ERRNO => format!("fail with error {}", answer & 0xffff),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,23 @@
+//! The Landlock ruleset.
+
+use crate::text::clean;
+use wave_policy::Policy;
+
+/// The ruleset, with the rights by their names in `landlock(7)`.
+pub(super) fn ruleset(policy: &Policy) -> String {
+    let mut text = "\
+# Handled: every right that the kernel knows, so what stands below is all there is. Files and directories from ABI 1; `refer`
+# from ABI 2; `truncate` from ABI 3, which `strict` asks for; TCP from ABI 4; signals and abstract sockets from ABI 6. TCP has no
+# rule: listening sockets are opened before.
+"
+    .to_owned();
+    if policy.grants.is_empty() {
+        text += "# No rule: nothing can be opened.\n";
+    }
+    for (index, grant) in policy.grants.iter().enumerate() {
+        let host = grant.host.display().to_string();
+        let rights = grant.access.landlock_rights().join(", ");
+        text += &format!("fs[{index}] path_beneath {:?}: {rights}\n", clean(&host));
+    }
+    text
+}

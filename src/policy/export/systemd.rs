@@ -1,0 +1,500 @@
+//! A drop-in for a unit of systemd whose program is `wave run`: the wall around it for the time before the seal, and beneath it
+//! afterwards.
+//!
+//! Sources: systemd.exec(5), systemd.resource-control(5), systemd.syntax(7), systemd.unit(5).
+
+use super::Loaded;
+use crate::failure::Failure;
+use crate::network::parse_network;
+use crate::plan::usual_limits;
+use crate::run::SPARE_FILES;
+use std::collections::BTreeSet;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wave_policy::file::Values;
+use wave_policy::{Access, Needed, Policy, Role, all_starts, clean, harmful};
+
+/// What a run takes besides the times that the policy limits: reading, the seal, the end.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// Where the kernel begins to let everybody bind, if nobody has told it otherwise.
+const FIRST_FREE_PORT: u16 = 1024;
+
+/// What `ProtectHome=` hides.
+const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
+
+/// What `PrivateTmp=` replaces.
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+
+/// Columns of a line.
+const WIDTH: usize = 116;
+
+/// The drop-in.
+///
+/// # Errors
+/// 125 for a directory whose path cannot be written in a unit.
+pub(super) fn drop_in(policy: &Policy, growable: bool, loaded: &Loaded) -> Result<String, Failure> {
+    let place = loaded.path().display().to_string();
+    let directories = directories(policy, loaded).map_err(|failure| failure.at(place))?;
+    let values = &loaded.values;
+    // `wave` binds and opens what it is granted before it knows whether the module can use it.
+    let listen = values.listen.as_deref().unwrap_or_default();
+    let mut unit = Unit::default();
+    unit.head(&directories);
+    unit.identity(policy, growable, &directories, listen);
+    unit.files(policy, growable, &directories);
+    unit.network(values, listen);
+    unit.kernel();
+    unit.limits(values);
+    unit.environment(values);
+    unit.calls(policy, growable, !listen.is_empty());
+    Ok(unit.text)
+}
+
+/// A directory as `wave` uses it.
+struct Directory {
+    host: PathBuf,
+    quoted: String,
+    writable: bool,
+}
+
+fn directories(policy: &Policy, loaded: &Loaded) -> Result<Vec<Directory>, Failure> {
+    // What the module cannot use is opened, and no more.
+    let is_used = !policy.grants.is_empty();
+    let absolute = |(index, grant): (usize, crate::grants::DirGrant)| {
+        let unclear = |what: String| {
+            Failure::refused(format!("fs[{index}] cannot be written in a unit of systemd: {what}"))
+                .fix("give the directory another name on the host, or bind it to one")
+        };
+        let host = std::path::absolute(&grant.host).map_err(|error| unclear(error.to_string()))?;
+        let quoted = quoted(&host).map_err(unclear)?;
+        Ok(Directory { host, quoted, writable: is_used && grant.access != Access::ReadOnly })
+    };
+    loaded.directories().enumerate().map(absolute).collect()
+}
+
+/// A path as one word of a setting: `%` starts a specifier, a backslash takes the next character as it is, and within double
+/// quotes nothing else means anything, the colon of a bind included.
+///
+/// # Errors
+/// Says what is in the path that has no such form.
+fn quoted(path: &Path) -> Result<String, String> {
+    const MOST_BYTES: usize = 4095;
+    let text = path.to_str().ok_or("it is no UTF-8")?;
+    if let Some(bad) = text.chars().find(|c| harmful(*c)) {
+        return Err(format!("`{}` holds the character {}", clean(text), bad.escape_unicode()));
+    }
+    if text.split('/').any(|part| part == "..") {
+        return Err(format!("`{text}` leads through `..`, which systemd ignores"));
+    }
+    if text.len() > MOST_BYTES {
+        return Err(format!("its path has more than {MOST_BYTES} bytes"));
+    }
+    let mut word = "\"".to_owned();
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => word.extend(['\\', c]),
+            '%' => word.push_str("%%"),
+            c => word.push(c),
+        }
+    }
+    word.push('"');
+    Ok(word)
+}
+
+/// Whether one of two paths lies beneath the other, or they are the same.
+fn touches(path: &Path, other: &str) -> bool {
+    path.starts_with(other) || Path::new(other).starts_with(path)
+}
+
+fn lies_in_home(path: &Path) -> bool {
+    HOMES.iter().any(|home| path.starts_with(home))
+}
+
+/// Whether the filter of the program has the call whose arguments no filter can see. Settings that look at arguments take it away.
+fn resolves_by_openat2(policy: &Policy, growable: bool) -> bool {
+    policy.rules(growable).any(|rule| rule.call == "openat2")
+}
+
+/// The text in the making.
+#[derive(Default)]
+struct Unit {
+    text: String,
+}
+
+impl Unit {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// A comment, broken into lines.
+    fn comment(&mut self, text: &str) {
+        self.wrapped("#", text.split(' '));
+    }
+
+    /// A setting whose lines add up.
+    fn list<'a>(&mut self, setting: &str, words: impl IntoIterator<Item = &'a str>) {
+        self.wrapped(setting, words);
+    }
+
+    fn wrapped<'a>(&mut self, start: &str, words: impl IntoIterator<Item = &'a str>) {
+        let (mut line, mut is_empty) = (start.to_owned(), true);
+        for word in words {
+            if !is_empty && line.len() + 1 + word.len() > WIDTH {
+                self.line(&std::mem::replace(&mut line, start.to_owned()));
+                is_empty = true;
+            }
+            if !(is_empty && start.ends_with('=')) {
+                line.push(' ');
+            }
+            line.push_str(word);
+            is_empty = false;
+        }
+        if !is_empty {
+            self.line(&line);
+        }
+    }
+
+    fn head(&mut self, directories: &[Directory]) {
+        self.comment(
+            "The wall around `wave` before its seal, and beneath it. Made from a policy by `wave policy export`.",
+        );
+        self.line("#");
+        self.comment("Put it into /etc/systemd/system/NAME.service.d/wave.conf, for a unit with");
+        self.line("#   ExecStart=/usr/bin/wave run --policy F MODULE");
+        let hidden: Vec<_> = HOMES
+            .iter()
+            .filter(|_| self::home(directories) != "no")
+            .chain(TEMPORARY.iter().filter(|_| has_private_tmp(directories)))
+            .copied()
+            .collect();
+        let place = if hidden.is_empty() {
+            String::new()
+        } else {
+            format!(" `wave`, F and MODULE cannot lie beneath {}, which the unit does not see.", hidden.join(", "))
+        };
+        self.comment(&format!(
+            "where F is that policy. Flags that allow more than it does need more here.{place} A call that is not listed fails \
+             with EPERM; one that `wave` refuses the program ends it with status 159, as without this file."
+        ));
+        self.line("\n[Service]");
+    }
+
+    fn identity(&mut self, policy: &Policy, growable: bool, directories: &[Directory], listen: &[SocketAddr]) {
+        let mut reasons = Vec::new();
+        if directories.iter().any(|directory| directory.writable) {
+            reasons.push("the owner of what is granted for writing");
+        }
+        if resolves_by_openat2(policy, growable) {
+            reasons.push(
+                "not DynamicUser=yes, which takes openat2 away (RestrictSUIDSGID=): for that, make the policy by \
+                 `wave policy gen --resolver manual`",
+            );
+        }
+        if !has_private_tmp(directories) {
+            reasons.push("not DynamicUser=yes, which has a /tmp of its own");
+        }
+        if reasons.is_empty() {
+            self.comment("A user for each start, who owns nothing: nothing is granted for writing.");
+            self.line("DynamicUser=yes");
+        } else {
+            self.comment(&format!(
+                "User= and Group= are for the unit to say, and never root, as whom `wave` refuses to run without \
+                 capabilities: {}.",
+                reasons.join("; ")
+            ));
+        }
+        self.line("NoNewPrivileges=yes");
+        let low = listen.iter().any(|address| (1..FIRST_FREE_PORT).contains(&address.port()));
+        if low {
+            self.comment(
+                "To bind a port below 1024. `wave` gives the capability up when it seals itself. PrivateUsers= would take it away \
+                 before; sockets of the service manager (`--listenfd`) need neither.",
+            );
+            self.line("CapabilityBoundingSet=CAP_NET_BIND_SERVICE");
+            self.line("AmbientCapabilities=CAP_NET_BIND_SERVICE");
+        } else {
+            self.line("CapabilityBoundingSet=");
+            self.line("AmbientCapabilities=");
+            self.line("PrivateUsers=yes");
+        }
+        self.line("KeyringMode=private");
+        self.line("RemoveIPC=yes");
+    }
+
+    fn files(&mut self, policy: &Policy, growable: bool, directories: &[Directory]) {
+        self.line("");
+        self.comment(
+            "Files. RootDirectory= is not set: `wave` and its libraries are where the host has them. What is granted may be opened \
+             by the rights of the user alone; Landlock narrows that when `wave` seals itself.",
+        );
+        self.line("ProtectSystem=strict");
+        let home = home(directories);
+        match home {
+            "tmpfs" => self.comment("Empty, but for what is granted."),
+            "no" => self.comment("A directory that is granted has homes in it."),
+            _ => {}
+        }
+        self.line(&format!("ProtectHome={home}"));
+        let private_tmp = has_private_tmp(directories);
+        if !private_tmp {
+            self.comment("A directory that is granted lies there.");
+        }
+        self.line(if private_tmp { "PrivateTmp=yes" } else { "PrivateTmp=no" });
+        for directory in directories {
+            let setting = match (home == "tmpfs" && lies_in_home(&directory.host), directory.writable) {
+                (false, false) => "ReadOnlyPaths",
+                (false, true) => "ReadWritePaths",
+                (true, false) => "BindReadOnlyPaths",
+                (true, true) => "BindPaths",
+            };
+            self.line(&format!("{setting}={}", directory.quoted));
+        }
+        self.line("PrivateMounts=yes");
+        self.line("PrivateDevices=yes");
+        self.line("DevicePolicy=closed");
+        self.comment("`wave` reads of /proc what is about itself.");
+        self.line("ProtectProc=invisible");
+        self.line("ProcSubset=pid");
+        if resolves_by_openat2(policy, growable) {
+            self.comment("It takes away openat2, by which the kernel resolves the paths of the program.");
+            self.line("RestrictSUIDSGID=no");
+        } else {
+            self.line("RestrictSUIDSGID=yes");
+        }
+        if directories.iter().any(|directory| directory.writable) {
+            self.comment("What the program makes is for its user alone; choose another mask if others are to read it.");
+        }
+        self.line("UMask=0077");
+    }
+
+    fn network(&mut self, values: &Values, listen: &[SocketAddr]) {
+        self.line("");
+        if listen.is_empty() {
+            self.comment("Network: none.");
+            self.line("PrivateNetwork=yes");
+            self.line("RestrictAddressFamilies=none");
+            self.line("IPAddressDeny=any");
+            self.line("SocketBindDeny=any");
+            return;
+        }
+        self.comment("Network: the program accepts connections from others, so the network is the host's.");
+        self.line("PrivateNetwork=no");
+        let families: BTreeSet<_> =
+            listen.iter().map(|address| if address.is_ipv4() { "AF_INET" } else { "AF_INET6" }).collect();
+        self.list("RestrictAddressFamilies=", families);
+        self.line("SocketBindDeny=any");
+        let sockets: BTreeSet<_> = listen
+            .iter()
+            .map(|address| {
+                let family = if address.is_ipv4() { "ipv4" } else { "ipv6" };
+                let port = address.port();
+                if port == 0 { format!("{family}:tcp") } else { format!("{family}:tcp:{port}") }
+            })
+            .collect();
+        for socket in sockets {
+            self.line(&format!("SocketBindAllow={socket}"));
+        }
+        match &values.accept_from {
+            Some(networks) => {
+                self.line("IPAddressDeny=any");
+                for network in networks.iter().flat_map(|network| address_ranges(network)) {
+                    self.line(&format!("IPAddressAllow={network}"));
+                }
+            }
+            None if listen.iter().all(|address| address.ip().is_loopback()) => {
+                self.comment("It listens on addresses of the loopback interface alone.");
+                self.line("IPAddressDeny=any");
+                self.line("IPAddressAllow=localhost");
+            }
+            None => self.comment("IPAddressDeny= is not set: the policy lets everybody connect (`net.accept_from`)."),
+        }
+    }
+
+    fn kernel(&mut self) {
+        self.line("");
+        self.comment("The rest of the kernel.");
+        self.comment(
+            "The code of a module is written and then made executable; after the seal, `wave` refuses that itself.",
+        );
+        self.line("MemoryDenyWriteExecute=no");
+        for setting in [
+            "LockPersonality",
+            "PrivateIPC",
+            "ProtectClock",
+            "ProtectControlGroups",
+            "ProtectHostname",
+            "ProtectKernelLogs",
+            "ProtectKernelModules",
+            "ProtectKernelTunables",
+            "RestrictNamespaces",
+            "RestrictRealtime",
+        ] {
+            self.line(&format!("{setting}=yes"));
+        }
+    }
+
+    fn limits(&mut self, values: &Values) {
+        let limits = values.limits.over(&usual_limits());
+        self.line("");
+        self.comment(
+            "Limits. No MemoryMax= follows from the policy: the heap of `wave` and the memory of the compiler are not in its numbers.",
+        );
+        self.line("LimitCORE=0");
+        if let Some(files) = limits.max_open_files {
+            self.line(&format!("LimitNOFILE={}", u64::from(files) + SPARE_FILES));
+        }
+        if let Some(bytes) = limits.max_file_size {
+            self.line(&format!("LimitFSIZE={bytes}"));
+        }
+        if let Some(timeout) = limits.timeout {
+            let compiling = limits.compile_timeout.unwrap_or_default();
+            let total = timeout.saturating_add(compiling).saturating_add(SLACK);
+            self.comment("The time limits of the policy, and some for the rest.");
+            self.line(&format!("RuntimeMaxSec={}", total.as_secs() + 1));
+        }
+    }
+
+    fn environment(&mut self, values: &Values) {
+        let names: Vec<_> = values.env_pass.iter().flatten().map(|name| clean(name)).collect();
+        if !names.is_empty() {
+            self.line("");
+            self.comment(&format!(
+                "The unit has to set (Environment=) what the policy passes on: {}.",
+                names.join(", ")
+            ));
+        }
+    }
+
+    fn calls(&mut self, policy: &Policy, growable: bool, listens: bool) {
+        self.line("");
+        self.comment(
+            "System calls: what `wave` does from execve on, and what is left of it after the seal. Some belong to @privileged and \
+             @resources: they give rights up and lower limits.",
+        );
+        self.line("SystemCallArchitectures=native");
+        self.line("SystemCallErrorNumber=EPERM");
+        let mut seen = BTreeSet::new();
+        let compiler = Policy { role: Role::Compiler, ..Policy::default() };
+        let starts = all_starts().iter().filter(|start| match start.needed {
+            Needed::Every => true,
+            Needed::Listener => listens,
+            Needed::Late => false,
+        });
+        let mut groups: Vec<(&str, Vec<&str>)> = starts.map(|start| (start.reason, start.calls.to_vec())).collect();
+        let calls = |policy: &Policy, growable| policy.rules(growable).map(|rule| rule.call).collect();
+        groups.push(("the process that compiles the module, in its seal", calls(&compiler, false)));
+        groups.push(("the program, in its seal", calls(policy, growable)));
+        for (reason, calls) in groups {
+            let calls: BTreeSet<_> = calls.into_iter().filter(|call| seen.insert(*call)).collect();
+            if !calls.is_empty() {
+                self.comment(&format!("For {reason}:"));
+                self.list("SystemCallFilter=", calls);
+            }
+        }
+        for late in all_starts().iter().filter(|start| start.needed == Needed::Late) {
+            self.comment(&format!("For {}; `wave` does without:", late.reason));
+            self.line(&format!("#SystemCallFilter={}", late.calls.join(" ")));
+        }
+    }
+}
+
+/// `ProtectHome=`.
+fn home(directories: &[Directory]) -> &'static str {
+    let is_above = |path: &Path| HOMES.iter().any(|home| Path::new(home) != path && Path::new(home).starts_with(path));
+    match () {
+        () if directories.iter().any(|directory| is_above(&directory.host)) => "no",
+        () if directories.iter().any(|directory| lies_in_home(&directory.host)) => "tmpfs",
+        () => "yes",
+    }
+}
+
+fn has_private_tmp(directories: &[Directory]) -> bool {
+    !directories.iter().any(|directory| TEMPORARY.iter().any(|tmp| touches(&directory.host, tmp)))
+}
+
+/// A network as systemd has it, where IPv4 is not a part of IPv6.
+fn address_ranges(network: &str) -> Vec<String> {
+    const IPV4_MAPPED: u128 = 0xffff << 32;
+    // The policy was checked.
+    let Ok(rule) = parse_network(network) else { return Vec::new() };
+    let text = rule.to_string();
+    let parts = text.split_once('/').and_then(|(address, bits)| {
+        Some((address.parse::<Ipv6Addr>().ok()?.to_bits(), bits.parse::<u32>().ok().filter(|bits| *bits < 96)?))
+    });
+    let holds_ipv4 = parts.is_some_and(|(address, bits)| {
+        let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+        (address ^ IPV4_MAPPED) & mask == 0
+    });
+    let ipv4 = holds_ipv4.then(|| "0.0.0.0/0".to_owned());
+    [text].into_iter().chain(ipv4).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_one_word_each_or_an_error() {
+        let quoted = |path: &str| quoted(Path::new(path));
+        for (path, right) in [
+            ("/srv/data", r#""/srv/data""#),
+            ("/a b", r#""/a b""#),
+            ("/a\"b", r#""/a\"b""#),
+            ("/a\\", r#""/a\\""#),
+            ("/%h/%%", r#""/%%h/%%%%""#),
+            ("/a:b;#$'c", r#""/a:b;#$'c""#),
+            ("/-+@!/é", r#""/-+@!/é""#),
+            ("/...", r#""/...""#),
+        ] {
+            assert_eq!(quoted(path).as_deref(), Ok(right));
+        }
+        for (path, what) in [
+            ("/a\nExecStart=/bin/sh", "`/a\\u{a}ExecStart=/bin/sh` holds the character \\u{a}"),
+            ("/a\tb", "`/a\\u{9}b` holds the character \\u{9}"),
+            ("/\u{202e}a", "`/\\u{202e}a` holds the character \\u{202e}"),
+            ("/a/../etc", "`/a/../etc` leads through `..`, which systemd ignores"),
+        ] {
+            assert_eq!(quoted(path), Err(what.to_owned()));
+        }
+        let [longest, longer] = [4094, 4095].map(|len| format!("/{}", "a".repeat(len)));
+        assert!(quoted(&longest).is_ok());
+        assert_eq!(quoted(&longer), Err("its path has more than 4095 bytes".to_owned()));
+    }
+
+    #[test]
+    fn ipv4_is_no_part_of_ipv6_there() {
+        for (network, right) in [
+            ("10.0.0.0/8", &["10.0.0.0/8"][..]),
+            ("::ffff:10.0.0.0/104", &["10.0.0.0/8"]),
+            ("0.0.0.0/0", &["0.0.0.0/0"]),
+            ("fd00::/8", &["fd00::/8"]),
+            ("::/0", &["::/0", "0.0.0.0/0"]),
+            ("::/80", &["::/80", "0.0.0.0/0"]),
+            ("::1", &["::1/128"]),
+        ] {
+            assert_eq!(address_ranges(network), right, "{network}");
+        }
+    }
+
+    #[test]
+    fn what_is_granted_stays_in_sight() {
+        let with = |hosts: &[&str]| {
+            let directory =
+                |host: &&str| Directory { host: PathBuf::from(host), quoted: String::new(), writable: false };
+            let directories: Vec<_> = hosts.iter().map(directory).collect();
+            (home(&directories), has_private_tmp(&directories))
+        };
+        assert_eq!(with(&[]), ("yes", true));
+        assert_eq!(with(&["/srv", "/homes", "/tmpfiles"]), ("yes", true));
+        assert_eq!(with(&["/home/a"]), ("tmpfs", true));
+        assert_eq!(with(&["/root", "/srv"]), ("tmpfs", true));
+        assert_eq!(with(&["/run/user/1"]), ("tmpfs", true));
+        assert_eq!(with(&["/run"]), ("no", true));
+        assert_eq!(with(&["/tmp/a"]), ("yes", false));
+        assert_eq!(with(&["/var"]), ("yes", false));
+        assert_eq!(with(&["/"]), ("no", false));
+    }
+}
