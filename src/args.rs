@@ -101,6 +101,9 @@ pub struct Run {
     /// The same clocks, random numbers and NaNs in every run; time moves only when the program asks for it or waits
     #[arg(long)]
     pub deterministic: bool,
+    /// Take the random numbers of the program from this seed: the same in each run, and no secret
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=wave_policy::file::MOST_SEED))]
+    pub random_seed: Option<u64>,
     /// Let clocks move only in steps of this length: 1ms
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "deterministic")]
     pub clock_resolution: Option<Duration>,

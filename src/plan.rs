@@ -81,6 +81,8 @@ pub struct Plan {
     pub limits: wave_wasi::Limits,
     /// Whether clocks, random numbers and NaNs are the same in every run.
     pub deterministic: bool,
+    /// Where random numbers begin, if somebody said it.
+    pub random_seed: Option<u64>,
     /// The steps in which clocks move.
     pub clock_resolution_ns: u64,
     /// Who resolves paths.
@@ -114,6 +116,7 @@ impl Plan {
             level,
             deterministic,
             clock_resolution,
+            random_seed,
             limits,
             mut grants,
             mut env,
@@ -184,6 +187,7 @@ impl Plan {
             file_size_bytes: limits.max_file_size,
             limits: monitored(&limits),
             deterministic,
+            random_seed,
             clock_resolution_ns: clock_resolution.map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
             resolver,
             trace: Trace::new(run.trace, run.trace_format),
@@ -359,6 +363,9 @@ impl fmt::Display for Plan {
             writeln!(f, "clocks:   deterministic, random numbers too")?;
         } else if self.clock_resolution_ns > 1 {
             writeln!(f, "clocks:   in steps of {} ns", self.clock_resolution_ns)?;
+        }
+        if let Some(seed) = self.random_seed {
+            writeln!(f, "random:   numbers of the seed {seed}")?;
         }
         if self.terminal_controls {
             writeln!(f, "terminal: control sequences pass")?;

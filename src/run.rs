@@ -138,6 +138,7 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<Observer<'st
         resolver: plan.resolver,
         clock_resolution_ns: plan.clock_resolution_ns,
         deterministic: plan.deterministic,
+        random_seed: plan.random_seed,
     };
     let mut wasi = Wasi::new(config).map_err(|error| Failure::refused(chain(&error)))?;
     for Listener { socket, address, .. } in listeners {

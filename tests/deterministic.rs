@@ -38,7 +38,14 @@ fn words(flags: &[&str], sleep_ns: u64) -> Vec<u64> {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wave"));
     command.args(["--sandbox", "strict", "run", "--timeout", "30s"]).args(flags);
     let output = command.arg("--dir").arg(format!("{}::/::rw", dir.path().display())).arg(module).output().unwrap();
-    assert_eq!((output.status.code(), output.stderr.len(), output.stdout.len()), (Some(0), 0, 120), "{output:?}");
+    // The directory is none of a policy's.
+    let said = if flags.contains(&"--policy") {
+        format!("wave: relaxed by --dir {}::/::rw beyond the policy\n", dir.path().display())
+    } else {
+        String::new()
+    };
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), &*stderr, output.stdout.len()), (Some(0), &*said, 120), "{output:?}");
     output.stdout.chunks(8).map(|word| u64::from_le_bytes(word.try_into().unwrap())).collect()
 }
 
@@ -60,6 +67,62 @@ fn t116_without_it_random_bytes_differ() {
     let (first, second) = (words(&[], 1000), words(&[], 1000));
     assert_ne!(first[3..7], second[3..7]);
     assert_ne!(first[0], second[0]);
+}
+
+/// T116: with a seed, random numbers are those of the seed in every run, and clocks stay real; in a deterministic run it
+/// chooses the same numbers.
+#[test]
+fn t116_random_bytes_of_a_seed_are_the_same_in_each_run() {
+    let [first, again, other] = ["7", "7", "8"].map(|seed| words(&["--random-seed", seed], 1000));
+    assert_eq!(first[3..7], again[3..7]);
+    assert_ne!(first[0], again[0], "clocks are real");
+    assert_ne!(first[3..7], other[3..7]);
+    let deterministic = words(&["--deterministic"], 1000);
+    let both = words(&["--deterministic", "--random-seed", "7"], 1000);
+    assert_eq!(both[3..7], first[3..7]);
+    assert_ne!(deterministic[3..7], first[3..7]);
+    assert_eq!((&both[..3], &both[7..]), (&deterministic[..3], &deterministic[7..]));
+    let largest = words(&["--random-seed", "9223372036854775807"], 1000);
+    assert_ne!(largest[3..7], first[3..7]);
+
+    let (dir, _) = wat("");
+    let policy = dir.path().join("p.toml");
+    let path = policy.to_str().expect("UTF-8");
+    std::fs::write(&policy, "version = 1\n[random]\nseed = 0x7\n").unwrap();
+    assert_eq!(words(&["--policy", path], 1000)[3..7], first[3..7]);
+    assert_eq!(words(&["--policy", path, "--random-seed", "8"], 1000)[3..7], other[3..7], "a flag wins");
+}
+
+#[test]
+fn a_seed_is_a_number_that_toml_can_hold() {
+    let (dir, module) = wat("(module (memory 1) (func (export \"_start\")))");
+    for seed in ["-1", "", "9223372036854775808", "18446744073709551616", "0x7", "7.0", "seed"] {
+        let run = Wave::strict().flag("--random-seed", seed).run(&module, [""; 0]);
+        assert_eq!((run.status.code(), &*run.stdout), (Some(2), ""), "{seed}");
+    }
+    let policy = dir.path().join("p.toml");
+    for (seed, found) in [
+        ("-1", "this number"),
+        ("9223372036854775808", "this number"),
+        ("18446744073709551616", "this number"),
+        ("99999999999999999999999999", "this number"),
+        ("7.0", "this number"),
+        ("\"7\"", "text"),
+        ("[7]", "a list"),
+        ("true", "true or false"),
+    ] {
+        std::fs::write(&policy, format!("version = 1\n[random]\nseed = {seed}\n")).unwrap();
+        let run = Wave::strict().flag("--policy", policy.to_str().expect("UTF-8")).run(&module, [""; 0]);
+        let seen = (run.status.code(), run.stderr.lines().next());
+        let said = format!("wave: {found} is not what belongs here");
+        assert_eq!(seen, (Some(125), Some(&*said)), "{seed}: {}", run.stderr);
+        assert!(run.stderr.ends_with("  fix:   write a number from 0 to 9223372036854775807\n"), "{}", run.stderr);
+    }
+    for seed in ["0", "9223372036854775807"] {
+        Wave::strict().flag("--random-seed", seed).run(&module, [""; 0]).is(0, "", "");
+        std::fs::write(&policy, format!("version = 1\n[random]\nseed = {seed}\n")).unwrap();
+        Wave::strict().flag("--policy", policy.to_str().expect("UTF-8")).run(&module, [""; 0]).is(0, "", "");
+    }
 }
 
 #[test]

@@ -349,6 +349,8 @@ fn a_file_that_is_not_understood_stays_as_it_is() {
     refused(&learnt, &other, &[], message);
     let deterministic = "wave: the run is deterministic where the policy is not, or the reverse\n";
     refused(&learnt, &hello, &["--deterministic"], deterministic);
+    let seed = "wave: the random numbers of the run have another seed, or only one has any\n";
+    refused(&learnt, &hello, &["--random-seed", "7"], seed);
     let elsewhere = learnt.clone() + "\n[[fs]]\nhost = \"in\"\nguest = \"/d\"\naccess = \"ro\"\n";
     refused(&elsewhere, &hello, &["--dir", "out::/d"], "wave: `/d` is another directory in this run\n");
 

@@ -133,6 +133,13 @@ impl Target {
         if values.clock_resolution != granted.clock_resolution {
             return Err(problem("clock.resolution", "the clocks of the run have another resolution", fix));
         }
+        if values.random_seed != granted.random_seed {
+            return Err(problem(
+                "random.seed",
+                "the random numbers of the run have another seed, or only one has any",
+                fix,
+            ));
+        }
         if values.args.unwrap_or_default() != granted.args.clone().unwrap_or_default() {
             return Err(problem(
                 "args",

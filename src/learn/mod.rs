@@ -173,6 +173,7 @@ fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failu
         args: values.and_then(|values| values.args.clone()),
         deterministic: plan.deterministic,
         clock_resolution: plan.clock_resolution(),
+        random_seed: plan.random_seed,
         dirs: dirs.collect::<Result<_, Failure>>()?,
         env: plan.env.iter().map(variable).collect(),
         listen: plan.tcplisten.clone(),

@@ -25,6 +25,7 @@ pub struct Granted {
     pub args: Option<Vec<String>>,
     pub deterministic: bool,
     pub clock_resolution: Option<Duration>,
+    pub random_seed: Option<u64>,
     /// With the path that the policy is to have.
     pub dirs: Vec<(DirGrant, String)>,
     /// Names, and values of those that are not passed on.
@@ -237,6 +238,7 @@ impl Learned {
             self.values.args = granted.args.clone();
             self.values.deterministic = granted.deterministic.then_some(true);
             self.values.clock_resolution = granted.clock_resolution;
+            self.values.random_seed = granted.random_seed;
         }
         let allowed = resolved.functions.clone();
         let mut functions = allowed.clone().unwrap_or_default();
@@ -520,6 +522,7 @@ mod tests {
             args: None,
             deterministic: false,
             clock_resolution: None,
+            random_seed: None,
             dirs: vec![dir("/usr", Access::ReadOnly), dir("/etc", Access::Append)],
             env: vec![("A".to_owned(), None)],
             listen: vec![([127, 0, 0, 1], 80).into()],

@@ -21,6 +21,7 @@ pub struct Merged {
     pub level: Level,
     pub deterministic: bool,
     pub clock_resolution: Option<Duration>,
+    pub random_seed: Option<u64>,
     pub limits: Limits,
     pub grants: Vec<DirGrant>,
     pub env: Vec<Vec<u8>>,
@@ -56,6 +57,7 @@ impl Merged {
             level: flag.or(values.sandbox).unwrap_or_default(),
             deterministic: run.deterministic || values.deterministic.unwrap_or(false),
             clock_resolution: if run.deterministic { None } else { run.clock_resolution.or(values.clock_resolution) },
+            random_seed: run.random_seed.or(values.random_seed),
             limits: limits.over(&values.limits),
             grants: policy.map(Loaded::grants).transpose()?.unwrap_or_default(),
             env: environment(policy, values)?,
@@ -185,6 +187,10 @@ fn origins(policy: &Loaded, level: Option<Level>, run: &Run, limits: &Limits) ->
     for id in ["deterministic", "clock.resolution"] {
         file(id.to_owned(), &mut origins);
     }
+    match run.random_seed {
+        Some(seed) => origins.push(("random.seed".to_owned(), format!("--random-seed {seed}"))),
+        None => file("random.seed".to_owned(), &mut origins),
+    }
     let flags: Vec<_> = limits.rows().into_iter().map(|(name, _)| name).collect();
     for (name, _) in limits.over(&values.limits).rows() {
         match flags.contains(&name) {
@@ -264,7 +270,7 @@ mod tests {
             file in prop::collection::vec(number(), 12),
             flags in prop::collection::vec(number(), 12),
             (level, flag_level) in (prop::option::of(0_usize..3), prop::option::of(0_usize..3)),
-            kinds in prop::collection::vec(any::<bool>(), 8),
+            kinds in prop::collection::vec(any::<bool>(), 9),
             (file_networks, flag_networks) in (0_u8..3, 0_u8..3),
             (file_clock, flag_clock) in (0_u32..4, 0_u32..4),
         ) {
@@ -308,6 +314,7 @@ mod tests {
             let pairs = [
                 ("--dir", "/etc::/etc::ro"), ("--env", "A=flag"), ("--env", "B=flag"), ("--tcplisten", "127.0.0.1:2"),
                 ("--device", "/dev/null"), ("--listenfd", ""), ("--terminal-controls", ""), ("--deterministic", ""),
+                ("--random-seed", "7"),
             ];
             for ((flag, value), _) in pairs.iter().zip(&kinds).filter(|(_, is_given)| **is_given) {
                 typed.extend([*flag, *value].into_iter().filter(|word| !word.is_empty()).map(str::to_owned));

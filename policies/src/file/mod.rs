@@ -27,7 +27,7 @@ pub use edit::Edit;
 pub use format::{comments, format};
 pub use os::Derived;
 pub use problem::{Problem, Problems};
-pub use schema::json_schema;
+pub use schema::{MOST_SEED, json_schema};
 
 use crate::{Access, Level};
 use std::collections::BTreeMap;
@@ -77,6 +77,8 @@ pub struct Values {
     pub accept_from: Option<Vec<String>>,
     /// Steps of the clocks.
     pub clock_resolution: Option<Duration>,
+    /// Where random numbers begin, [`MOST_SEED`] at most. `None`: with the kernel, or the one sequence of a deterministic run.
+    pub random_seed: Option<u64>,
     /// Limits.
     pub limits: Limits,
     /// What follows for the kernel layers.
@@ -267,6 +269,7 @@ impl PolicyFile {
             listen: own.listen.or(base.listen),
             accept_from: own.accept_from.or(base.accept_from),
             clock_resolution: own.clock_resolution.or(base.clock_resolution),
+            random_seed: own.random_seed.or(base.random_seed),
             limits: own.limits.over(&base.limits),
             os: own.os.or(base.os),
         })

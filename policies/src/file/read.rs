@@ -228,6 +228,7 @@ fn values(root: &Table<'_>) -> Values {
         listen: texts(net, "listen").map(|list| list.iter().filter_map(|text| text.parse().ok()).collect()),
         accept_from: texts(net, "accept_from"),
         clock_resolution: within("clock").and_then(|clock| time(clock, "resolution")),
+        random_seed: within("random").and_then(|random| size(random, "seed")),
         limits: limits(within("limits").unwrap_or(&none)),
         os: within("os").map(os),
     }

@@ -11,6 +11,9 @@ use toml::de::DeValue;
 /// The version of the format that this build reads.
 pub(crate) const VERSION: u64 = 1;
 
+/// The largest seed of random numbers: what every reader of TOML takes for a number.
+pub const MOST_SEED: u64 = i64::MAX as u64;
+
 /// One key.
 pub(crate) struct Field {
     pub(crate) name: &'static str,
@@ -31,6 +34,8 @@ pub(crate) enum Ty {
     Size,
     Time,
     Count,
+    /// A number up to [`MOST_SEED`].
+    Seed,
     Hash,
     Address,
     Network,
@@ -71,6 +76,7 @@ pub(crate) static ROOT: &[Field] = &[
     field("env", Ty::Table(ENV), "Environment of the program; empty if not given"),
     field("net", Ty::Table(NET), "Sockets of the program; none if not given"),
     field("clock", Ty::Table(CLOCK), "Clocks"),
+    field("random", Ty::Table(RANDOM), "Random numbers; those of the kernel if not given"),
     field("limits", Ty::Table(LIMITS), "How much the program may use; names as the flags of `wave run`"),
     field("os", Ty::Table(OS), "What follows for the kernel layers: written by `wave policy gen`"),
 ];
@@ -98,6 +104,9 @@ static NET: &[Field] = &[
 ];
 
 static CLOCK: &[Field] = &[required("resolution", Ty::Time, "Clocks move only in steps of this length")];
+
+static RANDOM: &[Field] =
+    &[required("seed", Ty::Seed, "They are those of this number, the same in each run, and no secret")];
 
 pub(crate) static LIMITS: &[Field] = &[
     field("timeout", Ty::Time, "Stop the program after this time"),
@@ -144,6 +153,7 @@ impl Ty {
             Self::Size => "a size such as \"64M\", or a number of bytes".into(),
             Self::Time => "a time such as \"5s\" or \"300ms\"".into(),
             Self::Count => "a number from 0 to 4294967295".into(),
+            Self::Seed => format!("a number from 0 to {MOST_SEED}"),
             Self::Hash => "64 hexadecimal digits in quotes".into(),
             Self::Address => "an address with a port such as \"127.0.0.1:8080\"".into(),
             Self::Network => "an address or network such as \"10.0.0.0/8\"".into(),
@@ -162,13 +172,14 @@ impl Ty {
 
     /// Checks a single value; lists and tables are their reader's business.
     pub(crate) fn check(&self, value: &DeValue<'_>) -> Result<(), Wrong> {
-        if let (Self::Version | Self::Size | Self::Count, Some(number)) = (self, integer(value)) {
+        if let (Self::Version | Self::Size | Self::Count | Self::Seed, Some(number)) = (self, integer(value)) {
             return match self {
                 Self::Version if number != VERSION => Err((
                     format!("version {number} of the format is unknown"),
                     format!("write version = {VERSION}, or use a newer wave"),
                 )),
                 Self::Count if u32::try_from(number).is_err() => Err(self.unexpected(value)),
+                Self::Seed if number > MOST_SEED => Err(self.unexpected(value)),
                 _ => Ok(()),
             };
         }
@@ -185,7 +196,7 @@ impl Ty {
 
     const fn is_text(&self) -> bool {
         match self {
-            Self::Version | Self::Bool | Self::Count | Self::List(_) => false,
+            Self::Version | Self::Bool | Self::Count | Self::Seed | Self::List(_) => false,
             Self::Table(_) | Self::Tables(_) | Self::Variables | Self::Rules => false,
             Self::Text | Self::Path | Self::Word(_) | Self::Size | Self::Time | Self::Hash => true,
             Self::Address | Self::Network | Self::Variable | Self::Function => true,
@@ -226,6 +237,7 @@ impl Ty {
             ]}),
             Self::Time => json!({"type": "string", "pattern": "^[0-9.]+(ns|us|ms|s|m|h)?$"}),
             Self::Count => json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
+            Self::Seed => json!({"type": "integer", "minimum": 0, "maximum": MOST_SEED}),
             Self::Hash => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
             Self::Address => json!({"type": "string", "pattern": ":[0-9]+$"}),
             Self::Network => json!({"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}),

@@ -62,6 +62,10 @@ impl Values {
             out.heading("[clock]")?;
             out.row("clock.resolution", "resolution", &time(resolution))?;
         }
+        if let Some(seed) = self.random_seed {
+            out.heading("[random]")?;
+            out.row("random.seed", "seed", &seed.to_string())?;
+        }
         if self.limits != Limits::default() {
             out.heading("[limits]")?;
             for (name, value) in self.limits.rows() {

@@ -37,6 +37,8 @@ pub struct Config {
     pub clock_resolution_ns: u64,
     /// Clocks and random numbers are the same in every run.
     pub deterministic: bool,
+    /// Random numbers are those of this seed: the same in each run, and known to whoever knows it.
+    pub random_seed: Option<u64>,
 }
 
 impl Default for Config {
@@ -52,6 +54,7 @@ impl Default for Config {
             resolver: Resolver::default(),
             clock_resolution_ns: 1,
             deterministic: false,
+            random_seed: None,
         }
     }
 }
@@ -141,7 +144,10 @@ impl Wasi {
             args: Strings::new("argument", &config.args)?,
             environ: Strings::new("environment variable", &config.env)?,
             time: if config.deterministic { Time::deterministic() } else { Time::host(config.clock_resolution_ns) },
-            random: if config.deterministic { Random::fixed() } else { Random::Kernel },
+            random: match config.random_seed {
+                None if !config.deterministic => Random::Kernel,
+                seed => Random::fixed(seed),
+            },
             resolver: config.resolver,
             devices: config.devices,
             interrupted: config.interrupted,

@@ -1,4 +1,5 @@
-//! `random_get`: the kernel's generator, straight into guest memory (T116); a fixed sequence in a deterministic run.
+//! `random_get`: the kernel's generator, straight into guest memory (T116); a fixed sequence in a run that
+//! is deterministic or has a seed.
 
 use crate::wait::{self, uninterrupted};
 use crate::{Failure, Wasi};
@@ -47,10 +48,40 @@ pub(crate) enum Random {
 }
 
 impl Random {
-    /// The output of BLAKE3 in its extendable form, derived for this purpose.
-    pub(crate) fn fixed() -> Self {
-        Self::Fixed(Box::new(
-            blake3::Hasher::new_derive_key("wave 2026-11-21 random_get, deterministic").finalize_xof(),
-        ))
+    /// The output of BLAKE3 in its extendable form, derived for this purpose; of each seed another, and of none still another.
+    pub(crate) fn fixed(seed: Option<u64>) -> Self {
+        let mut hasher = blake3::Hasher::new_derive_key("wave 2026-11-21 random_get, deterministic");
+        if let Some(seed) = seed {
+            hasher.update(&seed.to_le_bytes());
+        }
+        Self::Fixed(Box::new(hasher.finalize_xof()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: [u8; 8] = 0x2a1cd513688b008a_u64.to_be_bytes();
+    const ZERO: [u8; 8] = 0x845a0ae9e120435a_u64.to_be_bytes();
+
+    fn first(seed: Option<u64>) -> [u8; 8] {
+        let mut bytes = [0; 8];
+        match Random::fixed(seed) {
+            Random::Fixed(mut sequence) => sequence.fill(&mut bytes),
+            Random::Kernel => panic!("not a sequence"),
+        }
+        bytes
+    }
+
+    #[test]
+    fn each_seed_has_a_sequence_that_stays() {
+        // Programs may have kept what they computed from these.
+        assert_eq!(first(None), NONE);
+        assert_eq!(first(Some(0)), ZERO);
+        let all = [None, Some(0), Some(1), Some(1 << 32), Some(u64::MAX)].map(first);
+        for (index, bytes) in all.iter().enumerate() {
+            assert!(!all[..index].contains(bytes), "{index}");
+        }
     }
 }

@@ -118,6 +118,7 @@ pub fn diff(old: &Values, new: &Values) -> Vec<Change> {
     diff.environment();
     network::compare(&mut diff);
     diff.clock();
+    diff.random();
     diff.limits();
     os::compare(&mut diff);
     diff.changes
@@ -162,6 +163,7 @@ impl Diff<'_> {
             let side =
                 |values: &Values| Side::said(is(values).to_string(), "deterministic", values.deterministic.is_some());
             let text = match effect {
+                Effect::Widens if self.new.random_seed.is_some() => "sees real clocks",
                 Effect::Widens => "sees real clocks and random numbers",
                 _ => "sees the same clocks and random numbers in every run",
             };
@@ -257,6 +259,22 @@ impl Diff<'_> {
         let (old, new) = (side(self.old), side(self.new));
         let text = format!("clocks move in steps of {}, was {}", new.value(), old.value());
         self.add(effect, "clock.resolution", "", old, new, text);
+    }
+
+    /// What the host lets be seen is the same. That whoever knows the seed knows the program's secrets is for people to judge.
+    fn random(&mut self) {
+        let (old, new) = (self.old.random_seed, self.new.random_seed);
+        let text = match (old, new) {
+            (_, Some(new)) if old.is_none() => format!("random numbers are those of the seed {new}"),
+            (Some(old), Some(new)) if old != new => {
+                format!("random numbers are those of the seed {new}, were of {old}")
+            }
+            (Some(old), None) => format!("random numbers are no longer those of the seed {old}"),
+            _ => return,
+        };
+        let side =
+            |seed: Option<u64>| seed.map_or_else(Side::default, |seed| Side::new(seed.to_string(), "random.seed"));
+        self.add(Effect::Neutral, "random.seed", "", side(old), side(new), text);
     }
 
     fn limits(&mut self) {

@@ -103,7 +103,7 @@ prop_compose! {
         fs in directories(),
         (pass, set) in (of(vec(select(&NAMES[..]), 0..3)), of(vec((select(&NAMES[..]), select(&["1", "2"][..])), 0..3))),
         (listen, accept) in (of(vec(select(&LISTEN[..]), 0..4)), of(vec(select(&NETWORKS[..]), 0..4))),
-        clock in of(select(&STEPS[..])),
+        (clock, seed) in (of(select(&STEPS[..])), of(0..3_u64)),
         limits in limits(),
         os in of(derived()),
     ) -> Values {
@@ -119,6 +119,7 @@ prop_compose! {
             listen: listen.map(|list| list.iter().map(|text| text.parse().expect("an address")).collect()),
             accept_from: accept.as_deref().map(owned),
             clock_resolution: clock.map(Duration::from_nanos),
+            random_seed: seed,
             limits,
             os,
         }
@@ -485,12 +486,17 @@ fn directories_are_compared_by_what_can_be_reached() {
 
 #[test]
 fn every_area_has_its_words() {
-    let cases: [(&str, &str, &[&str]); 27] = [
+    let cases: [(&str, &str, &[&str]); 32] = [
         ("", "sandbox = \"strict\"", &[]),
         ("", "sandbox = \"off\"", &["+ the sandbox is off, was strict"]),
         ("args = [\"a\"]", "args = [\"b\", \"c d\"]", &["~ the first arguments are \"b\" \"c d\", were \"a\""]),
         ("deterministic = true", "", &["+ sees real clocks and random numbers"]),
         ("deterministic = true", "[clock]\nresolution = \"1s\"", &["+ sees real clocks and random numbers"]),
+        ("deterministic = true\n[random]\nseed = 1", "[random]\nseed = 1", &["+ sees real clocks"]),
+        ("", "[random]\nseed = 1", &["~ random numbers are those of the seed 1"]),
+        ("[random]\nseed = 1", "[random]\nseed = 0x2", &["~ random numbers are those of the seed 2, were of 1"]),
+        ("[random]\nseed = 1", "", &["~ random numbers are no longer those of the seed 1"]),
+        ("[random]\nseed = 1_0", "[random]\nseed = 10", &[]),
         ("", "deterministic = true", &["- sees the same clocks and random numbers in every run"]),
         (
             "extends = \"server\"",
