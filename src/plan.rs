@@ -64,7 +64,7 @@ pub struct Plan {
     /// Whether it gets the sockets that a service manager passed on.
     pub listenfd: bool,
     /// Whose connections it may accept; everybody's if there is none.
-    pub accept_from: Vec<PeerRule>,
+    pub accept_from: Option<Vec<PeerRule>>,
     /// Wall-clock limit.
     pub timeout: Option<Duration>,
     /// Most linear memory.
@@ -345,10 +345,10 @@ impl fmt::Display for Plan {
         if self.listenfd {
             writeln!(f, "network:  sockets of the service manager")?;
         }
-        match self.accept_from.len() {
+        match &self.accept_from {
             _ if self.tcplisten.is_empty() && !self.listenfd => writeln!(f, "network:  none")?,
-            0 => writeln!(f, "peers:    all")?,
-            rules => writeln!(f, "peers:    {rules} networks")?,
+            None => writeln!(f, "peers:    all")?,
+            Some(rules) => writeln!(f, "peers:    {} networks", rules.len())?,
         }
         writeln!(f, "memory:   {} bytes", self.memory_bytes)?;
         writeln!(f, "stack:    {} bytes", self.stack_bytes)?;

@@ -133,7 +133,7 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<Observer<'st
         preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
         interrupted: wave_runtime::deadline_passed,
         limits: plan.limits,
-        peers: std::mem::take(&mut plan.accept_from),
+        peers: plan.accept_from.take(),
         devices: plan.devices.iter().map(|(_, number)| *number).collect(),
         resolver: plan.resolver,
         clock_resolution_ns: plan.clock_resolution_ns,

@@ -106,7 +106,7 @@ fn a_seed_is_a_number_that_toml_can_hold() {
         ("9223372036854775808", "this number"),
         ("18446744073709551616", "this number"),
         ("99999999999999999999999999", "this number"),
-        ("7.0", "this number"),
+        ("7.0", "a number with a point"),
         ("\"7\"", "text"),
         ("[7]", "a list"),
         ("true", "true or false"),

@@ -118,6 +118,10 @@ fn t122_a_mistake_is_shown_where_it_is_and_nothing_runs() {
             "wave: unknown word `r`\n  where: p.toml:5:10 (fs[0].access)\n    |\n  5 | access = \"r\"\n    |          ^^^\n  fix:   write \"ro\"\n",
         ),
         (
+            "version = 1\n[net]\nlisten = [\"127.0.0.1:0\"]\naccept_from = []\n",
+            "wave: an empty list leaves open whether nobody may connect or everybody\n  where: p.toml:4:15 (net.accept_from)\n    |\n  4 | accept_from = []\n    |               ^^\n  fix:   leave out the key for everybody, or list networks\n",
+        ),
+        (
             "version = 1\n[net]\naccept_from = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n",
             "wave: `10.0.0.1/8` has bits set behind its first 8\n  where: p.toml:3:30 (net.accept_from[1])\n    |\n  3 | accept_from = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n    |                              ^^^^^^^^^^^^\n  fix:   write ADDRESS or ADDRESS/BITS\n",
         ),

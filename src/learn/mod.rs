@@ -177,7 +177,7 @@ fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failu
         dirs: dirs.collect::<Result<_, Failure>>()?,
         env: plan.env.iter().map(variable).collect(),
         listen: plan.tcplisten.clone(),
-        accept_from: plan.accept_from.iter().map(ToString::to_string).collect(),
+        accept_from: plan.accept_from.as_ref().map(|rules| rules.iter().map(ToString::to_string).collect()),
         limits: plan.chosen_limits(),
         flags: typed.flags.clone(),
     })

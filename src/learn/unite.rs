@@ -31,7 +31,8 @@ pub struct Granted {
     /// Names, and values of those that are not passed on.
     pub env: Vec<(String, Option<String>)>,
     pub listen: Vec<SocketAddr>,
-    pub accept_from: Vec<String>,
+    /// `None`: everybody.
+    pub accept_from: Option<Vec<String>>,
     pub limits: Limits,
     /// Flags without a place in a policy.
     pub flags: Vec<String>,
@@ -335,23 +336,18 @@ impl Learned {
         let first = listen.is_empty();
         self.values.listen = Some(listen.into_iter().chain(more).collect());
         // Without a list, everybody may connect.
-        let everybody = run.granted.accept_from.is_empty();
-        match &mut self.values.accept_from {
-            _ if !known || first => {
-                self.values.accept_from = (!everybody).then(|| run.granted.accept_from.clone());
+        match (&mut self.values.accept_from, &run.granted.accept_from) {
+            (accepted, granted) if !known || first => accepted.clone_from(granted),
+            (Some(networks), Some(granted)) => {
+                let new: Vec<_> = granted.iter().filter(|new| !networks.contains(new)).cloned().collect();
+                networks.extend(new.iter().cloned());
+                new.iter().for_each(|network| self.widen(format!("net.accept_from: {network}")));
             }
-            Some(networks) if !networks.is_empty() => {
-                let new: Vec<_> =
-                    run.granted.accept_from.iter().filter(|new| !networks.contains(new)).cloned().collect();
-                if everybody {
-                    self.values.accept_from = None;
-                    self.widen("net.accept_from: everybody".to_owned());
-                } else {
-                    networks.extend(new.iter().cloned());
-                    new.iter().for_each(|network| self.widen(format!("net.accept_from: {network}")));
-                }
+            (accepted @ Some(_), None) => {
+                *accepted = None;
+                self.widen("net.accept_from: everybody".to_owned());
             }
-            _ => {}
+            (None, _) => {}
         }
         Ok(())
     }
@@ -526,7 +522,7 @@ mod tests {
             dirs: vec![dir("/usr", Access::ReadOnly), dir("/etc", Access::Append)],
             env: vec![("A".to_owned(), None)],
             listen: vec![([127, 0, 0, 1], 80).into()],
-            accept_from: vec!["10.0.0.0/8".to_owned()],
+            accept_from: Some(vec!["10.0.0.0/8".to_owned()]),
             limits: Limits { max_memory: Some(1 << 20), max_open_files: Some(9), ..Limits::default() },
             flags: Vec::new(),
         }
@@ -562,7 +558,7 @@ mod tests {
         assert_eq!(access, [("/usr", Access::ReadOnly), ("/etc", Access::Append)]);
         assert_eq!(learned.values.functions, Some(vec!["path_open".to_owned()]));
         assert_eq!(learned.values.listen, Some(granted().listen));
-        assert_eq!(learned.values.accept_from, Some(granted().accept_from));
+        assert_eq!(learned.values.accept_from, granted().accept_from);
         assert_eq!(learned.values.env_pass, Some(vec!["A".to_owned()]));
         assert_eq!(learned.values.limits, granted().limits);
     }
@@ -596,7 +592,7 @@ mod tests {
         let more = Granted {
             listen: vec![granted().listen[0], ([127, 0, 0, 1], 81).into()],
             env: vec![("A".to_owned(), None), ("B".to_owned(), Some("b".to_owned()))],
-            accept_from: Vec::new(),
+            accept_from: None,
             ..granted()
         };
         let more_used = Use { listeners: vec![1, 1], ..used(3, 4) };

@@ -26,7 +26,8 @@ pub struct Merged {
     pub grants: Vec<DirGrant>,
     pub env: Vec<Vec<u8>>,
     pub listen: Vec<SocketAddr>,
-    pub accept_from: Vec<PeerRule>,
+    /// `None`: from everybody.
+    pub accept_from: Option<Vec<PeerRule>>,
     /// Flags that go beyond the file.
     pub beyond: Vec<String>,
     /// Where each value is from, by its id; empty without a file.
@@ -49,10 +50,12 @@ impl Merged {
         }
         let limits = of_flags(&run.limits);
         let listen = values.listen.iter().flatten().chain(&run.tcplisten).copied().collect();
-        let networks = values.accept_from.iter().flatten().map(|network| parse_network(network));
-        let networks: Result<Vec<_>, _> = networks.collect();
-        let mut accept_from = networks.map_err(Failure::refused)?;
-        accept_from.extend(run.accept_from.iter().cloned());
+        let networks = |list: &Vec<String>| list.iter().map(|network| parse_network(network)).collect();
+        let networks: Option<Result<Vec<_>, _>> = values.accept_from.as_ref().map(networks);
+        let mut accept_from = networks.transpose().map_err(Failure::refused)?;
+        if !run.accept_from.is_empty() {
+            accept_from.get_or_insert_default().extend(run.accept_from.iter().cloned());
+        }
         let merged = Self {
             level: flag.or(values.sandbox).unwrap_or_default(),
             deterministic: run.deterministic || values.deterministic.unwrap_or(false),
@@ -131,7 +134,7 @@ fn beyond(values: &Values, run: &Run, limits: &Limits) -> Vec<String> {
     beyond.extend(run.tcplisten.iter().map(|address| format!("--tcplisten {address}")));
     beyond.extend(run.listenfd.then(|| "--listenfd".to_owned()));
     // Without a list all may connect, and the first network narrows that.
-    let adds_peers = !run.accept_from.is_empty() && values.accept_from.as_ref().is_some_and(|list| !list.is_empty());
+    let adds_peers = !run.accept_from.is_empty() && values.accept_from.is_some();
     beyond.extend(adds_peers.then(|| "--accept-from".to_owned()));
     let finer = run.clock_resolution.zip(values.clock_resolution).is_some_and(|(flag, file)| flag < file);
     beyond.extend(finer.then(|| "--clock-resolution".to_owned()));
@@ -229,14 +232,14 @@ mod tests {
         let no_limit = Duration::MAX;
         let (less, more) = (&base.limits, &with.limits);
         let finer = |plan: &Plan| if plan.deterministic { u64::MAX } else { plan.clock_resolution_ns };
-        let all = |plan: &Plan| plan.accept_from.is_empty();
+        let peers = |plan: &Plan| plan.accept_from.as_ref().map_or(usize::MAX, Vec::len);
         let dims = [
             ("--sandbox", rank(with.level) > rank(base.level)),
             ("--dir", with.grants.len() > base.grants.len()),
             ("--env", with.env.iter().any(|variable| !base.env.contains(variable))),
             ("--tcplisten", with.tcplisten.len() > base.tcplisten.len()),
             ("--listenfd", with.listenfd),
-            ("--accept-from", !all(base) && with.accept_from.len() > base.accept_from.len()),
+            ("--accept-from", peers(with) > peers(base)),
             ("--clock-resolution", !with.deterministic && finer(with) < finer(base)),
             ("--device", !with.devices.is_empty()),
             ("--terminal-controls", with.terminal_controls),
@@ -287,7 +290,9 @@ mod tests {
             text += "[[fs]]\nhost = \"/usr\"\nguest = \"/usr\"\naccess = \"ro\"\n[env.set]\nA = \"file\"\n";
             text += "[net]\nlisten = [\"127.0.0.1:1\"]\n";
             let networks: Vec<_> = (0..file_networks).map(|index| format!("\"10.{index}.0.0/16\"")).collect();
-            text += &format!("accept_from = [{}]\n", networks.join(", "));
+            if !networks.is_empty() {
+                text += &format!("accept_from = [{}]\n", networks.join(", "));
+            }
             if file_clock > 0 {
                 text += &format!("[clock]\nresolution = \"{file_clock}ms\"\n");
             }

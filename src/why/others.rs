@@ -67,8 +67,8 @@ pub fn accept_from(policy: &Loaded, address: IpAddr) -> Reply {
     let mut answer = Answer::default();
     let imported = calls::imports(&mut answer, policy, &["sock_accept"]);
     let listens = policy.values.listen.iter().flatten().next().is_some();
-    let texts: Vec<_> = policy.values.accept_from.iter().flatten().collect();
-    let rules: Vec<PeerRule> = texts.iter().filter_map(|text| parse_network(text).ok()).collect();
+    let rules = |list: &Vec<String>| list.iter().filter_map(|text| parse_network(text).ok()).collect();
+    let rules: Option<Vec<PeerRule>> = policy.values.accept_from.as_ref().map(rules);
     let octets = match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
@@ -77,15 +77,16 @@ pub fn accept_from(policy: &Loaded, address: IpAddr) -> Reply {
     if !listens {
         answer.says(Layer::Monitor, Verdict::Denies, None, "no socket listens");
         answer.advice = Some("name an address in `listen` of [net]".to_owned());
-    } else if rules.is_empty() {
+    } else if rules.is_none() {
         answer.says(
             Layer::Monitor,
             Verdict::Allows,
             policy.origin("net.listen"),
             "there is no `accept_from`: all may connect",
         );
-    } else if peer_allowed(&rules, octets) {
-        let by = rules.iter().position(|rule| peer_allowed(&[*rule], octets)).unwrap_or_default();
+    } else if peer_allowed(rules.as_deref(), octets) {
+        let admits = |rule: &PeerRule| peer_allowed(Some(&[*rule]), octets);
+        let by = rules.iter().flatten().position(admits).unwrap_or_default();
         let rule = policy.origin(&format!("net.accept_from[{by}]"));
         answer.says(Layer::Monitor, Verdict::Allows, rule, "the address is in this network");
     } else {

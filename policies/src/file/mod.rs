@@ -73,7 +73,7 @@ pub struct Values {
     pub env_set: Option<BTreeMap<String, String>>,
     /// Where the program listens.
     pub listen: Option<Vec<SocketAddr>>,
-    /// Whom it may accept, `ADDRESS[/BITS]`.
+    /// Whom it may accept, `ADDRESS[/BITS]`. `None`: everybody; an empty list, which no file has: nobody.
     pub accept_from: Option<Vec<String>>,
     /// Steps of the clocks.
     pub clock_resolution: Option<Duration>,

@@ -118,6 +118,15 @@ impl Check {
                     self.value(value, item, &format!("{id}[{index}]"));
                 }
             }
+            (Ty::Networks, DeValue::Array(list)) => {
+                if list.is_empty() {
+                    let what = "an empty list leaves open whether nobody may connect or everybody".to_owned();
+                    self.refuse(&span, id, (what, "leave out the key for everybody, or list networks".to_owned()));
+                }
+                for (index, value) in list.iter().enumerate() {
+                    self.value(value, &Ty::Network, &format!("{id}[{index}]"));
+                }
+            }
             (Ty::Tables(fields), DeValue::Array(list)) => {
                 for (index, value) in list.iter().enumerate() {
                     let id = format!("{id}[{index}]");

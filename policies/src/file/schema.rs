@@ -43,6 +43,8 @@ pub(crate) enum Ty {
     Variable,
     Function,
     List(&'static Ty),
+    /// Networks. An empty list would not say whether nobody may connect or everybody, so there is none.
+    Networks,
     /// A table with these keys and no others.
     Table(&'static [Field]),
     /// An array of such tables.
@@ -100,7 +102,7 @@ static ENV: &[Field] = &[
 
 static NET: &[Field] = &[
     field("listen", Ty::List(&Ty::Address), "Listening TCP sockets, ADDRESS:PORT; they follow the directories"),
-    field("accept_from", Ty::List(&Ty::Network), "Accept from these, ADDRESS[/BITS]; from everywhere if not given"),
+    field("accept_from", Ty::Networks, "Accept from these, ADDRESS[/BITS]; from everywhere if not given"),
 ];
 
 static CLOCK: &[Field] = &[required("resolution", Ty::Time, "Clocks move only in steps of this length")];
@@ -159,7 +161,7 @@ impl Ty {
             Self::Network => "an address or network such as \"10.0.0.0/8\"".into(),
             Self::Variable => "the name of a variable in quotes".into(),
             Self::Function => "the name of a WASI function in quotes".into(),
-            Self::List(_) => "a list in brackets".into(),
+            Self::List(_) | Self::Networks => "a list in brackets".into(),
             Self::Table(_) | Self::Variables | Self::Rules => "a table".into(),
             Self::Tables(_) => "tables with a heading in two brackets, such as [[fs]]".into(),
         }
@@ -196,7 +198,7 @@ impl Ty {
 
     const fn is_text(&self) -> bool {
         match self {
-            Self::Version | Self::Bool | Self::Count | Self::Seed | Self::List(_) => false,
+            Self::Version | Self::Bool | Self::Count | Self::Seed | Self::List(_) | Self::Networks => false,
             Self::Table(_) | Self::Tables(_) | Self::Variables | Self::Rules => false,
             Self::Text | Self::Path | Self::Word(_) | Self::Size | Self::Time | Self::Hash => true,
             Self::Address | Self::Network | Self::Variable | Self::Function => true,
@@ -246,6 +248,7 @@ impl Ty {
                 json!({"enum": all_functions().iter().map(|function| function.name).collect::<Vec<_>>()})
             }
             Self::List(ty) => json!({"type": "array", "items": ty.schema()}),
+            Self::Networks => json!({"type": "array", "items": Self::Network.schema(), "minItems": 1}),
             Self::Table(fields) => object(fields),
             Self::Tables(fields) => json!({"type": "array", "items": object(fields)}),
             Self::Variables => json!({

@@ -27,8 +27,8 @@ pub struct Config {
     pub interrupted: fn() -> bool,
     /// How much of the host it may use.
     pub limits: Limits,
-    /// The peers whose connections it may accept; all if there is none here.
-    pub peers: Vec<PeerRule>,
+    /// The peers whose connections it may accept. `None`: all; an empty list: none.
+    pub peers: Option<Vec<PeerRule>>,
     /// The device nodes it may open beneath a grant, by their number (`st_rdev`); no others (T25).
     pub devices: Vec<u64>,
     /// Who resolves paths.
@@ -49,7 +49,7 @@ impl Default for Config {
             preopens: Vec::new(),
             interrupted: || false,
             limits: Limits::default(),
-            peers: Vec::new(),
+            peers: None,
             devices: Vec::new(),
             resolver: Resolver::default(),
             clock_resolution_ns: 1,
@@ -154,7 +154,9 @@ impl Wasi {
             terminal_controls: false,
             tracer: None,
         };
-        wasi.monitor.set_peers(config.peers);
+        if let Some(peers) = config.peers {
+            wasi.monitor.set_peers(peers);
+        }
         let few = |_: Errno| ConfigError::TooManyGrants(config.limits.open_files);
         let streams = [rustix::stdio::stdin(), rustix::stdio::stdout(), rustix::stdio::stderr()];
         for (fd, stream) in (0..).zip(streams) {

@@ -60,22 +60,20 @@ impl fmt::Display for PeerRule {
     }
 }
 
-/// Decides on the address of a peer. Without rules every peer is admitted.
+/// Decides on the address of a peer. Without rules (`None`) every peer is admitted, by an empty list of them none.
 ///
 /// The port of a peer is no matter: whoever connects chooses it.
 #[must_use]
-pub fn peer_allowed(rules: &[PeerRule], address: IpBytes) -> bool {
-    if rules.is_empty() {
-        return true;
-    }
+pub fn peer_allowed(rules: Option<&[PeerRule]>, address: IpBytes) -> bool {
+    let Some(rules) = rules else { return true };
     let admitted = |address: IpBytes| rules.iter().any(|rule| rule.admits(address));
     !is_unspecified(address) && admitted(address) && embedded_ipv4(address).is_none_or(admitted)
 }
 
 impl Monitor {
-    /// Admits only peers that one of these rules matches; an empty list admits every peer.
+    /// Admits only peers that one of these rules matches: none, if there is no rule.
     pub fn set_peers(&mut self, rules: Vec<PeerRule>) {
-        self.peers = rules;
+        self.peers = Some(rules);
     }
 
     /// Decides on the peer of a connection that was just accepted, before the guest gets it (T41).
@@ -83,7 +81,7 @@ impl Monitor {
     /// # Errors
     /// [`Errno::NOTCAPABLE`] if no rule matches. The connection is to be closed.
     pub fn admit_accepted_peer(&self, address: IpBytes) -> Result<(), Errno> {
-        if peer_allowed(&self.peers, address) { Ok(()) } else { Err(Errno::NOTCAPABLE.because(Rule::Peer)) }
+        if peer_allowed(self.peers.as_deref(), address) { Ok(()) } else { Err(Errno::NOTCAPABLE.because(Rule::Peer)) }
     }
 }
 
@@ -133,27 +131,46 @@ mod tests {
         PeerRule::new(bytes(network), prefix_bits).unwrap()
     }
 
+    fn allowed(rules: &[PeerRule], address: IpBytes) -> bool {
+        peer_allowed(Some(rules), address)
+    }
+
+    /// T41, T47: no list and an empty list are different things.
+    #[test]
+    fn t47_an_empty_list_admits_nobody() {
+        for address in ["::1", "::ffff:127.0.0.1", "2001:db8::1", "::"] {
+            assert!(peer_allowed(None, bytes(address)), "{address}");
+            assert!(!peer_allowed(Some(&[]), bytes(address)), "{address}");
+        }
+        let mut monitor = Monitor::new(Limits::default());
+        assert!(monitor.admit_accepted_peer(bytes("::1")).is_ok());
+        monitor.set_peers(Vec::new());
+        assert!(monitor.admit_accepted_peer(bytes("::1")).is_err());
+        monitor.set_peers(vec![rule("::1", 128)]);
+        assert!(monitor.admit_accepted_peer(bytes("::1")).is_ok());
+    }
+
     #[test]
     fn t40_an_embedded_address_needs_both_of_its_meanings_admitted() {
         let private = [rule("::ffff:10.0.0.0", 104)];
-        assert!(peer_allowed(&private, bytes("::ffff:10.1.2.3")));
-        assert!(!peer_allowed(&private, bytes("::ffff:11.1.2.3")));
+        assert!(allowed(&private, bytes("::ffff:10.1.2.3")));
+        assert!(!allowed(&private, bytes("::ffff:11.1.2.3")));
         let forms = ["::10.1.2.3", "::ffff:0:10.1.2.3", "64:ff9b::10.1.2.3", "2002:a01:203::1"];
         for form in forms {
-            assert!(!peer_allowed(&private, bytes(form)), "{form}");
+            assert!(!allowed(&private, bytes(form)), "{form}");
             let as_written = rule(form, 128);
-            assert!(!peer_allowed(&[as_written], bytes(form)), "{form}");
-            assert!(peer_allowed(&[as_written, rule("::ffff:10.1.2.3", 128)], bytes(form)), "{form}");
+            assert!(!allowed(&[as_written], bytes(form)), "{form}");
+            assert!(allowed(&[as_written, rule("::ffff:10.1.2.3", 128)], bytes(form)), "{form}");
         }
     }
 
     #[test]
     fn t40_the_unspecified_address_is_nobody() {
         let any = [rule("::", 0)];
-        assert!(peer_allowed(&any, bytes("::1")));
-        assert!(peer_allowed(&any, bytes("2001:db8::1")));
-        assert!(!peer_allowed(&any, bytes("::")));
-        assert!(!peer_allowed(&any, bytes("::ffff:0.0.0.0")));
+        assert!(allowed(&any, bytes("::1")));
+        assert!(allowed(&any, bytes("2001:db8::1")));
+        assert!(!allowed(&any, bytes("::")));
+        assert!(!allowed(&any, bytes("::ffff:0.0.0.0")));
     }
 
     #[test]

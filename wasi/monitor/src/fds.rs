@@ -20,7 +20,7 @@ pub struct Monitor {
     // No free number lies below this one, so finding the lowest is not a scan from the start.
     lowest_free: u32,
     names: Vec<Vec<u8>>,
-    pub(crate) peers: Vec<PeerRule>,
+    pub(crate) peers: Option<Vec<PeerRule>>,
 }
 
 impl Monitor {
@@ -34,7 +34,7 @@ impl Monitor {
             budgets: Budgets::new(&limits),
             lowest_free: FIRST_FREE,
             names: Vec::new(),
-            peers: Vec::new(),
+            peers: None,
         }
     }
 

@@ -66,6 +66,7 @@ fn accept(diff: &mut Diff<'_>) {
         if let Some(effect) = Effect::of(old.has(ALL), new.has(ALL)) {
             let text = match effect {
                 Effect::Widens => "may accept connections from everyone".to_owned(),
+                _ if new.networks.is_empty() => "may accept connections from nobody".to_owned(),
                 _ => format!("may accept connections only from {}", side(&new).value()),
             };
             diff.add(effect, KEY, "", side(&old), side(&new), text);
@@ -108,8 +109,7 @@ impl<'v> Peers<'v> {
         let texts = values.accept_from.iter().flatten().enumerate();
         let networks: BTreeMap<_, _> =
             texts.filter_map(|(index, text)| Some((network(text)?, (index, text.as_str())))).collect();
-        // As for the monitor, an empty list is none.
-        let is_everyone = values.accept_from.as_ref().is_none_or(Vec::is_empty);
+        let is_everyone = values.accept_from.is_none();
         let mut united: Vec<Network> = if is_everyone { vec![ALL] } else { Vec::new() };
         for (first, last) in networks.keys().copied() {
             match united.last_mut() {

@@ -248,8 +248,7 @@ fn allows(values: &Values, question: &Question) -> bool {
             socket.port() == address.port() && (same || all)
         }),
         Question::Accept(peer) => {
-            let list = values.accept_from.iter().flatten();
-            list.clone().count() == 0 || list.clone().any(|text| in_network(text, *peer))
+            values.accept_from.as_ref().is_none_or(|list| list.iter().any(|text| in_network(text, *peer)))
         }
         Question::Clock(step) => {
             values.deterministic != Some(true)
@@ -334,9 +333,7 @@ fn loosened(mut values: Values, how: usize) -> Values {
         11 => drop(values.env_set.get_or_insert_default().insert("W".to_owned(), "1".to_owned())),
         12 => values.listen.get_or_insert_default().push(LISTEN[2].parse().expect("an address")),
         13 => values.accept_from = None,
-        14 => {
-            values.accept_from.iter_mut().filter(|list| !list.is_empty()).for_each(|list| list.push("::1".to_owned()))
-        }
+        14 => values.accept_from.iter_mut().for_each(|list| list.push("::1".to_owned())),
         15 => values.clock_resolution = None,
         16 => values.limits = Limits { max_open_files: Some(8192), max_stack: Some(32 << 20), ..Limits::default() },
         17 => values.os = None,
