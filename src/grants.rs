@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use wave_policy::Access;
@@ -127,29 +128,60 @@ pub fn overlaps(grants: &[DirGrant]) -> Result<Vec<Overlap>, Failure> {
 
 /// The same, where those that are not there count as they are written beneath what is there.
 pub fn overlaps_as_written(grants: &[DirGrant]) -> Vec<Overlap> {
+    let mut tree = Tree::default();
+    let mut is_there: HashMap<usize, bool> = HashMap::new();
     let place = |grant: &DirGrant| {
         let whole = std::path::absolute(&grant.host).unwrap_or_else(|_| grant.host.clone());
-        let there = |around: &Path| Some(std::fs::canonicalize(around).ok()?.join(whole.strip_prefix(around).ok()?));
-        whole.ancestors().find_map(there).unwrap_or_else(|| whole.clone())
+        let (mut around, mut node) = (PathBuf::new(), Tree::TOP);
+        // Downwards, so that each directory is asked for once, and nothing in one that is not there.
+        for component in whole.components() {
+            let next = around.join(component);
+            node = tree.below(node, component.as_os_str());
+            if !*is_there.entry(node).or_insert_with(|| next.exists()) {
+                break;
+            }
+            around = next;
+        }
+        let real = |rest| Some(std::fs::canonicalize(&around).ok()?.join(rest));
+        whole.strip_prefix(&around).ok().and_then(real).unwrap_or_else(|| whole.clone())
     };
     overlaps_at(grants, &grants.iter().map(place).collect::<Vec<_>>())
 }
 
+/// Numbers for paths, so that deep ones take no longer than their length.
+#[derive(Default)]
+struct Tree(HashMap<(usize, OsString), usize>);
+
+impl Tree {
+    /// The number of no component.
+    const TOP: usize = 0;
+
+    fn below(&mut self, node: usize, component: &OsStr) -> usize {
+        let next = self.0.len() + 1;
+        *self.0.entry((node, component.to_owned())).or_insert(next)
+    }
+}
+
 fn overlaps_at(grants: &[DirGrant], places: &[PathBuf]) -> Vec<Overlap> {
     // By place, so that many grants take no longer than each of them.
-    let mut widest: HashMap<&Path, (usize, &DirGrant)> = HashMap::new();
+    let mut tree = Tree::default();
+    let mut widest: HashMap<usize, (usize, u8)> = HashMap::new();
     for ((index, grant), place) in grants.iter().enumerate().zip(places) {
-        let entry = widest.entry(place).or_insert((index, grant));
-        if rank(grant.access) > rank(entry.1.access) {
-            *entry = (index, grant);
+        let node = place.iter().fold(Tree::TOP, |node, component| tree.below(node, component));
+        let entry = widest.entry(node).or_insert((index, rank(grant.access)));
+        if rank(grant.access) > entry.1 {
+            *entry = (index, rank(grant.access));
         }
     }
-    let wider = |(inner, (grant, inside)): (usize, (&DirGrant, &PathBuf))| {
-        let mut around = inside.ancestors().filter_map(|around| widest.get(around));
-        let (outer, _) = around.find(|(_, outer)| rank(grant.access) < rank(outer.access))?;
-        Some(Overlap { inner, outer: *outer })
+    let mut wider = |(inner, (grant, inside)): (usize, (&DirGrant, &PathBuf))| {
+        let (mut node, mut nearest) = (Tree::TOP, None);
+        for component in inside {
+            node = tree.below(node, component);
+            nearest = widest.get(&node).filter(|(_, outer)| rank(grant.access) < *outer).or(nearest);
+        }
+        nearest.map(|(outer, _)| Overlap { inner, outer: *outer })
     };
-    grants.iter().zip(places).enumerate().filter_map(wider).collect()
+    grants.iter().zip(places).enumerate().filter_map(&mut wider).collect()
 }
 
 const fn rank(access: Access) -> u8 {

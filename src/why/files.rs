@@ -8,7 +8,8 @@ use crate::grants::DirGrant;
 use crate::policy::Loaded;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno as HostErrno;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 use wave_monitor::{Errno, HostFd, Monitor, NewTime, NewTimes, OpenRequest, Rights, Rule};
 use wave_policy::Access;
 
@@ -46,11 +47,12 @@ pub fn ask_host(policy: &Loaded, path: &Path, op: Operation) -> Result<Reply, Fa
         _ => std::fs::canonicalize(&absolute).map_err(absent)?,
     };
     let grants: Vec<_> = policy.directories().collect();
-    let beneath = |grant: &DirGrant| {
-        let rest = whole.strip_prefix(std::fs::canonicalize(&grant.host).ok()?).ok()?.to_str()?;
+    let mut real = Real::default();
+    let mut beneath = |host| {
+        let rest = whole.strip_prefix(real.path(host)?).ok()?.to_str()?;
         Some(if rest.is_empty() { ".".to_owned() } else { rest.to_owned() })
     };
-    let reached = grants.iter().enumerate().filter_map(|(index, grant)| Some((index, beneath(grant)?)));
+    let reached = grants.iter().enumerate().filter_map(|(index, grant)| Some((index, beneath(&grant.host)?)));
     let rank = |index: usize| grants.get(index).map(|grant| access_order(grant.access));
     Ok(match reached.max_by_key(|(index, _)| rank(*index)) {
         Some((index, rest)) => ask_beneath(policy, &grants, index, &rest, op),
@@ -153,6 +155,16 @@ fn reason(errno: Errno) -> &'static str {
     errno.rule().text()
 }
 
+/// Where directories really are, each asked for once.
+#[derive(Default)]
+struct Real<'p>(HashMap<&'p Path, Option<PathBuf>>);
+
+impl<'p> Real<'p> {
+    fn path(&mut self, host: &'p Path) -> Option<&Path> {
+        self.0.entry(host).or_insert_with(|| std::fs::canonicalize(host).ok()).as_deref()
+    }
+}
+
 /// The rights that directory has and all around it: the kernel adds them up.
 fn says_landlock(answer: &mut Answer, policy: &Loaded, place: Option<(&[DirGrant], &DirGrant)>, op: Operation) {
     if let Some(off) = kernel_is_off(policy) {
@@ -170,10 +182,10 @@ fn says_landlock(answer: &mut Answer, policy: &Loaded, place: Option<(&[DirGrant
             "it has no right for this: the monitor alone decides",
         );
     }
-    let real = |grant: &DirGrant| std::fs::canonicalize(&grant.host).unwrap_or_else(|_| grant.host.clone());
-    let inside = real(grant);
-    let around = grants.iter().filter(|other| inside.starts_with(real(other)));
-    let given: Vec<&str> = around.flat_map(|grant| grant.access.landlock_rights()).copied().collect();
+    let mut real = Real::default();
+    let inside = real.path(&grant.host).unwrap_or(&grant.host).to_owned();
+    let around = grants.iter().filter(|other| inside.starts_with(real.path(&other.host).unwrap_or(&other.host)));
+    let given: BTreeSet<&str> = around.flat_map(|grant| grant.access.landlock_rights()).copied().collect();
     let missing: Vec<_> = needed.iter().copied().filter(|right| !given.contains(right)).collect();
     match missing.is_empty() {
         true => answer.says(Layer::Landlock, Verdict::Allows, None, format!("the directory has {}", needed.join(", "))),

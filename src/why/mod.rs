@@ -114,6 +114,8 @@ fn with_edits(policy: Loaded, question: &Question) -> Result<Answer, Failure> {
         let grants: Vec<_> = policy.directories().collect();
         let found = overlaps_as_written(&grants);
         next = match found.first() {
+            // Each of them takes a change of its own.
+            Some(_) if edits.len() + found.len() > MOST_EDITS => None,
             Some(overlap) => widen_inner(&policy, &grants, overlap.inner, overlap.outer),
             None => {
                 let reply = ask(&policy, question)?;
