@@ -155,7 +155,9 @@ fn t123_what_a_module_cannot_use_it_does_not_get() {
         let owner = detail(&report, "identity").contains("uid 1000,");
         assert_eq!(owner, kept_dir && as_root(), "root becomes the owner of what the program may write: {report}");
         if imports.is_empty() {
-            assert_eq!(detail(&report, "seccomp"), detail(&bare, "seccomp"));
+            // How many instructions compare an address depends on the address.
+            let calls = |report| detail(report, "seccomp").split(", ").next().map(str::to_owned);
+            assert_eq!(calls(&report), calls(&bare));
             assert_eq!(detail(&report, "landlock"), detail(&bare, "landlock"));
         }
     }
