@@ -24,21 +24,6 @@ pub const STACK_BYTES: u64 = 8 << 20;
 pub const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
 
-/// The limits of a run that nobody sets, where there is one.
-pub fn usual_limits() -> wave_policy::file::Limits {
-    let usual = wave_wasi::Limits::default();
-    wave_policy::file::Limits {
-        max_memory: Some(MEMORY_MAX_BYTES),
-        max_stack: Some(STACK_BYTES),
-        compile_timeout: Some(COMPILE_TIMEOUT),
-        compile_memory: Some(COMPILE_MEMORY_BYTES),
-        max_open_files: Some(usual.open_files),
-        max_iovecs: Some(usual.iovecs),
-        max_subscriptions: Some(usual.subscriptions),
-        ..wave_policy::file::Limits::default()
-    }
-}
-
 /// Half of the smallest stack is kept for hostcalls; more than the largest is no limit any more.
 pub const STACK_RANGE_BYTES: std::ops::RangeInclusive<u64> = 512 << 10..=4 << 30;
 

@@ -6,7 +6,6 @@ use crate::args::{self, Run, Sandbox};
 use crate::failure::Failure;
 use crate::grants::DirGrant;
 use crate::network::parse_network;
-use crate::plan::usual_limits;
 use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -142,7 +141,7 @@ fn beyond(values: &Values, run: &Run, limits: &Limits) -> Vec<String> {
     let derived = values.os.as_ref().is_some_and(|os| os.resolver == wave_policy::Resolver::Kernel);
     let manual = derived && run.resolver == args::Resolver::Manual;
     beyond.extend(manual.then(|| "--resolver manual".to_owned()));
-    let limits = limits.beyond(&values.limits.over(&usual_limits()));
+    let limits = limits.beyond(&values.limits.over(&Limits::USUAL));
     beyond.extend(limits.into_iter().map(|name| format!("--{name}")));
     beyond
 }

@@ -6,13 +6,12 @@
 use super::Loaded;
 use crate::failure::Failure;
 use crate::network::parse_network;
-use crate::plan::usual_limits;
 use crate::run::SPARE_FILES;
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wave_policy::file::Values;
+use wave_policy::file::{Limits, Values};
 use wave_policy::{Access, Needed, Policy, Role, all_starts, clean, harmful};
 
 /// What a run takes besides the times that the policy limits: reading, the seal, the end.
@@ -337,7 +336,7 @@ impl Unit {
     }
 
     fn limits(&mut self, values: &Values) {
-        let limits = values.limits.over(&usual_limits());
+        let limits = values.limits.over(&Limits::USUAL);
         self.line("");
         self.comment(
             "Limits. No MemoryMax= follows from the policy: the heap of `wave` and the memory of the compiler are not in its numbers.",
