@@ -1,0 +1,145 @@
+//! What a condition that held, or did not, says about the operands of the comparison before it.
+
+use crate::state::{Checked, Flags, Operand, State};
+use crate::value::Value;
+use iced_x86::ConditionCode;
+
+/// How two operands can be ordered, as unsigned numbers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Orders(u8);
+
+impl Orders {
+    const LESS: u8 = 1;
+    const EQUAL: u8 = 2;
+    const GREATER: u8 = 4;
+
+    /// Those of a condition; `None` if it is not about unsigned order.
+    const fn of(condition: ConditionCode) -> Option<Self> {
+        Some(Self(match condition {
+            ConditionCode::b => Self::LESS,
+            ConditionCode::ae => Self::EQUAL | Self::GREATER,
+            ConditionCode::e => Self::EQUAL,
+            ConditionCode::ne => Self::LESS | Self::GREATER,
+            ConditionCode::be => Self::LESS | Self::EQUAL,
+            ConditionCode::a => Self::GREATER,
+            _ => return None,
+        }))
+    }
+
+    const fn not(self) -> Self {
+        Self(7 & !self.0)
+    }
+
+    /// Those of the operands the other way round.
+    const fn swapped(self) -> Self {
+        Self(self.0 & Self::EQUAL | (self.0 & Self::LESS) << 2 | (self.0 & Self::GREATER) >> 2)
+    }
+
+    const fn only(self, orders: u8) -> bool {
+        self.0 & !orders == 0
+    }
+}
+
+/// What is known where a condition held, or where it did not.
+pub fn refine(state: &mut State, condition: ConditionCode, held: bool) {
+    let Some(orders) = Orders::of(condition) else { return };
+    let orders = if held { orders } else { orders.not() };
+    match state.flags {
+        Flags::Unknown => {}
+        Flags::Tested => {
+            if orders == Orders(Orders::EQUAL) {
+                state.pending = false;
+            }
+        }
+        Flags::Compared { left, right, bytes } => {
+            side(state, left, right, bytes, orders);
+            side(state, right, left, bytes, orders.swapped());
+        }
+    }
+}
+
+/// What follows for the left side.
+fn side(state: &mut State, left: Operand, right: Operand, bytes: u8, orders: Orders) {
+    match (left.value, right.value) {
+        // Both sides may be lengths.
+        (value, Value::Length(table)) if bytes == 4 && orders.only(Orders::LESS) => match value.constant() {
+            Some(index) => {
+                if let Ok(index) = u32::try_from(index) {
+                    state.longer = Some((table, index));
+                }
+            }
+            None => {
+                if let Some(register) = left.register {
+                    // Flags stay about the same operands: only what is known of one has changed.
+                    let whole = state.get(register).is_32_bit();
+                    let index = if whole { Value::Index(table) } else { Value::LowIndex(table) };
+                    state.registers[usize::from(register.0 & 15)] = index;
+                }
+            }
+        },
+        (Value::Signature { table, entry }, value) if bytes == 4 && orders == Orders(Orders::EQUAL) => {
+            if let Some(signature) = value.constant().and_then(|id| u32::try_from(id).ok()) {
+                state.checked = Some(Checked { table, entry, signature: wave_contract::types::SignatureId(signature) });
+            }
+        }
+        (Value::Frame(at), Value::StackLimit) if bytes == 8 && orders.only(Orders::EQUAL | Orders::GREATER) => {
+            state.room = state.room.min(at);
+        }
+        _ => {}
+    }
+}
+
+/// What a conditional move leaves: the second operand where its condition holds, else the first. Both of `bytes`.
+pub fn choose(state: &State, condition: ConditionCode, first: Operand, second: Operand, bytes: u8) -> Value {
+    let Flags::Compared { left, right, bytes: compared } = state.flags else { return first.value.hull(second.value) };
+    let Some(orders) = Orders::of(condition) else { return first.value.hull(second.value) };
+    if compared == bytes {
+        // A choice between an index that was checked and entry 0.
+        for side in [left.value, right.value] {
+            if let Value::Length(table) = side
+                && [first.value, second.value].into_iter().all(|value| can_index(state, value, table))
+            {
+                return Value::Index(table);
+            }
+        }
+        let second = bounded(second, left, right, orders);
+        let first = bounded(first, left, right, orders.not());
+        return first.hull(second);
+    }
+    first.value.hull(second.value)
+}
+
+/// Whether a value is an index of a table, or 0.
+fn can_index(state: &State, value: Value, table: u8) -> bool {
+    match value {
+        Value::Index(own) => own == table,
+        Value::Number { low: 0, span: 0 } => true,
+        Value::Number { low, span: 0 } => {
+            matches!(state.longer, Some((own, index)) if own == table && low <= u64::from(index))
+        }
+        _ => false,
+    }
+}
+
+/// A value that is one side of a comparison with a constant, given how it came out.
+fn bounded(operand: Operand, left: Operand, right: Operand, orders: Orders) -> Value {
+    let (bound, orders) = match operand.register {
+        Some(_) if operand.register == left.register => (right.value.constant(), orders),
+        Some(_) if operand.register == right.register => (left.value.constant(), orders.swapped()),
+        _ => return operand.value,
+    };
+    match (operand.value, bound) {
+        (Value::Number { low, span }, Some(bound)) => {
+            let most = if orders.only(Orders::LESS) {
+                bound.saturating_sub(1)
+            } else if orders.only(Orders::LESS | Orders::EQUAL) {
+                bound
+            } else {
+                return operand.value;
+            };
+            let high = (low + u64::from(span)).min(most).max(low);
+            Value::Number { low, span: u32::try_from(high - low).unwrap_or(span) }
+        }
+        _ => operand.value,
+    }
+}

@@ -1,0 +1,162 @@
+//! What a module declares, as far as its code depends on it: read from its bytes, not taken from the compiler.
+
+use wasmparser::{Parser, Payload, TypeRef};
+use wave_contract::module::{Import, ImportType, ModuleInfo};
+use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
+
+/// Why nothing can be said about a module's code.
+#[derive(Debug, thiserror::Error)]
+pub enum DeclarationError {
+    /// The bytes are no module.
+    #[error("the module cannot be read")]
+    Malformed(#[from] wasmparser::BinaryReaderError),
+    /// It declares something for which the contract has no rule.
+    #[error("the module declares {0}, for which there is no rule")]
+    Unsupported(String),
+    /// Another reader found other declarations.
+    #[error("the compiler read other {0} in the module")]
+    Disagreement(&'static str),
+}
+
+/// Reads types, imports, functions, tables, memories and globals. Bodies, segments and names stay unread.
+///
+/// # Errors
+/// [`DeclarationError::Malformed`], [`DeclarationError::Unsupported`].
+pub fn read(module: &[u8]) -> Result<ModuleInfo, DeclarationError> {
+    let mut info = ModuleInfo::default();
+    for payload in Parser::new(0).parse_all(module) {
+        match payload? {
+            Payload::TypeSection(section) => {
+                for ty in section.into_iter_err_on_gc_types() {
+                    let ty = ty?;
+                    let list = |types: &[wasmparser::ValType]| types.iter().map(val_type).collect::<Result<Vec<_>, _>>();
+                    info.types.push(FuncType::new(list(ty.params())?, list(ty.results())?));
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import?;
+                    let ty = import_type(&mut info, import.ty)?;
+                    info.imports.push(Import { module: import.module.to_owned(), name: import.name.to_owned(), ty });
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    info.functions.push(ty?);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    info.tables.push(table_type(&table?.ty)?);
+                }
+            }
+            Payload::MemorySection(section) => {
+                for memory in section {
+                    info.memories.push(memory_type(&memory?)?);
+                }
+            }
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    info.globals.push(global_type(&global?.ty)?);
+                }
+            }
+            // Nothing that code depends on comes later.
+            Payload::CodeSectionStart { .. } => break,
+            _ => {}
+        }
+    }
+    Ok(info)
+}
+
+/// Whether somebody else read the same.
+///
+/// # Errors
+/// [`DeclarationError::Disagreement`].
+pub fn agree(own: &ModuleInfo, other: &ModuleInfo) -> Result<(), DeclarationError> {
+    let same = [
+        ("types", own.types == other.types),
+        ("imports", own.imports == other.imports),
+        ("functions", own.functions == other.functions && own.imported_functions == other.imported_functions),
+        ("tables", own.tables == other.tables && own.imported_tables == other.imported_tables),
+        ("memories", own.memories == other.memories && own.imported_memories == other.imported_memories),
+        ("globals", own.globals == other.globals && own.imported_globals == other.imported_globals),
+    ];
+    match same.into_iter().find(|(_, same)| !same) {
+        Some((what, _)) => Err(DeclarationError::Disagreement(what)),
+        None => Ok(()),
+    }
+}
+
+fn import_type(info: &mut ModuleInfo, ty: TypeRef) -> Result<ImportType, DeclarationError> {
+    Ok(match ty {
+        TypeRef::Func(ty) => {
+            info.functions.push(ty);
+            info.imported_functions += 1;
+            ImportType::Function(ty)
+        }
+        TypeRef::Table(ty) => {
+            let ty = table_type(&ty)?;
+            info.tables.push(ty);
+            info.imported_tables += 1;
+            ImportType::Table(ty)
+        }
+        TypeRef::Memory(ty) => {
+            let ty = memory_type(&ty)?;
+            info.memories.push(ty);
+            info.imported_memories += 1;
+            ImportType::Memory(ty)
+        }
+        TypeRef::Global(ty) => {
+            let ty = global_type(&ty)?;
+            info.globals.push(ty);
+            info.imported_globals += 1;
+            ImportType::Global(ty)
+        }
+        TypeRef::Tag(_) | TypeRef::FuncExact(_) => return Err(unsupported("an import of another kind")),
+    })
+}
+
+fn unsupported(what: impl Into<String>) -> DeclarationError {
+    DeclarationError::Unsupported(what.into())
+}
+
+fn val_type(ty: &wasmparser::ValType) -> Result<ValType, DeclarationError> {
+    Ok(match *ty {
+        wasmparser::ValType::I32 => ValType::I32,
+        wasmparser::ValType::I64 => ValType::I64,
+        wasmparser::ValType::F32 => ValType::F32,
+        wasmparser::ValType::F64 => ValType::F64,
+        wasmparser::ValType::V128 => ValType::V128,
+        wasmparser::ValType::Ref(ty) => ref_type(ty)?,
+    })
+}
+
+fn ref_type(ty: wasmparser::RefType) -> Result<ValType, DeclarationError> {
+    if ty == wasmparser::RefType::FUNCREF {
+        Ok(ValType::FuncRef)
+    } else if ty == wasmparser::RefType::EXTERNREF {
+        Ok(ValType::ExternRef)
+    } else {
+        Err(unsupported(format!("references of type {ty}")))
+    }
+}
+
+fn limit(value: u64) -> Result<u32, DeclarationError> {
+    u32::try_from(value).map_err(|_| unsupported(format!("a limit of {value}")))
+}
+
+fn table_type(ty: &wasmparser::TableType) -> Result<TableType, DeclarationError> {
+    let element = ref_type(ty.element_type)?;
+    Ok(TableType { element, min: limit(ty.initial)?, max: ty.maximum.map(limit).transpose()? })
+}
+
+fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, DeclarationError> {
+    if ty.memory64 || ty.page_size_log2.is_some() {
+        return Err(unsupported("a memory that is not one of 32 bits and usual pages"));
+    }
+    Ok(MemoryType { min_pages: limit(ty.initial)?, max_pages: ty.maximum.map(limit).transpose()? })
+}
+
+fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, DeclarationError> {
+    Ok(GlobalType { content: val_type(&ty.content_type)?, mutable: ty.mutable })
+}

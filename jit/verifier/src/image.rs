@@ -1,0 +1,213 @@
+//! All functions of an image, on several threads.
+
+use crate::places::Places;
+use crate::refusal::{Refusal, Rule, Unit};
+use crate::walk::{Counts, Function};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use wave_contract::context::Addressing;
+use wave_contract::image::{CodeImage, CodeRange, SourceTable, TrapTable};
+use wave_contract::module::ModuleInfo;
+use wave_contract::types::{FuncType, SignatureId};
+
+/// Most refusals that are reported.
+const MAX_REFUSALS: usize = 10;
+
+/// What code is verified against. None of it comes from the compiler.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// The module's declarations, from [`crate::declarations::read`].
+    pub info: &'a ModuleInfo,
+    /// How code reaches its context, as the runtime has placed it.
+    pub addressing: &'a Addressing,
+    /// Identity of every type, as the runtime gave it.
+    pub signatures: &'a [SignatureId],
+    /// For every imported function, whether the host implements it.
+    pub host_imports: &'a [bool],
+}
+
+/// What all functions of an image are verified against.
+pub struct Shared<'a> {
+    pub info: &'a ModuleInfo,
+    pub host_imports: &'a [bool],
+    pub places: Places<'a>,
+    pub is_fixed: bool,
+    pub text: &'a [u8],
+    pub traps: &'a TrapTable,
+    pub sources: &'a SourceTable,
+    /// The function that begins at an offset.
+    pub starts: HashMap<u32, u32>,
+    types: HashMap<SignatureId, &'a FuncType>,
+}
+
+impl<'a> Shared<'a> {
+    /// The type behind an id.
+    pub fn type_of(&self, signature: SignatureId) -> Option<&'a FuncType> {
+        self.types.get(&signature).copied()
+    }
+
+    /// Integer arguments before a guest function's own.
+    pub const fn leading(&self) -> usize {
+        if self.is_fixed { 0 } else { 1 }
+    }
+}
+
+/// Something that was verified. Only [`verify`] makes one.
+#[derive(Debug)]
+pub struct Verified<T>(T);
+
+impl<T> Verified<T> {
+    /// What was verified.
+    pub const fn get(&self) -> &T {
+        &self.0
+    }
+
+    /// What was verified, for whoever puts it to use.
+    pub fn into_inner(self) -> T {
+        self.0
+    }
+}
+
+/// What was looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Functions, thunks included.
+    pub functions: u64,
+    /// Bytes of code.
+    pub bytes: u64,
+    /// Instructions that can be reached.
+    pub instructions: u64,
+    /// Instructions looked at, again each time.
+    pub steps: u64,
+}
+
+/// Code was refused, for these reasons; of many, the first.
+#[derive(Debug, thiserror::Error)]
+#[error("the compiled code breaks a rule")]
+pub struct Refused {
+    /// At least one.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Verifies every function of an image.
+///
+/// # Errors
+/// [`Refused`] with the first refusals, in order of the functions.
+pub fn verify(image: CodeImage, task: Task<'_>, threads: usize) -> Result<(Verified<CodeImage>, Report), Refused> {
+    let report = check(&image, task, threads)?;
+    Ok((Verified(image), report))
+}
+
+fn whole(what: &str) -> Refused {
+    let refusal = Refusal {
+        unit: Unit::Function(0),
+        offset: 0,
+        instruction: String::new(),
+        rule: Rule::Metadata,
+        what: what.to_owned(),
+    };
+    Refused { refusals: vec![refusal] }
+}
+
+fn check(image: &CodeImage, task: Task<'_>, threads: usize) -> Result<Report, Refused> {
+    let Task { info, addressing, signatures, host_imports } = task;
+    if image.addressing != *addressing {
+        return Err(whole("the code was made for other addresses"));
+    }
+    // The runtime does not look at modules of other lengths than these.
+    image.check(info, signatures, usize::MAX).map_err(|error| whole(error.0))?;
+    if host_imports.len() != info.imported_functions as usize {
+        return Err(whole("there is another number of imports"));
+    }
+    let places = Places::new(info, addressing).ok_or_else(|| whole("the addresses are not those of such a module"))?;
+    let mut units = units(image, info, signatures)?;
+    let starts = (0..).zip(&image.functions).map(|(index, code)| (code.start, index)).collect();
+    let types = signatures.iter().copied().zip(&info.types).collect();
+    let shared = Shared {
+        info,
+        host_imports,
+        places,
+        is_fixed: addressing.fixed().is_some(),
+        text: &image.text,
+        traps: &image.traps,
+        sources: &image.sources,
+        starts,
+        types,
+    };
+    let covered: u64 = units.iter().map(|(_, range, _)| u64::from(range.len)).sum();
+    metadata(&shared, &units)?;
+
+    // Large functions first, so that no thread is left with one at the end.
+    units.sort_by_key(|(unit, range, _)| (std::cmp::Reverse(range.len), *unit));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let (mut counts, mut refusals) = (Counts::default(), Vec::new());
+        while let Some(&(unit, range, ty)) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut function = Function::new(&shared, unit, range, ty);
+            refusals.extend(function.verify().err());
+            counts.instructions += function.counts.instructions;
+            counts.steps += function.counts.steps;
+        }
+        (counts, refusals)
+    };
+    let results: Vec<_> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let others = others.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked()));
+        others.chain([own]).collect()
+    });
+    let mut refusals: Vec<Refusal> = results.iter().flat_map(|(_, refusals)| refusals.clone()).collect();
+    if !refusals.is_empty() {
+        refusals.sort_by_key(|refusal| refusal.unit);
+        refusals.truncate(MAX_REFUSALS);
+        return Err(Refused { refusals });
+    }
+    Ok(Report {
+        functions: units.len() as u64,
+        bytes: covered,
+        instructions: results.iter().map(|(counts, _)| counts.instructions).sum(),
+        steps: results.iter().map(|(counts, _)| counts.steps).sum(),
+    })
+}
+
+/// A thread that did not come to an end has proved nothing.
+fn panicked() -> (Counts, Vec<Refusal>) {
+    (Counts::default(), whole("the verifier failed").refusals)
+}
+
+type Units<'a> = Vec<(Unit, CodeRange, &'a FuncType)>;
+
+/// Every piece of code that is entered from outside, with its type.
+fn units<'a>(image: &CodeImage, info: &'a ModuleInfo, signatures: &[SignatureId]) -> Result<Units<'a>, Refused> {
+    let mut units: Units<'a> = Vec::with_capacity(image.functions.len() + image.entries.len());
+    for (index, code) in (0..).zip(&image.functions) {
+        let ty = info.function_type(index).ok_or_else(|| whole("a function has no type"))?;
+        units.push((Unit::Function(index), *code, ty));
+    }
+    for (number, entry) in (0..).zip(&image.entries) {
+        let ty = signatures.iter().position(|id| *id == entry.signature).and_then(|at| info.types.get(at));
+        units.push((Unit::Entry(number), entry.code, ty.ok_or_else(|| whole("an entry has no type"))?));
+    }
+    Ok(units)
+}
+
+/// Whether functions lie apart, and nothing that the tables speak of lies between them.
+fn metadata(shared: &Shared<'_>, units: &Units<'_>) -> Result<(), Refused> {
+    let mut ranges: Vec<CodeRange> = units.iter().map(|(_, range, _)| *range).collect();
+    ranges.sort_unstable_by_key(|range| range.start);
+    let apart = |pair: &[CodeRange]| matches!(pair, [a, b] if a.start + a.len <= b.start && a.len > 0);
+    if !ranges.windows(2).all(apart) {
+        return Err(whole("functions overlap"));
+    }
+    let inside = |offsets: &[u32]| {
+        let mut ranges = ranges.iter().peekable();
+        offsets.iter().all(|at| {
+            while ranges.next_if(|range| range.start + range.len <= *at).is_some() {}
+            ranges.peek().is_some_and(|range| range.contains(*at))
+        })
+    };
+    if !inside(shared.traps.offsets()) || !inside(shared.sources.offsets()) {
+        return Err(whole("a table speaks of bytes between functions"));
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! Where an address leads, and what may be done there.
+
+use crate::value::{Entry, Object, Value};
+use wave_contract::abi::{RESULT_AREA_BYTES, SLOT_BYTES};
+use wave_contract::context::{
+    self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, IMPORT_BYTES, IMPORT_CODE, IMPORT_CONTEXT,
+    LIBCALLS, MEMORY_BASE, MEMORY_BYTES, MEMORY_DESCRIPTOR, MEMORY_LEN, TABLE_ENTRIES, TABLE_ENTRY_BYTES, TABLE_LEN,
+};
+use wave_contract::libcall::Libcall;
+use wave_contract::module::ModuleInfo;
+use wave_contract::MEMORY_RESERVATION_BYTES;
+
+/// What lies at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Linear memory or its guard.
+    Memory,
+    /// The current length of a memory.
+    MemoryLength,
+    /// The current length of a table.
+    TableLength(u8),
+    /// In an entry of a table; the field counts from the entry's start.
+    Entry { table: u8, entry: Entry, field: u32 },
+    /// In a global's cell.
+    Global { mutable: bool },
+    /// The result area.
+    Results,
+    /// The slots of an entry thunk.
+    Slots,
+    /// A constant field of the context.
+    Field(Value),
+    /// The stack, from this offset on.
+    Frame(i32),
+    /// The text, from this offset on.
+    Text(u32),
+}
+
+/// An object at a fixed address.
+#[derive(Clone, Copy, Debug)]
+struct Region {
+    start: u64,
+    len: u64,
+    object: Object,
+}
+
+/// Everything that a module's code may reach.
+#[derive(Debug)]
+pub struct Places<'a> {
+    info: &'a ModuleInfo,
+    layout: ContextLayout,
+    fixed: Option<&'a FixedAddresses>,
+    /// Objects at fixed addresses, in ascending order and disjoint; empty in mode arg.
+    regions: Vec<Region>,
+    /// The first memory in mode fixed: nearly all accesses.
+    memory: (u64, u64),
+}
+
+impl<'a> Places<'a> {
+    /// `None` if the addresses are not those of such a module.
+    pub fn new(info: &'a ModuleInfo, addressing: &'a Addressing) -> Option<Self> {
+        let layout = ContextLayout::new(info)?;
+        let few = |count: usize| u8::try_from(count).is_ok();
+        if !few(info.memories.len()) || !few(info.tables.len()) {
+            return None;
+        }
+        let fixed = addressing.fixed();
+        let mut places = Self { info, layout, fixed, regions: Vec::new(), memory: (0, 0) };
+        if let Some(fixed) = fixed {
+            places.regions(fixed)?;
+        }
+        Some(places)
+    }
+
+    fn regions(&mut self, fixed: &FixedAddresses) -> Option<()> {
+        let info = self.info;
+        let sizes = [fixed.memories.len(), fixed.tables.len(), fixed.globals.len()];
+        if sizes != [info.memories.len(), info.tables.len(), info.globals.len()] {
+            return None;
+        }
+        let mut add = |start, len, object| self.regions.push(Region { start, len, object });
+        add(fixed.context, u64::from(self.layout.size()), Object::Context);
+        add(fixed.results, u64::from(RESULT_AREA_BYTES), Object::Results);
+        for (index, memory) in (0..).zip(&fixed.memories) {
+            add(memory.base, MEMORY_RESERVATION_BYTES, Object::Memory(index));
+            add(memory.descriptor, 8, Object::Descriptor(index));
+        }
+        for (index, (address, table)) in (0..).zip(fixed.tables.iter().zip(&info.tables)) {
+            let entries = u64::from(table.max.unwrap_or(u32::MAX).max(1));
+            let len = u64::from(TABLE_ENTRIES) + entries * u64::from(TABLE_ENTRY_BYTES);
+            add(*address, len, Object::Table(index));
+        }
+        for (index, address) in (0..info.imported_globals).zip(&fixed.globals) {
+            add(*address, u64::from(GLOBAL_BYTES), Object::Global(index));
+        }
+        self.regions.sort_unstable_by_key(|region| region.start);
+        // The same object can be imported twice.
+        self.regions.dedup_by(|a, b| a.start == b.start && a.len == b.len);
+        // A table without maximum has room for fewer entries than it may declare; of which one may be read is decided by its length.
+        for at in 1..self.regions.len() {
+            let next = self.regions[at].start;
+            let region = &mut self.regions[at - 1];
+            region.len = region.len.min(next - region.start);
+        }
+        if let Some(memory) = fixed.memories.first() {
+            self.memory = (memory.base, MEMORY_RESERVATION_BYTES);
+        }
+        Some(())
+    }
+
+    /// The layout of the context.
+    pub fn layout(&self) -> &ContextLayout {
+        &self.layout
+    }
+
+    /// Where the instance's context is, as code must pass it on.
+    pub fn context(&self) -> Value {
+        match self.fixed {
+            Some(fixed) => Value::exactly(fixed.context),
+            None => Value::Into { object: Object::Context, low: 0, span: 0 },
+        }
+    }
+
+    /// A table's header.
+    pub fn table(&self, table: u8) -> Option<u64> {
+        self.fixed?.tables.get(usize::from(table)).copied()
+    }
+
+    /// What all `bytes` from an address on lie in. `slots` is the size of an entry thunk's slots.
+    pub fn find(&self, address: Value, bytes: u32, slots: u32) -> Option<Place> {
+        match address {
+            Value::Number { low, span } => {
+                // An address that wraps is none of ours: no region reaches that far.
+                if low.wrapping_sub(self.memory.0) <= self.memory.1
+                    && low - self.memory.0 + u64::from(span) + u64::from(bytes) <= self.memory.1
+                {
+                    return Some(Place::Memory);
+                }
+                self.fixed?;
+                let at = self.regions.partition_point(|region| region.start <= low).checked_sub(1)?;
+                let region = self.regions.get(at)?;
+                let low = low - region.start;
+                let end = low.checked_add(u64::from(span))?.checked_add(u64::from(bytes))?;
+                if end > region.len { None } else { self.within(region.object, low, span, bytes, slots) }
+            }
+            Value::Into { object, low, span } => self.within(object, low, span, bytes, slots),
+            Value::Frame(at) => Some(Place::Frame(at)),
+            Value::Text(at) => Some(Place::Text(at)),
+            Value::EntryField { table, entry, field } => {
+                let field = field.checked_sub(TABLE_ENTRIES)?;
+                let inside = field.checked_add(bytes)? <= TABLE_ENTRY_BYTES;
+                inside.then_some(Place::Entry { table, entry, field })
+            }
+            _ => None,
+        }
+    }
+
+    fn within(&self, object: Object, low: u64, span: u32, bytes: u32, slots: u32) -> Option<Place> {
+        let end = low.checked_add(u64::from(span))?.checked_add(u64::from(bytes))?;
+        let fits = |len: u64| end <= len;
+        let exact = |at: u32, len: u32| span == 0 && low == u64::from(at) && bytes == len;
+        match object {
+            Object::Memory(_) => fits(MEMORY_RESERVATION_BYTES).then_some(Place::Memory),
+            Object::Descriptor(_) => exact(MEMORY_LEN, 8).then_some(Place::MemoryLength),
+            Object::Results => fits(u64::from(RESULT_AREA_BYTES)).then_some(Place::Results),
+            Object::Slots => fits(u64::from(slots)).then_some(Place::Slots),
+            Object::Global(index) => {
+                let mutable = self.info.globals.get(index as usize)?.mutable;
+                fits(u64::from(GLOBAL_BYTES)).then_some(Place::Global { mutable })
+            }
+            Object::Table(table) => {
+                if exact(TABLE_LEN, 4) {
+                    return Some(Place::TableLength(table));
+                }
+                let at = u32::try_from(low).ok().filter(|_| span == 0)?.checked_sub(TABLE_ENTRIES)?;
+                let (index, field) = (at / TABLE_ENTRY_BYTES, at % TABLE_ENTRY_BYTES);
+                let inside = field + bytes <= TABLE_ENTRY_BYTES;
+                inside.then_some(Place::Entry { table, entry: Entry::Constant(index), field })
+            }
+            Object::Context => {
+                let offset = u32::try_from(low).ok().filter(|_| span == 0)?;
+                match self.cell(offset) {
+                    Some(mutable) => fits(u64::from(self.layout.size()))
+                        .then_some(Place::Global { mutable })
+                        .filter(|_| offset % GLOBAL_BYTES + bytes <= GLOBAL_BYTES),
+                    None if bytes == 8 => self.field(offset).map(Place::Field),
+                    None => None,
+                }
+            }
+        }
+    }
+
+    /// Whether the global whose cell lies around an offset of the context is mutable.
+    fn cell(&self, offset: u32) -> Option<bool> {
+        let first = self.info.imported_globals;
+        let GlobalSlot::Cell(cells) = self.layout.global(first) else { return None };
+        let index = offset.checked_sub(cells)? / GLOBAL_BYTES;
+        Some(self.info.globals.get(first.checked_add(index)? as usize)?.mutable)
+    }
+
+    /// What a constant field of the context holds.
+    fn field(&self, offset: u32) -> Option<Value> {
+        let info = self.info;
+        let object = |object| match self.fixed {
+            None => Value::Into { object, low: 0, span: 0 },
+            Some(fixed) => match object {
+                Object::Results => Value::exactly(fixed.results),
+                Object::Memory(index) => Value::exactly(fixed.memories[usize::from(index)].base),
+                Object::Descriptor(index) => Value::exactly(fixed.memories[usize::from(index)].descriptor),
+                Object::Table(index) => Value::exactly(fixed.tables[usize::from(index)]),
+                Object::Global(index) => Value::exactly(fixed.globals[index as usize]),
+                Object::Context | Object::Slots => Value::Any,
+            },
+        };
+        let memory = |index: usize, field: u32| {
+            let number = u8::try_from(index).ok().filter(|_| index < info.memories.len())?;
+            match field {
+                MEMORY_BASE => Some(object(Object::Memory(number))),
+                MEMORY_DESCRIPTOR => Some(object(Object::Descriptor(number))),
+                _ => None,
+            }
+        };
+        // Each kind of field is an array: the element of so many bytes around the offset, and the offset in it.
+        let element = |start: u32, bytes: u32, count: usize| {
+            let at = offset.checked_sub(start)?;
+            let index = (at / bytes) as usize;
+            (index < count).then_some((index, at % bytes))
+        };
+        match offset {
+            context::STACK_LIMIT => return Some(Value::StackLimit),
+            context::RESULTS => return Some(object(Object::Results)),
+            context::ARENA => return Some(Value::Arena),
+            _ => {}
+        }
+        if let Some((0, field)) = element(context::FIRST_MEMORY, MEMORY_BYTES, 1) {
+            return memory(0, field);
+        }
+        if let Some((index, 0)) = element(LIBCALLS, 8, Libcall::ALL.len()) {
+            return u8::try_from(index).ok().map(Value::Libcall);
+        }
+        if let Some((index, 0)) = element(self.layout.table(0), 8, info.tables.len()) {
+            return u8::try_from(index).ok().map(|index| object(Object::Table(index)));
+        }
+        if info.imported_globals > 0
+            && let GlobalSlot::Pointer(start) = self.layout.global(0)
+            && let Some((index, 0)) = element(start, 8, info.imported_globals as usize)
+        {
+            return u32::try_from(index).ok().map(|index| object(Object::Global(index)));
+        }
+        if let Some((index, field)) = element(self.layout.function(0), IMPORT_BYTES, info.imported_functions as usize) {
+            let index = u32::try_from(index).ok()?;
+            return match field {
+                IMPORT_CODE => Some(Value::Import(index)),
+                IMPORT_CONTEXT => Some(Value::ImportContext(index)),
+                _ => None,
+            };
+        }
+        let further = info.memories.len().saturating_sub(1);
+        let (index, field) = element(self.layout.memory(1), MEMORY_BYTES, further)?;
+        memory(index + 1, field)
+    }
+}
+
+/// Size of the slots that an entry thunk is given for so many arguments or results.
+pub fn slots_bytes(params: usize, results: usize) -> u32 {
+    u32::try_from(params.max(results)).unwrap_or(u32::MAX).saturating_mul(SLOT_BYTES)
+}

@@ -1,0 +1,191 @@
+//! What is known where an instruction begins.
+
+use crate::value::{Entry, Gpr, Value};
+use wave_contract::types::SignatureId;
+
+/// One side of a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operand {
+    /// The register that still holds it.
+    pub register: Option<Gpr>,
+    pub value: Value,
+}
+
+/// What the processor's flags say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flags {
+    Unknown,
+    /// How the lowest `bytes` of two operands compare.
+    Compared { left: Operand, right: Operand, bytes: u8 },
+    /// Whether the status of a hostcall is zero.
+    Tested,
+}
+
+/// That an entry's signature was found to be this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    pub table: u8,
+    pub entry: Entry,
+    pub signature: SignatureId,
+}
+
+/// No hostcall may follow: the stack limit was not looked at.
+pub const NO_ROOM: i32 = i32::MAX;
+
+/// What is known where an instruction begins. Offsets in the frame count from the stack pointer at entry, where the return
+/// address lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    pub registers: [Value; 16],
+    /// Words of the frame of which something is known, in ascending order of their offsets.
+    slots: Vec<(i32, Value)>,
+    /// The lowest place of the stack that was touched.
+    pub touched: i32,
+    /// A stack pointer here or higher was found to leave room for the host.
+    pub room: i32,
+    pub flags: Flags,
+    pub checked: Option<Checked>,
+    /// The table is longer than this.
+    pub longer: Option<(u8, u32)>,
+    /// A hostcall's status was not looked at yet.
+    pub pending: bool,
+}
+
+impl State {
+    /// Nothing but where the frame begins.
+    pub fn at_entry() -> Self {
+        let mut registers = [Value::Any; 16];
+        registers[usize::from(Gpr::RSP.0)] = Value::Frame(0);
+        for register in Gpr::SAVED {
+            registers[usize::from(register.0)] = Value::Saved(register);
+        }
+        Self {
+            registers,
+            slots: vec![(0, Value::Return)],
+            touched: 0,
+            room: NO_ROOM,
+            flags: Flags::Unknown,
+            checked: None,
+            longer: None,
+            pending: false,
+        }
+    }
+
+    pub fn get(&self, register: Gpr) -> Value {
+        self.registers[usize::from(register.0 & 15)]
+    }
+
+    pub fn set(&mut self, register: Gpr, value: Value) {
+        self.registers[usize::from(register.0 & 15)] = value;
+        if let Flags::Compared { left, right, .. } = &mut self.flags {
+            for side in [left, right] {
+                if side.register == Some(register) {
+                    side.register = None;
+                }
+            }
+        }
+    }
+
+    /// The stack pointer.
+    pub fn stack(&self) -> Option<i32> {
+        match self.get(Gpr::RSP) {
+            Value::Frame(at) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The word at an offset.
+    pub fn slot(&self, at: i32) -> Value {
+        match self.slots.binary_search_by_key(&at, |(at, _)| *at) {
+            Ok(found) => self.slots[found].1,
+            Err(_) => Value::Any,
+        }
+    }
+
+    /// Notes that `bytes` from `at` on were written: a word that is known, or anything.
+    pub fn write(&mut self, at: i32, bytes: u32, value: Value) {
+        let end = i64::from(at) + i64::from(bytes);
+        let from = self.slots.partition_point(|(slot, _)| i64::from(*slot) + 8 <= i64::from(at));
+        let to = self.slots.partition_point(|(slot, _)| i64::from(*slot) < end);
+        if bytes == 8 && value != Value::Any {
+            match self.slots.get_mut(from) {
+                Some(slot) if to == from + 1 => *slot = (at, value),
+                _ => drop(self.slots.splice(from..to, [(at, value)])),
+            }
+        } else if from < to {
+            self.slots.drain(from..to);
+        }
+    }
+
+    /// Forgets what lies below the stack pointer.
+    pub fn release(&mut self, stack: i32) {
+        let gone = self.slots.partition_point(|(slot, _)| *slot < stack);
+        if gone > 0 {
+            self.slots.drain(..gone);
+        }
+    }
+
+    /// Forgets every value that `is_stale`.
+    pub fn forget(&mut self, is_stale: impl Fn(Value) -> bool) {
+        for value in &mut self.registers {
+            if is_stale(*value) {
+                *value = Value::Any;
+            }
+        }
+        self.slots.retain(|(_, value)| !is_stale(*value));
+        if let Flags::Compared { left, right, .. } = self.flags
+            && (is_stale(left.value) || is_stale(right.value))
+        {
+            self.flags = Flags::Unknown;
+        }
+    }
+
+    /// Makes this state hold for both. Whether it changed.
+    pub fn join(&mut self, other: &Self) -> bool {
+        let mut changed = false;
+        let mut update = |own: &mut Value, other: Value| {
+            let joined = own.join(other);
+            changed |= joined != *own;
+            *own = joined;
+        };
+        for (own, other) in self.registers.iter_mut().zip(other.registers) {
+            update(own, other);
+        }
+        let mut theirs = other.slots.iter().peekable();
+        for (at, own) in &mut self.slots {
+            while theirs.next_if(|(slot, _)| slot < at).is_some() {}
+            let value = theirs.next_if(|(slot, _)| slot == at).map_or(Value::Any, |(_, value)| *value);
+            update(own, value);
+        }
+        if changed {
+            self.slots.retain(|(_, value)| *value != Value::Any);
+        }
+        let mut replace = |differs: bool| {
+            changed |= differs;
+            differs
+        };
+        if replace(other.touched > self.touched) {
+            self.touched = other.touched;
+        }
+        if replace(other.room > self.room) {
+            self.room = other.room;
+        }
+        if replace(self.flags != other.flags && self.flags != Flags::Unknown) {
+            self.flags = Flags::Unknown;
+        }
+        if replace(self.checked != other.checked && self.checked.is_some()) {
+            self.checked = None;
+        }
+        let longer = match (self.longer, other.longer) {
+            (Some((own, a)), Some((table, b))) if own == table => Some((own, a.min(b))),
+            _ => None,
+        };
+        if replace(longer != self.longer) {
+            self.longer = longer;
+        }
+        if replace(other.pending && !self.pending) {
+            self.pending = true;
+        }
+        changed
+    }
+}

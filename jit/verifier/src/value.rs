@@ -1,0 +1,264 @@
+//! What is known of a 64-bit register or of a word of the frame.
+//!
+//! A value stands for a set of bit patterns; [`Value::Any`] is the set of all. [`Value::join`] gives a value that stands for
+//! at least both, and after a bounded number of joins a value no longer changes: numbers widen through [`WIDTHS`], everything
+//! else goes to `Any` at once.
+
+use wave_contract::types::SignatureId;
+
+/// A general-purpose register, by the number the processor gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gpr(pub u8);
+
+impl Gpr {
+    pub const RAX: Self = Self(0);
+    pub const RCX: Self = Self(1);
+    pub const RDX: Self = Self(2);
+    pub const RBX: Self = Self(3);
+    pub const RSP: Self = Self(4);
+    pub const RBP: Self = Self(5);
+    pub const RSI: Self = Self(6);
+    pub const RDI: Self = Self(7);
+    pub const R11: Self = Self(11);
+
+    /// Registers that a callee gives back as it found them, in both conventions.
+    pub const SAVED: [Self; 6] = [Self::RBX, Self::RBP, Self(12), Self(13), Self(14), Self(15)];
+}
+
+/// Which entry of a table: the instruction that made the offset, so that within one pass over it two values with the same
+/// number are the same entry; or a constant index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Made by the instruction at this offset.
+    Made(u32),
+    /// This index.
+    Constant(u32),
+}
+
+/// An object that mode arg reaches by an address out of the context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Object {
+    /// Byte 0 of a linear memory.
+    Memory(u8),
+    /// A memory's descriptor.
+    Descriptor(u8),
+    /// A table's header.
+    Table(u8),
+    /// An imported global's cell.
+    Global(u32),
+    /// The result area.
+    Results,
+    /// The argument and result slots of an entry thunk.
+    Slots,
+    /// The instance's own context.
+    Context,
+}
+
+/// What is known of 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing.
+    Any,
+    /// A number from `low` to `low + span`, which does not wrap.
+    Number { low: u64, span: u32 },
+    /// The stack pointer at entry, plus this.
+    Frame(i32),
+    /// What the register held at entry.
+    Saved(Gpr),
+    /// Where this function returns to.
+    Return,
+    /// An address from `low` to `low + span` bytes into an object.
+    Into { object: Object, low: u64, span: u32 },
+    /// Where contexts are counted from.
+    Arena,
+    /// The lowest stack pointer at which code may call the host.
+    StackLimit,
+    /// How many entries a table has had at some time: 32 bits, the upper half zero.
+    Length(u8),
+    /// An index below the length of a table, or 0; the upper half zero.
+    Index(u8),
+    /// As `Index`, with anything in the upper half.
+    LowIndex(u8),
+    /// Sixteen times an `Index`.
+    EntryOffset { table: u8, entry: Entry },
+    /// `field` bytes behind the header of a table plus an `EntryOffset`.
+    EntryField { table: u8, entry: Entry, field: u32 },
+    /// The signature id found in an entry; the upper half zero.
+    Signature { table: u8, entry: Entry },
+    /// Code of guest convention of this signature, found in an entry.
+    Code { signature: SignatureId, entry: Entry },
+    /// The callee's context as found in an entry: an offset in the arena.
+    CalleeOffset(Entry),
+    /// The callee's context.
+    CalleeContext(Entry),
+    /// Code of an imported function.
+    Import(u32),
+    /// The context of an imported function.
+    ImportContext(u32),
+    /// Code of a library call.
+    Libcall(u8),
+    /// What a hostcall has left in RDX.
+    Status,
+    /// The code that an entry thunk is given, and its context.
+    EnteredCode,
+    EnteredContext,
+    /// An offset in the text.
+    Text(u32),
+    /// An entry of the jump table at `at`, which has `count` entries.
+    JumpOffset { at: u32, count: u32 },
+    /// The sum of a jump table's address and one of its entries.
+    JumpTarget { at: u32, count: u32 },
+}
+
+/// Largest number of each width that a joined number takes.
+const WIDTHS: [u32; 4] = [0xff, 0xffff, 0x00ff_ffff, u32::MAX];
+
+impl Value {
+    /// Any 32-bit number.
+    pub const U32: Self = Self::Number { low: 0, span: u32::MAX };
+
+    /// This number.
+    pub const fn exactly(number: u64) -> Self {
+        Self::Number { low: number, span: 0 }
+    }
+
+    /// Any number of so many bytes.
+    pub const fn of_bytes(bytes: usize) -> Self {
+        match bytes {
+            1 => Self::Number { low: 0, span: 0xff },
+            2 => Self::Number { low: 0, span: 0xffff },
+            4 => Self::U32,
+            _ => Self::Any,
+        }
+    }
+
+    /// The number, if it is one.
+    pub const fn constant(self) -> Option<u64> {
+        match self {
+            Self::Number { low, span: 0 } => Some(low),
+            _ => None,
+        }
+    }
+
+    /// The largest number it can be.
+    pub const fn highest(self) -> Option<u64> {
+        match self {
+            Self::Number { low, span } => Some(low + span as u64),
+            _ => None,
+        }
+    }
+
+    /// Where a range ends; `None` if it would wrap.
+    pub const fn highest_checked(self) -> Option<u64> {
+        match self {
+            Self::Number { low, span } | Self::Into { low, span, .. } => low.checked_add(span as u64),
+            _ => None,
+        }
+    }
+
+    /// Whether the upper half is zero.
+    pub fn is_32_bit(self) -> bool {
+        match self {
+            Self::Number { low, span } => low + u64::from(span) <= u64::from(u32::MAX),
+            Self::Length(_) | Self::Index(_) | Self::Signature { .. } | Self::CalleeOffset(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether it may be stored where the guest can read it.
+    pub const fn is_data(self) -> bool {
+        matches!(
+            self,
+            Self::Any
+                | Self::Number { .. }
+                | Self::Length(_)
+                | Self::Index(_)
+                | Self::LowIndex(_)
+                | Self::EntryOffset { .. }
+                | Self::Status
+        )
+    }
+
+    /// A number between two bounds. `None` if they are too far apart.
+    fn between(low: u64, high: u64) -> Option<Self> {
+        let span = u32::try_from(high.checked_sub(low)?).ok()?;
+        Some(Self::Number { low, span })
+    }
+
+    /// At least both, for values that meet at an instruction with two sources.
+    pub fn hull(self, other: Self) -> Self {
+        match (self, other) {
+            (one, same) if one == same => one,
+            (Self::Number { low: a, .. }, Self::Number { low: b, .. }) => {
+                let high = self.highest().max(other.highest()).unwrap_or(u64::MAX);
+                Self::between(a.min(b), high).unwrap_or(Self::Any)
+            }
+            // Entry 0 of every table can be read; see the contract.
+            (Self::Index(table), Self::Number { low: 0, span: 0 })
+            | (Self::Number { low: 0, span: 0 }, Self::Index(table)) => Self::Index(table),
+            (a, b) if a.is_32_bit() && b.is_32_bit() => Self::U32,
+            _ => Self::Any,
+        }
+    }
+
+    /// At least both, for values that meet where paths do.
+    pub fn join(self, other: Self) -> Self {
+        match self.hull(other) {
+            joined if joined == self => joined,
+            Self::Number { low, span } => {
+                let high = low + u64::from(span);
+                let width = WIDTHS.into_iter().find(|width| u64::from(*width) >= high);
+                match (width, self) {
+                    (Some(width), _) => Self::Number { low: 0, span: width },
+                    // Far numbers take one step: to the whole of what a 32-bit index and a constant can be.
+                    (None, Self::Number { span: before, .. }) if before < u32::MAX => {
+                        Self::between(low, low + u64::from(u32::MAX)).filter(|_| low.checked_add(1 << 33).is_some())
+                            .unwrap_or(Self::Any)
+                    }
+                    _ => Self::Any,
+                }
+            }
+            joined => joined,
+        }
+    }
+
+    /// The lowest 32 bits, the upper half zero.
+    pub fn truncated(self) -> Self {
+        match self {
+            Self::LowIndex(table) => Self::Index(table),
+            value if value.is_32_bit() => value,
+            _ => Self::U32,
+        }
+    }
+
+    /// After a write of so few bytes that the rest stays.
+    pub fn partly_overwritten(self) -> Self {
+        if self.is_32_bit() { Self::U32 } else { Self::Any }
+    }
+
+    /// The sum of a value and a constant that is given as the processor sees it.
+    pub fn offset(self, by: i64) -> Option<Self> {
+        let moved = |low: u64| low.checked_add_signed(by);
+        Some(match self {
+            value if by == 0 => value,
+            Self::Number { low, span } => {
+                let low = moved(low)?;
+                low.checked_add(u64::from(span))?;
+                Self::Number { low, span }
+            }
+            Self::Frame(at) => Self::Frame(i32::try_from(i64::from(at).checked_add(by)?).ok()?),
+            Self::Into { object, low, span } => {
+                let low = moved(low)?;
+                low.checked_add(u64::from(span))?;
+                Self::Into { object, low, span }
+            }
+            Self::EntryField { table, entry, field } => {
+                let field = u32::try_from(i64::from(field).checked_add(by)?).ok()?;
+                Self::EntryField { table, entry, field }
+            }
+            _ => return None,
+        })
+    }
+}
+
+const _: () = assert!(size_of::<Value>() == 16);

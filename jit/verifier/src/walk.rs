@@ -1,0 +1,440 @@
+//! One function, all paths: an abstract interpretation of its code to a fixed point.
+//!
+//! States are kept where jumps lead. A run starts at such a place and follows the code to the next one, or to where control
+//! goes elsewhere; what is known there is joined with what was known, and the place is looked at anew if that changed.
+
+use crate::condition::refine;
+use crate::image::Shared;
+use crate::instruction::{Kind, is_short, kind};
+use crate::places::slots_bytes;
+use crate::refusal::{Refusal, Rule, Unit};
+use crate::state::{Flags, State};
+use crate::transfer::offset;
+use crate::value::{Gpr, Object, Value};
+use iced_x86::{Code, Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, OpKind, Register};
+use std::collections::{BTreeMap, BTreeSet};
+use wave_contract::STACK_PROBE_BYTES;
+use wave_contract::image::CodeRange;
+use wave_contract::trap::TrapCode;
+use wave_contract::types::FuncType;
+
+/// Most instructions looked at for each byte of a function.
+const STEPS_PER_BYTE: u64 = 32;
+
+/// Why an instruction is refused.
+#[derive(Debug)]
+pub struct Problem {
+    pub rule: Rule,
+    pub what: String,
+}
+
+impl Problem {
+    pub fn new(rule: Rule, what: impl Into<String>) -> Self {
+        Self { rule, what: what.into() }
+    }
+}
+
+/// How an instruction may fault.
+#[derive(Clone, Copy)]
+pub enum Fault {
+    Heap = 4,
+    Undefined = 8,
+    Divide = 16,
+}
+
+/// Marks of a byte of code.
+const COVERED: u8 = 1;
+const START: u8 = 2;
+const CALL_END: u8 = 32;
+const LEADER: u8 = 64;
+
+/// What was found about the functions of one thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Instructions, each counted once.
+    pub instructions: u64,
+    /// Instructions looked at, again each time.
+    pub steps: u64,
+}
+
+/// One function while it is verified.
+pub struct Function<'a> {
+    pub task: &'a Shared<'a>,
+    pub unit: Unit,
+    pub range: CodeRange,
+    /// Bytes of arguments on the stack.
+    pub argument_bytes: u32,
+    /// Of an entry thunk, the type of the functions it enters.
+    pub entered: Option<&'a FuncType>,
+    /// Of an entry thunk, the size of its slots.
+    pub slots: u32,
+    marks: Vec<u8>,
+    states: BTreeMap<u32, State>,
+    work: BTreeSet<u32>,
+    pub counts: Counts,
+}
+
+/// Where control goes after an instruction.
+enum Next {
+    Following,
+    Nowhere,
+}
+
+impl<'a> Function<'a> {
+    /// A function of the image, by its place.
+    pub fn new(task: &'a Shared<'a>, unit: Unit, range: CodeRange, ty: &'a FuncType) -> Self {
+        let is_entry = matches!(unit, Unit::Entry(_));
+        Self {
+            task,
+            unit,
+            range,
+            argument_bytes: if is_entry { 0 } else { crate::convention::stack_bytes(ty, task.leading()) },
+            entered: is_entry.then_some(ty),
+            slots: if is_entry { slots_bytes(ty.params.len(), ty.results.len()) } else { 0 },
+            marks: vec![0; range.len as usize],
+            states: BTreeMap::new(),
+            work: BTreeSet::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Largest distance of the stack pointer from its start.
+    pub const fn largest_frame(&self) -> i32 {
+        1 << 30
+    }
+
+    /// Follows all paths.
+    pub fn verify(&mut self) -> Result<(), Refusal> {
+        let mut state = State::at_entry();
+        if self.entered.is_some() {
+            state.set(Gpr::RDI, Value::Into { object: Object::Slots, low: 0, span: 0 });
+            state.set(Gpr::RSI, Value::EnteredCode);
+            state.set(Gpr::RDX, Value::EnteredContext);
+        } else if !self.task.is_fixed {
+            state.set(Gpr::RDI, Value::Into { object: Object::Context, low: 0, span: 0 });
+        }
+        let start = self.range.start;
+        let nothing = Instruction::default();
+        self.reach(start, state).map_err(|problem| self.refusal(start, &nothing, problem))?;
+        let budget = STEPS_PER_BYTE * u64::from(self.range.len) + 256;
+        while let Some(from) = self.work.pop_first() {
+            self.run(from, None)?;
+            if self.counts.steps > budget {
+                let problem = Problem::new(Rule::Budget, "checking takes more steps than any honest function needs");
+                return Err(self.refusal(from, &nothing, problem));
+            }
+        }
+        self.metadata()
+    }
+
+    fn refusal(&self, at: u32, instruction: &Instruction, problem: Problem) -> Refusal {
+        let mut text = String::new();
+        if instruction.code() == Code::INVALID {
+            let at = at as usize;
+            let bytes = self.task.text.get(at..(at + 8).min(self.task.text.len())).unwrap_or_default();
+            text = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+        } else {
+            IntelFormatter::new().format(instruction, &mut text);
+        }
+        Refusal { unit: self.unit, offset: at, instruction: text, rule: problem.rule, what: problem.what }
+    }
+
+    fn mark(&mut self, at: u32) -> &mut u8 {
+        // Offsets come from the decoder, which has no more than the function's bytes.
+        &mut self.marks[(at - self.range.start) as usize]
+    }
+
+    /// Notes that an instruction may fault in some way.
+    pub fn mark_fault(&mut self, instruction: &Instruction, fault: Fault) {
+        *self.mark(offset(instruction)) |= fault as u8;
+    }
+
+    /// Joins what is known where a jump leads.
+    fn reach(&mut self, target: u32, state: State) -> Result<(), Problem> {
+        if !self.range.contains(target) {
+            return Err(Problem::new(Rule::Target, "a jump out of the function"));
+        }
+        if let Some(known) = self.states.get_mut(&target) {
+            if known.join(&state) {
+                self.work.insert(target);
+            }
+            return Ok(());
+        }
+        let mark = *self.mark(target);
+        *self.mark(target) |= LEADER;
+        if mark & START == 0 {
+            if mark & COVERED != 0 {
+                return Err(Problem::new(Rule::Boundary, "a jump into an instruction"));
+            }
+            self.states.insert(target, state);
+            self.work.insert(target);
+            return Ok(());
+        }
+        // Code that was followed already runs through here. What it knows here is found by following it again.
+        let from = self.states.range(..target).next_back().map(|(from, _)| *from);
+        let before = match from {
+            Some(from) => self.run(from, Some(target)).map_err(|refusal| Problem::new(refusal.rule, refusal.what))?,
+            None => None,
+        };
+        match before {
+            Some(mut known) => {
+                let changed = known.join(&state);
+                self.states.insert(target, known);
+                if changed {
+                    self.work.insert(target);
+                }
+            }
+            None => {
+                self.states.insert(target, state);
+                self.work.insert(target);
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the code from a place of which something is known. `until`: only to find out what is known there.
+    fn run(&mut self, from: u32, until: Option<u32>) -> Result<Option<State>, Refusal> {
+        let Some(mut state) = self.states.get(&from).cloned() else { return Ok(None) };
+        let end = (self.range.start + self.range.len) as usize;
+        let text = self.task.text;
+        let bytes = text.get(from as usize..end).unwrap_or_default();
+        let mut decoder = Decoder::with_ip(64, bytes, u64::from(from), DecoderOptions::NONE);
+        let mut instruction = Instruction::default();
+        let mut at = from;
+        loop {
+            if until == Some(at) {
+                return Ok(Some(state));
+            }
+            if at != from && (at as usize) < end && *self.mark(at) & LEADER != 0 {
+                if until.is_none() {
+                    self.reach(at, state).map_err(|problem| self.refusal(at, &instruction, problem))?;
+                }
+                return Ok(None);
+            }
+            decoder.decode_out(&mut instruction);
+            self.counts.steps += 1;
+            let next = self
+                .begin(at, &instruction)
+                .and_then(|kind| self.step(&mut state, &mut decoder, &instruction, kind, until.is_some()))
+                .map_err(|problem| self.refusal(at, &instruction, problem))?;
+            match next {
+                Next::Following => at = u32::try_from(decoder.ip()).unwrap_or(u32::MAX),
+                Next::Nowhere => return Ok(None),
+            }
+        }
+    }
+
+    /// Looks at an instruction's encoding.
+    fn begin(&mut self, at: u32, instruction: &Instruction) -> Result<Kind, Problem> {
+        if instruction.code() == Code::INVALID {
+            return Err(Problem::new(Rule::Boundary, "no instruction, or one that is cut off by the end of the function"));
+        }
+        let kind = kind(instruction.code()).ok_or_else(|| {
+            Problem::new(Rule::Instruction, format!("{:?} is not among the instructions of code", instruction.code()))
+        })?;
+        let prefixes = instruction.has_lock_prefix()
+            || instruction.has_rep_prefix()
+            || instruction.has_repne_prefix()
+            || instruction.segment_prefix() != Register::None;
+        if prefixes || instruction.op_mask() != Register::None {
+            return Err(Problem::new(Rule::Encoding, "a prefix that code does not need"));
+        }
+        // Processors disagree about some prefixes of branches.
+        let expected = match (kind, instruction.code()) {
+            (_, Code::Call_rel32_64 | Code::Jmp_rel32_64) => 5,
+            (_, Code::Retnq) => 1,
+            (_, Code::Retnq_imm16) => 3,
+            (_, Code::Jmp_rel8_64) => 2,
+            (Kind::JumpIf, code) => if is_short(code) { 2 } else { 6 },
+            _ => instruction.len(),
+        };
+        if instruction.len() != expected {
+            return Err(Problem::new(Rule::Encoding, "a branch with a prefix"));
+        }
+        let mark = *self.mark(at);
+        if mark & START == 0 {
+            let from = (at - self.range.start) as usize;
+            let bytes = &mut self.marks[from..from + instruction.len()];
+            if bytes.iter().any(|mark| mark & (COVERED | LEADER) != 0 && *mark != LEADER) || bytes[1..].iter().any(|mark| mark & LEADER != 0) {
+                return Err(Problem::new(Rule::Boundary, "it overlaps another instruction"));
+            }
+            bytes.iter_mut().for_each(|mark| *mark |= COVERED);
+            bytes[0] |= START;
+            self.counts.instructions += 1;
+        }
+        Ok(kind)
+    }
+
+    /// One instruction. `dry`: what follows of jumps is known already.
+    fn step(
+        &mut self,
+        state: &mut State,
+        decoder: &mut Decoder<'_>,
+        instruction: &Instruction,
+        kind: Kind,
+        dry: bool,
+    ) -> Result<Next, Problem> {
+        match kind {
+            Kind::Call | Kind::CallIndirect => {
+                let end = offset(instruction) + u32::try_from(instruction.len()).unwrap_or(0) - 1;
+                *self.mark(end) |= CALL_END;
+                if kind == Kind::Call {
+                    self.call(state, instruction.near_branch64())?;
+                } else {
+                    let callee = self.read(state, instruction, 0)?;
+                    self.call_indirect(state, callee)?;
+                }
+            }
+            Kind::Return => {
+                let popped = if instruction.code() == Code::Retnq { 0 } else { u32::from(instruction.immediate16()) };
+                self.leave(state, popped)?;
+                return Ok(Next::Nowhere);
+            }
+            Kind::Undefined => {
+                self.mark_fault(instruction, Fault::Undefined);
+                return Ok(Next::Nowhere);
+            }
+            Kind::Jump => {
+                let target = instruction.near_branch64();
+                match u32::try_from(target) {
+                    Ok(target) if self.range.contains(target) && target != self.range.start => {
+                        if !dry {
+                            self.reach(target, state.clone())?;
+                        }
+                    }
+                    _ => self.tail_call(state, target)?,
+                }
+                return Ok(Next::Nowhere);
+            }
+            Kind::JumpIndirect => {
+                let target = self.read(state, instruction, 0)?;
+                match target {
+                    Value::JumpTarget { at, count } if !dry => self.jump_table(state, at, count)?,
+                    Value::JumpTarget { .. } => {}
+                    _ => self.tail_call_indirect(state, target)?,
+                }
+                return Ok(Next::Nowhere);
+            }
+            Kind::JumpIf => {
+                let target = u32::try_from(instruction.near_branch64())
+                    .map_err(|_| Problem::new(Rule::Target, "a jump out of the text"))?;
+                if target == self.range.start {
+                    return Err(Problem::new(Rule::Target, "a conditional jump to an entry"));
+                }
+                if !dry {
+                    let mut taken = state.clone();
+                    refine(&mut taken, instruction.condition_code(), true);
+                    self.reach(target, taken)?;
+                }
+                refine(state, instruction.condition_code(), false);
+            }
+            Kind::Move if is_probe(instruction) && self.probe(state, decoder, instruction)? => {}
+            kind => self.transfer(state, instruction, kind)?,
+        }
+        Ok(Next::Following)
+    }
+
+    /// Follows the entries of a jump table.
+    fn jump_table(&mut self, state: &State, at: u32, count: u32) -> Result<(), Problem> {
+        let entries = self.task.text.get(at as usize..at as usize + 4 * count as usize).unwrap_or_default();
+        let entries = entries.as_chunks::<4>().0;
+        let targets: BTreeSet<i64> = entries.iter().map(|entry| i64::from(at) + i64::from(i32::from_le_bytes(*entry))).collect();
+        for target in targets {
+            let target = u32::try_from(target).ok().filter(|target| *target != self.range.start);
+            let target = target.ok_or_else(|| Problem::new(Rule::Target, "an entry of a jump table leads out of the function"))?;
+            self.reach(target, state.clone())?;
+        }
+        Ok(())
+    }
+
+    /// The loop that touches each step of a large frame, as one instruction. The stack pointer is as far down afterwards as
+    /// the loop says, and all on the way is touched.
+    fn probe(&mut self, state: &mut State, decoder: &mut Decoder<'_>, first: &Instruction) -> Result<bool, Problem> {
+        let (position, ip) = (decoder.position(), decoder.ip());
+        let [bound, step, touch, compare, back] = [(); 5].map(|()| decoder.decode());
+        let bytes = |instruction: &Instruction, register: Register| {
+            let is = instruction.code() == Code::Sub_rm64_imm32
+                && instruction.op0_kind() == OpKind::Register
+                && instruction.op0_register() == register;
+            is.then(|| i64::from(instruction.immediate32().cast_signed())).filter(|bytes| *bytes > 0)
+        };
+        // Never a multiple of each other if one is missing.
+        let (whole, each) = (bytes(&bound, Register::R11).unwrap_or(1), bytes(&step, Register::RSP).unwrap_or(2));
+        let touches = touch.code() == Code::Mov_rm32_imm32
+            && touch.op0_kind() == OpKind::Memory
+            && touch.memory_base() == Register::RSP
+            && touch.memory_index() == Register::None
+            && touch.memory_displacement64() == 0
+            && touch.segment_prefix() == Register::None;
+        let compares = matches!(compare.code(), Code::Cmp_rm64_r64 | Code::Cmp_r64_rm64)
+            && compare.op0_kind() == OpKind::Register
+            && compare.op1_kind() == OpKind::Register
+            && [compare.op0_register(), compare.op1_register()].into_iter().all(|side| matches!(side, Register::RSP | Register::R11))
+            && compare.op0_register() != compare.op1_register();
+        let goes_back = matches!(back.code(), Code::Jne_rel8_64 | Code::Jne_rel32_64) && back.near_branch64() == step.ip();
+        if !touches || !compares || !goes_back || each > STACK_PROBE_BYTES as i64 || whole % each != 0 {
+            decoder.set_ip(ip);
+            return decoder.set_position(position).map(|()| false).map_err(|_| outside());
+        }
+        let stack = self.stack(state)?;
+        let below = i64::from(stack) - whole;
+        let below = i32::try_from(below).ok().filter(|below| *below >= -self.largest_frame());
+        let below = below.ok_or_else(|| Problem::new(Rule::Frame, "the frame is too large"))?;
+        if i64::from(state.touched) - i64::from(stack) + each > STACK_PROBE_BYTES as i64 {
+            return Err(Problem::new(Rule::Probe, "the first step goes too far below what was touched of the stack"));
+        }
+        // Nothing may jump into the loop: none of its instructions begins for anybody else.
+        let (from, to) = (offset(first), u32::try_from(decoder.ip()).map_err(|_| outside())?);
+        for byte in from + u32::try_from(first.len()).unwrap_or(0)..to {
+            let mark = self.mark(byte);
+            if *mark & (START | LEADER) != 0 {
+                return Err(Problem::new(Rule::Boundary, "a jump into the loop that touches the frame"));
+            }
+            *mark |= COVERED;
+        }
+        state.touched = below;
+        state.set(Gpr::R11, Value::Frame(below));
+        state.set(Gpr::RSP, Value::Frame(below));
+        state.flags = Flags::Unknown;
+        Ok(true)
+    }
+
+    /// Whether the tables of the image speak of instructions that were seen, of a kind that does what they say.
+    fn metadata(&self) -> Result<(), Refusal> {
+        let wrong = |at: u32, what: &str| {
+            let problem = Problem::new(Rule::Metadata, what);
+            self.refusal(at, &Instruction::default(), problem)
+        };
+        let mark = |at: u32| self.marks[(at - self.range.start) as usize];
+        for (at, code) in self.task.traps.within(self.range) {
+            let faults = match TrapCode::from_u8(code) {
+                Some(TrapCode::HeapOutOfBounds) => Fault::Heap as u8,
+                Some(TrapCode::IntegerDivisionByZero | TrapCode::IntegerOverflow) => Fault::Divide as u8 | Fault::Undefined as u8,
+                Some(_) => Fault::Undefined as u8,
+                None => 0,
+            };
+            if mark(at) & START == 0 || mark(at) & faults == 0 {
+                return Err(wrong(at, "the trap table speaks of an instruction that does not fault so"));
+            }
+        }
+        for (at, _) in self.task.sources.within(self.range) {
+            let any = Fault::Heap as u8 | Fault::Undefined as u8 | Fault::Divide as u8;
+            if mark(at) & CALL_END == 0 && (mark(at) & START == 0 || mark(at) & any == 0) {
+                return Err(wrong(at, "the table of positions speaks of an instruction that is neither a call nor faults"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn outside() -> Problem {
+    Problem::new(Rule::Boundary, "code leaves the function")
+}
+
+/// Whether an instruction may begin the loop that touches a large frame.
+fn is_probe(instruction: &Instruction) -> bool {
+    instruction.op0_kind() == OpKind::Register
+        && instruction.op0_register() == Register::R11
+        && instruction.op1_kind() == OpKind::Register
+        && instruction.op1_register() == Register::RSP
+}
