@@ -13,26 +13,58 @@ fn main() {
     let mut reg = SignatureRegistry::default();
     let sigs: Vec<_> = info.types.iter().map(|t| reg.intern(t)).collect();
     let imports = vec![ImportLinkage::Host; info.imported_functions as usize];
-    let addressing = if args[2] == "arg" { Addressing::Arg } else {
+    let addressing = if args[2] == "arg" {
+        Addressing::Arg
+    } else {
         let layout = ContextLayout::new(info).unwrap();
         Addressing::Fixed(FixedAddresses {
-            context: 0x1000_0000, results: 0x1100_0000,
-            memories: info.memories.iter().map(|_| MemoryAddresses { base: 0x4000_0000, descriptor: 0x1200_0000 }).collect(),
+            context: 0x1000_0000,
+            results: 0x1100_0000,
+            memories: info
+                .memories
+                .iter()
+                .map(|_| MemoryAddresses { base: 0x4000_0000, descriptor: 0x1200_0000 })
+                .collect(),
             tables: (0..info.tables.len() as u64).map(|i| 0x2000_0000 + i * 0x10_0000).collect(),
-            globals: (0..info.globals.len() as u32).map(|i| match layout.global(i) { GlobalSlot::Cell(c) => 0x1000_0000 + u64::from(c), GlobalSlot::Pointer(_) => 0x1300_0000 + 16 * u64::from(i) }).collect(),
+            globals: (0..info.globals.len() as u32)
+                .map(|i| match layout.global(i) {
+                    GlobalSlot::Cell(c) => 0x1000_0000 + u64::from(c),
+                    GlobalSlot::Pointer(_) => 0x1300_0000 + 16 * u64::from(i),
+                })
+                .collect(),
         })
     };
-    let image = module.compile(&CompileOptions { addressing, signatures: &sigs, imports: &imports, threads: 2, verify_ir: false, canonical_nans: false }).unwrap();
+    let image = module
+        .compile(&CompileOptions {
+            addressing,
+            signatures: &sigs,
+            imports: &imports,
+            threads: 2,
+            verify_ir: false,
+            canonical_nans: false,
+        })
+        .unwrap();
     if args[3] == "verify" {
         let own = wave_verifier::declarations::read(&bytes).unwrap();
         let a = image.addressing.clone();
         let hosts = vec![true; info.imported_functions as usize];
         for threads in [1, 1, 2] {
             let s = std::time::Instant::now();
-            let r = wave_verifier::verify(image.clone(), wave_verifier::Task { info: &own, addressing: &a, signatures: &sigs, host_imports: &hosts }, threads);
+            let r = wave_verifier::verify(
+                image.clone(),
+                wave_verifier::Task { info: &own, addressing: &a, signatures: &sigs, host_imports: &hosts },
+                threads,
+            );
             match r {
-                Ok((_, r)) => println!("{r:?} {:?} {:.1} MB/s", s.elapsed(), r.bytes as f64 / 1e6 / s.elapsed().as_secs_f64()),
-                Err(e) => { for r in e.refusals { println!("{r}"); } break }
+                Ok((_, r)) => {
+                    println!("{r:?} {:?} {:.1} MB/s", s.elapsed(), r.bytes as f64 / 1e6 / s.elapsed().as_secs_f64())
+                }
+                Err(e) => {
+                    for r in e.refusals {
+                        println!("{r}");
+                    }
+                    break;
+                }
             }
         }
     } else if args[3] == "hist" {
@@ -40,16 +72,21 @@ fn main() {
         for f in image.functions.iter().chain(image.entries.iter().map(|e| &e.code)) {
             let code = &image.text[f.start as usize..(f.start + f.len) as usize];
             let mut d = Decoder::with_ip(64, code, u64::from(f.start), DecoderOptions::NONE);
-            for i in &mut d { *hist.entry(format!("{:?}", i.code())).or_default() += 1; }
+            for i in &mut d {
+                *hist.entry(format!("{:?}", i.code())).or_default() += 1;
+            }
         }
-        for (k, v) in hist { println!("{v} {k}"); }
+        for (k, v) in hist {
+            println!("{v} {k}");
+        }
     } else {
         let n: usize = args[3].parse().unwrap();
         let f = image.functions.get(n).copied().unwrap_or_else(|| image.entries[n - image.functions.len()].code);
         let code = &image.text[f.start as usize..(f.start + f.len) as usize];
         let mut fmt = IntelFormatter::new();
         for i in &mut Decoder::with_ip(64, code, u64::from(f.start), DecoderOptions::NONE) {
-            let mut s = String::new(); fmt.format(&i, &mut s);
+            let mut s = String::new();
+            fmt.format(&i, &mut s);
             println!("{:x} {s}", i.ip());
         }
     }

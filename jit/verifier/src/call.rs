@@ -116,7 +116,10 @@ impl<'a> Function<'a> {
             Callee::Host(bytes) => {
                 self.has_context(state, Context::Own, false)?;
                 if state.room == NO_ROOM || stack < state.room {
-                    return Err(Problem::new(Rule::StackLimit, "the host is called, and there may be no stack left for it"));
+                    return Err(Problem::new(
+                        Rule::StackLimit,
+                        "the host is called, and there may be no stack left for it",
+                    ));
                 }
                 bytes
             }
@@ -193,7 +196,9 @@ impl<'a> Function<'a> {
             return Err(Problem::new(Rule::Return, "the return address may have changed"));
         }
         match Gpr::SAVED.into_iter().find(|register| state.get(*register) != Value::Saved(*register)) {
-            Some(register) => Err(Problem::new(Rule::Return, format!("the caller's register {} may have changed", register.0))),
+            Some(register) => {
+                Err(Problem::new(Rule::Return, format!("the caller's register {} may have changed", register.0)))
+            }
             None => Ok(()),
         }
     }

@@ -102,9 +102,13 @@ pub fn choose(state: &State, condition: ConditionCode, first: Operand, second: O
                 return Value::Index(table);
             }
         }
-        let second = bounded(second, left, right, orders);
-        let first = bounded(first, left, right, orders.not());
-        return first.hull(second);
+        let chosen = bounded(second, left, right, orders);
+        let kept = bounded(first, left, right, orders.not());
+        return match (kept, chosen) {
+            (Some(kept), Some(chosen)) => kept.hull(chosen),
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => first.value.hull(second.value),
+        };
     }
     first.value.hull(second.value)
 }
@@ -121,25 +125,21 @@ fn can_index(state: &State, value: Value, table: u8) -> bool {
     }
 }
 
-/// A value that is one side of a comparison with a constant, given how it came out.
-fn bounded(operand: Operand, left: Operand, right: Operand, orders: Orders) -> Value {
+/// A value that may be one side of a comparison with a constant, given how that came out; `None` if it cannot have.
+fn bounded(operand: Operand, left: Operand, right: Operand, orders: Orders) -> Option<Value> {
     let (bound, orders) = match operand.register {
         Some(_) if operand.register == left.register => (right.value.constant(), orders),
         Some(_) if operand.register == right.register => (left.value.constant(), orders.swapped()),
-        _ => return operand.value,
+        _ => return Some(operand.value),
     };
-    match (operand.value, bound) {
-        (Value::Number { low, span }, Some(bound)) => {
-            let most = if orders.only(Orders::LESS) {
-                bound.saturating_sub(1)
-            } else if orders.only(Orders::LESS | Orders::EQUAL) {
-                bound
-            } else {
-                return operand.value;
-            };
-            let high = (low + u64::from(span)).min(most).max(low);
-            Value::Number { low, span: u32::try_from(high - low).unwrap_or(span) }
-        }
-        _ => operand.value,
-    }
+    let (Value::Number { low, span }, Some(bound)) = (operand.value, bound) else { return Some(operand.value) };
+    let most = if orders.only(Orders::LESS) {
+        bound.checked_sub(1)?
+    } else if orders.only(Orders::LESS | Orders::EQUAL) {
+        bound
+    } else {
+        return Some(operand.value);
+    };
+    let span = span.min(u32::try_from(most.checked_sub(low)?).unwrap_or(u32::MAX));
+    Some(Value::Number { low, span })
 }

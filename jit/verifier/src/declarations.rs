@@ -29,7 +29,8 @@ pub fn read(module: &[u8]) -> Result<ModuleInfo, DeclarationError> {
             Payload::TypeSection(section) => {
                 for ty in section.into_iter_err_on_gc_types() {
                     let ty = ty?;
-                    let list = |types: &[wasmparser::ValType]| types.iter().map(val_type).collect::<Result<Vec<_>, _>>();
+                    let list =
+                        |types: &[wasmparser::ValType]| types.iter().map(val_type).collect::<Result<Vec<_>, _>>();
                     info.types.push(FuncType::new(list(ty.params())?, list(ty.results())?));
                 }
             }

@@ -11,7 +11,7 @@ use wave_contract::module::ModuleInfo;
 use wave_contract::types::{FuncType, SignatureId};
 
 /// Most refusals that are reported.
-const MAX_REFUSALS: usize = 10;
+const MAX_REFUSALS: usize = 100_000;
 
 /// What code is verified against. None of it comes from the compiler.
 #[derive(Clone, Copy, Debug)]

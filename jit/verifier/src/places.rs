@@ -1,14 +1,15 @@
 //! Where an address leads, and what may be done there.
 
 use crate::value::{Entry, Object, Value};
+use wave_contract::MEMORY_RESERVATION_BYTES;
 use wave_contract::abi::{RESULT_AREA_BYTES, SLOT_BYTES};
 use wave_contract::context::{
-    self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, IMPORT_BYTES, IMPORT_CODE, IMPORT_CONTEXT,
-    LIBCALLS, MEMORY_BASE, MEMORY_BYTES, MEMORY_DESCRIPTOR, MEMORY_LEN, TABLE_ENTRIES, TABLE_ENTRY_BYTES, TABLE_LEN,
+    self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, IMPORT_BYTES, IMPORT_CODE,
+    IMPORT_CONTEXT, LIBCALLS, MEMORY_BASE, MEMORY_BYTES, MEMORY_DESCRIPTOR, MEMORY_LEN, TABLE_ENTRIES,
+    TABLE_ENTRY_BYTES, TABLE_LEN,
 };
 use wave_contract::libcall::Libcall;
 use wave_contract::module::ModuleInfo;
-use wave_contract::MEMORY_RESERVATION_BYTES;
 
 /// What lies at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +90,8 @@ impl<'a> Places<'a> {
             let len = u64::from(TABLE_ENTRIES) + entries * u64::from(TABLE_ENTRY_BYTES);
             add(*address, len, Object::Table(index));
         }
-        for (index, address) in (0..info.imported_globals).zip(&fixed.globals) {
-            add(*address, u64::from(GLOBAL_BYTES), Object::Global(index));
+        for (address, global) in fixed.globals.iter().zip(&info.globals).take(info.imported_globals as usize) {
+            add(*address, u64::from(GLOBAL_BYTES), Object::Global { mutable: global.mutable });
         }
         self.regions.sort_unstable_by_key(|region| region.start);
         // The same object can be imported twice.
@@ -163,10 +164,7 @@ impl<'a> Places<'a> {
             Object::Descriptor(_) => exact(MEMORY_LEN, 8).then_some(Place::MemoryLength),
             Object::Results => fits(u64::from(RESULT_AREA_BYTES)).then_some(Place::Results),
             Object::Slots => fits(u64::from(slots)).then_some(Place::Slots),
-            Object::Global(index) => {
-                let mutable = self.info.globals.get(index as usize)?.mutable;
-                fits(u64::from(GLOBAL_BYTES)).then_some(Place::Global { mutable })
-            }
+            Object::Global { mutable } => fits(u64::from(GLOBAL_BYTES)).then_some(Place::Global { mutable }),
             Object::Table(table) => {
                 if exact(TABLE_LEN, 4) {
                     return Some(Place::TableLength(table));
@@ -200,22 +198,17 @@ impl<'a> Places<'a> {
     /// What a constant field of the context holds.
     fn field(&self, offset: u32) -> Option<Value> {
         let info = self.info;
-        let object = |object| match self.fixed {
-            None => Value::Into { object, low: 0, span: 0 },
-            Some(fixed) => match object {
-                Object::Results => Value::exactly(fixed.results),
-                Object::Memory(index) => Value::exactly(fixed.memories[usize::from(index)].base),
-                Object::Descriptor(index) => Value::exactly(fixed.memories[usize::from(index)].descriptor),
-                Object::Table(index) => Value::exactly(fixed.tables[usize::from(index)]),
-                Object::Global(index) => Value::exactly(fixed.globals[index as usize]),
-                Object::Context | Object::Slots => Value::Any,
-            },
+        let object = |object, address: fn(&FixedAddresses, usize) -> Option<u64>, index| match self.fixed {
+            None => Some(Value::Into { object, low: 0, span: 0 }),
+            Some(fixed) => address(fixed, index).map(Value::exactly),
         };
         let memory = |index: usize, field: u32| {
             let number = u8::try_from(index).ok().filter(|_| index < info.memories.len())?;
             match field {
-                MEMORY_BASE => Some(object(Object::Memory(number))),
-                MEMORY_DESCRIPTOR => Some(object(Object::Descriptor(number))),
+                MEMORY_BASE => object(Object::Memory(number), |fixed, at| Some(fixed.memories.get(at)?.base), index),
+                MEMORY_DESCRIPTOR => {
+                    object(Object::Descriptor(number), |fixed, at| Some(fixed.memories.get(at)?.descriptor), index)
+                }
                 _ => None,
             }
         };
@@ -227,7 +220,7 @@ impl<'a> Places<'a> {
         };
         match offset {
             context::STACK_LIMIT => return Some(Value::StackLimit),
-            context::RESULTS => return Some(object(Object::Results)),
+            context::RESULTS => return object(Object::Results, |fixed, _| Some(fixed.results), 0),
             context::ARENA => return Some(Value::Arena),
             _ => {}
         }
@@ -238,13 +231,15 @@ impl<'a> Places<'a> {
             return u8::try_from(index).ok().map(Value::Libcall);
         }
         if let Some((index, 0)) = element(self.layout.table(0), 8, info.tables.len()) {
-            return u8::try_from(index).ok().map(|index| object(Object::Table(index)));
+            let table = Object::Table(u8::try_from(index).ok()?);
+            return object(table, |fixed, at| fixed.tables.get(at).copied(), index);
         }
         if info.imported_globals > 0
             && let GlobalSlot::Pointer(start) = self.layout.global(0)
             && let Some((index, 0)) = element(start, 8, info.imported_globals as usize)
         {
-            return u32::try_from(index).ok().map(|index| object(Object::Global(index)));
+            let global = Object::Global { mutable: info.globals.get(index)?.mutable };
+            return object(global, |fixed, at| fixed.globals.get(at).copied(), index);
         }
         if let Some((index, field)) = element(self.layout.function(0), IMPORT_BYTES, info.imported_functions as usize) {
             let index = u32::try_from(index).ok()?;

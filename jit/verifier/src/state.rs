@@ -16,7 +16,11 @@ pub struct Operand {
 pub enum Flags {
     Unknown,
     /// How the lowest `bytes` of two operands compare.
-    Compared { left: Operand, right: Operand, bytes: u8 },
+    Compared {
+        left: Operand,
+        right: Operand,
+        bytes: u8,
+    },
     /// Whether the status of a hostcall is zero.
     Tested,
 }

@@ -30,7 +30,8 @@ fn general(register: Register) -> Option<Named> {
     if matches!(register, Register::AH | Register::BH | Register::CH | Register::DH) || !register.is_gpr() {
         return None;
     }
-    Some(Named { gpr: Gpr(u8::try_from(register.number()).ok()?), bytes: register.size() })
+    // The decoder counts AH to BH among the registers of one byte.
+    Some(Named { gpr: Gpr(u8::try_from(register.full_register().number()).ok()?), bytes: register.size() })
 }
 
 fn immediate(kind: OpKind) -> bool {
@@ -120,6 +121,12 @@ impl Function<'_> {
                 let bytes = u8::try_from(self.operand_bytes(instruction)).unwrap_or(0);
                 state.flags = Flags::Compared { left, right, bytes };
             }
+            Kind::BitTest => {
+                // In memory, the index of the bit would lead to another place.
+                self.register(instruction, 0)?;
+                self.read(state, instruction, 1)?;
+                state.flags = Flags::Unknown;
+            }
             Kind::Test => {
                 let (left, _) = (self.read(state, instruction, 0)?, self.read(state, instruction, 1)?);
                 let whole = same_registers(instruction) && instruction.op0_register().is_gpr64();
@@ -149,7 +156,10 @@ impl Function<'_> {
             }
             Kind::Push => {
                 let value = self.read(state, instruction, 0)?;
-                let at = self.stack(state)?.checked_sub(8).ok_or_else(|| Problem::new(Rule::Frame, "the frame is too large"))?;
+                let at = self
+                    .stack(state)?
+                    .checked_sub(8)
+                    .ok_or_else(|| Problem::new(Rule::Frame, "the frame is too large"))?;
                 self.assign(state, Named { gpr: Gpr::RSP, bytes: 8 }, Value::Frame(at))?;
                 self.write_frame(state, at, 8, value)?;
             }
@@ -365,7 +375,9 @@ impl Function<'_> {
     fn address(&self, state: &State, instruction: &Instruction) -> Result<Value, Problem> {
         if instruction.is_ip_rel_memory_operand() {
             let at = instruction.ip_rel_memory_address();
-            return u32::try_from(at).map(Value::Text).map_err(|_| Problem::new(Rule::Memory, "it leads out of the text"));
+            return u32::try_from(at)
+                .map(Value::Text)
+                .map_err(|_| Problem::new(Rule::Memory, "it leads out of the text"));
         }
         let mut sum = Some(Value::exactly(0));
         let (base, index) = (instruction.memory_base(), instruction.memory_index());
@@ -417,7 +429,9 @@ impl Function<'_> {
         let writable = match place {
             Place::Memory | Place::Results | Place::Slots | Place::Frame(_) => true,
             Place::Global { mutable } => mutable,
-            Place::MemoryLength | Place::TableLength(_) | Place::Entry { .. } | Place::Field(_) | Place::Text(_) => false,
+            Place::MemoryLength | Place::TableLength(_) | Place::Entry { .. } | Place::Field(_) | Place::Text(_) => {
+                false
+            }
         };
         if access == Access::Write && !writable {
             return Err(Problem::new(Rule::Memory, "a write of what code may only read"));
@@ -476,7 +490,9 @@ impl Function<'_> {
         let (place, bytes) = self.place(state, instruction, Access::Write)?;
         match place {
             Place::Frame(at) => self.write_frame(state, at, bytes, value),
-            _ if !value.is_data() => Err(Problem::new(Rule::Leak, format!("{value:?} goes where the guest can read it"))),
+            _ if !value.is_data() => {
+                Err(Problem::new(Rule::Leak, format!("{value:?} goes where the guest can read it")))
+            }
             Place::Memory if state.pending => {
                 Err(Problem::new(Rule::Status, "memory changes before the status of a hostcall was looked at"))
             }

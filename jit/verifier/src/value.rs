@@ -45,7 +45,7 @@ pub enum Object {
     /// A table's header.
     Table(u8),
     /// An imported global's cell.
-    Global(u32),
+    Global { mutable: bool },
     /// The result area.
     Results,
     /// The argument and result slots of an entry thunk.
@@ -60,7 +60,10 @@ pub enum Value {
     /// Nothing.
     Any,
     /// A number from `low` to `low + span`, which does not wrap.
-    Number { low: u64, span: u32 },
+    Number {
+        low: u64,
+        span: u32,
+    },
     /// The stack pointer at entry, plus this.
     Frame(i32),
     /// What the register held at entry.
@@ -68,7 +71,11 @@ pub enum Value {
     /// Where this function returns to.
     Return,
     /// An address from `low` to `low + span` bytes into an object.
-    Into { object: Object, low: u64, span: u32 },
+    Into {
+        object: Object,
+        low: u64,
+        span: u32,
+    },
     /// Where contexts are counted from.
     Arena,
     /// The lowest stack pointer at which code may call the host.
@@ -80,13 +87,26 @@ pub enum Value {
     /// As `Index`, with anything in the upper half.
     LowIndex(u8),
     /// Sixteen times an `Index`.
-    EntryOffset { table: u8, entry: Entry },
+    EntryOffset {
+        table: u8,
+        entry: Entry,
+    },
     /// `field` bytes behind the header of a table plus an `EntryOffset`.
-    EntryField { table: u8, entry: Entry, field: u32 },
+    EntryField {
+        table: u8,
+        entry: Entry,
+        field: u32,
+    },
     /// The signature id found in an entry; the upper half zero.
-    Signature { table: u8, entry: Entry },
+    Signature {
+        table: u8,
+        entry: Entry,
+    },
     /// Code of guest convention of this signature, found in an entry.
-    Code { signature: SignatureId, entry: Entry },
+    Code {
+        signature: SignatureId,
+        entry: Entry,
+    },
     /// The callee's context as found in an entry: an offset in the arena.
     CalleeOffset(Entry),
     /// The callee's context.
@@ -105,9 +125,15 @@ pub enum Value {
     /// An offset in the text.
     Text(u32),
     /// An entry of the jump table at `at`, which has `count` entries.
-    JumpOffset { at: u32, count: u32 },
+    JumpOffset {
+        at: u32,
+        count: u32,
+    },
     /// The sum of a jump table's address and one of its entries.
-    JumpTarget { at: u32, count: u32 },
+    JumpTarget {
+        at: u32,
+        count: u32,
+    },
 }
 
 /// Largest number of each width that a joined number takes.
@@ -212,7 +238,8 @@ impl Value {
                     (Some(width), _) => Self::Number { low: 0, span: width },
                     // Far numbers take one step: to the whole of what a 32-bit index and a constant can be.
                     (None, Self::Number { span: before, .. }) if before < u32::MAX => {
-                        Self::between(low, low + u64::from(u32::MAX)).filter(|_| low.checked_add(1 << 33).is_some())
+                        Self::between(low, low + u64::from(u32::MAX))
+                            .filter(|_| low.checked_add(1 << 33).is_some())
                             .unwrap_or(Self::Any)
                     }
                     _ => Self::Any,

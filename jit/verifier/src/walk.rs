@@ -227,7 +227,10 @@ impl<'a> Function<'a> {
     /// Looks at an instruction's encoding.
     fn begin(&mut self, at: u32, instruction: &Instruction) -> Result<Kind, Problem> {
         if instruction.code() == Code::INVALID {
-            return Err(Problem::new(Rule::Boundary, "no instruction, or one that is cut off by the end of the function"));
+            return Err(Problem::new(
+                Rule::Boundary,
+                "no instruction, or one that is cut off by the end of the function",
+            ));
         }
         let kind = kind(instruction.code()).ok_or_else(|| {
             Problem::new(Rule::Instruction, format!("{:?} is not among the instructions of code", instruction.code()))
@@ -245,7 +248,13 @@ impl<'a> Function<'a> {
             (_, Code::Retnq) => 1,
             (_, Code::Retnq_imm16) => 3,
             (_, Code::Jmp_rel8_64) => 2,
-            (Kind::JumpIf, code) => if is_short(code) { 2 } else { 6 },
+            (Kind::JumpIf, code) => {
+                if is_short(code) {
+                    2
+                } else {
+                    6
+                }
+            }
             _ => instruction.len(),
         };
         if instruction.len() != expected {
@@ -255,7 +264,9 @@ impl<'a> Function<'a> {
         if mark & START == 0 {
             let from = (at - self.range.start) as usize;
             let bytes = &mut self.marks[from..from + instruction.len()];
-            if bytes.iter().any(|mark| mark & (COVERED | LEADER) != 0 && *mark != LEADER) || bytes[1..].iter().any(|mark| mark & LEADER != 0) {
+            if bytes.iter().any(|mark| mark & (COVERED | LEADER) != 0 && *mark != LEADER)
+                || bytes[1..].iter().any(|mark| mark & LEADER != 0)
+            {
                 return Err(Problem::new(Rule::Boundary, "it overlaps another instruction"));
             }
             bytes.iter_mut().for_each(|mark| *mark |= COVERED);
@@ -338,10 +349,13 @@ impl<'a> Function<'a> {
     fn jump_table(&mut self, state: &State, at: u32, count: u32) -> Result<(), Problem> {
         let entries = self.task.text.get(at as usize..at as usize + 4 * count as usize).unwrap_or_default();
         let entries = entries.as_chunks::<4>().0;
-        let targets: BTreeSet<i64> = entries.iter().map(|entry| i64::from(at) + i64::from(i32::from_le_bytes(*entry))).collect();
+        let targets: BTreeSet<i64> =
+            entries.iter().map(|entry| i64::from(at) + i64::from(i32::from_le_bytes(*entry))).collect();
         for target in targets {
             let target = u32::try_from(target).ok().filter(|target| *target != self.range.start);
-            let target = target.ok_or_else(|| Problem::new(Rule::Target, "an entry of a jump table leads out of the function"))?;
+            let target = target.ok_or_else(|| {
+                Problem::new(Rule::Target, format!("an entry of a jump table of {count} leads out of the function"))
+            })?;
             self.reach(target, state.clone())?;
         }
         Ok(())
@@ -369,9 +383,12 @@ impl<'a> Function<'a> {
         let compares = matches!(compare.code(), Code::Cmp_rm64_r64 | Code::Cmp_r64_rm64)
             && compare.op0_kind() == OpKind::Register
             && compare.op1_kind() == OpKind::Register
-            && [compare.op0_register(), compare.op1_register()].into_iter().all(|side| matches!(side, Register::RSP | Register::R11))
+            && [compare.op0_register(), compare.op1_register()]
+                .into_iter()
+                .all(|side| matches!(side, Register::RSP | Register::R11))
             && compare.op0_register() != compare.op1_register();
-        let goes_back = matches!(back.code(), Code::Jne_rel8_64 | Code::Jne_rel32_64) && back.near_branch64() == step.ip();
+        let goes_back =
+            matches!(back.code(), Code::Jne_rel8_64 | Code::Jne_rel32_64) && back.near_branch64() == step.ip();
         if !touches || !compares || !goes_back || each > STACK_PROBE_BYTES as i64 || whole % each != 0 {
             decoder.set_ip(ip);
             return decoder.set_position(position).map(|()| false).map_err(|_| outside());
@@ -409,7 +426,9 @@ impl<'a> Function<'a> {
         for (at, code) in self.task.traps.within(self.range) {
             let faults = match TrapCode::from_u8(code) {
                 Some(TrapCode::HeapOutOfBounds) => Fault::Heap as u8,
-                Some(TrapCode::IntegerDivisionByZero | TrapCode::IntegerOverflow) => Fault::Divide as u8 | Fault::Undefined as u8,
+                Some(TrapCode::IntegerDivisionByZero | TrapCode::IntegerOverflow) => {
+                    Fault::Divide as u8 | Fault::Undefined as u8
+                }
                 Some(_) => Fault::Undefined as u8,
                 None => 0,
             };
@@ -420,7 +439,10 @@ impl<'a> Function<'a> {
         for (at, _) in self.task.sources.within(self.range) {
             let any = Fault::Heap as u8 | Fault::Undefined as u8 | Fault::Divide as u8;
             if mark(at) & CALL_END == 0 && (mark(at) & START == 0 || mark(at) & any == 0) {
-                return Err(wrong(at, "the table of positions speaks of an instruction that is neither a call nor faults"));
+                return Err(wrong(
+                    at,
+                    "the table of positions speaks of an instruction that is neither a call nor faults",
+                ));
             }
         }
         Ok(())
