@@ -104,6 +104,9 @@ pub struct Run {
     /// Take the random numbers of the program from this seed: the same in each run, and no secret
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=wave_policy::file::MOST_SEED))]
     pub random_seed: Option<u64>,
+    /// Run code that was not verified. Only with `--sandbox off`
+    #[arg(long)]
+    pub no_verify: bool,
     /// Let clocks move only in steps of this length: 1ms
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "deterministic")]
     pub clock_resolution: Option<Duration>,

@@ -68,6 +68,8 @@ pub struct Plan {
     pub deterministic: bool,
     /// Where random numbers begin, if somebody said it.
     pub random_seed: Option<u64>,
+    /// Whether code is verified before it is loaded.
+    pub verify: bool,
     /// The steps in which clocks move.
     pub clock_resolution_ns: u64,
     /// Who resolves paths.
@@ -110,6 +112,11 @@ impl Plan {
             beyond,
             origins,
         } = Merged::new(policy.as_ref(), sandbox, &run)?;
+        if run.no_verify && level != Level::Off {
+            return Err(Failure::usage(format!("`{level}` runs no code that was not verified"))
+                .at("--no-verify")
+                .fix("leave it out; or give up the other layers, too: --sandbox off"));
+        }
         let stack_bytes = limits.max_stack.unwrap_or(STACK_BYTES);
         if !STACK_RANGE_BYTES.contains(&stack_bytes) {
             return Err(Failure::usage(format!("a stack of {stack_bytes} bytes is not possible"))
@@ -173,6 +180,7 @@ impl Plan {
             limits: monitored(&limits),
             deterministic,
             random_seed,
+            verify: !run.no_verify,
             clock_resolution_ns: clock_resolution.map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
             resolver,
             trace: Trace::new(run.trace, run.trace_format),
@@ -391,9 +399,10 @@ impl Plan {
             None => format!("--sandbox {}", self.level),
         });
         let devices = self.devices.iter().map(|(path, _)| format!("--device {}", path.display()));
+        let unverified = (!self.verify).then(|| "--no-verify".to_owned());
         let terminal = self.terminal_controls.then(|| "--terminal-controls".to_owned());
         let beyond = self.beyond.iter().map(|flag| format!("{flag} beyond the policy"));
-        level.into_iter().chain(beyond).chain(devices).chain(terminal).collect()
+        level.into_iter().chain(unverified).chain(beyond).chain(devices).chain(terminal).collect()
     }
 
     /// The steps in which clocks move, if somebody asked for steps.

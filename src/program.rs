@@ -13,6 +13,7 @@ use wave_contract::module::{ImportType, ModuleInfo};
 use wave_contract::types::SignatureRegistry;
 use wave_runtime::{Binding, InstanceId, LinkError, MemoryError, Placement, Store, StoreOptions};
 use wave_sandbox::State;
+use wave_verifier::{Verified, VerifyError};
 use wave_wasi::Wasi;
 
 /// How a program is loaded.
@@ -22,7 +23,9 @@ pub struct Options {
     pub store: StoreOptions,
     /// Whether NaNs that are computed have one bit pattern.
     pub canonical_nans: bool,
-    /// Most threads to compile with.
+    /// Whether code is verified before it is loaded.
+    pub verify: bool,
+    /// Most threads to compile and to verify with.
     pub threads: usize,
     /// Which hostcalls are traced.
     pub trace: Trace,
@@ -36,6 +39,8 @@ pub struct Program {
     pub instance: InstanceId,
     /// Whether it was compiled in a sealed process of its own.
     pub compiler: State,
+    /// Whether its code was verified.
+    pub verifier: State,
 }
 
 impl Program {
@@ -92,16 +97,17 @@ pub fn load(
     let refused = |error| refuse(path, &error);
     // While the worker is busy, too.
     wave_runtime::prepare_loading().map_err(|error| refuse(path, &error.into()))?;
-    let (instance, compiler) = match compiler.ready()? {
+    let (instance, compiler, verifier) = match compiler.ready()? {
         Ready::Worker(mut worker, state) => {
             let (info, bytes) = worker.declarations()?;
             allowed(&info)?;
             let (placement, job) = place(path, &mut store, &info, &options)?;
             let (image, worker) = worker.compile(job, &info, bytes.len())?;
+            let (image, verified) = verify(path, image, &bytes, &placement, &options)?;
             let instance = store.load(placement, info, image, bytes).map_err(refused)?;
             // Before the seal, whose filter has no such call.
             worker.wait()?;
-            (instance, state)
+            (instance, state, verified)
         }
         Ready::Here(bytes, state) => {
             let bytes = input::binary(path, bytes)?;
@@ -110,10 +116,48 @@ pub fn load(
             let (placement, job) = place(path, &mut store, module.info(), &options)?;
             let image = job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?;
             let info = module.into_info();
-            (store.load(placement, info, image, bytes).map_err(refused)?, state)
+            let (image, verified) = verify(path, image, &bytes, &placement, &options)?;
+            (store.load(placement, info, image, bytes).map_err(refused)?, state, verified)
         }
     };
-    Ok(Program { store, instance, compiler })
+    Ok(Program { store, instance, compiler, verifier })
+}
+
+/// Has the code of a module proved to keep to its place.
+///
+/// # Errors
+/// When it is not proved: 125.
+fn verify(
+    path: &Path,
+    image: CodeImage,
+    bytes: &[u8],
+    placement: &Placement,
+    options: &Options,
+) -> Result<(Verified<CodeImage>, State), Failure> {
+    let terms = placement.terms();
+    if !options.verify {
+        let image = Verified::unproved(image, bytes, terms).map_err(|error| unproved(path, &error.into()))?;
+        return Ok((image, State::NotRequested));
+    }
+    let (image, report) =
+        wave_verifier::verify(image, bytes, terms, options.threads).map_err(|error| unproved(path, &error))?;
+    let detail = format!("{} functions, {} instructions", report.functions, report.instructions);
+    Ok((image, State::Applied { detail }))
+}
+
+/// What the verifier found first.
+pub fn first_refusal(error: &VerifyError) -> String {
+    match error {
+        VerifyError::Refused(refusals) if let Some(first) = refusals.first() => chain(first),
+        _ => chain(error),
+    }
+}
+
+/// Says why code does not run.
+fn unproved(path: &Path, error: &VerifyError) -> Failure {
+    Failure::refused(format!("the verifier refuses the compiled code: {}", first_refusal(error)))
+        .at(path.display().to_string())
+        .fix("the compiler is at fault, or has been taken over: report it as a bug, with the module")
 }
 
 /// Makes the objects that a module declares; with their addresses, it can be compiled.

@@ -87,6 +87,7 @@ fn perform(
     let options = program::Options {
         store: StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes },
         canonical_nans: plan.deterministic,
+        verify: plan.verify,
         threads,
         trace: plan.trace.clone(),
     };
@@ -109,6 +110,7 @@ fn perform(
     let sealed = seal(plan, addresses, namespaces, ending.is_some(), &mut program)?;
     chosen.iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
     let said = sealed.report().clone().with(LayerName::Compiler, program.compiler.clone());
+    let said = said.with(LayerName::Verifier, program.verifier.clone());
     report::tell(report, &said, &relaxations, &unused)?;
     ending.iter_mut().for_each(Ending::begins);
     let outcome = entry.enter(&mut program, &sealed);

@@ -8,6 +8,7 @@ mod values;
 use crate::args::{Mode, Wast as Arguments};
 use crate::compiler::default_threads;
 use crate::failure::Failure;
+use crate::program::first_refusal;
 use crate::text::{chain, clean, out};
 use std::collections::HashMap;
 use values::{argument, matches};
@@ -251,6 +252,9 @@ impl<'a> Script<'a> {
             })
             .map_err(|error| Ending::Invalid(chain(&error)))?;
         let info = module.into_info();
+        // Valid modules only, so a refusal is a failure of the script.
+        let (image, _) = wave_verifier::verify(image, &bytes, placement.terms(), default_threads())
+            .map_err(|error| Ending::Broken(first_refusal(&error)))?;
         let instance = self.store.load(placement, info, image, bytes).map_err(|error| Ending::Broken(chain(&error)))?;
         match self.store.initialise(self.sealed, instance) {
             Ok(()) => Ok(instance),

@@ -52,6 +52,8 @@ pub enum State {
 pub enum LayerName {
     /// The module was read and compiled in a sealed process of its own.
     Compiler,
+    /// The machine code was proved to keep to its place.
+    Verifier,
     /// The process has one thread, so that every layer covers all of it.
     SingleThread,
     /// The allocator gets memory from `brk` alone.
@@ -99,8 +101,9 @@ pub enum Demand {
 
 impl LayerName {
     /// Every layer of Linux, in the order of the seal.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Compiler,
+        Self::Verifier,
         Self::SingleThread,
         Self::Allocator,
         Self::Descriptors,
@@ -122,7 +125,9 @@ impl LayerName {
     #[must_use]
     pub const fn demand(self) -> Demand {
         match self {
-            Self::SingleThread | Self::Descriptors | Self::Seccomp | Self::Seatbelt => Demand::EveryLevel,
+            Self::Verifier | Self::SingleThread | Self::Descriptors | Self::Seccomp | Self::Seatbelt => {
+                Demand::EveryLevel
+            }
             Self::Compiler
             | Self::Bounding
             | Self::Identity
@@ -140,6 +145,7 @@ impl LayerName {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Compiler => "compiler",
+            Self::Verifier => "verifier",
             Self::SingleThread => "single_thread",
             Self::Allocator => "allocator",
             Self::Descriptors => "descriptors",

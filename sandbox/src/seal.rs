@@ -46,6 +46,7 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
 
     // The caller's to say: it happened before, in another process.
     layers.skip(LayerName::Compiler);
+    layers.skip(LayerName::Verifier);
 
     // First of the layers: ids, capabilities, no_new_privs, Landlock and the filter belong to a thread, so a thread that runs on
     // stays outside of them. It reads /proc, which Landlock closes.

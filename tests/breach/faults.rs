@@ -89,6 +89,7 @@ fn run(name: &str) -> ! {
         canonical_nans: false,
     };
     let image = module.compile(&options).expect("the module compiles");
+    let (image, _) = wave_verifier::verify(image, &bytes, placement.terms(), 1).expect("the code is in order");
     let instance = store.load(placement, module.into_info(), image, bytes.clone()).expect("it links");
     let Some(Item::Function(function)) = store.export(instance, name) else { panic!("{name} is exported") };
     let policy = Policy::default();

@@ -103,6 +103,7 @@ fn load(store: &mut Store<Unmonitored>, bytes: Vec<u8>) -> Result<InstanceId> {
         canonical_nans: false,
     })?;
     let info = module.into_info();
+    let (image, _) = wave_verifier::verify(image, &bytes, placement.terms(), 1)?;
     Ok(store.load(placement, info, image, bytes)?)
 }
 

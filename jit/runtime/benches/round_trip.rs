@@ -77,6 +77,7 @@ fn load(store: &mut Store<()>) -> [PreparedCall; 5] {
             canonical_nans: false,
         })
         .expect("the module compiles");
+    let (image, _) = wave_verifier::verify(image, &bytes, placement.terms(), 1).expect("the code is in order");
     let instance = store.load(placement, module.into_info(), image, bytes.clone()).expect("the image fits");
     ["empty", "unreachable", "out_of_bounds", "million_hostcalls", "million_iterations"].map(|name| {
         match store.export(instance, name) {

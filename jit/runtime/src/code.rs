@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use wave_contract::image::{CodeImage, CodeRange, SourceTable, TEXT_ALIGN, TrapTable};
 use wave_contract::types::SignatureId;
+use wave_verifier::Verified;
 
 /// Address space for code: more text than this would be beyond near calls anyway.
 const REGION_BYTES: usize = 1 << 30;
@@ -75,8 +76,9 @@ impl CodeRegion {
         self.range.clone()
     }
 
-    /// Maps an image read-execute and returns its number.
-    pub fn load(&mut self, image: CodeImage) -> Result<usize, CodeError> {
+    /// Maps an image read-execute and returns its number. There is no other way to executable memory.
+    pub fn load(&mut self, image: Verified<CodeImage>) -> Result<usize, CodeError> {
+        let image = image.into_code();
         let text_len = u32::try_from(image.text.len()).map_err(|_| CodeError::Image("text is too long"))?;
         let inside = |code: &CodeRange| code.start.checked_add(code.len).is_some_and(|end| end <= text_len);
         if !image.functions.iter().all(inside) || !image.entries.iter().all(|entry| inside(&entry.code)) {

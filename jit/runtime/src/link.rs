@@ -23,6 +23,7 @@ use wave_contract::libcall::Libcall;
 use wave_contract::module::{ConstOp, ElementItems, ExportKind, Import, ImportType, ModuleInfo, SegmentMode};
 use wave_contract::types::{MemoryType, SignatureId, TableType};
 use wave_sandbox::Sealed;
+use wave_verifier::{Terms, Verified};
 
 /// What an import is bound to.
 pub enum Binding<T> {
@@ -147,13 +148,16 @@ impl<T> Store<T> {
         &mut self,
         placement: Placement,
         info: ModuleInfo,
-        image: CodeImage,
+        image: Verified<CodeImage>,
         mut bytes: Vec<u8>,
     ) -> Result<InstanceId, LinkError> {
-        if image.addressing != placement.addressing {
-            return Err(LinkError::Image("made for other addresses"));
+        if *image.terms() != placement.terms() {
+            return Err(LinkError::Image("it was verified for another place"));
         }
-        if image.functions.len() != info.functions.len() {
+        if image.is_of(&info).is_err() {
+            return Err(LinkError::Image("it was verified for other declarations"));
+        }
+        if image.code().functions.len() != info.functions.len() {
             return Err(LinkError::Image("another number of functions"));
         }
         let number = self.inner().instances.len();
@@ -216,6 +220,13 @@ impl<T> Store<T> {
 }
 
 impl Placement {
+    /// What code for these objects must be verified against.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        let Self { addressing, signatures, host_imports, .. } = self;
+        Terms { addressing: addressing.clone(), signatures: signatures.clone(), host_imports: host_imports.clone() }
+    }
+
     fn bind<T>(
         &mut self,
         inner: &Inner,

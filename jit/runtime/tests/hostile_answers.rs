@@ -111,6 +111,7 @@ impl Honest {
         // Code of other declarations must not run.
         let runs = info.start.is_some();
         let names: Vec<_> = info.exports.iter().map(|export| export.name.clone()).collect();
+        let Ok((image, _)) = wave_verifier::verify(image, &self.bytes, placement.terms(), 1) else { return false };
         let Ok(instance) = store.load(placement, info, image, self.bytes.clone()) else { return false };
         for name in names {
             store.export(instance, &name).expect("an export that was checked");

@@ -37,6 +37,7 @@ fn load<T>(store: &mut Store<T>, text: &str, bindings: Vec<Binding<T>>) -> Resul
         canonical_nans: false,
     };
     let image = module.compile(&options).expect("the module compiles");
+    let (image, _) = wave_verifier::verify(image, &bytes, placement.terms(), 1).expect("the code is in order");
     store.load(placement, module.into_info(), image, bytes.clone())
 }
 

@@ -1,8 +1,9 @@
 //! All functions of an image, on several threads.
 
+use crate::declarations::{self, DeclarationError};
 use crate::places::Places;
 use crate::refusal::{Refusal, Rule, Unit};
-use crate::walk::{Counts, Function};
+use crate::walk::{Counts, Function, Scratch};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
@@ -13,17 +14,15 @@ use wave_contract::types::{FuncType, SignatureId};
 /// Most refusals that are reported.
 const MAX_REFUSALS: usize = 100_000;
 
-/// What code is verified against. None of it comes from the compiler.
-#[derive(Clone, Copy, Debug)]
-pub struct Task<'a> {
-    /// The module's declarations, from [`crate::declarations::read`].
-    pub info: &'a ModuleInfo,
+/// What code is verified against, besides the module itself. None of it comes from the compiler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
     /// How code reaches its context, as the runtime has placed it.
-    pub addressing: &'a Addressing,
+    pub addressing: Addressing,
     /// Identity of every type, as the runtime gave it.
-    pub signatures: &'a [SignatureId],
+    pub signatures: Vec<SignatureId>,
     /// For every imported function, whether the host implements it.
-    pub host_imports: &'a [bool],
+    pub host_imports: Vec<bool>,
 }
 
 /// What all functions of an image are verified against.
@@ -52,19 +51,47 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Something that was verified. Only [`verify`] makes one.
+/// Code that was verified, and against what.
 #[derive(Debug)]
-pub struct Verified<T>(T);
+pub struct Verified<T> {
+    code: T,
+    declarations: ModuleInfo,
+    terms: Terms,
+}
 
-impl<T> Verified<T> {
-    /// What was verified.
-    pub const fn get(&self) -> &T {
-        &self.0
+impl Verified<CodeImage> {
+    /// Takes code as it is. For who was asked to do without the verifier, and says so.
+    ///
+    /// # Errors
+    /// [`DeclarationError`]: what cannot be read has no code.
+    pub fn unproved(code: CodeImage, module: &[u8], terms: Terms) -> Result<Self, DeclarationError> {
+        Ok(Self { code, declarations: declarations::read(module)?, terms })
     }
 
-    /// What was verified, for whoever puts it to use.
-    pub fn into_inner(self) -> T {
-        self.0
+    /// The code.
+    #[must_use]
+    pub const fn code(&self) -> &CodeImage {
+        &self.code
+    }
+
+    /// The code, for whoever puts it in place.
+    #[must_use]
+    pub fn into_code(self) -> CodeImage {
+        self.code
+    }
+
+    /// The terms it was verified against.
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Whether it belongs to a module with these declarations.
+    ///
+    /// # Errors
+    /// [`DeclarationError::Disagreement`].
+    pub fn is_of(&self, other: &ModuleInfo) -> Result<(), DeclarationError> {
+        declarations::agree(&self.declarations, other)
     }
 }
 
@@ -81,36 +108,46 @@ pub struct Report {
     pub steps: u64,
 }
 
-/// Code was refused, for these reasons; of many, the first.
+/// Why code must not run.
 #[derive(Debug, thiserror::Error)]
-#[error("the compiled code breaks a rule")]
-pub struct Refused {
-    /// At least one.
-    pub refusals: Vec<Refusal>,
+pub enum VerifyError {
+    /// The module cannot be read.
+    #[error(transparent)]
+    Declarations(#[from] DeclarationError),
+    /// The code breaks rules: the first times, in order of the functions.
+    #[error("the compiled code breaks a rule")]
+    Refused(Vec<Refusal>),
 }
 
-/// Verifies every function of an image.
+/// Verifies every function of an image of a module.
 ///
 /// # Errors
-/// [`Refused`] with the first refusals, in order of the functions.
-pub fn verify(image: CodeImage, task: Task<'_>, threads: usize) -> Result<(Verified<CodeImage>, Report), Refused> {
-    let report = check(&image, task, threads)?;
-    Ok((Verified(image), report))
+/// [`VerifyError`].
+pub fn verify(
+    image: CodeImage,
+    module: &[u8],
+    terms: Terms,
+    threads: usize,
+) -> Result<(Verified<CodeImage>, Report), VerifyError> {
+    let declarations = declarations::read(module)?;
+    let report = check(&image, &declarations, &terms, threads).map_err(VerifyError::Refused)?;
+    Ok((Verified { code: image, declarations, terms }, report))
 }
 
+type Refused = Vec<Refusal>;
+
 fn whole(what: &str) -> Refused {
-    let refusal = Refusal {
+    vec![Refusal {
         unit: Unit::Function(0),
         offset: 0,
         instruction: String::new(),
         rule: Rule::Metadata,
         what: what.to_owned(),
-    };
-    Refused { refusals: vec![refusal] }
+    }]
 }
 
-fn check(image: &CodeImage, task: Task<'_>, threads: usize) -> Result<Report, Refused> {
-    let Task { info, addressing, signatures, host_imports } = task;
+fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) -> Result<Report, Refused> {
+    let Terms { addressing, signatures, host_imports } = terms;
     if image.addressing != *addressing {
         return Err(whole("the code was made for other addresses"));
     }
@@ -141,9 +178,9 @@ fn check(image: &CodeImage, task: Task<'_>, threads: usize) -> Result<Report, Re
     units.sort_by_key(|(unit, range, _)| (std::cmp::Reverse(range.len), *unit));
     let next = AtomicUsize::new(0);
     let work = || {
-        let (mut counts, mut refusals) = (Counts::default(), Vec::new());
+        let (mut counts, mut refusals, mut scratch) = (Counts::default(), Vec::new(), Scratch::default());
         while let Some(&(unit, range, ty)) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut function = Function::new(&shared, unit, range, ty);
+            let mut function = Function::new(&shared, &mut scratch, unit, range, ty);
             refusals.extend(function.verify().err());
             counts.instructions += function.counts.instructions;
             counts.steps += function.counts.steps;
@@ -160,7 +197,7 @@ fn check(image: &CodeImage, task: Task<'_>, threads: usize) -> Result<Report, Re
     if !refusals.is_empty() {
         refusals.sort_by_key(|refusal| refusal.unit);
         refusals.truncate(MAX_REFUSALS);
-        return Err(Refused { refusals });
+        return Err(refusals);
     }
     Ok(Report {
         functions: units.len() as u64,
@@ -172,7 +209,7 @@ fn check(image: &CodeImage, task: Task<'_>, threads: usize) -> Result<Report, Re
 
 /// A thread that did not come to an end has proved nothing.
 fn panicked() -> (Counts, Vec<Refusal>) {
-    (Counts::default(), whole("the verifier failed").refusals)
+    (Counts::default(), whole("the verifier failed"))
 }
 
 type Units<'a> = Vec<(Unit, CodeRange, &'a FuncType)>;

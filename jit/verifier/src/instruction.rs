@@ -178,6 +178,23 @@ fn vector(code: Code) -> Option<Kind> {
         | VEX_Vucomisd_xmm_xmmm64
         | VEX_Vptest_xmm_xmmm128 => Kind::VectorCompare,
         Addss_xmm_xmmm32
+        | Andps_xmm_xmmm128
+        | Andpd_xmm_xmmm128
+        | Orps_xmm_xmmm128
+        | Orpd_xmm_xmmm128
+        | Minss_xmm_xmmm32
+        | Minsd_xmm_xmmm64
+        | Maxss_xmm_xmmm32
+        | Maxsd_xmm_xmmm64
+        | Movss_xmm_xmmm32
+        | Movss_xmmm32_xmm
+        | Movsd_xmm_xmmm64
+        | Movsd_xmmm64_xmm
+        | Movups_xmm_xmmm128
+        | Movups_xmmm128_xmm
+        | Movupd_xmm_xmmm128
+        | Movupd_xmmm128_xmm
+        | Movapd_xmm_xmmm128
         | Addsd_xmm_xmmm64
         | Subss_xmm_xmmm32
         | Subsd_xmm_xmmm64

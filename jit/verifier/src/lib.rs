@@ -18,7 +18,7 @@
 mod call;
 mod condition;
 mod convention;
-pub mod declarations;
+mod declarations;
 mod image;
 mod instruction;
 mod places;
@@ -28,5 +28,6 @@ mod transfer;
 mod value;
 mod walk;
 
-pub use image::{Refused, Report, Task, Verified, verify};
+pub use declarations::DeclarationError;
+pub use image::{Report, Terms, Verified, VerifyError, verify};
 pub use refusal::{Refusal, Rule, Unit};

@@ -32,8 +32,8 @@ pub enum Place {
     Field(Value),
     /// The stack, from this offset on.
     Frame(i32),
-    /// The text, from this offset on.
-    Text(u32),
+    /// The text between two offsets.
+    Text { start: u32, end: u32 },
 }
 
 /// An object at a fixed address.
@@ -108,11 +108,6 @@ impl<'a> Places<'a> {
         Some(())
     }
 
-    /// The layout of the context.
-    pub fn layout(&self) -> &ContextLayout {
-        &self.layout
-    }
-
     /// Where the instance's context is, as code must pass it on.
     pub fn context(&self) -> Value {
         match self.fixed {
@@ -145,7 +140,9 @@ impl<'a> Places<'a> {
             }
             Value::Into { object, low, span } => self.within(object, low, span, bytes, slots),
             Value::Frame(at) => Some(Place::Frame(at)),
-            Value::Text(at) => Some(Place::Text(at)),
+            Value::Text { low, span } => {
+                Some(Place::Text { start: low, end: low.checked_add(span)?.checked_add(bytes)? })
+            }
             Value::EntryField { table, entry, field } => {
                 let field = field.checked_sub(TABLE_ENTRIES)?;
                 let inside = field.checked_add(bytes)? <= TABLE_ENTRY_BYTES;

@@ -38,7 +38,7 @@ pub const NO_ROOM: i32 = i32::MAX;
 
 /// What is known where an instruction begins. Offsets in the frame count from the stack pointer at entry, where the return
 /// address lies.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct State {
     pub registers: [Value; 16],
     /// Words of the frame of which something is known, in ascending order of their offsets.
@@ -55,6 +55,22 @@ pub struct State {
     pub pending: bool,
 }
 
+impl Default for State {
+    /// Nothing at all.
+    fn default() -> Self {
+        Self {
+            registers: [Value::Any; 16],
+            slots: Vec::new(),
+            touched: 0,
+            room: NO_ROOM,
+            flags: Flags::Unknown,
+            checked: None,
+            longer: None,
+            pending: false,
+        }
+    }
+}
+
 impl State {
     /// Nothing but where the frame begins.
     pub fn at_entry() -> Self {
@@ -63,16 +79,21 @@ impl State {
         for register in Gpr::SAVED {
             registers[usize::from(register.0)] = Value::Saved(register);
         }
-        Self {
-            registers,
-            slots: vec![(0, Value::Return)],
-            touched: 0,
-            room: NO_ROOM,
-            flags: Flags::Unknown,
-            checked: None,
-            longer: None,
-            pending: false,
-        }
+        Self { registers, slots: vec![(0, Value::Return)], ..Self::default() }
+    }
+
+    /// Becomes a copy of another state, in the memory it has.
+    pub fn copy_from(&mut self, other: &Self) {
+        let Self { registers, slots, touched, room, flags, checked, longer, pending } = self;
+        *registers = other.registers;
+        slots.clone_from(&other.slots);
+        (*touched, *room, *flags) = (other.touched, other.room, other.flags);
+        (*checked, *longer, *pending) = (other.checked, other.longer, other.pending);
+    }
+
+    /// How many words of the frame are known.
+    pub fn known_words(&self) -> usize {
+        self.slots.len()
     }
 
     pub fn get(&self, register: Gpr) -> Value {
@@ -148,9 +169,11 @@ impl State {
     pub fn join(&mut self, other: &Self) -> bool {
         let mut changed = false;
         let mut update = |own: &mut Value, other: Value| {
-            let joined = own.join(other);
-            changed |= joined != *own;
-            *own = joined;
+            if *own != other {
+                let joined = own.join(other);
+                changed |= joined != *own;
+                *own = joined;
+            }
         };
         for (own, other) in self.registers.iter_mut().zip(other.registers) {
             update(own, other);

@@ -334,11 +334,18 @@ impl Function<'_> {
     /// The sum of two values of 64 bits.
     fn sum(&self, left: Value, right: Value) -> Option<Value> {
         match (left, right) {
-            (Value::Text(at), Value::JumpOffset { at: table, count })
-            | (Value::JumpOffset { at: table, count }, Value::Text(at))
+            (Value::Text { low: at, span: 0 }, Value::JumpOffset { at: table, count })
+            | (Value::JumpOffset { at: table, count }, Value::Text { low: at, span: 0 })
                 if at == table =>
             {
                 Some(Value::JumpTarget { at, count })
+            }
+            // A row of a table of constants.
+            (Value::Text { low, span }, index) | (index, Value::Text { low, span }) => {
+                let (first, further) = number(index)?;
+                let low = low.checked_add(u32::try_from(first).ok()?)?;
+                let span = span.checked_add(further)?;
+                low.checked_add(span).map(|_| Value::Text { low, span })
             }
             (Value::Arena, Value::CalleeOffset(entry)) | (Value::CalleeOffset(entry), Value::Arena) => {
                 Some(Value::CalleeContext(entry))
@@ -376,7 +383,7 @@ impl Function<'_> {
         if instruction.is_ip_rel_memory_operand() {
             let at = instruction.ip_rel_memory_address();
             return u32::try_from(at)
-                .map(Value::Text)
+                .map(|low| Value::Text { low, span: 0 })
                 .map_err(|_| Problem::new(Rule::Memory, "it leads out of the text"));
         }
         let mut sum = Some(Value::exactly(0));
@@ -429,9 +436,11 @@ impl Function<'_> {
         let writable = match place {
             Place::Memory | Place::Results | Place::Slots | Place::Frame(_) => true,
             Place::Global { mutable } => mutable,
-            Place::MemoryLength | Place::TableLength(_) | Place::Entry { .. } | Place::Field(_) | Place::Text(_) => {
-                false
-            }
+            Place::MemoryLength
+            | Place::TableLength(_)
+            | Place::Entry { .. }
+            | Place::Field(_)
+            | Place::Text { .. } => false,
         };
         if access == Access::Write && !writable {
             return Err(Problem::new(Rule::Memory, "a write of what code may only read"));
@@ -446,9 +455,8 @@ impl Function<'_> {
         let (place, bytes) = self.place(state, instruction, Access::Read)?;
         Ok(match place {
             Place::Frame(at) => self.read_frame(state, at, bytes)?,
-            Place::Text(at) => {
-                let end = at.checked_add(bytes);
-                if at < self.range.start || end.is_none_or(|end| end > self.range.start + self.range.len) {
+            Place::Text { start, end } => {
+                if start < self.range.start || end > self.range.start + self.range.len {
                     return Err(Problem::new(Rule::Memory, "a constant outside of the function"));
                 }
                 Value::of_bytes(bytes as usize)
@@ -552,7 +560,7 @@ impl Function<'_> {
         if base == Register::None || index == Register::None || instruction.memory_index_scale() != 4 {
             return Ok(None);
         }
-        let Value::Text(at) = state.get(self.address_register(base)?) else { return Ok(None) };
+        let Value::Text { low: at, span: 0 } = state.get(self.address_register(base)?) else { return Ok(None) };
         let index = state.get(self.address_register(index)?);
         let most = index.highest().and_then(|most| u32::try_from(most).ok()).filter(|most| *most < self.range.len);
         let Some(most) = most.filter(|_| instruction.memory_displacement64() == 0) else {

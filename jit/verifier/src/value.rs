@@ -12,7 +12,6 @@ pub struct Gpr(pub u8);
 
 impl Gpr {
     pub const RAX: Self = Self(0);
-    pub const RCX: Self = Self(1);
     pub const RDX: Self = Self(2);
     pub const RBX: Self = Self(3);
     pub const RSP: Self = Self(4);
@@ -122,8 +121,11 @@ pub enum Value {
     /// The code that an entry thunk is given, and its context.
     EnteredCode,
     EnteredContext,
-    /// An offset in the text.
-    Text(u32),
+    /// An offset in the text, from `low` to `low + span`, which does not wrap.
+    Text {
+        low: u32,
+        span: u32,
+    },
     /// An entry of the jump table at `at`, which has `count` entries.
     JumpOffset {
         at: u32,

@@ -12,7 +12,8 @@ use crate::state::{Flags, State};
 use crate::transfer::offset;
 use crate::value::{Gpr, Object, Value};
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, OpKind, Register};
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::image::CodeRange;
 use wave_contract::trap::TrapCode;
@@ -20,6 +21,9 @@ use wave_contract::types::FuncType;
 
 /// Most instructions looked at for each byte of a function.
 const STEPS_PER_BYTE: u64 = 32;
+
+/// Known words of the frame that are copied or joined for the price of an instruction.
+const WORDS_PER_STEP: u64 = 16;
 
 /// Why an instruction is refused.
 #[derive(Debug)]
@@ -47,6 +51,19 @@ const COVERED: u8 = 1;
 const START: u8 = 2;
 const CALL_END: u8 = 32;
 const LEADER: u8 = 64;
+const QUEUED: u8 = 128;
+
+/// What a thread uses for one function after the other.
+#[derive(Default)]
+pub struct Scratch {
+    marks: Vec<u8>,
+    /// For each byte of the code, which of the states is known there.
+    leaders: Vec<u32>,
+    states: Vec<State>,
+    work: BinaryHeap<Reverse<u32>>,
+    current: State,
+    taken: State,
+}
 
 /// What was found about the functions of one thread.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,9 +85,11 @@ pub struct Function<'a> {
     pub entered: Option<&'a FuncType>,
     /// Of an entry thunk, the size of its slots.
     pub slots: u32,
-    marks: Vec<u8>,
-    states: BTreeMap<u32, State>,
-    work: BTreeSet<u32>,
+    scratch: &'a mut Scratch,
+    /// How many of the states are this function's.
+    known: usize,
+    /// Most steps.
+    budget: u64,
     pub counts: Counts,
 }
 
@@ -82,7 +101,11 @@ enum Next {
 
 impl<'a> Function<'a> {
     /// A function of the image, by its place.
-    pub fn new(task: &'a Shared<'a>, unit: Unit, range: CodeRange, ty: &'a FuncType) -> Self {
+    pub fn new(task: &'a Shared<'a>, scratch: &'a mut Scratch, unit: Unit, range: CodeRange, ty: &'a FuncType) -> Self {
+        scratch.marks.clear();
+        scratch.marks.resize(range.len as usize, 0);
+        scratch.leaders.resize(scratch.leaders.len().max(range.len as usize), 0);
+        scratch.work.clear();
         let is_entry = matches!(unit, Unit::Entry(_));
         Self {
             task,
@@ -91,9 +114,9 @@ impl<'a> Function<'a> {
             argument_bytes: if is_entry { 0 } else { crate::convention::stack_bytes(ty, task.leading()) },
             entered: is_entry.then_some(ty),
             slots: if is_entry { slots_bytes(ty.params.len(), ty.results.len()) } else { 0 },
-            marks: vec![0; range.len as usize],
-            states: BTreeMap::new(),
-            work: BTreeSet::new(),
+            scratch,
+            known: 0,
+            budget: STEPS_PER_BYTE * u64::from(range.len) + 256,
             counts: Counts::default(),
         }
     }
@@ -115,16 +138,17 @@ impl<'a> Function<'a> {
         }
         let start = self.range.start;
         let nothing = Instruction::default();
-        self.reach(start, state).map_err(|problem| self.refusal(start, &nothing, problem))?;
-        let budget = STEPS_PER_BYTE * u64::from(self.range.len) + 256;
-        while let Some(from) = self.work.pop_first() {
-            self.run(from, None)?;
-            if self.counts.steps > budget {
-                let problem = Problem::new(Rule::Budget, "checking takes more steps than any honest function needs");
-                return Err(self.refusal(from, &nothing, problem));
-            }
+        self.reach(start, &state).map_err(|problem| self.refusal(start, &nothing, problem))?;
+        let mut current = std::mem::take(&mut self.scratch.current);
+        let mut outcome = Ok(());
+        while outcome.is_ok()
+            && let Some(Reverse(from)) = self.scratch.work.pop()
+        {
+            *self.mark(from) &= !QUEUED;
+            outcome = self.run(&mut current, from, None).map(drop);
         }
-        self.metadata()
+        self.scratch.current = current;
+        outcome.and_then(|()| self.metadata())
     }
 
     fn refusal(&self, at: u32, instruction: &Instruction, problem: Problem) -> Refusal {
@@ -141,7 +165,7 @@ impl<'a> Function<'a> {
 
     fn mark(&mut self, at: u32) -> &mut u8 {
         // Offsets come from the decoder, which has no more than the function's bytes.
-        &mut self.marks[(at - self.range.start) as usize]
+        &mut self.scratch.marks[(at - self.range.start) as usize]
     }
 
     /// Notes that an instruction may fault in some way.
@@ -149,52 +173,87 @@ impl<'a> Function<'a> {
         *self.mark(offset(instruction)) |= fault as u8;
     }
 
+    /// The state that is known at a place.
+    fn known_at(&mut self, leader: u32) -> &mut State {
+        let at = self.scratch.leaders[(leader - self.range.start) as usize] as usize;
+        &mut self.scratch.states[at]
+    }
+
+    /// Remembers what is known at a place from now on.
+    fn remember(&mut self, leader: u32, state: &State) -> Result<(), Problem> {
+        let number = u32::try_from(self.known).map_err(|_| Problem::new(Rule::Budget, "too many places to jump to"))?;
+        self.scratch.leaders[(leader - self.range.start) as usize] = number;
+        if self.known == self.scratch.states.len() {
+            self.scratch.states.push(State::default());
+        }
+        self.scratch.states[self.known].copy_from(state);
+        self.known += 1;
+        self.spend(state)
+    }
+
+    /// Counts the work of copying or joining a state.
+    fn spend(&mut self, state: &State) -> Result<(), Problem> {
+        self.counts.steps += state.known_words() as u64 / WORDS_PER_STEP;
+        match self.counts.steps > self.budget {
+            true => Err(Problem::new(Rule::Budget, "checking takes more steps than any honest function needs")),
+            false => Ok(()),
+        }
+    }
+
+    fn queue(&mut self, leader: u32) {
+        let mark = self.mark(leader);
+        if *mark & QUEUED == 0 {
+            *mark |= QUEUED;
+            self.scratch.work.push(Reverse(leader));
+        }
+    }
+
     /// Joins what is known where a jump leads.
-    fn reach(&mut self, target: u32, state: State) -> Result<(), Problem> {
+    fn reach(&mut self, target: u32, state: &State) -> Result<(), Problem> {
         if !self.range.contains(target) {
             return Err(Problem::new(Rule::Target, "a jump out of the function"));
         }
-        if let Some(known) = self.states.get_mut(&target) {
-            if known.join(&state) {
-                self.work.insert(target);
+        let mark = *self.mark(target);
+        if mark & LEADER != 0 {
+            self.spend(state)?;
+            if self.known_at(target).join(state) {
+                self.queue(target);
             }
             return Ok(());
         }
-        let mark = *self.mark(target);
         *self.mark(target) |= LEADER;
         if mark & START == 0 {
             if mark & COVERED != 0 {
                 return Err(Problem::new(Rule::Boundary, "a jump into an instruction"));
             }
-            self.states.insert(target, state);
-            self.work.insert(target);
+            self.remember(target, state)?;
+            self.queue(target);
             return Ok(());
         }
         // Code that was followed already runs through here. What it knows here is found by following it again.
-        let from = self.states.range(..target).next_back().map(|(from, _)| *from);
-        let before = match from {
-            Some(from) => self.run(from, Some(target)).map_err(|refusal| Problem::new(refusal.rule, refusal.what))?,
-            None => None,
+        let before = &self.scratch.marks[..(target - self.range.start) as usize];
+        let from = before.iter().rposition(|mark| mark & LEADER != 0).and_then(|at| u32::try_from(at).ok());
+        let mut known = State::default();
+        let through = match from {
+            Some(from) => {
+                let ran = self.run(&mut known, self.range.start + from, Some(target));
+                ran.map_err(|refusal| Problem::new(refusal.rule, refusal.what))?
+            }
+            None => false,
         };
-        match before {
-            Some(mut known) => {
-                let changed = known.join(&state);
-                self.states.insert(target, known);
-                if changed {
-                    self.work.insert(target);
-                }
+        if !through || known.join(state) {
+            if !through {
+                known.copy_from(state);
             }
-            None => {
-                self.states.insert(target, state);
-                self.work.insert(target);
-            }
+            self.queue(target);
         }
-        Ok(())
+        self.remember(target, &known)
     }
 
-    /// Follows the code from a place of which something is known. `until`: only to find out what is known there.
-    fn run(&mut self, from: u32, until: Option<u32>) -> Result<Option<State>, Refusal> {
-        let Some(mut state) = self.states.get(&from).cloned() else { return Ok(None) };
+    /// Follows the code from a place of which something is known. `until`: only to find out what is known there, and whether
+    /// this leads there.
+    fn run(&mut self, state: &mut State, from: u32, until: Option<u32>) -> Result<bool, Refusal> {
+        state.copy_from(self.known_at(from));
         let end = (self.range.start + self.range.len) as usize;
         let text = self.task.text;
         let bytes = text.get(from as usize..end).unwrap_or_default();
@@ -203,23 +262,23 @@ impl<'a> Function<'a> {
         let mut at = from;
         loop {
             if until == Some(at) {
-                return Ok(Some(state));
+                return Ok(true);
             }
             if at != from && (at as usize) < end && *self.mark(at) & LEADER != 0 {
                 if until.is_none() {
                     self.reach(at, state).map_err(|problem| self.refusal(at, &instruction, problem))?;
                 }
-                return Ok(None);
+                return Ok(false);
             }
             decoder.decode_out(&mut instruction);
             self.counts.steps += 1;
             let next = self
                 .begin(at, &instruction)
-                .and_then(|kind| self.step(&mut state, &mut decoder, &instruction, kind, until.is_some()))
+                .and_then(|kind| self.step(state, &mut decoder, &instruction, kind, until.is_some()))
                 .map_err(|problem| self.refusal(at, &instruction, problem))?;
             match next {
                 Next::Following => at = u32::try_from(decoder.ip()).unwrap_or(u32::MAX),
-                Next::Nowhere => return Ok(None),
+                Next::Nowhere => return Ok(false),
             }
         }
     }
@@ -263,7 +322,7 @@ impl<'a> Function<'a> {
         let mark = *self.mark(at);
         if mark & START == 0 {
             let from = (at - self.range.start) as usize;
-            let bytes = &mut self.marks[from..from + instruction.len()];
+            let bytes = &mut self.scratch.marks[from..from + instruction.len()];
             if bytes.iter().any(|mark| mark & (COVERED | LEADER) != 0 && *mark != LEADER)
                 || bytes[1..].iter().any(|mark| mark & LEADER != 0)
             {
@@ -310,7 +369,7 @@ impl<'a> Function<'a> {
                 match u32::try_from(target) {
                     Ok(target) if self.range.contains(target) && target != self.range.start => {
                         if !dry {
-                            self.reach(target, state.clone())?;
+                            self.reach(target, state)?;
                         }
                     }
                     _ => self.tail_call(state, target)?,
@@ -332,10 +391,15 @@ impl<'a> Function<'a> {
                 if target == self.range.start {
                     return Err(Problem::new(Rule::Target, "a conditional jump to an entry"));
                 }
-                if !dry {
-                    let mut taken = state.clone();
+                if !dry && state.flags == Flags::Unknown {
+                    self.reach(target, state)?;
+                } else if !dry {
+                    let mut taken = std::mem::take(&mut self.scratch.taken);
+                    taken.copy_from(state);
                     refine(&mut taken, instruction.condition_code(), true);
-                    self.reach(target, taken)?;
+                    let reached = self.reach(target, &taken);
+                    self.scratch.taken = taken;
+                    reached?;
                 }
                 refine(state, instruction.condition_code(), false);
             }
@@ -356,7 +420,7 @@ impl<'a> Function<'a> {
             let target = target.ok_or_else(|| {
                 Problem::new(Rule::Target, format!("an entry of a jump table of {count} leads out of the function"))
             })?;
-            self.reach(target, state.clone())?;
+            self.reach(target, state)?;
         }
         Ok(())
     }
@@ -422,7 +486,7 @@ impl<'a> Function<'a> {
             let problem = Problem::new(Rule::Metadata, what);
             self.refusal(at, &Instruction::default(), problem)
         };
-        let mark = |at: u32| self.marks[(at - self.range.start) as usize];
+        let mark = |at: u32| self.scratch.marks[(at - self.range.start) as usize];
         for (at, code) in self.task.traps.within(self.range) {
             let faults = match TrapCode::from_u8(code) {
                 Some(TrapCode::HeapOutOfBounds) => Fault::Heap as u8,
