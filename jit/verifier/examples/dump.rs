@@ -53,9 +53,10 @@ fn main() {
         let mut best = std::time::Duration::MAX;
         for _ in 0..20 {
             let (image, terms) = (image.clone(), terms.clone());
-            let s = std::time::Instant::now();
+            let cpu = || std::time::Duration::from_nanos(std::fs::read_to_string("/proc/thread-self/schedstat").unwrap().split(' ').next().unwrap().parse().unwrap());
+            let s = cpu();
             let r = wave_verifier::verify(image, &bytes, terms, 1);
-            best = best.min(s.elapsed());
+            best = best.min(cpu() - s);
             match r {
                 Ok((_, r)) => println!("{r:?} {:?} {:.1} MB/s", best, r.bytes as f64 / 1e6 / best.as_secs_f64()),
                 Err(wave_verifier::VerifyError::Refused(e)) => {

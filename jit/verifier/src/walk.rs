@@ -173,6 +173,12 @@ impl<'a> Function<'a> {
         *self.mark(offset(instruction)) |= fault as u8;
     }
 
+    /// Notes where a call ends: there the addresses lead that stacks hold.
+    fn mark_call(&mut self, instruction: &Instruction) {
+        let last = offset(instruction) + u32::try_from(instruction.len()).unwrap_or(0).saturating_sub(1);
+        *self.mark(last) |= CALL_END;
+    }
+
     /// The state that is known at a place.
     fn known_at(&mut self, leader: u32) -> &mut State {
         let at = self.scratch.leaders[(leader - self.range.start) as usize] as usize;
@@ -346,8 +352,7 @@ impl<'a> Function<'a> {
     ) -> Result<Next, Problem> {
         match kind {
             Kind::Call | Kind::CallIndirect => {
-                let end = offset(instruction) + u32::try_from(instruction.len()).unwrap_or(0) - 1;
-                *self.mark(end) |= CALL_END;
+                self.mark_call(instruction);
                 if kind == Kind::Call {
                     self.call(state, instruction.near_branch64())?;
                 } else {
@@ -372,7 +377,10 @@ impl<'a> Function<'a> {
                             self.reach(target, state)?;
                         }
                     }
-                    _ => self.tail_call(state, target)?,
+                    _ => {
+                        self.mark_call(instruction);
+                        self.tail_call(state, target)?;
+                    }
                 }
                 return Ok(Next::Nowhere);
             }
@@ -381,7 +389,10 @@ impl<'a> Function<'a> {
                 match target {
                     Value::JumpTarget { at, count } if !dry => self.jump_table(state, at, count)?,
                     Value::JumpTarget { .. } => {}
-                    _ => self.tail_call_indirect(state, target)?,
+                    _ => {
+                        self.mark_call(instruction);
+                        self.tail_call_indirect(state, target)?;
+                    }
                 }
                 return Ok(Next::Nowhere);
             }
