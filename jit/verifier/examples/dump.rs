@@ -53,7 +53,17 @@ fn main() {
         let mut best = std::time::Duration::MAX;
         for _ in 0..20 {
             let (image, terms) = (image.clone(), terms.clone());
-            let cpu = || std::time::Duration::from_nanos(std::fs::read_to_string("/proc/thread-self/schedstat").unwrap().split(' ').next().unwrap().parse().unwrap());
+            let cpu = || {
+                std::time::Duration::from_nanos(
+                    std::fs::read_to_string("/proc/thread-self/schedstat")
+                        .unwrap()
+                        .split(' ')
+                        .next()
+                        .unwrap()
+                        .parse()
+                        .unwrap(),
+                )
+            };
             let s = cpu();
             let r = wave_verifier::verify(image, &bytes, terms, 1);
             best = best.min(cpu() - s);

@@ -1,0 +1,905 @@
+//! Bad code, by hand: for each rule code that breaks it, beside code that is nearly the same and does not (T64 to T71).
+
+mod support;
+
+use iced_x86::IcedError;
+use iced_x86::code_asm::*;
+use support::{Bench, CELL, CONTEXT, DESCRIPTOR, MEMORY, Mode, RESULTS, TABLES};
+use wave_contract::context::{ContextLayout, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES};
+use wave_contract::libcall::Libcall;
+use wave_contract::trap::TrapCode;
+use wave_verifier::Rule;
+
+const MODULE: &str = r#"(module
+  (type $unary (func (param i32) (result i32)))
+  (type $nothing (func))
+  (type $many (func (param i64 i64 i64 i64 i64 i64 i64 i64)))
+  (import "host" "call" (func $host (type $unary)))
+  (import "host" "variable" (global $imported (mut i64)))
+  (memory 1 10)
+  (table $long 4 10 funcref)
+  (table $other 2 2 funcref)
+  (global $constant i64 (i64.const 1))
+  (global $variable (mut i64) (i64.const 2))
+  (func $subject (type $unary) (local.get 0))
+  (func $callee (type $nothing))
+  (func $popper (type $many)))"#;
+
+/// Functions of the module.
+const SUBJECT: usize = 1;
+const CALLEE: usize = 2;
+const POPPER: usize = 3;
+
+const MEM: i32 = MEMORY as i32;
+const TABLE: i32 = TABLES as i32;
+const ENTRY: i32 = TABLE + TABLE_ENTRIES as i32;
+const OTHER_TABLE: i32 = TABLE + 0x10_0000;
+const CTX: i32 = CONTEXT as i32;
+
+type Assembled = Result<(), IcedError>;
+
+fn fixed() -> Bench {
+    Bench::new(Mode::Fixed, MODULE.as_bytes())
+}
+
+fn arg() -> Bench {
+    Bench::new(Mode::Arg, MODULE.as_bytes())
+}
+
+/// Code that is followed by a return.
+#[track_caller]
+fn accepts(bench: &Bench, what: &str, code: impl FnOnce(&mut CodeAssembler) -> Assembled) {
+    bench.accepts(what, bench.with(SUBJECT, |a| code(a).and_then(|()| a.ret())));
+}
+
+#[track_caller]
+fn refuses(bench: &Bench, rule: Rule, what: &str, code: impl FnOnce(&mut CodeAssembler) -> Assembled) {
+    bench.refuses(rule, what, bench.with(SUBJECT, |a| code(a).and_then(|()| a.ret())));
+}
+
+/// Code in the middle of bytes that are given: an instruction of which an assembler knows nothing.
+#[track_caller]
+fn refuses_bytes(bench: &Bench, rule: Rule, what: &str, bytes: &[u8]) {
+    bench.refuses(rule, what, bench.with_bytes(SUBJECT, &[bytes, &[0xc3]].concat()));
+}
+
+/// Offset of a global's cell in the context.
+fn cell(bench: &Bench, global: u32) -> i32 {
+    let layout = ContextLayout::new(&bench.info).expect("a small module");
+    let GlobalSlot::Cell(cell) = layout.global(global) else { panic!("it is imported") };
+    cell as i32
+}
+
+/// T64: what is added to the base of a memory is a number of 32 bits, zero-extended.
+#[test]
+fn t64_an_index_has_32_bits() {
+    let bench = fixed();
+    accepts(&bench, "zero-extended", |a| {
+        a.mov(eax, edi)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+    refuses(&bench, Rule::Memory, "not extended", |a| a.mov(eax, dword_ptr(rdi + MEM)));
+    refuses(&bench, Rule::Memory, "a copy of all bits", |a| {
+        a.mov(rax, rdi)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+    refuses(&bench, Rule::Memory, "sign-extended", |a| {
+        a.movsxd(rax, edi)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+    accepts(&bench, "four times a byte", |a| {
+        a.movzx(eax, dil)?;
+        a.mov(eax, dword_ptr(rax * 4 + MEM))
+    });
+    refuses(&bench, Rule::Memory, "four times an index", |a| {
+        a.mov(eax, edi)?;
+        a.mov(eax, dword_ptr(rax * 4 + MEM))
+    });
+    accepts(&bench, "the sum of two in 32 bits", |a| {
+        a.mov(eax, edi)?;
+        a.add(eax, esi)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+    refuses(&bench, Rule::Memory, "the sum of two in 64 bits", |a| {
+        a.mov(eax, edi)?;
+        a.mov(ecx, esi)?;
+        a.mov(eax, dword_ptr(rax + rcx + MEM))
+    });
+    accepts(&bench, "narrow results leave what is above them, which is zero", |a| {
+        a.mov(eax, edi)?;
+        a.mov(al, sil)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+    refuses(&bench, Rule::Memory, "narrow results leave what is above them, which is anything", |a| {
+        a.mov(rax, rdi)?;
+        a.mov(al, sil)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+    refuses(&bench, Rule::Memory, "R8 by its lowest byte, where R12 is meant to change", |a| {
+        a.mov(r8d, edi)?;
+        a.mov(r8, rdi)?;
+        a.mov(r12b, 1)?;
+        a.mov(eax, dword_ptr(r8 + MEM))
+    });
+    refuses(&bench, Rule::Memory, "extended on one of two paths", |a| {
+        let mut joined = a.create_label();
+        a.mov(rax, rdi)?;
+        a.test(esi, esi)?;
+        a.je(joined)?;
+        a.mov(eax, edi)?;
+        a.set_label(&mut joined)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+    accepts(&bench, "extended on both", |a| {
+        let mut joined = a.create_label();
+        a.mov(eax, edi)?;
+        a.test(esi, esi)?;
+        a.je(joined)?;
+        a.mov(eax, esi)?;
+        a.set_label(&mut joined)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+    refuses(&bench, Rule::Memory, "extended before a loop that counts up in 64 bits", |a| {
+        let mut again = a.create_label();
+        a.mov(eax, edi)?;
+        a.set_label(&mut again)?;
+        a.mov(ecx, dword_ptr(rax + MEM))?;
+        a.add(rax, 16)?;
+        a.test(ecx, ecx)?;
+        a.jne(again)
+    });
+    accepts(&bench, "a loop that counts up in 32 bits", |a| {
+        let mut again = a.create_label();
+        a.mov(eax, edi)?;
+        a.set_label(&mut again)?;
+        a.mov(ecx, dword_ptr(rax + MEM))?;
+        a.add(eax, 16)?;
+        a.test(ecx, ecx)?;
+        a.jne(again)
+    });
+}
+
+/// T65: bases, displacements and absolute addresses.
+#[test]
+fn t65_an_access_stays_in_its_object() {
+    let bench = fixed();
+    accepts(&bench, "the largest displacement", |a| {
+        a.mov(eax, edi)?;
+        a.mov(eax, dword_ptr(rax + i32::MAX))
+    });
+    refuses(&bench, Rule::Memory, "below the base", |a| {
+        a.mov(eax, edi)?;
+        a.mov(eax, dword_ptr(rax + (MEM - 1)))
+    });
+    let beyond = |by: u64| {
+        move |a: &mut CodeAssembler| {
+            a.mov(eax, edi)?;
+            a.mov(rcx, MEMORY + by)?;
+            a.mov(eax, dword_ptr(rax + rcx))
+        }
+    };
+    // 8 GiB and 64 KiB are reserved.
+    accepts(&bench, "the last offset", beyond(u32::MAX.into()));
+    accepts(&bench, "the end of the guard", beyond((4 << 30) + (64 << 10) + 1 - 4));
+    refuses(&bench, Rule::Memory, "beyond the guard", beyond((4 << 30) + (64 << 10) + 2 - 4));
+    accepts(&bench, "16 bytes at its end", |a| {
+        a.mov(eax, edi)?;
+        a.mov(rcx, MEMORY + (4 << 30) + (64 << 10) + 1 - 16)?;
+        a.vmovups(xmm0, xmmword_ptr(rax + rcx))
+    });
+    refuses(&bench, Rule::Memory, "16 bytes beyond it", |a| {
+        a.mov(eax, edi)?;
+        a.mov(rcx, MEMORY + (4 << 30) + (64 << 10) + 2 - 16)?;
+        a.vmovups(xmm0, xmmword_ptr(rax + rcx))
+    });
+    refuses(&bench, Rule::Memory, "a wrong base", |a| {
+        a.mov(eax, edi)?;
+        a.mov(eax, dword_ptr(rax + CTX))
+    });
+    refuses(&bench, Rule::Memory, "an absolute address", |a| a.mov(dword_ptr(0x1000_u64), ecx));
+    refuses(&bench, Rule::Memory, "a store relative to the instruction", |a| {
+        let mut here = a.create_label();
+        a.set_label(&mut here)?;
+        a.mov(dword_ptr(here), eax)
+    });
+    accepts(&bench, "a load relative to the instruction", |a| {
+        let mut here = a.create_label();
+        a.set_label(&mut here)?;
+        a.mov(eax, dword_ptr(here))
+    });
+    refuses(&bench, Rule::Memory, "a load behind the function", |a| {
+        let mut end = a.create_label();
+        a.mov(rax, qword_ptr(end))?;
+        a.ret()?;
+        a.set_label(&mut end)?;
+        a.nop_3()
+    });
+    refuses_bytes(&bench, Rule::Encoding, "another segment", &[0x65, 0x8b, 0x07]);
+    refuses_bytes(&bench, Rule::Encoding, "an address of 32 bits", &[0x67, 0x8b, 0x87, 0, 0, 0, 0x40]);
+}
+
+trait Nop {
+    fn nop_3(&mut self) -> Assembled;
+}
+
+impl Nop for CodeAssembler {
+    fn nop_3(&mut self) -> Assembled {
+        self.db(&[0x0f, 0x1f, 0x00])
+    }
+}
+
+/// T65, T67: what the runtime alone may write.
+#[test]
+fn t65_constants_of_the_context_are_read_only() {
+    let bench = fixed();
+    let (constant, variable) = (CTX + cell(&bench, 1), CTX + cell(&bench, 2));
+    let at = |address: i32| qword_ptr(address as u64);
+    accepts(&bench, "a global", |a| {
+        a.mov(rcx, at(constant))?;
+        a.mov(at(variable), rdi)?;
+        a.mov(at(CELL as i32), rdi)
+    });
+    refuses(&bench, Rule::Memory, "a constant global", |a| a.mov(at(constant), rdi));
+    refuses(&bench, Rule::Memory, "past a global", |a| a.vmovups(xmmword_ptr((variable + 8) as u64), xmm0));
+    accepts(&bench, "a whole global", |a| a.vmovups(xmmword_ptr(variable as u64), xmm0));
+    accepts(&bench, "the lengths of memory and table", |a| {
+        a.mov(rcx, at(DESCRIPTOR as i32))?;
+        a.mov(ecx, dword_ptr(TABLE as u64))
+    });
+    refuses(&bench, Rule::Memory, "the length of memory", |a| a.mov(at(DESCRIPTOR as i32), rdi));
+    refuses(&bench, Rule::Memory, "the length of a table", |a| a.mov(dword_ptr(TABLE as u64), edi));
+    refuses(&bench, Rule::Memory, "the stack limit", |a| a.mov(at(CTX + STACK_LIMIT as i32), rdi));
+    refuses(&bench, Rule::Memory, "the runtime's own pointer", |a| a.mov(rcx, at(CTX)));
+    refuses(&bench, Rule::Memory, "a part of a field", |a| a.mov(ecx, dword_ptr((CTX + STACK_LIMIT as i32) as u64)));
+    refuses(&bench, Rule::Memory, "an entry of a table", |a| a.mov(at(ENTRY), rdi));
+    accepts(&bench, "results", |a| a.mov(at(RESULTS as i32), rdi));
+    let libcall = CTX + ContextLayout::libcall(Libcall::MemoryGrow) as i32;
+    refuses(&bench, Rule::Memory, "a library call", |a| a.mov(at(libcall), rdi));
+    refuses(&bench, Rule::Leak, "its address, where the program can read it", |a| {
+        a.mov(rcx, at(libcall))?;
+        a.mov(at(RESULTS as i32), rcx)
+    });
+    refuses(&bench, Rule::Leak, "the stack, where the program can read it", |a| {
+        a.mov(eax, edi)?;
+        a.mov(qword_ptr(rax + MEM), rsp)
+    });
+    refuses(&bench, Rule::Leak, "the stack, in a vector register", |a| a.vmovq(xmm0, rsp));
+}
+
+/// T66, T69: what has no place in code, known or not.
+#[test]
+fn t66_t69_only_listed_instructions() {
+    let bench = fixed();
+    let forbidden: &[(&str, &[u8])] = &[
+        ("syscall", &[0x0f, 0x05]),
+        ("sysenter", &[0x0f, 0x34]),
+        ("sysexit", &[0x0f, 0x35]),
+        ("sysret", &[0x48, 0x0f, 0x07]),
+        ("int 0x80", &[0xcd, 0x80]),
+        ("int3", &[0xcc]),
+        ("int1", &[0xf1]),
+        ("iretq", &[0x48, 0xcf]),
+        ("far call", &[0x48, 0xff, 0x18]),
+        ("far jump", &[0x48, 0xff, 0x28]),
+        ("far return", &[0xcb]),
+        ("hlt", &[0xf4]),
+        ("cli", &[0xfa]),
+        ("sti", &[0xfb]),
+        ("in", &[0xec]),
+        ("out", &[0xee]),
+        ("insb", &[0x6c]),
+        ("outsb", &[0x6e]),
+        ("wrmsr", &[0x0f, 0x30]),
+        ("rdmsr", &[0x0f, 0x32]),
+        ("rdpmc", &[0x0f, 0x33]),
+        ("rdtsc", &[0x0f, 0x31]),
+        ("rdtscp", &[0x0f, 0x01, 0xf9]),
+        ("cpuid", &[0x0f, 0xa2]),
+        ("xgetbv", &[0x0f, 0x01, 0xd0]),
+        ("xsetbv", &[0x0f, 0x01, 0xd1]),
+        ("wrpkru", &[0x0f, 0x01, 0xef]),
+        ("rdpkru", &[0x0f, 0x01, 0xee]),
+        ("swapgs", &[0x0f, 0x01, 0xf8]),
+        ("wrfsbase", &[0xf3, 0x48, 0x0f, 0xae, 0xd7]),
+        ("wrgsbase", &[0xf3, 0x48, 0x0f, 0xae, 0xdf]),
+        ("rdfsbase", &[0xf3, 0x48, 0x0f, 0xae, 0xc7]),
+        ("mov fs", &[0x8e, 0xe7]),
+        ("mov cr3", &[0x0f, 0x22, 0xdf]),
+        ("mov dr7", &[0x0f, 0x23, 0xff]),
+        ("lgdt", &[0x0f, 0x01, 0x17]),
+        ("lidt", &[0x0f, 0x01, 0x1f]),
+        ("sgdt", &[0x0f, 0x01, 0x07]),
+        ("ltr", &[0x0f, 0x00, 0xdf]),
+        ("clts", &[0x0f, 0x06]),
+        ("invd", &[0x0f, 0x08]),
+        ("invlpg", &[0x0f, 0x01, 0x3f]),
+        ("vmcall", &[0x0f, 0x01, 0xc1]),
+        ("vmmcall", &[0x0f, 0x01, 0xd9]),
+        ("enclu", &[0x0f, 0x01, 0xd7]),
+        ("getsec", &[0x0f, 0x37]),
+        ("rsm", &[0x0f, 0xaa]),
+        ("fxrstor", &[0x0f, 0xae, 0x0f]),
+        ("xrstor", &[0x0f, 0xae, 0x2f]),
+        ("xsave", &[0x0f, 0xae, 0x27]),
+        ("ldmxcsr", &[0x0f, 0xae, 0x17]),
+        ("stmxcsr", &[0x0f, 0xae, 0x1f]),
+        ("fldcw", &[0xd9, 0x2f]),
+        ("fld", &[0xd9, 0x07]),
+        ("emms", &[0x0f, 0x77]),
+        ("movq mm0", &[0x0f, 0x6f, 0x07]),
+        ("vzeroupper", &[0xc5, 0xf8, 0x77]),
+        ("clflush", &[0x0f, 0xae, 0x3f]),
+        ("prefetcht0", &[0x0f, 0x18, 0x0f]),
+        ("xbegin", &[0xc7, 0xf8, 0, 0, 0, 0]),
+        ("xabort", &[0xc6, 0xf8, 0]),
+        ("rdrand", &[0x0f, 0xc7, 0xf0]),
+        ("enter", &[0xc8, 0, 0, 0]),
+        ("leave", &[0xc9]),
+        ("pushfq", &[0x9c]),
+        ("popfq", &[0x9d]),
+        ("std", &[0xfd]),
+        ("movsb", &[0xa4]),
+        ("stosq", &[0x48, 0xab]),
+        ("lodsb", &[0xac]),
+        ("xlat", &[0xd7]),
+        ("cmpxchg", &[0x0f, 0xb1, 0x0f]),
+        ("xchg", &[0x48, 0x87, 0x07]),
+        ("xadd", &[0x0f, 0xc1, 0x07]),
+        ("cmpxchg16b", &[0x48, 0x0f, 0xc7, 0x0f]),
+        ("movnti", &[0x0f, 0xc3, 0x07]),
+        ("maskmovdqu", &[0x66, 0x0f, 0xf7, 0xc1]),
+        ("vmaskmovps", &[0xc4, 0xe2, 0x71, 0x2c, 0x07]),
+        ("vpmaskmovd store", &[0xc4, 0xe2, 0x71, 0x8e, 0x07]),
+        ("vpgatherdd", &[0xc4, 0xe2, 0x69, 0x90, 0x04, 0x0f]),
+        ("vgatherqpd", &[0xc4, 0xe2, 0xe9, 0x93, 0x04, 0x0f]),
+        ("vmovups ymm", &[0xc5, 0xfc, 0x10, 0x07]),
+        ("vmovups zmm", &[0x62, 0xf1, 0x7c, 0x48, 0x10, 0x07]),
+        ("vscatterdps", &[0x62, 0xf2, 0x7d, 0x49, 0xa2, 0x04, 0x07]),
+        ("tileloadd", &[0xc4, 0xe2, 0x7b, 0x4b, 0x04, 0x07]),
+        ("endbr64", &[0xf3, 0x0f, 0x1e, 0xfa]),
+        ("rdsspq", &[0xf3, 0x48, 0x0f, 0x1e, 0xc8]),
+        ("umonitor", &[0xf3, 0x0f, 0xae, 0xf7]),
+        ("senduipi", &[0xf3, 0x0f, 0xc7, 0xf7]),
+        ("ud0", &[0x0f, 0xff, 0xc0]),
+        ("ud1", &[0x0f, 0xb9, 0xc0]),
+        ("loop", &[0xe2, 0xfe]),
+        ("jrcxz", &[0xe3, 0xfe]),
+        ("push of a constant", &[0x6a, 0]),
+        ("push of a segment", &[0x0f, 0xa0]),
+    ];
+    for (name, bytes) in forbidden {
+        refuses_bytes(&bench, Rule::Instruction, name, bytes);
+    }
+    refuses_bytes(&bench, Rule::Encoding, "lock", &[0xf0, 0x01, 0x04, 0x24]);
+    refuses_bytes(&bench, Rule::Encoding, "the second byte of a register", &[0x88, 0xe0]);
+    refuses_bytes(&bench, Rule::Boundary, "REX2, of APX", &[0xd5, 0x10, 0x8b, 0xc0]);
+    refuses_bytes(&bench, Rule::Boundary, "an opcode that nobody knows", &[0x0f, 0x0a]);
+    bench.refuses(Rule::Boundary, "cut off", bench.with_bytes(SUBJECT, &[0x48, 0xb8, 0, 0]));
+    bench.refuses(Rule::Boundary, "no end", bench.with_bytes(SUBJECT, &[0x0f, 0x1f, 0x00]));
+    refuses(&bench, Rule::Encoding, "a bit of memory by its number", |a| {
+        a.mov(eax, edi)?;
+        a.bt(dword_ptr(rax + MEM), esi)
+    });
+    accepts(&bench, "a bit of a register", |a| a.bt(edi, esi));
+    // What no path leads to is not looked at: `int3` fills gaps.
+    bench.accepts("bytes behind the return", bench.with_bytes(SUBJECT, &[0xc3, 0x0f, 0x05]));
+}
+
+/// T68: control stays at the beginnings of instructions, in this function.
+#[test]
+fn t68_branches_lead_to_instructions() {
+    let bench = fixed();
+    // test edi, edi; jne to the last byte of `mov eax, 5` (0f 05 would be a system call).
+    refuses_bytes(&bench, Rule::Boundary, "into an instruction before", &[0xb8, 0x0f, 0x05, 0, 0, 0x75, 0xfa]);
+    refuses_bytes(&bench, Rule::Boundary, "into an instruction behind", &[0x75, 0x01, 0xb8, 0x0f, 0x05, 0, 0]);
+    bench.accepts("over it", bench.with_bytes(SUBJECT, &[0x75, 0x05, 0xb8, 0x0f, 0x05, 0, 0, 0xc3]));
+    bench.refuses(Rule::Target, "past the end", bench.with_bytes(SUBJECT, &[0x75, 0x01, 0xc3]));
+    bench.refuses(Rule::Encoding, "a branch with a prefix", bench.with_bytes(SUBJECT, &[0x66, 0x75, 0x00, 0xc3]));
+    let callee = bench.function(CALLEE);
+    refuses(&bench, Rule::Target, "to another function if a condition holds", |a| a.je(callee));
+    refuses(&bench, Rule::Target, "to its own entry if a condition holds", |a| {
+        let mut start = a.create_label();
+        a.set_label(&mut start)?;
+        a.test(edi, edi)?;
+        a.je(start)
+    });
+    bench.accepts("a tail call", bench.with(SUBJECT, |a| a.jmp(callee)));
+    bench.refuses(Rule::Target, "into another function", bench.with(SUBJECT, |a| a.jmp(callee + 1)));
+    bench.refuses(Rule::Target, "to where nothing is", bench.with(SUBJECT, |a| a.jmp(0x10_0000_u64)));
+    bench.refuses(
+        Rule::Return,
+        "a tail call with something left on the stack",
+        bench.with(SUBJECT, |a| {
+            a.push(rax)?;
+            a.jmp(callee)
+        }),
+    );
+}
+
+/// T68: return address, the caller's frame and registers.
+#[test]
+fn t68_returns_go_back() {
+    let bench = fixed();
+    accepts(&bench, "a frame", |a| {
+        a.push(rbp)?;
+        a.mov(rbp, rsp)?;
+        a.sub(rsp, 16)?;
+        a.mov(qword_ptr(rsp), rdi)?;
+        a.mov(eax, dword_ptr(rbp - 16))?;
+        a.mov(rsp, rbp)?;
+        a.pop(rbp)
+    });
+    refuses(&bench, Rule::Return, "the return address is written", |a| a.mov(qword_ptr(rsp), rdi));
+    refuses(&bench, Rule::Return, "half of it is", |a| a.mov(dword_ptr(rsp + 4), edi));
+    refuses(&bench, Rule::Return, "something else lies on top", |a| a.push(rdi));
+    refuses(&bench, Rule::Target, "it is taken away", |a| {
+        a.pop(rax)?;
+        a.jmp(rax)
+    });
+    refuses(&bench, Rule::Frame, "the caller's frame is read", |a| a.mov(rax, qword_ptr(rsp + 8)));
+    refuses(&bench, Rule::Frame, "the caller's frame is written", |a| a.mov(qword_ptr(rsp + 8), rax));
+    refuses(&bench, Rule::Frame, "below the stack pointer", |a| a.mov(qword_ptr(rsp - 8), rax));
+    refuses(&bench, Rule::Frame, "a stack pointer of one's own", |a| a.mov(rsp, rdi));
+    refuses(&bench, Rule::Frame, "by a number of one's own", |a| a.sub(rsp, rdi));
+    refuses(&bench, Rule::Frame, "aligned to who knows where", |a| a.and(rsp, -32));
+    refuses(&bench, Rule::Return, "with arguments that it did not get", |a| a.ret_1(16));
+    for (name, register) in [("rbx", rbx), ("rbp", rbp), ("r12", r12), ("r13", r13), ("r14", r14), ("r15", r15)] {
+        refuses(&bench, Rule::Return, name, |a| a.mov(register, rdi));
+        refuses(&bench, Rule::Return, "its lower half", |a| {
+            a.mov(register, register).and_then(|()| a.add(register, 0)).and_then(|()| a.xor(register, rdi))
+        });
+        accepts(&bench, name, |a| {
+            a.push(register)?;
+            a.mov(register, rdi)?;
+            a.pop(register)
+        });
+    }
+    refuses(&bench, Rule::Return, "the registers of the caller in another order", |a| {
+        a.push(rbx)?;
+        a.push(r12)?;
+        a.pop(rbx)?;
+        a.pop(r12)
+    });
+    // Two of eight arguments lie on the stack; who is called takes them away.
+    let popper = |code: fn(&mut CodeAssembler) -> Assembled| bench.with(POPPER, code);
+    bench.accepts(
+        "its arguments",
+        popper(|a| {
+            a.mov(rax, qword_ptr(rsp + 16))?;
+            a.ret_1(16)
+        }),
+    );
+    bench.refuses(Rule::Return, "too little", popper(|a| a.ret()));
+    bench.refuses(Rule::Return, "too much", popper(|a| a.ret_1(32)));
+    bench.refuses(
+        Rule::Frame,
+        "past its arguments",
+        popper(|a| {
+            a.mov(rax, qword_ptr(rsp + 24))?;
+            a.ret_1(16)
+        }),
+    );
+}
+
+/// T68, T55: no step over the guard of the stack.
+#[test]
+fn t68_large_frames_are_touched() {
+    let bench = fixed();
+    accepts(&bench, "a step of 64 KiB", |a| {
+        a.sub(rsp, 0x1_0000)?;
+        a.mov(dword_ptr(rsp), 0)?;
+        a.add(rsp, 0x1_0000)
+    });
+    refuses(&bench, Rule::Probe, "a larger one", |a| {
+        a.sub(rsp, 0x1_0010)?;
+        a.add(rsp, 0x1_0010)
+    });
+    refuses(&bench, Rule::Probe, "two, of which none is touched", |a| {
+        a.sub(rsp, 0x1_0000)?;
+        a.sub(rsp, 0x1_0000)?;
+        a.add(rsp, 0x2_0000)
+    });
+    accepts(&bench, "two, each of them touched", |a| {
+        a.sub(rsp, 0x1_0000)?;
+        a.mov(dword_ptr(rsp), 0)?;
+        a.sub(rsp, 0x1_0000)?;
+        a.mov(dword_ptr(rsp), 0)?;
+        a.add(rsp, 0x2_0000)
+    });
+    let probed = |whole: i32, step: i32, at: i32| {
+        move |a: &mut CodeAssembler| {
+            let mut again = a.create_label();
+            a.mov(r11, rsp)?;
+            a.sub(r11, whole)?;
+            a.set_label(&mut again)?;
+            a.sub(rsp, step)?;
+            a.mov(dword_ptr(rsp + at), 0)?;
+            a.cmp(rsp, r11)?;
+            a.jne(again)?;
+            a.add(rsp, whole)
+        }
+    };
+    accepts(&bench, "a loop", probed(0x10_0000, 0x1_0000, 0));
+    refuses(&bench, Rule::Probe, "a loop with large steps", probed(0x10_0000, 0x2_0000, 0));
+    refuses(&bench, Rule::Return, "a loop that goes past its end", probed(0x10_0000, 0xf000, 0));
+    refuses(&bench, Rule::Frame, "a loop that touches another place", probed(0x10_0000, 0x1_0000, 8));
+}
+
+/// What an indirect call through table 0 takes.
+fn through_table(a: &mut CodeAssembler, change: impl Fn(&str) -> bool, signature: u32) -> Assembled {
+    let mut trap = a.create_label();
+    let kept = |step: &str| !change(step);
+    a.sub(rsp, 8)?;
+    a.mov(eax, if kept("its own length") { TABLE } else { OTHER_TABLE })?;
+    a.mov(eax, dword_ptr(rax))?;
+    if kept("the comparison with the length") {
+        a.cmp(edi, eax)?;
+        if kept("the right condition") { a.jae(trap)? } else { a.ja(trap)? }
+    }
+    a.xor(ecx, ecx)?;
+    a.cmp(edi, eax)?;
+    if kept("the guard against speculation") {
+        a.cmovae(edi, ecx)?;
+    }
+    a.mov(eax, edi)?;
+    if kept("the size of an entry") {
+        a.shl(rax, 4)?
+    } else {
+        a.shl(rax, 3)?
+    }
+    if kept("the comparison of the signature") {
+        let field = if kept("the field of the signature") { 8 } else { 12 };
+        a.cmp(dword_ptr(rax + (ENTRY + field)), signature as i32)?;
+        if kept("the outcome") { a.jne(trap)? } else { a.je(trap)? }
+    }
+    if kept("the same entry") {
+        a.call(qword_ptr(rax + ENTRY))?;
+    } else {
+        a.call(qword_ptr(rax + (ENTRY + 16)))?;
+    }
+    a.add(rsp, 8)?;
+    a.ret()?;
+    a.set_label(&mut trap)?;
+    a.ud2()
+}
+
+/// T67: an index below the length, and the signature of that entry.
+#[test]
+fn t67_calls_through_tables_are_checked() {
+    let bench = fixed();
+    let nothing = bench.signature(1).0;
+    let call =
+        |dropped: &'static str, signature| bench.with(SUBJECT, |a| through_table(a, |step| step == dropped, signature));
+    bench.accepts("all steps", call("", nothing));
+    for (step, rule) in [
+        ("the right condition", Rule::Memory),
+        ("its own length", Rule::Memory),
+        ("the size of an entry", Rule::Memory),
+        ("the comparison of the signature", Rule::Signature),
+        ("the field of the signature", Rule::Signature),
+        ("the outcome", Rule::Signature),
+        ("the same entry", Rule::Memory),
+    ] {
+        bench.refuses(rule, step, call(step, nothing));
+    }
+    // What a processor does on a path that it takes by mistake is not looked at.
+    bench.accepts("without a guard against speculation", call("the guard against speculation", nothing));
+    bench.refuses(Rule::Memory, "with that alone", call("the comparison with the length", nothing));
+    bench.refuses(Rule::Target, "a signature that no type has", call("", 77));
+    bench.refuses(Rule::Signature, "the null entry", call("", 0));
+}
+
+/// T67: what is called is known.
+#[test]
+fn t67_calls_of_the_host_are_listed() {
+    let bench = fixed();
+    let layout = ContextLayout::new(&bench.info).expect("a small module");
+    let slot = (CTX as u32 + layout.function(0)) as u64;
+    let host = |dropped: &'static str, target: u64| {
+        bench.with(SUBJECT, move |a| {
+            let kept = |step: &str| step != dropped;
+            let mut trap = a.create_label();
+            if kept("alignment") {
+                a.sub(rsp, 8)?
+            } else {
+                a.sub(rsp, 16)?
+            }
+            a.mov(eax, CTX)?;
+            if kept("the stack limit") {
+                a.cmp(rsp, qword_ptr(rax + STACK_LIMIT as i32))?;
+                if kept("its outcome") { a.jb(trap)? } else { a.ja(trap)? }
+            }
+            a.mov(esi, edi)?;
+            if kept("the context") {
+                a.mov(edi, CTX)?
+            } else {
+                a.mov(edi, CTX + 16)?
+            }
+            a.call(qword_ptr(target))?;
+            if kept("the status") {
+                if kept("all of its bits") {
+                    a.test(rdx, rdx)?
+                } else {
+                    a.test(edx, edx)?
+                }
+                a.jne(trap)?;
+            }
+            if kept("alignment") {
+                a.add(rsp, 8)?
+            } else {
+                a.add(rsp, 16)?
+            }
+            a.ret()?;
+            a.set_label(&mut trap)?;
+            a.ud2()
+        })
+    };
+    bench.accepts("all steps", host("", slot));
+    for (step, rule) in [
+        ("alignment", Rule::Alignment),
+        ("the stack limit", Rule::StackLimit),
+        ("its outcome", Rule::StackLimit),
+        ("the context", Rule::Context),
+        ("the status", Rule::Status),
+        ("all of its bits", Rule::Status),
+    ] {
+        bench.refuses(rule, step, host(step, slot));
+    }
+    bench.refuses(Rule::Target, "past the imports, where a global lies", host("", slot + 16));
+    bench.refuses(Rule::Target, "what is no code", host("", CONTEXT + u64::from(STACK_LIMIT)));
+    bench.refuses(Rule::Target, "what the program wrote", host("", CELL));
+    accepts(&bench, "another function", |a| {
+        a.sub(rsp, 8)?;
+        a.call(bench.function(CALLEE))?;
+        a.add(rsp, 8)
+    });
+    refuses(&bench, Rule::Target, "the middle of another function", |a| {
+        a.sub(rsp, 8)?;
+        a.call(bench.function(CALLEE) + 1)?;
+        a.add(rsp, 8)
+    });
+    let entry = u64::from(bench.image.entries[0].code.start);
+    refuses(&bench, Rule::Target, "an entry thunk", |a| {
+        a.sub(rsp, 8)?;
+        a.call(entry)?;
+        a.add(rsp, 8)
+    });
+    refuses(&bench, Rule::Target, "an argument", |a| {
+        a.sub(rsp, 8)?;
+        a.call(rdi)?;
+        a.add(rsp, 8)
+    });
+    refuses(&bench, Rule::Frame, "arguments that nobody passed", |a| {
+        a.sub(rsp, 8)?;
+        a.call(bench.function(POPPER))?;
+        a.add(rsp, 8)
+    });
+    accepts(&bench, "arguments that are taken", |a| {
+        a.sub(rsp, 24)?;
+        a.call(bench.function(POPPER))?;
+        a.add(rsp, 8)
+    });
+}
+
+/// T67, T56: jump tables.
+#[test]
+fn t67_jump_tables_are_clamped() {
+    let bench = fixed();
+    let jump = |bound: Option<u32>, clamped: bool, entries: u32| {
+        bench.with(SUBJECT, move |a| {
+            let (mut table, mut target) = (a.create_label(), a.create_label());
+            a.mov(eax, edi)?;
+            if let Some(bound) = bound {
+                a.mov(ecx, bound)?;
+                a.cmp(eax, ecx)?;
+                if clamped { a.cmovb(ecx, eax)? } else { a.cmova(ecx, eax)? }
+            } else {
+                a.mov(ecx, eax)?;
+            }
+            a.lea(rax, ptr(table))?;
+            a.movsxd(rdx, dword_ptr(rax + rcx * 4))?;
+            a.add(rax, rdx)?;
+            a.jmp(rax)?;
+            a.set_label(&mut table)?;
+            // Each entry leads to the return behind the table.
+            for _ in 0..entries {
+                a.dd(&[4 * entries])?;
+            }
+            a.set_label(&mut target)?;
+            a.ret()
+        })
+    };
+    bench.accepts("as many entries as there are", jump(Some(2), true, 3));
+    bench.refuses(Rule::Target, "one more than there are", jump(Some(3), true, 3));
+    bench.refuses(Rule::Target, "the other way round", jump(Some(2), false, 3));
+    bench.refuses(Rule::Target, "without a bound", jump(None, true, 3));
+}
+
+/// T70: in mode arg, the context is passed on.
+#[test]
+fn t70_callees_find_their_context() {
+    let bench = arg();
+    let callee = bench.function(CALLEE);
+    let call = |change: fn(&mut CodeAssembler) -> Assembled| {
+        bench.with(SUBJECT, move |a| {
+            a.sub(rsp, 8)?;
+            change(a)?;
+            a.call(callee)?;
+            a.add(rsp, 8)?;
+            a.ret()
+        })
+    };
+    bench.accepts("as it came", call(|_| Ok(())));
+    bench.refuses(Rule::Context, "an argument in its place", call(|a| a.mov(rdi, rsi)));
+    bench.refuses(Rule::Context, "another address", call(|a| a.add(rdi, 16)));
+    bench.refuses(Rule::Context, "the lower half", call(|a| a.mov(edi, edi)));
+    bench.accepts(
+        "from where it was kept",
+        call(|a| {
+            a.push(rdi)?;
+            a.xor(edi, edi)?;
+            a.pop(rdi)
+        }),
+    );
+    // Memory by its base, as the context gives it.
+    accepts(&bench, "memory", |a| {
+        a.mov(rax, qword_ptr(rdi + 0x18))?;
+        a.mov(ecx, esi)?;
+        a.mov(eax, dword_ptr(rax + rcx + i32::MAX))
+    });
+    refuses(&bench, Rule::Memory, "before memory", |a| {
+        a.mov(rax, qword_ptr(rdi + 0x18))?;
+        a.mov(ecx, esi)?;
+        a.mov(eax, dword_ptr(rax + rcx - 4))
+    });
+    refuses(&bench, Rule::Memory, "memory by an index of 64 bits", |a| {
+        a.mov(rax, qword_ptr(rdi + 0x18))?;
+        a.mov(eax, dword_ptr(rax + rsi))
+    });
+    refuses(&bench, Rule::Memory, "memory by an argument", |a| a.mov(eax, dword_ptr(rsi)));
+}
+
+/// CVE-2023-26489: `(index << 3) + base`, folded into an address of 35 bits.
+#[test]
+fn t64_cve_2023_26489() {
+    let bench = fixed();
+    refuses(&bench, Rule::Memory, "shifted in 64 bits", |a| {
+        a.mov(eax, edi)?;
+        a.shl(rax, 3)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+    accepts(&bench, "shifted in 32 bits", |a| {
+        a.mov(eax, edi)?;
+        a.shl(eax, 3)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+}
+
+/// CVE-2021-32629: a spilled number of 32 bits comes back sign-extended.
+#[test]
+fn t64_cve_2021_32629() {
+    let bench = fixed();
+    let reload = |wrong: bool| {
+        move |a: &mut CodeAssembler| {
+            a.sub(rsp, 8)?;
+            a.mov(eax, edi)?;
+            a.mov(qword_ptr(rsp), rax)?;
+            if wrong {
+                a.movsxd(rax, dword_ptr(rsp))?
+            } else {
+                a.mov(rax, qword_ptr(rsp))?
+            }
+            a.mov(eax, dword_ptr(rax + MEM))?;
+            a.add(rsp, 8)
+        }
+    };
+    accepts(&bench, "as it was", reload(false));
+    refuses(&bench, Rule::Memory, "sign-extended", reload(true));
+}
+
+/// The upper half of a select is not what its lower half was proved to be.
+#[test]
+fn t64_select_with_a_dirty_upper_half() {
+    let bench = fixed();
+    refuses(&bench, Rule::Memory, "of 64 bits", |a| {
+        a.mov(eax, edi)?;
+        a.test(esi, esi)?;
+        a.cmove(rax, rdx)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+    accepts(&bench, "of 32 bits", |a| {
+        a.mov(eax, edi)?;
+        a.test(esi, esi)?;
+        a.cmove(eax, edx)?;
+        a.mov(eax, dword_ptr(rax + MEM))
+    });
+}
+
+/// A load of 8 bytes that became one of 16, at the end of constants, of a global and of a slot.
+#[test]
+fn t65_wider_than_it_was() {
+    let bench = fixed();
+    let constant = |bytes: usize, wide: bool| {
+        bench.with(SUBJECT, move |a| {
+            let mut constant = a.create_label();
+            if wide { a.addpd(xmm0, xmmword_ptr(constant)) } else { a.addsd(xmm0, qword_ptr(constant)) }?;
+            a.ret()?;
+            a.set_label(&mut constant)?;
+            a.db(&vec![0; bytes])
+        })
+    };
+    bench.accepts("8 bytes", constant(8, false));
+    bench.refuses(Rule::Instruction, "16 of 8, by an instruction that is not used", constant(8, true));
+    let vector = |bytes: usize| {
+        bench.with(SUBJECT, move |a| {
+            let mut constant = a.create_label();
+            a.vaddpd(xmm0, xmm0, xmmword_ptr(constant))?;
+            a.ret()?;
+            a.set_label(&mut constant)?;
+            a.db(&vec![0; bytes])
+        })
+    };
+    bench.accepts("16 of 16", vector(16));
+    bench.refuses(Rule::Memory, "16 of 8", vector(8));
+    refuses(&bench, Rule::Signature, "the signature and what follows it", |a| a.mov(rcx, qword_ptr((ENTRY + 8) as u64)));
+}
+
+/// The tables that the runtime believes at a fault.
+#[test]
+fn t57_tables_speak_of_what_is_there() {
+    let bench = fixed();
+    let code = |at: Option<(u32, TrapCode)>| {
+        let mut image = bench.with(SUBJECT, |a| {
+            a.mov(eax, edi)?;
+            a.mov(eax, dword_ptr(rax + MEM))?;
+            a.ret()?;
+            a.ud2()
+        });
+        let start = image.functions[SUBJECT].start;
+        if let Some((at, code)) = at {
+            image.traps.push(start + at, code as u8);
+        }
+        image
+    };
+    bench.accepts("none", code(None));
+    bench.accepts("the load", code(Some((2, TrapCode::HeapOutOfBounds))));
+    for (what, at, trap) in [
+        ("another instruction", 0, TrapCode::HeapOutOfBounds),
+        ("the middle of one", 3, TrapCode::HeapOutOfBounds),
+        ("another reason", 2, TrapCode::Unreachable),
+        ("what no path leads to", 9, TrapCode::Unreachable),
+    ] {
+        bench.refuses(Rule::Metadata, what, code(Some((at, trap))));
+    }
+}
+
+/// T71: more work than its length allows is a refusal.
+#[test]
+fn t71_work_is_bounded() {
+    let bench = fixed();
+    // Jumps back into one long run, each to an earlier place than the one before: each splits it again.
+    const JUMPS: usize = 20_000;
+    let image = bench.with(SUBJECT, |a| {
+        let mut labels: Vec<_> = (0..JUMPS).map(|_| a.create_label()).collect();
+        for label in &mut labels {
+            a.set_label(label)?;
+            a.xor(eax, eax)?;
+        }
+        for label in labels.iter().skip(1).rev() {
+            a.je(*label)?;
+        }
+        a.ret()
+    });
+    let started = std::time::Instant::now();
+    bench.refuses(Rule::Budget, "many runs that are split", image);
+    assert!(started.elapsed() < std::time::Duration::from_secs(60), "{:?}", started.elapsed());
+    let few = bench.with(SUBJECT, |a| {
+        let mut again = a.create_label();
+        a.set_label(&mut again)?;
+        a.xor(eax, eax)?;
+        a.xor(ecx, ecx)?;
+        a.jne(again)?;
+        a.ret()
+    });
+    bench.refuses(Rule::Target, "a loop to the entry", few);
+}

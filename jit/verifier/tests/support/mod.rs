@@ -1,0 +1,152 @@
+//! Functions written by hand, in the place of one that was compiled.
+
+#![allow(dead_code, reason = "each test uses its part")]
+
+use iced_x86::IcedError;
+use iced_x86::code_asm::CodeAssembler;
+use wave_compiler::{CompileOptions, ImportLinkage, Module};
+use wave_contract::context::{Addressing, ContextLayout, FixedAddresses, GlobalSlot, MemoryAddresses};
+use wave_contract::image::{CodeImage, CodeRange, OffsetTable};
+use wave_contract::module::ModuleInfo;
+use wave_contract::types::{SignatureId, SignatureRegistry};
+use wave_verifier::{Refusal, Report, Rule, Terms, VerifyError, verify};
+
+pub const CONTEXT: u64 = 0x1000_0000;
+pub const RESULTS: u64 = 0x1100_0000;
+pub const DESCRIPTOR: u64 = 0x1200_0000;
+pub const CELL: u64 = 0x1300_0000;
+pub const TABLES: u64 = 0x2000_0000;
+pub const MEMORY: u64 = 0x4000_0000;
+
+/// How a module's code reaches its context.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    Fixed,
+    Arg,
+}
+
+/// A compiled module.
+pub struct Bench {
+    pub bytes: Vec<u8>,
+    pub info: ModuleInfo,
+    pub terms: Terms,
+    pub image: CodeImage,
+}
+
+/// Addresses in mode fixed: those of the constants, further ones at equal steps behind them.
+pub fn addresses(info: &ModuleInfo) -> FixedAddresses {
+    let layout = ContextLayout::new(info).expect("a small module");
+    let step = |count: usize, from: u64, by: u64| (0..count as u64).map(move |n| from + n * by).collect::<Vec<_>>();
+    let global = |index| match layout.global(index) {
+        GlobalSlot::Cell(offset) => CONTEXT + u64::from(offset),
+        GlobalSlot::Pointer(_) => CELL + 16 * u64::from(index),
+    };
+    let memory = |n: u64| MemoryAddresses { base: MEMORY + (n << 34), descriptor: DESCRIPTOR + 16 * n };
+    FixedAddresses {
+        context: CONTEXT,
+        results: RESULTS,
+        memories: (0..info.memories.len() as u64).map(memory).collect(),
+        tables: step(info.tables.len(), TABLES, 0x10_0000),
+        globals: (0..info.globals.len() as u32).map(global).collect(),
+    }
+}
+
+impl Bench {
+    pub fn new(mode: Mode, module: &[u8]) -> Self {
+        let bytes = wat::parse_bytes(module).expect("a module").into_owned();
+        let module = Module::parse(&bytes).expect("a valid module");
+        let info = module.info().clone();
+        let mut registry = SignatureRegistry::default();
+        let terms = Terms {
+            addressing: match mode {
+                Mode::Fixed => Addressing::Fixed(addresses(&info)),
+                Mode::Arg => Addressing::Arg,
+            },
+            signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
+            host_imports: vec![true; info.imported_functions as usize],
+        };
+        let options = CompileOptions {
+            addressing: terms.addressing.clone(),
+            signatures: &terms.signatures,
+            imports: &vec![ImportLinkage::Host; terms.host_imports.len()],
+            threads: 1,
+            verify_ir: true,
+            canonical_nans: false,
+        };
+        let image = module.compile(&options).expect("it compiles");
+        Self { bytes, info, terms, image }
+    }
+
+    /// Where a function begins.
+    pub fn function(&self, index: usize) -> u64 {
+        self.image.functions[index].start.into()
+    }
+
+    pub fn signature(&self, ty: usize) -> SignatureId {
+        self.terms.signatures[ty]
+    }
+
+    /// The image with other code in the place of a function, behind all the rest.
+    pub fn with(&self, function: usize, code: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> CodeImage {
+        let mut assembler = CodeAssembler::new(64).expect("64 bits are known");
+        code(&mut assembler).expect("instructions that exist");
+        let start = self.image.text.len().next_multiple_of(64);
+        let bytes = assembler.assemble(start as u64).expect("labels are set");
+        self.with_bytes(function, &bytes)
+    }
+
+    pub fn with_bytes(&self, function: usize, code: &[u8]) -> CodeImage {
+        let mut image = self.image.clone();
+        let old = image.functions[function];
+        image.text.resize(image.text.len().next_multiple_of(64), 0xcc);
+        let start = u32::try_from(image.text.len()).expect("a small image");
+        image.text.extend_from_slice(code);
+        image.functions[function] = CodeRange { start, len: u32::try_from(code.len()).expect("a small function") };
+        let kept = |offset: u32| !old.contains(offset);
+        let (traps, sources) = (std::mem::take(&mut image.traps), std::mem::take(&mut image.sources));
+        image.traps = OffsetTable::default();
+        traps
+            .offsets()
+            .iter()
+            .zip(traps.values())
+            .filter(|(at, _)| kept(**at))
+            .for_each(|(at, code)| image.traps.push(*at, *code));
+        image.sources = OffsetTable::default();
+        sources
+            .offsets()
+            .iter()
+            .zip(sources.values())
+            .filter(|(at, _)| kept(**at))
+            .for_each(|(at, from)| image.sources.push(*at, *from));
+        image
+    }
+
+    pub fn verify(&self, image: CodeImage) -> Result<Report, Vec<Refusal>> {
+        match verify(image, &self.bytes, self.terms.clone(), 1) {
+            Ok((_, report)) => Ok(report),
+            Err(VerifyError::Refused(refusals)) => Err(refusals),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// It is in order.
+    #[track_caller]
+    pub fn accepts(&self, what: &str, image: CodeImage) {
+        if let Err(refusals) = self.verify(image) {
+            panic!("{what}: {}", refusals[0]);
+        }
+    }
+
+    /// It breaks this rule, and no other function any.
+    #[track_caller]
+    pub fn refuses(&self, rule: Rule, what: &str, image: CodeImage) -> Refusal {
+        match self.verify(image).map_err(|refusals| <[_; 1]>::try_from(refusals)) {
+            Ok(_) => panic!("{what} is accepted"),
+            Err(Ok([refusal])) => {
+                assert_eq!(refusal.rule, rule, "{what}: {refusal}");
+                refusal
+            }
+            Err(Err(refusals)) => panic!("{what}: {} refusals, first {}", refusals.len(), refusals[0]),
+        }
+    }
+}
