@@ -81,13 +81,6 @@ impl<T: Copy> OffsetTable<T> {
         }
     }
 
-    /// The entries of a range, in order.
-    pub fn within(&self, range: CodeRange) -> impl Iterator<Item = (u32, T)> {
-        let end = range.start.saturating_add(range.len);
-        let [from, to] = [range.start, end].map(|at| self.offsets.partition_point(|offset| *offset < at));
-        self.offsets[from..to].iter().copied().zip(self.values[from..to].iter().copied())
-    }
-
     /// The value at exactly this offset. Safe in a signal handler.
     #[must_use]
     pub fn get(&self, offset: u32) -> Option<T> {

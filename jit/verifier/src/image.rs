@@ -2,9 +2,10 @@
 
 use crate::declarations::{self, DeclarationError};
 use crate::places::Places;
-use crate::refusal::{Refusal, Rule, Unit};
+use crate::refusal::{Refusal, Rule, UnitName};
 use crate::walk::{Counts, Function, Scratch};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
 use wave_contract::image::{CodeImage, CodeRange, SourceTable, TrapTable};
@@ -134,11 +135,9 @@ pub fn verify(
     Ok((Verified { code: image, declarations, terms }, report))
 }
 
-type Refused = Vec<Refusal>;
-
-fn whole(what: &str) -> Refused {
+fn whole(what: &str) -> Vec<Refusal> {
     vec![Refusal {
-        unit: Unit::Function(0),
+        unit: UnitName::Function(0),
         offset: 0,
         instruction: String::new(),
         rule: Rule::Metadata,
@@ -146,7 +145,7 @@ fn whole(what: &str) -> Refused {
     }]
 }
 
-fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) -> Result<Report, Refused> {
+fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) -> Result<Report, Vec<Refusal>> {
     let Terms { addressing, signatures, host_imports } = terms;
     if image.addressing != *addressing {
         return Err(whole("the code was made for other addresses"));
@@ -158,6 +157,17 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
     }
     let places = Places::new(info, addressing).ok_or_else(|| whole("the addresses are not those of such a module"))?;
     let mut units = units(image, info, signatures)?;
+    units.sort_unstable_by_key(|unit| unit.range.start);
+    let apart =
+        |pair: &[Unit<'_>]| matches!(pair, [a, b] if a.range.start + a.range.len <= b.range.start && a.range.len > 0);
+    if !units.windows(2).all(apart) {
+        return Err(whole("functions overlap"));
+    }
+    for (offsets, part) in
+        [(image.traps.offsets(), (|unit| &mut unit.traps) as Part), (image.sources.offsets(), |unit| &mut unit.sources)]
+    {
+        distribute(offsets, &mut units, part)?;
+    }
     let starts = (0..).zip(&image.functions).map(|(index, code)| (code.start, index)).collect();
     let types = signatures.iter().copied().zip(&info.types).collect();
     let shared = Shared {
@@ -171,16 +181,15 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
         starts,
         types,
     };
-    let covered: u64 = units.iter().map(|(_, range, _)| u64::from(range.len)).sum();
-    metadata(&shared, &units)?;
+    let covered: u64 = units.iter().map(|unit| u64::from(unit.range.len)).sum();
 
     // Large functions first, so that no thread is left with one at the end.
-    units.sort_by_key(|(unit, range, _)| (std::cmp::Reverse(range.len), *unit));
+    units.sort_unstable_by_key(|unit| (std::cmp::Reverse(unit.range.len), unit.name));
     let next = AtomicUsize::new(0);
     let work = || {
         let (mut counts, mut refusals, mut scratch) = (Counts::default(), Vec::new(), Scratch::default());
-        while let Some(&(unit, range, ty)) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut function = Function::new(&shared, &mut scratch, unit, range, ty);
+        while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let mut function = Function::new(&shared, &mut scratch, unit);
             refusals.extend(function.verify().err());
             counts.instructions += function.counts.instructions;
             counts.steps += function.counts.steps;
@@ -212,39 +221,44 @@ fn panicked() -> (Counts, Vec<Refusal>) {
     (Counts::default(), whole("the verifier failed"))
 }
 
-type Units<'a> = Vec<(Unit, CodeRange, &'a FuncType)>;
-
-/// Every piece of code that is entered from outside, with its type.
-fn units<'a>(image: &CodeImage, info: &'a ModuleInfo, signatures: &[SignatureId]) -> Result<Units<'a>, Refused> {
-    let mut units: Units<'a> = Vec::with_capacity(image.functions.len() + image.entries.len());
-    for (index, code) in (0..).zip(&image.functions) {
-        let ty = info.function_type(index).ok_or_else(|| whole("a function has no type"))?;
-        units.push((Unit::Function(index), *code, ty));
-    }
-    for (number, entry) in (0..).zip(&image.entries) {
-        let ty = signatures.iter().position(|id| *id == entry.signature).and_then(|at| info.types.get(at));
-        units.push((Unit::Entry(number), entry.code, ty.ok_or_else(|| whole("an entry has no type"))?));
-    }
-    Ok(units)
+/// A piece of code that is entered from outside.
+pub struct Unit<'a> {
+    pub name: UnitName,
+    pub range: CodeRange,
+    /// Of a function, its type; of an entry thunk, that of the functions it enters.
+    pub ty: &'a FuncType,
+    /// Which entries of the trap table, and of that of positions, speak of it.
+    pub traps: Range<usize>,
+    pub sources: Range<usize>,
 }
 
-/// Whether functions lie apart, and nothing that the tables speak of lies between them.
-fn metadata(shared: &Shared<'_>, units: &Units<'_>) -> Result<(), Refused> {
-    let mut ranges: Vec<CodeRange> = units.iter().map(|(_, range, _)| *range).collect();
-    ranges.sort_unstable_by_key(|range| range.start);
-    let apart = |pair: &[CodeRange]| matches!(pair, [a, b] if a.start + a.len <= b.start && a.len > 0);
-    if !ranges.windows(2).all(apart) {
-        return Err(whole("functions overlap"));
+fn units<'a>(
+    image: &CodeImage,
+    info: &'a ModuleInfo,
+    signatures: &[SignatureId],
+) -> Result<Vec<Unit<'a>>, Vec<Refusal>> {
+    let functions = (0..).zip(&image.functions).map(|(index, code)| {
+        let ty = info.function_type(index).ok_or_else(|| whole("a function has no type"))?;
+        Ok((UnitName::Function(index), *code, ty))
+    });
+    let entries = (0..).zip(&image.entries).map(|(number, entry)| {
+        let ty = signatures.iter().position(|id| *id == entry.signature).and_then(|at| info.types.get(at));
+        Ok((UnitName::Entry(number), entry.code, ty.ok_or_else(|| whole("an entry has no type"))?))
+    });
+    let unit = |unit: Result<_, _>| unit.map(|(name, range, ty)| Unit { name, range, ty, traps: 0..0, sources: 0..0 });
+    functions.chain(entries).map(unit).collect()
+}
+
+/// One of the lists of a unit.
+type Part = for<'u, 'a> fn(&'u mut Unit<'a>) -> &'u mut Range<usize>;
+
+/// Gives each unit its part of a table. Both are in order.
+fn distribute(offsets: &[u32], units: &mut [Unit<'_>], part: Part) -> Result<(), Vec<Refusal>> {
+    let mut at = 0;
+    for unit in units {
+        let inside = offsets[at..].iter().take_while(|offset| unit.range.contains(**offset)).count();
+        *part(unit) = at..at + inside;
+        at += inside;
     }
-    let inside = |offsets: &[u32]| {
-        let mut ranges = ranges.iter().peekable();
-        offsets.iter().all(|at| {
-            while ranges.next_if(|range| range.start + range.len <= *at).is_some() {}
-            ranges.peek().is_some_and(|range| range.contains(*at))
-        })
-    };
-    if !inside(shared.traps.offsets()) || !inside(shared.sources.offsets()) {
-        return Err(whole("a table speaks of bytes between functions"));
-    }
-    Ok(())
+    if at == offsets.len() { Ok(()) } else { Err(whole("a table speaks of bytes between functions")) }
 }

@@ -452,26 +452,3 @@ fn vector(code: Code) -> Option<Kind> {
         _ => return None,
     })
 }
-
-/// Whether a conditional jump has a displacement of one byte.
-pub const fn is_short(code: Code) -> bool {
-    matches!(
-        code,
-        Ja_rel8_64
-            | Jae_rel8_64
-            | Jb_rel8_64
-            | Jbe_rel8_64
-            | Je_rel8_64
-            | Jne_rel8_64
-            | Jg_rel8_64
-            | Jge_rel8_64
-            | Jl_rel8_64
-            | Jle_rel8_64
-            | Jo_rel8_64
-            | Jno_rel8_64
-            | Js_rel8_64
-            | Jns_rel8_64
-            | Jp_rel8_64
-            | Jnp_rel8_64
-    )
-}

@@ -30,4 +30,4 @@ mod walk;
 
 pub use declarations::DeclarationError;
 pub use image::{Report, Terms, Verified, VerifyError, verify};
-pub use refusal::{Refusal, Rule, Unit};
+pub use refusal::{Refusal, Rule, UnitName};

@@ -66,16 +66,16 @@ impl Rule {
     }
 }
 
-/// A piece of code that is entered from outside.
+/// Which piece of code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Unit {
+pub enum UnitName {
     /// A function of the module's index space; of an import, its thunk.
     Function(u32),
     /// An entry thunk, by its place among them.
     Entry(u32),
 }
 
-impl fmt::Display for Unit {
+impl fmt::Display for UnitName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Function(index) => write!(f, "function {index}"),
@@ -89,7 +89,7 @@ impl fmt::Display for Unit {
 #[error("{unit}, offset {offset:#x}: `{instruction}`: {what} ({})", .rule.name())]
 pub struct Refusal {
     /// Where.
-    pub unit: Unit,
+    pub unit: UnitName,
     /// Offset in the text.
     pub offset: u32,
     /// The instruction there.

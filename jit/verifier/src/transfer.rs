@@ -6,10 +6,11 @@ use crate::places::Place;
 use crate::refusal::Rule;
 use crate::state::{Flags, Operand, State};
 use crate::value::{Entry, Gpr, Object, Value};
-use crate::walk::{Fault, Function, Problem};
-use iced_x86::{Instruction, OpKind, Register};
+use crate::walk::{Fault, Function, Problem, WORDS_PER_STEP};
+use iced_x86::{Code, Instruction, OpKind, Register};
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::context::{TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE};
+use wave_contract::types::ValType;
 
 /// How memory is used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,7 +114,7 @@ impl Function<'_> {
                 }
             }
             Kind::SignToRdx => {
-                let bytes = if instruction.code() == iced_x86::Code::Cqo { 8 } else { 4 };
+                let bytes = if instruction.code() == Code::Cqo { 8 } else { 4 };
                 state.set(Gpr::RDX, Value::of_bytes(bytes));
             }
             Kind::Compare => {
@@ -312,7 +313,7 @@ impl Function<'_> {
                         Value::EntryOffset { table, entry: made }
                     }
                     _ => sized(number(left).and_then(|(low, span)| {
-                        let (low, span) = (u128::from(low) << by, u64::from(span) << by);
+                        let (low, span) = (u128::from(low) << by, u128::from(span) << by);
                         Some(Value::Number { low: u64::try_from(low).ok()?, span: u32::try_from(span).ok()? })
                             .filter(|value| value.highest_checked().is_some())
                     })),
@@ -472,8 +473,12 @@ impl Function<'_> {
 
     /// Reads a field of a table entry.
     fn entry(&self, state: &State, table: u8, entry: Entry, field: u32, bytes: u32) -> Result<Value, Problem> {
+        let declared = self.task.info.tables.get(usize::from(table));
+        let Some(declared) = declared.filter(|table| table.element == ValType::FuncRef) else {
+            return Err(Problem::new(Rule::Memory, "a table that code does not read"));
+        };
         if let Entry::Constant(index) = entry {
-            let least = self.task.info.tables.get(usize::from(table)).map_or(0, |table| table.min);
+            let least = declared.min;
             let compared = matches!(state.longer, Some((own, least)) if own == table && index <= least);
             // Entry 0 of every table can be read; see the contract.
             if index >= least && !compared && index != 0 {
@@ -530,7 +535,8 @@ impl Function<'_> {
         })
     }
 
-    fn write_frame(&self, state: &mut State, at: i32, bytes: u32, value: Value) -> Result<(), Problem> {
+    fn write_frame(&mut self, state: &mut State, at: i32, bytes: u32, value: Value) -> Result<(), Problem> {
+        self.counts.steps += state.known_words() as u64 / WORDS_PER_STEP;
         self.in_frame(state, at, bytes)?;
         state.touched = state.touched.min(at);
         state.write(at, bytes, value);
@@ -553,7 +559,8 @@ impl Function<'_> {
 
     /// The offset that an instruction loads from a jump table, if that is what it does.
     fn jump_offset(&mut self, state: &State, instruction: &Instruction) -> Result<Option<Value>, Problem> {
-        if instruction.op1_kind() != OpKind::Memory || instruction.is_ip_rel_memory_operand() {
+        let is_offset = instruction.code() == Code::Movsxd_r64_rm32 && instruction.op1_kind() == OpKind::Memory;
+        if !is_offset || instruction.is_ip_rel_memory_operand() {
             return Ok(None);
         }
         let (base, index) = (instruction.memory_base(), instruction.memory_index());

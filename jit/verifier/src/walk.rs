@@ -4,16 +4,18 @@
 //! goes elsewhere; what is known there is joined with what was known, and the place is looked at anew if that changed.
 
 use crate::condition::refine;
-use crate::image::Shared;
-use crate::instruction::{Kind, is_short, kind};
+use crate::convention::stack_bytes;
+use crate::image::{Shared, Unit};
+use crate::instruction::{Kind, kind};
 use crate::places::slots_bytes;
-use crate::refusal::{Refusal, Rule, Unit};
+use crate::refusal::{Refusal, Rule, UnitName};
 use crate::state::{Flags, State};
 use crate::transfer::offset;
 use crate::value::{Gpr, Object, Value};
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, OpKind, Register};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::ops::Range;
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::image::CodeRange;
 use wave_contract::trap::TrapCode;
@@ -23,7 +25,7 @@ use wave_contract::types::FuncType;
 const STEPS_PER_BYTE: u64 = 32;
 
 /// Known words of the frame that are copied or joined for the price of an instruction.
-const WORDS_PER_STEP: u64 = 16;
+pub const WORDS_PER_STEP: u64 = 64;
 
 /// Why an instruction is refused.
 #[derive(Debug)]
@@ -77,8 +79,10 @@ pub struct Counts {
 /// One function while it is verified.
 pub struct Function<'a> {
     pub task: &'a Shared<'a>,
-    pub unit: Unit,
+    name: UnitName,
     pub range: CodeRange,
+    traps: Range<usize>,
+    sources: Range<usize>,
     /// Bytes of arguments on the stack.
     pub argument_bytes: u32,
     /// Of an entry thunk, the type of the functions it enters.
@@ -100,18 +104,22 @@ enum Next {
 }
 
 impl<'a> Function<'a> {
-    /// A function of the image, by its place.
-    pub fn new(task: &'a Shared<'a>, scratch: &'a mut Scratch, unit: Unit, range: CodeRange, ty: &'a FuncType) -> Self {
+    /// A unit of the image.
+    pub fn new(task: &'a Shared<'a>, scratch: &'a mut Scratch, unit: &Unit<'a>) -> Self {
+        let Unit { name, range, ty, ref traps, ref sources } = *unit;
+        let len = range.len as usize;
         scratch.marks.clear();
-        scratch.marks.resize(range.len as usize, 0);
-        scratch.leaders.resize(scratch.leaders.len().max(range.len as usize), 0);
+        scratch.marks.resize(len, 0);
+        scratch.leaders.resize(scratch.leaders.len().max(len), 0);
         scratch.work.clear();
-        let is_entry = matches!(unit, Unit::Entry(_));
+        let is_entry = matches!(name, UnitName::Entry(_));
         Self {
             task,
-            unit,
+            name,
             range,
-            argument_bytes: if is_entry { 0 } else { crate::convention::stack_bytes(ty, task.leading()) },
+            traps: traps.clone(),
+            sources: sources.clone(),
+            argument_bytes: if is_entry { 0 } else { stack_bytes(ty, task.leading()) },
             entered: is_entry.then_some(ty),
             slots: if is_entry { slots_bytes(ty.params.len(), ty.results.len()) } else { 0 },
             scratch,
@@ -160,7 +168,7 @@ impl<'a> Function<'a> {
         } else {
             IntelFormatter::new().format(instruction, &mut text);
         }
-        Refusal { unit: self.unit, offset: at, instruction: text, rule: problem.rule, what: problem.what }
+        Refusal { unit: self.name, offset: at, instruction: text, rule: problem.rule, what: problem.what }
     }
 
     fn mark(&mut self, at: u32) -> &mut u8 {
@@ -300,29 +308,16 @@ impl<'a> Function<'a> {
         let kind = kind(instruction.code()).ok_or_else(|| {
             Problem::new(Rule::Instruction, format!("{:?} is not among the instructions of code", instruction.code()))
         })?;
-        let prefixes = instruction.has_lock_prefix()
-            || instruction.has_rep_prefix()
-            || instruction.has_repne_prefix()
-            || instruction.segment_prefix() != Register::None;
-        if prefixes || instruction.op_mask() != Register::None {
+        let bytes = self.task.text.get(at as usize..).unwrap_or_default();
+        let repeats = instruction.has_rep_prefix() || instruction.has_repne_prefix();
+        if repeats || !has_plain_prefixes(bytes) || instruction.op_mask() != Register::None {
             return Err(Problem::new(Rule::Encoding, "a prefix that code does not need"));
         }
-        // Processors disagree about some prefixes of branches.
-        let expected = match (kind, instruction.code()) {
-            (_, Code::Call_rel32_64 | Code::Jmp_rel32_64) => 5,
-            (_, Code::Retnq) => 1,
-            (_, Code::Retnq_imm16) => 3,
-            (_, Code::Jmp_rel8_64) => 2,
-            (Kind::JumpIf, code) => {
-                if is_short(code) {
-                    2
-                } else {
-                    6
-                }
-            }
-            _ => instruction.len(),
-        };
-        if instruction.len() != expected {
+        let branches = matches!(
+            kind,
+            Kind::Call | Kind::CallIndirect | Kind::Jump | Kind::JumpIndirect | Kind::JumpIf | Kind::Return
+        );
+        if branches && matches!(bytes.first(), Some(0x66 | 0xf2 | 0xf3)) {
             return Err(Problem::new(Rule::Encoding, "a branch with a prefix"));
         }
         let mark = *self.mark(at);
@@ -498,7 +493,9 @@ impl<'a> Function<'a> {
             self.refusal(at, &Instruction::default(), problem)
         };
         let mark = |at: u32| self.scratch.marks[(at - self.range.start) as usize];
-        for (at, code) in self.task.traps.within(self.range) {
+        let traps = self.task.traps;
+        let (offsets, codes) = (&traps.offsets()[self.traps.clone()], &traps.values()[self.traps.clone()]);
+        for (&at, &code) in offsets.iter().zip(codes) {
             let faults = match TrapCode::from_u8(code) {
                 Some(TrapCode::HeapOutOfBounds) => Fault::Heap as u8,
                 Some(TrapCode::IntegerDivisionByZero | TrapCode::IntegerOverflow) => {
@@ -511,7 +508,7 @@ impl<'a> Function<'a> {
                 return Err(wrong(at, "the trap table speaks of an instruction that does not fault so"));
             }
         }
-        for (at, _) in self.task.sources.within(self.range) {
+        for &at in &self.task.sources.offsets()[self.sources.clone()] {
             let any = Fault::Heap as u8 | Fault::Undefined as u8 | Fault::Divide as u8;
             if mark(at) & CALL_END == 0 && (mark(at) & START == 0 || mark(at) & any == 0) {
                 return Err(wrong(
@@ -522,6 +519,17 @@ impl<'a> Function<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether an instruction begins as code does: at most one of 66, F2 and F3, then at most one REX. Processors and decoders
+/// disagree about others.
+fn has_plain_prefixes(bytes: &[u8]) -> bool {
+    let is_rex = |byte: u8| byte & 0xf0 == 0x40;
+    let skipped = |bytes: &[u8], is: fn(u8) -> bool| usize::from(bytes.first().is_some_and(|byte| is(*byte)));
+    let rest = &bytes[skipped(bytes, |byte| matches!(byte, 0x66 | 0xf2 | 0xf3))..];
+    let rest = &rest[skipped(rest, is_rex)..];
+    let legacy = |byte: u8| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
+    rest.first().is_some_and(|byte| !is_rex(*byte) && !legacy(*byte))
 }
 
 fn outside() -> Problem {
