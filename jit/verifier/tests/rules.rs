@@ -1,5 +1,7 @@
 //! Bad code, by hand: for each rule code that breaks it, beside code that is nearly the same and does not (T64 to T71).
 
+#![allow(clippy::cast_possible_truncation, reason = "all addresses are below 2 GiB")]
+
 mod support;
 
 use iced_x86::IcedError;

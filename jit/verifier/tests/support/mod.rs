@@ -47,7 +47,7 @@ pub fn addresses(info: &ModuleInfo) -> FixedAddresses {
         results: RESULTS,
         memories: (0..info.memories.len() as u64).map(memory).collect(),
         tables: step(info.tables.len(), TABLES, 0x10_0000),
-        globals: (0..info.globals.len() as u32).map(global).collect(),
+        globals: (0..).take(info.globals.len()).map(global).collect(),
     }
 }
 
@@ -140,7 +140,7 @@ impl Bench {
     /// It breaks this rule, and no other function any.
     #[track_caller]
     pub fn refuses(&self, rule: Rule, what: &str, image: CodeImage) -> Refusal {
-        match self.verify(image).map_err(|refusals| <[_; 1]>::try_from(refusals)) {
+        match self.verify(image).map_err(<[_; 1]>::try_from) {
             Ok(_) => panic!("{what} is accepted"),
             Err(Ok([refusal])) => {
                 assert_eq!(refusal.rule, rule, "{what}: {refusal}");
