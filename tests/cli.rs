@@ -284,14 +284,35 @@ fn the_report_says_what_was_applied() {
         assert_eq!(state(layer), "applied", "{layer}");
     }
     let said = wave(&["--sandbox", "off", "--report=json", "examples/hello.wat"]);
-    let report: serde_json::Value = serde_json::from_str(&said.stderr).expect("one JSON document");
-    assert!(
-        report["layers"].as_array().expect("layers").iter().all(|layer| layer["state"] == "not_requested"),
-        "{report}"
-    );
-    assert_eq!(report["relaxations"], serde_json::json!(["--sandbox off"]));
+    let applied = |stderr: &str| {
+        let report: serde_json::Value = serde_json::from_str(stderr).expect("one JSON document");
+        let layers = report["layers"].as_array().expect("layers");
+        assert!(
+            layers.iter().all(|layer| layer["state"] == "applied" || layer["state"] == "not_requested"),
+            "{report}"
+        );
+        let applied = layers.iter().filter(|layer| layer["state"] == "applied").map(|layer| layer["name"].clone());
+        (applied.collect::<Vec<_>>(), report["relaxations"].clone())
+    };
+    assert_eq!(applied(&said.stderr), (vec!["verifier".into()], serde_json::json!(["--sandbox off"])));
+    let said = wave(&["--sandbox", "off", "run", "--no-verify", "--report=json", "examples/hello.wat"]);
+    assert_eq!((said.code, &*said.stdout), (Some(0), GREETING));
+    assert_eq!(applied(&said.stderr), (vec![], serde_json::json!(["--sandbox off", "--no-verify"])));
     let said = wave(&["--report", "examples/hello.wat"]);
     assert!(said.stderr.contains("seccomp"), "{}", said.stderr);
+}
+
+/// No level but `off` runs code that was not verified.
+#[test]
+fn only_off_goes_without_the_verifier() {
+    for level in ["strict", "standard"] {
+        let said = wave(&["--sandbox", level, "run", "--no-verify", "examples/hello.wat"]);
+        let message = format!(
+            "wave: `{level}` runs no code that was not verified\n  where: --no-verify\n  fix:   leave it out; or give up the other \
+             layers, too: --sandbox off\n"
+        );
+        assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(2), "", &*message));
+    }
 }
 
 #[test]

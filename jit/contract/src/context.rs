@@ -36,7 +36,8 @@ pub const MEMORY_DESCRIPTOR_BYTES: u32 = 16;
 
 /// Offset in a table of the current number of entries (u32). A table's address is that of its header.
 pub const TABLE_LEN: u32 = 0;
-/// Offset in a table of its first entry. Only function tables have entries that code reads.
+/// Offset in a table of its first entry. Only function tables have entries that code reads. Entry 0 can be read even of a table
+/// that has none: it is null then.
 pub const TABLE_ENTRIES: u32 = 64;
 /// Size of a table entry.
 pub const TABLE_ENTRY_BYTES: u32 = 16;
