@@ -11,6 +11,7 @@
 //! | `emit.rs` | where code finds things, calls to the host |
 //! | `translate/` | one function body, operator by operator |
 //! | `thunk.rs` | thunks of imports and entries |
+//! | `mistakes.rs` | mistakes made on purpose, for tests |
 //! | `link.rs` | functions to one text with its tables |
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ mod compile;
 mod emit;
 mod error;
 mod link;
+mod mistakes;
 mod module;
 mod parallel;
 mod target;
@@ -29,4 +31,7 @@ mod tests;
 
 pub use compile::{CompileOptions, ImportLinkage};
 pub use error::CompileError;
+pub use mistakes::Mistake;
+#[cfg(feature = "test-hooks")]
+pub use mistakes::hooks;
 pub use module::Module;
