@@ -33,6 +33,8 @@ pub enum Command {
     Learn(Box<Learn>),
     /// Compile a module and say how long it took
     Compile(Compile),
+    /// Compile a module, and print what the verifier finds in its code
+    Verify(Verify),
     /// Run WebAssembly specification scripts
     Wast(Wast),
     /// Show what a module is and asks for, without running it
@@ -245,6 +247,23 @@ pub struct Compile {
     /// Threads to compile with; as many as there are processors if not given
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
+    /// `.wasm` or `.wat` file; `-` is standard input
+    #[arg(value_name = "MODULE")]
+    pub module: PathBuf,
+}
+
+/// `wave verify`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 verified, 1 refused, 2 usage, 126 not a module that can be compiled, 127 not found."
+)]
+pub struct Verify {
+    /// Threads to compile and to verify with; as many as there are processors if not given
+    #[arg(long, value_name = "N")]
+    pub threads: Option<std::num::NonZeroUsize>,
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
     /// `.wasm` or `.wat` file; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,

@@ -15,7 +15,7 @@
 //! | `trace` | what `--trace` prints |
 //! | `why` | which rule of a policy decides, and what would allow it |
 //! | `learn` | `wave learn`: a run that is observed, and the policy that comes of it |
-//! | `compile`, `wast`, `inspect`, `audit`, `doctor`, `completion` | the other subcommands |
+//! | `compile`, `verify`, `wast`, `inspect`, `audit`, `doctor`, `completion` | the other subcommands |
 //! | `manual` | tests of `docs/man` |
 //! | `failure`, `text` | messages and exit codes |
 #![forbid(unsafe_code)]
@@ -42,6 +42,7 @@ mod run;
 mod text;
 mod trace;
 mod unused;
+mod verify;
 mod wast;
 mod why;
 
@@ -79,6 +80,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Run(arguments) => run::run(cli.sandbox, *arguments),
         Command::Learn(arguments) => learn::learn(cli.sandbox, *arguments),
         Command::Compile(arguments) => compile::compile(&arguments),
+        Command::Verify(arguments) => verify::verify(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),

@@ -13,7 +13,7 @@ use wave_contract::module::{ImportType, ModuleInfo};
 use wave_contract::types::SignatureRegistry;
 use wave_runtime::{Binding, InstanceId, LinkError, MemoryError, Placement, Store, StoreOptions};
 use wave_sandbox::State;
-use wave_verifier::{Verified, VerifyError};
+use wave_verifier::{Terms, Verified, VerifyError};
 use wave_wasi::Wasi;
 
 /// How a program is loaded.
@@ -68,13 +68,21 @@ pub fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Module<'a>, Failure> {
 pub fn compile_only(path: &Path, module: &Module, threads: usize) -> Result<CodeImage, Failure> {
     let info = module.info();
     let mut registry = SignatureRegistry::default();
-    let job = Job {
+    let terms = Terms {
         addressing: Addressing::Arg,
         signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
         host_imports: vec![true; info.imported_functions as usize],
-        canonical_nans: false,
-        threads,
     };
+    compile_for(path, module, &terms, threads)
+}
+
+/// Compiles a module for these addresses and signatures, in this process.
+///
+/// # Errors
+/// 126 for an invalid function.
+pub fn compile_for(path: &Path, module: &Module, terms: &Terms, threads: usize) -> Result<CodeImage, Failure> {
+    let Terms { addressing, signatures, host_imports } = terms.clone();
+    let job = Job { addressing, signatures, host_imports, canonical_nans: false, threads };
     job.compile(module).map_err(|error| Refusal::from(&error).failure(path))
 }
 

@@ -316,6 +316,25 @@ fn only_off_goes_without_the_verifier() {
 }
 
 #[test]
+fn verify_says_what_code_uses() {
+    let said = wave(&["verify", "--format", "json", "examples/hello.wat"]);
+    let report: serde_json::Value = serde_json::from_str(&said.stdout).expect("one JSON document");
+    assert_eq!((said.code, &*said.stderr, &report["verified"]), (Some(0), "", &true.into()), "{report}");
+    // `_start` and the thunk of an import; two entry thunks.
+    assert_eq!(report["functions"], 4, "{report}");
+    let uses = |what: &str| report["uses"][what].as_u64().expect("a number");
+    assert!(uses("host_calls") >= 1 && uses("indirect_calls") >= 2 && uses("frame") > 0, "{report}");
+    assert_eq!((uses("jump_tables"), uses("entries")), (0, 0), "{report}");
+    let said = wave(&["verify", "examples/hello.wat"]);
+    assert_eq!((said.code, &*said.stderr), (Some(0), ""));
+    assert!(said.stdout.starts_with("verified:       yes\nfunctions:      4\n"), "{}", said.stdout);
+    let said = wave(&["verify", "README.md"]);
+    assert_eq!((said.code, &*said.stdout), (Some(126), ""));
+    let said = wave(&["verify", "examples/nothing.wat"]);
+    assert_eq!((said.code, &*said.stdout), (Some(127), ""));
+}
+
+#[test]
 fn the_doctor_names_every_layer() {
     let said = wave(&["doctor"]);
     assert_eq!(said.code, Some(0), "{}", said.stdout);

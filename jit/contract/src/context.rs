@@ -163,6 +163,46 @@ pub struct FixedAddresses {
     pub globals: Vec<u64>,
 }
 
+impl FixedAddresses {
+    /// Addresses such as a run could have, for code that is only looked at. `None` for a module that no context has room for.
+    #[must_use]
+    pub fn imagined(module: &ModuleInfo) -> Option<Self> {
+        const CONTEXT: u64 = 0x1000_0000;
+        const RESULTS: u64 = 0x1800_0000;
+        const DESCRIPTORS: u64 = 0x1900_0000;
+        const CELLS: u64 = 0x1a00_0000;
+        const TABLES: u64 = 0x2000_0000;
+        const MEMORY: u64 = 0x4000_0000;
+        /// Above each memory there is nothing for so long.
+        const MEMORY_STEP: u64 = 16 << 30;
+
+        let layout = ContextLayout::new(module)?;
+        let mut table = TABLES;
+        let tables = module.tables.iter().map(|ty| {
+            let len = u64::from(TABLE_ENTRIES) + u64::from(ty.min.max(1)) * u64::from(TABLE_ENTRY_BYTES);
+            let at = table;
+            table += len.next_multiple_of(0x0010_0000);
+            at
+        });
+        let tables = tables.collect();
+        let memory = |n: u64| MemoryAddresses {
+            base: MEMORY + n * MEMORY_STEP,
+            descriptor: DESCRIPTORS + n * u64::from(MEMORY_DESCRIPTOR_BYTES),
+        };
+        let global = |index: u32| match layout.global(index) {
+            GlobalSlot::Cell(offset) => CONTEXT + u64::from(offset),
+            GlobalSlot::Pointer(_) => CELLS + u64::from(GLOBAL_BYTES) * u64::from(index),
+        };
+        Some(Self {
+            context: CONTEXT,
+            results: RESULTS,
+            memories: (0..).take(module.memories.len()).map(memory).collect(),
+            tables,
+            globals: (0..).take(module.globals.len()).map(global).collect(),
+        })
+    }
+}
+
 /// Where a memory lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct MemoryAddresses {

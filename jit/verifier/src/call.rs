@@ -35,6 +35,7 @@ enum Context {
 impl<'a> Function<'a> {
     /// A call of the function whose code begins at an offset.
     pub fn call(&mut self, state: &mut State, target: u64) -> Result<(), Problem> {
+        self.uses(|uses| &mut uses.calls);
         let ty = self.function_at(target)?;
         self.enter(state, Callee::Guest(ty, Context::Own))
     }
@@ -42,17 +43,23 @@ impl<'a> Function<'a> {
     /// A call of what an operand holds.
     pub fn call_indirect(&mut self, state: &mut State, callee: Value) -> Result<(), Problem> {
         let callee = self.callee(callee)?;
+        self.uses(|uses| match callee {
+            Callee::Guest(..) => &mut uses.indirect_calls,
+            Callee::Host(_) => &mut uses.host_calls,
+        });
         self.enter(state, callee)
     }
 
     /// A jump to the function whose code begins at an offset.
     pub fn tail_call(&mut self, state: &State, target: u64) -> Result<(), Problem> {
+        self.uses(|uses| &mut uses.calls);
         let ty = self.function_at(target)?;
         self.leave_to(state, ty, Context::Own)
     }
 
     /// A jump to what an operand holds.
     pub fn tail_call_indirect(&mut self, state: &State, callee: Value) -> Result<(), Problem> {
+        self.uses(|uses| &mut uses.indirect_calls);
         match self.callee(callee)? {
             Callee::Guest(ty, context) => self.leave_to(state, ty, context),
             Callee::Host(_) => Err(Problem::new(Rule::Target, "a jump to the host")),
@@ -165,7 +172,7 @@ impl<'a> Function<'a> {
             Context::Own => self.task.places.context(),
             Context::Entry(entry) => Value::CalleeContext(entry),
             Context::Import(index) => Value::ImportContext(index),
-            Context::Entered => Value::EnteredContext,
+            Context::Entered => Value::EnteredContext { field: 0 },
         };
         // In mode fixed, guest code knows its context by itself; the host is told.
         if found != expected && !(self.task.is_fixed && guest) {

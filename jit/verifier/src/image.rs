@@ -107,6 +107,55 @@ pub struct Report {
     pub instructions: u64,
     /// Instructions looked at, again each time.
     pub steps: u64,
+    /// What the instructions use.
+    pub uses: Uses,
+}
+
+/// Operands in memory and transfers of control, each counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Uses {
+    /// Linear memory.
+    pub memory: u64,
+    /// The function's own stack, its arguments included.
+    pub frame: u64,
+    /// Globals.
+    pub globals: u64,
+    /// Constant fields of the context.
+    pub context: u64,
+    /// Lengths of memories and tables.
+    pub lengths: u64,
+    /// Entries of tables.
+    pub entries: u64,
+    /// The result area, and the slots of entry thunks.
+    pub results: u64,
+    /// Constants of the function.
+    pub constants: u64,
+    /// Calls of functions of the module, tail calls included.
+    pub calls: u64,
+    /// Calls of code that is not known before.
+    pub indirect_calls: u64,
+    /// Calls of the host.
+    pub host_calls: u64,
+    /// Jumps through a table.
+    pub jump_tables: u64,
+}
+
+impl Uses {
+    fn add(&mut self, other: &Self) {
+        let Self { memory, frame, globals, context, lengths, entries, results, constants, .. } = self;
+        *memory += other.memory;
+        *frame += other.frame;
+        *globals += other.globals;
+        *context += other.context;
+        *lengths += other.lengths;
+        *entries += other.entries;
+        *results += other.results;
+        *constants += other.constants;
+        self.calls += other.calls;
+        self.indirect_calls += other.indirect_calls;
+        self.host_calls += other.host_calls;
+        self.jump_tables += other.jump_tables;
+    }
 }
 
 /// Why code must not run.
@@ -193,6 +242,7 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
             refusals.extend(function.verify().err());
             counts.instructions += function.counts.instructions;
             counts.steps += function.counts.steps;
+            counts.uses.add(&function.counts.uses);
         }
         (counts, refusals)
     };
@@ -208,11 +258,14 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
         refusals.truncate(MAX_REFUSALS);
         return Err(refusals);
     }
+    let mut uses = Uses::default();
+    results.iter().for_each(|(counts, _)| uses.add(&counts.uses));
     Ok(Report {
         functions: units.len() as u64,
         bytes: covered,
         instructions: results.iter().map(|(counts, _)| counts.instructions).sum(),
         steps: results.iter().map(|(counts, _)| counts.steps).sum(),
+        uses,
     })
 }
 

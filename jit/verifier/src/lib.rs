@@ -29,5 +29,5 @@ mod value;
 mod walk;
 
 pub use declarations::DeclarationError;
-pub use image::{Report, Terms, Verified, VerifyError, verify};
+pub use image::{Report, Terms, Uses, Verified, VerifyError, verify};
 pub use refusal::{Refusal, Rule, UnitName};

@@ -139,6 +139,10 @@ impl<'a> Places<'a> {
                 if end > region.len { None } else { self.within(region.object, low, span, bytes, slots) }
             }
             Value::Into { object, low, span } => self.within(object, low, span, bytes, slots),
+            // Of an instance that is not known, so only what all contexts have in the same place.
+            Value::EnteredContext { field: context::RESULTS } if bytes == 8 => {
+                self.field(context::RESULTS).map(Place::Field)
+            }
             Value::Frame(at) => Some(Place::Frame(at)),
             Value::Text { low, span } => {
                 Some(Place::Text { start: low, end: low.checked_add(span)?.checked_add(bytes)? })

@@ -449,6 +449,16 @@ impl Function<'_> {
         if place == Place::Memory {
             self.mark_fault(instruction, Fault::Heap);
         }
+        self.uses(|uses| match place {
+            Place::Memory => &mut uses.memory,
+            Place::MemoryLength | Place::TableLength(_) => &mut uses.lengths,
+            Place::Entry { .. } => &mut uses.entries,
+            Place::Global { .. } => &mut uses.globals,
+            Place::Results | Place::Slots => &mut uses.results,
+            Place::Field(_) => &mut uses.context,
+            Place::Frame(_) => &mut uses.frame,
+            Place::Text { .. } => &mut uses.constants,
+        });
         Ok((place, bytes))
     }
 

@@ -118,9 +118,11 @@ pub enum Value {
     Libcall(u8),
     /// What a hostcall has left in RDX.
     Status,
-    /// The code that an entry thunk is given, and its context.
+    /// The code that an entry thunk is given, and so many bytes into its context.
     EnteredCode,
-    EnteredContext,
+    EnteredContext {
+        field: u32,
+    },
     /// An offset in the text, from `low` to `low + span`, which does not wrap.
     Text {
         low: u32,
@@ -280,6 +282,9 @@ impl Value {
                 let low = moved(low)?;
                 low.checked_add(u64::from(span))?;
                 Self::Into { object, low, span }
+            }
+            Self::EnteredContext { field } => {
+                Self::EnteredContext { field: u32::try_from(i64::from(field).checked_add(by)?).ok()? }
             }
             Self::EntryField { table, entry, field } => {
                 let field = u32::try_from(i64::from(field).checked_add(by)?).ok()?;

@@ -5,7 +5,7 @@
 
 use crate::condition::refine;
 use crate::convention::stack_bytes;
-use crate::image::{Shared, Unit};
+use crate::image::{Shared, Unit, Uses};
 use crate::instruction::{Kind, kind};
 use crate::places::slots_bytes;
 use crate::refusal::{Refusal, Rule, UnitName};
@@ -74,6 +74,7 @@ pub struct Counts {
     pub instructions: u64,
     /// Instructions looked at, again each time.
     pub steps: u64,
+    pub uses: Uses,
 }
 
 /// One function while it is verified.
@@ -94,6 +95,8 @@ pub struct Function<'a> {
     known: usize,
     /// Most steps.
     budget: u64,
+    /// Whether the instruction is looked at for the first time.
+    is_new: bool,
     pub counts: Counts,
 }
 
@@ -125,6 +128,7 @@ impl<'a> Function<'a> {
             scratch,
             known: 0,
             budget: STEPS_PER_BYTE * u64::from(range.len) + 256,
+            is_new: false,
             counts: Counts::default(),
         }
     }
@@ -140,7 +144,7 @@ impl<'a> Function<'a> {
         if self.entered.is_some() {
             state.set(Gpr::RDI, Value::Into { object: Object::Slots, low: 0, span: 0 });
             state.set(Gpr::RSI, Value::EnteredCode);
-            state.set(Gpr::RDX, Value::EnteredContext);
+            state.set(Gpr::RDX, Value::EnteredContext { field: 0 });
         } else if !self.task.is_fixed {
             state.set(Gpr::RDI, Value::Into { object: Object::Context, low: 0, span: 0 });
         }
@@ -179,6 +183,11 @@ impl<'a> Function<'a> {
     /// Notes that an instruction may fault in some way.
     pub fn mark_fault(&mut self, instruction: &Instruction, fault: Fault) {
         *self.mark(offset(instruction)) |= fault as u8;
+    }
+
+    /// Counts a use of the instruction.
+    pub fn uses(&mut self, count: impl FnOnce(&mut Uses) -> &mut u64) {
+        *count(&mut self.counts.uses) += u64::from(self.is_new);
     }
 
     /// Notes where a call ends: there the addresses lead that stacks hold.
@@ -321,7 +330,8 @@ impl<'a> Function<'a> {
             return Err(Problem::new(Rule::Encoding, "a branch with a prefix"));
         }
         let mark = *self.mark(at);
-        if mark & START == 0 {
+        self.is_new = mark & START == 0;
+        if self.is_new {
             let from = (at - self.range.start) as usize;
             let bytes = &mut self.scratch.marks[from..from + instruction.len()];
             if bytes.iter().any(|mark| mark & (COVERED | LEADER) != 0 && *mark != LEADER)
@@ -417,6 +427,7 @@ impl<'a> Function<'a> {
 
     /// Follows the entries of a jump table.
     fn jump_table(&mut self, state: &State, at: u32, count: u32) -> Result<(), Problem> {
+        self.uses(|uses| &mut uses.jump_tables);
         let entries = self.task.text.get(at as usize..at as usize + 4 * count as usize).unwrap_or_default();
         let entries = entries.as_chunks::<4>().0;
         let targets: BTreeSet<i64> =

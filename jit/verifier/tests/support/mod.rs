@@ -5,16 +5,17 @@
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
-use wave_contract::context::{Addressing, ContextLayout, FixedAddresses, GlobalSlot, MemoryAddresses};
+use wave_contract::context::{Addressing, FixedAddresses};
 use wave_contract::image::{CodeImage, CodeRange, OffsetTable};
 use wave_contract::module::ModuleInfo;
 use wave_contract::types::{SignatureId, SignatureRegistry};
 use wave_verifier::{Refusal, Report, Rule, Terms, VerifyError, verify};
 
+/// [`FixedAddresses::imagined`], which the tests below rely on.
 pub const CONTEXT: u64 = 0x1000_0000;
-pub const RESULTS: u64 = 0x1100_0000;
-pub const DESCRIPTOR: u64 = 0x1200_0000;
-pub const CELL: u64 = 0x1300_0000;
+pub const RESULTS: u64 = 0x1800_0000;
+pub const DESCRIPTOR: u64 = 0x1900_0000;
+pub const CELL: u64 = 0x1a00_0000;
 pub const TABLES: u64 = 0x2000_0000;
 pub const MEMORY: u64 = 0x4000_0000;
 
@@ -33,24 +34,6 @@ pub struct Bench {
     pub image: CodeImage,
 }
 
-/// Addresses in mode fixed: those of the constants, further ones at equal steps behind them.
-pub fn addresses(info: &ModuleInfo) -> FixedAddresses {
-    let layout = ContextLayout::new(info).expect("a small module");
-    let step = |count: usize, from: u64, by: u64| (0..count as u64).map(move |n| from + n * by).collect::<Vec<_>>();
-    let global = |index| match layout.global(index) {
-        GlobalSlot::Cell(offset) => CONTEXT + u64::from(offset),
-        GlobalSlot::Pointer(_) => CELL + 16 * u64::from(index),
-    };
-    let memory = |n: u64| MemoryAddresses { base: MEMORY + (n << 34), descriptor: DESCRIPTOR + 16 * n };
-    FixedAddresses {
-        context: CONTEXT,
-        results: RESULTS,
-        memories: (0..info.memories.len() as u64).map(memory).collect(),
-        tables: step(info.tables.len(), TABLES, 0x10_0000),
-        globals: (0..).take(info.globals.len()).map(global).collect(),
-    }
-}
-
 impl Bench {
     pub fn new(mode: Mode, module: &[u8]) -> Self {
         let bytes = wat::parse_bytes(module).expect("a module").into_owned();
@@ -59,7 +42,7 @@ impl Bench {
         let mut registry = SignatureRegistry::default();
         let terms = Terms {
             addressing: match mode {
-                Mode::Fixed => Addressing::Fixed(addresses(&info)),
+                Mode::Fixed => Addressing::Fixed(FixedAddresses::imagined(&info).expect("a small module")),
                 Mode::Arg => Addressing::Arg,
             },
             signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),

@@ -1,0 +1,189 @@
+//! `wave verify`: what the verifier finds in the code of a module.
+
+use crate::args::{Format, Verify};
+use crate::compiler;
+use crate::failure::Failure;
+use crate::input::read_module;
+use crate::program;
+use crate::text::{chain, clean, out};
+use serde_json::json;
+use std::time::{Duration, Instant};
+use wave_contract::context::{Addressing, FixedAddresses};
+use wave_contract::types::SignatureRegistry;
+use wave_verifier::{Report, Terms, Uses, VerifyError};
+
+/// Compiles a module as if it were to run alone, verifies the code, and prints what it uses. Exit code 1 if it is refused.
+///
+/// # Errors
+/// When there is no module, or it is invalid.
+pub fn verify(arguments: &Verify) -> Result<u8, Failure> {
+    let path = &arguments.module;
+    let bytes = read_module(path)?;
+    let module = program::parse(path, &bytes)?;
+    let info = module.info();
+    let addresses = FixedAddresses::imagined(info).ok_or_else(|| {
+        Failure::not_runnable("it declares more globals, tables or imports than fit").at(path.display().to_string())
+    })?;
+    let mut registry = SignatureRegistry::default();
+    let terms = Terms {
+        addressing: Addressing::Fixed(addresses),
+        signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
+        host_imports: vec![true; info.imported_functions as usize],
+    };
+    let threads = arguments.threads.map_or_else(compiler::default_threads, std::num::NonZero::get);
+    let started = Instant::now();
+    let image = program::compile_for(path, &module, &terms, threads)?;
+    let compiling = started.elapsed();
+    let started = Instant::now();
+    let outcome = wave_verifier::verify(image, &bytes, terms, threads).map(|(_, report)| report);
+    let took = Took { compiling, verifying: started.elapsed() };
+    let text = match arguments.format {
+        Format::Text => text(&outcome, &took)?,
+        Format::Json => json(&outcome, &took)?,
+    };
+    out(&text);
+    Ok(u8::from(outcome.is_err()))
+}
+
+struct Took {
+    compiling: Duration,
+    verifying: Duration,
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// What the code uses, in words.
+fn uses(uses: &Uses) -> [(&'static str, u64); 12] {
+    let Uses {
+        memory,
+        frame,
+        globals,
+        context,
+        lengths,
+        entries,
+        results,
+        constants,
+        calls,
+        indirect_calls,
+        host_calls,
+        jump_tables,
+    } = *uses;
+    [
+        ("memory", memory),
+        ("frame", frame),
+        ("globals", globals),
+        ("context", context),
+        ("lengths", lengths),
+        ("entries", entries),
+        ("results", results),
+        ("constants", constants),
+        ("calls", calls),
+        ("indirect_calls", indirect_calls),
+        ("host_calls", host_calls),
+        ("jump_tables", jump_tables),
+    ]
+}
+
+fn unreadable(error: &VerifyError) -> Failure {
+    Failure::not_runnable(chain(error))
+}
+
+fn text(outcome: &Result<Report, VerifyError>, took: &Took) -> Result<String, Failure> {
+    let times = format!(
+        "compiling:      {:.1} ms\nverifying:      {:.1} ms\n",
+        milliseconds(took.compiling),
+        milliseconds(took.verifying)
+    );
+    match outcome {
+        Ok(report) => {
+            let mut text = format!(
+                "verified:       yes\nfunctions:      {}\nbytes:          {}\ninstructions:   {}, looked at {} times\n",
+                report.functions, report.bytes, report.instructions, report.steps
+            );
+            for (what, count) in uses(&report.uses) {
+                text += &format!("{:<16}{count}\n", format!("{}:", what.replace('_', " ")));
+            }
+            Ok(text + &times)
+        }
+        Err(VerifyError::Refused(refusals)) => {
+            let lines: String = refusals.iter().map(|refusal| format!("  {}\n", clean(&refusal.to_string()))).collect();
+            Ok(format!("verified:       no\n{lines}{times}"))
+        }
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+fn json(outcome: &Result<Report, VerifyError>, took: &Took) -> Result<String, Failure> {
+    let times = json!({ "compiling": milliseconds(took.compiling), "verifying": milliseconds(took.verifying) });
+    let document = match outcome {
+        Ok(report) => {
+            let uses: serde_json::Map<_, _> =
+                uses(&report.uses).into_iter().map(|(what, count)| (what.to_owned(), count.into())).collect();
+            json!({
+                "verified": true,
+                "functions": report.functions,
+                "bytes": report.bytes,
+                "instructions": report.instructions,
+                "steps": report.steps,
+                "uses": uses,
+                "milliseconds": times,
+            })
+        }
+        Err(VerifyError::Refused(refusals)) => {
+            let refusals: Vec<_> = refusals
+                .iter()
+                .map(|refusal| {
+                    json!({
+                        "unit": refusal.unit.to_string(),
+                        "offset": refusal.offset,
+                        "instruction": refusal.instruction,
+                        "rule": refusal.rule.name(),
+                        "what": refusal.what,
+                    })
+                })
+                .collect();
+            json!({ "verified": false, "refusals": refusals, "milliseconds": times })
+        }
+        Err(error) => return Err(unreadable(error)),
+    };
+    let text = serde_json::to_string_pretty(&document);
+    text.map(|text| text + "\n").map_err(|error| Failure::refused(format!("cannot write the report: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wave_verifier::{Refusal, Rule, UnitName};
+
+    #[test]
+    fn a_refusal_says_where_and_why() {
+        let took = Took { compiling: Duration::from_millis(2), verifying: Duration::from_millis(1) };
+        let refusal = Refusal {
+            unit: UnitName::Function(7),
+            offset: 0x40,
+            instruction: "mov [rax],\u{1b}ecx".to_owned(),
+            rule: Rule::Memory,
+            what: "nothing that code may reach".to_owned(),
+        };
+        let outcome = Err(VerifyError::Refused(vec![refusal]));
+        let expected = "verified:       no\n  function 7, offset 0x40: `mov [rax],\\u{1b}ecx`: nothing that code may reach (memory)\n\
+                        compiling:      2.0 ms\nverifying:      1.0 ms\n";
+        assert_eq!(text(&outcome, &took).expect("a report"), expected);
+        let document: serde_json::Value =
+            serde_json::from_str(&json(&outcome, &took).expect("a report")).expect("JSON");
+        let expected = json!({
+            "verified": false,
+            "refusals": [{
+                "unit": "function 7",
+                "offset": 64,
+                "instruction": "mov [rax],\u{1b}ecx",
+                "rule": "memory",
+                "what": "nothing that code may reach",
+            }],
+            "milliseconds": { "compiling": 2.0, "verifying": 1.0 },
+        });
+        assert_eq!(document, expected);
+    }
+}
