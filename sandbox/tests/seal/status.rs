@@ -142,7 +142,7 @@ fn off(user: User) {
     held.is("NoNewPrivs", "0");
     held.is("Seccomp", "0");
     let layers = held.report["layers"].as_array().expect("layers");
-    assert!(layers.len() == 16 && layers.iter().all(|layer| layer["state"] == "not_requested"), "{layers:?}");
+    assert!(layers.len() == 17 && layers.iter().all(|layer| layer["state"] == "not_requested"), "{layers:?}");
 }
 
 /// T124: the report of a seal, and of seals without one layer each, against what is seen from here.
