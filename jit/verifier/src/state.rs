@@ -25,6 +25,18 @@ pub enum Flags {
     Tested,
 }
 
+impl Flags {
+    /// Whether anything follows from a condition.
+    pub fn can_refine(&self) -> bool {
+        let counts = |value| matches!(value, Value::Length(_) | Value::Signature { .. } | Value::StackLimit);
+        match self {
+            Self::Unknown => false,
+            Self::Tested => true,
+            Self::Compared { left, right, .. } => counts(left.value) || counts(right.value),
+        }
+    }
+}
+
 /// That an entry's signature was found to be this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
@@ -169,7 +181,8 @@ impl State {
     pub fn join(&mut self, other: &Self) -> bool {
         let mut changed = false;
         let mut update = |own: &mut Value, other: Value| {
-            if *own != other {
+            // Most are nothing on both sides.
+            if !matches!(own, Value::Any) && *own != other {
                 let joined = own.join(other);
                 changed |= joined != *own;
                 *own = joined;

@@ -1,8 +1,7 @@
 //! What is known of a 64-bit register or of a word of the frame.
 //!
 //! A value stands for a set of bit patterns; [`Value::Any`] is the set of all. [`Value::join`] gives a value that stands for
-//! at least both, and after a bounded number of joins a value no longer changes: numbers widen through [`WIDTHS`], everything
-//! else goes to `Any` at once.
+//! at least both, and after two joins a value no longer changes.
 
 use wave_contract::types::SignatureId;
 
@@ -140,9 +139,6 @@ pub enum Value {
     },
 }
 
-/// Largest number of each width that a joined number takes.
-const WIDTHS: [u32; 4] = [0xff, 0xffff, 0x00ff_ffff, u32::MAX];
-
 impl Value {
     /// Any 32-bit number.
     pub const U32: Self = Self::Number { low: 0, span: u32::MAX };
@@ -231,25 +227,16 @@ impl Value {
         }
     }
 
-    /// At least both, for values that meet where paths do.
+    /// At least both, for values that meet where paths do. A value changes twice at most: numbers widen to all of 32 bits, and
+    /// everything else to `Any`.
     pub fn join(self, other: Self) -> Self {
-        match self.hull(other) {
-            joined if joined == self => joined,
-            Self::Number { low, span } => {
-                let high = low + u64::from(span);
-                let width = WIDTHS.into_iter().find(|width| u64::from(*width) >= high);
-                match (width, self) {
-                    (Some(width), _) => Self::Number { low: 0, span: width },
-                    // Far numbers take one step: to the whole of what a 32-bit index and a constant can be.
-                    (None, Self::Number { span: before, .. }) if before < u32::MAX => {
-                        Self::between(low, low + u64::from(u32::MAX))
-                            .filter(|_| low.checked_add(1 << 33).is_some())
-                            .unwrap_or(Self::Any)
-                    }
-                    _ => Self::Any,
-                }
+        match (self, other) {
+            (one, same) if one == same => one,
+            (Self::Index(_), Self::Number { low: 0, span: 0 }) | (Self::Number { low: 0, span: 0 }, Self::Index(_)) => {
+                self.hull(other)
             }
-            joined => joined,
+            (a, b) if a.is_32_bit() && b.is_32_bit() => Self::U32,
+            _ => Self::Any,
         }
     }
 

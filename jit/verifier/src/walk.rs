@@ -152,12 +152,13 @@ impl<'a> Function<'a> {
         let nothing = Instruction::default();
         self.reach(start, &state).map_err(|problem| self.refusal(start, &nothing, problem))?;
         let mut current = std::mem::take(&mut self.scratch.current);
+        let mut decoder = self.decoder();
         let mut outcome = Ok(());
         while outcome.is_ok()
             && let Some(Reverse(from)) = self.scratch.work.pop()
         {
             *self.mark(from) &= !QUEUED;
-            outcome = self.run(&mut current, from, None).map(drop);
+            outcome = self.run(&mut decoder, &mut current, from, None).map(drop);
         }
         self.scratch.current = current;
         outcome.and_then(|()| self.metadata())
@@ -259,7 +260,7 @@ impl<'a> Function<'a> {
         let mut known = State::default();
         let through = match from {
             Some(from) => {
-                let ran = self.run(&mut known, self.range.start + from, Some(target));
+                let ran = self.run(&mut self.decoder(), &mut known, self.range.start + from, Some(target));
                 ran.map_err(|refusal| Problem::new(refusal.rule, refusal.what))?
             }
             None => false,
@@ -273,14 +274,27 @@ impl<'a> Function<'a> {
         self.remember(target, &known)
     }
 
+    /// A decoder of the function's bytes.
+    fn decoder(&self) -> Decoder<'a> {
+        let (start, len) = (self.range.start as usize, self.range.len as usize);
+        let bytes = self.task.text.get(start..start + len).unwrap_or_default();
+        Decoder::with_ip(64, bytes, start as u64, DecoderOptions::NONE)
+    }
+
     /// Follows the code from a place of which something is known. `until`: only to find out what is known there, and whether
     /// this leads there.
-    fn run(&mut self, state: &mut State, from: u32, until: Option<u32>) -> Result<bool, Refusal> {
+    fn run(
+        &mut self,
+        decoder: &mut Decoder<'a>,
+        state: &mut State,
+        from: u32,
+        until: Option<u32>,
+    ) -> Result<bool, Refusal> {
         state.copy_from(self.known_at(from));
         let end = (self.range.start + self.range.len) as usize;
-        let text = self.task.text;
-        let bytes = text.get(from as usize..end).unwrap_or_default();
-        let mut decoder = Decoder::with_ip(64, bytes, u64::from(from), DecoderOptions::NONE);
+        // A place in the function, so it is one in its bytes.
+        decoder.set_ip(from.into());
+        drop(decoder.set_position((from - self.range.start) as usize));
         let mut instruction = Instruction::default();
         let mut at = from;
         loop {
@@ -297,7 +311,7 @@ impl<'a> Function<'a> {
             self.counts.steps += 1;
             let next = self
                 .begin(at, &instruction)
-                .and_then(|kind| self.step(state, &mut decoder, &instruction, kind, until.is_some()))
+                .and_then(|kind| self.step(state, decoder, &instruction, kind, until.is_some()))
                 .map_err(|problem| self.refusal(at, &instruction, problem))?;
             match next {
                 Next::Following => at = u32::try_from(decoder.ip()).unwrap_or(u32::MAX),
@@ -333,14 +347,13 @@ impl<'a> Function<'a> {
         self.is_new = mark & START == 0;
         if self.is_new {
             let from = (at - self.range.start) as usize;
-            let bytes = &mut self.scratch.marks[from..from + instruction.len()];
-            if bytes.iter().any(|mark| mark & (COVERED | LEADER) != 0 && *mark != LEADER)
-                || bytes[1..].iter().any(|mark| mark & LEADER != 0)
-            {
+            let bytes = self.scratch.marks[from..].get_mut(..instruction.len()).and_then(<[u8]>::split_first_mut);
+            let Some((first, rest)) = bytes else { return Err(outside()) };
+            if *first & COVERED != 0 || rest.iter().any(|mark| *mark != 0) {
                 return Err(Problem::new(Rule::Boundary, "it overlaps another instruction"));
             }
-            bytes.iter_mut().for_each(|mark| *mark |= COVERED);
-            bytes[0] |= START;
+            *first |= COVERED | START;
+            rest.fill(COVERED);
             self.counts.instructions += 1;
         }
         Ok(kind)
@@ -407,7 +420,7 @@ impl<'a> Function<'a> {
                 if target == self.range.start {
                     return Err(Problem::new(Rule::Target, "a conditional jump to an entry"));
                 }
-                if !dry && state.flags == Flags::Unknown {
+                if !dry && !state.flags.can_refine() {
                     self.reach(target, state)?;
                 } else if !dry {
                     let mut taken = std::mem::take(&mut self.scratch.taken);
