@@ -9,6 +9,18 @@ use std::sync::OnceLock;
 /// x86-64 extensions without which Cranelift would call into a C library (`ceil`, `fma`, …) or cannot shuffle vectors.
 const REQUIRED_X86: [&str; 6] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_avx", "has_fma"];
 
+/// x86-64 extensions that are left alone: code has vectors of 128 bits, for which they would add little but encodings that the
+/// verifier had to know.
+const UNUSED_X86: [&str; 7] = [
+    "has_avx_vnni",
+    "has_avx512vnni",
+    "has_avx512bitalg",
+    "has_avx512dq",
+    "has_avx512f",
+    "has_avx512vl",
+    "has_avx512vbmi",
+];
+
 /// A target: built once per process for each combination of options.
 pub(crate) struct Target {
     pub(crate) isa: OwnedTargetIsa,
@@ -53,7 +65,10 @@ fn build(settings: Settings) -> Result<Target, String> {
     ] {
         flags.set(name, value).map_err(|error| format!("code generator refuses {name}={value}: {error}"))?;
     }
-    let builder = cranelift_native::builder().map_err(str::to_owned)?;
+    let mut builder = cranelift_native::builder().map_err(str::to_owned)?;
+    for name in UNUSED_X86.into_iter().filter(|_| cfg!(target_arch = "x86_64")) {
+        builder.set(name, "false").map_err(|error| format!("code generator refuses {name}=false: {error}"))?;
+    }
     let isa = builder.finish(Flags::new(flags)).map_err(|error| error.to_string())?;
 
     let features: Vec<&str> = isa
