@@ -147,11 +147,11 @@ impl<'a> Function<'a> {
         if !is_host {
             let after = stack.saturating_add(i32::try_from(bytes).unwrap_or(i32::MAX));
             state.release(after);
-            state.registers[usize::from(Gpr::RSP.0)] = Value::Frame(after);
+            state.set(Gpr::RSP, Value::Frame(after));
         }
-        for (number, register) in (0..).zip(&mut state.registers) {
-            if !Gpr::SAVED.contains(&Gpr(number)) && Gpr(number) != Gpr::RSP {
-                *register = Value::Any;
+        for register in (0..16).map(Gpr) {
+            if !Gpr::SAVED.contains(&register) && register != Gpr::RSP {
+                state.set(register, Value::Any);
             }
         }
         // It may also have changed what tables hold, so what was read of an entry no longer goes together.

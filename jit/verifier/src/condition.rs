@@ -70,10 +70,9 @@ fn side(state: &mut State, left: Operand, right: Operand, bytes: u8, orders: Ord
             }
             None => {
                 if let Some(register) = left.register {
-                    // Flags stay about the same operands: only what is known of one has changed.
                     let whole = state.get(register).is_32_bit();
                     let index = if whole { Value::Index(table) } else { Value::LowIndex(table) };
-                    state.registers[usize::from(register.0 & 15)] = index;
+                    state.learn(register, index);
                 }
             }
         },

@@ -48,11 +48,41 @@ pub struct Checked {
 /// No hostcall may follow: the stack limit was not looked at.
 pub const NO_ROOM: i32 = i32::MAX;
 
+/// Where 64 bits are kept: a register, or a word of the frame. A register's number, counted from the lowest number, or the
+/// word's offset, which is far above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home(i32);
+
+impl Home {
+    /// A register that is not known to hold what another home holds.
+    const ALONE: Self = Self(i32::MAX);
+
+    pub const fn register(register: Gpr) -> Self {
+        Self(i32::MIN + (register.0 & 15) as i32)
+    }
+
+    pub const fn word(at: i32) -> Self {
+        Self(at)
+    }
+
+    /// The register that it is.
+    const fn as_register(self) -> Option<Gpr> {
+        match self.0.checked_sub(i32::MIN) {
+            Some(number @ 0..16) => Some(Gpr(number as u8)),
+            _ => None,
+        }
+    }
+}
+
 /// What is known where an instruction begins. Offsets in the frame count from the stack pointer at entry, where the return
 /// address lies.
 #[derive(Debug)]
 pub struct State {
-    pub registers: [Value; 16],
+    registers: [Value; 16],
+    /// For each register, another home that holds the same.
+    copies: [Home; 16],
+    /// Registers of which others are copies, a bit for each.
+    originals: u16,
     /// Words of the frame of which something is known, in ascending order of their offsets.
     slots: Vec<(i32, Value)>,
     /// The lowest place of the stack that was touched.
@@ -72,6 +102,8 @@ impl Default for State {
     fn default() -> Self {
         Self {
             registers: [Value::Any; 16],
+            copies: [Home::ALONE; 16],
+            originals: 0,
             slots: Vec::new(),
             touched: 0,
             room: NO_ROOM,
@@ -96,8 +128,8 @@ impl State {
 
     /// Becomes a copy of another state, in the memory it has.
     pub fn copy_from(&mut self, other: &Self) {
-        let Self { registers, slots, touched, room, flags, checked, longer, pending } = self;
-        *registers = other.registers;
+        let Self { registers, copies, originals, slots, touched, room, flags, checked, longer, pending } = self;
+        (*registers, *copies, *originals) = (other.registers, other.copies, other.originals);
         slots.clone_from(&other.slots);
         (*touched, *room, *flags) = (other.touched, other.room, other.flags);
         (*checked, *longer, *pending) = (other.checked, other.longer, other.pending);
@@ -113,13 +145,79 @@ impl State {
     }
 
     pub fn set(&mut self, register: Gpr, value: Value) {
-        self.registers[usize::from(register.0 & 15)] = value;
+        let number = usize::from(register.0 & 15);
+        self.registers[number] = value;
+        self.copies[number] = Home::ALONE;
+        if self.originals & 1 << number != 0 {
+            self.originals &= !(1 << number);
+            self.lose(|home| home == Home::register(register));
+        }
         if let Flags::Compared { left, right, .. } = &mut self.flags {
             for side in [left, right] {
                 if side.register == Some(register) {
                     side.register = None;
                 }
             }
+        }
+    }
+
+    /// No register is a copy of these homes any more.
+    fn lose(&mut self, is_lost: impl Fn(Home) -> bool) {
+        for copy in &mut self.copies {
+            if is_lost(*copy) {
+                *copy = Home::ALONE;
+            }
+        }
+    }
+
+    /// The home that all copies of a home's value name.
+    fn original(&self, home: Home) -> Home {
+        match home.as_register().map(|register| self.copies[usize::from(register.0)]) {
+            None | Some(Home::ALONE) => home,
+            Some(original) => original,
+        }
+    }
+
+    /// Whether two registers are known to hold the same.
+    pub fn same(&self, one: Gpr, other: Gpr) -> bool {
+        self.original(Home::register(one)) == self.original(Home::register(other))
+    }
+
+    /// Notes that `to` was just written with all that `from` holds.
+    pub fn copied(&mut self, from: Home, to: Home) {
+        let original = self.original(from);
+        match (to.as_register(), original.as_register()) {
+            (Some(to), original_register) => {
+                self.copies[usize::from(to.0)] = original;
+                self.originals |= original_register.map_or(0, |register| 1 << register.0);
+            }
+            // The register and its other copies are copies of the word from now on: it is what lasts.
+            (None, Some(register)) => {
+                self.originals &= !(1 << register.0);
+                for copy in &mut self.copies {
+                    if *copy == original {
+                        *copy = to;
+                    }
+                }
+                self.copies[usize::from(register.0)] = to;
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Notes more about what a register holds, and so about its copies. Flags stay about the same operands.
+    pub fn learn(&mut self, register: Gpr, value: Value) {
+        let number = usize::from(register.0 & 15);
+        self.registers[number] = value;
+        let original = self.original(Home::register(register));
+        for (own, copy) in self.registers.iter_mut().zip(self.copies) {
+            if copy == original {
+                *own = value;
+            }
+        }
+        match original.as_register() {
+            Some(register) => self.registers[usize::from(register.0)] = value,
+            None => self.set_word(original.0, value),
         }
     }
 
@@ -139,9 +237,18 @@ impl State {
         }
     }
 
+    /// Sets what is known of the word at an offset.
+    fn set_word(&mut self, at: i32, value: Value) {
+        match self.slots.binary_search_by_key(&at, |(at, _)| *at) {
+            Ok(found) => self.slots[found].1 = value,
+            Err(place) => self.slots.insert(place, (at, value)),
+        }
+    }
+
     /// Notes that `bytes` from `at` on were written: a word that is known, or anything.
     pub fn write(&mut self, at: i32, bytes: u32, value: Value) {
         let end = i64::from(at) + i64::from(bytes);
+        self.lose(|Home(word)| i64::from(word) < end && i64::from(word) + 8 > i64::from(at));
         let from = self.slots.partition_point(|(slot, _)| i64::from(*slot) + 8 <= i64::from(at));
         let to = self.slots.partition_point(|(slot, _)| i64::from(*slot) < end);
         if bytes == 8 && value != Value::Any {
@@ -160,6 +267,7 @@ impl State {
         if gone > 0 {
             self.slots.drain(..gone);
         }
+        self.lose(|home| home.as_register().is_none() && home.0 < stack);
     }
 
     /// Forgets every value that `is_stale`.
@@ -199,6 +307,12 @@ impl State {
         }
         if changed {
             self.slots.retain(|(_, value)| *value != Value::Any);
+        }
+        for (own, other) in self.copies.iter_mut().zip(other.copies) {
+            if *own != other && *own != Home::ALONE {
+                *own = Home::ALONE;
+                changed = true;
+            }
         }
         let mut replace = |differs: bool| {
             changed |= differs;

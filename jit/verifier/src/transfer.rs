@@ -4,7 +4,7 @@ use crate::condition::choose;
 use crate::instruction::Kind;
 use crate::places::Place;
 use crate::refusal::Rule;
-use crate::state::{Flags, Operand, State};
+use crate::state::{Flags, Home, Operand, State};
 use crate::value::{Entry, Gpr, Object, Value};
 use crate::walk::{Fault, Function, Problem, WORDS_PER_STEP};
 use iced_x86::{Code, Instruction, OpKind, Register};
@@ -69,8 +69,11 @@ impl Function<'_> {
         match kind {
             Kind::Nothing => {}
             Kind::Move => {
-                let value = self.read(state, instruction, 1)?;
-                self.write(state, instruction, value)?;
+                let (value, from) = self.read_home(state, instruction, 1)?;
+                let to = self.write_home(state, instruction, value)?;
+                if let (Some(from), Some(to)) = (from, to) {
+                    state.copied(from, to);
+                }
             }
             Kind::MoveZero => {
                 let value = self.read(state, instruction, 1)?.truncated();
@@ -102,7 +105,7 @@ impl Function<'_> {
                     self.read(state, instruction, operand)?;
                 }
                 state.flags = Flags::Unknown;
-                let is_zero = instruction.mnemonic() == iced_x86::Mnemonic::Xor && same_registers(instruction);
+                let is_zero = instruction.mnemonic() == iced_x86::Mnemonic::Xor && same_registers(state, instruction);
                 self.write(state, instruction, if is_zero { Value::exactly(0) } else { Value::Any })?;
             }
             Kind::Multiply2 => {
@@ -144,7 +147,7 @@ impl Function<'_> {
             }
             Kind::Test => {
                 let (left, _) = (self.read(state, instruction, 0)?, self.read(state, instruction, 1)?);
-                let whole = same_registers(instruction) && instruction.op0_register().is_gpr64();
+                let whole = same_registers(state, instruction) && instruction.op0_register().is_gpr64();
                 state.flags = if left == Value::Status && whole { Flags::Tested } else { Flags::Unknown };
             }
             Kind::MoveIf => {
@@ -229,6 +232,44 @@ impl Function<'_> {
         Ok(Operand { register, value })
     }
 
+    /// As `read`; also where the value is kept, if that is 64 bits wide.
+    fn read_home(
+        &mut self,
+        state: &mut State,
+        instruction: &Instruction,
+        operand: u32,
+    ) -> Result<(Value, Option<Home>), Problem> {
+        let home = match instruction.op_kind(operand) {
+            OpKind::Register => {
+                let register = self.register(instruction, operand)?;
+                (register.bytes == 8).then_some(Home::register(register.gpr))
+            }
+            OpKind::Memory => {
+                let (place, bytes) = self.place(state, instruction, Access::Read)?;
+                return Ok((self.loaded(state, place, bytes)?, word(place, bytes)));
+            }
+            _ => None,
+        };
+        Ok((self.read(state, instruction, operand)?, home))
+    }
+
+    /// As `write`; also where the value is kept from now on, if that is 64 bits wide.
+    fn write_home(
+        &mut self,
+        state: &mut State,
+        instruction: &Instruction,
+        value: Value,
+    ) -> Result<Option<Home>, Problem> {
+        if instruction.op0_kind() == OpKind::Memory {
+            let (place, bytes) = self.place(state, instruction, Access::Write)?;
+            self.stored(state, place, bytes, value)?;
+            return Ok(word(place, bytes));
+        }
+        let register = self.register(instruction, 0)?;
+        self.assign(state, register, value)?;
+        Ok((register.bytes == 8).then_some(Home::register(register.gpr)))
+    }
+
     /// An operand's value, the bits beyond its width zero. Memory is checked.
     pub fn read(&mut self, state: &mut State, instruction: &Instruction, operand: u32) -> Result<Value, Problem> {
         match instruction.op_kind(operand) {
@@ -301,7 +342,7 @@ impl Function<'_> {
         };
         match kind {
             Kind::Add => sized(self.sum(left, right)),
-            Kind::Subtract if same_registers(instruction) => Value::exactly(0),
+            Kind::Subtract if same_registers(state, instruction) => Value::exactly(0),
             Kind::Subtract => match right.constant() {
                 // An immediate was cut to the width of the operation: of 64 bits it is signed.
                 Some(bits) => sized(bits.cast_signed().checked_neg().and_then(|by| left.offset(by))),
@@ -478,6 +519,10 @@ impl Function<'_> {
 
     fn load(&mut self, state: &mut State, instruction: &Instruction) -> Result<Value, Problem> {
         let (place, bytes) = self.place(state, instruction, Access::Read)?;
+        self.loaded(state, place, bytes)
+    }
+
+    fn loaded(&self, state: &mut State, place: Place, bytes: u32) -> Result<Value, Problem> {
         Ok(match place {
             Place::Frame(at) => self.read_frame(state, at, bytes)?,
             Place::Text { start, end } => {
@@ -525,6 +570,10 @@ impl Function<'_> {
 
     fn store(&mut self, state: &mut State, instruction: &Instruction, value: Value) -> Result<(), Problem> {
         let (place, bytes) = self.place(state, instruction, Access::Write)?;
+        self.stored(state, place, bytes, value)
+    }
+
+    fn stored(&mut self, state: &mut State, place: Place, bytes: u32, value: Value) -> Result<(), Problem> {
         match place {
             Place::Frame(at) => self.write_frame(state, at, bytes, value),
             _ if !value.is_data() => {
@@ -635,16 +684,28 @@ fn number(value: Value) -> Option<(u64, u32)> {
     }
 }
 
+/// A place as a word of the frame.
+fn word(place: Place, bytes: u32) -> Option<Home> {
+    match place {
+        Place::Frame(at) if bytes == 8 => Some(Home::word(at)),
+        _ => None,
+    }
+}
+
 /// By how much a shift with an immediate, or by one, shifts.
 fn shift(by: Value, whole: bool) -> u32 {
     let mask = if whole { 63 } else { 31 };
     u32::try_from(by.constant().unwrap_or(0)).unwrap_or(0) & mask
 }
 
-fn same_registers(instruction: &Instruction) -> bool {
-    instruction.op0_kind() == OpKind::Register
-        && instruction.op1_kind() == OpKind::Register
-        && instruction.op0_register() == instruction.op1_register()
+fn same_registers(state: &State, instruction: &Instruction) -> bool {
+    if instruction.op0_kind() != OpKind::Register || instruction.op1_kind() != OpKind::Register {
+        return false;
+    }
+    match (general(instruction.op0_register()), general(instruction.op1_register())) {
+        (Some(one), Some(other)) => one.bytes == other.bytes && state.same(one.gpr, other.gpr),
+        _ => false,
+    }
 }
 
 /// The entry that a value speaks of.

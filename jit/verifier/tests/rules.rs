@@ -40,6 +40,9 @@ const CTX: i32 = CONTEXT as i32;
 
 type Assembled = Result<(), IcedError>;
 
+/// A few instructions.
+type Step<'a> = &'a dyn Fn(&mut CodeAssembler) -> Assembled;
+
 fn fixed() -> Bench {
     Bench::new(Mode::Fixed, MODULE.as_bytes())
 }
@@ -595,6 +598,99 @@ fn t67_calls_through_tables_are_checked() {
     bench.refuses(Rule::Memory, "with that alone", call("the comparison with the length", nothing));
     bench.refuses(Rule::Target, "a signature that no type has", call("", 77));
     bench.refuses(Rule::Target, "the null entry", call("", 0));
+}
+
+/// T67: what a comparison says of a register is true of everything that holds the same, and of nothing else.
+#[test]
+fn t67_a_bound_holds_for_every_copy() {
+    let bench = fixed();
+    // `copy` puts RDI, which is also at 8 above the stack pointer, into RSI; `reload` gets RAX from somewhere.
+    let through = |copy: Step, reload: Step| {
+        bench.with(SUBJECT, |a| {
+            let mut trap = a.create_label();
+            a.sub(rsp, 24)?;
+            a.mov(qword_ptr(rsp + 8), rdi)?;
+            a.mov(ecx, dword_ptr(TABLE))?;
+            copy(a)?;
+            a.cmp(esi, ecx)?;
+            a.jae(trap)?;
+            reload(a)?;
+            a.mov(eax, eax)?;
+            a.shl(rax, 4)?;
+            a.mov(eax, dword_ptr(rax + (ENTRY + 8)))?;
+            a.add(rsp, 24)?;
+            a.ret()?;
+            a.set_label(&mut trap)?;
+            a.ud2()
+        })
+    };
+    let from_word: Step = &|a| a.mov(rsi, qword_ptr(rsp + 8));
+    let from_register: Step = &|a| a.mov(rsi, rdi);
+    let good: [(&str, Step, Step); 6] = [
+        ("the word it was loaded from", from_word, &|a| a.mov(rax, qword_ptr(rsp + 8))),
+        ("the register that was stored", from_word, &|a| a.mov(rax, rdi)),
+        ("the register it was copied from", from_register, &|a| a.mov(rax, rdi)),
+        ("the word that the register was stored to", from_register, &|a| a.mov(rax, qword_ptr(rsp + 8))),
+        ("a copy of a copy that is gone", &|a| a.mov(r8, rdi).and_then(|()| a.mov(rsi, r8)), &|a| {
+            a.mov(r8, rdx)?;
+            a.mov(rax, rdi)
+        }),
+        ("a word beside one that is written", from_word, &|a| {
+            a.mov(qword_ptr(rsp + 16), rdx)?;
+            a.mov(qword_ptr(rsp), rdx)?;
+            a.mov(rax, qword_ptr(rsp + 8))
+        }),
+    ];
+    for (what, copy, reload) in good {
+        bench.accepts(what, through(copy, reload));
+    }
+    let load: Step = &|a| a.mov(rax, qword_ptr(rsp + 8));
+    let bad: [(&str, Step, Step); 9] = [
+        ("another word", from_word, &|a| {
+            a.mov(qword_ptr(rsp + 16), rdx).and_then(|()| a.mov(rax, qword_ptr(rsp + 16)))
+        }),
+        ("the word is written before", &|a| from_word(a).and_then(|()| a.mov(qword_ptr(rsp + 8), rdx)), load),
+        ("the word is written after", from_word, &|a| a.mov(qword_ptr(rsp + 8), rdx).and_then(|()| load(a))),
+        ("half of the word is written", &|a| from_word(a).and_then(|()| a.mov(dword_ptr(rsp + 8), edx)), load),
+        ("a vector over the word", &|a| from_word(a).and_then(|()| a.movups(xmmword_ptr(rsp + 1), xmm0)), load),
+        ("the word is released", from_word, &|a| {
+            a.add(rsp, 16)?;
+            a.sub(rsp, 16)?;
+            load(a)
+        }),
+        ("the register is written", &|a| from_register(a).and_then(|()| a.mov(rdi, rdx)), &|a| a.mov(rax, rdi)),
+        ("the copy is written", &|a| from_register(a).and_then(|()| a.mov(rsi, rdx)), &|a| a.mov(rax, rdi)),
+        (
+            "a copy on one path only",
+            &|a| {
+                let (mut other, mut both) = (a.create_label(), a.create_label());
+                a.test(edx, edx)?;
+                a.je(other)?;
+                a.mov(rsi, rdi)?;
+                a.jmp(both)?;
+                a.set_label(&mut other)?;
+                a.mov(rsi, rdx)?;
+                a.set_label(&mut both)?;
+                a.nop_3()
+            },
+            &|a| a.mov(rax, rdi),
+        ),
+    ];
+    for (what, copy, reload) in bad {
+        bench.refuses(Rule::Memory, what, through(copy, reload));
+    }
+
+    // A register minus its copy.
+    let zero = |made: Step| {
+        bench.with(SUBJECT, |a| {
+            made(a)?;
+            a.mov(rax, qword_ptr(rax + CTX + cell(&bench, 2)))?;
+            a.ret()
+        })
+    };
+    bench.accepts("zero", zero(&|a| a.mov(rax, rdi).and_then(|()| a.xor(eax, edi))));
+    bench.refuses(Rule::Memory, "no copy", zero(&|a| a.mov(rax, rdi).and_then(|()| a.xor(eax, edx))));
+    bench.refuses(Rule::Memory, "half a copy", zero(&|a| a.mov(eax, edi).and_then(|()| a.xor(rax, rdi))));
 }
 
 /// T67: what is called is known.
