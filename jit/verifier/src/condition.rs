@@ -101,8 +101,8 @@ pub fn choose(state: &State, condition: ConditionCode, first: Operand, second: O
                 return Value::Index(table);
             }
         }
-        let chosen = bounded(second, left, right, orders);
-        let kept = bounded(first, left, right, orders.not());
+        let chosen = bounded(state, second, left, right, orders);
+        let kept = bounded(state, first, left, right, orders.not());
         return match (kept, chosen) {
             (Some(kept), Some(chosen)) => kept.hull(chosen),
             (Some(one), None) | (None, Some(one)) => one,
@@ -125,11 +125,15 @@ fn can_index(state: &State, value: Value, table: u8) -> bool {
 }
 
 /// A value that may be one side of a comparison with a constant, given how that came out; `None` if it cannot have.
-fn bounded(operand: Operand, left: Operand, right: Operand, orders: Orders) -> Option<Value> {
-    let (bound, orders) = match operand.register {
-        Some(_) if operand.register == left.register => (right.value.constant(), orders),
-        Some(_) if operand.register == right.register => (left.value.constant(), orders.swapped()),
-        _ => return Some(operand.value),
+fn bounded(state: &State, operand: Operand, left: Operand, right: Operand, orders: Orders) -> Option<Value> {
+    let is =
+        |side: Operand| matches!((operand.register, side.register), (Some(own), Some(side)) if state.same(own, side));
+    let (bound, orders) = if is(left) {
+        (right.value.constant(), orders)
+    } else if is(right) {
+        (left.value.constant(), orders.swapped())
+    } else {
+        return Some(operand.value);
     };
     let (Value::Number { low, span }, Some(bound)) = (operand.value, bound) else { return Some(operand.value) };
     let most = if orders.only(Orders::LESS) {

@@ -26,7 +26,7 @@ pub enum Kind {
     Produce,
     /// Writes the first two operands, reads the third and RDX.
     Multiply2,
-    /// RDX:RAX becomes a product.
+    /// RDX:RAX becomes a product; that of bytes is in AX alone.
     Multiply,
     /// RDX:RAX becomes quotient and remainder; faults.
     Divide,
@@ -134,7 +134,7 @@ pub fn kind(code: Code) -> Option<Kind> {
         | VEX_Sarx_r32_rm32_r32
         | VEX_Sarx_r64_rm64_r64 => Kind::Produce,
         VEX_Mulx_r32_r32_rm32 | VEX_Mulx_r64_r64_rm64 => Kind::Multiply2,
-        Mul_rm32 | Mul_rm64 | Imul_rm32 | Imul_rm64 => Kind::Multiply,
+        Mul_rm8 | Mul_rm16 | Mul_rm32 | Mul_rm64 | Imul_rm8 | Imul_rm16 | Imul_rm32 | Imul_rm64 => Kind::Multiply,
         Div_rm32 | Div_rm64 | Idiv_rm32 | Idiv_rm64 => Kind::Divide,
         Cdq | Cqo => Kind::SignToRdx,
         Cmp_rm8_r8 | Cmp_rm16_r16 | Cmp_rm32_r32 | Cmp_rm64_r64 | Cmp_r8_rm8 | Cmp_r16_rm16 | Cmp_r32_rm32

@@ -121,13 +121,12 @@ impl Function<'_> {
                     self.mark_fault(instruction, Fault::Divide);
                 }
                 state.flags = Flags::Unknown;
-                let bytes = if instruction.op0_kind() == OpKind::Memory {
-                    instruction.memory_size().size()
-                } else {
-                    instruction.op0_register().size()
-                };
-                for gpr in [Gpr::RAX, Gpr::RDX] {
-                    state.set(gpr, Value::of_bytes(bytes));
+                let bytes = self.operand_bytes(instruction);
+                let halves: &[Gpr] = if bytes == 1 { &[Gpr::RAX] } else { &[Gpr::RAX, Gpr::RDX] };
+                for gpr in halves {
+                    // Narrow results leave the rest of a register as it was.
+                    let value = if bytes < 4 { Value::Any } else { Value::of_bytes(bytes) };
+                    state.set(*gpr, value);
                 }
             }
             Kind::SignToRdx => {

@@ -785,14 +785,32 @@ fn t67_calls_of_the_host_are_listed() {
     });
 }
 
+/// What makes an index no larger than a bound.
+#[derive(Clone, Copy)]
+enum Clamp {
+    Right,
+    OtherWayRound,
+    /// What is compared is a copy of the index.
+    ByCopy,
+    /// What is compared is something else.
+    ByOther,
+}
+
 /// A jump through a table behind it, whose entries lead to the return behind that.
-fn dispatch(a: &mut CodeAssembler, bound: Option<u32>, clamped: bool, entries: u32, by_byte: bool) -> Assembled {
+fn dispatch(a: &mut CodeAssembler, bound: Option<u32>, clamp: Clamp, entries: u32, by_byte: bool) -> Assembled {
     let (mut table, mut target) = (a.create_label(), a.create_label());
     a.mov(eax, edi)?;
     if let Some(bound) = bound {
         a.mov(ecx, bound)?;
-        a.cmp(eax, ecx)?;
-        if clamped { a.cmovb(ecx, eax)? } else { a.cmova(ecx, eax)? }
+        match clamp {
+            Clamp::Right | Clamp::OtherWayRound => a.cmp(eax, ecx)?,
+            Clamp::ByCopy => {
+                a.mov(rsi, rax)?;
+                a.cmp(esi, ecx)?;
+            }
+            Clamp::ByOther => a.cmp(esi, ecx)?,
+        }
+        if matches!(clamp, Clamp::OtherWayRound) { a.cmova(ecx, eax)? } else { a.cmovb(ecx, eax)? }
     } else {
         a.mov(ecx, eax)?;
     }
@@ -817,12 +835,14 @@ fn dispatch(a: &mut CodeAssembler, bound: Option<u32>, clamped: bool, entries: u
 #[test]
 fn t67_jump_tables_are_clamped() {
     let bench = fixed();
-    let jump = |bound, clamped, entries| bench.with(SUBJECT, |a| dispatch(a, bound, clamped, entries, false));
-    bench.accepts("as many entries as there are", jump(Some(2), true, 3));
-    bench.refuses(Rule::Target, "one more than there are", jump(Some(3), true, 3));
-    bench.refuses(Rule::Target, "the other way round", jump(Some(2), false, 3));
-    bench.refuses(Rule::Target, "without a bound", jump(None, true, 3));
-    let bytes = bench.with(SUBJECT, |a| dispatch(a, Some(2), true, 3, true));
+    let jump = |bound, clamp, entries| bench.with(SUBJECT, |a| dispatch(a, bound, clamp, entries, false));
+    bench.accepts("as many entries as there are", jump(Some(2), Clamp::Right, 3));
+    bench.accepts("a copy of the index", jump(Some(2), Clamp::ByCopy, 3));
+    bench.refuses(Rule::Target, "one more than there are", jump(Some(3), Clamp::Right, 3));
+    bench.refuses(Rule::Target, "the other way round", jump(Some(2), Clamp::OtherWayRound, 3));
+    bench.refuses(Rule::Target, "something else than the index", jump(Some(2), Clamp::ByOther, 3));
+    bench.refuses(Rule::Target, "without a bound", jump(None, Clamp::Right, 3));
+    let bytes = bench.with(SUBJECT, |a| dispatch(a, Some(2), Clamp::Right, 3, true));
     bench.refuses(Rule::Target, "a byte in the place of an offset", bytes);
 }
 
@@ -868,6 +888,34 @@ fn t70_callees_find_their_context() {
         a.mov(eax, dword_ptr(rax + rsi))
     });
     refuses(&bench, Rule::Memory, "memory by an argument", |a| a.mov(eax, dword_ptr(rsi)));
+}
+
+/// T64: narrow products leave the rest of their registers as it was, and those of bytes leave RDX alone.
+#[test]
+fn t64_narrow_products() {
+    let bench = fixed();
+    let index = |made: Step| {
+        bench.with(SUBJECT, |a| {
+            a.mov(eax, edi)?;
+            a.mov(edx, edi)?;
+            made(a)?;
+            a.ret()
+        })
+    };
+    bench.accepts("of 32 bits", index(&|a| a.mul(edi).and_then(|()| a.mov(eax, dword_ptr(rax + MEM)))));
+    bench.accepts("the other half", index(&|a| a.mul(edi).and_then(|()| a.mov(eax, dword_ptr(rdx + MEM)))));
+    bench.accepts("of bytes, RDX", index(&|a| a.mul(dil).and_then(|()| a.mov(eax, dword_ptr(rdx + MEM)))));
+    let wide: [(&str, Step); 4] = [
+        ("of 64 bits", &|a| a.mul(rdi).and_then(|()| a.mov(eax, dword_ptr(rax + MEM)))),
+        ("of 16 bits", &|a| a.mov(rax, rdi).and_then(|()| a.mul(di)).and_then(|()| a.mov(eax, dword_ptr(rax + MEM)))),
+        ("of 16 bits, RDX", &|a| {
+            a.mov(rdx, rdi).and_then(|()| a.imul(di)).and_then(|()| a.mov(eax, dword_ptr(rdx + MEM)))
+        }),
+        ("of bytes", &|a| a.mov(rax, rdi).and_then(|()| a.imul(dil)).and_then(|()| a.mov(eax, dword_ptr(rax + MEM)))),
+    ];
+    for (what, made) in wide {
+        bench.refuses(Rule::Memory, what, index(made));
+    }
 }
 
 /// CVE-2023-26489: `(index << 3) + base`, folded into an address of 35 bits.
