@@ -161,11 +161,20 @@ impl State {
         }
     }
 
-    /// No register is a copy of these homes any more.
+    /// No register is a copy of these homes any more, only of another that was.
     fn lose(&mut self, is_lost: impl Fn(Home) -> bool) {
-        for copy in &mut self.copies {
-            if is_lost(*copy) {
-                *copy = Home::ALONE;
+        for number in 0..16_u8 {
+            let home = self.copies[usize::from(number)];
+            if home == Home::ALONE || !is_lost(home) {
+                continue;
+            }
+            self.copies[usize::from(number)] = Home::ALONE;
+            let heir = Home::register(Gpr(number));
+            for copy in &mut self.copies[usize::from(number) + 1..] {
+                if *copy == home {
+                    *copy = heir;
+                    self.originals |= 1 << number;
+                }
             }
         }
     }

@@ -139,8 +139,11 @@ impl Function<'_> {
                 state.flags = Flags::Compared { left, right, bytes };
             }
             Kind::BitTest => {
-                // In memory, the index of the bit would lead to another place.
-                self.register(instruction, 0)?;
+                // In memory, an index in a register would lead to another place.
+                if !immediate(instruction.op1_kind()) {
+                    self.register(instruction, 0)?;
+                }
+                self.read(state, instruction, 0)?;
                 self.read(state, instruction, 1)?;
                 state.flags = Flags::Unknown;
             }

@@ -386,6 +386,7 @@ fn t66_t69_only_listed_instructions() {
         a.mov(eax, edi)?;
         a.bt(dword_ptr(rax + MEM), esi)
     });
+    accepts(&bench, "a bit of memory at a constant", |a| a.bt(qword_ptr(MEMORY), 63_i32));
     accepts(&bench, "a bit of a register", |a| a.bt(edi, esi));
     // What no path leads to is not looked at: `int3` fills gaps.
     bench.accepts("bytes behind the return", bench.with_bytes(SUBJECT, &[0xc3, 0x0f, 0x05]));
@@ -626,13 +627,22 @@ fn t67_a_bound_holds_for_every_copy() {
     };
     let from_word: Step = &|a| a.mov(rsi, qword_ptr(rsp + 8));
     let from_register: Step = &|a| a.mov(rsi, rdi);
-    let good: [(&str, Step, Step); 6] = [
+    let good: [(&str, Step, Step); 8] = [
         ("the word it was loaded from", from_word, &|a| a.mov(rax, qword_ptr(rsp + 8))),
         ("the register that was stored", from_word, &|a| a.mov(rax, rdi)),
         ("the register it was copied from", from_register, &|a| a.mov(rax, rdi)),
         ("the word that the register was stored to", from_register, &|a| a.mov(rax, qword_ptr(rsp + 8))),
         ("a copy of a copy that is gone", &|a| a.mov(r8, rdi).and_then(|()| a.mov(rsi, r8)), &|a| {
             a.mov(r8, rdx)?;
+            a.mov(rax, rdi)
+        }),
+        (
+            "a copy of what is gone",
+            &|a| a.mov(rsi, rdi).and_then(|()| a.mov(r8, rdi)).and_then(|()| a.mov(rdi, rdx)),
+            &|a| a.mov(rax, r8),
+        ),
+        ("the word, stored again", from_word, &|a| {
+            a.mov(qword_ptr(rsp + 8), rdi)?;
             a.mov(rax, rdi)
         }),
         ("a word beside one that is written", from_word, &|a| {
