@@ -183,7 +183,7 @@ impl Remote {
     /// As for [`declarations`](Self::declarations).
     pub fn compile(mut self, job: Job, info: &ModuleInfo, module_len: usize) -> Result<(CodeImage, Ending), Failure> {
         let bounds = ImageBounds {
-            functions: info.functions.len(),
+            functions: Some(info.functions.len()),
             signatures: info.types.len(),
             bytes: self.limits.memory_bytes,
         };

@@ -85,7 +85,11 @@ fn perform(
     let mut chosen: Vec<_> = chosen.map(|listener| listener.address).collect();
     let wasi = wasi(plan, listeners, observer)?;
     let options = program::Options {
-        store: StoreOptions { fixed: true, stack_bytes: plan.stack_bytes, memory_limit_bytes: plan.memory_bytes },
+        store: StoreOptions {
+            stack_bytes: plan.stack_bytes,
+            memory_limit_bytes: plan.memory_bytes,
+            ..StoreOptions::default()
+        },
         canonical_nans: plan.deterministic,
         verify: plan.verify,
         threads,

@@ -24,8 +24,8 @@ const COLUMNS: usize = 6;
 /// How large an image may be.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageBounds {
-    /// Functions that it has.
-    pub functions: usize,
+    /// Functions that it has, if that is known.
+    pub functions: Option<usize>,
     /// Most signatures that it has entries for.
     pub signatures: usize,
     /// Most bytes in all.
@@ -63,11 +63,19 @@ pub fn read_value<T: DeserializeOwned>(from: &mut impl Read, max_bytes: u64) -> 
 /// # Errors
 /// What `to` says.
 pub fn write_image(to: &mut impl Write, image: &CodeImage) -> io::Result<()> {
+    write_tables(to, image)?;
+    to.write_all(&image.text)
+}
+
+/// Writes all of an image but its text and its addressing.
+///
+/// # Errors
+/// What `to` says.
+pub fn write_tables(to: &mut impl Write, image: &CodeImage) -> io::Result<()> {
     let CodeImage { addressing: _, text, functions, entries, traps, sources, processor } = image;
     let lengths = [text.len(), functions.len(), entries.len(), traps.len(), sources.len(), processor.len()];
     let header: Vec<u8> = lengths.into_iter().flat_map(|len| (len as u64).to_le_bytes()).collect();
     to.write_all(&header)?;
-    to.write_all(text)?;
     write_words(to, functions.iter().flat_map(|code| [code.start, code.len]))?;
     write_words(to, entries.iter().flat_map(|entry| [entry.signature.0, entry.code.start, entry.code.len]))?;
     let (offsets, codes) = (traps.offsets(), traps.values());
@@ -84,6 +92,16 @@ pub fn write_image(to: &mut impl Write, image: &CodeImage) -> io::Result<()> {
 /// # Errors
 /// [`io::ErrorKind::InvalidData`] when it is larger than its bounds or no image, and what `from` says.
 pub fn read_image(from: &mut impl Read, addressing: Addressing, bounds: &ImageBounds) -> io::Result<CodeImage> {
+    let (mut image, text) = read_tables(from, addressing, bounds)?;
+    image.text = read_bytes(from, text)?;
+    Ok(image)
+}
+
+/// Reads what [`write_tables`] wrote: an image without its text, and the length of that.
+///
+/// # Errors
+/// As [`read_image`].
+pub fn read_tables(from: &mut impl Read, addressing: Addressing, bounds: &ImageBounds) -> io::Result<(CodeImage, u64)> {
     let lengths: [u64; COLUMNS] = read_lengths(from)?;
     let [text, functions, entries, traps, sources, processor] = lengths;
     let sizes = lengths.into_iter().zip([1, 8, 12, 5, 8, 1]);
@@ -92,7 +110,8 @@ pub fn read_image(from: &mut impl Read, addressing: Addressing, bounds: &ImageBo
         return Err(invalid("an image is too large"));
     }
     // Nothing has more entries than the text has offsets.
-    if functions != bounds.functions as u64
+    if bounds.functions.is_some_and(|known| functions != known as u64)
+        || functions > text
         || entries > bounds.signatures as u64
         || traps > text
         || sources > text
@@ -100,7 +119,6 @@ pub fn read_image(from: &mut impl Read, addressing: Addressing, bounds: &ImageBo
     {
         return Err(invalid("an image has lengths that cannot be"));
     }
-    let text = read_bytes(from, text)?;
     let functions = read_words(from, functions, |&[start, len]| CodeRange { start, len })?;
     let entries = read_words(from, entries, |&[signature, start, len]| EntryThunk {
         signature: SignatureId(signature),
@@ -112,7 +130,7 @@ pub fn read_image(from: &mut impl Read, addressing: Addressing, bounds: &ImageBo
     let sources = OffsetTable::from_columns(offsets, read_words(from, sources, |&[position]| position)?);
     let (Some(traps), Some(sources)) = (traps, sources) else { return Err(invalid("a table has uneven columns")) };
     let processor = String::from_utf8(read_bytes(from, processor)?).map_err(|_| invalid("a text is no UTF-8"))?;
-    Ok(CodeImage { addressing, text, functions, entries, traps, sources, processor })
+    Ok((CodeImage { addressing, text: Vec::new(), functions, entries, traps, sources, processor }, text))
 }
 
 fn malformed(error: postcard::Error) -> io::Error {
@@ -195,7 +213,7 @@ mod tests {
         image
     }
 
-    const BOUNDS: ImageBounds = ImageBounds { functions: 10_000, signatures: 1, bytes: 1 << 20 };
+    const BOUNDS: ImageBounds = ImageBounds { functions: Some(10_000), signatures: 1, bytes: 1 << 20 };
 
     fn bytes() -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -229,7 +247,7 @@ mod tests {
         };
         let bytes = bytes();
         refused(ImageBounds { bytes: 100_000, ..BOUNDS }, &bytes);
-        refused(ImageBounds { functions: 9_999, ..BOUNDS }, &bytes);
+        refused(ImageBounds { functions: Some(9_999), ..BOUNDS }, &bytes);
         refused(ImageBounds { signatures: 0, ..BOUNDS }, &bytes);
         for column in 0..COLUMNS {
             let mut bytes = bytes.clone();

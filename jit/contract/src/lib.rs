@@ -14,12 +14,16 @@
 //! | [`libcall`] | the operations compiled code asks of the runtime |
 //! | [`image`] | linked code and the tables that describe it |
 //! | [`encoding`] | both as bytes, between processes |
+//! | [`artefact`] | a module and its code as a file |
+//! | [`digest`] | hashes of large data |
 //! | `check` | whether what came from elsewhere is consistent |
 #![forbid(unsafe_code)]
 
 pub mod abi;
+pub mod artefact;
 mod check;
 pub mod context;
+pub mod digest;
 pub mod encoding;
 pub mod image;
 pub mod libcall;

@@ -1,6 +1,7 @@
 //! The memory of contexts, imported cells and descriptors: one mapping per store, handed out in order.
 
-use crate::mapping::{Access, Mapping, reserve_in};
+use crate::mapping::{Access, Mapping};
+use crate::places::Places;
 use std::io;
 use std::ops::Range;
 
@@ -17,8 +18,11 @@ pub struct Arena {
 }
 
 impl Arena {
-    pub fn new(low: bool) -> io::Result<Self> {
-        let mut mapping = if low { reserve_in(LOW_WINDOW, ARENA_BYTES)? } else { Mapping::reserve(ARENA_BYTES)? };
+    pub fn new(low: Option<&mut Places>) -> io::Result<Self> {
+        let mut mapping = match low {
+            Some(places) => places.reserve(&LOW_WINDOW, ARENA_BYTES)?,
+            None => Mapping::reserve(ARENA_BYTES)?,
+        };
         mapping.protect(0..ARENA_BYTES, Access::ReadWrite)?;
         Ok(Self { mapping, used: 0 })
     }

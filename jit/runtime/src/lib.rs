@@ -28,6 +28,7 @@ mod instance;
 mod libcalls;
 mod link;
 mod memory;
+mod places;
 #[expect(unsafe_code, reason = "handles signals")]
 mod signal;
 mod stack;

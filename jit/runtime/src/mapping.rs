@@ -181,26 +181,6 @@ pub fn random_u64() -> io::Result<u64> {
     if got == 8 { Ok(u64::from_ne_bytes(bytes)) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Reserves `len` bytes at a random address inside `window`, aligned to 64 KiB; after a few tries, anywhere.
-///
-/// # Errors
-/// As [`Mapping::reserve`].
-pub fn reserve_in(window: Range<usize>, len: usize) -> io::Result<Mapping> {
-    const ALIGN: usize = 1 << 16;
-    const TRIES: u32 = 16;
-    let places = window.len().saturating_sub(len.min(window.len() / 2)) / ALIGN;
-    for _ in 0..TRIES {
-        if places == 0 {
-            break;
-        }
-        let place = usize::try_from(random_u64()? % places as u64).map_err(io::Error::other)?;
-        if let Ok(mapping) = Mapping::reserve_at(window.start + place * ALIGN, len) {
-            return Ok(mapping);
-        }
-    }
-    Mapping::reserve(len)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

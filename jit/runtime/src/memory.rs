@@ -1,6 +1,7 @@
 //! Linear memory: a reservation that a 32-bit access cannot leave, of which the first bytes are accessible.
 
-use crate::mapping::{Access, Mapping, reserve_in};
+use crate::mapping::{Access, Mapping};
+use crate::places::Places;
 use std::io;
 use std::ops::Range;
 use wave_contract::types::MemoryType;
@@ -41,14 +42,17 @@ impl LinearMemory {
     /// Reserves a memory of type `ty` that never grows past `limit_bytes`.
     ///
     /// Reservation and guard are the same for a memory of zero pages (T51).
-    pub fn new(ty: MemoryType, limit_bytes: u64, low: bool) -> Result<Self, MemoryError> {
+    pub fn new(ty: MemoryType, limit_bytes: u64, low: Option<&mut Places>) -> Result<Self, MemoryError> {
         let needed = u64::from(ty.min_pages) * PAGE_BYTES;
         if needed > limit_bytes {
             return Err(MemoryError::Limit { needed, limit: limit_bytes });
         }
         let len = MEMORY_RESERVATION_BYTES as usize;
-        // `reserve_in` keeps the start inside the window; the reservation itself may end far above it.
-        let mapping = if low { reserve_in(LOW_WINDOW, len) } else { Mapping::reserve(len) };
+        // The start is inside the window; the reservation itself may end far above it.
+        let mapping = match low {
+            Some(places) => places.reserve(&LOW_WINDOW, len),
+            None => Mapping::reserve(len),
+        };
         let declared = ty.max_pages.map_or(MAX_PAGES, u64::from).min(MAX_PAGES);
         let mut memory = Self {
             mapping: mapping.map_err(MemoryError::Reserve)?,

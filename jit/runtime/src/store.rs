@@ -7,7 +7,9 @@ use crate::function::{Function, FunctionEntry};
 use crate::instance::Instance;
 use crate::libcalls;
 use crate::link::LinkError;
+use crate::mapping::random_u64;
 use crate::memory::LinearMemory;
+use crate::places::Places;
 use crate::signal;
 use crate::stack::GuestStack;
 use crate::table::Table;
@@ -28,6 +30,8 @@ use wave_sandbox::Sealed;
 pub struct StoreOptions {
     /// Mode fixed: addresses are constants in the code. Otherwise mode arg.
     pub fixed: bool,
+    /// What the addresses of mode fixed follow from, for code that was compiled for these. Random if there is none.
+    pub seed: Option<u64>,
     /// Stack for guest code, in bytes.
     pub stack_bytes: u64,
     /// Most bytes of one linear memory.
@@ -36,7 +40,7 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { fixed: true, stack_bytes: 8 << 20, memory_limit_bytes: 4 << 30 }
+        Self { fixed: true, seed: None, stack_bytes: 8 << 20, memory_limit_bytes: 4 << 30 }
     }
 }
 
@@ -93,6 +97,8 @@ pub struct Inner {
     /// Tells this store from every other one of the process, also from those that are gone.
     id: u64,
     pub options: StoreOptions,
+    seed: u64,
+    places: Option<Places>,
     pub signatures: SignatureRegistry,
     pub arena: Arena,
     pub results: u32,
@@ -221,6 +227,12 @@ impl<T> Store<T> {
         self.inner().memories.iter().map(|(memory, _)| memory.len_bytes()).sum()
     }
 
+    /// What the addresses of mode fixed follow from, see [`StoreOptions::seed`].
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.inner().seed
+    }
+
     /// The addresses that can hold guest code.
     #[must_use]
     pub fn code_range(&self) -> Range<usize> {
@@ -329,7 +341,9 @@ struct Entry {
 
 impl Inner {
     fn new(options: StoreOptions) -> io::Result<Self> {
-        let mut arena = Arena::new(options.fixed)?;
+        let seed = options.seed.map_or_else(random_u64, Ok)?;
+        let mut places = options.fixed.then_some(Places::new(seed));
+        let mut arena = Arena::new(places.as_mut())?;
         let full = || io::Error::from_raw_os_error(libc::ENOMEM);
         let results = arena.take(RESULT_AREA_BYTES).ok_or_else(full)?;
         let no_memory = arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or_else(full)?;
@@ -347,6 +361,8 @@ impl Inner {
         Ok(Self {
             id: STORES.fetch_add(1, Ordering::Relaxed),
             options,
+            seed,
+            places,
             signatures: SignatureRegistry::default(),
             arena,
             results,
@@ -366,13 +382,13 @@ impl Inner {
     }
 
     pub fn new_table(&mut self, ty: TableType) -> Result<usize, LinkError> {
-        self.tables.push(Table::new(ty, self.options.fixed).map_err(LinkError::Table)?);
+        self.tables.push(Table::new(ty, self.places.as_mut()).map_err(LinkError::Table)?);
         Ok(self.tables.len() - 1)
     }
 
     pub fn new_memory(&mut self, ty: MemoryType) -> Result<usize, LinkError> {
         let descriptor = self.arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or(LinkError::ArenaFull)?;
-        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, self.options.fixed)?;
+        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, self.places.as_mut())?;
         self.arena.write_u64(descriptor + MEMORY_LEN, memory.len_bytes());
         self.memory_ranges.push(memory.reservation());
         self.activation.memories = &raw const *self.memory_ranges;

@@ -1,7 +1,8 @@
 //! Tables. Guest code reads entries of function tables and never writes any; every change goes through here.
 
 use crate::function::FunctionEntry;
-use crate::mapping::{Access, Mapping, reserve_in};
+use crate::mapping::{Access, Mapping};
+use crate::places::Places;
 use std::io;
 use std::ops::Range;
 use wave_contract::context::{
@@ -29,7 +30,7 @@ pub struct OutOfBounds;
 
 impl Table {
     /// Reserves a table of nulls, with room for every entry it may grow to.
-    pub fn new(ty: TableType, low: bool) -> io::Result<Self> {
+    pub fn new(ty: TableType, low: Option<&mut Places>) -> io::Result<Self> {
         let max = ty.max.unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
         if ty.min > max {
             return Err(io::Error::from_raw_os_error(libc::ENOMEM));
@@ -37,7 +38,10 @@ impl Table {
         let entries = if ty.element == ValType::FuncRef { max } else { 0 };
         let len = TABLE_ENTRIES as usize + entries as usize * TABLE_ENTRY_BYTES as usize;
         let len = len.next_multiple_of(crate::mapping::HOST_PAGE_BYTES);
-        let mut mapping = if low { reserve_in(LOW_WINDOW, len)? } else { Mapping::reserve(len)? };
+        let mut mapping = match low {
+            Some(places) => places.reserve(&LOW_WINDOW, len)?,
+            None => Mapping::reserve(len)?,
+        };
         mapping.protect(0..len, Access::ReadWrite)?;
         let mut table = Self { ty, mapping, references: vec![0; ty.min as usize], max };
         table.publish_len();

@@ -49,7 +49,8 @@ fn unsealed() -> Sealed {
 
 /// In mode arg, so that code of one store is code of another.
 fn store() -> Store<()> {
-    let options = StoreOptions { fixed: false, stack_bytes: 1 << 20, memory_limit_bytes: 4 << 16 };
+    let options =
+        StoreOptions { fixed: false, stack_bytes: 1 << 20, memory_limit_bytes: 4 << 16, ..StoreOptions::default() };
     Store::new(options, ()).expect("a store")
 }
 
@@ -94,7 +95,7 @@ fn honest() -> Honest {
 
 impl Honest {
     fn bounds(&self, info: &ModuleInfo) -> ImageBounds {
-        ImageBounds { functions: info.functions.len(), signatures: info.types.len(), bytes: 1 << 24 }
+        ImageBounds { functions: Some(info.functions.len()), signatures: info.types.len(), bytes: 1 << 24 }
     }
 
     /// What the command does with an answer. Whether it came to an instance.

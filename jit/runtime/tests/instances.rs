@@ -17,7 +17,8 @@ fn unsealed() -> Sealed {
 /// Runs `test` with a store of each mode.
 fn in_both_modes<T: Default>(test: impl Fn(&mut Store<T>, &Sealed)) {
     for fixed in [true, false] {
-        let options = StoreOptions { fixed, stack_bytes: 1 << 20, memory_limit_bytes: 1 << 20 };
+        let options =
+            StoreOptions { fixed, stack_bytes: 1 << 20, memory_limit_bytes: 1 << 20, ..StoreOptions::default() };
         test(&mut Store::new(options, T::default()).expect("a store"), &unsealed());
     }
 }

@@ -58,6 +58,7 @@ pub struct Verified<T> {
     code: T,
     declarations: ModuleInfo,
     terms: Terms,
+    is_proved: bool,
 }
 
 impl Verified<CodeImage> {
@@ -66,7 +67,18 @@ impl Verified<CodeImage> {
     /// # Errors
     /// [`DeclarationError`]: what cannot be read has no code.
     pub fn unproved(code: CodeImage, module: &[u8], terms: Terms) -> Result<Self, DeclarationError> {
-        Ok(Self { code, declarations: declarations::read(module)?, terms })
+        Ok(Self { code, declarations: declarations::read(module)?, terms, is_proved: false })
+    }
+
+    /// What a record says that carries this user's tag.
+    pub(crate) const fn recalled(code: CodeImage, declarations: ModuleInfo, terms: Terms) -> Self {
+        Self { code, declarations, terms, is_proved: true }
+    }
+
+    /// Whether it was proved, now or earlier.
+    #[must_use]
+    pub const fn is_proved(&self) -> bool {
+        self.is_proved
     }
 
     /// The code.
@@ -181,7 +193,7 @@ pub fn verify(
 ) -> Result<(Verified<CodeImage>, Report), VerifyError> {
     let declarations = declarations::read(module)?;
     let report = check(&image, &declarations, &terms, threads).map_err(VerifyError::Refused)?;
-    Ok((Verified { code: image, declarations, terms }, report))
+    Ok((Verified { code: image, declarations, terms, is_proved: true }, report))
 }
 
 fn whole(what: &str) -> Vec<Refusal> {

@@ -13,6 +13,7 @@
 //! | `transfer.rs`, `condition.rs`, `call.rs` | what an instruction changes, and what it must not |
 //! | `walk.rs` | one function, all paths |
 //! | `image.rs` | all functions, and the tables that describe them |
+//! | `record.rs` | verified code as bytes |
 #![forbid(unsafe_code)]
 
 mod call;
@@ -22,6 +23,7 @@ mod declarations;
 mod image;
 mod instruction;
 mod places;
+mod record;
 mod refusal;
 mod state;
 mod transfer;
@@ -30,4 +32,5 @@ mod walk;
 
 pub use declarations::DeclarationError;
 pub use image::{Report, Terms, Uses, Verified, VerifyError, verify};
+pub use record::{Key, Recalled, Record};
 pub use refusal::{Refusal, Rule, UnitName};

@@ -1,0 +1,193 @@
+//! A compiled program as a file: a module with code that was made of it, from anybody.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 4 | `\0wav` |
+//! | 4 | [`VERSION`], little-endian |
+//! | … | [`Origin`] and length of the module, as [`write_value`] writes them |
+//! | … | the module |
+//! | … | addressing, signatures and imports, as [`write_value`] writes them |
+//! | … | the code, as [`write_image`] writes it |
+//! | 32 | BLAKE3 hash of all before |
+//!
+//! The hash tells damage, not intent: whoever reads a file verifies its code.
+
+use crate::context::Addressing;
+use crate::encoding::{ImageBounds, read_image, read_value, write_image, write_value};
+use crate::image::CodeImage;
+use crate::types::SignatureId;
+use std::io;
+
+/// What every artefact begins with.
+pub const MAGIC: [u8; 4] = *b"\0wav";
+
+/// Version of the format.
+pub const VERSION: u32 = 1;
+
+/// Most bytes of an [`Origin`].
+const MAX_ORIGIN_BYTES: u64 = 4096;
+
+const HASH_BYTES: usize = blake3::OUT_LEN;
+
+/// How code was made.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Origin {
+    /// Version of the program that made it.
+    pub wave: String,
+    /// BLAKE3 hash of the module.
+    pub module: [u8; 32],
+    /// Whether NaNs that are computed have one bit pattern.
+    pub canonical_nans: bool,
+    /// What the addresses follow from.
+    pub seed: u64,
+}
+
+/// A module and its code. Only the lengths were looked at.
+#[derive(Clone, Debug)]
+pub struct Artefact {
+    /// How the code was made, by its own account.
+    pub origin: Origin,
+    /// The module's bytes.
+    pub module: Vec<u8>,
+    /// Identity of every type.
+    pub signatures: Vec<SignatureId>,
+    /// For every imported function, whether the host implements it.
+    pub host_imports: Vec<bool>,
+    /// The code.
+    pub image: CodeImage,
+}
+
+/// Why bytes are no artefact that can be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtefactError {
+    /// Another format.
+    #[error("the artefact has format {0}, and this program knows format {VERSION}")]
+    Version(u32),
+    /// Not as it was written.
+    #[error("the artefact is damaged")]
+    Damaged,
+    /// Written by somebody who does not know the format.
+    #[error("the artefact makes no sense")]
+    Malformed(#[source] io::Error),
+}
+
+impl Artefact {
+    /// Whether these bytes claim to be an artefact.
+    #[must_use]
+    pub fn is_one(bytes: &[u8]) -> bool {
+        bytes.starts_with(&MAGIC)
+    }
+
+    /// The artefact as bytes.
+    ///
+    /// # Errors
+    /// None that memory could not have.
+    pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = [MAGIC, VERSION.to_le_bytes()].concat();
+        write_value(&mut bytes, &(&self.origin, self.module.len() as u64))?;
+        bytes.extend_from_slice(&self.module);
+        write_value(&mut bytes, &(&self.image.addressing, &self.signatures, &self.host_imports))?;
+        write_image(&mut bytes, &self.image)?;
+        let hash = blake3::hash(&bytes);
+        bytes.extend_from_slice(hash.as_bytes());
+        Ok(bytes)
+    }
+
+    /// Reads what [`to_bytes`](Self::to_bytes) made.
+    ///
+    /// # Errors
+    /// [`ArtefactError`].
+    pub fn read(bytes: &[u8]) -> Result<Self, ArtefactError> {
+        let rest = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.split_first_chunk::<4>());
+        let (version, _) = rest.ok_or(ArtefactError::Damaged)?;
+        if *version != VERSION.to_le_bytes() {
+            return Err(ArtefactError::Version(u32::from_le_bytes(*version)));
+        }
+        let (bytes, hash) = bytes.split_last_chunk::<HASH_BYTES>().ok_or(ArtefactError::Damaged)?;
+        if blake3::hash(bytes) != *hash {
+            return Err(ArtefactError::Damaged);
+        }
+        let body = bytes.get(MAGIC.len() + version.len()..).ok_or(ArtefactError::Damaged)?;
+        Self::read_body(body).map_err(ArtefactError::Malformed)
+    }
+
+    fn read_body(mut from: &[u8]) -> io::Result<Self> {
+        let (origin, module_len): (Origin, u64) = read_value(&mut from, MAX_ORIGIN_BYTES)?;
+        let module = usize::try_from(module_len).ok().and_then(|len| from.split_at_checked(len));
+        let (module, mut from) = module.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let len = from.len() as u64;
+        let (addressing, signatures, host_imports): (Addressing, Vec<SignatureId>, Vec<bool>) =
+            read_value(&mut from, len)?;
+        let bounds = ImageBounds { functions: None, signatures: signatures.len(), bytes: len };
+        let image = read_image(&mut from, addressing, &bounds)?;
+        if !from.is_empty() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(Self { origin, module: module.to_vec(), signatures, host_imports, image })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::CodeRange;
+
+    fn artefact() -> Artefact {
+        Artefact {
+            origin: Origin { wave: "1.2.3".to_owned(), module: [7; 32], canonical_nans: true, seed: 9 },
+            module: b"\0asm\x01\0\0\0".to_vec(),
+            signatures: vec![SignatureId(3)],
+            host_imports: vec![true, false],
+            image: CodeImage {
+                addressing: Addressing::Arg,
+                text: vec![0xc3; 100],
+                functions: vec![CodeRange { start: 0, len: 1 }],
+                entries: Vec::new(),
+                traps: crate::image::OffsetTable::default(),
+                sources: crate::image::OffsetTable::default(),
+                processor: "x86_64".to_owned(),
+            },
+        }
+    }
+
+    #[test]
+    fn it_reads_back_as_it_was() {
+        let bytes = artefact().to_bytes().expect("bytes");
+        assert!(Artefact::is_one(&bytes));
+        let read = Artefact::read(&bytes).expect("an artefact");
+        assert_eq!(read.origin, artefact().origin);
+        assert_eq!((&read.module, &read.image.text), (&artefact().module, &artefact().image.text));
+        assert_eq!(read.to_bytes().expect("bytes"), bytes);
+    }
+
+    /// T59: not one bit may differ, not one byte be missing.
+    #[test]
+    fn t59_damage_is_found() {
+        let bytes = artefact().to_bytes().expect("bytes");
+        for at in 8..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            assert!(matches!(Artefact::read(&damaged), Err(ArtefactError::Damaged)), "byte {at}");
+            assert!(matches!(Artefact::read(&bytes[..at]), Err(ArtefactError::Damaged)), "cut at {at}");
+        }
+        let mut other = bytes.clone();
+        other[4] = 2;
+        assert!(matches!(Artefact::read(&other), Err(ArtefactError::Version(2))));
+    }
+
+    /// T59: a hash can be made by anybody; lengths are checked before memory is taken for them.
+    #[test]
+    fn t59_lengths_are_not_believed() {
+        let bytes = artefact().to_bytes().expect("bytes");
+        let body = bytes.len() - HASH_BYTES;
+        for at in 8..body {
+            let mut forged = bytes[..body].to_vec();
+            forged[at] = 0xff;
+            let hash = blake3::hash(&forged);
+            forged.extend_from_slice(hash.as_bytes());
+            if let Ok(read) = Artefact::read(&forged) {
+                assert!(read.module.len() + read.image.text.len() < bytes.len(), "byte {at}");
+            }
+        }
+    }
+}
