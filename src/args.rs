@@ -35,6 +35,8 @@ pub enum Command {
     Compile(Compile),
     /// Compile a module, and print what the verifier finds in its code
     Verify(Verify),
+    /// Show or clear the cache of verified code
+    Cache(Cache),
     /// Run WebAssembly specification scripts
     Wast(Wast),
     /// Show what a module is and asks for, without running it
@@ -109,6 +111,9 @@ pub struct Run {
     /// Run code that was not verified. Only with `--sandbox off`
     #[arg(long)]
     pub no_verify: bool,
+    /// Neither take code from the cache, nor keep it there
+    #[arg(long)]
+    pub no_cache: bool,
     /// Let clocks move only in steps of this length: 1ms
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "deterministic")]
     pub clock_resolution: Option<Duration>,
@@ -267,6 +272,22 @@ pub struct Verify {
     /// `.wasm` or `.wat` file; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
+}
+
+/// `wave cache`.
+#[derive(Args, Debug)]
+pub struct Cache {
+    #[command(subcommand)]
+    pub action: CacheAction,
+}
+
+/// What to do with the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
+pub enum CacheAction {
+    /// Print where it is, and how large
+    Info,
+    /// Remove all that is kept
+    Clear,
 }
 
 /// `wave wast`.

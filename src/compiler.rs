@@ -78,13 +78,17 @@ enum Place {
     Here(State),
 }
 
-/// How much compiling may use.
+/// What is compiled, and how much that may use.
 #[derive(Clone, Debug)]
-struct CompileLimits {
-    module: PathBuf,
-    level: Level,
-    timeout: Duration,
-    memory_bytes: u64,
+pub struct CompileLimits {
+    /// The module, for messages.
+    pub module: PathBuf,
+    /// At `Off`, this process compiles; at `Strict`, never.
+    pub level: Level,
+    /// How long it may take.
+    pub timeout: Duration,
+    /// How much memory it may take.
+    pub memory_bytes: u64,
 }
 
 /// A compiler that can be asked.
@@ -107,18 +111,12 @@ impl Compiler {
     ///
     /// # Errors
     /// When `strict` asks for a worker and none can be started.
-    pub fn start(plan: &Plan, bytes: Vec<u8>, threads: usize) -> Result<Self, Failure> {
-        let limits = CompileLimits {
-            module: plan.module.clone(),
-            level: plan.level,
-            timeout: plan.compile_timeout,
-            memory_bytes: plan.compile_memory_bytes,
-        };
-        if plan.level == Level::Off {
+    pub fn start(limits: CompileLimits, bytes: Vec<u8>, threads: usize) -> Result<Self, Failure> {
+        if limits.level == Level::Off {
             return Ok(Self { bytes, limits, place: Place::Here(State::NotRequested) });
         }
         let policy = Policy {
-            level: plan.level,
+            level: limits.level,
             limits: Limits {
                 open_files: OPEN_FILES,
                 file_size_bytes: Some(0),
@@ -207,6 +205,16 @@ impl Remote {
         Ok((image, Ending(worker)))
     }
 
+    /// The code came from elsewhere: the worker is about to end.
+    ///
+    /// # Errors
+    /// 125 when it cannot be ended.
+    pub fn dismiss(self) -> Result<Ending, Failure> {
+        let worker = self.worker.into_inner();
+        worker.kill().map_err(|error| cannot_end(&error))?;
+        Ok(Ending(worker))
+    }
+
     fn failed(&mut self, error: &io::Error) -> Failure {
         if error.kind() == io::ErrorKind::InvalidData {
             return self.limits.senseless(error);
@@ -234,6 +242,16 @@ fn cannot_end(error: &io::Error) -> Failure {
 }
 
 impl CompileLimits {
+    /// Those of a run.
+    pub fn of(plan: &Plan) -> Self {
+        Self {
+            module: plan.module.clone(),
+            level: plan.level,
+            timeout: plan.compile_timeout,
+            memory_bytes: plan.compile_memory_bytes,
+        }
+    }
+
     /// There is no worker: an error at `strict`, and for the report otherwise.
     fn without(&self, error: &WorkerError) -> Result<State, Failure> {
         let fix = match error {

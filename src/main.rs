@@ -9,6 +9,8 @@
 //! | `input` | module bytes from a file, standard input or text |
 //! | `network` | the sockets a run is given |
 //! | `compiler` | a sealed process that reads and compiles the module |
+//! | `artefact` | compiled programs as files |
+//! | `cache` | verified code that was kept from an earlier run |
 //! | `program` | from bytes to an instance, ready to be sealed and entered |
 //! | `unused` | grants that the module cannot use |
 //! | `run` | `wave run`: plan, load, seal, enter, report |
@@ -21,7 +23,9 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod artefact;
 mod audit;
+mod cache;
 mod compile;
 mod compiler;
 mod completion;
@@ -81,6 +85,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Learn(arguments) => learn::learn(cli.sandbox, *arguments),
         Command::Compile(arguments) => compile::compile(&arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
+        Command::Cache(arguments) => cache::cache(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),
         Command::Inspect(arguments) => inspect::inspect(&arguments),
         Command::Policy(arguments) => policy::policy(&arguments),

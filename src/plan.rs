@@ -70,6 +70,8 @@ pub struct Plan {
     pub random_seed: Option<u64>,
     /// Whether code is verified before it is loaded.
     pub verify: bool,
+    /// Whether verified code is kept for later runs, and taken from earlier ones.
+    pub cache: bool,
     /// The steps in which clocks move.
     pub clock_resolution_ns: u64,
     /// Who resolves paths.
@@ -181,6 +183,7 @@ impl Plan {
             deterministic,
             random_seed,
             verify: !run.no_verify,
+            cache: !run.no_cache && !run.no_verify,
             clock_resolution_ns: clock_resolution.map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
             resolver,
             trace: Trace::new(run.trace, run.trace_format),

@@ -1,8 +1,10 @@
 //! From bytes to an instance: parse, resolve imports, place, compile, load. No guest instruction runs here.
 
+use crate::cache::{Cache, Kept, Name};
 use crate::compiler::{Compiler, Job, Ready, Refusal};
 use crate::failure::Failure;
 use crate::input;
+use crate::plan::Plan;
 use crate::text::chain;
 use crate::trace::Trace;
 use std::path::Path;
@@ -13,7 +15,7 @@ use wave_contract::module::{ImportType, ModuleInfo};
 use wave_contract::types::SignatureRegistry;
 use wave_runtime::{Binding, InstanceId, LinkError, MemoryError, Placement, Store, StoreOptions};
 use wave_sandbox::State;
-use wave_verifier::{Terms, Verified, VerifyError};
+use wave_verifier::{Recalled, Terms, Verified, VerifyError};
 use wave_wasi::Wasi;
 
 /// How a program is loaded.
@@ -86,6 +88,70 @@ pub fn compile_for(path: &Path, module: &Module, terms: &Terms, threads: usize) 
     job.compile(module).map_err(|error| Refusal::from(&error).failure(path))
 }
 
+/// Where code comes from.
+pub enum Source<'a> {
+    /// It is made now.
+    Compiler(Compiler),
+    /// Somebody made it, and nobody proved it. `must`: no other will do.
+    Made { compiler: Compiler, image: CodeImage, must: bool },
+    /// This user's verifier accepted it in an earlier run.
+    Cache {
+        bytes: Vec<u8>,
+        info: ModuleInfo,
+        code: Verified<CodeImage>,
+        /// What compiles it after all.
+        otherwise: &'a dyn Fn(Vec<u8>) -> Result<Compiler, Failure>,
+    },
+}
+
+/// Where code goes that was proved now.
+pub type Keep = Option<(Cache, Name)>;
+
+/// What there is of a program before it is loaded.
+pub struct Found<'a> {
+    /// Where its code comes from.
+    pub source: Source<'a>,
+    /// Where it goes.
+    pub keep: Keep,
+    /// What the addresses of that code follow from.
+    pub seed: Option<u64>,
+}
+
+impl<'a> Found<'a> {
+    /// Looks for code of a module: in the cache, then in what was `made` of it with a seed, else the compiler is started. Not
+    /// before this process has one thread.
+    ///
+    /// # Errors
+    /// When the compiler cannot be started.
+    pub fn new(
+        plan: &Plan,
+        bytes: Vec<u8>,
+        made: Option<(CodeImage, u64)>,
+        threads: usize,
+        start: &'a dyn Fn(Vec<u8>) -> Result<Compiler, Failure>,
+    ) -> Result<Self, Failure> {
+        // Of text, the compiler makes a module first.
+        let is_cached = plan.cache && bytes.starts_with(b"\0asm");
+        let cache = is_cached.then(Cache::open).and_then(Result::ok);
+        let keep = cache.and_then(|cache| {
+            let processor = wave_compiler::processor().ok()?;
+            Some((cache, Name::new(&bytes, processor, plan.deterministic, threads)?))
+        });
+        let kept = keep.as_ref().and_then(|(cache, name)| cache.find(name, threads));
+        let (source, seed) = match (kept, made) {
+            (Some(Kept { seed, code: Recalled::Verified(code, info) }), _) => {
+                (Source::Cache { bytes, info, code, otherwise: start }, Some(seed))
+            }
+            (_, Some((image, seed))) => (Source::Made { compiler: start(bytes)?, image, must: true }, Some(seed)),
+            (Some(Kept { seed, code: Recalled::Unproved(image) }), None) => {
+                (Source::Made { compiler: start(bytes)?, image, must: false }, Some(seed))
+            }
+            (None, None) => (Source::Compiler(start(bytes)?), None),
+        };
+        Ok(Self { source, keep, seed })
+    }
+}
+
 /// Makes an instance of a module, its imports bound to WASI. `allowed` sees its declarations before anything is compiled.
 ///
 /// # Errors
@@ -93,7 +159,8 @@ pub fn compile_for(path: &Path, module: &Module, terms: &Terms, threads: usize) 
 /// something or compiling reaches its limits.
 pub fn load(
     path: &Path,
-    compiler: Compiler,
+    source: Source<'_>,
+    keep: Keep,
     options: Options,
     wasi: Wasi,
     allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
@@ -102,33 +169,155 @@ pub fn load(
         Failure::refused(format!("cannot reserve the guest's address space: {error}"))
             .fix("raise the limit on virtual memory (ulimit -v), or choose a smaller --max-stack")
     })?;
-    let refused = |error| refuse(path, &error);
     // While the worker is busy, too.
     wave_runtime::prepare_loading().map_err(|error| refuse(path, &error.into()))?;
-    let (instance, compiler, verifier) = match compiler.ready()? {
-        Ready::Worker(mut worker, state) => {
-            let (info, bytes) = worker.declarations()?;
-            allowed(&info)?;
-            let (placement, job) = place(path, &mut store, &info, &options)?;
-            let (image, worker) = worker.compile(job, &info, bytes.len())?;
-            let (image, verified) = verify(path, image, &bytes, &placement, &options)?;
-            let instance = store.load(placement, info, image, bytes).map_err(refused)?;
-            // Before the seal, whose filter has no such call.
-            worker.wait()?;
-            (instance, state, verified)
-        }
-        Ready::Here(bytes, state) => {
-            let bytes = input::binary(path, bytes)?;
-            let module = parse(path, &bytes)?;
-            allowed(module.info())?;
-            let (placement, job) = place(path, &mut store, module.info(), &options)?;
-            let image = job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?;
-            let info = module.into_info();
-            let (image, verified) = verify(path, image, &bytes, &placement, &options)?;
-            (store.load(placement, info, image, bytes).map_err(refused)?, state, verified)
-        }
+    let loading = Loading { path, store: &mut store, options: &options, keep };
+    let (instance, compiler, verifier) = match source {
+        Source::Compiler(compiler) => loading.compile(compiler, None, allowed)?,
+        Source::Made { compiler, image, must } => loading.compile(compiler, Some((image, must)), allowed)?,
+        Source::Cache { bytes, info, code, otherwise } => loading.recall(bytes, info, code, otherwise, allowed)?,
     };
     Ok(Program { store, instance, compiler, verifier })
+}
+
+/// An instance, and what the report says of its code: who compiled and who verified it.
+type Loaded = (InstanceId, State, State);
+
+struct Loading<'a> {
+    path: &'a Path,
+    store: &'a mut Store<Wasi>,
+    options: &'a Options,
+    keep: Keep,
+}
+
+impl Loading<'_> {
+    /// Code of an earlier run, unless its addresses are taken.
+    fn recall(
+        mut self,
+        bytes: Vec<u8>,
+        info: ModuleInfo,
+        code: Verified<CodeImage>,
+        otherwise: &dyn Fn(Vec<u8>) -> Result<Compiler, Failure>,
+        allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
+    ) -> Result<Loaded, Failure> {
+        allowed(&info)?;
+        let (placement, job) = self.place(&info)?;
+        if *code.terms() != placement.terms() {
+            return self.compile_for(otherwise(bytes)?, None, |_, _| Ok((placement, job)));
+        }
+        let instance = self.store.load(placement, info, code, bytes).map_err(|error| refuse(self.path, &error))?;
+        let applied = |detail: &str| State::Applied { detail: detail.to_owned() };
+        Ok((instance, applied("code from the cache"), applied("signed by an earlier run")))
+    }
+
+    fn compile(
+        self,
+        compiler: Compiler,
+        made: Option<(CodeImage, bool)>,
+        allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
+    ) -> Result<Loaded, Failure> {
+        self.compile_for(compiler, made, |loading, info| {
+            allowed(info)?;
+            loading.place(info)
+        })
+    }
+
+    /// Compiles for where `place` puts the objects, unless that was done; verifies, keeps and loads the code.
+    fn compile_for(
+        mut self,
+        compiler: Compiler,
+        made: Option<(CodeImage, bool)>,
+        place: impl FnOnce(&mut Self, &ModuleInfo) -> Result<(Placement, Job), Failure>,
+    ) -> Result<Loaded, Failure> {
+        let path = self.path;
+        let is_made = made.is_some();
+        let (instance, compiler, verified) = match compiler.ready()? {
+            Ready::Worker(mut worker, state) => {
+                let (info, bytes) = worker.declarations()?;
+                let (placement, job) = place(&mut self, &info)?;
+                let (image, worker) = match fitting(made, path, &info, &placement, bytes.len())? {
+                    Some(image) => (image, worker.dismiss()?),
+                    None => worker.compile(job, &info, bytes.len())?,
+                };
+                let loaded = self.verify(placement, info, image, bytes, is_made)?;
+                // Before the seal, whose filter has no such call.
+                worker.wait()?;
+                (loaded.0, state, loaded.1)
+            }
+            Ready::Here(bytes, state) => {
+                let bytes = input::binary(path, bytes)?;
+                let module = parse(path, &bytes)?;
+                let (placement, job) = place(&mut self, module.info())?;
+                let image = match fitting(made, path, module.info(), &placement, bytes.len())? {
+                    Some(image) => image,
+                    None => job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?,
+                };
+                let info = module.into_info();
+                let loaded = self.verify(placement, info, image, bytes, is_made)?;
+                (loaded.0, state, loaded.1)
+            }
+        };
+        Ok((instance, compiler, verified))
+    }
+
+    /// Has code proved to keep to its place, keeps it for later runs, and loads it.
+    fn verify(
+        &mut self,
+        placement: Placement,
+        info: ModuleInfo,
+        image: CodeImage,
+        bytes: Vec<u8>,
+        is_made: bool,
+    ) -> Result<(InstanceId, State), Failure> {
+        let (image, state) = verify(self.path, image, &bytes, &placement, self.options)?;
+        if let Some((cache, name)) = &self.keep
+            // What cannot be signed is there already, if it was not compiled now.
+            && (!is_made || cache.signs())
+        {
+            cache.keep(name, self.store.seed(), &image, &info, self.options.threads);
+        }
+        let instance = self.store.load(placement, info, image, bytes).map_err(|error| refuse(self.path, &error))?;
+        Ok((instance, state))
+    }
+
+    /// Makes the objects that a module declares; with their addresses, it can be compiled.
+    fn place(&mut self, info: &ModuleInfo) -> Result<(Placement, Job), Failure> {
+        let Self { path, store, options, .. } = self;
+        let bindings = bind(path, info, &options.trace)?;
+        let placement = store.place(info, &bindings).map_err(|error| refuse(path, &error))?;
+        let job = Job {
+            addressing: placement.addressing.clone(),
+            signatures: placement.signatures.clone(),
+            host_imports: placement.host_imports.clone(),
+            canonical_nans: options.canonical_nans,
+            threads: options.threads,
+        };
+        Ok((placement, job))
+    }
+}
+
+/// Code that somebody made, if it is for these declarations and addresses.
+fn fitting(
+    made: Option<(CodeImage, bool)>,
+    path: &Path,
+    info: &ModuleInfo,
+    placement: &Placement,
+    module_len: usize,
+) -> Result<Option<CodeImage>, Failure> {
+    let Some((image, must)) = made else { return Ok(None) };
+    let why = if image.addressing != placement.addressing {
+        "something else is at the addresses that it was compiled for"
+    } else {
+        match image.check(info, &placement.signatures, module_len) {
+            Ok(()) => return Ok(Some(image)),
+            Err(error) => error.0,
+        }
+    };
+    if must {
+        let failure = Failure::refused(format!("the artefact's code does not fit: {why}"));
+        return Err(failure.at(path.display().to_string()).fix("compile it again: wave compile -o"));
+    }
+    Ok(None)
 }
 
 /// Has the code of a module proved to keep to its place.
@@ -166,25 +355,6 @@ fn unproved(path: &Path, error: &VerifyError) -> Failure {
     Failure::refused(format!("the verifier refuses the compiled code: {}", first_refusal(error)))
         .at(path.display().to_string())
         .fix("the compiler is at fault, or has been taken over: report it as a bug, with the module")
-}
-
-/// Makes the objects that a module declares; with their addresses, it can be compiled.
-fn place(
-    path: &Path,
-    store: &mut Store<Wasi>,
-    info: &ModuleInfo,
-    options: &Options,
-) -> Result<(Placement, Job), Failure> {
-    let bindings = bind(path, info, &options.trace)?;
-    let placement = store.place(info, &bindings).map_err(|error| refuse(path, &error))?;
-    let job = Job {
-        addressing: placement.addressing.clone(),
-        signatures: placement.signatures.clone(),
-        host_imports: placement.host_imports.clone(),
-        canonical_nans: options.canonical_nans,
-        threads: options.threads,
-    };
-    Ok((placement, job))
 }
 
 fn bind(path: &Path, info: &ModuleInfo, trace: &Trace) -> Result<Vec<Binding<Wasi>>, Failure> {

@@ -1,14 +1,15 @@
 //! `wave run`: plan, load, seal, enter, report.
 
 use crate::args::{Format, Run, Sandbox};
-use crate::compiler::{self, Compiler};
+use crate::artefact;
+use crate::compiler::{self, CompileLimits, Compiler};
 use crate::failure::Failure;
 use crate::grants::DirGrant;
 use crate::input;
 use crate::learn::{Ending, Observer};
 use crate::network::{self, Listener};
 use crate::plan::{self, Plan};
-use crate::program::{self, Program};
+use crate::program::{self, Found, Program};
 use crate::report;
 use crate::text::{chain, clean, note, out};
 use crate::unused;
@@ -18,6 +19,7 @@ use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
+use wave_contract::artefact::Artefact;
 use wave_contract::module::{ExportKind, ModuleInfo};
 use wave_contract::types::{FuncType, ValType};
 use wave_policy::{Access, FilesystemGrant, Level, Policy, Resolver, Surface};
@@ -73,12 +75,22 @@ fn perform(
     plan::notes(plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
     let bytes = bytes.map_or_else(|| input::read(&plan.module), Ok)?;
+    let (bytes, made) = match Artefact::is_one(&bytes) {
+        true => {
+            let artefact = artefact::read(&plan.module, &bytes)?;
+            artefact::agrees(&plan.module, &artefact, plan.deterministic)?;
+            (artefact.module, Some((artefact.image, artefact.origin.seed)))
+        }
+        false => (bytes, None),
+    };
     if let Some(policy) = &plan.policy {
         policy.check_pin(&plan.module, &bytes)?;
     }
-    // It works while this process prepares the rest, and inherits nothing of that.
     let threads = compiler::threads(&bytes);
-    let compiler = Compiler::start(plan, bytes, threads)?;
+    let limits = CompileLimits::of(plan);
+    let start = |bytes: Vec<u8>| Compiler::start(limits.clone(), bytes, threads);
+    // A compiler works while this process prepares the rest, and inherits nothing of that.
+    let Found { source, keep, seed } = Found::new(plan, bytes, made, threads, &start)?;
     let listeners = network::listeners(plan)?;
     let mut addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
     let chosen = listeners.iter().filter(|listener| listener.chosen_port);
@@ -88,6 +100,7 @@ fn perform(
         store: StoreOptions {
             stack_bytes: plan.stack_bytes,
             memory_limit_bytes: plan.memory_bytes,
+            seed,
             ..StoreOptions::default()
         },
         canonical_nans: plan.deterministic,
@@ -102,7 +115,7 @@ fn perform(
         Some(policy) => policy.check_module(&plan.module, info, plan.checked_resolver),
         None => Ok(()),
     };
-    let mut program = ManuallyDrop::new(program::load(&plan.module, compiler, options, wasi, allowed)?);
+    let mut program = ManuallyDrop::new(program::load(&plan.module, source, keep, options, wasi, allowed)?);
     let entry = Entry::find(&program, plan)?;
     let unused = unused::withhold(plan, &mut addresses, &mut program)?;
     chosen.retain(|address| addresses.contains(address));

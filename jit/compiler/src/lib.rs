@@ -35,3 +35,4 @@ pub use mistakes::Mistake;
 #[cfg(feature = "test-hooks")]
 pub use mistakes::hooks;
 pub use module::Module;
+pub use target::processor;

@@ -37,6 +37,14 @@ pub(crate) struct Settings {
     pub(crate) optimise: bool,
 }
 
+/// The features of this processor that code may use, for [`wave_contract::image::CodeImage::processor`].
+///
+/// # Errors
+/// [`CompileError::Processor`] if it lacks one that code needs.
+pub fn processor() -> Result<&'static str, CompileError> {
+    target(Settings { verify_ir: false, canonical_nans: false, optimise: true }).map(|target| &*target.processor)
+}
+
 /// The target for these settings.
 pub(crate) fn target(settings: Settings) -> Result<&'static Target, CompileError> {
     static TARGETS: [OnceLock<Result<Target, String>>; 8] = [const { OnceLock::new() }; 8];

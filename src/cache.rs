@@ -1,0 +1,237 @@
+//! Verified code that was kept from an earlier run (T59).
+//!
+//! An entry is a file in a directory of this user; its name says what it is for: the module, this build of `wave`, processor and
+//! settings. It is written beside its name and renamed, so that it is there as a whole or not at all. Whatever is wrong with the
+//! directory or an entry, a run goes on without it.
+
+mod directory;
+mod key;
+
+use crate::args::{Cache as Arguments, CacheAction};
+use crate::failure::Failure;
+use crate::text::{chain, out};
+use directory::{Directory, Item, Unusable};
+use std::cell::OnceCell;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use wave_contract::digest::{Digest, digest};
+use wave_contract::image::CodeImage;
+use wave_contract::module::ModuleInfo;
+use wave_verifier::{Key, Recalled, Record, Verified};
+
+/// Most bytes of all entries.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// Most bytes of one.
+const MAX_ENTRY_BYTES: u64 = MAX_BYTES / 4;
+
+/// What every entry begins with; another format gets another.
+const MAGIC: [u8; 8] = *b"\0wavec\x01\n";
+
+/// Bytes before the head: magic, seed, two lengths, digest, tag.
+const HEADER_BYTES: usize = 8 + 3 * 8 + 2 * 32;
+
+/// Files that are being written begin like this.
+const UNFINISHED: &str = ".new-";
+
+/// Nobody writes for so long.
+const ABANDONED: Duration = Duration::from_secs(3600);
+
+/// The time of the last use is noted no more often.
+const USE_NOTED: Duration = Duration::from_secs(3600);
+
+/// The cache of this user.
+pub struct Cache {
+    directory: Directory,
+    key: OnceCell<Option<Key>>,
+}
+
+/// For which program an entry is.
+#[derive(Clone, Copy)]
+pub struct Name(Digest);
+
+/// What was kept of a program.
+pub struct Kept {
+    /// What its addresses follow from.
+    pub seed: u64,
+    /// Its code.
+    pub code: Recalled,
+}
+
+impl Name {
+    /// Of a module's code as this program compiles it for this processor. `None` if this program cannot tell itself from another
+    /// build.
+    pub fn new(module: &[u8], processor: &str, canonical_nans: bool, threads: usize) -> Option<Self> {
+        let build = std::fs::metadata("/proc/self/exe").ok()?;
+        let numbers = [build.dev(), build.ino(), build.size()];
+        let times = [build.mtime(), build.mtime_nsec(), build.ctime(), build.ctime_nsec()];
+        let mut bytes = digest(module, threads).to_vec();
+        bytes.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
+        bytes.extend(times.into_iter().flat_map(i64::to_le_bytes));
+        bytes.push(u8::from(canonical_nans));
+        bytes.extend_from_slice(env!("CARGO_PKG_VERSION").as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(processor.as_bytes());
+        Some(Self(digest(&bytes, 1)))
+    }
+
+    fn file(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// With the seed, which an entry says before its head.
+    fn with(&self, seed: u64) -> Digest {
+        digest(&[&self.0[..], &seed.to_le_bytes()].concat(), 1)
+    }
+}
+
+impl Cache {
+    /// The cache of this user.
+    ///
+    /// # Errors
+    /// [`Unusable`].
+    pub fn open() -> Result<Self, Unusable> {
+        Ok(Self { directory: Directory::open()?, key: OnceCell::new() })
+    }
+
+    fn key(&self) -> Option<&Key> {
+        self.key.get_or_init(key::user_key).as_ref()
+    }
+
+    /// Whether what is kept is signed, so that it need not be verified again.
+    pub fn signs(&self) -> bool {
+        self.key().is_some()
+    }
+
+    /// What is kept of a program.
+    pub fn find(&self, name: &Name, threads: usize) -> Option<Kept> {
+        let (mut file, stat) = self.directory.read(&name.file()).ok()?;
+        let len = u64::try_from(stat.st_size).ok().filter(|len| *len <= MAX_ENTRY_BYTES)?;
+        let kept = self.read(&mut file, len, name, threads);
+        if kept.is_some() {
+            let now = SystemTime::now();
+            let used = UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
+            if now.duration_since(used).is_ok_and(|since| since > USE_NOTED) {
+                // It would only go earlier.
+                drop(file.set_modified(now));
+            }
+        }
+        kept
+    }
+
+    fn read(&self, file: &mut File, len: u64, name: &Name, threads: usize) -> Option<Kept> {
+        let mut header = [0; HEADER_BYTES];
+        file.read_exact(&mut header).ok()?;
+        let (magic, rest) = header.split_first_chunk()?;
+        let (seed, rest) = rest.split_first_chunk()?;
+        let (head_len, rest) = rest.split_first_chunk()?;
+        let (text_len, rest) = rest.split_first_chunk()?;
+        let (digest, tag) = rest.split_first_chunk()?;
+        let [seed, head_len, text_len] = [seed, head_len, text_len].map(|bytes| u64::from_le_bytes(*bytes));
+        let total = head_len.checked_add(text_len)?.checked_add(HEADER_BYTES as u64)?;
+        if *magic != MAGIC || total != len {
+            return None;
+        }
+        let mut bytes = |len| {
+            let mut bytes = Vec::with_capacity(usize::try_from(len).ok()?);
+            (file.take(len).read_to_end(&mut bytes).ok()? as u64 == len).then_some(bytes)
+        };
+        let (head, text) = (bytes(head_len)?, bytes(text_len)?);
+        let record = Record { head, digest: *digest, tag: tag.try_into().ok()? };
+        Some(Kept { seed, code: record.recall(text, &name.with(seed), self.key(), threads)? })
+    }
+
+    /// Keeps the code of a program. Nothing happens if it cannot be kept.
+    pub fn keep(&self, name: &Name, seed: u64, code: &Verified<CodeImage>, info: &ModuleInfo, threads: usize) {
+        let Ok(Some(record)) = code.record(info, &name.with(seed), self.key(), threads) else { return };
+        let text = &code.code().text;
+        let len = (HEADER_BYTES + record.head.len() + text.len()) as u64;
+        // Beyond the limit on files the kernel sends a signal that ends a process.
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+        if len > MAX_ENTRY_BYTES || limit.is_some_and(|limit| len > limit) || self.make_room(len).is_err() {
+            return;
+        }
+        let mut random = [0; 8];
+        if rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()) != Ok(random.len()) {
+            return;
+        }
+        let unfinished = format!("{UNFINISHED}{:016x}", u64::from_le_bytes(random));
+        let lengths = [seed, record.head.len() as u64, text.len() as u64];
+        let header: Vec<u8> = MAGIC
+            .into_iter()
+            .chain(lengths.into_iter().flat_map(u64::to_le_bytes))
+            .chain(record.digest)
+            .chain(record.tag)
+            .collect();
+        let write = || {
+            let mut file = self.directory.create(&unfinished)?;
+            [&header, &record.head, text].into_iter().try_for_each(|bytes| file.write_all(bytes))?;
+            self.directory.rename(&unfinished, &name.file())
+        };
+        let written: io::Result<()> = write();
+        if written.is_err() {
+            // It is found as abandoned otherwise.
+            drop(self.directory.remove(&*unfinished));
+        }
+    }
+
+    /// Takes the entries away that were not used for longest, until there is room, and what nobody finished.
+    fn make_room(&self, len: u64) -> io::Result<()> {
+        let mut items = self.directory.items()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        let is_abandoned = |item: &Item| {
+            let used = Duration::from_secs(u64::try_from(item.used).unwrap_or(0));
+            item.name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) && now.saturating_sub(used) > ABANDONED
+        };
+        for item in items.extract_if(.., |item| is_abandoned(item)) {
+            drop(self.directory.remove(&*item.name));
+        }
+        items.sort_by_key(|item| item.used);
+        let mut total: u64 = items.iter().map(|item| item.bytes).sum();
+        for item in items {
+            if total.saturating_add(len) <= MAX_BYTES {
+                break;
+            }
+            self.directory.remove(&*item.name)?;
+            total -= item.bytes;
+        }
+        Ok(())
+    }
+}
+
+/// `wave cache`.
+///
+/// # Errors
+/// When there is no cache that could be looked at.
+pub fn cache(arguments: &Arguments) -> Result<u8, Failure> {
+    let unusable = |error: Unusable| {
+        Failure::refused(format!("there is no cache: {}", chain(&error)))
+            .fix("give XDG_CACHE_HOME a directory that only you can write; runs go on without")
+    };
+    let cache = Cache::open().map_err(unusable)?;
+    let place = cache.directory.path().display();
+    let failed = |error: io::Error| Failure::refused(format!("cannot read the cache: {error}")).at(place.to_string());
+    let items = cache.directory.items().map_err(failed)?;
+    let bytes: u64 = items.iter().map(|item| item.bytes).sum();
+    match arguments.action {
+        CacheAction::Info => {
+            let key = match cache.key() {
+                Some(_) => "in the kernel, until the machine restarts",
+                None => "none: this kernel keeps no keys for us, so code is verified in each run",
+            };
+            out(&format!(
+                "directory:      {place}\nprograms:       {}\nbytes:          {bytes}, at most {MAX_BYTES}\nkey:            {key}\n",
+                items.len(),
+            ));
+        }
+        CacheAction::Clear => {
+            for item in &items {
+                cache.directory.remove(&*item.name).map_err(failed)?;
+            }
+            out(&format!("{} programs and {bytes} bytes less in {place}\n", items.len()));
+        }
+    }
+    Ok(0)
+}
