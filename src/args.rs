@@ -31,9 +31,9 @@ pub enum Command {
     Run(Box<Run>),
     /// Run a program and write down what it used, as a policy
     Learn(Box<Learn>),
-    /// Compile a module and say how long it took
+    /// Compile a module to a file that `wave run` takes
     Compile(Compile),
-    /// Compile a module, and print what the verifier finds in its code
+    /// Verify the code of a module or of a compiled program, and print what it uses
     Verify(Verify),
     /// Show or clear the cache of verified code
     Cache(Cache),
@@ -135,7 +135,7 @@ pub struct Run {
     // Last of the options: its heading holds for all that follow.
     #[command(flatten)]
     pub limits: Limits,
-    /// `.wasm` or `.wat` file (`-` is standard input), and the arguments of the program
+    /// `.wasm`, `.wat` or `.wave` file (`-` is standard input), and the arguments of the program
     // One list: whatever follows the module is the program's, options included.
     #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
@@ -245,10 +245,21 @@ pub enum Format {
 
 /// `wave compile`.
 #[derive(Args, Debug)]
+#[command(
+    group(ArgGroup::new("purpose").args(["output", "discard"]).required(true)),
+    after_help = "The file has the module and code for processors like this one; `wave run` verifies it as it verifies the compiler's.\n\
+Exit codes: 0 written, 2 usage, 125 refused or not written, 126 not a module that can be compiled, 127 not found."
+)]
 pub struct Compile {
+    /// Where to write the program; a file that is there is replaced
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
     /// Throw the code away: only measure
-    #[arg(long, required = true)]
+    #[arg(long)]
     pub discard: bool,
+    /// Compile for runs with --deterministic
+    #[arg(long, conflicts_with = "discard")]
+    pub deterministic: bool,
     /// Threads to compile with; as many as there are processors if not given
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
@@ -259,9 +270,8 @@ pub struct Compile {
 
 /// `wave verify`.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Exit codes: 0 verified, 1 refused, 2 usage, 126 not a module that can be compiled, 127 not found."
-)]
+#[command(after_help = "Code in a .wave file is verified as it is; a module is compiled first.\n\
+Exit codes: 0 verified, 1 refused, 2 usage, 126 not a module that can be compiled, 127 not found.")]
 pub struct Verify {
     /// Threads to compile and to verify with; as many as there are processors if not given
     #[arg(long, value_name = "N")]
@@ -269,7 +279,7 @@ pub struct Verify {
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// `.wasm` or `.wat` file; `-` is standard input
+    /// `.wasm`, `.wat` or `.wave` file; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
 }

@@ -2,10 +2,12 @@
 
 use crate::compiler::Refusal;
 use crate::failure::Failure;
+use crate::text::chain;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use wave_contract::artefact::Artefact;
 
 /// Larger files are refused before they are read: nothing that size can be compiled.
 const MAX_MODULE_BYTES: u64 = 1 << 30;
@@ -54,11 +56,26 @@ pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     })
 }
 
-/// Reads the bytes of a file, or of standard input for `-`.
+/// Reads a module as it is, or the one in a compiled program. `-` is standard input.
 ///
 /// # Errors
 /// 127 when there is no such file, 126 when it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let bytes = read_file(path)?;
+    if !Artefact::is_one(&bytes) {
+        return Ok(bytes);
+    }
+    let artefact = Artefact::read(&bytes);
+    artefact
+        .map(|artefact| artefact.module)
+        .map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))
+}
+
+/// Reads the bytes of a file, or of standard input for `-`.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     if path == Path::new("-") {
         return read_all(io::stdin().lock()).map_err(|error| unreadable("standard input", &error));
     }

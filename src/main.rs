@@ -83,7 +83,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Run(arguments) => run::run(cli.sandbox, *arguments),
         Command::Learn(arguments) => learn::learn(cli.sandbox, *arguments),
-        Command::Compile(arguments) => compile::compile(&arguments),
+        Command::Compile(arguments) => compile::compile(cli.sandbox, &arguments),
         Command::Verify(arguments) => verify::verify(&arguments),
         Command::Cache(arguments) => cache::cache(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),

@@ -1,5 +1,6 @@
 //! From bytes to an instance: parse, resolve imports, place, compile, load. No guest instruction runs here.
 
+use crate::artefact;
 use crate::cache::{Cache, Kept, Name};
 use crate::compiler::{Compiler, Job, Ready, Refusal};
 use crate::failure::Failure;
@@ -9,6 +10,7 @@ use crate::text::chain;
 use crate::trace::Trace;
 use std::path::Path;
 use wave_compiler::Module;
+use wave_contract::artefact::{Artefact, Origin};
 use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
 use wave_contract::module::{ImportType, ModuleInfo};
@@ -16,7 +18,7 @@ use wave_contract::types::SignatureRegistry;
 use wave_runtime::{Binding, InstanceId, LinkError, MemoryError, Placement, Store, StoreOptions};
 use wave_sandbox::State;
 use wave_verifier::{Recalled, Terms, Verified, VerifyError};
-use wave_wasi::Wasi;
+use wave_wasi::{Config, Wasi};
 
 /// How a program is loaded.
 #[derive(Debug)]
@@ -86,6 +88,27 @@ pub fn compile_for(path: &Path, module: &Module, terms: &Terms, threads: usize) 
     let Terms { addressing, signatures, host_imports } = terms.clone();
     let job = Job { addressing, signatures, host_imports, canonical_nans: false, threads };
     job.compile(module).map_err(|error| Refusal::from(&error).failure(path))
+}
+
+/// Compiles and verifies a module for a file, at addresses of its own.
+///
+/// # Errors
+/// As [`load`].
+pub fn make(path: &Path, compiler: Compiler, canonical_nans: bool, threads: usize) -> Result<Artefact, Failure> {
+    let options =
+        Options { store: StoreOptions::default(), canonical_nans, verify: true, threads, trace: Trace::default() };
+    let wasi = Wasi::new(Config::default()).map_err(|error| Failure::refused(chain(&error)))?;
+    let mut store = Store::new(options.store, wasi).map_err(|error| refuse_store(&error))?;
+    let mut loading = Loading { path, store: &mut store, options: &options, keep: None };
+    let Compiled { bytes, image, .. } = loading.compile_for(compiler, None, Loading::place)?;
+    let Terms { signatures, host_imports, .. } = image.terms().clone();
+    let origin = Origin {
+        wave: artefact::VERSION.to_owned(),
+        module: *blake3::hash(&bytes).as_bytes(),
+        canonical_nans,
+        seed: store.seed(),
+    };
+    Ok(Artefact { origin, module: bytes, signatures, host_imports, image: image.into_code() })
 }
 
 /// Where code comes from.
@@ -165,10 +188,7 @@ pub fn load(
     wasi: Wasi,
     allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
 ) -> Result<Program, Failure> {
-    let mut store = Store::new(options.store, wasi).map_err(|error| {
-        Failure::refused(format!("cannot reserve the guest's address space: {error}"))
-            .fix("raise the limit on virtual memory (ulimit -v), or choose a smaller --max-stack")
-    })?;
+    let mut store = Store::new(options.store, wasi).map_err(|error| refuse_store(&error))?;
     // While the worker is busy, too.
     wave_runtime::prepare_loading().map_err(|error| refuse(path, &error.into()))?;
     let loading = Loading { path, store: &mut store, options: &options, keep };
@@ -183,6 +203,16 @@ pub fn load(
 /// An instance, and what the report says of its code: who compiled and who verified it.
 type Loaded = (InstanceId, State, State);
 
+/// Code in its place, verified and not loaded yet.
+struct Compiled {
+    placement: Placement,
+    info: ModuleInfo,
+    bytes: Vec<u8>,
+    image: Verified<CodeImage>,
+    compiler: State,
+    verifier: State,
+}
+
 struct Loading<'a> {
     path: &'a Path,
     store: &'a mut Store<Wasi>,
@@ -191,7 +221,7 @@ struct Loading<'a> {
 }
 
 impl Loading<'_> {
-    /// Code of an earlier run, unless its addresses are taken.
+    /// Loads code of an earlier run, unless its addresses are taken.
     fn recall(
         mut self,
         bytes: Vec<u8>,
@@ -203,81 +233,76 @@ impl Loading<'_> {
         allowed(&info)?;
         let (placement, job) = self.place(&info)?;
         if *code.terms() != placement.terms() {
-            return self.compile_for(otherwise(bytes)?, None, |_, _| Ok((placement, job)));
+            let compiled = self.compile_for(otherwise(bytes)?, None, |_, _| Ok((placement, job)))?;
+            return self.load(compiled);
         }
-        let instance = self.store.load(placement, info, code, bytes).map_err(|error| refuse(self.path, &error))?;
         let applied = |detail: &str| State::Applied { detail: detail.to_owned() };
-        Ok((instance, applied("code from the cache"), applied("signed by an earlier run")))
+        let (compiler, verifier) = (applied("code from the cache"), applied("signed by an earlier run"));
+        self.load(Compiled { placement, info, bytes, image: code, compiler, verifier })
     }
 
+    /// Compiles, unless that was done, verifies, keeps and loads code.
     fn compile(
-        self,
+        mut self,
         compiler: Compiler,
         made: Option<(CodeImage, bool)>,
         allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
     ) -> Result<Loaded, Failure> {
-        self.compile_for(compiler, made, |loading, info| {
+        let is_made = made.is_some();
+        let compiled = self.compile_for(compiler, made, |loading, info| {
             allowed(info)?;
             loading.place(info)
-        })
+        })?;
+        if let Some((cache, name)) = &self.keep
+            // What cannot be signed is there already, if it was not compiled now.
+            && (!is_made || cache.signs())
+        {
+            let Compiled { image, info, .. } = &compiled;
+            cache.keep(name, self.store.seed(), image, info, self.options.threads);
+        }
+        self.load(compiled)
     }
 
-    /// Compiles for where `place` puts the objects, unless that was done; verifies, keeps and loads the code.
+    fn load(self, compiled: Compiled) -> Result<Loaded, Failure> {
+        let Compiled { placement, info, bytes, image, compiler, verifier } = compiled;
+        let instance = self.store.load(placement, info, image, bytes).map_err(|error| refuse(self.path, &error))?;
+        Ok((instance, compiler, verifier))
+    }
+
+    /// Compiles and verifies code for where `place` puts the objects.
     fn compile_for(
-        mut self,
+        &mut self,
         compiler: Compiler,
         made: Option<(CodeImage, bool)>,
         place: impl FnOnce(&mut Self, &ModuleInfo) -> Result<(Placement, Job), Failure>,
-    ) -> Result<Loaded, Failure> {
+    ) -> Result<Compiled, Failure> {
         let path = self.path;
-        let is_made = made.is_some();
-        let (instance, compiler, verified) = match compiler.ready()? {
-            Ready::Worker(mut worker, state) => {
+        match compiler.ready()? {
+            Ready::Worker(mut worker, compiler) => {
                 let (info, bytes) = worker.declarations()?;
-                let (placement, job) = place(&mut self, &info)?;
+                let (placement, job) = place(self, &info)?;
                 let (image, worker) = match fitting(made, path, &info, &placement, bytes.len())? {
                     Some(image) => (image, worker.dismiss()?),
                     None => worker.compile(job, &info, bytes.len())?,
                 };
-                let loaded = self.verify(placement, info, image, bytes, is_made)?;
+                let (image, verifier) = verify(path, image, &bytes, &placement, self.options)?;
                 // Before the seal, whose filter has no such call.
                 worker.wait()?;
-                (loaded.0, state, loaded.1)
+                Ok(Compiled { placement, info, bytes, image, compiler, verifier })
             }
-            Ready::Here(bytes, state) => {
+            Ready::Here(bytes, compiler) => {
                 let bytes = input::binary(path, bytes)?;
                 let module = parse(path, &bytes)?;
-                let (placement, job) = place(&mut self, module.info())?;
+                let (placement, job) = place(self, module.info())?;
                 let image = match fitting(made, path, module.info(), &placement, bytes.len())? {
                     Some(image) => image,
                     None => job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?,
                 };
                 let info = module.into_info();
-                let loaded = self.verify(placement, info, image, bytes, is_made)?;
-                (loaded.0, state, loaded.1)
+                let (image, verifier) = verify(path, image, &bytes, &placement, self.options)?;
+                Ok(Compiled { placement, info, bytes, image, compiler, verifier })
             }
-        };
-        Ok((instance, compiler, verified))
-    }
-
-    /// Has code proved to keep to its place, keeps it for later runs, and loads it.
-    fn verify(
-        &mut self,
-        placement: Placement,
-        info: ModuleInfo,
-        image: CodeImage,
-        bytes: Vec<u8>,
-        is_made: bool,
-    ) -> Result<(InstanceId, State), Failure> {
-        let (image, state) = verify(self.path, image, &bytes, &placement, self.options)?;
-        if let Some((cache, name)) = &self.keep
-            // What cannot be signed is there already, if it was not compiled now.
-            && (!is_made || cache.signs())
-        {
-            cache.keep(name, self.store.seed(), &image, &info, self.options.threads);
         }
-        let instance = self.store.load(placement, info, image, bytes).map_err(|error| refuse(self.path, &error))?;
-        Ok((instance, state))
     }
 
     /// Makes the objects that a module declares; with their addresses, it can be compiled.
@@ -376,6 +401,12 @@ fn bind(path: &Path, info: &ModuleInfo, trace: &Trace) -> Result<Vec<Binding<Was
             })
         })
         .collect()
+}
+
+/// Says why there is no store.
+fn refuse_store(error: &std::io::Error) -> Failure {
+    Failure::refused(format!("cannot reserve the guest's address space: {error}"))
+        .fix("raise the limit on virtual memory (ulimit -v), or choose a smaller --max-stack")
 }
 
 /// Says why a module cannot be instantiated.

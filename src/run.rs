@@ -74,7 +74,7 @@ fn perform(
     }
     plan::notes(plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
-    let bytes = bytes.map_or_else(|| input::read(&plan.module), Ok)?;
+    let bytes = bytes.map_or_else(|| input::read_file(&plan.module), Ok)?;
     let (bytes, made) = match Artefact::is_one(&bytes) {
         true => {
             let artefact = artefact::read(&plan.module, &bytes)?;

@@ -1,24 +1,66 @@
-//! `wave verify`: what the verifier finds in the code of a module.
+//! `wave verify`: what the verifier finds in the code of a module or of an artefact.
 
 use crate::args::{Format, Verify};
 use crate::compiler;
 use crate::failure::Failure;
-use crate::input::read_module;
+use crate::input;
 use crate::program;
 use crate::text::{chain, clean, out};
 use serde_json::json;
+use std::path::Path;
 use std::time::{Duration, Instant};
+use wave_contract::artefact::Artefact;
 use wave_contract::context::{Addressing, FixedAddresses};
+use wave_contract::image::CodeImage;
 use wave_contract::types::SignatureRegistry;
 use wave_verifier::{Report, Terms, Uses, VerifyError};
 
-/// Compiles a module as if it were to run alone, verifies the code, and prints what it uses. Exit code 1 if it is refused.
+/// Verifies the code of an artefact, or of a module that is compiled as if it were to run alone, and prints what it uses. Exit
+/// code 1 if it is refused.
 ///
 /// # Errors
 /// When there is no module, or it is invalid.
 pub fn verify(arguments: &Verify) -> Result<u8, Failure> {
     let path = &arguments.module;
-    let bytes = read_module(path)?;
+    let threads = arguments.threads.map_or_else(compiler::default_threads, std::num::NonZero::get);
+    let bytes = input::read_file(path)?;
+    let made = match Artefact::is_one(&bytes) {
+        true => of_artefact(path, &bytes)?,
+        false => of_module(path, bytes, threads)?,
+    };
+    let Made { module, image, terms, compiling } = made;
+    let started = Instant::now();
+    let outcome = wave_verifier::verify(image, &module, terms, threads).map(|(_, report)| report);
+    let took = Took { compiling, verifying: started.elapsed() };
+    let text = match arguments.format {
+        Format::Text => text(&outcome, &took)?,
+        Format::Json => json(&outcome, &took)?,
+    };
+    out(&text);
+    Ok(u8::from(outcome.is_err()))
+}
+
+/// Code to verify.
+struct Made {
+    module: Vec<u8>,
+    image: CodeImage,
+    terms: Terms,
+    /// How long it took to compile, if that was done now.
+    compiling: Option<Duration>,
+}
+
+/// What an artefact has: any, of any version and for any processor.
+fn of_artefact(path: &Path, bytes: &[u8]) -> Result<Made, Failure> {
+    let artefact =
+        Artefact::read(bytes).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;
+    let Artefact { module, signatures, host_imports, image, .. } = artefact;
+    let terms = Terms { addressing: image.addressing.clone(), signatures, host_imports };
+    Ok(Made { module, image, terms, compiling: None })
+}
+
+/// What is compiled now, as if it were to run alone.
+fn of_module(path: &Path, bytes: Vec<u8>, threads: usize) -> Result<Made, Failure> {
+    let bytes = input::binary(path, bytes)?;
     let module = program::parse(path, &bytes)?;
     let info = module.info();
     let addresses = FixedAddresses::imagined(info).ok_or_else(|| {
@@ -30,23 +72,13 @@ pub fn verify(arguments: &Verify) -> Result<u8, Failure> {
         signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
         host_imports: vec![true; info.imported_functions as usize],
     };
-    let threads = arguments.threads.map_or_else(compiler::default_threads, std::num::NonZero::get);
     let started = Instant::now();
     let image = program::compile_for(path, &module, &terms, threads)?;
-    let compiling = started.elapsed();
-    let started = Instant::now();
-    let outcome = wave_verifier::verify(image, &bytes, terms, threads).map(|(_, report)| report);
-    let took = Took { compiling, verifying: started.elapsed() };
-    let text = match arguments.format {
-        Format::Text => text(&outcome, &took)?,
-        Format::Json => json(&outcome, &took)?,
-    };
-    out(&text);
-    Ok(u8::from(outcome.is_err()))
+    Ok(Made { module: bytes, image, terms, compiling: Some(started.elapsed()) })
 }
 
 struct Took {
-    compiling: Duration,
+    compiling: Option<Duration>,
     verifying: Duration,
 }
 
@@ -91,11 +123,8 @@ fn unreadable(error: &VerifyError) -> Failure {
 }
 
 fn text(outcome: &Result<Report, VerifyError>, took: &Took) -> Result<String, Failure> {
-    let times = format!(
-        "compiling:      {:.1} ms\nverifying:      {:.1} ms\n",
-        milliseconds(took.compiling),
-        milliseconds(took.verifying)
-    );
+    let compiling = took.compiling.map(|time| format!("compiling:      {:.1} ms\n", milliseconds(time)));
+    let times = format!("{}verifying:      {:.1} ms\n", compiling.unwrap_or_default(), milliseconds(took.verifying));
     match outcome {
         Ok(report) => {
             let mut text = format!(
@@ -116,7 +145,7 @@ fn text(outcome: &Result<Report, VerifyError>, took: &Took) -> Result<String, Fa
 }
 
 fn json(outcome: &Result<Report, VerifyError>, took: &Took) -> Result<String, Failure> {
-    let times = json!({ "compiling": milliseconds(took.compiling), "verifying": milliseconds(took.verifying) });
+    let times = json!({ "compiling": took.compiling.map(milliseconds), "verifying": milliseconds(took.verifying) });
     let document = match outcome {
         Ok(report) => {
             let uses: serde_json::Map<_, _> =
@@ -159,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_where_and_why() {
-        let took = Took { compiling: Duration::from_millis(2), verifying: Duration::from_millis(1) };
+        let took = Took { compiling: Some(Duration::from_millis(2)), verifying: Duration::from_millis(1) };
         let refusal = Refusal {
             unit: UnitName::Function(7),
             offset: 0x40,

@@ -77,7 +77,8 @@ impl Merged {
     }
 }
 
-fn level(sandbox: Sandbox) -> Level {
+/// The level of a flag.
+pub const fn level(sandbox: Sandbox) -> Level {
     match sandbox {
         Sandbox::Strict => Level::Strict,
         Sandbox::Standard => Level::Standard,

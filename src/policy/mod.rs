@@ -7,7 +7,7 @@ mod merged;
 
 use loaded::Findings;
 pub use loaded::{Loaded, can_grow, read_text, refuse};
-pub use merged::Merged;
+pub use merged::{Merged, level};
 
 use crate::args::{Policy, PolicyResolver};
 use crate::failure::Failure;
