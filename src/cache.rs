@@ -8,15 +8,17 @@ mod directory;
 mod key;
 
 use crate::args::{Cache as Arguments, CacheAction};
+use crate::compiler;
 use crate::failure::Failure;
 use crate::text::{chain, out};
 use directory::{Directory, Item, Unusable};
 use std::cell::OnceCell;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use wave_contract::digest::{Digest, digest};
+use wave_contract::digest::{Digest, digest, digest_read};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
 use wave_verifier::{Key, Recalled, Record, Verified};
@@ -30,8 +32,11 @@ const MAX_ENTRY_BYTES: u64 = MAX_BYTES / 4;
 /// What every entry begins with; another format gets another.
 const MAGIC: [u8; 8] = *b"\0wavec\x01\n";
 
-/// Bytes before the head: magic, seed, two lengths, digest, tag.
-const HEADER_BYTES: usize = 8 + 3 * 8 + 2 * 32;
+/// Bytes before the head: magic, seed, three lengths, digest, tag.
+const HEADER_BYTES: usize = 8 + 4 * 8 + 2 * 32;
+
+/// Modules of this size are not read into memory before their code is looked for.
+const LARGE_BYTES: u64 = 1 << 20;
 
 /// Files that are being written begin like this.
 const UNFINISHED: &str = ".new-";
@@ -49,8 +54,20 @@ pub struct Cache {
 }
 
 /// For which program an entry is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name(Digest);
+
+/// A program that is to be kept.
+pub struct Program<'a> {
+    /// What its addresses follow from.
+    pub seed: u64,
+    /// Its code.
+    pub code: &'a Verified<CodeImage>,
+    /// Its declarations.
+    pub info: &'a ModuleInfo,
+    /// The module's bytes.
+    pub module: &'a [u8],
+}
 
 /// What was kept of a program.
 pub struct Kept {
@@ -58,16 +75,18 @@ pub struct Kept {
     pub seed: u64,
     /// Its code.
     pub code: Recalled,
+    /// The contents of its data segments: of a module, nothing else is needed then.
+    pub data: Vec<u8>,
 }
 
 impl Name {
     /// Of a module's code as this program compiles it for this processor. `None` if this program cannot tell itself from another
     /// build.
-    pub fn new(module: &[u8], processor: &str, canonical_nans: bool, threads: usize) -> Option<Self> {
+    pub fn new(module: &Digest, processor: &str, canonical_nans: bool) -> Option<Self> {
         let build = std::fs::metadata("/proc/self/exe").ok()?;
         let numbers = [build.dev(), build.ino(), build.size()];
         let times = [build.mtime(), build.mtime_nsec(), build.ctime(), build.ctime_nsec()];
-        let mut bytes = digest(module, threads).to_vec();
+        let mut bytes = module.to_vec();
         bytes.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
         bytes.extend(times.into_iter().flat_map(i64::to_le_bytes));
         bytes.push(u8::from(canonical_nans));
@@ -75,6 +94,18 @@ impl Name {
         bytes.push(0);
         bytes.extend_from_slice(processor.as_bytes());
         Some(Self(digest(&bytes, 1)))
+    }
+
+    /// Of the module in a file, which is read part by part. `None` also if it holds no module, or a small one.
+    pub fn of_file(path: &Path, processor: &str, canonical_nans: bool) -> Option<Self> {
+        // A FIFO would block, and what is read from it is gone.
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+        let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() >= LARGE_BYTES)?;
+        let mut magic = [0; 4];
+        file.read_exact_at(&mut magic, 0).ok().filter(|()| magic == *b"\0asm")?;
+        let read = |from, buffer: &mut [u8]| file.read_exact_at(buffer, from);
+        let digest = digest_read(metadata.len(), compiler::default_threads(), read).ok()?;
+        Self::new(&digest, processor, canonical_nans)
     }
 
     fn file(&self) -> String {
@@ -127,27 +158,32 @@ impl Cache {
         let (magic, rest) = header.split_first_chunk()?;
         let (seed, rest) = rest.split_first_chunk()?;
         let (head_len, rest) = rest.split_first_chunk()?;
+        let (data_len, rest) = rest.split_first_chunk()?;
         let (text_len, rest) = rest.split_first_chunk()?;
         let (digest, tag) = rest.split_first_chunk()?;
-        let [seed, head_len, text_len] = [seed, head_len, text_len].map(|bytes| u64::from_le_bytes(*bytes));
-        let total = head_len.checked_add(text_len)?.checked_add(HEADER_BYTES as u64)?;
-        if *magic != MAGIC || total != len {
+        let [seed, head_len, data_len, text_len] =
+            [seed, head_len, data_len, text_len].map(|bytes| u64::from_le_bytes(*bytes));
+        let total = [head_len, data_len, text_len].into_iter().try_fold(HEADER_BYTES as u64, u64::checked_add);
+        if *magic != MAGIC || total != Some(len) {
             return None;
         }
         let mut bytes = |len| {
             let mut bytes = Vec::with_capacity(usize::try_from(len).ok()?);
             (file.take(len).read_to_end(&mut bytes).ok()? as u64 == len).then_some(bytes)
         };
-        let (head, text) = (bytes(head_len)?, bytes(text_len)?);
-        let record = Record { head, digest: *digest, tag: tag.try_into().ok()? };
-        Some(Kept { seed, code: record.recall(text, &name.with(seed), self.key(), threads)? })
+        let (head, data, text) = (bytes(head_len)?, bytes(data_len)?, bytes(text_len)?);
+        let record = Record { head, data, digest: *digest, tag: tag.try_into().ok()? };
+        let code = record.recall(text, &name.with(seed), self.key(), threads)?;
+        Some(Kept { seed, code, data: record.data })
     }
 
     /// Keeps the code of a program. Nothing happens if it cannot be kept.
-    pub fn keep(&self, name: &Name, seed: u64, code: &Verified<CodeImage>, info: &ModuleInfo, threads: usize) {
-        let Ok(Some(record)) = code.record(info, &name.with(seed), self.key(), threads) else { return };
+    pub fn keep(&self, name: &Name, program: &Program<'_>, threads: usize) {
+        let Program { seed, code, info, module } = *program;
+        let Some((info, data)) = with_data_alone(info, module) else { return };
+        let Ok(Some(record)) = code.record(&info, data, &name.with(seed), self.key(), threads) else { return };
         let text = &code.code().text;
-        let len = (HEADER_BYTES + record.head.len() + text.len()) as u64;
+        let len = (HEADER_BYTES + record.head.len() + record.data.len() + text.len()) as u64;
         // Beyond the limit on files the kernel sends a signal that ends a process.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
         if len > MAX_ENTRY_BYTES || limit.is_some_and(|limit| len > limit) || self.make_room(len).is_err() {
@@ -158,7 +194,7 @@ impl Cache {
             return;
         }
         let unfinished = format!("{UNFINISHED}{:016x}", u64::from_le_bytes(random));
-        let lengths = [seed, record.head.len() as u64, text.len() as u64];
+        let lengths = [seed, record.head.len() as u64, record.data.len() as u64, text.len() as u64];
         let header: Vec<u8> = MAGIC
             .into_iter()
             .chain(lengths.into_iter().flat_map(u64::to_le_bytes))
@@ -167,7 +203,7 @@ impl Cache {
             .collect();
         let write = || {
             let mut file = self.directory.create(&unfinished)?;
-            [&header, &record.head, text].into_iter().try_for_each(|bytes| file.write_all(bytes))?;
+            [&header, &record.head, &record.data, text].into_iter().try_for_each(|bytes| file.write_all(bytes))?;
             self.directory.rename(&unfinished, &name.file())
         };
         let written: io::Result<()> = write();
@@ -199,6 +235,21 @@ impl Cache {
         }
         Ok(())
     }
+}
+
+/// The contents of the data segments, and declarations that speak of these bytes instead of the module's.
+fn with_data_alone(info: &ModuleInfo, module: &[u8]) -> Option<(ModuleInfo, Vec<u8>)> {
+    let (mut info, mut data) = (info.clone(), Vec::new());
+    for segment in &mut info.data {
+        let bytes = module.get(segment.bytes.clone()).unwrap_or_default();
+        segment.bytes = data.len()..data.len() + bytes.len();
+        data.extend_from_slice(bytes);
+        // Segments of a module do not overlap; but this is what a compiler said that nobody trusts.
+        if data.len() > module.len() {
+            return None;
+        }
+    }
+    Some((info, data))
 }
 
 /// `wave cache`.

@@ -340,8 +340,8 @@ impl Job {
 }
 
 /// With how many threads a module is compiled.
-pub fn threads(bytes: &[u8]) -> usize {
-    if bytes.len() < SMALL_BYTES { 1 } else { default_threads() }
+pub fn threads(module_len: usize) -> usize {
+    if module_len < SMALL_BYTES { 1 } else { default_threads() }
 }
 
 /// How many threads compile when nobody says otherwise.

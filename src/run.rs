@@ -74,23 +74,14 @@ fn perform(
     }
     plan::notes(plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
-    let bytes = bytes.map_or_else(|| input::read_file(&plan.module), Ok)?;
-    let (bytes, made) = match Artefact::is_one(&bytes) {
-        true => {
-            let artefact = artefact::read(&plan.module, &bytes)?;
-            artefact::agrees(&plan.module, &artefact, plan.deterministic)?;
-            (artefact.module, Some((artefact.image, artefact.origin.seed)))
-        }
-        false => (bytes, None),
-    };
-    if let Some(policy) = &plan.policy {
-        policy.check_pin(&plan.module, &bytes)?;
-    }
-    let threads = compiler::threads(&bytes);
     let limits = CompileLimits::of(plan);
-    let start = |bytes: Vec<u8>| Compiler::start(limits.clone(), bytes, threads);
+    let start = |bytes: Vec<u8>| {
+        let threads = compiler::threads(bytes.len());
+        Compiler::start(limits.clone(), bytes, threads)
+    };
+    let cached = if bytes.is_none() { Found::in_cache(plan, &start) } else { None };
     // A compiler works while this process prepares the rest, and inherits nothing of that.
-    let Found { source, keep, seed } = Found::new(plan, bytes, made, threads, &start)?;
+    let Found { source, keep, seed, threads } = cached.map_or_else(|| find(plan, bytes, &start), Ok)?;
     let listeners = network::listeners(plan)?;
     let mut addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
     let chosen = listeners.iter().filter(|listener| listener.chosen_port);
@@ -135,6 +126,27 @@ fn perform(
         ending.ends(outcome.as_ref().err().map(|stopped| &stopped.stop), program.store.memory_len_bytes());
     }
     Ok(outcome.unwrap_or_else(|stopped| finish(plan, &stopped)))
+}
+
+/// Reads the module, and finds its code or starts to compile it.
+fn find<'a>(
+    plan: &Plan,
+    bytes: Option<Vec<u8>>,
+    start: &'a dyn Fn(Vec<u8>) -> Result<Compiler, Failure>,
+) -> Result<Found<'a>, Failure> {
+    let bytes = bytes.map_or_else(|| input::read_file(&plan.module), Ok)?;
+    let (bytes, made) = match Artefact::is_one(&bytes) {
+        true => {
+            let artefact = artefact::read(&plan.module, &bytes)?;
+            artefact::agrees(&plan.module, &artefact, plan.deterministic)?;
+            (artefact.module, Some((artefact.image, artefact.origin.seed)))
+        }
+        false => (bytes, None),
+    };
+    if let Some(policy) = &plan.policy {
+        policy.check_pin(&plan.module, &bytes)?;
+    }
+    Found::new(plan, bytes, made, start)
 }
 
 /// Opens the granted directories, once: the kernel's rules and the monitor both work on these descriptors (T28).

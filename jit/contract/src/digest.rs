@@ -1,46 +1,74 @@
 //! A BLAKE3 hash of large data, by several threads.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes hashed at a time.
-const PART_BYTES: usize = 1 << 20;
+/// Bytes hashed at a time: they stay in the cache of a core.
+pub const PART_BYTES: u64 = 1 << 18;
 
 /// A 256-bit digest.
 pub type Digest = [u8; 32];
 
-/// The hash of the hashes of all parts. The same for any number of threads.
+/// The hash of the length and of the hashes of all parts. The same for any number of threads.
 #[must_use]
 pub fn digest(bytes: &[u8], threads: usize) -> Digest {
-    let parts: Vec<&[u8]> = bytes.chunks(PART_BYTES).collect();
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(bytes.len() as u64).to_le_bytes());
-    for hash in hashes(&parts, threads.min(parts.len())) {
-        hasher.update(&hash);
-    }
-    *hasher.finalize().as_bytes()
+    let parts: Vec<&[u8]> = bytes.chunks(usize::try_from(PART_BYTES).unwrap_or(usize::MAX)).collect();
+    let hash = |number: u64, _: &mut Vec<u8>| {
+        let part = usize::try_from(number).ok().and_then(|number| parts.get(number)).copied();
+        Ok(*blake3::hash(part.unwrap_or_default()).as_bytes())
+    };
+    combine(bytes.len() as u64, threads, hash).unwrap_or_default()
 }
 
-fn hashes(parts: &[&[u8]], threads: usize) -> Vec<Digest> {
-    let hash = |part: &&[u8]| *blake3::hash(part).as_bytes();
-    if threads < 2 {
-        return parts.iter().map(hash).collect();
-    }
-    let next = AtomicUsize::new(0);
+/// As [`digest`], of data that `read` gives: a part of so many bytes from an offset on.
+///
+/// # Errors
+/// What `read` says.
+pub fn digest_read(
+    len: u64,
+    threads: usize,
+    read: impl Fn(u64, &mut [u8]) -> io::Result<()> + Sync,
+) -> io::Result<Digest> {
+    combine(len, threads, |number, buffer| {
+        let from = number * PART_BYTES;
+        buffer.resize(usize::try_from(PART_BYTES.min(len.saturating_sub(from))).unwrap_or(0), 0);
+        read(from, buffer)?;
+        Ok(*blake3::hash(buffer).as_bytes())
+    })
+}
+
+fn combine(
+    len: u64,
+    threads: usize,
+    hash: impl Fn(u64, &mut Vec<u8>) -> io::Result<Digest> + Sync,
+) -> io::Result<Digest> {
+    let parts = len.div_ceil(PART_BYTES);
+    let next = AtomicU64::new(0);
     let work = || {
-        let take = || next.fetch_add(1, Ordering::Relaxed);
-        std::iter::repeat_with(take)
-            .map_while(|number| parts.get(number).map(|part| (number, hash(part))))
-            .collect::<Vec<_>>()
+        let mut buffer = Vec::new();
+        let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed)).take_while(|part| *part < parts);
+        numbers.map(|number| Ok((number, hash(number, &mut buffer)?))).collect::<io::Result<Vec<_>>>()
     };
-    let mut all = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = work();
-        // Hashing does not panic; a part that is missing would only make the digest another one.
-        others.into_iter().for_each(|thread| all.extend(thread.join().unwrap_or_default()));
-        all
-    });
-    all.sort_unstable_by_key(|(number, _)| *number);
-    all.into_iter().map(|(_, hash)| hash).collect()
+    let threads = parts.min(threads as u64);
+    let mut hashes = if threads < 2 {
+        work()?
+    } else {
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut all = work()?;
+            for thread in others {
+                all.extend(thread.join().map_err(|_| io::Error::other("a thread panicked"))??);
+            }
+            Ok::<_, io::Error>(all)
+        })?
+    };
+    hashes.sort_unstable_by_key(|(number, _)| *number);
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&len.to_le_bytes());
+    for (_, hash) in hashes {
+        hasher.update(&hash);
+    }
+    Ok(*hasher.finalize().as_bytes())
 }
 
 #[cfg(test)]
@@ -49,15 +77,29 @@ mod tests {
 
     #[test]
     fn threads_make_no_difference_and_each_byte_does() {
-        let mut bytes = vec![7; 3 * PART_BYTES + 5];
+        let part = usize::try_from(PART_BYTES).unwrap();
+        let mut bytes = vec![7; 3 * part + 5];
         let one = digest(&bytes, 1);
         assert_eq!(digest(&bytes, 4), one);
-        for at in [0, PART_BYTES, bytes.len() - 1] {
+        for at in [0, part, bytes.len() - 1] {
             bytes[at] ^= 1;
             assert_ne!(digest(&bytes, 2), one);
             bytes[at] ^= 1;
         }
         assert_ne!(digest(&bytes[1..], 2), one);
         assert_ne!(digest(&[], 1), digest(&[0], 1));
+    }
+
+    #[test]
+    fn what_is_read_has_the_same_digest() {
+        let bytes: Vec<u8> = (0..3 * PART_BYTES + 77).map(|number| number.to_le_bytes()[1]).collect();
+        let read = |from: u64, buffer: &mut [u8]| {
+            let from = usize::try_from(from).unwrap();
+            buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
+            Ok(())
+        };
+        assert_eq!(digest_read(bytes.len() as u64, 3, read).unwrap(), digest(&bytes, 1));
+        let failing = |from: u64, _: &mut [u8]| if from == 0 { Ok(()) } else { Err(io::ErrorKind::Other.into()) };
+        assert!(digest_read(bytes.len() as u64, 2, failing).is_err());
     }
 }

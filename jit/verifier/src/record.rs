@@ -37,7 +37,9 @@ impl Drop for Key {
 pub struct Record {
     /// Terms, declarations and tables.
     pub head: Vec<u8>,
-    /// Of name, head and text.
+    /// Bytes of whoever asked for it.
+    pub data: Vec<u8>,
+    /// Of name, head, data and text.
     pub digest: Digest,
     /// That this user's verifier accepted it; anything if he had no key.
     pub tag: Digest,
@@ -53,13 +55,15 @@ pub enum Recalled {
 }
 
 impl Verified<CodeImage> {
-    /// Writes down what is not text. `name`: for what it is to count, and for nothing else. `None` if the code was not proved.
+    /// Writes down what is not text. `name`: for what it is to count, and for nothing else. `data`: what else is signed with
+    /// it. `None` if the code was not proved.
     ///
     /// # Errors
     /// None that memory could not have.
     pub fn record(
         &self,
         info: &ModuleInfo,
+        data: Vec<u8>,
         name: &Digest,
         key: Option<&Key>,
         threads: usize,
@@ -72,9 +76,9 @@ impl Verified<CodeImage> {
         write_value(&mut head, &(addressing, signatures, host_imports))?;
         write_value(&mut head, info)?;
         write_tables(&mut head, self.code())?;
-        let digest = whole(name, &head, &self.code().text, threads);
+        let digest = whole(name, [&head, &data, &self.code().text], threads);
         let tag = key.map_or([0; 32], |key| *key.tag(&digest).as_bytes());
-        Ok(Some(Record { head, digest, tag }))
+        Ok(Some(Record { head, data, digest, tag }))
     }
 }
 
@@ -82,7 +86,7 @@ impl Record {
     /// What was written down under this name, if nothing of it has changed.
     #[must_use]
     pub fn recall(&self, text: Vec<u8>, name: &Digest, key: Option<&Key>, threads: usize) -> Option<Recalled> {
-        let found = whole(name, &self.head, &text, threads);
+        let found = whole(name, [&self.head, &self.data, &text], threads);
         if found != self.digest {
             return None;
         }
@@ -105,10 +109,11 @@ impl Record {
     }
 }
 
-fn whole(name: &Digest, head: &[u8], text: &[u8], threads: usize) -> Digest {
+fn whole(name: &Digest, parts: [&[u8]; 3], threads: usize) -> Digest {
     let mut hasher = blake3::Hasher::new();
     hasher.update(name);
-    hasher.update(&digest(head, 1));
-    hasher.update(&digest(text, threads));
+    for part in parts {
+        hasher.update(&digest(part, threads));
+    }
     *hasher.finalize().as_bytes()
 }
