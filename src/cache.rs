@@ -85,7 +85,7 @@ impl Name {
     pub fn new(module: &Digest, processor: &str, canonical_nans: bool) -> Option<Self> {
         let build = std::fs::metadata("/proc/self/exe").ok()?;
         let numbers = [build.dev(), build.ino(), build.size()];
-        let times = [build.mtime(), build.mtime_nsec(), build.ctime(), build.ctime_nsec()];
+        let times = [build.mtime(), build.mtime_nsec()];
         let mut bytes = module.to_vec();
         bytes.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
         bytes.extend(times.into_iter().flat_map(i64::to_le_bytes));

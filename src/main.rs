@@ -10,6 +10,7 @@
 //! | `network` | the sockets a run is given |
 //! | `compiler` | a sealed process that reads and compiles the module |
 //! | `artefact` | compiled programs as files |
+//! | `origin` | where code comes from: cache, artefact or compiler |
 //! | `cache` | verified code that was kept from an earlier run |
 //! | `program` | from bytes to an instance, ready to be sealed and entered |
 //! | `unused` | grants that the module cannot use |
@@ -38,6 +39,7 @@ mod learn;
 #[cfg(test)]
 mod manual;
 mod network;
+mod origin;
 mod plan;
 mod policy;
 mod program;

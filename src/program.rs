@@ -1,24 +1,23 @@
 //! From bytes to an instance: parse, resolve imports, place, compile, load. No guest instruction runs here.
 
 use crate::artefact;
-use crate::cache::{self, Cache, Kept, Name};
-use crate::compiler::{self, Compiler, Job, Ready, Refusal};
+use crate::cache;
+use crate::compiler::{Compiler, Job, Ready, Refusal};
 use crate::failure::Failure;
 use crate::input;
-use crate::plan::Plan;
+use crate::origin::{Keep, Otherwise, Source};
 use crate::text::chain;
 use crate::trace::Trace;
 use std::path::Path;
 use wave_compiler::Module;
 use wave_contract::artefact::{Artefact, Origin};
 use wave_contract::context::Addressing;
-use wave_contract::digest::digest;
 use wave_contract::image::CodeImage;
 use wave_contract::module::{ImportType, ModuleInfo};
 use wave_contract::types::SignatureRegistry;
 use wave_runtime::{Binding, InstanceId, LinkError, MemoryError, Placement, Store, StoreOptions};
 use wave_sandbox::State;
-use wave_verifier::{Recalled, Terms, Verified, VerifyError};
+use wave_verifier::{Terms, Verified, VerifyError};
 use wave_wasi::{Config, Wasi};
 
 /// How a program is loaded.
@@ -110,99 +109,6 @@ pub fn make(path: &Path, compiler: Compiler, canonical_nans: bool, threads: usiz
         seed: store.seed(),
     };
     Ok(Artefact { origin, module: bytes, signatures, host_imports, image: image.into_code() })
-}
-
-/// Where code comes from.
-pub enum Source<'a> {
-    /// It is made now.
-    Compiler(Compiler),
-    /// Somebody made it, and nobody proved it. `must`: no other will do.
-    Made { compiler: Compiler, image: CodeImage, must: bool },
-    /// This user's verifier accepted it in an earlier run.
-    Cache {
-        bytes: Vec<u8>,
-        info: ModuleInfo,
-        code: Verified<CodeImage>,
-        /// What compiles it after all.
-        otherwise: Otherwise<'a>,
-    },
-}
-
-/// Starts a compiler.
-type Otherwise<'a> = Box<dyn FnOnce() -> Result<Compiler, Failure> + 'a>;
-
-/// Where code goes that was proved now.
-pub type Keep = Option<(Cache, Name)>;
-
-/// What there is of a program before it is loaded.
-pub struct Found<'a> {
-    /// Where its code comes from.
-    pub source: Source<'a>,
-    /// Where it goes.
-    pub keep: Keep,
-    /// What the addresses of that code follow from.
-    pub seed: Option<u64>,
-    /// With how many threads it is worked on.
-    pub threads: usize,
-}
-
-impl<'a> Found<'a> {
-    /// Looks for code of the module in a file: in the cache, without keeping the module in memory.
-    pub fn in_cache(plan: &Plan, start: &'a dyn Fn(Vec<u8>) -> Result<Compiler, Failure>) -> Option<Self> {
-        // The hash in a policy is another one.
-        let may = plan.cache && plan.module != Path::new("-") && plan.policy.is_none();
-        let cache = may.then(Cache::open).and_then(Result::ok)?;
-        let (path, processor, canonical_nans) =
-            (plan.module.clone(), wave_compiler::processor().ok()?, plan.deterministic);
-        let name = Name::of_file(&path, processor, canonical_nans)?;
-        let threads = compiler::default_threads();
-        let Kept { seed, code: Recalled::Verified(code, info), data } = cache.find(&name, threads)? else {
-            return None;
-        };
-        let otherwise = Box::new(move || {
-            let bytes = input::read(&path)?;
-            if Name::new(&digest(&bytes, 1), processor, canonical_nans) != Some(name) {
-                return Err(Failure::refused("the module changes while it is read").at(path.display().to_string()));
-            }
-            start(bytes)
-        });
-        let source = Source::Cache { bytes: data, info, code, otherwise };
-        Some(Self { source, keep: Some((cache, name)), seed: Some(seed), threads })
-    }
-
-    /// Looks for code of a module: in the cache, then in what was `made` of it with a seed, else the compiler is started. Not
-    /// before this process has one thread.
-    ///
-    /// # Errors
-    /// When the compiler cannot be started.
-    pub fn new(
-        plan: &Plan,
-        bytes: Vec<u8>,
-        made: Option<(CodeImage, u64)>,
-        start: &'a dyn Fn(Vec<u8>) -> Result<Compiler, Failure>,
-    ) -> Result<Self, Failure> {
-        let threads = compiler::threads(bytes.len());
-        // Of text, the compiler makes a module first.
-        let is_cached = plan.cache && bytes.starts_with(b"\0asm");
-        let cache = is_cached.then(Cache::open).and_then(Result::ok);
-        let keep = cache.and_then(|cache| {
-            let processor = wave_compiler::processor().ok()?;
-            Some((cache, Name::new(&digest(&bytes, threads), processor, plan.deterministic)?))
-        });
-        let kept = keep.as_ref().and_then(|(cache, name)| cache.find(name, threads));
-        let (source, seed) = match (kept, made) {
-            (Some(Kept { seed, code: Recalled::Verified(code, info), data }), _) => {
-                let otherwise = Box::new(move || start(bytes));
-                (Source::Cache { bytes: data, info, code, otherwise }, Some(seed))
-            }
-            (_, Some((image, seed))) => (Source::Made { compiler: start(bytes)?, image, must: true }, Some(seed)),
-            (Some(Kept { seed, code: Recalled::Unproved(image), .. }), None) => {
-                (Source::Made { compiler: start(bytes)?, image, must: false }, Some(seed))
-            }
-            (None, None) => (Source::Compiler(start(bytes)?), None),
-        };
-        Ok(Self { source, keep, seed, threads })
-    }
 }
 
 /// Makes an instance of a module, its imports bound to WASI. `allowed` sees its declarations before anything is compiled.

@@ -1,15 +1,14 @@
 //! `wave run`: plan, load, seal, enter, report.
 
 use crate::args::{Format, Run, Sandbox};
-use crate::artefact;
 use crate::compiler::{self, CompileLimits, Compiler};
 use crate::failure::Failure;
 use crate::grants::DirGrant;
-use crate::input;
 use crate::learn::{Ending, Observer};
 use crate::network::{self, Listener};
+use crate::origin::Origin;
 use crate::plan::{self, Plan};
-use crate::program::{self, Found, Program};
+use crate::program::{self, Program};
 use crate::report;
 use crate::text::{chain, clean, note, out};
 use crate::unused;
@@ -19,7 +18,6 @@ use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use wave_contract::artefact::Artefact;
 use wave_contract::module::{ExportKind, ModuleInfo};
 use wave_contract::types::{FuncType, ValType};
 use wave_policy::{Access, FilesystemGrant, Level, Policy, Resolver, Surface};
@@ -79,9 +77,8 @@ fn perform(
         let threads = compiler::threads(bytes.len());
         Compiler::start(limits.clone(), bytes, threads)
     };
-    let cached = if bytes.is_none() { Found::in_cache(plan, &start) } else { None };
     // A compiler works while this process prepares the rest, and inherits nothing of that.
-    let Found { source, keep, seed, threads } = cached.map_or_else(|| find(plan, bytes, &start), Ok)?;
+    let Origin { source, keep, seed, threads } = Origin::find(plan, bytes, &start)?;
     let listeners = network::listeners(plan)?;
     let mut addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
     let chosen = listeners.iter().filter(|listener| listener.chosen_port);
@@ -126,27 +123,6 @@ fn perform(
         ending.ends(outcome.as_ref().err().map(|stopped| &stopped.stop), program.store.memory_len_bytes());
     }
     Ok(outcome.unwrap_or_else(|stopped| finish(plan, &stopped)))
-}
-
-/// Reads the module, and finds its code or starts to compile it.
-fn find<'a>(
-    plan: &Plan,
-    bytes: Option<Vec<u8>>,
-    start: &'a dyn Fn(Vec<u8>) -> Result<Compiler, Failure>,
-) -> Result<Found<'a>, Failure> {
-    let bytes = bytes.map_or_else(|| input::read_file(&plan.module), Ok)?;
-    let (bytes, made) = match Artefact::is_one(&bytes) {
-        true => {
-            let artefact = artefact::read(&plan.module, &bytes)?;
-            artefact::agrees(&plan.module, &artefact, plan.deterministic)?;
-            (artefact.module, Some((artefact.image, artefact.origin.seed)))
-        }
-        false => (bytes, None),
-    };
-    if let Some(policy) = &plan.policy {
-        policy.check_pin(&plan.module, &bytes)?;
-    }
-    Found::new(plan, bytes, made, start)
 }
 
 /// Opens the granted directories, once: the kernel's rules and the monitor both work on these descriptors (T28).
