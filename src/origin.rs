@@ -29,10 +29,17 @@ pub struct Origin<'a> {
 pub enum Source<'a> {
     /// It is made now.
     Compiler(Compiler),
-    /// Somebody made it, and nobody proved it. `must`: no other will do.
-    Made { compiler: Compiler, image: CodeImage, must: bool },
+    /// Somebody made it, and nobody proved it.
+    Made { compiler: Compiler, made: Made },
     /// This user's verifier accepted it in an earlier run. `bytes` are what the declarations speak of.
     Cache { bytes: Vec<u8>, info: ModuleInfo, code: Verified<CodeImage>, otherwise: Otherwise<'a> },
+}
+
+/// Code of unknown origin.
+pub struct Made {
+    pub image: CodeImage,
+    /// Whether no other will do.
+    pub must: bool,
 }
 
 /// Where code goes that was proved now.
@@ -97,9 +104,13 @@ impl<'a> Origin<'a> {
                 let otherwise = Box::new(move || start(bytes));
                 (Source::Cache { bytes: data, info, code, otherwise }, Some(seed))
             }
-            (_, Some((image, seed))) => (Source::Made { compiler: start(bytes)?, image, must: true }, Some(seed)),
+            (_, Some((image, seed))) => {
+                let made = Made { image, must: true };
+                (Source::Made { compiler: start(bytes)?, made }, Some(seed))
+            }
             (Some(Kept { seed, code: Recalled::Unproved(image), .. }), None) => {
-                (Source::Made { compiler: start(bytes)?, image, must: false }, Some(seed))
+                let made = Made { image, must: false };
+                (Source::Made { compiler: start(bytes)?, made }, Some(seed))
             }
             (None, None) => (Source::Compiler(start(bytes)?), None),
         };

@@ -5,7 +5,7 @@ use crate::cache;
 use crate::compiler::{Compiler, Job, Ready, Refusal};
 use crate::failure::Failure;
 use crate::input;
-use crate::origin::{Keep, Otherwise, Source};
+use crate::origin::{Keep, Made, Otherwise, Source};
 use crate::text::chain;
 use crate::trace::Trace;
 use std::path::Path;
@@ -130,7 +130,7 @@ pub fn load(
     let loading = Loading { path, store: &mut store, options: &options, keep };
     let (instance, compiler, verifier) = match source {
         Source::Compiler(compiler) => loading.compile(compiler, None, allowed)?,
-        Source::Made { compiler, image, must } => loading.compile(compiler, Some((image, must)), allowed)?,
+        Source::Made { compiler, made } => loading.compile(compiler, Some(made), allowed)?,
         Source::Cache { bytes, info, code, otherwise } => loading.recall(bytes, info, code, otherwise, allowed)?,
     };
     Ok(Program { store, instance, compiler, verifier })
@@ -145,6 +145,8 @@ struct Compiled {
     info: ModuleInfo,
     bytes: Vec<u8>,
     image: Verified<CodeImage>,
+    /// Whether it was compiled now.
+    is_new: bool,
     compiler: State,
     verifier: State,
 }
@@ -174,24 +176,23 @@ impl Loading<'_> {
         }
         let applied = |detail: &str| State::Applied { detail: detail.to_owned() };
         let (compiler, verifier) = (applied("code from the cache"), applied("signed by an earlier run"));
-        self.load(Compiled { placement, info, bytes, image: code, compiler, verifier })
+        self.load(Compiled { placement, info, bytes, image: code, is_new: false, compiler, verifier })
     }
 
     /// Compiles, unless that was done, verifies, keeps and loads code.
     fn compile(
         mut self,
         compiler: Compiler,
-        made: Option<(CodeImage, bool)>,
+        made: Option<Made>,
         allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
     ) -> Result<Loaded, Failure> {
-        let is_made = made.is_some();
         let compiled = self.compile_for(compiler, made, |loading, info| {
             allowed(info)?;
             loading.place(info)
         })?;
         if let Some((cache, name)) = &self.keep
             // What cannot be signed is there already, if it was not compiled now.
-            && (!is_made || cache.signs())
+            && (compiled.is_new || cache.signs())
         {
             let Compiled { image, info, bytes, .. } = &compiled;
             let program = cache::Program { seed: self.store.seed(), code: image, info, module: bytes };
@@ -201,16 +202,16 @@ impl Loading<'_> {
     }
 
     fn load(self, compiled: Compiled) -> Result<Loaded, Failure> {
-        let Compiled { placement, info, bytes, image, compiler, verifier } = compiled;
+        let Compiled { placement, info, bytes, image, compiler, verifier, .. } = compiled;
         let instance = self.store.load(placement, info, image, bytes).map_err(|error| refuse(self.path, &error))?;
         Ok((instance, compiler, verifier))
     }
 
-    /// Compiles and verifies code for where `place` puts the objects.
+    /// Compiles and verifies code for where `place` puts the objects, unless there is some that was `made` before.
     fn compile_for(
         &mut self,
         compiler: Compiler,
-        made: Option<(CodeImage, bool)>,
+        made: Option<Made>,
         place: impl FnOnce(&mut Self, &ModuleInfo) -> Result<(Placement, Job), Failure>,
     ) -> Result<Compiled, Failure> {
         let path = self.path;
@@ -218,27 +219,53 @@ impl Loading<'_> {
             Ready::Worker(mut worker, compiler) => {
                 let (info, bytes) = worker.declarations()?;
                 let (placement, job) = place(self, &info)?;
-                let (image, worker) = match fitting(made, path, &info, &placement, bytes.len())? {
-                    Some(image) => (image, worker.dismiss()?),
-                    None => worker.compile(job, &info, bytes.len())?,
+                let proved = made.map(|made| self.prove(made, &info, &bytes, &placement)).transpose()?.flatten();
+                let is_new = proved.is_none();
+                let ((image, verifier), worker) = match proved {
+                    Some(proved) => (proved, worker.dismiss()?),
+                    None => {
+                        let (image, worker) = worker.compile(job, &info, bytes.len())?;
+                        (verify(path, image, &bytes, &placement, self.options)?, worker)
+                    }
                 };
-                let (image, verifier) = verify(path, image, &bytes, &placement, self.options)?;
                 // Before the seal, whose filter has no such call.
                 worker.wait()?;
-                Ok(Compiled { placement, info, bytes, image, compiler, verifier })
+                Ok(Compiled { placement, info, bytes, image, is_new, compiler, verifier })
             }
             Ready::Here(bytes, compiler) => {
                 let bytes = input::binary(path, bytes)?;
                 let module = parse(path, &bytes)?;
                 let (placement, job) = place(self, module.info())?;
-                let image = match fitting(made, path, module.info(), &placement, bytes.len())? {
-                    Some(image) => image,
-                    None => job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?,
+                let proved = made.map(|made| self.prove(made, module.info(), &bytes, &placement));
+                let proved = proved.transpose()?.flatten();
+                let is_new = proved.is_none();
+                let (image, verifier) = match proved {
+                    Some(proved) => proved,
+                    None => {
+                        let image = job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?;
+                        verify(path, image, &bytes, &placement, self.options)?
+                    }
                 };
                 let info = module.into_info();
-                let (image, verifier) = verify(path, image, &bytes, &placement, self.options)?;
-                Ok(Compiled { placement, info, bytes, image, compiler, verifier })
+                Ok(Compiled { placement, info, bytes, image, is_new, compiler, verifier })
             }
+        }
+    }
+
+    /// Has code proved that somebody made. `None` if it cannot be and another will do.
+    fn prove(
+        &self,
+        made: Made,
+        info: &ModuleInfo,
+        bytes: &[u8],
+        placement: &Placement,
+    ) -> Result<Option<(Verified<CodeImage>, State)>, Failure> {
+        let Made { image, must } = made;
+        let proved = fits(self.path, &image, info, placement, bytes.len())
+            .and_then(|()| verify(self.path, image, bytes, placement, self.options));
+        match proved {
+            Err(_) if !must => Ok(None),
+            proved => proved.map(Some),
         }
     }
 
@@ -258,28 +285,25 @@ impl Loading<'_> {
     }
 }
 
-/// Code that somebody made, if it is for these declarations and addresses.
-fn fitting(
-    made: Option<(CodeImage, bool)>,
+/// Whether code that somebody made is for these declarations and addresses.
+fn fits(
     path: &Path,
+    image: &CodeImage,
     info: &ModuleInfo,
     placement: &Placement,
     module_len: usize,
-) -> Result<Option<CodeImage>, Failure> {
-    let Some((image, must)) = made else { return Ok(None) };
-    let why = if image.addressing != placement.addressing {
-        "something else is at the addresses that it was compiled for"
-    } else {
+) -> Result<(), Failure> {
+    let why = if image.addressing == placement.addressing {
         match image.check(info, &placement.signatures, module_len) {
-            Ok(()) => return Ok(Some(image)),
+            Ok(()) => return Ok(()),
             Err(error) => error.0,
         }
+    } else {
+        "something else is at the addresses that it was compiled for"
     };
-    if must {
-        let failure = Failure::refused(format!("the artefact's code does not fit: {why}"));
-        return Err(failure.at(path.display().to_string()).fix("compile it again: wave compile -o"));
-    }
-    Ok(None)
+    Err(Failure::refused(format!("the artefact's code does not fit: {why}"))
+        .at(path.display().to_string())
+        .fix("compile it again: wave compile -o"))
 }
 
 /// Has the code of a module proved to keep to its place.
@@ -316,7 +340,7 @@ pub fn first_refusal(error: &VerifyError) -> String {
 fn unproved(path: &Path, error: &VerifyError) -> Failure {
     Failure::refused(format!("the verifier refuses the compiled code: {}", first_refusal(error)))
         .at(path.display().to_string())
-        .fix("the compiler is at fault, or has been taken over: report it as a bug, with the module")
+        .fix("whoever made the code is at fault, or has been taken over: report it as a bug, with the module")
 }
 
 fn bind(path: &Path, info: &ModuleInfo, trace: &Trace) -> Result<Vec<Binding<Wasi>>, Failure> {

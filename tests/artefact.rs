@@ -1,0 +1,256 @@
+//! Compiled programs as files: they run as the module does, and no other code, processor, version or policy gets in with them
+//! (T59).
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use support::{Outcome, finish};
+use tempfile::TempDir;
+use wave_contract::artefact::Artefact;
+
+/// Prints a line, and ends with a number that it computes.
+const PROGRAM: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\08\00\00\00\09\00\00\00compiled\0a")
+  (func $twice (param i32) (result i32) (i32.mul (local.get 0) (i32.const 2)))
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 32)))
+    (call $exit (call $twice (i32.load8_u (i32.const 4))))))"#;
+
+const PRINTED: (&str, i32) = ("compiled\n", 18);
+
+struct Program {
+    dir: TempDir,
+}
+
+impl Program {
+    /// The program, compiled with these flags.
+    fn compiled(flags: &[&str]) -> Self {
+        let program = Self { dir: tempfile::tempdir().expect("a temporary directory") };
+        fs::write(program.module(), wat::parse_str(PROGRAM).expect("a module")).expect("own directory");
+        let outcome = program.wave(&[&["compile", "-o", "app.wave"], flags, &["app.wasm"]].concat());
+        outcome.is(0, "", "");
+        program
+    }
+
+    fn module(&self) -> PathBuf {
+        self.dir.path().join("app.wasm")
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("app.wave")
+    }
+
+    fn wave(&self, args: &[&str]) -> Outcome {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+        command.args(args).current_dir(self.dir.path());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        finish(command.spawn().expect("wave starts"))
+    }
+
+    fn run(&self, flags: &[&str]) -> Outcome {
+        self.wave(&[&["--sandbox", "strict", "run"], flags, &["app.wave"]].concat())
+    }
+
+    /// Changes the file, which says itself that it is whole.
+    fn change(&self, change: impl FnOnce(&mut Artefact)) {
+        let mut artefact = Artefact::read(&fs::read(self.file()).expect("own file")).expect("an artefact");
+        change(&mut artefact);
+        fs::write(self.file(), artefact.to_bytes().expect("memory")).expect("own file");
+    }
+
+    #[track_caller]
+    fn refuses(&self, code: i32, message: &str) {
+        let outcome = self.run(&[]);
+        assert_eq!((outcome.status.code(), &*outcome.stdout), (Some(code), ""), "{outcome:?}");
+        assert!(outcome.stderr.contains(message), "{outcome:?}");
+    }
+}
+
+#[test]
+fn it_runs_as_the_module_does() {
+    let program = Program::compiled(&[]);
+    fs::rename(program.module(), program.dir.path().join("moved")).expect("own directory");
+    for sandbox in ["strict", "standard", "off"] {
+        let outcome = program.wave(&["--sandbox", sandbox, "run", "app.wave"]);
+        assert_eq!((&*outcome.stdout, outcome.status.code()), (PRINTED.0, Some(PRINTED.1)), "{outcome:?}");
+    }
+    let outcome = program.run(&["--report"]);
+    let verified = outcome.stderr.lines().find(|line| line.trim_start().starts_with("verifier"));
+    assert!(verified.is_some_and(|line| line.contains("applied") && line.contains("functions")), "{outcome:?}");
+
+    // Where a module is asked for, the one in it is meant.
+    for command in ["inspect", "audit"] {
+        let [of_module, of_program] = ["moved", "app.wave"].map(|file| program.wave(&[command, file]));
+        assert_eq!(of_program.status.code(), of_module.status.code());
+        assert_eq!(of_program.stdout.replace("app.wave", "moved"), of_module.stdout, "{command}");
+    }
+    let verified = program.wave(&["verify", "app.wave"]);
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+    assert!(verified.stdout.starts_with("verified:       yes\n") && !verified.stdout.contains("compiling"));
+    let verified = program.wave(&["verify", "--format", "json", "app.wave"]);
+    let report: serde_json::Value = serde_json::from_str(&verified.stdout).expect("JSON");
+    assert_eq!((&report["verified"], &report["milliseconds"]["compiling"]), (&true.into(), &serde_json::Value::Null));
+}
+
+#[test]
+fn a_policy_is_about_the_module_in_it() {
+    let program = Program::compiled(&[]);
+    let policy = program.wave(&["policy", "gen", "app.wasm"]);
+    assert_eq!(policy.status.code(), Some(0), "{policy:?}");
+    fs::write(program.dir.path().join("app.toml"), &policy.stdout).expect("own directory");
+    assert!(policy.stdout.contains("blake3"), "{policy:?}");
+    program.run(&["--policy", "app.toml"]).is(PRINTED.1, PRINTED.0, "");
+    program.change(|artefact| artefact.module.extend_from_slice(&[0, 2, 1, b'x']));
+    program.change(|artefact| artefact.origin.module = *blake3::hash(&artefact.module).as_bytes());
+    let outcome = program.run(&["--policy", "app.toml"]);
+    assert_eq!(outcome.status.code(), Some(125));
+    assert!(outcome.stderr.contains("is not the module of this policy"), "{outcome:?}");
+}
+
+/// T59: who wrote the file does not matter, its code is proved.
+#[test]
+fn t59_foreign_code_is_refused() {
+    let program = Program::compiled(&[]);
+    let whole = fs::read(program.file()).expect("own file");
+    let function = |artefact: &Artefact, index: usize| artefact.image.functions[index].start as usize;
+    // `syscall` where a function begins.
+    program.change(|artefact| {
+        let start = function(artefact, 2);
+        artefact.image.text[start..start + 2].copy_from_slice(&[0x0f, 0x05]);
+    });
+    program.refuses(125, "the verifier refuses the compiled code: function 2, offset 0x");
+    let refused = program.wave(&["verify", "app.wave"]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stdout.starts_with("verified:       no\n") && refused.stdout.contains("syscall"), "{refused:?}");
+
+    // A module whose function finds two of its arguments on the stack, and has to take them away.
+    fs::write(program.file(), &whole).expect("own file");
+    let many = "(param i64 i64 i64 i64 i64 i64 i64 i64) (result i32) (i32.const 9)";
+    let call = format!("(call $twice {})", "(i64.const 4) ".repeat(8));
+    let other = PROGRAM
+        .replace("(param i32) (result i32) (i32.mul (local.get 0) (i32.const 2))", many)
+        .replace("(call $twice (i32.load8_u (i32.const 4)))", &call);
+    let other = wat::parse_str(other).expect("a module");
+    program.change(|artefact| {
+        artefact.origin.module = *blake3::hash(&other).as_bytes();
+        artefact.module = other;
+    });
+    program.refuses(125, "the verifier refuses the compiled code: function 2, offset 0x");
+
+    fs::write(program.file(), &whole).expect("own file");
+    program.run(&[]).is(PRINTED.1, PRINTED.0, "");
+}
+
+/// T59: what was made for somewhere else is refused, and it is said why.
+#[test]
+fn t59_what_does_not_fit_is_refused() {
+    let program = Program::compiled(&[]);
+    let whole = fs::read(program.file()).expect("own file");
+    let refused = |code: i32, message: &str, change: &dyn Fn(&mut Artefact)| {
+        fs::write(program.file(), &whole).expect("own file");
+        program.change(change);
+        program.refuses(code, message);
+    };
+    refused(125, "the artefact was made by wave 9.9.9, and this is wave", &|artefact| {
+        artefact.origin.wave = "9.9.9".to_owned();
+    });
+    refused(125, "the artefact was made for a processor with has_avx1024", &|artefact| {
+        artefact.image.processor += " has_avx1024";
+    });
+    refused(125, "the artefact was made for a processor with aarch64-apple-darwin", &|artefact| {
+        artefact.image.processor = artefact.image.processor.replace("x86_64-unknown-linux-gnu", "aarch64-apple-darwin");
+    });
+    refused(125, "something else is at the addresses that it was compiled for", &|artefact| artefact.origin.seed += 1);
+    refused(126, "the artefact's module is another than it says", &|artefact| artefact.origin.module[0] ^= 1);
+    refused(126, "not a WebAssembly module", &|artefact| {
+        artefact.module = b"#!/bin/sh\n".to_vec();
+        artefact.origin.module = *blake3::hash(&artefact.module).as_bytes();
+    });
+
+    fs::write(program.file(), &whole).expect("own file");
+    let outcome = program.run(&["--deterministic"]);
+    assert_eq!(outcome.status.code(), Some(125));
+    assert!(outcome.stderr.contains("compiled without --deterministic"), "{outcome:?}");
+    let deterministic = Program::compiled(&["--deterministic"]);
+    deterministic.run(&["--deterministic"]).is(PRINTED.1, PRINTED.0, "");
+    deterministic.refuses(125, "compiled with --deterministic");
+}
+
+/// T59: damage is said as such.
+#[test]
+fn t59_damage_is_refused() {
+    let program = Program::compiled(&[]);
+    let whole = fs::read(program.file()).expect("own file");
+    for at in (8..whole.len()).step_by(whole.len() / 50) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        fs::write(program.file(), &damaged).expect("own file");
+        program.refuses(126, "the artefact is damaged");
+        fs::write(program.file(), &whole[..at]).expect("own file");
+        program.refuses(126, "the artefact is damaged");
+    }
+    let mut other = whole.clone();
+    other[4] = 2;
+    fs::write(program.file(), &other).expect("own file");
+    program.refuses(126, "the artefact has format 2, and this program knows format 1");
+}
+
+/// T59: files of somebody who knows the format end a run in a documented way.
+#[test]
+fn t59_no_file_confuses_it() {
+    let program = Program::compiled(&[]);
+    let whole = fs::read(program.file()).expect("own file");
+    let body = whole.len() - blake3::OUT_LEN;
+    let mut state = 59_u64;
+    let mut random = |limit: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).expect("31 bits") % limit
+    };
+    let mut ended = [0; 3];
+    for _ in 0..400 {
+        let mut forged = whole[..body].to_vec();
+        for _ in 0..=random(3) {
+            let at = 8 + random(body - 8);
+            forged[at] = [0, 1, 0x7f, 0x80, 0xff, forged[at] ^ 1 << random(8)][random(6)];
+        }
+        let hash = blake3::hash(&forged);
+        forged.extend_from_slice(hash.as_bytes());
+        fs::write(program.file(), &forged).expect("own file");
+        let outcome = program.wave(&["--sandbox", "strict", "run", "--timeout", "10s", "app.wave"]);
+        match outcome.status.code() {
+            Some(125) => ended[0] += 1,
+            Some(126) => ended[1] += 1,
+            // The guest ran: to a number, a trap or the limit.
+            Some(_) => ended[2] += 1,
+            None => panic!("{outcome:?}"),
+        }
+        assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");
+    }
+    assert!(ended.iter().all(|count| *count > 0), "{ended:?}");
+}
+
+#[test]
+fn what_cannot_be_compiled_is_said() {
+    let program = Program::compiled(&[]);
+    let outcome = program.wave(&["compile", "-o", "missing/app.wave", "app.wasm"]);
+    assert_eq!(outcome.status.code(), Some(125));
+    assert!(outcome.stderr.starts_with("wave: cannot write the program"), "{outcome:?}");
+    let outcome = program.wave(&["compile", "app.wasm"]);
+    assert_eq!(outcome.status.code(), Some(2), "it has no purpose: {outcome:?}");
+    fs::write(program.dir.path().join("bad.wasm"), b"\0asm\x01\0\0\0\x01").expect("own directory");
+    let outcome = program.wave(&["compile", "-o", "bad.wave", "bad.wasm"]);
+    assert_eq!(outcome.status.code(), Some(126), "{outcome:?}");
+    assert!(!Path::new(&program.dir.path().join("bad.wave")).exists());
+    let unknown = r#"(module (import "env" "f" (func)) (func (export "_start")))"#;
+    fs::write(program.dir.path().join("unknown.wat"), unknown).expect("own directory");
+    let outcome = program.wave(&["compile", "-o", "bad.wave", "unknown.wat"]);
+    assert_eq!(outcome.status.code(), Some(126));
+    assert!(outcome.stderr.contains("unknown import `env` `f`"), "{outcome:?}");
+    assert!(!Path::new(&program.dir.path().join("bad.wave")).exists());
+}
