@@ -24,6 +24,9 @@ pub enum Kind {
     Compute,
     /// Writes the first operand and reads the others; leaves or sets flags.
     Produce,
+    /// Writes the place of a bit in the second operand to the first; all 64 bits of that stay as they were if there is none. So do
+    /// LZCNT and TZCNT on a processor that does not know them.
+    Search,
     /// Writes the first two operands, reads the third and RDX.
     Multiply2,
     /// RDX:RAX becomes a product; that of bytes is in AX alone.
@@ -105,14 +108,6 @@ pub fn kind(code: Code) -> Option<Kind> {
         | Imul_r16_rm16_imm8
         | Imul_r32_rm32_imm8
         | Imul_r64_rm64_imm8
-        | Bsf_r32_rm32
-        | Bsf_r64_rm64
-        | Bsr_r32_rm32
-        | Bsr_r64_rm64
-        | Lzcnt_r32_rm32
-        | Lzcnt_r64_rm64
-        | Tzcnt_r32_rm32
-        | Tzcnt_r64_rm64
         | Popcnt_r32_rm32
         | Popcnt_r64_rm64
         | VEX_Andn_r32_r32_rm32
@@ -133,6 +128,8 @@ pub fn kind(code: Code) -> Option<Kind> {
         | VEX_Shrx_r64_rm64_r64
         | VEX_Sarx_r32_rm32_r32
         | VEX_Sarx_r64_rm64_r64 => Kind::Produce,
+        Bsf_r32_rm32 | Bsf_r64_rm64 | Bsr_r32_rm32 | Bsr_r64_rm64 | Lzcnt_r32_rm32 | Lzcnt_r64_rm64
+        | Tzcnt_r32_rm32 | Tzcnt_r64_rm64 => Kind::Search,
         VEX_Mulx_r32_r32_rm32 | VEX_Mulx_r64_r64_rm64 => Kind::Multiply2,
         Mul_rm8 | Mul_rm16 | Mul_rm32 | Mul_rm64 | Imul_rm8 | Imul_rm16 | Imul_rm32 | Imul_rm64 => Kind::Multiply,
         Div_rm32 | Div_rm64 | Idiv_rm32 | Idiv_rm64 => Kind::Divide,

@@ -173,7 +173,7 @@ impl<'a> Places<'a> {
                 let at = u32::try_from(low).ok().filter(|_| span == 0)?.checked_sub(TABLE_ENTRIES)?;
                 let (index, field) = (at / TABLE_ENTRY_BYTES, at % TABLE_ENTRY_BYTES);
                 let inside = field + bytes <= TABLE_ENTRY_BYTES;
-                inside.then_some(Place::Entry { table, entry: Entry::Constant(index), field })
+                inside.then_some(Place::Entry { table, entry: Entry::Constant { table, index }, field })
             }
             Object::Context => {
                 let offset = u32::try_from(low).ok().filter(|_| span == 0)?;

@@ -108,6 +108,13 @@ impl Function<'_> {
                 let is_zero = instruction.mnemonic() == iced_x86::Mnemonic::Xor && same_registers(state, instruction);
                 self.write(state, instruction, if is_zero { Value::exactly(0) } else { Value::Any })?;
             }
+            Kind::Search => {
+                self.read(state, instruction, 1)?;
+                state.flags = Flags::Unknown;
+                let register = self.register(instruction, 0)?;
+                let value = state.get(register.gpr).partly_overwritten();
+                self.assign(state, Named { bytes: 8, ..register }, value)?;
+            }
             Kind::Multiply2 => {
                 self.read(state, instruction, 2)?;
                 for operand in [1, 0] {
@@ -548,7 +555,7 @@ impl Function<'_> {
         let Some(declared) = declared.filter(|table| table.element == ValType::FuncRef) else {
             return Err(Problem::new(Rule::Memory, "a table that code does not read"));
         };
-        if let Entry::Constant(index) = entry {
+        if let Entry::Constant { index, .. } = entry {
             let least = declared.min;
             let compared = matches!(state.longer, Some((own, least)) if own == table && index <= least);
             // Entry 0 of every table can be read; see the contract.

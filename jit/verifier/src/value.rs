@@ -29,8 +29,8 @@ impl Gpr {
 pub enum Entry {
     /// Made by the instruction at this offset.
     Made(u32),
-    /// This index.
-    Constant(u32),
+    /// This index of this table.
+    Constant { table: u8, index: u32 },
 }
 
 /// An object that mode arg reaches by an address out of the context.

@@ -265,7 +265,9 @@ impl<'a> Function<'a> {
             }
             None => false,
         };
-        if !through || known.join(state) {
+        // If that is still to be done, the code from here on was followed with less than is known here.
+        let is_older = from.is_some_and(|from| self.scratch.marks[from as usize] & QUEUED != 0);
+        if !through || known.join(state) || is_older {
             if !through {
                 known.copy_from(state);
             }

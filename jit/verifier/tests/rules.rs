@@ -7,7 +7,7 @@ mod support;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use support::{Bench, CELL, CONTEXT, DESCRIPTOR, MEMORY, Mode, RESULTS, TABLES};
-use wave_contract::context::{ContextLayout, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES};
+use wave_contract::context::{ARENA, ContextLayout, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES};
 use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
 use wave_verifier::Rule;
@@ -898,6 +898,98 @@ fn t70_callees_find_their_context() {
         a.mov(eax, dword_ptr(rax + rsi))
     });
     refuses(&bench, Rule::Memory, "memory by an argument", |a| a.mov(eax, dword_ptr(rsi)));
+}
+
+/// T64: a search for a bit that finds none leaves its destination as it was, the upper half included.
+#[test]
+fn t64_searches_that_find_nothing() {
+    let bench = fixed();
+    type Search = fn(&mut CodeAssembler) -> Assembled;
+    let searches: [(&str, Search); 4] = [
+        ("bsf", |a| a.bsf(eax, esi)),
+        ("bsr", |a| a.bsr(eax, esi)),
+        // On a processor that does not have them, these are the two above.
+        ("tzcnt", |a| a.tzcnt(eax, esi)),
+        ("lzcnt", |a| a.lzcnt(eax, esi)),
+    ];
+    for (name, search) in searches {
+        refuses(&bench, Rule::Memory, name, |a| {
+            a.mov(rax, rdi)?;
+            search(a)?;
+            a.mov(eax, dword_ptr(rax + MEM))
+        });
+        accepts(&bench, name, |a| {
+            a.mov(eax, edi)?;
+            search(a)?;
+            a.mov(eax, dword_ptr(rax + MEM))
+        });
+        accepts(&bench, name, |a| {
+            a.mov(rax, rdi)?;
+            search(a)?;
+            a.mov(eax, eax)?;
+            a.mov(eax, dword_ptr(rax + MEM))
+        });
+    }
+}
+
+/// T64: a jump back to code whose beginning is still to be looked at again.
+#[test]
+fn t64_jumps_back_while_more_is_to_come() {
+    let bench = fixed();
+    let code = |dirty: bool| {
+        move |a: &mut CodeAssembler| {
+            let (mut first, mut second) = (a.create_label(), a.create_label());
+            a.mov(eax, edi)?;
+            a.set_label(&mut first)?;
+            a.xor(edx, edx)?;
+            a.set_label(&mut second)?;
+            a.mov(ecx, dword_ptr(rax + MEM))?;
+            if dirty {
+                a.mov(rax, rsi)?
+            } else {
+                a.mov(eax, esi)?
+            }
+            a.test(ecx, ecx)?;
+            a.jne(first)?;
+            a.mov(eax, edi)?;
+            a.jmp(second)
+        }
+    };
+    accepts(&bench, "an index that was extended", code(false));
+    refuses(&bench, Rule::Memory, "one that was not", code(true));
+}
+
+/// T70: code and context come from the same entry of the same table.
+#[test]
+fn t70_code_and_context_of_one_entry() {
+    let bench = arg();
+    let nothing = bench.signature(1).0 as i32;
+    let layout = ContextLayout::new(&bench.info).expect("a small module");
+    let [long, other] = [0, 1].map(|table| layout.table(table) as i32);
+    let entry = TABLE_ENTRIES as i32;
+    let call = |of: i32| {
+        move |a: &mut CodeAssembler| {
+            let mut trap = a.create_label();
+            a.sub(rsp, 8)?;
+            a.mov(rax, qword_ptr(rdi + long))?;
+            a.cmp(dword_ptr(rax + (entry + 8)), nothing)?;
+            a.jne(trap)?;
+            a.mov(rdx, qword_ptr(rax + entry))?;
+            a.mov(rax, qword_ptr(rdi + of))?;
+            a.cmp(dword_ptr(rax + (entry + 8)), nothing)?;
+            a.jne(trap)?;
+            a.mov(ecx, dword_ptr(rax + (entry + 12)))?;
+            a.add(rcx, qword_ptr(rdi + ARENA as i32))?;
+            a.mov(rdi, rcx)?;
+            a.call(rdx)?;
+            a.add(rsp, 8)?;
+            a.ret()?;
+            a.set_label(&mut trap)?;
+            a.ud2()
+        }
+    };
+    bench.accepts("of one entry", bench.with(SUBJECT, call(long)));
+    bench.refuses(Rule::Context, "of two tables", bench.with(SUBJECT, call(other)));
 }
 
 /// T64: narrow products leave the rest of their registers as it was, and those of bytes leave RDX alone.
