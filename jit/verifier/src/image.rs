@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
-use wave_contract::image::{CodeImage, CodeRange, SourceTable, TrapTable};
+use wave_contract::image::{CodeImage, CodeRange};
 use wave_contract::module::ModuleInfo;
 use wave_contract::types::{FuncType, SignatureId};
 
@@ -32,15 +32,36 @@ pub struct Shared<'a> {
     pub host_imports: &'a [bool],
     pub places: Places<'a>,
     pub is_fixed: bool,
-    pub text: &'a [u8],
-    pub traps: &'a TrapTable,
-    pub sources: &'a SourceTable,
     /// The function that begins at an offset.
     pub starts: HashMap<u32, u32>,
     types: HashMap<SignatureId, &'a FuncType>,
 }
 
 impl<'a> Shared<'a> {
+    /// Of a module and an image of its code; and the functions, in the order of the text.
+    pub fn new(
+        image: &'a CodeImage,
+        info: &'a ModuleInfo,
+        terms: &'a Terms,
+    ) -> Result<(Self, Vec<Unit<'a>>), Vec<Refusal>> {
+        let Terms { addressing, signatures, host_imports } = terms;
+        if image.addressing != *addressing {
+            return Err(whole("the code was made for other addresses"));
+        }
+        // The runtime does not look at modules of other lengths than these.
+        image.check(info, signatures, usize::MAX).map_err(|error| whole(error.0))?;
+        if host_imports.len() != info.imported_functions as usize {
+            return Err(whole("there is another number of imports"));
+        }
+        let places = Places::new(info, addressing);
+        let places = places.ok_or_else(|| whole("the addresses are not those of such a module"))?;
+        let units = units(image, info, signatures)?;
+        let starts = (0..).zip(&image.functions).map(|(index, code)| (code.start, index)).collect();
+        let types = signatures.iter().copied().zip(&info.types).collect();
+        let is_fixed = addressing.fixed().is_some();
+        Ok((Self { info, host_imports, places, is_fixed, starts, types }, units))
+    }
+
     /// The type behind an id.
     pub fn type_of(&self, signature: SignatureId) -> Option<&'a FuncType> {
         self.types.get(&signature).copied()
@@ -207,41 +228,7 @@ fn whole(what: &str) -> Vec<Refusal> {
 }
 
 fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) -> Result<Report, Vec<Refusal>> {
-    let Terms { addressing, signatures, host_imports } = terms;
-    if image.addressing != *addressing {
-        return Err(whole("the code was made for other addresses"));
-    }
-    // The runtime does not look at modules of other lengths than these.
-    image.check(info, signatures, usize::MAX).map_err(|error| whole(error.0))?;
-    if host_imports.len() != info.imported_functions as usize {
-        return Err(whole("there is another number of imports"));
-    }
-    let places = Places::new(info, addressing).ok_or_else(|| whole("the addresses are not those of such a module"))?;
-    let mut units = units(image, info, signatures)?;
-    units.sort_unstable_by_key(|unit| unit.range.start);
-    let apart =
-        |pair: &[Unit<'_>]| matches!(pair, [a, b] if a.range.start + a.range.len <= b.range.start && a.range.len > 0);
-    if !units.windows(2).all(apart) {
-        return Err(whole("functions overlap"));
-    }
-    for (offsets, part) in
-        [(image.traps.offsets(), (|unit| &mut unit.traps) as Part), (image.sources.offsets(), |unit| &mut unit.sources)]
-    {
-        distribute(offsets, &mut units, part)?;
-    }
-    let starts = (0..).zip(&image.functions).map(|(index, code)| (code.start, index)).collect();
-    let types = signatures.iter().copied().zip(&info.types).collect();
-    let shared = Shared {
-        info,
-        host_imports,
-        places,
-        is_fixed: addressing.fixed().is_some(),
-        text: &image.text,
-        traps: &image.traps,
-        sources: &image.sources,
-        starts,
-        types,
-    };
+    let (shared, mut units) = Shared::new(image, info, terms)?;
     let covered: u64 = units.iter().map(|unit| u64::from(unit.range.len)).sum();
 
     // Large functions first, so that no thread is left with one at the end.
@@ -287,18 +274,23 @@ fn panicked() -> (Counts, Vec<Refusal>) {
 }
 
 /// A piece of code that is entered from outside.
+#[derive(Clone)]
 pub struct Unit<'a> {
     pub name: UnitName,
     pub range: CodeRange,
+    /// Its bytes.
+    pub code: &'a [u8],
     /// Of a function, its type; of an entry thunk, that of the functions it enters.
     pub ty: &'a FuncType,
-    /// Which entries of the trap table, and of that of positions, speak of it.
-    pub traps: Range<usize>,
-    pub sources: Range<usize>,
+    /// What the table of traps says of it: offsets, and a code each.
+    pub traps: (&'a [u32], &'a [u8]),
+    /// Of which offsets the table of positions speaks.
+    pub sources: &'a [u32],
 }
 
+/// In the order of the text.
 fn units<'a>(
-    image: &CodeImage,
+    image: &'a CodeImage,
     info: &'a ModuleInfo,
     signatures: &[SignatureId],
 ) -> Result<Vec<Unit<'a>>, Vec<Refusal>> {
@@ -310,20 +302,36 @@ fn units<'a>(
         let ty = signatures.iter().position(|id| *id == entry.signature).and_then(|at| info.types.get(at));
         Ok((UnitName::Entry(number), entry.code, ty.ok_or_else(|| whole("an entry has no type"))?))
     });
-    let unit = |unit: Result<_, _>| unit.map(|(name, range, ty)| Unit { name, range, ty, traps: 0..0, sources: 0..0 });
-    functions.chain(entries).map(unit).collect()
+    let mut units = functions.chain(entries).collect::<Result<Vec<_>, Vec<Refusal>>>()?;
+    units.sort_unstable_by_key(|(_, range, _)| range.start);
+    let ranges = || units.iter().map(|(_, range, _)| *range);
+    let apart = |(a, b): (CodeRange, CodeRange)| a.start + a.len <= b.start && a.len > 0;
+    if !ranges().zip(ranges().skip(1)).all(apart) {
+        return Err(whole("functions overlap"));
+    }
+    let traps = distribute(image.traps.offsets(), ranges())?;
+    let sources = distribute(image.sources.offsets(), ranges())?;
+    let parts = units.into_iter().zip(traps).zip(sources);
+    let unit = |(((name, range, ty), traps), sources): (((_, CodeRange, _), Range<usize>), Range<usize>)| Unit {
+        name,
+        range,
+        // `CodeImage::check` has found that it lies in the text.
+        code: image.text.get(range.start as usize..(range.start + range.len) as usize).unwrap_or_default(),
+        ty,
+        traps: (&image.traps.offsets()[traps.clone()], &image.traps.values()[traps]),
+        sources: &image.sources.offsets()[sources],
+    };
+    Ok(parts.map(unit).collect())
 }
 
-/// One of the lists of a unit.
-type Part = for<'u, 'a> fn(&'u mut Unit<'a>) -> &'u mut Range<usize>;
-
-/// Gives each unit its part of a table. Both are in order.
-fn distribute(offsets: &[u32], units: &mut [Unit<'_>], part: Part) -> Result<(), Vec<Refusal>> {
+/// Which part of a table speaks of each unit. Both are in order.
+fn distribute(offsets: &[u32], units: impl Iterator<Item = CodeRange>) -> Result<Vec<Range<usize>>, Vec<Refusal>> {
     let mut at = 0;
-    for unit in units {
-        let inside = offsets[at..].iter().take_while(|offset| unit.range.contains(**offset)).count();
-        *part(unit) = at..at + inside;
-        at += inside;
-    }
-    if at == offsets.len() { Ok(()) } else { Err(whole("a table speaks of bytes between functions")) }
+    let part = |range: CodeRange| {
+        let from = at;
+        at += offsets[at..].iter().take_while(|offset| range.contains(**offset)).count();
+        from..at
+    };
+    let parts = units.map(part).collect();
+    if at == offsets.len() { Ok(parts) } else { Err(whole("a table speaks of bytes between functions")) }
 }

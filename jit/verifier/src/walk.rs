@@ -15,7 +15,6 @@ use crate::value::{Gpr, Object, Value};
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, OpKind, Register};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
-use std::ops::Range;
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::image::CodeRange;
 use wave_contract::trap::TrapCode;
@@ -82,8 +81,9 @@ pub struct Function<'a> {
     pub task: &'a Shared<'a>,
     name: UnitName,
     pub range: CodeRange,
-    traps: Range<usize>,
-    sources: Range<usize>,
+    code: &'a [u8],
+    traps: (&'a [u32], &'a [u8]),
+    sources: &'a [u32],
     /// Bytes of arguments on the stack.
     pub argument_bytes: u32,
     /// Of an entry thunk, the type of the functions it enters.
@@ -109,7 +109,7 @@ enum Next {
 impl<'a> Function<'a> {
     /// A unit of the image.
     pub fn new(task: &'a Shared<'a>, scratch: &'a mut Scratch, unit: &Unit<'a>) -> Self {
-        let Unit { name, range, ty, ref traps, ref sources } = *unit;
+        let Unit { name, range, code, ty, traps, sources } = *unit;
         let len = range.len as usize;
         scratch.marks.clear();
         scratch.marks.resize(len, 0);
@@ -120,8 +120,9 @@ impl<'a> Function<'a> {
             task,
             name,
             range,
-            traps: traps.clone(),
-            sources: sources.clone(),
+            code,
+            traps,
+            sources,
             argument_bytes: if is_entry { 0 } else { stack_bytes(ty, task.leading()) },
             entered: is_entry.then_some(ty),
             slots: if is_entry { slots_bytes(ty.params.len(), ty.results.len()) } else { 0 },
@@ -167,13 +168,16 @@ impl<'a> Function<'a> {
     fn refusal(&self, at: u32, instruction: &Instruction, problem: Problem) -> Refusal {
         let mut text = String::new();
         if instruction.code() == Code::INVALID {
-            let at = at as usize;
-            let bytes = self.task.text.get(at..(at + 8).min(self.task.text.len())).unwrap_or_default();
-            text = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
+            text = self.bytes(at).iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ");
         } else {
             IntelFormatter::new().format(instruction, &mut text);
         }
         Refusal { unit: self.name, offset: at, instruction: text, rule: problem.rule, what: problem.what }
+    }
+
+    /// The function's bytes from an offset in the text on.
+    fn bytes(&self, at: u32) -> &'a [u8] {
+        at.checked_sub(self.range.start).and_then(|at| self.code.get(at as usize..)).unwrap_or_default()
     }
 
     fn mark(&mut self, at: u32) -> &mut u8 {
@@ -278,9 +282,7 @@ impl<'a> Function<'a> {
 
     /// A decoder of the function's bytes.
     fn decoder(&self) -> Decoder<'a> {
-        let (start, len) = (self.range.start as usize, self.range.len as usize);
-        let bytes = self.task.text.get(start..start + len).unwrap_or_default();
-        Decoder::with_ip(64, bytes, start as u64, DecoderOptions::NONE)
+        Decoder::with_ip(64, self.code, self.range.start.into(), DecoderOptions::NONE)
     }
 
     /// Follows the code from a place of which something is known. `until`: only to find out what is known there, and whether
@@ -333,7 +335,7 @@ impl<'a> Function<'a> {
         let kind = kind(instruction.code()).ok_or_else(|| {
             Problem::new(Rule::Instruction, format!("{:?} is not among the instructions of code", instruction.code()))
         })?;
-        let bytes = self.task.text.get(at as usize..).unwrap_or_default();
+        let bytes = self.bytes(at);
         let repeats = instruction.has_rep_prefix() || instruction.has_repne_prefix();
         if repeats || !has_plain_prefixes(bytes) || instruction.op_mask() != Register::None {
             return Err(Problem::new(Rule::Encoding, "a prefix that code does not need"));
@@ -443,7 +445,7 @@ impl<'a> Function<'a> {
     /// Follows the entries of a jump table.
     fn jump_table(&mut self, state: &State, at: u32, count: u32) -> Result<(), Problem> {
         self.uses(|uses| &mut uses.jump_tables);
-        let entries = self.task.text.get(at as usize..at as usize + 4 * count as usize).unwrap_or_default();
+        let entries = self.bytes(at).get(..4 * count as usize).unwrap_or_default();
         let entries = entries.as_chunks::<4>().0;
         let targets: BTreeSet<i64> =
             entries.iter().map(|entry| i64::from(at) + i64::from(i32::from_le_bytes(*entry))).collect();
@@ -519,8 +521,7 @@ impl<'a> Function<'a> {
             self.refusal(at, &Instruction::default(), problem)
         };
         let mark = |at: u32| self.scratch.marks[(at - self.range.start) as usize];
-        let traps = self.task.traps;
-        let (offsets, codes) = (&traps.offsets()[self.traps.clone()], &traps.values()[self.traps.clone()]);
+        let (offsets, codes) = self.traps;
         for (&at, &code) in offsets.iter().zip(codes) {
             let faults = match TrapCode::from_u8(code) {
                 Some(TrapCode::HeapOutOfBounds) => Fault::Heap as u8,
@@ -534,7 +535,7 @@ impl<'a> Function<'a> {
                 return Err(wrong(at, "the trap table speaks of an instruction that does not fault so"));
             }
         }
-        for &at in &self.task.sources.offsets()[self.sources.clone()] {
+        for &at in self.sources {
             let any = Fault::Heap as u8 | Fault::Undefined as u8 | Fault::Divide as u8;
             if mark(at) & CALL_END == 0 && (mark(at) & START == 0 || mark(at) & any == 0) {
                 return Err(wrong(
