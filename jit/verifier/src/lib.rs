@@ -22,6 +22,8 @@ mod convention;
 mod declarations;
 mod image;
 mod instruction;
+#[cfg(test)]
+mod mutants;
 mod places;
 mod record;
 mod refusal;

@@ -185,6 +185,13 @@ impl<'a> Function<'a> {
         &mut self.scratch.marks[(at - self.range.start) as usize]
     }
 
+    /// Where instructions begin, and whether jumps lead there.
+    #[cfg(test)]
+    pub fn beginnings(&self) -> impl Iterator<Item = (u32, bool)> {
+        let marks = (self.range.start..).zip(&self.scratch.marks);
+        marks.filter(|(_, mark)| **mark & START != 0).map(|(at, mark)| (at, mark & LEADER != 0))
+    }
+
     /// Notes that an instruction may fault in some way.
     pub fn mark_fault(&mut self, instruction: &Instruction, fault: Fault) {
         *self.mark(offset(instruction)) |= fault as u8;

@@ -1,0 +1,395 @@
+//! A function as the operators see it. What is said here of registers holds within a block, and comes from reading its
+//! instructions alone: nothing asks the verifier.
+
+use crate::image::{Shared, Unit};
+use crate::refusal::UnitName;
+use crate::walk::{Function, Scratch};
+use iced_x86::{Code, FlowControl, Instruction, InstructionInfoFactory, OpAccess, OpKind, Register};
+use std::collections::HashMap;
+use wave_contract::MEMORY_RESERVATION_BYTES;
+use wave_contract::context::{Addressing, ContextLayout, FIRST_MEMORY, GlobalSlot};
+
+/// What a register holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Unknown,
+    Constant(u64),
+    /// 64 bits that can be anything.
+    Data,
+    /// 32 bits that can be anything, the rest zero.
+    Word,
+    /// The instance's context, in mode arg.
+    Context,
+    /// Byte 0 of the first memory, in mode arg.
+    Memory,
+    /// Another address.
+    Address,
+}
+
+/// What all functions of a module have in common.
+pub struct Surroundings<'a> {
+    pub shared: &'a Shared<'a>,
+    pub addressing: &'a Addressing,
+    pub layout: ContextLayout,
+    pub text_len: u32,
+}
+
+impl Surroundings<'_> {
+    /// Offset in the context of the first cell of a global.
+    pub fn first_cell(&self) -> u32 {
+        match self.layout.global(self.shared.info.imported_globals) {
+            GlobalSlot::Cell(at) => at,
+            GlobalSlot::Pointer(_) => self.layout.size(),
+        }
+    }
+
+    /// Byte 0 of the first memory.
+    fn memory(&self) -> Option<u64> {
+        self.addressing.fixed()?.memories.first().map(|memory| memory.base)
+    }
+}
+
+/// An accepted function.
+pub struct Subject<'a> {
+    pub all: &'a Surroundings<'a>,
+    pub unit: &'a Unit<'a>,
+    pub instructions: Vec<Instruction>,
+    /// Whether jumps lead to an instruction.
+    pub leaders: Vec<bool>,
+    /// By offset in the text.
+    pub numbers: HashMap<u32, usize>,
+    /// What the registers hold before each instruction.
+    origins: Vec<[Origin; 16]>,
+    /// The general-purpose registers that each instruction writes, a bit each.
+    pub written: Vec<u16>,
+    successors: Vec<Vec<usize>>,
+    /// Whether a return or a tail call can follow.
+    pub returns: Vec<bool>,
+    /// RBP is 8 below the return address, from the second instruction to the last but one.
+    pub has_frame_pointer: bool,
+}
+
+pub fn number(register: Register) -> Option<usize> {
+    register.is_gpr().then(|| register.full_register().number())
+}
+
+impl<'a> Subject<'a> {
+    /// `None` if the verifier refuses it.
+    pub fn new(all: &'a Surroundings<'a>, scratch: &mut Scratch, unit: &'a Unit<'a>) -> Option<Self> {
+        let mut function = Function::new(all.shared, scratch, unit);
+        function.verify().ok()?;
+        let (starts, leaders): (Vec<u32>, Vec<bool>) = function.beginnings().unzip();
+        let mut instructions = Vec::with_capacity(starts.len());
+        let (mut decoder, base) =
+            (iced_x86::Decoder::with_ip(64, unit.code, unit.range.start.into(), 0), unit.range.start);
+        for start in &starts {
+            decoder.set_position((start - base) as usize).expect("it begins inside");
+            decoder.set_ip(u64::from(*start));
+            instructions.push(decoder.decode());
+        }
+        let numbers = (0..).zip(starts).map(|(number, at)| (at, number)).collect();
+        let mut info = InstructionInfoFactory::new();
+        let written = instructions.iter().map(|instruction| written(&mut info, instruction)).collect::<Vec<_>>();
+        let rbp = 1 << 5;
+        let sets_up = instructions.get(..2).is_some_and(|two| {
+            two[0].code() == Code::Push_r64
+                && two[0].op0_register() == Register::RBP
+                && matches!(two[1].code(), Code::Mov_r64_rm64 | Code::Mov_rm64_r64)
+                && (two[1].op0_register(), two[1].op1_register()) == (Register::RBP, Register::RSP)
+        });
+        let has_frame_pointer = sets_up
+            && instructions
+                .iter()
+                .zip(&written)
+                .skip(2)
+                .all(|(instruction, written)| written & rbp == 0 || instruction.code() == Code::Pop_r64);
+        let mut subject = Self {
+            all,
+            unit,
+            instructions,
+            leaders,
+            numbers,
+            origins: Vec::new(),
+            written,
+            successors: Vec::new(),
+            returns: Vec::new(),
+            has_frame_pointer,
+        };
+        subject.successors = (0..subject.instructions.len()).map(|at| subject.following(at)).collect();
+        subject.follow_tables();
+        subject.follow_origins();
+        let leaves = (0..subject.instructions.len()).filter(|at| subject.leaves(*at)).collect();
+        subject.returns = subject.leads_to(leaves);
+        Some(subject)
+    }
+
+    pub fn offset(&self, at: usize) -> usize {
+        self.instructions[at].ip() as usize - self.unit.range.start as usize
+    }
+
+    /// The bytes of an instruction.
+    pub fn bytes(&self, at: usize) -> &'a [u8] {
+        &self.unit.code[self.offset(at)..][..self.instructions[at].len()]
+    }
+
+    pub fn is_entry(&self) -> bool {
+        matches!(self.unit.name, UnitName::Entry(_))
+    }
+
+    pub fn origin(&self, at: usize, register: Register) -> Origin {
+        number(register).map_or(Origin::Unknown, |number| self.origins[at][number])
+    }
+
+    /// The instruction behind, if control comes there from this one alone.
+    pub fn next(&self, at: usize) -> Option<usize> {
+        let next = at + 1;
+        (next < self.instructions.len()
+            && !self.leaders[next]
+            && self.instructions[next].ip() == self.instructions[at].next_ip()
+            && self.successors[at].contains(&next))
+        .then_some(next)
+    }
+
+    /// The instruction in the function to which a direct branch leads.
+    pub fn target(&self, at: usize) -> Option<usize> {
+        let instruction = &self.instructions[at];
+        let branches = matches!(instruction.op0_kind(), OpKind::NearBranch64) && instruction.op_count() == 1;
+        let target = u32::try_from(instruction.near_branch64()).ok().filter(|_| branches)?;
+        self.numbers.get(&target).copied().filter(|_| instruction.flow_control() != FlowControl::Call)
+    }
+
+    /// Whether it leaves the function for good, and not by a fault.
+    pub fn leaves(&self, at: usize) -> bool {
+        let instruction = &self.instructions[at];
+        match instruction.flow_control() {
+            FlowControl::Return => true,
+            FlowControl::UnconditionalBranch => self.target(at).is_none_or(|target| target == 0),
+            FlowControl::IndirectBranch => !self.is_table_jump(at),
+            _ => false,
+        }
+    }
+
+    /// Whether it jumps where a table says: behind an addition to a register.
+    fn is_table_jump(&self, at: usize) -> bool {
+        self.instructions[at].flow_control() == FlowControl::IndirectBranch
+            && at > 0
+            && self.instructions[at - 1].code() == Code::Add_r64_rm64
+            || at > 0 && self.instructions[at - 1].code() == Code::Add_rm64_r64
+    }
+
+    fn following(&self, at: usize) -> Vec<usize> {
+        let instruction = &self.instructions[at];
+        let falls = match instruction.flow_control() {
+            FlowControl::Next | FlowControl::Call | FlowControl::IndirectCall | FlowControl::ConditionalBranch => true,
+            FlowControl::Return
+            | FlowControl::UnconditionalBranch
+            | FlowControl::IndirectBranch
+            | FlowControl::Exception
+            | FlowControl::Interrupt
+            | FlowControl::XbeginXabortXend => false,
+        };
+        let target = self.target(at).filter(|target| *target != 0);
+        falls.then_some(at + 1).filter(|next| *next < self.instructions.len()).into_iter().chain(target).collect()
+    }
+
+    /// Jumps through tables lead to all places that nothing else leads to.
+    fn follow_tables(&mut self) {
+        let mut is_reached = vec![false; self.instructions.len()];
+        self.successors.iter().flatten().for_each(|at| is_reached[*at] = true);
+        let others: Vec<usize> = (1..is_reached.len()).filter(|at| self.leaders[*at]).collect();
+        for at in 0..self.instructions.len() {
+            if self.is_table_jump(at) {
+                self.successors[at] = others.clone();
+            }
+        }
+    }
+
+    /// Whether control can come from each instruction to one of these.
+    pub fn leads_to(&self, goals: Vec<usize>) -> Vec<bool> {
+        let mut before = vec![Vec::new(); self.instructions.len()];
+        for (at, following) in self.successors.iter().enumerate() {
+            following.iter().for_each(|next| before[*next].push(at));
+        }
+        let (mut found, mut work) = (vec![false; self.instructions.len()], goals);
+        while let Some(at) = work.pop() {
+            if !std::mem::replace(&mut found[at], true) {
+                work.extend(&before[at]);
+            }
+        }
+        found
+    }
+
+    fn follow_origins(&mut self) {
+        let mut current = [Origin::Unknown; 16];
+        for at in 0..self.instructions.len() {
+            let is_behind = at > 0 && self.instructions[at - 1].next_ip() == self.instructions[at].ip();
+            if self.leaders[at] || !is_behind {
+                current = [Origin::Unknown; 16];
+            }
+            if at == 0 && !self.leaders_again() && !self.is_entry() {
+                // Of registers that are not arguments nothing is known either.
+                current = [Origin::Data; 16];
+                current[4] = Origin::Address;
+                if self.all.addressing.fixed().is_none() {
+                    current[7] = Origin::Context;
+                }
+            }
+            self.origins.push(current);
+            let made = self.made(at);
+            let instruction = &self.instructions[at];
+            for (register, origin) in current.iter_mut().enumerate() {
+                if self.written[at] & 1 << register != 0 {
+                    *origin = Origin::Unknown;
+                }
+            }
+            match instruction.flow_control() {
+                FlowControl::Call | FlowControl::IndirectCall => {
+                    let saved = 1 << 3 | 1 << 4 | 1 << 5 | 0xf000_u16;
+                    (0..16)
+                        .filter(|number| saved & 1 << number == 0)
+                        .for_each(|number| current[number] = Origin::Unknown);
+                }
+                _ => {}
+            }
+            if let Some((number, origin)) = made {
+                current[number] = origin;
+            }
+        }
+    }
+
+    /// Whether something jumps back to the first instruction.
+    fn leaders_again(&self) -> bool {
+        self.successors.iter().flatten().any(|next| *next == 0)
+    }
+
+    /// What an instruction leaves in its first operand.
+    fn made(&self, at: usize) -> Option<(usize, Origin)> {
+        let instruction = &self.instructions[at];
+        if instruction.op_count() < 2 || instruction.op0_kind() != OpKind::Register {
+            return None;
+        }
+        let to = number(instruction.op0_register())?;
+        let from = || self.origin(at, instruction.op1_register());
+        let is_register = instruction.op1_kind() == OpKind::Register;
+        let origin = match instruction.code() {
+            Code::Mov_r32_imm32 | Code::Mov_r64_imm64 | Code::Mov_rm64_imm32 => {
+                Origin::Constant(instruction.immediate(1))
+            }
+            Code::Mov_r64_rm64 | Code::Mov_rm64_r64 if is_register => from(),
+            Code::Mov_r32_rm32 | Code::Mov_rm32_r32 if is_register => match from() {
+                Origin::Data | Origin::Word => Origin::Word,
+                Origin::Constant(bits) => Origin::Constant(bits & u64::from(u32::MAX)),
+                _ => Origin::Unknown,
+            },
+            Code::Mov_r32_rm32 if self.index(at).is_some() => Origin::Word,
+            Code::Mov_r64_rm64 if self.index(at).is_some() => Origin::Data,
+            Code::Mov_r64_rm64 => match self.context_field(at)? {
+                FIRST_MEMORY => Origin::Memory,
+                _ => Origin::Address,
+            },
+            _ => return None,
+        };
+        Some((to, origin))
+    }
+
+    /// The register that is added to the base of the first memory, in an instruction that reads or writes there.
+    pub fn index(&self, at: usize) -> Option<Register> {
+        let instruction = &self.instructions[at];
+        let is_used = (0..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::Memory);
+        if !is_used || matches!(instruction.code(), Code::Lea_r64_m | Code::Lea_r32_m | Code::Nop_rm32 | Code::Nop_rm16)
+        {
+            return None;
+        }
+        let (base, index) = (instruction.memory_base(), instruction.memory_index());
+        if !base.is_gpr() || matches!(base, Register::RSP | Register::RBP) {
+            return None;
+        }
+        let displacement = instruction.memory_displacement64();
+        match (self.all.memory(), index) {
+            (Some(memory), Register::None) => {
+                (memory..memory + MEMORY_RESERVATION_BYTES).contains(&displacement).then_some(base)
+            }
+            (None, Register::None) => None,
+            _ if instruction.memory_index_scale() != 1 => None,
+            (Some(memory), _) => {
+                let is_memory = |register| {
+                    matches!(self.origin(at, register), Origin::Constant(bits)
+                        if (memory..memory + MEMORY_RESERVATION_BYTES).contains(&bits.wrapping_add(displacement)))
+                };
+                [(base, index), (index, base)].into_iter().find(|(one, _)| is_memory(*one)).map(|(_, other)| other)
+            }
+            (None, _) => [(base, index), (index, base)]
+                .into_iter()
+                .find(|(one, _)| self.origin(at, *one) == Origin::Memory)
+                .map(|(_, other)| other),
+        }
+    }
+
+    /// The offset in the context of what an instruction reads there, if that is no global's cell.
+    pub fn context_field(&self, at: usize) -> Option<u32> {
+        let instruction = &self.instructions[at];
+        let is_used = (0..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::Memory);
+        if !is_used || instruction.memory_index() != Register::None {
+            return None;
+        }
+        let displacement = instruction.memory_displacement64();
+        let offset = match (self.all.addressing.fixed(), self.origin(at, instruction.memory_base())) {
+            (Some(fixed), Origin::Constant(bits)) => bits.wrapping_add(displacement).checked_sub(fixed.context)?,
+            (None, Origin::Context) => displacement,
+            _ => return None,
+        };
+        u32::try_from(offset).ok().filter(|offset| *offset < self.all.first_cell())
+    }
+
+    /// Whether a register that this instruction writes is the index of an access further on, and nothing changes it before.
+    pub fn becomes_index(&self, at: usize, register: Register) -> bool {
+        let wanted = number(register);
+        let mut at = at;
+        while let Some(next) = self.next(at) {
+            if self.index(next).is_some_and(|index| number(index) == wanted) {
+                return true;
+            }
+            let instruction = &self.instructions[next];
+            let calls = matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall);
+            if calls || wanted.is_some_and(|wanted| self.written[next] & 1 << wanted != 0) {
+                return false;
+            }
+            at = next;
+        }
+        false
+    }
+
+    /// Stack that is taken once, at the beginning, if that is all: and so the distance to the saved RBP.
+    pub fn frame_bytes(&self) -> Option<u64> {
+        let rsp = 1 << 4;
+        let subtracts = |instruction: &Instruction| {
+            matches!(instruction.code(), Code::Sub_rm64_imm8 | Code::Sub_rm64_imm32)
+                && instruction.op0_register() == Register::RSP
+        };
+        let mut moves = self.instructions.iter().zip(&self.written).skip(2).filter(|(instruction, written)| {
+            *written & rsp != 0 && !matches!(instruction.code(), Code::Pop_r64 | Code::Retnq | Code::Retnq_imm16)
+        });
+        let (first, _) = moves.next()?;
+        let bytes = first.immediate(1);
+        let is_first = subtracts(first) && first.ip() == self.instructions.get(2)?.ip();
+        let adds = |instruction: &Instruction| {
+            matches!(instruction.code(), Code::Add_rm64_imm8 | Code::Add_rm64_imm32)
+                && instruction.immediate(1) == bytes
+        };
+        let rest = moves.all(|(instruction, _)| {
+            adds(instruction) || instruction.is_call_near() || instruction.is_call_near_indirect()
+        });
+        // A direct call may take arguments with it.
+        let calls = self.instructions.iter().any(Instruction::is_call_near);
+        (self.has_frame_pointer && is_first && rest && !calls).then_some(bytes)
+    }
+}
+
+/// The general-purpose registers that an instruction writes.
+fn written(info: &mut InstructionInfoFactory, instruction: &Instruction) -> u16 {
+    let used = info.info(instruction).used_registers();
+    let writes = used.iter().filter(|used| {
+        matches!(used.access(), OpAccess::Write | OpAccess::CondWrite | OpAccess::ReadWrite | OpAccess::ReadCondWrite)
+    });
+    writes.filter_map(|used| number(used.register())).fold(0, |all, number| all | 1 << number)
+}
