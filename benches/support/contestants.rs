@@ -80,8 +80,8 @@ pub fn contestants(guest: &Guest) -> Vec<Contestant> {
         all.push(contestant(name, version(&wave()), wave(), with(before, &guest.module)));
     }
     let compiled = guest.module.with_extension("cwasm");
-    run(Command::new(wasmtime()).args(["compile", "-o"]).arg(&compiled).arg(&guest.module));
-    let before = ["run", "--allow-precompiled", "--dir", "."].map(OsString::from).to_vec();
+    run(Command::new(wasmtime()).args(["compile", "-C", "cache=n", "-o"]).arg(&compiled).arg(&guest.module));
+    let before = ["run", "-C", "cache=n", "--allow-precompiled", "--dir", "."].map(OsString::from).to_vec();
     all.push(contestant("Wasmtime", version(&wasmtime()), wasmtime(), with(before, &compiled)));
 
     let others: [(&str, &[&str], &[&str]); 2] =
