@@ -27,12 +27,10 @@ pub struct Origin<'a> {
 
 /// Where code comes from.
 pub enum Source<'a> {
-    /// It is made now.
-    Compiler(Compiler),
-    /// Somebody made it, and nobody proved it.
-    Made { compiler: Compiler, made: Made },
-    /// This user's verifier accepted it in an earlier run. `bytes` are what the declarations speak of.
-    Cache { bytes: Vec<u8>, info: ModuleInfo, code: Verified<CodeImage>, otherwise: Otherwise<'a> },
+    /// From a compiler, unless somebody made it that nobody trusts.
+    Compiler(Compiler, Option<Box<Made>>),
+    /// From an earlier run, in which this user's verifier accepted it. `bytes` are what the declarations speak of.
+    Cache { bytes: Vec<u8>, accepted: Box<(Verified<CodeImage>, ModuleInfo)>, otherwise: Otherwise<'a> },
 }
 
 /// Code of unknown origin.
@@ -100,19 +98,17 @@ impl<'a> Origin<'a> {
         let keep = cache.and_then(|(cache, wanted)| Some((cache, wanted.name(&bytes, threads)?)));
         let kept = keep.as_ref().and_then(|(cache, name)| cache.find(name, threads));
         let (source, seed) = match (kept, made) {
-            (Some(Kept { seed, code: Recalled::Verified(code, info), data }), _) => {
+            (Some(Kept { seed, code: Recalled::Verified(accepted), data }), _) => {
                 let otherwise = Box::new(move || start(bytes));
-                (Source::Cache { bytes: data, info, code, otherwise }, Some(seed))
+                (Source::Cache { bytes: data, accepted, otherwise }, Some(seed))
             }
             (_, Some((image, seed))) => {
-                let made = Made { image, must: true };
-                (Source::Made { compiler: start(bytes)?, made }, Some(seed))
+                (Source::Compiler(start(bytes)?, Some(Box::new(Made { image, must: true }))), Some(seed))
             }
             (Some(Kept { seed, code: Recalled::Unproved(image), .. }), None) => {
-                let made = Made { image, must: false };
-                (Source::Made { compiler: start(bytes)?, made }, Some(seed))
+                (Source::Compiler(start(bytes)?, Some(Box::new(Made { image: *image, must: false }))), Some(seed))
             }
-            (None, None) => (Source::Compiler(start(bytes)?), None),
+            (None, None) => (Source::Compiler(start(bytes)?, None), None),
         };
         Ok(Self { source, keep, seed, threads })
     }
@@ -124,7 +120,7 @@ impl<'a> Origin<'a> {
             let threads = compiler::default_threads();
             Some((name, threads, cache.find(&name, threads)?))
         };
-        let Some((name, threads, Kept { seed, code: Recalled::Verified(code, info), data })) = find() else {
+        let Some((name, threads, Kept { seed, code: Recalled::Verified(accepted), data })) = find() else {
             return Err(cache);
         };
         let path = path.to_owned();
@@ -135,7 +131,7 @@ impl<'a> Origin<'a> {
             }
             start(bytes)
         });
-        let source = Source::Cache { bytes: data, info, code, otherwise };
+        let source = Source::Cache { bytes: data, accepted, otherwise };
         Ok(Self { source, keep: Some((cache, name)), seed: Some(seed), threads })
     }
 }

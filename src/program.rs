@@ -129,9 +129,8 @@ pub fn load(
     wave_runtime::prepare_loading().map_err(|error| refuse(path, &error.into()))?;
     let loading = Loading { path, store: &mut store, options: &options, keep };
     let (instance, compiler, verifier) = match source {
-        Source::Compiler(compiler) => loading.compile(compiler, None, allowed)?,
-        Source::Made { compiler, made } => loading.compile(compiler, Some(made), allowed)?,
-        Source::Cache { bytes, info, code, otherwise } => loading.recall(bytes, info, code, otherwise, allowed)?,
+        Source::Compiler(compiler, made) => loading.compile(compiler, made, allowed)?,
+        Source::Cache { bytes, accepted, otherwise } => loading.recall(bytes, *accepted, otherwise, allowed)?,
     };
     Ok(Program { store, instance, compiler, verifier })
 }
@@ -163,8 +162,7 @@ impl Loading<'_> {
     fn recall(
         mut self,
         bytes: Vec<u8>,
-        info: ModuleInfo,
-        code: Verified<CodeImage>,
+        (code, info): (Verified<CodeImage>, ModuleInfo),
         otherwise: Otherwise<'_>,
         allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
     ) -> Result<Loaded, Failure> {
@@ -183,7 +181,7 @@ impl Loading<'_> {
     fn compile(
         mut self,
         compiler: Compiler,
-        made: Option<Made>,
+        made: Option<Box<Made>>,
         allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
     ) -> Result<Loaded, Failure> {
         let compiled = self.compile_for(compiler, made, |loading, info| {
@@ -211,7 +209,7 @@ impl Loading<'_> {
     fn compile_for(
         &mut self,
         compiler: Compiler,
-        made: Option<Made>,
+        made: Option<Box<Made>>,
         place: impl FnOnce(&mut Self, &ModuleInfo) -> Result<(Placement, Job), Failure>,
     ) -> Result<Compiled, Failure> {
         let path = self.path;
@@ -255,12 +253,12 @@ impl Loading<'_> {
     /// Has code proved that somebody made. `None` if it cannot be and another will do.
     fn prove(
         &self,
-        made: Made,
+        made: Box<Made>,
         info: &ModuleInfo,
         bytes: &[u8],
         placement: &Placement,
     ) -> Result<Option<(Verified<CodeImage>, State)>, Failure> {
-        let Made { image, must } = made;
+        let Made { image, must } = *made;
         let proved = fits(self.path, &image, info, placement, bytes.len())
             .and_then(|()| verify(self.path, image, bytes, placement, self.options));
         match proved {

@@ -148,7 +148,7 @@ impl Directory {
             items.push(Item {
                 name: std::ffi::OsStr::from_bytes(name.to_bytes()).to_owned(),
                 bytes: u64::try_from(stat.st_size).unwrap_or(0),
-                used: i64::try_from(stat.st_mtime).unwrap_or(0),
+                used: stat.st_mtime,
             });
         }
         Ok(items)

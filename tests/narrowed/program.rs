@@ -15,6 +15,10 @@
 
 #[path = "../../src/args.rs"]
 mod args;
+#[path = "../../src/artefact.rs"]
+mod artefact;
+#[path = "../../src/cache/mod.rs"]
+mod cache;
 #[path = "../../src/compiler.rs"]
 mod compiler;
 #[path = "../../src/failure.rs"]
@@ -27,6 +31,8 @@ mod input;
 mod learn;
 #[path = "../../src/network.rs"]
 mod network;
+#[path = "../../src/origin.rs"]
+mod origin;
 #[path = "../../src/plan.rs"]
 mod plan;
 #[path = "../../src/policy/mod.rs"]

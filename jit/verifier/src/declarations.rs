@@ -69,6 +69,23 @@ pub fn read(module: &[u8]) -> Result<ModuleInfo, DeclarationError> {
     Ok(info)
 }
 
+/// The part of declarations that [`read`] gives.
+pub fn copy(info: &ModuleInfo) -> ModuleInfo {
+    ModuleInfo {
+        types: info.types.clone(),
+        imports: info.imports.clone(),
+        functions: info.functions.clone(),
+        imported_functions: info.imported_functions,
+        tables: info.tables.clone(),
+        imported_tables: info.imported_tables,
+        memories: info.memories.clone(),
+        imported_memories: info.imported_memories,
+        globals: info.globals.clone(),
+        imported_globals: info.imported_globals,
+        ..ModuleInfo::default()
+    }
+}
+
 /// Whether somebody else read the same.
 ///
 /// # Errors

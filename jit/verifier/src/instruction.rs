@@ -63,7 +63,6 @@ pub enum Kind {
 }
 
 /// What an encoding does. `None`: it has no place in code.
-#[expect(clippy::too_many_lines, reason = "one long list, to be read as such")]
 pub fn kind(code: Code) -> Option<Kind> {
     Some(match code {
         Mov_rm8_r8 | Mov_rm16_r16 | Mov_rm32_r32 | Mov_rm64_r64 | Mov_r8_rm8 | Mov_r16_rm16 | Mov_r32_rm32

@@ -2,6 +2,7 @@
 //!
 //! A record counts as proved only with a tag that the user's key gives; without it, it is code from anywhere (T59).
 
+use crate::declarations;
 use crate::image::{Terms, Verified};
 use std::io;
 use wave_contract::digest::{Digest, digest};
@@ -49,9 +50,9 @@ pub struct Record {
 #[derive(Debug)]
 pub enum Recalled {
     /// This user's verifier accepted it, for a module with these declarations.
-    Verified(Verified<CodeImage>, ModuleInfo),
+    Verified(Box<(Verified<CodeImage>, ModuleInfo)>),
     /// Whole, but not proved. The declarations are not either, and so not given.
-    Unproved(CodeImage),
+    Unproved(Box<CodeImage>),
 }
 
 impl Verified<CodeImage> {
@@ -76,44 +77,56 @@ impl Verified<CodeImage> {
         write_value(&mut head, &(addressing, signatures, host_imports))?;
         write_value(&mut head, info)?;
         write_tables(&mut head, self.code())?;
-        let digest = whole(name, [&head, &data, &self.code().text], threads);
+        let digest = whole(name, [&head, &data, &self.code().text].map(|part| digest(part, threads)));
         let tag = key.map_or([0; 32], |key| *key.tag(&digest).as_bytes());
         Ok(Some(Record { head, data, digest, tag }))
     }
 }
 
 impl Record {
-    /// What was written down under this name, if nothing of it has changed.
+    /// What was written down under this name, if nothing of it has changed. The code is hashed while the rest is read.
     #[must_use]
     pub fn recall(&self, text: Vec<u8>, name: &Digest, key: Option<&Key>, threads: usize) -> Option<Recalled> {
-        let found = whole(name, [&self.head, &self.data, &text], threads);
+        let (found, read) = if threads > 1 {
+            std::thread::scope(|scope| {
+                let hashed = scope.spawn(|| digest(&text, 1));
+                let (head, data, read) = (digest(&self.head, 1), digest(&self.data, 1), self.read(text.len()));
+                Some((whole(name, [head, data, hashed.join().ok()?]), read))
+            })?
+        } else {
+            (whole(name, [&self.head, &self.data, &text].map(|part| digest(part, 1))), self.read(text.len()))
+        };
         if found != self.digest {
             return None;
         }
-        let len = (self.head.len() + text.len()) as u64;
+        let (terms, info, mut code) = read?;
+        code.text = text;
+        // In constant time.
+        if key.is_some_and(|key| key.tag(&found) == blake3::Hash::from_bytes(self.tag)) {
+            let code = Verified::recalled(code, declarations::copy(&info), terms);
+            return Some(Recalled::Verified(Box::new((code, info))));
+        }
+        Some(Recalled::Unproved(Box::new(code)))
+    }
+
+    /// What the head says of a text of this length.
+    fn read(&self, text_len: usize) -> Option<(Terms, ModuleInfo, CodeImage)> {
+        let len = (self.head.len() + text_len) as u64;
         let head = &mut &self.head[..];
         let (addressing, signatures, host_imports) = read_value(head, len).ok()?;
         let info: ModuleInfo = read_value(head, len).ok()?;
         let bounds = ImageBounds { functions: Some(info.functions.len()), signatures: info.types.len(), bytes: len };
-        let (mut code, text_len) = read_tables(head, addressing, &bounds).ok()?;
-        if text_len != text.len() as u64 || !head.is_empty() {
-            return None;
-        }
-        code.text = text;
-        // In constant time.
-        if key.is_some_and(|key| key.tag(&found) == blake3::Hash::from_bytes(self.tag)) {
-            let terms = Terms { addressing: code.addressing.clone(), signatures, host_imports };
-            return Some(Recalled::Verified(Verified::recalled(code, info.clone(), terms), info));
-        }
-        Some(Recalled::Unproved(code))
+        let (code, said) = read_tables(head, addressing, &bounds).ok()?;
+        let terms = Terms { addressing: code.addressing.clone(), signatures, host_imports };
+        (said == text_len as u64 && head.is_empty()).then_some((terms, info, code))
     }
 }
 
-fn whole(name: &Digest, parts: [&[u8]; 3], threads: usize) -> Digest {
+fn whole(name: &Digest, parts: [Digest; 3]) -> Digest {
     let mut hasher = blake3::Hasher::new();
     hasher.update(name);
-    for part in parts {
-        hasher.update(&digest(part, threads));
+    for part in &parts {
+        hasher.update(part);
     }
     *hasher.finalize().as_bytes()
 }

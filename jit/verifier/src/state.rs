@@ -67,8 +67,8 @@ impl Home {
 
     /// The register that it is.
     const fn as_register(self) -> Option<Gpr> {
-        match self.0.checked_sub(i32::MIN) {
-            Some(number @ 0..16) => Some(Gpr(number as u8)),
+        match self.0.wrapping_sub(i32::MIN).to_le_bytes() {
+            [number @ 0..16, 0, 0, 0] => Some(Gpr(number)),
             _ => None,
         }
     }

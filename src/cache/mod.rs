@@ -14,7 +14,7 @@ use crate::text::{chain, out};
 use directory::{Directory, Item, Unusable};
 use std::cell::OnceCell;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -138,9 +138,9 @@ impl Cache {
 
     /// What is kept of a program.
     pub fn find(&self, name: &Name, threads: usize) -> Option<Kept> {
-        let (mut file, stat) = self.directory.read(&name.file()).ok()?;
+        let (file, stat) = self.directory.read(&name.file()).ok()?;
         let len = u64::try_from(stat.st_size).ok().filter(|len| *len <= MAX_ENTRY_BYTES)?;
-        let kept = self.read(&mut file, len, name, threads);
+        let kept = self.read(&file, len, name, threads);
         if kept.is_some() {
             let now = SystemTime::now();
             let used = UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
@@ -152,9 +152,9 @@ impl Cache {
         kept
     }
 
-    fn read(&self, file: &mut File, len: u64, name: &Name, threads: usize) -> Option<Kept> {
+    fn read(&self, file: &File, len: u64, name: &Name, threads: usize) -> Option<Kept> {
         let mut header = [0; HEADER_BYTES];
-        file.read_exact(&mut header).ok()?;
+        file.read_exact_at(&mut header, 0).ok()?;
         let (magic, rest) = header.split_first_chunk()?;
         let (seed, rest) = rest.split_first_chunk()?;
         let (head_len, rest) = rest.split_first_chunk()?;
@@ -167,11 +167,24 @@ impl Cache {
         if *magic != MAGIC || total != Some(len) {
             return None;
         }
-        let mut bytes = |len| {
+        let bytes = |mut file: &File, from, len| {
             let mut bytes = Vec::with_capacity(usize::try_from(len).ok()?);
+            file.seek(SeekFrom::Start(from)).ok()?;
             (file.take(len).read_to_end(&mut bytes).ok()? as u64 == len).then_some(bytes)
         };
-        let (head, data, text) = (bytes(head_len)?, bytes(data_len)?, bytes(text_len)?);
+        let data_at = HEADER_BYTES as u64 + head_len;
+        let rest = || Some((bytes(file, HEADER_BYTES as u64, head_len)?, bytes(file, data_at, data_len)?));
+        let text_at = data_at + data_len;
+        let ((head, data), text) = if threads > 1 {
+            // Its own position in the file.
+            let (again, _) = self.directory.read(&name.file()).ok()?;
+            std::thread::scope(|scope| {
+                let text = scope.spawn(|| bytes(&again, text_at, text_len));
+                Some((rest()?, text.join().ok()??))
+            })?
+        } else {
+            (rest()?, bytes(file, text_at, text_len)?)
+        };
         let record = Record { head, data, digest: *digest, tag: tag.try_into().ok()? };
         let code = record.recall(text, &name.with(seed), self.key(), threads)?;
         Some(Kept { seed, code, data: record.data })
