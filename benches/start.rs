@@ -111,6 +111,7 @@ fn measure(what: &str, mut rows: Vec<(&str, Command, usize)>, milliseconds: f64,
 }
 
 /// Milliseconds from start to exit, and megabytes that were resident at most.
+#[expect(clippy::zombie_processes, reason = "`wait4` waits for it")]
 fn timed(command: &mut Command) -> (f64, f64) {
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let start = Instant::now();
