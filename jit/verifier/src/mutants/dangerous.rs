@@ -1,7 +1,7 @@
 //! Changes that break the contract for certain. Where one would be harmless, the operator sees that from the code before, and
 //! leaves the place alone.
 
-use super::subject::{Origin, Subject, number};
+use super::subject::{Clamp, Origin, Subject, number};
 use super::{Patch, Random, encode, nops};
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register};
 use wave_contract::STACK_PROBE_BYTES;
@@ -33,7 +33,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator { name: "restored register swapped", make: swapped_restore },
     Operator { name: "stack pointer moved by 8 or 16 more or less", make: moved_stack },
     Operator { name: "frame grown without a touch", make: grown_frame },
-    Operator { name: "touch of a large frame", make: probe },
+    Operator { name: "touch of a large frame", make: touch },
     Operator { name: "arguments popped at return", make: popped },
     Operator { name: "call of no function's first byte", make: called },
     Operator { name: "jump into an instruction", make: into_instruction },
@@ -349,7 +349,7 @@ fn restores(subject: &Subject<'_>, at: usize) -> Option<Register> {
             && matches!(instruction.memory_base(), Register::RSP | Register::RBP)
             && SAVED.contains(&instruction.op0_register())
     };
-    if !is_restore(at) {
+    if !is_restore(at) || !subject.is_followed {
         return None;
     }
     let register = subject.instructions[at].op0_register();
@@ -439,42 +439,28 @@ fn grown_frame(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<
     if is_first { with_immediate(subject, at, bytes + more) } else { None }
 }
 
-fn probe(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
-    // mov r11, rsp; sub r11, whole; sub rsp, each; mov [rsp], 0; cmp rsp, r11; jne. Only the first begins for the verifier.
-    let instruction = &subject.instructions[at];
-    let begins = matches!(instruction.code(), Code::Mov_r64_rm64 | Code::Mov_rm64_r64)
-        && is_register(instruction, 0)
-        && (instruction.op0_register(), instruction.op1_register()) == (Register::R11, Register::RSP);
-    if !begins {
+/// One of the touches of a frame that takes several: `sub rsp, step; mov [rsp], 0; …; add rsp, all; sub rsp, frame`. Nothing else
+/// comes within a step of what lies below.
+fn touch(subject: &Subject<'_>, at: usize, _: &mut Random) -> Option<Patch> {
+    let moves = |at: usize, code: Code| {
+        let instruction = subject.instructions.get(at)?;
+        let is = instruction.code() == code && instruction.op0_register() == Register::RSP;
+        is.then(|| instruction.immediate(1))
+    };
+    let touches = |at: usize| {
+        let instruction = &subject.instructions[at];
+        instruction.code() == Code::Mov_rm32_imm32 && instruction.memory_base() == Register::RSP
+    };
+    if at < 3 || !touches(at) {
         return None;
     }
-    let from = subject.offset(at) + instruction.len();
-    let mut decoder = iced_x86::Decoder::with_ip(64, &subject.unit.code[from..], from as u64, 0);
-    let [whole, each, touch, compare, back] = [(); 5].map(|()| decoder.decode());
-    let is_loop = whole.code() == Code::Sub_rm64_imm32
-        && each.code() == Code::Sub_rm64_imm32
-        && touch.code() == Code::Mov_rm32_imm32
-        && back.flow_control() == FlowControl::ConditionalBranch
-        && back.near_branch64() == each.ip();
-    if !is_loop {
-        return None;
+    let depth: u64 = (2..at).filter_map(|before| moves(before, Code::Sub_rm64_imm32)).sum();
+    let mut last = at;
+    while moves(last, Code::Add_rm64_imm32).is_none() {
+        last = subject.next(last)?;
     }
-    let drop = |instruction: &Instruction| Patch::Code {
-        at: usize::try_from(instruction.ip()).unwrap_or(0),
-        bytes: nops(instruction.len()),
-    };
-    let grow = |instruction: &Instruction, by: u32| {
-        let mut other = *instruction;
-        other.set_immediate32to64(i64::from(instruction.immediate32()) + i64::from(by));
-        Some(Patch::Code { at: usize::try_from(instruction.ip()).ok()?, bytes: encode(&other)? })
-    };
-    match random.below(5) {
-        0 => Some(drop(&touch)),
-        1 => Some(drop(&compare)),
-        2 => Some(drop(&back)),
-        3 => grow(&whole, 16),
-        _ => grow(&each, 1 << 17),
-    }
+    let frame = moves(last + 1, Code::Sub_rm64_imm32)?;
+    if frame > depth { replaced(subject, at, &[]) } else { None }
 }
 
 fn popped(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
@@ -514,13 +500,20 @@ fn called(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch
     if calls { redirected(subject, at, to) } else { None }
 }
 
+/// The middle of an instruction that is always executed before this one.
+fn middle(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<u64> {
+    let mut before = at;
+    for _ in 0..random.below(16) {
+        before = before.checked_sub(1).filter(|before| subject.next(*before) == Some(*before + 1)).unwrap_or(before);
+    }
+    let instruction = &subject.instructions[before];
+    let into = 1 + random.below(instruction.len() as u64);
+    (into < instruction.len() as u64).then(|| instruction.ip() + into)
+}
+
 fn into_instruction(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
     subject.target(at)?;
-    let instruction = random.pick(&subject.instructions)?;
-    let into = 1 + random.below(instruction.len() as u64);
-    let to = instruction.ip() + into;
-    let begins = u32::try_from(to).is_ok_and(|to| subject.numbers.contains_key(&to));
-    if begins || into >= instruction.len() as u64 { None } else { redirected(subject, at, to) }
+    redirected(subject, at, middle(subject, at, random)?)
 }
 
 fn out_of_function(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
@@ -561,7 +554,11 @@ fn bound(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch>
         .take_while(|before| subject.next(*before).is_some())
         .find(|before| subject.instructions[*before].flow_control() == FlowControl::ConditionalBranch)?;
     let compare = jump.checked_sub(1).filter(|at| compares(&subject.instructions[*at]))?;
-    if is_entry { check(subject, compare, jump, random) } else { None }
+    // The program may have used the same index before.
+    let index = subject.instructions[compare].op0_register();
+    let is_first =
+        !(0..compare).any(|at| compares(&subject.instructions[at]) && subject.instructions[at].op0_register() == index);
+    if is_entry && is_first { check(subject, compare, jump, random) } else { None }
 }
 
 fn signature(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
@@ -581,7 +578,9 @@ fn status(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch
         && subject.instructions[test].op0_register() == Register::RDX
         && subject.instructions[test].op1_register() == Register::RDX
         && subject.instructions[jump].code() == Code::Jne_rel32_64;
-    if tests { check(subject, test, jump, random) } else { None }
+    // Where the program ends in any case, the status does not matter.
+    let goes_on = subject.returns.get(jump + 1) == Some(&true);
+    if tests && goes_on { check(subject, test, jump, random) } else { None }
 }
 
 fn stack_limit(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
@@ -593,52 +592,20 @@ fn stack_limit(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<
     if is_limit { check(subject, at, jump, random) } else { None }
 }
 
-/// `mov a, entries; mov b, index; cmp b, a; cmovb a, b; lea; movsxd`: where the parts are.
-struct Clamp {
-    entries: usize,
-    choice: usize,
-    count: u32,
-    table: u64,
-}
-
-fn clamp_at(subject: &Subject<'_>, at: usize) -> Option<Clamp> {
-    let load = &subject.instructions[at];
-    let loads = load.code() == Code::Movsxd_r64_rm32
-        && load.op1_kind() == OpKind::Memory
-        && load.memory_index_scale() == 4
-        && load.memory_base() != Register::None;
-    if !loads || at < 5 {
-        return None;
-    }
-    let lea = &subject.instructions[at - 1];
-    let (choice, entries) = (at - 2, at - 5);
-    let is_clamp = lea.code() == Code::Lea_r64_m
-        && lea.is_ip_rel_memory_operand()
-        && subject.instructions[choice].code() == Code::Cmovb_r32_rm32
-        && compares(&subject.instructions[at - 3])
-        && subject.instructions[entries].code() == Code::Mov_r32_imm32
-        && subject.instructions[entries].op0_register() == subject.instructions[choice].op0_register()
-        && (entries..at).all(|part| subject.next(part) == Some(part + 1));
-    let count = subject.instructions[entries].immediate32().checked_add(1)?;
-    is_clamp.then(|| Clamp { entries, choice, count, table: lea.ip_rel_memory_address() })
-}
-
 fn clamp(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
-    let Clamp { entries, choice, count, .. } = clamp_at(subject, at)?;
+    let Clamp { entries, choice, count, .. } = subject.clamp(at)?;
     let mut instruction = subject.instructions[choice];
     match random.below(3) {
         0 => {
-            let entries = i32::try_from(u64::from(count) + random.below(1 << 16)).ok()?;
-            let mut longer = subject.instructions[at - 5];
-            longer.set_immediate32(entries.cast_unsigned());
-            encoded(subject, at - 5, &longer)
+            let mut longer = subject.instructions[entries];
+            longer.set_immediate32(u32::try_from(u64::from(count) + 0x1_0000 + random.below(1 << 16)).ok()?);
+            encoded(subject, entries, &longer)
         }
         1 => {
             instruction.negate_condition_code();
             encoded(subject, choice, &instruction)
         }
         _ => {
-            let _ = entries;
             instruction.set_code(Code::Mov_r32_rm32);
             encoded(subject, choice, &instruction)
         }
@@ -646,18 +613,17 @@ fn clamp(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch>
 }
 
 fn table_entry(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
-    let Clamp { count, table, .. } = clamp_at(subject, at)?;
-    let at = usize::try_from(table.checked_sub(u64::from(subject.unit.range.start))?).ok()?;
-    let at = at + 4 * usize::try_from(random.below(count.into())).ok()?;
-    let old = i32::from_le_bytes(subject.unit.code.get(at..at + 4)?.try_into().ok()?);
-    let new = match random.below(3) {
-        0 => old ^ (1 << random.below(31)),
-        1 => old + 1 + i32::try_from(random.below(3)).ok()?,
-        _ => i32::try_from(random.next() & 0xffff_ffff).unwrap_or(i32::MIN),
+    let Clamp { count, table, .. } = subject.clamp(at)?;
+    let range = subject.unit.range;
+    let entry = usize::try_from(table.checked_sub(u64::from(range.start))?).ok()?;
+    let entry = entry + 4 * usize::try_from(random.below(count.into())).ok()?;
+    let to = match random.below(3) {
+        0 => u64::from(range.start).checked_sub(1 + random.below(1 << 16))?,
+        1 => u64::from(range.start) + u64::from(range.len) + random.below(1 << 16),
+        _ => middle(subject, at, random)?,
     };
-    let to = i64::try_from(table).ok()? + i64::from(new);
-    let begins = u32::try_from(to).is_ok_and(|to| subject.numbers.get(&to).is_some_and(|to| *to != 0));
-    (!begins).then(|| Patch::Code { at, bytes: new.to_le_bytes().to_vec() })
+    let new = i32::try_from(to.cast_signed() - table.cast_signed()).ok()?;
+    Some(Patch::Code { at: entry, bytes: new.to_le_bytes().to_vec() })
 }
 
 /// The code that is called, taken from where the program writes.

@@ -76,6 +76,8 @@
     (drop (call $wide (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4) (i64.const 5) (i64.const 6) (i64.const 7) (f64.const 8)))
     (memory.fill (local.get 0) (i32.const 1) (i32.const 9))
     (i32.add (memory.grow (local.get 0)) (memory.size)))
+  (func $stores (param i32 i64)
+    (i64.store offset=40 (local.get 0) (i64.add (local.get 1) (i64.const 5))))
   (func $results (param i32) (result i64 i64 i64 i64 i64 i64 i64 i64 i64)
     (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4) (i64.const 5) (i64.const 6) (i64.const 7) (i64.const 8) (i64.load (local.get 0)))
   (func $takes_results (param i32) (result i64)

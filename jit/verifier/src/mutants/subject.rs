@@ -26,6 +26,14 @@ pub enum Origin {
     Address,
 }
 
+/// `mov a, entries; mov b, index; cmp b, a; cmovb a, b; lea; movsxd`: where the parts are.
+pub struct Clamp {
+    pub entries: usize,
+    pub choice: usize,
+    pub count: u32,
+    pub table: u64,
+}
+
 /// What all functions of a module have in common.
 pub struct Surroundings<'a> {
     pub shared: &'a Shared<'a>,
@@ -63,6 +71,8 @@ pub struct Subject<'a> {
     /// The general-purpose registers that each instruction writes, a bit each.
     pub written: Vec<u16>,
     successors: Vec<Vec<usize>>,
+    /// Whether all tables of jumps were understood.
+    pub is_followed: bool,
     /// Whether a return or a tail call can follow.
     pub returns: Vec<bool>,
     /// RBP is 8 below the return address, from the second instruction to the last but one.
@@ -112,6 +122,7 @@ impl<'a> Subject<'a> {
             origins: Vec::new(),
             written,
             successors: Vec::new(),
+            is_followed: true,
             returns: Vec::new(),
             has_frame_pointer,
         };
@@ -173,8 +184,7 @@ impl<'a> Subject<'a> {
     fn is_table_jump(&self, at: usize) -> bool {
         self.instructions[at].flow_control() == FlowControl::IndirectBranch
             && at > 0
-            && self.instructions[at - 1].code() == Code::Add_r64_rm64
-            || at > 0 && self.instructions[at - 1].code() == Code::Add_rm64_r64
+            && matches!(self.instructions[at - 1].code(), Code::Add_r64_rm64 | Code::Add_rm64_r64)
     }
 
     fn following(&self, at: usize) -> Vec<usize> {
@@ -192,14 +202,18 @@ impl<'a> Subject<'a> {
         falls.then_some(at + 1).filter(|next| *next < self.instructions.len()).into_iter().chain(target).collect()
     }
 
-    /// Jumps through tables lead to all places that nothing else leads to.
+    /// Where jumps through tables lead.
     fn follow_tables(&mut self) {
-        let mut is_reached = vec![false; self.instructions.len()];
-        self.successors.iter().flatten().for_each(|at| is_reached[*at] = true);
-        let others: Vec<usize> = (1..is_reached.len()).filter(|at| self.leaders[*at]).collect();
         for at in 0..self.instructions.len() {
             if self.is_table_jump(at) {
-                self.successors[at] = others.clone();
+                let Some(Clamp { table, count, .. }) = at.checked_sub(2).and_then(|load| self.clamp(load)) else {
+                    self.is_followed = false;
+                    continue;
+                };
+                let from = table as usize - self.unit.range.start as usize;
+                let entries = self.unit.code[from..from + 4 * count as usize].as_chunks::<4>().0;
+                let targets = entries.iter().map(|entry| table.wrapping_add_signed(i32::from_le_bytes(*entry).into()));
+                self.successors[at] = targets.map(|to| self.numbers[&(to as u32)]).collect();
             }
         }
     }
@@ -217,6 +231,29 @@ impl<'a> Subject<'a> {
             }
         }
         found
+    }
+
+    /// The parts of a jump through a table, by the instruction that reads the table.
+    pub fn clamp(&self, at: usize) -> Option<Clamp> {
+        let load = &self.instructions[at];
+        let loads = load.code() == Code::Movsxd_r64_rm32
+            && load.op1_kind() == OpKind::Memory
+            && load.memory_index_scale() == 4
+            && load.memory_base() != Register::None;
+        if !loads || at < 5 {
+            return None;
+        }
+        let lea = &self.instructions[at - 1];
+        let (choice, entries) = (at - 2, at - 5);
+        let is_clamp = lea.code() == Code::Lea_r64_m
+            && lea.is_ip_rel_memory_operand()
+            && self.instructions[choice].code() == Code::Cmovb_r32_rm32
+            && self.instructions[at - 3].mnemonic() == iced_x86::Mnemonic::Cmp
+            && self.instructions[entries].code() == Code::Mov_r32_imm32
+            && self.instructions[entries].op0_register() == self.instructions[choice].op0_register()
+            && (entries + 1..=at).all(|part| !self.leaders[part]);
+        let count = self.instructions[entries].immediate32().checked_add(1)?;
+        is_clamp.then(|| Clamp { entries, choice, count, table: lea.ip_rel_memory_address() })
     }
 
     fn follow_origins(&mut self) {
