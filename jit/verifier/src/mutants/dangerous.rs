@@ -251,8 +251,15 @@ fn written_field(subject: &Subject<'_>, at: usize, _: &mut Random) -> Option<Pat
     stored(subject, at)
 }
 
-/// A load of code from `displacement` bytes into an entry, behind that of its signature.
+/// Whether an index of a table is multiplied by the size of an entry.
+fn scales(subject: &Subject<'_>, at: usize) -> bool {
+    let instruction = &subject.instructions[at];
+    instruction.code() == Code::Shl_rm64_imm8 && instruction.immediate8() == 4
+}
+
+/// The comparison and the jump behind a load of an entry's signature, which is followed by a load of its code.
 fn entry_load(subject: &Subject<'_>, at: usize) -> Option<(usize, usize)> {
+    scales(subject, at.checked_sub(1)?).then_some(())?;
     let compare = subject.next(at)?;
     let jump = subject.next(compare)?;
     let [first, second, third] = [at, compare, jump].map(|at| &subject.instructions[at]);
@@ -546,19 +553,19 @@ fn compares(instruction: &Instruction) -> bool {
 
 /// Behind the size of an entry there is that of the comparison: `cmp; jae; xor; cmp; cmovae; mov; shl`.
 fn bound(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
-    let instruction = &subject.instructions[at];
-    let scales = instruction.code() == Code::Shl_rm64_imm8 && instruction.immediate8() == 4;
-    let is_entry = scales && subject.next(at).is_some_and(|next| entry_load(subject, next).is_some());
+    let is_entry = |at: usize| scales(subject, at) && entry_load(subject, at + 1).is_some();
+    if !is_entry(at) {
+        return None;
+    }
     let jump = (at.saturating_sub(8)..at)
         .rev()
         .take_while(|before| subject.next(*before).is_some())
         .find(|before| subject.instructions[*before].flow_control() == FlowControl::ConditionalBranch)?;
     let compare = jump.checked_sub(1).filter(|at| compares(&subject.instructions[*at]))?;
     // The program may have used the same index before.
-    let index = subject.instructions[compare].op0_register();
-    let is_first =
-        !(0..compare).any(|at| compares(&subject.instructions[at]) && subject.instructions[at].op0_register() == index);
-    if is_entry && is_first { check(subject, compare, jump, random) } else { None }
+    let before = subject.leads_to(vec![compare]);
+    let is_first = !(0..subject.instructions.len()).any(|other| other != at && before[other] && is_entry(other));
+    if is_first && subject.is_followed { check(subject, compare, jump, random) } else { None }
 }
 
 fn signature(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
