@@ -591,12 +591,20 @@ fn status(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch
 }
 
 fn stack_limit(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
-    let instruction = &subject.instructions[at];
-    let jump = subject.next(at)?;
-    let is_limit = compares(instruction)
-        && subject.context_field(at) == Some(STACK_LIMIT)
-        && subject.instructions[jump].flow_control() == FlowControl::ConditionalBranch;
-    if is_limit { check(subject, at, jump, random) } else { None }
+    let is_limit = |at: usize| {
+        compares(&subject.instructions[at])
+            && subject.context_field(at) == Some(STACK_LIMIT)
+            && subject
+                .next(at)
+                .is_some_and(|jump| subject.instructions[jump].flow_control() == FlowControl::ConditionalBranch)
+    };
+    if !is_limit(at) || !subject.is_followed {
+        return None;
+    }
+    // The function may have looked at it before, and its frame is the same.
+    let before = subject.leads_to(vec![at]);
+    let is_first = !(0..subject.instructions.len()).any(|other| other != at && before[other] && is_limit(other));
+    if is_first { check(subject, at, at + 1, random) } else { None }
 }
 
 fn clamp(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
