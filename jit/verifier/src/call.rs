@@ -159,6 +159,8 @@ impl<'a> Function<'a> {
         state.flags = Flags::Unknown;
         state.checked = None;
         if is_host {
+            // That of a call before says nothing of this one.
+            state.forget(|value| value == Value::Status);
             state.set(Gpr::RDX, Value::Status);
             state.pending = true;
         }

@@ -959,6 +959,39 @@ fn t64_jumps_back_while_more_is_to_come() {
     refuses(&bench, Rule::Memory, "one that was not", code(true));
 }
 
+/// T67: the status that is looked at is that of the last call.
+#[test]
+fn t67_each_call_of_the_host_has_a_status() {
+    let bench = fixed();
+    let layout = ContextLayout::new(&bench.info).expect("a small module");
+    let slot = CONTEXT + u64::from(layout.function(0));
+    let code = |tested: AsmRegister64| {
+        move |a: &mut CodeAssembler| {
+            let mut trap = a.create_label();
+            a.sub(rsp, 24)?;
+            a.mov(qword_ptr(rsp + 8), rbx)?;
+            a.cmp(rsp, qword_ptr(CONTEXT + u64::from(STACK_LIMIT)))?;
+            a.jb(trap)?;
+            a.mov(edi, CTX)?;
+            a.call(qword_ptr(slot))?;
+            a.mov(rbx, rdx)?;
+            a.test(rdx, rdx)?;
+            a.jne(trap)?;
+            a.mov(edi, CTX)?;
+            a.call(qword_ptr(slot))?;
+            a.test(tested, tested)?;
+            a.jne(trap)?;
+            a.mov(rbx, qword_ptr(rsp + 8))?;
+            a.add(rsp, 24)?;
+            a.ret()?;
+            a.set_label(&mut trap)?;
+            a.ud2()
+        }
+    };
+    bench.accepts("the second", bench.with(SUBJECT, code(rdx)));
+    bench.refuses(Rule::Status, "the first, which was kept", bench.with(SUBJECT, code(rbx)));
+}
+
 /// T70: code and context come from the same entry of the same table.
 #[test]
 fn t70_code_and_context_of_one_entry() {
