@@ -4,7 +4,8 @@
 //! mutant_runs SEED
 //! ```
 //!
-//! Prints how the run ended. Exit code 1 if anything changed that is not the guest's.
+//! A sealed process may not print, so its exit code says how the run ended: 10 some calls returned, 11 all trapped, 12 it took too long, 1
+//! something changed that is not the guest's.
 #![forbid(unsafe_code)]
 
 use std::error::Error;
@@ -103,15 +104,15 @@ fn run() -> Result<i32> {
     };
     let (subject, check) = (function(&store, "subject")?, function(&store, "check")?);
 
-    let mut end = "returned";
+    let mut end = 11;
     for argument in [0, 1, 2, 3, 60_000, -1] {
         match store.call(&sealed, subject, &[Value::I32(argument), Value::I64(i64::from(argument) << 33 | 5)]) {
-            Ok(_) => {}
+            Ok(_) => end = 10,
             Err(CallError::Stopped(stopped)) if stopped.stop == Stop::Deadline => {
-                end = "deadline";
+                end = 12;
                 break;
             }
-            Err(CallError::Stopped(_)) => end = "trapped",
+            Err(CallError::Stopped(_)) => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -122,10 +123,6 @@ fn run() -> Result<i32> {
         Err(CallError::Stopped(stopped)) => stopped.stop == Stop::Deadline,
         Err(_) => false,
     };
-    println!("{end}");
-    if !is_whole || before != canary(seed) || after != canary(!seed) {
-        eprintln!("mutant_runs: {checked:?}");
-        return Ok(1);
-    }
-    Ok(0)
+    let is_whole = is_whole && before == canary(seed) && after == canary(!seed);
+    Ok(if is_whole { end } else { 1 })
 }
