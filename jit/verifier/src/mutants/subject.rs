@@ -1,6 +1,8 @@
 //! A function as the operators see it. What is said here of registers holds within a block, and comes from reading its
 //! instructions alone: nothing asks the verifier.
 
+#![allow(clippy::cast_possible_truncation, reason = "offsets in a text have 32 bits")]
+
 use crate::image::{Shared, Unit};
 use crate::refusal::UnitName;
 use crate::walk::{Function, Scratch};
