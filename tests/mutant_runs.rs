@@ -24,8 +24,6 @@ fn t72_accepted_mutants_stay_in_their_place() {
             Some(10) => "returned",
             Some(11) => "trapped",
             Some(12) => "deadline",
-            // A library call was given a number of a memory that there is not: the runtime looks, and panics.
-            Some(159) if outcome.stderr.starts_with("wave: denied system call gettid (") => "panic",
             Some(139) if outcome.stderr.starts_with("wave: fault outside of guest code\n") => "fault",
             _ => panic!("seed {seed}: {outcome:?}"),
         };

@@ -63,7 +63,7 @@ libcalls! {
         Ok(0)
     }
     fn memory_fill(store, instance, memory, destination, byte, len) {
-        let bytes = store.memory_bytes(instance, memory);
+        let bytes = store.memory_bytes(instance, memory)?;
         let destination = range(destination, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
         bytes[destination].fill(byte.to_le_bytes()[0]);
         Ok(0)
@@ -77,25 +77,25 @@ libcalls! {
         Ok(0)
     }
     fn table_get(store, instance, table, index) {
-        store.table(instance, table).get(index).map_err(|_| Trap::TableOutOfBounds)
+        store.table(instance, table)?.get(index).map_err(|_| Trap::TableOutOfBounds)
     }
     fn table_set(store, instance, table, index, reference) {
-        let (table, functions) = store.table_mut(instance, table);
+        let (table, functions) = store.table_mut(instance, table)?;
         table.set(index, reference, functions).map_err(|_| Trap::TableOutOfBounds)?;
         Ok(0)
     }
     fn table_grow(store, instance, table, reference, delta) {
-        let (table, functions) = store.table_mut(instance, table);
+        let (table, functions) = store.table_mut(instance, table)?;
         Ok(table.grow(delta, reference, functions).unwrap_or(u32::MAX))
     }
     fn table_fill(store, instance, table, destination, reference, len) {
-        let (table, functions) = store.table_mut(instance, table);
+        let (table, functions) = store.table_mut(instance, table)?;
         table.fill(destination, reference, len, functions).map_err(|_| Trap::TableOutOfBounds)?;
         Ok(0)
     }
     fn table_copy(store, instance, destination_table, source_table, destination, source, len) {
-        let references = store.table(instance, source_table).read(source, len).map_err(|_| Trap::TableOutOfBounds)?;
-        let (table, functions) = store.table_mut(instance, destination_table);
+        let references = store.table(instance, source_table)?.read(source, len).map_err(|_| Trap::TableOutOfBounds)?;
+        let (table, functions) = store.table_mut(instance, destination_table)?;
         table.write(destination, &references, functions).map_err(|_| Trap::TableOutOfBounds)?;
         Ok(0)
     }

@@ -400,24 +400,36 @@ impl Inner {
         &mut self.instances[instance]
     }
 
-    /// A table of an instance. The index comes from validated code, so it exists.
-    pub fn table(&self, instance: usize, table: u32) -> &Table {
-        &self.tables[self.instances[instance].tables[table as usize]]
+    /// Which table of the store an instance's is. Code that is at fault can name one that it has not.
+    fn table_number(&self, instance: usize, table: u32) -> Result<usize, Trap> {
+        self.instances[instance].tables.get(table as usize).copied().ok_or(Trap::TableOutOfBounds)
+    }
+
+    /// As [`Inner::table_number`].
+    fn memory_number(&self, instance: usize, memory: u32) -> Result<usize, Trap> {
+        self.instances[instance].memories.get(memory as usize).copied().ok_or(Trap::MemoryOutOfBounds)
+    }
+
+    /// A table of an instance.
+    pub fn table(&self, instance: usize, table: u32) -> Result<&Table, Trap> {
+        Ok(&self.tables[self.table_number(instance, table)?])
     }
 
     /// As [`Inner::table`], with the functions that its references mean.
-    pub fn table_mut(&mut self, instance: usize, table: u32) -> (&mut Table, &[FunctionEntry]) {
-        let table = self.instances[instance].tables[table as usize];
-        (&mut self.tables[table], &self.functions)
+    pub fn table_mut(&mut self, instance: usize, table: u32) -> Result<(&mut Table, &[FunctionEntry]), Trap> {
+        let table = self.table_number(instance, table)?;
+        Ok((&mut self.tables[table], &self.functions))
     }
 
-    /// The accessible bytes of an instance's memory. The index comes from validated code, so it exists.
-    pub fn memory_bytes(&mut self, instance: usize, memory: u32) -> &mut [u8] {
-        self.memories[self.instances[instance].memories[memory as usize]].0.bytes_mut()
+    /// The accessible bytes of an instance's memory.
+    pub fn memory_bytes(&mut self, instance: usize, memory: u32) -> Result<&mut [u8], Trap> {
+        let memory = self.memory_number(instance, memory)?;
+        Ok(self.memories[memory].0.bytes_mut())
     }
 
     pub fn grow_memory(&mut self, instance: usize, memory: u32, delta: u32) -> Option<u32> {
-        let (memory, descriptor) = &mut self.memories[self.instances[instance].memories[memory as usize]];
+        let memory = self.memory_number(instance, memory).ok()?;
+        let (memory, descriptor) = &mut self.memories[memory];
         let old = memory.grow(delta)?;
         self.arena.write_u64(*descriptor + MEMORY_LEN, memory.len_bytes());
         Some(old)
@@ -432,8 +444,8 @@ impl Inner {
         source: u32,
         len: u32,
     ) -> Result<(), Trap> {
-        let of = &self.instances[instance].memories;
-        let (to, from) = (of[destination_memory as usize], of[source_memory as usize]);
+        let to = self.memory_number(instance, destination_memory)?;
+        let from = self.memory_number(instance, source_memory)?;
         let inside = |start, memory: &LinearMemory| {
             libcalls::range(start, len, memory.len_bytes() as usize).ok_or(Trap::MemoryOutOfBounds)
         };
@@ -456,10 +468,10 @@ impl Inner {
         source: u32,
         len: u32,
     ) -> Result<(), Trap> {
-        let of = &self.instances[instance];
-        let bytes = of.segment(segment);
+        let memory = self.memory_number(instance, memory)?;
+        let bytes = self.instances[instance].segment(segment);
         let source = libcalls::range(source, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
-        let memory = self.memories[of.memories[memory as usize]].0.bytes_mut();
+        let memory = self.memories[memory].0.bytes_mut();
         let destination = libcalls::range(destination, len, memory.len()).ok_or(Trap::MemoryOutOfBounds)?;
         memory[destination].copy_from_slice(&bytes[source]);
         Ok(())
@@ -474,10 +486,10 @@ impl Inner {
         source: u32,
         len: u32,
     ) -> Result<(), Trap> {
-        let of = &self.instances[instance];
-        let references = of.elements.get(segment as usize).map_or(&[][..], Vec::as_slice);
+        let table = self.table_number(instance, table)?;
+        let references = self.instances[instance].elements.get(segment as usize).map_or(&[][..], Vec::as_slice);
         let source = libcalls::range(source, len, references.len()).ok_or(Trap::TableOutOfBounds)?;
-        let table = &mut self.tables[of.tables[table as usize]];
+        let table = &mut self.tables[table];
         table.write(destination, &references[source], &self.functions).map_err(|_| Trap::TableOutOfBounds)
     }
 
