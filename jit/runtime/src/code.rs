@@ -20,6 +20,9 @@ use wave_verifier::Verified;
 /// Address space for code: more text than this would be beyond near calls anyway.
 const REGION_BYTES: usize = 1 << 30;
 
+/// A large page; less code than this would not fill one.
+const LARGE_PAGE_BYTES: usize = 2 << 20;
+
 /// Why code could not be made executable.
 #[derive(Debug, thiserror::Error)]
 pub enum CodeError {
@@ -158,11 +161,17 @@ struct FinalTraps {
 
 impl FinalTraps {
     fn place(pages: &Mutex<Pages>, table: &TrapTable) -> io::Result<Self> {
-        let offsets = table.offsets().iter().flat_map(|offset| offset.to_le_bytes());
-        let bytes: Vec<u8> = offsets.chain(table.values().iter().copied()).collect();
+        let count = table.len();
         let mut pages = pages.lock().unwrap_or_else(PoisonError::into_inner);
-        let range = pages.take(bytes.len())?;
-        Ok(Self { count: table.len(), bytes: pages.mapping.place_final(range.start, &bytes)? })
+        let range = pages.take(5 * count)?;
+        let bytes = pages.mapping.place_final(range.start, 5 * count, |bytes| {
+            let (offsets, codes) = bytes.split_at_mut(4 * count);
+            for (place, offset) in offsets.as_chunks_mut().0.iter_mut().zip(table.offsets()) {
+                *place = offset.to_le_bytes();
+            }
+            codes.copy_from_slice(table.values());
+        })?;
+        Ok(Self { count, bytes })
     }
 
     /// The code at exactly this offset. Safe in a signal handler: it only reads.
@@ -204,6 +213,9 @@ impl JITMemoryProvider for Provider {
         }
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         let Range { start, end } = pages.take(size)?;
+        if size >= LARGE_PAGE_BYTES {
+            pages.mapping.prefer_large_pages(start..end);
+        }
         pages.mapping.protect(start..end, Access::ReadWrite)?;
         pages.fresh = start..end;
         let bytes = pages.mapping.bytes_mut(start..end).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;

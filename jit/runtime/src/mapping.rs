@@ -110,15 +110,23 @@ impl Mapping {
         Some(unsafe { std::slice::from_raw_parts_mut(self.base.as_ptr().add(range.start), range.end - range.start) })
     }
 
-    /// Fills whole pages from `offset` on and takes away the right to write them.
+    /// Asks for large pages where they fit into a range, most of which is about to be written. A kernel may not have them.
+    pub fn prefer_large_pages(&mut self, range: Range<usize>) {
+        if range.start <= range.end && range.end <= self.len {
+            // SAFETY: inside our mapping (checked above); the advice changes no contents. A refusal costs time and nothing else.
+            unsafe { libc::madvise(self.base.as_ptr().add(range.start).cast(), range.len(), libc::MADV_HUGEPAGE) };
+        }
+    }
+
+    /// Has whole pages filled from `offset` on and takes away the right to write them.
     ///
     /// # Errors
     /// The kernel's error; `EINVAL` for pages outside the mapping.
-    pub fn place_final(&mut self, offset: usize, bytes: &[u8]) -> io::Result<FinalBytes> {
-        let range = offset..offset + bytes.len();
+    pub fn place_final(&mut self, offset: usize, len: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<FinalBytes> {
+        let range = offset..offset + len;
         self.protect(range.clone(), Access::ReadWrite)?;
         let place = self.bytes_mut(range.clone()).ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-        place.copy_from_slice(bytes);
+        fill(place);
         let place = NonNull::from(place);
         self.protect(range, Access::Read)?;
         Ok(FinalBytes(place))
