@@ -15,8 +15,9 @@ use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use support::user::{NOBODY, User};
-use support::{Outcome, as_root, finish, not_run};
+use support::{Outcome, as_root, finish};
 use tempfile::TempDir;
 use wave_contract::digest::{Digest, digest};
 
@@ -128,13 +129,17 @@ impl Home {
     }
 }
 
+/// All users with an empty cache each; none where the kernel keeps no keys, for nothing is signed there.
 fn homes() -> Vec<Home> {
     let homes: Vec<_> = User::available().iter().map(|user| Home::new(*user)).collect();
-    if !homes.iter().all(Home::has_key) {
-        not_run("the kernel keeps no keys for this user, so nothing is signed");
-        return Vec::new();
+    if homes.iter().all(Home::has_key) {
+        return homes;
     }
-    homes
+    // As root in a container, say, whose filter has no such calls.
+    let ring = KeyRing::from_special_id(KeyRingIdentifier::User, false);
+    assert!(ring.is_err(), "this kernel keeps keys, and wave has none");
+    eprintln!("NOT RUN: the kernel keeps no keys: {ring:?}");
+    Vec::new()
 }
 
 fn is_compiled(states: &[String; 2]) -> bool {
