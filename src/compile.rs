@@ -56,7 +56,7 @@ fn measure(path: &Path, threads: usize) -> Result<u8, Failure> {
         image.functions.len(),
         bytes.len(),
         image.text.len(),
-        image.traps.len(),
+        image.traps.iter().count(),
         threads,
         start.elapsed().as_secs_f64() * 1e3,
     ));

@@ -116,8 +116,8 @@ impl<'a> Origin<'a> {
     /// Code of the large module in a file, without reading that into memory.
     fn of_file(path: &Path, cache: Cache, wanted: Wanted, start: Start<'a>) -> Result<Self, Cache> {
         let find = || {
-            let name = Name::of_file(path, wanted.processor, wanted.canonical_nans)?;
             let threads = compiler::default_threads();
+            let name = cache.name_of_file(path, wanted.processor, wanted.canonical_nans, threads)?;
             Some((name, threads, cache.find(&name, threads)?))
         };
         let Some((name, threads, Kept { seed, code: Recalled::Verified(accepted), data })) = find() else {

@@ -196,9 +196,9 @@ fn t59_damage_is_refused() {
         program.refuses(126, "the artefact is damaged");
     }
     let mut other = whole.clone();
-    other[4] = 2;
+    other[4] = 9;
     fs::write(program.file(), &other).expect("own file");
-    program.refuses(126, "the artefact has format 2, and this program knows format 1");
+    program.refuses(126, "the artefact has format 9, and this program knows format 2");
 }
 
 /// T59: files of somebody who knows the format end a run in a documented way.

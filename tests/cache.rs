@@ -78,7 +78,10 @@ impl Home {
     }
 
     fn start(&self, flags: &[&str]) -> Child {
-        let module = PLACE.path().join("program.wasm");
+        self.start_module(&PLACE.path().join("program.wasm"), flags)
+    }
+
+    fn start_module(&self, module: &Path, flags: &[&str]) -> Child {
         let args = [&["--sandbox", "strict", "run"], flags, &[module.to_str().expect("UTF-8")]].concat();
         self.command(&args).spawn().expect("wave starts")
     }
@@ -86,8 +89,13 @@ impl Home {
     /// A run, which must give what the program prints. What the report says of compiler and verifier.
     #[track_caller]
     fn run(&self, flags: &[&str]) -> [String; 2] {
-        let outcome = finish(self.start(&[&["--report"], flags].concat()));
-        assert_eq!((&*outcome.stdout, outcome.status.code()), (PRINTED.0, Some(PRINTED.1)), "{outcome:?}");
+        self.run_module(&PLACE.path().join("program.wasm"), flags, PRINTED)
+    }
+
+    #[track_caller]
+    fn run_module(&self, module: &Path, flags: &[&str], (stdout, code): (&str, i32)) -> [String; 2] {
+        let outcome = finish(self.start_module(module, &[&["--report"], flags].concat()));
+        assert_eq!((&*outcome.stdout, outcome.status.code()), (stdout, Some(code)), "{outcome:?}");
         ["compiler", "verifier"].map(|layer| {
             let line = outcome.stderr.lines().find_map(|line| line.trim_start().strip_prefix(layer));
             let words: Vec<_> = line.unwrap_or_default().split_whitespace().skip(1).collect();
@@ -324,6 +332,101 @@ fn t59_what_nobody_signed_is_verified() {
         assert!(is_compiled(&home.run(&[])), "the verifier refuses it, and the compiler is asked");
         assert!(fs::read(&entry).expect("own file") == whole, "compiled again, for the same addresses");
         assert!(is_cached(&home.run(&[])));
+    }
+}
+
+/// A module of more than a mebibyte that ends with a number.
+fn large(code: i32) -> Vec<u8> {
+    let text = format!(
+        r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32))) (memory (export "memory") 1)
+          (func (export "_start") (call $exit (i32.const {code}))))"#
+    );
+    let mut module = wat::parse_str(text).expect("a module");
+    // A custom section without a name.
+    const BYTES: usize = 1 << 20;
+    module.extend([&[0, 0x80, 0x80, 0x40, 0][..], &[0; BYTES - 1]].concat());
+    module
+}
+
+/// T59: which module is in a large file is noted, and counts while the file is the same and the note this user's.
+#[test]
+fn t59_a_note_is_of_one_file_at_one_time() {
+    for home in homes() {
+        let files = [1, 2].map(|code| {
+            let file = home.dir.path().join(format!("{code}.wasm"));
+            fs::write(&file, large(code)).expect("own directory");
+            (file, code)
+        });
+        let notes = || home.entries().into_iter().filter(|path| is_note(path)).collect::<Vec<_>>();
+        let run = |(file, code): &(PathBuf, i32)| home.run_module(file, &[], ("", *code));
+
+        files.iter().for_each(|file| assert!(is_compiled(&run(file))));
+        files.iter().for_each(|file| assert!(is_cached(&run(file))));
+        assert!(notes().is_empty(), "the files have just changed");
+        thread::sleep(Duration::from_secs(4));
+        files.iter().for_each(|file| assert!(is_cached(&run(file))));
+        assert_eq!((notes().len(), home.entries().len()), (2, 4));
+        assert!(home.wave(&["cache", "info"]).stdout.contains("programs:       2\n"));
+        files.iter().for_each(|file| assert!(is_cached(&run(file))));
+
+        // Somebody gives each the other's, or damages them: they are not believed, and written again.
+        let whole: Vec<_> = notes().iter().map(|note| fs::read(note).expect("own file")).collect();
+        let again = || notes().iter().map(|note| fs::read(note).expect("own file")).collect::<Vec<_>>() == whole;
+        for (note, other) in notes().iter().zip(whole.iter().rev()) {
+            home.replace(note, other);
+        }
+        files.iter().for_each(|file| assert!(is_cached(&run(file))));
+        assert!(again());
+        for at in (0..64).step_by(9) {
+            let mut damaged = whole[0].clone();
+            damaged[at] ^= 1;
+            home.replace(&notes()[0], &damaged);
+            files.iter().for_each(|file| assert!(is_cached(&run(file))));
+            assert!(again(), "byte {at}");
+        }
+
+        // Another module in the place of the first, with all times that can be set as they were.
+        let (file, code) = &files[0];
+        let before = fs::metadata(file).expect("own file");
+        fs::write(file, large(3)).expect("own file");
+        let times = FileTimes::new().set_modified(before.modified().expect("a time"));
+        File::options().write(true).open(file).and_then(|file| file.set_times(times)).expect("own file");
+        assert!(is_compiled(&home.run_module(file, &[], ("", 3))));
+        fs::write(file, large(*code)).expect("own file");
+        assert!(is_cached(&run(&files[0])));
+        assert!(home.wave(&["cache", "clear"]).stdout.starts_with("3 programs and "));
+        assert!(home.entries().is_empty());
+    }
+}
+
+fn is_note(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"seen-"))
+}
+
+/// A large file that was noted is not read.
+#[test]
+fn a_noted_file_is_not_read() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("NOT RUN: install strace");
+        return;
+    }
+    // An ordinary user's strace may not follow what is not dumpable. CI runs this as root as well.
+    for home in homes().into_iter().filter(|home| home.user == User::Root) {
+        let file = home.dir.path().join("1.wasm");
+        fs::write(&file, large(1)).expect("own directory");
+        let reads = || {
+            let log = home.dir.path().join("log");
+            let mut command = Command::new("strace");
+            command.args(["-f", "-y", "-e", "trace=read,pread64", "-o"]).arg(&log).arg(PLACE.path().join("wave"));
+            command.args(["--sandbox", "strict", "run"]).arg(&file);
+            command.env("XDG_CACHE_HOME", home.dir.path().join("caches")).stdin(Stdio::null());
+            assert_eq!(command.status().expect("strace runs").code(), Some(1));
+            fs::read_to_string(log).expect("strace wrote it").matches("/1.wasm>").count()
+        };
+        assert!(reads() > 4);
+        thread::sleep(Duration::from_secs(4));
+        assert!(reads() > 4, "it had just changed");
+        assert_eq!(reads(), 0);
     }
 }
 

@@ -4,15 +4,25 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::ffi::{CStr, OsString};
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Nobody but the owner.
 const PRIVATE: Mode = Mode::RWXU;
 
 /// What others must not be able to do.
 const WRITABLE_BY_OTHERS: Mode = Mode::WGRP.union(Mode::WOTH);
+
+/// Files that are being written begin like this.
+pub const UNFINISHED: &str = ".new-";
+
+/// The time of the last use is noted no more often.
+const USE_NOTED: Duration = Duration::from_secs(3600);
+
+/// Bytes that a small file takes on the disk.
+const BLOCK_BYTES: u64 = 4096;
 
 /// Why there is no cache.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +55,13 @@ pub struct Item {
     pub bytes: u64,
     /// When it was used last, in seconds.
     pub used: i64,
+}
+
+impl Item {
+    /// Bytes that it takes away from others.
+    pub fn takes(&self) -> u64 {
+        self.bytes.next_multiple_of(BLOCK_BYTES)
+    }
 }
 
 impl Directory {
@@ -118,14 +135,29 @@ impl Directory {
     }
 
     /// Makes a file that was not there.
-    pub fn create(&self, name: &str) -> io::Result<File> {
+    fn create(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
     /// Gives a file its name, in the place of what had it.
-    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
+    }
+
+    /// Makes a file with these bytes, or replaces what has its name; it is there as a whole or not at all.
+    pub fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+        let mut random = [0; 8];
+        if rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())? != random.len() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let unfinished = format!("{UNFINISHED}{:016x}", u64::from_le_bytes(random));
+        let mut file = self.create(&unfinished)?;
+        let written = parts.iter().try_for_each(|bytes| file.write_all(bytes));
+        written.and_then(|()| self.rename(&unfinished, name)).inspect_err(|_| {
+            // It is found as abandoned otherwise.
+            drop(self.remove(&*unfinished));
+        })
     }
 
     /// Takes a file away.
@@ -152,6 +184,16 @@ impl Directory {
             });
         }
         Ok(items)
+    }
+}
+
+/// Notes that a file is in use, so that it is not among those that go first.
+pub fn note_use(file: &File, stat: &Stat) {
+    let now = SystemTime::now();
+    let used = UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
+    if now.duration_since(used).is_ok_and(|since| since > USE_NOTED) {
+        // It would only go earlier.
+        drop(file.set_modified(now));
     }
 }
 

@@ -6,21 +6,23 @@
 
 mod directory;
 mod key;
+mod seen;
 
 use crate::args::{Cache as Arguments, CacheAction};
-use crate::compiler;
 use crate::failure::Failure;
 use crate::text::{chain, out};
-use directory::{Directory, Item, Unusable};
+use directory::{Directory, Item, UNFINISHED, Unusable, note_use};
+use seen::Version;
 use std::cell::OnceCell;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wave_contract::digest::{Digest, digest, digest_read};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
+use wave_runtime::prefer_large_pages;
 use wave_verifier::{Key, Recalled, Record, Verified};
 
 /// Most bytes of all entries.
@@ -30,7 +32,7 @@ const MAX_BYTES: u64 = 1 << 30;
 const MAX_ENTRY_BYTES: u64 = MAX_BYTES / 4;
 
 /// What every entry begins with; another format gets another.
-const MAGIC: [u8; 8] = *b"\0wavec\x01\n";
+const MAGIC: [u8; 8] = *b"\0wavec\x02\n";
 
 /// Bytes before the head: magic, seed, three lengths, digest, tag.
 const HEADER_BYTES: usize = 8 + 4 * 8 + 2 * 32;
@@ -38,14 +40,8 @@ const HEADER_BYTES: usize = 8 + 4 * 8 + 2 * 32;
 /// Modules of this size are not read into memory before their code is looked for.
 const LARGE_BYTES: u64 = 1 << 20;
 
-/// Files that are being written begin like this.
-const UNFINISHED: &str = ".new-";
-
 /// Nobody writes for so long.
 const ABANDONED: Duration = Duration::from_secs(3600);
-
-/// The time of the last use is noted no more often.
-const USE_NOTED: Duration = Duration::from_secs(3600);
 
 /// The cache of this user.
 pub struct Cache {
@@ -96,18 +92,6 @@ impl Name {
         Some(Self(digest(&bytes, 1)))
     }
 
-    /// Of the module in a file, which is read part by part. `None` also if it holds no module, or a small one.
-    pub fn of_file(path: &Path, processor: &str, canonical_nans: bool) -> Option<Self> {
-        // A FIFO would block, and what is read from it is gone.
-        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
-        let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() >= LARGE_BYTES)?;
-        let mut magic = [0; 4];
-        file.read_exact_at(&mut magic, 0).ok().filter(|()| magic == *b"\0asm")?;
-        let read = |from, buffer: &mut [u8]| file.read_exact_at(buffer, from);
-        let digest = digest_read(metadata.len(), compiler::default_threads(), read).ok()?;
-        Self::new(&digest, processor, canonical_nans)
-    }
-
     fn file(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -136,18 +120,42 @@ impl Cache {
         self.key().is_some()
     }
 
+    /// The name for the module in a file. That is read part by part, unless this user's cache has seen it before. `None` also if
+    /// it holds no module, or a small one.
+    pub fn name_of_file(&self, path: &Path, processor: &str, canonical_nans: bool, threads: usize) -> Option<Name> {
+        // A FIFO would block, and what is read from it is gone.
+        let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
+        let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() >= LARGE_BYTES)?;
+        let version = Version::of(&metadata);
+        if let (Some(version), Some(key)) = (version, self.key())
+            && let Some(module) = version.module(&self.directory, key)
+        {
+            return Name::new(&module, processor, canonical_nans);
+        }
+        let mut magic = [0; 4];
+        file.read_exact_at(&mut magic, 0).ok().filter(|()| magic == *b"\0asm")?;
+        let read = |from, buffer: &mut [u8]| file.read_exact_at(buffer, from);
+        let module = digest_read(metadata.len(), threads, read).ok()?;
+        if let (Some(version), Some(key)) = (version, self.key())
+            // Of what changed meanwhile, some was read before and some after.
+            && file.metadata().ok().and_then(|after| Version::of(&after)) == Some(version)
+        {
+            let (name, bytes) = version.note(&module, key);
+            if self.make_room(bytes.len() as u64).is_ok() {
+                // It is read again otherwise.
+                drop(self.directory.write(&name, &[&bytes]));
+            }
+        }
+        Name::new(&module, processor, canonical_nans)
+    }
+
     /// What is kept of a program.
     pub fn find(&self, name: &Name, threads: usize) -> Option<Kept> {
         let (file, stat) = self.directory.read(&name.file()).ok()?;
         let len = u64::try_from(stat.st_size).ok().filter(|len| *len <= MAX_ENTRY_BYTES)?;
         let kept = self.read(&file, len, name, threads);
         if kept.is_some() {
-            let now = SystemTime::now();
-            let used = UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-            if now.duration_since(used).is_ok_and(|since| since > USE_NOTED) {
-                // It would only go earlier.
-                drop(file.set_modified(now));
-            }
+            note_use(&file, &stat);
         }
         kept
     }
@@ -169,6 +177,7 @@ impl Cache {
         }
         let bytes = |mut file: &File, from, len| {
             let mut bytes = Vec::with_capacity(usize::try_from(len).ok()?);
+            prefer_large_pages(bytes.spare_capacity_mut());
             file.seek(SeekFrom::Start(from)).ok()?;
             (file.take(len).read_to_end(&mut bytes).ok()? as u64 == len).then_some(bytes)
         };
@@ -202,11 +211,6 @@ impl Cache {
         if len > MAX_ENTRY_BYTES || limit.is_some_and(|limit| len > limit) || self.make_room(len).is_err() {
             return;
         }
-        let mut random = [0; 8];
-        if rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty()) != Ok(random.len()) {
-            return;
-        }
-        let unfinished = format!("{UNFINISHED}{:016x}", u64::from_le_bytes(random));
         let lengths = [seed, record.head.len() as u64, record.data.len() as u64, text.len() as u64];
         let header: Vec<u8> = MAGIC
             .into_iter()
@@ -214,16 +218,8 @@ impl Cache {
             .chain(record.digest)
             .chain(record.tag)
             .collect();
-        let write = || {
-            let mut file = self.directory.create(&unfinished)?;
-            [&header, &record.head, &record.data, text].into_iter().try_for_each(|bytes| file.write_all(bytes))?;
-            self.directory.rename(&unfinished, &name.file())
-        };
-        let written: io::Result<()> = write();
-        if written.is_err() {
-            // It is found as abandoned otherwise.
-            drop(self.directory.remove(&*unfinished));
-        }
+        // It is made anew otherwise.
+        drop(self.directory.write(&name.file(), &[&header, &record.head, &record.data, text]));
     }
 
     /// Takes the entries away that were not used for longest, until there is room, and what nobody finished.
@@ -238,13 +234,13 @@ impl Cache {
             drop(self.directory.remove(&*item.name));
         }
         items.sort_by_key(|item| item.used);
-        let mut total: u64 = items.iter().map(|item| item.bytes).sum();
+        let mut total: u64 = items.iter().map(Item::takes).sum();
         for item in items {
             if total.saturating_add(len) <= MAX_BYTES {
                 break;
             }
             self.directory.remove(&*item.name)?;
-            total -= item.bytes;
+            total -= item.takes();
         }
         Ok(())
     }
@@ -263,6 +259,14 @@ fn with_data_alone(info: &ModuleInfo, module: &[u8]) -> Option<(ModuleInfo, Vec<
         }
     }
     Some((info, data))
+}
+
+/// How many files hold code.
+fn programs(items: &[Item]) -> usize {
+    let is_other = |item: &&Item| {
+        [UNFINISHED, seen::PREFIX].iter().any(|prefix| item.name.as_encoded_bytes().starts_with(prefix.as_bytes()))
+    };
+    items.iter().filter(|item| !is_other(item)).count()
 }
 
 /// `wave cache`.
@@ -287,14 +291,14 @@ pub fn cache(arguments: &Arguments) -> Result<u8, Failure> {
             };
             out(&format!(
                 "directory:      {place}\nprograms:       {}\nbytes:          {bytes}, at most {MAX_BYTES}\nkey:            {key}\n",
-                items.len(),
+                programs(&items),
             ));
         }
         CacheAction::Clear => {
             for item in &items {
                 cache.directory.remove(&*item.name).map_err(failed)?;
             }
-            out(&format!("{} programs and {bytes} bytes less in {place}\n", items.len()));
+            out(&format!("{} programs and {bytes} bytes less in {place}\n", programs(&items)));
         }
     }
     Ok(0)

@@ -203,10 +203,12 @@ impl CodeImage {
         let used: HashSet<_> = info.functions.iter().filter_map(|ty| signatures.get(*ty as usize)).collect();
         ensure(used.len() == entered.len() && used.into_iter().all(|id| entered.contains(id)), "an entry is missing")?;
 
-        let in_text = |offset: u32| (offset as usize) < self.text.len();
-        ensure(self.traps.is_sorted(in_text), "the table of traps is not in order")?;
-        ensure(self.traps.values().iter().all(|&code| TrapCode::from_u8(code).is_some()), "a trap has no code")?;
-        ensure(self.sources.is_sorted(in_text), "the table of positions is not in order")?;
-        ensure(self.sources.values().iter().all(|&at| (at as usize) < module_len), "a position lies outside the module")
+        let in_text = |last: Option<u32>| last.is_none_or(|last| (last as usize) < self.text.len());
+        let is_code = |code| TrapCode::from_u8(code).is_some();
+        ensure(in_text(self.traps.last()), "the table of traps speaks of what is not in the text")?;
+        ensure(self.traps.is_whole(is_code), "the table of traps makes no sense")?;
+        let is_position = |at: u32| (at as usize) < module_len;
+        ensure(in_text(self.sources.last()), "the table of positions speaks of what is not in the text")?;
+        ensure(self.sources.is_whole(is_position), "the table of positions makes no sense")
     }
 }

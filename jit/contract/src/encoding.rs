@@ -1,12 +1,13 @@
 //! Declarations and code as bytes, between processes.
 //!
-//! Small things are [`postcard`] behind a length; the columns of a [`CodeImage`] are plain little-endian arrays behind a header
+//! Small things are [`postcard`] behind a length; the columns of a [`CodeImage`] are plain arrays behind a header
 //! of their lengths, because large modules have tens of megabytes. Nothing read here is checked for consistency:
 //! [`ModuleInfo::check`](crate::module::ModuleInfo::check) and [`CodeImage::check`] do that. Every length is checked against a
 //! limit before memory is taken for it.
 
 use crate::context::Addressing;
-use crate::image::{CodeImage, CodeRange, EntryThunk, OffsetTable};
+use crate::image::{CodeImage, CodeRange, EntryThunk};
+use crate::offsets::{OffsetTable, OffsetValue};
 use crate::types::SignatureId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,8 +19,8 @@ const BLOCK_BYTES: usize = 1 << 15;
 /// Most bytes of an image's processor description.
 const MAX_PROCESSOR_BYTES: u64 = 1 << 12;
 
-/// Columns of an image: text, functions, entries, traps, sources, processor.
-const COLUMNS: usize = 6;
+/// Columns of an image: text, functions, entries, index and entries of traps, the same of sources, processor.
+const COLUMNS: usize = 8;
 
 /// How large an image may be.
 #[derive(Clone, Copy, Debug)]
@@ -73,17 +74,18 @@ pub fn write_image(to: &mut impl Write, image: &CodeImage) -> io::Result<()> {
 /// What `to` says.
 pub fn write_tables(to: &mut impl Write, image: &CodeImage) -> io::Result<()> {
     let CodeImage { addressing: _, text, functions, entries, traps, sources, processor } = image;
-    let lengths = [text.len(), functions.len(), entries.len(), traps.len(), sources.len(), processor.len()];
-    let header: Vec<u8> = lengths.into_iter().flat_map(|len| (len as u64).to_le_bytes()).collect();
+    let tables = [traps.parts(), sources.parts()];
+    let [traps, sources] = tables.map(|(index, entries)| [index.len(), entries.len()]);
+    let sizes = [text.len(), functions.len(), entries.len()];
+    let lengths = sizes.into_iter().chain(traps).chain(sources).chain([processor.len()]);
+    let header: Vec<u8> = lengths.flat_map(|len| (len as u64).to_le_bytes()).collect();
     to.write_all(&header)?;
     write_words(to, functions.iter().flat_map(|code| [code.start, code.len]))?;
     write_words(to, entries.iter().flat_map(|entry| [entry.signature.0, entry.code.start, entry.code.len]))?;
-    let (offsets, codes) = (traps.offsets(), traps.values());
-    write_words(to, offsets.iter().copied())?;
-    to.write_all(codes)?;
-    let (offsets, positions) = (sources.offsets(), sources.values());
-    write_words(to, offsets.iter().copied())?;
-    write_words(to, positions.iter().copied())?;
+    for (index, entries) in tables {
+        to.write_all(index)?;
+        to.write_all(entries)?;
+    }
     to.write_all(processor.as_bytes())
 }
 
@@ -103,18 +105,16 @@ pub fn read_image(from: &mut impl Read, addressing: Addressing, bounds: &ImageBo
 /// As [`read_image`].
 pub fn read_tables(from: &mut impl Read, addressing: Addressing, bounds: &ImageBounds) -> io::Result<(CodeImage, u64)> {
     let lengths: [u64; COLUMNS] = read_lengths(from)?;
-    let [text, functions, entries, traps, sources, processor] = lengths;
-    let sizes = lengths.into_iter().zip([1, 8, 12, 5, 8, 1]);
+    let [text, functions, entries, trap_index, traps, source_index, sources, processor] = lengths;
+    let sizes = lengths.into_iter().zip([1, 8, 12, 1, 1, 1, 1, 1]);
     let total = sizes.map(|(len, size)| len.checked_mul(size)).try_fold(0_u64, |sum, part| sum.checked_add(part?));
     if total.is_none_or(|total| total > bounds.bytes) || processor > MAX_PROCESSOR_BYTES {
         return Err(invalid("an image is too large"));
     }
-    // Nothing has more entries than the text has offsets.
+    // There are no more functions than the text has offsets.
     if bounds.functions.is_some_and(|known| functions != known as u64)
         || functions > text
         || entries > bounds.signatures as u64
-        || traps > text
-        || sources > text
         || text > u64::from(u32::MAX)
     {
         return Err(invalid("an image has lengths that cannot be"));
@@ -124,11 +124,8 @@ pub fn read_tables(from: &mut impl Read, addressing: Addressing, bounds: &ImageB
         signature: SignatureId(signature),
         code: CodeRange { start, len },
     })?;
-    let offsets = read_words(from, traps, |&[offset]| offset)?;
-    let traps = OffsetTable::from_columns(offsets, read_bytes(from, traps)?);
-    let offsets = read_words(from, sources, |&[offset]| offset)?;
-    let sources = OffsetTable::from_columns(offsets, read_words(from, sources, |&[position]| position)?);
-    let (Some(traps), Some(sources)) = (traps, sources) else { return Err(invalid("a table has uneven columns")) };
+    let traps = read_table(from, trap_index, traps)?;
+    let sources = read_table(from, source_index, sources)?;
     let processor = String::from_utf8(read_bytes(from, processor)?).map_err(|_| invalid("a text is no UTF-8"))?;
     Ok((CodeImage { addressing, text: Vec::new(), functions, entries, traps, sources, processor }, text))
 }
@@ -160,6 +157,10 @@ fn read_bytes(from: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
     } else {
         Err(io::ErrorKind::UnexpectedEof.into())
     }
+}
+
+fn read_table<V: OffsetValue>(from: &mut impl Read, index: u64, entries: u64) -> io::Result<OffsetTable<V>> {
+    Ok(OffsetTable::from_parts(read_bytes(from, index)?, read_bytes(from, entries)?))
 }
 
 fn write_words(to: &mut impl Write, words: impl Iterator<Item = u32>) -> io::Result<()> {

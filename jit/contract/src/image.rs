@@ -1,6 +1,7 @@
 //! Linked code and the tables that describe it.
 
 use crate::context::Addressing;
+use crate::offsets::OffsetTable;
 use crate::types::SignatureId;
 
 /// One module's machine code: a position-independent text with direct calls resolved, and what the runtime must know to
@@ -57,67 +58,3 @@ pub type TrapTable = OffsetTable<u8>;
 
 /// Where code comes from, with an offset in the module's bytes each.
 pub type SourceTable = OffsetTable<u32>;
-
-/// Sorted text offsets with a value each; two flat arrays, because large modules have hundreds of thousands.
-#[derive(Clone, Debug)]
-pub struct OffsetTable<T> {
-    offsets: Vec<u32>,
-    values: Vec<T>,
-}
-
-impl<T> Default for OffsetTable<T> {
-    fn default() -> Self {
-        Self { offsets: Vec::new(), values: Vec::new() }
-    }
-}
-
-impl<T: Copy> OffsetTable<T> {
-    /// Adds an entry behind all earlier ones. An offset out of order is ignored, as if it were not known: a fault there ends
-    /// the process.
-    pub fn push(&mut self, offset: u32, value: T) {
-        if self.offsets.last().is_none_or(|&last| last < offset) {
-            self.offsets.push(offset);
-            self.values.push(value);
-        }
-    }
-
-    /// The value at exactly this offset. Safe in a signal handler.
-    #[must_use]
-    pub fn get(&self, offset: u32) -> Option<T> {
-        self.values.get(self.offsets.binary_search(&offset).ok()?).copied()
-    }
-
-    /// The offsets, in ascending order.
-    #[must_use]
-    pub fn offsets(&self) -> &[u32] {
-        &self.offsets
-    }
-
-    /// The value of each.
-    #[must_use]
-    pub fn values(&self) -> &[T] {
-        &self.values
-    }
-
-    /// A table of these columns. `None` unless they have the same length; the order is not checked.
-    pub(crate) fn from_columns(offsets: Vec<u32>, values: Vec<T>) -> Option<Self> {
-        (offsets.len() == values.len()).then_some(Self { offsets, values })
-    }
-
-    /// Whether the offsets ascend and are all of this kind.
-    pub(crate) fn is_sorted(&self, kind: impl Fn(u32) -> bool) -> bool {
-        self.offsets.is_sorted_by(|a, b| a < b) && self.offsets.last().is_none_or(|&last| kind(last))
-    }
-
-    /// Number of entries.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.offsets.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.offsets.is_empty()
-    }
-}

@@ -13,6 +13,7 @@
 //! | [`trap`] | the codes at which code may fault |
 //! | [`libcall`] | the operations compiled code asks of the runtime |
 //! | [`image`] | linked code and the tables that describe it |
+//! | [`offsets`] | what is known of single instructions |
 //! | [`encoding`] | both as bytes, between processes |
 //! | [`artefact`] | a module and its code as a file |
 //! | [`digest`] | hashes of large data |
@@ -28,6 +29,7 @@ pub mod encoding;
 pub mod image;
 pub mod libcall;
 pub mod module;
+pub mod offsets;
 pub mod trap;
 pub mod types;
 

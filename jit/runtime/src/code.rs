@@ -4,7 +4,7 @@
 //! guest code is. Images are placed in it one after the other through cranelift-jit's module, as one blob each. Pages go from
 //! writable to executable once and never back.
 
-use crate::mapping::{Access, FinalBytes, HOST_PAGE_BYTES, Mapping};
+use crate::mapping::{Access, FinalBytes, HOST_PAGE_BYTES, LARGE_PAGE_BYTES, Mapping};
 use cranelift_codegen::ir;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings;
@@ -14,14 +14,12 @@ use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use wave_contract::image::{CodeImage, CodeRange, SourceTable, TEXT_ALIGN, TrapTable};
+use wave_contract::offsets;
 use wave_contract::types::SignatureId;
 use wave_verifier::Verified;
 
 /// Address space for code: more text than this would be beyond near calls anyway.
 const REGION_BYTES: usize = 1 << 30;
-
-/// A large page; less code than this would not fill one.
-const LARGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Why code could not be made executable.
 #[derive(Debug, thiserror::Error)]
@@ -152,33 +150,30 @@ impl LoadedImage {
     }
 }
 
-/// A trap table in pages of the region that nobody can write: it decides which faults are the guest's. First the offsets, four
-/// bytes each in ascending order, then a code for each.
+/// A trap table in pages of the region that nobody can write: it decides which faults are the guest's. First its index.
 struct FinalTraps {
-    count: usize,
+    index_len: usize,
     bytes: FinalBytes,
 }
 
 impl FinalTraps {
     fn place(pages: &Mutex<Pages>, table: &TrapTable) -> io::Result<Self> {
-        let count = table.len();
+        let (index, entries) = table.parts();
+        let len = index.len() + entries.len();
         let mut pages = pages.lock().unwrap_or_else(PoisonError::into_inner);
-        let range = pages.take(5 * count)?;
-        let bytes = pages.mapping.place_final(range.start, 5 * count, |bytes| {
-            let (offsets, codes) = bytes.split_at_mut(4 * count);
-            for (place, offset) in offsets.as_chunks_mut().0.iter_mut().zip(table.offsets()) {
-                *place = offset.to_le_bytes();
-            }
-            codes.copy_from_slice(table.values());
+        let range = pages.take(len)?;
+        let bytes = pages.mapping.place_final(range.start, len, |bytes| {
+            let (to_index, to_entries) = bytes.split_at_mut(index.len());
+            to_index.copy_from_slice(index);
+            to_entries.copy_from_slice(entries);
         })?;
-        Ok(Self { count, bytes })
+        Ok(Self { index_len: index.len(), bytes })
     }
 
     /// The code at exactly this offset. Safe in a signal handler: it only reads.
     fn get(&self, offset: u32) -> Option<u8> {
-        let (offsets, codes) = self.bytes.as_slice().split_at_checked(4 * self.count)?;
-        let (offsets, _) = offsets.as_chunks();
-        codes.get(offsets.binary_search_by_key(&offset, |bytes| u32::from_le_bytes(*bytes)).ok()?).copied()
+        let parts = self.bytes.as_slice().split_at_checked(self.index_len)?;
+        offsets::find(parts, offset)?.try_into().ok()
     }
 }
 

@@ -42,6 +42,7 @@ pub use code::{CodeError, prepare_loading};
 pub use function::Function;
 pub use host::{Caller, HostFunction, HostParam, HostResult, IntoHostFunction};
 pub use link::{Binding, Item, LinkError, Placement};
+pub use mapping::prefer_large_pages;
 pub use memory::MemoryError;
 pub use signal::{arm_deadline, deadline_passed};
 pub use store::{CallError, GlobalId, InstanceId, MemoryId, PreparedCall, Store, StoreOptions, TableId};

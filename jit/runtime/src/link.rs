@@ -9,18 +9,22 @@ use crate::function::{Function, FunctionEntry};
 use crate::host::HostFunction;
 use crate::instance::Instance;
 use crate::libcalls;
+use crate::mapping::LARGE_PAGE_BYTES;
 use crate::memory::MemoryError;
 use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Store, TableId};
 use crate::trap::{Stop, Stopped, Trap};
 use crate::value::Value;
 use std::io;
+use std::mem;
 use std::ops::Range;
 use wave_contract::context::{
     self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, MemoryAddresses,
 };
 use wave_contract::image::CodeImage;
 use wave_contract::libcall::Libcall;
-use wave_contract::module::{ConstOp, ElementItems, ExportKind, Import, ImportType, ModuleInfo, SegmentMode};
+use wave_contract::module::{
+    ConstOp, DataSegment, ElementItems, ElementSegment, ExportKind, Import, ImportType, ModuleInfo, SegmentMode,
+};
 use wave_contract::types::{MemoryType, SignatureId, TableType};
 use wave_sandbox::Sealed;
 use wave_verifier::{Terms, Verified};
@@ -175,6 +179,13 @@ impl<T> Store<T> {
         let elements =
             info.elements.iter().map(|segment| inner.elements(&segment.items, &functions, &placement.globals));
         let elements = elements.collect();
+        for segment in info.data.iter().filter(|segment| segment.bytes.len() >= LARGE_PAGE_BYTES) {
+            if let SegmentMode::Active { index, offset } = &segment.mode {
+                let start = low_u32(inner.evaluate(offset, &functions, &placement.globals)) as usize;
+                let memory = placement.memories[*index as usize];
+                inner.memories[memory].0.prefer_large_pages(start..start + segment.bytes.len());
+            }
+        }
         let data: Vec<_> = info.data.iter().map(|segment| segment.bytes.clone()).collect();
         wipe_all_but(&mut bytes, &data);
         let Placement { tables, memories, globals, .. } = placement;
@@ -431,11 +442,18 @@ impl Inner {
 
     /// Copies the active segments and drops them; returns the start function.
     fn copy_segments(&mut self, instance: usize) -> Result<Option<Function>, Trap> {
-        let (elements, data) = {
-            let info = &self.instances[instance].info;
-            (info.elements.clone(), info.data.clone())
-        };
-        for (index, segment) in (0u32..).zip(&elements) {
+        // Large programs have tens of thousands.
+        let info = &mut self.instances[instance].info;
+        let (elements, data) = (mem::take(&mut info.elements), mem::take(&mut info.data));
+        let copied = self.copy_all(instance, &elements, &data);
+        let of = &mut self.instances[instance];
+        (of.info.elements, of.info.data) = (elements, data);
+        copied?;
+        Ok(of.info.start.and_then(|start| of.function(start)))
+    }
+
+    fn copy_all(&mut self, instance: usize, elements: &[ElementSegment], data: &[DataSegment]) -> Result<(), Trap> {
+        for (index, segment) in (0u32..).zip(elements) {
             match &segment.mode {
                 SegmentMode::Active { index: table, offset } => {
                     let offset = low_u32(self.evaluate_in(instance, offset));
@@ -448,7 +466,7 @@ impl Inner {
                 SegmentMode::Passive => {}
             }
         }
-        for (index, segment) in (0u32..).zip(&data) {
+        for (index, segment) in (0u32..).zip(data) {
             if let SegmentMode::Active { index: memory, offset } = &segment.mode {
                 let offset = low_u32(self.evaluate_in(instance, offset));
                 let len = u32::try_from(segment.bytes.len()).map_err(|_| Trap::MemoryOutOfBounds)?;
@@ -456,8 +474,7 @@ impl Inner {
                 self.instances[instance].data[index as usize] = 0..0;
             }
         }
-        let of = &self.instances[instance];
-        Ok(of.info.start.and_then(|start| of.function(start)))
+        Ok(())
     }
 
     fn evaluate_in(&self, instance: usize, expression: &[ConstOp]) -> u128 {

@@ -1,11 +1,15 @@
 //! Address space: reservations, access, and bounds-checked reads and writes inside them.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr::NonNull;
 
 /// Bytes in a page of the host.
 pub const HOST_PAGE_BYTES: usize = 4096;
+
+/// A large page; less than this would not fill one.
+pub const LARGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Access to a range of pages. Nothing here is ever writable and executable at once (T58): the states exclude it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +117,9 @@ impl Mapping {
     /// Asks for large pages where they fit into a range, most of which is about to be written. A kernel may not have them.
     pub fn prefer_large_pages(&mut self, range: Range<usize>) {
         if range.start <= range.end && range.end <= self.len {
+            let start = range.start / HOST_PAGE_BYTES * HOST_PAGE_BYTES;
             // SAFETY: inside our mapping (checked above); the advice changes no contents. A refusal costs time and nothing else.
-            unsafe { libc::madvise(self.base.as_ptr().add(range.start).cast(), range.len(), libc::MADV_HUGEPAGE) };
+            unsafe { libc::madvise(self.base.as_ptr().add(start).cast(), range.end - start, libc::MADV_HUGEPAGE) };
         }
     }
 
@@ -150,6 +155,19 @@ impl Mapping {
         // SAFETY: inside our mapping (checked above), any bytes make a valid array, and guest code does not run while host
         // code holds `&self`.
         unsafe { self.base.as_ptr().add(offset).cast::<[u8; N]>().read() }
+    }
+}
+
+/// Asks for large pages where they fit into a large buffer, all of which is about to be written. A kernel may not have them.
+pub fn prefer_large_pages(buffer: &mut [MaybeUninit<u8>]) {
+    let address = buffer.as_ptr().addr();
+    let start = address.next_multiple_of(HOST_PAGE_BYTES);
+    let end = (address + buffer.len()) / HOST_PAGE_BYTES * HOST_PAGE_BYTES;
+    if end.saturating_sub(start) >= LARGE_PAGE_BYTES {
+        // SAFETY: whole pages of the buffer, to which we have the only reference; the advice changes no contents.
+        unsafe {
+            libc::madvise(buffer.as_mut_ptr().byte_add(start - address).cast(), end - start, libc::MADV_HUGEPAGE)
+        };
     }
 }
 

@@ -1,6 +1,6 @@
 //! Linear memory: a reservation that a 32-bit access cannot leave, of which the first bytes are accessible.
 
-use crate::mapping::{Access, Mapping};
+use crate::mapping::{Access, LARGE_PAGE_BYTES, Mapping};
 use crate::places::Places;
 use std::io;
 use std::ops::Range;
@@ -85,6 +85,14 @@ impl LinearMemory {
             self.resize(new).ok()?;
         }
         u32::try_from(old).ok()
+    }
+
+    /// Makes ready for many bytes that are about to be written: with whole large pages around them, as far as it goes.
+    pub fn prefer_large_pages(&mut self, range: Range<usize>) {
+        let base = self.mapping.address();
+        let start = (base + range.start) / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
+        let end = (base + range.end).next_multiple_of(LARGE_PAGE_BYTES).min(base + self.len_bytes() as usize);
+        self.mapping.prefer_large_pages(start.saturating_sub(base)..end - base);
     }
 
     /// Current size in bytes.

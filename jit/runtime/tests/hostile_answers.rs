@@ -315,14 +315,14 @@ fn t62_each_contradiction_in_code_is_found() {
     refused("a signature has two entries", |image| image.entries[1] = image.entries[0]);
     refused("an entry is missing", |image| image.entries.truncate(1));
     refused("an entry is missing", |image| image.entries[0].signature = SignatureId(0));
-    refused("the table of traps is not in order", |image| image.traps.push(u32::MAX, 1));
-    refused("a trap has no code", |image| {
+    refused("the table of traps speaks of what is not in the text", |image| image.traps.push(u32::MAX, 1));
+    refused("the table of traps makes no sense", |image| {
         // Behind every other entry there is room: the last function ends with padding or a return.
         let last = u32::try_from(image.text.len()).expect("small") - 1;
         image.traps.push(last, 99);
     });
-    refused("the table of positions is not in order", |image| image.sources.push(u32::MAX, 1));
-    refused("a position lies outside the module", |image| {
+    refused("the table of positions speaks of what is not in the text", |image| image.sources.push(u32::MAX, 1));
+    refused("the table of positions makes no sense", |image| {
         let last = u32::try_from(image.text.len()).expect("small") - 1;
         image.sources.push(last, u32::MAX);
     });

@@ -5,11 +5,12 @@ use crate::places::Places;
 use crate::refusal::{Refusal, Rule, UnitName};
 use crate::walk::{Counts, Function, Scratch};
 use std::collections::HashMap;
-use std::ops::Range;
+use std::iter::Take;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
 use wave_contract::image::{CodeImage, CodeRange};
 use wave_contract::module::ModuleInfo;
+use wave_contract::offsets::Entries;
 use wave_contract::types::{FuncType, SignatureId};
 
 /// Most refusals that are reported.
@@ -283,9 +284,9 @@ pub struct Unit<'a> {
     /// Of a function, its type; of an entry thunk, that of the functions it enters.
     pub ty: &'a FuncType,
     /// What the table of traps says of it: offsets, and a code each.
-    pub traps: (&'a [u32], &'a [u8]),
-    /// Of which offsets the table of positions speaks.
-    pub sources: &'a [u32],
+    pub traps: Take<Entries<'a>>,
+    /// What the table of positions says of it.
+    pub sources: Take<Entries<'a>>,
 }
 
 /// In the order of the text.
@@ -309,29 +310,40 @@ fn units<'a>(
     if !ranges().zip(ranges().skip(1)).all(apart) {
         return Err(whole("functions overlap"));
     }
-    let traps = distribute(image.traps.offsets(), ranges())?;
-    let sources = distribute(image.sources.offsets(), ranges())?;
+    let traps = distribute(image.traps.iter(), ranges())?;
+    let sources = distribute(image.sources.iter(), ranges())?;
     let parts = units.into_iter().zip(traps).zip(sources);
-    let unit = |(((name, range, ty), traps), sources): (((_, CodeRange, _), Range<usize>), Range<usize>)| Unit {
+    let unit = |(((name, range, ty), traps), sources): (((_, CodeRange, _), _), _)| Unit {
         name,
         range,
         // `CodeImage::check` has found that it lies in the text.
         code: image.text.get(range.start as usize..(range.start + range.len) as usize).unwrap_or_default(),
         ty,
-        traps: (&image.traps.offsets()[traps.clone()], &image.traps.values()[traps]),
-        sources: &image.sources.offsets()[sources],
+        traps,
+        sources,
     };
     Ok(parts.map(unit).collect())
 }
 
 /// Which part of a table speaks of each unit. Both are in order.
-fn distribute(offsets: &[u32], units: impl Iterator<Item = CodeRange>) -> Result<Vec<Range<usize>>, Vec<Refusal>> {
-    let mut at = 0;
+fn distribute(
+    mut entries: Entries<'_>,
+    units: impl Iterator<Item = CodeRange>,
+) -> Result<Vec<Take<Entries<'_>>>, Vec<Refusal>> {
     let part = |range: CodeRange| {
-        let from = at;
-        at += offsets[at..].iter().take_while(|offset| range.contains(**offset)).count();
-        from..at
+        let from = entries.clone();
+        let mut count = 0;
+        loop {
+            let before = entries.clone();
+            match entries.next() {
+                Some((offset, _)) if range.contains(offset) => count += 1,
+                _ => {
+                    entries = before;
+                    return from.take(count);
+                }
+            }
+        }
     };
     let parts = units.map(part).collect();
-    if at == offsets.len() { Ok(parts) } else { Err(whole("a table speaks of bytes between functions")) }
+    if entries.next().is_none() { Ok(parts) } else { Err(whole("a table speaks of bytes between functions")) }
 }

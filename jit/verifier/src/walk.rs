@@ -15,8 +15,10 @@ use crate::value::{Gpr, Object, Value};
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, OpKind, Register};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::iter::Take;
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::image::CodeRange;
+use wave_contract::offsets::Entries;
 use wave_contract::trap::TrapCode;
 use wave_contract::types::FuncType;
 
@@ -82,8 +84,8 @@ pub struct Function<'a> {
     name: UnitName,
     pub range: CodeRange,
     code: &'a [u8],
-    traps: (&'a [u32], &'a [u8]),
-    sources: &'a [u32],
+    traps: Take<Entries<'a>>,
+    sources: Take<Entries<'a>>,
     /// Bytes of arguments on the stack.
     pub argument_bytes: u32,
     /// Of an entry thunk, the type of the functions it enters.
@@ -109,7 +111,7 @@ enum Next {
 impl<'a> Function<'a> {
     /// A unit of the image.
     pub fn new(task: &'a Shared<'a>, scratch: &'a mut Scratch, unit: &Unit<'a>) -> Self {
-        let Unit { name, range, code, ty, traps, sources } = *unit;
+        let Unit { name, range, code, ty, traps, sources } = unit.clone();
         let len = range.len as usize;
         scratch.marks.clear();
         scratch.marks.resize(len, 0);
@@ -528,9 +530,8 @@ impl<'a> Function<'a> {
             self.refusal(at, &Instruction::default(), problem)
         };
         let mark = |at: u32| self.scratch.marks[(at - self.range.start) as usize];
-        let (offsets, codes) = self.traps;
-        for (&at, &code) in offsets.iter().zip(codes) {
-            let faults = match TrapCode::from_u8(code) {
+        for (at, code) in self.traps.clone() {
+            let faults = match u8::try_from(code).ok().and_then(TrapCode::from_u8) {
                 Some(TrapCode::HeapOutOfBounds) => Fault::Heap as u8,
                 Some(TrapCode::IntegerDivisionByZero | TrapCode::IntegerOverflow) => {
                     Fault::Divide as u8 | Fault::Undefined as u8
@@ -542,7 +543,7 @@ impl<'a> Function<'a> {
                 return Err(wrong(at, "the trap table speaks of an instruction that does not fault so"));
             }
         }
-        for &at in self.sources {
+        for (at, _) in self.sources.clone() {
             let any = Fault::Heap as u8 | Fault::Undefined as u8 | Fault::Divide as u8;
             if mark(at) & CALL_END == 0 && (mark(at) & START == 0 || mark(at) & any == 0) {
                 return Err(wrong(

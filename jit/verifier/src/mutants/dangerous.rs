@@ -6,6 +6,7 @@ use super::{Patch, Random, encode, nops};
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register};
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::context::{RESULTS, STACK_LIMIT, STORE, TABLE_ENTRY_SIGNATURE};
+use wave_contract::offsets::OffsetTable;
 use wave_contract::trap::TrapCode;
 
 /// One way to change an instruction. `None` where it does not apply.
@@ -699,11 +700,15 @@ fn is_quiet(instruction: &Instruction) -> bool {
 }
 
 /// Another place for an entry of a table that is in order.
-fn moved_entry(subject: &Subject<'_>, offsets: &[u32], at: usize, random: &mut Random) -> Option<Vec<u32>> {
-    let found = offsets.binary_search(&u32::try_from(subject.instructions[at].ip()).ok()?).ok()?;
-    let mut moved = offsets.to_vec();
-    let to = offsets[found] + 1 + u32::try_from(random.below(16)).ok()?;
-    let is_free = moved.get(found + 1).is_none_or(|next| *next > to);
+fn moved_entry(
+    subject: &Subject<'_>,
+    entries: &[(u32, u32)],
+    at: usize,
+    random: &mut Random,
+) -> Option<OffsetTable<u32>> {
+    let found = entry_of(subject, entries, at)?;
+    let to = entries[found].0 + 1 + u32::try_from(random.below(16)).ok()?;
+    let is_free = entries.get(found + 1).is_none_or(|(next, _)| *next > to);
     let inside = subject.unit.range.contains(to);
     // Not the last byte of a call, of which the table of positions speaks.
     let holder = subject.instructions.partition_point(|other| other.ip() <= u64::from(to)).checked_sub(1)?;
@@ -712,28 +717,43 @@ fn moved_entry(subject: &Subject<'_>, offsets: &[u32], at: usize, random: &mut R
         Some(_) => is_quiet(holder),
         None => u64::from(to) + 1 != holder.next_ip() || is_quiet(holder),
     };
-    moved[found] = to;
-    (is_free && inside && lies).then_some(moved)
+    (is_free && inside && lies).then(|| with_entry(entries, found, (to, entries[found].1)))
+}
+
+/// The entry of an instruction.
+fn entry_of(subject: &Subject<'_>, entries: &[(u32, u32)], at: usize) -> Option<usize> {
+    let offset = u32::try_from(subject.instructions[at].ip()).ok()?;
+    entries.binary_search_by_key(&offset, |(offset, _)| *offset).ok()
+}
+
+/// A table with another entry in the place of one.
+fn with_entry(entries: &[(u32, u32)], number: usize, entry: (u32, u32)) -> OffsetTable<u32> {
+    let mut table = OffsetTable::default();
+    for (other, &kept) in entries.iter().enumerate() {
+        let (offset, value) = if other == number { entry } else { kept };
+        table.push(offset, value);
+    }
+    table
 }
 
 fn traps(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
-    let (offsets, codes) = subject.unit.traps;
+    let entries = &subject.traps;
     if random.below(2) == 0 {
-        return moved_entry(subject, offsets, at, random).map(|offsets| Patch::Traps(offsets, codes.to_vec()));
+        return moved_entry(subject, entries, at, random).map(Patch::Traps);
     }
     // A fault of another kind than the instruction has.
-    let found = offsets.binary_search(&u32::try_from(subject.instructions[at].ip()).ok()?).ok()?;
-    let mut codes = codes.to_vec();
-    let heap = TrapCode::HeapOutOfBounds as u8;
+    let found = entry_of(subject, entries, at)?;
+    let (offset, code) = entries[found];
+    let heap = u32::from(TrapCode::HeapOutOfBounds as u8);
     let divides = matches!(subject.instructions[at].mnemonic(), iced_x86::Mnemonic::Div | iced_x86::Mnemonic::Idiv);
-    codes[found] = match codes[found] == heap {
-        true if !divides => TrapCode::IntegerDivisionByZero as u8,
+    let code = match code == heap {
+        true if !divides => u32::from(TrapCode::IntegerDivisionByZero as u8),
         false if subject.index(at).is_none() => heap,
         _ => return None,
     };
-    Some(Patch::Traps(offsets.to_vec(), codes))
+    Some(Patch::Traps(with_entry(entries, found, (offset, code))))
 }
 
 fn sources(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
-    moved_entry(subject, subject.unit.sources, at, random).map(Patch::Sources)
+    moved_entry(subject, &subject.sources, at, random).map(Patch::Sources)
 }

@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use subject::{Subject, Surroundings};
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
 use wave_contract::context::{Addressing, ContextLayout, FixedAddresses};
+use wave_contract::offsets::OffsetTable;
 use wave_contract::types::SignatureRegistry;
 
 const SEED: u64 = 0x7261_6e64_6f6d;
@@ -60,9 +61,9 @@ pub enum Patch {
     /// Of its bytes, from this offset in it on.
     Code { at: usize, bytes: Vec<u8> },
     /// Of what the table of traps says of it.
-    Traps(Vec<u32>, Vec<u8>),
+    Traps(OffsetTable<u32>),
     /// Of what the table of positions says of it.
-    Sources(Vec<u32>),
+    Sources(OffsetTable<u32>),
 }
 
 /// `None` for what has no encoding.
@@ -224,12 +225,12 @@ fn mutants(
         let Some(patch) = (operator.make)(subject, at, random) else { continue };
         let mut unit = Unit { code: &code, ..subject.unit.clone() };
         let accepted = match &patch {
-            Patch::Traps(offsets, codes) => {
-                unit.traps = (offsets, codes);
+            Patch::Traps(table) => {
+                unit.traps = table.iter().take(usize::MAX);
                 Function::new(subject.all.shared, scratch, &unit).verify().is_ok()
             }
-            Patch::Sources(offsets) => {
-                unit.sources = offsets;
+            Patch::Sources(table) => {
+                unit.sources = table.iter().take(usize::MAX);
                 Function::new(subject.all.shared, scratch, &unit).verify().is_ok()
             }
             Patch::Code { at, bytes } => {

@@ -63,6 +63,9 @@ impl Surroundings<'_> {
 pub struct Subject<'a> {
     pub all: &'a Surroundings<'a>,
     pub unit: &'a Unit<'a>,
+    /// The tables of traps and of positions.
+    pub traps: Vec<(u32, u32)>,
+    pub sources: Vec<(u32, u32)>,
     pub instructions: Vec<Instruction>,
     /// Whether jumps lead to an instruction.
     pub leaders: Vec<bool>,
@@ -118,6 +121,8 @@ impl<'a> Subject<'a> {
         let mut subject = Self {
             all,
             unit,
+            traps: unit.traps.clone().collect(),
+            sources: unit.sources.clone().collect(),
             instructions,
             leaders,
             numbers,

@@ -6,8 +6,9 @@ use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
 use wave_contract::context::{Addressing, FixedAddresses};
-use wave_contract::image::{CodeImage, CodeRange, OffsetTable};
+use wave_contract::image::{CodeImage, CodeRange};
 use wave_contract::module::ModuleInfo;
+use wave_contract::offsets::{OffsetTable, OffsetValue};
 use wave_contract::types::{SignatureId, SignatureRegistry};
 use wave_verifier::{Refusal, Report, Rule, Terms, VerifyError, verify};
 
@@ -85,22 +86,8 @@ impl Bench {
         let start = u32::try_from(image.text.len()).expect("a small image");
         image.text.extend_from_slice(code);
         image.functions[function] = CodeRange { start, len: u32::try_from(code.len()).expect("a small function") };
-        let kept = |offset: u32| !old.contains(offset);
-        let (traps, sources) = (std::mem::take(&mut image.traps), std::mem::take(&mut image.sources));
-        image.traps = OffsetTable::default();
-        traps
-            .offsets()
-            .iter()
-            .zip(traps.values())
-            .filter(|(at, _)| kept(**at))
-            .for_each(|(at, code)| image.traps.push(*at, *code));
-        image.sources = OffsetTable::default();
-        sources
-            .offsets()
-            .iter()
-            .zip(sources.values())
-            .filter(|(at, _)| kept(**at))
-            .for_each(|(at, from)| image.sources.push(*at, *from));
+        image.traps = without(&image.traps, old);
+        image.sources = without(&image.sources, old);
         image
     }
 
@@ -132,4 +119,13 @@ impl Bench {
             Err(Err(refusals)) => panic!("{what}: {} refusals, first {}", refusals.len(), refusals[0]),
         }
     }
+}
+
+/// A table that does not speak of a range.
+fn without<V: OffsetValue>(table: &OffsetTable<V>, range: CodeRange) -> OffsetTable<V> {
+    let mut rest = OffsetTable::default();
+    for (offset, value) in table.iter().filter(|(offset, _)| !range.contains(*offset)) {
+        rest.push(offset, V::try_from(value).ok().expect("a value of this table"));
+    }
+    rest
 }
