@@ -39,6 +39,7 @@ pub struct CodeRange {
 impl CodeRange {
     /// Whether a text offset lies inside.
     #[must_use]
+    #[inline]
     pub const fn contains(&self, offset: u32) -> bool {
         offset >= self.start && offset - self.start < self.len
     }

@@ -65,7 +65,7 @@ impl<V: OffsetValue> OffsetTable<V> {
         let last_block = index.as_chunks().0.last().map(|block| {
             let [_, _, at] = fields(block);
             let rest = entries.get(at as usize..).unwrap_or_default();
-            Entries { index: std::slice::from_ref(block), rest, at, left: 0, offset: 0, value: 0 }
+            Entries { index: std::slice::from_ref(block), rest, len: entries.len(), left: 0, offset: 0, value: 0 }
         });
         let last = last_block.and_then(|block| (0..).zip(block).last());
         let last = last.map(|(number, (offset, value))| Last { offset, value, number });
@@ -81,7 +81,8 @@ impl<V: OffsetValue> OffsetTable<V> {
     /// All entries, in order.
     #[must_use]
     pub fn iter(&self) -> Entries<'_> {
-        Entries { index: self.index.as_chunks().0, rest: &self.entries, at: 0, left: 0, offset: 0, value: 0 }
+        let (index, len) = (self.index.as_chunks().0, self.entries.len());
+        Entries { index, rest: &self.entries, len, left: 0, offset: 0, value: 0 }
     }
 
     /// The value at exactly this offset.
@@ -126,7 +127,7 @@ pub fn find((index, entries): (&[u8], &[u8]), offset: u32) -> Option<u32> {
     let index = index.get(block..=block)?;
     let [_, _, at] = fields(index.first()?);
     let rest = entries.get(at as usize..)?;
-    let mut entries = Entries { index, rest, at, left: 0, offset: 0, value: 0 };
+    let mut entries = Entries { index, rest, len: entries.len(), left: 0, offset: 0, value: 0 };
     entries.find(|(found, _)| *found >= offset).and_then(|(found, value)| (found == offset).then_some(value))
 }
 
@@ -135,8 +136,8 @@ pub fn find((index, entries): (&[u8], &[u8]), offset: u32) -> Option<u32> {
 pub struct Entries<'a> {
     index: &'a [[u8; INDEX_BYTES]],
     rest: &'a [u8],
-    /// Bytes of entries before `rest`.
-    at: u32,
+    /// Bytes of entries, those before `rest` included.
+    len: usize,
     /// Entries of this block that may follow.
     left: usize,
     offset: u32,
@@ -146,11 +147,12 @@ pub struct Entries<'a> {
 impl Iterator for Entries<'_> {
     type Item = (u32, u32);
 
+    #[inline]
     fn next(&mut self) -> Option<(u32, u32)> {
         if self.left == 0 {
             let (block, index) = self.index.split_first()?;
             let [offset, value, at] = fields(block);
-            if at != self.at {
+            if at as usize != self.len - self.rest.len() {
                 return None;
             }
             (self.index, self.left, self.offset, self.value) = (index, BLOCK - 1, offset, value);
@@ -159,13 +161,13 @@ impl Iterator for Entries<'_> {
             let (distance, change) = (read_number(&mut rest)?, read_number(&mut rest)?);
             self.offset = self.offset.checked_add(distance)?;
             self.value = self.value.wrapping_add(unzigzag(change));
-            self.at = self.at.checked_add(u32::try_from(self.rest.len() - rest.len()).ok()?)?;
             (self.rest, self.left) = (rest, self.left - 1);
         }
         Some((self.offset, self.value))
     }
 }
 
+#[inline]
 fn fields(block: &[u8; INDEX_BYTES]) -> [u32; 3] {
     let (words, _) = block.as_chunks();
     std::array::from_fn(|number| words.get(number).copied().map_or(0, u32::from_le_bytes))
@@ -176,6 +178,7 @@ const fn zigzag(number: u32) -> u32 {
     (number << 1) ^ (number.cast_signed() >> 31).cast_unsigned()
 }
 
+#[inline]
 const fn unzigzag(number: u32) -> u32 {
     (number >> 1) ^ (number & 1).wrapping_neg()
 }
@@ -189,7 +192,13 @@ fn write_number(to: &mut Vec<u8>, mut number: u32) {
     to.push(number.to_le_bytes()[0]);
 }
 
+#[inline]
 fn read_number(from: &mut &[u8]) -> Option<u32> {
+    // Most are small.
+    if let [byte @ ..0x80, rest @ ..] = *from {
+        *from = rest;
+        return Some(u32::from(*byte));
+    }
     let mut number = 0;
     for shift in (0..u32::BITS).step_by(7) {
         let (byte, rest) = from.split_first()?;

@@ -2,7 +2,7 @@
 
 use crate::convention::stack_bytes;
 use crate::refusal::Rule;
-use crate::state::{Flags, NO_ROOM, State};
+use crate::state::{NO_ROOM, State};
 use crate::transfer::entry_of;
 use crate::value::{Entry, Gpr, Value};
 use crate::walk::{Function, Problem};
@@ -149,14 +149,9 @@ impl<'a> Function<'a> {
             state.release(after);
             state.set(Gpr::RSP, Value::Frame(after));
         }
-        for register in (0..16).map(Gpr) {
-            if !Gpr::SAVED.contains(&register) && register != Gpr::RSP {
-                state.set(register, Value::Any);
-            }
-        }
+        state.clobber();
         // It may also have changed what tables hold, so what was read of an entry no longer goes together.
         state.forget(|value| entry_of(value).is_some() && !matches!(value, Value::EntryOffset { .. }));
-        state.flags = Flags::Unknown;
         state.checked = None;
         if is_host {
             // That of a call before says nothing of this one.

@@ -5,12 +5,10 @@ use crate::places::Places;
 use crate::refusal::{Refusal, Rule, UnitName};
 use crate::walk::{Counts, Function, Scratch};
 use std::collections::HashMap;
-use std::iter::Take;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
 use wave_contract::image::{CodeImage, CodeRange};
 use wave_contract::module::ModuleInfo;
-use wave_contract::offsets::Entries;
 use wave_contract::types::{FuncType, SignatureId};
 
 /// Most refusals that are reported.
@@ -25,6 +23,18 @@ pub struct Terms {
     pub signatures: Vec<SignatureId>,
     /// For every imported function, whether the host implements it.
     pub host_imports: Vec<bool>,
+}
+
+/// The tables of an image, entry by entry.
+pub struct Tables {
+    traps: Vec<(u32, u32)>,
+    sources: Vec<(u32, u32)>,
+}
+
+impl Tables {
+    pub fn of(image: &CodeImage) -> Self {
+        Self { traps: image.traps.iter().collect(), sources: image.sources.iter().collect() }
+    }
 }
 
 /// What all functions of an image are verified against.
@@ -42,6 +52,7 @@ impl<'a> Shared<'a> {
     /// Of a module and an image of its code; and the functions, in the order of the text.
     pub fn new(
         image: &'a CodeImage,
+        tables: &'a Tables,
         info: &'a ModuleInfo,
         terms: &'a Terms,
     ) -> Result<(Self, Vec<Unit<'a>>), Vec<Refusal>> {
@@ -56,7 +67,7 @@ impl<'a> Shared<'a> {
         }
         let places = Places::new(info, addressing);
         let places = places.ok_or_else(|| whole("the addresses are not those of such a module"))?;
-        let units = units(image, info, signatures)?;
+        let units = units(image, tables, info, signatures)?;
         let starts = (0..).zip(&image.functions).map(|(index, code)| (code.start, index)).collect();
         let types = signatures.iter().copied().zip(&info.types).collect();
         let is_fixed = addressing.fixed().is_some();
@@ -229,7 +240,8 @@ fn whole(what: &str) -> Vec<Refusal> {
 }
 
 fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) -> Result<Report, Vec<Refusal>> {
-    let (shared, mut units) = Shared::new(image, info, terms)?;
+    let tables = Tables::of(image);
+    let (shared, mut units) = Shared::new(image, &tables, info, terms)?;
     let covered: u64 = units.iter().map(|unit| u64::from(unit.range.len)).sum();
 
     // Large functions first, so that no thread is left with one at the end.
@@ -275,7 +287,7 @@ fn panicked() -> (Counts, Vec<Refusal>) {
 }
 
 /// A piece of code that is entered from outside.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub struct Unit<'a> {
     pub name: UnitName,
     pub range: CodeRange,
@@ -284,14 +296,15 @@ pub struct Unit<'a> {
     /// Of a function, its type; of an entry thunk, that of the functions it enters.
     pub ty: &'a FuncType,
     /// What the table of traps says of it: offsets, and a code each.
-    pub traps: Take<Entries<'a>>,
+    pub traps: &'a [(u32, u32)],
     /// What the table of positions says of it.
-    pub sources: Take<Entries<'a>>,
+    pub sources: &'a [(u32, u32)],
 }
 
 /// In the order of the text.
 fn units<'a>(
     image: &'a CodeImage,
+    tables: &'a Tables,
     info: &'a ModuleInfo,
     signatures: &[SignatureId],
 ) -> Result<Vec<Unit<'a>>, Vec<Refusal>> {
@@ -310,8 +323,8 @@ fn units<'a>(
     if !ranges().zip(ranges().skip(1)).all(apart) {
         return Err(whole("functions overlap"));
     }
-    let traps = distribute(image.traps.iter(), ranges())?;
-    let sources = distribute(image.sources.iter(), ranges())?;
+    let traps = distribute(&tables.traps, ranges())?;
+    let sources = distribute(&tables.sources, ranges())?;
     let parts = units.into_iter().zip(traps).zip(sources);
     let unit = |(((name, range, ty), traps), sources): (((_, CodeRange, _), _), _)| Unit {
         name,
@@ -327,23 +340,16 @@ fn units<'a>(
 
 /// Which part of a table speaks of each unit. Both are in order.
 fn distribute(
-    mut entries: Entries<'_>,
+    entries: &[(u32, u32)],
     units: impl Iterator<Item = CodeRange>,
-) -> Result<Vec<Take<Entries<'_>>>, Vec<Refusal>> {
+) -> Result<Vec<&[(u32, u32)]>, Vec<Refusal>> {
+    let mut rest = entries;
     let part = |range: CodeRange| {
-        let from = entries.clone();
-        let mut count = 0;
-        loop {
-            let before = entries.clone();
-            match entries.next() {
-                Some((offset, _)) if range.contains(offset) => count += 1,
-                _ => {
-                    entries = before;
-                    return from.take(count);
-                }
-            }
-        }
+        let count = rest.iter().take_while(|(offset, _)| range.contains(*offset)).count();
+        let (part, others) = rest.split_at(count);
+        rest = others;
+        part
     };
     let parts = units.map(part).collect();
-    if entries.next().is_none() { Ok(parts) } else { Err(whole("a table speaks of bytes between functions")) }
+    if rest.is_empty() { Ok(parts) } else { Err(whole("a table speaks of bytes between functions")) }
 }

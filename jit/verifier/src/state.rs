@@ -161,6 +161,21 @@ impl State {
         }
     }
 
+    /// Forgets the registers that a callee need not give back, and what the flags say.
+    pub fn clobber(&mut self) {
+        for number in Gpr::CLOBBERED {
+            self.registers[usize::from(number)] = Value::Any;
+            self.copies[usize::from(number)] = Home::ALONE;
+        }
+        let is_lost = |number: u8| Gpr::CLOBBERED.contains(&number);
+        let lost = Gpr::CLOBBERED.into_iter().fold(0, |lost, number| lost | 1 << number);
+        if self.originals & lost != 0 {
+            self.originals &= !lost;
+            self.lose(|home| home.as_register().is_some_and(|register| is_lost(register.0)));
+        }
+        self.flags = Flags::Unknown;
+    }
+
     /// No register is a copy of these homes any more, only of another that was.
     fn lose(&mut self, is_lost: impl Fn(Home) -> bool) {
         for number in 0..16_u8 {

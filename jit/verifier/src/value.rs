@@ -21,6 +21,9 @@ impl Gpr {
 
     /// Registers that a callee gives back as it found them, in both conventions.
     pub const SAVED: [Self; 6] = [Self::RBX, Self::RBP, Self(12), Self(13), Self(14), Self(15)];
+
+    /// The numbers of all others but RSP.
+    pub const CLOBBERED: [u8; 9] = [0, 1, 2, 6, 7, 8, 9, 10, 11];
 }
 
 /// Which entry of a table: the instruction that made the offset, so that within one pass over it two values with the same

@@ -15,10 +15,8 @@ use crate::value::{Gpr, Object, Value};
 use iced_x86::{Code, Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, OpKind, Register};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
-use std::iter::Take;
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::image::CodeRange;
-use wave_contract::offsets::Entries;
 use wave_contract::trap::TrapCode;
 use wave_contract::types::FuncType;
 
@@ -28,16 +26,14 @@ const STEPS_PER_BYTE: u64 = 32;
 /// Known words of the frame that are copied or joined for the price of an instruction.
 pub const WORDS_PER_STEP: u64 = 64;
 
-/// Why an instruction is refused.
+/// Why an instruction is refused. Boxed, because it is an outcome of everything and hardly ever there.
 #[derive(Debug)]
-pub struct Problem {
-    pub rule: Rule,
-    pub what: String,
-}
+pub struct Problem(Box<(Rule, String)>);
 
 impl Problem {
+    #[cold]
     pub fn new(rule: Rule, what: impl Into<String>) -> Self {
-        Self { rule, what: what.into() }
+        Self(Box::new((rule, what.into())))
     }
 }
 
@@ -84,8 +80,8 @@ pub struct Function<'a> {
     name: UnitName,
     pub range: CodeRange,
     code: &'a [u8],
-    traps: Take<Entries<'a>>,
-    sources: Take<Entries<'a>>,
+    traps: &'a [(u32, u32)],
+    sources: &'a [(u32, u32)],
     /// Bytes of arguments on the stack.
     pub argument_bytes: u32,
     /// Of an entry thunk, the type of the functions it enters.
@@ -111,7 +107,7 @@ enum Next {
 impl<'a> Function<'a> {
     /// A unit of the image.
     pub fn new(task: &'a Shared<'a>, scratch: &'a mut Scratch, unit: &Unit<'a>) -> Self {
-        let Unit { name, range, code, ty, traps, sources } = unit.clone();
+        let Unit { name, range, code, ty, traps, sources } = *unit;
         let len = range.len as usize;
         scratch.marks.clear();
         scratch.marks.resize(len, 0);
@@ -174,7 +170,8 @@ impl<'a> Function<'a> {
         } else {
             IntelFormatter::new().format(instruction, &mut text);
         }
-        Refusal { unit: self.name, offset: at, instruction: text, rule: problem.rule, what: problem.what }
+        let (rule, what) = *problem.0;
+        Refusal { unit: self.name, offset: at, instruction: text, rule, what }
     }
 
     /// The function's bytes from an offset in the text on.
@@ -333,9 +330,10 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// Looks at an instruction's encoding.
+    /// What an instruction does. When it is seen first, also whether its encoding is one that code has.
     fn begin(&mut self, at: u32, instruction: &Instruction) -> Result<Kind, Problem> {
-        if instruction.code() == Code::INVALID {
+        self.is_new = self.scratch.marks.get((at - self.range.start) as usize).is_none_or(|mark| mark & START == 0);
+        if self.is_new && instruction.code() == Code::INVALID {
             return Err(Problem::new(
                 Rule::Boundary,
                 "no instruction, or one that is cut off by the end of the function",
@@ -344,6 +342,14 @@ impl<'a> Function<'a> {
         let kind = kind(instruction.code()).ok_or_else(|| {
             Problem::new(Rule::Instruction, format!("{:?} is not among the instructions of code", instruction.code()))
         })?;
+        if self.is_new {
+            self.encoding(at, instruction, kind)?;
+        }
+        Ok(kind)
+    }
+
+    /// Whether an instruction's encoding is one that code has; and notes which bytes are this instruction's.
+    fn encoding(&mut self, at: u32, instruction: &Instruction, kind: Kind) -> Result<(), Problem> {
         let bytes = self.bytes(at);
         let repeats = instruction.has_rep_prefix() || instruction.has_repne_prefix();
         if repeats || !has_plain_prefixes(bytes) || instruction.op_mask() != Register::None {
@@ -356,20 +362,16 @@ impl<'a> Function<'a> {
         if branches && matches!(bytes.first(), Some(0x66 | 0xf2 | 0xf3)) {
             return Err(Problem::new(Rule::Encoding, "a branch with a prefix"));
         }
-        let mark = *self.mark(at);
-        self.is_new = mark & START == 0;
-        if self.is_new {
-            let from = (at - self.range.start) as usize;
-            let bytes = self.scratch.marks[from..].get_mut(..instruction.len()).and_then(<[u8]>::split_first_mut);
-            let Some((first, rest)) = bytes else { return Err(outside()) };
-            if *first & COVERED != 0 || rest.iter().any(|mark| *mark != 0) {
-                return Err(Problem::new(Rule::Boundary, "it overlaps another instruction"));
-            }
-            *first |= COVERED | START;
-            rest.fill(COVERED);
-            self.counts.instructions += 1;
+        let from = (at - self.range.start) as usize;
+        let bytes = self.scratch.marks[from..].get_mut(..instruction.len()).and_then(<[u8]>::split_first_mut);
+        let Some((first, rest)) = bytes else { return Err(outside()) };
+        if *first & COVERED != 0 || rest.iter().any(|mark| *mark != 0) {
+            return Err(Problem::new(Rule::Boundary, "it overlaps another instruction"));
         }
-        Ok(kind)
+        *first |= COVERED | START;
+        rest.fill(COVERED);
+        self.counts.instructions += 1;
+        Ok(())
     }
 
     /// One instruction. `dry`: what follows of jumps is known already.
@@ -530,7 +532,7 @@ impl<'a> Function<'a> {
             self.refusal(at, &Instruction::default(), problem)
         };
         let mark = |at: u32| self.scratch.marks[(at - self.range.start) as usize];
-        for (at, code) in self.traps.clone() {
+        for &(at, code) in self.traps {
             let faults = match u8::try_from(code).ok().and_then(TrapCode::from_u8) {
                 Some(TrapCode::HeapOutOfBounds) => Fault::Heap as u8,
                 Some(TrapCode::IntegerDivisionByZero | TrapCode::IntegerOverflow) => {
@@ -543,7 +545,7 @@ impl<'a> Function<'a> {
                 return Err(wrong(at, "the trap table speaks of an instruction that does not fault so"));
             }
         }
-        for (at, _) in self.sources.clone() {
+        for &(at, _) in self.sources {
             let any = Fault::Heap as u8 | Fault::Undefined as u8 | Fault::Divide as u8;
             if mark(at) & CALL_END == 0 && (mark(at) & START == 0 || mark(at) & any == 0) {
                 return Err(wrong(

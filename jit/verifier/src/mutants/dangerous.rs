@@ -6,7 +6,6 @@ use super::{Patch, Random, encode, nops};
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register};
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::context::{RESULTS, STACK_LIMIT, STORE, TABLE_ENTRY_SIGNATURE};
-use wave_contract::offsets::OffsetTable;
 use wave_contract::trap::TrapCode;
 
 /// One way to change an instruction. `None` where it does not apply.
@@ -705,7 +704,7 @@ fn moved_entry(
     entries: &[(u32, u32)],
     at: usize,
     random: &mut Random,
-) -> Option<OffsetTable<u32>> {
+) -> Option<Vec<(u32, u32)>> {
     let found = entry_of(subject, entries, at)?;
     let to = entries[found].0 + 1 + u32::try_from(random.below(16)).ok()?;
     let is_free = entries.get(found + 1).is_none_or(|(next, _)| *next > to);
@@ -727,17 +726,14 @@ fn entry_of(subject: &Subject<'_>, entries: &[(u32, u32)], at: usize) -> Option<
 }
 
 /// A table with another entry in the place of one.
-fn with_entry(entries: &[(u32, u32)], number: usize, entry: (u32, u32)) -> OffsetTable<u32> {
-    let mut table = OffsetTable::default();
-    for (other, &kept) in entries.iter().enumerate() {
-        let (offset, value) = if other == number { entry } else { kept };
-        table.push(offset, value);
-    }
-    table
+fn with_entry(entries: &[(u32, u32)], number: usize, entry: (u32, u32)) -> Vec<(u32, u32)> {
+    let mut entries = entries.to_vec();
+    entries[number] = entry;
+    entries
 }
 
 fn traps(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
-    let entries = &subject.traps;
+    let entries = subject.unit.traps;
     if random.below(2) == 0 {
         return moved_entry(subject, entries, at, random).map(Patch::Traps);
     }
@@ -755,5 +751,5 @@ fn traps(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch>
 }
 
 fn sources(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
-    moved_entry(subject, &subject.sources, at, random).map(Patch::Sources)
+    moved_entry(subject, subject.unit.sources, at, random).map(Patch::Sources)
 }

@@ -11,7 +11,7 @@ mod random;
 mod subject;
 
 use crate::declarations;
-use crate::image::{Shared, Terms, Unit};
+use crate::image::{Shared, Tables, Terms, Unit};
 use crate::walk::{Function, Scratch};
 use dangerous::Operator;
 use iced_x86::{Encoder, Formatter, Instruction, IntelFormatter};
@@ -21,7 +21,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use subject::{Subject, Surroundings};
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
 use wave_contract::context::{Addressing, ContextLayout, FixedAddresses};
-use wave_contract::offsets::OffsetTable;
 use wave_contract::types::SignatureRegistry;
 
 const SEED: u64 = 0x7261_6e64_6f6d;
@@ -61,9 +60,9 @@ pub enum Patch {
     /// Of its bytes, from this offset in it on.
     Code { at: usize, bytes: Vec<u8> },
     /// Of what the table of traps says of it.
-    Traps(OffsetTable<u32>),
+    Traps(Vec<(u32, u32)>),
     /// Of what the table of positions says of it.
-    Sources(OffsetTable<u32>),
+    Sources(Vec<(u32, u32)>),
 }
 
 /// `None` for what has no encoding.
@@ -166,7 +165,8 @@ fn mutate(program: &Program, fixed: bool, count: usize, threads: usize) -> [Outc
         canonical_nans: false,
     };
     let image = module.compile(&options).expect("it compiles");
-    let (shared, units) = Shared::new(&image, &info, &terms).expect("an image of that module");
+    let tables = Tables::of(&image);
+    let (shared, units) = Shared::new(&image, &tables, &info, &terms).expect("an image of that module");
     let all = Surroundings {
         shared: &shared,
         addressing: &terms.addressing,
@@ -226,11 +226,11 @@ fn mutants(
         let mut unit = Unit { code: &code, ..subject.unit.clone() };
         let accepted = match &patch {
             Patch::Traps(table) => {
-                unit.traps = table.iter().take(usize::MAX);
+                unit.traps = table;
                 Function::new(subject.all.shared, scratch, &unit).verify().is_ok()
             }
             Patch::Sources(table) => {
-                unit.sources = table.iter().take(usize::MAX);
+                unit.sources = table;
                 Function::new(subject.all.shared, scratch, &unit).verify().is_ok()
             }
             Patch::Code { at, bytes } => {

@@ -63,9 +63,6 @@ impl Surroundings<'_> {
 pub struct Subject<'a> {
     pub all: &'a Surroundings<'a>,
     pub unit: &'a Unit<'a>,
-    /// The tables of traps and of positions.
-    pub traps: Vec<(u32, u32)>,
-    pub sources: Vec<(u32, u32)>,
     pub instructions: Vec<Instruction>,
     /// Whether jumps lead to an instruction.
     pub leaders: Vec<bool>,
@@ -121,8 +118,6 @@ impl<'a> Subject<'a> {
         let mut subject = Self {
             all,
             unit,
-            traps: unit.traps.clone().collect(),
-            sources: unit.sources.clone().collect(),
             instructions,
             leaders,
             numbers,
