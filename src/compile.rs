@@ -33,8 +33,8 @@ fn write(sandbox: Option<Sandbox>, arguments: &Compile, output: &Path, threads: 
     let limits = CompileLimits {
         module: path.clone(),
         level: sandbox.map_or_else(Level::default, policy::level),
-        timeout: plan::COMPILE_TIMEOUT,
-        memory_bytes: plan::COMPILE_MEMORY_BYTES,
+        timeout: arguments.compile_timeout.unwrap_or(plan::COMPILE_TIMEOUT),
+        memory_bytes: arguments.compile_memory.unwrap_or(plan::COMPILE_MEMORY_BYTES),
     };
     let compiler = Compiler::start(limits, bytes, threads)?;
     let artefact = program::make(path, compiler, arguments.deterministic, threads)?;

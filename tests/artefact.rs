@@ -247,6 +247,20 @@ fn what_cannot_be_compiled_is_said() {
     let outcome = program.wave(&["compile", "-o", "bad.wave", "bad.wasm"]);
     assert_eq!(outcome.status.code(), Some(126), "{outcome:?}");
     assert!(!Path::new(&program.dir.path().join("bad.wave")).exists());
+    // It takes far longer than a millisecond.
+    let many = format!("(module (func (export \"_start\")) {})", "(func)".repeat(100_000));
+    fs::write(program.dir.path().join("many.wasm"), wat::parse_str(many).expect("a module")).expect("own directory");
+    for (flag, least, enough, what) in [
+        ("--compile-memory", "1K", "1G", "compiling takes more than 1024 bytes of memory"),
+        ("--compile-timeout", "1ms", "10m", "compiling takes longer than 1ms"),
+    ] {
+        let outcome = program.wave(&["compile", flag, least, "-o", "bad.wave", "many.wasm"]);
+        assert_eq!(outcome.status.code(), Some(125), "{outcome:?}");
+        assert!(outcome.stderr.contains(what) && outcome.stderr.contains(&format!("raise {flag}")), "{outcome:?}");
+        assert!(!Path::new(&program.dir.path().join("bad.wave")).exists());
+        let outcome = program.wave(&["compile", flag, enough, "-o", "good.wave", "many.wasm"]);
+        assert_eq!(outcome.status.code(), Some(0), "{outcome:?}");
+    }
     let unknown = r#"(module (import "env" "f" (func)) (func (export "_start")))"#;
     fs::write(program.dir.path().join("unknown.wat"), unknown).expect("own directory");
     let outcome = program.wave(&["compile", "-o", "bad.wave", "unknown.wat"]);
