@@ -7,10 +7,12 @@ mod support;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use support::{Bench, CELL, CONTEXT, DESCRIPTOR, MEMORY, Mode, RESULTS, TABLES};
-use wave_contract::context::{ARENA, ContextLayout, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES};
+use wave_contract::context::{
+    ARENA, Addressing, ContextLayout, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
+};
 use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
-use wave_verifier::Rule;
+use wave_verifier::{Rule, VerifyError, verify};
 
 const MODULE: &str = r#"(module
   (type $unary (func (param i32) (result i32)))
@@ -1205,4 +1207,30 @@ fn t71_work_is_bounded() {
         a.ret()
     });
     bench.refuses(Rule::Target, "a loop to the entry", few);
+}
+
+/// T65: objects lie apart from each other, and none at the end of the address space; otherwise an address would lead to two.
+#[test]
+fn t65_objects_do_not_overlap() {
+    let bench = fixed();
+    let placed = |change: &dyn Fn(&mut FixedAddresses)| {
+        let (mut image, mut terms) = (bench.image.clone(), bench.terms.clone());
+        let Addressing::Fixed(addresses) = &mut terms.addressing else { panic!("mode fixed") };
+        change(addresses);
+        image.addressing = terms.addressing.clone();
+        match verify(image, &bench.bytes, terms, 1) {
+            Ok(_) => None,
+            Err(VerifyError::Refused(refusals)) => Some(refusals[0].what.clone()),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(placed(&|_| {}), None);
+    assert_eq!(placed(&|addresses| addresses.memories[0].base = 1 << 46), None);
+    let refused = Some("the addresses are not those of such a module".to_owned());
+    for base in [u64::MAX - 0xfff, CONTEXT - 0x1000, RESULTS + 8, DESCRIPTOR, TABLES - 8] {
+        assert_eq!(placed(&|addresses| addresses.memories[0].base = base), refused, "{base:#x}");
+    }
+    assert_eq!(placed(&|addresses| addresses.memories[0].descriptor = RESULTS + 64), refused);
+    assert_eq!(placed(&|addresses| addresses.globals[0] = u64::MAX - 7), refused);
+    assert_eq!(placed(&|addresses| addresses.tables[1] = u64::MAX - 7), refused);
 }
