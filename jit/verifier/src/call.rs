@@ -154,6 +154,7 @@ impl<'a> Function<'a> {
                 state.set(register, Value::Any);
             }
         }
+        self.look_through(state);
         // It may also have changed what tables hold, so what was read of an entry no longer goes together.
         state.forget(|value| entry_of(value).is_some() && !matches!(value, Value::EntryOffset { .. }));
         state.flags = Flags::Unknown;
