@@ -78,9 +78,13 @@ impl<V: OffsetValue> OffsetTable<V> {
         (&self.index, &self.entries)
     }
 
-    /// All entries, in order.
+    /// All entries, in order. Ends where the parts contradict each other.
     #[must_use]
-    pub fn iter(&self) -> Entries<'_> {
+    pub fn iter(&self) -> impl Iterator<Item = (u32, V)> {
+        self.raw().map_while(|(offset, value)| Some((offset, value.try_into().ok()?)))
+    }
+
+    fn raw(&self) -> Entries<'_> {
         let (index, len) = (self.index.as_chunks().0, self.entries.len());
         Entries { index, rest: &self.entries, len, left: 0, offset: 0, value: 0 }
     }
@@ -94,7 +98,7 @@ impl<V: OffsetValue> OffsetTable<V> {
     /// Whether this is a table: its offsets ascend, its parts agree, and all values satisfy `is_value`.
     #[must_use]
     pub fn is_whole(&self, is_value: impl Fn(V) -> bool) -> bool {
-        let mut entries = self.iter();
+        let mut entries = self.raw();
         let mut before = None;
         let in_order = entries.by_ref().all(|(offset, value)| {
             before.replace(offset).is_none_or(|before| before < offset) && value.try_into().is_ok_and(&is_value)
@@ -132,8 +136,8 @@ pub fn find((index, entries): (&[u8], &[u8]), offset: u32) -> Option<u32> {
 }
 
 /// Entries of a table, as offset and value. Ends where its parts contradict each other.
-#[derive(Clone, Debug)]
-pub struct Entries<'a> {
+#[derive(Debug)]
+struct Entries<'a> {
     index: &'a [[u8; INDEX_BYTES]],
     rest: &'a [u8],
     /// Bytes of entries, those before `rest` included.

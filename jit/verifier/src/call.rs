@@ -150,6 +150,7 @@ impl<'a> Function<'a> {
             state.set(Gpr::RSP, Value::Frame(after));
         }
         state.clobber();
+        self.look_through(state);
         // It may also have changed what tables hold, so what was read of an entry no longer goes together.
         state.forget(|value| entry_of(value).is_some() && !matches!(value, Value::EntryOffset { .. }));
         state.checked = None;

@@ -27,7 +27,7 @@ pub struct Terms {
 
 /// The tables of an image, entry by entry.
 pub struct Tables {
-    traps: Vec<(u32, u32)>,
+    traps: Vec<(u32, u8)>,
     sources: Vec<(u32, u32)>,
 }
 
@@ -296,7 +296,7 @@ pub struct Unit<'a> {
     /// Of a function, its type; of an entry thunk, that of the functions it enters.
     pub ty: &'a FuncType,
     /// What the table of traps says of it: offsets, and a code each.
-    pub traps: &'a [(u32, u32)],
+    pub traps: &'a [(u32, u8)],
     /// What the table of positions says of it.
     pub sources: &'a [(u32, u32)],
 }
@@ -339,10 +339,10 @@ fn units<'a>(
 }
 
 /// Which part of a table speaks of each unit. Both are in order.
-fn distribute(
-    entries: &[(u32, u32)],
+fn distribute<V>(
+    entries: &[(u32, V)],
     units: impl Iterator<Item = CodeRange>,
-) -> Result<Vec<&[(u32, u32)]>, Vec<Refusal>> {
+) -> Result<Vec<&[(u32, V)]>, Vec<Refusal>> {
     let mut rest = entries;
     let part = |range: CodeRange| {
         let count = rest.iter().take_while(|(offset, _)| range.contains(*offset)).count();

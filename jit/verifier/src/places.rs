@@ -96,11 +96,15 @@ impl<'a> Places<'a> {
         self.regions.sort_unstable_by_key(|region| region.start);
         // The same object can be imported twice.
         self.regions.dedup_by(|a, b| a.start == b.start && a.len == b.len);
-        // A table without maximum has room for fewer entries than it may declare; of which one may be read is decided by its length.
-        for at in 1..self.regions.len() {
-            let next = self.regions[at].start;
-            let region = &mut self.regions[at - 1];
-            region.len = region.len.min(next - region.start);
+        for at in 0..self.regions.len() {
+            let next = self.regions.get(at + 1).map(|next| next.start);
+            let region = &mut self.regions[at];
+            let end = region.start.checked_add(region.len)?;
+            if let Some(next) = next.filter(|next| *next < end) {
+                // A table without maximum has room for fewer entries than it may declare; of which one may be read is decided by its
+                // length. Nothing else lies in something else.
+                region.len = matches!(region.object, Object::Table(_)).then_some(next - region.start)?;
+            }
         }
         if let Some(memory) = fixed.memories.first() {
             self.memory = (memory.base, MEMORY_RESERVATION_BYTES);

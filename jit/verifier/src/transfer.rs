@@ -6,7 +6,7 @@ use crate::places::Place;
 use crate::refusal::Rule;
 use crate::state::{Flags, Home, Operand, State};
 use crate::value::{Entry, Gpr, Object, Value};
-use crate::walk::{Fault, Function, Problem, WORDS_PER_STEP};
+use crate::walk::{Fault, Function, Problem};
 use iced_x86::{Code, Instruction, OpKind, Register};
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::context::{TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE};
@@ -341,7 +341,14 @@ impl Function<'_> {
         Ok(())
     }
 
-    fn arithmetic(&self, state: &mut State, instruction: &Instruction, kind: Kind, left: Value, right: Value) -> Value {
+    fn arithmetic(
+        &mut self,
+        state: &mut State,
+        instruction: &Instruction,
+        kind: Kind,
+        left: Value,
+        right: Value,
+    ) -> Value {
         let whole = self.operand_bytes(instruction) == 8;
         let sized = |value: Option<Value>| match value {
             // A sum of 32 bits wraps; one that does not reach 2^32 is exact.
@@ -370,6 +377,7 @@ impl Function<'_> {
                 match left {
                     Value::Index(table) if whole && by == 4 => {
                         let made = Entry::Made(offset(instruction));
+                        self.look_through(state);
                         state.forget(|value| entry_of(value) == Some(made));
                         if state.checked.is_some_and(|checked| checked.entry == made) {
                             state.checked = None;
@@ -618,7 +626,7 @@ impl Function<'_> {
     }
 
     fn write_frame(&mut self, state: &mut State, at: i32, bytes: u32, value: Value) -> Result<(), Problem> {
-        self.counts.steps += state.known_words() as u64 / WORDS_PER_STEP;
+        self.look_through(state);
         self.in_frame(state, at, bytes)?;
         state.touched = state.touched.min(at);
         state.write(at, bytes, value);

@@ -23,8 +23,11 @@ use wave_contract::types::FuncType;
 /// Most instructions looked at for each byte of a function.
 const STEPS_PER_BYTE: u64 = 32;
 
-/// Known words of the frame that are copied or joined for the price of an instruction.
-pub const WORDS_PER_STEP: u64 = 64;
+/// Known words of the frame that are copied, joined or searched for the price of an instruction.
+const WORDS_PER_STEP: u64 = 64;
+
+/// Most words of the frame that are known in all places together, for each byte of a function.
+const KNOWN_PER_BYTE: u64 = 16;
 
 /// Why an instruction is refused. Boxed, because it is an outcome of everything and hardly ever there.
 #[derive(Debug)]
@@ -80,7 +83,7 @@ pub struct Function<'a> {
     name: UnitName,
     pub range: CodeRange,
     code: &'a [u8],
-    traps: &'a [(u32, u32)],
+    traps: &'a [(u32, u8)],
     sources: &'a [(u32, u32)],
     /// Bytes of arguments on the stack.
     pub argument_bytes: u32,
@@ -93,6 +96,8 @@ pub struct Function<'a> {
     known: usize,
     /// Most steps.
     budget: u64,
+    /// How many words of the frame may still be remembered.
+    memory: u64,
     /// Whether the instruction is looked at for the first time.
     is_new: bool,
     pub counts: Counts,
@@ -127,6 +132,7 @@ impl<'a> Function<'a> {
             scratch,
             known: 0,
             budget: STEPS_PER_BYTE * u64::from(range.len) + 256,
+            memory: KNOWN_PER_BYTE * u64::from(range.len) + 65_536,
             is_new: false,
             counts: Counts::default(),
         }
@@ -216,6 +222,9 @@ impl<'a> Function<'a> {
     /// Remembers what is known at a place from now on.
     fn remember(&mut self, leader: u32, state: &State) -> Result<(), Problem> {
         let number = u32::try_from(self.known).map_err(|_| Problem::new(Rule::Budget, "too many places to jump to"))?;
+        let left = self.memory.checked_sub(state.known_words() as u64);
+        self.memory =
+            left.ok_or_else(|| Problem::new(Rule::Budget, "too much of the frame is known in too many places"))?;
         self.scratch.leaders[(leader - self.range.start) as usize] = number;
         if self.known == self.scratch.states.len() {
             self.scratch.states.push(State::default());
@@ -227,7 +236,16 @@ impl<'a> Function<'a> {
 
     /// Counts the work of copying or joining a state.
     fn spend(&mut self, state: &State) -> Result<(), Problem> {
+        self.look_through(state);
+        self.within_budget()
+    }
+
+    /// Counts the work of looking at each known word.
+    pub fn look_through(&mut self, state: &State) {
         self.counts.steps += state.known_words() as u64 / WORDS_PER_STEP;
+    }
+
+    fn within_budget(&self) -> Result<(), Problem> {
         match self.counts.steps > self.budget {
             true => Err(Problem::new(Rule::Budget, "checking takes more steps than any honest function needs")),
             false => Ok(()),
@@ -320,7 +338,8 @@ impl<'a> Function<'a> {
             decoder.decode_out(&mut instruction);
             self.counts.steps += 1;
             let next = self
-                .begin(at, &instruction)
+                .within_budget()
+                .and_then(|()| self.begin(at, &instruction))
                 .and_then(|kind| self.step(state, decoder, &instruction, kind, until.is_some()))
                 .map_err(|problem| self.refusal(at, &instruction, problem))?;
             match next {
@@ -456,6 +475,8 @@ impl<'a> Function<'a> {
     /// Follows the entries of a jump table.
     fn jump_table(&mut self, state: &State, at: u32, count: u32) -> Result<(), Problem> {
         self.uses(|uses| &mut uses.jump_tables);
+        self.counts.steps += u64::from(count);
+        self.within_budget()?;
         let entries = self.bytes(at).get(..4 * count as usize).unwrap_or_default();
         let entries = entries.as_chunks::<4>().0;
         let targets: BTreeSet<i64> =
@@ -533,7 +554,7 @@ impl<'a> Function<'a> {
         };
         let mark = |at: u32| self.scratch.marks[(at - self.range.start) as usize];
         for &(at, code) in self.traps {
-            let faults = match u8::try_from(code).ok().and_then(TrapCode::from_u8) {
+            let faults = match TrapCode::from_u8(code) {
                 Some(TrapCode::HeapOutOfBounds) => Fault::Heap as u8,
                 Some(TrapCode::IntegerDivisionByZero | TrapCode::IntegerOverflow) => {
                     Fault::Divide as u8 | Fault::Undefined as u8

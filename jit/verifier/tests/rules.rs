@@ -7,10 +7,12 @@ mod support;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use support::{Bench, CELL, CONTEXT, DESCRIPTOR, MEMORY, Mode, RESULTS, TABLES};
-use wave_contract::context::{ARENA, ContextLayout, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES};
+use wave_contract::context::{
+    ARENA, Addressing, ContextLayout, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
+};
 use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
-use wave_verifier::Rule;
+use wave_verifier::{Rule, VerifyError, verify};
 
 const MODULE: &str = r#"(module
   (type $unary (func (param i32) (result i32)))
@@ -1205,4 +1207,104 @@ fn t71_work_is_bounded() {
         a.ret()
     });
     bench.refuses(Rule::Target, "a loop to the entry", few);
+}
+
+/// T71: no step is free, and the last one counts too.
+#[test]
+fn t71_each_known_word_has_its_price() {
+    let bench = fixed();
+    let pushes = |words: usize, rest: &[u8]| {
+        let mut code = vec![0x53; words];
+        code.extend_from_slice(rest);
+        code.extend([0x48, 0x81, 0xc4]);
+        code.extend((8 * words as u32).to_le_bytes());
+        code.push(0xc3);
+        bench.with_bytes(SUBJECT, &code)
+    };
+    bench.accepts("pushes", pushes(2_047, &[]));
+    bench.refuses(Rule::Budget, "pushes, each above more words", pushes(8_191, &[]));
+
+    // A call forgets what was read of tables: each word is looked at.
+    let calls = |words: usize, count: usize| {
+        let start = bench.image.text.len().next_multiple_of(64) + words;
+        let call = |number: usize| {
+            let end = (start + 5 * (number + 1)) as i64;
+            let relative = (bench.function(CALLEE) as i64 - end) as i32;
+            [&[0xe8], &relative.to_le_bytes()[..]].concat()
+        };
+        pushes(words, &(0..count).flat_map(call).collect::<Vec<_>>())
+    };
+    bench.accepts("calls", calls(2_047, 6_000));
+    bench.refuses(Rule::Budget, "calls below many words", calls(12_287, 6_000));
+}
+
+/// T71: where jumps lead, all that is known is kept; so much must not be known in so many places.
+#[test]
+fn t71_memory_is_bounded() {
+    let bench = fixed();
+    let code = |words: usize, jumps: usize| {
+        let mut code = vec![0x53; words];
+        code.extend([0x75, 0x00].repeat(jumps));
+        code.extend([0x48, 0x81, 0xc4]);
+        code.extend((8 * words as u32).to_le_bytes());
+        code.push(0xc3);
+        bench.with_bytes(SUBJECT, &code)
+    };
+    bench.accepts("1000 words in 60 places", code(1_000, 60));
+    let refusal = bench.refuses(Rule::Budget, "1000 words in 600 places", code(1_000, 600));
+    assert!(refusal.what.contains("too much of the frame is known"), "{refusal}");
+}
+
+/// T71: each entry of a jump table is followed from each jump.
+#[test]
+fn t71_jump_tables_have_their_price() {
+    let bench = fixed();
+    let code = |jumps: i32, targets: i32| {
+        const JUMP: i32 = 29;
+        let table = JUMP * jumps + targets + 1;
+        let mut code = Vec::new();
+        for jump in 0..jumps {
+            // mov eax, edi; je the next of these; and eax, targets - 1
+            code.extend([0x89, 0xf8, 0x0f, 0x84]);
+            code.extend((JUMP - 8).to_le_bytes());
+            code.push(0x25);
+            code.extend((targets - 1).to_le_bytes());
+            // lea rcx, [table]; movsxd rdx, [rcx + 4 * rax]; add rcx, rdx; jmp rcx
+            code.extend([0x48, 0x8d, 0x0d]);
+            code.extend((table - (JUMP * jump + 20)).to_le_bytes());
+            code.extend([0x48, 0x63, 0x14, 0x81, 0x48, 0x01, 0xd1, 0xff, 0xe1]);
+        }
+        code.extend(vec![0x90; targets as usize]);
+        code.push(0xc3);
+        (0..targets).for_each(|target| code.extend((JUMP * jumps + target - table).to_le_bytes()));
+        bench.with_bytes(SUBJECT, &code)
+    };
+    bench.accepts("20 jumps of 2048 targets", code(20, 2_048));
+    bench.refuses(Rule::Budget, "1000 jumps of 2048 targets", code(1_000, 2_048));
+}
+
+/// T65: objects lie apart from each other, and none at the end of the address space; otherwise an address would lead to two.
+#[test]
+fn t65_objects_do_not_overlap() {
+    let bench = fixed();
+    let placed = |change: &dyn Fn(&mut FixedAddresses)| {
+        let (mut image, mut terms) = (bench.image.clone(), bench.terms.clone());
+        let Addressing::Fixed(addresses) = &mut terms.addressing else { panic!("mode fixed") };
+        change(addresses);
+        image.addressing = terms.addressing.clone();
+        match verify(image, &bench.bytes, terms, 1) {
+            Ok(_) => None,
+            Err(VerifyError::Refused(refusals)) => Some(refusals[0].what.clone()),
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(placed(&|_| {}), None);
+    assert_eq!(placed(&|addresses| addresses.memories[0].base = 1 << 46), None);
+    let refused = Some("the addresses are not those of such a module".to_owned());
+    for base in [u64::MAX - 0xfff, CONTEXT - 0x1000, RESULTS + 8, DESCRIPTOR, TABLES - 8] {
+        assert_eq!(placed(&|addresses| addresses.memories[0].base = base), refused, "{base:#x}");
+    }
+    assert_eq!(placed(&|addresses| addresses.memories[0].descriptor = RESULTS + 64), refused);
+    assert_eq!(placed(&|addresses| addresses.globals[0] = u64::MAX - 7), refused);
+    assert_eq!(placed(&|addresses| addresses.tables[1] = u64::MAX - 7), refused);
 }

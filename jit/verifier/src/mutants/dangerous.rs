@@ -699,12 +699,12 @@ fn is_quiet(instruction: &Instruction) -> bool {
 }
 
 /// Another place for an entry of a table that is in order.
-fn moved_entry(
+fn moved_entry<V: Copy>(
     subject: &Subject<'_>,
-    entries: &[(u32, u32)],
+    entries: &[(u32, V)],
     at: usize,
     random: &mut Random,
-) -> Option<Vec<(u32, u32)>> {
+) -> Option<Vec<(u32, V)>> {
     let found = entry_of(subject, entries, at)?;
     let to = entries[found].0 + 1 + u32::try_from(random.below(16)).ok()?;
     let is_free = entries.get(found + 1).is_none_or(|(next, _)| *next > to);
@@ -720,13 +720,13 @@ fn moved_entry(
 }
 
 /// The entry of an instruction.
-fn entry_of(subject: &Subject<'_>, entries: &[(u32, u32)], at: usize) -> Option<usize> {
+fn entry_of<V>(subject: &Subject<'_>, entries: &[(u32, V)], at: usize) -> Option<usize> {
     let offset = u32::try_from(subject.instructions[at].ip()).ok()?;
     entries.binary_search_by_key(&offset, |(offset, _)| *offset).ok()
 }
 
 /// A table with another entry in the place of one.
-fn with_entry(entries: &[(u32, u32)], number: usize, entry: (u32, u32)) -> Vec<(u32, u32)> {
+fn with_entry<V: Copy>(entries: &[(u32, V)], number: usize, entry: (u32, V)) -> Vec<(u32, V)> {
     let mut entries = entries.to_vec();
     entries[number] = entry;
     entries
@@ -740,10 +740,10 @@ fn traps(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch>
     // A fault of another kind than the instruction has.
     let found = entry_of(subject, entries, at)?;
     let (offset, code) = entries[found];
-    let heap = u32::from(TrapCode::HeapOutOfBounds as u8);
+    let heap = TrapCode::HeapOutOfBounds as u8;
     let divides = matches!(subject.instructions[at].mnemonic(), iced_x86::Mnemonic::Div | iced_x86::Mnemonic::Idiv);
     let code = match code == heap {
-        true if !divides => u32::from(TrapCode::IntegerDivisionByZero as u8),
+        true if !divides => TrapCode::IntegerDivisionByZero as u8,
         false if subject.index(at).is_none() => heap,
         _ => return None,
     };

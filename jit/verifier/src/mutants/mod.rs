@@ -7,6 +7,8 @@
 //! programs, and so many mutants of each family, instead of the ones here.
 
 mod dangerous;
+#[path = "../../tests/support/imagined.rs"]
+mod imagined;
 mod random;
 mod subject;
 
@@ -15,13 +17,12 @@ use crate::image::{Shared, Tables, Terms, Unit};
 use crate::walk::{Function, Scratch};
 use dangerous::Operator;
 use iced_x86::{Encoder, Formatter, Instruction, IntelFormatter};
+use imagined::{Compiled, Mode, compiled};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use subject::{Subject, Surroundings};
-use wave_compiler::{CompileOptions, ImportLinkage, Module};
-use wave_contract::context::{Addressing, ContextLayout, FixedAddresses};
-use wave_contract::types::SignatureRegistry;
+use wave_contract::context::ContextLayout;
 
 const SEED: u64 = 0x7261_6e64_6f6d;
 /// Survivors that are printed.
@@ -60,7 +61,7 @@ pub enum Patch {
     /// Of its bytes, from this offset in it on.
     Code { at: usize, bytes: Vec<u8> },
     /// Of what the table of traps says of it.
-    Traps(Vec<(u32, u32)>),
+    Traps(Vec<(u32, u8)>),
     /// Of what the table of positions says of it.
     Sources(Vec<(u32, u32)>),
 }
@@ -145,26 +146,9 @@ struct Program {
 
 /// Mutates each function of a program in turn. `count`: mutants of both families.
 fn mutate(program: &Program, fixed: bool, count: usize, threads: usize) -> [Outcome; 2] {
-    let module = Module::parse(&program.bytes).expect("a valid module");
-    let info = declarations::read(&program.bytes).expect("a module that can be read");
-    let mut registry = SignatureRegistry::default();
-    let terms = Terms {
-        addressing: match fixed {
-            true => Addressing::Fixed(FixedAddresses::imagined(&info).expect("a module that has room")),
-            false => Addressing::Arg,
-        },
-        signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
-        host_imports: vec![true; info.imported_functions as usize],
-    };
-    let options = CompileOptions {
-        addressing: terms.addressing.clone(),
-        signatures: &terms.signatures,
-        imports: &vec![ImportLinkage::Host; terms.host_imports.len()],
-        threads,
-        verify_ir: false,
-        canonical_nans: false,
-    };
-    let image = module.compile(&options).expect("it compiles");
+    let mode = if fixed { Mode::Fixed } else { Mode::Arg };
+    let Compiled { bytes, terms, image, .. } = compiled(mode, &program.bytes, threads);
+    let info = declarations::read(&bytes).expect("a module that can be read");
     let tables = Tables::of(&image);
     let (shared, units) = Shared::new(&image, &tables, &info, &terms).expect("an image of that module");
     let all = Surroundings {

@@ -2,17 +2,20 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod imagined;
+
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
-use wave_compiler::{CompileOptions, ImportLinkage, Module};
-use wave_contract::context::{Addressing, FixedAddresses};
+use imagined::{Compiled, compiled};
+use std::ops::Deref;
 use wave_contract::image::{CodeImage, CodeRange};
-use wave_contract::module::ModuleInfo;
 use wave_contract::offsets::{OffsetTable, OffsetValue};
-use wave_contract::types::{SignatureId, SignatureRegistry};
+use wave_contract::types::SignatureId;
 use wave_verifier::{Refusal, Report, Rule, Terms, VerifyError, verify};
 
-/// [`FixedAddresses::imagined`], which the tests below rely on.
+pub use imagined::Mode;
+
+/// `FixedAddresses::imagined`, which the tests below rely on.
 pub const CONTEXT: u64 = 0x1000_0000;
 pub const RESULTS: u64 = 0x1800_0000;
 pub const DESCRIPTOR: u64 = 0x1900_0000;
@@ -20,45 +23,20 @@ pub const CELL: u64 = 0x1a00_0000;
 pub const TABLES: u64 = 0x2000_0000;
 pub const MEMORY: u64 = 0x4000_0000;
 
-/// How a module's code reaches its context.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    Fixed,
-    Arg,
-}
-
 /// A compiled module.
-pub struct Bench {
-    pub bytes: Vec<u8>,
-    pub info: ModuleInfo,
-    pub terms: Terms,
-    pub image: CodeImage,
+pub struct Bench(Compiled);
+
+impl Deref for Bench {
+    type Target = Compiled;
+
+    fn deref(&self) -> &Compiled {
+        &self.0
+    }
 }
 
 impl Bench {
     pub fn new(mode: Mode, module: &[u8]) -> Self {
-        let bytes = wat::parse_bytes(module).expect("a module").into_owned();
-        let module = Module::parse(&bytes).expect("a valid module");
-        let info = module.info().clone();
-        let mut registry = SignatureRegistry::default();
-        let terms = Terms {
-            addressing: match mode {
-                Mode::Fixed => Addressing::Fixed(FixedAddresses::imagined(&info).expect("a small module")),
-                Mode::Arg => Addressing::Arg,
-            },
-            signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
-            host_imports: vec![true; info.imported_functions as usize],
-        };
-        let options = CompileOptions {
-            addressing: terms.addressing.clone(),
-            signatures: &terms.signatures,
-            imports: &vec![ImportLinkage::Host; terms.host_imports.len()],
-            threads: 1,
-            verify_ir: true,
-            canonical_nans: false,
-        };
-        let image = module.compile(&options).expect("it compiles");
-        Self { bytes, info, terms, image }
+        Self(compiled(mode, module, 1))
     }
 
     /// Where a function begins.
@@ -125,7 +103,7 @@ impl Bench {
 fn without<V: OffsetValue>(table: &OffsetTable<V>, range: CodeRange) -> OffsetTable<V> {
     let mut rest = OffsetTable::default();
     for (offset, value) in table.iter().filter(|(offset, _)| !range.contains(*offset)) {
-        rest.push(offset, V::try_from(value).ok().expect("a value of this table"));
+        rest.push(offset, value);
     }
     rest
 }

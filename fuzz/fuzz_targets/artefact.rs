@@ -1,0 +1,13 @@
+//! Files that say they are compiled programs: refused or accepted, never a panic, and in little memory (T59, T76).
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../jit/verifier/tests/hostile/mod.rs"]
+mod hostile;
+
+fuzz_target!(|script: &[u8]| {
+    if let Some(file) = hostile::file::changed(script) {
+        hostile::file::check(&file);
+    }
+});
