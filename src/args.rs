@@ -599,7 +599,6 @@ pub struct Completion {
 pub fn with_implied_run(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     const OWN: [&str; 5] = ["-h", "--help", "-V", "--version", "help"];
     let mut args: Vec<OsString> = args.into_iter().collect();
-    let command = <Cli as clap::CommandFactory>::command();
     let mut at = 1;
     while let Some(word) = args.get(at).map(|word| word.to_string_lossy()) {
         if word == "--sandbox" {
@@ -607,7 +606,7 @@ pub fn with_implied_run(args: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
         } else if word.starts_with("--sandbox=") {
             at += 1;
         } else {
-            let known = OWN.contains(&&*word) || command.get_subcommands().any(|sub| sub.get_name() == word);
+            let known = OWN.contains(&&*word) || Command::has_subcommand(&word);
             if !known {
                 args.insert(at, "run".into());
             }
