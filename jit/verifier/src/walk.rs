@@ -186,7 +186,7 @@ impl<'a> Function<'a> {
     }
 
     /// Where instructions begin, and whether jumps lead there.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-hooks"))]
     pub fn beginnings(&self) -> impl Iterator<Item = (u32, bool)> {
         let marks = (self.range.start..).zip(&self.scratch.marks);
         marks.filter(|(_, mark)| **mark & START != 0).map(|(at, mark)| (at, mark & LEADER != 0))
