@@ -8,9 +8,9 @@ use std::ops::Range;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-pub const REGION_BYTES: usize = 2 << 20;
+pub const REGION_BYTES: usize = 256 << 10;
 /// Blocks that can be there at once.
-pub const BLOCKS: usize = 4096;
+pub const BLOCKS: usize = 1024;
 /// Bytes that nobody may write around a block.
 const GAP: usize = 64;
 const UNTOUCHED: u8 = 0xc5;

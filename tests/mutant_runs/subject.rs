@@ -37,7 +37,7 @@ const FAILED: i32 = 2;
 /// What `check` gives: 1000, what the host makes of 5, 7, and twice 40.
 const CHECKED: i32 = 1000 + 6 + 7 + 80;
 /// Around each object there are canaries of this size, unless something else is there.
-const CANARY: usize = 1 << 16;
+const CANARY: usize = 4 << 12;
 const CANARY_BYTE: u8 = 0xa7;
 
 /// A store with a module that waits for its code, and another instance that never runs.

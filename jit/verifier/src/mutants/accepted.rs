@@ -11,6 +11,10 @@ use std::ops::ControlFlow;
 use wave_contract::context::ContextLayout;
 use wave_contract::image::CodeImage;
 
+/// How often a change at random is tried with one operator, until one is accepted. Of those that break the contract none is, so
+/// they are tried once for each.
+const TRIES: u32 = 100;
+
 /// Code with one change that was accepted.
 pub struct Mutant {
     /// All of the code, with the change.
@@ -36,8 +40,8 @@ pub struct Tried {
     pub random_accepted: u64,
 }
 
-/// Changes accepted code in one place until `visit` says that it is enough: with each operator as often as with another, in
-/// functions from number `first` on, at instructions whose offset in the text `is_place` wants. What is accepted goes to `visit`, of both families.
+/// Changes accepted code in one place until `visit` says that it is enough: in functions from number `first` on, at instructions whose
+/// offset in the text `is_place` wants. What is accepted goes to `visit`, one of each operator after the other.
 ///
 /// # Panics
 /// If the code is not accepted as it is.
@@ -64,43 +68,50 @@ pub fn visit(
         .iter()
         .filter(|unit| is_chosen(&unit.name))
         .map(|unit| Subject::new(&all, &mut scratch, unit).unwrap_or_else(|| panic!("{} is refused", unit.name)))
-        .map(|subject| {
-            let places = (0..subject.instructions.len())
-                .filter(|at| u32::try_from(subject.instructions[*at].ip()).is_ok_and(&is_place));
-            (subject.unit.code.to_vec(), places.collect::<Vec<_>>(), subject)
-        })
-        .filter(|(_, places, _)| !places.is_empty())
+        .map(|subject| (subject.unit.code.to_vec(), subject))
         .collect();
-    // One that is certainly bad for each that is not: none of them is accepted, so they cost little.
-    let operators = || random::OPERATORS.iter().map(|operator| (operator, false));
-    let certain = || dangerous::OPERATORS.iter().map(|operator| (operator, true));
-    for (Operator { make, name }, is_certain) in std::iter::repeat_with(|| operators().chain(certain())).flatten() {
-        let Some((code, places, subject)) = random.index(subjects.len()).map(|chosen| &mut subjects[chosen]) else { break };
-        let Some(at) = random.pick(places).copied() else { continue };
-        let Some(patch) = make(subject, at, &mut random) else { continue };
-        let Some(accepted) = patch.is_accepted(subject, &mut scratch, code) else { continue };
-        let (all, good) = match is_certain {
-            true => (&mut tried.certain, &mut tried.certain_accepted),
-            false => (&mut tried.random, &mut tried.random_accepted),
-        };
-        *all += 1;
-        *good += u64::from(accepted);
-        if !accepted || matches!(patch, Patch::Traps(..) | Patch::Sources(_)) {
+    let places: Vec<_> = (0..)
+        .zip(&subjects)
+        .flat_map(|(number, (_, subject))| (0..).zip(&subject.instructions).map(move |(at, found)| (number, at, found)))
+        .filter(|(_, _, instruction)| u32::try_from(instruction.ip()).is_ok_and(&is_place))
+        .map(|(number, at, _): (usize, usize, _)| (number, at))
+        .collect();
+    let families = [(random::OPERATORS, TRIES), (dangerous::OPERATORS, 1)];
+    let operators = families.iter().flat_map(|(family, tries)| family.iter().map(move |operator| (operator, *tries)));
+    let operators: Vec<_> = operators
+        .map(|(operator, tries)| {
+            let applies = |(number, at): &(usize, usize)| (operator.make)(&subjects[*number].1, *at, &mut random).is_some();
+            (operator, tries, places.iter().copied().filter(applies).collect::<Vec<_>>())
+        })
+        .filter(|(_, _, places)| !places.is_empty())
+        .collect();
+    let rounds = std::iter::repeat_with(|| operators.iter()).take_while(|round| round.len() > 0).flatten();
+    for (Operator { make, name }, tries, places) in rounds {
+        for _ in 0..*tries {
+            let Some((number, at)) = random.pick(places).copied() else { break };
+            let (code, subject) = &mut subjects[number];
+            let Some(patch) = make(subject, at, &mut random) else { continue };
+            let Some(accepted) = patch.is_accepted(subject, &mut scratch, code) else { continue };
+            let (all, good) = match *tries {
+                1 => (&mut tried.certain, &mut tried.certain_accepted),
+                _ => (&mut tried.random, &mut tried.random_accepted),
+            };
+            *all += 1;
+            *good += u64::from(accepted);
+            let mutant = (accepted && matches!(patch, Patch::Code { .. })).then(|| {
+                let mut image = image.clone();
+                let start = subject.unit.range.start as usize;
+                image.text[start..start + code.len()].copy_from_slice(code);
+                let (class, text) = (random::class(subject, at, code, name), describe(subject, at, code, name));
+                Mutant { image, operator: name, class, text }
+            });
             patch.undo(subject, code);
-            continue;
-        }
-        let mut image = image.clone();
-        let start = subject.unit.range.start as usize;
-        image.text[start..start + code.len()].copy_from_slice(code);
-        let mutant = Mutant {
-            image,
-            operator: name,
-            class: random::class(subject, at, code, name),
-            text: describe(subject, at, code, name),
-        };
-        patch.undo(subject, code);
-        if visit(mutant).is_break() {
-            break;
+            if let Some(mutant) = mutant {
+                if visit(mutant).is_break() {
+                    return tried;
+                }
+                break;
+            }
         }
     }
     tried
