@@ -74,7 +74,9 @@ unsafe impl GlobalAlloc for Allocator {
         let region = REGION.load(Ordering::Relaxed);
         // SAFETY: as above.
         let Some(list) = (unsafe { region.as_mut() }) else { return unsafe { System.dealloc(block, layout) } };
-        if let Some(last) = list.count.checked_sub(1).filter(|last| list.blocks[*last] == [block as usize, layout.size()]) {
+        if let Some(last) =
+            list.count.checked_sub(1).filter(|last| list.blocks[*last] == [block as usize, layout.size()])
+        {
             list.count = last;
             // SAFETY: the block belongs to the caller, who gives it back.
             unsafe { block.write_bytes(UNTOUCHED, layout.size()) };

@@ -4,10 +4,11 @@
 //! ```text
 //! mutant_runs fixed|arg GUEST SEED COUNT
 //! mutant_runs fixed|arg GUEST TARGET
+//! mutant_runs fixed|arg GUEST MISTAKE ARGUMENT
 //! ```
 //!
-//! The second takes code that nobody has accepted: it writes to the target. Prints what came of it; exit code 1 if something changed
-//! that is not the guest's.
+//! The others take code that nobody has accepted: it writes to the target, or the compiler made a mistake in it. Prints what came
+//! of it; exit code 1 if something changed that is not the guest's.
 //!
 //! `GLIBC_TUNABLES=glibc.pthread.rseq=0:glibc.malloc.mmap_threshold=65536` belongs before it: or the kernel writes to a thread's memory,
 //! and the processes inherit what the oracle remembered of the last.
@@ -29,6 +30,7 @@ use nix::unistd::{ForkResult, fork};
 use oracle::{End, Outcome, Trace};
 use sealed::Result;
 use subject::{LATE, RETURNED, Ready, TRAPPED, canary_below};
+use wave_compiler::Mistake;
 use wave_contract::image::CodeImage;
 use wave_contract::module::{ExportKind, Import, ImportType, ModuleInfo};
 use wave_contract::types::FuncType;
@@ -69,6 +71,15 @@ targets! {
     Code Traps Text
 }
 
+/// How code is called that was not proved.
+#[derive(Clone, Copy, Debug)]
+pub enum Control {
+    /// With the address of this.
+    Target(Target),
+    /// With this first argument.
+    Argument(i32),
+}
+
 fn main() -> ! {
     sealed::main("mutant_runs", run)
 }
@@ -86,20 +97,25 @@ fn run() -> Result<i32> {
     let mut store = ManuallyDrop::new(Store::new(options, ())?);
     let bytes = wat::parse_file(guest)?;
     let mut canaries = vec![canary_below()?];
-    let (placed, image) = sealed::compile(&mut store, bytes.clone(), bind)?;
+    let (neighbour, code) = sealed::compile(&mut store, bytes.clone(), bind)?;
     canaries.push(canary_below()?);
-    let (neighbour, code) = sealed::compile(&mut store, bytes, bind)?;
+    let mistake = Mistake::ALL.into_iter().find(|known| rest.first() == Some(&&*format!("{known:?}")));
+    mistake.into_iter().for_each(wave_compiler::hooks::make);
+    let (placed, image) = sealed::compile(&mut store, bytes, bind)?;
     canaries.push(canary_below()?);
     let (code, _) = wave_verifier::verify(code, &neighbour.bytes, neighbour.terms(), 1)?;
     let other = neighbour.load(&mut store, code)?;
     let ready = Ready { store, placed, other, canaries };
     match *rest {
+        [_, argument] if mistake.is_some() => unproved(ready, image, Control::Argument(argument.parse()?)),
         [seed, count] => mutants(ready, image, seed.parse()?, count.parse()?),
         [target] => {
             let target = Target::ALL.iter().find(|known| format!("{known:?}") == target);
-            control(ready, image, *target.ok_or("there is no such target")?)
+            let target = *target.ok_or("there is no such target")?;
+            let image = writing(&ready.placed.info, image)?;
+            unproved(ready, image, Control::Target(target))
         }
-        _ => Err("a seed and a count, or a target are needed".into()),
+        _ => Err("a seed and a count, a target, or a mistake and an argument are needed".into()),
     }
 }
 
@@ -172,24 +188,28 @@ fn mutants(ready: Ready, image: CodeImage, seed: u64, count: u64) -> Result<i32>
     }
 }
 
-/// Runs `subject` with code in its place that changes one byte.
-fn control(ready: Ready, mut image: CodeImage, target: Target) -> Result<i32> {
+/// Code that changes a byte, in the place of `subject`.
+fn writing(info: &ModuleInfo, mut image: CodeImage) -> Result<CodeImage> {
     // XOR BYTE [argument 1], 0x5A; RET
     const FIXED: &[u8] = &[0x80, 0x36, 0x5a, 0xc3];
     const ARG: &[u8] = &[0x80, 0x32, 0x5a, 0xc3];
-    let Ready { placed, .. } = &ready;
-    let subject = placed.info.export("subject").ok_or("there is no `subject`")?.index;
+    let subject = info.export("subject").ok_or("there is no `subject`")?.index;
     let code = if image.addressing.fixed().is_some() { FIXED } else { ARG };
     let at = image.functions[subject as usize].start as usize;
     image.text[at..at + code.len()].copy_from_slice(code);
-    let is_refused = wave_verifier::verify(image.clone(), &placed.bytes, placed.terms(), 1).is_err();
-    let image = Verified::unproved(image, &placed.bytes, placed.terms())?;
-    let Outcome { end, changes, .. } = watch(&mut Some(ready), image, Some(target), None)?;
-    println!("{end:?}");
-    changes.iter().for_each(|change| println!("{change}"));
-    if !is_refused {
+    Ok(image)
+}
+
+/// Runs code that the verifier refuses.
+fn unproved(ready: Ready, image: CodeImage, control: Control) -> Result<i32> {
+    let Ready { placed, .. } = &ready;
+    if wave_verifier::verify(image.clone(), &placed.bytes, placed.terms(), 1).is_ok() {
         return Err("the verifier accepts it".into());
     }
+    let image = Verified::unproved(image, &placed.bytes, placed.terms())?;
+    let Outcome { end, changes, .. } = watch(&mut Some(ready), image, Some(control), None)?;
+    println!("{end:?}");
+    changes.iter().for_each(|change| println!("{change}"));
     Ok(i32::from(!changes.is_empty()))
 }
 
@@ -197,7 +217,7 @@ fn control(ready: Ready, mut image: CodeImage, target: Target) -> Result<i32> {
 fn watch(
     ready: &mut Option<Ready>,
     image: Verified<CodeImage>,
-    target: Option<Target>,
+    control: Option<Control>,
     trace: Option<&mut Trace>,
 ) -> Result<Outcome> {
     let limit = if trace.is_some() { UNCHANGED_LIMIT } else { MUTANT_LIMIT };
@@ -205,7 +225,7 @@ fn watch(
     match unsafe { fork()? } {
         ForkResult::Parent { child } => oracle::watch(child, trace),
         ForkResult::Child => match ready.take() {
-            Some(ready) => subject::run(ready, image, target, limit),
+            Some(ready) => subject::run(ready, image, control, limit),
             None => wave_sandbox::exit(1),
         },
     }

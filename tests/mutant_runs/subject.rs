@@ -22,7 +22,7 @@ use wave_verifier::Verified;
 
 use crate::oracle::{Scene, compared, watched};
 use crate::sealed::{self, Placed, Result};
-use crate::{Target, late};
+use crate::{Control, Target, late};
 
 /// Some calls returned.
 pub const RETURNED: i32 = 10;
@@ -61,15 +61,15 @@ struct Run<'a> {
 }
 
 /// Runs code to the end of this process.
-pub fn run(ready: Ready, image: Verified<CodeImage>, target: Option<Target>, limit: Duration) -> ! {
-    if let Err(error) = prepare(ready, image, target, limit) {
+pub fn run(ready: Ready, image: Verified<CodeImage>, control: Option<Control>, limit: Duration) -> ! {
+    if let Err(error) = prepare(ready, image, control, limit) {
         // Before the seal, it can say so.
         eprintln!("mutant_runs: {error}");
     }
     wave_sandbox::exit(FAILED)
 }
 
-fn prepare(ready: Ready, image: Verified<CodeImage>, target: Option<Target>, limit: Duration) -> Result<()> {
+fn prepare(ready: Ready, image: Verified<CodeImage>, control: Option<Control>, limit: Duration) -> Result<()> {
     let Ready { mut store, placed, other, canaries } = ready;
     ptrace::traceme()?;
     raise(Signal::SIGSTOP)?;
@@ -88,7 +88,11 @@ fn prepare(ready: Ready, image: Verified<CodeImage>, target: Option<Target>, lim
         stack: hooks::of_slice(std::hint::black_box(&on_stack)),
         heap: hooks::of_slice(std::hint::black_box(&on_heap)),
     };
-    let address = target.map(|target| target.address(&store, instance, other, &scene, &own)).transpose()?;
+    let control = match control {
+        Some(Control::Target(target)) => Some([0, target.address(&store, instance, other, &scene, &own)? as i64]),
+        Some(Control::Argument(argument)) => Some([argument.into(), 0]),
+        None => None,
+    };
 
     let null = File::options().write(true).open("/dev/null")?;
     dup2_stdout(&null)?;
@@ -108,8 +112,8 @@ fn prepare(ready: Ready, image: Verified<CodeImage>, target: Option<Target>, lim
     };
     let start = function("_start").map(|start| (start, vec![Vec::new()]));
     let subject = function("subject").map(|subject| {
-        let arguments = match address {
-            Some(address) => vec![vec![Value::I32(0), Value::I64(address as i64)]],
+        let arguments = match control {
+            Some([argument, address]) => vec![vec![Value::I32(argument as i32), Value::I64(address)]],
             None => [0, 1, 2, 3, 60_000, -1]
                 .map(|argument| vec![Value::I32(argument), Value::I64(i64::from(argument) << 33 | 5)])
                 .to_vec(),
@@ -117,7 +121,7 @@ fn prepare(ready: Ready, image: Verified<CodeImage>, target: Option<Target>, lim
         (subject, arguments)
     });
     let (subject, arguments) = subject.or(start).ok_or("nothing to call")?;
-    let checks = match address {
+    let checks = match control {
         Some(_) => Vec::new(),
         None => [instance, other].into_iter().filter_map(|of| export(&store, of, "check")).collect(),
     };
@@ -182,7 +186,9 @@ fn scene(store: &Store<()>, instance: InstanceId, other: InstanceId) -> Result<S
         writer: Writer::Nobody,
         ..place
     }));
-    for (of, names) in [(instance, ["data segments", "table of traps"]), (other, ["others' data segments", "others' traps"])] {
+    for (of, names) in
+        [(instance, ["data segments", "table of traps"]), (other, ["others' data segments", "others' traps"])]
+    {
         let constants = hooks::constants(store, of).ok_or("there is no such instance")?;
         let place = |(what, range)| Place { what, range, writer: Writer::Nobody };
         places.extend(names.into_iter().zip(constants).map(place));

@@ -80,7 +80,8 @@ pub fn visit(
     let operators = families.iter().flat_map(|(family, tries)| family.iter().map(move |operator| (operator, *tries)));
     let operators: Vec<_> = operators
         .map(|(operator, tries)| {
-            let applies = |(number, at): &(usize, usize)| (operator.make)(&subjects[*number].1, *at, &mut random).is_some();
+            let applies =
+                |(number, at): &(usize, usize)| (operator.make)(&subjects[*number].1, *at, &mut random).is_some();
             (operator, tries, places.iter().copied().filter(applies).collect::<Vec<_>>())
         })
         .filter(|(_, _, places)| !places.is_empty())
