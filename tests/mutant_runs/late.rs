@@ -58,7 +58,10 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let region = REGION.load(Ordering::Relaxed);
         // SAFETY: the region is a list and what follows it, see `begin`; there is one thread.
-        let Some(list) = (unsafe { region.as_mut() }) else { return unsafe { System.alloc(layout) } };
+        let Some(list) = (unsafe { region.as_mut() }) else {
+            // SAFETY: the caller's promise.
+            return unsafe { System.alloc(layout) };
+        };
         let last = list.count.checked_sub(1).map(|last| list.blocks[last]);
         let used = last.map_or(region as usize + size_of::<List>(), |[start, len]| start + len);
         let start = (used + GAP).next_multiple_of(layout.align());
@@ -73,7 +76,10 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let region = REGION.load(Ordering::Relaxed);
         // SAFETY: as above.
-        let Some(list) = (unsafe { region.as_mut() }) else { return unsafe { System.dealloc(block, layout) } };
+        let Some(list) = (unsafe { region.as_mut() }) else {
+            // SAFETY: the caller's promise.
+            return unsafe { System.dealloc(block, layout) };
+        };
         if let Some(last) =
             list.count.checked_sub(1).filter(|last| list.blocks[*last] == [block as usize, layout.size()])
         {

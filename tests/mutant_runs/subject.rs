@@ -89,8 +89,11 @@ fn prepare(ready: Ready, image: Verified<CodeImage>, control: Option<Control>, l
         heap: hooks::of_slice(std::hint::black_box(&on_heap)),
     };
     let control = match control {
-        Some(Control::Target(target)) => Some([0, target.address(&store, instance, other, &scene, &own)? as i64]),
-        Some(Control::Argument(argument)) => Some([argument.into(), 0]),
+        Some(Control::Target(target)) => {
+            let address = target.address(&store, instance, other, &scene, &own)?;
+            Some((0, i64::try_from(address)?))
+        }
+        Some(Control::Argument(argument)) => Some((argument, 0)),
         None => None,
     };
 
@@ -113,7 +116,7 @@ fn prepare(ready: Ready, image: Verified<CodeImage>, control: Option<Control>, l
     let start = function("_start").map(|start| (start, vec![Vec::new()]));
     let subject = function("subject").map(|subject| {
         let arguments = match control {
-            Some([argument, address]) => vec![vec![Value::I32(argument as i32), Value::I64(address)]],
+            Some((argument, other)) => vec![vec![Value::I32(argument), Value::I64(other)]],
             None => [0, 1, 2, 3, 60_000, -1]
                 .map(|argument| vec![Value::I32(argument), Value::I64(i64::from(argument) << 33 | 5)])
                 .to_vec(),
