@@ -41,7 +41,7 @@ pub unsafe fn begin(region: *mut u8) {
 pub fn writable(region: usize, list: &[u8]) -> Option<Vec<Range<usize>>> {
     let words = list.as_chunks::<8>().0.iter().map(|word| usize::from_le_bytes(*word)).collect::<Vec<_>>();
     let count = *words.first()?;
-    let mut all = vec![region..region + size_of::<List>()];
+    let mut all: Vec<_> = std::iter::once(region..region + size_of::<List>()).collect();
     for block in words.get(1..1 + 2 * count)?.as_chunks::<2>().0 {
         let end = block[0].checked_add(block[1])?;
         if block[0] < all.last()?.end + GAP || end + GAP > region + REGION_BYTES {
