@@ -1,128 +1,255 @@
-//! Runs code that was changed at random and is accepted all the same, under the seal, and looks at what lies around it.
+//! Runs code that was changed and is accepted all the same, each change in a process of its own under the seal, and compares
+//! everything in that process with what was there before.
 //!
 //! ```text
-//! mutant_runs SEED
+//! mutant_runs fixed|arg GUEST SEED COUNT
+//! mutant_runs fixed|arg GUEST TARGET
+//! mutant_runs fixed|arg GUEST MISTAKE ARGUMENT
 //! ```
 //!
-//! A sealed process may not print, so its exit code says how the run ended: 10 some calls returned, 11 all trapped, 12 it took too long, 1
-//! something changed that is not the guest's.
-#![forbid(unsafe_code)]
+//! The others take code that nobody has accepted: it writes to the target, or the compiler made a mistake in it. Prints what came
+//! of it; exit code 1 if something changed that is not the guest's.
+//!
+//! `GLIBC_TUNABLES=glibc.pthread.rseq=0:glibc.malloc.mmap_threshold=65536` belongs before it: or the kernel writes to a thread's memory,
+//! and the processes inherit what the oracle remembered of the last.
 
-use std::error::Error;
+#![allow(unsafe_code, reason = "forks")]
+
+mod late;
+mod oracle;
+#[path = "../support/sealed.rs"]
+mod sealed;
+mod subject;
+
+use std::collections::BTreeMap;
 use std::mem::ManuallyDrop;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use wave_compiler::{CompileOptions, ImportLinkage, Module};
-use wave_policy::{Level, Policy, Surface};
-use wave_runtime::{Binding, CallError, Caller, HostFunction, Item, Stop, Store, StoreOptions, Value, arm_deadline};
-use wave_sandbox::{GrowableRange, SealPlan};
-use wave_verifier::{VerifyError, verify};
+use nix::unistd::{ForkResult, fork};
+use oracle::{End, Outcome, Trace};
+use sealed::Result;
+use subject::{LATE, RETURNED, Ready, TRAPPED, canary_below};
+use wave_compiler::Mistake;
+use wave_contract::image::CodeImage;
+use wave_contract::module::{ExportKind, Import, ImportType, ModuleInfo};
+use wave_contract::types::FuncType;
+use wave_runtime::{Binding, Caller, HostFunction, Stop, Store, StoreOptions};
+use wave_verifier::Verified;
+use wave_verifier::hooks::Mutant;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-const GUEST: &[u8] = include_bytes!("guest.wat");
-/// The first function that is changed.
-const FIRST: usize = 4;
-/// What `check` gives: 1000, what the host makes of 5, 7, and twice 40.
-const CHECKED: i32 = 1000 + 6 + 7 + 80;
 /// A mutant may run for ever.
-const LIMIT: Duration = Duration::from_millis(200);
-/// Pages of the host around what the guest has.
-const CANARY: usize = 1 << 20;
+const MUTANT_LIMIT: Duration = Duration::from_millis(300);
+/// Going from one instruction to the next takes its time.
+const UNCHANGED_LIMIT: Duration = Duration::from_secs(60);
 
-fn main() -> ! {
-    let code = run().unwrap_or_else(|error| {
-        eprintln!("mutant_runs: {error}");
-        125
-    });
-    wave_sandbox::exit(code)
+#[global_allocator]
+static ALLOCATOR: late::Allocator = late::Allocator;
+
+macro_rules! targets {
+    ($($name:ident)*) => {
+        /// Where code that was not proved writes.
+        #[derive(Clone, Copy, Debug)]
+        pub enum Target {
+            $(#[doc = stringify!($name)] $name,)*
+        }
+
+        impl Target {
+            const ALL: &[Self] = &[$(Self::$name,)*];
+        }
+    };
 }
 
-fn canary(seed: u64) -> Vec<u8> {
-    (0..CANARY).map(|at| (at as u64).wrapping_mul(seed | 1).to_le_bytes()[2]).collect()
+targets! {
+    Memory Stack Results Global
+    BeforeMemory BehindGuard LengthOfMemory BesideLength
+    BeforeTable LengthOfTable Entry PastEntries
+    ConstantGlobal Context Link Libcall
+    BehindStack BeforeStackGuard
+    OtherMemory OtherTable OtherGlobal OtherContext
+    DataSegments HostStack HostHeap HostStatic HostBlocks
+    Code Traps Text
+}
+
+/// How code is called that was not proved.
+#[derive(Clone, Copy, Debug)]
+pub enum Control {
+    /// With the address of this.
+    Target(Target),
+    /// With this first argument.
+    Argument(i32),
+}
+
+fn main() -> ! {
+    sealed::main("mutant_runs", run)
 }
 
 fn run() -> Result<i32> {
-    wave_sandbox::prepare_allocator();
-    let seed: u64 = std::env::args().nth(1).ok_or("a seed is needed")?.parse()?;
-    let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    // Marsaglia's xorshift64.
-    let mut below = |bound: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        usize::try_from((state >> 8) % bound as u64)
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let (mode, guest, rest) = match &words[..] {
+        [mode, guest, rest @ ..] => (*mode, *guest, rest),
+        _ => return Err("a mode and a guest are needed".into()),
     };
-
-    let bytes = wat::parse_bytes(GUEST)?.into_owned();
-    let module = Module::parse(&bytes)?;
-    let before = canary(seed);
-    // Never dropped: a sealed process cannot unmap memory.
-    let mut store = ManuallyDrop::new(Store::new(StoreOptions::default(), ())?);
-    let host = HostFunction::new(|_: &mut Caller<'_, ()>, number: u32| Ok::<_, Stop>(number.wrapping_add(1)));
-    let placement = store.place(module.info(), &[Binding::Host(host)])?;
-    let image = module.compile(&CompileOptions {
-        addressing: placement.addressing.clone(),
-        signatures: &placement.signatures,
-        imports: &[ImportLinkage::Host],
-        threads: 1,
-        verify_ir: false,
-        canonical_nans: false,
-    })?;
-    let verified = loop {
-        let mut mutant = image.clone();
-        let code = mutant.functions[FIRST + below(mutant.functions.len() - FIRST)?];
-        let at = code.start as usize + below(code.len as usize)?;
-        match below(2)? {
-            0 => mutant.text[at] ^= 1 << below(8)?,
-            _ => mutant.text[at] = u8::try_from(below(256)?)?,
+    // The same places in each run: what lies beside what is known.
+    let seed = Some(rest.first().and_then(|word| word.parse().ok()).unwrap_or(1));
+    let options = StoreOptions { fixed: mode == "fixed", seed, stack_bytes: 1 << 20, ..StoreOptions::default() };
+    let mut store = ManuallyDrop::new(Store::new(options, ())?);
+    let bytes = wat::parse_file(guest)?;
+    let mut canaries = vec![canary_below()?];
+    let (neighbour, code) = sealed::compile(&mut store, bytes.clone(), bind)?;
+    canaries.push(canary_below()?);
+    let mistake = Mistake::ALL.into_iter().find(|known| rest.first() == Some(&&*format!("{known:?}")));
+    mistake.into_iter().for_each(wave_compiler::hooks::make);
+    let (placed, image) = sealed::compile(&mut store, bytes, bind)?;
+    canaries.push(canary_below()?);
+    let (code, _) = wave_verifier::verify(code, &neighbour.bytes, neighbour.terms(), 1)?;
+    let other = neighbour.load(&mut store, code)?;
+    let ready = Ready { store, placed, other, canaries };
+    match *rest {
+        [_, argument] if mistake.is_some() => unproved(ready, image, Control::Argument(argument.parse()?)),
+        [seed, count] => mutants(ready, image, seed.parse()?, count.parse()?),
+        [target] => {
+            let target = Target::ALL.iter().find(|known| format!("{known:?}") == target);
+            let target = *target.ok_or("there is no such target")?;
+            let image = writing(&ready.placed.info, image)?;
+            unproved(ready, image, Control::Target(target))
         }
-        if mutant.text[at] == image.text[at] {
-            continue;
-        }
-        match verify(mutant, &bytes, placement.terms(), 1) {
-            Ok((verified, _)) => break verified,
-            Err(VerifyError::Refused(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
-    };
-    let instance = store.load(placement, module.into_info(), verified, bytes.clone())?;
-    let after = canary(!seed);
-    arm_deadline(LIMIT)?;
-
-    let surface = Surface::from_imports([("wasi_snapshot_preview1", "proc_exit")]);
-    let policy = Policy { level: Level::Strict, surface, ..Policy::default() };
-    let growable = store.growable().into_iter();
-    let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
-    let code = store.code_range().into();
-    let plan = SealPlan { growable: &growable, guest_code: Some(code), final_pages: &[code], ..SealPlan::new(&policy) };
-    let sealed = wave_sandbox::seal(&plan)?;
-    store.initialise(&sealed, instance).map_err(|stopped| format!("{:?}", stopped.stop))?;
-    let function = |store: &Store<()>, name| match store.export(instance, name) {
-        Some(Item::Function(function)) => Ok(function),
-        _ => Err(format!("no `{name}`")),
-    };
-    let (subject, check) = (function(&store, "subject")?, function(&store, "check")?);
-
-    let mut end = 11;
-    for argument in [0, 1, 2, 3, 60_000, -1] {
-        match store.call(&sealed, subject, &[Value::I32(argument), Value::I64(i64::from(argument) << 33 | 5)]) {
-            Ok(_) => end = 10,
-            Err(CallError::Stopped(stopped)) if stopped.stop == Stop::Deadline => {
-                end = 12;
-                break;
-            }
-            Err(CallError::Stopped(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
+        _ => Err("a seed and a count, a target, or a mistake and an argument are needed".into()),
     }
-    // What only the runtime writes is as it was: context, table and code say the same as before.
-    let checked = store.call(&sealed, check, &[]);
-    let is_whole = match &checked {
-        Ok(values) => matches!(values[..], [Value::I32(CHECKED)]),
-        Err(CallError::Stopped(stopped)) => stopped.stop == Stop::Deadline,
-        Err(_) => false,
+}
+
+/// Runs so many accepted mutants.
+fn mutants(ready: Ready, image: CodeImage, seed: u64, count: u64) -> Result<i32> {
+    let (info, bytes, terms) = (&ready.placed.info, ready.placed.bytes.clone(), ready.placed.terms());
+    // What `check` uses stays as it is.
+    let check = info.export("check").filter(|export| export.kind == ExportKind::Function);
+    let first = check.map_or(info.imported_functions, |check| check.index + 1);
+    let mut counts: BTreeMap<(&str, String), u64> = BTreeMap::new();
+    let (mut runs, mut bad) = (0, 0);
+    let mut failure = None;
+    let functions = info.functions.len();
+    let mut ready = Some(ready);
+
+    // Only what is executed can do harm: the places of changes are those where the code comes along as it is.
+    let mut trace = Trace::default();
+    let (proved, _) = wave_verifier::verify(image.clone(), &bytes, terms.clone(), 1)?;
+    let Outcome { end, changes, .. } = watch(&mut ready, proved, None, Some(&mut trace))?;
+    if !changes.is_empty() || end != End::Code(RETURNED) {
+        return Err(format!("code that was not changed: {end:?}, {changes:#?}").into());
+    }
+    let Trace { executed, functions: starts } = trace;
+    let text = starts[starts.len() - functions] - image.functions[0].start as usize;
+    let is_executed = |at: u32| executed.contains(&(text + at as usize));
+    println!("instructions: executed: {}", executed.range(text..text + image.text.len()).count());
+
+    let tried = wave_verifier::hooks::visit(&image, &bytes, &terms, first, is_executed, seed, |mutant| {
+        let Mutant { image, operator, class, text } = mutant;
+        let outcome = match wave_verifier::verify(image, &bytes, terms.clone(), 1) {
+            Ok((image, _)) => watch(&mut ready, image, None, None),
+            Err(error) => Err(error.into()),
+        };
+        let Outcome { end, changes, compared } = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                failure = Some(format!("{error}, at\n{text}"));
+                return ControlFlow::Break(());
+            }
+        };
+        let end = match end {
+            End::Code(RETURNED) => "returned".to_owned(),
+            End::Code(TRAPPED) => "trapped".to_owned(),
+            End::Code(LATE) => "deadline".to_owned(),
+            End::Fault => "fault".to_owned(),
+            End::Code(_) | End::Other(_) => format!("{end:?}"),
+        };
+        let is_known = ["returned", "trapped", "deadline", "fault"].contains(&&*end);
+        if !changes.is_empty() || !is_known {
+            bad += 1;
+            println!("changed by {end}: {changes:#?}\n{text}");
+        }
+        for (kind, name) in [("end", &*end), ("operator", operator), ("class", class)] {
+            *counts.entry((kind, name.to_owned())).or_default() += 1;
+        }
+        *counts.entry(("KiB", "compared".to_owned())).or_default() += (compared / 1024) as u64;
+        runs += 1;
+        if runs == count || bad > 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    for ((kind, name), count) in counts {
+        println!("{kind}: {name}: {count}");
+    }
+    println!("tried: break the contract: {}", tried.certain);
+    println!("tried: break the contract, accepted: {}", tried.certain_accepted);
+    println!("tried: at random: {}", tried.random);
+    println!("tried: at random, accepted: {}", tried.random_accepted);
+    match failure {
+        Some(failure) => Err(failure.into()),
+        None => Ok(i32::from(bad > 0 || tried.certain_accepted > 0)),
+    }
+}
+
+/// Code that changes a byte, in the place of `subject`.
+fn writing(info: &ModuleInfo, mut image: CodeImage) -> Result<CodeImage> {
+    // XOR BYTE [argument 1], 0x5A; RET
+    const FIXED: &[u8] = &[0x80, 0x36, 0x5a, 0xc3];
+    const ARG: &[u8] = &[0x80, 0x32, 0x5a, 0xc3];
+    let subject = info.export("subject").ok_or("there is no `subject`")?.index;
+    let code = if image.addressing.fixed().is_some() { FIXED } else { ARG };
+    let at = image.functions[subject as usize].start as usize;
+    image.text[at..at + code.len()].copy_from_slice(code);
+    Ok(image)
+}
+
+/// Runs code that the verifier refuses.
+fn unproved(ready: Ready, image: CodeImage, control: Control) -> Result<i32> {
+    let Ready { placed, .. } = &ready;
+    if wave_verifier::verify(image.clone(), &placed.bytes, placed.terms(), 1).is_ok() {
+        return Err("the verifier accepts it".into());
+    }
+    let image = Verified::unproved(image, &placed.bytes, placed.terms())?;
+    let Outcome { end, changes, .. } = watch(&mut Some(ready), image, Some(control), None)?;
+    println!("{end:?}");
+    changes.iter().for_each(|change| println!("{change}"));
+    Ok(i32::from(!changes.is_empty()))
+}
+
+/// Runs code in a process of its own.
+fn watch(
+    ready: &mut Option<Ready>,
+    image: Verified<CodeImage>,
+    control: Option<Control>,
+    trace: Option<&mut Trace>,
+) -> Result<Outcome> {
+    let limit = if trace.is_some() { UNCHANGED_LIMIT } else { MUTANT_LIMIT };
+    // SAFETY: this process has one thread.
+    match unsafe { fork()? } {
+        ForkResult::Parent { child } => oracle::watch(child, trace),
+        ForkResult::Child => match ready.take() {
+            Some(ready) => subject::run(ready, image, control, limit),
+            None => wave_sandbox::exit(1),
+        },
+    }
+}
+
+/// Functions of the host that do next to nothing.
+fn bind(info: &ModuleInfo, import: &Import) -> Result<Binding<()>> {
+    macro_rules! inert {
+        ($ty:expr, $answer:expr; $(($($arg:ty)*))*) => {
+            [$(HostFunction::new(|_: &mut Caller<'_, ()>, $(_: $arg),*| Ok::<u32, Stop>($answer)),)*]
+                .into_iter()
+                .find(|function| function.ty() == $ty)
+        };
+    }
+    let ImportType::Function(ty) = import.ty else { return Err("only functions are imported here".into()) };
+    let ty: &FuncType = &info.types[ty as usize];
+    let function = match &*import.name {
+        "next" => Some(HostFunction::new(|_: &mut Caller<'_, ()>, number: u32| Ok::<_, Stop>(number.wrapping_add(1)))),
+        "proc_exit" => Some(HostFunction::new(|_: &mut Caller<'_, ()>, code: u32| Err::<(), _>(Stop::Exit(code)))),
+        // Success without a result leaves some loops of C's library without an end; these say EBADF.
+        name if name.starts_with("fd_") || name.starts_with("path_") => inert!(ty, 8;
+            (u32) (u32 u32) (u32 u32 u32) (u32 u32 u32 u32) (u32 u32 u32 u32 u32) (u32 u64 u32 u32)
+            (u32 u32 u32 u64 u32) (u32 u32 u32 u32 u32 u64 u64 u32 u32)),
+        _ => inert!(ty, 0; () (u32) (u32 u32) (u32 u64 u32) (u32 u32 u32) (u32 u32 u32 u32)),
     };
-    let is_whole = is_whole && before == canary(seed) && after == canary(!seed);
-    Ok(if is_whole { end } else { 1 })
+    Ok(Binding::Host(function.ok_or_else(|| format!("no function `{}` of type {ty}", import.name))?))
 }

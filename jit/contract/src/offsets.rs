@@ -79,7 +79,6 @@ impl<V: OffsetValue> OffsetTable<V> {
     }
 
     /// All entries, in order. Ends where the parts contradict each other.
-    #[must_use]
     pub fn iter(&self) -> impl Iterator<Item = (u32, V)> {
         self.raw().map_while(|(offset, value)| Some((offset, value.try_into().ok()?)))
     }
@@ -222,7 +221,7 @@ mod tests {
 
     /// Entries near each other and far apart, more than one block.
     fn entries() -> Vec<(u32, u32)> {
-        let near = (0..3 * BLOCK as u32).map(|n| (n * 3, n % 7));
+        let near = (0..192).map(|n| (n * 3, n % 7));
         let far = (1..200).map(|n: u32| (0x1_0000 + n * n * 90_000, n.wrapping_mul(0x9e37_79b9)));
         near.chain(far).chain([(u32::MAX, u32::MAX)]).collect()
     }
@@ -294,7 +293,8 @@ mod tests {
                 }
                 let forged = OffsetTable::<u32>::from_parts(index, entries);
                 for offset in [0, 3, 5, 0x1_0000, u32::MAX] {
-                    let _: Option<u32> = forged.get(offset);
+                    // Any value will do.
+                    std::hint::black_box(forged.get(offset));
                 }
                 if forged.is_whole(|_| true) {
                     still_whole += 1;

@@ -43,6 +43,12 @@ impl Arena {
         self.mapping.address() as u64 + u64::from(offset)
     }
 
+    /// The addresses of everything in it.
+    #[cfg(feature = "test-hooks")]
+    pub fn range(&self) -> Range<usize> {
+        self.mapping.range()
+    }
+
     pub fn write_u64(&mut self, offset: u32, value: u64) {
         self.mapping.write(offset as usize, value.to_le_bytes());
     }

@@ -143,6 +143,12 @@ impl LoadedImage {
         Some(self.range.start as u64 + u64::from(self.functions.get(index as usize)?.start))
     }
 
+    /// Where the table of traps stands.
+    #[cfg(feature = "test-hooks")]
+    pub fn trap_bytes(&self) -> Range<usize> {
+        crate::hooks::of_slice(self.traps.bytes.as_slice())
+    }
+
     /// Address of the entry thunk for a signature.
     pub fn entry(&self, signature: SignatureId) -> Option<u64> {
         let at = self.entries.binary_search_by_key(&signature, |(id, _)| *id).ok()?;

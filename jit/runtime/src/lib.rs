@@ -21,6 +21,8 @@ mod code;
 #[expect(unsafe_code, reason = "switches stacks")]
 mod enter;
 mod function;
+#[cfg(feature = "test-hooks")]
+pub mod hooks;
 #[expect(unsafe_code, reason = "turns a context into a caller")]
 mod host;
 mod instance;

@@ -120,6 +120,12 @@ impl LinearMemory {
         MemoryType { min_pages: u32::try_from(self.pages).unwrap_or(u32::MAX), max_pages: self.ty.max_pages }
     }
 
+    /// Where its size stands.
+    #[cfg(feature = "test-hooks")]
+    pub fn size_field(&self) -> Range<usize> {
+        crate::hooks::of(&self.pages)
+    }
+
     /// The accessible bytes.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let len = self.len_bytes() as usize;

@@ -381,6 +381,13 @@ impl Inner {
         })
     }
 
+    /// What changes when code is entered and left.
+    #[cfg(feature = "test-hooks")]
+    pub fn changing_fields(&self) -> [Range<usize>; 3] {
+        use crate::hooks::of;
+        [of(&self.activation.host_sp), of(&self.activation.fault), of(&self.pending)]
+    }
+
     pub fn new_table(&mut self, ty: TableType) -> Result<usize, LinkError> {
         self.tables.push(Table::new(ty, self.places.as_mut()).map_err(LinkError::Table)?);
         Ok(self.tables.len() - 1)

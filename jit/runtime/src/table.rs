@@ -57,6 +57,18 @@ impl Table {
         self.mapping.address() as u64
     }
 
+    /// The addresses of header and entries.
+    #[cfg(feature = "test-hooks")]
+    pub fn range(&self) -> Range<usize> {
+        self.mapping.range()
+    }
+
+    /// Where the references stand: what says where they are, and they.
+    #[cfg(feature = "test-hooks")]
+    pub fn reference_fields(&self) -> [Range<usize>; 2] {
+        [crate::hooks::of(&self.references), crate::hooks::of_slice(&self.references)]
+    }
+
     /// Number of entries.
     pub fn len(&self) -> u32 {
         u32::try_from(self.references.len()).unwrap_or(u32::MAX)

@@ -286,6 +286,9 @@ fn panicked() -> (Counts, Vec<Refusal>) {
     (Counts::default(), whole("the verifier failed"))
 }
 
+/// Offsets in the text, with what a table says of each.
+pub type Part<'a, V> = &'a [(u32, V)];
+
 /// A piece of code that is entered from outside.
 #[derive(Clone, Copy)]
 pub struct Unit<'a> {
@@ -296,9 +299,9 @@ pub struct Unit<'a> {
     /// Of a function, its type; of an entry thunk, that of the functions it enters.
     pub ty: &'a FuncType,
     /// What the table of traps says of it: offsets, and a code each.
-    pub traps: &'a [(u32, u8)],
+    pub traps: Part<'a, u8>,
     /// What the table of positions says of it.
-    pub sources: &'a [(u32, u32)],
+    pub sources: Part<'a, u32>,
 }
 
 /// In the order of the text.
@@ -340,9 +343,9 @@ fn units<'a>(
 
 /// Which part of a table speaks of each unit. Both are in order.
 fn distribute<V>(
-    entries: &[(u32, V)],
+    entries: Part<'_, V>,
     units: impl Iterator<Item = CodeRange>,
-) -> Result<Vec<&[(u32, V)]>, Vec<Refusal>> {
+) -> Result<Vec<Part<'_, V>>, Vec<Refusal>> {
     let mut rest = entries;
     let part = |range: CodeRange| {
         let count = rest.iter().take_while(|(offset, _)| range.contains(*offset)).count();

@@ -22,7 +22,7 @@ mod convention;
 mod declarations;
 mod image;
 mod instruction;
-#[cfg(test)]
+#[cfg(any(test, feature = "test-hooks"))]
 mod mutants;
 mod places;
 mod record;
@@ -34,5 +34,7 @@ mod walk;
 
 pub use declarations::DeclarationError;
 pub use image::{Report, Terms, Uses, Verified, VerifyError, verify};
+#[cfg(feature = "test-hooks")]
+pub use mutants::accepted as hooks;
 pub use record::{Key, Recalled, Record};
 pub use refusal::{Refusal, Rule, UnitName};

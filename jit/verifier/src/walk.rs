@@ -5,7 +5,7 @@
 
 use crate::condition::refine;
 use crate::convention::stack_bytes;
-use crate::image::{Shared, Unit, Uses};
+use crate::image::{Part, Shared, Unit, Uses};
 use crate::instruction::{Kind, kind};
 use crate::places::slots_bytes;
 use crate::refusal::{Refusal, Rule, UnitName};
@@ -83,8 +83,8 @@ pub struct Function<'a> {
     name: UnitName,
     pub range: CodeRange,
     code: &'a [u8],
-    traps: &'a [(u32, u8)],
-    sources: &'a [(u32, u32)],
+    traps: Part<'a, u8>,
+    sources: Part<'a, u32>,
     /// Bytes of arguments on the stack.
     pub argument_bytes: u32,
     /// Of an entry thunk, the type of the functions it enters.
@@ -191,7 +191,7 @@ impl<'a> Function<'a> {
     }
 
     /// Where instructions begin, and whether jumps lead there.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "test-hooks"))]
     pub fn beginnings(&self) -> impl Iterator<Item = (u32, bool)> {
         let marks = (self.range.start..).zip(&self.scratch.marks);
         marks.filter(|(_, mark)| **mark & START != 0).map(|(at, mark)| (at, mark & LEADER != 0))

@@ -499,8 +499,8 @@ fn called(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch
     let to = instruction.near_branch64();
     let to = match random.below(4) {
         0 => to.wrapping_sub(1),
-        1 => to + 1,
-        2 => to + 4,
+        1 => to.wrapping_add(1),
+        2 => to.wrapping_add(4),
         _ => random.below(subject.all.text_len.into()),
     };
     let calls = instruction.is_call_near() && !begins_a_function(subject, to);
