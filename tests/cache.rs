@@ -581,20 +581,27 @@ fn code_whose_addresses_are_taken_is_compiled_again() {
 /// Limits of the shell do not reach into a run by way of the cache.
 #[test]
 fn a_small_limit_on_files_ends_no_run() {
-    for home in homes() {
-        let mut command = home.command(&[]);
-        let program = command.get_program().to_owned();
-        let module = PLACE.path().join("program.wasm");
-        let script = r#"ulimit -f 1; exec "$0" --sandbox strict run "$1""#;
-        let mut shell = Command::new("sh");
-        shell.args(["-c", script]).arg(program).arg(&module);
-        shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if home.user == User::Nobody {
-            shell.uid(NOBODY).gid(NOBODY);
-        }
-        command = shell;
-        finish(command.spawn().expect("a shell")).is(PRINTED.1, PRINTED.0, "");
+    let homes = homes();
+    for home in &homes {
+        fs::write(home.dir.path().join("1.wasm"), large(1)).expect("own directory");
+    }
+    // Then they are noted.
+    thread::sleep(Duration::from_secs(4));
+    for home in homes {
+        let limited = |module: &Path| {
+            let command = home.command(&[]);
+            let script = r#"ulimit -f 0; exec "$0" --sandbox strict run "$1""#;
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script]).arg(command.get_program()).arg(module);
+            shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            if home.user == User::Nobody {
+                shell.uid(NOBODY).gid(NOBODY);
+            }
+            finish(shell.spawn().expect("a shell"))
+        };
+        limited(&PLACE.path().join("program.wasm")).is(PRINTED.1, PRINTED.0, "");
+        limited(&home.dir.path().join("1.wasm")).is(1, "", "");
         assert!(home.entries().is_empty());
         home.run(&[]);
         assert!(is_cached(&home.run(&[])));

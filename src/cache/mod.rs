@@ -141,10 +141,8 @@ impl Cache {
             && file.metadata().ok().and_then(|after| Version::of(&after)) == Some(version)
         {
             let (name, bytes) = version.note(&module, key);
-            if self.make_room(bytes.len() as u64).is_ok() {
-                // It is read again otherwise.
-                drop(self.directory.write(&name, &[&bytes]));
-            }
+            // It is read again otherwise.
+            drop(self.write(&name, &[&bytes]));
         }
         Name::new(&module, processor, canonical_nans)
     }
@@ -206,9 +204,7 @@ impl Cache {
         let Ok(Some(record)) = code.record(&info, data, &name.with(seed), self.key(), threads) else { return };
         let text = &code.code().text;
         let len = (HEADER_BYTES + record.head.len() + record.data.len() + text.len()) as u64;
-        // Beyond the limit on files the kernel sends a signal that ends a process.
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-        if len > MAX_ENTRY_BYTES || limit.is_some_and(|limit| len > limit) || self.make_room(len).is_err() {
+        if len > MAX_ENTRY_BYTES {
             return;
         }
         let lengths = [seed, record.head.len() as u64, record.data.len() as u64, text.len() as u64];
@@ -219,7 +215,18 @@ impl Cache {
             .chain(record.tag)
             .collect();
         // It is made anew otherwise.
-        drop(self.directory.write(&name.file(), &[&header, &record.head, &record.data, text]));
+        drop(self.write(&name.file(), &[&header, &record.head, &record.data, text]));
+    }
+
+    fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
+        let len = parts.iter().map(|bytes| bytes.len() as u64).sum();
+        // Beyond the limit on files the kernel sends a signal that ends a process.
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+        if limit.is_some_and(|limit| len > limit) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.make_room(len)?;
+        self.directory.write(name, parts)
     }
 
     /// Takes the entries away that were not used for longest, until there is room, and what nobody finished.
