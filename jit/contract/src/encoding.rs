@@ -111,11 +111,14 @@ pub fn read_tables(from: &mut impl Read, addressing: Addressing, bounds: &ImageB
     if total.is_none_or(|total| total > bounds.bytes) || processor > MAX_PROCESSOR_BYTES {
         return Err(invalid("an image is too large"));
     }
-    // There are no more functions than the text has offsets.
+    // Nothing has more entries than the text has offsets, and an entry of a table takes so many bytes at most.
+    let is_table = |index, entries| index <= 12 * text && entries <= 10 * text;
     if bounds.functions.is_some_and(|known| functions != known as u64)
         || functions > text
         || entries > bounds.signatures as u64
         || text > u64::from(u32::MAX)
+        || !is_table(trap_index, traps)
+        || !is_table(source_index, sources)
     {
         return Err(invalid("an image has lengths that cannot be"));
     }
