@@ -39,9 +39,9 @@ use wave_verifier::Verified;
 use wave_verifier::hooks::Mutant;
 
 /// A mutant may run for ever.
-const MUTANT_LIMIT: Duration = Duration::from_millis(300);
-/// Going from one instruction to the next takes its time.
-const UNCHANGED_LIMIT: Duration = Duration::from_secs(60);
+const MUTANT_LIMIT: Duration = Duration::from_secs(1);
+/// What ends by itself may take its time, above all when it goes from one instruction to the next.
+const FINITE_LIMIT: Duration = Duration::from_secs(60);
 
 #[global_allocator]
 static ALLOCATOR: late::Allocator = late::Allocator;
@@ -220,7 +220,7 @@ fn watch(
     control: Option<Control>,
     trace: Option<&mut Trace>,
 ) -> Result<Outcome> {
-    let limit = if trace.is_some() { UNCHANGED_LIMIT } else { MUTANT_LIMIT };
+    let limit = if trace.is_some() || control.is_some() { FINITE_LIMIT } else { MUTANT_LIMIT };
     // SAFETY: this process has one thread.
     match unsafe { fork()? } {
         ForkResult::Parent { child } => oracle::watch(child, trace),
