@@ -162,11 +162,10 @@ fn t72_the_oracle_sees_mistakes_of_the_compiler() {
             ("WrittenContext", "0", "Code(10)", "contexts and cells: "),
         ] {
             let (code, end, changes) = unproved(mode, "stores.wat", &[mistake, argument]);
-            assert_eq!((code, changes.len()), (Some(1), 1), "{mode} {mistake}: {changes:?}");
-            assert!(
-                end.ends_with(expected_end) && changes[0].starts_with(expected),
-                "{mode} {mistake}: {end} {changes:?}"
-            );
+            assert_eq!((code, changes.is_empty()), (Some(1), false), "{mode} {mistake}: {end}");
+            // A byte of an address may happen to be as before: then it is two changes.
+            let is_expected = changes.iter().all(|change| change.starts_with(expected));
+            assert!(end.ends_with(expected_end) && is_expected, "{mode} {mistake}: {end} {changes:?}");
         }
     }
 }
