@@ -94,7 +94,8 @@ unsafe impl GlobalAlloc for Allocator {
             // SAFETY: the caller's promise.
             return unsafe { System.realloc(block, layout, size) };
         }
-        // SAFETY: the caller's promise; both blocks have so many bytes.
+        // SAFETY: the caller promises a block of this layout, and a size that its alignment allows. What is copied fits both blocks,
+        // which do not overlap: the old one is given back after the new one was taken.
         unsafe {
             let new = self.alloc(Layout::from_size_align_unchecked(size, layout.align()));
             if !new.is_null() {

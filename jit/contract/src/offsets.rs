@@ -114,12 +114,6 @@ impl<V: OffsetValue> OffsetTable<V> {
     pub fn last(&self) -> Option<u32> {
         self.last.map(|last| last.offset)
     }
-
-    /// Whether there are no entries.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
-    }
 }
 
 /// The value at exactly this offset in a table of these parts. Safe in a signal handler.
@@ -239,7 +233,7 @@ mod tests {
             let (entries, table) = (&entries[..len], table(&entries[..len]));
             assert!(table.iter().eq(entries.iter().copied()), "{len}");
             assert!(table.is_whole(|_| true), "{len}");
-            assert_eq!((table.is_empty(), table.last()), (len == 0, entries.last().map(|(offset, _)| *offset)));
+            assert_eq!(table.last(), entries.last().map(|(offset, _)| *offset));
             for &(offset, value) in entries {
                 assert_eq!(table.get(offset), Some(value), "{len}, {offset}");
                 for beside in [offset.wrapping_sub(1), offset.wrapping_add(1)] {
