@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use support::{Outcome, finish};
 use tempfile::TempDir;
 use wave_contract::artefact::Artefact;
+use wave_contract::image::TrapTable;
 
 /// Prints a line, and ends with a number that it computes.
 const PROGRAM: &str = r#"(module
@@ -233,6 +234,22 @@ fn t59_no_file_confuses_it() {
         assert!(!outcome.stderr.contains("panicked"), "{outcome:?}");
     }
     assert!(ended.iter().all(|count| *count > 0), "{ended:?}");
+}
+
+/// T57: a fault that no table speaks of ends the process. It is the fault of the code, and so it says.
+#[test]
+fn t57_a_fault_without_a_trap_is_the_codes() {
+    let program = Program::compiled(&[]);
+    let divides = PROGRAM.replace("(i32.mul (local.get 0) (i32.const 2))", "(i32.div_u (i32.const 1) (local.get 0))");
+    let divides = divides.replace("(i32.load8_u (i32.const 4))", "(i32.const 0)");
+    fs::write(program.module(), wat::parse_str(divides).expect("a module")).expect("own directory");
+    program.wave(&["compile", "-o", "app.wave", "app.wasm"]).is(0, "", "");
+    let trapped = program.run(&[]);
+    assert_eq!((trapped.status.code(), &*trapped.stdout), (Some(134), PRINTED.0), "{trapped:?}");
+    program.change(|artefact| artefact.image.traps = TrapTable::default());
+    let ended = program.run(&[]);
+    assert_eq!((ended.status.code(), &*ended.stdout), (Some(128 + 8), PRINTED.0), "{ended:?}");
+    assert!(ended.stderr.starts_with("wave: the compiled code faults in a way that its"), "{ended:?}");
 }
 
 #[test]

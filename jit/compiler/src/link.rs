@@ -8,7 +8,7 @@ use cranelift_codegen::ir::{ExternalName, Function};
 use cranelift_codegen::{CompiledCode, FinalizedRelocTarget};
 use std::ops::Range;
 use wave_contract::context::Addressing;
-use wave_contract::image::{CodeImage, CodeRange, EntryThunk, SourceTable, TEXT_ALIGN, TrapTable};
+use wave_contract::image::{CodeImage, CodeRange, EntryThunk, SourceTable, TEXT_ALIGN, TEXT_PADDING, TrapTable};
 use wave_contract::types::SignatureId;
 
 /// Least alignment of a function: short functions and loops near their start then sit the same way in every build.
@@ -16,9 +16,6 @@ const FUNCTION_ALIGN: u32 = 32;
 
 /// Largest text: every distance in it is a 32-bit displacement.
 const MAX_TEXT_BYTES: u64 = i32::MAX as u64;
-
-/// What lies between functions: nothing executes it, and if it did it would stop (`int3`).
-const PADDING: u8 = if cfg!(target_arch = "x86_64") { 0xcc } else { 0 };
 
 /// The functions that one worker has compiled, in flat lists: a large module has a hundred thousand.
 #[derive(Default)]
@@ -183,7 +180,7 @@ pub(crate) fn link(
     let mut traps = TrapTable::default();
     let mut sources = SourceTable::default();
     for (&(chunk, unit), range) in order.iter().zip(&ranges) {
-        text.resize(range.start as usize, PADDING);
+        text.resize(range.start as usize, TEXT_PADDING);
         text.extend_from_slice(&chunk.code[unit.code.clone()]);
         for call in &chunk.calls[unit.calls.clone()] {
             let target = ranges

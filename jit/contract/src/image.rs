@@ -27,6 +27,9 @@ pub struct CodeImage {
 /// Alignment that the text needs.
 pub const TEXT_ALIGN: usize = 64;
 
+/// What lies between functions. Nothing executes it, and if it did it would stop: `int3` on x86-64.
+pub const TEXT_PADDING: u8 = if cfg!(target_arch = "x86_64") { 0xcc } else { 0 };
+
 /// A range of the text, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodeRange {

@@ -128,25 +128,34 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     // SAFETY: the kernel passes valid pointers to a SA_SIGINFO handler; nothing else refers to them.
     let (address, context) = unsafe { ((*info).si_addr() as usize, &mut *context.cast::<libc::ucontext_t>()) };
     let activation = CURRENT.get();
+    let pc = registers(context).pc;
     // SAFETY: null or the activation that `enter_with` made current; it lives until that call returns, and this thread is
     // inside it.
-    if let Some(activation) = unsafe { activation.as_mut() }
-        && let Some(kind) = classify(activation, signal, registers(context).pc, address)
-    {
-        leave(activation, context, kind);
-        return;
+    if let Some(activation) = unsafe { activation.as_mut() } {
+        if let Some(kind) = classify(activation, signal, pc, address) {
+            leave(activation, context, kind);
+            return;
+        }
+        if activation.code_range.contains(&pc) {
+            die(signal, CODE_FAULT)
+        }
     }
-    die(signal)
+    die(signal, HOST_FAULT)
 }
+
+const HOST_FAULT: &[u8] =
+    b"wave: fault outside of guest code\n  fix:   this is a bug in wave: please report it with the module\n";
+
+/// The verifier proves where code reads and writes, not that its table of traps names every instruction that can fault.
+const CODE_FAULT: &[u8] = b"wave: the compiled code faults in a way that its table of traps does not name\n  \
+    fix:   whoever compiled it is at fault: run the module instead of a compiled file, or report it with the module\n";
 
 /// Ends the process because of a fault that is not the guest's. The status is that of a process killed by the signal; the
 /// default action cannot be restored, because a sealed process may not change its handlers.
-fn die(signal: i32) -> ! {
-    const MESSAGE: &[u8] =
-        b"wave: fault outside of guest code\n  fix:   this is a bug in wave: please report it with the module\n";
+fn die(signal: i32, message: &'static [u8]) -> ! {
     // SAFETY: both calls are allowed in signal handlers; the message is a constant of this length.
     unsafe {
-        libc::write(libc::STDERR_FILENO, MESSAGE.as_ptr().cast(), MESSAGE.len());
+        libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
         libc::_exit(128 + signal)
     }
 }

@@ -146,7 +146,6 @@ impl<'a> Function<'a> {
         let is_host = matches!(callee, Callee::Host(_));
         if !is_host {
             let after = stack.saturating_add(i32::try_from(bytes).unwrap_or(i32::MAX));
-            state.release(after);
             state.set(Gpr::RSP, Value::Frame(after));
         }
         state.clobber();

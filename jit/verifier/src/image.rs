@@ -7,7 +7,7 @@ use crate::walk::{Counts, Function, Scratch};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
-use wave_contract::image::{CodeImage, CodeRange};
+use wave_contract::image::{CodeImage, CodeRange, TEXT_PADDING};
 use wave_contract::module::ModuleInfo;
 use wave_contract::types::{FuncType, SignatureId};
 
@@ -325,6 +325,12 @@ fn units<'a>(
     let apart = |(a, b): (CodeRange, CodeRange)| a.start + a.len <= b.start && a.len > 0;
     if !ranges().zip(ranges().skip(1)).all(apart) {
         return Err(whole("functions overlap"));
+    }
+    let starts = ranges().map(|range| range.start as usize).chain([image.text.len()]);
+    let ends = [0].into_iter().chain(ranges().map(|range| (range.start + range.len) as usize));
+    let is_padding = |bytes: &[u8]| bytes.iter().all(|byte| *byte == TEXT_PADDING);
+    if !ends.zip(starts).all(|(end, start)| image.text.get(end..start).is_some_and(is_padding)) {
+        return Err(whole("bytes between functions are not the padding of the linker"));
     }
     let traps = distribute(&tables.traps, ranges())?;
     let sources = distribute(&tables.sources, ranges())?;

@@ -76,6 +76,9 @@ impl Home {
 
 /// What is known where an instruction begins. Offsets in the frame count from the stack pointer at entry, where the return
 /// address lies.
+///
+/// Nothing is ever known of a place below the stack pointer: no word there has a value, and no register is a copy of one.
+/// Whoever is called may write there, and so may the kernel. The methods below keep it so; [`State::check`] looks.
 #[derive(Debug)]
 pub struct State {
     registers: [Value; 16],
@@ -144,9 +147,15 @@ impl State {
         self.registers[usize::from(register.0 & 15)]
     }
 
+    /// Notes that a register was written. With the stack pointer moves the end of what is known of the frame.
     pub fn set(&mut self, register: Gpr, value: Value) {
         let number = usize::from(register.0 & 15);
         self.registers[number] = value;
+        if register == Gpr::RSP
+            && let Value::Frame(at) = value
+        {
+            self.release(at);
+        }
         self.copies[number] = Home::ALONE;
         if self.originals & 1 << number != 0 {
             self.originals &= !(1 << number);
@@ -207,8 +216,12 @@ impl State {
         self.original(Home::register(one)) == self.original(Home::register(other))
     }
 
-    /// Notes that `to` was just written with all that `from` holds.
+    /// Notes that `to` was just written with all that `from` holds. Both are looked at as they are now: the write may have moved
+    /// the stack pointer, and a word that lies below it is no longer there.
     pub fn copied(&mut self, from: Home, to: Home) {
+        if !self.lasts(from) || !self.lasts(to) {
+            return;
+        }
         let original = self.original(from);
         match (to.as_register(), original.as_register()) {
             (Some(to), original_register) => {
@@ -226,6 +239,14 @@ impl State {
                 self.copies[usize::from(register.0)] = to;
             }
             (None, None) => {}
+        }
+    }
+
+    /// Whether what a home holds stays until it is written. The stack pointer has its own rules and is no copy of anything.
+    fn lasts(&self, home: Home) -> bool {
+        match home.as_register() {
+            Some(register) => register != Gpr::RSP,
+            None => self.stack().is_some_and(|stack| home.0 >= stack),
         }
     }
 
@@ -275,7 +296,7 @@ impl State {
         self.lose(|Home(word)| i64::from(word) < end && i64::from(word) + 8 > i64::from(at));
         let from = self.slots.partition_point(|(slot, _)| i64::from(*slot) + 8 <= i64::from(at));
         let to = self.slots.partition_point(|(slot, _)| i64::from(*slot) < end);
-        if bytes == 8 && value != Value::Any {
+        if bytes == 8 && value != Value::Any && self.stack().is_some_and(|stack| at >= stack) {
             match self.slots.get_mut(from) {
                 Some(slot) if to == from + 1 => *slot = (at, value),
                 _ => drop(self.slots.splice(from..to, [(at, value)])),
@@ -285,8 +306,8 @@ impl State {
         }
     }
 
-    /// Forgets what lies below the stack pointer.
-    pub fn release(&mut self, stack: i32) {
+    /// Forgets what lies below a stack pointer.
+    fn release(&mut self, stack: i32) {
         let gone = self.slots.partition_point(|(slot, _)| *slot < stack);
         if gone > 0 {
             self.slots.drain(..gone);
@@ -307,6 +328,31 @@ impl State {
         {
             self.flags = Flags::Unknown;
         }
+    }
+
+    /// Whether the state is one that its methods leave: an error says what is not. Tests and fuzzers ask after every step.
+    pub fn check(&self) -> Result<(), String> {
+        if !self.slots.is_sorted_by(|(one, _), (next, _)| one < next) {
+            return Err("words of the frame are out of order".to_owned());
+        }
+        let stack = self.stack();
+        let below = |at: i32| stack.is_some_and(|stack| at < stack);
+        if let Some((at, value)) = self.slots.iter().find(|(at, value)| below(*at) || *value == Value::Any) {
+            return Err(format!("word {at} is known as {value:?}, and the stack pointer is {stack:?}"));
+        }
+        for (number, home) in (0..).zip(self.copies).filter(|(_, home)| *home != Home::ALONE) {
+            let wrong = match home.as_register() {
+                None => below(home.0),
+                Some(original) => {
+                    let is_noted = self.originals & 1 << original.0 != 0;
+                    original == Gpr::RSP || !is_noted || self.original(home) != home
+                }
+            };
+            if wrong || Gpr(number) == Gpr::RSP {
+                return Err(format!("register {number} is a copy of {home:?}, and the stack pointer is {stack:?}"));
+            }
+        }
+        Ok(())
     }
 
     /// Makes this state hold for both. Whether it changed.
@@ -367,3 +413,6 @@ impl State {
         changed
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,7 +187,7 @@ impl Function<'_> {
                     .stack(state)?
                     .checked_sub(8)
                     .ok_or_else(|| Problem::new(Rule::Frame, "the frame is too large"))?;
-                self.assign(state, Named { gpr: Gpr::RSP, bytes: 8 }, Value::Frame(at))?;
+                self.move_stack(state, Value::Frame(at))?;
                 self.write_frame(state, at, 8, value)?;
             }
             Kind::Pop => {
@@ -195,7 +195,7 @@ impl Function<'_> {
                 let value = self.read_frame(state, at, 8)?;
                 let register = self.register(instruction, 0)?;
                 let above = at.checked_add(8).ok_or_else(|| Problem::new(Rule::Frame, "the frame is too large"))?;
-                self.assign(state, Named { gpr: Gpr::RSP, bytes: 8 }, Value::Frame(above))?;
+                self.move_stack(state, Value::Frame(above))?;
                 self.assign(state, register, value)?;
             }
             Kind::Call
@@ -238,7 +238,8 @@ impl Function<'_> {
             OpKind::Register => general(instruction.op_register(operand)).map(|register| register.gpr),
             _ => None,
         };
-        Ok(Operand { register, value })
+        // Nothing is learnt about the stack pointer: it is known.
+        Ok(Operand { register: register.filter(|register| *register != Gpr::RSP), value })
     }
 
     /// As `read`; also where the value is kept, if that is 64 bits wide.
@@ -275,7 +276,7 @@ impl Function<'_> {
             return Ok(word(place, bytes));
         }
         let register = self.register(instruction, 0)?;
-        self.assign(state, register, value)?;
+        self.write(state, instruction, value)?;
         Ok((register.bytes == 8).then_some(Home::register(register.gpr)))
     }
 
@@ -311,33 +312,42 @@ impl Function<'_> {
         match instruction.op0_kind() {
             OpKind::Register => {
                 let register = self.register(instruction, 0)?;
-                self.assign(state, register, value)
+                match register {
+                    Named { gpr: Gpr::RSP, bytes: 8 } if moves_stack(instruction) => self.move_stack(state, value),
+                    register => self.assign(state, register, value),
+                }
             }
             OpKind::Memory => self.store(state, instruction, value),
             _ => Err(Problem::new(Rule::Encoding, "an operand of a kind that has no place here")),
         }
     }
 
-    /// Writes a register; narrow writes as the processor does them.
-    fn assign(&mut self, state: &mut State, register: Named, value: Value) -> Result<(), Problem> {
+    /// Writes a register that is not the stack pointer; narrow writes as the processor does them.
+    fn assign(&self, state: &mut State, register: Named, value: Value) -> Result<(), Problem> {
         let value = match register.bytes {
             8 => value,
             4 => value.truncated(),
             _ => state.get(register.gpr).partly_overwritten(),
         };
         if register.gpr == Gpr::RSP {
-            let Value::Frame(at) = value else {
-                return Err(Problem::new(Rule::Frame, "the stack pointer is set to something unknown"));
-            };
-            let Some(distance) = state.touched.checked_sub(at).filter(|_| at >= -self.largest_frame()) else {
-                return Err(Problem::new(Rule::Frame, "the frame is too large"));
-            };
-            if i64::from(distance) > STACK_PROBE_BYTES as i64 {
-                return Err(Problem::new(Rule::Probe, format!("{distance} bytes below what was touched of the stack")));
-            }
-            state.release(at);
+            return Err(Problem::new(Rule::Frame, "code does not write the stack pointer in this way"));
         }
         state.set(register.gpr, value);
+        Ok(())
+    }
+
+    /// Moves the stack pointer.
+    fn move_stack(&self, state: &mut State, to: Value) -> Result<(), Problem> {
+        let Value::Frame(at) = to else {
+            return Err(Problem::new(Rule::Frame, "the stack pointer is set to something unknown"));
+        };
+        let Some(distance) = state.touched.checked_sub(at).filter(|_| at >= -self.largest_frame()) else {
+            return Err(Problem::new(Rule::Frame, "the frame is too large"));
+        };
+        if i64::from(distance) > STACK_PROBE_BYTES as i64 {
+            return Err(Problem::new(Rule::Probe, format!("{distance} bytes below what was touched of the stack")));
+        }
+        state.set(Gpr::RSP, to);
         Ok(())
     }
 
@@ -596,8 +606,8 @@ impl Function<'_> {
             _ if !value.is_data() => {
                 Err(Problem::new(Rule::Leak, format!("{value:?} goes where the guest can read it")))
             }
-            Place::Memory if state.pending => {
-                Err(Problem::new(Rule::Status, "memory changes before the status of a hostcall was looked at"))
+            _ if state.pending => {
+                Err(Problem::new(Rule::Status, "something changes before the status of a hostcall was looked at"))
             }
             _ => Ok(()),
         }
@@ -689,6 +699,18 @@ impl Function<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether code may write the stack pointer with this instruction: it adds or subtracts a constant, or takes the address in
+/// another register. `push`, `pop`, calls and returns move it by themselves.
+fn moves_stack(instruction: &Instruction) -> bool {
+    use Code::{Add_rm64_imm8, Add_rm64_imm32, Lea_r64_m, Mov_r64_rm64, Mov_rm64_r64, Sub_rm64_imm8, Sub_rm64_imm32};
+    match instruction.code() {
+        Add_rm64_imm8 | Add_rm64_imm32 | Sub_rm64_imm8 | Sub_rm64_imm32 => true,
+        Lea_r64_m => instruction.memory_index() == Register::None,
+        Mov_r64_rm64 | Mov_rm64_r64 => instruction.op1_kind() == OpKind::Register,
+        _ => false,
     }
 }
 

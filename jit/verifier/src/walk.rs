@@ -268,7 +268,10 @@ impl<'a> Function<'a> {
         let mark = *self.mark(target);
         if mark & LEADER != 0 {
             self.spend(state)?;
-            if self.known_at(target).join(state) {
+            let known = self.known_at(target);
+            let has_changed = known.join(state);
+            assert_consistent(known, &Instruction::default());
+            if has_changed {
                 self.queue(target);
             }
             return Ok(());
@@ -342,6 +345,7 @@ impl<'a> Function<'a> {
                 .and_then(|()| self.begin(at, &instruction))
                 .and_then(|kind| self.step(state, decoder, &instruction, kind, until.is_some()))
                 .map_err(|problem| self.refusal(at, &instruction, problem))?;
+            assert_consistent(state, &instruction);
             match next {
                 Next::Following => at = u32::try_from(decoder.ip()).unwrap_or(u32::MAX),
                 Next::Nowhere => return Ok(false),
@@ -378,7 +382,7 @@ impl<'a> Function<'a> {
             kind,
             Kind::Call | Kind::CallIndirect | Kind::Jump | Kind::JumpIndirect | Kind::JumpIf | Kind::Return
         );
-        if branches && matches!(bytes.first(), Some(0x66 | 0xf2 | 0xf3)) {
+        if branches && has_leading_prefix(bytes) {
             return Err(Problem::new(Rule::Encoding, "a branch with a prefix"));
         }
         let from = (at - self.range.start) as usize;
@@ -496,6 +500,12 @@ impl<'a> Function<'a> {
     fn probe(&mut self, state: &mut State, decoder: &mut Decoder<'_>, first: &Instruction) -> Result<bool, Problem> {
         let (position, ip) = (decoder.position(), decoder.ip());
         let [bound, step, touch, compare, back] = [(); 5].map(|()| decoder.decode());
+        // None of them has a prefix that processors could read in another way.
+        let is_plain = |instruction: &Instruction| {
+            let bytes = self.bytes(offset(instruction));
+            has_plain_prefixes(bytes) && !has_leading_prefix(bytes)
+        };
+        let are_plain = [&bound, &step, &touch, &compare, &back].into_iter().all(is_plain);
         let bytes = |instruction: &Instruction, register: Register| {
             let is = instruction.code() == Code::Sub_rm64_imm32
                 && instruction.op0_kind() == OpKind::Register
@@ -519,7 +529,7 @@ impl<'a> Function<'a> {
             && compare.op0_register() != compare.op1_register();
         let goes_back =
             matches!(back.code(), Code::Jne_rel8_64 | Code::Jne_rel32_64) && back.near_branch64() == step.ip();
-        if !touches || !compares || !goes_back || each > STACK_PROBE_BYTES as i64 || whole % each != 0 {
+        if !are_plain || !touches || !compares || !goes_back || each > STACK_PROBE_BYTES as i64 || whole % each != 0 {
             decoder.set_ip(ip);
             return decoder.set_position(position).map(|()| false).map_err(|_| outside());
         }
@@ -588,6 +598,19 @@ fn has_plain_prefixes(bytes: &[u8]) -> bool {
     let rest = &rest[skipped(rest, is_rex)..];
     let legacy = |byte: u8| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
     rest.first().is_some_and(|byte| !is_rex(*byte) && !legacy(*byte))
+}
+
+fn has_leading_prefix(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(0x66 | 0xf2 | 0xf3))
+}
+
+/// In debug builds, that a state keeps what [`State`] promises.
+fn assert_consistent(state: &State, instruction: &Instruction) {
+    if cfg!(debug_assertions)
+        && let Err(what) = state.check()
+    {
+        panic!("after `{instruction}`: {what}");
+    }
 }
 
 fn outside() -> Problem {

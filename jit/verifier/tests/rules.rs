@@ -10,6 +10,7 @@ use support::{Bench, CELL, CONTEXT, DESCRIPTOR, MEMORY, Mode, RESULTS, TABLES};
 use wave_contract::context::{
     ARENA, Addressing, ContextLayout, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
 };
+use wave_contract::image::TEXT_PADDING;
 use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
 use wave_verifier::{Rule, VerifyError, verify};
@@ -390,8 +391,31 @@ fn t66_t69_only_listed_instructions() {
     });
     accepts(&bench, "a bit of memory at a constant", |a| a.bt(qword_ptr(MEMORY), 63_i32));
     accepts(&bench, "a bit of a register", |a| a.bt(edi, esi));
-    // What no path leads to is not looked at: `int3` fills gaps.
+    // A function has constants, which can be any bytes.
     bench.accepts("bytes behind the return", bench.with_bytes(SUBJECT, &[0xc3, 0x0f, 0x05]));
+}
+
+/// T66: what lies between functions is nobody's, and executable.
+#[test]
+fn t66_padding_is_the_linkers() {
+    let bench = fixed();
+    let ends = bench.image.functions.iter().chain(bench.image.entries.iter().map(|entry| &entry.code));
+    let between: Vec<usize> = ends
+        .map(|code| (code.start + code.len) as usize)
+        .filter(|end| bench.image.text.get(*end) == Some(&TEXT_PADDING))
+        .collect();
+    assert!(!between.is_empty(), "no function is followed by padding");
+    bench.accepts("the padding of the linker", bench.image.clone());
+    for at in between {
+        let mut image = bench.image.clone();
+        image.text[at] = 0x90;
+        bench.refuses(Rule::Metadata, "another byte", image);
+    }
+    let mut image = bench.image.clone();
+    image.text.push(TEXT_PADDING);
+    bench.accepts("padding behind the last function", image.clone());
+    image.text.extend([0x0f, 0x05]);
+    bench.refuses(Rule::Metadata, "code behind the last function", image);
 }
 
 /// T68: control stays at the beginnings of instructions, in this function.
@@ -537,6 +561,15 @@ fn t68_large_frames_are_touched() {
     refuses(&bench, Rule::Probe, "a loop with large steps", probed(0x10_0000, 0x2_0000, 0));
     refuses(&bench, Rule::Return, "a loop that goes past its end", probed(0x10_0000, 0xf000, 0));
     refuses(&bench, Rule::Return, "a loop that touches another place", probed(0x10_0000, 0x1_0000, 8));
+    // Some processors jump elsewhere after this prefix.
+    let by_hand = |prefix: &[u8]| {
+        let head: &[u8] = &[0x49, 0x89, 0xe3, 0x49, 0x81, 0xeb, 0, 0, 0x10, 0];
+        let step: &[u8] = &[0x48, 0x81, 0xec, 0, 0, 1, 0, 0xc7, 0x04, 0x24, 0, 0, 0, 0, 0x4c, 0x39, 0xdc];
+        let back = [0x75, (step.len() + prefix.len() + 2).wrapping_neg().to_le_bytes()[0]];
+        bench.with_bytes(SUBJECT, &[head, step, prefix, &back, &[0x48, 0x81, 0xc4, 0, 0, 0x10, 0, 0xc3]].concat())
+    };
+    bench.accepts("the loop by hand", by_hand(&[]));
+    bench.refuses(Rule::Encoding, "a prefix in the loop", by_hand(&[0x66]));
 }
 
 /// What an indirect call through table 0 takes.
@@ -575,6 +608,116 @@ fn through_table(a: &mut CodeAssembler, change: impl Fn(&str) -> bool, signature
     a.ret()?;
     a.set_label(&mut trap)?;
     a.ud2()
+}
+
+/// T68: the stack pointer is moved by constants, or to where another register points; by nothing else.
+#[test]
+fn t68_the_stack_pointer_has_few_writers() {
+    let bench = fixed();
+    let with = |write: Step| {
+        bench.with(SUBJECT, |a| {
+            a.push(rbp)?;
+            a.mov(rbp, rsp)?;
+            a.sub(rsp, 32)?;
+            a.mov(eax, 8)?;
+            a.mov(qword_ptr(rbp - 8), rbp)?;
+            a.mov(rcx, rbp)?;
+            write(a)?;
+            a.mov(rsp, rbp)?;
+            a.pop(rbp)?;
+            a.ret()
+        })
+    };
+    let good: [(&str, Step); 6] = [
+        ("add", &|a| a.add(rsp, 8)),
+        ("sub", &|a| a.sub(rsp, 0x100)),
+        ("lea", &|a| a.lea(rsp, qword_ptr(rsp - 8))),
+        ("lea of another register", &|a| a.lea(rsp, qword_ptr(rbp - 16))),
+        ("mov", &|a| a.mov(rsp, rcx)),
+        ("push and pop", &|a| a.push(rax).and_then(|()| a.pop(rcx))),
+    ];
+    for (what, write) in good {
+        bench.accepts(what, with(write));
+    }
+    let bad: [(&str, Step); 15] = [
+        ("mov from the frame", &|a| a.mov(rsp, qword_ptr(rbp - 8))),
+        ("pop", &|a| a.lea(rsp, qword_ptr(rbp - 8)).and_then(|()| a.pop(rsp))),
+        ("add of a register", &|a| a.add(rsp, rax)),
+        ("add of a word", &|a| a.add(rsp, qword_ptr(rbp - 8))),
+        ("sub of a register", &|a| a.sub(rsp, rax)),
+        ("lea of a sum", &|a| a.lea(rsp, qword_ptr(rsp + rax))),
+        ("and", &|a| a.and(rsp, -16)),
+        ("or", &|a| a.or(rsp, 0)),
+        ("xor", &|a| a.xor(rsp, 0)),
+        ("a conditional move", &|a| a.cmp(eax, 8).and_then(|()| a.cmove(rsp, rcx))),
+        ("32 bits", &|a| a.mov(esp, ecx)),
+        ("16 bits", &|a| a.mov(sp, cx)),
+        ("8 bits", &|a| a.mov(spl, cl)),
+        ("a bit", &|a| a.cmp(eax, 8).and_then(|()| a.sete(spl))),
+        ("a vector", &|a| a.vmovq(rsp, xmm0)),
+    ];
+    for (what, write) in bad {
+        bench.refuses(Rule::Frame, what, with(write));
+    }
+}
+
+/// T68: what lies below the stack pointer belongs to whoever is called next. Nothing that was known of it, or that was a
+/// copy of it, is known afterwards.
+#[test]
+fn t68_nothing_is_known_below_the_stack_pointer() {
+    for bench in [fixed(), arg()] {
+        let libcall = ContextLayout::libcall(Libcall::DataDrop) as i32;
+        let (is_fixed, context) = (bench.terms.addressing.fixed().is_some(), CONTEXT as i32);
+        let field = |at: i32| if is_fixed { qword_ptr((context + at) as u64) } else { qword_ptr(rdi + at) };
+        // RBX minus what is read from where RBX was copied from: zero, if that is still there. A word is lost by `lose`.
+        let difference = |lose: Step, word: i32| {
+            bench.with(SUBJECT, |a| {
+                let mut trap = a.create_label();
+                a.sub(rsp, 72)?;
+                a.mov(qword_ptr(rsp + 64), rbx)?;
+                a.cmp(rsp, field(STACK_LIMIT as i32))?;
+                a.jb(trap)?;
+                a.lea(rax, qword_ptr(rsp + 32))?;
+                a.mov(qword_ptr(rsp + word), rax)?;
+                lose(a)?;
+                if is_fixed {
+                    a.mov(edi, context)?;
+                }
+                a.xor(esi, esi)?;
+                a.call(field(libcall))?;
+                a.test(rdx, rdx)?;
+                a.jne(trap)?;
+                a.sub(rsp, 32)?;
+                a.mov(rcx, qword_ptr(rsp + word))?;
+                a.xor(rbx, rcx)?;
+                a.mov(rax, qword_ptr(rsp + rbx + 8))?;
+                a.mov(rbx, qword_ptr(rsp + 64))?;
+                a.add(rsp, 72)?;
+                a.ret()?;
+                a.set_label(&mut trap)?;
+                a.ud2()
+            })
+        };
+        let by_copy: Step = &|a| a.mov(rbx, rax).and_then(|()| a.mov(rsp, rax));
+        bench.accepts("a word above the stack pointer", difference(by_copy, 48));
+        let lost: [(&str, Step, Rule); 6] = [
+            (
+                "the stack pointer is loaded from it",
+                &|a| a.mov(rsp, qword_ptr(rsp + 24)).and_then(|()| a.mov(rbx, rsp)),
+                Rule::Frame,
+            ),
+            ("the stack pointer goes to a copy of it", by_copy, Rule::Memory),
+            ("a copy made afterwards", &|a| a.mov(rsp, rax).and_then(|()| a.mov(rbx, rax)), Rule::Memory),
+            ("a copy of the stack pointer", &|a| a.mov(rsp, rax).and_then(|()| a.mov(rbx, rsp)), Rule::Memory),
+            ("by `add`", &|a| a.mov(rbx, rax).and_then(|()| a.add(rsp, 32)), Rule::Memory),
+            ("by `lea`", &|a| a.mov(rbx, rax).and_then(|()| a.lea(rsp, qword_ptr(rax))), Rule::Memory),
+        ];
+        for (what, lose, rule) in lost {
+            bench.refuses(rule, what, difference(lose, 24));
+        }
+        // Half of it is below.
+        bench.refuses(Rule::Memory, "a word across the stack pointer", difference(by_copy, 28));
+    }
 }
 
 /// T67: an index below the length, and the signature of that entry.
@@ -992,6 +1135,45 @@ fn t67_each_call_of_the_host_has_a_status() {
     };
     bench.accepts("the second", bench.with(SUBJECT, code(rdx)));
     bench.refuses(Rule::Status, "the first, which was kept", bench.with(SUBJECT, code(rbx)));
+}
+
+/// T67: nothing that the program or the host can see changes before the status is looked at.
+#[test]
+fn t67_nothing_changes_before_the_status_is_known() {
+    let bench = fixed();
+    let layout = ContextLayout::new(&bench.info).expect("a small module");
+    let slot = CONTEXT + u64::from(layout.function(0));
+    let variable = CONTEXT + cell(&bench, 2) as u64;
+    let code = |before: Step, after: Step| {
+        bench.with(SUBJECT, |a| {
+            let mut trap = a.create_label();
+            a.sub(rsp, 24)?;
+            a.cmp(rsp, qword_ptr(CONTEXT + u64::from(STACK_LIMIT)))?;
+            a.jb(trap)?;
+            a.mov(edi, CTX)?;
+            a.call(qword_ptr(slot))?;
+            before(a)?;
+            a.test(rdx, rdx)?;
+            a.jne(trap)?;
+            after(a)?;
+            a.add(rsp, 24)?;
+            a.ret()?;
+            a.set_label(&mut trap)?;
+            a.ud2()
+        })
+    };
+    let nothing: Step = &|_| Ok(());
+    let stores: [(&str, Step); 4] = [
+        ("memory", &|a| a.mov(qword_ptr(MEMORY), rcx)),
+        ("a global", &|a| a.mov(qword_ptr(variable), rcx)),
+        ("an imported global", &|a| a.mov(qword_ptr(CELL), rcx)),
+        ("the result area", &|a| a.mov(qword_ptr(RESULTS), rcx)),
+    ];
+    for (what, store) in stores {
+        bench.accepts(what, code(nothing, store));
+        bench.refuses(Rule::Status, what, code(store, nothing));
+    }
+    bench.accepts("the frame", code(&|a| a.mov(qword_ptr(rsp + 8), rcx), nothing));
 }
 
 /// T70: code and context come from the same entry of the same table.

@@ -8,7 +8,7 @@ use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
 use imagined::{Compiled, compiled};
 use std::ops::Deref;
-use wave_contract::image::{CodeImage, CodeRange};
+use wave_contract::image::{CodeImage, CodeRange, TEXT_PADDING};
 use wave_contract::offsets::{OffsetTable, OffsetValue};
 use wave_contract::types::SignatureId;
 use wave_verifier::{Refusal, Report, Rule, Terms, VerifyError, verify};
@@ -60,7 +60,8 @@ impl Bench {
     pub fn with_bytes(&self, function: usize, code: &[u8]) -> CodeImage {
         let mut image = self.image.clone();
         let old = image.functions[function];
-        image.text.resize(image.text.len().next_multiple_of(64), 0xcc);
+        image.text[old.start as usize..][..old.len as usize].fill(TEXT_PADDING);
+        image.text.resize(image.text.len().next_multiple_of(64), TEXT_PADDING);
         let start = u32::try_from(image.text.len()).expect("a small image");
         image.text.extend_from_slice(code);
         image.functions[function] = CodeRange { start, len: u32::try_from(code.len()).expect("a small function") };
