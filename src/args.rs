@@ -108,7 +108,7 @@ pub struct Run {
     /// Take the random numbers of the program from this seed: the same in each run, and no secret
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=wave_policy::file::MOST_SEED))]
     pub random_seed: Option<u64>,
-    /// Run code that was not verified. Only with `--sandbox off`
+    /// Run code that was not verified. Only with `--sandbox off`, and not that of a .wave file
     #[arg(long)]
     pub no_verify: bool,
     /// Neither take code from the cache, nor keep it there
@@ -269,7 +269,7 @@ pub struct Compile {
     /// Threads to compile with; as many as there are processors if not given
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
-    /// `.wasm` or `.wat` file; `-` is standard input
+    /// `.wasm` or `.wat` file, or a `.wave` file whose module is compiled again; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
 }
@@ -277,6 +277,7 @@ pub struct Compile {
 /// `wave verify`.
 #[derive(Args, Debug)]
 #[command(after_help = "Code in a .wave file is verified as it is; a module is compiled first.\n\
+What is proved is that the code keeps to its place, not that it does what the module says.\n\
 Exit codes: 0 verified, 1 refused, 2 usage, 126 not a module that can be compiled, 127 not found.")]
 pub struct Verify {
     /// Threads to compile and to verify with; as many as there are processors if not given

@@ -1,7 +1,8 @@
 //! Compiled programs as files: what `wave compile -o` writes and `wave run` takes.
 //!
-//! Anybody can make such a file. Its code is verified like the compiler's, against the module in it; all else that it says is
-//! only used to tell early and clearly that it is not for this host.
+//! Anybody can make such a file. Its code is verified like the compiler's, against the module in it, and is another program than
+//! that module: it is cached and pinned by the hash of the whole file. All else that it says is only used to tell early and
+//! clearly that it is not for this host.
 
 use crate::failure::Failure;
 use crate::text::{chain, clean};

@@ -24,10 +24,12 @@ mod text;
 
 use crate::args::{self, AuditFormat};
 use crate::failure::Failure;
-use crate::input::read_module;
+use crate::input;
+use crate::policy::pin;
 use crate::text::{escape_json, note, out};
 use report::Audit;
 use serde::Serialize;
+use wave_contract::artefact::Artefact;
 
 /// Exit code of a module whose score is above the threshold.
 const ABOVE: u8 = 1;
@@ -37,11 +39,18 @@ const ABOVE: u8 = 1;
 /// # Errors
 /// 127 when there is no module, 126 when it is none or is broken.
 pub fn audit(arguments: &args::Audit) -> Result<u8, Failure> {
-    let bytes = read_module(&arguments.module)?;
-    let place = arguments.module.display().to_string();
+    let path = &arguments.module;
+    let file = input::read_file(path)?;
+    let compiled = Artefact::is_one(&file).then(|| (file.len(), pin::of(&file)));
+    let bytes = input::binary(path, input::module_of(path, file)?)?;
+    let place = path.display().to_string();
     let declarations =
         module::read(&bytes).map_err(|error| Failure::not_runnable(error.to_string()).at(place.clone()))?;
     let report = Audit::new(&place, &bytes, declarations);
+    let report = match compiled {
+        Some((size_bytes, blake3)) => report.in_compiled_file(size_bytes, blake3),
+        None => report,
+    };
     let above = arguments.threshold.filter(|threshold| report.score.tenths > *threshold);
     out(&match arguments.format {
         AuditFormat::Text => text::render(&page::page(&report)),

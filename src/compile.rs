@@ -7,11 +7,12 @@ use crate::input::{self, read_module};
 use crate::plan;
 use crate::policy;
 use crate::program;
-use crate::text::out;
+use crate::text::{clean, note, out};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
+use wave_contract::artefact::Artefact;
 use wave_policy::Level;
 
 /// Compiles a module: to a file, or to print the figures.
@@ -29,7 +30,14 @@ pub fn compile(sandbox: Option<Sandbox>, arguments: &Compile) -> Result<u8, Fail
 fn write(sandbox: Option<Sandbox>, arguments: &Compile, output: &Path, threads: usize) -> Result<u8, Failure> {
     wave_sandbox::prepare_allocator();
     let path = &arguments.module;
-    let bytes = input::read(path)?;
+    let file = input::read_file(path)?;
+    if Artefact::is_one(&file) {
+        note(&format!(
+            "wave: note: `{}` is a compiled file: the module in it is compiled again, its code is not used\n",
+            clean(&path.display().to_string())
+        ));
+    }
+    let bytes = input::module_of(path, file)?;
     let limits = CompileLimits {
         module: path.clone(),
         level: sandbox.map_or_else(Level::default, policy::level),

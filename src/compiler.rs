@@ -170,7 +170,8 @@ impl Remote {
         let answer: io::Result<Answer> = read_value(&mut self.worker, max_bytes);
         let answer = answer.map_err(|error| self.failed(&error))?;
         let (translated, info) = answer.map_err(|refusal| refusal.failure(&self.limits.module))?;
-        let bytes = translated.unwrap_or_else(|| std::mem::take(&mut self.bytes));
+        let bytes = binary_form(std::mem::take(&mut self.bytes), translated);
+        let bytes = bytes.map_err(|error| self.limits.senseless(error))?;
         info.check(bytes.len()).map_err(|error| self.limits.senseless(error))?;
         Ok((info, bytes))
     }
@@ -220,6 +221,16 @@ impl Remote {
             return self.limits.senseless(error);
         }
         self.limits.stopped(self.worker.get_mut().autopsy(error))
+    }
+}
+
+/// The module that a worker was given, as it says that its text means. Of a binary one, nobody else can say what it is: a worker
+/// that was taken over could answer for another module, under this one's name.
+fn binary_form(given: Vec<u8>, translated: Option<Vec<u8>>) -> Result<Vec<u8>, &'static str> {
+    match translated {
+        Some(_) if given.starts_with(b"\0asm") => Err("a binary module was translated"),
+        Some(binary) => Ok(binary),
+        None => Ok(given),
     }
 }
 
@@ -378,5 +389,20 @@ impl Refusal {
             Self::Processor(what) => Failure::refused(what).fix("`wave doctor` lists what is needed"),
             Self::Module(what) => Failure::not_runnable(what).at(place),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T59: a worker answers for the module that it was given.
+    #[test]
+    fn t59_a_binary_module_is_itself() {
+        let (binary, other) = (b"\0asm\x01\0\0\0".to_vec(), b"\0asm\x01\0\0\0\0\x01\0".to_vec());
+        assert_eq!(binary_form(binary.clone(), None), Ok(binary.clone()));
+        assert!(binary_form(binary.clone(), Some(other)).is_err());
+        assert!(binary_form(binary.clone(), Some(binary.clone())).is_err());
+        assert_eq!(binary_form(b"(module)".to_vec(), Some(binary.clone())), Ok(binary));
     }
 }

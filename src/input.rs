@@ -2,7 +2,7 @@
 
 use crate::compiler::Refusal;
 use crate::failure::Failure;
-use crate::text::chain;
+use crate::text::{chain, clean, note};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,12 +12,25 @@ use wave_contract::artefact::Artefact;
 /// Larger files are refused before they are read: nothing that size can be compiled.
 const MAX_MODULE_BYTES: u64 = 1 << 30;
 
-/// Reads a module. `-` is standard input; WebAssembly text is translated.
+/// Reads a module, or the one in a compiled file, and says so. `-` is standard input; WebAssembly text is translated.
 ///
 /// # Errors
 /// 127 when there is no such file, 126 when it cannot be read or is not a module.
 pub fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
-    binary(path, read(path)?)
+    let file = read_file(path)?;
+    announce(path, &file);
+    binary(path, module_of(path, file)?)
+}
+
+/// Says of a compiled file that its code is another matter than the module in it.
+pub fn announce(path: &Path, file: &[u8]) {
+    if Artefact::is_one(file) {
+        note(&format!(
+            "wave: note: `{}` is a compiled file: this is about the module in it. Its code keeps to what that module declares, and may \
+             do anything within\n",
+            clean(&path.display().to_string())
+        ));
+    }
 }
 
 /// The binary form of what was read from `path`.
@@ -56,16 +69,15 @@ pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     })
 }
 
-/// Reads a module as it is, or the one in a compiled program. `-` is standard input.
+/// The module in a file that was read from `path`: all of it, unless it is a compiled one.
 ///
 /// # Errors
-/// 127 when there is no such file, 126 when it cannot be read.
-pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = read_file(path)?;
-    if !Artefact::is_one(&bytes) {
-        return Ok(bytes);
+/// 126 for a compiled file that is damaged.
+pub fn module_of(path: &Path, file: Vec<u8>) -> Result<Vec<u8>, Failure> {
+    if !Artefact::is_one(&file) {
+        return Ok(file);
     }
-    let artefact = Artefact::read(&bytes);
+    let artefact = Artefact::read(&file);
     artefact
         .map(|artefact| artefact.module)
         .map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))
@@ -74,7 +86,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Reads the bytes of a file, or of standard input for `-`.
 ///
 /// # Errors
-/// As [`read`].
+/// 127 when there is no such file, 126 when it cannot be read.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     if path == Path::new("-") {
         return read_all(io::stdin().lock()).map_err(|error| unreadable("standard input", &error));

@@ -1,17 +1,17 @@
 //! Where the code of a program comes from: the cache, a compiled program, or the compiler.
 
 use crate::artefact;
-use crate::cache::{Cache, Kept, Name};
+use crate::cache::{Cache, Content, Kept, Name};
 use crate::compiler::{self, Compiler};
 use crate::failure::Failure;
 use crate::input;
 use crate::plan::Plan;
+use crate::program;
 use std::path::Path;
-use wave_contract::artefact::Artefact;
 use wave_contract::digest::digest;
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
-use wave_verifier::{Recalled, Verified};
+use wave_verifier::Verified;
 
 /// What is known of a program's code before it is loaded.
 pub struct Origin<'a> {
@@ -27,20 +27,15 @@ pub struct Origin<'a> {
 
 /// Where code comes from.
 pub enum Source<'a> {
-    /// From a compiler, unless somebody made it that nobody trusts.
-    Compiler(Compiler, Option<Box<Made>>),
+    /// From a compiler.
+    Compiler(Compiler),
+    /// From a compiled file, by anybody. The compiler only reads what the module in it declares.
+    Artefact(Compiler, Box<CodeImage>),
     /// From an earlier run, in which this user's verifier accepted it. `bytes` are what the declarations speak of.
     Cache { bytes: Vec<u8>, accepted: Box<(Verified<CodeImage>, ModuleInfo)>, otherwise: Otherwise<'a> },
 }
 
-/// Code of unknown origin.
-pub struct Made {
-    pub image: CodeImage,
-    /// Whether no other will do.
-    pub must: bool,
-}
-
-/// Where code goes that was proved now.
+/// Where code goes that was compiled or read now, and proved. The name is that of the bytes it comes from.
 pub type Keep = Option<(Cache, Name)>;
 
 /// Starts a compiler for a module.
@@ -81,34 +76,41 @@ impl<'a> Origin<'a> {
         };
 
         let bytes = bytes.map_or_else(|| input::read_file(path), Ok)?;
-        let (bytes, made) = match Artefact::is_one(&bytes) {
-            true => {
-                let artefact = artefact::read(path, &bytes)?;
-                artefact::agrees(path, &artefact, plan.deterministic)?;
-                (artefact.module, Some((artefact.image, artefact.origin.seed)))
-            }
-            false => (bytes, None),
-        };
         if let Some(policy) = &plan.policy {
             policy.check_pin(path, &bytes)?;
         }
+        let content = Content::of(&bytes);
+        if content == Some(Content::Artefact) && !plan.verify {
+            return Err(Failure::refused(
+                "the code of a compiled file runs verified or not at all: anybody can have made it",
+            )
+            .at(path.display().to_string())
+            .fix("drop --no-verify, or run the module"));
+        }
         let threads = compiler::threads(bytes.len());
-        // Of text, the compiler makes a module first.
-        let cache = cache.zip(wanted).filter(|_| bytes.starts_with(b"\0asm"));
-        let keep = cache.and_then(|(cache, wanted)| Some((cache, wanted.name(&bytes, threads)?)));
+        let name = |content, wanted: Wanted| wanted.name(content, &bytes, threads);
+        let keep = cache.zip(wanted).zip(content);
+        let keep = keep.and_then(|((cache, wanted), content)| Some((cache, name(content, wanted)?)));
         let kept = keep.as_ref().and_then(|(cache, name)| cache.find(name, threads));
-        let (source, seed) = match (kept, made) {
-            (Some(Kept { seed, code: Recalled::Verified(accepted), data }), _) => {
-                let otherwise = Box::new(move || start(bytes));
-                (Source::Cache { bytes: data, accepted, otherwise }, Some(seed))
+        if let Some(Kept { seed, accepted, data }) = kept {
+            let otherwise: Otherwise<'a> = match content {
+                // The module in it is another program.
+                Some(Content::Artefact) => {
+                    let failure = program::addresses_are_taken(path);
+                    Box::new(move || Err(failure))
+                }
+                _ => Box::new(move || start(bytes)),
+            };
+            let source = Source::Cache { bytes: data, accepted, otherwise };
+            return Ok(Self { source, keep, seed: Some(seed), threads });
+        }
+        let (source, seed) = match content {
+            Some(Content::Artefact) => {
+                let artefact = artefact::read(path, &bytes)?;
+                artefact::agrees(path, &artefact, plan.deterministic)?;
+                (Source::Artefact(start(artefact.module)?, Box::new(artefact.image)), Some(artefact.origin.seed))
             }
-            (_, Some((image, seed))) => {
-                (Source::Compiler(start(bytes)?, Some(Box::new(Made { image, must: true }))), Some(seed))
-            }
-            (Some(Kept { seed, code: Recalled::Unproved(image), .. }), None) => {
-                (Source::Compiler(start(bytes)?, Some(Box::new(Made { image: *image, must: false }))), Some(seed))
-            }
-            (None, None) => (Source::Compiler(start(bytes)?, None), None),
+            _ => (Source::Compiler(start(bytes)?), None),
         };
         Ok(Self { source, keep, seed, threads })
     }
@@ -120,13 +122,11 @@ impl<'a> Origin<'a> {
             let name = cache.name_of_file(path, wanted.processor, wanted.canonical_nans, threads)?;
             Some((name, threads, cache.find(&name, threads)?))
         };
-        let Some((name, threads, Kept { seed, code: Recalled::Verified(accepted), data })) = find() else {
-            return Err(cache);
-        };
+        let Some((name, threads, Kept { seed, accepted, data })) = find() else { return Err(cache) };
         let path = path.to_owned();
         let otherwise = Box::new(move || {
-            let bytes = input::read(&path)?;
-            if wanted.name(&bytes, threads) != Some(name) {
+            let bytes = input::read_file(&path)?;
+            if wanted.name(Content::Module, &bytes, threads) != Some(name) {
                 return Err(Failure::refused("the module changes while it is read").at(path.display().to_string()));
             }
             start(bytes)
@@ -137,7 +137,7 @@ impl<'a> Origin<'a> {
 }
 
 impl Wanted {
-    fn name(self, module: &[u8], threads: usize) -> Option<Name> {
-        Name::new(&digest(module, threads), self.processor, self.canonical_nans)
+    fn name(self, content: Content, bytes: &[u8], threads: usize) -> Option<Name> {
+        Name::new(content, &digest(bytes, threads), self.processor, self.canonical_nans)
     }
 }

@@ -5,7 +5,7 @@ use crate::cache;
 use crate::compiler::{Compiler, Job, Ready, Refusal};
 use crate::failure::Failure;
 use crate::input;
-use crate::origin::{Keep, Made, Otherwise, Source};
+use crate::origin::{Keep, Otherwise, Source};
 use crate::text::chain;
 use crate::trace::Trace;
 use std::path::Path;
@@ -129,7 +129,8 @@ pub fn load(
     wave_runtime::prepare_loading().map_err(|error| refuse(path, &error.into()))?;
     let loading = Loading { path, store: &mut store, options: &options, keep };
     let (instance, compiler, verifier) = match source {
-        Source::Compiler(compiler, made) => loading.compile(compiler, made, allowed)?,
+        Source::Compiler(compiler) => loading.compile(compiler, None, allowed)?,
+        Source::Artefact(compiler, image) => loading.compile(compiler, Some(*image), allowed)?,
         Source::Cache { bytes, accepted, otherwise } => loading.recall(bytes, *accepted, otherwise, allowed)?,
     };
     Ok(Program { store, instance, compiler, verifier })
@@ -144,8 +145,6 @@ struct Compiled {
     info: ModuleInfo,
     bytes: Vec<u8>,
     image: Verified<CodeImage>,
-    /// Whether it was compiled now.
-    is_new: bool,
     compiler: State,
     verifier: State,
 }
@@ -174,24 +173,27 @@ impl Loading<'_> {
         }
         let applied = |detail: &str| State::Applied { detail: detail.to_owned() };
         let (compiler, verifier) = (applied("code from the cache"), applied("signed by an earlier run"));
-        self.load(Compiled { placement, info, bytes, image: code, is_new: false, compiler, verifier })
+        self.load(Compiled { placement, info, bytes, image: code, compiler, verifier })
     }
 
-    /// Compiles, unless that was done, verifies, keeps and loads code.
+    /// Compiles, or takes the code of a compiled file, verifies, keeps and loads it.
     fn compile(
         mut self,
         compiler: Compiler,
-        made: Option<Box<Made>>,
+        made: Option<CodeImage>,
         allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
     ) -> Result<Loaded, Failure> {
-        let compiled = self.compile_for(compiler, made, |loading, info| {
+        let is_made = made.is_some();
+        let mut compiled = self.compile_for(compiler, made, |loading, info| {
             allowed(info)?;
             loading.place(info)
         })?;
-        if let Some((cache, name)) = &self.keep
-            // What cannot be signed is there already, if it was not compiled now.
-            && (compiled.is_new || cache.signs())
+        if let State::Applied { detail } = &mut compiled.compiler
+            && is_made
         {
+            *detail = format!("code of the compiled file; its declarations: {detail}");
+        }
+        if let Some((cache, name)) = &self.keep {
             let Compiled { image, info, bytes, .. } = &compiled;
             let program = cache::Program { seed: self.store.seed(), code: image, info, module: bytes };
             cache.keep(name, &program, self.options.threads);
@@ -205,11 +207,11 @@ impl Loading<'_> {
         Ok((instance, compiler, verifier))
     }
 
-    /// Compiles and verifies code for where `place` puts the objects, unless there is some that was `made` before.
+    /// Compiles and verifies code for where `place` puts the objects; or verifies what somebody `made`.
     fn compile_for(
         &mut self,
         compiler: Compiler,
-        made: Option<Box<Made>>,
+        made: Option<CodeImage>,
         place: impl FnOnce(&mut Self, &ModuleInfo) -> Result<(Placement, Job), Failure>,
     ) -> Result<Compiled, Failure> {
         let path = self.path;
@@ -217,10 +219,8 @@ impl Loading<'_> {
             Ready::Worker(mut worker, compiler) => {
                 let (info, bytes) = worker.declarations()?;
                 let (placement, job) = place(self, &info)?;
-                let proved = made.map(|made| self.prove(made, &info, &bytes, &placement)).transpose()?.flatten();
-                let is_new = proved.is_none();
-                let ((image, verifier), worker) = match proved {
-                    Some(proved) => (proved, worker.dismiss()?),
+                let ((image, verifier), worker) = match made {
+                    Some(made) => (self.prove(made, &info, &bytes, &placement)?, worker.dismiss()?),
                     None => {
                         let (image, worker) = worker.compile(job, &info, bytes.len())?;
                         (verify(path, image, &bytes, &placement, self.options)?, worker)
@@ -228,43 +228,35 @@ impl Loading<'_> {
                 };
                 // Before the seal, whose filter has no such call.
                 worker.wait()?;
-                Ok(Compiled { placement, info, bytes, image, is_new, compiler, verifier })
+                Ok(Compiled { placement, info, bytes, image, compiler, verifier })
             }
             Ready::Here(bytes, compiler) => {
                 let bytes = input::binary(path, bytes)?;
                 let module = parse(path, &bytes)?;
                 let (placement, job) = place(self, module.info())?;
-                let proved = made.map(|made| self.prove(made, module.info(), &bytes, &placement));
-                let proved = proved.transpose()?.flatten();
-                let is_new = proved.is_none();
-                let (image, verifier) = match proved {
-                    Some(proved) => proved,
+                let (image, verifier) = match made {
+                    Some(made) => self.prove(made, module.info(), &bytes, &placement)?,
                     None => {
                         let image = job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?;
                         verify(path, image, &bytes, &placement, self.options)?
                     }
                 };
                 let info = module.into_info();
-                Ok(Compiled { placement, info, bytes, image, is_new, compiler, verifier })
+                Ok(Compiled { placement, info, bytes, image, compiler, verifier })
             }
         }
     }
 
-    /// Has code proved that somebody made. `None` if it cannot be and another will do.
+    /// Has code proved that somebody made.
     fn prove(
         &self,
-        made: Box<Made>,
+        image: CodeImage,
         info: &ModuleInfo,
         bytes: &[u8],
         placement: &Placement,
-    ) -> Result<Option<(Verified<CodeImage>, State)>, Failure> {
-        let Made { image, must } = *made;
-        let proved = fits(self.path, &image, info, placement, bytes.len())
-            .and_then(|()| verify(self.path, image, bytes, placement, self.options));
-        match proved {
-            Err(_) if !must => Ok(None),
-            proved => proved.map(Some),
-        }
+    ) -> Result<(Verified<CodeImage>, State), Failure> {
+        fits(self.path, &image, info, placement, bytes.len())?;
+        verify(self.path, image, bytes, placement, self.options)
     }
 
     /// Makes the objects that a module declares; with their addresses, it can be compiled.
@@ -291,17 +283,21 @@ fn fits(
     placement: &Placement,
     module_len: usize,
 ) -> Result<(), Failure> {
-    let why = if image.addressing == placement.addressing {
-        match image.check(info, &placement.signatures, module_len) {
-            Ok(()) => return Ok(()),
-            Err(error) => error.0,
-        }
-    } else {
-        "something else is at the addresses that it was compiled for"
-    };
-    Err(Failure::refused(format!("the artefact's code does not fit: {why}"))
+    if image.addressing != placement.addressing {
+        return Err(addresses_are_taken(path));
+    }
+    image.check(info, &placement.signatures, module_len).map_err(|error| does_not_fit(path, error.0))
+}
+
+/// Says that the code of a compiled file cannot be where it must.
+pub fn addresses_are_taken(path: &Path) -> Failure {
+    does_not_fit(path, "something else is at the addresses that it was compiled for")
+}
+
+fn does_not_fit(path: &Path, why: &str) -> Failure {
+    Failure::refused(format!("the artefact's code does not fit: {why}"))
         .at(path.display().to_string())
-        .fix("compile it again: wave compile -o"))
+        .fix("compile it again: wave compile -o")
 }
 
 /// Has the code of a module proved to keep to its place.

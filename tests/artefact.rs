@@ -25,6 +25,8 @@ const PROGRAM: &str = r#"(module
 
 const PRINTED: (&str, i32) = ("compiled\n", 18);
 
+const PRINTED_BY_THE_MODULE: (&str, Option<i32>) = (PRINTED.0, Some(PRINTED.1));
+
 struct Program {
     dir: TempDir,
 }
@@ -49,7 +51,7 @@ impl Program {
 
     fn wave(&self, args: &[&str]) -> Outcome {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
-        command.args(args).current_dir(self.dir.path());
+        command.args(args).current_dir(self.dir.path()).env("XDG_CACHE_HOME", self.dir.path().join("caches"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         finish(command.spawn().expect("wave starts"))
     }
@@ -81,16 +83,32 @@ fn it_runs_as_the_module_does() {
         let outcome = program.wave(&["--sandbox", sandbox, "run", "app.wave"]);
         assert_eq!((&*outcome.stdout, outcome.status.code()), (PRINTED.0, Some(PRINTED.1)), "{outcome:?}");
     }
-    let outcome = program.run(&["--report"]);
+    let outcome = program.run(&["--report", "--no-cache"]);
     let verified = outcome.stderr.lines().find(|line| line.trim_start().starts_with("verifier"));
     assert!(verified.is_some_and(|line| line.contains("applied") && line.contains("functions")), "{outcome:?}");
 
-    // Where a module is asked for, the one in it is meant.
-    for command in ["inspect", "audit"] {
-        let [of_module, of_program] = ["moved", "app.wave"].map(|file| program.wave(&[command, file]));
-        assert_eq!(of_program.status.code(), of_module.status.code());
-        assert_eq!(of_program.stdout.replace("app.wave", "moved"), of_module.stdout, "{command}");
+    // Where a module is asked for, the one in it is meant, and it is said that its code is another matter.
+    let [of_module, of_program] = ["moved", "app.wave"].map(|file| program.wave(&["inspect", file]));
+    assert_eq!((of_program.status.code(), &of_program.stdout), (Some(0), &of_module.stdout));
+    assert_eq!(of_module.stderr, "");
+    assert!(
+        of_program.stderr.contains("`app.wave` is a compiled file: this is about the module in it"),
+        "{of_program:?}"
+    );
+    let [of_module, of_program] = ["moved", "app.wave"].map(|file| {
+        let audit = program.wave(&["audit", "--format", "json", file]).stdout;
+        serde_json::from_str::<serde_json::Value>(&audit).expect("JSON")
+    });
+    let whole = fs::read(program.file()).expect("own file");
+    assert_eq!(of_module["compiled_file"], serde_json::Value::Null);
+    assert_eq!(of_program["compiled_file"], true);
+    assert_eq!(of_program["blake3"], blake3::hash(&whole).to_hex().as_str());
+    assert_eq!(of_program["size_bytes"], whole.len());
+    for same in ["module", "areas", "grants", "powers", "facts", "score"] {
+        assert_eq!(of_program[same], of_module[same], "{same}");
     }
+    let of_program = program.wave(&["audit", "app.wave"]).stdout;
+    assert!(of_program.contains("by whoever made the file"), "{of_program}");
     let verified = program.wave(&["verify", "app.wave"]);
     assert_eq!(verified.status.code(), Some(0), "{verified:?}");
     assert!(verified.stdout.starts_with("verified:       yes\n") && !verified.stdout.contains("compiling"));
@@ -99,19 +117,57 @@ fn it_runs_as_the_module_does() {
     assert_eq!((&report["verified"], &report["milliseconds"]["compiling"]), (&true.into(), &serde_json::Value::Null));
 }
 
+/// T59: a policy is about a file, whatever module is in it.
 #[test]
-fn a_policy_is_about_the_module_in_it() {
+fn t59_a_policy_is_about_the_file() {
     let program = Program::compiled(&[]);
-    let policy = program.wave(&["policy", "gen", "app.wasm"]);
+    let policy = program.wave(&["policy", "gen", "app.wave"]);
     assert_eq!(policy.status.code(), Some(0), "{policy:?}");
     fs::write(program.dir.path().join("app.toml"), &policy.stdout).expect("own directory");
     assert!(policy.stdout.contains("blake3"), "{policy:?}");
     program.run(&["--policy", "app.toml"]).is(PRINTED.1, PRINTED.0, "");
-    program.change(|artefact| artefact.module.extend_from_slice(&[0, 2, 1, b'x']));
-    program.change(|artefact| artefact.origin.module = *blake3::hash(&artefact.module).as_bytes());
+    // Other code for the same module.
+    let other = PROGRAM.replace("(i32.const 2)))", "(i32.const 3)))");
+    fs::write(program.dir.path().join("other.wat"), other).expect("own directory");
+    program.wave(&["compile", "-o", "other.wave", "other.wat"]).is(0, "", "");
+    let other = fs::read(program.dir.path().join("other.wave")).expect("own file");
+    program.change(|artefact| artefact.image = Artefact::read(&other).expect("an artefact").image);
+    program.change(|artefact| artefact.origin.seed = Artefact::read(&other).expect("an artefact").origin.seed);
+    program.run(&[]).is(27, PRINTED.0, "");
     let outcome = program.run(&["--policy", "app.toml"]);
-    assert_eq!(outcome.status.code(), Some(125));
-    assert!(outcome.stderr.contains("is not the module of this policy"), "{outcome:?}");
+    assert_eq!((&*outcome.stdout, outcome.status.code()), ("", Some(125)));
+    assert!(outcome.stderr.contains("is not the module of this policy: its BLAKE3 is"), "{outcome:?}");
+
+    // What is learnt is learnt of the file that was run.
+    let learn = ["--sandbox", "strict", "learn", "-o", "learnt.toml"];
+    let learnt = program.wave(&[&learn[..], &["app.wave"]].concat());
+    assert_eq!((&*learnt.stdout, learnt.status.code()), (PRINTED.0, Some(27)), "{learnt:?}");
+    let text = fs::read_to_string(program.dir.path().join("learnt.toml")).expect("own file");
+    let hash = blake3::hash(&fs::read(program.file()).expect("own file")).to_hex();
+    assert!(text.contains(&format!("blake3 = \"{hash}\"")), "{text}");
+    program.run(&["--policy", "learnt.toml"]).is(27, PRINTED.0, "");
+    let refused = program.wave(&[&learn[..], &["app.wasm"]].concat());
+    assert_eq!((&*refused.stdout, refused.status.code()), ("", Some(125)), "{refused:?}");
+    assert!(refused.stderr.contains("the policy is for another module"), "{refused:?}");
+    fs::remove_file(program.dir.path().join("learnt.toml")).expect("own file");
+    let learnt = program.wave(&[&learn[..], &["app.wasm"]].concat());
+    assert_eq!((&*learnt.stdout, learnt.status.code()), PRINTED_BY_THE_MODULE, "{learnt:?}");
+    let refused = program.wave(&[&learn[..], &["app.wave"]].concat());
+    assert_eq!((&*refused.stdout, refused.status.code()), ("", Some(125)), "{refused:?}");
+    assert!(refused.stderr.contains("the pin names a module, and this is a compiled file of it"), "{refused:?}");
+}
+
+/// T59: code of anybody is verified, or does not run.
+#[test]
+fn t59_a_compiled_file_does_not_run_unverified() {
+    let program = Program::compiled(&[]);
+    let off = |flags: &[&str], file| program.wave(&[&["--sandbox", "off", "run"], flags, &[file]].concat());
+    let refused = off(&["--no-verify"], "app.wave");
+    assert_eq!((&*refused.stdout, refused.status.code()), ("", Some(125)), "{refused:?}");
+    assert!(refused.stderr.contains("runs verified or not at all"), "{refused:?}");
+    for outcome in [off(&[], "app.wave"), off(&["--no-verify"], "app.wasm")] {
+        assert_eq!((&*outcome.stdout, outcome.status.code()), PRINTED_BY_THE_MODULE, "{outcome:?}");
+    }
 }
 
 /// T59: who wrote the file does not matter, its code is proved.

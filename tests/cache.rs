@@ -1,5 +1,5 @@
 //! The cache of verified code: nothing in it makes a run fail or gives it another result, and nothing counts that this user's
-//! verifier did not sign (T59).
+//! verifier did not sign for the same module or file (T59).
 //!
 //! Run as root, each test runs `wave` as root and as user 65534.
 
@@ -19,7 +19,8 @@ use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use support::user::{NOBODY, User};
 use support::{Outcome, as_root, finish};
 use tempfile::TempDir;
-use wave_contract::digest::{Digest, digest};
+use wave_contract::artefact::Artefact;
+use wave_contract::digest::digest;
 
 /// Prints a line out of a data segment through a function in a table, and ends with a number that it computes.
 const PROGRAM: &str = r#"(module
@@ -42,8 +43,14 @@ const PROGRAM: &str = r#"(module
 /// What it prints, and how it ends.
 const PRINTED: (&str, i32) = ("kept!\n", 55);
 
-/// Bytes of an entry before its head: magic, seed, lengths of head, data and text, digest, tag.
-const HEADER: usize = 8 + 4 * 8 + 2 * 32;
+/// Bytes of an entry before the digests of head, data and text: magic, seed, three lengths.
+const LENGTHS: usize = 8 + 4 * 8;
+
+/// Bytes of an entry before its tag.
+const DIGESTS: usize = LENGTHS + 3 * 32;
+
+/// Bytes of an entry before its head.
+const HEADER: usize = DIGESTS + 32;
 
 /// `wave` where every user may run it, with a module.
 static PLACE: LazyLock<TempDir> = LazyLock::new(|| {
@@ -297,23 +304,15 @@ fn forged(entry: &Path, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
     let [head, data, text] = [16, 24, 32].map(|at| usize::try_from(number(at)).expect("a small entry"));
     assert_eq!(bytes.len(), HEADER + head + data + text);
     change(&mut bytes[HEADER + head + data..]);
-    let name = entry.file_name().and_then(|name| name.to_str()).expect("hexadecimal digits");
-    let name: Vec<u8> = (0..32).map(|at| u8::from_str_radix(&name[2 * at..2 * at + 2], 16).expect("digits")).collect();
-    let name: Digest = digest(&[&name, &bytes[8..16]].concat(), 1);
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&name);
     let (parts, text) = bytes[HEADER..].split_at(head + data);
-    for part in [&parts[..head], &parts[head..], text] {
-        hasher.update(&digest(part, 1));
-    }
-    let digest = *hasher.finalize().as_bytes();
-    bytes[40..72].copy_from_slice(&digest);
+    let digests = [&parts[..head], &parts[head..], text].map(|part| digest(part, 1));
+    bytes[LENGTHS..DIGESTS].copy_from_slice(digests.as_flattened());
     bytes
 }
 
-/// T59: code with a digest that fits but without this user's signature is verified, and signed if it passes.
+/// T59: code with digests that fit but without this user's signature is no code: the module is compiled again.
 #[test]
-fn t59_what_nobody_signed_is_verified() {
+fn t59_what_nobody_signed_does_not_count() {
     for home in homes() {
         home.run(&[]);
         let entry = home.entry();
@@ -321,17 +320,144 @@ fn t59_what_nobody_signed_is_verified() {
         assert!(forged(&entry, |_| ()) == whole, "this test knows the format");
 
         let mut unsigned = whole.clone();
-        unsigned[72..HEADER].fill(7);
-        home.replace(&entry, &unsigned);
-        assert!(is_compiled(&home.run(&[])), "read by a worker, and verified");
-        assert!(fs::read(&entry).expect("own file") == whole, "signed again");
-        assert!(is_cached(&home.run(&[])));
-
+        unsigned[DIGESTS..HEADER].fill(7);
         // `syscall` where each function begins, and everywhere else.
-        home.replace(&entry, &forged(&entry, |text| text.as_chunks_mut::<2>().0.fill([0x0f, 0x05])));
-        assert!(is_compiled(&home.run(&[])), "the verifier refuses it, and the compiler is asked");
-        assert!(fs::read(&entry).expect("own file") == whole, "compiled again, for the same addresses");
-        assert!(is_cached(&home.run(&[])));
+        let other = forged(&entry, |text| text.as_chunks_mut::<2>().0.fill([0x0f, 0x05]));
+        for entered in [unsigned, other] {
+            home.replace(&entry, &entered);
+            assert!(is_compiled(&home.run(&[])));
+            let again = fs::read(&entry).expect("own file");
+            assert!(again != entered && again[8..16] != whole[8..16], "compiled again, for addresses of its own");
+            assert!(is_cached(&home.run(&[])));
+        }
+    }
+}
+
+/// The program, with another body of the same length: it ends with another number.
+fn other_program() -> Vec<u8> {
+    wat::parse_str(PROGRAM.replace("(i32.const 10)", "(i32.const 9)")).expect("a module")
+}
+
+const OTHER_PRINTED: (&str, i32) = ("kept!\n", 45);
+
+/// T59: code that the verifier accepts for the module, but that is another program's, does not get under the module's name by
+/// whoever can write the cache.
+#[test]
+fn t59_the_code_of_another_program_is_not_believed() {
+    for home in homes() {
+        let other = home.dir.path().join("other.wasm");
+        fs::write(&other, other_program()).expect("own directory");
+        assert!(is_compiled(&home.run(&[])));
+        let entry = home.entry();
+        assert!(is_compiled(&home.run_module(&other, &[], OTHER_PRINTED)));
+        let others = home.entries().into_iter().find(|path| *path != entry).expect("a second entry");
+        let signed = fs::read(&others).expect("own file");
+        let mut unsigned = signed.clone();
+        unsigned[DIGESTS..HEADER].fill(0);
+        for entered in [signed, unsigned] {
+            home.replace(&entry, &entered);
+            assert!(is_compiled(&home.run(&[])));
+            assert!(fs::read(&entry).expect("own file") != entered, "it was replaced");
+            assert!(is_cached(&home.run(&[])));
+        }
+        assert!(is_cached(&home.run_module(&other, &[], OTHER_PRINTED)), "the neighbour is as it was");
+    }
+}
+
+/// A compiled file that holds the program, and code of the other one.
+fn strangers_file(home: &Home) -> PathBuf {
+    let [module, file] = ["other.wasm", "other.wave"].map(|name| home.dir.path().join(name));
+    fs::write(&module, other_program()).expect("own directory");
+    let [from, to] = [&module, &file].map(|path| path.to_str().expect("UTF-8"));
+    home.wave(&["compile", "-o", to, from]).is(0, "", "");
+    let mut artefact = Artefact::read(&fs::read(&file).expect("own file")).expect("an artefact");
+    artefact.module = fs::read(PLACE.path().join("program.wasm")).expect("own file");
+    artefact.origin.module = *blake3::hash(&artefact.module).as_bytes();
+    fs::write(&file, artefact.to_bytes().expect("memory")).expect("own file");
+    file
+}
+
+fn is_of_the_file(states: &[String; 2]) -> bool {
+    states[0].starts_with("code of the compiled file") && states[1].contains("functions")
+}
+
+/// T59: a compiled file is another program than the module in it: its code is never found under the module's name, nor the
+/// module's code under that of the file.
+#[test]
+fn t59_a_compiled_file_does_not_stand_for_its_module() {
+    for home in homes() {
+        let file = strangers_file(&home);
+        let of_file = |flags: &[&str]| home.run_module(&file, flags, OTHER_PRINTED);
+        assert!(is_of_the_file(&of_file(&["--no-cache"])) && home.entries().is_empty());
+        assert!(is_of_the_file(&of_file(&[])));
+        assert!(is_compiled(&home.run(&["--no-cache"])));
+        assert!(is_compiled(&home.run(&[])), "the module's code was not there yet");
+        assert!(is_cached(&home.run(&[])) && is_cached(&of_file(&[])));
+        assert_eq!(home.entries().len(), 2);
+
+        // The module first.
+        assert_eq!(home.wave(&["cache", "clear"]).status.code(), Some(0));
+        assert!(is_compiled(&home.run(&[])));
+        assert!(is_of_the_file(&of_file(&[])));
+        assert!(is_cached(&of_file(&[])) && is_cached(&home.run(&[])));
+
+        // Neither under the name of the other.
+        let [one, other] = home.entries().try_into().expect("two entries");
+        let bytes = [&one, &other].map(|path| fs::read(path).expect("own file"));
+        home.replace(&one, &bytes[1]);
+        home.replace(&other, &bytes[0]);
+        assert!(is_of_the_file(&of_file(&[])));
+        assert!(is_compiled(&home.run(&[])));
+
+        // Compiled again, the module in the file is the module.
+        let again = home.dir.path().join("again.wave");
+        let [from, to] = [&file, &again].map(|path| path.to_str().expect("UTF-8"));
+        let compiled = home.wave(&["compile", "-o", to, from]);
+        assert_eq!(compiled.status.code(), Some(0), "{compiled:?}");
+        assert!(compiled.stderr.contains("its code is not used"), "{compiled:?}");
+        assert!(is_of_the_file(&home.run_module(&again, &[], PRINTED)));
+    }
+}
+
+/// T59: the pin of a policy names a file, not what that says it was compiled from.
+#[test]
+fn t59_a_compiled_file_does_not_pass_for_its_module() {
+    for home in homes() {
+        let (module, file) = (PLACE.path().join("program.wasm"), strangers_file(&home));
+        let [module_text, file_text] = [&module, &file].map(|path| path.to_str().expect("UTF-8"));
+        let policy = |of: &str| {
+            let generated = home.wave(&["policy", "gen", of]);
+            assert_eq!(generated.status.code(), Some(0), "{generated:?}");
+            assert_eq!(generated.stderr.contains("is a compiled file"), of == file_text);
+            let path = home.dir.path().join("policy.toml");
+            fs::write(&path, &generated.stdout).expect("own directory");
+            let hash = blake3::hash(&fs::read(of).expect("own file")).to_hex();
+            assert!(generated.stdout.contains(&format!("blake3 = \"{hash}\"")), "{generated:?}");
+            path.into_os_string().into_string().expect("UTF-8")
+        };
+        let refused = |policy: &str, program: &str, words: &str| {
+            for (code, command) in [
+                (125, &["--sandbox", "strict", "run", "--policy", policy, program][..]),
+                (125, &["--sandbox", "strict", "run", "--no-cache", "--policy", policy, program]),
+                (1, &["policy", "check", policy, program]),
+            ] {
+                let outcome = home.wave(command);
+                assert_eq!((&*outcome.stdout, outcome.status.code()), ("", Some(code)), "{outcome:?}");
+                assert!(outcome.stderr.contains(words) && outcome.stderr.contains("module.blake3"), "{outcome:?}");
+            }
+        };
+        // Run without grants before.
+        home.run_module(&file, &[], OTHER_PRINTED);
+        let of_module = policy(module_text);
+        assert!(is_compiled(&home.run(&["--policy", &of_module])));
+        refused(&of_module, file_text, "the pin names a module, and this is a compiled file of it");
+        assert!(is_cached(&home.run(&["--policy", &of_module])));
+
+        let of_file = policy(file_text);
+        home.run_module(&file, &["--policy", &of_file], OTHER_PRINTED);
+        let checked = home.wave(&["policy", "check", &of_file, file_text]);
+        assert_eq!(checked.status.code(), Some(0), "{checked:?}");
+        refused(&of_file, module_text, "is not the module of this policy: its BLAKE3 is");
     }
 }
 
@@ -575,6 +701,18 @@ fn code_whose_addresses_are_taken_is_compiled_again() {
         let outcome = finish(command.env("LD_PRELOAD", &library).spawn().expect("wave starts"));
         assert_eq!((&*outcome.stdout, outcome.status.code()), (PRINTED.0, Some(PRINTED.1)), "{outcome:?}");
         assert!(!outcome.stderr.contains("code from the cache"), "{outcome:?}");
+
+        // The code of a compiled file is for its addresses alone, cached or not: the module in it is another program.
+        let file = strangers_file(&home);
+        home.run_module(&file, &[], OTHER_PRINTED);
+        assert!(is_cached(&home.run_module(&file, &[], OTHER_PRINTED)));
+        for flag in ["--report", "--no-cache"] {
+            let file = file.to_str().expect("UTF-8");
+            let mut command = home.command(&["--sandbox", "strict", "run", flag, file]);
+            let outcome = finish(command.env("LD_PRELOAD", &library).spawn().expect("wave starts"));
+            assert_eq!((&*outcome.stdout, outcome.status.code()), ("", Some(125)), "{outcome:?}");
+            assert!(outcome.stderr.contains("something else is at the addresses"), "{outcome:?}");
+        }
     }
 }
 

@@ -103,6 +103,14 @@ fn what_it_is(audit: &Audit, blocks: &mut Vec<Block>) {
         }),
     );
     row("file", vec![name(&audit.file)]);
+    if audit.compiled_file {
+        row(
+            "compiled",
+            words(
+                "by whoever made the file; its code keeps to what the module in it declares, and may do anything within",
+            ),
+        );
+    }
     if let Some(own) = &module.name {
         row("name for itself", vec![name(own)]);
     }

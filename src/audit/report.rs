@@ -17,8 +17,11 @@ pub struct Audit {
     pub file: String,
     /// Its length.
     pub size_bytes: usize,
-    /// BLAKE3 of its binary form, in hexadecimal.
+    /// BLAKE3 of its binary form, or of the compiled file, in hexadecimal.
     pub blake3: String,
+    /// Whether it is a compiled file. Then only its declarations are those of the module in it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub compiled_file: bool,
     /// What it declares.
     pub module: Declarations,
     /// What it can ask for.
@@ -64,6 +67,7 @@ impl Audit {
             file: file.to_owned(),
             size_bytes: bytes.len(),
             blake3: blake3::hash(bytes).to_hex().to_string(),
+            compiled_file: false,
             areas: areas(&module, &surface),
             grants,
             powers,
@@ -71,6 +75,11 @@ impl Audit {
             score: score(&module, &surface),
             module,
         }
+    }
+
+    /// Says that the module was in a compiled file of this length and hash.
+    pub fn in_compiled_file(self, size_bytes: usize, blake3: String) -> Self {
+        Self { size_bytes, blake3, compiled_file: true, ..self }
     }
 }
 

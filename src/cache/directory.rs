@@ -30,6 +30,9 @@ pub enum Unusable {
     /// Nothing says where.
     #[error("neither XDG_CACHE_HOME nor HOME names a directory by an absolute path")]
     Nowhere,
+    /// Nothing could be signed.
+    #[error("this kernel keeps no keys for us")]
+    NoKey,
     /// The process acts for somebody else than who started it.
     #[error("the process has the rights of another user than its own")]
     Privileged,

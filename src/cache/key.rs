@@ -2,7 +2,7 @@
 //!
 //! A program can be granted any directory of its user, the one with the cache, too. It could then write there what it likes;
 //! a key in a file it could read as well. A sealed program cannot call `keyctl`. The key lasts until the machine restarts;
-//! what was signed with it is verified anew afterwards.
+//! what was signed with it does not count afterwards.
 
 use wave_verifier::Key;
 

@@ -1,7 +1,12 @@
 //! Verified code that was kept from an earlier run (T59).
 //!
-//! An entry is a file in a directory of this user; its name says what it is for: the module, this build of `wave`, processor and
-//! settings. It is written beside its name and renamed, so that it is there as a whole or not at all. Whatever is wrong with the
+//! An entry is a file in a directory of this user; its name says what it is for: the module or the compiled file, this build of
+//! `wave`, processor and settings. What stands under a module's name was compiled by this program from that module; the code of
+//! a compiled file stands under the name of that file, whatever module is in it. Code that keeps to its place need not be the
+//! module's, so an entry that this user's key did not sign when it was written is as good as none, and without a key there is
+//! no cache.
+//!
+//! An entry is written beside its name and renamed, so that it is there as a whole or not at all. Whatever is wrong with the
 //! directory or an entry, a run goes on without it.
 
 mod directory;
@@ -13,17 +18,17 @@ use crate::failure::Failure;
 use crate::text::{chain, out};
 use directory::{Directory, Item, UNFINISHED, Unusable, note_use};
 use seen::Version;
-use std::cell::OnceCell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use wave_contract::artefact::Artefact;
 use wave_contract::digest::{Digest, digest, digest_read};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
 use wave_runtime::prefer_large_pages;
-use wave_verifier::{Key, Recalled, Record, Verified};
+use wave_verifier::{Key, Record, Signature, Verified};
 
 /// Most bytes of all entries.
 const MAX_BYTES: u64 = 1 << 30;
@@ -32,10 +37,10 @@ const MAX_BYTES: u64 = 1 << 30;
 const MAX_ENTRY_BYTES: u64 = MAX_BYTES / 4;
 
 /// What every entry begins with; another format gets another.
-const MAGIC: [u8; 8] = *b"\0wavec\x02\n";
+const MAGIC: [u8; 8] = *b"\0wavec\x03\n";
 
-/// Bytes before the head: magic, seed, three lengths, digest, tag.
-const HEADER_BYTES: usize = 8 + 4 * 8 + 2 * 32;
+/// Bytes before the head: magic, seed, three lengths, signature.
+const HEADER_BYTES: usize = 8 + 4 * 8 + Signature::BYTES;
 
 /// Modules of this size are not read into memory before their code is looked for.
 const LARGE_BYTES: u64 = 1 << 20;
@@ -46,7 +51,35 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 /// The cache of this user.
 pub struct Cache {
     directory: Directory,
-    key: OnceCell<Option<Key>>,
+    key: Key,
+}
+
+/// What an entry has the code of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// A module, which this program compiles.
+    Module,
+    /// A compiled file, whoever made it.
+    Artefact,
+}
+
+impl Content {
+    /// What is in a file that begins like this, if its code can be cached. Of text, the compiler makes a module first.
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            _ if Artefact::is_one(bytes) => Some(Self::Artefact),
+            _ if bytes.starts_with(b"\0asm") => Some(Self::Module),
+            _ => None,
+        }
+    }
+
+    /// Names of the one are never names of the other.
+    const fn purpose(self) -> &'static str {
+        match self {
+            Self::Module => "wave 2026-11 code that was compiled from a module",
+            Self::Artefact => "wave 2026-11 code of a compiled file",
+        }
+    }
 }
 
 /// For which program an entry is.
@@ -69,27 +102,27 @@ pub struct Program<'a> {
 pub struct Kept {
     /// What its addresses follow from.
     pub seed: u64,
-    /// Its code.
-    pub code: Recalled,
+    /// Its code, which this user's verifier accepted, and its declarations.
+    pub accepted: Box<(Verified<CodeImage>, ModuleInfo)>,
     /// The contents of its data segments: of a module, nothing else is needed then.
     pub data: Vec<u8>,
 }
 
 impl Name {
-    /// Of a module's code as this program compiles it for this processor. `None` if this program cannot tell itself from another
-    /// build.
-    pub fn new(module: &Digest, processor: &str, canonical_nans: bool) -> Option<Self> {
+    /// Of the code of a module or a compiled file with this digest, for this program, processor and settings. `None` if this
+    /// program cannot tell itself from another build.
+    pub fn new(content: Content, digest: &Digest, processor: &str, canonical_nans: bool) -> Option<Self> {
         let build = std::fs::metadata("/proc/self/exe").ok()?;
         let numbers = [build.dev(), build.ino(), build.size()];
         let times = [build.mtime(), build.mtime_nsec()];
-        let mut bytes = module.to_vec();
-        bytes.extend(numbers.into_iter().flat_map(u64::to_le_bytes));
-        bytes.extend(times.into_iter().flat_map(i64::to_le_bytes));
-        bytes.push(u8::from(canonical_nans));
-        bytes.extend_from_slice(env!("CARGO_PKG_VERSION").as_bytes());
-        bytes.push(0);
-        bytes.extend_from_slice(processor.as_bytes());
-        Some(Self(digest(&bytes, 1)))
+        let mut hasher = blake3::Hasher::new_derive_key(content.purpose());
+        hasher.update(digest);
+        for bytes in numbers.map(u64::to_le_bytes).iter().chain(&times.map(i64::to_le_bytes)) {
+            hasher.update(bytes);
+        }
+        hasher.update(&[u8::from(canonical_nans)]);
+        hasher.update(env!("CARGO_PKG_VERSION").as_bytes()).update(&[0]).update(processor.as_bytes());
+        Some(Self(*hasher.finalize().as_bytes()))
     }
 
     fn file(&self) -> String {
@@ -108,16 +141,8 @@ impl Cache {
     /// # Errors
     /// [`Unusable`].
     pub fn open() -> Result<Self, Unusable> {
-        Ok(Self { directory: Directory::open()?, key: OnceCell::new() })
-    }
-
-    fn key(&self) -> Option<&Key> {
-        self.key.get_or_init(key::user_key).as_ref()
-    }
-
-    /// Whether what is kept is signed, so that it need not be verified again.
-    pub fn signs(&self) -> bool {
-        self.key().is_some()
+        let directory = Directory::open()?;
+        Ok(Self { directory, key: key::user_key().ok_or(Unusable::NoKey)? })
     }
 
     /// The name for the module in a file. That is read part by part, unless this user's cache has seen it before. `None` also if
@@ -127,24 +152,23 @@ impl Cache {
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
         let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() >= LARGE_BYTES)?;
         let version = Version::of(&metadata);
-        if let (Some(version), Some(key)) = (version, self.key())
-            && let Some(module) = version.module(&self.directory, key)
-        {
-            return Name::new(&module, processor, canonical_nans);
+        let name = |module| Name::new(Content::Module, &module, processor, canonical_nans);
+        if let Some(module) = version.and_then(|version| version.module(&self.directory, &self.key)) {
+            return name(module);
         }
-        let mut magic = [0; 4];
-        file.read_exact_at(&mut magic, 0).ok().filter(|()| magic == *b"\0asm")?;
+        let mut start = [0; 4];
+        file.read_exact_at(&mut start, 0).ok().filter(|()| Content::of(&start) == Some(Content::Module))?;
         let read = |from, buffer: &mut [u8]| file.read_exact_at(buffer, from);
         let module = digest_read(metadata.len(), threads, read).ok()?;
-        if let (Some(version), Some(key)) = (version, self.key())
+        if let Some(version) = version
             // Of what changed meanwhile, some was read before and some after.
             && file.metadata().ok().and_then(|after| Version::of(&after)) == Some(version)
         {
-            let (name, bytes) = version.note(&module, key);
+            let (name, bytes) = version.note(&module, &self.key);
             // It is read again otherwise.
             drop(self.write(&name, &[&bytes]));
         }
-        Name::new(&module, processor, canonical_nans)
+        name(module)
     }
 
     /// What is kept of a program.
@@ -166,11 +190,11 @@ impl Cache {
         let (head_len, rest) = rest.split_first_chunk()?;
         let (data_len, rest) = rest.split_first_chunk()?;
         let (text_len, rest) = rest.split_first_chunk()?;
-        let (digest, tag) = rest.split_first_chunk()?;
+        let signature = Signature::from_bytes(rest.as_array()?);
         let [seed, head_len, data_len, text_len] =
             [seed, head_len, data_len, text_len].map(|bytes| u64::from_le_bytes(*bytes));
         let total = [head_len, data_len, text_len].into_iter().try_fold(HEADER_BYTES as u64, u64::checked_add);
-        if *magic != MAGIC || total != Some(len) {
+        if *magic != MAGIC || total != Some(len) || !signature.is_genuine(&name.with(seed), &self.key) {
             return None;
         }
         let bytes = |mut file: &File, from, len| {
@@ -192,16 +216,16 @@ impl Cache {
         } else {
             (rest()?, bytes(file, text_at, text_len)?)
         };
-        let record = Record { head, data, digest: *digest, tag: tag.try_into().ok()? };
-        let code = record.recall(text, &name.with(seed), self.key(), threads)?;
-        Some(Kept { seed, code, data: record.data })
+        let record = Record { head, data, signature };
+        let accepted = record.recall(text, &name.with(seed), &self.key, threads)?;
+        Some(Kept { seed, accepted: Box::new(accepted), data: record.data })
     }
 
     /// Keeps the code of a program. Nothing happens if it cannot be kept.
     pub fn keep(&self, name: &Name, program: &Program<'_>, threads: usize) {
         let Program { seed, code, info, module } = *program;
         let Some((info, data)) = with_data_alone(info, module) else { return };
-        let Ok(Some(record)) = code.record(&info, data, &name.with(seed), self.key(), threads) else { return };
+        let Ok(Some(record)) = code.record(&info, data, &name.with(seed), &self.key, threads) else { return };
         let text = &code.code().text;
         let len = (HEADER_BYTES + record.head.len() + record.data.len() + text.len()) as u64;
         if len > MAX_ENTRY_BYTES {
@@ -211,10 +235,9 @@ impl Cache {
         let header: Vec<u8> = MAGIC
             .into_iter()
             .chain(lengths.into_iter().flat_map(u64::to_le_bytes))
-            .chain(record.digest)
-            .chain(record.tag)
+            .chain(record.signature.to_bytes())
             .collect();
-        // It is made anew otherwise.
+        // It is compiled again otherwise.
         drop(self.write(&name.file(), &[&header, &record.head, &record.data, text]));
     }
 
@@ -285,16 +308,17 @@ pub fn cache(arguments: &Arguments) -> Result<u8, Failure> {
         Failure::refused(format!("there is no cache: {}", chain(&error)))
             .fix("give XDG_CACHE_HOME a directory that only you can write; runs go on without")
     };
-    let cache = Cache::open().map_err(unusable)?;
-    let place = cache.directory.path().display();
+    // What is there can be looked at and removed without a key.
+    let directory = Directory::open().map_err(unusable)?;
+    let place = directory.path().display();
     let failed = |error: io::Error| Failure::refused(format!("cannot read the cache: {error}")).at(place.to_string());
-    let items = cache.directory.items().map_err(failed)?;
+    let items = directory.items().map_err(failed)?;
     let bytes: u64 = items.iter().map(|item| item.bytes).sum();
     match arguments.action {
         CacheAction::Info => {
-            let key = match cache.key() {
+            let key = match key::user_key() {
                 Some(_) => "in the kernel, until the machine restarts",
-                None => "none: this kernel keeps no keys for us, so code is verified in each run",
+                None => "none: this kernel keeps no keys for us, so nothing is cached",
             };
             out(&format!(
                 "directory:      {place}\nprograms:       {}\nbytes:          {bytes}, at most {MAX_BYTES}\nkey:            {key}\n",
@@ -303,7 +327,7 @@ pub fn cache(arguments: &Arguments) -> Result<u8, Failure> {
         }
         CacheAction::Clear => {
             for item in &items {
-                cache.directory.remove(&*item.name).map_err(failed)?;
+                directory.remove(&*item.name).map_err(failed)?;
             }
             out(&format!("{} programs and {bytes} bytes less in {place}\n", programs(&items)));
         }

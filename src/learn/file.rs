@@ -4,6 +4,7 @@ use super::notes::{self, Notes};
 use super::unite::{self, Before, Granted, Learned};
 use crate::failure::Failure;
 use crate::grants::DirGrant;
+use crate::policy::pin::Other;
 use crate::policy::{read_text, refuse};
 use crate::text::clean;
 use std::fs::{File, OpenOptions, Permissions};
@@ -110,17 +111,23 @@ impl Target {
     ///
     /// # Errors
     /// 125 if it contradicts it.
-    pub fn check(&self, granted: &Granted, blake3: &str, new_module: bool) -> Result<(), Failure> {
+    pub fn check(&self, granted: &Granted, (path, bytes): (&Path, &[u8]), new_module: bool) -> Result<(), Failure> {
         let Some(Before { file, .. }) = &self.before else { return Ok(()) };
         let problem = |id: &str, what: &str, fix: &str| refuse(&self.typed, file.problem(id, what, fix));
         let values = file.resolved().map_err(|problem| refuse(&self.typed, problem))?;
-        if values.blake3.as_deref().is_some_and(|pin| pin != blake3) && !new_module {
-            let what = format!("the policy is for another module: its BLAKE3 is not {blake3}");
-            return Err(problem(
-                "module.blake3",
-                &what,
-                "--new-module, if the new module is to be trusted with the same",
-            ));
+        if let Some(other) = values.blake3.as_deref().and_then(|pin| Other::than(pin, bytes))
+            && !new_module
+        {
+            let (what, fix) = match other.of_the_module(path) {
+                Some((what, way)) => {
+                    (what, format!("{way}; or --new-module, if the file is to be trusted with the same"))
+                }
+                None => (
+                    format!("the policy is for another module: its BLAKE3 is not {}", other.found),
+                    "--new-module, if the new module is to be trusted with the same".to_owned(),
+                ),
+            };
+            return Err(problem("module.blake3", &what, &fix));
         }
         let fix = "give the run what the policy says, or write to another file";
         if values.deterministic.unwrap_or(false) != granted.deterministic {

@@ -28,7 +28,7 @@ use crate::failure::Failure;
 use crate::grants::DirGrant;
 use crate::input;
 use crate::plan::{self, Plan};
-use crate::policy::can_grow;
+use crate::policy::{can_grow, pin};
 use crate::program;
 use crate::run;
 use crate::text::{chain, note, out};
@@ -70,9 +70,9 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let target = Target::open(&output)?;
     target.refuse_within(&plan.grants)?;
     let granted = granted(&plan, &typed, &target)?;
-    let bytes = input::read(&plan.module)?;
-    let blake3 = blake3::hash(&bytes).to_hex().to_string();
-    target.check(&granted, &blake3, new_module)?;
+    let bytes = input::read_file(&plan.module)?;
+    let blake3 = pin::of(&bytes);
+    target.check(&granted, (&plan.module, &bytes), new_module)?;
 
     let layout = Layout { grants: plan.grants.len(), listeners: plan.tcplisten.len() };
     let area_bytes = NonZeroUsize::new(AREA_BYTES).unwrap_or(NonZeroUsize::MIN);
@@ -99,7 +99,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
         note(&format!("wave: learn: the program did not run, `{}` is as it was\n", target.name()));
         return Ok(exit_code(ended));
     };
-    let binary = input::binary(&plan.module, bytes)?;
+    let binary = input::binary(&plan.module, input::module_of(&plan.module, bytes)?)?;
     let module = program::parse(&plan.module, &binary)?;
     let info = module.info();
     let pages = info.memories.iter().map(|memory| u64::from(memory.min_pages)).max().unwrap_or(0);

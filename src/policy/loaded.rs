@@ -5,6 +5,7 @@ use crate::grants::{DirGrant, overlaps_as_written};
 use crate::input;
 use crate::network::parse_network;
 use crate::plan::STACK_RANGE_BYTES;
+use crate::policy::pin::Other;
 use crate::program;
 use std::fs::File;
 use std::io::Read;
@@ -207,11 +208,11 @@ impl Loaded {
     /// # Errors
     /// When the module cannot be read.
     pub fn check(&self, path: &Path, findings: &mut Findings) -> Result<(), Failure> {
-        let bytes = input::read(path)?;
-        let pin = self.check_pin(path, &bytes).err();
+        let file = input::read_file(path)?;
+        let pin = self.check_pin(path, &file).err();
         let is_other = pin.is_some();
         findings.add(|| pin);
-        let binary = match input::binary(path, bytes) {
+        let binary = match input::module_of(path, file).and_then(|bytes| input::binary(path, bytes)) {
             // It is another module, and no matter what kind of one.
             Err(_) if is_other => return Ok(()),
             binary => binary?,
@@ -235,18 +236,20 @@ impl Loaded {
         Ok(())
     }
 
-    /// Whether these are the bytes of the module the policy is for. Nothing of them was looked at yet.
+    /// Whether these are the bytes of the file the policy is for. Nothing of them was looked at yet.
     ///
     /// # Errors
     /// 125 if not.
-    pub fn check_pin(&self, module: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn check_pin(&self, path: &Path, file: &[u8]) -> Result<(), Failure> {
         let Some(pin) = &self.values.blake3 else { return Ok(()) };
-        let found = blake3::hash(bytes).to_hex();
-        if found.as_str() == pin {
-            return Ok(());
-        }
-        let what = format!("`{}` is not the module of this policy: its BLAKE3 is {found}, not {pin}", module.display());
-        let fix = format!("if the new module is to be trusted with the same: blake3 = \"{found}\", and review `[os]`");
+        let Some(other) = Other::than(pin, file) else { return Ok(()) };
+        let (what, fix) = other.of_the_module(path).unwrap_or_else(|| {
+            let found = &other.found;
+            (
+                format!("`{}` is not the module of this policy: its BLAKE3 is {found}, not {pin}", path.display()),
+                format!("if the new module is to be trusted with the same: blake3 = \"{found}\", and review `[os]`"),
+            )
+        });
         Err(self.refuse("module.blake3", &what, &fix))
     }
 

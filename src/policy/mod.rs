@@ -4,6 +4,7 @@ mod diff;
 mod export;
 mod loaded;
 mod merged;
+pub mod pin;
 
 use loaded::Findings;
 pub use loaded::{Loaded, can_grow, read_text, refuse};
@@ -38,9 +39,10 @@ pub fn policy(arguments: &Policy) -> Result<u8, Failure> {
 }
 
 fn generate(resolver: PolicyResolver, path: &Path) -> Result<u8, Failure> {
-    let bytes = input::read(path)?;
-    let blake3 = blake3::hash(&bytes).to_hex().to_string();
-    let binary = input::binary(path, bytes)?;
+    let file = input::read_file(path)?;
+    input::announce(path, &file);
+    let blake3 = pin::of(&file);
+    let binary = input::binary(path, input::module_of(path, file)?)?;
     let module = program::parse(path, &binary)?;
     let info = module.info();
     let resolver = match resolver {

@@ -10,7 +10,8 @@
 //! | … | the code, as [`write_image`] writes it |
 //! | 32 | BLAKE3 hash of all before |
 //!
-//! The hash tells damage, not intent: whoever reads a file verifies its code.
+//! The hash tells damage, not intent: whoever reads a file verifies its code. Even then the code need not be that of the module
+//! in it, only keep to what that declares.
 
 use crate::context::Addressing;
 use crate::encoding::{ImageBounds, read_image, read_value, write_image, write_value};

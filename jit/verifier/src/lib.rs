@@ -36,5 +36,5 @@ pub use declarations::DeclarationError;
 pub use image::{Report, Terms, Uses, Verified, VerifyError, verify};
 #[cfg(feature = "test-hooks")]
 pub use mutants::accepted as hooks;
-pub use record::{Key, Recalled, Record};
+pub use record::{Key, Record, Signature};
 pub use refusal::{Refusal, Rule, UnitName};

@@ -1,6 +1,7 @@
 //! Verified code as bytes, so that later runs of the same user need not prove it again.
 //!
-//! A record counts as proved only with a tag that the user's key gives; without it, it is code from anywhere (T59).
+//! A record counts with a tag that the user's key gives, and not at all without one: code that keeps to its place need not be the
+//! code of the module that it is found under (T59).
 
 use crate::declarations;
 use crate::image::{Terms, Verified};
@@ -9,6 +10,8 @@ use wave_contract::digest::{Digest, digest};
 use wave_contract::encoding::{ImageBounds, read_tables, read_value, write_tables, write_value};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
+
+const DIGEST_BYTES: usize = size_of::<Digest>();
 
 /// A secret of a user, with which his verifier signs what it accepted.
 pub struct Key(Digest);
@@ -46,19 +49,46 @@ pub struct Record {
     pub head: Vec<u8>,
     /// Bytes of whoever asked for it.
     pub data: Vec<u8>,
-    /// Of name, head, data and text.
-    pub digest: Digest,
-    /// That this user's verifier accepted it; anything if he had no key.
-    pub tag: Digest,
+    /// That this user's verifier accepted them, and the text with them.
+    pub signature: Signature,
 }
 
-/// What a record gives.
-#[derive(Debug)]
-pub enum Recalled {
-    /// This user's verifier accepted it, for a module with these declarations.
-    Verified(Box<(Verified<CodeImage>, ModuleInfo)>),
-    /// Whole, but not proved. The declarations are not either, and so not given.
-    Unproved(Box<CodeImage>),
+/// The hashes of head, data and text, signed under a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature {
+    parts: [Digest; 3],
+    tag: Digest,
+}
+
+impl Signature {
+    /// Bytes of one.
+    pub const BYTES: usize = 4 * DIGEST_BYTES;
+
+    fn new(name: &Digest, parts: [Digest; 3], key: &Key) -> Self {
+        Self { parts, tag: *key.tag(&whole(name, &parts)).as_bytes() }
+    }
+
+    /// From bytes of anybody.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
+        let (digests, _) = bytes.as_chunks::<DIGEST_BYTES>();
+        let at = |index: usize| digests.get(index).copied().unwrap_or_default();
+        Self { parts: [at(0), at(1), at(2)], tag: at(3) }
+    }
+
+    /// As bytes.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let [head, data, text] = self.parts;
+        [head, data, text, self.tag].concat()
+    }
+
+    /// Whether this user's verifier signed these hashes under this name. Nothing else of a record needs to be read if not.
+    #[must_use]
+    pub fn is_genuine(&self, name: &Digest, key: &Key) -> bool {
+        // In constant time.
+        key.tag(&whole(name, &self.parts)) == blake3::Hash::from_bytes(self.tag)
+    }
 }
 
 impl Verified<CodeImage> {
@@ -72,7 +102,7 @@ impl Verified<CodeImage> {
         info: &ModuleInfo,
         data: Vec<u8>,
         name: &Digest,
-        key: Option<&Key>,
+        key: &Key,
         threads: usize,
     ) -> io::Result<Option<Record>> {
         if !self.is_proved() || self.is_of(info).is_err() {
@@ -83,36 +113,42 @@ impl Verified<CodeImage> {
         write_value(&mut head, &(addressing, signatures, host_imports))?;
         write_value(&mut head, info)?;
         write_tables(&mut head, self.code())?;
-        let digest = whole(name, [&head, &data, &self.code().text].map(|part| digest(part, threads)));
-        let tag = key.map_or([0; 32], |key| *key.tag(&digest).as_bytes());
-        Ok(Some(Record { head, data, digest, tag }))
+        let parts = [&head, &data, &self.code().text].map(|part| digest(part, threads));
+        Ok(Some(Record { head, data, signature: Signature::new(name, parts, key) }))
     }
 }
 
 impl Record {
-    /// What was written down under this name, if nothing of it has changed. The code is hashed while the rest is read.
+    /// What was written down and signed under this name, for a module with these declarations, if nothing of it has changed.
+    /// Nothing that was not signed is decoded; the text is hashed meanwhile.
     #[must_use]
-    pub fn recall(&self, text: Vec<u8>, name: &Digest, key: Option<&Key>, threads: usize) -> Option<Recalled> {
+    pub fn recall(
+        &self,
+        text: Vec<u8>,
+        name: &Digest,
+        key: &Key,
+        threads: usize,
+    ) -> Option<(Verified<CodeImage>, ModuleInfo)> {
+        if !self.signature.is_genuine(name, key) {
+            return None;
+        }
+        let [head, data, signed] = self.signature.parts;
+        let rest = || {
+            let is_signed = digest(&self.head, 1) == head && digest(&self.data, 1) == data;
+            is_signed.then(|| self.read(text.len())).flatten()
+        };
         let (found, read) = if threads > 1 {
             std::thread::scope(|scope| {
                 let hashed = scope.spawn(|| digest(&text, 1));
-                let (head, data, read) = (digest(&self.head, 1), digest(&self.data, 1), self.read(text.len()));
-                Some((whole(name, [head, data, hashed.join().ok()?]), read))
+                let read = rest();
+                Some((hashed.join().ok()?, read))
             })?
         } else {
-            (whole(name, [&self.head, &self.data, &text].map(|part| digest(part, 1))), self.read(text.len()))
+            (digest(&text, 1), rest())
         };
-        if found != self.digest {
-            return None;
-        }
-        let (terms, info, mut code) = read?;
+        let (terms, info, mut code) = read.filter(|_| found == signed)?;
         code.text = text;
-        // In constant time.
-        if key.is_some_and(|key| key.tag(&found) == blake3::Hash::from_bytes(self.tag)) {
-            let code = Verified::recalled(code, declarations::copy(&info), terms);
-            return Some(Recalled::Verified(Box::new((code, info))));
-        }
-        Some(Recalled::Unproved(Box::new(code)))
+        Some((Verified::recalled(code, declarations::copy(&info), terms), info))
     }
 
     /// What the head says of a text of this length.
@@ -128,10 +164,10 @@ impl Record {
     }
 }
 
-fn whole(name: &Digest, parts: [Digest; 3]) -> Digest {
+fn whole(name: &Digest, parts: &[Digest; 3]) -> Digest {
     let mut hasher = blake3::Hasher::new();
     hasher.update(name);
-    for part in &parts {
+    for part in parts {
         hasher.update(part);
     }
     *hasher.finalize().as_bytes()

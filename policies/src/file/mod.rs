@@ -61,7 +61,7 @@ pub struct Values {
     pub args: Option<Vec<String>>,
     /// The same clocks, random numbers and NaNs in every run.
     pub deterministic: Option<bool>,
-    /// BLAKE3 of the module, in lowercase hexadecimal.
+    /// BLAKE3 of the file, module or compiled, in lowercase hexadecimal.
     pub blake3: Option<String>,
     /// The WASI functions a module may import.
     pub functions: Option<Vec<String>>,

@@ -84,7 +84,7 @@ pub(crate) static ROOT: &[Field] = &[
 ];
 
 static MODULE: &[Field] =
-    &[required("blake3", Ty::Hash, "BLAKE3 of the module file in hexadecimal; another module is refused")];
+    &[required("blake3", Ty::Hash, "BLAKE3 of the file, module or compiled, in hexadecimal; another file is refused")];
 
 static WASI: &[Field] =
     &[required("functions", Ty::List(&Ty::Function), "A module that imports another WASI function is refused")];

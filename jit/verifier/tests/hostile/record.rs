@@ -1,12 +1,11 @@
-//! Entries of a cache that anybody could have written: proved with this user's tag alone, and then as they were (T59).
+//! Entries of a cache that anybody could have written: they count with this user's tag alone, and then as they were (T59).
 
-use super::image::{self, Input};
 use super::script::{self, Script};
 use super::{MEMORY, MEMORY_PER_BYTE, PROGRAMS, memory};
 use std::sync::LazyLock;
 use wave_compiler::Module;
 use wave_contract::digest::{Digest, digest};
-use wave_verifier::{Key, Recalled, Record, Terms, verify};
+use wave_verifier::{Key, Record, Signature, Terms, verify};
 
 const NAME: Digest = [5; 32];
 const SECRET: Digest = [42; 32];
@@ -20,7 +19,6 @@ pub struct Entry {
 
 struct Genuine {
     entry: Entry,
-    module: Vec<u8>,
     terms: Terms,
 }
 
@@ -30,23 +28,22 @@ static GENUINE: LazyLock<Vec<Genuine>> = LazyLock::new(|| {
         let (verified, _) = verified.expect("real code");
         let module = Module::parse(&program.bytes).expect("a module");
         let data = program.bytes[..program.bytes.len() / 2].to_vec();
-        let record = verified.record(module.info(), data, &NAME, Some(&Key::new(SECRET)), 1);
+        let record = verified.record(module.info(), data, &NAME, &Key::new(SECRET), 1);
         let record = record.expect("memory").expect("it was proved");
         let text = verified.into_code().text;
-        assert_eq!(whole(&record, &text), record.digest, "what is hashed below is what is hashed");
-        Genuine { entry: Entry { record, text }, module: program.bytes.clone(), terms: program.terms.clone() }
+        assert!(signed(&record, &text, &NAME, SECRET) == record.signature, "what is signed below is what is signed");
+        Genuine { entry: Entry { record, text }, terms: program.terms.clone() }
     };
     PROGRAMS.iter().map(entry).collect()
 });
 
-/// The hash that anybody can make.
-fn whole(record: &Record, text: &[u8]) -> Digest {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&NAME);
-    for part in [&record.head, &record.data, text] {
-        hasher.update(&digest(part, 1));
-    }
-    *hasher.finalize().as_bytes()
+/// The signature that whoever knows a secret can make.
+fn signed(record: &Record, text: &[u8], name: &Digest, secret: Digest) -> Signature {
+    let parts = [&record.head, &record.data, text].map(|part| digest(part, 1));
+    let whole = blake3::hash(&[&name[..], parts.as_flattened()].concat());
+    let tag = blake3::keyed_hash(&secret, whole.as_bytes());
+    let bytes = [parts.as_flattened(), tag.as_bytes()].concat();
+    Signature::from_bytes(bytes.as_array().expect("four hashes"))
 }
 
 /// How far an entry gets.
@@ -54,10 +51,8 @@ fn whole(record: &Record, text: &[u8]) -> Digest {
 pub enum Outcome {
     /// As it was written.
     Verified,
-    Unreadable,
-    /// It counts as code from anywhere, and the verifier refuses it.
+    /// As good as none.
     Refused,
-    Accepted,
 }
 
 /// Changes an entry as the script says, and does what a run does with it.
@@ -66,48 +61,44 @@ pub fn check(script: &[u8]) -> Option<Outcome> {
     let genuine = script.pick(&GENUINE)?;
     let mut entry = genuine.entry.clone();
     let Entry { record, text } = &mut entry;
-    let hashes = script.byte()?;
+    let flags = script.byte()?;
     while let Some(part) = script.byte() {
-        let part = match part % 4 {
-            0 | 1 => &mut record.head,
-            2 => &mut record.data,
-            _ => &mut *text,
+        let changed = match part % 5 {
+            0 | 1 => script::change(&mut record.head, &mut script),
+            2 => script::change(&mut record.data, &mut script),
+            3 => script::change(text, &mut script),
+            _ => {
+                let mut bytes = record.signature.to_bytes();
+                let changed = script::change(&mut bytes, &mut script);
+                record.signature = bytes.as_array().map_or(record.signature, Signature::from_bytes);
+                changed
+            }
         };
-        if script::change(part, &mut script).is_none() {
+        if changed.is_none() {
             break;
         }
     }
-    if hashes & 1 == 0 {
-        record.digest = whole(record, text);
+    // By another user, or by this one under another name.
+    if flags & 2 != 0 {
+        record.signature = match flags & 4 != 0 {
+            true => signed(record, text, &NAME, [1; 32]),
+            false => signed(record, text, &[6; 32], SECRET),
+        };
     }
-    if hashes & 2 != 0 {
-        record.tag = *blake3::keyed_hash(&[u8::from(hashes & 4 != 0); 32], &record.digest).as_bytes();
-    }
-    let threads = if hashes & 8 == 0 { 1 } else { 2 };
-    let own = Key::new(SECRET);
-    let key = (hashes & 16 == 0).then_some(&own);
+    let threads = if flags & 8 == 0 { 1 } else { 2 };
+    let is_own = flags & 16 == 0;
+    let key = Key::new(if is_own { SECRET } else { [43; 32] });
 
     let size = record.head.len() + record.data.len() + text.len();
-    let (recalled, memory) = memory::most_during(|| record.recall(text.clone(), &NAME, key, threads));
+    let (recalled, memory) = memory::most_during(|| record.recall(text.clone(), &NAME, &key, threads));
     assert!(memory <= MEMORY_PER_BYTE * size + MEMORY, "{memory} bytes were taken for {size}");
-    let is_genuine = key.is_some() && entry == genuine.entry;
+    let is_genuine = is_own && entry == genuine.entry;
+    assert_eq!(recalled.is_some(), is_genuine, "what was signed counts, and nothing else");
     Some(match recalled {
-        None => Outcome::Unreadable,
-        Some(Recalled::Verified(recalled)) => {
-            assert!(is_genuine, "what nobody signed counts as verified");
-            assert!(recalled.0.is_proved() && *recalled.0.terms() == genuine.terms);
+        None => Outcome::Refused,
+        Some((code, _)) => {
+            assert!(code.is_proved() && *code.terms() == genuine.terms);
             Outcome::Verified
-        }
-        Some(Recalled::Unproved(image)) => {
-            assert!(!is_genuine, "what was signed counts no more");
-            let mut input = Input { module: genuine.module.clone(), terms: genuine.terms.clone(), image: *image };
-            let outcome = image::check(&input);
-            // As if the addresses were those that it was made for.
-            input.terms.addressing = input.image.addressing.clone();
-            match (outcome, image::check(&input)) {
-                (Ok(_), _) | (_, Ok(_)) => Outcome::Accepted,
-                _ => Outcome::Refused,
-            }
         }
     })
 }
