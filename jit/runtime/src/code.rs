@@ -90,6 +90,10 @@ impl CodeRegion {
         let names: Box<dyn Fn(ir::LibCall) -> String + Send + Sync> = Box::new(|call| format!("{call:?}"));
         let mut builder = JITBuilder::with_isa(host_isa()?, names);
         builder.memory_provider(Box::new(Provider { pages: Arc::clone(&self.mapping) }));
+        // It makes cranelift-jit append to a file in the temporary directory, whose name others can guess.
+        if std::env::var_os("PERF_BUILDID_DIR").is_some() {
+            return Err(CodeError::Load("PERF_BUILDID_DIR is set".to_owned()));
+        }
         let mut owner = JITModule::new(builder);
         let load = |error: ModuleError| CodeError::Load(error.to_string());
         let signature = owner.make_signature();

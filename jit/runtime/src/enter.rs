@@ -57,7 +57,18 @@ unsafe extern "C" {
     pub safe fn wave_guest_landing();
 }
 
+/// How guest code computes with floating-point numbers: to nearest, subnormal numbers included, without traps. Host code is
+/// compiled for the same.
+///
+/// Source: System V ABI for x86-64, 3.4.1; WebAssembly Core 2.0, 4.3.3.
+static MXCSR: u32 = 0x1f80;
+
+/// The same for the x87 unit.
+static X87_CONTROL: u16 = 0x37f;
+
 /// Calls `thunk(slots, code, context)` on the stack below `guest_sp`. Returns 0, or what the handler put in RAX.
+///
+/// Whoever started or loaded this program may have left other floating-point modes; they do not come back.
 ///
 /// # Safety
 /// `thunk` is an entry thunk that matches `code`'s signature, `slots` has room for its arguments and results, `guest_sp`
@@ -80,6 +91,8 @@ pub unsafe extern "C" fn enter(
         "push r14",
         "push r15",
         "sub rsp, 8",
+        "ldmxcsr dword ptr [rip + {mxcsr}]",
+        "fldcw word ptr [rip + {x87}]",
         "mov [r9], rsp", // Activation::host_sp
         "mov rbx, rsp",
         "mov rax, rdi",
@@ -101,6 +114,8 @@ pub unsafe extern "C" fn enter(
         "pop rbx",
         "pop rbp",
         "ret",
+        mxcsr = sym MXCSR,
+        x87 = sym X87_CONTROL,
     )
 }
 

@@ -161,7 +161,13 @@ fn die(signal: i32, message: &'static [u8]) -> ! {
 }
 
 /// As [`on_fault`]; a signal that finds host code only leaves a note, and comes again.
-extern "C" fn on_deadline(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_void) {
+///
+/// Only the kernel's own signal counts. Another process can send SIGALRM, but not in the kernel's name (rt_sigqueueinfo(2)).
+extern "C" fn on_deadline(_: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: as in `on_fault`.
+    if unsafe { (*info).si_code } != libc::SI_KERNEL {
+        return;
+    }
     DEADLINE_PASSED.store(true, Ordering::Relaxed);
     // SAFETY: as in `on_fault`.
     let (activation, context) = unsafe { (CURRENT.get().as_mut(), &mut *context.cast::<libc::ucontext_t>()) };
