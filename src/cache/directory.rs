@@ -2,11 +2,12 @@
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use std::ffi::{CStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Nobody but the owner.
@@ -84,32 +85,16 @@ impl Directory {
     }
 
     fn within(base: &Path) -> Result<Self, Unusable> {
-        let unusable = |place: &Path, what: String| Unusable::Place { place: place.to_owned(), what };
-        let failed = |place: &Path, error: Errno| unusable(place, format!("cannot be used: {error}"));
-        match rustix::fs::mkdir(base, PRIVATE) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(failed(base, error)),
+        let base = Place::find(base)?;
+        if let Some(what) = open_to_others(&base.stat) {
+            return Err(base.unusable(what));
         }
-        let base = base.canonicalize().map_err(|error| unusable(base, format!("cannot be used: {error}")))?;
-        for place in base.ancestors() {
-            let stat = rustix::fs::stat(place).map_err(|error| failed(place, error))?;
-            // In a sticky directory others cannot take away what is ours.
-            let is_kept = place != base && Mode::from_raw_mode(stat.st_mode).contains(Mode::SVTX);
-            if !is_ours_or_roots(&stat) {
-                return Err(unusable(place, "belongs to another user".to_owned()));
-            }
-            if Mode::from_raw_mode(stat.st_mode).intersects(WRITABLE_BY_OTHERS) && !is_kept {
-                return Err(unusable(place, "can be written by its group or by everybody".to_owned()));
-            }
-        }
-        let path = base.join("wave");
-        match rustix::fs::mkdir(&path, PRIVATE) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(failed(&path, error)),
-        }
+        base.make(c"wave")?;
+        let path = base.path.join("wave");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(&path, flags, Mode::empty()).map_err(|error| failed(&path, error))?;
-        let stat = rustix::fs::fstat(&fd).map_err(|error| failed(&path, error))?;
+        let opened = rustix::fs::openat(&base.fd, c"wave", flags, Mode::empty());
+        let fd = opened.map_err(|error| unusable(&path, cannot_be_used(error)))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|error| unusable(&path, cannot_be_used(error)))?;
         if stat.st_uid != rustix::process::geteuid().as_raw() {
             return Err(unusable(&path, "belongs to another user".to_owned()));
         }
@@ -170,7 +155,6 @@ impl Directory {
 
     /// All files, in no order.
     pub fn items(&self) -> io::Result<Vec<Item>> {
-        use std::os::unix::ffi::OsStrExt;
         let mut items = Vec::new();
         for entry in Dir::read_from(&self.fd)? {
             let entry = entry?;
@@ -181,13 +165,131 @@ impl Directory {
                 continue;
             }
             items.push(Item {
-                name: std::ffi::OsStr::from_bytes(name.to_bytes()).to_owned(),
+                name: OsStr::from_bytes(name.to_bytes()).to_owned(),
                 bytes: u64::try_from(stat.st_size).unwrap_or(0),
                 used: stat.st_mtime,
             });
         }
         Ok(items)
     }
+}
+
+/// A directory on the way, opened. It was reached through directories and links of this user or root alone, where nobody else can
+/// put something in their place.
+struct Place {
+    fd: OwnedFd,
+    path: PathBuf,
+    stat: Stat,
+}
+
+impl Place {
+    /// Finds a directory by its absolute path, name by name: the kernel follows no link. If only the last name is not there, it is
+    /// made, in a place that was looked at before.
+    fn find(path: &Path) -> Result<Self, Unusable> {
+        /// As many as the kernel follows (path_resolution(7)).
+        const MOST_LINKS: usize = 40;
+        let mut place = Self::root()?;
+        let mut above = Vec::new();
+        let mut names: Vec<OsString> = names(path).rev().collect();
+        let mut links = 0;
+        while let Some(name) = names.pop() {
+            if name == ".." {
+                // Those above were looked at on the way down.
+                place = match above.pop() {
+                    Some(above) => above,
+                    None => place,
+                };
+                continue;
+            }
+            if let Some(what) = lets_others_replace(&place.stat) {
+                return Err(place.unusable(what));
+            }
+            let text =
+                std::ffi::CString::new(name.as_bytes()).map_err(|_| place.unusable(cannot_be_used(Errno::INVAL)))?;
+            if names.is_empty() {
+                place.make(&text)?;
+            }
+            let found = place.open(&text)?;
+            if FileType::from_raw_mode(found.stat.st_mode) != FileType::Symlink {
+                above.push(std::mem::replace(&mut place, found));
+                continue;
+            }
+            links += 1;
+            let target = rustix::fs::readlinkat(&found.fd, c"", Vec::new());
+            let target = target.and_then(|target| if links > MOST_LINKS { Err(Errno::LOOP) } else { Ok(target) });
+            let target = target.map_err(|error| found.unusable(cannot_be_used(error)))?;
+            let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+            names.extend(self::names(&target).rev());
+            if target.is_absolute() {
+                place = Self::root()?;
+                above.clear();
+            }
+        }
+        Ok(place)
+    }
+
+    fn root() -> Result<Self, Unusable> {
+        Self::checked("/".into(), || rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()))
+    }
+
+    /// Makes a directory here, if nothing has its name.
+    fn make(&self, name: &CStr) -> Result<(), Unusable> {
+        match rustix::fs::mkdirat(&self.fd, name, PRIVATE) {
+            Ok(()) | Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(unusable(&self.path.join(OsStr::from_bytes(name.to_bytes())), cannot_be_used(error))),
+        }
+    }
+
+    /// A directory or link here.
+    fn open(&self, name: &CStr) -> Result<Self, Unusable> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let path = self.path.join(OsStr::from_bytes(name.to_bytes()));
+        Self::checked(path, || rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
+    }
+
+    /// A directory or link of this user or root.
+    fn checked(path: PathBuf, open: impl FnOnce() -> rustix::io::Result<OwnedFd>) -> Result<Self, Unusable> {
+        let opened = open().and_then(|fd| Ok((rustix::fs::fstat(&fd)?, fd)));
+        let (stat, fd) = opened.map_err(|error| unusable(&path, cannot_be_used(error)))?;
+        let place = Self { fd, path, stat };
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory | FileType::Symlink if is_ours_or_roots(&stat) => Ok(place),
+            FileType::Directory | FileType::Symlink => Err(place.unusable("belongs to another user".to_owned())),
+            _ => Err(place.unusable(cannot_be_used(Errno::NOTDIR))),
+        }
+    }
+
+    fn unusable(&self, what: String) -> Unusable {
+        unusable(&self.path, what)
+    }
+}
+
+fn unusable(place: &Path, what: String) -> Unusable {
+    Unusable::Place { place: place.to_owned(), what }
+}
+
+fn cannot_be_used(error: Errno) -> String {
+    format!("cannot be used: {error}")
+}
+
+/// The names in a path, from the first to the last.
+fn names(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
+    path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    })
+}
+
+/// What is wrong with a directory in which others can put things.
+fn open_to_others(stat: &Stat) -> Option<String> {
+    let is_open = Mode::from_raw_mode(stat.st_mode).intersects(WRITABLE_BY_OTHERS);
+    is_open.then(|| "can be written by its group or by everybody".to_owned())
+}
+
+/// What is wrong with a directory in which others can put something in the place of what is there. In a sticky one they cannot.
+fn lets_others_replace(stat: &Stat) -> Option<String> {
+    open_to_others(stat).filter(|_| !Mode::from_raw_mode(stat.st_mode).contains(Mode::SVTX))
 }
 
 /// Notes that a file is in use, so that it is not among those that go first.
