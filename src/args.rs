@@ -111,6 +111,9 @@ pub struct Run {
     /// Run code that was not verified. Only with `--sandbox off`, and not that of a .wave file
     #[arg(long)]
     pub no_verify: bool,
+    /// End at once, without a message, when the process that started wave ends
+    #[arg(long)]
+    pub die_with_parent: bool,
     /// Neither take code from the cache, nor keep it there
     #[arg(long)]
     pub no_cache: bool,

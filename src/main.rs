@@ -61,6 +61,12 @@ use failure::Failure;
 static ALLOCATOR: wave_sandbox::Allocator = wave_sandbox::Allocator;
 
 fn main() -> ! {
+    // First, before anything else runs: what the parent left behind decides nothing.
+    if let Err(error) = wave_sandbox::start() {
+        let failure = Failure::refused(text::chain(&error)).fix(error.fix());
+        text::note(&failure.to_string());
+        wave_sandbox::exit(i32::from(failure.code()));
+    }
     let cli = match Cli::try_parse_from(args::with_implied_run(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {

@@ -259,7 +259,7 @@ fn parse_env(flag: &str) -> Result<Vec<u8>, Failure> {
     let place = || format!("--env {flag}");
     let (name, value) = match flag.split_once('=') {
         Some((name, value)) => (name, value.as_bytes().to_vec()),
-        None => match std::env::var_os(flag) {
+        None => match wave_sandbox::variable(flag) {
             Some(value) => (flag, value.as_bytes().to_vec()),
             None => {
                 return Err(Failure::refused(format!("there is no environment variable `{flag}` to pass on"))

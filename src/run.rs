@@ -34,12 +34,22 @@ pub const SPARE_FILES: u64 = 64;
 /// When it did not get as far as the guest.
 pub fn run(sandbox: Option<Sandbox>, arguments: Run) -> Result<u8, Failure> {
     let (report, dry_run) = (arguments.report, arguments.dry_run);
+    end_with_parent(&arguments)?;
     let plan = Plan::new(sandbox, arguments)?;
     if dry_run {
         out(&plan.to_string());
         return Ok(0);
     }
     execute(plan, report, None, None)
+}
+
+/// Does so if it was asked for.
+///
+/// # Errors
+/// When the kernel does not promise it.
+pub fn end_with_parent(arguments: &Run) -> Result<(), Failure> {
+    let outcome = if arguments.die_with_parent { wave_sandbox::end_with_parent() } else { Ok(()) };
+    outcome.map_err(|error| Failure::refused(chain(&error)).at("--die-with-parent").fix("drop the flag"))
 }
 
 /// Runs a program as planned; the result is its exit code. `bytes`: the module, if it was read already. An observer is told of

@@ -6,7 +6,14 @@ use std::path::Path;
 /// The numbers `docs/threats.md` answers for.
 fn covered() -> impl Iterator<Item = u32> {
     let kernel = (77..=94).chain(96..=101).chain(122..=125);
-    (1..=38).chain(40..=45).chain([47, 57, 58, 59, 62]).chain(64..=72).chain([75]).chain(kernel).chain(105..=116)
+    (1..=38)
+        .chain(40..=45)
+        .chain([47, 57, 58, 59, 62])
+        .chain(64..=72)
+        .chain([75])
+        .chain(kernel)
+        .chain(105..=116)
+        .chain([129])
 }
 
 #[test]
@@ -40,6 +47,40 @@ fn each_requirement_has_a_test_or_a_caveat() {
             );
         }
     }
+}
+
+/// What a process inherits: each row says what becomes of it, and names tests that exist.
+#[test]
+fn t129_each_inherited_thing_is_decided() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let table = read("docs/inherited.md");
+    let rows = table.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| what |"));
+    let mut count = 0;
+    for row in rows {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let [_, what, decision, shown, _] = *cells else { panic!("{row}") };
+        let decisions = [
+            "set",
+            "checked",
+            "kept",
+            "sealed",
+            "documented",
+            "lowered",
+            "any",
+            "not the time limit",
+            "no trap",
+            "nothing",
+        ];
+        assert!(!what.is_empty() && decisions.iter().any(|word| decision.starts_with(word)), "{row}");
+        for reference in shown.split('`').skip(1).step_by(2) {
+            let (file, function) = reference.split_once("::").unwrap_or((reference, ""));
+            assert!(function.is_empty() || read(file).contains(&format!("fn {function}(")), "{reference}");
+            assert!(root.join(file).is_file(), "{reference}");
+        }
+        count += 1;
+    }
+    assert!(count > 40, "{count} rows");
 }
 
 /// The review of the system calls is the table itself in words. `WAVE_BLESS=1` writes the file anew.

@@ -117,6 +117,45 @@ impl Cause {
     }
 }
 
+/// Why a process cannot start from a known state.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The program gives whoever executes it rights that he does not have, as by its set-user-ID bit.
+    #[error("this program gives whoever starts it {0}, and was not made to be trusted with that")]
+    Privileged(&'static str),
+    /// What the parent left behind ends with the program that is executed, and it could not be executed again.
+    #[error("cannot start again without {what}, which the parent left")]
+    Again {
+        /// What it is.
+        what: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// The kernel refused to set or to tell something.
+    #[error("cannot start from a known state")]
+    State(#[source] Cause),
+}
+
+impl StartError {
+    /// What the user can do.
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Self::Privileged(_) => {
+                "take the set-user-ID and set-group-ID bits and the file capabilities from it (chmod ug-s, setcap -r)"
+            }
+            Self::Again { .. } => "start it without: unset GLIBC_TUNABLES, no setarch; /proc must be mounted",
+            Self::State(_) => "let the sandbox around it permit that call",
+        }
+    }
+}
+
+impl From<Cause> for StartError {
+    fn from(cause: Cause) -> Self {
+        Self::State(cause)
+    }
+}
+
 /// Why there is no sealed worker, or none any more.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -56,6 +56,8 @@ pub use linux::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLeve
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::seccomp::filter;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use linux::start::{end_with_parent, start, variable};
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::sys::Allocator;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::syscalls::name as call_name;
@@ -64,12 +66,12 @@ pub use probe::{LayerProbe, Presence, landlock_abi, landlock_leaves_truncation, 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use supervisor::supervise;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
-pub use worker::supervise;
+pub use worker::{end_with_parent, start, supervise, variable};
 
 #[cfg(target_os = "macos")]
 pub use seal::{enter, is_inside};
 
-pub use error::{Cause, Ended, SealError, Supervised, WorkerError};
+pub use error::{Cause, Ended, SealError, StartError, Supervised, WorkerError};
 pub use plan::{AddressRange, Grant, GrowableRange, SealPlan};
 pub use report::{Demand, Layer, LayerName, Report, State};
 pub use seal::{Namespaces, exit, leave_namespaces, prepare_allocator, seal};
@@ -82,3 +84,6 @@ pub use wave_policy::Identity;
 
 /// Exit status of a run that made a system call the filter refuses: 128 + `SIGSYS`, as a shell would show it.
 pub const DENIED: i32 = 159;
+
+/// Exit status of a sealed run for which the host has no memory left, as a shell would show one that the kernel killed for it.
+pub const OUT_OF_MEMORY: i32 = 137;

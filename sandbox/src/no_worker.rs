@@ -1,13 +1,14 @@
 //! Platforms where no process can be sealed for work on untrusted bytes, and none is supervised.
 
 use std::env::consts::OS;
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use wave_policy::Policy;
 
-use crate::{Cause, Ended, Supervised, WorkerError};
+use crate::{Cause, Ended, StartError, Supervised, WorkerError};
 
 /// Refuses.
 ///
@@ -15,6 +16,27 @@ use crate::{Cause, Ended, Supervised, WorkerError};
 /// [`Cause::Platform`], always.
 pub fn supervise(_: NonZeroUsize, _: impl FnOnce(&'static mut [u8]) -> i32) -> Result<Supervised, Cause> {
     Err(Cause::Platform(OS))
+}
+
+/// Does nothing here.
+///
+/// # Errors
+/// None.
+pub fn start() -> Result<(), StartError> {
+    Ok(())
+}
+
+/// Refuses.
+///
+/// # Errors
+/// [`Cause::Platform`], always.
+pub fn end_with_parent() -> Result<(), Cause> {
+    Err(Cause::Platform(OS))
+}
+
+/// A variable of the environment.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
 }
 
 /// A worker, which cannot be started here.

@@ -27,7 +27,8 @@ pub struct SealPlan<'a> {
     /// Other descriptors that stay open, besides 0, 1 and 2. All the rest is closed, whoever owned it: drop those
     /// owners before the seal or forget them, since closing twice is a bug of its own.
     pub keep_fds: &'a [RawFd],
-    /// Whether the process ends with the one that made it: see [`supervise`](crate::supervise).
+    /// Whether the process ends with the one that made it: see [`supervise`](crate::supervise). It does so, too, after
+    /// [`end_with_parent`](crate::end_with_parent).
     pub supervised: bool,
 }
 

@@ -4,7 +4,7 @@ use wave_policy::{Level, Role};
 
 #[cfg(feature = "test-hooks")]
 use crate::hooks;
-use crate::linux::{denial, identity, landlock, privileges, process, seccomp, sys};
+use crate::linux::{denial, identity, landlock, privileges, process, seccomp, start, sys};
 use crate::report::{Demand, Layer, LayerName, Report, State};
 use crate::{Cause, SealError, SealPlan, Sealed};
 
@@ -52,9 +52,9 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     // stays outside of them. It reads /proc, which Landlock closes.
     layers.apply(LayerName::SingleThread, process::assert_single_thread)?;
 
-    // Before anything below allocates, so that no chunk of it comes from mmap: giving such a chunk back takes
-    // munmap, which the filter refuses.
-    layers.apply(LayerName::Allocator, process::settle_allocator)?;
+    // What is allocated before is never given back: that can take munmap, which the filter refuses. What is allocated from here on
+    // takes and gives back memory in ways that the filter knows. Not earlier than the thread check, since another thread would wait.
+    layers.apply(LayerName::Allocator, || process::settle_allocator(policy.role))?;
 
     // Landlock judges opening, not what is open, so a descriptor that is open then stays usable: close them before.
     // Not earlier than the thread check, since another thread could open more.
@@ -97,8 +97,8 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     layers.apply(LayerName::NotDumpable, privileges::not_dumpable)?;
 
     // After ids and capabilities: the kernel forgets it when they change. The filter refuses the call.
-    if policy.role == Role::Compiler || plan.supervised {
-        privileges::die_with_parent().map_err(|cause| layers.error(LayerName::Limits, cause))?;
+    if policy.role == Role::Compiler || plan.supervised || start::ends_with_parent() {
+        start::end_with_parent().map_err(|cause| layers.error(LayerName::Limits, cause))?;
     }
 
     // All guest code is mapped by now. The filter refuses the call.
@@ -149,11 +149,12 @@ pub fn leave_namespaces() -> Namespaces {
     Namespaces(process::leave_namespaces())
 }
 
-/// Makes the allocator take memory from `brk` alone, since the filter refuses `munmap` and `mremap`.
+/// Makes the system's allocator take memory from `brk` alone, since the filter refuses `munmap` and `mremap`.
 ///
-/// Call it first thing in `main`: a chunk that came from `mmap` before stays what it is, and giving it back after
-/// the seal ends the process. The same holds for what another thread allocated, whose arena is a mapping: drop it
-/// before the seal, or never. [`seal`] calls this again.
+/// For programs that do not have [`Allocator`](crate::Allocator) as their `#[global_allocator]`. Call it first thing in `main`: a
+/// chunk that came from `mmap` before stays what it is, and giving it back after the seal ends the process. The same holds for what
+/// another thread allocated, whose arena is a mapping: drop it before the seal, or never. [`seal`] and [`start`](crate::start) call
+/// this, too.
 pub fn prepare_allocator() {
     // On failure the seal says so; before it there is nobody to tell.
     sys::allocate_by_brk();

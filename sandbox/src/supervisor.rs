@@ -9,9 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid};
+use nix::unistd::{ForkResult, Pid, getpid};
 
-use crate::linux::{privileges, process, sys};
+use crate::linux::{process, start, sys};
 use crate::{Cause, Ended, Supervised};
 
 /// Exit status of work that panicked, as std has it.
@@ -36,8 +36,9 @@ pub fn supervise(len_bytes: NonZeroUsize, work: impl FnOnce(&'static mut [u8]) -
     let mut awaited: SigSet = FORWARDED.into_iter().collect();
     awaited.add(Signal::SIGCHLD);
     let before = awaited.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(Cause::refused("sigprocmask"))?;
+    let parent = getpid();
     match sys::split(&alone) {
-        Ok(ForkResult::Child) => child(area, &before, work),
+        Ok(ForkResult::Child) => child(parent, area, &before, work),
         Ok(ForkResult::Parent { child }) => {
             let ended = wait(child, &awaited)?;
             Ok(Supervised { ended, left: sys::left_behind(area) })
@@ -46,11 +47,10 @@ pub fn supervise(len_bytes: NonZeroUsize, work: impl FnOnce(&'static mut [u8]) -
     }
 }
 
-fn child(area: sys::SharedArea, mask: &SigSet, work: impl FnOnce(&'static mut [u8]) -> i32) -> ! {
+fn child(parent: Pid, area: sys::SharedArea, mask: &SigSet, work: impl FnOnce(&'static mut [u8]) -> i32) -> ! {
     // The process that compiles is made from this one, and has no business there.
-    let prepared = sys::keep_from_children(&area).is_ok()
-        && privileges::die_with_parent().is_ok()
-        && mask.thread_set_mask().is_ok();
+    let prepared =
+        sys::keep_from_children(&area).is_ok() && start::begin_child(parent).is_ok() && mask.thread_set_mask().is_ok();
     if !prepared {
         sys::exit_now(PANICKED);
     }

@@ -16,7 +16,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout};
 use wave_policy::{Policy, Role};
 
-use crate::linux::{process, sys};
+use crate::linux::{process, start, sys};
 use crate::report::State;
 use crate::{DENIED, Ended, LayerName, Report, SealError, SealPlan, WorkerError, seal};
 
@@ -66,8 +66,9 @@ impl Worker {
         socket.set_nonblocking(true).map_err(failure("ioctl(FIONBIO)"))?;
         let policy = Policy { role: Role::Compiler, ..policy.clone() };
         let deadline = Instant::now() + timeout;
+        let parent = nix::unistd::getpid();
         match sys::split(&alone) {
-            Ok(ForkResult::Child) => child(&policy, &far, work),
+            Ok(ForkResult::Child) => child(parent, &policy, &far, work),
             Ok(ForkResult::Parent { child }) => Ok(Self { process: Some(child), socket, deadline }),
             Err(errno) => Err(failure("fork")(errno.into())),
         }
@@ -206,7 +207,9 @@ impl Write for Channel {
 }
 
 /// The worker's whole life. It never returns into the code that it is a copy of, and never runs its destructors.
-fn child(policy: &Policy, socket: &UnixStream, work: impl FnOnce(Channel)) -> ! {
+fn child(parent: Pid, policy: &Policy, socket: &UnixStream, work: impl FnOnce(Channel)) -> ! {
+    // The seal does so again, because a change of ids makes the kernel forget it; and says so if it cannot be had.
+    drop(start::begin_child(parent));
     let outcome = catch_unwind(AssertUnwindSafe(|| live(policy, socket, work)));
     sys::exit_now(if outcome.is_ok() { 0 } else { PANICKED })
 }

@@ -60,6 +60,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
             .at("--listenfd")
             .fix("listen by --tcplisten"));
     }
+    run::end_with_parent(&run)?;
     let (report, dry_run) = (run.report, run.dry_run);
     let typed = Typed::new(&run);
     let plan = Plan::new(sandbox, run)?;

@@ -107,7 +107,7 @@ fn of_flags(flags: &args::Limits) -> Limits {
 fn environment(policy: Option<&Loaded>, values: &Values) -> Result<Vec<Vec<u8>>, Failure> {
     let mut env = Vec::new();
     for (index, name) in values.env_pass.iter().flatten().enumerate() {
-        let value = std::env::var_os(name).ok_or_else(|| {
+        let value = wave_sandbox::variable(name).ok_or_else(|| {
             let id = format!("env.pass[{index}]");
             let place = policy.and_then(|policy| policy.origin(&id)).unwrap_or(id);
             Failure::refused(format!("there is no environment variable `{name}` to pass on"))

@@ -110,7 +110,7 @@ pub fn variable(policy: &Loaded, name: &str) -> Reply {
     let values = &policy.values;
     let set = values.env_set.as_ref().is_some_and(|set| set.contains_key(name));
     let passed = values.env_pass.iter().flatten().position(|other| other == name);
-    let is_there = std::env::var_os(name).is_some();
+    let is_there = wave_sandbox::variable(name).is_some();
     let mut edit = None;
     match (set, passed) {
         (true, _) => {

@@ -127,6 +127,10 @@ fn handle(signal: i32, handler: Handler) -> io::Result<()> {
 extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
     // SAFETY: the kernel passes valid pointers to a SA_SIGINFO handler; nothing else refers to them.
     let (address, context) = unsafe { ((*info).si_addr() as usize, &mut *context.cast::<libc::ucontext_t>()) };
+    // SAFETY: likewise. Codes above zero are the kernel's; with any other there was no fault, and no address.
+    if unsafe { (*info).si_code } <= 0 {
+        die(signal, SENT)
+    }
     let activation = CURRENT.get();
     let pc = registers(context).pc;
     // SAFETY: null or the activation that `enter_with` made current; it lives until that call returns, and this thread is
@@ -142,6 +146,8 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     }
     die(signal, HOST_FAULT)
 }
+
+const SENT: &[u8] = b"wave: ended by the signal of a fault, which another process sent\n";
 
 const HOST_FAULT: &[u8] =
     b"wave: fault outside of guest code\n  fix:   this is a bug in wave: please report it with the module\n";

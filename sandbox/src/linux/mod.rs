@@ -7,5 +7,6 @@ pub(crate) mod landlock;
 pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod seccomp;
+pub(crate) mod start;
 pub(crate) mod sys;
 pub(crate) mod syscalls;

@@ -105,11 +105,6 @@ pub(crate) fn confirm_not_dumpable() -> Result<(), Cause> {
     }
 }
 
-/// A worker does not outlive the process that waits for it.
-pub(crate) fn die_with_parent() -> Result<(), Cause> {
-    sys::die_with_parent().map_err(Cause::refused("prctl(PR_SET_PDEATHSIG)"))
-}
-
 /// The kernel itself refuses memory that becomes executable.
 pub(crate) fn no_new_code() -> Result<String, Cause> {
     sys::refuse_exec_gain().map_err(Cause::refused("prctl(PR_SET_MDWE)"))?;

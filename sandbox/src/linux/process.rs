@@ -9,7 +9,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::sys::stat::stat;
-use wave_policy::Limits;
+use wave_policy::{Limits, Role};
 
 use super::sys;
 use crate::{AddressRange, Cause, SealPlan};
@@ -50,9 +50,16 @@ fn count_threads() -> Result<usize, Cause> {
     Ok(usize::try_from(links.saturating_sub(2)).unwrap_or(usize::MAX))
 }
 
-/// Makes the allocator use `brk` alone.
-pub(crate) fn settle_allocator() -> Result<String, Cause> {
-    if sys::allocate_by_brk() { Ok("brk only, memory is kept".to_owned()) } else { Err(Cause::Allocator) }
+/// Makes the allocators use `brk` alone. That of a guest's process serves from memory of its own from now on; a compiler has
+/// threads, each with memory of its own, and a filter that knows how those are given back.
+pub(crate) fn settle_allocator(role: Role) -> Result<String, Cause> {
+    if !sys::allocate_by_brk() {
+        return Err(Cause::Allocator);
+    }
+    if role != Role::Compiler && !sys::allocate_from_arena() {
+        return Err(Cause::refused("brk")(Errno::ENOMEM));
+    }
+    Ok("brk only, memory is kept".to_owned())
 }
 
 /// Closes every descriptor but the standard streams, the grants and those to keep.

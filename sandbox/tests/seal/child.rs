@@ -12,6 +12,7 @@ use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd as _, AsRawFd as _, IntoRawFd as _, RawFd};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
@@ -37,8 +38,11 @@ impl<'a> Args<'a> {
 }
 
 pub fn main(args: &[String]) -> ! {
-    wave_sandbox::prepare_allocator();
     let args = Args(args);
+    if args.get("allocate").is_some() {
+        allocate_before();
+    }
+    wave_sandbox::prepare_allocator();
     let opened: Vec<(FilesystemGrant, File)> = args.all("grant").map(open_grant).collect();
     let grants: Vec<Grant<'_>> =
         opened.iter().map(|(grant, file)| Grant { fd: file.as_fd(), access: grant.access }).collect();
@@ -305,13 +309,58 @@ fn break_call(text: &str) {
     seccompiler::apply_filter(&program).expect("no_new_privs is free");
 }
 
-/// Takes and gives back memory in all sizes, from bytes to 64 MiB.
+/// Blocks from before the seal: what glibc got from `mmap`, and what a thread took from memory of its own.
+static BEFORE: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+fn allocate_before() {
+    let blocks = || (3..26).map(|power| vec![7_u8; 1 << power]).collect::<Vec<_>>();
+    let of_thread = std::thread::spawn(blocks).join().expect("a thread");
+    BEFORE.lock().expect("one thread").extend(blocks().into_iter().chain(of_thread));
+}
+
+/// Takes and gives back memory in all sizes, from bytes to 64 MiB, blocks from before the seal among them. Each keeps its
+/// contents meanwhile.
 fn allocate() {
+    let all = |block: &[u8], byte| assert!(block.iter().all(|other| *other == byte), "{} bytes of {byte}", block.len());
+    let mut before = std::mem::take(&mut *BEFORE.lock().expect("one thread"));
+    for (number, block) in before.iter_mut().enumerate() {
+        let len = block.len();
+        match number % 3 {
+            0 => block.resize(len * 3, 7),
+            1 => {
+                block.truncate(len / 2);
+                block.shrink_to_fit();
+            }
+            _ => {}
+        }
+    }
+    let others: Vec<_> = (3..26).map(|power| vec![9_u8; 1 << power]).collect();
+    before.iter().for_each(|block| all(block, 7));
+    drop(before);
+    others.iter().for_each(|block| all(block, 9));
+    drop(others);
+
+    // A page's alignment, zeroes where they are asked for, and growth without end through all sizes.
+    #[repr(align(4096))]
+    struct Page([u8; 4096]);
+    let pages: Vec<Box<Page>> = (0..9).map(|_| Box::new(Page([5; 4096]))).collect();
+    assert!(pages.iter().all(|page| (&raw const **page).addr().is_multiple_of(4096)));
+    all(&vec![0_u8; 12345], 0);
+    let mut grown = Vec::new();
+    for byte in 0..1_000_000_u32 {
+        grown.push(byte);
+    }
+    assert!(grown.iter().copied().eq(0..1_000_000));
+    pages.iter().for_each(|page| all(&page.0, 5));
+
     let mut kept = Vec::new();
     for round in 0..4_usize {
         for power in 3..26 {
             let mut block = vec![1_u8; 1 << power];
             block.resize((1 << power) * 2, 2);
+            let (first, second) = block.split_at(1 << power);
+            all(first, 1);
+            all(second, 2);
             if (power + round) % 3 == 0 {
                 kept.push(block);
             }
