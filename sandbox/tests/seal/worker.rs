@@ -251,6 +251,8 @@ fn work(action: &str, mut channel: Channel) -> io::Result<()> {
             channel.write_all(&bytes)
         }
         "threads" => {
+            // Who ends before the other side has written makes that fail.
+            channel.read_exact(&mut [0; 2])?;
             let sums = (1..=3_u64).map(|n| std::thread::spawn(move || vec![n; 1 << 20].into_iter().max().unwrap_or(0)));
             let sums: Vec<_> = sums.collect();
             let sum: u64 = sums.into_iter().map(|thread| thread.join().expect("a thread")).sum();
