@@ -349,6 +349,10 @@ impl Model {
         }
         desc.flags = fdflags as u16;
         (desc.readable, desc.writable) = (read || !write, write);
+        if kind == Kind::Pipe && write {
+            self.table.writer_came(ino);
+        }
+        desc.before_writer = kind == Kind::Pipe && !write && self.table.ends(ino).1 == 0;
         let opened = self.table.insert(desc);
         Ok(After::default().u32(out, opened))
     }
