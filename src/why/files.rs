@@ -251,21 +251,23 @@ fn admit(access: Access, rest: &str, op: Operation) -> Result<(), Errno> {
         Operation::Read => open(0, Rights::FD_READ, 0),
         Operation::Write => open(0, Rights::FD_WRITE, 0),
         Operation::Append => open(0, Rights::FD_WRITE, APPEND),
+        // Opening makes no directory.
+        Operation::Create if rest.ends_with('/') => Err(wave_monitor::Errno::ISDIR),
         Operation::Create => open(CREAT, Rights::FD_WRITE, APPEND),
         Operation::Truncate => open(TRUNC, Rights::FD_WRITE, 0),
         Operation::List => open(DIRECTORY, Rights::FD_READDIR, 0),
-        Operation::Delete => monitor.admit_unlink(fd, path).map(drop),
+        Operation::Delete => monitor.admit_unlink(fd, path)?.name.map(drop),
         Operation::Stat => monitor.admit_stat_at(fd, FOLLOW, path).map(drop),
         Operation::Times => {
             let now = NewTimes { access: NewTime::Now, modification: NewTime::Now };
             monitor.admit_set_times_at(fd, FOLLOW, path, now).map(drop)
         }
-        Operation::Mkdir => monitor.admit_create_directory(fd, path).map(drop),
-        Operation::Rmdir => monitor.admit_remove_directory(fd, path).map(drop),
-        Operation::Rename => monitor.admit_rename(fd, path, fd, path).map(drop),
-        Operation::Link => monitor.admit_link(fd, 0, path, fd, path).map(drop),
-        Operation::Symlink => monitor.admit_symlink(b"target", fd, path).map(drop),
-        Operation::Readlink => monitor.admit_readlink(fd, path).map(drop),
+        Operation::Mkdir => monitor.admit_create_directory(fd, path)?.name.map(drop),
+        Operation::Rmdir => monitor.admit_remove_directory(fd, path)?.name.map(drop),
+        Operation::Rename => monitor.admit_rename(fd, path, fd, path)?.old_name.map(drop),
+        Operation::Link => monitor.admit_link(fd, 0, path, fd, path)?.old_name.map(drop),
+        Operation::Symlink => monitor.admit_symlink(b"target", fd, path)?.name.map(drop),
+        Operation::Readlink => monitor.admit_readlink(fd, path)?.name.map(drop),
     }
 }
 

@@ -47,6 +47,7 @@ fn hostcalls() {
         wait_for_stdin,
         wait_for_clock,
         "open 3 0 \"fifo\" 0 READ|WRITE\n fd_read [FD] {BUF 1} OUT",
+        "open 3 0 \"fifo\" 0 READ\n fd_read [FD] {BUF 1} OUT",
         &again("fd_write 1 {0x20000 0x100000} OUT = SUCCESS"),
         &again("fd_write 2 {0x20000 0x100000} OUT = SUCCESS"),
         &again("random_get 0x20000 0x100000 = SUCCESS"),

@@ -45,6 +45,40 @@ fn a_fifo_opens_at_once() {
     }
 }
 
+/// T25: a FIFO that opened at once waits for its writer when it is read, so that nothing is lost.
+#[test]
+fn a_fifo_waits_for_its_writer_when_it_is_read() {
+    let guest = script(
+        r#"
+        open 3 0 "fifo" 0 READ
+        fd_read [FD] {BUF 0} OUT
+        show [OUT] = 0
+        fd_read [FD] {BUF 100} OUT
+        text BUF [OUT] = "late"
+        fd_read [FD] {BUF 100} OUT
+        show [OUT] = 0
+        path_open 3 0 "alone" 0 READ 0 NONBLOCK FD
+        fd_read [FD] {BUF 100} OUT = AGAIN
+        "#,
+    );
+    for mode in Mode::ALL {
+        let host = Host::new();
+        for name in ["fifo", "alone"] {
+            make_fifo(&host.path("grant").join(name));
+            crate::support::give_to_guest(&host.path("grant").join(name));
+        }
+        let fifo = host.path("grant/fifo");
+        let writer = std::thread::spawn(move || {
+            // Opens when the guest has. Long enough for a read that does not wait to have ended.
+            let mut fifo = std::fs::File::options().write(true).open(fifo).unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            std::io::Write::write_all(&mut fifo, b"late").unwrap();
+        });
+        guest.run(host.granted(*mode, "rw"));
+        writer.join().unwrap();
+    }
+}
+
 /// T25: device nodes beneath a grant are refused, whoever made them, and a socket cannot be reached.
 #[test]
 fn device_nodes_are_refused() {

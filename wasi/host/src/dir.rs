@@ -9,6 +9,7 @@ use crate::objects::Object;
 use crate::wait::{self, Interrupted, uninterrupted};
 use crate::{Failure, Wasi, stat, sys};
 use rustix::fs::{FileType as HostType, SeekFrom, seek};
+use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, BorrowedFd};
 use wave_monitor::{Admitted, Errno, FileType, ReadDir};
 
@@ -190,7 +191,11 @@ impl Listing {
     fn fill(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted) -> Result<(), Failure> {
         wait::check(interrupted)?;
         let buffer = &mut self.buffer;
-        let filled = uninterrupted(interrupted, || sys::getdents64(fd, buffer))?;
+        let filled = uninterrupted(interrupted, || match sys::getdents64(fd, buffer) {
+            // The directory was removed while it is open. POSIX: that is the end of it.
+            Err(Host::NOENT) => Ok(0),
+            done => done,
+        })?;
         if filled > 0 {
             self.filled = filled;
             self.at = 0;

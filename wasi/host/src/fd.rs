@@ -60,7 +60,7 @@ pub fn fd_close(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), Fail
 /// Waits until the data of a file is on the disk.
 ///
 /// # Errors
-/// `IO`, `NOSPC`, `BADF`, `NOTCAPABLE`.
+/// `INVAL` for what is no file and no directory, `IO`, `NOSPC`, `BADF`, `NOTCAPABLE`.
 ///
 /// Host syscalls: `fdatasync`.
 pub fn fd_datasync(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), Failure> {
@@ -71,7 +71,7 @@ pub fn fd_datasync(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), F
 /// Waits until the data and metadata of a file are on the disk.
 ///
 /// # Errors
-/// `IO`, `NOSPC`, `BADF`, `NOTCAPABLE`.
+/// As [`fd_datasync`].
 ///
 /// Host syscalls: `fsync`.
 pub fn fd_sync(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), Failure> {
@@ -259,6 +259,8 @@ pub fn fd_prestat_dir_name(
 }
 
 /// Reads into the buffers listed at `iovs` and stores the count at `nread`.
+///
+/// A FIFO that no writer has opened yet has no end: the call waits for one.
 ///
 /// # Errors
 /// `AGAIN` if it would wait and the descriptor is not to, `BADF`, `NOTCAPABLE`, `FAULT`, `IO`.

@@ -1,7 +1,8 @@
 //! `path_*`: hostcalls on names beneath a directory.
 //!
-//! A trailing slash demands a directory and does nothing else: it is taken off before the kernel
-//! sees the path, because there it would also make a final link be followed (T17).
+//! A trailing slash demands a directory, as POSIX has it: a call that looks at what the path leads to then follows a
+//! final link, also if it follows none otherwise, and one that makes, moves or removes a name does not. The slash is
+//! taken off before the kernel sees the path, so each link is followed by the resolver, beneath the grant (T17).
 #![allow(clippy::too_many_arguments, reason = "the interface has this many")]
 
 use crate::fd::{count, timestamps};
@@ -71,8 +72,8 @@ pub fn path_filestat_get(
 /// # Errors
 /// As [`path_filestat_get`]; also `INVAL` for a time that is to be both given and now.
 ///
-/// Host syscalls: `utimensat`; for a deeper path or to follow a link also `openat2`, `fstat`,
-/// `fstatfs`, `close`; with a trailing slash also `newfstatat`.
+/// Host syscalls: `utimensat`; for a deeper path, with a trailing slash or to follow a link also
+/// `openat2`, `fstat`, `fstatfs`, `close`.
 pub fn path_filestat_set_times(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -90,14 +91,15 @@ pub fn path_filestat_set_times(
     perform_set_times(wasi, &change)
 }
 
-/// Gives an existing file a second name. A final link is linked itself, never followed.
+/// Gives an existing file a second name. A final link is linked itself, never followed: what has a
+/// slash after it is a directory, which gets no second name.
 ///
 /// # Errors
 /// `EXIST`, `NOENT`, `PERM` for a directory, `XDEV`, `INVAL` to follow a link, `NOTCAPABLE` if a
 /// path leads out or either grant is not read-write (T20), `BADF`, `FAULT`.
 ///
-/// Host syscalls: `linkat`; for deeper paths also `openat2`, `fstat`, `fstatfs`, `close`; with a
-/// trailing slash `newfstatat`.
+/// Host syscalls: `linkat`; for deeper paths also `openat2`, `fstat`, `fstatfs`, `close`, as for an
+/// old path with a trailing slash; with a trailing slash `newfstatat`.
 pub fn path_link(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -160,10 +162,11 @@ pub fn path_open(
 /// Stores the text of a symbolic link at `buf`, cut to `buf_len`, and its stored length at `used`.
 ///
 /// # Errors
-/// `INVAL` if it is no link, `NOENT`, `NOTCAPABLE` if the path leads out, `BADF`, `FAULT`.
+/// `INVAL` if it is no link, also for `link/` to a directory, `NOTDIR` for `link/` to anything
+/// else, `NOENT`, `NOTCAPABLE` if the path leads out, `BADF`, `FAULT`.
 ///
-/// Host syscalls: `readlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`;
-/// with a trailing slash `newfstatat` instead.
+/// Host syscalls: `readlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`,
+/// which with a trailing slash are all.
 pub fn path_readlink(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -271,7 +274,8 @@ pub fn path_unlink_file(wasi: &mut Wasi, memory: &mut [u8], fd: u32, path: u32, 
 
 fn perform_create_directory(wasi: &Wasi, make: &Admitted<MakeDirectory<'_>>) -> Result<(), Failure> {
     let parent = parent(wasi, &make.place)?;
-    uninterrupted(wasi.interrupted, || rustix::fs::mkdirat(&parent, make.name, DIRECTORY_MODE))
+    let name = make.name?;
+    uninterrupted(wasi.interrupted, || rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE))
 }
 
 #[inline(always)]
@@ -282,7 +286,8 @@ pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<StatAt<'_>>) -> Result<F
         let is_link = HostType::from_raw_mode(found.st_mode) == HostType::Symlink;
         // Another file system starts here: it may be an interface of the kernel, which only the resolver looks for (T24).
         let is_mount = is_directory(&found) && found.st_dev != wasi.objects.get(&stat.place.dir)?.device;
-        if (is_link && stat.follow) || is_mount { resolve::handle(wasi, &stat.place, stat.follow)?.1 } else { found }
+        let follow = stat.follow || stat.place.path.demands_directory();
+        if (is_link && follow) || is_mount { resolve::handle(wasi, &stat.place, stat.follow)?.1 } else { found }
     } else {
         resolve::handle(wasi, &stat.place, stat.follow)?.1
     };
@@ -296,28 +301,38 @@ fn perform_set_times(wasi: &Wasi, change: &Admitted<SetTimesAt<'_>>) -> Result<(
     let times = timestamps(change.times);
     let place = &change.place;
     match place.path.last() {
-        Last::Name(name) if !change.follow => {
+        Last::Name(name) if !change.follow && !place.path.demands_directory() => {
             let parent = parent(wasi, place)?;
-            if place.path.demands_directory() {
-                require_directory(&parent, name)?;
-            }
             Ok(rustix::fs::utimensat(&parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
         }
         _ => {
-            let (handle, _) = resolve::handle(wasi, place, true)?;
+            let (handle, _) = resolve::handle(wasi, place, change.follow)?;
             Ok(rustix::fs::utimensat(&handle, c"", &times, AtFlags::EMPTY_PATH)?)
         }
     }
 }
 
 fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<(), Failure> {
+    let is_directory = link.old.path.demands_directory() || link.old_name.is_err();
+    if is_directory {
+        resolve::handle(wasi, &link.old, false)?;
+    }
     let old = parent(wasi, &link.old)?;
     let new = parent(wasi, &link.new)?;
-    if link.old.path.demands_directory() {
-        require_directory(&old, link.old_name)?;
+    if let Ok(name) = link.old_name
+        && (link.new.path.demands_directory() || link.new_name.is_err())
+    {
+        // Linux looks for the file before it looks at the new name.
+        rustix::fs::statat(&old, name, AtFlags::SYMLINK_NOFOLLOW)?;
     }
-    refuse_new_directory_name(&new, &link.new, link.new_name)?;
-    uninterrupted(wasi.interrupted, || rustix::fs::linkat(&old, link.old_name, &new, link.new_name, AtFlags::empty()))
+    let new_name = link.new_name?;
+    refuse_new_directory_name(&new, &link.new, new_name)?;
+    if is_directory {
+        refuse_taken_name(&new, new_name)?;
+        return Err(Errno::PERM.into());
+    }
+    let old_name = link.old_name?;
+    uninterrupted(wasi.interrupted, || rustix::fs::linkat(&old, old_name, &new, new_name, AtFlags::empty()))
 }
 
 /// Opens, and refuses what must not stay open.
@@ -335,10 +350,23 @@ fn perform_open(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<(Object, Kind)
 #[inline(always)]
 fn open_place(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<OwnedFd, Failure> {
     let flags = host_flags(open);
+    if flags.contains(OFlags::CREATE) && open.place.path.demands_directory() {
+        return Err(refuse_to_create_directory(wasi, open));
+    }
     if wasi.resolver == Resolver::Manual && flags.contains(OFlags::TRUNC) && !open.write {
         return open_and_cut(wasi, open, flags - OFlags::TRUNC);
     }
     open_with(wasi, open, flags)
+}
+
+/// What Linux says to the creation of `name/`, once the path before it has led to a directory.
+#[cold]
+fn refuse_to_create_directory(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Failure {
+    match (parent(wasi, &open.place), open.place.path.last()) {
+        (Err(failure), _) => failure,
+        (Ok(_), Last::Dot | Last::DotDot) if open.oflags.contains(wave_monitor::OFlags::EXCL) => Errno::EXIST.into(),
+        (Ok(_), _) => Errno::ISDIR.into(),
+    }
 }
 
 /// Opens for reading, and cuts by an open for writing: where Landlock does not hold truncation, the filter refuses to cut by
@@ -359,7 +387,7 @@ fn open_with(wasi: &Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Result<Ow
         let opened = uninterrupted(wasi.interrupted, || {
             match rustix::fs::openat(dir, name, flags | OFlags::NOFOLLOW, mode) {
                 // A link, for all the kernel says: `O_DIRECTORY` turns `ELOOP` into `ENOTDIR`.
-                Err(Host::LOOP | Host::NOTDIR) if open.follow => Ok(None),
+                Err(Host::LOOP | Host::NOTDIR) if open.follow || path.demands_directory() => Ok(None),
                 done => done.map(Some),
             }
         })?;
@@ -367,8 +395,7 @@ fn open_with(wasi: &Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Result<Ow
             return Ok(fd);
         }
     }
-    let nofollow = if open.follow { OFlags::empty() } else { OFlags::NOFOLLOW };
-    resolve::open_beneath(wasi, &open.place, path.whole(), flags | nofollow, mode)
+    resolve::open_whole(wasi, &open.place, open.follow, flags, mode)
 }
 
 fn host_flags(open: &Open<'_>) -> OFlags {
@@ -394,43 +421,47 @@ fn host_flags(open: &Open<'_>) -> OFlags {
 }
 
 fn perform_readlink<'t>(wasi: &Wasi, read: &Admitted<ReadLink<'_>>, text: &'t mut [u8]) -> Result<&'t [u8], Failure> {
-    let parent = parent(wasi, &read.place)?;
     if read.place.path.demands_directory() {
-        require_directory(&parent, read.name)?;
+        resolve::handle(wasi, &read.place, false)?;
         return Err(Errno::INVAL.into());
     }
-    let len = rustix::fs::readlinkat_raw(&parent, read.name, &mut *text)?;
+    let parent = parent(wasi, &read.place)?;
+    let len = rustix::fs::readlinkat_raw(&parent, read.name?, &mut *text)?;
     Ok(text.get(..len).unwrap_or(text))
 }
 
 fn perform_remove_directory(wasi: &Wasi, remove: &Admitted<RemoveDirectory<'_>>) -> Result<(), Failure> {
     let parent = parent(wasi, &remove.place)?;
-    uninterrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, remove.name, AtFlags::REMOVEDIR))
+    let name = remove.name?;
+    uninterrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR))
 }
 
 fn perform_rename(wasi: &Wasi, rename: &Admitted<Rename<'_>>) -> Result<(), Failure> {
     let old = parent(wasi, &rename.old)?;
     let new = parent(wasi, &rename.new)?;
+    let (old_name, new_name) = (rename.old_name?, rename.new_name?);
     if rename.old.path.demands_directory() || rename.new.path.demands_directory() {
-        require_directory(&old, rename.old_name)?;
+        require_directory(&old, old_name)?;
     }
-    uninterrupted(wasi.interrupted, || rustix::fs::renameat(&old, rename.old_name, &new, rename.new_name))
+    uninterrupted(wasi.interrupted, || rustix::fs::renameat(&old, old_name, &new, new_name))
 }
 
 fn perform_symlink(wasi: &Wasi, link: &Admitted<Symlink<'_>>) -> Result<(), Failure> {
     let parent = parent(wasi, &link.place)?;
-    refuse_new_directory_name(&parent, &link.place, link.name)?;
-    uninterrupted(wasi.interrupted, || rustix::fs::symlinkat(link.target.bytes(), &parent, link.name))
+    let name = link.name?;
+    refuse_new_directory_name(&parent, &link.place, name)?;
+    uninterrupted(wasi.interrupted, || rustix::fs::symlinkat(link.target.bytes(), &parent, name))
 }
 
 #[inline(always)]
 fn perform_unlink(wasi: &Wasi, unlink: &Admitted<Unlink<'_>>) -> Result<(), Failure> {
     let parent = parent(wasi, &unlink.place)?;
+    let name = unlink.name?;
     if unlink.place.path.demands_directory() {
-        require_directory(&parent, unlink.name)?;
+        require_directory(&parent, name)?;
         return Err(Errno::ISDIR.into());
     }
-    uninterrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, unlink.name, AtFlags::empty()))
+    uninterrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, name, AtFlags::empty()))
 }
 
 /// `NOTDIR` unless the name, not followed, is a directory.
@@ -442,10 +473,19 @@ fn require_directory(parent: &Parent<'_>, name: &[u8]) -> Result<(), Failure> {
 /// Neither kind of link can be made under a name with a trailing slash: `EXIST` or `NOENT`.
 fn refuse_new_directory_name(parent: &Parent<'_>, place: &Place<'_>, name: &[u8]) -> Result<(), Failure> {
     if place.path.demands_directory() {
-        rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)?;
-        return Err(Errno::EXIST.into());
+        refuse_taken_name(parent, name)?;
+        return Err(Errno::NOENT.into());
     }
     Ok(())
+}
+
+/// `EXIST` if there is something with the name, be it a link that leads nowhere.
+fn refuse_taken_name(parent: &Parent<'_>, name: &[u8]) -> Result<(), Failure> {
+    match rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Err(Errno::EXIST.into()),
+        Err(Host::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn is_directory(stat: &rustix::fs::Stat) -> bool {

@@ -77,15 +77,49 @@ pub(crate) fn parent<'w>(wasi: &'w Wasi, place: &Place<'_>) -> Result<Parent<'w>
 #[inline(always)]
 pub(crate) fn handle(wasi: &Wasi, place: &Place<'_>, follow: bool) -> Result<(OwnedFd, Stat), Failure> {
     let mut flags = HANDLE;
-    if !follow {
-        flags |= OFlags::NOFOLLOW;
-    }
     if place.path.demands_directory() {
         flags |= OFlags::DIRECTORY;
     }
-    let fd = open_beneath(wasi, place, place.path.whole(), flags, Mode::empty())?;
+    let fd = open_whole(wasi, place, follow, flags, Mode::empty())?;
     let stat = check_object(wasi, place, &fd)?;
     Ok((fd, stat))
+}
+
+/// Opens what a whole path leads to. `follow`: also through a final link.
+///
+/// A slash after a link asks for the directory it leads to (POSIX, `path_resolution(7)`), so that link is followed all the
+/// same. A link that leads out stays what it is without the slash, no directory (T17).
+#[inline(always)]
+pub(crate) fn open_whole(
+    wasi: &Wasi,
+    place: &Place<'_>,
+    follow: bool,
+    flags: OFlags,
+    mode: Mode,
+) -> Result<OwnedFd, Failure> {
+    let path = place.path.whole();
+    if follow {
+        return open_beneath(wasi, place, path, flags, mode);
+    }
+    match open_beneath(wasi, place, path, flags | OFlags::NOFOLLOW, mode) {
+        Err(failure) if place.path.demands_directory() && may_be_link(failure) => {
+            let found = open_beneath(wasi, place, path, flags, mode);
+            found.map_err(
+                |failure| if failure == escape() { Errno::NOTDIR.because(Rule::Beneath).into() } else { failure },
+            )
+        }
+        done => done,
+    }
+}
+
+/// What the kernel says to a link that is not to be followed: `O_DIRECTORY` turns `ELOOP` into `ENOTDIR`.
+pub(crate) fn may_be_link(failure: Failure) -> bool {
+    [Errno::LOOP.into(), Errno::NOTDIR.into()].contains(&failure)
+}
+
+/// The answer to a path that leads out.
+pub(crate) fn escape() -> Failure {
+    Errno::NOTCAPABLE.because(Rule::Beneath).into()
 }
 
 /// Opens `path` beneath the directory of `place`.
@@ -120,7 +154,7 @@ fn open_by_kernel(
         match openat2(dir, path, flags, mode, beneath) {
             Err(Host::AGAIN) if tries.next().is_some() => {}
             Err(Host::INTR) => wait::check(interrupted)?,
-            Err(Host::XDEV) => return Err(Errno::NOTCAPABLE.because(Rule::Beneath).into()),
+            Err(Host::XDEV) => return Err(escape()),
             done => return Ok(done?),
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! One buffer is a plain slice and a plain call; several are a vectored call. Neither allocates.
 
-use crate::wait::{patiently, uninterrupted};
+use crate::wait::{patiently, uninterrupted, wait_for_data};
 use crate::{Failure, Wasi, sys};
 use rustix::event::PollFlags;
 use rustix::io::Errno as Host;
@@ -20,11 +20,17 @@ pub(crate) fn read(
 ) -> Result<usize, Failure> {
     buffers.shorten(read.at_most);
     let fd = wasi.objects.fd(&read.on)?;
-    patiently(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
-        [] => Ok(0),
-        [one] => rustix::io::read(fd, one.bytes_mut(memory).map_err(fault)?),
-        _ => sys::readv(fd, memory, buffers),
-    })
+    loop {
+        let count = patiently(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
+            [] => Ok(0),
+            [one] => rustix::io::read(fd, one.bytes_mut(memory).map_err(fault)?),
+            _ => sys::readv(fd, memory, buffers),
+        })?;
+        let is_end = count > 0 || !read.fifo || buffers.ranges().iter().all(|range| range.len() == 0);
+        if is_end || !wait_for_data(wasi.interrupted, fd)? {
+            return Ok(count);
+        }
+    }
 }
 
 #[inline(always)]

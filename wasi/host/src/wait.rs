@@ -61,6 +61,18 @@ pub(crate) fn patiently<T>(
     }
 }
 
+/// Waits until there is something to read, or a writer has been there and none is left; says whether it is the former.
+///
+/// A FIFO that was opened with `O_NONBLOCK` before any writer reads as empty, but has not hung up: Linux compares the
+/// number of writers there ever were with that at the open.
+#[cold]
+pub(crate) fn wait_for_data(interrupted: Interrupted, fd: BorrowedFd<'_>) -> Result<bool, Failure> {
+    let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    uninterrupted(interrupted, || poll(&mut fds, None))?;
+    let [found] = fds;
+    Ok(found.revents().contains(PollFlags::IN))
+}
+
 const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 /// Whether `fd` became ready, or has an error or hang-up to report.

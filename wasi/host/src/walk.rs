@@ -7,13 +7,13 @@
 //! again from the top.
 
 use crate::Failure;
-use crate::resolve::HANDLE;
+use crate::resolve::{HANDLE, escape, may_be_link};
 use crate::wait::{self, Interrupted, uninterrupted};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat_raw};
 use rustix::io::Errno as Host;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use wave_monitor::{Errno, PATH_MAX_BYTES, Rule};
+use wave_monitor::{Errno, PATH_MAX_BYTES};
 
 /// How many of the directories it came through a walk keeps open.
 const TRAIL: usize = 32;
@@ -218,15 +218,6 @@ impl Walk<'_> {
 
 fn is_link(handle: &OwnedFd) -> Result<bool, Failure> {
     Ok(FileType::from_raw_mode(fstat(handle)?.st_mode) == FileType::Symlink)
-}
-
-/// What the kernel says to a link that is not to be followed: `O_DIRECTORY` turns `ELOOP` into `ENOTDIR`.
-fn may_be_link(failure: Failure) -> bool {
-    [Errno::LOOP.into(), Errno::NOTDIR.into()].contains(&failure)
-}
-
-fn escape() -> Failure {
-    Errno::NOTCAPABLE.because(Rule::Beneath).into()
 }
 
 #[cfg(test)]

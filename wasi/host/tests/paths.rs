@@ -146,13 +146,81 @@ fn t17_a_trailing_slash_follows_nothing() {
         assert!(guest.rename((ROOT, path), (ROOT, "x")).is_err(), "{path}");
         assert!(guest.readlink(ROOT, path, 64).is_err(), "{path}");
     }
-    // Inside too: without the follow flag a link stays a link.
-    assert_eq!(guest.stat_at(ROOT, 0, "in/"), Err(Errno::NOTDIR));
-    assert_eq!(guest.stat_at(ROOT, FOLLOW, "in/").unwrap()[16], 3);
-    assert_eq!(guest.open("in/", 0, READ), Err(Errno::NOTDIR));
-    let fd = guest.open_with(ROOT, FOLLOW, "in/", 0, READ, 0).unwrap();
-    assert_eq!(guest.fdstat(fd).unwrap().0, 3);
     assert_eq!(before, guest.snapshot());
+    assert!(!guest.outside("new").exists());
+}
+
+#[test]
+fn t17_a_trailing_slash_asks_for_the_directory_a_link_inside_leads_to() {
+    let mut guest = with_ways_out();
+    symlink("../in", guest.host("a/again")).unwrap();
+    symlink("b/../../in/", guest.host("a/slash")).unwrap();
+    let before = guest.snapshot();
+    let inode = fs::metadata(guest.host("a/b")).unwrap().ino();
+    for path in ["in/", "in//", "./in/", "a/again/", "in/../again/", "a/slash/"] {
+        for lookup in [0, FOLLOW] {
+            let stat = guest.stat_at(ROOT, lookup, path).unwrap();
+            assert_eq!((stat[16], u64::from_le_bytes(stat[8..16].try_into().unwrap())), (3, inode), "{path} {lookup}");
+            let fd = guest.open_with(ROOT, lookup, path, 0, Rights::ALL.without(Rights::FD_WRITE), 0).unwrap();
+            let file = guest.open_with(fd, 0, "file", 0, READ, 0).unwrap();
+            assert_eq!(guest.read(file, 10).unwrap(), b"inside", "{path} {lookup}");
+            let time = 7_000_000_000 + u64::from(lookup) * 1_000_000_000;
+            guest.set_times_at(ROOT, lookup, path, time).unwrap();
+            let found = fs::metadata(guest.host("a/b")).unwrap();
+            assert_eq!(found.mtime().cast_unsigned() * 1_000_000_000, time, "{path} {lookup}");
+            guest.close(file).unwrap();
+            guest.close(fd).unwrap();
+        }
+        assert_eq!(guest.readlink(ROOT, path, 64), Err(Errno::INVAL), "{path}");
+        assert_eq!(guest.link((ROOT, path), 0, (ROOT, "x")), Err(Errno::PERM), "{path}");
+        // What makes, moves or removes a name takes the link for what it is.
+        assert_eq!(guest.rmdir(ROOT, path), Err(Errno::NOTDIR), "{path}");
+        assert_eq!(guest.unlink(ROOT, path), Err(Errno::NOTDIR), "{path}");
+        assert_eq!(guest.rename((ROOT, path), (ROOT, "x")), Err(Errno::NOTDIR), "{path}");
+        assert_eq!(guest.mkdir(ROOT, path), Err(Errno::EXIST), "{path}");
+    }
+    for (path, errno) in [("file-in/", Errno::NOTDIR), ("dangling-in/", Errno::NOENT), ("loop/", Errno::LOOP)] {
+        assert_eq!(guest.stat_at(ROOT, 0, path), Err(errno), "{path}");
+        assert_eq!(guest.open(path, 0, READ), Err(errno), "{path}");
+        assert_eq!(guest.set_times_at(ROOT, 0, path, 1), Err(errno), "{path}");
+        assert_eq!(guest.readlink(ROOT, path, 64), Err(errno), "{path}");
+    }
+    assert_eq!(before, guest.snapshot());
+}
+
+#[test]
+fn t17_a_trailing_slash_follows_no_link_that_leads_out() {
+    let mut guest = with_ways_out();
+    symlink("../dir-out", guest.host("a/chain-out")).unwrap();
+    symlink("../outside/", guest.host("slash-out")).unwrap();
+    symlink("../../outside/missing", guest.host("a/missing-out")).unwrap();
+    let before = guest.snapshot();
+    let times = fs::metadata(guest.outside("")).unwrap();
+    for path in [
+        "dir-out/",
+        "slash-out/",
+        "absolute-out/",
+        "a/up-out/",
+        "a/chain-out/",
+        "in/../up-out//",
+        "file-out/",
+        "dangling-out/",
+        "a/missing-out/",
+    ] {
+        // The same for what is there as for what is not (T29).
+        let refused = [(0, Errno::NOTDIR), (FOLLOW, Errno::NOTCAPABLE)];
+        for (lookup, errno) in refused {
+            assert_eq!(guest.stat_at(ROOT, lookup, path), Err(errno), "{path} {lookup}");
+            assert_eq!(guest.open_with(ROOT, lookup, path, 0, READ, 0), Err(errno), "{path} {lookup}");
+            assert_eq!(guest.open_with(ROOT, lookup, path, DIRECTORY, READ, 0), Err(errno), "{path} {lookup}");
+            assert_eq!(guest.set_times_at(ROOT, lookup, path, 1), Err(errno), "{path} {lookup}");
+        }
+        assert_eq!(guest.readlink(ROOT, path, 64), Err(Errno::NOTDIR), "{path}");
+        assert_eq!(guest.link((ROOT, path), 0, (ROOT, "x")), Err(Errno::NOTDIR), "{path}");
+    }
+    assert_eq!(before, guest.snapshot());
+    let after = fs::metadata(guest.outside("")).unwrap();
+    assert_eq!((times.mtime(), times.mtime_nsec()), (after.mtime(), after.mtime_nsec()));
 }
 
 #[test]
@@ -195,7 +263,7 @@ fn t8_readlink_writes_no_more_than_it_may() {
     fs::write(guest.host("file"), "").unwrap();
     assert_eq!(guest.readlink(ROOT, "file", 10), Err(Errno::INVAL));
     assert_eq!(guest.readlink(ROOT, "none", 10), Err(Errno::NOENT));
-    assert_eq!(guest.readlink(ROOT, "link/", 10), Err(Errno::NOTDIR));
+    assert_eq!(guest.readlink(ROOT, "link/", 10), Err(Errno::NOENT), "what it leads to is not there");
 }
 
 #[test]

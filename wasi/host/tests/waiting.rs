@@ -253,6 +253,99 @@ fn t31_t35_standard_streams_stay_open_and_unchanged() {
     assert_eq!(guest.create("other").unwrap(), 4, "0 to 2 are not given out again");
 }
 
+/// A FIFO in the grant; its host path.
+fn with_fifo() -> (Guest, std::path::PathBuf) {
+    let guest = Guest::new();
+    let path = guest.host("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    (guest, path)
+}
+
+fn set_nonblock(guest: &mut Guest, fd: u32, on: bool) {
+    let flags = if on { NONBLOCK } else { 0 };
+    errno(preview1::fd_fdstat_set_flags(&mut guest.wasi, &mut guest.memory, fd, flags)).unwrap();
+}
+
+#[test]
+fn a_fifo_opened_before_its_writer_waits_for_it() {
+    let (mut guest, path) = with_fifo();
+    let fd = guest.open("fifo", 0, Rights::ALL.without(Rights::FD_WRITE)).unwrap();
+    assert_eq!(guest.read(fd, 0).unwrap(), b"", "nothing is asked for");
+    let writer = std::thread::spawn(move || {
+        // The reader is there, so this opens at once. Long enough for a read that does not wait to have ended.
+        std::thread::sleep(Duration::from_millis(100));
+        fs::write(path, "late").unwrap();
+    });
+    assert_eq!(guest.read(fd, 10).unwrap(), b"late");
+    assert_eq!(guest.read(fd, 10).unwrap(), b"", "the writer has gone");
+    assert_eq!(guest.read(fd, 10).unwrap(), b"", "and stays gone");
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_fifo_whose_writer_left_without_a_word_has_ended() {
+    let (mut guest, path) = with_fifo();
+    let writer = fs::File::options().read(true).write(true).open(&path).unwrap();
+    let fd = guest.open("fifo", 0, Rights::ALL.without(Rights::FD_WRITE)).unwrap();
+    drop(writer);
+    assert_eq!(guest.read(fd, 10).unwrap(), b"");
+    // Whoever opens it now waits for the next one, and a writer that only opens is one.
+    let other = guest.open("fifo", 0, Rights::ALL.without(Rights::FD_WRITE)).unwrap();
+    set_nonblock(&mut guest, other, true);
+    assert_eq!(guest.read(other, 10), Err(Errno::AGAIN));
+    set_nonblock(&mut guest, other, false);
+    drop(fs::File::options().write(true).open(&path).unwrap());
+    assert_eq!(guest.read(other, 10).unwrap(), b"");
+}
+
+#[test]
+fn a_fifo_that_is_not_to_wait_says_so_until_a_writer_came() {
+    let (mut guest, path) = with_fifo();
+    let fd = guest.open_with(ROOT, 0, "fifo", 0, Rights::ALL.without(Rights::FD_WRITE), NONBLOCK).unwrap();
+    assert_eq!(guest.read(fd, 10), Err(Errno::AGAIN), "no writer yet");
+    let mut writer = fs::File::options().write(true).open(&path).unwrap();
+    assert_eq!(guest.read(fd, 10), Err(Errno::AGAIN), "nothing to read");
+    writer.write_all(b"text").unwrap();
+    assert_eq!(guest.read(fd, 3).unwrap(), b"tex");
+    drop(writer);
+    assert_eq!(guest.read(fd, 3).unwrap(), b"t");
+    assert_eq!(guest.read(fd, 3).unwrap(), b"");
+}
+
+#[test]
+fn polling_a_fifo_sees_data_and_the_last_writer_leaving() {
+    let (mut guest, path) = with_fifo();
+    let fd = guest.open("fifo", 0, Rights::ALL.without(Rights::FD_WRITE)).unwrap();
+    let wait = |guest: &mut Guest, timeout| {
+        poll(guest, &[descriptor(1, READABLE, fd), clock(2, MONOTONIC, timeout, 0)]).unwrap()
+    };
+    let minute = 60_000_000_000;
+    let events = wait(&mut guest, 1_000_000);
+    assert_eq!((events.len(), events[0].userdata), (1, 2), "no writer is no end");
+    let mut writer = fs::File::options().write(true).open(&path).unwrap();
+    writer.write_all(b"x").unwrap();
+    let events = wait(&mut guest, minute);
+    assert_eq!((events.len(), events[0].userdata, events[0].bytes, events[0].flags), (1, 1, 1, 0));
+    drop(writer);
+    assert_eq!(guest.read(fd, 10).unwrap(), b"x");
+    let events = wait(&mut guest, minute);
+    assert_eq!((events.len(), events[0].userdata, events[0].flags), (1, 1, 1), "hung up");
+}
+
+#[test]
+fn a_fifo_is_written_only_while_somebody_reads() {
+    let (mut guest, _) = with_fifo();
+    let write = Rights::FD_WRITE;
+    assert_eq!(guest.open("fifo", 0, write), Err(Errno::NXIO), "T25: it does not wait for a reader");
+    let both = guest.open("fifo", 0, write.union(Rights::FD_READ)).unwrap();
+    let writer = guest.open("fifo", 0, write).unwrap();
+    guest.write(writer, b"one").unwrap();
+    guest.write(both, b"two").unwrap();
+    assert_eq!(guest.read(both, 10).unwrap(), b"onetwo");
+    guest.close(both).unwrap();
+    assert_eq!(guest.write(writer, b"x"), Err(Errno::PIPE));
+}
+
 /// The deadline of `t108`: signals arrive until the run stops.
 mod deadline {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -306,6 +399,9 @@ mod deadline {
 fn t108_every_blocking_call_stops_at_the_deadline() {
     let grants = [("/", Access::ReadWrite)];
     let mut guest = Guest::configured(&grants, 64, deadline::passed);
+    let fifo = guest.host("fifo");
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let fifo = guest.open("fifo", 0, Rights::FD_READ).unwrap();
     let (ours, _peer) = UnixStream::pair().unwrap();
     let stream = guest.wasi.add_stream_socket(ours.into()).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -316,7 +412,10 @@ fn t108_every_blocking_call_stops_at_the_deadline() {
     let (ready, _) = guest.put(&descriptor(1, READABLE, stream));
     let out = guest.alloc(64);
     type Call<'a> = &'a (dyn Fn(&mut Guest) -> Result<(), Failure> + Sync);
-    let calls: [(&str, Call<'_>); 6] = [
+    let calls: [(&str, Call<'_>); 7] = [
+        ("fd_read of a FIFO without writer", &|g| {
+            preview1::fd_read(&mut g.wasi, &mut g.memory, fifo, iovs, count, out)
+        }),
         ("fd_read", &|g| preview1::fd_read(&mut g.wasi, &mut g.memory, stream, iovs, count, out)),
         ("sock_recv", &|g| preview1::sock_recv(&mut g.wasi, &mut g.memory, stream, iovs, count, 0, out, out)),
         ("sock_accept", &|g| preview1::sock_accept(&mut g.wasi, &mut g.memory, listener, 0, out)),

@@ -23,6 +23,9 @@ effects! {
         pub at_most: usize,
         /// Whether to wait for data.
         pub waiting: Waiting,
+        /// Whether it is a FIFO the guest opened, which may have been before any writer did. Until one has been there,
+        /// nothing to read is no end.
+        pub fifo: bool,
     }
     /// Write at the current position.
     Write {

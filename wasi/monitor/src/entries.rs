@@ -108,6 +108,12 @@ impl Entry {
         matches!(self.origin, Origin::Stdio)
     }
 
+    /// Whether it is a FIFO that was opened through a grant.
+    #[inline]
+    pub(crate) const fn is_fifo(&self) -> bool {
+        matches!((self.kind, self.origin), (Kind::Pipe, Origin::Beneath(_)))
+    }
+
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }

@@ -48,7 +48,8 @@ impl Monitor {
     /// Gives the guest a standard stream under number 0, 1 or 2.
     ///
     /// Standard input can be read and, if it is a file, positioned. The others can be written but
-    /// not positioned: a seek would let the guest overwrite what its parent wrote before it.
+    /// not positioned, truncated or given other times: a seek would let the guest overwrite what
+    /// its parent wrote before it. Whatever is a file can be written out to the disk.
     ///
     /// # Errors
     /// [`Errno::BADF`] for another number, [`Errno::MFILE`] at the limit.
@@ -58,6 +59,7 @@ impl Monitor {
             1 | 2 => Rights::STREAM.without(Rights::FD_READ).union(Rights::FD_TELL),
             _ => return Err(Errno::BADF),
         };
+        let rights = rights.union(Rights::FD_SYNC).union(Rights::FD_DATASYNC);
         self.room()?;
         let kind = if kind == Kind::Directory { Kind::Other } else { kind };
         let entry = Entry::new(host, kind, Access::ReadWrite, Origin::Stdio, rights);
@@ -284,12 +286,21 @@ mod tests {
     }
 
     #[test]
-    fn standard_output_cannot_be_positioned() {
+    fn a_stream_that_is_a_file_has_the_rights_of_its_direction() {
         let mut monitor = Monitor::new(Limits::default());
-        monitor.grant_stdio(1, HostFd::new(0), Kind::RegularFile, FdFlags::empty()).unwrap();
-        let base = monitor.entry(1).unwrap().base();
-        assert!(base.contains(Rights::FD_WRITE.union(Rights::FD_TELL)));
-        assert_eq!(base.intersection(Rights::FD_SEEK.union(Rights::FD_READ)), Rights::NONE);
+        for fd in 0..3 {
+            monitor.grant_stdio(fd, HostFd::new(fd), Kind::RegularFile, FdFlags::empty()).unwrap();
+        }
+        let common = Rights::FD_TELL
+            .union(Rights::FD_SYNC)
+            .union(Rights::FD_DATASYNC)
+            .union(Rights::FD_FDSTAT_SET_FLAGS)
+            .union(Rights::FD_FILESTAT_GET)
+            .union(Rights::POLL_FD_READWRITE);
+        let base = |fd| monitor.entry(fd).unwrap().base();
+        assert_eq!(base(0), common.union(Rights::FD_READ).union(Rights::FD_SEEK));
+        // No seek, no size, no times: what the parent wrote stays as it is.
+        assert_eq!((base(1), base(2)), (common.union(Rights::FD_WRITE), common.union(Rights::FD_WRITE)));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use crate::limits::Account;
 use crate::offsets::{end_of, seek_target};
 use crate::{
-    Admitted, Advice, Advise, Allocate, Errno, Monitor, NewTimes, ReadDir, Rights, Seek, SeekFrom, SetSize, SetTimes,
-    Stat, Sync, Whence,
+    Admitted, Advice, Advise, Allocate, Errno, Kind, Monitor, NewTimes, ReadDir, Rights, Seek, SeekFrom, SetSize,
+    SetTimes, Stat, Sync, Target, Whence,
 };
 
 impl Monitor {
@@ -94,19 +94,28 @@ impl Monitor {
     /// `fd_sync`: needs `FD_SYNC`.
     ///
     /// # Errors
-    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`].
+    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`]; [`Errno::INVAL`] for what no disk is behind, as on Linux.
     pub fn admit_sync(&self, fd: u32) -> Result<Admitted<Sync>, Errno> {
-        let entry = self.allowed(fd, Rights::FD_SYNC)?;
-        Ok(Admitted::new(Sync { on: entry.target(), data_only: false }))
+        let on = self.stored(fd, Rights::FD_SYNC)?;
+        Ok(Admitted::new(Sync { on, data_only: false }))
     }
 
     /// `fd_datasync`: needs `FD_DATASYNC`.
     ///
     /// # Errors
-    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`].
+    /// As [`admit_sync`](Self::admit_sync).
     pub fn admit_datasync(&self, fd: u32) -> Result<Admitted<Sync>, Errno> {
-        let entry = self.allowed(fd, Rights::FD_DATASYNC)?;
-        Ok(Admitted::new(Sync { on: entry.target(), data_only: true }))
+        let on = self.stored(fd, Rights::FD_DATASYNC)?;
+        Ok(Admitted::new(Sync { on, data_only: true }))
+    }
+
+    fn stored(&self, fd: u32, rights: Rights) -> Result<Target, Errno> {
+        let entry = self.entry(fd)?;
+        if !matches!(entry.kind(), Kind::RegularFile | Kind::Directory) {
+            return Err(Errno::INVAL);
+        }
+        entry.require(rights)?;
+        Ok(entry.target())
     }
 
     /// `fd_readdir` into a buffer of `len` bytes: needs `FD_READDIR`.
@@ -132,7 +141,7 @@ mod tests {
     use super::*;
     use crate::entries::{Entry, Origin};
     use crate::offsets::OFFSET_MAX;
-    use crate::{Access, FdFlags, HostFd, Kind, Limits};
+    use crate::{Access, FdFlags, HostFd, Limits};
 
     fn with_file(access: Access, rights: Rights, flags: FdFlags) -> (Monitor, u32) {
         let mut monitor = Monitor::new(Limits::default());
@@ -166,6 +175,26 @@ mod tests {
         assert_eq!(monitor.admit_allocate(fd, 0, 1).err(), Some(Errno::NOTCAPABLE));
         assert_eq!(monitor.admit_set_times(fd, times).err(), Some(Errno::NOTCAPABLE));
         assert!(monitor.admit_read(fd).is_ok());
+    }
+
+    #[test]
+    fn only_what_a_disk_is_behind_can_be_synchronised() {
+        let mut monitor = Monitor::new(Limits::default());
+        for (fd, kind) in [(0, Kind::RegularFile), (1, Kind::RegularFile), (2, Kind::Terminal)] {
+            monitor.grant_stdio(fd, HostFd::new(fd), kind, FdFlags::empty()).unwrap();
+        }
+        for fd in [0, 1] {
+            assert!(!monitor.admit_sync(fd).unwrap().data_only);
+            assert!(monitor.admit_datasync(fd).unwrap().data_only);
+        }
+        for kind in [Kind::Pipe, Kind::Terminal, Kind::Device, Kind::Stream, Kind::Listener, Kind::Other] {
+            let entry = Entry::new(HostFd::new(3), kind, Access::ReadWrite, Origin::Beneath(0), Rights::ALL);
+            let fd = monitor.insert(entry);
+            assert_eq!(monitor.admit_sync(fd).err(), Some(Errno::INVAL), "{kind:?}");
+            assert_eq!(monitor.admit_datasync(fd).err(), Some(Errno::INVAL), "{kind:?}");
+        }
+        let (monitor, fd) = with_file(Access::ReadWrite, Rights::FD_READ, FdFlags::empty());
+        assert_eq!(monitor.admit_sync(fd).err(), Some(Errno::NOTCAPABLE));
     }
 
     #[test]

@@ -41,8 +41,9 @@ macro_rules! on_a_name {
         pub struct $name<'m> {
             /// Where.
             pub place: Place<'m>,
-            /// The last component.
-            pub name: &'m [u8],
+            /// The last component. `.` and `..` are none; their errno is the answer once the rest of the path has led
+            /// to a directory.
+            pub name: Result<&'m [u8], Errno>,
         }
     )*};
 }
@@ -64,12 +65,12 @@ on_a_name! {
 pub struct Link<'m> {
     /// Where the file is.
     pub old: Place<'m>,
-    /// Its name there.
-    pub old_name: &'m [u8],
+    /// Its name there, or the errno of `.` and `..`.
+    pub old_name: Result<&'m [u8], Errno>,
     /// Where the new name goes.
     pub new: Place<'m>,
-    /// The new name.
-    pub new_name: &'m [u8],
+    /// The new name, or the errno of `.` and `..`.
+    pub new_name: Result<&'m [u8], Errno>,
 }
 
 /// Move a file or directory.
@@ -78,12 +79,12 @@ pub struct Link<'m> {
 pub struct Rename<'m> {
     /// Where it is.
     pub old: Place<'m>,
-    /// Its name there.
-    pub old_name: &'m [u8],
+    /// Its name there, or the errno of `.` and `..`.
+    pub old_name: Result<&'m [u8], Errno>,
     /// Where it goes.
     pub new: Place<'m>,
-    /// Its name there.
-    pub new_name: &'m [u8],
+    /// Its name there, or the errno of `.` and `..`.
+    pub new_name: Result<&'m [u8], Errno>,
 }
 
 /// Create a symbolic link.
@@ -94,8 +95,8 @@ pub struct Symlink<'m> {
     pub target: LinkTarget<'m>,
     /// Where it goes.
     pub place: Place<'m>,
-    /// Its name there.
-    pub name: &'m [u8],
+    /// Its name there, or the errno of `.` and `..`.
+    pub name: Result<&'m [u8], Errno>,
 }
 
 impl Monitor {
@@ -130,41 +131,41 @@ impl Monitor {
     /// `path_create_directory`: needs `PATH_CREATE_DIRECTORY`.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at); [`Errno::EXIST`] for `.` and `..`.
+    /// As [`admit_stat_at`](Self::admit_stat_at). The name of `.` and `..` is [`Errno::EXIST`].
     pub fn admit_create_directory<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<MakeDirectory<'m>>, Errno> {
         let place = self.beneath(fd, Rights::PATH_CREATE_DIRECTORY, path)?;
-        let name = name_of(&place, Errno::EXIST, Errno::EXIST)?;
+        let name = name_of(&place, Errno::EXIST, Errno::EXIST);
         Ok(Admitted::new(MakeDirectory { place, name }))
     }
 
     /// `path_remove_directory`: needs `PATH_REMOVE_DIRECTORY`.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at); [`Errno::INVAL`] for `.`, [`Errno::NOTEMPTY`]
-    /// for `..`.
+    /// As [`admit_stat_at`](Self::admit_stat_at). The name of `.` is [`Errno::INVAL`], that of `..`
+    /// [`Errno::NOTEMPTY`].
     pub fn admit_remove_directory<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<RemoveDirectory<'m>>, Errno> {
         let place = self.beneath(fd, Rights::PATH_REMOVE_DIRECTORY, path)?;
-        let name = name_of(&place, Errno::INVAL, Errno::NOTEMPTY)?;
+        let name = name_of(&place, Errno::INVAL, Errno::NOTEMPTY);
         Ok(Admitted::new(RemoveDirectory { place, name }))
     }
 
     /// `path_unlink_file`: needs `PATH_UNLINK_FILE`.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at); [`Errno::ISDIR`] for `.` and `..`.
+    /// As [`admit_stat_at`](Self::admit_stat_at). The name of `.` and `..` is [`Errno::ISDIR`].
     pub fn admit_unlink<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<Unlink<'m>>, Errno> {
         let place = self.beneath(fd, Rights::PATH_UNLINK_FILE, path)?;
-        let name = name_of(&place, Errno::ISDIR, Errno::ISDIR)?;
+        let name = name_of(&place, Errno::ISDIR, Errno::ISDIR);
         Ok(Admitted::new(Unlink { place, name }))
     }
 
     /// `path_readlink`: needs `PATH_READLINK`.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at); [`Errno::INVAL`] for `.` and `..`.
+    /// As [`admit_stat_at`](Self::admit_stat_at). The name of `.` and `..` is [`Errno::INVAL`].
     pub fn admit_readlink<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<ReadLink<'m>>, Errno> {
         let place = self.beneath(fd, Rights::PATH_READLINK, path)?;
-        let name = name_of(&place, Errno::INVAL, Errno::INVAL)?;
+        let name = name_of(&place, Errno::INVAL, Errno::INVAL);
         Ok(Admitted::new(ReadLink { place, name }))
     }
 
@@ -174,7 +175,8 @@ impl Monitor {
     /// never gets a name in a writable one (T20).
     ///
     /// # Errors
-    /// [`Errno::INVAL`] to follow a final link, as in Wasmtime; [`Errno::PERM`] for a directory.
+    /// [`Errno::INVAL`] to follow a final link, as in Wasmtime. The old name of `.` and `..` is
+    /// [`Errno::PERM`], the new one [`Errno::EXIST`].
     pub fn admit_link<'m>(
         &self,
         old_fd: u32,
@@ -189,15 +191,15 @@ impl Monitor {
         if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
             return Err(Errno::INVAL);
         }
-        let old_name = name_of(&old, Errno::PERM, Errno::PERM)?;
-        let new_name = name_of(&new, Errno::EXIST, Errno::EXIST)?;
+        let old_name = name_of(&old, Errno::PERM, Errno::PERM);
+        let new_name = name_of(&new, Errno::EXIST, Errno::EXIST);
         Ok(Admitted::new(Link { old, old_name, new, new_name }))
     }
 
     /// `path_rename`: needs `PATH_RENAME_SOURCE` on one side and `PATH_RENAME_TARGET` on the other.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at); [`Errno::BUSY`] for `.` and `..`.
+    /// As [`admit_stat_at`](Self::admit_stat_at). The name of `.` and `..` is [`Errno::BUSY`].
     pub fn admit_rename<'m>(
         &self,
         old_fd: u32,
@@ -207,19 +209,20 @@ impl Monitor {
     ) -> Result<Admitted<Rename<'m>>, Errno> {
         let old = self.beneath(old_fd, Rights::PATH_RENAME_SOURCE, old_path)?;
         let new = self.beneath(new_fd, Rights::PATH_RENAME_TARGET, new_path)?;
-        let old_name = name_of(&old, Errno::BUSY, Errno::BUSY)?;
-        let new_name = name_of(&new, Errno::BUSY, Errno::BUSY)?;
+        let old_name = name_of(&old, Errno::BUSY, Errno::BUSY);
+        let new_name = name_of(&new, Errno::BUSY, Errno::BUSY);
         Ok(Admitted::new(Rename { old, old_name, new, new_name }))
     }
 
     /// `path_symlink`: needs `PATH_SYMLINK`.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at) for both texts; [`Errno::EXIST`] for `.` and `..`.
+    /// As [`admit_stat_at`](Self::admit_stat_at) for both texts. The name of `.` and `..` is
+    /// [`Errno::EXIST`].
     pub fn admit_symlink<'m>(&self, target: &'m [u8], fd: u32, path: &'m [u8]) -> Result<Admitted<Symlink<'m>>, Errno> {
         let place = self.beneath(fd, Rights::PATH_SYMLINK, path)?;
         let target = LinkTarget::parse(target)?;
-        let name = name_of(&place, Errno::EXIST, Errno::EXIST)?;
+        let name = name_of(&place, Errno::EXIST, Errno::EXIST);
         Ok(Admitted::new(Symlink { target, place, name }))
     }
 
@@ -229,6 +232,7 @@ impl Monitor {
     }
 }
 
+/// The last component, or what Linux answers if it is `.` or `..`.
 fn name_of<'m>(place: &Place<'m>, dot: Errno, dot_dot: Errno) -> Result<&'m [u8], Errno> {
     match place.path.last() {
         Last::Name(name) => Ok(name),
@@ -260,12 +264,19 @@ mod tests {
     }
 
     #[test]
-    fn odd_combinations_are_defined() {
+    fn dots_are_no_names() {
         let monitor = with_grant(Access::ReadWrite);
-        assert_eq!(monitor.admit_create_directory(3, b"a/..").err(), Some(Errno::EXIST));
-        assert_eq!(monitor.admit_remove_directory(3, b".").err(), Some(Errno::INVAL));
-        assert_eq!(monitor.admit_unlink(3, b"a/.").err(), Some(Errno::ISDIR));
-        assert_eq!(monitor.admit_rename(3, b"a/..", 3, b"b").err(), Some(Errno::BUSY));
+        assert_eq!(monitor.admit_create_directory(3, b"a/..").unwrap().name, Err(Errno::EXIST));
+        assert_eq!(monitor.admit_create_directory(3, b"a/b").unwrap().name, Ok(&b"b"[..]));
+        assert_eq!(monitor.admit_remove_directory(3, b".").unwrap().name, Err(Errno::INVAL));
+        assert_eq!(monitor.admit_remove_directory(3, b"a/..").unwrap().name, Err(Errno::NOTEMPTY));
+        assert_eq!(monitor.admit_unlink(3, b"a/.").unwrap().name, Err(Errno::ISDIR));
+        assert_eq!(monitor.admit_readlink(3, b"a/.").unwrap().name, Err(Errno::INVAL));
+        assert_eq!(monitor.admit_symlink(b"x", 3, b".").unwrap().name, Err(Errno::EXIST));
+        let link = monitor.admit_link(3, 0, b".", 3, b"a/..").unwrap();
+        assert_eq!((link.old_name, link.new_name), (Err(Errno::PERM), Err(Errno::EXIST)));
+        let rename = monitor.admit_rename(3, b"a/..", 3, b"b").unwrap();
+        assert_eq!((rename.old_name, rename.new_name), (Err(Errno::BUSY), Ok(&b"b"[..])));
     }
 
     #[test]

@@ -12,7 +12,8 @@ impl Monitor {
     #[inline]
     pub fn admit_read(&self, fd: u32) -> Result<Admitted<Read>, Errno> {
         let entry = self.allowed(fd, Rights::FD_READ)?;
-        Ok(Admitted::new(Read { on: entry.target(), at_most: self.per_call(), waiting: entry.waiting() }))
+        let (waiting, fifo) = (entry.waiting(), entry.is_fifo());
+        Ok(Admitted::new(Read { on: entry.target(), at_most: self.per_call(), waiting, fifo }))
     }
 
     /// `fd_write`: needs `FD_WRITE`, and something left of the budget. What was written is

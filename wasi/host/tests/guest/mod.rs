@@ -17,9 +17,9 @@ pub const APPEND: u32 = 1;
 pub const NONBLOCK: u32 = 4;
 pub const ROOT: u32 = 3;
 
-/// Each test program uses one; `paths_manual` has the tests of `paths`.
+/// Each test program uses one; `paths_manual` has the tests of `paths`, `native_manual` those of `native`.
 const RESOLVER: Resolver = match env!("CARGO_CRATE_NAME").as_bytes() {
-    b"paths_manual" => Resolver::Manual,
+    b"paths_manual" | b"native_manual" => Resolver::Manual,
     _ => Resolver::Kernel,
 };
 

@@ -182,14 +182,6 @@ impl Broken {
         self.unless(!bytes.starts_with(b"/"), Errno::NOTCAPABLE);
         Some(bytes)
     }
-
-    /// A path whose last component has to be a name.
-    pub fn name<'m>(&mut self, memory: &'m [u8], text: Text, dot: Errno, dots: Errno) -> Option<Path<'m>> {
-        let path = self.path(memory, text)?;
-        self.unless(path.last != b".", dot);
-        self.unless(path.last != b"..", dots);
-        Some(path)
-    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -198,6 +190,17 @@ pub struct Path<'m> {
     pub parent: &'m [u8],
     pub last: &'m [u8],
     pub slash: bool,
+}
+
+impl Path<'_> {
+    /// Refuses a last component that is no name, with these errnos for `.` and for `..`.
+    pub fn named(self, dot: Errno, dots: Errno) -> Result<(), Errno> {
+        match self.last {
+            b"." => Err(dot),
+            b".." => Err(dots),
+            _ => Ok(()),
+        }
+    }
 }
 
 pub fn strip_end(mut bytes: &[u8]) -> &[u8] {

@@ -42,6 +42,8 @@ pub struct Desc {
     pub stdio: bool,
     /// The version of the directory that it lists.
     pub listing: Option<u64>,
+    /// Whether it is a FIFO that nobody has had open for writing since before it was opened.
+    pub before_writer: bool,
 }
 
 impl Desc {
@@ -60,6 +62,7 @@ impl Desc {
             preopen: None,
             stdio: false,
             listing: None,
+            before_writer: false,
         }
     }
 
@@ -114,6 +117,12 @@ impl Table {
     /// How many of them are host descriptors of their own.
     pub fn owned(&self) -> usize {
         self.open.values().filter(|desc| !desc.stdio).count()
+    }
+
+    /// Whoever has the FIFO open has seen a writer now.
+    pub fn writer_came(&mut self, ino: Ino) {
+        let held = self.open.values_mut().filter(|desc| desc.object == Object::Node(ino));
+        held.for_each(|desc| desc.before_writer = false);
     }
 
     /// How many have the object open for reading, and for writing.

@@ -1,8 +1,7 @@
 //! The files of the model: inodes, names, and how a path leads from one to the other.
 //!
-//! Rules of Linux with two of ours: nothing leads above the directory a path starts from, and a
-//! slash at the end of a guest's own path does not make a link be followed. The callers take that
-//! slash off.
+//! Rules of Linux with one of ours: nothing leads above the directory a path starts from. The callers take the slash at
+//! the end of a guest's own path off.
 
 use std::collections::BTreeMap;
 use wave_monitor::Errno;

@@ -241,6 +241,7 @@ impl World {
         let of = |path: &str| Object::Node(self.find(path));
         let read = stream.without(Rights::FD_WRITE).union(Rights::FD_SEEK).union(Rights::FD_TELL);
         let write = stream.without(Rights::FD_READ).union(Rights::FD_TELL);
+        let [read, write] = [read, write].map(|rights| rights.union(Rights::FD_SYNC).union(Rights::FD_DATASYNC));
         let streams = [
             (of("control/stdin"), Kind::RegularFile, read),
             (of("control/stdout"), Kind::RegularFile, write),

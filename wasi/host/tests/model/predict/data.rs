@@ -72,8 +72,8 @@ impl Model {
         if queue.is_empty() {
             let nothing = After::default().u32(out, 0);
             return match (want, writers, desc.waits()) {
-                // Whether a FIFO that never had a writer has hung up is an accident.
                 (0, _, true) => nothing,
+                (_, 0, true) if desc.before_writer => After::only(WAITS),
                 (_, 0, true) => nothing,
                 (0, _, false) | (_, 0, false) => nothing.or(Err(Errno::AGAIN.into())),
                 (_, _, true) => After::only(WAITS),

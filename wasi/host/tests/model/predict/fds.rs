@@ -27,9 +27,10 @@ impl Model {
         Some(desc)
     }
 
-    pub fn simple(&self, fd: u32, rights: Rights) -> Predicted {
+    pub fn sync(&self, fd: u32, rights: Rights) -> Predicted {
         let mut broken = Broken::default();
-        self.desc(&mut broken, fd, rights);
+        let desc = self.desc(&mut broken, fd, rights);
+        broken.unless(desc.is_none_or(|desc| matches!(desc.kind, Kind::RegularFile | Kind::Directory)), Errno::INVAL);
         broken.end()?;
         Ok(After::default())
     }

@@ -25,13 +25,10 @@ impl Model {
             // It may show what has changed since it started.
             let after = After::default().loosely(buf as usize, len as usize).loosely(out as usize, 4);
             let check = Check::AtMost { at: out as usize, max: len.into() };
-            let after = after.check(check).or(Err(Errno::INVAL.into()));
-            return Ok(if dir.dead { after.or(Err(Errno::NOENT.into())) } else { after });
+            return Ok(after.check(check).or(Err(Errno::INVAL.into())));
         }
         if dir.dead {
-            // Nobody looks without room for an entry, or for entries before it.
-            let nothing = After::default().u32(out, 0);
-            return if len == 0 && cookie == 0 { Ok(nothing) } else { Err(Errno::NOENT.into()) };
+            return Ok(After::default().u32(out, 0));
         }
         let rest = self.rest_of_listing(ino, cookie);
         let used = rest.map_or(len as usize, |rest| rest.min(len as usize));
@@ -86,10 +83,11 @@ impl Model {
     pub fn mkdir(&mut self, memory: &[u8], fd: u32, path: Text) -> Predicted {
         let mut broken = Broken::default();
         self.directory(&mut broken, fd, Rights::PATH_CREATE_DIRECTORY);
-        let path = broken.name(memory, path, Errno::EXIST, Errno::EXIST);
+        let path = broken.path(memory, path);
         broken.end()?;
         let path = path.expect("checked");
         let dir = self.parent(fd, path)?;
+        path.named(Errno::EXIST, Errno::EXIST)?;
         self.free_name(dir, path.last)?;
         self.tree.make(dir, path.last, Body::Dir(crate::model::tree::Dir::default()));
         Ok(After::default())
@@ -98,10 +96,11 @@ impl Model {
     pub fn rmdir(&mut self, memory: &[u8], fd: u32, path: Text) -> Predicted {
         let mut broken = Broken::default();
         self.directory(&mut broken, fd, Rights::PATH_REMOVE_DIRECTORY);
-        let path = broken.name(memory, path, Errno::INVAL, Errno::NOTEMPTY);
+        let path = broken.path(memory, path);
         broken.end()?;
         let path = path.expect("checked");
         let dir = self.parent(fd, path)?;
+        path.named(Errno::INVAL, Errno::NOTEMPTY)?;
         let found = self.look(dir, path.last)?.ok_or(Errno::NOENT)?;
         let inner = self.tree.dir(found).ok_or(Errno::NOTDIR)?;
         if !inner.names.is_empty() {
@@ -114,10 +113,11 @@ impl Model {
     pub fn unlink(&mut self, memory: &[u8], fd: u32, path: Text) -> Predicted {
         let mut broken = Broken::default();
         self.directory(&mut broken, fd, Rights::PATH_UNLINK_FILE);
-        let path = broken.name(memory, path, Errno::ISDIR, Errno::ISDIR);
+        let path = broken.path(memory, path);
         broken.end()?;
         let path = path.expect("checked");
         let dir = self.parent(fd, path)?;
+        path.named(Errno::ISDIR, Errno::ISDIR)?;
         let found = self.look(dir, path.last)?.ok_or(Errno::NOENT)?;
         match (self.tree.is_dir(found), path.slash) {
             (true, _) => Err(Errno::ISDIR.into()),
@@ -132,11 +132,12 @@ impl Model {
     pub fn symlink(&mut self, memory: &[u8], target: Text, fd: u32, path: Text) -> Predicted {
         let mut broken = Broken::default();
         self.directory(&mut broken, fd, Rights::PATH_SYMLINK);
-        let path = broken.name(memory, path, Errno::EXIST, Errno::EXIST);
+        let path = broken.path(memory, path);
         let target = broken.text(memory, target);
         broken.end()?;
         let path = path.expect("checked");
         let dir = self.parent(fd, path)?;
+        path.named(Errno::EXIST, Errno::EXIST)?;
         self.free_name(dir, path.last)?;
         if path.slash {
             return Err(Errno::NOENT.into());
@@ -150,14 +151,17 @@ impl Model {
         broken.range(out, 4);
         broken.range(buf, len);
         self.directory(&mut broken, fd, Rights::PATH_READLINK);
-        let path = broken.name(memory, path, Errno::INVAL, Errno::INVAL);
+        let path = broken.path(memory, path);
         broken.end()?;
         let path = path.expect("checked");
         let dir = self.parent(fd, path)?;
+        if path.slash {
+            self.find(fd, path, false)?;
+            return Err(Errno::INVAL.into());
+        }
+        path.named(Errno::INVAL, Errno::INVAL)?;
         let found = self.look(dir, path.last)?.ok_or(Errno::NOENT)?;
         match &self.tree.node(found).body {
-            Body::Dir(_) => Err(Errno::INVAL.into()),
-            _ if path.slash => Err(Errno::NOTDIR.into()),
             Body::Link(text) => {
                 let part = &text[..text.len().min(len as usize)];
                 Ok(After::default().store(buf, part).u32(out, part.len() as u32))
@@ -171,22 +175,25 @@ impl Model {
         self.directory(&mut broken, old_fd, Rights::PATH_LINK_SOURCE);
         self.directory(&mut broken, new_fd, Rights::PATH_LINK_TARGET);
         broken.unless(lookup == 0, Errno::INVAL);
-        let old = broken.name(memory, old, Errno::PERM, Errno::PERM);
-        let new = broken.name(memory, new, Errno::EXIST, Errno::EXIST);
+        let old = broken.path(memory, old);
+        let new = broken.path(memory, new);
         broken.end()?;
         let (old, new) = (old.expect("checked"), new.expect("checked"));
-        let (mut from, mut to) = (self.parent(old_fd, old), self.parent(new_fd, new));
+        let (from, to) = (self.parent(old_fd, old), self.parent(new_fd, new));
         let mut broken = Broken::default();
-        broken.check(from.as_mut().map_err(|errno| *errno));
-        broken.check(to.as_mut().map_err(|errno| *errno));
+        let from = broken.check(from);
+        let found = match (from, old.named(Errno::PERM, Errno::PERM)) {
+            (Some(from), Ok(())) if !old.slash => self.look(from, old.last).and_then(|found| found.ok_or(Errno::NOENT)),
+            _ => self.find(old_fd, old, false),
+        };
+        let found = broken.check(found);
+        broken.check(to.as_ref().map_err(|errno| *errno));
         broken.end()?;
-        let (from, to) = (from?, to?);
+        let to = to?;
         let mut broken = Broken::default();
-        let found = broken.check(self.look(from, old.last).and_then(|found| found.ok_or(Errno::NOENT)));
-        broken.check(self.free_name(to, new.last));
+        broken.check(new.named(Errno::EXIST, Errno::EXIST).and_then(|()| self.free_name(to, new.last)));
         broken.unless(!new.slash, Errno::NOENT);
         if let Some(found) = found {
-            broken.unless(!old.slash || self.tree.is_dir(found), Errno::NOTDIR);
             broken.unless(!self.tree.is_dir(found), Errno::PERM);
         }
         broken.end()?;
@@ -198,8 +205,8 @@ impl Model {
         let mut broken = Broken::default();
         self.directory(&mut broken, old_fd, Rights::PATH_RENAME_SOURCE);
         self.directory(&mut broken, new_fd, Rights::PATH_RENAME_TARGET);
-        let old = broken.name(memory, old, Errno::BUSY, Errno::BUSY);
-        let new = broken.name(memory, new, Errno::BUSY, Errno::BUSY);
+        let old = broken.path(memory, old);
+        let new = broken.path(memory, new);
         broken.end()?;
         let (old, new) = (old.expect("checked"), new.expect("checked"));
         let (from, to) = (self.parent(old_fd, old), self.parent(new_fd, new));
@@ -208,6 +215,8 @@ impl Model {
         broken.check(to);
         broken.end()?;
         let (from, to) = (from?, to?);
+        old.named(Errno::BUSY, Errno::BUSY)?;
+        new.named(Errno::BUSY, Errno::BUSY)?;
         if old.slash || new.slash {
             self.require_directory(from, old.last)?;
         }
@@ -239,10 +248,23 @@ impl Model {
         Ok(After::default())
     }
 
+    /// Where a whole path leads. A slash after a link asks for what it leads to, unless that is outside.
+    fn place(&self, base: Ino, path: Path<'_>, follow: bool, create: bool) -> Result<Place, Errno> {
+        let place = self.tree.walk_to(base, path.whole, follow, create)?;
+        match place {
+            Place::There { ino, .. } if path.slash && matches!(self.tree.node(ino).body, Body::Link(_)) => {
+                let with_slash = [path.whole, b"/"].concat();
+                let found = self.tree.walk(base, &with_slash, false);
+                found.map_err(|errno| if errno == Errno::NOTCAPABLE { Errno::NOTDIR } else { errno })
+            }
+            place => Ok(place),
+        }
+    }
+
     /// What a whole path leads to.
     pub fn find(&self, fd: u32, path: Path<'_>, follow: bool) -> Result<Ino, Errno> {
         let base = self.table.get(fd)?.node().expect("a directory");
-        match self.tree.walk(base, path.whole, follow)? {
+        match self.place(base, path, follow, false)? {
             Place::There { ino, slash } if (slash || path.slash) && !self.tree.is_dir(ino) => Err(Errno::NOTDIR),
             Place::There { ino, .. } => Ok(ino),
             Place::Free { .. } => Err(Errno::NOENT),
@@ -317,12 +339,17 @@ impl Model {
         let path = broken.path(memory, path);
         broken.unless(!self.table.is_full(), Errno::MFILE);
         broken.unless(!is(CREAT) || !is(DIRECTORY), Errno::INVAL);
-        broken.unless(!is(CREAT) || !path.is_some_and(|path| path.slash), Errno::ISDIR);
         broken.end()?;
         let (dir, path) = (dir.expect("open"), path.expect("checked"));
+        if is(CREAT) && path.slash {
+            self.parent(fd, path)?;
+            let dots = if is(EXCL) { Errno::EXIST } else { Errno::ISDIR };
+            path.named(dots, dots)?;
+            return Err(Errno::ISDIR.into());
+        }
 
         let follow = lookup == 1 && !(is(CREAT) && is(EXCL));
-        let ino = match self.tree.walk_to(dir.node().expect("a directory"), path.whole, follow, is(CREAT))? {
+        let ino = match self.place(dir.node().expect("a directory"), path, follow, is(CREAT))? {
             Place::Free { .. } if !is(CREAT) => return Err(Errno::NOENT.into()),
             Place::Free { dir, name } => self.tree.make(dir, &name, Body::File(Vec::new())),
             Place::There { .. } if is(CREAT) && is(EXCL) => return Err(Errno::EXIST.into()),
@@ -349,6 +376,10 @@ impl Model {
         }
         desc.flags = fdflags as u16;
         (desc.readable, desc.writable) = (read || !write, write);
+        if kind == Kind::Pipe && write {
+            self.table.writer_came(ino);
+        }
+        desc.before_writer = kind == Kind::Pipe && !write && self.table.ends(ino).1 == 0;
         let opened = self.table.insert(desc);
         Ok(After::default().u32(out, opened))
     }
