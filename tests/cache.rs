@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use support::around::{EPERM, hiding};
 use support::user::{NOBODY, User};
 use support::{Outcome, as_root, finish};
 use tempfile::TempDir;
@@ -661,6 +662,42 @@ fn t59_an_entry_is_of_one_build() {
         assert_eq!([entries_with(&without), entries_with(&without)], [3, 3]);
         *without.last_mut().expect("a program") ^= 1;
         assert_eq!([entries_with(&without), entries_with(&own)], [4, 4]);
+    }
+}
+
+/// Where the kernel keeps no keys, as in many containers, nothing could be signed: nothing is cached, and nothing that is
+/// there counts.
+#[test]
+fn without_a_key_there_is_no_cache() {
+    const KEYS: &str = "248,249,250";
+    // Homes without a look for keys: these have none in any case.
+    for home in User::available().iter().map(|user| Home::new(*user)) {
+        let hiding = |args: &[&str]| {
+            let mut command = hiding(KEYS, EPERM, &PLACE.path().join("wave"));
+            command.args(args).env("XDG_CACHE_HOME", home.dir.path().join("caches")).current_dir("/");
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            home.user.runs(&mut command);
+            finish(command.spawn().expect("python3"))
+        };
+        let module = PLACE.path().join("program.wasm");
+        let run = || {
+            let outcome = hiding(&["--sandbox", "strict", "run", "--report", module.to_str().expect("UTF-8")]);
+            assert_eq!((&*outcome.stdout, outcome.status.code()), (PRINTED.0, Some(PRINTED.1)), "{outcome:?}");
+            assert!(!outcome.stderr.contains("from the cache"), "{outcome:?}");
+        };
+        for _ in 0..2 {
+            run();
+            assert!(home.entries().is_empty());
+        }
+        if home.has_key() {
+            home.run(&[]);
+            let entry = fs::read(home.entry()).expect("own file");
+            run();
+            assert!(fs::read(home.entry()).expect("own file") == entry, "it is left alone");
+            assert!(is_cached(&home.run(&[])));
+        }
+        let info = hiding(&["cache", "info"]);
+        assert!(info.stdout.contains("so nothing is cached"), "{info:?}");
     }
 }
 
