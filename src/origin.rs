@@ -138,6 +138,6 @@ impl<'a> Origin<'a> {
 
 impl Wanted {
     fn name(self, content: Content, bytes: &[u8], threads: usize) -> Option<Name> {
-        Name::new(content, &digest(bytes, threads), self.processor, self.canonical_nans)
+        Name::new(content, &digest(bytes, threads), self.processor, self.canonical_nans, threads)
     }
 }

@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs::{self, File, FileTimes, Permissions};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,8 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use linux_keyutils::{KeyRing, KeyRingIdentifier};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use support::around::{EPERM, hiding};
 use support::user::{NOBODY, User};
 use support::{Outcome, as_root, finish};
 use tempfile::TempDir;
@@ -474,85 +476,131 @@ fn large(code: i32) -> Vec<u8> {
     module
 }
 
-/// T59: which module is in a large file is noted, and counts while the file is the same and the note this user's.
+/// Changes a byte of a file, whose memory it shares: it has written there before, so that no file system is told of the change
+/// before the memory is written back. `change FILE OFFSET BYTE`: says when it is ready, and changes the byte for each line.
+const CHANGE: &str = r#"
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+int main(int count, char **words) {
+  struct stat before, after;
+  long at = atol(words[2]);
+  char other = atoi(words[3]);
+  int file = open(words[1], O_RDWR);
+  if (count != 4 || file < 0 || fstat(file, &before)) return 1;
+  volatile char *bytes = mmap(0, before.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+  if (bytes == MAP_FAILED) return 1;
+  bytes[at] = bytes[at];
+  for (puts("ready"), fflush(stdout); getchar() != EOF; puts("changed"), fflush(stdout)) {
+    char old = bytes[at];
+    if (fstat(file, &before)) return 1;
+    bytes[at] = other;
+    other = old;
+    struct timespec times[2] = {before.st_atim, before.st_mtim};
+    if (fstat(file, &after)) return 1;
+    int is_told = before.st_mtim.tv_sec != after.st_mtim.tv_sec || before.st_mtim.tv_nsec != after.st_mtim.tv_nsec;
+    if (is_told && futimens(file, times)) return 1;
+  }
+  return 0;
+}"#;
+
+/// A large file whose memory is shared with a process that changes a byte of it on request, and back.
+struct Shared {
+    file: PathBuf,
+    codes: [i32; 2],
+    process: Child,
+    says: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Shared {
+    /// A file that ends with `code`, or 2 more.
+    fn new(program: &Path, dir: &Path, code: i32) -> Self {
+        let codes = [code, code + 2];
+        let [before, after] = codes.map(large);
+        let differences: Vec<_> = (0..before.len()).filter(|at| before[*at] != after[*at]).collect();
+        let [at] = differences[..] else { panic!("one byte is the number: {differences:?}") };
+        let file = dir.join("shared.wasm");
+        fs::write(&file, before).expect("own directory");
+        let mut command = Command::new(program);
+        command.arg(&file).args([at.to_string(), after[at].to_string()]);
+        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("own program");
+        let says = BufReader::new(process.stdout.take().expect("it is piped")).lines();
+        let mut shared = Self { file, codes, process, says };
+        shared.waits_for("ready");
+        shared
+    }
+
+    #[track_caller]
+    fn waits_for(&mut self, word: &str) {
+        assert_eq!(self.says.next().and_then(Result::ok).as_deref(), Some(word));
+    }
+
+    fn change(&mut self) {
+        self.process.stdin.as_mut().expect("it is piped").write_all(b"\n").expect("it reads");
+        self.waits_for("changed");
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        drop(self.process.wait());
+    }
+}
+
+/// Directories on the file system at hand, and on one in memory.
+fn file_systems() -> Vec<TempDir> {
+    let is_in_memory = |path: &Path| statfs(path).is_ok_and(|system| system.filesystem_type() == TMPFS_MAGIC);
+    let in_memory = Path::new("/dev/shm");
+    let mut dirs = vec![tempfile::tempdir().expect("a temporary directory")];
+    match tempfile::tempdir_in(in_memory) {
+        Ok(dir) if is_in_memory(in_memory) => dirs.push(dir),
+        _ => eprintln!("NOT RUN: /dev/shm is no file system in memory that can be written"),
+    }
+    for dir in &dirs {
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("own directory");
+    }
+    dirs
+}
+
+/// T59: a large file is the module that it holds, whatever is said of the time it was changed.
 #[test]
-fn t59_a_note_is_of_one_file_at_one_time() {
+fn t59_a_large_file_is_what_it_holds() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (source, program) = (dir.path().join("change.c"), dir.path().join("change"));
+    fs::write(&source, CHANGE).expect("own directory");
+    let built = Command::new("cc").arg("-o").arg(&program).arg(&source).status();
+    assert!(built.expect("the linker of every Rust program").success());
+    let dirs = file_systems();
+    let mut files: Vec<_> =
+        dirs.iter().zip([1, 2]).map(|(dir, code)| Shared::new(&program, dir.path(), code)).collect();
+    // Times of a file that has just changed could be doubted.
+    thread::sleep(Duration::from_secs(4));
     for home in homes() {
-        let files = [1, 2].map(|code| {
-            let file = home.dir.path().join(format!("{code}.wasm"));
-            fs::write(&file, large(code)).expect("own directory");
-            (file, code)
-        });
-        let notes = || home.entries().into_iter().filter(|path| is_note(path)).collect::<Vec<_>>();
-        let run = |(file, code): &(PathBuf, i32)| home.run_module(file, &[], ("", *code));
+        let run = |file: &Path, code: i32| home.run_module(file, &[], ("", code));
+        for shared in &mut files {
+            let [code, other] = shared.codes;
+            assert!(is_compiled(&run(&shared.file, code)));
+            assert!(is_cached(&run(&shared.file, code)));
+            shared.change();
+            assert!(is_compiled(&run(&shared.file, other)), "{}", shared.file.display());
+            shared.change();
+            assert!(is_cached(&run(&shared.file, code)));
 
-        files.iter().for_each(|file| assert!(is_compiled(&run(file))));
-        files.iter().for_each(|file| assert!(is_cached(&run(file))));
-        assert!(notes().is_empty(), "the files have just changed");
-        thread::sleep(Duration::from_secs(4));
-        files.iter().for_each(|file| assert!(is_cached(&run(file))));
-        assert_eq!((notes().len(), home.entries().len()), (2, 4));
-        assert!(home.wave(&["cache", "info"]).stdout.contains("programs:       2\n"));
-        files.iter().for_each(|file| assert!(is_cached(&run(file))));
-
-        // Somebody gives each the other's, or damages them: they are not believed, and written again.
-        let whole: Vec<_> = notes().iter().map(|note| fs::read(note).expect("own file")).collect();
-        let again = || notes().iter().map(|note| fs::read(note).expect("own file")).collect::<Vec<_>>() == whole;
-        for (note, other) in notes().iter().zip(whole.iter().rev()) {
-            home.replace(note, other);
+            // By another file in its place, and all times that can be set as they were.
+            let (file, before) =
+                (&shared.file.with_extension("written"), fs::metadata(&shared.file).expect("own file"));
+            fs::copy(&shared.file, file).expect("own directory");
+            for (bytes, code) in [(large(code), code), (large(other), other)] {
+                fs::write(file, bytes).expect("own file");
+                let times = FileTimes::new().set_modified(before.modified().expect("a time"));
+                File::options().write(true).open(file).and_then(|file| file.set_times(times)).expect("own file");
+                assert!(is_cached(&run(file, code)), "it is known by what it holds");
+            }
         }
-        files.iter().for_each(|file| assert!(is_cached(&run(file))));
-        assert!(again());
-        for at in (0..64).step_by(9) {
-            let mut damaged = whole[0].clone();
-            damaged[at] ^= 1;
-            home.replace(&notes()[0], &damaged);
-            files.iter().for_each(|file| assert!(is_cached(&run(file))));
-            assert!(again(), "byte {at}");
-        }
-
-        // Another module in the place of the first, with all times that can be set as they were.
-        let (file, code) = &files[0];
-        let before = fs::metadata(file).expect("own file");
-        fs::write(file, large(3)).expect("own file");
-        let times = FileTimes::new().set_modified(before.modified().expect("a time"));
-        File::options().write(true).open(file).and_then(|file| file.set_times(times)).expect("own file");
-        assert!(is_compiled(&home.run_module(file, &[], ("", 3))));
-        fs::write(file, large(*code)).expect("own file");
-        assert!(is_cached(&run(&files[0])));
-        assert!(home.wave(&["cache", "clear"]).stdout.starts_with("3 programs and "));
-        assert!(home.entries().is_empty());
-    }
-}
-
-fn is_note(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"seen-"))
-}
-
-/// A large file that was noted is not read.
-#[test]
-fn a_noted_file_is_not_read() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        eprintln!("NOT RUN: install strace");
-        return;
-    }
-    // An ordinary user's strace may not follow what is not dumpable. CI runs this as root as well.
-    for home in homes().into_iter().filter(|home| home.user == User::Root) {
-        let file = home.dir.path().join("1.wasm");
-        fs::write(&file, large(1)).expect("own directory");
-        let reads = || {
-            let log = home.dir.path().join("log");
-            let mut command = Command::new("strace");
-            command.args(["-f", "-y", "-e", "trace=read,pread64", "-o"]).arg(&log).arg(PLACE.path().join("wave"));
-            command.args(["--sandbox", "strict", "run"]).arg(&file);
-            command.env("XDG_CACHE_HOME", home.dir.path().join("caches")).stdin(Stdio::null());
-            assert_eq!(command.status().expect("strace runs").code(), Some(1));
-            fs::read_to_string(log).expect("strace wrote it").matches("/1.wasm>").count()
-        };
-        assert!(reads() > 4);
-        thread::sleep(Duration::from_secs(4));
-        assert!(reads() > 4, "it had just changed");
-        assert_eq!(reads(), 0);
+        assert_eq!(home.entries().len(), 2 * files.len());
     }
 }
 
@@ -566,16 +614,90 @@ fn t59_an_entry_is_of_one_program() {
         fs::copy(&one, &other).expect("own directory");
         let states = [home.run(&[]), home.run(&["--deterministic"])];
         assert_eq!(states.iter().filter(|states| is_cached(states)).count(), 1, "{states:?}");
-        // Of another build of the same version.
-        let touched = PLACE.path().join("wave");
-        fs::copy(&touched, home.dir.path().join("wave")).expect("own directory");
-        let mut command = Command::new(home.dir.path().join("wave"));
-        command.args(["--sandbox", "strict", "run"]).arg(PLACE.path().join("program.wasm"));
-        command.env("XDG_CACHE_HOME", home.dir.path().join("caches"));
-        home.user.runs(&mut command);
-        let before = home.entries().len();
-        assert_eq!(command.output().expect("wave starts").status.code(), Some(PRINTED.1));
-        assert_eq!(home.entries().len(), before + 1);
+    }
+}
+
+/// T59: code of another build is none of this one's, wherever and when that was put; the same build elsewhere is the same.
+#[test]
+fn t59_an_entry_is_of_one_build() {
+    const NOTE: [u8; 16] = *b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0";
+    let own = fs::read(PLACE.path().join("wave")).expect("own file");
+    let note = own.windows(NOTE.len()).position(|bytes| bytes == NOTE);
+    for home in homes() {
+        home.run(&[]);
+        let [source, build] = ["source", "wave"].map(|name| home.dir.path().join(name));
+        let before = fs::metadata(PLACE.path().join("wave")).expect("own file");
+        let entries_with = |bytes: &[u8]| {
+            fs::write(&source, bytes).expect("own file");
+            fs::set_permissions(&source, before.permissions()).expect("own file");
+            let times = FileTimes::new().set_modified(before.modified().expect("a time"));
+            File::options().write(true).open(&source).and_then(|file| file.set_times(times)).expect("own file");
+            // In its place, by another process: what this one writes, its children could have open, and then it does not start.
+            let copied = Command::new("cp").arg("-p").args([&source, &build]).status();
+            assert!(copied.expect("coreutils").success());
+            let after = fs::metadata(&build).expect("own file");
+            assert_eq!((after.len(), after.mtime_nsec()), (before.len(), before.mtime_nsec()));
+            let mut command = Command::new(&build);
+            command.args(["--sandbox", "strict", "run"]).arg(PLACE.path().join("program.wasm"));
+            command.env("XDG_CACHE_HOME", home.dir.path().join("caches"));
+            home.user.runs(&mut command);
+            assert_eq!(command.output().expect("wave starts").status.code(), Some(PRINTED.1));
+            home.entries().len()
+        };
+        assert_eq!(entries_with(&own), 1, "the same build");
+        let changed = |at: usize| {
+            let mut bytes = own.clone();
+            bytes[at] ^= 1;
+            bytes
+        };
+        let Some(note) = note else {
+            // Whoever links without build IDs: then it is the whole file. Nobody reads its end.
+            assert_eq!([entries_with(&changed(own.len() - 1)), entries_with(&own)], [2, 2]);
+            continue;
+        };
+        assert_eq!(entries_with(&changed(note + NOTE.len())), 2, "another build ID");
+        assert_eq!(entries_with(&own), 2);
+        // It has none, then: of another kind.
+        let mut without = changed(note + 8);
+        assert_eq!([entries_with(&without), entries_with(&without)], [3, 3]);
+        *without.last_mut().expect("a program") ^= 1;
+        assert_eq!([entries_with(&without), entries_with(&own)], [4, 4]);
+    }
+}
+
+/// Where the kernel keeps no keys, as in many containers, nothing could be signed: nothing is cached, and nothing that is
+/// there counts.
+#[test]
+fn without_a_key_there_is_no_cache() {
+    const KEYS: &str = "248,249,250";
+    // Homes without a look for keys: these have none in any case.
+    for home in User::available().iter().map(|user| Home::new(*user)) {
+        let hiding = |args: &[&str]| {
+            let mut command = hiding(KEYS, EPERM, &PLACE.path().join("wave"));
+            command.args(args).env("XDG_CACHE_HOME", home.dir.path().join("caches")).current_dir("/");
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            home.user.runs(&mut command);
+            finish(command.spawn().expect("python3"))
+        };
+        let module = PLACE.path().join("program.wasm");
+        let run = || {
+            let outcome = hiding(&["--sandbox", "strict", "run", "--report", module.to_str().expect("UTF-8")]);
+            assert_eq!((&*outcome.stdout, outcome.status.code()), (PRINTED.0, Some(PRINTED.1)), "{outcome:?}");
+            assert!(!outcome.stderr.contains("from the cache"), "{outcome:?}");
+        };
+        for _ in 0..2 {
+            run();
+            assert!(home.entries().is_empty());
+        }
+        if home.has_key() {
+            home.run(&[]);
+            let entry = fs::read(home.entry()).expect("own file");
+            run();
+            assert!(fs::read(home.entry()).expect("own file") == entry, "it is left alone");
+            assert!(is_cached(&home.run(&[])));
+        }
+        let info = hiding(&["cache", "info"]);
+        assert!(info.stdout.contains("so nothing is cached"), "{info:?}");
     }
 }
 
@@ -719,13 +841,8 @@ fn code_whose_addresses_are_taken_is_compiled_again() {
 /// Limits of the shell do not reach into a run by way of the cache.
 #[test]
 fn a_small_limit_on_files_ends_no_run() {
-    let homes = homes();
-    for home in &homes {
+    for home in homes() {
         fs::write(home.dir.path().join("1.wasm"), large(1)).expect("own directory");
-    }
-    // Then they are noted.
-    thread::sleep(Duration::from_secs(4));
-    for home in homes {
         let limited = |module: &Path| {
             let command = home.command(&[]);
             let script = r#"ulimit -f 0; exec "$0" --sandbox strict run "$1""#;

@@ -9,18 +9,17 @@
 //! An entry is written beside its name and renamed, so that it is there as a whole or not at all. Whatever is wrong with the
 //! directory or an entry, a run goes on without it.
 
+mod build;
 mod directory;
 mod key;
-mod seen;
 
 use crate::args::{Cache as Arguments, CacheAction};
 use crate::failure::Failure;
 use crate::text::{chain, out};
 use directory::{Directory, Item, UNFINISHED, Unusable, note_use};
-use seen::Version;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wave_contract::artefact::Artefact;
@@ -109,18 +108,17 @@ pub struct Kept {
 }
 
 impl Name {
-    /// Of the code of a module or a compiled file with this digest, for this program, processor and settings. `None` if this
+    /// Of the code of a module or a compiled file with this digest, for this build, processor and settings. `None` if this
     /// program cannot tell itself from another build.
-    pub fn new(content: Content, digest: &Digest, processor: &str, canonical_nans: bool) -> Option<Self> {
-        let build = std::fs::metadata("/proc/self/exe").ok()?;
-        let numbers = [build.dev(), build.ino(), build.size()];
-        let times = [build.mtime(), build.mtime_nsec()];
+    pub fn new(
+        content: Content,
+        digest: &Digest,
+        processor: &str,
+        canonical_nans: bool,
+        threads: usize,
+    ) -> Option<Self> {
         let mut hasher = blake3::Hasher::new_derive_key(content.purpose());
-        hasher.update(digest);
-        for bytes in numbers.map(u64::to_le_bytes).iter().chain(&times.map(i64::to_le_bytes)) {
-            hasher.update(bytes);
-        }
-        hasher.update(&[u8::from(canonical_nans)]);
+        hasher.update(digest).update(&build::identity(threads)?).update(&[u8::from(canonical_nans)]);
         hasher.update(env!("CARGO_PKG_VERSION").as_bytes()).update(&[0]).update(processor.as_bytes());
         Some(Self(*hasher.finalize().as_bytes()))
     }
@@ -145,30 +143,18 @@ impl Cache {
         Ok(Self { directory, key: key::user_key().ok_or(Unusable::NoKey)? })
     }
 
-    /// The name for the module in a file. That is read part by part, unless this user's cache has seen it before. `None` also if
-    /// it holds no module, or a small one.
+    /// The name for the module in a file, which is read part by part: nothing else tells that it is still the same. Neither times
+    /// nor counts of changes do, as some file systems do not set them when a file is changed through memory that is shared, and
+    /// others set them late. `None` also if it holds no module, or a small one.
     pub fn name_of_file(&self, path: &Path, processor: &str, canonical_nans: bool, threads: usize) -> Option<Name> {
         // A FIFO would block, and what is read from it is gone.
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
         let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() >= LARGE_BYTES)?;
-        let version = Version::of(&metadata);
-        let name = |module| Name::new(Content::Module, &module, processor, canonical_nans);
-        if let Some(module) = version.and_then(|version| version.module(&self.directory, &self.key)) {
-            return name(module);
-        }
         let mut start = [0; 4];
         file.read_exact_at(&mut start, 0).ok().filter(|()| Content::of(&start) == Some(Content::Module))?;
         let read = |from, buffer: &mut [u8]| file.read_exact_at(buffer, from);
         let module = digest_read(metadata.len(), threads, read).ok()?;
-        if let Some(version) = version
-            // Of what changed meanwhile, some was read before and some after.
-            && file.metadata().ok().and_then(|after| Version::of(&after)) == Some(version)
-        {
-            let (name, bytes) = version.note(&module, &self.key);
-            // It is read again otherwise.
-            drop(self.write(&name, &[&bytes]));
-        }
-        name(module)
+        Name::new(Content::Module, &module, processor, canonical_nans, threads)
     }
 
     /// What is kept of a program.
@@ -293,10 +279,7 @@ fn with_data_alone(info: &ModuleInfo, module: &[u8]) -> Option<(ModuleInfo, Vec<
 
 /// How many files hold code.
 fn programs(items: &[Item]) -> usize {
-    let is_other = |item: &&Item| {
-        [UNFINISHED, seen::PREFIX].iter().any(|prefix| item.name.as_encoded_bytes().starts_with(prefix.as_bytes()))
-    };
-    items.iter().filter(|item| !is_other(item)).count()
+    items.iter().filter(|item| !item.name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes())).count()
 }
 
 /// `wave cache`.

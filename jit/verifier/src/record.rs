@@ -23,12 +23,6 @@ impl Key {
         Self(bytes)
     }
 
-    /// A tag for something else than verified code.
-    #[must_use]
-    pub fn tag_for(&self, purpose: &str, bytes: &[u8]) -> blake3::Hash {
-        blake3::keyed_hash(&blake3::derive_key(purpose, &self.0), bytes)
-    }
-
     fn tag(&self, digest: &Digest) -> blake3::Hash {
         blake3::keyed_hash(&self.0, digest)
     }
