@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 use wave_wasi::PeerRule;
 
@@ -57,9 +58,10 @@ pub enum Command {
 /// Sandbox levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Sandbox {
-    /// Every layer, or no run
+    /// No run without compiler, verifier, single_thread, descriptors, identity, capabilities, no_new_privs, not_dumpable, landlock and
+    /// seccomp; allocator, wiped, limits, namespaces, bounding, no_new_code and final_pages as far as this host has them
     Strict,
-    /// A system-call filter, and the other layers as far as this kernel has them
+    /// No run without verifier, single_thread, descriptors and seccomp; the other layers as far as this host has them
     Standard,
     /// Only what the compiler and the monitor guarantee
     Off,
@@ -90,7 +92,7 @@ pub struct Run {
     /// Run as this user and group when started as root; a free id otherwise
     #[arg(long, value_name = "UID[:GID]")]
     pub user: Option<String>,
-    /// Let control sequences of the program through to a terminal; they become `?` otherwise
+    /// Let every character of the program through to a terminal; what steers it, moves back or reorders text becomes `?` otherwise
     #[arg(long)]
     pub terminal_controls: bool,
     /// Give the program a listening TCP socket; it follows the directories in number
@@ -348,7 +350,7 @@ pub struct Inspect {
 #[derive(Args, Debug)]
 #[command(
     after_help = "The module is only read, not validated and not run. A component is audited by its imports, though it cannot run.\n\
-Exit codes: 0 audited, 1 the score is above --threshold, 2 usage, 126 not a module, 127 not found."
+Exit codes: 0 audited, 1 the score is above --threshold, 2 usage, 125 the policy is not for it, 126 not a module, 127 not found."
 )]
 pub struct Audit {
     /// `.wasm` or `.wat` file; `-` is standard input
@@ -357,6 +359,9 @@ pub struct Audit {
     /// How to print it
     #[arg(long, value_enum, default_value_t = AuditFormat::Text)]
     pub format: AuditFormat,
+    /// Score what has an effect under this policy, instead of all that could be granted
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Exit code 1 if the exposure score is above this: 0 to 10, with one decimal
     #[arg(long, value_name = "N", value_parser = parse_score)]
     pub threshold: Option<u32>,
@@ -599,6 +604,35 @@ pub struct Completion {
     pub shell: clap_complete::Shell,
 }
 
+/// The subcommands, by name.
+pub fn commands() -> impl Iterator<Item = &'static str> {
+    names().iter().map(String::as_str)
+}
+
+/// Whether a word is a subcommand.
+pub fn is_command(word: &str) -> bool {
+    commands().any(|command| command == word)
+}
+
+fn names() -> &'static [String] {
+    static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let command = Command::augment_subcommands(clap::Command::new(""));
+        command.get_subcommands().map(|command| command.get_name().to_owned()).collect()
+    });
+    &NAMES
+}
+
+/// The flags of `wave run`, with those of `wave` itself.
+pub fn flags_of_run() -> impl Iterator<Item = &'static str> {
+    static FLAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
+        let run = Run::augment_args(clap::Command::new("").arg(clap::Arg::new("sandbox").long("sandbox")));
+        let long = run.get_arguments().filter_map(clap::Arg::get_long).chain(["help"]).map(|long| format!("--{long}"));
+        let short = run.get_arguments().filter_map(clap::Arg::get_short).chain(['h']).map(|short| format!("-{short}"));
+        long.chain(short).collect()
+    });
+    FLAGS.iter().map(String::as_str)
+}
+
 /// Inserts `run` when the first word that is not an option of `wave` itself is no subcommand.
 pub fn with_implied_run(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     const OWN: [&str; 5] = ["-h", "--help", "-V", "--version", "help"];
@@ -620,9 +654,17 @@ pub fn with_implied_run(args: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
     args
 }
 
+/// The word for which `run` was inserted, if it can be a command.
+pub fn implied_module(typed: &[OsString], args: &[OsString]) -> Option<String> {
+    let at = typed.iter().zip(args).position(|(typed, arg)| typed != arg).filter(|_| typed.len() < args.len())?;
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    typed.get(at)?.to_str().filter(|word| word.chars().all(is_word)).map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wave_sandbox::LayerName;
 
     fn implied(line: &str) -> String {
         let words = line.split(' ').map(OsString::from);
@@ -637,6 +679,31 @@ mod tests {
         assert_eq!(implied("wave -"), "wave run -");
         for line in ["wave", "wave run app.wasm", "wave --sandbox strict doctor", "wave --help", "wave -V"] {
             assert_eq!(implied(line), line);
+        }
+    }
+
+    /// What `--help` says of a level is what the seal does.
+    #[test]
+    fn each_level_names_the_layers_that_it_requires() {
+        use wave_policy::Level;
+        for (sandbox, level) in [(Sandbox::Strict, Level::Strict), (Sandbox::Standard, Level::Standard)] {
+            let help = sandbox.to_possible_value().and_then(|value| value.get_help().cloned()).unwrap().to_string();
+            let (required, others) = help.split_once("; ").unwrap();
+            let names = |text: &str| -> Vec<String> {
+                let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                words
+                    .filter(|word| LayerName::ALL.iter().any(|layer| layer.as_str() == *word))
+                    .map(str::to_owned)
+                    .collect()
+            };
+            let by = |demanded: bool| -> Vec<String> {
+                let layers = LayerName::ALL.into_iter();
+                // Required where the process has the capability that it takes.
+                let is_demanded = |layer: LayerName| layer != LayerName::Bounding && layer.demand().at(level);
+                layers.filter(|layer| is_demanded(*layer) == demanded).map(|layer| layer.as_str().to_owned()).collect()
+            };
+            assert_eq!(names(required), by(true), "{help}");
+            assert!(names(others).is_empty() || names(others) == by(false), "{help}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `module`, `component` | read declarations, and nothing else of a module |
 //! | `report` | what follows from them: one value that every format prints |
+//! | `granted` | what a policy grants of it |
 //! | `grants`, `capabilities`, `facts`, `score` | its parts, each derived from the reviewed table of system calls or from data |
 //! | `page` | the report in words, as headings, paragraphs and tables |
 //! | `text`, `markdown`, `html` | pages as characters |
@@ -12,6 +13,7 @@
 mod capabilities;
 mod component;
 mod facts;
+mod granted;
 mod grants;
 mod html;
 mod markdown;
@@ -25,10 +27,10 @@ mod text;
 use crate::args::{self, AuditFormat};
 use crate::failure::Failure;
 use crate::input;
-use crate::policy::pin;
-use crate::text::{escape_json, note, out};
+use crate::policy::{Loaded, pin};
+use crate::text::{json, json_of, note, out};
+use granted::Granted;
 use report::Audit;
-use serde::Serialize;
 use wave_contract::artefact::Artefact;
 
 /// Exit code of a module whose score is above the threshold.
@@ -37,16 +39,19 @@ const ABOVE: u8 = 1;
 /// Reads a module's declarations and prints what follows from them. Nothing of it is validated, compiled or run.
 ///
 /// # Errors
-/// 127 when there is no module, 126 when it is none or is broken.
+/// 127 when there is no module, 126 when it is none or is broken, 125 for a policy that is not for it.
 pub fn audit(arguments: &args::Audit) -> Result<u8, Failure> {
     let path = &arguments.module;
     let file = input::read_file(path)?;
+    let policy = arguments.policy.as_deref().map(Loaded::read).transpose()?;
+    policy.as_ref().map_or(Ok(()), |policy| policy.check_pin(path, &file))?;
     let compiled = Artefact::is_one(&file).then(|| (file.len(), pin::of(&file)));
     let bytes = input::binary(path, input::module_of(path, file)?)?;
     let place = path.display().to_string();
     let declarations =
         module::read(&bytes).map_err(|error| Failure::not_runnable(error.to_string()).at(place.clone()))?;
-    let report = Audit::new(&place, &bytes, declarations);
+    let granted = policy.as_ref().map(|policy| Granted::of(policy, &declarations)).transpose()?;
+    let report = Audit::new(&place, &bytes, declarations, granted);
     let report = match compiled {
         Some((size_bytes, blake3)) => report.in_compiled_file(size_bytes, blake3),
         None => report,
@@ -57,17 +62,11 @@ pub fn audit(arguments: &args::Audit) -> Result<u8, Failure> {
         AuditFormat::Markdown => markdown::render(&page::page(&report)),
         AuditFormat::Html => html::render(&page::page(&report)),
         AuditFormat::Json => json(&report)?,
-        AuditFormat::Sarif => json(&sarif::log(&report, above))?,
+        AuditFormat::Sarif => json_of(&sarif::log(&report, above))?,
     });
     Ok(above.map_or(0, |threshold| {
         let (score, threshold) = (score::decimal(report.score.tenths), score::decimal(threshold));
         note(&format!("wave: the exposure score {score} is above the threshold {threshold}\n"));
         ABOVE
     }))
-}
-
-fn json(value: &impl Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Failure::refused(format!("cannot write the audit: {error}")))?;
-    Ok(escape_json(&text) + "\n")
 }

@@ -249,7 +249,7 @@ impl Ending {
 
 fn cannot_end(error: &io::Error) -> Failure {
     Failure::refused(format!("cannot end the process that compiled the module: {error}"))
-        .fix("--sandbox off compiles without it")
+        .fix("give the container CAP_KILL, or CAP_SETUID to become the user of that process; or start it as an ordinary user")
 }
 
 impl CompileLimits {

@@ -2,7 +2,7 @@
 
 use crate::args::{Doctor, Format};
 use crate::failure::Failure;
-use crate::text::{clean, out};
+use crate::text::{clean, json, out};
 use serde::Serialize;
 use wave_sandbox::{LANDLOCK_LEVELS, LandlockLevel, LayerProbe, Presence};
 
@@ -16,17 +16,26 @@ pub fn doctor(arguments: &Doctor) -> Result<u8, Failure> {
     match arguments.format {
         Format::Text => {
             layers.iter().for_each(|layer| out(&line(layer)));
+            let refusing: Vec<_> =
+                layers.iter().filter(|layer| layer.blocks_strict()).map(|layer| layer.name).collect();
+            out(&match *refusing {
+                [] => "\nwave runs here under strict.\n".to_owned(),
+                _ => format!("\nwave refuses strict here, for want of: {}.\n", refusing.join(", ")),
+            });
             out("\nLandlock by ABI level, and what holds in its place on a kernel without it:\n");
             LANDLOCK_LEVELS.iter().for_each(|level| out(&level_line(level, abi)));
         }
         Format::Json => {
             let entries: Vec<_> = layers.iter().map(|layer| Entry::new(layer, abi)).collect();
-            out(&(serde_json::to_string_pretty(&entries)
-                .map_err(|error| Failure::refused(format!("cannot write the answer: {error}")))?
-                + "\n"));
+            out(&json(&Answer { facilities: entries })?);
         }
     }
     Ok(u8::from(layers.iter().any(LayerProbe::blocks_strict)))
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    facilities: Vec<Entry<'a>>,
 }
 
 /// One facility in JSON. Landlock's has its levels with it.
@@ -64,5 +73,9 @@ fn line(layer: &LayerProbe) -> String {
         Presence::Missing(detail) if layer.required => ("NO", detail),
         Presence::Missing(detail) => ("no", detail),
     };
-    format!("{:<22}{mark:<4} {} [{}]\n", layer.name, clean(detail), layer.needed_for)
+    let without = match &layer.presence {
+        Presence::Missing(_) if !layer.without.is_empty() => format!("    without: {}\n", layer.without),
+        _ => String::new(),
+    };
+    format!("{:<22}{mark:<4} {} [{}]\n{without}", layer.name, clean(detail), layer.needed_for)
 }

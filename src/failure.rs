@@ -1,6 +1,7 @@
 //! What `wave` says when it cannot go on, and the exit code that goes with it.
 
 use crate::text::clean;
+use crate::usage::command_for;
 use std::fmt;
 
 /// A message in three parts, what, where and how to fix, with its exit code.
@@ -66,6 +67,15 @@ impl Failure {
     pub fn raise(mut self, limit: &'static str) -> Self {
         self.limit = Some(limit);
         self.fix(format!("raise --{limit}"))
+    }
+
+    /// The same for a module that is not there, if the word for it is more likely a command.
+    pub fn or_command(self, word: Option<&str>) -> Self {
+        let command = word.filter(|_| self.code == 127).and_then(|word| Some((word, command_for(word)?)));
+        match command {
+            Some((word, command)) => self.fix(format!("`{word}` is no command, either; use {command}")),
+            None => self,
+        }
     }
 
     /// Names the line of a policy that the limit is from, if it is; `line` knows it by id.

@@ -5,7 +5,7 @@ use crate::compiler;
 use crate::failure::Failure;
 use crate::input::read_module;
 use crate::program;
-use crate::text::{chain, clean, out};
+use crate::text::{chain, clean, json, out};
 use serde::Serialize;
 use std::fmt::Write;
 use wave_contract::module::{ExportKind, ImportType, ModuleInfo};
@@ -23,9 +23,7 @@ pub fn inspect(arguments: &Inspect) -> Result<u8, Failure> {
     let summary = Summary::new(module.info(), bytes.len());
     match arguments.format {
         Format::Text => out(&summary.text()),
-        Format::Json => out(&(serde_json::to_string_pretty(&summary)
-            .map_err(|error| Failure::refused(format!("cannot write the summary: {error}")))?
-            + "\n")),
+        Format::Json => out(&json(&summary)?),
     }
     Ok(0)
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | what was typed |
 //! | `policy` | policy files: for a run, and `wave policy` |
+//! | `flag` | the form of `--dir`, and what is meant by others |
 //! | `grants` | directories and devices, checked |
 //! | `plan` | what is meant: resolved grants, limits, level |
 //! | `input` | module bytes from a file, standard input or text |
@@ -20,6 +21,7 @@
 //! | `learn` | `wave learn`: a run that is observed, and the policy that comes of it |
 //! | `compile`, `verify`, `wast`, `inspect`, `audit`, `doctor`, `completion` | the other subcommands |
 //! | `manual` | tests of `docs/man` |
+//! | `usage` | what is said of a command line that makes no sense |
 //! | `failure`, `text` | messages and exit codes |
 #![forbid(unsafe_code)]
 
@@ -32,6 +34,7 @@ mod compiler;
 mod completion;
 mod doctor;
 mod failure;
+mod flag;
 mod grants;
 mod input;
 mod inspect;
@@ -48,6 +51,7 @@ mod run;
 mod text;
 mod trace;
 mod unused;
+mod usage;
 mod verify;
 mod wast;
 mod why;
@@ -67,18 +71,17 @@ fn main() -> ! {
         text::note(&failure.to_string());
         wave_sandbox::exit(i32::from(failure.code()));
     }
-    let cli = match Cli::try_parse_from(args::with_implied_run(std::env::args_os())) {
+    let typed: Vec<_> = std::env::args_os().collect();
+    let args = args::with_implied_run(typed.iter().cloned());
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are errors to clap; printing to a closed pipe is nothing to report.
-            let code = error.exit_code();
-            drop(error.print());
-            wave_sandbox::exit(code)
-        }
+        // Help and version are errors to clap.
+        Err(error) => wave_sandbox::exit(usage::explain(error, &args)),
     };
     let code = match dispatch(cli) {
         Ok(code) => code,
         Err(failure) => {
+            let failure = failure.or_command(args::implied_module(&typed, &args).as_deref());
             text::note(&failure.to_string());
             failure.code()
         }

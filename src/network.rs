@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::plan::Plan;
+use crate::text::clean;
 use rustix::net::sockopt::socket_acceptconn;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use wave_wasi::PeerRule;
@@ -73,7 +74,7 @@ fn inherited() -> Result<Vec<Listener>, Failure> {
 /// Says what is wrong with it; nothing that is unclear means "everywhere" (T47).
 pub fn parse_network(text: &str) -> Result<PeerRule, String> {
     let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    let address: IpAddr = address.parse().map_err(|_| format!("`{address}` is no IPv4 or IPv6 address"))?;
+    let address: IpAddr = address.parse().map_err(|_| format!("`{}` is no IPv4 or IPv6 address", clean(address)))?;
     let (octets, first, width) = match address {
         IpAddr::V4(address) => (address.to_ipv6_mapped().octets(), 96, 32),
         IpAddr::V6(address) => (address.octets(), 0, 128),
@@ -81,7 +82,7 @@ pub fn parse_network(text: &str) -> Result<PeerRule, String> {
     let digits = |bits: &str| bits.bytes().all(|byte| byte.is_ascii_digit()).then(|| bits.parse::<u8>().ok())?;
     let bits = bits.map_or(Some(width), |bits| digits(bits).filter(|bits| *bits <= width));
     let bits = bits.ok_or_else(|| format!("the number of bits goes from 0 to {width}"))?;
-    PeerRule::new(octets, first + bits).ok_or_else(|| format!("`{text}` has bits set behind its first {bits}"))
+    PeerRule::new(octets, first + bits).ok_or_else(|| format!("`{}` has bits set behind its first {bits}", clean(text)))
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ impl Plan {
         if run.no_verify && level != Level::Off {
             return Err(Failure::usage(format!("`{level}` runs no code that was not verified"))
                 .at("--no-verify")
-                .fix("leave it out; or give up the other layers, too: --sandbox off"));
+                .fix("leave it out"));
         }
         let stack_bytes = limits.max_stack.unwrap_or(STACK_BYTES);
         if !STACK_RANGE_BYTES.contains(&stack_bytes) {

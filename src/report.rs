@@ -2,7 +2,7 @@
 
 use crate::args::Format;
 use crate::failure::Failure;
-use crate::text::{clean, note};
+use crate::text::{clean, json_line, note};
 use wave_sandbox::{Report, State};
 
 /// What was put in force, and what the command line gave up.
@@ -42,9 +42,7 @@ pub fn tell(
                 .for_each(|grant| note(&format!("  not given, as the module has no use for it: {}\n", clean(grant))));
         }
         Some(Format::Json) => {
-            let json = serde_json::to_string(&RunReport { sandbox, relaxations, unused });
-            let json = json.map_err(|error| Failure::refused(format!("cannot write the report: {error}")))?;
-            note(&(json + "\n"));
+            note(&json_line(&RunReport { sandbox, relaxations, unused })?);
         }
         None => {
             for layer in &sandbox.layers {

@@ -76,11 +76,12 @@ fn perform(
     if observer.is_some() {
         plan.trace = std::mem::take(&mut plan.trace).observed();
     }
+    // First of all that is said: without it, what the program says next makes no sense.
+    plan::notes(plan).iter().for_each(|text| note(text));
     let relaxations = plan.relaxations();
     if report.is_none() {
         report::announce(&relaxations);
     }
-    plan::notes(plan).iter().for_each(|text| note(text));
     wave_sandbox::prepare_allocator();
     let limits = CompileLimits::of(plan);
     let start = |bytes: Vec<u8>| {
@@ -226,7 +227,7 @@ fn seal(
         fds.iter().zip(&plan.grants).map(|(fd, grant)| Grant { fd: *fd, access: grant.access }).collect();
     // The sockets come after the directories.
     let sockets: Vec<_> = fds.iter().skip(grants.len()).map(AsRawFd::as_raw_fd).collect();
-    let title = format!("wave run {}", plan.module.display());
+    let title = format!("wave run {}", clean(&plan.module.display().to_string()));
     let seal = SealPlan {
         grants: &grants,
         growable: &growable,

@@ -1,11 +1,13 @@
 //! `--trace`: each hostcall as a line of text or a JSON object, and what would allow a denied one.
 
 use crate::args::{Area, Format};
+use crate::flag;
 use crate::grants::DirGrant;
 use crate::plan::Plan;
-use crate::text::{clean, note};
+use crate::text::{clean, json_line, note};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
+use wave_policy::Access;
 use wave_wasi::{Argument, Decision, Errno, Failure, Record, Rule, Stop};
 
 /// What is traced, and how.
@@ -120,7 +122,7 @@ fn in_json(record: &Record, ways: &Ways) -> String {
         let way = rule.and_then(|rule| ways.of_rule(rule, record));
         map.extend(way.map(|way| ("to_allow".to_owned(), Value::from(way))));
     }
-    object.to_string() + "\n"
+    json_line(&object).unwrap_or_default()
 }
 
 /// Whether the bits of a number are what it says.
@@ -152,7 +154,8 @@ impl Ways {
     fn of(plan: &Plan) -> Self {
         let access = |(index, grant): (usize, &DirGrant)| {
             let line = plan.policy.as_ref().and_then(|policy| policy.line(&format!("fs[{index}].access")));
-            let flag = || format!("--dir {}::{}::rw", grant.host.display(), grant.guest);
+            let host = grant.host.to_str().and_then(|host| flag::write(host, &grant.guest, Access::ReadWrite));
+            let flag = || host.unwrap_or_else(|| format!("the same --dir with ::rw for fs[{index}]"));
             line.map_or_else(flag, |line| format!("access = \"rw\" in {line}"))
         };
         let limits = plan

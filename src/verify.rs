@@ -177,8 +177,7 @@ fn json(outcome: &Result<Report, VerifyError>, took: &Took) -> Result<String, Fa
         }
         Err(error) => return Err(unreadable(error)),
     };
-    let text = serde_json::to_string_pretty(&document);
-    text.map(|text| text + "\n").map_err(|error| Failure::refused(format!("cannot write the report: {error}")))
+    crate::text::json(&document)
 }
 
 #[cfg(test)]
@@ -203,6 +202,7 @@ mod tests {
         let document: serde_json::Value =
             serde_json::from_str(&json(&outcome, &took).expect("a report")).expect("JSON");
         let expected = json!({
+            "schema_version": 1,
             "verified": false,
             "refusals": [{
                 "unit": "function 7",

@@ -144,12 +144,16 @@ fn sarif_has_what_its_schema_requires() {
         let [run] = log["runs"].as_array().expect("runs").as_slice() else { panic!("one run") };
         let driver = &run["tool"]["driver"];
         assert!(driver["name"].is_string());
+        assert_eq!(driver["informationUri"], "man:wave-audit(1)");
         let rules = driver["rules"].as_array().expect("rules");
         let levels = ["none", "note", "warning", "error"];
         let is_level = |value: &Value| value.as_str().is_some_and(|level| levels.contains(&level));
         for rule in rules {
             assert!(rule["id"].is_string() && rule["shortDescription"]["text"].is_string(), "{rule}");
             assert!(is_level(&rule["defaultConfiguration"]["level"]), "{rule}");
+            assert!(rule["fullDescription"]["text"].as_str().is_some_and(|text| text.ends_with('.')), "{rule}");
+            assert!(rule["help"]["text"].is_string() && rule["help"]["markdown"].is_string(), "{rule}");
+            assert_eq!(rule["helpUri"], driver["informationUri"]);
         }
         let results = run["results"].as_array().expect("results");
         assert!(results.len() > 1);
@@ -292,4 +296,88 @@ fn large_modules_are_fast() {
     assert!(report.contains("of which code 104857"), "{report}");
     // A second is the promise of a release build on an idle machine.
     assert!(taken < Duration::from_secs(60), "{taken:?}");
+}
+
+/// Under a policy, what it gives no effect does not count; more grants never make a lower score.
+#[test]
+fn a_policy_decides_what_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = dir.path().join("p.toml");
+    let module = source("tests/audit/files.wat");
+    let under = |text: &str| {
+        fs::write(&policy, format!("version = 1\n{text}")).unwrap();
+        let output = audit(&module, &["--format", "json", "--policy", policy.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).expect("JSON")
+    };
+    let grant = |access: &str| format!("[[fs]]\nhost = \"/\"\nguest = \"/d\"\naccess = \"{access}\"\n");
+    let score = |report: &Value| report["score"]["value"].as_f64().expect("a score");
+    let all = score(&json(&module));
+    let reports = ["", &grant("ro"), &grant("append"), &grant("rw")].map(under);
+    let scores = reports.each_ref().map(score);
+    assert!(scores.is_sorted() && scores[0] < scores[1] && scores[3] <= all, "{scores:?} of {all}");
+    assert_eq!(reports[3]["granted"]["read_write"], 1);
+    let without = reports[0]["granted"]["without_effect"].as_array().expect("functions");
+    assert!(without.contains(&"path_open".into()), "{without:?}");
+    // The lines that are there are those of the usual score, each with the same points.
+    let usual = json(&module);
+    for line in reports[1]["score"]["lines"].as_array().expect("lines") {
+        let same = |other: &&Value| (&other["id"], &other["points"]) == (&line["id"], &line["points"]);
+        assert!(usual["score"]["lines"].as_array().expect("lines").iter().find(same).is_some(), "{line}");
+    }
+    let limited = under("[limits]\nmax-memory = \"64K\"\n");
+    assert!(score(&limited) < scores[0], "memory that cannot grow: {limited}");
+    // Text says under which policy; the threshold is that of its score.
+    fs::write(&policy, "version = 1\n").unwrap();
+    let flags = ["--policy", policy.to_str().unwrap(), "--threshold", &format!("{:.1}", scores[0])];
+    let output = audit(&module, &flags);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("This is the score under"), "{output:?}");
+
+    for (text, code, said) in [
+        (
+            "[module]\nblake3 = \"0000000000000000000000000000000000000000000000000000000000000000\"\n",
+            125,
+            "is not the module",
+        ),
+        ("[wasi]\nfunctions = []\n", 125, "which the policy does not allow"),
+        ("sandbox = \"off\"\n", 125, "held by no layer"),
+        ("nothing = 1\n", 125, "nothing"),
+    ] {
+        fs::write(&policy, format!("version = 1\n{text}")).unwrap();
+        let output = audit(&module, &["--policy", policy.to_str().unwrap()]);
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(code) && message.contains(said), "{text}: {message}");
+    }
+    fs::write(&policy, "version = 1\n").unwrap();
+    let component = audit(&source("tests/audit/component.wasm"), &["--policy", policy.to_str().unwrap()]);
+    assert_eq!(component.status.code(), Some(2));
+}
+
+/// A writable directory that takes no further call is not said to be of no use to a module that writes.
+#[test]
+fn what_takes_no_further_call_is_not_said_to_be_useless() {
+    let calls = ["path_open", "fd_write", "fd_read", "fd_prestat_get", "fd_prestat_dir_name", "fd_close"];
+    let ty = |name: &str| match name {
+        "path_open" => "(param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)",
+        "fd_close" => "(param i32) (result i32)",
+        "fd_prestat_get" => "(param i32 i32) (result i32)",
+        "fd_prestat_dir_name" => "(param i32 i32 i32) (result i32)",
+        _ => "(param i32 i32 i32 i32) (result i32)",
+    };
+    let import = |name: &&str| format!("(import \"wasi_snapshot_preview1\" \"{name}\" (func {}))", ty(name));
+    let (_dir, writes) = wat(&format!("(module {} (memory 1))", calls.iter().map(import).collect::<String>()));
+    let text = report(&writes, "text");
+    let (none, no_more) = ("no function it imports has a use for it", "no system call that is not above already");
+    let of = |report: &str, grant: &str| {
+        let report: Value = serde_json::from_str(report).expect("JSON");
+        let gains = report["grants"].as_array().expect("grants").clone();
+        gains.into_iter().find(|gain| gain["grant"] == grant).expect("the grant")["is_used"].clone()
+    };
+    assert!(text.contains(no_more), "{text}");
+    assert_eq!(text.matches(none).count(), 1, "the listening socket alone: {text}");
+    let document = report(&writes, "json");
+    assert_eq!(of(&document, "a writable directory"), true);
+    assert_eq!(of(&document, "a listening socket"), false);
+    assert_eq!(of(&report(&source("examples/hello.wat"), "json"), "a writable directory"), false);
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use wave_sandbox::{Demand, LayerName};
+
 /// The numbers `docs/threats.md` answers for.
 fn covered() -> impl Iterator<Item = u32> {
     let kernel = (77..=94).chain(96..=101).chain(122..=125);
@@ -13,7 +15,7 @@ fn covered() -> impl Iterator<Item = u32> {
         .chain([75])
         .chain(kernel)
         .chain(105..=116)
-        .chain([129])
+        .chain([129, 130])
 }
 
 #[test]
@@ -81,6 +83,26 @@ fn t129_each_inherited_thing_is_decided() {
         count += 1;
     }
     assert!(count > 40, "{count} rows");
+}
+
+/// The README names the layers that `strict` requires, and those it goes without.
+#[test]
+fn the_readme_names_the_required_layers() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
+        .expect("the README")
+        .replace('\n', " ");
+    let sentence = |start: &str, end: &str| {
+        let rest = readme.split(start).nth(1).unwrap_or_else(|| panic!("no sentence starts with {start}"));
+        let sentence = rest.split(end).next().unwrap_or_default();
+        let names = sentence.split('`').skip(1).step_by(2).map(str::to_owned);
+        names.filter(|name| LayerName::ALL.iter().any(|layer| layer.as_str() == name)).collect::<Vec<_>>()
+    };
+    // `bounding` is required where the process has the capability that it takes.
+    let is_required = |layer: &LayerName| *layer != LayerName::Bounding && layer.demand() != Demand::Nobody;
+    let (required, optional): (Vec<_>, Vec<_>) = LayerName::ALL.into_iter().partition(is_required);
+    let names = |layers: Vec<LayerName>| layers.iter().map(|layer| layer.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!(sentence("Required are ", ". Optional"), names(required));
+    assert_eq!(sentence("Optional are ", ": a run"), names(optional));
 }
 
 /// The review of the system calls is the table itself in words. `WAVE_BLESS=1` writes the file anew.

@@ -87,6 +87,8 @@ enum Outer {
     UserNamespace,
     /// One with Landlock of this ABI.
     Kernel(&'static str),
+    /// What this command makes of it.
+    By(&'static [&'static str]),
 }
 
 /// A copy of `wave`, a module and a directory to grant, where every user can reach them.
@@ -136,6 +138,10 @@ impl Place {
             Outer::Nothing => Command::new(wave),
             Outer::Hides { calls, errno } => hiding(calls, errno, &wave),
             Outer::Kernel(abi) => with(Command::new("python3"), &["-c", OLDER, abi], &wave),
+            Outer::By(args) => {
+                let (program, args) = args.split_first().expect("a command");
+                with(Command::new(program), args, &wave)
+            }
             Outer::UserNamespace => with(Command::new("unshare"), &["--user", "--map-root-user"], &wave),
         };
         user.runs(&mut command);
@@ -224,8 +230,8 @@ fn t88_in_a_user_namespace_the_layers_are_the_same() {
         let (level, identity) = if user == User::Root {
             place.run(user, Outer::UserNamespace, "strict").is_refused(
                 "wave: no sealed process to compile the module in: cannot put the layer `identity` in force: the process is root, and there is no unused user to \
-                 become\n  where: --sandbox\n  fix:   only root can become another user: drop --user, or name an \
-                 unused one by --user UID:GID as root; --sandbox standard runs without\n",
+                 become\n  where: --sandbox\n  fix:   start it as an ordinary user, or in a namespace that maps more \
+                 than root; --sandbox standard runs without\n",
             );
             ("standard", ("waived", "the process is root, and there is no unused user to become"))
         } else {
@@ -326,6 +332,196 @@ fn t97_a_step_that_fails_is_named_and_nothing_runs() {
             assert_eq!((stopped.code, &*stopped.stdout), (Some(125), ""), "{layer}: {}", stopped.stderr);
             let named = format!("cannot put the layer `{layer}` in force");
             assert!(stopped.stderr.contains(&named), "{layer}: {}", stopped.stderr);
+        }
+    }
+}
+
+/// A container whose user has a number of its own and the group 0, and no capability: that group is one as any other.
+const GROUP_0: Outer = Outer::By(&["unshare", "--user", "--map-user=1000", "--map-group=0"]);
+const GROUP_0_OF_THE_HOST: Outer =
+    Outer::By(&["setpriv", "--reuid=1000", "--regid=0", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"]);
+
+#[test]
+fn a_user_in_group_0_runs_under_strict() {
+    let place = Place::new();
+    for &user in User::available() {
+        let usual = place.run(user, Outer::Nothing, "strict").worked();
+        let outers = if user == User::Root { &[GROUP_0, GROUP_0_OF_THE_HOST][..] } else { &[GROUP_0] };
+        for outer in outers {
+            let inside = place.run(user, *outer, "strict").worked();
+            let (state, text) = inside("identity");
+            let kept = "uid 1000, gid 0, the user's own; group 0 kept for want of CAP_SETGID; ";
+            assert!(state == "applied" && text.starts_with(kept), "{user:?}: {state}: {text}");
+            for layer in [
+                "landlock",
+                "capabilities",
+                "no_new_privs",
+                "not_dumpable",
+                "no_new_code",
+                "descriptors",
+                "final_pages",
+            ] {
+                assert_eq!(inside(layer), usual(layer), "{user:?} {layer}");
+            }
+            let doctor = place.start(user, *outer, &["doctor"]);
+            assert_eq!(doctor.code, Some(0), "{}", doctor.stdout);
+            assert!(
+                doctor
+                    .stdout
+                    .contains("CAP_SETGID            no   not held [leaving all groups]\n    without: the run keeps"),
+                "{}",
+                doctor.stdout
+            );
+        }
+    }
+}
+
+/// Root without capabilities has nobody to become. The message names what is missing, and no flag that was not typed.
+#[test]
+fn root_without_capabilities_is_told_which_one_is_missing() {
+    let place = Place::new();
+    for &user in User::available() {
+        for (outer, missing) in [
+            (Outer::By(&["setpriv", "--inh-caps=-all", "--bounding-set=-all"]), "CAP_SETUID and CAP_SETGID"),
+            (Outer::By(&["setpriv", "--inh-caps=-setuid", "--bounding-set=-setuid"]), "CAP_SETUID"),
+            (Outer::By(&["setpriv", "--inh-caps=-setgid", "--bounding-set=-setgid"]), "CAP_SETGID"),
+        ] {
+            if user != User::Root {
+                // The neighbour: an ordinary user has none of them anyway. Taking something from the bounding set takes one.
+                let inside = place.run(user, Outer::By(&["setpriv", "--inh-caps=-all"]), "strict").worked();
+                assert_eq!(inside("identity").0, "applied");
+                continue;
+            }
+            let refused = place.run(user, outer, "strict");
+            refused.is_refused(&format!(
+                "wave: no sealed process to compile the module in: cannot put the layer `identity` in force: the process is root \
+                 without {missing}, so it cannot become another user\n  where: --sandbox\n  fix:   start it as an ordinary user, in a \
+                 container by --user UID:GID of podman or docker, or give it CAP_SETUID and CAP_SETGID, which are gone before the \
+                 program runs\n"
+            ));
+            let doctor = place.start(user, outer, &["doctor"]);
+            assert_eq!(doctor.code, Some(1), "{}", doctor.stdout);
+            let line = format!(
+                "identity              NO   the process is root without {missing}, so it cannot become another user"
+            );
+            assert!(doctor.stdout.contains(&line), "{}", doctor.stdout);
+            assert!(
+                doctor.stdout.contains("\nwave refuses strict here, for want of: identity.\n"),
+                "{}",
+                doctor.stdout
+            );
+        }
+    }
+}
+
+/// Root of a user namespace is nobody's root outside; without capabilities it stays that.
+#[test]
+fn root_of_a_namespace_runs_without_capabilities() {
+    const BARE: Outer =
+        Outer::By(&["unshare", "--user", "--map-root-user", "setpriv", "--inh-caps=-all", "--bounding-set=-all"]);
+    let place = Place::new();
+    for &user in User::available().iter().filter(|user| **user != User::Root) {
+        let (state, text) = place.run(user, BARE, "strict").worked()("identity");
+        assert!(
+            state == "applied" && text.starts_with("uid 0, gid 0, root of a user namespace without"),
+            "{state}: {text}"
+        );
+    }
+}
+
+/// Without CAP_KILL, root may not end a process of another user: the compiler, which is one. It becomes that user for the moment.
+#[test]
+fn root_without_cap_kill_ends_the_compiler() {
+    let place = Place::new();
+    let outer = Outer::By(&["setpriv", "--inh-caps=-kill", "--bounding-set=-kill"]);
+    for &user in User::available().iter().filter(|user| **user == User::Root) {
+        assert_eq!(place.run(user, outer, "strict").worked()("identity").0, "applied");
+        // While it is busy, too: a module that it would compile for long.
+        let body = "(i32.add (i32.const 1) ".repeat(20_000) + "(i32.const 1)" + &")".repeat(20_000);
+        fs::write(place.path("slow.wat"), format!("(module (func (export \"_start\") (drop {body})))")).unwrap();
+        let late = place.wave(user, outer, "strict", &["--compile-timeout", "1ms"], "ro", "slow.wat");
+        assert_eq!((late.code, &*late.stdout), (Some(125), ""), "{}", late.stderr);
+        assert!(late.stderr.starts_with("wave: compiling takes longer than 1ms\n"), "{}", late.stderr);
+    }
+}
+
+/// Where /proc is not mounted, threads are counted by another call, and what cannot be seen is not reported as there.
+#[test]
+fn without_proc_strict_runs_or_says_what_to_mount() {
+    const HIDDEN: &str = "mount -t tmpfs none /proc && exec \"$@\"";
+    let place = Place::new();
+    for &user in User::available() {
+        if user == User::Own {
+            // Root of a namespace whose ids cannot be read.
+            let outer = Outer::By(&["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", HIDDEN, "sh"]);
+            let refused = place.run(user, outer, "strict");
+            assert_eq!((refused.code, &*refused.stdout), (Some(125), ""), "{}", refused.stderr);
+            assert!(refused.stderr.contains("\n  fix:   mount /proc, so that"), "{}", refused.stderr);
+            continue;
+        }
+        let outer = match user {
+            User::Root => Outer::By(&["unshare", "--mount", "sh", "-c", HIDDEN, "sh"]),
+            _ => Outer::By(&[
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                HIDDEN,
+                "sh",
+                "setpriv",
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+            ]),
+        };
+        // The namespace of mounts takes root; the program is started as the user.
+        let inside = place.run(User::Root, outer, "strict").worked();
+        let usual = place.run(user, Outer::Nothing, "strict").worked();
+        for layer in
+            ["single_thread", "landlock", "capabilities", "bounding", "no_new_privs", "descriptors", "final_pages"]
+        {
+            if layer == "bounding" && user != User::Root {
+                continue;
+            }
+            assert_eq!(inside(layer), usual(layer), "{user:?} {layer}");
+        }
+        assert_eq!(inside("identity").0, "applied");
+        if user == User::Root {
+            assert_eq!(inside("namespaces"), owned("unavailable", "the namespaces cannot be seen: no /proc"));
+        }
+    }
+}
+
+/// What an outer filter answers in the kernel's place was not done, and is not reported as done.
+#[test]
+fn t124_a_step_that_was_only_answered_is_not_reported() {
+    const DONE: &str = "0";
+    let place = Place::new();
+    for &user in User::available() {
+        let usual = place.run(user, Outer::Nothing, "strict").worked();
+        assert_eq!(usual("final_pages").0, "applied", "the control");
+        let faked = |calls| place.run(user, Outer::Hides { calls, errno: DONE }, "strict");
+        // close_range, landlock_restrict_self
+        for (calls, layer, why) in [
+            ("436", "descriptors", "an inherited descriptor is still there afterwards"),
+            ("446", "landlock", "the self-test reached"),
+        ] {
+            let refused = faked(calls);
+            assert_eq!((refused.code, &*refused.stdout), (Some(125), ""), "{layer}: {}", refused.stderr);
+            let said = format!("cannot put the layer `{layer}` in force: {why}");
+            assert!(refused.stderr.contains(&said), "{layer}: {}", refused.stderr);
+        }
+        // mseal, unshare
+        let pages = owned("unavailable", "the way to other pages is still there afterwards");
+        assert_eq!(faked("462").worked()("final_pages"), pages);
+        let namespaces = owned("unavailable", "a namespace of the host is still there afterwards");
+        assert_eq!(faked("272").worked()("namespaces"), namespaces);
+        if user == User::Root {
+            // setresuid
+            let refused = faked("117");
+            assert_eq!((refused.code, &*refused.stdout), (Some(125), ""), "{}", refused.stderr);
+            let said = "the layer `identity` in force: another user or group id is still there afterwards";
+            assert!(refused.stderr.contains(said), "{}", refused.stderr);
         }
     }
 }

@@ -158,9 +158,21 @@ fn the_pin_is_checked_before_anything_of_the_module_is_read() {
         "^".repeat(66)
     );
     run(dir.path(), "--policy p.toml bad.wasm").is(125, "", &message);
-    policy(dir.path(), ["check", "p.toml", "bad.wasm"]).is(1, "", &message);
     // Without the pin it is looked at, and is no module.
-    assert_eq!(run(dir.path(), "--policy none.toml bad.wasm").status.code(), Some(126));
+    let none = run(dir.path(), "--policy none.toml bad.wasm");
+    assert_eq!(none.status.code(), Some(126));
+    // `check` goes on, and tells that as well.
+    policy(dir.path(), ["check", "p.toml", "bad.wasm"]).is(1, "", &(message + &none.stderr));
+    // What is wrong with the policy is told, too, if there is no module at all.
+    let overlap = "version = 1\n[[fs]]\nhost = \".\"\nguest = \"/a\"\naccess = \"rw\"\n[[fs]]\nhost = \".\"\nguest = \"/b\"\naccess = \"ro\"\n";
+    fs::write(dir.path().join("overlap.toml"), overlap).unwrap();
+    let alone = policy(dir.path(), ["check", "overlap.toml"]);
+    assert_eq!(alone.status.code(), Some(1), "{alone:?}");
+    for (module, code) in [("bad.wasm", 126), ("absent.wasm", 127)] {
+        let checked = policy(dir.path(), ["check", "overlap.toml", module]);
+        assert_eq!(checked.status.code(), Some(code), "{checked:?}");
+        assert!(checked.stderr.starts_with(&alone.stderr) && checked.stderr.contains(module), "{checked:?}");
+    }
     let right = pinned.replace(&zeros, blake3::hash(b"no module").to_hex().as_str());
     fs::write(dir.path().join("p.toml"), right).unwrap();
     assert_eq!(run(dir.path(), "--policy p.toml bad.wasm").status.code(), Some(126));

@@ -56,7 +56,7 @@ fn areas_choose_calls_and_json_is_one_object_a_line() {
     let (dir, (_module_dir, module)) = (writable_dir(), wat(GUEST));
     let start = || Wave::strict().dir(dir.path(), "/data", "ro").flag("--trace-format", "json");
     let run = start().switch("--trace=proc,net").run(&module, [""; 0]);
-    let expected = r#"{"arguments":{},"call":"sched_yield","decision":"admitted","result":"SUCCESS","results":{}}"#;
+    let expected = r#"{"schema_version":1,"arguments":{},"call":"sched_yield","decision":"admitted","result":"SUCCESS","results":{}}"#;
     run.is(0, "ok\n", &(expected.to_owned() + "\n"));
 
     let run = start().switch("--trace=fs").run(&module, [""; 0]);

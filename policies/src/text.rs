@@ -2,19 +2,49 @@
 
 use std::borrow::Cow;
 use std::time::Duration;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
 
-/// Replaces control characters (and characters that reorder text) by their escapes.
+/// Replaces the characters that are [`harmful`] by their escapes: a name, in one line.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if !text.contains(harmful) {
-        return Cow::Borrowed(text);
-    }
-    let escape = |c: char| if harmful(c) { c.escape_unicode().to_string() } else { c.to_string() };
-    Cow::Owned(text.chars().map(escape).collect())
+    escape(text, harmful)
 }
 
-/// Whether a character may not reach a terminal as it is.
+/// The same for a whole text of ours that quotes others: ends of line and tabulators stay.
+pub fn clean_lines(text: &str) -> Cow<'_, str> {
+    escape(text, |c| harmful(c) && !matches!(c, '\n' | '\t'))
+}
+
+fn escape(text: &str, must: impl Fn(char) -> bool) -> Cow<'_, str> {
+    let Some(first) = text.find(&must) else { return Cow::Borrowed(text) };
+    let (head, tail) = text.split_at(first);
+    let mut out = String::with_capacity(text.len() + 16);
+    out.push_str(head);
+    for c in tail.chars() {
+        if must(c) { out.extend(c.escape_unicode()) } else { out.push(c) }
+    }
+    Cow::Owned(out)
+}
+
+/// Whether a character may not be shown as it is: it steers a terminal, changes the order of what is around it, cannot be seen,
+/// or means something else to everybody.
+///
+/// These are the general categories Cc, Cf, Zl, Zp, Co, Cn and Cs, and what is blank in others. Source: Unicode, UAX #44.
 pub fn harmful(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, Surrogate, Unassigned};
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    let category = c.general_category();
+    let unseen = [Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, Surrogate, Unassigned];
+    unseen.contains(&category) || is_blank(c)
+}
+
+/// Letters, marks and symbols that show nothing: those of `Default_Ignorable_Code_Point`, and an empty Braille cell.
+///
+/// Source: Unicode, `DerivedCoreProperties.txt`.
+fn is_blank(c: char) -> bool {
+    matches!(c, '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{2800}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// Reads a size: a number of bytes, or one with `K`, `M` or `G` (powers of 1024), with or without `iB` or `B`.
@@ -63,6 +93,54 @@ mod tests {
     fn control_characters_cannot_reach_the_terminal() {
         assert_eq!(clean("plain name"), "plain name");
         assert_eq!(clean("a\u{1b}[2Jb\u{202e}"), "a\\u{1b}[2Jb\\u{202e}");
+        assert_eq!(clean("a\tb\r\n"), "a\\u{9}b\\u{d}\\u{a}");
+        assert_eq!(clean_lines("a\tb\r\u{8}\n"), "a\tb\\u{d}\\u{8}\n");
+    }
+
+    /// T75: every scalar value by itself and between others. What is named here is no part of what decides.
+    #[test]
+    fn t75_every_character_is_shown_or_escaped() {
+        let named = [
+            0x00..=0x1f,
+            0x7f..=0x9f,
+            0xad..=0xad,
+            0x34f..=0x34f,
+            0x600..=0x605,
+            0x61c..=0x61c,
+            0x6dd..=0x6dd,
+            0x70f..=0x70f,
+            0x115f..=0x1160,
+            0x180b..=0x180f,
+            0x200b..=0x200f,
+            0x2028..=0x202e,
+            0x2060..=0x206f,
+            0x3164..=0x3164,
+            0xe000..=0xf8ff,
+            0xfdd0..=0xfdef,
+            0xfe00..=0xfe0f,
+            0xfeff..=0xfeff,
+            0xffa0..=0xffa0,
+            0xfff0..=0xfffb,
+            0xfffe..=0xffff,
+            0x1_bca0..=0x1_bca3,
+            0x1_d173..=0x1_d17a,
+            0xe_0000..=0xe_0fff,
+            0xf_0000..=0x10_ffff,
+        ];
+        let mut shown = 0;
+        for c in '\0'..=char::MAX {
+            let text = format!("a{c}b");
+            let escaped = format!("a\\u{{{:x}}}b", u32::from(c));
+            let is_named = named.iter().any(|range| range.contains(&u32::from(c)));
+            assert!(!is_named || harmful(c), "{escaped}");
+            assert!(!c.is_control() || harmful(c), "{escaped}");
+            assert_eq!(clean(&text), *if harmful(c) { &escaped } else { &text }, "{c:?}");
+            shown += u32::from(!harmful(c));
+        }
+        // The neighbours: what people write. Unicode 16 has 154,998 characters that are neither.
+        assert!(shown > 150_000, "{shown}");
+        let written = "naïve — 日本語 한국어 🙂 Ωλ العربية हिन्दी ไทย עברית € ✓ \u{a0}\u{3000}\u{301}\u{fffd}";
+        assert_eq!(clean(written), written);
     }
 
     #[test]

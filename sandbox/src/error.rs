@@ -54,6 +54,15 @@ pub enum Cause {
     /// The process would keep the powers of root.
     #[error("the process is root, and {0}")]
     Root(&'static str),
+    /// Root that cannot become anybody else.
+    #[error("the process is root without {0}, so it cannot become another user")]
+    RootWithout(&'static str),
+    /// An ordinary user cannot become another one.
+    #[error("the process is not root, so it cannot become another user")]
+    NotRoot,
+    /// A step that the kernel let pass can be seen nowhere.
+    #[error("{0} cannot be seen: {1}")]
+    Unseen(&'static str, &'static str),
     /// The kernel is older than the policy asks for, or has Landlock switched off.
     #[error("the kernel has Landlock ABI {found}, this level needs {needed}")]
     LandlockTooOld {

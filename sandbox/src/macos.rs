@@ -180,9 +180,12 @@ fn report(level: Level, detail: String) -> Report {
         LayerName::Landlock => "macOS has no Landlock: the profile stands in",
         _ => "macOS has no system-call filter: the profile stands in for a part of it",
     };
-    let missing =
-        LayerName::ALL.map(|name| Layer { name, state: State::Unavailable { reason: reason(name).to_owned() } });
-    let seatbelt = Layer { name: LayerName::Seatbelt, state: State::Applied { detail } };
+    let missing = LayerName::ALL.map(|name| Layer {
+        name,
+        state: State::Unavailable { reason: reason(name).to_owned() },
+        required: false,
+    });
+    let seatbelt = Layer { name: LayerName::Seatbelt, state: State::Applied { detail }, required: true };
     Report { level, layers: missing.into_iter().chain([seatbelt]).collect() }
 }
 

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use ::landlock::{ABI, RulesetCreatedAttr, RulesetStatus};
 use caps::{CapSet, Capability};
 
-use crate::linux::{landlock, sys};
+use crate::linux::{identity, landlock, sys};
 
 /// One facility of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -18,6 +18,8 @@ pub struct LayerProbe {
     pub presence: Presence,
     /// What `wave` uses it for.
     pub needed_for: &'static str,
+    /// What a run lacks where it is missing.
+    pub without: &'static str,
     /// Whether the level strict refuses to run without it.
     pub required: bool,
 }
@@ -49,26 +51,86 @@ pub enum Presence {
 /// The Landlock entry is a real test: a thread of its own opens a directory, restricts itself to nothing, and
 /// tries again (T90).
 pub fn probe() -> Vec<LayerProbe> {
+    let root = nix::unistd::geteuid().is_root();
     vec![
-        of("kernel", kernel(), "everything"),
-        of("cpu", cpu(), "machine code of wave's compiler"),
-        of("landlock", landlock(), "file system and TCP rules; strict needs ABI 3 (Linux 6.2)").required(),
-        of("seccomp", seccomp(), "the system-call filter; every level but off needs it").required(),
-        of("outer seccomp filter", outer_filter(), "nothing: one that is there may hide calls below from wave"),
-        of("no_new_privs", no_new_privs(), "Landlock and seccomp without root").required(),
-        of("CAP_SETPCAP", capability(Capability::CAP_SETPCAP), "emptying the bounding set, locking securebits"),
-        of("CAP_SETUID", capability(Capability::CAP_SETUID), "becoming a user that nobody uses"),
+        of("kernel", kernel(), "everything", ""),
+        of("cpu", cpu(), "machine code of wave's compiler", ""),
+        of(
+            "landlock",
+            landlock(),
+            "file system and TCP rules; strict needs ABI 3 (Linux 6.2)",
+            "strict refuses; standard leaves files to the monitor and the filter",
+        )
+        .required(),
+        of("seccomp", seccomp(), "the system-call filter; every level but off needs it", "nothing runs").required(),
+        of("outer seccomp filter", outer_filter(), "nothing: one that is there may hide calls below from wave", ""),
+        of("no_new_privs", no_new_privs(), "Landlock and seccomp without root", "strict refuses").required(),
+        of(
+            "/proc",
+            proc(),
+            "the ids of a user namespace; seeing threads and namespaces",
+            "no namespaces in the report; \
+            in a user namespace, root is refused",
+        ),
+        of("identity", who(), "another user than root, and files that are not its own", "strict refuses").required(),
+        of("CAP_SETUID", capability(Capability::CAP_SETUID), "becoming a user that nobody uses", alone(root)),
+        of("CAP_SETGID", capability(Capability::CAP_SETGID), "leaving all groups", groups(root)),
+        of(
+            "CAP_KILL",
+            capability(Capability::CAP_KILL),
+            "ending a compiler that is another user",
+            if root { "its user's id is taken on for that moment" } else { "nothing: it is the same user" },
+        ),
+        of(
+            "CAP_SYS_ADMIN",
+            capability(Capability::CAP_SYS_ADMIN),
+            "namespaces of its own for network, IPC and host name",
+            "the network is that of the host, and held by the filter and Landlock",
+        ),
+        of(
+            "CAP_SETPCAP",
+            capability(Capability::CAP_SETPCAP),
+            "emptying the bounding set, locking securebits",
+            "the set stays, and no_new_privs leaves it without use",
+        ),
         of(
             "openat2",
             call(libc::SYS_openat2, [-1, 0, 0, 0], "5.6"),
-            "path resolution in one call; else the manual resolver",
+            "path resolution in one call",
+            "wave resolves paths itself, component by component",
         ),
-        of("close_range", call(libc::SYS_close_range, [2, 1, 0, 0], "5.9"), "closing inherited descriptors"),
-        of("mdwe", mdwe(), "no memory becomes executable"),
-        of("mseal", call(libc::SYS_mseal, [0, 0, -1, 0], "6.10"), "pages of code and policy that cannot be replaced"),
-        of("user namespaces", user_namespaces(), "nothing in a run; tests, and wave inside a rootless container"),
-        of("yama", sysctl("/proc/sys/kernel/yama/ptrace_scope", "ptrace_scope"), "a second lock on tracing"),
-        of("lsm", sysctl("/sys/kernel/security/lsm", "order"), "Landlock must be among them"),
+        of(
+            "close_range",
+            call(libc::SYS_close_range, [2, 1, 0, 0], "5.9"),
+            "closing inherited descriptors",
+            "nothing runs",
+        )
+        .required(),
+        of("mdwe", mdwe(), "no memory becomes executable", "the filter holds it alone"),
+        of(
+            "mseal",
+            call(libc::SYS_mseal, [0, 0, -1, 0], "6.10"),
+            "pages of code and policy that cannot be replaced",
+            "the filter holds them alone",
+        ),
+        of(
+            "user namespaces",
+            user_namespaces(),
+            "nothing in a run; tests, and wave inside a rootless container",
+            "nothing in a run",
+        ),
+        of(
+            "yama",
+            sysctl("/proc/sys/kernel/yama/ptrace_scope", "ptrace_scope"),
+            "a second lock on tracing",
+            "the first one: the process is not dumpable",
+        ),
+        of(
+            "lsm",
+            sysctl("/sys/kernel/security/lsm", "order"),
+            "Landlock must be among them",
+            "nothing: it is tried above",
+        ),
     ]
 }
 
@@ -83,8 +145,29 @@ pub fn landlock_leaves_truncation() -> bool {
     landlock::leaves_truncation(sys::landlock_abi())
 }
 
-fn of(name: &'static str, presence: Presence, needed_for: &'static str) -> LayerProbe {
-    LayerProbe { name, presence, needed_for, required: false }
+fn of(name: &'static str, presence: Presence, needed_for: &'static str, without: &'static str) -> LayerProbe {
+    LayerProbe { name, presence, needed_for, without, required: false }
+}
+
+/// Who a run is here.
+fn who() -> Presence {
+    match identity::outlook() {
+        Ok(detail) => Presence::Present(detail),
+        Err(cause) => Presence::Missing(cause.chain()),
+    }
+}
+
+const fn alone(root: bool) -> &'static str {
+    if root { "strict refuses root; an ordinary user runs" } else { "nothing: the run is this user" }
+}
+
+const fn groups(root: bool) -> &'static str {
+    if root { "strict refuses root; an ordinary user runs" } else { "the run keeps this user's groups" }
+}
+
+fn proc() -> Presence {
+    let there = std::fs::metadata("/proc/self/task").is_ok();
+    present_if(there, "mounted", "not mounted, or hidden")
 }
 
 fn present_if(there: bool, detail: &str, missing: &str) -> Presence {
@@ -160,7 +243,7 @@ fn no_new_privs() -> Presence {
 
 fn capability(capability: Capability) -> Presence {
     let held = caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    present_if(held, "held", "not held, as usual for an ordinary user")
+    present_if(held, "held", "not held")
 }
 
 /// `arguments` are invalid for the call, so that it has no effect.

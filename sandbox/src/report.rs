@@ -21,6 +21,15 @@ pub struct Layer {
     /// Whether it is in force.
     #[serde(flatten)]
     pub state: State,
+    /// Whether the level refuses to run without it.
+    pub required: bool,
+}
+
+impl Layer {
+    /// A layer of a report at this level.
+    pub(crate) fn new(level: Level, name: LayerName, state: State) -> Self {
+        Self { name, state, required: name.demand().at(level) }
+    }
 }
 
 /// Whether a layer is in force.
@@ -99,6 +108,18 @@ pub enum Demand {
     Nobody,
 }
 
+impl Demand {
+    /// Whether a level refuses to run without the layer.
+    #[must_use]
+    pub fn at(self, level: Level) -> bool {
+        match (level, self) {
+            (Level::Off, _) | (_, Self::Nobody) => false,
+            (Level::Standard, Self::Strict) => false,
+            (Level::Standard, Self::EveryLevel) | (Level::Strict, Self::Strict | Self::EveryLevel) => true,
+        }
+    }
+}
+
 impl LayerName {
     /// Every layer of Linux, in the order of the seal.
     pub const ALL: [Self; 17] = [
@@ -175,7 +196,7 @@ impl fmt::Display for LayerName {
 impl Report {
     /// A report of a run without any layer.
     pub(crate) fn nothing(level: Level) -> Self {
-        let layers = LayerName::ALL.map(|name| Layer { name, state: State::NotRequested });
+        let layers = LayerName::ALL.map(|name| Layer::new(level, name, State::NotRequested));
         Self { level, layers: layers.into() }
     }
 
@@ -196,12 +217,13 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "sandbox: {}", self.level)?;
-        for Layer { name, state } in &self.layers {
+        for Layer { name, state, required } in &self.layers {
+            let required = if *required { "required" } else { "optional" };
             match state {
-                State::Applied { detail } => writeln!(f, "  {name:<13}  applied        {detail}")?,
-                State::Unavailable { reason } => writeln!(f, "  {name:<13}  UNAVAILABLE    {reason}")?,
-                State::Waived { reason } => writeln!(f, "  {name:<13}  WAIVED         {reason}")?,
-                State::NotRequested => writeln!(f, "  {name:<13}  not requested")?,
+                State::Applied { detail } => writeln!(f, "  {name:<13}  {required}  applied        {detail}")?,
+                State::Unavailable { reason } => writeln!(f, "  {name:<13}  {required}  UNAVAILABLE    {reason}")?,
+                State::Waived { reason } => writeln!(f, "  {name:<13}  {required}  WAIVED         {reason}")?,
+                State::NotRequested => writeln!(f, "  {name:<13}  {required}  not requested")?,
             }
         }
         Ok(())
@@ -222,7 +244,7 @@ mod tests {
     #[test]
     fn text_has_a_line_per_layer() {
         let text = Report::nothing(Level::Off).to_string();
-        assert!(text.starts_with("sandbox: off\n  compiler       not requested\n"), "{text}");
+        assert!(text.starts_with("sandbox: off\n  compiler       optional  not requested\n"), "{text}");
         assert_eq!(text.lines().count(), 1 + LayerName::ALL.len());
     }
 }

@@ -4,6 +4,7 @@ use wave_policy::{Level, Role};
 
 #[cfg(feature = "test-hooks")]
 use crate::hooks;
+use crate::linux::identity::READ_UID_MAP;
 use crate::linux::{denial, identity, landlock, privileges, process, seccomp, start, sys};
 use crate::report::{Demand, Layer, LayerName, Report, State};
 use crate::{Cause, SealError, SealPlan, Sealed};
@@ -72,7 +73,7 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
 
     // Done before the seal, see `leave_namespaces`; here it is only known what came of it.
     if let Some(Namespaces(outcome)) = plan.namespaces {
-        layers.apply(LayerName::Namespaces, || process::namespaces_left(outcome))?;
+        layers.apply(LayerName::Namespaces, || outcome.confirmed())?;
     } else {
         layers.skip(LayerName::Namespaces);
     }
@@ -137,7 +138,7 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
 
 /// What came of [`leave_namespaces`].
 #[derive(Clone, Copy, Debug)]
-pub struct Namespaces(Result<(), i32>);
+pub struct Namespaces(process::Left);
 
 /// Moves the process into network, IPC and UTS namespaces of its own, where nothing can be reached. Takes `CAP_SYS_ADMIN`.
 ///
@@ -209,8 +210,10 @@ impl Layers {
         }
     }
 
+    /// It is not there, and this run is not refused for it.
     fn unavailable(&mut self, name: LayerName, reason: &str) {
-        self.push(name, State::Unavailable { reason: reason.to_owned() });
+        let state = State::Unavailable { reason: reason.to_owned() };
+        self.report.layers.push(Layer { required: false, ..Layer::new(self.report.level, name, state) });
     }
 
     fn skip(&mut self, name: LayerName) {
@@ -218,7 +221,7 @@ impl Layers {
     }
 
     fn push(&mut self, name: LayerName, state: State) {
-        self.report.layers.push(Layer { name, state });
+        self.report.layers.push(Layer::new(self.report.level, name, state));
     }
 
     /// Reads an applied layer back. A report that says more than the kernel is an error at every level.
@@ -230,17 +233,36 @@ impl Layers {
     }
 
     fn error(&self, layer: LayerName, cause: Cause) -> SealError {
-        let fix = match layer {
-            _ if matches!(cause, Cause::Grants) => "none for the user: report it as a bug",
-            _ if matches!(cause, Cause::NamedRoot) => "name a user and a group other than 0",
-            LayerName::SingleThread => "join every thread before the guest starts; with the command, report a bug",
-            LayerName::Descriptors => "use Linux 5.9 or newer; --sandbox off runs without any kernel layer",
-            LayerName::Seccomp => "use a kernel with seccomp filters; --sandbox off runs without any kernel layer",
-            LayerName::Landlock => "use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard runs without",
-            LayerName::Identity => {
-                "only root can become another user: drop --user, or name an unused one by --user UID:GID as root; --sandbox standard runs without"
+        // What lets the layer hold, before what goes without it (T130).
+        let fix = match (layer, &cause) {
+            (_, Cause::Grants) => "none for the user: report it as a bug",
+            (_, Cause::NamedRoot) => "name a user and a group other than 0",
+            (_, Cause::RootWithout(_)) => {
+                "start it as an ordinary user, in a container by --user UID:GID of podman or docker, or give it CAP_SETUID \
+                 and CAP_SETGID, which are gone before the program runs"
             }
-            _ => "--sandbox standard runs without it",
+            (LayerName::SingleThread, Cause::Threads(_)) => {
+                "join every thread before the guest starts; with the command, report a bug"
+            }
+            (LayerName::SingleThread, _) => "mount /proc, or permit unshare(2), by which it is seen without",
+            (LayerName::Descriptors, _) => {
+                "use Linux 5.9 or newer; an outer filter must permit close_range(2) and fcntl(2)"
+            }
+            (LayerName::Seccomp, _) => "use a kernel with seccomp filters; an outer filter must permit seccomp(2)",
+            (LayerName::Landlock, _) => {
+                "use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard runs without"
+            }
+            (LayerName::Identity, Cause::NotRoot) => {
+                "leave out --user and run as this user, or start it as root, with CAP_SETUID and CAP_SETGID"
+            }
+            (
+                LayerName::Identity,
+                Cause::Refused { call: READ_UID_MAP | "setresuid" | "setresgid" | "setgroups", .. },
+            ) => "mount /proc, so that the ids of the user namespace are known; an outer filter must permit the call",
+            (LayerName::Identity, Cause::Root(_)) => {
+                "start it as an ordinary user, or in a namespace that maps more than root; --sandbox standard runs without"
+            }
+            _ => "an outer filter must permit the call; --sandbox standard runs without it",
         };
         SealError { layer, cause, fix }
     }

@@ -16,7 +16,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout};
 use wave_policy::{Policy, Role};
 
-use crate::linux::{process, start, sys};
+use crate::linux::{identity, process, start, sys};
 use crate::report::State;
 use crate::{DENIED, Ended, LayerName, Report, SealError, SealPlan, WorkerError, seal};
 
@@ -43,6 +43,8 @@ pub struct Worker {
     process: Option<Pid>,
     socket: UnixStream,
     deadline: Instant,
+    /// Its user, if that is what gives the right to end it.
+    user: Option<u32>,
 }
 
 /// The worker's side of the socket.
@@ -64,12 +66,15 @@ impl Worker {
         let (socket, far) = UnixStream::pair().map_err(failure("socketpair"))?;
         // A worker that does not read must not keep this process from its deadline.
         socket.set_nonblocking(true).map_err(failure("ioctl(FIONBIO)"))?;
-        let policy = Policy { role: Role::Compiler, ..policy.clone() };
+        let named = policy.identity.or_else(identity::endable);
+        let policy = Policy { role: Role::Compiler, identity: named, ..policy.clone() };
         let deadline = Instant::now() + timeout;
         let parent = nix::unistd::getpid();
         match sys::split(&alone) {
             Ok(ForkResult::Child) => child(parent, &policy, &far, work),
-            Ok(ForkResult::Parent { child }) => Ok(Self { process: Some(child), socket, deadline }),
+            Ok(ForkResult::Parent { child }) => {
+                Ok(Self { process: Some(child), socket, deadline, user: named.map(|named| named.uid) })
+            }
             Err(errno) => Err(failure("fork")(errno.into())),
         }
     }
@@ -117,7 +122,12 @@ impl Worker {
     /// # Errors
     /// What the kernel said to `kill`.
     pub fn kill(&self) -> io::Result<()> {
-        Ok(self.process.map_or(Ok(()), |process| kill(process, Signal::SIGKILL))?)
+        let Some(process) = self.process else { return Ok(()) };
+        let end = || kill(process, Signal::SIGKILL);
+        Ok(match (end(), self.user) {
+            (Err(Errno::EPERM), Some(user)) => identity::with_real_user(user, end),
+            (outcome, _) => outcome,
+        }?)
     }
 
     /// Ends the worker, whatever it is doing. It is gone when this returns.
@@ -223,7 +233,9 @@ fn live(policy: &Policy, socket: &UnixStream, work: impl FnOnce(Channel)) {
         return;
     }
     // A backtrace would take files and calls that a worker does not have.
-    std::panic::set_hook(Box::new(|info| sys::write_stderr(format!("wave: {info}\n").as_bytes())));
+    std::panic::set_hook(Box::new(|info| {
+        sys::write_stderr(wave_policy::clean_lines(&format!("wave: {info}\n")).as_bytes())
+    }));
     sys::end_when_exhausted();
     let plan = SealPlan { title: Some("wave: compiler"), ..SealPlan::new(policy) };
     let sealed = seal(&plan);

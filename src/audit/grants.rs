@@ -13,6 +13,8 @@ pub struct Gain {
     pub flag: &'static str,
     /// The system calls that come with it and are not there without, by name.
     pub calls: Vec<Call>,
+    /// Whether a function it imports has a use for such a grant, be it with calls that are there without.
+    pub is_used: bool,
     /// The rights of Landlock beneath such a directory; none if the module has no use for one, as it does not get it then.
     pub landlock: &'static [&'static str],
 }
@@ -105,6 +107,10 @@ pub fn gains(surface: &Surface, growable: bool) -> Vec<Gain> {
             grant: scenario.grant,
             flag: scenario.flag,
             calls: by_call(added),
+            is_used: match scenario.access {
+                Some(_) => has_use,
+                None => !scenario.listener || surface.contains("sock_accept"),
+            },
             landlock: scenario.access.filter(|_| has_use).map_or(&[][..], Access::landlock_rights),
         }
     };

@@ -3,6 +3,7 @@
 
 use super::capabilities::Answer;
 use super::facts::Level;
+use super::granted::Granted;
 use super::grants::Gain;
 use super::module::{Item, Kind, Memory};
 use super::report::Audit;
@@ -190,7 +191,28 @@ fn score(audit: &Audit, blocks: &mut Vec<Block>) {
     rows.push(vec![points(audit.score.tenths), words("of 10.0"), words("all lines together")]);
     blocks.push(Block::Heading("Exposure score"));
     blocks.push(Block::Paragraph(words(WARNING)));
+    if let Some(granted) = &audit.granted {
+        blocks.push(Block::Paragraph(under(granted)));
+    }
     blocks.push(Block::Table(&["points", "for", "why"], rows));
+}
+
+/// What a policy grants, and what therefore does not count.
+fn under(granted: &Granted) -> Cell {
+    let Granted { policy, read_only, append, read_write, listeners, max_memory, without_effect } = granted;
+    let mut cell = words("This is the score under ");
+    cell.push(name(policy));
+    let memory = max_memory.map_or_else(|| "no limit on memory".to_owned(), |most| format!("{most} bytes of memory"));
+    cell.extend(words(&format!(
+        ": {read_only} directories to read, {append} to add to, {read_write} to change, {listeners} listening sockets, {memory}. \
+         Without effect, and not counted: "
+    )));
+    match without_effect.len() {
+        0 => cell.extend(words("nothing")),
+        count => cell.extend(names(without_effect.iter().copied(), count)),
+    }
+    cell.extend(words("."));
+    cell
 }
 
 fn facts(audit: &Audit, blocks: &mut Vec<Block>) {
@@ -265,7 +287,11 @@ fn grants(audit: &Audit, blocks: &mut Vec<Block>) {
             rows.push(vec![first(), vec![name(call.call)], effects.into_iter().flatten().collect()]);
         }
         if gain.calls.is_empty() {
-            rows.push(vec![first(), words("none"), words("no function it imports has a use for it")]);
+            let why = match gain.is_used {
+                true => "no system call that is not above already; what those reach is more",
+                false => "no function it imports has a use for it",
+            };
+            rows.push(vec![first(), words("no more"), words(why)]);
         }
         if !gain.landlock.is_empty() {
             rows.push(vec![first(), words("Landlock"), landlock(gain)]);

@@ -2,6 +2,7 @@
 
 use super::capabilities::{Verdict, verdicts};
 use super::facts::{Fact, facts, is_wasi};
+use super::granted::Granted;
 use super::grants::{Gain, gains};
 use super::module::{Declarations, Kind, Memory};
 use super::score::{Score, package, score};
@@ -32,6 +33,9 @@ pub struct Audit {
     pub powers: Vec<Verdict>,
     /// What is worth knowing.
     pub facts: Vec<Fact>,
+    /// What a policy grants of it, if one was named; the score is that under it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub granted: Option<Granted>,
     /// How much it asks for.
     pub score: Score,
 }
@@ -56,7 +60,7 @@ pub struct Asked {
 
 impl Audit {
     /// Derives everything from the declarations.
-    pub fn new(file: &str, bytes: &[u8], module: Declarations) -> Self {
+    pub fn new(file: &str, bytes: &[u8], module: Declarations, granted: Option<Granted>) -> Self {
         let surface = surface(&module);
         let growable = module.memories.iter().any(Memory::can_grow);
         let (grants, powers) = match module.kind {
@@ -72,7 +76,8 @@ impl Audit {
             grants,
             powers,
             facts: facts(&module, &surface),
-            score: score(&module, &surface),
+            score: score(&module, &surface, granted.as_ref()),
+            granted,
             module,
         }
     }
@@ -83,7 +88,8 @@ impl Audit {
     }
 }
 
-fn surface(module: &Declarations) -> Surface {
+/// The functions of WASI that a module imports.
+pub fn surface(module: &Declarations) -> Surface {
     let known = module.imports.iter().filter(|import| is_wasi(import));
     Surface::from_imports(known.map(|import| (import.module.as_deref().unwrap_or_default(), &*import.name)))
 }

@@ -6,6 +6,9 @@ use super::score::{WARNING, decimal};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
+/// Where each rule is explained: the manual.
+const INFORMATION: &str = "man:wave-audit(1)";
+
 /// The rule of the score.
 const EXPOSURE: &str = "exposure";
 
@@ -48,6 +51,7 @@ pub fn log(audit: &Audit, above: Option<u32>) -> Value {
         "runs": [{
             "tool": { "driver": {
                 "name": "wave audit",
+                "informationUri": INFORMATION,
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "rules": rules,
             } },
@@ -63,7 +67,26 @@ pub fn log(audit: &Audit, above: Option<u32>) -> Value {
 }
 
 fn rule(id: &str, level: &str, text: &str) -> Value {
-    json!({ "id": id, "shortDescription": { "text": text }, "defaultConfiguration": { "level": level } })
+    let (short, rest) = text.split_once(": ").unwrap_or((text, ""));
+    let full = if rest.is_empty() { format!("{short}.") } else { format!("{short}: {rest}.") };
+    let help = match level {
+        _ if id == EXPOSURE => {
+            "Lower it by asking for less: build without what is not needed, or audit with --policy what is granted. \
+                                A score above --threshold fails the job."
+        }
+        "error" => "wave cannot run it as it is: build it for wasm32-wasip1, without what the finding names.",
+        "warning" => "Look at it before it is run, and grant no more than it needs.",
+        _ => "Good to know when grants are chosen; nothing has to be done.",
+    };
+    json!({
+        "id": id,
+        "name": id,
+        "shortDescription": { "text": short },
+        "fullDescription": { "text": full },
+        "help": { "text": help, "markdown": format!("{help} `wave audit` prints the whole report.") },
+        "helpUri": INFORMATION,
+        "defaultConfiguration": { "level": level },
+    })
 }
 
 /// Brackets make links in messages, and braces placeholders.

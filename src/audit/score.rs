@@ -3,7 +3,8 @@
 //! Lines with fixed weights are added; nothing is subtracted, so more imports never make a lower score. All lines together are
 //! 10. The weights are a judgement, of what an attacker gets from the calls behind the functions if a grant is given.
 
-use super::module::{Declarations, Kind};
+use super::granted::Granted;
+use super::module::{Declarations, Kind, Memory};
 use serde::{Serialize, Serializer};
 use wave_policy::Surface;
 
@@ -218,16 +219,21 @@ const PACKAGES: [Weight; 8] = [
 const LISTED: usize = 20;
 
 /// Scores a module by its surface and memories, and a component by its imports.
-pub fn score(declarations: &Declarations, surface: &Surface) -> Score {
-    let mut lines = match declarations.kind {
-        Kind::Module => by_functions(surface),
-        Kind::Component => by_packages(declarations),
+///
+/// Under a policy, what it gives no effect adds nothing: the sum of fewer lines, so never a higher score.
+pub fn score(declarations: &Declarations, surface: &Surface, granted: Option<&Granted>) -> Score {
+    let mut lines = match (declarations.kind, granted) {
+        (Kind::Module, Some(granted)) => by_functions(&granted.effective(surface)),
+        (Kind::Module, None) => by_functions(surface),
+        (Kind::Component, _) => by_packages(declarations),
     };
     lines.push(line(&BASE, Vec::new()));
-    if declarations.memories.iter().any(super::module::Memory::can_grow) {
+    let grows = |memory: &Memory| granted.map_or(memory.can_grow(), |granted| granted.can_grow(memory));
+    if declarations.memories.iter().any(grows) {
         lines.push(line(&GROWS, Vec::new()));
     }
-    if declarations.memories.iter().any(|memory| memory.max_pages.is_none()) {
+    let limited = granted.is_some_and(|granted| granted.max_memory.is_some());
+    if !limited && declarations.memories.iter().any(|memory| memory.max_pages.is_none()) {
         lines.push(line(&UNBOUNDED, Vec::new()));
     }
     Score { tenths: lines.iter().map(|line| line.tenths).sum(), lines, warning: WARNING }
@@ -267,13 +273,13 @@ fn line(weight: &Weight, because: Vec<String>) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::module::{Import, Item, Memory};
+    use crate::audit::module::{Import, Item};
     use wave_policy::all_functions;
 
     const PREVIEW1: &str = "wasi_snapshot_preview1";
 
     fn of(names: &[&str]) -> u32 {
-        score(&Declarations::default(), &Surface::from_imports(names.iter().map(|name| (PREVIEW1, *name)))).tenths
+        score(&Declarations::default(), &Surface::from_imports(names.iter().map(|name| (PREVIEW1, *name))), None).tenths
     }
 
     #[test]
@@ -319,7 +325,7 @@ mod tests {
             let (imported, shared, wide, custom_pages) = (false, false, false, false);
             let memory = Memory { min_pages: 1, max_pages, imported, shared, wide, custom_pages };
             let declarations = Declarations { memories: vec![memory], ..Declarations::default() };
-            score(&declarations, &Surface::default()).tenths
+            score(&declarations, &Surface::default(), None).tenths
         };
         assert_eq!([Some(1), Some(2), None].map(with), [2, 4, 6]);
     }
@@ -331,7 +337,7 @@ mod tests {
                 |name: &&str| Import { module: None, name: (*name).to_owned(), item: Item::Interface, ty: "".into() };
             let imports = names.iter().map(import).collect();
             let declarations = Declarations { kind: Kind::Component, imports, ..Declarations::default() };
-            score(&declarations, &Surface::default()).tenths
+            score(&declarations, &Surface::default(), None).tenths
         };
         assert_eq!(of(&[]), 2);
         assert_eq!(of(&["wasi:filesystem/types@0.2.0", "wasi:filesystem/preopens@0.2.0"]), 37);

@@ -268,7 +268,7 @@ fn counts_of(words: &str) -> Option<Counts> {
 
 /// Text in quotes, in one line, with nothing in it that could steer a terminal.
 fn quote(text: &str) -> String {
-    escape_json(&serde_json::Value::from(text).to_string())
+    escape_json(&serde_json::Value::from(text).to_string()).into_owned()
 }
 
 /// The text that starts with a quote, and what follows it.

@@ -3,7 +3,7 @@
 use super::Loaded;
 use crate::args::{Format, Widening};
 use crate::failure::Failure;
-use crate::text::{clean, escape_json, out};
+use crate::text::{clean, json, out};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use wave_policy::file::{Change, Effect, PolicyFile, Side, diff};
@@ -22,11 +22,7 @@ pub fn compare(old: &Path, new: &Path, fail_on: Option<Widening>, format: Format
     let report = Report::new(&changes, &old, &new);
     out(&match format {
         Format::Text => report.in_words(&old, &new),
-        Format::Json => {
-            let json = serde_json::to_string_pretty(&report)
-                .map_err(|error| Failure::refused(format!("cannot write the difference: {error}")))?;
-            escape_json(&json) + "\n"
-        }
+        Format::Json => json(&report)?,
     });
     Ok(if has_widened && fail_on.is_some() { WIDENED } else { 0 })
 }

@@ -213,12 +213,17 @@ impl Loaded {
         let is_other = pin.is_some();
         findings.add(|| pin);
         let binary = match input::module_of(path, file).and_then(|bytes| input::binary(path, bytes)) {
-            // It is another module, and no matter what kind of one.
-            Err(_) if is_other => return Ok(()),
+            Err(failure) if is_other => {
+                findings.add(|| Some(failure));
+                return Ok(());
+            }
             binary => binary?,
         };
         let module = match program::parse(path, &binary) {
-            Err(_) if is_other => return Ok(()),
+            Err(failure) if is_other => {
+                findings.add(|| Some(failure));
+                return Ok(());
+            }
             module => module?,
         };
         let info = module.info();

@@ -1,7 +1,8 @@
 //! An answer: what each layer says, what decides, and what would allow it.
 
+use crate::failure::Failure;
 use crate::policy::Loaded;
-use crate::text::{clean, escape_json};
+use crate::text::{clean, json as document};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use wave_policy::file::Edit;
@@ -126,7 +127,7 @@ impl Answer {
         self.notes.iter().try_for_each(|note| writeln!(out, "  note: {}", clean(note)))
     }
 
-    pub fn in_json(&self, question: &str, policy: &Loaded) -> String {
+    pub fn in_json(&self, question: &str, policy: &Loaded) -> Result<String, Failure> {
         let layer = |finding: &Finding| {
             json!({
                 "layer": finding.layer.name(),
@@ -153,7 +154,7 @@ impl Answer {
             "advice": self.advice,
             "notes": self.notes,
         });
-        escape_json(&format!("{answer:#}\n"))
+        document(&answer)
     }
 }
 

@@ -76,7 +76,7 @@ pub fn why(arguments: &Why) -> Result<u8, Failure> {
     let words = question.words();
     out(&match arguments.format {
         Format::Text => answer.in_text(&words, &policy),
-        Format::Json => answer.in_json(&words, &policy),
+        Format::Json => answer.in_json(&words, &policy)?,
     });
     Ok(u8::from(!answer.is_allowed()))
 }

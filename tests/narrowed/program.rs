@@ -23,6 +23,8 @@ mod cache;
 mod compiler;
 #[path = "../../src/failure.rs"]
 mod failure;
+#[path = "../../src/flag.rs"]
+mod flag;
 #[path = "../../src/grants.rs"]
 mod grants;
 #[path = "../../src/input.rs"]
@@ -49,6 +51,8 @@ mod text;
 mod trace;
 #[path = "../../src/unused.rs"]
 mod unused;
+#[path = "../../src/usage.rs"]
+mod usage;
 
 use args::{Cli, Command};
 use clap::Parser;

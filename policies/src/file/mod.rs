@@ -26,7 +26,7 @@ pub use diff::{Change, Effect, Side, diff};
 pub use edit::Edit;
 pub use format::{comments, format};
 pub use os::Derived;
-pub use problem::{Problem, Problems};
+pub use problem::{Problem, Problems, nearest};
 pub use schema::{MOST_SEED, json_schema};
 
 use crate::{Access, Level};

@@ -90,7 +90,7 @@ impl Place {
 }
 
 /// The name that was probably meant.
-pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.chars().count() > COMPARED_CHARS {
         return None;
     }

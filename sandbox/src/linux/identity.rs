@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
 
+use caps::{CapSet, Capability};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgroups, setresgid, setresuid};
 use wave_policy::Identity;
@@ -17,6 +18,9 @@ const UNUSED: RangeInclusive<u32> = 1_900_000_000..=2_099_999_999;
 
 /// What a file shows as owner when its real owner has no number here; such an id must not be taken on.
 const OVERFLOW_ID: u32 = 65534;
+
+/// How a step is named that reads the ids of the namespace.
+pub(crate) const READ_UID_MAP: &str = "read(/proc/self/uid_map)";
 
 /// Free ids are the rule; this many in a row that are not means something else is wrong.
 const ATTEMPTS: usize = 32;
@@ -37,8 +41,15 @@ impl fmt::Display for Assumed {
 /// Takes on the wanted identity, or an unused one when the process is root; drops supplementary groups.
 pub(crate) fn assume(wanted: Option<Identity>) -> Result<Assumed, Cause> {
     let (identity, kind) = choose(wanted)?;
-    let groups = drop_groups(identity.uid == 0 || !is_root()?)?;
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
+    let users = getresuid().map_err(Cause::refused("getresuid"))?;
+    let groups = getresgid().map_err(Cause::refused("getresgid"))?;
+    let changes_user = ![users.real, users.effective, users.saved].contains(&uid);
+    let changes_group = ![groups.real, groups.effective, groups.saved].contains(&gid);
+    if let Some(missing) = missing(changes_user, changes_group) {
+        return Err(if is_root()? { Cause::RootWithout(missing) } else { Cause::NotRoot });
+    }
+    let groups = drop_groups(identity.uid == 0 || !is_root()?)?;
     // The group first: without root, the right to change it is gone.
     setresgid(gid, gid, gid).map_err(Cause::refused("setresgid"))?;
     setresuid(uid, uid, uid).map_err(Cause::refused("setresuid"))?;
@@ -56,25 +67,82 @@ fn choose(wanted: Option<Identity>) -> Result<(Identity, &'static str), Cause> {
     }
     if !is_root()? {
         let own = Identity { uid: nix::unistd::getuid().as_raw(), gid: nix::unistd::getgid().as_raw() };
-        return Ok((own, "the user's own"));
+        // The usual group of a container's users. It is a group as any other: it owns files, and no power of root.
+        if own.gid != 0 {
+            return Ok((own, "the user's own"));
+        }
+        return Ok(match unused_identity() {
+            Ok(Some(unused)) if holds(Capability::CAP_SETGID) => {
+                (Identity { gid: unused.gid, ..own }, "the user's own, in a group used by nobody")
+            }
+            _ => (own, "the user's own; group 0 kept for want of CAP_SETGID"),
+        });
     }
-    match unused_identity() {
+    match (unused_identity(), missing(true, true)) {
+        (_, Some(_)) if is_root_of_namespace_only().unwrap_or(false) => Ok((
+            Identity { uid: 0, gid: 0 },
+            "root of a user namespace without CAP_SETUID or CAP_SETGID, nobody's root outside",
+        )),
+        (_, Some(missing)) => Err(Cause::RootWithout(missing)),
+        (found, None) => choose_unused(found),
+    }
+}
+
+fn choose_unused(found: io::Result<Option<Identity>>) -> Result<(Identity, &'static str), Cause> {
+    match found {
         Ok(Some(identity)) => Ok((identity, "used by nobody")),
         Ok(None) if is_root_of_namespace_only()? => {
             Ok((Identity { uid: 0, gid: 0 }, "root of a user namespace that maps no other id, nobody's root outside"))
         }
         Ok(None) => Err(Cause::Root("there is no unused user to become")),
-        Err(source) => Err(Cause::Refused { call: "read(/proc/self/uid_map)", source }),
+        Err(source) => Err(Cause::Refused { call: READ_UID_MAP, source }),
     }
 }
 
-/// Whether any of the ids is root's, the saved ones included.
+/// Whether any of the user ids is root's, the saved one included.
 fn is_root() -> Result<bool, Cause> {
     let users = getresuid().map_err(Cause::refused("getresuid"))?;
-    let groups = getresgid().map_err(Cause::refused("getresgid"))?;
-    let users = [users.real, users.effective, users.saved];
-    let groups = [groups.real, groups.effective, groups.saved];
-    Ok(users.iter().any(|id| id.is_root()) || groups.iter().any(|id| id.as_raw() == 0))
+    Ok([users.real, users.effective, users.saved].iter().any(|id| id.is_root()))
+}
+
+/// Which of the capabilities are missing that it takes to become another user, or to change to another group.
+fn missing(user: bool, group: bool) -> Option<&'static str> {
+    match (user && !holds(Capability::CAP_SETUID), group && !holds(Capability::CAP_SETGID)) {
+        (false, false) => None,
+        (true, false) => Some("CAP_SETUID"),
+        (false, true) => Some("CAP_SETGID"),
+        (true, true) => Some("CAP_SETUID and CAP_SETGID"),
+    }
+}
+
+/// Who this process would become without anybody's wish, and whether it can.
+pub(crate) fn outlook() -> Result<String, Cause> {
+    let (identity, kind) = choose(None)?;
+    match identity.uid == nix::unistd::getuid().as_raw() {
+        true => Ok(format!("uid {}, gid {}, {kind}", identity.uid, identity.gid)),
+        false => Ok(format!("root, which becomes a user and a group {kind}")),
+    }
+}
+
+/// A user for a process that root is to end, if root may not end one of any user.
+pub(crate) fn endable() -> Option<Identity> {
+    let powerless = is_root().unwrap_or(false) && !holds(Capability::CAP_KILL);
+    powerless.then(unused_identity)?.ok()?
+}
+
+/// Does something with a user as the real one, which gives the right to signal its processes (kill(2)). It takes `CAP_SETUID`.
+pub(crate) fn with_real_user<T>(uid: u32, action: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    let unchanged = Uid::from_raw(u32::MAX);
+    let before = nix::unistd::getuid();
+    setresuid(Uid::from_raw(uid), unchanged, unchanged)?;
+    let outcome = action();
+    setresuid(before, unchanged, unchanged)?;
+    outcome
+}
+
+fn holds(capability: Capability) -> bool {
+    // A set that cannot be read counts as there, so that the failure shows in the step itself.
+    caps::has_cap(None, CapSet::Effective, capability).unwrap_or(true)
 }
 
 /// Clears the supplementary groups. `optional`: a process that may not clear them keeps them, and says so.
@@ -114,8 +182,8 @@ impl Assumed {
 /// # Errors
 /// When `/proc/self/uid_map` or `gid_map` cannot be read, or the kernel gives no random numbers.
 pub fn unused_identity() -> io::Result<Option<Identity>> {
-    let users = candidates(&std::fs::read_to_string("/proc/self/uid_map")?);
-    let groups = candidates(&std::fs::read_to_string("/proc/self/gid_map")?);
+    let users = candidates(&read_map("/proc/self/uid_map")?);
+    let groups = candidates(&read_map("/proc/self/gid_map")?);
     let (Some(users), Some(groups)) = (users, groups) else { return Ok(None) };
     for _ in 0..ATTEMPTS {
         let uid = draw(&users)?;
@@ -125,6 +193,14 @@ pub fn unused_identity() -> io::Result<Option<Identity>> {
         }
     }
     Ok(None)
+}
+
+/// A map of ids; without /proc that of the first namespace. If it is another one, the kernel refuses the ids.
+fn read_map(path: &str) -> io::Result<String> {
+    match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok("0 0 4294967295".to_owned()),
+        map => map,
+    }
 }
 
 fn draw(range: &RangeInclusive<u32>) -> io::Result<u32> {
@@ -155,7 +231,7 @@ fn read_line(line: &str) -> Option<(u32, u32, u32)> {
 /// Whether user 0 of this namespace is an ordinary user outside.
 fn is_root_of_namespace_only() -> Result<bool, Cause> {
     let map = std::fs::read_to_string("/proc/self/uid_map");
-    let map = map.map_err(|source| Cause::Refused { call: "open(/proc/self/uid_map)", source })?;
+    let map = map.map_err(|source| Cause::Refused { call: READ_UID_MAP, source })?;
     Ok(map.lines().filter_map(read_line).any(|(inside, outside, _)| inside == 0 && outside != 0))
 }
 

@@ -31,7 +31,11 @@ impl fmt::Display for Alone {
 pub(crate) fn assert_single_thread() -> Result<Alone, Cause> {
     let deadline = Instant::now() + THREAD_GRACE;
     loop {
-        let threads = count_threads()?;
+        let threads = match count_threads()? {
+            Some(threads) => threads,
+            None if has_one_thread()? => 1,
+            None => 2,
+        };
         if threads == 1 {
             return Ok(Alone(()));
         }
@@ -42,12 +46,26 @@ pub(crate) fn assert_single_thread() -> Result<Alone, Cause> {
     }
 }
 
-/// The directory has a link from each thread besides the usual two; a third of the time that listing it takes.
+/// `None` without /proc. The directory has a link from each thread besides the usual two; a third of the time that listing it takes.
 ///
 /// Source: `proc_task_getattr` in `fs/proc/base.c`.
-fn count_threads() -> Result<usize, Cause> {
-    let links = stat("/proc/self/task").map_err(Cause::refused("stat(/proc/self/task)"))?.st_nlink;
-    Ok(usize::try_from(links.saturating_sub(2)).unwrap_or(usize::MAX))
+fn count_threads() -> Result<Option<usize>, Cause> {
+    match stat("/proc/self/task") {
+        Ok(found) => Ok(Some(usize::try_from(found.st_nlink.saturating_sub(2)).unwrap_or(usize::MAX))),
+        Err(Errno::ENOENT) => Ok(None),
+        Err(errno) => Err(Cause::refused("stat(/proc/self/task)")(errno)),
+    }
+}
+
+/// Whether there is one thread, by a call that changes nothing then and that no process with more is granted.
+///
+/// Source: unshare(2), `CLONE_THREAD`; `check_unshare_flags` in `kernel/fork.c`.
+fn has_one_thread() -> Result<bool, Cause> {
+    match unshare(CloneFlags::CLONE_THREAD) {
+        Ok(()) => Ok(true),
+        Err(Errno::EINVAL) => Ok(false),
+        Err(errno) => Err(Cause::refused("unshare(CLONE_THREAD), and there is no /proc")(errno)),
+    }
 }
 
 /// Makes the allocators use `brk` alone. That of a guest's process serves from memory of its own from now on; a compiler has
@@ -69,10 +87,23 @@ pub(crate) fn close_other_descriptors(plan: &SealPlan<'_>) -> Result<String, Cau
     let mut kept: Vec<u32> = kept.chain([0, 1, 2]).collect();
     kept.sort_unstable();
     kept.dedup();
+    // Open on purpose, above all that stays: where an outer filter answers in the kernel's place, it is still there afterwards.
+    let above = kept.last().map_or(3, |fd| fd + 1);
+    let sample = match sys::duplicate_above(above) {
+        Ok(sample) => Some(sample),
+        // There is no number left.
+        Err(Errno::EMFILE | Errno::EINVAL) => None,
+        Err(errno) => return Err(Cause::refused("fcntl(F_DUPFD)")(errno)),
+    };
     for (first, last) in gaps(&kept) {
         sys::close_range(first, last).map_err(Cause::refused("close_range"))?;
     }
-    Ok(format!("{} kept: 0, 1, 2, {} grants, {} others", kept.len(), plan.grants.len(), plan.keep_fds.len()))
+    let between = (0..above).filter(|fd| kept.binary_search(fd).is_err());
+    if between.chain(sample).any(sys::is_open) {
+        return Err(Cause::StillThere("an inherited descriptor"));
+    }
+    let seen = if sample.is_some() { "" } else { "; not tried on one of its own for want of a number" };
+    Ok(format!("{} kept: 0, 1, 2, {} grants, {} others{seen}", kept.len(), plan.grants.len(), plan.keep_fds.len()))
 }
 
 /// The ranges between and after sorted numbers.
@@ -153,15 +184,46 @@ pub(crate) fn confirm_limits(limits: &Limits) -> Result<(), Cause> {
 }
 
 /// Moves the process into namespaces of its own, with a network that has nothing but an interface that is down.
-pub(crate) fn leave_namespaces() -> Result<(), i32> {
+pub(crate) fn leave_namespaces() -> Left {
     let all = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-    unshare(all).map_err(|errno| errno as i32)
+    let before = namespaces();
+    match (unshare(all), before, namespaces()) {
+        (Err(errno), ..) => Left::Refused(errno as i32),
+        (Ok(()), Some(before), Some(after)) if before.iter().zip(&after).all(|(old, new)| old != new) => Left::Behind,
+        (Ok(()), Some(_), Some(_)) => Left::Same,
+        (Ok(()), ..) => Left::Unseen,
+    }
 }
 
-/// What [`leave_namespaces`] means for the report.
-pub(crate) fn namespaces_left(outcome: Result<(), i32>) -> Result<String, Cause> {
-    outcome.map_err(|errno| Cause::refused("unshare")(Errno::from_raw(errno)))?;
-    Ok("network, ipc, uts".to_owned())
+/// The namespaces that are left, by their numbers. Source: namespaces(7).
+fn namespaces() -> Option<[(u64, u64); 3]> {
+    let number = |path| stat(path).ok().map(|found| (found.st_dev, found.st_ino));
+    Some([number("/proc/self/ns/net")?, number("/proc/self/ns/ipc")?, number("/proc/self/ns/uts")?])
+}
+
+/// What came of [`leave_namespaces`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Left {
+    /// Each is another one.
+    Behind,
+    /// The kernel refused with this error number.
+    Refused(i32),
+    /// It agreed, and one is the same.
+    Same,
+    /// It agreed, and there is no /proc to see it in.
+    Unseen,
+}
+
+impl Left {
+    /// What it means for the report.
+    pub(crate) fn confirmed(self) -> Result<String, Cause> {
+        match self {
+            Self::Behind => Ok("network, ipc, uts".to_owned()),
+            Self::Refused(errno) => Err(Cause::refused("unshare")(Errno::from_raw(errno))),
+            Self::Same => Err(Cause::StillThere("a namespace of the host")),
+            Self::Unseen => Err(Cause::Unseen("the namespaces", "no /proc")),
+        }
+    }
 }
 
 /// Overwrites the environment and the arguments the process was started with; other processes see the title in their place.
@@ -175,7 +237,12 @@ pub(crate) fn wipe_arguments(title: &str) -> Result<String, Cause> {
 /// From now on, these pages cannot be changed, moved, replaced or unmapped.
 pub(crate) fn finish_pages(pages: &[AddressRange]) -> Result<String, Cause> {
     for range in pages {
+        // The same call before and after: an outer filter may refuse it, or answer `mseal` in the kernel's place.
+        sys::remap_in_place(*range).map_err(Cause::refused("mremap"))?;
         sys::mseal(*range).map_err(Cause::refused("mseal"))?;
+        if sys::remap_in_place(*range) != Err(Errno::EPERM) {
+            return Err(Cause::StillThere("the way to other pages"));
+        }
     }
     let bytes: u64 = pages.iter().map(|range| range.len_bytes).sum();
     Ok(format!("{} ranges, {} KiB", pages.len(), bytes >> 10))

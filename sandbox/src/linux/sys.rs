@@ -58,6 +58,26 @@ pub(crate) fn close_range(first: c_uint, last: c_uint) -> Result<(), Errno> {
     Errno::result(rc).map(drop)
 }
 
+/// Another number for standard error, or for standard input, `from` or above. Nobody owns it: [`close_range`] is to close it.
+pub(crate) fn duplicate_above(from: c_uint) -> Result<c_uint, Errno> {
+    let from = c_int::try_from(from).map_err(|_| Errno::EMFILE)?;
+    let of = |fd| {
+        // SAFETY: takes three numbers and touches no memory of ours.
+        let rc = unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, from) };
+        Errno::result(rc)
+    };
+    let fd = of(libc::STDERR_FILENO).or_else(|_| of(libc::STDIN_FILENO))?;
+    c_uint::try_from(fd).map_err(|_| Errno::EBADF)
+}
+
+/// Whether a descriptor is open, as far as the kernel says so.
+pub(crate) fn is_open(fd: c_uint) -> bool {
+    let Ok(fd) = c_int::try_from(fd) else { return false };
+    // SAFETY: takes numbers and touches no memory of ours.
+    let rc = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    Errno::result(rc) != Err(Errno::EBADF)
+}
+
 /// `prctl` for operations whose arguments are all numbers.
 fn prctl(operation: c_int, argument: c_ulong) -> Result<c_int, Errno> {
     // SAFETY: each caller below passes an operation that takes at most one number and no pointer, per prctl(2).
@@ -623,6 +643,16 @@ pub(crate) fn mseal(range: AddressRange) -> Result<(), Errno> {
     // SAFETY: takes three numbers. What it takes away is the right to change the mapping, which the owner gave up
     // (`SealPlan::final_pages`); reads, writes and jumps stay what they were.
     let rc = unsafe { libc::syscall(libc::SYS_mseal, range.start, range.len_bytes, 0) };
+    Errno::result(rc).map(drop)
+}
+
+/// Moves the first page of a range to where it is, which changes nothing and is refused once the page is sealed.
+///
+/// Source: mremap(2); `check_prep_vma` in `mm/mremap.c`.
+pub(crate) fn remap_in_place(range: AddressRange) -> Result<(), Errno> {
+    const PAGE_BYTES: usize = 4096;
+    // SAFETY: takes four numbers. Old and new size are the same and it may not move, so the mapping stays what it is.
+    let rc = unsafe { libc::syscall(libc::SYS_mremap, range.start, PAGE_BYTES, PAGE_BYTES, 0, 0) };
     Errno::result(rc).map(drop)
 }
 

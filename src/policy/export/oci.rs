@@ -2,6 +2,7 @@
 
 use super::SELF_TEST;
 use crate::failure::Failure;
+use crate::text::json_of;
 use serde_json::{Value, json};
 use wave_policy::{Condition, Operand, Policy, Rule, Test};
 
@@ -30,9 +31,7 @@ pub(super) fn profile(policy: &Policy, growable: bool) -> Result<String, Failure
         "architectures": ["SCMP_ARCH_X86_64"],
         "syscalls": calls,
     });
-    let text = serde_json::to_string_pretty(&profile)
-        .map_err(|error| Failure::refused(format!("cannot write the profile: {error}")))?;
-    Ok(text + "\n")
+    json_of(&profile)
 }
 
 /// `None` for an address, which is that of one run.

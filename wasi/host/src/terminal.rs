@@ -1,56 +1,73 @@
 //! Control characters on their way to a terminal (T115).
 //!
-//! A terminal obeys what it is sent: it moves the cursor over earlier output, changes the title,
-//! answers queries by typing for the user. So when a guest writes to one, every control character
-//! that is not plain text layout becomes `?`. Bytes are replaced one for one, so counts stay true.
+//! A terminal obeys what it is sent: it moves the cursor over earlier output, changes the title, reorders text, answers
+//! queries by typing for the user. So when a guest writes to one, every character that is not plain text or its layout becomes
+//! `?`: one that does not stand for itself in the messages of `wave` either, but for those that join letters and signs. Bytes are
+//! replaced one for one, so counts stay true; of a character of several bytes it is the last one.
+
+use wave_policy::harmful;
 
 /// How far a writer is in the middle of a UTF-8 character.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Cleaner {
     /// Continuation bytes still to come.
     expected: u8,
-    /// The lead byte was `0xC2`, so the next byte could complete a C1 control.
-    after_c2: bool,
+    /// All bytes of the character.
+    len: u8,
+    /// The bits of those that have come.
+    bits: u32,
 }
 
 impl Cleaner {
     /// Replaces controls in `text` and remembers where it ended.
     pub(crate) fn clean(&mut self, text: &mut [u8]) {
-        for byte in text {
-            if !self.is_text(*byte) {
+        let mut rest = text;
+        while let Some((byte, after)) = rest.split_first_mut() {
+            if !self.is_text(*byte, after.first().copied()) {
                 *byte = b'?';
             }
+            rest = after;
         }
     }
 
-    fn is_text(&mut self, byte: u8) -> bool {
-        let after_c2 = std::mem::take(&mut self.after_c2);
+    fn is_text(&mut self, byte: u8, next: Option<u8>) -> bool {
         match byte {
-            // C1 controls: in UTF-8 after 0xC2, alone for terminals in an 8-bit encoding.
-            0x80..=0x9f if after_c2 || self.expected == 0 => {
-                self.expected = 0;
-                false
-            }
-            0x80..=0xbf => {
-                let continues = self.expected > 0;
-                self.expected = self.expected.saturating_sub(1);
-                continues
+            0x80..=0xbf if self.expected > 0 => {
+                self.expected -= 1;
+                self.bits = (self.bits << 6) | u32::from(byte & 0x3f);
+                self.expected > 0 || is_shown(self.bits, self.len)
             }
             0xc2..=0xf4 => {
-                self.after_c2 = byte == 0xc2;
-                self.expected = match byte {
-                    0xc2..=0xdf => 1,
-                    0xe0..=0xef => 2,
-                    _ => 3,
+                let (len, mask) = match byte {
+                    0xc2..=0xdf => (2, 0x1f),
+                    0xe0..=0xef => (3, 0x0f),
+                    _ => (4, 0x07),
                 };
+                *self = Self { expected: len - 1, len, bits: u32::from(byte & mask) };
                 true
             }
             _ => {
                 self.expected = 0;
-                matches!(byte, b'\t' | b'\n' | b'\r' | 0x08 | 0x20..=0x7e)
+                match byte {
+                    // By itself it lets the line be written over.
+                    b'\r' => next == Some(b'\n'),
+                    b'\t' | b'\n' | 0x20..=0x7e => true,
+                    // C1 controls alone too, for terminals in an 8-bit encoding.
+                    _ => false,
+                }
             }
         }
     }
+}
+
+/// Whether these bits of so many bytes are a character that a terminal may get.
+fn is_shown(bits: u32, len: u8) -> bool {
+    char::from_u32(bits).is_some_and(|c| c.len_utf8() == usize::from(len) && (!harmful(c) || joins(c)))
+}
+
+/// Joiners and variation selectors, which several scripts and signs are not right without; they reorder nothing.
+const fn joins(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}')
 }
 
 #[cfg(test)]
@@ -82,8 +99,40 @@ mod tests {
     }
 
     #[test]
+    fn t115_the_cursor_goes_forward_only() {
+        assert_eq!(clean(&[b"100%\r0%", b"ab\x08\x08cd\r\n"]), b"100%?0%ab??cd\r\n");
+        assert_eq!(clean(&[b"a\r", b"b"]), b"a?b");
+    }
+
+    #[test]
+    fn t115_what_reorders_or_hides_text_loses_its_last_byte() {
+        for harmful in ["\u{202e}", "\u{2066}", "\u{61c}", "\u{200b}", "\u{feff}", "\u{ad}", "\u{2028}", "\u{e0041}"] {
+            let bytes = harmful.as_bytes();
+            let (last, head) = bytes.split_last().unwrap();
+            let expected = [head, b"?"].concat();
+            assert_eq!(clean(&[bytes]), expected, "{harmful:?}");
+            assert_eq!(clean(&[head, &[*last]]), expected, "{harmful:?}");
+        }
+        // No character has such bytes: an overlong one, a half of UTF-16, one past the last.
+        for wrong in [&b"\xe0\x80\x9b"[..], b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x9b"] {
+            assert!(clean(&[wrong]).ends_with(b"?"), "{}", wrong.escape_ascii());
+        }
+    }
+
+    /// Every scalar value: what passes is text, and nothing but the last byte of what does not is changed.
+    #[test]
+    fn t115_each_character_passes_or_is_replaced() {
+        for c in '\u{80}'..=char::MAX {
+            let mut seen = [0; 4];
+            let seen = c.encode_utf8(&mut seen).as_bytes();
+            let passes = clean(&[seen]) == seen;
+            assert_eq!(passes, !harmful(c) || joins(c), "{c:?}");
+        }
+    }
+
+    #[test]
     fn text_of_any_language_passes() {
-        let text = "naïve — 日本語 🙂 Ωλ".as_bytes();
+        let text = "naïve — 日本語 🙂 Ωλ می\u{200c}خواهم 👩\u{200d}💻 ❤\u{fe0f}".as_bytes();
         assert_eq!(clean(&[text]), text);
         let (head, tail) = text.split_at(text.len() - 9);
         assert_eq!(clean(&[head, tail]), text);

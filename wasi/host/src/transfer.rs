@@ -93,6 +93,11 @@ fn write_to_terminal(
         }
         len += bytes.len();
     }
+    // An end of line of two characters stays whole.
+    let given: usize = buffers.ranges().iter().map(|range| range.len()).sum();
+    if len < given && len > 1 && text.get(len - 1) == Some(&b'\r') {
+        len -= 1;
+    }
     let mut cleaned = text;
     let cleaned = cleaned.get_mut(..len).unwrap_or_default();
     let mut cleaner = wasi.objects.get(&write.on)?.cleaner;
