@@ -17,7 +17,10 @@ use std::time::{Duration, SystemTime};
 
 use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use support::user::{NOBODY, User};
-use support::{Outcome, as_root, finish};
+use support::{
+    Outcome, as_root, cannot_run, copy_program, finish, has_program, place_for_programs, readable_by_all,
+    sees_other_processes,
+};
 use tempfile::TempDir;
 use wave_contract::digest::{Digest, digest};
 
@@ -47,10 +50,10 @@ const HEADER: usize = 8 + 4 * 8 + 2 * 32;
 
 /// `wave` where every user may run it, with a module.
 static PLACE: LazyLock<TempDir> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("own directory");
-    fs::copy(env!("CARGO_BIN_EXE_wave"), dir.path().join("wave")).expect("own directory");
-    fs::write(dir.path().join("program.wasm"), wat::parse_str(PROGRAM).expect("a module")).expect("own directory");
+    let dir = place_for_programs();
+    let program = dir.path().join("program.wasm");
+    fs::write(&program, wat::parse_str(PROGRAM).expect("a module")).expect("own directory");
+    readable_by_all(&program);
     dir
 });
 
@@ -146,7 +149,7 @@ fn homes() -> Vec<Home> {
     // As root in a container, say, whose filter has no such calls.
     let ring = KeyRing::from_special_id(KeyRingIdentifier::User, false);
     assert!(ring.is_err(), "this kernel keeps keys, and wave has none");
-    eprintln!("NOT RUN: the kernel keeps no keys: {ring:?}");
+    cannot_run(&format!("the kernel keeps no keys: {ring:?}"));
     Vec::new()
 }
 
@@ -203,6 +206,7 @@ fn t37_a_run_has_no_descriptor_of_the_cache() {
     for home in homes() {
         let module = home.dir.path().join("waits.wasm");
         fs::write(&module, wat::parse_str(WAITS).expect("a module")).expect("own directory");
+        readable_by_all(&module);
         for _ in 0..2 {
             let module = module.to_str().expect("UTF-8");
             let mut command = home.command(&["--sandbox", "strict", "run", "--report=json", module]);
@@ -211,7 +215,7 @@ fn t37_a_run_has_no_descriptor_of_the_cache() {
             assert!(lines.any(|line| line.starts_with('{')), "it is sealed by then");
             let open = fs::read_dir(format!("/proc/{}/fd", child.id()));
             // Only root sees into a process that cannot be dumped.
-            if as_root() {
+            if sees_other_processes() {
                 assert_eq!(open.expect("root may look").count(), 3);
             }
             drop(child.stdin.take());
@@ -355,6 +359,7 @@ fn t59_a_note_is_of_one_file_at_one_time() {
         let files = [1, 2].map(|code| {
             let file = home.dir.path().join(format!("{code}.wasm"));
             fs::write(&file, large(code)).expect("own directory");
+            readable_by_all(&file);
             (file, code)
         });
         let notes = || home.entries().into_iter().filter(|path| is_note(path)).collect::<Vec<_>>();
@@ -406,8 +411,7 @@ fn is_note(path: &Path) -> bool {
 /// A large file that was noted is not read.
 #[test]
 fn a_noted_file_is_not_read() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        eprintln!("NOT RUN: install strace");
+    if !has_program(&mut Command::new("strace"), "strace") {
         return;
     }
     // An ordinary user's strace may not follow what is not dumpable. CI runs this as root as well.
@@ -441,9 +445,9 @@ fn t59_an_entry_is_of_one_program() {
         let states = [home.run(&[]), home.run(&["--deterministic"])];
         assert_eq!(states.iter().filter(|states| is_cached(states)).count(), 1, "{states:?}");
         // Of another build of the same version.
-        let touched = PLACE.path().join("wave");
-        fs::copy(&touched, home.dir.path().join("wave")).expect("own directory");
-        let mut command = Command::new(home.dir.path().join("wave"));
+        let touched = tempfile::tempdir_in(PLACE.path()).expect("own directory");
+        fs::set_permissions(touched.path(), Permissions::from_mode(0o755)).expect("own directory");
+        let mut command = Command::new(copy_program(&PLACE.path().join("wave"), touched.path()));
         command.args(["--sandbox", "strict", "run"]).arg(PLACE.path().join("program.wasm"));
         command.env("XDG_CACHE_HOME", home.dir.path().join("caches"));
         home.user.runs(&mut command);
@@ -561,18 +565,20 @@ __attribute__((constructor)) static void crowd(void) {
 /// Code whose addresses are taken is compiled again, for others.
 #[test]
 fn code_whose_addresses_are_taken_is_compiled_again() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("own directory");
+    // A library is loaded where programs run.
+    let dir = place_for_programs();
     let (source, library) = (dir.path().join("crowd.c"), dir.path().join("crowd.so"));
     fs::write(&source, CROWD).expect("own directory");
     let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
     assert!(built.expect("the linker of every Rust program").success());
+    readable_by_all(&library);
     for home in homes() {
         home.run(&[]);
         assert!(is_cached(&home.run(&[])));
         let module = PLACE.path().join("program.wasm");
         let mut command = home.command(&["--sandbox", "strict", "run", "--report", module.to_str().expect("UTF-8")]);
-        let outcome = finish(command.env("LD_PRELOAD", &library).spawn().expect("wave starts"));
+        command.env("LD_LIBRARY_PATH", dir.path()).env("LD_PRELOAD", "crowd.so");
+        let outcome = finish(command.spawn().expect("wave starts"));
         assert_eq!((&*outcome.stdout, outcome.status.code()), (PRINTED.0, Some(PRINTED.1)), "{outcome:?}");
         assert!(!outcome.stderr.contains("code from the cache"), "{outcome:?}");
     }
@@ -583,7 +589,9 @@ fn code_whose_addresses_are_taken_is_compiled_again() {
 fn a_small_limit_on_files_ends_no_run() {
     let homes = homes();
     for home in &homes {
-        fs::write(home.dir.path().join("1.wasm"), large(1)).expect("own directory");
+        let file = home.dir.path().join("1.wasm");
+        fs::write(&file, large(1)).expect("own directory");
+        readable_by_all(&file);
     }
     // Then they are noted.
     thread::sleep(Duration::from_secs(4));
