@@ -19,7 +19,7 @@ use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use support::around::{EPERM, hiding};
 use support::user::{NOBODY, User};
-use support::{Outcome, as_root, finish};
+use support::{Outcome, as_root, cannot_run, finish, place_for_programs, readable_by_all, sees_other_processes};
 use tempfile::TempDir;
 use wave_contract::artefact::Artefact;
 use wave_contract::digest::digest;
@@ -56,10 +56,10 @@ const HEADER: usize = DIGESTS + 32;
 
 /// `wave` where every user may run it, with a module.
 static PLACE: LazyLock<TempDir> = LazyLock::new(|| {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("own directory");
-    fs::copy(env!("CARGO_BIN_EXE_wave"), dir.path().join("wave")).expect("own directory");
-    fs::write(dir.path().join("program.wasm"), wat::parse_str(PROGRAM).expect("a module")).expect("own directory");
+    let dir = place_for_programs();
+    let program = dir.path().join("program.wasm");
+    fs::write(&program, wat::parse_str(PROGRAM).expect("a module")).expect("own directory");
+    readable_by_all(&program);
     dir
 });
 
@@ -155,7 +155,7 @@ fn homes() -> Vec<Home> {
     // As root in a container, say, whose filter has no such calls.
     let ring = KeyRing::from_special_id(KeyRingIdentifier::User, false);
     assert!(ring.is_err(), "this kernel keeps keys, and wave has none");
-    eprintln!("NOT RUN: the kernel keeps no keys: {ring:?}");
+    cannot_run(&format!("the kernel keeps no keys: {ring:?}"));
     Vec::new()
 }
 
@@ -212,6 +212,7 @@ fn t37_a_run_has_no_descriptor_of_the_cache() {
     for home in homes() {
         let module = home.dir.path().join("waits.wasm");
         fs::write(&module, wat::parse_str(WAITS).expect("a module")).expect("own directory");
+        readable_by_all(&module);
         for _ in 0..2 {
             let module = module.to_str().expect("UTF-8");
             let mut command = home.command(&["--sandbox", "strict", "run", "--report=json", module]);
@@ -220,7 +221,7 @@ fn t37_a_run_has_no_descriptor_of_the_cache() {
             assert!(lines.any(|line| line.starts_with('{')), "it is sealed by then");
             let open = fs::read_dir(format!("/proc/{}/fd", child.id()));
             // Only root sees into a process that cannot be dumped.
-            if as_root() {
+            if sees_other_processes() {
                 assert_eq!(open.expect("root may look").count(), 3);
             }
             drop(child.stdin.take());
@@ -523,6 +524,7 @@ impl Shared {
         let [at] = differences[..] else { panic!("one byte is the number: {differences:?}") };
         let file = dir.join("shared.wasm");
         fs::write(&file, before).expect("own directory");
+        readable_by_all(&file);
         let mut command = Command::new(program);
         command.arg(&file).args([at.to_string(), after[at].to_string()]);
         let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("own program");
@@ -809,18 +811,20 @@ __attribute__((constructor)) static void crowd(void) {
 /// Code whose addresses are taken is compiled again, for others.
 #[test]
 fn code_whose_addresses_are_taken_is_compiled_again() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("own directory");
+    // A library is loaded where programs run.
+    let dir = place_for_programs();
     let (source, library) = (dir.path().join("crowd.c"), dir.path().join("crowd.so"));
     fs::write(&source, CROWD).expect("own directory");
     let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
     assert!(built.expect("the linker of every Rust program").success());
+    readable_by_all(&library);
     for home in homes() {
         home.run(&[]);
         assert!(is_cached(&home.run(&[])));
         let module = PLACE.path().join("program.wasm");
         let mut command = home.command(&["--sandbox", "strict", "run", "--report", module.to_str().expect("UTF-8")]);
-        let outcome = finish(command.env("LD_PRELOAD", &library).spawn().expect("wave starts"));
+        command.env("LD_LIBRARY_PATH", dir.path()).env("LD_PRELOAD", "crowd.so");
+        let outcome = finish(command.spawn().expect("wave starts"));
         assert_eq!((&*outcome.stdout, outcome.status.code()), (PRINTED.0, Some(PRINTED.1)), "{outcome:?}");
         assert!(!outcome.stderr.contains("code from the cache"), "{outcome:?}");
 

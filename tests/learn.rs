@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 
 use support::user::{NOBODY, User};
 use support::{
-    Outcome, as_root, assert_tree, c_example, fill, finish, give_to_guest, open_to_all, source, writable_dir,
+    Outcome, as_root, assert_tree, c_example, cannot_run, fill, finish, give_to_guest, open_to_all, source,
+    wait_until_gone, writable_dir,
 };
 use tempfile::TempDir;
 
@@ -621,15 +622,8 @@ fn a_run_that_a_signal_ends_is_learnt_and_no_process_stays() {
         let server = Server::start(dir.path(), &line);
         let parent = Pid::from_raw(i32::try_from(server.child.id()).unwrap());
         let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
-        let child: i32 = children.trim().parse().expect("one process");
+        let child: u32 = children.trim().parse().expect("one process");
         (server, parent, child)
-    };
-    let is_gone = |child: i32| {
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while Path::new(&format!("/proc/{child}/fd")).exists() && kill(Pid::from_raw(child), None).is_ok() {
-            assert!(Instant::now() < deadline, "{child} goes on");
-            std::thread::sleep(Duration::from_millis(2));
-        }
     };
     for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143), (Signal::SIGHUP, 129)] {
         let dir = scene(&[]);
@@ -637,7 +631,7 @@ fn a_run_that_a_signal_ends_is_learnt_and_no_process_stays() {
         kill(parent, signal).unwrap();
         let ended = server.ends();
         assert_eq!(ended.status.code(), Some(code), "{ended:?}");
-        is_gone(child);
+        wait_until_gone(child);
         let text = policy(&dir);
         assert!(text.contains("# The last run ended by a signal from outside, in the middle.\n"), "{text}");
         assert!(
@@ -649,41 +643,55 @@ fn a_run_that_a_signal_ends_is_learnt_and_no_process_stays() {
     let (mut server, parent, child) = start(&dir);
     kill(parent, Signal::SIGKILL).unwrap();
     server.child.wait().unwrap();
-    is_gone(child);
+    wait_until_gone(child);
     assert!(!dir.path().join("p.toml").exists());
 }
 
+/// Says that it runs, and waits until standard input ends.
+const WAITS: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\10\00\00\00\01\00\00\00")
+  (data (i32.const 16) "!")
+  (func (export "_start")
+    (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 32)))
+    (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 32)))))"#;
+
 #[test]
 fn a_file_that_changes_during_the_run_stays_as_it_is_then() {
-    let Some(sleep) = c_example("sleep") else { return };
-    let sleep = sleep.to_str().unwrap();
-    let dir = scene(&[]);
+    let dir = scene(&[("waits.wat", WAITS)]);
     let path = dir.path().join("p.toml");
-    let learn =
-        |sleeper: &str| command(WAVE, dir.path()).args(["learn", "-o", "p.toml", sleep, sleeper]).spawn().unwrap();
+    // What is done while the program runs.
+    let learn = |meanwhile: &dyn Fn()| {
+        let mut command = command(WAVE, dir.path());
+        let mut child =
+            command.args(["learn", "-o", "p.toml", "waits.wat"]).stdin(Stdio::piped()).spawn().expect("wave starts");
+        let mut said = [0];
+        child.stdout.as_mut().expect("stdout is piped").read_exact(&mut said).expect("it says that it runs");
+        meanwhile();
+        drop(child.stdin.take());
+        finish(child)
+    };
+    let somebody_writes = || fs::write(&path, "somebody's").expect("own directory can be written");
     // Not there before, and there after.
-    let child = learn("1500");
-    std::thread::sleep(Duration::from_millis(700));
-    fs::write(&path, "somebody's").unwrap();
-    let run = finish(child);
-    assert_eq!((run.status.code(), &*run.stdout), (Some(125), "slept 1500 ms\n"), "{run:?}");
+    let run = learn(&somebody_writes);
+    assert_eq!(run.status.code(), Some(125), "{run:?}");
     assert!(run.stderr.contains("the policy has changed during the run, and stays as it is now"), "{run:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's");
     // There before, and another one after.
     fs::remove_file(&path).unwrap();
-    assert_eq!(finish(learn("1")).status.code(), Some(0));
-    let child = learn("1500");
-    std::thread::sleep(Duration::from_millis(700));
-    fs::write(&path, "somebody's").unwrap();
-    assert_eq!(finish(child).status.code(), Some(125));
-    assert_tree(dir.path(), &["in/", "out/", "p.toml: somebody\\'s"]);
+    assert_eq!(learn(&|| ()).status.code(), Some(0));
+    assert_eq!(learn(&somebody_writes).status.code(), Some(125));
+    let module = format!("waits.wat: {}", WAITS.escape_default());
+    assert_tree(dir.path(), &["in/", "out/", "p.toml: somebody\\'s", &module]);
 }
 
 /// Started as root, a run becomes the owner of what it may write, and reads as that one.
 #[test]
 fn who_the_run_was_is_said_where_the_policy_leaves_it_nothing_to_write() {
     if !as_root() {
-        return;
+        return cannot_run("only root becomes another user");
     }
     let Some(cat) = c_example("cat") else { return };
     let cat = cat.to_str().unwrap();

@@ -35,9 +35,11 @@ const OPERATORS: [&str; 14] = [
 ];
 
 fn run(words: &[&str]) -> Outcome {
-    let mut command = Command::new(example("mutant_runs"));
+    // Without a limit of the stack, the kernel would place one object above the other, and canaries are put below.
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -S -s 8192 2>/dev/null; exec \"$0\" \"$@\""]).arg(example("mutant_runs")).args(words);
     // See there.
-    command.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0:glibc.malloc.mmap_threshold=65536").args(words);
+    command.env("GLIBC_TUNABLES", "glibc.pthread.rseq=0:glibc.malloc.mmap_threshold=65536");
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"))
 }
 
@@ -116,6 +118,7 @@ fn t72_the_oracle_sees_what_code_that_was_not_verified_changes() {
         ("BehindGuard", "canary: 1 bytes"),
         ("BeforeMemory", "canary: 1 bytes"),
         ("BeforeStackGuard", "canary: 1 bytes"),
+        ("BeforeTable", "canary: 1 bytes"),
         ("BesideLength", "descriptor of a memory: 1 bytes"),
         ("LengthOfTable", "table: a length that is not its list's"),
         ("Entry", "table: an entry that is no function"),
@@ -138,12 +141,9 @@ fn t72_the_oracle_sees_what_code_that_was_not_verified_changes() {
             let seen = of_target(mode, target);
             assert_eq!(seen, (Some(1), "Code(10)".to_owned(), vec![(*expected).to_owned()]), "{mode} {target}");
         }
-        for (target, expected) in [
-            ("LengthOfMemory", "descriptor of a memory: says [5a, 0, 1, 0, 0, 0, 0, 0]"),
-            // In mode arg the kernel places objects, one beside the other if it likes.
-            ("BeforeTable", if mode == "fixed" { "canary: 1 bytes" } else { "" }),
-            ("HostStatic", ""),
-        ] {
+        for (target, expected) in
+            [("LengthOfMemory", "descriptor of a memory: says [5a, 0, 1, 0, 0, 0, 0, 0]"), ("HostStatic", "")]
+        {
             let (code, end, changes) = of_target(mode, target);
             assert_eq!((code, &*end, changes.len()), (Some(1), "Code(10)", 1), "{mode} {target}: {changes:?}");
             assert!(changes[0].starts_with(expected), "{mode} {target}: {changes:?}");

@@ -14,7 +14,10 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use support::around::permitting;
 use support::user::User;
-use support::{Outcome, as_root, assert_tree, example, fill, finish, give_to_guest, not_run, source, writable_dir};
+use support::{
+    Outcome, as_root, assert_tree, cannot_run, copy_program, example, fill, finish, give_to_guest, has_capability,
+    has_program, open_to_all, place_for_programs, source, writable_dir,
+};
 use tempfile::TempDir;
 use wave_policy::{Access, FilesystemGrant, Needed, Policy, Role, Shape, Surface, all_shapes, all_starts};
 use wave_sandbox::{GrowableRange, SealPlan, SystemCall, call_name, evaluate, filter};
@@ -166,13 +169,12 @@ fn container_runtimes_take_the_oci_profile() {
     let shape = all_shapes().iter().find(|shape| shape.name == "files-rw").expect("a shape");
     fs::write(dir.path().join("p.toml"), policy_of(dir.path(), shape)).unwrap();
     let profile: Value = serde_json::from_str(&export(dir.path(), "oci-seccomp", "p.toml")).expect("JSON");
-    let has = |name: &str| Command::new(name).arg("--version").output().is_ok_and(|out| out.status.success());
     // Another user's runtime would make a user namespace of its own, which is not what is tested.
-    if !as_root() {
-        return;
+    if !as_root() || !has_capability(support::SYS_ADMIN) {
+        return cannot_run("only root with CAP_SYS_ADMIN starts containers without a user namespace");
     }
-    if !has("runc") {
-        return not_run("install runc");
+    if !has_program(&mut Command::new("runc"), "runc") {
+        return;
     }
     let bundle = dir.path().join("bundle");
     let shared: Vec<_> =
@@ -344,11 +346,7 @@ fn systemd(dir: &Path, drop_in: &str) -> (String, u64) {
 }
 
 fn has_systemd() -> bool {
-    let has = Command::new("systemd-analyze").arg("--version").output().is_ok_and(|out| out.status.success());
-    if !has {
-        not_run("install systemd");
-    }
-    has
+    has_program(&mut Command::new("systemd-analyze"), "systemd")
 }
 
 /// systemd takes every line of a drop-in, and what it does not like of it is known. Of the exposure, 0.4 is for the calls that
@@ -626,11 +624,9 @@ struct Place {
 
 impl Place {
     fn new(shape: &'static Shape) -> Self {
-        let dir = writable_dir();
-        // Copied by another process: a child that another test starts meanwhile would keep the copy open for writing.
-        let copy = Command::new("cp").args([env!("CARGO_BIN_EXE_wave").as_ref(), dir.path()]).status();
-        assert!(copy.expect("cp starts").success());
-        fs::write(dir.path().join("m.wat"), program(shape)).unwrap();
+        let dir = place_for_programs();
+        open_to_all(dir.path());
+        fill(dir.path(), &[("m.wat", &program(shape))]);
         let mut text = wave(dir.path(), &["policy", "gen", "m.wat"]).stdout;
         if let Some(access) = shape.grant {
             let grant = format!("[[fs]]\nhost = \"granted\"\naccess = \"{access}\"\n\n[os]\n");
@@ -639,7 +635,7 @@ impl Place {
         if shape.listener {
             text = text.replace("[os]\n", "[net]\nlisten = [\"127.0.0.1:0\"]\n\n[os]\n");
         }
-        fs::write(dir.path().join("p.toml"), text).unwrap();
+        fill(dir.path(), &[("p.toml", &text)]);
         let unit = export(dir.path(), "systemd", "p.toml");
         let calls = permitted(&unit).into_iter().map(str::to_owned).collect();
         Self { dir, shape, calls }
@@ -702,19 +698,20 @@ impl Place {
 /// that a layer of the seal takes, it does not start.
 #[test]
 fn t88_a_run_works_beneath_its_exported_calls() {
+    let users: Vec<_> = User::with_python().collect();
     for shape in all_shapes() {
         let place = Place::new(shape);
         let wave = place.dir.path().join("wave");
-        for user in User::available() {
+        for user in &users {
             place.granted();
             let text = if shape.functions.is_empty() { "" } else { "yes" };
-            let outcome = place.run(*user, &wave, &[], &[]);
+            let outcome = place.run(**user, &wave, &[], &[]);
             assert_eq!(outcome.stderr, "", "{} as {user:?}", shape.name);
             outcome.is(0, text, "");
             place.left(true);
             for (call, layer) in [("seccomp", "seccomp"), ("landlock_create_ruleset", "landlock")] {
                 place.granted();
-                let outcome = place.run(*user, &wave, &[], &[call]);
+                let outcome = place.run(**user, &wave, &[], &[call]);
                 let seen = (outcome.status.code(), &*outcome.stdout);
                 assert_eq!(seen, (Some(125), ""), "{} without {call}: {outcome:?}", shape.name);
                 assert!(outcome.stderr.contains(layer), "{} without {call}: {}", shape.name, outcome.stderr);
@@ -730,10 +727,8 @@ fn t88_a_run_works_beneath_its_exported_calls() {
 fn t88_a_refused_call_stays_refused_beneath_the_exported_calls() {
     let shape = all_shapes().iter().find(|shape| shape.name == "files-rw").expect("a shape");
     let place = Place::new(shape);
-    let copy = Command::new("cp").arg(example("narrowed")).arg(place.dir.path()).status();
-    assert!(copy.expect("cp starts").success());
-    let narrowed = place.dir.path().join("narrowed");
-    for user in User::available() {
+    let narrowed = copy_program(&example("narrowed"), place.dir.path());
+    for user in User::with_python() {
         for without in [&[][..], &["fdatasync"]] {
             let granted = place.granted();
             let outcome = place.run(*user, &narrowed, &["guest", "fdatasync"], without);

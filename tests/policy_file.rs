@@ -281,10 +281,9 @@ fn t101_flags_win_and_what_goes_beyond_the_policy_is_said() {
 
 #[test]
 fn the_environment_is_what_the_policy_says() {
-    let (_module_dir, module) = wat(PRINT_ENV);
     let text = "version = 1\n[env]\npass = [\"KNOWN\"]\n[env.set]\nMODE = \"test\"\n";
-    let dir = place(&[("p.toml", text), ("none.toml", "version = 1\n")]);
-    let module = module.display();
+    let module = "module.wat";
+    let dir = place(&[("p.toml", text), ("none.toml", "version = 1\n"), (module, PRINT_ENV)]);
     run(dir.path(), &format!("--policy none.toml {module}")).is(0, "", "");
     run(dir.path(), &format!("--policy p.toml {module}")).is(0, "KNOWN=from outside\0MODE=test\0", "");
     run(dir.path(), &format!("--policy p.toml --env MODE=flag {module}")).is(
@@ -419,9 +418,13 @@ const WRITE_NEW: &str = r#"(module
 /// Each way in which a policy stops a run names the line; with the line changed as it is said, the run goes on.
 #[test]
 fn what_stops_a_run_names_its_line() {
-    let (_module_dir, module) = wat(WRITE_NEW);
-    let module = module.display();
-    let dir = place(&[("data/note", "")]);
+    let [module, endless, large] = ["module.wat", "endless.wat", "large.wat"];
+    let dir = place(&[
+        ("data/note", ""),
+        (module, WRITE_NEW),
+        (endless, "(module (func (export \"_start\") (loop (br 0))))"),
+        (large, "(module (memory 2) (func (export \"_start\")))"),
+    ]);
     let set = |text: &str| fs::write(dir.path().join("p.toml"), text).unwrap();
     let open_line = "wave: path_open(fd=3, lookupflags=0x0, path=\"new\", oflags=0x1, rights_base=0x40, rights_inheriting=0x0, \
                      fdflags=0x0) = ";
@@ -453,24 +456,22 @@ fn what_stops_a_run_names_its_line() {
     assert_eq!(support::tree(&dir.path().join("data")), ["new: ", "note: "]);
 
     // Time, memory, sockets.
-    let (_loop_dir, endless) = wat("(module (func (export \"_start\") (loop (br 0))))");
     set("version = 1\n\n[limits]\ntimeout = \"200ms\"\n");
-    let said = run(dir.path(), &format!("--policy p.toml {}", endless.display()));
+    let said = run(dir.path(), &format!("--policy p.toml {endless}"));
     assert_eq!(said.status.code(), Some(124));
     let message = "wave: time limit of 200ms reached\n  where: limits.timeout (p.toml:4)\n";
     assert!(said.stderr.starts_with(message), "{said:?}");
-    let said = run(dir.path(), &format!("--policy p.toml --timeout 100ms {}", endless.display()));
+    let said = run(dir.path(), &format!("--policy p.toml --timeout 100ms {endless}"));
     assert!(said.stderr.starts_with("wave: time limit of 100ms reached\n  at "), "{said:?}");
 
-    let (_memory_dir, large) = wat("(module (memory 2) (func (export \"_start\")))");
     set("version = 1\n[limits]\nmax-memory = \"64K\"\n");
-    let said = run(dir.path(), &format!("--policy p.toml {}", large.display()));
+    let said = run(dir.path(), &format!("--policy p.toml {large}"));
     assert_eq!(said.status.code(), Some(137));
     assert!(said.stderr.ends_with("  fix:   raise `max-memory` in p.toml:3\n"), "{said:?}");
-    let said = run(dir.path(), &format!("--policy p.toml --max-memory 1K {}", large.display()));
+    let said = run(dir.path(), &format!("--policy p.toml --max-memory 1K {large}"));
     assert!(said.stderr.ends_with("  fix:   raise --max-memory\n"), "{said:?}");
     set("version = 1\n[limits]\nmax-memory = \"128K\"\n");
-    run(dir.path(), &format!("--policy p.toml {}", large.display())).is(0, "", "");
+    run(dir.path(), &format!("--policy p.toml {large}")).is(0, "", "");
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();

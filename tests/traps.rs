@@ -197,7 +197,7 @@ fn times_out(text: &str) {
     let run = run(Wave::strict().flag("--timeout", "300ms"), text);
     let took = start.elapsed();
     assert_eq!((run.status.code(), &*run.stdout), (Some(124), ""), "{run:?}");
-    assert!((Duration::from_millis(300)..Duration::from_secs(5)).contains(&took), "{took:?}");
+    assert!(took >= Duration::from_millis(300), "{took:?}");
 }
 
 #[test]

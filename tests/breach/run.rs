@@ -214,6 +214,9 @@ fn restore_hostname() -> bool {
     is_changed
 }
 
+/// An attempt that takes longer hangs.
+const HANG_SECONDS: u32 = 60;
+
 /// What attackers want the host to be called.
 pub const CHANGED_NAME: &str = "breached";
 
@@ -230,7 +233,7 @@ struct Attempt<'a> {
 impl Attempt<'_> {
     /// A parent and a sibling of the same user, and what they noticed.
     fn among_victims(self, reporter: OwnedFd) -> ! {
-        nix::unistd::alarm::set(10);
+        nix::unistd::alarm::set(2 * HANG_SECONDS);
         self.become_user();
         VALUE.store(SECRET, Ordering::Relaxed);
         let mut mask = SigSet::empty();
@@ -281,8 +284,8 @@ impl Attempt<'_> {
         let mut byte = [0];
         let go = File::from(self.go.try_clone().expect("a descriptor"));
         let _ = (&go).read(&mut byte).expect("the harness starts it");
-        // An action that waits must not wait for ever.
-        nix::unistd::alarm::set(5);
+        // An action that waits must not wait for ever. None of them does.
+        nix::unistd::alarm::set(HANG_SECONDS);
         for signal in [libc::SIGSEGV, libc::SIGBUS] {
             // SAFETY: the default action runs no code. The runtime's own handler makes calls that the filter refuses.
             unsafe { libc::signal(signal, libc::SIG_DFL) };

@@ -10,13 +10,15 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 
+use nix::sys::statvfs::{FsFlags, statvfs};
+
 use crate::cage::User;
 use crate::raw::{self, call};
 
 /// Numbers of descriptors that the parent left open by mistake.
-pub const LEAKED_FILE: RawFd = 900;
-pub const LEAKED_DIRECTORY: RawFd = 901;
-pub const LEAKED_SOCKET: RawFd = 902;
+pub const LEAKED_FILE: RawFd = 200;
+pub const LEAKED_DIRECTORY: RawFd = 201;
+pub const LEAKED_SOCKET: RawFd = 202;
 
 /// The user the sealed process becomes when root starts it: a free id, which owns the grant to write, and `own` outside of it.
 pub const IDENTITY: u32 = 1_950_000_001;
@@ -117,7 +119,7 @@ struct Entry {
 impl Host {
     /// `user`: who the attacker is.
     pub fn new(user: User) -> Self {
-        let dir = tempfile::tempdir().expect("temporary directory");
+        let dir = directory();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("own directory");
         let path = dir.path().join("socket");
         let by_path = UnixListener::bind(&path).expect("a socket");
@@ -153,7 +155,7 @@ impl Host {
             for file in ["file", "other"] {
                 let path = root.join(place).join(file);
                 self.make(&path, Some(b"content"));
-                set_attribute(&path);
+                assert!(set_attribute(&path), "the file system has extended attributes");
             }
             self.make(&root.join(place).join("code"), Some(&raw::CODE));
             let program = root.join(place).join("program");
@@ -271,12 +273,7 @@ impl Host {
             program: raw::program(),
             root,
         };
-        scene.handle[0] = 128;
-        let mut mount = 0_i32;
-        let name = scene.path("outside/file");
-        let at = scene.handle.as_mut_ptr();
-        let handle = call!(libc::SYS_name_to_handle_at, libc::AT_FDCWD, name.as_ptr(), at, &raw mut mount, 0);
-        handle.expect("the file system of temporary files has handles");
+        write_handle(scene.path("outside/file").as_ptr(), &mut scene.handle).expect("the file system has handles");
         scene
     }
 
@@ -316,11 +313,36 @@ pub fn map(prot: i32, flags: i32, len: usize) -> *mut u8 {
     at as *mut u8
 }
 
-fn set_attribute(path: &Path) {
+/// A directory for temporary files on a file system that has all that attackers want of one: programs can be run from it, it has
+/// extended attributes, as tmpfs from Linux 6.6 on, and handles, as overlayfs by request.
+fn directory() -> tempfile::TempDir {
+    let is_suitable = |dir: &tempfile::TempDir| {
+        let file = dir.path().join("file");
+        fs::write(&file, "").expect("own directory");
+        let name = CString::new(file.as_os_str().as_bytes()).expect("no zero");
+        let runs_programs = statvfs(&file).is_ok_and(|found| !found.flags().contains(FsFlags::ST_NOEXEC));
+        let suits = runs_programs && set_attribute(&file) && write_handle(name.as_ptr().cast(), &mut [0; 136]).is_ok();
+        fs::remove_file(file).expect("own file");
+        suits
+    };
+    let places = [std::env::temp_dir(), "/var/tmp".into(), "/dev/shm".into()];
+    let mut dirs = places.iter().filter_map(|place| tempfile::tempdir_in(place).ok());
+    dirs.find(is_suitable)
+        .unwrap_or_else(|| panic!("no file system of {places:?} has programs, attributes and handles"))
+}
+
+/// Writes the handle of a file, `struct file_handle`.
+fn write_handle(path: *const u8, handle: &mut [u8; 136]) -> Result<i64, i32> {
+    handle[0] = 128;
+    let mut mount = 0_i32;
+    call!(libc::SYS_name_to_handle_at, libc::AT_FDCWD, path, handle.as_mut_ptr(), &raw mut mount, 0)
+}
+
+/// Whether it could be set.
+fn set_attribute(path: &Path) -> bool {
     let path = CString::new(path.as_os_str().as_bytes()).expect("no zero");
     // SAFETY: three live texts.
-    let rc = unsafe { libc::setxattr(path.as_ptr(), c"user.wave".as_ptr(), c"x".as_ptr().cast(), 1, 0) };
-    assert_eq!(rc, 0, "the file system of temporary files has extended attributes");
+    unsafe { libc::setxattr(path.as_ptr(), c"user.wave".as_ptr(), c"x".as_ptr().cast(), 1, 0) == 0 }
 }
 
 /// The attribute that was planted, and whether there is another.

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use nix::sys::stat::{SFlag, makedev, mknod};
 use tempfile::TempDir;
 
-use crate::support::{Mode, Wave, as_root, give_to_guest, open_to_all, writable_dir};
+use crate::support::{Mode, Wave, as_root, cannot_run, give_to_guest, open_to_all, sees_other_processes, writable_dir};
 
 /// A directory with `grant` and `outside` in it. The guest's user may do anything with all of it: only `wave` is in the way.
 pub struct Host {
@@ -127,15 +128,12 @@ pub fn state(root: &Path) -> Vec<String> {
     lines
 }
 
-/// The host descriptors of a process, or `None` for an ordinary user: the process is not dumpable, so nobody else may look.
+/// The host descriptors of a process, or `None` without the right to look: the process is not dumpable, so an ordinary user has none.
 pub fn descriptors(pid: u32) -> Option<Vec<(u32, PathBuf)>> {
-    let entries = match fs::read_dir(format!("/proc/{pid}/fd")) {
-        Ok(entries) => entries,
-        Err(error) => {
-            assert!(!as_root(), "{error}");
-            return None;
-        }
-    };
+    if !sees_other_processes() {
+        return None;
+    }
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("it may look");
     let number = |path: &Path| path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
     let mut found: Vec<(u32, PathBuf)> = entries
         .map(|entry| entry.expect("a listing").path())
@@ -150,6 +148,20 @@ pub fn peak_kib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a status can be read");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Whether this user makes device nodes that can be opened; if not, that is said. Nothing is left out in CI, which runs this as
+/// root as well.
+pub fn has_device_nodes() -> bool {
+    let dir = writable_dir();
+    let path = dir.path().join("zero");
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
+    let made = mknod(&path, SFlag::S_IFCHR, mode, makedev(1, 5)).map_err(std::io::Error::from);
+    let opened = made.and_then(|()| fs::File::open(path));
+    if let Err(error) = &opened {
+        cannot_run(&format!("no device nodes can be made here: {error}"));
+    }
+    opened.is_ok()
 }
 
 /// A FIFO that everybody may use.

@@ -15,10 +15,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::{Outcome, Wave, finish};
+use crate::support::{Outcome, WALL_LIMIT, Wave, finish};
 
 /// Where things are in the guest's memory of 32 pages. Texts and lists lie from 64 KiB on.
 const PLACES: [(&str, u64); 11] = [
@@ -595,6 +597,17 @@ impl Paused<'_> {
     pub fn nudge(&mut self) {
         let stdin = self.child.as_mut().and_then(|child| child.stdin.as_mut()).expect("it runs, and stdin is piped");
         stdin.write_all(b"!").expect("the guest waits");
+    }
+
+    /// Waits until the pipe behind standard error takes no more.
+    pub fn wait_for_full_stderr(&self) {
+        let stderr = self.child.as_ref().and_then(|child| child.stderr.as_ref()).expect("it runs, and stderr is piped");
+        let capacity = rustix::pipe::fcntl_getpipe_size(stderr).expect("a pipe") as u64;
+        let deadline = Instant::now() + WALL_LIMIT;
+        while rustix::io::ioctl_fionread(stderr).expect("a pipe") < capacity {
+            assert!(Instant::now() < deadline, "the pipe does not get full");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     fn wait(&mut self) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::{Host, make_fifo};
 use crate::script::script;
-use crate::support::{Mode, Wave, finish, wat};
+use crate::support::{Mode, WALL_LIMIT, Wave, finish, wat};
 
 /// Runs with a limit of 300 ms, standard input open and silent, and asserts that the limit ended the run.
 #[track_caller]
@@ -14,10 +14,10 @@ fn ends(module: &std::path::Path, wave: Wave, what: &str) {
     let mut child = wave.flag("--timeout", "300ms").spawn(module, [""; 0]);
     let stdin = child.stdin.take();
     while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(10) {
+        if start.elapsed() > WALL_LIMIT {
             child.kill().unwrap();
             child.wait().unwrap();
-            panic!("{what}: still running after 10 s");
+            panic!("{what}: still running after {WALL_LIMIT:?}");
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -28,7 +28,7 @@ fn ends(module: &std::path::Path, wave: Wave, what: &str) {
     // There is no room for the message where the guest has filled the pipe.
     let full = what.contains("fd_write 2");
     assert!(full || run.stderr.starts_with("wave: time limit of 300ms reached\n"), "{what}: {run:?}");
-    assert!((Duration::from_millis(300)..Duration::from_secs(5)).contains(&took), "{what}: {took:?}");
+    assert!(took >= Duration::from_millis(300), "{what}: {took:?}");
 }
 
 /// T108: hostcalls that wait, and hostcalls without end.

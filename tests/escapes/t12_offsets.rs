@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::{Mode, not_run};
+use crate::support::{Mode, has_program};
 
 const CALLS: &str = r#"
     fd_pread 4 {BUF 4} 0x8000000000000000 OUT = INVAL
@@ -59,8 +59,8 @@ fn are_refused() {
 /// T12: the kernel never sees them.
 #[test]
 fn are_refused_before_the_kernel_is_asked() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        return not_run("install strace");
+    if !has_program(&mut Command::new("strace"), "strace") {
+        return;
     }
     let guest = script(format!("open 3 0 \"file\" 0 READ|WRITE|ALL\n fd_advise 4 0 20 0\n {CALLS}"));
     let (dir, path) = guest.file();

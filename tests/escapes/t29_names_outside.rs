@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::{Mode, as_root, not_run};
+use crate::support::{Mode, cannot_run, has_program, sees_other_processes};
 
 /// Calls with `P`, which stands for a name that is outside and for one that is not there.
 const CALLS: [&str; 12] = [
@@ -72,12 +72,12 @@ fn give_the_same_answer_as_missing_ones() {
 /// T29: no system call names anything outside, or climbs with a path that the kernel does not confine.
 #[test]
 fn are_not_asked_for() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        return not_run("install strace");
+    if !has_program(&mut Command::new("strace"), "strace") {
+        return;
     }
-    if !as_root() {
+    if !sees_other_processes() {
         // An ordinary user's strace may not read the names: the process is not dumpable. CI runs this as root as well.
-        return eprintln!("NOT RUN: names in system calls can be seen by root only");
+        return cannot_run("only root sees the names in system calls");
     }
     for mode in Mode::ALL {
         let host = host();

@@ -29,7 +29,7 @@ use std::time::Duration;
 use nix::unistd::{ForkResult, fork};
 use oracle::{End, Outcome, Trace};
 use sealed::Result;
-use subject::{LATE, RETURNED, Ready, TRAPPED, canary_below};
+use subject::{LATE, RETURNED, Ready, TRAPPED, canary_below, room_for_a_page};
 use wave_compiler::Mistake;
 use wave_contract::image::CodeImage;
 use wave_contract::module::{ExportKind, Import, ImportType, ModuleInfo};
@@ -98,6 +98,8 @@ fn run() -> Result<i32> {
     let bytes = wat::parse_file(guest)?;
     let mut canaries = vec![canary_below()?];
     let (neighbour, code) = sealed::compile(&mut store, bytes.clone(), bind)?;
+    // Tables of a page come there, one for each instance.
+    canaries.extend(room_for_a_page()?);
     canaries.push(canary_below()?);
     let mistake = Mistake::ALL.into_iter().find(|known| rest.first() == Some(&&*format!("{known:?}")));
     mistake.into_iter().for_each(wave_compiler::hooks::make);

@@ -6,9 +6,10 @@ use std::fs::File;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
 use std::ops::Range;
+use std::ptr::NonNull;
 use std::time::Duration;
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, raise};
 use nix::unistd::{dup2_stderr, dup2_stdout};
@@ -36,8 +37,9 @@ const FAILED: i32 = 2;
 
 /// What `check` gives: 1000, what the host makes of 5, 7, and twice 40.
 const CHECKED: i32 = 1000 + 6 + 7 + 80;
-/// Around each object there are canaries of this size, unless something else is there.
-const CANARY: usize = 4 << 12;
+const PAGE: usize = 1 << 12;
+/// Around each object there are canaries of this size, or of as much as there is room for.
+const CANARY: usize = 4 * PAGE;
 const CANARY_BYTE: u8 = 0xa7;
 
 /// A store with a module that waits for its code, and another instance that never runs.
@@ -211,23 +213,42 @@ fn around(places: &[Place]) -> Vec<Range<usize>> {
         "contexts and cells",
     ];
     let around = places.iter().filter(|place| AROUND.contains(&place.what));
-    let sides = around.flat_map(|Place { range, .. }| [range.start - CANARY, range.end]);
+    let sizes = || (PAGE..=CANARY).rev().step_by(PAGE);
+    let sides = around.flat_map(|Place { range: Range { start, end }, .. }| {
+        [sizes().find_map(|len| canary(start - len, len).ok()), sizes().find_map(|len| canary(*end, len).ok())]
+    });
     // Or something else lies there, which is compared as well.
-    sides.filter_map(|at| canary(at).ok()).collect()
+    sides.flatten().collect()
+}
+
+/// Leaves room for one page between canaries, where the kernel will put the next object of this size. It takes the first hole that
+/// is large enough, and which holes there are differs from machine to machine: a linker's cache was mapped there before, for one.
+pub fn room_for_a_page() -> Result<[Range<usize>; 2]> {
+    let before = map(None, CANARY + PAGE + CANARY)?;
+    let room = before + CANARY;
+    unmap(room, PAGE)?;
+    // Each hole that comes first is filled, for good.
+    while map(None, PAGE)? != room {}
+    unmap(room, PAGE)?;
+    Ok([before, room + PAGE].map(|at| fill(at, CANARY)))
 }
 
 /// Maps a canary below everything that the kernel has placed, so that the next object is placed below it.
 pub fn canary_below() -> Result<Range<usize>> {
     let maps = std::fs::read_to_string("/proc/self/maps")?;
     let lowest = maps.lines().skip_while(|line| !line.ends_with("[heap]")).nth(1).ok_or("there is no heap")?;
-    canary(usize::from_str_radix(lowest.split('-').next().unwrap_or_default(), 16)? - CANARY)
+    canary(usize::from_str_radix(lowest.split('-').next().unwrap_or_default(), 16)? - CANARY, CANARY)
 }
 
-fn canary(at: usize) -> Result<Range<usize>> {
-    let at = map(Some(at), CANARY)?;
-    // SAFETY: just mapped, with this size, and nothing else has its address.
-    unsafe { std::ptr::with_exposed_provenance_mut::<u8>(at).write_bytes(CANARY_BYTE, CANARY) };
-    Ok(at..at + CANARY)
+fn canary(at: usize, len: usize) -> Result<Range<usize>> {
+    Ok(fill(map(Some(at), len)?, len))
+}
+
+/// Makes a canary of a fresh mapping.
+fn fill(at: usize, len: usize) -> Range<usize> {
+    // SAFETY: the caller has just mapped it, with this size, and nothing else has its address.
+    unsafe { std::ptr::with_exposed_provenance_mut::<u8>(at).write_bytes(CANARY_BYTE, len) };
+    at..at + len
 }
 
 fn map(at: Option<usize>, len: usize) -> Result<usize> {
@@ -237,6 +258,13 @@ fn map(at: Option<usize>, len: usize) -> Result<usize> {
     // SAFETY: anonymous memory where nothing is mapped.
     let address = unsafe { mmap_anonymous(at, length, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, flags)? };
     Ok(address.as_ptr().expose_provenance())
+}
+
+/// Gives back pages that [`map`] made and nothing refers to.
+fn unmap(at: usize, len: usize) -> Result<()> {
+    let at = NonNull::new(std::ptr::with_exposed_provenance_mut(at)).ok_or("nothing to unmap")?;
+    // SAFETY: the caller's own, without a reference into them.
+    Ok(unsafe { munmap(at, len)? })
 }
 
 /// What the process has of its own.

@@ -7,6 +7,7 @@ pub mod cpython;
 pub mod testsuite;
 pub mod user;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
@@ -14,14 +15,14 @@ use std::os::unix::fs::{PermissionsExt, lchown};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 /// A run that takes longer hangs; its process is killed and the test fails.
-const WALL_LIMIT: Duration = Duration::from_secs(180);
+pub const WALL_LIMIT: Duration = Duration::from_secs(180);
 
 /// One run of `wave run`, put together flag by flag.
 pub struct Wave {
@@ -132,6 +133,18 @@ impl Wave {
     }
 }
 
+/// Waits until a process is gone, or has ended and nobody waits for it; panics past the wall limit.
+#[track_caller]
+pub fn wait_until_gone(process: u32) {
+    let deadline = Instant::now() + WALL_LIMIT;
+    let stays =
+        || fs::read_to_string(format!("/proc/{process}/status")).is_ok_and(|status| !status.contains("\nState:\tZ"));
+    while stays() {
+        assert!(Instant::now() < deadline, "{process} goes on");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Waits for a process and collects what it printed; kills it and panics past the wall limit.
 pub fn finish(mut child: Child) -> Outcome {
     fn drain(mut pipe: impl Read + Send + 'static) -> thread::JoinHandle<String> {
@@ -202,6 +215,38 @@ pub fn open_to_all(path: &Path) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("own files can be opened up");
 }
 
+/// Lets every user read a file, and run it if it is a program, whatever the umask of these tests.
+pub fn readable_by_all(path: &Path) {
+    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("own files can be opened up");
+}
+
+/// Copies a program into a directory, for every user.
+pub fn copy_program(program: &Path, dir: &Path) -> PathBuf {
+    // By another process: a child that another test starts meanwhile would keep the copy open for writing.
+    let copied = Command::new("cp").args([program, dir]).status().expect("cp starts");
+    assert!(copied.success());
+    let copy = dir.join(program.file_name().expect("programs have names"));
+    readable_by_all(&copy);
+    copy
+}
+
+/// A fresh directory with `wave` in it, where every user may run that: temporary files may lie where nothing is run.
+pub fn place_for_programs() -> TempDir {
+    let places = [std::env::temp_dir(), "/var/tmp".into(), env!("CARGO_TARGET_TMPDIR").into()];
+    let place = places.iter().find_map(|place| {
+        let dir = tempfile::tempdir_in(place).ok()?;
+        fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).expect("own directory");
+        let wave = copy_program(env!("CARGO_BIN_EXE_wave").as_ref(), dir.path());
+        let runs = |user: &user::User| {
+            let mut command = Command::new(&wave);
+            user.runs(&mut command);
+            command.arg("--version").current_dir("/").output().is_ok_and(|output| output.status.success())
+        };
+        user::User::available().iter().all(runs).then_some(dir)
+    });
+    place.unwrap_or_else(|| panic!("in none of {places:?} every user may run programs"))
+}
+
 /// Copies what is in a directory into another, for a guest that may change it: it belongs to the user a run of root becomes.
 pub fn copy_for_guest(from: &Path, to: &Path) {
     give_to_guest(to);
@@ -229,6 +274,21 @@ pub fn give_to_guest(path: &Path) {
 /// Whether these tests run as root.
 pub fn as_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// Whether this process may look into those of others, which root in a container may not: it has `CAP_SYS_PTRACE`.
+pub fn sees_other_processes() -> bool {
+    has_capability(19)
+}
+
+/// The number of `CAP_SYS_ADMIN`, without which nobody makes namespaces.
+pub const SYS_ADMIN: u32 = 21;
+
+/// Whether this process has a capability, by its number in capabilities(7).
+pub fn has_capability(number: u32) -> bool {
+    let status = fs::read_to_string("/proc/self/status").expect("procfs is there");
+    let set = status.lines().find_map(|line| line.strip_prefix("CapEff:\t")).expect("a set");
+    u64::from_str_radix(set, 16).expect("hexadecimal digits") >> number & 1 == 1
 }
 
 /// Makes files beneath `root`, with their directories; all of them writable by every user.
@@ -311,15 +371,35 @@ pub fn c_example(name: &str) -> Option<PathBuf> {
     dir.map(|dir| dir.join(name).with_extension("wasm"))
 }
 
-/// Says that a test could not run; in CI that is a failure.
+/// Says that a test, or a part of it, was not run for lack of something that can be installed; in CI that is a failure.
 pub fn not_run(why: &str) {
     assert!(!in_ci(), "NOT RUN: {why}");
-    eprintln!("NOT RUN: {} {why}", thread::current().name().unwrap_or("test:"));
+    cannot_run(why);
 }
 
-/// Whether nothing may be left out.
+/// Says that a test, or a part of it, is not for this user or this kernel; once, however often it finds that out.
+pub fn cannot_run(why: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let text = format!("NOT RUN: {}: {why}\n", thread::current().name().unwrap_or("a test"));
+    if SAID.lock().expect("nothing panics with it").insert(text.clone()) {
+        // Not `eprintln`: what a test prints that way is shown only when it fails.
+        std::io::stderr().write_all(text.as_bytes()).expect("stderr can be written");
+    }
+}
+
+/// Whether a program is there and can say its version; if it is not, that is said.
+pub fn has_program(program: &mut Command, package: &str) -> bool {
+    let started = program.arg("--version").current_dir("/").stdin(Stdio::null()).output();
+    let has = started.is_ok_and(|output| output.status.success());
+    if !has {
+        not_run(&format!("install {package}"));
+    }
+    has
+}
+
+/// Whether nothing may be left out that can be installed: in `.ci/run`, which installs it. Other people's CI may lack it.
 pub fn in_ci() -> bool {
-    std::env::var_os("CI").is_some()
+    std::env::var_os("WAVE_CI").is_some()
 }
 
 /// A lock over all test processes, held until dropped.

@@ -88,7 +88,7 @@ const FILES: &str = r#"
     fd_fdstat_set_rights 3 0 0
 "#;
 
-/// Waits for standard input, an open file and a moment at once, and then for the rest of half a second alone.
+/// Says that it is there, and waits for standard input and for a moment that nobody waits for.
 const POLL: &str = r#"(module
   (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
@@ -97,9 +97,10 @@ const POLL: &str = r#"(module
   (data (i32.const 16) "!")
   (func (export "_start")
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))
-    (i32.store (i32.const 80) (i32.const 1))
-    (i64.store (i32.const 88) (i64.const 500000000))
-    (if (call $poll (i32.const 64) (i32.const 256) (i32.const 1) (i32.const 8)) (then unreachable))))"#;
+    (i32.store8 (i32.const 72) (i32.const 1))
+    (i32.store (i32.const 128) (i32.const 1))
+    (i64.store (i32.const 136) (i64.const 1000000000000))
+    (if (call $poll (i32.const 64) (i32.const 256) (i32.const 2) (i32.const 8)) (then unreachable))))"#;
 
 /// Asks for 40,000 moments at once, for which the runtime needs some megabytes.
 const MANY: &str = r#"(module
@@ -203,7 +204,7 @@ fn stopped_sleep() -> Honest {
     })
 }
 
-/// Once it has said something, until it closes its output.
+/// Once it has said something, whenever it is asleep; then its input ends.
 fn stop_and_continue(live: Live) -> (String, String) {
     let Live { id, stdin, mut stdout, stderr } = live;
     let id = Pid::from_raw(i32::try_from(id).expect("a process id"));
@@ -211,16 +212,21 @@ fn stop_and_continue(live: Live) -> (String, String) {
     stdout.read_exact(&mut ready).expect("it says that it is ready");
     let (rest, stderr) = thread::scope(|scope| {
         let rest = scope.spawn(|| text(stdout));
-        while !rest.is_finished() {
+        let status = format!("/proc/{id}/status");
+        let is_asleep = || std::fs::read_to_string(&status).is_ok_and(|status| status.contains("\nState:\tS"));
+        for _ in 0..5 {
+            while !rest.is_finished() && !is_asleep() {
+                thread::sleep(Duration::from_millis(1));
+            }
             for signal in [Signal::SIGSTOP, Signal::SIGCONT] {
                 // It may have ended just now.
                 kill(id, signal).ok();
                 thread::sleep(Duration::from_millis(10));
             }
         }
+        drop(stdin);
         (rest.join().expect("the reader does not panic"), text(stderr))
     });
-    drop(stdin);
     (String::from_utf8_lossy(&ready).into_owned() + &rest, stderr)
 }
 

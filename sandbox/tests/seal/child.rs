@@ -22,7 +22,7 @@ use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, Report, SealPl
 pub const REFUSED: i32 = 125;
 const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 /// When `before=timer` has its signal sent, again and again.
-pub const TIMER: Duration = Duration::from_millis(300);
+const TIMER: Duration = Duration::from_millis(300);
 pub const GROWABLE_BYTES: u64 = 0x10_0000;
 
 struct Args<'a>(&'a [String]);
@@ -271,7 +271,7 @@ fn disturb(what: &str) {
             assert_eq!(rc, 0);
         }
         "leak" => {
-            for target in [7, 50, 900] {
+            for target in [7, 50, 200] {
                 let fd = File::open("/").expect("root directory").into_raw_fd();
                 assert_eq!(raw(&[libc::SYS_dup2, fd.into(), target]), Ok(target));
             }

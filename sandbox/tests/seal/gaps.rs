@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::Case;
 use crate::run::{NOBODY, User, command, expect, open_to_all, outcome};
@@ -21,18 +21,33 @@ const TIMER_ENDED_IT: i32 = 128 + libc::SIGALRM;
 
 /// T108: a timer's signal that is blocked ends nothing. The mask is behind a pointer, so no filter can refuse it.
 fn t108_a_wait_outlasts_the_time_limit(user: User) {
-    let start = |action| command(user, &["functions=poll_oneoff", "before=timer", action]).spawn().expect("a child");
+    let start = |args: &[&str]| command(user, &[&["functions=poll_oneoff"], args].concat()).spawn().expect("a child");
     let status = |child: Child| outcome(&child.wait_with_output().expect("output of the child")).status;
-    assert_eq!(status(start(WAIT)), TIMER_ENDED_IT, "the control");
+    assert_eq!(status(start(&["before=timer", WAIT])), TIMER_ENDED_IT, "the control");
 
-    let mut child = start(WAIT_BLOCKED);
-    let begun = Instant::now();
-    while begun.elapsed() < 5 * crate::child::TIMER {
-        assert_eq!(child.try_wait().expect("own child"), None, "the mask holds the signal back");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    // Its timer is this process: one of its own could end it before it waits.
+    let mut child = start(&[WAIT_BLOCKED]);
+    wait_for_alarm_in("SigBlk", &mut child);
+    let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGALRM).expect("root, or own process");
+    wait_for_alarm_in("ShdPnd", &mut child);
+    assert_eq!(child.try_wait().expect("own child"), None, "the mask holds the signal back");
     child.kill().expect("own child");
     assert_eq!(status(child), 128 + libc::SIGKILL);
+}
+
+/// Waits until `SIGALRM` is in this mask of a process.
+fn wait_for_alarm_in(mask: &str, child: &mut Child) {
+    let file = format!("/proc/{}/status", child.id());
+    let has_alarm = || {
+        let status = std::fs::read_to_string(&file).expect("own child");
+        let line = status.lines().find_map(|line| line.strip_prefix(mask)?.strip_prefix(":\t"));
+        u64::from_str_radix(line.expect("a mask"), 16).expect("hexadecimal digits") >> (libc::SIGALRM - 1) & 1 == 1
+    };
+    while !has_alarm() {
+        assert_eq!(child.try_wait().expect("own child"), None, "it ended before SIGALRM was in {mask}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// A file behind a stream was opened before Landlock, which therefore asks nothing; only the filter has a say.

@@ -2,7 +2,7 @@
 
 use crate::Case;
 use crate::child::GROWABLE_BYTES;
-use crate::run::{User, expect};
+use crate::run::{User, expect, kernel_has};
 
 pub const CASES: &[Case] = &[
     ("memory::the_allocator_needs_nothing_else", the_allocator_needs_nothing_else),
@@ -18,6 +18,9 @@ fn the_allocator_needs_nothing_else(user: User) {
 
 /// T80, T89: without the filter, the kernel's seal on the pages still holds.
 fn final_pages(user: User) {
+    if !kernel_has("mseal") {
+        return println!("NOT RUN: memory::final_pages_stay_as_they_are: this kernel has no mseal");
+    }
     for (what, call) in [
         ("write", "call=10,c,4096,3"),
         ("unmap", "call=11,c,4096"),

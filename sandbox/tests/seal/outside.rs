@@ -2,6 +2,8 @@
 //!
 //! Of the allocator's setting, `no_new_code` and Landlock nothing can be seen from outside: the breach tests attack those.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -78,7 +80,8 @@ impl Outside {
                 Some(fs::metadata(format!("{}/status", self.proc)).ok()?.uid() == 0)
             }
             "final_pages" => Some(has_final_pages(&self.read("smaps")?)),
-            "seccomp" => Some(self.field("Seccomp") == "2"),
+            // This process may have a container's filter, which the other one has, too.
+            "seccomp" => Some(self.field("Seccomp_filters") != own("Seccomp_filters")),
             _ => None,
         }
     }
@@ -107,6 +110,18 @@ impl Outside {
         }
         found
     }
+}
+
+/// A line of this process's status file, by its key.
+pub fn own(key: &str) -> String {
+    Outside::of(std::process::id(), false).field(key).to_owned()
+}
+
+/// The ids out of which root becomes one. In a rootless container only some of the low ones are there.
+pub fn unused_ids() -> std::ops::Range<u32> {
+    let map = fs::read_to_string("/proc/self/uid_map").expect("procfs is there");
+    let is_whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    if is_whole { 1_900_000_000..2_100_000_000 } else { 1..u32::MAX }
 }
 
 /// Whether an anonymous mapping is sealed; the kernel may seal its own by itself.

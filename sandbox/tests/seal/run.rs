@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::LazyLock;
 
+use caps::{CapSet, Capability};
+use wave_sandbox::{LayerProbe, Presence};
+
 /// Who starts the child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum User {
@@ -16,18 +19,47 @@ pub enum User {
 
 pub const NOBODY: u32 = 65534;
 
+/// Whether this kernel has a facility, by the name of its probe.
+pub fn kernel_has(name: &str) -> bool {
+    static FOUND: LazyLock<Vec<LayerProbe>> = LazyLock::new(wave_sandbox::probe);
+    FOUND.iter().any(|entry| entry.name == name && matches!(entry.presence, Presence::Present(_)))
+}
+
+/// Whether this process has a capability, which root in a container may lack.
+pub fn has(capability: Capability) -> bool {
+    caps::has_cap(None, CapSet::Effective, capability).expect("own capabilities")
+}
+
 impl User {
     pub fn available() -> &'static [Self] {
         if nix::unistd::geteuid().is_root() { &[Self::Root, Self::Nobody] } else { &[Self::Own] }
+    }
+
+    fn runs(self, command: &mut Command) {
+        if self == Self::Nobody {
+            command.uid(NOBODY).gid(NOBODY);
+        }
     }
 }
 
 /// A copy of this binary where every user may run it.
 static BINARY: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
-    let dir = open_to_all();
-    let copy = dir.path().join("seal-test");
-    std::fs::copy(std::env::current_exe().expect("own path"), &copy).expect("copy of the test binary");
-    (dir, copy)
+    let places = [std::env::temp_dir(), "/var/tmp".into(), env!("CARGO_TARGET_TMPDIR").into()];
+    // Temporary files may lie where nothing is run.
+    let place = places.iter().find_map(|place| {
+        let dir = tempfile::tempdir_in(place).ok()?;
+        set_mode(dir.path(), 0o755);
+        let copy = dir.path().join("seal-test");
+        std::fs::copy(std::env::current_exe().expect("own path"), &copy).expect("copy of the test binary");
+        set_mode(&copy, 0o755);
+        let runs = |user: &User| {
+            let mut command = Command::new(&copy);
+            user.runs(&mut command);
+            command.arg("none of the cases").current_dir("/").output().is_ok_and(|output| output.status.success())
+        };
+        User::available().iter().all(runs).then_some((dir, copy))
+    });
+    place.unwrap_or_else(|| panic!("in none of {places:?} every user may run programs"))
 });
 
 /// A directory in which everyone may do everything.
@@ -44,9 +76,7 @@ pub fn set_mode(path: &Path, mode: u32) {
 pub fn command(user: User, args: &[&str]) -> Command {
     let mut command = Command::new(&BINARY.1);
     command.arg("--child").args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if user == User::Nobody {
-        command.uid(NOBODY).gid(NOBODY);
-    }
+    user.runs(&mut command);
     command
 }
 

@@ -2,11 +2,11 @@
 
 mod guest;
 
-use guest::{Guest, ROOT, errno};
+use guest::{Guest, ROOT, errno, processor_time};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wave_wasi::{Errno, preview1};
 
 struct Entry {
@@ -106,12 +106,12 @@ fn t9_cookies_go_back_and_forth() {
 fn t9_cookies_a_guest_made_up_are_harmless() {
     let mut guest = Guest::new();
     fs::write(guest.host("file"), "").unwrap();
-    let start = Instant::now();
+    let start = processor_time();
     for cookie in [4, 1000, 1 << 31, 1 << 32, 1 << 63, u64::MAX - 1, u64::MAX] {
         let (entries, end) = list(&mut guest, 4096, cookie).unwrap();
         assert!(entries.is_empty() && end, "cookie {cookie}");
     }
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(processor_time() - start < Duration::from_secs(1));
     assert_eq!(list_all(&mut guest, 4096).len(), 3);
 }
 

@@ -2,10 +2,10 @@
 
 mod guest;
 
-use guest::{CREAT, DIRECTORY, EXCL, FOLLOW, Guest, ROOT, TRUNC};
+use guest::{CREAT, DIRECTORY, EXCL, FOLLOW, Guest, ROOT, TRUNC, processor_time};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wave_monitor::Rights;
 use wave_wasi::{Access, Errno, preview1};
 
@@ -362,10 +362,8 @@ fn t25_a_fifo_opens_at_once() {
     let path = guest.host("fifo");
     rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     assert!(fs::symlink_metadata(&path).unwrap().file_type().is_fifo());
-    let start = Instant::now();
     let fd = guest.open("fifo", 0, READ.union(Rights::FD_FILESTAT_GET)).unwrap();
     assert_eq!(guest.open("fifo", 0, Rights::FD_WRITE).err(), None, "there is a reader now");
-    assert!(start.elapsed() < Duration::from_secs(5));
     assert_eq!(guest.fdstat(fd).unwrap().0, 0);
     assert_eq!(guest.seek(fd, 0, 0), Err(Errno::SPIPE));
 }
@@ -385,10 +383,10 @@ fn t26_t27_odd_paths_end_in_clean_errors() {
         ("a/b/file/x", Errno::NOTDIR),
         ("missing/x", Errno::NOENT),
     ] {
-        let start = Instant::now();
+        let start = processor_time();
         assert_eq!(guest.open(path, 0, READ), Err(expected));
         assert_eq!(guest.stat_at(ROOT, FOLLOW, path), Err(expected));
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(processor_time() - start < Duration::from_secs(1));
     }
     assert_eq!(guest.open_with(ROOT, FOLLOW, "loop", 0, READ, 0), Err(Errno::LOOP));
     assert_eq!(guest.open("a", CREAT, READ), Err(Errno::ISDIR));

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::TempDir;
 use wave_monitor::Rights;
 use wave_wasi::{Access, Config, Errno, Failure, Limits, Preopen, Resolver, Wasi, preview1};
@@ -29,6 +30,12 @@ pub struct Guest {
     next: u32,
     // Removed with the guest.
     pub tree: TempDir,
+}
+
+/// The processor time of this thread, in the kernel too: how much work was done, whatever else runs.
+pub fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
 }
 
 pub fn never() -> bool {
