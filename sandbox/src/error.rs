@@ -80,6 +80,9 @@ pub enum Cause {
     /// The filter could not be built.
     #[error("the system-call filter could not be built")]
     Filter(#[source] Source),
+    /// The filter that was built is another than the policy's rules.
+    #[error("the system-call filter that was built is not the one that the policy describes")]
+    FilterDiffers(#[source] Source),
     /// The kernel refused the filter.
     #[error("the kernel refused the system-call filter")]
     Install(#[source] Source),

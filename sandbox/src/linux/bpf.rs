@@ -1,6 +1,7 @@
 //! What a filter program answers, worked out without the kernel.
 
 use seccompiler::sock_filter;
+use std::fmt;
 
 /// `AUDIT_ARCH_X86_64`, the mark of a call made by the 64-bit entry. Source: `linux/audit.h`.
 const X86_64: u32 = 0xc000_003e;
@@ -38,6 +39,14 @@ pub struct SystemCall {
     pub instruction_pointer: u64,
     /// The argument registers.
     pub arguments: [u64; 6],
+}
+
+impl fmt::Display for SystemCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, arch, instruction_pointer, arguments: [a, b, c, d, e, g] } = self;
+        write!(f, "call {number}({a:#x}, {b:#x}, {c:#x}, {d:#x}, {e:#x}, {g:#x}) from {instruction_pointer:#x} ")?;
+        write!(f, "by architecture {arch:#x}")
+    }
 }
 
 impl SystemCall {

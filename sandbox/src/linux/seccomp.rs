@@ -9,6 +9,7 @@ use seccompiler::{
 use wave_policy::{Condition, Level, Operand, Role, Rule, Test, all_rules};
 
 use super::bpf::Instruction;
+use super::filter_check::{self, Expected, Permitted, Requirement};
 use super::{landlock, sys, syscalls};
 #[cfg(feature = "test-hooks")]
 use crate::hooks;
@@ -42,6 +43,7 @@ static NUMBERS: [i64; all_rules().len()] = {
 pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
     let pinned = landlock::leaves_truncation(sys::landlock_abi()) && !resolves_by_openat2(plan);
     let (program, calls) = compile(plan, pinned)?;
+    check(plan, pinned, &program)?;
     seccompiler::apply_filter_all_threads(&program).map_err(|error| Cause::Install(error.into()))?;
     // A kernel that says yes and does nothing, as an emulation may, is caught here.
     if !sys::is_answered(SELF_TEST) {
@@ -58,7 +60,71 @@ pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
 /// [`Cause::Filter`] if no filter can be made of it, as for more growable memories than jumps can cross.
 pub fn filter(plan: &SealPlan<'_>) -> Result<Vec<Instruction>, Cause> {
     let (program, _) = compile(plan, false)?;
+    check(plan, false, &program)?;
     Ok(program.iter().map(Instruction::from).collect())
+}
+
+/// Whether the program is the filter of the rules. What built it, `seccompiler` and this file, need not be believed then.
+fn check(plan: &SealPlan<'_>, pinned: bool, program: &[sock_filter]) -> Result<(), Cause> {
+    let program: Vec<_> = program.iter().map(Instruction::from).collect();
+    let checked = filter_check::check(&program, &expected(plan, pinned));
+    checked.map(drop).map_err(|difference| Cause::FilterDiffers(difference.into()))
+}
+
+/// The rules of a plan, as the check reads them.
+fn expected(plan: &SealPlan<'_>, pinned: bool) -> Expected {
+    let number = |call: i64| u32::try_from(call).unwrap_or(u32::MAX);
+    let mut calls: BTreeMap<u32, Vec<Vec<Requirement>>> = BTreeMap::new();
+    for rule in permitted_rules(plan) {
+        let alternatives = calls.entry(number(self::number(rule))).or_default();
+        let ranges = if rule.speaks_of_growable() { plan.growable } else { &[GrowableRange { base: 0, len_bytes: 0 }] };
+        for range in ranges {
+            alternatives.push(rule.conditions.iter().map(|condition| requirement(condition, range)).collect());
+        }
+    }
+    if pinned && let Some(openat) = calls.get_mut(&number(libc::SYS_openat)) {
+        let flags = |mask: i32, value: i32| {
+            let [mask, value] = [mask, value].map(|bits| u64::from(bits.cast_unsigned()));
+            vec![Requirement::Equal { argument: 2, mask, value }]
+        };
+        let truncates = libc::O_TRUNC | libc::O_ACCMODE;
+        let writes = [libc::O_WRONLY, libc::O_RDWR].map(|mode| flags(truncates, libc::O_TRUNC | mode));
+        *openat = [flags(libc::O_TRUNC, 0)].into_iter().chain(writes).collect();
+    }
+    let answers = answers(plan).map(|(call, errno)| (number(call), libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
+    Expected {
+        refused: refused_code(plan),
+        answers: answers.collect(),
+        calls: calls.into_iter().map(|(number, alternatives)| Permitted { number, alternatives }).collect(),
+    }
+}
+
+fn requirement(condition: &Condition, range: &GrowableRange) -> Requirement {
+    let argument = condition.arg;
+    let value = |operand| match operand {
+        Operand::Value(value) => value,
+        Operand::GrowableBase => range.base,
+        Operand::GrowableLength => range.len_bytes,
+    };
+    match condition.test {
+        Test::Equal(operand) => Requirement::Equal { argument, mask: u64::MAX, value: value(operand) },
+        Test::AtMost(operand) => Requirement::AtMost { argument, value: value(operand) },
+        Test::Masked { mask, value } => Requirement::Equal { argument, mask, value },
+    }
+}
+
+/// The rules that a plan permits.
+fn permitted_rules(plan: &SealPlan<'_>) -> impl Iterator<Item = &'static Rule> {
+    let rules = plan.policy.rules(!plan.growable.is_empty());
+    #[cfg(feature = "test-hooks")]
+    let rules = rules.filter(|rule| hooks::permits(plan.policy.role, rule));
+    rules
+}
+
+/// Calls that are answered with an errno.
+fn answers(plan: &SealPlan<'_>) -> impl Iterator<Item = (i64, i32)> {
+    let of_role = if plan.policy.role == Role::Compiler { ANSWERS_OF_A_COMPILER } else { &[] };
+    [(SELF_TEST.call, SELF_TEST.errno)].into_iter().chain(of_role.iter().copied())
 }
 
 /// What `strict` refuses every call from.
@@ -78,17 +144,13 @@ fn resolves_by_openat2(plan: &SealPlan<'_>) -> bool {
 /// The filter as a program for the kernel, and the number of system calls it permits. `pinned`: `openat` cuts a file only
 /// where it also opens it for writing, which Landlock judges at every ABI.
 fn compile(plan: &SealPlan<'_>, pinned: bool) -> Result<(BpfProgram, usize), Cause> {
-    let (policy, growable) = (plan.policy, plan.growable);
     let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let mut with_any_arguments = Vec::new();
-    let rules = policy.rules(!growable.is_empty());
-    #[cfg(feature = "test-hooks")]
-    let rules = rules.filter(|rule| hooks::permits(policy.role, rule));
-    for rule in rules {
+    for rule in permitted_rules(plan) {
         if rule.conditions.is_empty() {
             with_any_arguments.push((number(rule), Vec::new()));
         }
-        for permitted in instances(rule, growable)? {
+        for permitted in instances(rule, plan.growable)? {
             calls.entry(number(rule)).or_default().push(permitted);
         }
     }
@@ -99,8 +161,7 @@ fn compile(plan: &SealPlan<'_>, pinned: bool) -> Result<(BpfProgram, usize), Cau
     }
     let count = calls.len();
     let filter = SeccompFilter::new(calls, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
-    let answers = if policy.role == Role::Compiler { ANSWERS_OF_A_COMPILER } else { &[] };
-    Ok((with_prologue(filter.try_into()?, answers, refused_code(plan)), count))
+    Ok((with_prologue(filter.try_into()?, answers(plan), refused_code(plan)), count))
 }
 
 fn number(rule: &Rule) -> i64 {
@@ -133,11 +194,8 @@ fn instances(rule: &Rule, growable: &[GrowableRange]) -> Result<Vec<SeccompRule>
     if rule.conditions.is_empty() {
         return Ok(Vec::new());
     }
-    let speaks_of_growable = rule.conditions.iter().any(|condition| {
-        matches!(condition.test, Test::Equal(Operand::GrowableBase) | Test::AtMost(Operand::GrowableLength))
-    });
     let none = [GrowableRange { base: 0, len_bytes: 0 }];
-    let ranges = if speaks_of_growable { growable } else { &none };
+    let ranges = if rule.speaks_of_growable() { growable } else { &none };
     ranges.iter().map(|range| instance(rule, range)).collect()
 }
 
@@ -162,16 +220,20 @@ fn translate(condition: &Condition, range: &GrowableRange) -> Result<SeccompCond
 
 /// Adds what `seccompiler` has no rule for, around its check of the architecture: calls by their origin, x32, calls that fail
 /// with an errno. A call of another architecture is refused like any other, with a message.
-fn with_prologue(mut program: BpfProgram, answers: &[(i64, i32)], refused_code: Option<AddressRange>) -> BpfProgram {
+fn with_prologue(
+    mut program: BpfProgram,
+    answers: impl Iterator<Item = (i64, i32)>,
+    refused_code: Option<AddressRange>,
+) -> BpfProgram {
     // load arch, compare, kill, load number: jumps are relative and none crosses the place after these.
     const KILL: usize = 2;
     const LOAD_NUMBER: usize = 3;
     program[KILL] = answer(libc::SECCOMP_RET_TRAP);
     // A number of the x32 ABI equals none in the filter anyway; this way it is plain to see.
     let mut number = vec![jump(BPF_JGE, X32_BIT, 0, 1), answer(libc::SECCOMP_RET_TRAP)];
-    for (call, errno) in [(SELF_TEST.call, SELF_TEST.errno)].iter().chain(answers) {
+    for (call, errno) in answers {
         // No call has a number that large; were one given, the comparison would hold for none.
-        number.push(jump(BPF_JEQ, u32::try_from(*call).unwrap_or(u32::MAX), 0, 1));
+        number.push(jump(BPF_JEQ, u32::try_from(call).unwrap_or(u32::MAX), 0, 1));
         number.push(answer(libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
     }
     program.splice(LOAD_NUMBER + 1..LOAD_NUMBER + 1, number);

@@ -1,0 +1,402 @@
+//! Checks a filter program against the rules that it is made from, for every call there can be. What made the program is not
+//! trusted.
+//!
+//! A filter branches on one word of the call at a time. So each of its paths is taken by the calls of a [`Region`]: a set of
+//! values for each word, independent of the others. The check walks every path and compares its answer with what the rules say
+//! of all calls in its region. Nothing is sampled: the answer is "equal", or a call that differs.
+
+use super::bpf::{Instruction, SystemCall};
+use crate::AddressRange;
+
+/// Words of `struct seccomp_data`: number, architecture, instruction pointer, six arguments of two words each.
+const WORDS: usize = 16;
+const NUMBER: usize = 0;
+const ARCHITECTURE: usize = 1;
+const POINTER: usize = 2;
+const FIRST_ARGUMENT: usize = 4;
+
+/// Numbers from here on are calls of the x32 ABI. Source: seccomp(2).
+const X32_BIT: u32 = 0x4000_0000;
+
+/// `AUDIT_ARCH_X86_64`. Source: `linux/audit.h`.
+const X86_64: u32 = 0xc000_003e;
+
+/// Most regions that are looked at. The filters here have fewer than a thousand.
+const MAX_REGIONS: usize = 100_000;
+
+/// What the rules say of calls. Whatever they do not name is answered by `SECCOMP_RET_TRAP`.
+pub(crate) struct Expected {
+    /// Every call from there is refused. The address behind the range belongs to it.
+    pub refused: Option<AddressRange>,
+    /// Calls that are answered in a way of their own, whatever their arguments.
+    pub answers: Vec<(u32, u32)>,
+    /// Calls that are permitted, each number once.
+    pub calls: Vec<Permitted>,
+}
+
+/// A call that is permitted if all requirements of one alternative hold.
+pub(crate) struct Permitted {
+    pub number: u32,
+    pub alternatives: Vec<Vec<Requirement>>,
+}
+
+/// A test of one argument, all 64 bits of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Requirement {
+    /// The bits of the mask have this value.
+    Equal { argument: u8, mask: u64, value: u64 },
+    /// It is this or less, unsigned.
+    AtMost { argument: u8, value: u64 },
+}
+
+/// Why a program is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Difference {
+    /// The program answers a call in another way than the rules.
+    #[error("{call} is answered by {found:#x}, the rules say {expected:#x}")]
+    Answer {
+        /// One such call.
+        call: SystemCall,
+        /// `SECCOMP_RET_*` of the rules.
+        expected: u32,
+        /// `SECCOMP_RET_*` of the program.
+        found: u32,
+    },
+    /// The program has an instruction at this place that no filter of ours has, or leads past its end.
+    #[error("instruction {0} is none that a filter of ours has")]
+    Unknown(usize),
+    /// The program has too many paths.
+    #[error("it has too many paths")]
+    TooLarge,
+}
+
+/// A condition on one word.
+#[derive(Clone, Copy)]
+enum Test {
+    Equal { mask: u32, value: u32 },
+    Different { mask: u32, value: u32 },
+    AtLeast(u32),
+    Below(u32),
+}
+
+impl Test {
+    const fn is(value: u32) -> Self {
+        Self::Equal { mask: u32::MAX, value }
+    }
+
+    const fn is_not(value: u32) -> Self {
+        Self::Different { mask: u32::MAX, value }
+    }
+
+    const fn not(self) -> Self {
+        match self {
+            Self::Equal { mask, value } => Self::Different { mask, value },
+            Self::Different { mask, value } => Self::Equal { mask, value },
+            Self::AtLeast(bound) => Self::Below(bound),
+            Self::Below(bound) => Self::AtLeast(bound),
+        }
+    }
+}
+
+/// Values between two bounds whose bits under a mask are known.
+#[derive(Clone, Copy)]
+struct Word {
+    low: u32,
+    high: u32,
+    mask: u32,
+    bits: u32,
+}
+
+impl Word {
+    const ALL: Self = Self { low: 0, high: u32::MAX, mask: 0, bits: 0 };
+
+    /// The smallest value from `from` on.
+    fn next(&self, from: u32) -> Option<u32> {
+        if from & self.mask == self.bits {
+            return Some(from).filter(|value| *value <= self.high);
+        }
+        // Equal above some bit that is raised, and the least possible below it.
+        let raised = |bit: u32| {
+            let (own, above) = (1_u32 << bit, (u32::MAX << bit) << 1);
+            let can_rise = from & own == 0 && (self.mask & own == 0 || self.bits & own != 0);
+            let fits = from & above & self.mask == self.bits & above;
+            (can_rise && fits).then_some(from & above | own | self.bits & (own - 1))
+        };
+        (0..32).find_map(raised).filter(|value| *value <= self.high)
+    }
+}
+
+/// Values of a word that are not in a region.
+#[derive(Clone, Copy)]
+struct Excluded {
+    word: usize,
+    mask: u32,
+    value: u32,
+}
+
+/// A set of calls, never empty.
+#[derive(Clone)]
+struct Region {
+    words: [Word; WORDS],
+    excluded: Vec<Excluded>,
+}
+
+impl Region {
+    /// All calls.
+    fn all() -> Self {
+        Self { words: [Word::ALL; WORDS], excluded: Vec::new() }
+    }
+
+    /// The smallest value of a word.
+    fn least(&self, word: usize) -> Option<u32> {
+        let own = self.words[word];
+        let mut from = own.low;
+        loop {
+            let value = own.next(from)?;
+            let hit = |excluded: &&Excluded| excluded.word == word && value & excluded.mask == excluded.value;
+            let Some(hit) = self.excluded.iter().find(hit) else { return Some(value) };
+            // The next value that differs under that mask: its lowest bit that is not known counts up. If all are known, each value
+            // is excluded.
+            let free = hit.mask & !own.mask;
+            if free == 0 {
+                return None;
+            }
+            let step = free.trailing_zeros();
+            from = u32::try_from(((u64::from(value) >> step) + 1) << step).ok()?;
+        }
+    }
+
+    /// The calls of which something more holds, if there are any.
+    fn with(&self, word: usize, test: Test) -> Option<Self> {
+        let mut own = self.words[word];
+        let mut excluded = None;
+        match test {
+            Test::Equal { mask, value } => {
+                if value & !mask != 0 || own.mask & mask & (own.bits ^ value) != 0 {
+                    return None;
+                }
+                own.mask |= mask;
+                own.bits |= value;
+            }
+            // Bits outside of the mask are never equal.
+            Test::Different { mask, value } => match value & !mask {
+                0 if mask == 0 => return None,
+                0 => excluded = Some(Excluded { word, mask, value }),
+                _ => {}
+            },
+            Test::AtLeast(bound) => own.low = own.low.max(bound),
+            Test::Below(bound) => own.high = own.high.min(bound.checked_sub(1)?),
+        }
+        let mut region = Self { words: self.words, excluded: Vec::new() };
+        region.words[word] = own;
+        region.excluded.reserve_exact(self.excluded.len() + usize::from(excluded.is_some()));
+        region.excluded.extend(self.excluded.iter().copied().chain(excluded));
+        region.least(word).map(|_| region)
+    }
+
+    /// The calls of which a test of 64 bits holds, and those of which it does not.
+    fn split(&self, low: usize, mask: u64, value: u64, is_bound: bool) -> [Vec<Self>; 2] {
+        let (high, [value_low, value_high], [mask_low, mask_high]) = (low + 1, halves(value), halves(mask));
+        let both = |region: Option<&Self>, word, test: Test| {
+            [region.and_then(|region| region.with(word, test)), region.and_then(|region| region.with(word, test.not()))]
+        };
+        let [same, other] = both(Some(self), high, Test::Equal { mask: mask_high, value: value_high });
+        if !is_bound {
+            let [holds, fails] = both(same.as_ref(), low, Test::Equal { mask: mask_low, value: value_low });
+            return [holds.into_iter().collect(), fails.into_iter().chain(other).collect()];
+        }
+        let [above, below] = both(other.as_ref(), high, Test::AtLeast(value_high));
+        let [fails, holds] = match value_low.checked_add(1) {
+            Some(past) => both(same.as_ref(), low, Test::AtLeast(past)),
+            None => [None, same],
+        };
+        [holds.into_iter().chain(below).collect(), fails.into_iter().chain(above).collect()]
+    }
+
+    fn split_by(&self, requirement: Requirement) -> [Vec<Self>; 2] {
+        let word = |argument: u8| FIRST_ARGUMENT + 2 * usize::from(argument);
+        match requirement {
+            Requirement::Equal { argument, mask, value } => self.split(word(argument), mask, value, false),
+            Requirement::AtMost { argument, value } => self.split(word(argument), u64::MAX, value, true),
+        }
+    }
+
+    /// One of the calls.
+    fn call(&self) -> SystemCall {
+        let word = |index: usize| self.least(index).unwrap_or_default();
+        let pair = |low: usize| u64::from(word(low)) | u64::from(word(low + 1)) << 32;
+        SystemCall {
+            number: word(NUMBER),
+            arch: word(ARCHITECTURE),
+            instruction_pointer: pair(POINTER),
+            arguments: std::array::from_fn(|argument| pair(FIRST_ARGUMENT + 2 * argument)),
+        }
+    }
+}
+
+/// The lower and the upper half.
+fn halves(value: u64) -> [u32; 2] {
+    let [a, b, c, d, e, f, g, h] = value.to_le_bytes();
+    [u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h])]
+}
+
+/// A path that is still to be followed.
+struct Path {
+    at: usize,
+    region: Region,
+    /// The word in the accumulator.
+    loaded: Option<usize>,
+    /// What it was masked with.
+    mask: u32,
+}
+
+/// Whether a program answers every call as the rules do. The number of its paths.
+///
+/// # Errors
+/// [`Difference`].
+pub(crate) fn check(program: &[Instruction], expected: &Expected) -> Result<usize, Difference> {
+    let mut paths = vec![Path { at: 0, region: Region::all(), loaded: None, mask: u32::MAX }];
+    let (mut count, mut left) = (0, MAX_REGIONS);
+    while let Some(Path { at, region, loaded, mask }) = paths.pop() {
+        spend(&mut left)?;
+        let unknown = Difference::Unknown(at);
+        let Instruction { code, jt, jf, k } = *program.get(at).ok_or(unknown)?;
+        let next = at + 1;
+        // Source: `linux/bpf_common.h`.
+        match code {
+            // BPF_LD | BPF_W | BPF_ABS
+            0x20 => {
+                let word = (k / 4) as usize;
+                if k % 4 != 0 || word >= WORDS {
+                    return Err(unknown);
+                }
+                paths.push(Path { at: next, region, loaded: Some(word), mask: u32::MAX });
+            }
+            // BPF_ALU | BPF_AND | BPF_K
+            0x54 => paths.push(Path { at: next, region, loaded, mask: mask & k }),
+            // BPF_JMP | BPF_JA
+            0x05 => {
+                let at = next.checked_add(k as usize).ok_or(unknown)?;
+                paths.push(Path { at, region, loaded, mask });
+            }
+            // BPF_JMP with BPF_JEQ, BPF_JGT or BPF_JGE, and BPF_K
+            0x15 | 0x25 | 0x35 => {
+                let word = loaded.ok_or(unknown)?;
+                // A bound on masked bits is no set of this kind.
+                let test = match (code, k.checked_add(1)) {
+                    (0x15, _) => Some(Test::Equal { mask, value: k }),
+                    _ if mask != u32::MAX => return Err(unknown),
+                    (0x25, None) => None,
+                    (0x25, Some(bound)) => Some(Test::AtLeast(bound)),
+                    _ => Some(Test::AtLeast(k)),
+                };
+                let (taken, not_taken) = match test {
+                    Some(test) => (region.with(word, test), region.with(word, test.not())),
+                    None => (None, Some(region)),
+                };
+                for (region, skipped) in [(taken, jt), (not_taken, jf)] {
+                    let at = next + usize::from(skipped);
+                    paths.extend(region.map(|region| Path { at, region, loaded, mask }));
+                }
+            }
+            // BPF_RET | BPF_K
+            0x06 => {
+                count += 1;
+                expected.judge(region, k, &mut left)?;
+            }
+            _ => return Err(unknown),
+        }
+    }
+    Ok(count)
+}
+
+fn spend(left: &mut usize) -> Result<(), Difference> {
+    *left = left.checked_sub(1).ok_or(Difference::TooLarge)?;
+    Ok(())
+}
+
+impl Expected {
+    /// Whether the rules answer all calls of a region in this way.
+    fn judge(&self, region: Region, found: u32, left: &mut usize) -> Result<(), Difference> {
+        let mut expect = |region: Option<&Region>, expected: u32| match region {
+            Some(region) if expected != found => Err(Difference::Answer { call: region.call(), expected, found }),
+            Some(_) => spend(left),
+            None => Ok(()),
+        };
+        let (trap, allow) = (libc::SECCOMP_RET_TRAP, libc::SECCOMP_RET_ALLOW);
+        expect(region.with(ARCHITECTURE, Test::is_not(X86_64)).as_ref(), trap)?;
+        let Some(region) = region.with(ARCHITECTURE, Test::is(X86_64)) else { return Ok(()) };
+        expect(region.with(NUMBER, Test::AtLeast(X32_BIT)).as_ref(), trap)?;
+        let Some(region) = region.with(NUMBER, Test::Below(X32_BIT)) else { return Ok(()) };
+        let (inside, outside) = self.by_origin(region);
+        inside.iter().try_for_each(|region| expect(Some(region), trap))?;
+        for mut region in outside {
+            let own = self.answers.iter().map(|(number, answer)| (*number, Err(*answer)));
+            let all = own.chain(self.calls.iter().map(|call| (call.number, Ok(call))));
+            let mut is_empty = false;
+            for (number, says) in all {
+                let Some(of_number) = region.with(NUMBER, Test::is(number)) else { continue };
+                match says {
+                    Err(answer) => expect(Some(&of_number), answer)?,
+                    Ok(call) => {
+                        let (permitted, refused) = call.divide(of_number);
+                        permitted.iter().try_for_each(|region| expect(Some(region), allow))?;
+                        refused.iter().try_for_each(|region| expect(Some(region), trap))?;
+                    }
+                }
+                match region.with(NUMBER, Test::is_not(number)) {
+                    Some(others) => region = others,
+                    None => {
+                        is_empty = true;
+                        break;
+                    }
+                }
+            }
+            if !is_empty {
+                expect(Some(&region), trap)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Calls from where every call is refused, and those from elsewhere.
+    fn by_origin(&self, region: Region) -> (Vec<Region>, Vec<Region>) {
+        let Some(AddressRange { start, len_bytes }) = self.refused else { return (Vec::new(), vec![region]) };
+        let [mut outside, from_start] = match start.checked_sub(1) {
+            Some(last_before) => region.split(POINTER, u64::MAX, last_before, true),
+            None => [Vec::new(), vec![region]],
+        };
+        let mut inside = Vec::new();
+        for region in from_start {
+            let [within, behind] = region.split(POINTER, u64::MAX, start.saturating_add(len_bytes), true);
+            inside.extend(within);
+            outside.extend(behind);
+        }
+        (inside, outside)
+    }
+}
+
+impl Permitted {
+    /// The calls of a region that are permitted, and those that are not.
+    fn divide(&self, region: Region) -> (Vec<Region>, Vec<Region>) {
+        let (mut permitted, mut left) = (Vec::new(), vec![region]);
+        for alternative in &self.alternatives {
+            let mut others = Vec::new();
+            for requirement in alternative {
+                let mut holds = Vec::new();
+                for region in left {
+                    let [yes, no] = region.split_by(*requirement);
+                    holds.extend(yes);
+                    others.extend(no);
+                }
+                left = holds;
+            }
+            permitted.append(&mut left);
+            left = others;
+        }
+        (permitted, left)
+    }
+}
+
+#[cfg(test)]
+mod tests;
