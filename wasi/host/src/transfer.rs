@@ -26,7 +26,7 @@ pub(crate) fn read(
             [one] => rustix::io::read(fd, one.bytes_mut(memory).map_err(fault)?),
             _ => sys::readv(fd, memory, buffers),
         })?;
-        let is_end = count > 0 || !read.fifo || buffers.ranges().iter().all(|range| range.len() == 0);
+        let is_end = count > 0 || !read.fifo || buffers.ranges().iter().all(|range| range.is_empty());
         if is_end || !wait_for_data(wasi.interrupted, fd)? {
             return Ok(count);
         }
