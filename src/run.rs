@@ -151,6 +151,8 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<Observer<'st
         preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
         interrupted: wave_runtime::deadline_passed,
         limits: plan.limits,
+        // Without a limit nothing interrupts, and every transfer is one call.
+        step_bytes: plan.timeout.map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),
         peers: plan.accept_from.take(),
         devices: plan.devices.iter().map(|(_, number)| *number).collect(),
         resolver: plan.resolver,

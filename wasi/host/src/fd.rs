@@ -1,7 +1,7 @@
 //! `fd_*`: hostcalls on open descriptors.
 
 use crate::stat::{self, FileStat};
-use crate::wait::uninterrupted;
+use crate::wait::{self, uninterrupted};
 use crate::{Failure, Wasi, clock, dir, transfer};
 use rustix::fs::{FallocateFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno as Host;
@@ -10,6 +10,9 @@ use wave_monitor::{
     Admitted, Advice, Advise, Allocate, Buffers, Errno, FdFlags, FdStat, GuestRange, NewTime, NewTimes, Seek, SeekFrom,
     SetFlags, SetSize, SetTimes, Stat, Sync, Whence,
 };
+
+/// How many steps of a write are allocated at once: no bytes are copied.
+const ALLOCATED_AT_ONCE: u64 = 8;
 
 /// Tells the kernel how a part of a file will be used.
 ///
@@ -32,7 +35,7 @@ pub fn fd_advise(
 
 /// Makes sure that space is there for a part of a file, which grows if the part ends beyond it.
 ///
-/// Where the file system cannot reserve space, the file still grows.
+/// Where the file system cannot reserve space, the file still grows. If it fails, a part may be reserved.
 ///
 /// # Errors
 /// `INVAL` for an empty part or an end at 2^63 or beyond, `NOSPC`, `FBIG`, `BADF`, `NOTCAPABLE`.
@@ -417,11 +420,22 @@ fn perform_advise(wasi: &Wasi, advise: &Admitted<Advise>) -> Result<(), Failure>
 fn perform_allocate(wasi: &Wasi, allocate: &Admitted<Allocate>) -> Result<(), Failure> {
     let fd = wasi.objects.fd(&allocate.on)?;
     let (offset, len) = (allocate.offset, allocate.len);
-    let reserved =
+    let reserve = |offset, len| {
         uninterrupted(wasi.interrupted, || match rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len) {
             Err(Host::OPNOTSUPP | Host::NOSYS) => Ok(false),
             done => done.map(|()| true),
-        })?;
+        })
+    };
+    // In memory (tmpfs) it takes as long as writing, and what is interrupted there is undone: so in steps, as of a write.
+    let step = (wasi.step_bytes as u64).saturating_mul(ALLOCATED_AT_ONCE);
+    let mut done = 0;
+    let mut reserved = true;
+    while reserved && done < len {
+        let next = step.min(len - done);
+        reserved = reserve(offset + done, next)?;
+        done += next;
+        wait::check(wasi.interrupted)?;
+    }
     if !reserved {
         let size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
         if offset + len > size {
