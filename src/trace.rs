@@ -181,6 +181,7 @@ impl Ways {
             Rule::OpenFiles => self.larger("max-open-files"),
             Rule::FileSize => self.larger("max-file-size"),
             Rule::Written => self.larger("max-writes"),
+            Rule::Entries => self.larger("max-entries"),
             Rule::Output => self.larger("max-output"),
             Rule::CallBytes => self.larger("max-call-bytes"),
             Rule::Subscriptions => self.larger("max-subscriptions"),

@@ -7,8 +7,8 @@ use rustix::fs::{FallocateFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_
 use rustix::io::Errno as Host;
 use std::num::NonZeroU64;
 use wave_monitor::{
-    Admitted, Advice, Advise, Allocate, Buffers, Errno, FdFlags, FdStat, GuestRange, NewTime, NewTimes, Seek, SeekFrom,
-    SetFlags, SetSize, SetTimes, Stat, Sync, Whence,
+    Admitted, Advice, Advise, Allocate, Buffers, Claim, Errno, FdFlags, FdStat, GuestRange, NewTime, NewTimes, Seek,
+    SeekFrom, SetFlags, SetSize, SetTimes, Stat, Sync, Whence,
 };
 
 /// How many steps of a write are allocated at once: no bytes are copied.
@@ -147,10 +147,13 @@ pub fn fd_filestat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) ->
 /// # Errors
 /// `INVAL` for 2^63 bytes or more, `FBIG`, `NOSPC`, `BADF`, `NOTCAPABLE`.
 ///
-/// Host syscalls: `ftruncate`.
+/// Host syscalls: `ftruncate`; `fstat` where written bytes are limited.
 pub fn fd_filestat_set_size(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, size: u64) -> Result<(), Failure> {
     let resize = wasi.monitor.admit_set_size(fd, size)?;
-    perform_set_size(wasi, &resize)
+    if let Some(claim) = perform_set_size(wasi, &resize)? {
+        wasi.monitor.spend(&claim);
+    }
+    Ok(())
 }
 
 /// Sets the timestamps of an open file.
@@ -445,9 +448,17 @@ fn perform_allocate(wasi: &Wasi, allocate: &Admitted<Allocate>) -> Result<(), Fa
     Ok(())
 }
 
-fn perform_set_size(wasi: &Wasi, resize: &Admitted<SetSize>) -> Result<(), Failure> {
+fn perform_set_size(wasi: &Wasi, resize: &Admitted<SetSize>) -> Result<Option<Claim>, Failure> {
     let fd = wasi.objects.fd(&resize.on)?;
-    uninterrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, resize.size))
+    // Not every file system has holes: what is added counts as written.
+    let claim = if wasi.monitor.counts_changes() {
+        let size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
+        Some(wasi.monitor.claim_growth(resize.size.saturating_sub(size))?)
+    } else {
+        None
+    };
+    uninterrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, resize.size))?;
+    Ok(claim)
 }
 
 fn perform_set_times(wasi: &Wasi, change: &Admitted<SetTimes>) -> Result<(), Failure> {
