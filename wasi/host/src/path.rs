@@ -291,11 +291,11 @@ fn perform_create_directory(wasi: &Wasi, make: &Admitted<MakeDirectory<'_>>) -> 
 /// on a full disk.
 fn claim(wasi: &Wasi, place: &Place<'_>, text_bytes: usize) -> Result<Claim, Failure> {
     let [absent, file, link] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP].map(Failure::from);
-    wasi.monitor.claim_entry(text_bytes).or_else(|full| match resolve::handle(wasi, place, false) {
-        Err(failure) if failure == absent => Err(full.into()),
-        Err(failure) if failure != file && failure != link => Err(failure),
+    wasi.monitor.claim_entry(text_bytes).map_err(|full| match resolve::handle(wasi, place, false) {
+        Err(failure) if failure == absent => full.into(),
+        Err(failure) if failure != file && failure != link => failure,
         // The latter two of a name with a trailing slash.
-        Ok(_) | Err(_) => Err(Errno::EXIST.into()),
+        Ok(_) | Err(_) => Errno::EXIST.into(),
     })
 }
 
