@@ -14,6 +14,12 @@ use wave_monitor::{
 /// How many steps of a write are allocated at once: no bytes are copied.
 const ALLOCATED_AT_ONCE: u64 = 8;
 
+/// How many steps of a write a file loses at once.
+const TRUNCATED_AT_ONCE: u64 = 32;
+
+/// In how many steps a file is truncated at most.
+const MOST_TRUNCATIONS: u64 = 256;
+
 /// Tells the kernel how a part of a file will be used.
 ///
 /// # Errors
@@ -147,7 +153,7 @@ pub fn fd_filestat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) ->
 /// # Errors
 /// `INVAL` for 2^63 bytes or more, `FBIG`, `NOSPC`, `BADF`, `NOTCAPABLE`.
 ///
-/// Host syscalls: `ftruncate`; `fstat` where written bytes are limited.
+/// Host syscalls: `ftruncate`; `fstat` where written bytes or the time are limited.
 pub fn fd_filestat_set_size(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, size: u64) -> Result<(), Failure> {
     let resize = wasi.monitor.admit_set_size(fd, size)?;
     if let Some(claim) = perform_set_size(wasi, &resize)? {
@@ -450,14 +456,23 @@ fn perform_allocate(wasi: &Wasi, allocate: &Admitted<Allocate>) -> Result<(), Fa
 
 fn perform_set_size(wasi: &Wasi, resize: &Admitted<SetSize>) -> Result<Option<Claim>, Failure> {
     let fd = wasi.objects.fd(&resize.on)?;
+    let truncate = |size| uninterrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, size));
+    let (counts, in_steps) = (wasi.monitor.counts_changes(), wasi.step_bytes != usize::MAX);
+    if !counts && !in_steps {
+        return truncate(resize.size).map(|()| None);
+    }
+    let mut size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
     // Not every file system has holes: what is added counts as written.
-    let claim = if wasi.monitor.counts_changes() {
-        let size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
-        Some(wasi.monitor.claim_growth(resize.size.saturating_sub(size))?)
-    } else {
-        None
-    };
-    uninterrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, resize.size))?;
+    let claim = counts.then(|| wasi.monitor.claim_growth(resize.size.saturating_sub(size))).transpose()?;
+    // To give back pages takes the kernel a while, too: a long file loses its end in steps. One with holes may have any length.
+    let lost = size.saturating_sub(resize.size);
+    let step = (wasi.step_bytes as u64).saturating_mul(TRUNCATED_AT_ONCE).max(lost / MOST_TRUNCATIONS);
+    while size.saturating_sub(resize.size) > step {
+        size -= step;
+        truncate(size)?;
+        wait::check(wasi.interrupted)?;
+    }
+    truncate(resize.size)?;
     Ok(claim)
 }
 

@@ -128,7 +128,7 @@ fn t108_the_deadline_ends_a_transfer_between_two_steps() {
 }
 
 #[test]
-fn t108_the_deadline_ends_an_allocation_and_a_poll() {
+fn t108_the_deadline_ends_an_allocation_a_truncation_and_a_poll() {
     let mut guest = guest(STEP);
     let fd = guest.create("file").unwrap();
     LOOKS.set(3);
@@ -138,6 +138,17 @@ fn t108_the_deadline_ends_an_allocation_and_a_poll() {
     LOOKS.set(u32::MAX);
     errno(preview1::fd_allocate(&mut guest.wasi, &mut guest.memory, fd, 0, 1_000_000)).unwrap();
     assert_eq!(fs::metadata(guest.host("file")).unwrap().len(), 1_000_000);
+
+    LOOKS.set(3);
+    let truncated = preview1::fd_filestat_set_size(&mut guest.wasi, &mut guest.memory, fd, 10);
+    assert_eq!(truncated, Err(Stop::Deadline.into()));
+    assert_eq!(fs::metadata(guest.host("file")).unwrap().len(), 1_000_000 - 3 * 32 * STEP as u64);
+    LOOKS.set(u32::MAX);
+    // A file with holes may be of any length, and is truncated all the same.
+    for size in [10, 1 << 40, 1 << 39, 33_000, 0] {
+        errno(preview1::fd_filestat_set_size(&mut guest.wasi, &mut guest.memory, fd, size)).unwrap();
+        assert_eq!(fs::metadata(guest.host("file")).unwrap().len(), size);
+    }
 
     let subscriptions = guest.alloc(1000 * 48);
     let events = guest.alloc(1000 * 32);
