@@ -186,22 +186,25 @@ pub struct Limits {
     /// Most memory for compiling, the module itself included. Beyond: exit code 125. Not with `--sandbox off` [default: 4G]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub compile_memory: Option<u64>,
-    /// Most descriptors open at once. Beyond: EMFILE [default: 1024]
+    /// Most descriptors open at once, as far as the host's own limit goes (ulimit -Hn). Beyond: EMFILE [default: 1024]
     #[arg(long, value_name = "N")]
     pub max_open_files: Option<u32>,
     /// Largest file. Beyond: EFBIG
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_file_size: Option<u64>,
-    /// Most bytes written to files, in all. Beyond: ENOSPC
+    /// Most bytes written to files, in all; each new name counts as 4K and its text. Beyond: ENOSPC
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_writes: Option<u64>,
-    /// Most bytes written to standard output and error, in all. Beyond: ENOSPC
+    /// Most new names of files, directories and links, in all. Beyond: ENOSPC
+    #[arg(long, value_name = "N")]
+    pub max_entries: Option<u32>,
+    /// Most bytes written to standard output and error, in all; as many may be printed about the program. Beyond: ENOSPC
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_output: Option<u64>,
-    /// Most bytes one call reads or writes; more is a short count, and E2BIG for random bytes and listings
+    /// Most bytes one call reads or writes, at least 1; more is a short count, and E2BIG for random bytes and listings
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub max_call_bytes: Option<u64>,
-    /// Most buffers one call uses; more is a short count [default: 1024]
+    /// Most buffers one call uses, from 1 to 1024, the kernel's own limit; more is a short count [default: 1024]
     #[arg(long, value_name = "N")]
     pub max_iovecs: Option<u32>,
     /// Most subscriptions of one poll. Beyond: EINVAL [default: 4096]

@@ -2,7 +2,11 @@
 
 use crate::text::clean;
 use crate::usage::command_for;
+use std::borrow::Cow;
 use std::fmt;
+
+/// Characters of one part of a message. Ours are much shorter; what quotes a module or a path may be any length.
+const PART_CHARS: usize = 4096;
 
 /// A message in three parts, what, where and how to fix, with its exit code.
 #[derive(Debug)]
@@ -96,16 +100,39 @@ impl Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Parts may quote the module; nothing in it may steer the terminal (T75).
-        writeln!(f, "wave: {}", clean(&self.what))?;
+        writeln!(f, "wave: {}", part(&self.what))?;
         if let Some(place) = &self.place {
-            writeln!(f, "  where: {}", clean(place))?;
+            writeln!(f, "  where: {}", part(place))?;
         }
         for line in &self.excerpt {
-            writeln!(f, "  {}", clean(line))?;
+            writeln!(f, "  {}", part(line))?;
         }
         if let Some(fix) = &self.fix {
-            writeln!(f, "  fix:   {}", clean(fix))?;
+            writeln!(f, "  fix:   {}", part(fix))?;
         }
         Ok(())
+    }
+}
+
+/// A part of a message, clean and cut.
+fn part(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(PART_CHARS) {
+        Some((end, _)) => Cow::Owned(clean(text.get(..end).unwrap_or_default()).into_owned() + "…"),
+        None => clean(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t75_no_part_of_a_message_is_longer_than_a_person_reads() {
+        let long = "é".repeat(1_000_000);
+        let failure = Failure::refused(&*long).at(&*long).showing(vec![long.clone()]).fix(&*long);
+        let text = failure.to_string();
+        assert_eq!(text.chars().filter(|c| *c == 'é').count(), 4 * PART_CHARS);
+        assert_eq!(text.matches('…').count(), 4);
+        assert_eq!(Failure::refused("what").at("place").to_string(), "wave: what\n  where: place\n");
     }
 }

@@ -6,7 +6,7 @@ use crate::compiler::{Compiler, Job, Ready, Refusal};
 use crate::failure::Failure;
 use crate::input;
 use crate::origin::{Keep, Otherwise, Source};
-use crate::text::chain;
+use crate::text::{chain, short};
 use crate::trace::Trace;
 use std::path::Path;
 use wave_compiler::Module;
@@ -350,7 +350,7 @@ fn bind(path: &Path, info: &ModuleInfo, trace: &Trace) -> Result<Vec<Binding<Was
         .iter()
         .map(|import| {
             bind(import).ok_or_else(|| {
-                Failure::not_runnable(format!("unknown import `{}` `{}`", import.module, import.name))
+                Failure::not_runnable(format!("unknown import `{}` `{}`", short(&import.module), short(&import.name)))
                     .at(path.display().to_string())
                     .fix("wave provides the functions of wasi_snapshot_preview1 and wasi_unstable: build for wasm32-wasip1")
             })

@@ -10,7 +10,7 @@ use crate::origin::Origin;
 use crate::plan::{self, Plan};
 use crate::program::{self, Program};
 use crate::report;
-use crate::text::{chain, clean, note, out};
+use crate::text::{chain, clean, for_program, limit_for_program, note, out, short};
 use crate::unused;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -129,6 +129,7 @@ fn perform(
     let said = said.with(LayerName::Verifier, program.verifier.clone());
     report::tell(report, &said, &relaxations, &unused)?;
     ending.iter_mut().for_each(Ending::begins);
+    limit_for_program(plan.limits.output_bytes);
     let outcome = entry.enter(&mut program, &sealed);
     if let Some(ending) = &mut ending {
         ending.ends(outcome.as_ref().err().map(|stopped| &stopped.stop), program.store.memory_len_bytes());
@@ -150,6 +151,8 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<Observer<'st
         env: std::mem::take(&mut plan.env),
         preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
         interrupted: wave_runtime::deadline_passed,
+        // Without a limit nothing interrupts, and every transfer is one call.
+        step_bytes: plan.timeout.map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),
         limits: plan.limits,
         peers: plan.accept_from.take(),
         devices: plan.devices.iter().map(|(_, number)| *number).collect(),
@@ -290,7 +293,7 @@ impl Entry {
             call(program, sealed, initialize, &[])?;
         }
         for result in call(program, sealed, function, &args)? {
-            out(&(show_value(result) + "\n"));
+            for_program(out, &(show_value(result) + "\n"));
         }
         Ok(0)
     }
@@ -320,7 +323,7 @@ fn takes_nothing(program: &Program, name: &str, function: Function, plan: &Plan)
 
 fn no_entry(name: &str, plan: &Plan, info: &ModuleInfo) -> Failure {
     let functions = info.exports.iter().filter(|export| export.kind == ExportKind::Function);
-    let names: Vec<_> = functions.map(|export| format!("`{}`", export.name)).take(20).collect();
+    let names: Vec<_> = functions.map(|export| format!("`{}`", short(&export.name))).take(20).collect();
     let failure =
         Failure::not_runnable(format!("the module exports no function `{name}`")).at(plan.module.display().to_string());
     match names.as_slice() {
@@ -398,10 +401,8 @@ fn finish(plan: &Plan, stopped: &Stopped) -> u8 {
 fn print_backtrace(frames: &[Frame]) {
     for frame in frames {
         let number = frame.function.map_or_else(|| "?".to_owned(), |function| function.to_string());
-        let name = frame.name.as_deref().map_or_else(|| format!("<function {number}>").into(), clean);
-        match frame.position {
-            Some(position) => note(&format!("  at {name} ({position:#x})\n")),
-            None => note(&format!("  at {name}\n")),
-        }
+        let name = frame.name.as_deref().map_or_else(|| format!("<function {number}>"), short);
+        let position = frame.position.map_or_else(String::new, |position| format!(" ({position:#x})"));
+        for_program(note, &format!("  at {name}{position}\n"));
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::borrow::Cow;
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use wave_policy::{clean, clean_lines, harmful, parse_duration, parse_size};
 
@@ -14,17 +15,68 @@ const CLOSED_PIPE: i32 = 141;
 /// The version of the JSON that commands print. It changes when a reader of the one before would be misled.
 const SCHEMA_VERSION: u32 = 1;
 
+/// Exit code of the time limit.
+const TIME_LIMIT: i32 = 124;
+
+/// Characters of one name, path or text that is not ours in a message (T75).
+const SHOWN_CHARS: usize = 200;
+
 /// Prints on standard output, with nothing in it that is [`harmful`] but ends of line and tabulators. When nobody reads it any more the command ends at once and in silence; another failure to
-/// write is said on standard error.
+/// write is said on standard error. The time limit of a run also ends the wait for a reader that does not read (T108).
 pub fn out(text: &str) {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(clean_lines(text).as_bytes()).and_then(|()| stdout.flush()) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => wave_sandbox::exit(CLOSED_PIPE),
-        Err(error) => {
-            note(&format!("wave: cannot write to standard output: {error}\n"));
-            wave_sandbox::exit(125)
+    let text = clean_lines(text);
+    let mut rest = text.as_bytes();
+    while !rest.is_empty() {
+        // Not by `Stdout`, which tries again after each signal.
+        match rustix::io::write(io::stdout(), rest).map_err(io::Error::from) {
+            Ok(written) => rest = rest.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted && !wave_runtime::deadline_passed() => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {
+                note("wave: time limit reached before everything was printed\n");
+                wave_sandbox::exit(TIME_LIMIT)
+            }
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => wave_sandbox::exit(CLOSED_PIPE),
+            Err(error) => {
+                note(&format!("wave: cannot write to standard output: {error}\n"));
+                wave_sandbox::exit(125)
+            }
         }
+    }
+}
+
+/// How many bytes may still be printed on behalf of the program.
+static LEFT_FOR_PROGRAM: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Limits what is printed on behalf of the program from now on: traced calls, backtraces, results. It is the size of
+/// `--max-output`, beside what the program prints itself, so that a trace changes nothing for the program (T110).
+pub fn limit_for_program(bytes: u64) {
+    LEFT_FOR_PROGRAM.store(bytes, Ordering::Relaxed);
+}
+
+/// Prints by `print` what follows from what the program is or does. The first text that does not fit the limit any more is left
+/// out, and all that follow; that is said once.
+pub fn for_program(print: impl FnOnce(&str), text: &str) {
+    let left = LEFT_FOR_PROGRAM.load(Ordering::Relaxed);
+    match left.checked_sub(text.len() as u64) {
+        Some(rest) => {
+            // What is not limited stays so.
+            LEFT_FOR_PROGRAM.store(if left == u64::MAX { left } else { rest }, Ordering::Relaxed);
+            print(text);
+        }
+        None => {
+            LEFT_FOR_PROGRAM.store(0, Ordering::Relaxed);
+            if left > 0 {
+                note("wave: more than --max-output would be printed about the program: the rest is left out\n");
+            }
+        }
+    }
+}
+
+/// A name or path that is not ours for a message: clean, and without what no person reads.
+pub fn short(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => clean(text.get(..end).unwrap_or_default()).into_owned() + "…",
+        None => clean(text).into_owned(),
     }
 }
 
@@ -130,24 +182,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn t75_every_character_survives_json_and_none_is_harmful_in_it() {
-        let all: String = ('\0'..=char::MAX).collect();
-        for text in [json(&serde_json::json!({ "name": &all })), json_line(&serde_json::json!({ "name": &all }))] {
-            let text = text.unwrap();
-            assert!(!text.contains(|c| c != '\n' && harmful(c)));
-            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-            assert_eq!(value["schema_version"], 1);
-            assert!(value["name"] == *all);
-        }
+    fn t75_a_name_is_cut_by_characters_and_stays_clean() {
+        assert_eq!(short("name\u{1b}"), "name\\u{1b}");
+        assert_eq!(short(&"é".repeat(200)), "é".repeat(200));
+        assert_eq!(short(&"é".repeat(201)), "é".repeat(200) + "…");
+        assert_eq!(short(&"x".repeat(10_000_000)).chars().count(), 201);
     }
 
     #[test]
-    fn words_are_quoted_for_a_shell() {
-        for (word, quoted) in
-            [("a/b::ro", "a/b::ro"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("", "''"), ("~", "'~'")]
-        {
-            assert_eq!(shell_word(word).as_deref(), Some(quoted));
+    fn t110_what_is_printed_for_a_program_has_a_limit() {
+        let mut printed = String::new();
+        for_program(|text| printed += text, "without a limit ");
+        limit_for_program(10);
+        for text in ["12345", "67890", "a", "b"] {
+            for_program(|text| printed += text, text);
         }
-        assert_eq!(shell_word("a\n"), None);
+        limit_for_program(u64::MAX);
+        for_program(|text| printed += text, " again");
+        assert_eq!(printed, "without a limit 1234567890 again");
     }
 }

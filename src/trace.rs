@@ -4,7 +4,7 @@ use crate::args::{Area, Format};
 use crate::flag;
 use crate::grants::DirGrant;
 use crate::plan::Plan;
-use crate::text::{clean, json_line, note};
+use crate::text::{clean, for_program, json_line, note, short};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use wave_policy::Access;
@@ -48,7 +48,7 @@ impl Trace {
     /// Prints records as they come.
     pub fn printer(&self, plan: &Plan) -> impl FnMut(&Record) + Send + use<> {
         let (json, ways) = (self.json, Ways::of(plan));
-        move |record| note(&if json { in_json(record, &ways) } else { in_text(record, &ways) })
+        move |record| for_program(note, &if json { in_json(record, &ways) } else { in_text(record, &ways) })
     }
 }
 
@@ -71,7 +71,7 @@ fn in_text(record: &Record, ways: &Ways) -> String {
     for (index, (name, argument)) in record.arguments.iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
         let written = match argument {
-            Argument::Path(path) => write!(line, "{comma}{name}=\"{}\"", clean(&String::from_utf8_lossy(path))),
+            Argument::Path(path) => write!(line, "{comma}{name}=\"{}\"", short(&String::from_utf8_lossy(path))),
             Argument::Number(bits) if is_set(name) => write!(line, "{comma}{name}={bits:#x}"),
             Argument::Number(number) => write!(line, "{comma}{name}={number}"),
         };
@@ -181,6 +181,7 @@ impl Ways {
             Rule::OpenFiles => self.larger("max-open-files"),
             Rule::FileSize => self.larger("max-file-size"),
             Rule::Written => self.larger("max-writes"),
+            Rule::Entries => self.larger("max-entries"),
             Rule::Output => self.larger("max-output"),
             Rule::CallBytes => self.larger("max-call-bytes"),
             Rule::Subscriptions => self.larger("max-subscriptions"),

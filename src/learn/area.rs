@@ -34,6 +34,8 @@ pub enum Total {
     Open,
     /// Bytes written to files.
     Written,
+    /// New names of files, directories and links.
+    Entries,
     /// Bytes written to standard output and error.
     Output,
     /// Calls that the monitor denied.

@@ -46,11 +46,12 @@ pub struct DirNote {
 }
 
 /// Limits whose use is noted: name, unit, and whether the policy has the limit or only suggests it.
-pub const MEASURED: [(&str, &str, bool); 5] = [
+pub const MEASURED: [(&str, &str, bool); 6] = [
     ("max-memory", "bytes", true),
     ("max-open-files", "descriptors", true),
     ("timeout", "ms, compiling included: another machine may be slower", false),
     ("max-writes", "bytes", false),
+    ("max-entries", "names", false),
     ("max-output", "bytes", false),
 ];
 

@@ -7,7 +7,7 @@ use super::area::{
 use std::collections::BTreeMap;
 use wave_policy::all_functions;
 use wave_runtime::Stop;
-use wave_wasi::{Argument, Decision, Errno, Failure, Record, Rights};
+use wave_wasi::{Argument, Decision, ENTRY_BYTES, Errno, Failure, Record, Rights};
 
 /// `fdflags`: writes go to the end.
 const APPEND: u64 = 1;
@@ -195,9 +195,24 @@ impl Observer<'_> {
         let bytes = match call.0.function {
             "fd_write" | "fd_pwrite" => call.stored("nwritten"),
             "fd_allocate" => call.argument("len"),
+            // What it was before is not known: at most so many are new.
+            "fd_filestat_set_size" => call.argument("size"),
             _ => None,
         };
         self.add(Layout::total(account), bytes.unwrap_or(0));
+        let text = |name| call.path(name).map_or(0, |path| path.len() as u64);
+        let made = match call.0.function {
+            "path_create_directory" => Some(text("path")),
+            // Whether the file was there is not known.
+            "path_open" if call.number("oflags") & CREAT != 0 => Some(text("path")),
+            "path_link" => Some(text("new_path")),
+            "path_symlink" => Some(text("old_path").saturating_add(text("new_path"))),
+            _ => None,
+        };
+        if let Some(text) = made {
+            self.add(Layout::total(Total::Entries), 1);
+            self.add(Layout::total(Total::Written), ENTRY_BYTES.saturating_add(text));
+        }
     }
 
     /// Keeps up with the program's descriptors, after a call that succeeded.

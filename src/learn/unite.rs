@@ -18,6 +18,9 @@ const MIB: u64 = 1 << 20;
 /// Descriptors that a limit always leaves.
 const LEAST_OPEN_FILES: u64 = 64;
 
+/// Fewer new names than this are not worth a limit.
+const LEAST_ENTRIES: u64 = 16;
+
 /// What was granted for the run.
 #[derive(Clone, Debug)]
 pub struct Granted {
@@ -179,6 +182,7 @@ impl<'a> Narrowed<'a> {
             ("max-open-files", self.used.open_files),
             ("timeout", u64::try_from(wall.as_millis()).unwrap_or(u64::MAX).max(1)),
             ("max-writes", self.used.written_bytes),
+            ("max-entries", self.used.entries),
             ("max-output", self.used.output_bytes),
         ]
         .into_iter()
@@ -394,6 +398,10 @@ impl Learned {
         ] {
             *limit = raise(name, *limit, most(name), double(most(name), 4096), outer);
         }
+        let names = (limits.max_entries.map(u64::from), granted.max_entries.map(u64::from));
+        let made = most("max-entries");
+        let made = raise("max-entries", names.0, made, double(made, LEAST_ENTRIES), names.1);
+        limits.max_entries = made.map(|made| u32::try_from(made).unwrap_or(u32::MAX));
         self.keep_unmeasured(granted);
     }
 
@@ -541,6 +549,7 @@ mod tests {
             memory_bytes: u64::MAX,
             open_files: u64::MAX,
             written_bytes: u64::MAX,
+            entries: u64::MAX,
             output_bytes: u64::MAX,
             denied: u64::MAX,
         }

@@ -26,6 +26,8 @@ pub struct Use {
     pub open_files: u64,
     /// Bytes written to files.
     pub written_bytes: u64,
+    /// New names of files, directories and links.
+    pub entries: u64,
     /// Bytes written to standard output and error.
     pub output_bytes: u64,
     /// Calls that were denied.
@@ -97,6 +99,7 @@ impl Use {
             memory_bytes: total(Total::Memory).max(word(ending, WORD)),
             open_files: total(Total::Open),
             written_bytes: total(Total::Written),
+            entries: total(Total::Entries),
             output_bytes: total(Total::Output),
             denied: total(Total::Denied),
         };

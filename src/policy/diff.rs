@@ -156,7 +156,7 @@ mod tests {
             ..Limits::default()
         };
         assert_eq!(Limits::USUAL, expected);
-        assert_eq!([usual.file_size_bytes, usual.written_bytes, usual.output_bytes], [u64::MAX; 3]);
+        assert_eq!([usual.file_size_bytes, usual.written_bytes, usual.entries, usual.output_bytes], [u64::MAX; 4]);
         assert_eq!(usual.call_bytes, u32::MAX);
     }
 }

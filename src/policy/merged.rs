@@ -96,6 +96,7 @@ fn of_flags(flags: &args::Limits) -> Limits {
         max_open_files: flags.max_open_files,
         max_file_size: flags.max_file_size,
         max_writes: flags.max_writes,
+        max_entries: flags.max_entries,
         max_output: flags.max_output,
         max_call_bytes: flags.max_call_bytes,
         max_iovecs: flags.max_iovecs,
@@ -251,6 +252,7 @@ mod tests {
             ("--max-open-files", more.open_files > less.open_files),
             ("--max-file-size", more.file_size_bytes > less.file_size_bytes),
             ("--max-writes", more.written_bytes > less.written_bytes),
+            ("--max-entries", more.entries > less.entries),
             ("--max-output", more.output_bytes > less.output_bytes),
             ("--max-call-bytes", more.call_bytes > less.call_bytes),
             ("--max-iovecs", more.iovecs > less.iovecs),
@@ -270,8 +272,8 @@ mod tests {
         /// What a run allows beyond its policy is what it announces, and nothing else (T101).
         #[test]
         fn t101_what_goes_beyond_the_file_is_what_is_announced(
-            file in prop::collection::vec(number(), 12),
-            flags in prop::collection::vec(number(), 12),
+            file in prop::collection::vec(number(), 13),
+            flags in prop::collection::vec(number(), 13),
             (level, flag_level) in (prop::option::of(0_usize..3), prop::option::of(0_usize..3)),
             kinds in prop::collection::vec(any::<bool>(), 9),
             (file_networks, flag_networks) in (0_u8..3, 0_u8..3),
@@ -280,7 +282,7 @@ mod tests {
             let levels = ["strict", "standard", "off"];
             let names = [
                 "timeout", "max-memory", "max-stack", "compile-timeout", "compile-memory", "max-open-files", "max-file-size",
-                "max-writes", "max-output", "max-call-bytes", "max-iovecs", "max-subscriptions",
+                "max-writes", "max-entries", "max-output", "max-call-bytes", "max-iovecs", "max-subscriptions",
             ];
             let unit = |name: &str| if name.ends_with("timeout") { "ms" } else { "" };
             let mut text = "version = 1\n".to_owned();

@@ -119,9 +119,168 @@ fn written_bytes_and_file_sizes_have_limits() {
     );
     for mode in Mode::ALL {
         let host = Host::new();
-        let wave = host.granted(*mode, "rw").flag("--max-file-size", "1000").flag("--max-writes", "2500");
+        // What is written, and two names that are made.
+        let limit = (2500 + (4096 + "other".len()) + (4096 + "more".len())).to_string();
+        let wave = host.granted(*mode, "rw").flag("--max-file-size", "1000").flag("--max-writes", &limit);
         guest.run(wave);
         assert_eq!(fs::metadata(host.path("grant/more")).unwrap().len(), 490, "{mode:?}");
+    }
+}
+
+/// T110: names that are made have a limit of their own; one that is there already is no new one, and nothing is given back.
+#[test]
+fn new_names_have_a_limit() {
+    let guest = script(
+        r#"
+        path_create_directory 3 "a"
+        path_symlink "x" 3 "b"
+        open 3 0 "c" CREAT WRITE
+        path_link 3 0 "file" 3 "d"
+        path_create_directory 3 "e" = NOSPC
+        path_create_directory 3 "dir/e" = NOSPC
+        path_symlink "x" 3 "e" = NOSPC
+        path_link 3 0 "file" 3 "e" = NOSPC
+        open 3 0 "e" CREAT WRITE = NOSPC
+        open 3 0 "e" CREAT|EXCL WRITE = NOSPC
+        open 3 FOLLOW "in_dangling" CREAT WRITE = NOSPC
+        path_create_directory 3 "a" = EXIST
+        path_create_directory 3 "file" = EXIST
+        path_create_directory 3 "file/" = EXIST
+        path_symlink "x" 3 "b" = EXIST
+        path_link 3 0 "file" 3 "dir/file" = EXIST
+        open 3 0 "c" CREAT|EXCL WRITE = EXIST
+        open 3 0 "a" CREAT READ = ISDIR
+        path_create_directory 3 "none/e" = NOENT
+        path_create_directory 3 "../e" = NOTCAPABLE
+        open 3 0 "c" CREAT WRITE
+        open 3 FOLLOW "in_file" CREAT|TRUNC WRITE
+        path_rename 3 "a" 3 "moved"
+        path_unlink_file 3 "c"
+        open 3 0 "c" CREAT WRITE = NOSPC
+        "#,
+    );
+    for mode in Mode::ALL {
+        let host = Host::with_links();
+        let names = |path: &str| {
+            let entries = fs::read_dir(host.path(path)).unwrap();
+            let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
+        let (before, beneath, outside) = (names("grant"), names("grant/dir"), host.outside());
+        guest.run(host.granted(*mode, "rw").flag("--max-entries", "4"));
+        let mut expected = [before, ["b", "d", "moved"].map(str::to_owned).to_vec()].concat();
+        expected.sort();
+        assert_eq!(names("grant"), expected, "{mode:?}");
+        assert_eq!((names("grant/dir"), host.outside()), (beneath, outside), "{mode:?}");
+    }
+}
+
+/// T110: the limit on written bytes covers what names cost and files grow by: 4 KiB and its text for each.
+#[test]
+fn names_and_sizes_count_as_written() {
+    let guest = script(
+        r#"
+        path_create_directory 3 "d1"                       # 4098
+        path_symlink "0123456789" 3 "l1"                   # 4108
+        path_create_directory 3 "d2" = NOSPC
+        path_symlink "0123456789" 3 "l2" = NOSPC
+        open 3 0 "f2" CREAT WRITE|ALL = NOSPC
+        path_create_directory 3 "d1" = EXIST
+        open 3 0 "file" CREAT WRITE|READ|ALL
+        fd_filestat_set_size 4 1012                        # 1000 more than it had
+        fd_filestat_set_size 4 12
+        fd_filestat_set_size 4 806
+        fd_filestat_set_size 4 807 = NOSPC
+        fd_allocate 4 0 1 = NOSPC
+        fd_pwrite 4 {"x"} 0 OUT = NOSPC
+        "#,
+    );
+    for mode in Mode::ALL {
+        let host = Host::new();
+        guest.run(host.granted(*mode, "rw").flag("--max-writes", "10000"));
+        assert_eq!(fs::metadata(host.path("grant/file")).unwrap().len(), 806, "{mode:?}");
+        assert!(!host.path("grant/d2").exists() && !host.path("grant/f2").exists(), "{mode:?}");
+    }
+}
+
+/// T109: a count up to its limit works, whatever the host's own limits are.
+#[test]
+fn counts_up_to_their_limits_work() {
+    // So many subscriptions to standard input; each is an event.
+    let poll = |count: u32| {
+        format!(
+            r#"(module
+              (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+              (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+              (memory (export "memory") 300)
+              (func (export "_start") (local $at i32) (local $left i32)
+                (local.set $at (i32.const 64))
+                (local.set $left (i32.const {count}))
+                (loop $next
+                  (i32.store8 offset=8 (local.get $at) (i32.const 1))
+                  (local.set $at (i32.add (local.get $at) (i32.const 48)))
+                  (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                  (br_if $next (local.get $left)))
+                (if (call $poll (i32.const 64) (local.get $at) (i32.const {count}) (i32.const 0))
+                  (then (call $exit (i32.const 1))))
+                (if (i32.ne (i32.load (i32.const 0)) (i32.const {count})) (then (call $exit (i32.const 2))))))"#
+        )
+    };
+    for (count, flags) in [
+        (1, &[("--max-subscriptions", "1")][..]),
+        (4096, &[]),
+        (4096, &[("--max-open-files", "8")]),
+        (100_000, &[("--max-subscriptions", "4294967295")]),
+    ] {
+        let (_dir, module) = wat(&poll(count));
+        let run = flags.iter().fold(Wave::strict(), |run, (flag, value)| run.flag(flag, value));
+        run.run(&module, [""; 0]).is(0, "", "");
+        let few = Wave::strict().flag("--max-subscriptions", &(count - 1).to_string());
+        few.run(&module, [""; 0]).is(1, "", "");
+    }
+    // Descriptors: the limit counts the streams and the grant.
+    let guest = script("repeat 3000\n open 3 0 \"file\" 0 READ = ANY\n end\n tally");
+    for (limit, opened) in [("5", 1), ("1024", 1020), ("1500", 1496)] {
+        let seen = guest.run(Host::new().granted(Mode::Normal, "rw").flag("--max-open-files", limit));
+        assert_eq!(seen[0].1.trim(), format!("0:{opened} 33:{}", 3000 - opened), "{limit}");
+    }
+    // Buffers: one more than the kernel takes is a short count.
+    let guest = script(
+        "fd_write 1 {} OUT\n (drop (call $fd_write (i32.const 1) (i32.const 0x100000) (i32.const 1025) (i32.const 128)))\n show [OUT] = 0",
+    );
+    guest.run(Wave::strict().flag("--max-iovecs", "4294967295"));
+}
+
+/// T107: every limit can be set to the least and the most that it takes, and a program that needs nothing runs.
+#[test]
+fn limits_take_their_extremes() {
+    let (_dir, module) = wat(r#"(module (memory (export "memory") 0) (func (export "_start")))"#);
+    let (most_count, most_size) = (u32::MAX.to_string(), u64::MAX.to_string());
+    let (count, size) = (most_count.as_str(), most_size.as_str());
+    for (flag, values) in [
+        ("--timeout", &["30s", "2562047h"][..]),
+        ("--max-memory", &["0", "1", size]),
+        ("--max-stack", &["512K", "4G"]),
+        ("--max-open-files", &["3", "4", count]),
+        ("--max-file-size", &["0", "1", size]),
+        ("--max-writes", &["0", "1", size]),
+        ("--max-entries", &["0", "1", count]),
+        ("--max-output", &["0", "1", size]),
+        ("--max-call-bytes", &["0", "1", size]),
+        ("--max-iovecs", &["0", "1", count]),
+        ("--max-subscriptions", &["0", "1", count]),
+    ] {
+        for value in values {
+            let run = Wave::strict().flag(flag, value).run(&module, [""; 0]);
+            assert_eq!((run.status.code(), &*run.stdout, &*run.stderr), (Some(0), "", ""), "{flag} {value}");
+        }
+    }
+    let (_dir, module) = wat(r#"(module (func (export "_start") (loop (br 0))))"#);
+    // No time at all is no limit that anybody means.
+    for (value, code) in [("0s", 2), ("1ns", 124), ("1us", 124)] {
+        let run = Wave::strict().flag("--timeout", value).run(&module, [""; 0]);
+        assert_eq!(run.status.code(), Some(code), "{value}: {run:?}");
     }
 }
 

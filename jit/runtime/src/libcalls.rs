@@ -3,9 +3,16 @@
 use crate::instance::Instance;
 use crate::store::{Inner, InstanceLink};
 use crate::trap::{Stop, Trap};
+use std::ops::Range;
 use wave_contract::abi::HostReturn;
 use wave_contract::context::STORE;
 use wave_contract::libcall::Libcall;
+
+/// How many bytes are moved, and how many table entries, before the time limit is looked at again (T108). Fresh pages take the
+/// kernel a millisecond or two for each MiB.
+pub const STEP_BYTES: usize = 1 << 20;
+/// As [`STEP_BYTES`].
+pub const STEP_ENTRIES: usize = 1 << 14;
 
 /// Address of a library call.
 pub fn address(libcall: Libcall) -> u64 {
@@ -65,7 +72,8 @@ libcalls! {
     fn memory_fill(store, instance, memory, destination, byte, len) {
         let bytes = store.memory_bytes(instance, memory)?;
         let destination = range(destination, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
-        bytes[destination].fill(byte.to_le_bytes()[0]);
+        let byte = byte.to_le_bytes()[0];
+        in_steps(destination.len(), STEP_BYTES, false, |part| bytes[from(&destination, part)].fill(byte));
         Ok(0)
     }
     fn memory_init(store, instance, segment, memory, destination, source, len) {
@@ -94,9 +102,7 @@ libcalls! {
         Ok(0)
     }
     fn table_copy(store, instance, destination_table, source_table, destination, source, len) {
-        let references = store.table(instance, source_table)?.read(source, len).map_err(|_| Trap::TableOutOfBounds)?;
-        let (table, functions) = store.table_mut(instance, destination_table)?;
-        table.write(destination, &references, functions).map_err(|_| Trap::TableOutOfBounds)?;
+        store.table_copy(instance, destination_table, source_table, destination, source, len)?;
         Ok(0)
     }
     fn table_init(store, instance, segment, table, destination, source, len) {
@@ -112,8 +118,27 @@ libcalls! {
     }
 }
 
+/// Does work of `len` units in parts of at most `step`, each a range from 0 on, `backwards` from the last to the first. Stops
+/// when the time limit has passed: nobody sees what is left undone, because the caller does not return to the guest then.
+pub fn in_steps(len: usize, step: usize, backwards: bool, mut part: impl FnMut(Range<usize>)) {
+    let mut done = 0;
+    while done < len {
+        let next = step.min(len - done);
+        part(if backwards { len - done - next..len - done } else { done..done + next });
+        done += next;
+        if done < len && crate::signal::deadline_passed() {
+            return;
+        }
+    }
+}
+
+/// A part of a range, counted from its start.
+pub fn from(whole: &Range<usize>, part: Range<usize>) -> Range<usize> {
+    whole.start + part.start..whole.start + part.end
+}
+
 /// `[start, start + len)` if it lies inside `size`, computed without wrapping.
-pub fn range(start: u32, len: u32, size: usize) -> Option<std::ops::Range<usize>> {
+pub fn range(start: u32, len: u32, size: usize) -> Option<Range<usize>> {
     let start = start as usize;
     let end = start.checked_add(len as usize)?;
     (end <= size).then_some(start..end)
@@ -129,6 +154,41 @@ impl Instance {
     fn drop_elements(&mut self, segment: u32) {
         if let Some(references) = self.elements.get_mut(segment as usize) {
             *references = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(len: usize, step: usize, backwards: bool) -> Vec<Range<usize>> {
+        let mut parts = Vec::new();
+        in_steps(len, step, backwards, |part| parts.push(part));
+        parts
+    }
+
+    #[test]
+    fn t108_steps_cover_the_work_once_and_in_the_order_that_was_asked_for() {
+        assert_eq!(parts(0, 4, false), []);
+        assert_eq!(parts(8, 4, false), [0..4, 4..8]);
+        assert_eq!(parts(9, 4, false), [0..4, 4..8, 8..9]);
+        assert_eq!(parts(9, 4, true), [5..9, 1..5, 0..1]);
+        assert_eq!(from(&(10..30), 5..9), 15..19);
+    }
+
+    #[test]
+    fn t108_a_copy_in_steps_is_the_copy_that_one_step_makes() {
+        for (to, source) in [(0, 3), (3, 0), (5, 5), (0, 12), (12, 0), (1, 0), (0, 1)] {
+            for step in [1, 2, 3, 5, 64] {
+                let mut bytes: Vec<u8> = (0..32).collect();
+                let mut expected = bytes.clone();
+                expected.copy_within(source..source + 17, to);
+                in_steps(17, step, to > source, |part| {
+                    bytes.copy_within(from(&(source..source + 17), part.clone()), to + part.start);
+                });
+                assert_eq!(bytes, expected, "{to} {source} {step}");
+            }
         }
     }
 }

@@ -458,11 +458,50 @@ impl Inner {
         };
         let source = inside(source, &self.memories[from].0)?;
         let destination = inside(destination, &self.memories[to].0)?;
+        // The ranges may overlap: no step writes what a later one reads.
+        let backwards = to == from && destination.start > source.start;
+        let part_of = libcalls::from;
         match self.memories.get_disjoint_mut([to, from]) {
-            Ok([to, from]) => to.0.bytes_mut()[destination].copy_from_slice(&from.0.bytes_mut()[source]),
-            // The same memory: the ranges may overlap.
-            Err(_) => self.memories[to].0.bytes_mut().copy_within(source, destination.start),
+            Ok([to, from]) => {
+                let (to, from) = (to.0.bytes_mut(), from.0.bytes_mut());
+                libcalls::in_steps(source.len(), libcalls::STEP_BYTES, backwards, |part| {
+                    to[part_of(&destination, part.clone())].copy_from_slice(&from[part_of(&source, part)]);
+                });
+            }
+            // The same memory.
+            Err(_) => {
+                let bytes = self.memories[to].0.bytes_mut();
+                libcalls::in_steps(source.len(), libcalls::STEP_BYTES, backwards, |part| {
+                    bytes.copy_within(part_of(&source, part.clone()), destination.start + part.start);
+                });
+            }
         }
+        Ok(())
+    }
+
+    pub fn table_copy(
+        &mut self,
+        instance: usize,
+        destination_table: u32,
+        source_table: u32,
+        destination: u32,
+        source: u32,
+        len: u32,
+    ) -> Result<(), Trap> {
+        let to = self.table_number(instance, destination_table)?;
+        let from = self.table_number(instance, source_table)?;
+        let inside =
+            |start, table: &Table| libcalls::range(start, len, table.len() as usize).ok_or(Trap::TableOutOfBounds);
+        let source = inside(source, &self.tables[from])?;
+        let destination = inside(destination, &self.tables[to])?;
+        // As in `memory_copy`. A step goes through a buffer, because one table may be both.
+        let backwards = to == from && destination.start > source.start;
+        let mut references = Vec::new();
+        libcalls::in_steps(source.len(), libcalls::STEP_ENTRIES, backwards, |part| {
+            references.clear();
+            references.extend_from_slice(self.tables[from].references(libcalls::from(&source, part.clone())));
+            self.tables[to].store(destination.start + part.start, &references, &self.functions);
+        });
         Ok(())
     }
 
@@ -480,7 +519,10 @@ impl Inner {
         let source = libcalls::range(source, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
         let memory = self.memories[memory].0.bytes_mut();
         let destination = libcalls::range(destination, len, memory.len()).ok_or(Trap::MemoryOutOfBounds)?;
-        memory[destination].copy_from_slice(&bytes[source]);
+        let part_of = libcalls::from;
+        libcalls::in_steps(source.len(), libcalls::STEP_BYTES, false, |part| {
+            memory[part_of(&destination, part.clone())].copy_from_slice(&bytes[part_of(&source, part)]);
+        });
         Ok(())
     }
 
@@ -529,7 +571,7 @@ impl Inner {
         {
             if let Some(function) = location.function {
                 let info = self.instances.iter().find(|instance| instance.image == location.image).map(|of| &of.info);
-                let name = info.and_then(|info| info.names.get(function)).map(str::to_owned);
+                let name = info.and_then(|info| info.names.get(function)).map(shown);
                 frames.push(Frame { function: Some(function), name, position: location.position });
             }
             let next = self.stack.word_at(fp).filter(|next| *next > fp);
@@ -545,4 +587,10 @@ impl Inner {
         }
         frames
     }
+}
+
+/// As much of a function's name as anybody looks at: a module may have names of any length, and they are copied here.
+fn shown(name: &str) -> String {
+    const MAX_BYTES: usize = 1024;
+    name.get(..name.floor_char_boundary(MAX_BYTES)).unwrap_or_default().to_owned()
 }

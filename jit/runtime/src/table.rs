@@ -1,6 +1,7 @@
 //! Tables. Guest code reads entries of function tables and never writes any; every change goes through here.
 
 use crate::function::FunctionEntry;
+use crate::libcalls::{STEP_ENTRIES, in_steps};
 use crate::mapping::{Access, Mapping};
 use crate::places::Places;
 use std::io;
@@ -86,20 +87,25 @@ impl Table {
 
     /// Stores a reference; `functions` resolves function handles.
     pub fn set(&mut self, index: u32, reference: u32, functions: &[FunctionEntry]) -> Result<(), OutOfBounds> {
-        *self.references.get_mut(index as usize).ok_or(OutOfBounds)? = reference;
+        self.check(index, 1)?;
+        self.put(index as usize, reference, functions);
+        Ok(())
+    }
+
+    fn put(&mut self, index: usize, reference: u32, functions: &[FunctionEntry]) {
+        self.references[index] = reference;
         if self.ty.element != ValType::FuncRef {
-            return Ok(());
+            return;
         }
         let (code, signature, context) = match (reference as usize).checked_sub(1).and_then(|at| functions.get(at)) {
             Some(function) => (function.code, function.signature.0, function.context),
             // Null, and any handle that the runtime did not make.
             None => (0, 0, 0),
         };
-        let entry = TABLE_ENTRIES as usize + index as usize * TABLE_ENTRY_BYTES as usize;
+        let entry = TABLE_ENTRIES as usize + index * TABLE_ENTRY_BYTES as usize;
         self.mapping.write(entry + TABLE_ENTRY_CODE as usize, code.to_le_bytes());
         self.mapping.write(entry + TABLE_ENTRY_SIGNATURE as usize, signature.to_le_bytes());
         self.mapping.write(entry + TABLE_ENTRY_CONTEXT as usize, context.to_le_bytes());
-        Ok(())
     }
 
     /// Grows by `delta` entries holding `reference` and returns the old length, or `None` past the maximum.
@@ -107,10 +113,11 @@ impl Table {
         let old = self.len();
         let new = old.checked_add(delta).filter(|new| *new <= self.max)?;
         self.references.resize(new as usize, 0);
-        for index in old..new {
-            self.set(index, reference, functions).ok()?;
-        }
         self.publish_len();
+        // New entries are null, which is what their memory says already.
+        if reference != 0 {
+            self.fill(old, reference, delta, functions).ok()?;
+        }
         Some(old)
     }
 
@@ -123,19 +130,31 @@ impl Table {
         functions: &[FunctionEntry],
     ) -> Result<(), OutOfBounds> {
         self.check(start, count)?;
-        (start..start + count).try_for_each(|index| self.set(index, reference, functions))
+        let start = start as usize;
+        in_steps(count as usize, STEP_ENTRIES, false, |part| {
+            part.for_each(|index| self.put(start + index, reference, functions));
+        });
+        Ok(())
     }
 
     /// Stores `references` from `start` on, or none when they do not fit.
     pub fn write(&mut self, start: u32, references: &[u32], functions: &[FunctionEntry]) -> Result<(), OutOfBounds> {
         self.check(start, u32::try_from(references.len()).map_err(|_| OutOfBounds)?)?;
-        (start..).zip(references).try_for_each(|(index, reference)| self.set(index, *reference, functions))
+        let start = start as usize;
+        in_steps(references.len(), STEP_ENTRIES, false, |part| {
+            self.store(start + part.start, &references[part], functions);
+        });
+        Ok(())
     }
 
-    /// A copy of the references in `[start, start + count)`.
-    pub fn read(&self, start: u32, count: u32) -> Result<Vec<u32>, OutOfBounds> {
-        self.check(start, count)?;
-        Ok(self.references[start as usize..(start + count) as usize].to_vec())
+    /// The references of a range inside the table.
+    pub fn references(&self, range: Range<usize>) -> &[u32] {
+        &self.references[range]
+    }
+
+    /// Stores references from `start` on, all of which the caller has found to fit.
+    pub fn store(&mut self, start: usize, references: &[u32], functions: &[FunctionEntry]) {
+        (start..).zip(references).for_each(|(index, reference)| self.put(index, *reference, functions));
     }
 
     fn check(&self, start: u32, count: u32) -> Result<(), OutOfBounds> {

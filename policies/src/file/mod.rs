@@ -108,6 +108,7 @@ pub struct Limits {
     pub max_open_files: Option<u32>,
     pub max_file_size: Option<u64>,
     pub max_writes: Option<u64>,
+    pub max_entries: Option<u32>,
     pub max_output: Option<u64>,
     pub max_call_bytes: Option<u64>,
     pub max_iovecs: Option<u32>,
@@ -127,6 +128,7 @@ impl Limits {
             max_open_files: self.max_open_files.or(under.max_open_files),
             max_file_size: self.max_file_size.or(under.max_file_size),
             max_writes: self.max_writes.or(under.max_writes),
+            max_entries: self.max_entries.or(under.max_entries),
             max_output: self.max_output.or(under.max_output),
             max_call_bytes: self.max_call_bytes.or(under.max_call_bytes),
             max_iovecs: self.max_iovecs.or(under.max_iovecs),
@@ -144,6 +146,7 @@ impl Limits {
         max_open_files: Some(1024),
         max_file_size: None,
         max_writes: None,
+        max_entries: None,
         max_output: None,
         max_call_bytes: None,
         max_iovecs: Some(1024),
@@ -163,7 +166,7 @@ impl Limits {
     }
 
     /// Each limit by its name, in its own unit: nanoseconds, bytes, or a number of things.
-    pub fn numbers(&self) -> [(&'static str, Option<u128>); 12] {
+    pub fn numbers(&self) -> [(&'static str, Option<u128>); 13] {
         let size = |limit: Option<u64>| limit.map(u128::from);
         let count = |limit: Option<u32>| limit.map(u128::from);
         let time = |limit: Option<Duration>| limit.map(|time| time.as_nanos());
@@ -176,6 +179,7 @@ impl Limits {
             ("max-open-files", count(self.max_open_files)),
             ("max-file-size", size(self.max_file_size)),
             ("max-writes", size(self.max_writes)),
+            ("max-entries", count(self.max_entries)),
             ("max-output", size(self.max_output)),
             ("max-call-bytes", size(self.max_call_bytes)),
             ("max-iovecs", count(self.max_iovecs)),

@@ -265,6 +265,7 @@ fn limits(table: &Table<'_>) -> Limits {
         max_open_files: count("max-open-files"),
         max_file_size: size(table, "max-file-size"),
         max_writes: size(table, "max-writes"),
+        max_entries: count("max-entries"),
         max_output: size(table, "max-output"),
         max_call_bytes: size(table, "max-call-bytes"),
         max_iovecs: count("max-iovecs"),

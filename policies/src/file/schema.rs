@@ -119,6 +119,7 @@ pub(crate) static LIMITS: &[Field] = &[
     field("max-open-files", Ty::Count, "Most descriptors open at once"),
     field("max-file-size", Ty::Size, "Largest file"),
     field("max-writes", Ty::Size, "Most bytes written to files, in all"),
+    field("max-entries", Ty::Count, "Most new names of files, directories and links, in all"),
     field("max-output", Ty::Size, "Most bytes written to standard output and error, in all"),
     field("max-call-bytes", Ty::Size, "Most bytes one call reads or writes"),
     field("max-iovecs", Ty::Count, "Most buffers one call uses"),

@@ -90,6 +90,7 @@ impl Limits {
             ("max-open-files", self.max_open_files.map(u64::from)),
             ("max-file-size", self.max_file_size),
             ("max-writes", self.max_writes),
+            ("max-entries", self.max_entries.map(u64::from)),
             ("max-output", self.max_output),
             ("max-call-bytes", self.max_call_bytes),
             ("max-iovecs", self.max_iovecs.map(u64::from)),
@@ -213,7 +214,7 @@ fn time(time: Duration) -> String {
 }
 
 fn size(name: &str, size: u64) -> String {
-    let is_count = matches!(name, "max-open-files" | "max-iovecs" | "max-subscriptions");
+    let is_count = matches!(name, "max-open-files" | "max-entries" | "max-iovecs" | "max-subscriptions");
     let unit =
         [("G", 30), ("M", 20), ("K", 10)].into_iter().find(|(_, shift)| size > 0 && size.trailing_zeros() >= *shift);
     match unit.filter(|_| !is_count) {

@@ -13,6 +13,10 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Access, Errno, FdFlags, Kind, Limits, Monitor, PeerRule};
 
+/// How many bytes a run with a deadline moves at once: a few milliseconds' worth, fresh pages and a slow disk included. Small
+/// transfers are made whole, and much less than this is atomic anywhere.
+pub const STEP_BYTES: usize = 1 << 20;
+
 /// What the guest is given. Nothing else is reachable (T13, T113). The default is nothing at all.
 #[derive(Debug)]
 pub struct Config {
@@ -25,6 +29,9 @@ pub struct Config {
     /// Whether the run has to stop. Asked after a system call was interrupted and between the
     /// steps of long work. It is called often, so it should be a load of an atomic.
     pub interrupted: fn() -> bool,
+    /// The most bytes that one system call moves; `interrupted` is asked before the next. `usize::MAX`, all at once, is for runs
+    /// that are never interrupted; [`STEP_BYTES`] for others.
+    pub step_bytes: usize,
     /// How much of the host it may use.
     pub limits: Limits,
     /// The peers whose connections it may accept. `None`: all; an empty list: none.
@@ -48,6 +55,7 @@ impl Default for Config {
             env: Vec::new(),
             preopens: Vec::new(),
             interrupted: || false,
+            step_bytes: usize::MAX,
             limits: Limits::default(),
             peers: None,
             devices: Vec::new(),
@@ -121,6 +129,7 @@ pub struct Wasi {
     pub(crate) resolver: Resolver,
     pub(crate) devices: Vec<u64>,
     pub(crate) interrupted: Interrupted,
+    pub(crate) step_bytes: usize,
     pub(crate) terminal_controls: bool,
     pub(crate) tracer: Option<Tracer>,
 }
@@ -151,6 +160,7 @@ impl Wasi {
             resolver: config.resolver,
             devices: config.devices,
             interrupted: config.interrupted,
+            step_bytes: config.step_bytes.max(1),
             terminal_controls: false,
             tracer: None,
         };

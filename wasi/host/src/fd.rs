@@ -1,15 +1,24 @@
 //! `fd_*`: hostcalls on open descriptors.
 
 use crate::stat::{self, FileStat};
-use crate::wait::uninterrupted;
+use crate::wait::{self, uninterrupted};
 use crate::{Failure, Wasi, clock, dir, transfer};
 use rustix::fs::{FallocateFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno as Host;
 use std::num::NonZeroU64;
 use wave_monitor::{
-    Admitted, Advice, Advise, Allocate, Buffers, Errno, FdFlags, FdStat, GuestRange, NewTime, NewTimes, Seek, SeekFrom,
-    SetFlags, SetSize, SetTimes, Stat, Sync, Whence,
+    Admitted, Advice, Advise, Allocate, Buffers, Claim, Errno, FdFlags, FdStat, GuestRange, NewTime, NewTimes, Seek,
+    SeekFrom, SetFlags, SetSize, SetTimes, Stat, Sync, Whence,
 };
+
+/// How many steps of a write are allocated at once: no bytes are copied.
+const ALLOCATED_AT_ONCE: u64 = 8;
+
+/// How many steps of a write a file loses at once.
+const TRUNCATED_AT_ONCE: u64 = 32;
+
+/// In how many steps a file is truncated at most.
+const MOST_TRUNCATIONS: u64 = 256;
 
 /// Tells the kernel how a part of a file will be used.
 ///
@@ -32,7 +41,7 @@ pub fn fd_advise(
 
 /// Makes sure that space is there for a part of a file, which grows if the part ends beyond it.
 ///
-/// Where the file system cannot reserve space, the file still grows.
+/// Where the file system cannot reserve space, the file still grows. If it fails, a part may be reserved.
 ///
 /// # Errors
 /// `INVAL` for an empty part or an end at 2^63 or beyond, `NOSPC`, `FBIG`, `BADF`, `NOTCAPABLE`.
@@ -144,10 +153,13 @@ pub fn fd_filestat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) ->
 /// # Errors
 /// `INVAL` for 2^63 bytes or more, `FBIG`, `NOSPC`, `BADF`, `NOTCAPABLE`.
 ///
-/// Host syscalls: `ftruncate`.
+/// Host syscalls: `ftruncate`; `fstat` where written bytes or the time are limited.
 pub fn fd_filestat_set_size(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, size: u64) -> Result<(), Failure> {
     let resize = wasi.monitor.admit_set_size(fd, size)?;
-    perform_set_size(wasi, &resize)
+    if let Some(claim) = perform_set_size(wasi, &resize)? {
+        wasi.monitor.spend(&claim);
+    }
+    Ok(())
 }
 
 /// Sets the timestamps of an open file.
@@ -417,11 +429,22 @@ fn perform_advise(wasi: &Wasi, advise: &Admitted<Advise>) -> Result<(), Failure>
 fn perform_allocate(wasi: &Wasi, allocate: &Admitted<Allocate>) -> Result<(), Failure> {
     let fd = wasi.objects.fd(&allocate.on)?;
     let (offset, len) = (allocate.offset, allocate.len);
-    let reserved =
+    let reserve = |offset, len| {
         uninterrupted(wasi.interrupted, || match rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len) {
             Err(Host::OPNOTSUPP | Host::NOSYS) => Ok(false),
             done => done.map(|()| true),
-        })?;
+        })
+    };
+    // In memory (tmpfs) it takes as long as writing, and what is interrupted there is undone: so in steps, as of a write.
+    let step = (wasi.step_bytes as u64).saturating_mul(ALLOCATED_AT_ONCE);
+    let mut done = 0;
+    let mut reserved = true;
+    while reserved && done < len {
+        let next = step.min(len - done);
+        reserved = reserve(offset + done, next)?;
+        done += next;
+        wait::check(wasi.interrupted)?;
+    }
     if !reserved {
         let size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
         if offset + len > size {
@@ -431,9 +454,26 @@ fn perform_allocate(wasi: &Wasi, allocate: &Admitted<Allocate>) -> Result<(), Fa
     Ok(())
 }
 
-fn perform_set_size(wasi: &Wasi, resize: &Admitted<SetSize>) -> Result<(), Failure> {
+fn perform_set_size(wasi: &Wasi, resize: &Admitted<SetSize>) -> Result<Option<Claim>, Failure> {
     let fd = wasi.objects.fd(&resize.on)?;
-    uninterrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, resize.size))
+    let truncate = |size| uninterrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, size));
+    let (counts, in_steps) = (wasi.monitor.counts_changes(), wasi.step_bytes != usize::MAX);
+    if !counts && !in_steps {
+        return truncate(resize.size).map(|()| None);
+    }
+    let mut size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
+    // Not every file system has holes: what is added counts as written.
+    let claim = counts.then(|| wasi.monitor.claim_growth(resize.size.saturating_sub(size))).transpose()?;
+    // To give back pages takes the kernel a while, too: a long file loses its end in steps. One with holes may have any length.
+    let lost = size.saturating_sub(resize.size);
+    let step = (wasi.step_bytes as u64).saturating_mul(TRUNCATED_AT_ONCE).max(lost / MOST_TRUNCATIONS);
+    while size.saturating_sub(resize.size) > step {
+        size -= step;
+        truncate(size)?;
+        wait::check(wasi.interrupted)?;
+    }
+    truncate(resize.size)?;
+    Ok(claim)
 }
 
 fn perform_set_times(wasi: &Wasi, change: &Admitted<SetTimes>) -> Result<(), Failure> {

@@ -69,12 +69,12 @@ pub mod unstable;
 mod wait;
 mod walk;
 
-pub use ctx::{Config, ConfigError, Preopen, Wasi};
+pub use ctx::{Config, ConfigError, Preopen, STEP_BYTES, Wasi};
 pub use failure::{Failure, Stop};
 pub use link::{PREVIEW1, UNSTABLE, host_function, traced_function};
 pub use resolve::Resolver;
 pub use trace::{Argument, Decision, Record};
-pub use wave_monitor::{Access, Errno, Limits, PeerRule, Rights, Rule};
+pub use wave_monitor::{Access, ENTRY_BYTES, Errno, Limits, PeerRule, Rights, Rule};
 
 /// The functions of `wasi_snapshot_preview1`, all of them.
 pub mod preview1 {

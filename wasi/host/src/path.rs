@@ -15,7 +15,7 @@ use rustix::fs::{AtFlags, FileType as HostType, Mode, OFlags};
 use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, OwnedFd};
 use wave_monitor::{
-    Admitted, Errno, FdFlags, GuestRange, Kind, Last, Link, MakeDirectory, NewTimes, Open, OpenRequest, Place,
+    Admitted, Claim, Errno, FdFlags, GuestRange, Kind, Last, Link, MakeDirectory, NewTimes, Open, OpenRequest, Place,
     ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink,
 };
 
@@ -27,7 +27,7 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 ///
 /// # Errors
 /// `EXIST`, `NOENT`, `NOTDIR`, `NOTCAPABLE` if the path leads out or the grant is read-only,
-/// `BADF`, `FAULT`.
+/// `NOSPC` if no more names may be made, `BADF`, `FAULT`.
 ///
 /// Host syscalls: `mkdirat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`.
 pub fn path_create_directory(
@@ -39,7 +39,9 @@ pub fn path_create_directory(
 ) -> Result<(), Failure> {
     let path = GuestRange::check(memory.len(), path, path_len)?;
     let make = wasi.monitor.admit_create_directory(fd, path.bytes(memory)?)?;
-    perform_create_directory(wasi, &make)
+    let claim = perform_create_directory(wasi, &make)?;
+    wasi.monitor.spend(&claim);
+    Ok(())
 }
 
 /// Stores the attributes of a name (`$filestat`, 64 bytes) at `out`.
@@ -96,7 +98,7 @@ pub fn path_filestat_set_times(
 ///
 /// # Errors
 /// `EXIST`, `NOENT`, `PERM` for a directory, `XDEV`, `INVAL` to follow a link, `NOTCAPABLE` if a
-/// path leads out or either grant is not read-write (T20), `BADF`, `FAULT`.
+/// path leads out or either grant is not read-write (T20), `NOSPC` as for a directory, `BADF`, `FAULT`.
 ///
 /// Host syscalls: `linkat`; for deeper paths also `openat2`, `fstat`, `fstatfs`, `close`, as for an
 /// old path with a trailing slash; with a trailing slash `newfstatat`.
@@ -114,13 +116,16 @@ pub fn path_link(
     let old = GuestRange::check(memory.len(), old_path, old_path_len)?;
     let new = GuestRange::check(memory.len(), new_path, new_path_len)?;
     let link = wasi.monitor.admit_link(old_fd, old_flags, old.bytes(memory)?, new_fd, new.bytes(memory)?)?;
-    perform_link(wasi, &link)
+    let claim = perform_link(wasi, &link)?;
+    wasi.monitor.spend(&claim);
+    Ok(())
 }
 
 /// Opens a file or directory and stores the number of the new descriptor at `opened_fd`.
 ///
 /// # Errors
 /// `NOENT`, `EXIST`, `ISDIR`, `NOTDIR`, `LOOP` for a link that is not to be followed, `MFILE`;
+/// `NOSPC` to create more names than may be made;
 /// `NOTCAPABLE` if the path leads out, for a device, on a kernel interface such as procfs, or when
 /// the grant does not allow it; `INVAL`, `BADF`, `FAULT`. Only a missing right is known before the
 /// kernel is asked, so a file that was created stays if it then cannot be used.
@@ -236,7 +241,7 @@ pub fn path_rename(
 ///
 /// # Errors
 /// `EXIST`, `NOENT`, `NOTCAPABLE` if the target is absolute, the path leads out or the grant is
-/// not read-write, `BADF`, `FAULT`.
+/// not read-write, `NOSPC` as for a directory, `BADF`, `FAULT`.
 ///
 /// Host syscalls: `symlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`; with
 /// a trailing slash `newfstatat` instead.
@@ -252,7 +257,9 @@ pub fn path_symlink(
     let target = GuestRange::check(memory.len(), old_path, old_path_len)?;
     let path = GuestRange::check(memory.len(), new_path, new_path_len)?;
     let link = wasi.monitor.admit_symlink(target.bytes(memory)?, fd, path.bytes(memory)?)?;
-    perform_symlink(wasi, &link)
+    let claim = perform_symlink(wasi, &link)?;
+    wasi.monitor.spend(&claim);
+    Ok(())
 }
 
 /// Removes a name that is not a directory. A link is removed itself.
@@ -272,10 +279,24 @@ pub fn path_unlink_file(wasi: &mut Wasi, memory: &mut [u8], fd: u32, path: u32, 
 
 // ---- perform ------------------------------------------------------------------------------------
 
-fn perform_create_directory(wasi: &Wasi, make: &Admitted<MakeDirectory<'_>>) -> Result<(), Failure> {
+fn perform_create_directory(wasi: &Wasi, make: &Admitted<MakeDirectory<'_>>) -> Result<Claim, Failure> {
     let parent = parent(wasi, &make.place)?;
     let name = make.name?;
-    uninterrupted(wasi.interrupted, || rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE))
+    let claim = claim(wasi, &make.place, name.len())?;
+    uninterrupted(wasi.interrupted, || rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE))?;
+    Ok(claim)
+}
+
+/// Claims what a new name in a directory that is there takes. Where nothing is left, a name that is taken is still `EXIST`, as
+/// on a full disk.
+fn claim(wasi: &Wasi, place: &Place<'_>, text_bytes: usize) -> Result<Claim, Failure> {
+    let [absent, file, link] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP].map(Failure::from);
+    wasi.monitor.claim_entry(text_bytes).map_err(|full| match resolve::handle(wasi, place, false) {
+        Err(failure) if failure == absent => full.into(),
+        Err(failure) if failure != file && failure != link => failure,
+        // The latter two of a name with a trailing slash.
+        Ok(_) | Err(_) => Errno::EXIST.into(),
+    })
 }
 
 #[inline(always)]
@@ -312,7 +333,7 @@ fn perform_set_times(wasi: &Wasi, change: &Admitted<SetTimesAt<'_>>) -> Result<(
     }
 }
 
-fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<(), Failure> {
+fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<Claim, Failure> {
     let is_directory = link.old.path.demands_directory() || link.old_name.is_err();
     if is_directory {
         resolve::handle(wasi, &link.old, false)?;
@@ -332,7 +353,9 @@ fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<(), Failure> {
         return Err(Errno::PERM.into());
     }
     let old_name = link.old_name?;
-    uninterrupted(wasi.interrupted, || rustix::fs::linkat(&old, old_name, &new, new_name, AtFlags::empty()))
+    let claim = claim(wasi, &link.new, new_name.len())?;
+    uninterrupted(wasi.interrupted, || rustix::fs::linkat(&old, old_name, &new, new_name, AtFlags::empty()))?;
+    Ok(claim)
 }
 
 /// Opens, and refuses what must not stay open.
@@ -340,19 +363,49 @@ fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<(), Failure> {
 /// `O_NONBLOCK` keeps a FIFO from waiting for its other end (T25). Files do not care, and on what
 /// does, waiting is done by `ppoll`.
 #[inline(always)]
-fn perform_open(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<(Object, Kind), Failure> {
-    let fd = open_place(wasi, open)?;
+fn perform_open(wasi: &mut Wasi, open: &Admitted<Open<'_>>) -> Result<(Object, Kind), Failure> {
+    let flags = host_flags(open);
+    if flags.contains(OFlags::CREATE) && open.place.path.demands_directory() {
+        return Err(refuse_to_create_directory(wasi, open));
+    }
+    let fd = if flags.contains(OFlags::CREATE) && wasi.monitor.counts_changes() {
+        open_counted(wasi, open, flags)?
+    } else {
+        open_place(wasi, open, flags)?
+    };
     let stat = resolve::check_object(wasi, &open.place, &fd)?;
     let kind = stat::opened_kind(&stat, &wasi.devices)?;
     Ok((Object::opened(fd, Some(&stat)), kind))
 }
 
+/// Opens a file that is made if it is not there, where new names count: first as it is, then with a claim.
+#[cold]
+fn open_counted(wasi: &mut Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Result<OwnedFd, Failure> {
+    let text_bytes = match open.place.path.last() {
+        Last::Name(name) => name.len(),
+        Last::Dot | Last::DotDot => 0,
+    };
+    let claim = if flags.contains(OFlags::EXCL) {
+        parent(wasi, &open.place)?;
+        claim(wasi, &open.place, text_bytes)?
+    } else {
+        let failure = match open_place(wasi, open, flags - OFlags::CREATE) {
+            // Only without `O_CREAT` the kernel opens a directory.
+            Ok(fd) if is_directory(&rustix::fs::fstat(&fd)?) => return Err(Errno::ISDIR.into()),
+            Ok(fd) => return Ok(fd),
+            Err(failure) => failure,
+        };
+        // The kernel's answer to `O_CREAT` may be another one.
+        let absent = Failure::from(Errno::NOENT);
+        wasi.monitor.claim_entry(text_bytes).map_err(|full| if failure == absent { full.into() } else { failure })?
+    };
+    let fd = open_place(wasi, open, flags)?;
+    wasi.monitor.spend(&claim);
+    Ok(fd)
+}
+
 #[inline(always)]
-fn open_place(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Result<OwnedFd, Failure> {
-    let flags = host_flags(open);
-    if flags.contains(OFlags::CREATE) && open.place.path.demands_directory() {
-        return Err(refuse_to_create_directory(wasi, open));
-    }
+fn open_place(wasi: &Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Result<OwnedFd, Failure> {
     if wasi.resolver == Resolver::Manual && flags.contains(OFlags::TRUNC) && !open.write {
         return open_and_cut(wasi, open, flags - OFlags::TRUNC);
     }
@@ -446,11 +499,13 @@ fn perform_rename(wasi: &Wasi, rename: &Admitted<Rename<'_>>) -> Result<(), Fail
     uninterrupted(wasi.interrupted, || rustix::fs::renameat(&old, old_name, &new, new_name))
 }
 
-fn perform_symlink(wasi: &Wasi, link: &Admitted<Symlink<'_>>) -> Result<(), Failure> {
+fn perform_symlink(wasi: &Wasi, link: &Admitted<Symlink<'_>>) -> Result<Claim, Failure> {
     let parent = parent(wasi, &link.place)?;
     let name = link.name?;
     refuse_new_directory_name(&parent, &link.place, name)?;
-    uninterrupted(wasi.interrupted, || rustix::fs::symlinkat(link.target.bytes(), &parent, name))
+    let claim = claim(wasi, &link.place, name.len() + link.target.bytes().len())?;
+    uninterrupted(wasi.interrupted, || rustix::fs::symlinkat(link.target.bytes(), &parent, name))?;
+    Ok(claim)
 }
 
 #[inline(always)]

@@ -4,6 +4,8 @@ use crate::wait;
 use crate::{Failure, Wasi, clock};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno as Host;
+use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 use wave_monitor::{Admitted, Clock, Direction, Errno, GuestRange, Layout, Subscription, Wanted, Watch};
 
 /// The size of `$event`, the same in both snapshots.
@@ -46,9 +48,9 @@ pub(crate) fn poll(
     let input = GuestRange::check_array(memory.len(), input, nsubscriptions, layout.size_bytes())?;
     let output = GuestRange::check_array(memory.len(), output, nsubscriptions, EVENT_SIZE)?;
     wasi.monitor.admit_poll(nsubscriptions)?;
-    let subscriptions = copy_in(input.bytes(memory)?, layout)?;
+    let subscriptions = copy_in(wasi, input.bytes(memory)?, layout)?;
 
-    let waits = subscriptions.iter().map(|subscription| admit(wasi, subscription)).collect();
+    let waits = subscriptions.iter().map(|subscription| admit(wasi, subscription)).collect::<Result<_, _>>()?;
     let events = perform(wasi, waits)?;
 
     let mut stored = 0;
@@ -65,9 +67,14 @@ pub(crate) fn poll(
     Ok(())
 }
 
-fn copy_in(bytes: &[u8], layout: Layout) -> Result<Vec<Subscription>, Errno> {
+fn copy_in(wasi: &Wasi, bytes: &[u8], layout: Layout) -> Result<Vec<Subscription>, Failure> {
     let each = bytes.chunks_exact(layout.size_bytes() as usize);
-    each.map(|bytes| Subscription::parse(bytes, layout)).collect()
+    let one = |bytes| {
+        // The limit on their number may be any; the one on time holds all the same.
+        wait::check(wasi.interrupted)?;
+        Ok(Subscription::parse(bytes, layout)?)
+    };
+    each.map(one).collect()
 }
 
 /// What one subscription has come to.
@@ -76,6 +83,8 @@ enum Wait {
     Until(u64),
     /// It waits for a descriptor.
     Ready(Admitted<Watch>),
+    /// It waits for this, at that place among the descriptors that are polled.
+    Polled(PollFlags, usize),
     /// It has an answer.
     Done(Event),
 }
@@ -110,15 +119,16 @@ impl Event {
     }
 }
 
-fn admit(wasi: &Wasi, subscription: &Subscription) -> Wait {
-    match subscription.wanted {
+fn admit(wasi: &Wasi, subscription: &Subscription) -> Result<Wait, Failure> {
+    wait::check(wasi.interrupted)?;
+    Ok(match subscription.wanted {
         Wanted::Clock { clock: Ok(clock), timeout, absolute } => Wait::Until(deadline(wasi, clock, timeout, absolute)),
         Wanted::Clock { clock: Err(errno), .. } => Wait::Done(Event::error(errno)),
         Wanted::Descriptor { fd, direction } => match wasi.monitor.admit_watch(fd, direction) {
             Ok(watch) => Wait::Ready(watch),
             Err(errno) => Wait::Done(Event::error(errno)),
         },
-    }
+    })
 }
 
 /// A timeout as a point of the guest's monotonic time.
@@ -130,23 +140,28 @@ fn deadline(wasi: &Wasi, clock: Clock, timeout: u64, absolute: bool) -> u64 {
 // ---- perform ------------------------------------------------------------------------------------
 
 fn perform(wasi: &Wasi, mut waits: Vec<Wait>) -> Result<Vec<Option<Event>>, Failure> {
+    // Each descriptor once, however many subscriptions wait for it: the kernel takes no more than a process may have open.
+    let mut polled: Vec<(BorrowedFd<'_>, PollFlags)> = Vec::new();
+    let mut places = BTreeMap::new();
     for wait in &mut waits {
-        if let Wait::Ready(watch) = wait
-            && watch.always_ready
-        {
+        wait::check(wasi.interrupted)?;
+        let Wait::Ready(watch) = wait else { continue };
+        if watch.always_ready {
             *wait = Wait::Done(file_event(wasi, watch));
+            continue;
         }
-    }
-    let mut descriptors = Vec::new();
-    for wait in &waits {
-        if let Wait::Ready(watch) = wait {
-            let flags = match watch.direction {
-                Direction::Read => PollFlags::IN,
-                Direction::Write => PollFlags::OUT,
-            };
-            descriptors.push(PollFd::from_borrowed_fd(wasi.objects.fd(&watch.on)?, flags));
+        let flags = match watch.direction {
+            Direction::Read => PollFlags::IN,
+            Direction::Write => PollFlags::OUT,
+        };
+        let place = *places.entry(watch.on.host().index()).or_insert(polled.len());
+        match polled.get_mut(place) {
+            Some((_, all)) => *all |= flags,
+            None => polled.push((wasi.objects.fd(&watch.on)?, flags)),
         }
+        *wait = Wait::Polled(flags, place);
     }
+    let mut descriptors: Vec<_> = polled.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
     loop {
         wait_once(wasi, &waits, &mut descriptors)?;
         let events = collect(wasi, &waits, &descriptors);
@@ -187,17 +202,18 @@ fn wait_once(wasi: &Wasi, waits: &[Wait], descriptors: &mut [PollFd<'_>]) -> Res
 /// One place per subscription, filled where something occurred.
 fn collect(wasi: &Wasi, waits: &[Wait], descriptors: &[PollFd<'_>]) -> Vec<Option<Event>> {
     let now = wasi.time.elapsed();
-    let mut descriptors = descriptors.iter();
     let one = |wait: &Wait| match wait {
         Wait::Done(event) => Some(*event),
         Wait::Until(deadline) => (*deadline <= now).then(Event::default),
-        Wait::Ready(_) => descriptors.next().and_then(stream_event),
+        Wait::Polled(flags, place) => descriptors.get(*place).and_then(|found| stream_event(found.revents(), *flags)),
+        Wait::Ready(_) => None,
     };
     waits.iter().map(one).collect()
 }
 
-fn stream_event(descriptor: &PollFd<'_>) -> Option<Event> {
-    let found = descriptor.revents();
+/// What a subscription gets of what was found on its descriptor: others may wait for something else on the same.
+fn stream_event(found: PollFlags, flags: PollFlags) -> Option<Event> {
+    let found = found.intersection(flags | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
     if found.is_empty() {
         return None;
     }

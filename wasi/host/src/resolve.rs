@@ -152,7 +152,7 @@ fn open_by_kernel(
     let mut tries = 0..TRIES;
     loop {
         match openat2(dir, path, flags, mode, beneath) {
-            Err(Host::AGAIN) if tries.next().is_some() => {}
+            Err(Host::AGAIN) if tries.next().is_some() => wait::check(interrupted)?,
             Err(Host::INTR) => wait::check(interrupted)?,
             Err(Host::XDEV) => return Err(escape()),
             done => return Ok(done?),

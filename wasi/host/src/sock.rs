@@ -52,7 +52,7 @@ pub fn sock_recv(
     let mut buffers = Buffers::new();
     buffers.copy_in(memory, data, data_len, wasi.monitor.limits().iovecs)?;
     let receive = wasi.monitor.admit_receive(fd, flags)?;
-    buffers.shorten(receive.at_most);
+    buffers.shorten(receive.at_most.min(wasi.step_bytes));
     let (bytes, truncated) = perform_receive(wasi, &receive, memory, &buffers)?;
     let flags = if truncated { RoFlags::DATA_TRUNCATED } else { RoFlags::empty() };
     received.store_u32(memory, count(bytes))?;
@@ -79,7 +79,7 @@ pub fn sock_send(
     let mut buffers = Buffers::new();
     buffers.copy_in(memory, data, data_len, wasi.monitor.limits().iovecs)?;
     let send = wasi.monitor.admit_send(fd, flags)?;
-    buffers.shorten(send.at_most);
+    buffers.shorten(send.at_most.min(wasi.step_bytes));
     let bytes = perform_send(wasi, &send, memory, &buffers)?;
     out.store_u32(memory, count(bytes))?;
     Ok(())

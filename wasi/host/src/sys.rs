@@ -10,40 +10,55 @@ use rustix::io::{Errno, Result};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use wave_monitor::{Buffers, GuestRange};
 
+/// The most bytes that one call of the kernel moves (`MAX_RW_COUNT`, read(2)).
+pub(crate) const MAX_RW_BYTES: usize = 0x7fff_f000;
+
 /// Up to here a call allocates nothing.
 const INLINE: usize = 16;
 
-/// Reads into several buffers at the current position.
-pub(crate) fn readv(fd: BorrowedFd<'_>, memory: &mut [u8], buffers: &Buffers) -> Result<usize> {
-    with_iovecs(memory.as_mut_ptr(), memory.len(), buffers, |iovecs, count| {
+/// Reads `at_most` bytes into several buffers at the current position.
+pub(crate) fn readv(fd: BorrowedFd<'_>, memory: &mut [u8], buffers: &Buffers, at_most: usize) -> Result<usize> {
+    with_iovecs(memory.as_mut_ptr(), memory.len(), buffers, at_most, |iovecs, count| {
         // SAFETY: `with_iovecs` made `count` iovecs inside `memory`, which is borrowed mutably
         // until the call has returned.
         unsafe { libc::readv(fd.as_raw_fd(), iovecs, count) }
     })
 }
 
-/// Reads into several buffers at `offset`.
-pub(crate) fn preadv(fd: BorrowedFd<'_>, memory: &mut [u8], buffers: &Buffers, offset: u64) -> Result<usize> {
+/// Reads `at_most` bytes into several buffers at `offset`.
+pub(crate) fn preadv(
+    fd: BorrowedFd<'_>,
+    memory: &mut [u8],
+    buffers: &Buffers,
+    offset: u64,
+    at_most: usize,
+) -> Result<usize> {
     let offset = i64::try_from(offset).map_err(|_| Errno::INVAL)?;
-    with_iovecs(memory.as_mut_ptr(), memory.len(), buffers, |iovecs, count| {
+    with_iovecs(memory.as_mut_ptr(), memory.len(), buffers, at_most, |iovecs, count| {
         // SAFETY: as in `readv`.
         unsafe { libc::preadv(fd.as_raw_fd(), iovecs, count, offset) }
     })
 }
 
-/// Writes several buffers at the current position.
-pub(crate) fn writev(fd: BorrowedFd<'_>, memory: &[u8], buffers: &Buffers) -> Result<usize> {
-    with_iovecs(memory.as_ptr().cast_mut(), memory.len(), buffers, |iovecs, count| {
+/// Writes the first `at_most` bytes of several buffers at the current position.
+pub(crate) fn writev(fd: BorrowedFd<'_>, memory: &[u8], buffers: &Buffers, at_most: usize) -> Result<usize> {
+    with_iovecs(memory.as_ptr().cast_mut(), memory.len(), buffers, at_most, |iovecs, count| {
         // SAFETY: `with_iovecs` made `count` iovecs inside `memory`, which is borrowed until the
         // call has returned; the kernel only reads through them.
         unsafe { libc::writev(fd.as_raw_fd(), iovecs, count) }
     })
 }
 
-/// Writes several buffers at `offset`.
-pub(crate) fn pwritev(fd: BorrowedFd<'_>, memory: &[u8], buffers: &Buffers, offset: u64) -> Result<usize> {
+/// Writes the first `at_most` bytes of several buffers at `offset`.
+pub(crate) fn pwritev(
+    fd: BorrowedFd<'_>,
+    memory: &[u8],
+    buffers: &Buffers,
+    offset: u64,
+    at_most: usize,
+) -> Result<usize> {
     let offset = i64::try_from(offset).map_err(|_| Errno::INVAL)?;
-    with_iovecs(memory.as_ptr().cast_mut(), memory.len(), buffers, |iovecs, count| {
+    with_iovecs(memory.as_ptr().cast_mut(), memory.len(), buffers, at_most, |iovecs, count| {
         // SAFETY: as in `writev`.
         unsafe { libc::pwritev(fd.as_raw_fd(), iovecs, count, offset) }
     })
@@ -52,7 +67,7 @@ pub(crate) fn pwritev(fd: BorrowedFd<'_>, memory: &[u8], buffers: &Buffers, offs
 /// Receives into several buffers; also says whether a message was cut.
 pub(crate) fn recvmsg(fd: BorrowedFd<'_>, memory: &mut [u8], buffers: &Buffers, flags: i32) -> Result<(usize, bool)> {
     let mut truncated = false;
-    let received = with_iovecs(memory.as_mut_ptr(), memory.len(), buffers, |iovecs, count| {
+    let received = with_iovecs(memory.as_mut_ptr(), memory.len(), buffers, MAX_RW_BYTES, |iovecs, count| {
         let mut message = message(iovecs, count);
         // SAFETY: `message` names no address and no control buffer, only the `count` iovecs that
         // `with_iovecs` made inside `memory`, which is borrowed mutably until the call returns.
@@ -65,7 +80,7 @@ pub(crate) fn recvmsg(fd: BorrowedFd<'_>, memory: &mut [u8], buffers: &Buffers, 
 
 /// Sends several buffers.
 pub(crate) fn sendmsg(fd: BorrowedFd<'_>, memory: &[u8], buffers: &Buffers, flags: i32) -> Result<usize> {
-    with_iovecs(memory.as_ptr().cast_mut(), memory.len(), buffers, |iovecs, count| {
+    with_iovecs(memory.as_ptr().cast_mut(), memory.len(), buffers, MAX_RW_BYTES, |iovecs, count| {
         let message = message(iovecs, count);
         // SAFETY: as in `recvmsg`, with a shared borrow: the kernel only reads through the iovecs.
         unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, flags) }
@@ -88,7 +103,7 @@ fn message(iovecs: *const libc::iovec, count: i32) -> libc::msghdr {
     message
 }
 
-/// Hands the iovecs of `buffers` to a call, from the stack when there are few.
+/// Hands the iovecs of the first `at_most` bytes of `buffers` to a call, from the stack when there are few.
 ///
 /// Each range is checked once more against the memory at hand, so that soundness does not depend
 /// on the ranges having been made for it.
@@ -96,6 +111,7 @@ fn with_iovecs(
     base: *mut u8,
     len: usize,
     buffers: &Buffers,
+    at_most: usize,
     call: impl FnOnce(*const libc::iovec, i32) -> isize,
 ) -> Result<usize> {
     const EMPTY: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
@@ -108,8 +124,11 @@ fn with_iovecs(
         many.resize(ranges.len(), EMPTY);
         many.as_mut_slice()
     };
+    let mut left = at_most;
     for (iovec, range) in iovecs.iter_mut().zip(ranges) {
-        *iovec = iovec_of(base, len, *range)?;
+        let range = range.shortened(left);
+        left -= range.len();
+        *iovec = iovec_of(base, len, range)?;
     }
     let count = i32::try_from(iovecs.len()).map_err(|_| Errno::INVAL)?;
     usize::try_from(call(iovecs.as_ptr(), count)).map_err(|_| last_error())
@@ -148,9 +167,20 @@ mod tests {
         rustix::io::write(&writer, b"abcdefgh").unwrap();
         let mut memory = vec![0; 64];
         let buffers = list(&mut memory, &[(0, 4), (32, 2), (33, 2)]);
-        assert_eq!(readv(reader.as_fd(), &mut memory, &buffers), Ok(8));
+        assert_eq!(readv(reader.as_fd(), &mut memory, &buffers, MAX_RW_BYTES), Ok(8));
         assert_eq!(&memory[..4], b"abcd");
         assert_eq!(&memory[32..35], b"egh");
+    }
+
+    #[test]
+    fn t108_a_call_moves_no_more_than_it_is_told() {
+        let (reader, writer) = rustix::pipe::pipe().unwrap();
+        let mut memory = *b"................abcdefgh";
+        let buffers = list(&mut memory, &[(16, 3), (19, 5)]);
+        assert_eq!(writev(writer.as_fd(), &memory, &buffers, 5), Ok(5));
+        assert_eq!(writev(writer.as_fd(), &memory, &buffers, 2), Ok(2));
+        assert_eq!(readv(reader.as_fd(), &mut memory, &buffers, 6), Ok(6));
+        assert_eq!(&memory[16..], b"abcdeagh");
     }
 
     #[test]
@@ -162,7 +192,7 @@ mod tests {
         for (at, byte) in memory[400..440].iter_mut().enumerate() {
             *byte = u8::try_from(at).unwrap();
         }
-        assert_eq!(writev(writer.as_fd(), &memory, &buffers), Ok(40));
+        assert_eq!(writev(writer.as_fd(), &memory, &buffers, MAX_RW_BYTES), Ok(40));
         let mut read = [0; 40];
         assert_eq!(rustix::io::read(&reader, &mut read), Ok(40));
         assert_eq!(read[39], 39);
@@ -173,6 +203,6 @@ mod tests {
         let (reader, _writer) = rustix::pipe::pipe().unwrap();
         let mut large = vec![0; 64];
         let buffers = list(&mut large, &[(60, 4), (61, 1)]);
-        assert_eq!(readv(reader.as_fd(), &mut [0; 16], &buffers), Err(Errno::FAULT));
+        assert_eq!(readv(reader.as_fd(), &mut [0; 16], &buffers, MAX_RW_BYTES), Err(Errno::FAULT));
     }
 }

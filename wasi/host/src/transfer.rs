@@ -1,8 +1,13 @@
 //! Bulk data between descriptors and guest memory, without a copy.
 //!
 //! One buffer is a plain slice and a plain call; several are a vectored call. Neither allocates.
+//!
+//! The kernel finishes a transfer of gigabytes to or from a file before it delivers a signal. Where the run has a deadline, it is
+//! made in steps (T108). What follows is what one call would have done: a file is read and written to the last byte, a step that
+//! comes out short is the last, and an error after the first is for the next call. Two things differ, and only beyond a step:
+//! other writers may write between two steps in append mode, and what may wait is read no further than one step.
 
-use crate::wait::{patiently, uninterrupted, wait_for_data};
+use crate::wait::{self, patiently, uninterrupted, wait_for_data};
 use crate::{Failure, Wasi, sys};
 use rustix::event::PollFlags;
 use rustix::io::Errno as Host;
@@ -20,11 +25,19 @@ pub(crate) fn read(
 ) -> Result<usize, Failure> {
     buffers.shorten(read.at_most);
     let fd = wasi.objects.fd(&read.on)?;
+    if buffers.exceed(wasi.step_bytes) {
+        if read.waiting == Waiting::Never {
+            return in_steps(wasi, buffers, |buffers, _| {
+                uninterrupted(wasi.interrupted, || sys::readv(fd, memory, buffers, wasi.step_bytes))
+            });
+        }
+        buffers.shorten(wasi.step_bytes);
+    }
     loop {
         let count = patiently(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
             [] => Ok(0),
             [one] => rustix::io::read(fd, one.bytes_mut(memory).map_err(fault)?),
-            _ => sys::readv(fd, memory, buffers),
+            _ => sys::readv(fd, memory, buffers, sys::MAX_RW_BYTES),
         })?;
         let is_end = count > 0 || !read.fifo || buffers.ranges().iter().all(|range| range.is_empty());
         if is_end || !wait_for_data(wasi.interrupted, fd)? {
@@ -42,11 +55,44 @@ pub(crate) fn read_at(
 ) -> Result<usize, Failure> {
     buffers.shorten(read.at_most);
     let fd = wasi.objects.fd(&read.on)?;
+    if buffers.exceed(wasi.step_bytes) {
+        return in_steps(wasi, buffers, |buffers, done| {
+            let offset = read.offset + done as u64;
+            uninterrupted(wasi.interrupted, || sys::preadv(fd, memory, buffers, offset, wasi.step_bytes))
+        });
+    }
     uninterrupted(wasi.interrupted, || match buffers.ranges() {
         [] => Ok(0),
         [one] => rustix::io::pread(fd, one.bytes_mut(memory).map_err(fault)?, read.offset),
-        _ => sys::preadv(fd, memory, buffers, read.offset),
+        _ => sys::preadv(fd, memory, buffers, read.offset, sys::MAX_RW_BYTES),
     })
+}
+
+/// Makes a transfer of many bytes as several, of at most a step each, and looks at the deadline in between. `call` moves the
+/// next bytes of the buffers; it is told how many went before.
+#[cold]
+fn in_steps(
+    wasi: &Wasi,
+    buffers: &mut Buffers,
+    mut call: impl FnMut(&Buffers, usize) -> Result<usize, Failure>,
+) -> Result<usize, Failure> {
+    buffers.shorten(sys::MAX_RW_BYTES);
+    let mut done = 0;
+    loop {
+        match call(buffers, done) {
+            Ok(moved) => {
+                done += moved;
+                buffers.skip(moved);
+                if moved < wasi.step_bytes || !buffers.exceed(0) {
+                    return Ok(done);
+                }
+            }
+            // The kernel, too, says how far it came and keeps the error for the next call.
+            Err(Failure::Errno(_)) if done > 0 => return Ok(done),
+            Err(failure) => return Err(failure),
+        }
+        wait::check(wasi.interrupted)?;
+    }
 }
 
 #[inline(always)]
@@ -65,11 +111,19 @@ pub(crate) fn write(
         write_to_terminal(wasi, write, memory, buffers)?
     } else {
         let fd = wasi.objects.fd(&write.on)?;
-        patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
-            [] => Ok(0),
-            [one] => rustix::io::write(fd, one.bytes(memory).map_err(fault)?),
-            _ => sys::writev(fd, memory, buffers),
-        })?
+        if buffers.exceed(wasi.step_bytes) {
+            in_steps(wasi, buffers, |buffers, _| {
+                patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || {
+                    sys::writev(fd, memory, buffers, wasi.step_bytes)
+                })
+            })?
+        } else {
+            patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
+                [] => Ok(0),
+                [one] => rustix::io::write(fd, one.bytes(memory).map_err(fault)?),
+                _ => sys::writev(fd, memory, buffers, sys::MAX_RW_BYTES),
+            })?
+        }
     };
     wasi.monitor.wrote(write, written);
     Ok(written)
@@ -121,11 +175,18 @@ pub(crate) fn write_at(
 ) -> Result<usize, Failure> {
     buffers.shorten(write.at_most);
     let fd = wasi.objects.fd(&write.on)?;
-    let written = uninterrupted(wasi.interrupted, || match buffers.ranges() {
-        [] => Ok(0),
-        [one] => rustix::io::pwrite(fd, one.bytes(memory).map_err(fault)?, write.offset),
-        _ => sys::pwritev(fd, memory, buffers, write.offset),
-    })?;
+    let written = if buffers.exceed(wasi.step_bytes) {
+        in_steps(wasi, buffers, |buffers, done| {
+            let offset = write.offset + done as u64;
+            uninterrupted(wasi.interrupted, || sys::pwritev(fd, memory, buffers, offset, wasi.step_bytes))
+        })?
+    } else {
+        uninterrupted(wasi.interrupted, || match buffers.ranges() {
+            [] => Ok(0),
+            [one] => rustix::io::pwrite(fd, one.bytes(memory).map_err(fault)?, write.offset),
+            _ => sys::pwritev(fd, memory, buffers, write.offset, sys::MAX_RW_BYTES),
+        })?
+    };
     wasi.monitor.wrote_at(write, written);
     Ok(written)
 }

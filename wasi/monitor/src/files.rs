@@ -3,8 +3,8 @@
 use crate::limits::Account;
 use crate::offsets::{end_of, seek_target};
 use crate::{
-    Admitted, Advice, Advise, Allocate, Errno, Kind, Monitor, NewTimes, ReadDir, Rights, Seek, SeekFrom, SetSize,
-    SetTimes, Stat, Sync, Target, Whence,
+    Admitted, Advice, Advise, Allocate, Claim, Errno, Kind, Monitor, NewTimes, ReadDir, Rights, Seek, SeekFrom,
+    SetSize, SetTimes, Stat, Sync, Target, Whence,
 };
 
 impl Monitor {
@@ -128,6 +128,35 @@ impl Monitor {
         let entry = self.directory(fd, Rights::FD_READDIR)?;
         self.limits().admit_whole(len)?;
         Ok(Admitted::new(ReadDir { on: entry.target(), cookie }))
+    }
+
+    /// Whether names and sizes count, so that a change of them is claimed before it is made.
+    #[inline]
+    #[must_use]
+    pub const fn counts_changes(&self) -> bool {
+        self.limits().written_bytes != u64::MAX || self.limits().entries != u64::MAX
+    }
+
+    /// Claims room for a new name, with a text of so many bytes: its own, and that of a symbolic link.
+    ///
+    /// # Errors
+    /// [`Errno::NOSPC`] if [`Limits::entries`](crate::Limits::entries) or
+    /// [`Limits::written_bytes`](crate::Limits::written_bytes) are used up.
+    pub fn claim_entry(&self, text_bytes: usize) -> Result<Claim, Errno> {
+        self.budgets.admit_entry(text_bytes as u64)
+    }
+
+    /// Claims room for a file to grow by so many bytes.
+    ///
+    /// # Errors
+    /// [`Errno::NOSPC`] for more than is left of [`Limits::written_bytes`](crate::Limits::written_bytes).
+    pub fn claim_growth(&self, bytes: u64) -> Result<Claim, Errno> {
+        self.budgets.admit_growth(bytes)
+    }
+
+    /// Charges what was claimed, after the change.
+    pub fn spend(&mut self, claim: &Claim) {
+        self.budgets.spend(claim);
     }
 
     /// Charges what an admitted allocation has reserved, whether or not it was there before.

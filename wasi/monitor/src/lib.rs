@@ -19,7 +19,7 @@
 //! | [`NOTSUP`](Errno::NOTSUP) (58) | what no guest gets: processor time, stopping, append mode of an inherited stream |
 //! | [`MFILE`](Errno::MFILE) (33) | the limit on open descriptors |
 //! | [`FBIG`](Errno::FBIG) (22) | the limit on the size of a file |
-//! | [`NOSPC`](Errno::NOSPC) (51) | the limit on bytes written, to files or to standard streams |
+//! | [`NOSPC`](Errno::NOSPC) (51) | the limit on bytes written, to files or to standard streams, and on names made |
 //! | [`TOOBIG`](Errno::TOOBIG) (1) | the limit on bytes per call, where less would be a lie |
 //!
 //! [`Errno::rule`] says which [`Rule`] it follows from, [`Monitor::grant_of`] which grant would
@@ -79,7 +79,7 @@ pub use fdstat::FdStat;
 pub use filesystems::admit_filesystem;
 pub use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, RoFlags, SdFlags, SubclockFlags};
 pub use kinds::{Kind, Waiting};
-pub use limits::Limits;
+pub use limits::{Claim, ENTRY_BYTES, Limits};
 pub use names::{Link, MakeDirectory, Place, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink};
 pub use offsets::SeekFrom;
 pub use opens::{Open, OpenRequest};

@@ -16,10 +16,14 @@ pub struct Limits {
     /// Where the current position or the end of the file is, only the kernel knows, so writes
     /// there are its to stop (`RLIMIT_FSIZE`).
     pub file_size_bytes: u64,
-    /// Bytes written to files beneath the grants and reserved in them, in all. The write that
-    /// reaches it is shortened; after that, and for a larger reservation: [`Errno::NOSPC`].
-    /// What is overwritten or removed is not given back.
+    /// Bytes written to files beneath the grants, reserved in them and added by setting a size, in
+    /// all; each new name of a file, directory or link counts as [`ENTRY_BYTES`] and its text. The
+    /// write that reaches it is shortened; after that, and for anything else that is larger:
+    /// [`Errno::NOSPC`]. What is overwritten or removed is not given back.
     pub written_bytes: u64,
+    /// Names made beneath the grants, in all: of files, directories and links. Beyond:
+    /// [`Errno::NOSPC`]. A name that is removed or changed is not given back.
+    pub entries: u64,
     /// Bytes written to standard streams, in all. As [`written_bytes`](Self::written_bytes).
     pub output_bytes: u64,
     /// Buffers of one scattered read or gathered write. A longer list is used up to here. At
@@ -39,6 +43,7 @@ impl Default for Limits {
             open_files: 1024,
             file_size_bytes: u64::MAX,
             written_bytes: u64::MAX,
+            entries: u64::MAX,
             output_bytes: u64::MAX,
             iovecs: 1024,
             subscriptions: 4096,
@@ -74,6 +79,18 @@ impl Limits {
     }
 }
 
+/// What a new name counts as besides its text (T110): a directory and a longer symbolic link take a block of their own, and
+/// every file an inode and a place in its directory.
+pub const ENTRY_BYTES: u64 = 4096;
+
+/// What a change will take of the limits, once it is made.
+#[derive(Debug)]
+#[must_use = "a change that is made is charged"]
+pub struct Claim {
+    bytes: u64,
+    entries: u64,
+}
+
 /// What written bytes are charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Account {
@@ -89,12 +106,13 @@ pub(crate) enum Account {
 #[derive(Debug)]
 pub(crate) struct Budgets {
     files: u64,
+    entries: u64,
     output: u64,
 }
 
 impl Budgets {
     pub(crate) const fn new(limits: &Limits) -> Self {
-        Self { files: limits.written_bytes, output: limits.output_bytes }
+        Self { files: limits.written_bytes, entries: limits.entries, output: limits.output_bytes }
     }
 
     /// What is left on an account.
@@ -115,6 +133,32 @@ impl Budgets {
     /// Refuses to reserve more than is left.
     pub(crate) const fn admit_reserve(&self, len: u64) -> Result<(), Errno> {
         if len <= self.files { Ok(()) } else { Err(Errno::NOSPC.because(Rule::Written)) }
+    }
+
+    /// Admits one more name, with a text of so many bytes.
+    pub(crate) const fn admit_entry(&self, text_bytes: u64) -> Result<Claim, Errno> {
+        if self.entries == 0 {
+            return Err(Errno::NOSPC.because(Rule::Entries));
+        }
+        let bytes = ENTRY_BYTES.saturating_add(text_bytes);
+        match self.admit_reserve(bytes) {
+            Ok(()) => Ok(Claim { bytes, entries: 1 }),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Admits a file that grows by so many bytes.
+    pub(crate) const fn admit_growth(&self, bytes: u64) -> Result<Claim, Errno> {
+        match self.admit_reserve(bytes) {
+            Ok(()) => Ok(Claim { bytes, entries: 0 }),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Takes off what an admitted change has used.
+    pub(crate) const fn spend(&mut self, claim: &Claim) {
+        self.files = self.files.saturating_sub(claim.bytes);
+        self.entries = self.entries.saturating_sub(claim.entries);
     }
 
     /// Takes what was used off an account. More than was left leaves nothing.

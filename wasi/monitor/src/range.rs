@@ -203,6 +203,27 @@ impl Buffers {
         }
     }
 
+    /// Whether there are more than `max` bytes in all.
+    #[inline]
+    #[must_use]
+    pub fn exceed(&self, max: usize) -> bool {
+        match self.ranges() {
+            [only] => only.len() > max,
+            // A list has up to a thousand buffers of 32 bits each: no sum wraps.
+            ranges => ranges.iter().map(|range| range.len()).sum::<usize>() > max,
+        }
+    }
+
+    /// Drops the first `count` bytes; buffers that lie before the rest become empty.
+    pub fn skip(&mut self, count: usize) {
+        let mut left = count;
+        for range in self.ranges_mut() {
+            let gone = range.shortened(left);
+            left -= gone.len();
+            *range = GuestRange { start: range.start + gone.len, len: range.len - gone.len };
+        }
+    }
+
     fn ranges_mut(&mut self) -> &mut [GuestRange] {
         self.inline.get_mut(..self.count).unwrap_or(&mut self.spilled)
     }
@@ -279,6 +300,22 @@ mod tests {
         buffers.shorten(13);
         let lengths: Vec<_> = buffers.ranges().iter().map(|r| r.len()).collect();
         assert_eq!(lengths, [10, 3]);
+    }
+
+    #[test]
+    fn t108_skipping_counts_across_buffers() {
+        let mut memory = vec![0; 64];
+        memory[..24].copy_from_slice(&[30, 0, 0, 0, 10, 0, 0, 0, 40, 0, 0, 0, 10, 0, 0, 0, 50, 0, 0, 0, 4, 0, 0, 0]);
+        let mut buffers = copy_in(&memory, 0, 3).unwrap();
+        assert!(buffers.exceed(23) && !buffers.exceed(24));
+        let places = |buffers: &Buffers| buffers.ranges().iter().map(|r| (r.start(), r.len())).collect::<Vec<_>>();
+        buffers.skip(0);
+        assert_eq!(places(&buffers), [(30, 10), (40, 10), (50, 4)]);
+        buffers.skip(13);
+        assert_eq!(places(&buffers), [(40, 0), (43, 7), (50, 4)]);
+        buffers.skip(100);
+        assert!(!buffers.exceed(0));
+        assert_eq!(places(&buffers), [(40, 0), (50, 0), (54, 0)]);
     }
 
     #[test]

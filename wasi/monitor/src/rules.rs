@@ -39,6 +39,8 @@ pub enum Rule {
     FileSize,
     /// [`Limits::written_bytes`](crate::Limits::written_bytes) (T110).
     Written,
+    /// [`Limits::entries`](crate::Limits::entries) (T110).
+    Entries,
     /// [`Limits::output_bytes`](crate::Limits::output_bytes) (T110).
     Output,
     /// [`Limits::call_bytes`](crate::Limits::call_bytes) (T109).
@@ -69,6 +71,7 @@ impl Rule {
             Self::OpenFiles => "the limit on open descriptors is reached",
             Self::FileSize => "the limit on the size of a file is reached",
             Self::Written => "the limit on bytes written to files is reached",
+            Self::Entries => "the limit on names made in directories is reached",
             Self::Output => "the limit on bytes written to standard streams is reached",
             Self::CallBytes => "the limit on bytes moved by one call is exceeded",
             Self::Subscriptions => "the limit on subscriptions of one call is exceeded",

@@ -63,6 +63,14 @@ impl Guest {
     }
 
     pub fn configured(grants: &[(&str, Access)], max_open_files: u32, interrupted: fn() -> bool) -> Self {
+        Self::changed(grants, |config| {
+            config.interrupted = interrupted;
+            config.limits.open_files = max_open_files;
+        })
+    }
+
+    /// With another configuration than the usual one.
+    pub fn changed(grants: &[(&str, Access)], change: impl FnOnce(&mut Config)) -> Self {
         let tree = tempfile::tempdir().unwrap();
         fs::create_dir(tree.path().join("outside")).unwrap();
         fs::write(tree.path().join("outside/secret"), "secret").unwrap();
@@ -72,13 +80,13 @@ impl Guest {
             fs::create_dir(&path).unwrap();
             preopens.push(Preopen { dir: open_dir(&path), guest_path: (*name).into(), access: *access });
         }
-        let config = Config {
+        let mut config = Config {
             args: vec![b"guest".to_vec()],
             env: vec![b"KEY=value".to_vec()],
-            interrupted,
-            limits: Limits { open_files: max_open_files, ..Limits::default() },
+            limits: Limits { open_files: 64, ..Limits::default() },
             ..config(preopens)
         };
+        change(&mut config);
         Self { wasi: Wasi::new(config).unwrap(), memory: vec![0xaa; 4 << 16], next: 1024, tree }
     }
 

@@ -10,7 +10,8 @@ use wave_monitor::{Kind, Limits, Rights};
 const TIGHT: Limits = Limits {
     open_files: 13,
     file_size_bytes: 1000,
-    written_bytes: 90,
+    written_bytes: 3 * 4096 + 90,
+    entries: 4,
     output_bytes: 20,
     iovecs: 2,
     subscriptions: 2,

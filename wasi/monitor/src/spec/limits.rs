@@ -54,17 +54,27 @@ proptest! {
 
     #[test]
     fn t110_an_account_holds_what_was_put_on_it_less_what_was_used(
-        written_bytes in long(), output_bytes in long(), used in vec((0..3u8, long()), 0..8), reserve in long(),
+        written_bytes in long(), output_bytes in long(), entries in 0..4_u64, made in vec(long(), 0..4), used in vec((0..3u8, long()), 0..8), reserve in long(),
     ) {
-        let limits = Limits { written_bytes, output_bytes, ..Limits::default() };
+        let limits = Limits { written_bytes, output_bytes, entries, ..Limits::default() };
         let accounts = [Account::Files, Account::Output, Account::Free];
         let mut budgets = Budgets::new(&limits);
         for (account, bytes) in &used {
             budgets.charge(accounts[usize::from(*account)], *bytes);
         }
+        // What was made is charged, what was refused is not.
+        let mut of_names = 0;
+        let mut names = 0;
+        for text in &made {
+            let Ok(claim) = budgets.admit_entry(*text) else { continue };
+            budgets.spend(&claim);
+            of_names += 4096 + u128::from(*text);
+            names += 1;
+        }
         let left = |which: u8, limit: u64| {
             let used = used.iter().filter(|(account, _)| *account == which).map(|(_, bytes)| u128::from(*bytes));
-            u128::from(limit).saturating_sub(used.sum())
+            let names = if which == 0 { of_names } else { 0 };
+            u128::from(limit).saturating_sub(used.sum::<u128>() + names)
         };
         let (files, output) = (left(0, written_bytes), left(1, output_bytes));
         let some = |left, rule| if left > 0 { Ok(left) } else { Err((Errno::NOSPC, rule)) };
@@ -72,5 +82,13 @@ proptest! {
         prop_assert_eq!(why(budgets.left(Account::Output)).map(u128::from), some(output, Rule::Output));
         prop_assert_eq!(budgets.left(Account::Free), Ok(u64::MAX));
         prop_assert_eq!(budgets.admit_reserve(reserve).is_ok(), u128::from(reserve) <= files);
+        prop_assert_eq!(budgets.admit_growth(reserve).is_ok(), u128::from(reserve) <= files);
+        prop_assert!(names <= entries);
+        let expected = match (names == entries, 4096 + u128::from(reserve) <= files) {
+            (true, _) => Err((Errno::NOSPC, Rule::Entries)),
+            (false, false) => Err((Errno::NOSPC, Rule::Written)),
+            (false, true) => Ok(()),
+        };
+        prop_assert_eq!(why(budgets.admit_entry(reserve)).map(drop), expected);
     }
 }

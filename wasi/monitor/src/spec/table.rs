@@ -18,6 +18,7 @@ const LIMITS: Limits = Limits {
     open_files: 7,
     file_size_bytes: 100,
     written_bytes: 50,
+    entries: 3,
     output_bytes: 20,
     iovecs: 8,
     subscriptions: 8,

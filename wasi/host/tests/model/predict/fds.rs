@@ -151,7 +151,10 @@ impl Model {
         let mut broken = Broken::default();
         broken.unless(writable, Errno::INVAL);
         broken.unless(size <= FILE_MAX_BYTES, Errno::FBIG);
+        let growth = size.saturating_sub(self.tree.file_mut(ino).len() as u64);
+        broken.unless(growth <= self.limits.written_bytes, Errno::NOSPC);
         broken.end()?;
+        self.limits.written_bytes -= growth;
         self.tree.file_mut(ino).resize(size as usize, 0);
         Ok(After::default())
     }

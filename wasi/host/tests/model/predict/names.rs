@@ -75,6 +75,21 @@ impl Model {
         if self.look(dir, name)?.is_some() { Err(Errno::EXIST) } else { Ok(()) }
     }
 
+    /// Whether a name may be made.
+    pub fn has_room(&self, text_bytes: usize) -> bool {
+        self.limits.entries > 0 && 4096 + text_bytes as u64 <= self.limits.written_bytes
+    }
+
+    /// Counts a name that is made.
+    pub fn new_name(&mut self, text_bytes: usize) -> Result<(), Errno> {
+        if !self.has_room(text_bytes) {
+            return Err(Errno::NOSPC);
+        }
+        self.limits.entries -= 1;
+        self.limits.written_bytes -= 4096 + text_bytes as u64;
+        Ok(())
+    }
+
     pub fn require_directory(&self, dir: Ino, name: &[u8]) -> Result<(), Errno> {
         let found = self.look(dir, name)?.ok_or(Errno::NOENT)?;
         if self.tree.is_dir(found) { Ok(()) } else { Err(Errno::NOTDIR) }
@@ -89,6 +104,7 @@ impl Model {
         let dir = self.parent(fd, path)?;
         path.named(Errno::EXIST, Errno::EXIST)?;
         self.free_name(dir, path.last)?;
+        self.new_name(path.last.len())?;
         self.tree.make(dir, path.last, Body::Dir(crate::model::tree::Dir::default()));
         Ok(After::default())
     }
@@ -142,7 +158,9 @@ impl Model {
         if path.slash {
             return Err(Errno::NOENT.into());
         }
-        self.tree.make(dir, path.last, Body::Link(target.expect("checked").to_vec()));
+        let target = target.expect("checked");
+        self.new_name(path.last.len() + target.len())?;
+        self.tree.make(dir, path.last, Body::Link(target.to_vec()));
         Ok(After::default())
     }
 
@@ -196,7 +214,9 @@ impl Model {
         if let Some(found) = found {
             broken.unless(!self.tree.is_dir(found), Errno::PERM);
         }
+        broken.unless(self.has_room(new.last.len()), Errno::NOSPC);
         broken.end()?;
+        self.new_name(new.last.len())?;
         self.tree.enter(to, new.last, found.expect("checked"));
         Ok(After::default())
     }
@@ -349,9 +369,20 @@ impl Model {
         }
 
         let follow = lookup == 1 && !(is(CREAT) && is(EXCL));
-        let ino = match self.place(dir.node().expect("a directory"), path, follow, is(CREAT))? {
+        let place = self.place(dir.node().expect("a directory"), path, follow, is(CREAT));
+        if let Err(errno) = place
+            && is(CREAT)
+            && !self.has_room(path.last.len())
+        {
+            return Err(any_of([errno, Errno::NOSPC, Errno::NOTDIR]));
+        }
+        let ino = match place? {
             Place::Free { .. } if !is(CREAT) => return Err(Errno::NOENT.into()),
-            Place::Free { dir, name } => self.tree.make(dir, &name, Body::File(Vec::new())),
+            Place::Free { dir, name } => {
+                // Counted under the name that was given, links followed or not.
+                self.new_name(path.last.len())?;
+                self.tree.make(dir, &name, Body::File(Vec::new()))
+            }
             Place::There { .. } if is(CREAT) && is(EXCL) => return Err(Errno::EXIST.into()),
             Place::There { ino, slash: true } if !self.tree.is_dir(ino) => return Err(Errno::NOTDIR.into()),
             Place::There { ino, .. } => ino,
