@@ -179,14 +179,16 @@ fn container_runtimes_take_the_oci_profile() {
     let bundle = dir.path().join("bundle");
     let shared: Vec<_> =
         ["/usr", "/bin", "/lib", "/lib64"].into_iter().filter(|path| Path::new(path).exists()).collect();
-    for path in shared.iter().chain(&["/proc"]) {
+    for path in shared.iter().chain(&["/proc", "/dev"]) {
         fs::create_dir_all(bundle.join("rootfs").join(path.trim_start_matches('/'))).unwrap();
     }
     let bound = shared.iter().map(
         |path| json!({ "destination": path, "type": "bind", "source": path, "options": ["bind", "ro", "nosuid"] }),
     );
     let proc = json!({ "destination": "/proc", "type": "proc", "source": "proc" });
-    let mounts: Vec<_> = std::iter::once(proc).chain(bound).collect();
+    // Temporary files may lie where no device is opened.
+    let dev = json!({ "destination": "/dev", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "mode=755"] });
+    let mounts: Vec<_> = [proc, dev].into_iter().chain(bound).collect();
     let run = |seccomp: &Value, id: &str| {
         let namespaces: Vec<_> = ["pid", "mount", "ipc", "uts", "network"].map(|name| json!({ "type": name })).into();
         let config = json!({

@@ -35,7 +35,7 @@ pub struct Guest {
 /// The processor time of this thread, in the kernel too: how much work was done, whatever else runs.
 pub fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec as u32)
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("less than a second"))
 }
 
 pub fn never() -> bool {
