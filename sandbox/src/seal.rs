@@ -1,5 +1,6 @@
 //! The seal: one straight sequence, from a process that may do anything to one that may do what its policy says.
 
+use nix::sys::signal::Signal;
 use wave_policy::{Level, Role};
 
 #[cfg(feature = "test-hooks")]
@@ -129,6 +130,9 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
         layers.confirm(LayerName::Identity, || identity.confirm())?;
     }
 
+    // From here on nobody could abort: the filter refuses what it takes. An outside signal is one again.
+    sys::by_default(Signal::SIGABRT)
+        .map_err(|errno| layers.error(LayerName::Seccomp, Cause::refused("signal(SIGABRT)")(errno)))?;
     // Last, since it refuses the system calls of every step above. It reads itself back.
     layers.apply(LayerName::Seccomp, || seccomp::install(plan))?;
 
@@ -230,6 +234,7 @@ impl Layers {
 
     fn error(&self, layer: LayerName, cause: Cause) -> SealError {
         let fix = match layer {
+            _ if cause.lacks_descriptors() => "raise the limit on open files (ulimit -n)",
             _ if matches!(cause, Cause::Grants) => "none for the user: report it as a bug",
             _ if matches!(cause, Cause::NamedRoot) => "name a user and a group other than 0",
             LayerName::SingleThread => "join every thread before the guest starts; with the command, report a bug",

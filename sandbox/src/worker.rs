@@ -32,6 +32,9 @@ const MAX_OUTCOME_BYTES: u32 = 1 << 16;
 /// How long a worker that has hung up may take to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Longer times are no limit, and beyond what a clock can say: a hundred years.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// Signals of faults, which std handles with calls that a worker does not have.
 const FAULTS: [Signal; 4] = [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE];
 
@@ -65,7 +68,8 @@ impl Worker {
         // A worker that does not read must not keep this process from its deadline.
         socket.set_nonblocking(true).map_err(failure("ioctl(FIONBIO)"))?;
         let policy = Policy { role: Role::Compiler, ..policy.clone() };
-        let deadline = Instant::now() + timeout;
+        // The clock has room for it.
+        let deadline = Instant::now() + timeout.min(FOREVER);
         match sys::split(&alone) {
             Ok(ForkResult::Child) => child(&policy, &far, work),
             Ok(ForkResult::Parent { child }) => Ok(Self { process: Some(child), socket, deadline }),

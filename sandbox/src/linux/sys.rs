@@ -13,6 +13,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::unistd::{ForkResult, fork};
 
 use super::denial::{Refused, denied};
+use super::failing;
 use super::seccomp::SelfTest;
 use crate::AddressRange;
 
@@ -207,7 +208,7 @@ pub(crate) fn die_with_parent() -> Result<(), Errno> {
     prctl(libc::PR_SET_PDEATHSIG, SIGKILL).map(drop)
 }
 
-/// Whether this process ends with [`EXHAUSTED`](crate::worker::EXHAUSTED) when an allocation fails.
+/// Whether this process ends with [`EXHAUSTED`](crate::worker::EXHAUSTED), and in silence, when an allocation fails.
 static ENDS_WHEN_EXHAUSTED: AtomicBool = AtomicBool::new(false);
 
 /// From now on, a failed allocation by [`Allocator`] ends this process with [`EXHAUSTED`](crate::worker::EXHAUSTED).
@@ -215,16 +216,19 @@ pub(crate) fn end_when_exhausted() {
     ENDS_WHEN_EXHAUSTED.store(true, Ordering::Relaxed);
 }
 
-/// The system's allocator, for `#[global_allocator]`. In a [`Worker`](crate::Worker) a failed allocation ends the process with
-/// a status that says so; anywhere else it is what it always was. Without it, running out of memory would show as a refused
+/// The system's allocator, for `#[global_allocator]`. A failed allocation ends the process: in a [`Worker`](crate::Worker) with a
+/// status that says so, anywhere else with a message. Without it, running out of memory would show as a signal, or as a refused
 /// system call, because `abort` makes one.
 #[derive(Debug)]
 pub struct Allocator;
 
 impl Allocator {
     fn checked(block: *mut u8) -> *mut u8 {
-        if block.is_null() && ENDS_WHEN_EXHAUSTED.load(Ordering::Relaxed) {
-            exit_now(crate::worker::EXHAUSTED);
+        if block.is_null() {
+            if ENDS_WHEN_EXHAUSTED.load(Ordering::Relaxed) {
+                exit_now(crate::worker::EXHAUSTED);
+            }
+            failing::out_of_memory();
         }
         block
     }
@@ -308,9 +312,33 @@ static ARGUMENTS: AtomicPtr<*mut c_char> = AtomicPtr::new(std::ptr::null_mut());
 static NOTE_ARGUMENTS: extern "C" fn(c_int, *mut *mut c_char) = {
     extern "C" fn note(_: c_int, argv: *mut *mut c_char) {
         ARGUMENTS.store(argv, Ordering::Relaxed);
+        failing::note_limits();
+        // std aborts if there is no memory for what it does before `main`. If it fails, that is a signal.
+        answer_aborts().unwrap_or_default();
     }
     note
 };
+
+/// Calls [`failing::aborted`] when this process aborts itself, until [`seal`](crate::seal::seal) takes that back.
+fn answer_aborts() -> Result<(), Errno> {
+    // SA_ONSTACK: std aborts on a full stack, too. SA_RESETHAND: for a signal from outside.
+    let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESETHAND;
+    let action = SigAction::new(SigHandler::SigAction(aborted), flags, SigSet::all());
+    // SAFETY: `aborted` has the signature of SA_SIGINFO and makes only async-signal-safe calls.
+    unsafe { sigaction(Signal::SIGABRT, &action) }.map(drop)
+}
+
+extern "C" fn aborted(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+    // SAFETY: the kernel passes a whole siginfo_t, which lives while the handler runs. The sender is there for every signal that a
+    // process sends; of any other, the field has some other number.
+    let (code, sender) = unsafe { ((*info).si_code, (*info).si_pid()) };
+    // SAFETY: takes nothing.
+    if code == libc::SI_TKILL && sender == unsafe { libc::getpid() } {
+        failing::aborted();
+    }
+    // SAFETY: takes a number. The signal is blocked until this handler returns, and has its usual effect then.
+    unsafe { libc::raise(libc::SIGABRT) };
+}
 
 /// Overwrites arguments and environment with `title` and zeroes; the number of bytes. `None` if they do not lie where the kernel
 /// puts them. The process must have one thread.
