@@ -216,6 +216,12 @@ pub(crate) fn end_when_exhausted() {
     ENDS_WHEN_EXHAUSTED.store(true, Ordering::Relaxed);
 }
 
+/// What fits into no heap of a thread's arena, which has 64 MiB, is a mapping of its own, and `realloc` of that is `mremap`, which a
+/// worker does not have. From half of that on, a worker moves what grows by itself.
+///
+/// Source: `sysmalloc` and `HEAP_MAX_SIZE` in glibc's `malloc/arena.c`.
+const LARGE_BYTES: usize = 32 << 20;
+
 /// The system's allocator, for `#[global_allocator]`. A failed allocation ends the process: in a [`Worker`](crate::Worker) with a
 /// status that says so, anywhere else with a message. Without it, running out of memory would show as a signal, or as a refused
 /// system call, because `abort` makes one.
@@ -247,6 +253,17 @@ unsafe impl GlobalAlloc for Allocator {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, len: usize) -> *mut u8 {
+        if layout.size() >= LARGE_BYTES && ENDS_WHEN_EXHAUSTED.load(Ordering::Relaxed) {
+            // SAFETY: the caller promises that `len` is not zero and makes a layout with this alignment, which is valid.
+            let new = unsafe { self.alloc(Layout::from_size_align_unchecked(len, layout.align())) };
+            // SAFETY: both blocks have at least so many bytes, and the new one, which `alloc` gave, is no part of the old one. That
+            // came from `System` with this layout, and is not used afterwards.
+            unsafe {
+                std::ptr::copy_nonoverlapping(block, new, layout.size().min(len));
+                self.dealloc(block, layout);
+            }
+            return new;
+        }
         // SAFETY: the caller's promise about the block and its layout is passed on; the block came from `System`.
         Self::checked(unsafe { System.realloc(block, layout, len) })
     }
