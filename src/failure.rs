@@ -1,16 +1,19 @@
 //! What `wave` says when it cannot go on, and the exit code that goes with it.
 
 use crate::text::clean;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A message in three parts, what, where and how to fix, with its exit code.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
     code: u8,
     what: String,
     place: Option<String>,
     excerpt: Vec<String>,
     fix: Option<String>,
+    /// The flag that raises the limit. A process that works on a module does not say it.
+    #[serde(skip)]
     limit: Option<&'static str>,
 }
 
