@@ -269,10 +269,10 @@ pub struct Compile {
     #[arg(long, conflicts_with = "discard")]
     pub deterministic: bool,
     /// Stop compiling after this time. Exit code 125. Not with `--sandbox off` [default: 2m]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "discard")]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub compile_timeout: Option<Duration>,
     /// Most memory for compiling, the module itself included. Beyond: exit code 125. Not with `--sandbox off` [default: 4G]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size, conflicts_with = "discard")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub compile_memory: Option<u64>,
     /// Threads to compile with; as many as there are processors if not given
     #[arg(long, value_name = "N")]

@@ -24,11 +24,12 @@ mod sarif;
 mod score;
 mod text;
 
-use crate::args::{self, AuditFormat};
+use crate::args::{self, AuditFormat, Sandbox};
 use crate::failure::Failure;
 use crate::input;
 use crate::policy::{Loaded, pin};
-use crate::text::{json, json_of, note, out};
+use crate::text::{json, json_of};
+use crate::worker::{self, Said};
 use granted::Granted;
 use report::Audit;
 use wave_contract::artefact::Artefact;
@@ -36,18 +37,23 @@ use wave_contract::artefact::Artefact;
 /// Exit code of a module whose score is above the threshold.
 const ABOVE: u8 = 1;
 
-/// Reads a module's declarations and prints what follows from them. Nothing of it is validated, compiled or run.
+/// Reads a module's declarations, in a sealed process, and prints what follows from them. Nothing of it is validated, compiled or
+/// run.
 ///
 /// # Errors
 /// 127 when there is no module, 126 when it is none or is broken, 125 for a policy that is not for it.
-pub fn audit(arguments: &args::Audit) -> Result<u8, Failure> {
+pub fn audit(sandbox: Option<Sandbox>, arguments: &args::Audit) -> Result<u8, Failure> {
     let path = &arguments.module;
     let file = input::read_file(path)?;
     let policy = arguments.policy.as_deref().map(Loaded::read).transpose()?;
     policy.as_ref().map_or(Ok(()), |policy| policy.check_pin(path, &file))?;
-    let compiled = Artefact::is_one(&file).then(|| (file.len(), pin::of(&file)));
-    let bytes = input::binary(path, input::module_of(path, file)?)?;
-    let place = path.display().to_string();
+    worker::say(&worker::limits(sandbox, path), 1, || report(arguments, &file, policy.as_ref()))
+}
+
+fn report(arguments: &args::Audit, file: &[u8], policy: Option<&Loaded>) -> Result<Said, Failure> {
+    let compiled = Artefact::is_one(file).then(|| (file.len(), pin::of(file)));
+    let bytes = input::module(&arguments.module, file)?;
+    let place = arguments.module.display().to_string();
     let declarations =
         module::read(&bytes).map_err(|error| Failure::not_runnable(error.to_string()).at(place.clone()))?;
     let granted = policy.as_ref().map(|policy| Granted::of(policy, &declarations)).transpose()?;
@@ -57,16 +63,17 @@ pub fn audit(arguments: &args::Audit) -> Result<u8, Failure> {
         None => report,
     };
     let above = arguments.threshold.filter(|threshold| report.score.tenths > *threshold);
-    out(&match arguments.format {
+    let out = match arguments.format {
         AuditFormat::Text => text::render(&page::page(&report)),
         AuditFormat::Markdown => markdown::render(&page::page(&report)),
         AuditFormat::Html => html::render(&page::page(&report)),
         AuditFormat::Json => json(&report)?,
         AuditFormat::Sarif => json_of(&sarif::log(&report, above))?,
-    });
-    Ok(above.map_or(0, |threshold| {
+    };
+    let note = above.map(|threshold| {
         let (score, threshold) = (score::decimal(report.score.tenths), score::decimal(threshold));
-        note(&format!("wave: the exposure score {score} is above the threshold {threshold}\n"));
-        ABOVE
-    }))
+        format!("wave: the exposure score {score} is above the threshold {threshold}\n")
+    });
+    let code = if above.is_some() { ABOVE } else { 0 };
+    Ok(Said { out, note: note.unwrap_or_default(), code })
 }

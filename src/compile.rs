@@ -3,11 +3,12 @@
 use crate::args::{Compile, Sandbox};
 use crate::compiler::{self, CompileLimits, Compiler};
 use crate::failure::Failure;
-use crate::input::{self, read_module};
+use crate::input;
 use crate::plan;
 use crate::policy;
 use crate::program;
-use crate::text::{clean, note, out};
+use crate::text::{clean, note};
+use crate::worker::{self, Said};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -21,16 +22,28 @@ use wave_policy::Level;
 /// When there is no module, it is invalid, or the file cannot be written.
 pub fn compile(sandbox: Option<Sandbox>, arguments: &Compile) -> Result<u8, Failure> {
     let threads = arguments.threads.map_or_else(compiler::default_threads, std::num::NonZero::get);
+    let path = &arguments.module;
+    let timeout = arguments.compile_timeout.unwrap_or(plan::COMPILE_TIMEOUT);
+    let memory_bytes = arguments.compile_memory.unwrap_or(plan::COMPILE_MEMORY_BYTES);
+    let limits = |level| CompileLimits { module: path.clone(), level, timeout, memory_bytes, has_flags: true };
     match &arguments.output {
-        Some(output) => write(sandbox, arguments, output, threads),
-        None => measure(&arguments.module, threads),
+        Some(output) => {
+            let limits = limits(sandbox.map_or_else(Level::default, policy::level));
+            write(arguments, output, threads, limits)
+        }
+        None => {
+            let bytes = input::read_file_within(path, timeout)?;
+            input::announce(path, &bytes);
+            let limits = limits(worker::level(sandbox));
+            worker::say(&limits, threads, || measure(path, &bytes, threads))
+        }
     }
 }
 
-fn write(sandbox: Option<Sandbox>, arguments: &Compile, output: &Path, threads: usize) -> Result<u8, Failure> {
+fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimits) -> Result<u8, Failure> {
     wave_sandbox::prepare_allocator();
     let path = &arguments.module;
-    let file = input::read_file(path)?;
+    let file = input::read_file_within(path, limits.timeout)?;
     if Artefact::is_one(&file) {
         note(&format!(
             "wave: note: `{}` is a compiled file: the module in it is compiled again, its code is not used\n",
@@ -38,12 +51,6 @@ fn write(sandbox: Option<Sandbox>, arguments: &Compile, output: &Path, threads: 
         ));
     }
     let bytes = input::module_of(path, file)?;
-    let limits = CompileLimits {
-        module: path.clone(),
-        level: sandbox.map_or_else(Level::default, policy::level),
-        timeout: arguments.compile_timeout.unwrap_or(plan::COMPILE_TIMEOUT),
-        memory_bytes: arguments.compile_memory.unwrap_or(plan::COMPILE_MEMORY_BYTES),
-    };
     let compiler = Compiler::start(limits, bytes, threads)?;
     let artefact = program::make(path, compiler, arguments.deterministic, threads)?;
     let failed = |error: std::io::Error| {
@@ -54,12 +61,12 @@ fn write(sandbox: Option<Sandbox>, arguments: &Compile, output: &Path, threads: 
     Ok(0)
 }
 
-fn measure(path: &Path, threads: usize) -> Result<u8, Failure> {
-    let bytes = read_module(path)?;
+fn measure(path: &Path, bytes: &[u8], threads: usize) -> Result<Said, Failure> {
+    let bytes = input::module(path, bytes)?;
     let start = Instant::now();
     let module = program::parse(path, &bytes)?;
     let image = program::compile_only(path, &module, threads)?;
-    out(&format!(
+    Ok(Said::new(format!(
         "{} functions, {} bytes of wasm, {} bytes of code, {} traps, {} threads, {:.1} ms\n",
         image.functions.len(),
         bytes.len(),
@@ -67,6 +74,5 @@ fn measure(path: &Path, threads: usize) -> Result<u8, Failure> {
         image.traps.iter().count(),
         threads,
         start.elapsed().as_secs_f64() * 1e3,
-    ));
-    Ok(0)
+    )))
 }

@@ -6,8 +6,10 @@
 
 use crate::failure::Failure;
 use crate::input;
-use crate::plan::Plan;
-use crate::text::chain;
+use crate::plan::{self, Plan};
+use crate::program;
+use crate::shortage::{self, way_out_of};
+use crate::text::{chain, clean, note};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::io::{self, BufReader, BufWriter, Write};
@@ -89,6 +91,8 @@ pub struct CompileLimits {
     pub timeout: Duration,
     /// How much memory it may take.
     pub memory_bytes: u64,
+    /// Whether the command has flags for both.
+    pub has_flags: bool,
 }
 
 /// A compiler that can be asked.
@@ -115,19 +119,7 @@ impl Compiler {
         if limits.level == Level::Off {
             return Ok(Self { bytes, limits, place: Place::Here(State::NotRequested) });
         }
-        let policy = Policy {
-            level: limits.level,
-            limits: Limits {
-                open_files: OPEN_FILES,
-                file_size_bytes: Some(0),
-                data_bytes: Some(limits.memory_bytes),
-                threads: threads as u64,
-                // In case nobody is left who could end it: all its threads together.
-                processor_seconds: Some(limits.timeout.as_secs().saturating_add(1).saturating_mul(threads as u64)),
-            },
-            ..Policy::default()
-        };
-        let worker = Worker::start(&policy, limits.timeout, |channel| {
+        let worker = Worker::start(&limits.policy(threads), limits.timeout, |channel| {
             // What cannot be said to the other side, that side notices.
             drop(serve(&bytes, channel));
         });
@@ -217,10 +209,7 @@ impl Remote {
     }
 
     fn failed(&mut self, error: &io::Error) -> Failure {
-        if error.kind() == io::ErrorKind::InvalidData {
-            return self.limits.senseless(error);
-        }
-        self.limits.stopped(self.worker.get_mut().autopsy(error))
+        self.limits.failed(self.worker.get_mut(), error)
     }
 }
 
@@ -260,6 +249,34 @@ impl CompileLimits {
             level: plan.level,
             timeout: plan.compile_timeout,
             memory_bytes: plan.compile_memory_bytes,
+            has_flags: true,
+        }
+    }
+
+    /// What a command has that has no flags for it.
+    pub fn usual(module: &Path, level: Level) -> Self {
+        Self {
+            module: module.to_owned(),
+            level,
+            timeout: plan::COMPILE_TIMEOUT,
+            memory_bytes: plan::COMPILE_MEMORY_BYTES,
+            has_flags: false,
+        }
+    }
+
+    /// What holds a worker.
+    pub fn policy(&self, threads: usize) -> Policy {
+        Policy {
+            level: self.level,
+            limits: Limits {
+                open_files: OPEN_FILES,
+                file_size_bytes: Some(0),
+                data_bytes: Some(self.memory_bytes),
+                threads: threads as u64,
+                // In case nobody is left who could end it: all its threads together.
+                processor_seconds: Some(self.timeout.as_secs().saturating_add(1).saturating_mul(threads as u64)),
+            },
+            ..Policy::default()
         }
     }
 
@@ -267,7 +284,7 @@ impl CompileLimits {
     fn without(&self, error: &WorkerError) -> Result<State, Failure> {
         let fix = match error {
             WorkerError::Seal { fix, .. } => fix.clone(),
-            _ => "--sandbox standard compiles without it".to_owned(),
+            error => way_out_of(error).unwrap_or_else(|| "--sandbox standard compiles without it".to_owned()),
         };
         if self.level == Level::Strict {
             let what = format!("no sealed process to compile the module in: {}", chain(error));
@@ -276,15 +293,46 @@ impl CompileLimits {
         Ok(State::Waived { reason: chain(error) })
     }
 
-    fn stopped(&self, ended: Ended) -> Failure {
+    /// As [`without`](Self::without), for a command that prints no report.
+    pub fn note_without(&self, error: &WorkerError) -> Result<(), Failure> {
+        if let State::Waived { reason } = self.without(error)? {
+            note(&format!("wave: note: the module is read without a sealed process: {}\n", clean(&reason)));
+        }
+        Ok(())
+    }
+
+    /// Why talking to a worker failed.
+    pub fn failed(&self, worker: &mut Worker, error: &io::Error) -> Failure {
+        if error.kind() == io::ErrorKind::InvalidData {
+            return self.senseless(error);
+        }
+        self.stopped(worker.autopsy(error))
+    }
+
+    /// Why a worker has ended.
+    pub fn stopped(&self, ended: Ended) -> Failure {
+        let work = if self.has_flags { "compiling" } else { "reading the module" };
+        let raise = |failure: Failure, flag| if self.has_flags { failure.raise(flag) } else { failure };
         let failure = match ended {
             Ended::Timeout => {
-                Failure::refused(format!("compiling takes longer than {:?}", self.timeout)).raise("compile-timeout")
+                raise(Failure::refused(format!("{work} takes longer than {:?}", self.timeout)), "compile-timeout")
             }
-            Ended::Memory => {
-                Failure::refused(format!("compiling takes more than {} bytes of memory", self.memory_bytes))
-                    .raise("compile-memory")
+            // This process has less to give than it was told.
+            Ended::Memory if shortage::smaller_memory(self.memory_bytes) => {
+                Failure::refused(format!("{work} takes more memory than this process may have")).fix(shortage::memory())
             }
+            Ended::Memory => raise(
+                Failure::refused(format!("{work} takes more than {} bytes of memory", self.memory_bytes)),
+                "compile-memory",
+            ),
+            Ended::Signal(libc::SIGKILL | libc::SIGXCPU) if let Some(limit) = shortage::processor_time() => {
+                Failure::refused(format!("the compiler was killed ({ended}): its time on the processor is limited"))
+                    .fix(format!("raise the limit on the time of the processor: {limit} seconds"))
+            }
+            Ended::Signal(libc::SIGKILL) => Failure::refused(format!(
+                "the compiler was killed ({ended}), as the kernel does where a control group or the machine has no memory left"
+            ))
+            .fix("let the control group have more memory (`memory.max`), or compile where there is more"),
             _ => Failure::refused(format!("the compiler stopped: {ended}")).fix("report it as a bug, with the module"),
         };
         failure.at(self.module.display().to_string())
@@ -294,6 +342,30 @@ impl CompileLimits {
         Failure::refused(format!("the compiler's answer makes no sense: {why}"))
             .at(self.module.display().to_string())
             .fix("report it as a bug, with the module")
+    }
+}
+
+/// What a module declares, checked, and the bytes that the declarations speak of: read in a sealed process, as in a run. Not before
+/// this process has one thread.
+///
+/// # Errors
+/// As [`Remote::declarations`].
+pub fn declarations(limits: CompileLimits, bytes: Vec<u8>) -> Result<(ModuleInfo, Vec<u8>), Failure> {
+    let path = limits.module.clone();
+    match Compiler::start(limits, bytes, 1)?.ready()? {
+        Ready::Worker(mut worker, _) => {
+            let declared = worker.declarations()?;
+            worker.dismiss()?.wait()?;
+            Ok(declared)
+        }
+        Ready::Here(bytes, state) => {
+            if let State::Waived { reason } = state {
+                note(&format!("wave: note: the module is read without a sealed process: {}\n", clean(&reason)));
+            }
+            let bytes = input::binary(&path, bytes)?;
+            let info = program::parse(&path, &bytes)?.into_info();
+            Ok((info, bytes))
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::text::clean;
 use crate::usage::command_for;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -9,13 +10,15 @@ use std::fmt;
 const PART_CHARS: usize = 4096;
 
 /// A message in three parts, what, where and how to fix, with its exit code.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
     code: u8,
     what: String,
     place: Option<String>,
     excerpt: Vec<String>,
     fix: Option<String>,
+    /// The flag that raises the limit. A process that works on a module does not say it.
+    #[serde(skip)]
     limit: Option<&'static str>,
 }
 

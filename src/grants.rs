@@ -2,8 +2,8 @@
 
 use crate::failure::Failure;
 use crate::flag;
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use wave_policy::Access;
@@ -111,60 +111,68 @@ pub fn overlaps(grants: &[DirGrant]) -> Result<Vec<Overlap>, Failure> {
 
 /// The same, where those that are not there count as they are written beneath what is there.
 pub fn overlaps_as_written(grants: &[DirGrant]) -> Vec<Overlap> {
-    let mut tree = Tree::default();
-    let mut is_there: HashMap<usize, bool> = HashMap::new();
     let place = |grant: &DirGrant| {
         let whole = std::path::absolute(&grant.host).unwrap_or_else(|_| grant.host.clone());
-        let (mut around, mut node) = (PathBuf::new(), Tree::TOP);
-        // Downwards, so that each directory is asked for once, and nothing in one that is not there.
-        for component in whole.components() {
-            let next = around.join(component);
-            node = tree.below(node, component.as_os_str());
-            if !*is_there.entry(node).or_insert_with(|| next.exists()) {
-                break;
-            }
-            around = next;
-        }
-        let real = |rest| Some(std::fs::canonicalize(&around).ok()?.join(rest));
-        whole.strip_prefix(&around).ok().and_then(real).unwrap_or_else(|| whole.clone())
+        let around = part_that_is_there(&whole);
+        let real = |rest| Some(std::fs::canonicalize(around).ok()?.join(rest));
+        whole.strip_prefix(around).ok().and_then(real).unwrap_or_else(|| whole.clone())
     };
     overlaps_at(grants, &grants.iter().map(place).collect::<Vec<_>>())
 }
 
-/// Numbers for paths, so that deep ones take no longer than their length.
-#[derive(Default)]
-struct Tree(HashMap<(usize, OsString), usize>);
-
-impl Tree {
-    /// The number of no component.
-    const TOP: usize = 0;
-
-    fn below(&mut self, node: usize, component: &OsStr) -> usize {
-        let next = self.0.len() + 1;
-        *self.0.entry((node, component.to_owned())).or_insert(next)
+/// The longest start of a path that is there. Where one is not there, no longer one is: so a few lookups find it, and a path of
+/// a thousand `..` does not take a thousand times a thousand steps.
+fn part_that_is_there(whole: &Path) -> &Path {
+    // The kernel takes no longer ones.
+    const MOST_BYTES: usize = 4095;
+    // Without what stands for nothing at its end.
+    let whole = whole.components().as_path();
+    let mut components = whole.components();
+    let mut starts = Vec::new();
+    while components.next().is_some() {
+        let rest = components.as_path().as_os_str().len();
+        let start = whole.as_os_str().as_bytes().get(..whole.as_os_str().len() - rest).unwrap_or_default();
+        if start.len() > MOST_BYTES {
+            break;
+        }
+        let trimmed = start.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(start);
+        starts.push(Path::new(OsStr::from_bytes(trimmed)));
     }
+    let count = starts.partition_point(|start| start.exists());
+    count.checked_sub(1).and_then(|last| starts.get(last)).copied().unwrap_or(Path::new(""))
+}
+
+/// A directory that is granted, and what is granted around it, with the narrowest access first: of each access, the innermost
+/// grant that allows more.
+struct Around<'a> {
+    place: &'a Path,
+    wider: [Option<usize>; 3],
 }
 
 fn overlaps_at(grants: &[DirGrant], places: &[PathBuf]) -> Vec<Overlap> {
-    // By place, so that many grants take no longer than each of them.
-    let mut tree = Tree::default();
-    let mut widest: HashMap<usize, (usize, u8)> = HashMap::new();
-    for ((index, grant), place) in grants.iter().enumerate().zip(places) {
-        let node = place.iter().fold(Tree::TOP, |node, component| tree.below(node, component));
-        let entry = widest.entry(node).or_insert((index, rank(grant.access)));
-        if rank(grant.access) > entry.1 {
-            *entry = (index, rank(grant.access));
+    // What contains a directory comes before it, and nothing that neither contains comes between: so many grants take little
+    // longer than each of them.
+    let mut order: Vec<_> = grants.iter().zip(places).enumerate().collect();
+    order.sort_by_key(|(_, (_, place))| *place);
+    let mut around: Vec<Around<'_>> = Vec::new();
+    let mut overlaps = Vec::new();
+    for same in order.chunk_by(|(_, (_, a)), (_, (_, b))| a == b) {
+        let Some((_, (_, place))) = same.first() else { continue };
+        while around.pop_if(|outer| !place.starts_with(outer.place)).is_some() {}
+        let mut wider = around.last().map_or([None; 3], |outer| outer.wider);
+        // The first of those with the most access.
+        let widest = same.iter().map(|(index, (grant, _))| (std::cmp::Reverse(rank(grant.access)), *index)).min();
+        if let Some((std::cmp::Reverse(most), index)) = widest {
+            wider.iter_mut().take(usize::from(most)).for_each(|wider| *wider = Some(index));
         }
+        let outer = |grant: &DirGrant| wider.get(usize::from(rank(grant.access))).copied().flatten();
+        overlaps.extend(
+            same.iter().filter_map(|(inner, (grant, _))| Some(Overlap { inner: *inner, outer: outer(grant)? })),
+        );
+        around.push(Around { place, wider });
     }
-    let mut wider = |(inner, (grant, inside)): (usize, (&DirGrant, &PathBuf))| {
-        let (mut node, mut nearest) = (Tree::TOP, None);
-        for component in inside {
-            node = tree.below(node, component);
-            nearest = widest.get(&node).filter(|(_, outer)| rank(grant.access) < *outer).or(nearest);
-        }
-        nearest.map(|(outer, _)| Overlap { inner, outer: *outer })
-    };
-    grants.iter().zip(places).enumerate().filter_map(&mut wider).collect()
+    overlaps.sort_by_key(|overlap| overlap.inner);
+    overlaps
 }
 
 /// How much an access allows.
@@ -237,6 +245,54 @@ mod tests {
         assert_eq!(overlap(&["/usr::/a::rw", "/usr::/b::ro"]), Some(2));
         assert_eq!(overlap(&["/usr::/a::ro", "/usr/bin::/b::rw", "/etc::/c::rw"]), None);
         assert_eq!(overlap(&["/usr::/a::rw", "/usr/bin::/b::rw"]), None);
+    }
+
+    /// Against the definition: of each grant, the innermost one around it with more access, the first of several.
+    #[test]
+    fn t28_the_innermost_wider_grant_is_found() {
+        let names = ["/", "/a", "/a/b", "/a/b/c", "/a.b", "/a/b.c", "/ab", "/x/y", "/x"];
+        let accesses = [Access::ReadOnly, Access::Append, Access::ReadWrite];
+        let mut bits = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = |below: usize| {
+            bits = bits.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from(bits >> 33).unwrap() % below
+        };
+        for round in 0..500 {
+            let grant = |_| {
+                let (host, access) = (PathBuf::from(names[random(names.len())]), accesses[random(3)]);
+                DirGrant { host, guest: String::new(), access, place: String::new() }
+            };
+            let grants: Vec<_> = (0..round % 8).map(grant).collect();
+            let places: Vec<_> = grants.iter().map(|grant| grant.host.clone()).collect();
+            let outer = |inner: &DirGrant| {
+                let wider = grants.iter().enumerate().filter(|(_, outer)| {
+                    inner.host.starts_with(&outer.host) && rank(outer.access) > rank(inner.access)
+                });
+                let key = |(index, outer): &(usize, &DirGrant)| {
+                    let depth = outer.host.components().count();
+                    (depth, rank(outer.access), std::cmp::Reverse(*index))
+                };
+                wider.max_by_key(key).map(|(index, _)| index)
+            };
+            let expected: Vec<_> = grants
+                .iter()
+                .enumerate()
+                .filter_map(|(inner, grant)| Some(Overlap { inner, outer: outer(grant)? }))
+                .collect();
+            assert_eq!(overlaps_at(&grants, &places), expected, "{grants:?}");
+        }
+    }
+
+    #[test]
+    fn the_part_of_a_path_that_is_there_is_found() {
+        let part = |path: &str| part_that_is_there(Path::new(path)).to_owned();
+        assert_eq!(part("/usr/no-such/x"), Path::new("/usr"));
+        assert_eq!(part("/no-such/../usr"), Path::new("/"));
+        assert_eq!(part("/usr//./bin/"), Path::new("/usr//./bin"));
+        assert_eq!(part("/dev/null/x"), Path::new("/dev/null"));
+        assert_eq!(part("/"), Path::new("/"));
+        let climbs = format!("/usr{}", "/..".repeat(3000));
+        assert!((4000..4096).contains(&part(&climbs).as_os_str().len()));
     }
 
     #[test]

@@ -2,25 +2,27 @@
 
 use crate::compiler::Refusal;
 use crate::failure::Failure;
+use crate::plan::COMPILE_TIMEOUT;
+use crate::shortage::way_out;
 use crate::text::{chain, clean, note};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use std::borrow::Cow;
-use std::fs::File;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
 use wave_contract::artefact::Artefact;
 
 /// Larger files are refused before they are read: nothing that size can be compiled.
 const MAX_MODULE_BYTES: u64 = 1 << 30;
 
-/// Reads a module, or the one in a compiled file, and says so. `-` is standard input; WebAssembly text is translated.
-///
-/// # Errors
-/// 127 when there is no such file, 126 when it cannot be read or is not a module.
-pub fn read_module(path: &Path) -> Result<Vec<u8>, Failure> {
-    let file = read_file(path)?;
-    announce(path, &file);
-    binary(path, module_of(path, file)?)
-}
+/// How long nobody may have opened a FIFO to write to it.
+const WRITER_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes that are read from a pipe at a time: as many as one holds.
+const PART_BYTES: usize = 64 << 10;
 
 /// Says of a compiled file that its code is another matter than the module in it.
 pub fn announce(path: &Path, file: &[u8]) {
@@ -30,6 +32,17 @@ pub fn announce(path: &Path, file: &[u8]) {
              do anything within\n",
             clean(&path.display().to_string())
         ));
+    }
+}
+
+/// The module in the bytes of a file, which may be a compiled one: its binary form, or what its text means.
+///
+/// # Errors
+/// 126 when it is no module.
+pub fn module<'a>(path: &Path, file: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure> {
+    match inner(path, file)? {
+        None => to_binary(file).map_err(|refusal| refusal.failure(path)),
+        Some(module) => binary(path, module).map(Cow::Owned),
     }
 }
 
@@ -74,13 +87,16 @@ pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
 /// # Errors
 /// 126 for a compiled file that is damaged.
 pub fn module_of(path: &Path, file: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    if !Artefact::is_one(&file) {
-        return Ok(file);
+    Ok(inner(path, &file)?.unwrap_or(file))
+}
+
+/// The module in a compiled file. `None` for any other file.
+fn inner(path: &Path, file: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+    if !Artefact::is_one(file) {
+        return Ok(None);
     }
-    let artefact = Artefact::read(&file);
-    artefact
-        .map(|artefact| artefact.module)
-        .map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))
+    let module = Artefact::read(file).map(|artefact| Some(artefact.module));
+    module.map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))
 }
 
 /// Reads the bytes of a file, or of standard input for `-`.
@@ -88,31 +104,198 @@ pub fn module_of(path: &Path, file: Vec<u8>) -> Result<Vec<u8>, Failure> {
 /// # Errors
 /// 127 when there is no such file, 126 when it cannot be read.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    if path == Path::new("-") {
-        return read_all(io::stdin().lock()).map_err(|error| unreadable("standard input", &error));
-    }
-    let place = path.display().to_string();
-    let file = File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+    read_file_within(path, COMPILE_TIMEOUT)
+}
+
+/// As [`read_file`], of a pipe within so long.
+///
+/// # Errors
+/// 127 when there is no such file, 126 when it cannot be read.
+pub fn read_file_within(path: &Path, time: Duration) -> Result<Vec<u8>, Failure> {
+    let place = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+    let limits = Bounds { bytes: MAX_MODULE_BYTES, size: "1 GiB", time };
+    read_bounded(path, &limits).map_err(|unread| match unread {
+        Unread::Missing => {
             Failure::not_found(format!("no module `{place}`")).fix("check the path; it is not searched for in PATH")
         }
-        _ => unreadable(&place, &error),
-    })?;
-    // A FIFO would have blocked already and a directory fails here.
-    read_all(file).map_err(|error| unreadable(&place, &error))
+        unread => unread.failure(Failure::not_runnable, "module", &place),
+    })
 }
 
-fn read_all(source: impl Read) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    source.take(MAX_MODULE_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_MODULE_BYTES {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, "larger than 1 GiB"));
+/// How much is read, and for how long: of a file, all that is there; of a pipe, until its end.
+pub struct Bounds {
+    /// Most bytes.
+    pub bytes: u64,
+    /// The same in words.
+    pub size: &'static str,
+    /// How long a pipe may take.
+    pub time: Duration,
+}
+
+/// Why a file was not read.
+pub enum Unread {
+    /// There is none.
+    Missing,
+    /// It is something else: what, in words.
+    Kind(&'static str),
+    /// It has more bytes than this.
+    Large(&'static str),
+    /// It is a FIFO that nobody writes to.
+    Unwritten,
+    /// It was not at its end in time.
+    Late(Duration),
+    /// What the kernel says.
+    Failed(io::Error),
+}
+
+impl Unread {
+    /// The refusal, of what is called `thing`.
+    pub fn failure(&self, refuse: impl Fn(String) -> Failure, thing: &str, place: &str) -> Failure {
+        let (why, fix) = match self {
+            Self::Missing => ("No such file or directory (os error 2)".to_owned(), Some("check the path".to_owned())),
+            Self::Kind(kind) => (format!("it is {kind}"), Some("name a file or a pipe".to_owned())),
+            Self::Large(size) => (format!("it is larger than {size}"), None),
+            Self::Unwritten => (
+                "it is a FIFO, and nobody writes to it".to_owned(),
+                Some("start the program that writes to it first".to_owned()),
+            ),
+            Self::Late(time) => (
+                format!("its end did not come within {time:?}"),
+                Some("whoever writes to it has to close it; or copy it to a file first".to_owned()),
+            ),
+            Self::Failed(error) => (error.to_string(), way_out(error)),
+        };
+        let failure = refuse(format!("cannot read the {thing}: {why}")).at(place);
+        match fix {
+            Some(fix) => failure.fix(fix),
+            None => failure,
+        }
     }
-    Ok(bytes)
 }
 
-fn unreadable(place: &str, error: &io::Error) -> Failure {
-    Failure::not_runnable(format!("cannot read the module: {error}")).at(place)
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Missing,
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// Whether a path leads to a file that can be read again.
+pub fn is_regular(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
+/// Reads a file or a pipe, or standard input for `-`. Whatever the path leads to, it neither waits for ever nor takes more
+/// memory than it may.
+///
+/// # Errors
+/// [`Unread`].
+pub fn read_bounded(path: &Path, bounds: &Bounds) -> Result<Vec<u8>, Unread> {
+    let deadline = Instant::now().checked_add(bounds.time);
+    if path == Path::new("-") {
+        // Its flags are shared with whoever started this process, so it is not made non-blocking; each read follows a poll.
+        let stdin = io::stdin().as_fd().try_clone_to_owned()?;
+        return read_all(&File::from(stdin), bounds, deadline);
+    }
+    // To open a FIFO would wait for its writer, and to open some devices does something.
+    let metadata = std::fs::metadata(path)?;
+    let socket = metadata.file_type().is_socket().then_some("a socket");
+    if let Some(kind) = socket.or(unreadable(&metadata)) {
+        return Err(Unread::Kind(kind));
+    }
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    read_all(&OpenOptions::new().read(true).custom_flags(flags).open(path)?, bounds, deadline)
+}
+
+/// What a file is if it is not to be read.
+fn unreadable(metadata: &Metadata) -> Option<&'static str> {
+    let kind = metadata.file_type();
+    // An empty text, and what a person types.
+    let is_known = || {
+        let [major, minor] = [rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev())];
+        (major, minor) == (1, 3) || (4..=5).contains(&major) || (136..=143).contains(&major)
+    };
+    if kind.is_dir() {
+        Some("a directory")
+    } else if kind.is_block_device() {
+        Some("a block device")
+    } else if kind.is_char_device() && !is_known() {
+        Some("a device")
+    } else {
+        None
+    }
+}
+
+fn read_all(mut file: &File, bounds: &Bounds, deadline: Option<Instant>) -> Result<Vec<u8>, Unread> {
+    let metadata = file.metadata()?;
+    if let Some(kind) = unreadable(&metadata) {
+        return Err(Unread::Kind(kind));
+    }
+    let mut bytes = Vec::new();
+    // Files of procfs have no length and can make a reader wait.
+    if metadata.is_file() && metadata.len() > 0 {
+        if metadata.len() > bounds.bytes {
+            return Err(Unread::Large(bounds.size));
+        }
+        // One more, so that the end is found without more memory.
+        bytes.reserve_exact(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+        file.take(bounds.bytes + 1).read_to_end(&mut bytes)?;
+    } else {
+        let mut part = vec![0; PART_BYTES];
+        wait_for_writer(file, bounds.time, &mut bytes)?;
+        while bytes.len() as u64 <= bounds.bytes {
+            wait_for(file, deadline, bounds.time)?;
+            match file.read(&mut part) {
+                Ok(0) => break,
+                Ok(count) => bytes.extend_from_slice(part.get(..count).unwrap_or_default()),
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    if bytes.len() as u64 > bounds.bytes { Err(Unread::Large(bounds.size)) } else { Ok(bytes) }
+}
+
+/// Waits a while until somebody has opened a FIFO to write to it: until then it looks as if it was at its end. What is read on
+/// the way goes into `bytes`.
+fn wait_for_writer(mut file: &File, time: Duration, bytes: &mut Vec<u8>) -> Result<(), Unread> {
+    // Standard input may wait, and its writer was there before this process.
+    let is_ours = rustix::fs::fcntl_getfl(file).map_err(io::Error::from)?.contains(rustix::fs::OFlags::NONBLOCK);
+    if !is_ours || !file.metadata()?.file_type().is_fifo() {
+        return Ok(());
+    }
+    let time = time.min(WRITER_TIME);
+    match wait_for(file, Instant::now().checked_add(time), time) {
+        Err(Unread::Late(_)) => {}
+        outcome => return outcome,
+    }
+    let mut byte = [0];
+    match file.read(&mut byte) {
+        Ok(0) => Err(Unread::Unwritten),
+        Ok(_) => {
+            bytes.extend(byte);
+            Ok(())
+        }
+        // Somebody has, and is not in a hurry.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Waits until something can be read. A FIFO that nobody has written to yet is at its end for a reader who does not wait.
+fn wait_for(file: &File, deadline: Option<Instant>, time: Duration) -> Result<(), Unread> {
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let timeout = left.and_then(|left| Timespec::try_from(left).ok());
+        match rustix::event::poll(&mut [PollFd::new(file, PollFlags::IN)], timeout.as_ref()) {
+            _ if left.is_some_and(|left| left.is_zero()) => return Err(Unread::Late(time)),
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(errno) => return Err(Unread::Failed(errno.into())),
+        }
+    }
 }
 
 /// Text starts with a parenthesis or a comment.

@@ -1,31 +1,38 @@
 //! `wave inspect`: what a module is and asks for.
 
-use crate::args::{Format, Inspect};
+use crate::args::{Format, Inspect, Sandbox};
 use crate::compiler;
 use crate::failure::Failure;
-use crate::input::read_module;
+use crate::input;
 use crate::program;
-use crate::text::{chain, clean, json, out};
+use crate::text::{chain, clean, json};
+use crate::worker::{self, Said};
 use serde::Serialize;
 use std::fmt::Write;
+use std::path::Path;
 use wave_contract::module::{ExportKind, ImportType, ModuleInfo};
 
-/// Prints a module's declarations after validating all of it.
+/// Prints a module's declarations after validating all of it, which a sealed process does.
 ///
 /// # Errors
 /// When there is no module, or it is invalid.
-pub fn inspect(arguments: &Inspect) -> Result<u8, Failure> {
-    let bytes = read_module(&arguments.module)?;
-    let module = program::parse(&arguments.module, &bytes)?;
-    module
-        .validate(compiler::default_threads())
-        .map_err(|error| Failure::not_runnable(chain(&error)).at(arguments.module.display().to_string()))?;
+pub fn inspect(sandbox: Option<Sandbox>, arguments: &Inspect) -> Result<u8, Failure> {
+    let Inspect { module, format } = arguments;
+    let bytes = input::read_file(module)?;
+    input::announce(module, &bytes);
+    let threads = compiler::threads(bytes.len());
+    worker::say(&worker::limits(sandbox, module), threads, || summarise(module, &bytes, *format, threads))
+}
+
+fn summarise(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Said, Failure> {
+    let bytes = input::module(path, bytes)?;
+    let module = program::parse(path, &bytes)?;
+    module.validate(threads).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;
     let summary = Summary::new(module.info(), bytes.len());
-    match arguments.format {
-        Format::Text => out(&summary.text()),
-        Format::Json => out(&json(&summary)?),
-    }
-    Ok(0)
+    Ok(Said::new(match format {
+        Format::Text => summary.text(),
+        Format::Json => json(&summary)?,
+    }))
 }
 
 #[derive(Serialize)]

@@ -21,8 +21,9 @@
 //! | `learn` | `wave learn`: a run that is observed, and the policy that comes of it |
 //! | `compile`, `verify`, `wast`, `inspect`, `audit`, `doctor`, `completion` | the other subcommands |
 //! | `manual` | tests of `docs/man` |
+//! | `worker` | what those do with a module: in a sealed process |
 //! | `usage` | what is said of a command line that makes no sense |
-//! | `failure`, `text` | messages and exit codes |
+//! | `failure`, `text`, `shortage` | messages and exit codes |
 #![forbid(unsafe_code)]
 
 mod args;
@@ -48,6 +49,7 @@ mod policy;
 mod program;
 mod report;
 mod run;
+mod shortage;
 mod text;
 mod trace;
 mod unused;
@@ -55,22 +57,38 @@ mod usage;
 mod verify;
 mod wast;
 mod why;
+mod worker;
 
 use args::{Cli, Command};
 use clap::Parser;
 use failure::Failure;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// So that a worker that runs out of memory can say so.
+/// So that a process that runs out of memory can say so.
 #[global_allocator]
 static ALLOCATOR: wave_sandbox::Allocator = wave_sandbox::Allocator;
 
+/// Least and usual stack of the main thread; the compiler recurses a little.
+const STACK_BYTES: [u64; 2] = [1 << 20, 8 << 20];
+
 fn main() -> ! {
-    // First, before anything else runs: what the parent left behind decides nothing.
+    wave_sandbox::report_failures();
+    // Before anything else runs: what the parent left behind decides nothing.
     if let Err(error) = wave_sandbox::start() {
         let failure = Failure::refused(text::chain(&error)).fix(error.fix());
         text::note(&failure.to_string());
         wave_sandbox::exit(i32::from(failure.code()));
     }
+    if let Err(failure) = ensure_stack() {
+        text::note(&failure.to_string());
+        wave_sandbox::exit(i32::from(failure.code()));
+    }
+    command()
+}
+
+/// Does what was typed. By itself, because it takes more stack than there may be before.
+#[inline(never)]
+fn command() -> ! {
     let typed: Vec<_> = std::env::args_os().collect();
     let args = args::with_implied_run(typed.iter().cloned());
     let cli = match Cli::try_parse_from(&args) {
@@ -90,17 +108,33 @@ fn main() -> ! {
     wave_sandbox::exit(i32::from(code))
 }
 
+/// Lets the stack grow as far as it may if it is to have little. The kernel looks at the limit when a stack grows.
+fn ensure_stack() -> Result<(), Failure> {
+    let [least, usual] = STACK_BYTES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Stack);
+    if current.is_none_or(|current| current >= usual) {
+        return Ok(());
+    }
+    let most = maximum.map_or(usual, |maximum| maximum.min(usual));
+    let raised = setrlimit(Resource::Stack, Rlimit { current: Some(most), maximum });
+    if raised.is_ok() && most >= least {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("the stack of wave may have {} KiB, and needs {}", most >> 10, least >> 10))
+        .fix(format!("raise the limit on the stack: ulimit -s {}", usual >> 10)))
+}
+
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match cli.command {
         Command::Run(arguments) => run::run(cli.sandbox, *arguments),
         Command::Learn(arguments) => learn::learn(cli.sandbox, *arguments),
         Command::Compile(arguments) => compile::compile(cli.sandbox, &arguments),
-        Command::Verify(arguments) => verify::verify(&arguments),
+        Command::Verify(arguments) => verify::verify(cli.sandbox, &arguments),
         Command::Cache(arguments) => cache::cache(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),
-        Command::Inspect(arguments) => inspect::inspect(&arguments),
-        Command::Policy(arguments) => policy::policy(&arguments),
-        Command::Audit(arguments) => audit::audit(&arguments),
+        Command::Inspect(arguments) => inspect::inspect(cli.sandbox, &arguments),
+        Command::Policy(arguments) => policy::policy(cli.sandbox, &arguments),
+        Command::Audit(arguments) => audit::audit(cli.sandbox, &arguments),
         Command::Why(arguments) => why::why(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Completion(arguments) => completion::completion(&arguments),

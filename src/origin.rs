@@ -66,7 +66,8 @@ impl<'a> Origin<'a> {
         let cache = plan.cache.then(Cache::open).and_then(Result::ok).zip(wanted());
         // The hash in a policy is another one, for which the module is read.
         let (cache, wanted) = match cache {
-            Some((cache, wanted)) if bytes.is_none() && path != Path::new("-") && plan.policy.is_none() => {
+            // A pipe is read once: who writes to it would notice that it was opened before.
+            Some((cache, wanted)) if bytes.is_none() && input::is_regular(path) && plan.policy.is_none() => {
                 match Self::of_file(path, cache, wanted, start) {
                     Ok(found) => return Ok(found),
                     Err(cache) => (Some(cache), Some(wanted)),
@@ -75,7 +76,7 @@ impl<'a> Origin<'a> {
             cache => cache.unzip(),
         };
 
-        let bytes = bytes.map_or_else(|| input::read_file(path), Ok)?;
+        let bytes = bytes.map_or_else(|| input::read_file_within(path, plan.compile_timeout), Ok)?;
         if let Some(policy) = &plan.policy {
             policy.check_pin(path, &bytes)?;
         }

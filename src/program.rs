@@ -6,6 +6,7 @@ use crate::compiler::{Compiler, Job, Ready, Refusal};
 use crate::failure::Failure;
 use crate::input;
 use crate::origin::{Keep, Otherwise, Source};
+use crate::shortage::{way_out, way_out_of};
 use crate::text::{chain, short};
 use crate::trace::Trace;
 use std::path::Path;
@@ -360,8 +361,11 @@ fn bind(path: &Path, info: &ModuleInfo, trace: &Trace) -> Result<Vec<Binding<Was
 
 /// Says why there is no store.
 fn refuse_store(error: &std::io::Error) -> Failure {
-    Failure::refused(format!("cannot reserve the guest's address space: {error}"))
-        .fix("raise the limit on virtual memory (ulimit -v), or choose a smaller --max-stack")
+    let fix = match way_out(error) {
+        Some(fix) => format!("{fix}; or choose a smaller --max-stack"),
+        None => "choose a smaller --max-stack".to_owned(),
+    };
+    Failure::refused(format!("cannot reserve the guest's address space: {error}")).fix(fix)
 }
 
 /// Says why a module cannot be instantiated.
@@ -372,6 +376,12 @@ fn refuse(path: &Path, error: &LinkError) -> Failure {
             Failure::memory_limit(chain(error)).at(place).raise("max-memory")
         }
         LinkError::Import { .. } => Failure::not_runnable(chain(error)).at(place),
-        _ => Failure::refused(chain(error)).at(place),
+        _ => {
+            let failure = Failure::refused(chain(error)).at(place);
+            match way_out_of(error) {
+                Some(fix) => failure.fix(fix),
+                None => failure,
+            }
+        }
     }
 }

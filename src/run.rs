@@ -10,6 +10,7 @@ use crate::origin::Origin;
 use crate::plan::{self, Plan};
 use crate::program::{self, Program};
 use crate::report;
+use crate::shortage::{way_out, way_out_of};
 use crate::text::{chain, clean, for_program, limit_for_program, note, out, short};
 use crate::unused;
 use std::ffi::OsString;
@@ -143,7 +144,10 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<Observer<'st
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY);
         let dir = options.open(&grant.host);
-        let dir = dir.map_err(|error| grant.unusable(&error.to_string()).fix("check its permissions"))?;
+        let dir = dir.map_err(|error| {
+            let fix = way_out(&error).unwrap_or_else(|| "check its permissions".to_owned());
+            grant.unusable(&error.to_string()).fix(fix)
+        })?;
         Ok(Preopen { dir: dir.into(), guest_path: grant.guest.clone(), access: monitored(grant.access) })
     };
     let config = Config {
@@ -242,7 +246,10 @@ fn seal(
         supervised,
         ..SealPlan::new(&policy)
     };
-    wave_sandbox::seal(&seal).map_err(|error| Failure::refused(chain(&error)).at("--sandbox").fix(error.fix()))
+    wave_sandbox::seal(&seal).map_err(|error| {
+        let fix = way_out_of(&error).unwrap_or_else(|| error.fix().to_owned());
+        Failure::refused(chain(&error)).at("--sandbox").fix(fix)
+    })
 }
 
 /// What the run calls, looked up before the seal so that a missing export is no surprise after it.

@@ -1,11 +1,12 @@
 //! `wave verify`: what the verifier finds in the code of a module or of an artefact.
 
-use crate::args::{Format, Verify};
+use crate::args::{Format, Sandbox, Verify};
 use crate::compiler;
 use crate::failure::Failure;
 use crate::input;
 use crate::program;
-use crate::text::{chain, clean, out};
+use crate::text::{chain, clean, escape_json};
+use crate::worker::{self, Said};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,29 +16,32 @@ use wave_contract::image::CodeImage;
 use wave_contract::types::SignatureRegistry;
 use wave_verifier::{Report, Terms, Uses, VerifyError};
 
-/// Verifies the code of an artefact, or of a module that is compiled as if it were to run alone, and prints what it uses. Exit
-/// code 1 if it is refused.
+/// Verifies the code of an artefact, or of a module that is compiled as if it were to run alone, in a sealed process, and prints
+/// what it uses. Exit code 1 if it is refused.
 ///
 /// # Errors
 /// When there is no module, or it is invalid.
-pub fn verify(arguments: &Verify) -> Result<u8, Failure> {
+pub fn verify(sandbox: Option<Sandbox>, arguments: &Verify) -> Result<u8, Failure> {
     let path = &arguments.module;
     let threads = arguments.threads.map_or_else(compiler::default_threads, std::num::NonZero::get);
     let bytes = input::read_file(path)?;
-    let made = match Artefact::is_one(&bytes) {
-        true => of_artefact(path, &bytes)?,
+    worker::say(&worker::limits(sandbox, path), threads, || say(path, &bytes, threads, arguments.format))
+}
+
+fn say(path: &Path, bytes: &[u8], threads: usize, format: Format) -> Result<Said, Failure> {
+    let made = match Artefact::is_one(bytes) {
+        true => of_artefact(path, bytes)?,
         false => of_module(path, bytes, threads)?,
     };
     let Made { module, image, terms, compiling } = made;
     let started = Instant::now();
     let outcome = wave_verifier::verify(image, &module, terms, threads).map(|(_, report)| report);
     let took = Took { compiling, verifying: started.elapsed() };
-    let text = match arguments.format {
+    let out = match format {
         Format::Text => text(&outcome, &took)?,
         Format::Json => json(&outcome, &took)?,
     };
-    out(&text);
-    Ok(u8::from(outcome.is_err()))
+    Ok(Said { code: u8::from(outcome.is_err()), ..Said::new(out) })
 }
 
 /// Code to verify.
@@ -59,8 +63,8 @@ fn of_artefact(path: &Path, bytes: &[u8]) -> Result<Made, Failure> {
 }
 
 /// What is compiled now, as if it were to run alone.
-fn of_module(path: &Path, bytes: Vec<u8>, threads: usize) -> Result<Made, Failure> {
-    let bytes = input::binary(path, bytes)?;
+fn of_module(path: &Path, bytes: &[u8], threads: usize) -> Result<Made, Failure> {
+    let bytes = input::module(path, bytes)?;
     let module = program::parse(path, &bytes)?;
     let info = module.info();
     let addresses = FixedAddresses::imagined(info).ok_or_else(|| {
@@ -74,7 +78,7 @@ fn of_module(path: &Path, bytes: Vec<u8>, threads: usize) -> Result<Made, Failur
     };
     let started = Instant::now();
     let image = program::compile_for(path, &module, &terms, threads)?;
-    Ok(Made { module: bytes, image, terms, compiling: Some(started.elapsed()) })
+    Ok(Made { module: bytes.into_owned(), image, terms, compiling: Some(started.elapsed()) })
 }
 
 struct Took {

@@ -8,6 +8,8 @@ mod values;
 use crate::args::{Mode, Wast as Arguments};
 use crate::compiler::default_threads;
 use crate::failure::Failure;
+use crate::input::{self, Bounds};
+use crate::plan::COMPILE_TIMEOUT;
 use crate::program::first_refusal;
 use crate::text::{chain, clean, out};
 use std::collections::HashMap;
@@ -20,6 +22,9 @@ use wave_contract::types::{MemoryType, TableType, ValType};
 use wave_policy::{Level, Policy};
 use wave_runtime::{Binding, CallError, HostFunction, InstanceId, Item, Stop, Store, StoreOptions, Value};
 use wave_sandbox::{SealPlan, Sealed};
+
+/// Larger scripts are refused; the largest of the specification has one.
+const MAX_SCRIPT_BYTES: u64 = 64 << 20;
 
 /// Runs scripts and prints one line for each.
 ///
@@ -34,7 +39,10 @@ pub fn wast(arguments: &Arguments) -> Result<u8, Failure> {
     let (mut passed, mut failed) = (0, 0);
     for file in &arguments.files {
         let place = file.display().to_string();
-        let text = std::fs::read_to_string(file)
+        let bounds = Bounds { bytes: MAX_SCRIPT_BYTES, size: "64 MiB", time: COMPILE_TIMEOUT };
+        let bytes = input::read_bounded(file, &bounds)
+            .map_err(|unread| unread.failure(Failure::not_found, "script", &place))?;
+        let text = String::from_utf8(bytes)
             .map_err(|error| Failure::not_found(format!("cannot read the script: {error}")).at(&place))?;
         let script = Script::new(arguments, &sealed)?;
         let (good, bad) = script.run(&place, &text);

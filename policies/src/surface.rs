@@ -1,12 +1,13 @@
 //! The surface: which WASI functions a module imports.
 
 use crate::table::{FUNCTIONS, Function};
+use std::collections::BTreeSet;
 
 /// The import module names that hold WASI preview1 functions.
 const WASI_MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 
 /// An import by its two names.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Import {
     /// The import's module name.
     pub module: String,
@@ -35,22 +36,21 @@ impl Surface {
         N: AsRef<str>,
     {
         let mut surface = Self::default();
+        // A module can have a million of them.
+        let mut seen = BTreeSet::new();
         for (module, name) in imports {
-            surface.add(module.as_ref(), name.as_ref());
-        }
-        surface
-    }
-
-    fn add(&mut self, module: &str, name: &str) {
-        match position(module, name) {
-            Some(index) => self.functions |= 1 << index,
-            None => {
-                let import = Import { module: module.to_owned(), name: name.to_owned() };
-                if !self.unknown.contains(&import) {
-                    self.unknown.push(import);
+            let (module, name) = (module.as_ref(), name.as_ref());
+            match position(module, name) {
+                Some(index) => surface.functions |= 1 << index,
+                None => {
+                    let import = Import { module: module.to_owned(), name: name.to_owned() };
+                    if seen.insert(import.clone()) {
+                        surface.unknown.push(import);
+                    }
                 }
             }
         }
+        surface
     }
 
     /// The set of known functions as a number, for [`Surface::from_bits`] in the same process.
@@ -61,6 +61,12 @@ impl Surface {
     /// The surface with these functions. Allocates nothing, so a signal handler may ask.
     pub const fn from_bits(functions: u64) -> Self {
         Self { functions, unknown: Vec::new() }
+    }
+
+    /// The same functions, without the imports that are none.
+    #[must_use]
+    pub const fn known(&self) -> Self {
+        Self::from_bits(self.functions)
     }
 
     /// Whether the module imports this WASI function.

@@ -113,6 +113,19 @@ impl Cause {
         move |error| Self::Refused { call, source: error.into() }
     }
 
+    /// Whether it is that no more descriptors may be open.
+    pub(crate) fn lacks_descriptors(&self) -> bool {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = next {
+            let number = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+            if number.is_some_and(|number| number == libc::EMFILE || number == libc::ENFILE) {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+
     /// The cause with all its sources, in one line.
     pub(crate) fn chain(&self) -> String {
         let mut text = self.to_string();

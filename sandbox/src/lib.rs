@@ -50,6 +50,8 @@ mod unsupported;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::bpf::{Instruction, SystemCall, evaluate};
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub use linux::failing::report_failures;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::identity::unused_identity;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 pub use linux::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLevel};
@@ -81,6 +83,10 @@ pub use sealed::Sealed;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
 pub use std::alloc::System as Allocator;
 pub use wave_policy::Identity;
+
+/// What it is for on Linux: an unplanned end is reported. Elsewhere std reports it.
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu")))]
+pub fn report_failures() {}
 
 /// Exit status of a run that made a system call the filter refuses: 128 + `SIGSYS`, as a shell would show it.
 pub const DENIED: i32 = 159;

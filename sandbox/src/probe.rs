@@ -199,7 +199,14 @@ fn landlock() -> Presence {
         return Presence::Missing(format!("ABI {abi} is too old for strict"));
     }
     // Landlock and no_new_privs belong to the thread, so this process stays as it is.
-    match std::thread::spawn(move || refuses(ABI::from(abi))).join() {
+    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || refuses(ABI::from(abi)));
+    let thread = match thread {
+        Ok(thread) => thread,
+        Err(error) => {
+            return Presence::Present(format!("ABI {abi}, not tried, as there is no thread for that: {error}"));
+        }
+    };
+    match thread.join() {
         Ok(Ok(())) => Presence::Present(format!("ABI {abi}, refused a directory that opened before")),
         Ok(Err(why)) => Presence::Missing(format!("ABI {abi}, but {why}")),
         Err(_) => Presence::Missing(format!("ABI {abi}, but the self-test crashed")),

@@ -1,5 +1,6 @@
 //! The seal: one straight sequence, from a process that may do anything to one that may do what its policy says.
 
+use nix::sys::signal::Signal;
 use wave_policy::{Level, Role};
 
 #[cfg(feature = "test-hooks")]
@@ -130,6 +131,9 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
         layers.confirm(LayerName::Identity, || identity.confirm())?;
     }
 
+    // From here on nobody could abort: the filter refuses what it takes. An outside signal is one again.
+    sys::by_default(Signal::SIGABRT)
+        .map_err(|errno| layers.error(LayerName::Seccomp, Cause::refused("signal(SIGABRT)")(errno)))?;
     // Last, since it refuses the system calls of every step above. It reads itself back.
     layers.apply(LayerName::Seccomp, || seccomp::install(plan))?;
 
@@ -235,6 +239,7 @@ impl Layers {
     fn error(&self, layer: LayerName, cause: Cause) -> SealError {
         // What lets the layer hold, before what goes without it (T130).
         let fix = match (layer, &cause) {
+            _ if cause.lacks_descriptors() => "raise the limit on open files (ulimit -n)",
             (_, Cause::Grants) => "none for the user: report it as a bug",
             (_, Cause::NamedRoot) => "name a user and a group other than 0",
             (_, Cause::RootWithout(_)) => {

@@ -32,6 +32,9 @@ const MAX_OUTCOME_BYTES: u32 = 1 << 16;
 /// How long a worker that has hung up may take to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Longer times are no limit, and beyond what a clock can say: a hundred years.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// Signals of faults, which std handles with calls that a worker does not have.
 const FAULTS: [Signal; 4] = [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE];
 
@@ -68,7 +71,8 @@ impl Worker {
         socket.set_nonblocking(true).map_err(failure("ioctl(FIONBIO)"))?;
         let named = policy.identity.or_else(identity::endable);
         let policy = Policy { role: Role::Compiler, identity: named, ..policy.clone() };
-        let deadline = Instant::now() + timeout;
+        // The clock has room for it.
+        let deadline = Instant::now() + timeout.min(FOREVER);
         let parent = nix::unistd::getpid();
         match sys::split(&alone) {
             Ok(ForkResult::Child) => child(parent, &policy, &far, work),

@@ -87,7 +87,7 @@ impl Scenario {
     fn rules(&self, surface: &Surface, growable: bool) -> Vec<&'static Rule> {
         let grant = |access| FilesystemGrant { host: PathBuf::from("/"), access };
         let policy = Policy {
-            surface: surface.clone(),
+            surface: surface.known(),
             grants: self.access.map(grant).into_iter().collect(),
             listeners: if self.listener { vec![([127, 0, 0, 1], 0).into()] } else { Vec::new() },
             ..Policy::default()

@@ -44,6 +44,9 @@ const HEADER_BYTES: usize = 8 + 4 * 8 + Signature::BYTES;
 /// Modules of this size are not read into memory before their code is looked for.
 const LARGE_BYTES: u64 = 1 << 20;
 
+/// Stack of a thread that reads.
+const STACK_BYTES: usize = 1 << 20;
+
 /// Nobody writes for so long.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
@@ -196,8 +199,12 @@ impl Cache {
             // Its own position in the file.
             let (again, _) = self.directory.read(&name.file()).ok()?;
             std::thread::scope(|scope| {
-                let text = scope.spawn(|| bytes(&again, text_at, text_len));
-                Some((rest()?, text.join().ok()??))
+                let text = || bytes(&again, text_at, text_len);
+                // By this thread if the system gives no other.
+                let reading = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, text).ok();
+                let rest = rest();
+                let text = reading.map_or_else(|| Ok(text()), |reading| reading.join()).ok()?;
+                Some((rest?, text?))
             })?
         } else {
             (rest()?, bytes(file, text_at, text_len)?)

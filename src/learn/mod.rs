@@ -24,12 +24,12 @@ mod used;
 pub use observe::{Ending, Observer};
 
 use crate::args::{self, Resolver, Run, Sandbox};
+use crate::compiler::{self, CompileLimits};
 use crate::failure::Failure;
 use crate::grants::DirGrant;
 use crate::input;
 use crate::plan::{self, Plan};
 use crate::policy::{can_grow, pin};
-use crate::program;
 use crate::run;
 use crate::text::{chain, note, out};
 use area::{AREA_BYTES, Layout, Stage};
@@ -71,7 +71,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let target = Target::open(&output)?;
     target.refuse_within(&plan.grants)?;
     let granted = granted(&plan, &typed, &target)?;
-    let bytes = input::read_file(&plan.module)?;
+    let bytes = input::read_file_within(&plan.module, plan.compile_timeout)?;
     let blake3 = pin::of(&bytes);
     target.check(&granted, (&plan.module, &bytes), new_module)?;
 
@@ -100,9 +100,8 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
         note(&format!("wave: learn: the program did not run, `{}` is as it was\n", target.name()));
         return Ok(exit_code(ended));
     };
-    let binary = input::binary(&plan.module, input::module_of(&plan.module, bytes)?)?;
-    let module = program::parse(&plan.module, &binary)?;
-    let info = module.info();
+    let module = input::module_of(&plan.module, bytes)?;
+    let (info, _) = compiler::declarations(CompileLimits::of(&plan), module)?;
     let pages = info.memories.iter().map(|memory| u64::from(memory.min_pages)).max().unwrap_or(0);
     let imports = Imports {
         name: plan.module.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned()),
@@ -116,7 +115,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
         wave_wasi::Resolver::Kernel => wave_policy::Resolver::Kernel,
         wave_wasi::Resolver::Manual => wave_policy::Resolver::Manual,
     };
-    let growable = can_grow(info, learned.values.limits.max_memory);
+    let growable = can_grow(&info, learned.values.limits.max_memory);
     learned.values.os = Some(Derived::of(&imports.surface, growable, resolver));
     // Of an earlier run.
     learned.notes.flags.retain(|flag| !flag.starts_with("--user "));

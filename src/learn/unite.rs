@@ -6,7 +6,7 @@ use super::notes::{DirNote, MEASURED, Notes, line};
 use super::used::{Use, UsedGrant};
 use crate::failure::Failure;
 use crate::grants::DirGrant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -299,26 +299,28 @@ impl Learned {
         if !run.reads_environment() {
             return;
         }
+        // Sets, because a policy can name a hundred thousand.
+        let mut passed: HashSet<String> = self.values.env_pass.iter().flatten().cloned().collect();
         for (name, value) in &run.granted.env {
             let set = self.values.env_set.get_or_insert_default();
             let pass = self.values.env_pass.get_or_insert_default();
-            let known = set.get(name).cloned();
             match value {
                 Some(value) => {
-                    pass.retain(|other| other != name);
-                    set.insert(name.clone(), value.clone());
-                    if known.as_ref() != Some(value) {
+                    passed.remove(name);
+                    if set.insert(name.clone(), value.clone()).as_ref() != Some(value) {
                         self.widen(format!("env.set.{name}"));
                     }
                 }
-                None if pass.contains(name) => {}
+                None if passed.contains(name) => {}
                 None => {
                     set.remove(name);
                     pass.push(name.clone());
+                    passed.insert(name.clone());
                     self.widen(format!("env.pass: {name}"));
                 }
             }
         }
+        self.values.env_pass.iter_mut().for_each(|pass| pass.retain(|name| passed.contains(name)));
         self.values.env_set.take_if(|set| set.is_empty());
         self.values.env_pass.take_if(|pass| pass.is_empty());
     }
@@ -343,7 +345,8 @@ impl Learned {
         match (&mut self.values.accept_from, &run.granted.accept_from) {
             (accepted, granted) if !known || first => accepted.clone_from(granted),
             (Some(networks), Some(granted)) => {
-                let new: Vec<_> = granted.iter().filter(|new| !networks.contains(new)).cloned().collect();
+                let known: HashSet<_> = networks.iter().collect();
+                let new: Vec<_> = granted.iter().filter(|new| !known.contains(new)).cloned().collect();
                 networks.extend(new.iter().cloned());
                 new.iter().for_each(|network| self.widen(format!("net.accept_from: {network}")));
             }

@@ -5,7 +5,7 @@ use crate::args::{Format, Widening};
 use crate::failure::Failure;
 use crate::text::{clean, json, out};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use wave_policy::file::{Change, Effect, PolicyFile, Side, diff};
 
 /// Exit code when something became possible and that was to fail.
@@ -38,11 +38,8 @@ struct Policy {
 impl Policy {
     fn read(path: &Path) -> Result<Self, Failure> {
         // So that a version of a repository can be compared without a file: `git show HEAD:app.toml | wave policy diff - app.toml`.
-        let (path, name) = match path.to_str() {
-            Some("-") => (PathBuf::from("/dev/stdin"), "-".to_owned()),
-            _ => (path.to_owned(), path.display().to_string()),
-        };
-        let policy = Loaded::read(&path)?;
+        let name = path.display().to_string();
+        let policy = Loaded::read(path)?;
         let profile = policy.file.profile.and_then(|profile| PolicyFile::parse(profile.source()).ok());
         Ok(Self { name, policy, profile })
     }

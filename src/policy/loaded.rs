@@ -1,21 +1,21 @@
 //! A policy file that was read: what it says, and whether a module is the one it is for.
 
+use crate::compiler::{self, CompileLimits};
 use crate::failure::Failure;
 use crate::grants::{DirGrant, overlaps_as_written};
-use crate::input;
+use crate::input::{self, Bounds};
 use crate::network::parse_network;
-use crate::plan::STACK_RANGE_BYTES;
+use crate::plan::{COMPILE_TIMEOUT, STACK_RANGE_BYTES};
 use crate::policy::pin::Other;
-use crate::program;
-use std::fs::File;
-use std::io::Read;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use wave_contract::module::ModuleInfo;
 use wave_policy::file::{Derived, PolicyFile, Problem, Problems, Profile, Values};
 use wave_policy::{Resolver, Surface};
 
 /// Larger files are refused: nobody reviews that.
-const MAX_POLICY_BYTES: u64 = 64 << 20;
+const MAX_POLICY_BYTES: u64 = 16 << 20;
 
 /// Nobody reads more of them at once.
 const MOST_FINDINGS: usize = 100;
@@ -27,7 +27,7 @@ const PAGE_BYTES: u64 = 64 << 10;
 const MAX_PAGES: u64 = 65_536;
 
 /// In which rule a module and a policy differ, how, and what to do.
-type Difference = (String, String, String);
+type Difference = (String, String, Rc<str>);
 
 /// What is wrong with a policy that can be read, as far as a person reads on.
 #[derive(Debug, Default)]
@@ -66,6 +66,8 @@ pub struct Loaded {
     pub file: PolicyFile,
     /// Its values, and those of the profile it extends.
     pub values: Values,
+    /// The file of that profile.
+    profile: Option<PolicyFile>,
 }
 
 impl Loaded {
@@ -84,7 +86,8 @@ impl Loaded {
     pub fn of(path: &Path, source: &str) -> Result<Self, Failure> {
         let file = PolicyFile::parse(source).map_err(|problem| refuse(path, problem))?;
         let values = file.resolved().map_err(|problem| refuse(path, problem))?;
-        let policy = Self { path: path.to_owned(), file, values };
+        let profile = file.profile.and_then(|profile| PolicyFile::parse(profile.source()).ok());
+        let policy = Self { path: path.to_owned(), file, values, profile };
         match policy.wrong_values().into_iter().next() {
             Some(failure) => Err(failure),
             None => Ok(policy),
@@ -100,7 +103,8 @@ impl Loaded {
             (first.into_iter().map(|problem| refuse(path, problem)).collect(), more)
         })?;
         let values = file.resolved().map_err(|problem| (vec![refuse(path, problem)], 0))?;
-        let policy = Self { path: path.to_owned(), file, values };
+        let profile = file.profile.and_then(|profile| PolicyFile::parse(profile.source()).ok());
+        let policy = Self { path: path.to_owned(), file, values, profile };
         let wrong = policy.wrong_values();
         if wrong.is_empty() { Ok(policy) } else { Err((wrong, 0)) }
     }
@@ -160,9 +164,8 @@ impl Loaded {
         if let Some(place) = super::place(&self.path, id, &self.file) {
             return Some(place);
         }
-        let profile = self.file.profile?;
-        PolicyFile::parse(profile.source()).ok()?.line(id)?;
-        Some(format!("{id} (profile {})", profile.name()))
+        self.profile.as_ref()?.line(id)?;
+        Some(format!("{id} (profile {})", self.file.profile?.name()))
     }
 
     /// The file and its profile.
@@ -207,32 +210,29 @@ impl Loaded {
     ///
     /// # Errors
     /// When the module cannot be read.
-    pub fn check(&self, path: &Path, findings: &mut Findings) -> Result<(), Failure> {
+    pub fn check(&self, limits: CompileLimits, findings: &mut Findings) -> Result<(), Failure> {
+        let path = &limits.module.clone();
         let file = input::read_file(path)?;
         let pin = self.check_pin(path, &file).err();
         let is_other = pin.is_some();
         findings.add(|| pin);
-        let binary = match input::module_of(path, file).and_then(|bytes| input::binary(path, bytes)) {
+        let declared = input::module_of(path, file).and_then(|bytes| compiler::declarations(limits, bytes));
+        let (info, _) = match declared {
             Err(failure) if is_other => {
                 findings.add(|| Some(failure));
                 return Ok(());
             }
-            binary => binary?,
+            declared => declared?,
         };
-        let module = match program::parse(path, &binary) {
-            Err(failure) if is_other => {
-                findings.add(|| Some(failure));
-                return Ok(());
-            }
-            module => module?,
-        };
-        let info = module.info();
+        let info = &info;
         let resolver = self.values.os.as_ref().map(|os| os.resolver);
         for difference in self.differences(path, info, resolver) {
             findings.add(|| Some(self.differs(&difference)));
         }
         let surface = Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name)));
-        let unused = self.values.functions.iter().flatten().filter(|name| !surface.contains(name));
+        // A list can name one a thousand times.
+        let allowed: BTreeSet<_> = self.values.functions.iter().flatten().collect();
+        let unused = allowed.into_iter().filter(|name| !surface.contains(name));
         let unused: Vec<_> = unused.map(|name| format!("`{name}`")).collect();
         // The list of a profile is for many modules.
         let line = self.line("wasi.functions").filter(|_| !unused.is_empty());
@@ -287,7 +287,7 @@ impl Loaded {
                 let what = format!("the module imports {}, which the policy does not allow", more.join(", "));
                 let way = self.way_to_import(&missing);
                 let fix = format!("if it may, {way}; `{generate}` lists all imports");
-                wrong.push(("wasi.functions".to_owned(), what, fix));
+                wrong.push(("wasi.functions".to_owned(), what, fix.into()));
             }
         }
         let Some(os) = &self.values.os else { return wrong };
@@ -295,8 +295,9 @@ impl Loaded {
         let derived = Derived::of(&surface, growable, resolver.unwrap_or(os.resolver));
         let manual = if derived.resolver == Resolver::Manual { " --resolver manual" } else { "" };
         let fix = format!("take `[os]` from `wave policy gen{manual} {}`, and review the difference", path.display());
+        let fix: Rc<str> = fix.into();
         let differences = os.differences(&derived).into_iter();
-        wrong.extend(differences.map(|(id, what)| (id, format!("`[os]` is out of date: {what}"), fix.clone())));
+        wrong.extend(differences.map(|(id, what)| (id, format!("`[os]` is out of date: {what}"), Rc::clone(&fix))));
         wrong
     }
 }
@@ -347,16 +348,13 @@ pub fn refuse(path: &Path, problem: Problem) -> Failure {
 }
 
 pub fn read_text(path: &Path) -> Result<String, Failure> {
-    let fail =
-        |what: String| Failure::refused(format!("cannot read the policy: {what}")).at(path.display().to_string());
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|error| fail(error.to_string()).fix("check the path"))?;
-    let mut file = file.take(MAX_POLICY_BYTES + 1);
-    file.read_to_end(&mut bytes).map_err(|error| fail(error.to_string()))?;
-    if bytes.len() as u64 > MAX_POLICY_BYTES {
-        return Err(fail("it is larger than 64 MiB".to_owned()));
-    }
+    let place = path.display().to_string();
+    let bounds = Bounds { bytes: MAX_POLICY_BYTES, size: "16 MiB", time: COMPILE_TIMEOUT };
+    let bytes =
+        input::read_bounded(path, &bounds).map_err(|unread| unread.failure(Failure::refused, "policy", &place))?;
     String::from_utf8(bytes).map_err(|error| {
-        fail(format!("byte {} is no UTF-8", error.utf8_error().valid_up_to())).fix("a policy is text in UTF-8")
+        Failure::refused(format!("cannot read the policy: byte {} is no UTF-8", error.utf8_error().valid_up_to()))
+            .at(place)
+            .fix("a policy is text in UTF-8")
     })
 }

@@ -10,11 +10,12 @@ use loaded::Findings;
 pub use loaded::{Loaded, can_grow, read_text, refuse};
 pub use merged::{Merged, level};
 
-use crate::args::{Policy, PolicyResolver};
+use crate::args::{Policy, PolicyResolver, Sandbox};
+use crate::compiler::{self, CompileLimits};
 use crate::failure::Failure;
 use crate::input;
-use crate::program;
 use crate::text::{clean, note, out};
+use crate::worker;
 use std::path::Path;
 use wave_policy::file::{self, Derived, PolicyFile, Values};
 use wave_policy::{Level, Resolver, Surface};
@@ -23,10 +24,10 @@ use wave_policy::{Level, Resolver, Surface};
 ///
 /// # Errors
 /// When a file cannot be read or written.
-pub fn policy(arguments: &Policy) -> Result<u8, Failure> {
+pub fn policy(sandbox: Option<Sandbox>, arguments: &Policy) -> Result<u8, Failure> {
     match arguments {
-        Policy::Gen { resolver, module } => generate(*resolver, module),
-        Policy::Check { file, module } => check(file, module.as_deref()),
+        Policy::Gen { resolver, module } => generate(*resolver, worker::limits(sandbox, module)),
+        Policy::Check { file, module } => check(file, module.as_deref().map(|module| worker::limits(sandbox, module))),
         Policy::Show { resolved, file } => show(*resolved, file),
         Policy::Fmt { check, file } => format(*check, file),
         Policy::Diff { old, new, fail_on, format } => diff::compare(old, new, *fail_on, *format),
@@ -38,13 +39,12 @@ pub fn policy(arguments: &Policy) -> Result<u8, Failure> {
     }
 }
 
-fn generate(resolver: PolicyResolver, path: &Path) -> Result<u8, Failure> {
-    let file = input::read_file(path)?;
-    input::announce(path, &file);
+fn generate(resolver: PolicyResolver, limits: CompileLimits) -> Result<u8, Failure> {
+    let path = limits.module.clone();
+    let file = input::read_file(&path)?;
+    input::announce(&path, &file);
     let blake3 = pin::of(&file);
-    let binary = input::binary(path, input::module_of(path, file)?)?;
-    let module = program::parse(path, &binary)?;
-    let info = module.info();
+    let (info, _) = compiler::declarations(limits, input::module_of(&path, file)?)?;
     let resolver = match resolver {
         PolicyResolver::Kernel => Resolver::Kernel,
         PolicyResolver::Manual => Resolver::Manual,
@@ -63,7 +63,7 @@ fn generate(resolver: PolicyResolver, path: &Path) -> Result<u8, Failure> {
         functions: Some(surface.functions().map(|function| function.name.to_owned()).collect()),
         ..Values::default()
     };
-    let os = Derived::of(&surface, loaded::can_grow(info, None), resolver);
+    let os = Derived::of(&surface, loaded::can_grow(&info, None), resolver);
     let name = path.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned());
     let mut text = format!("# What {} may do. Made from its imports by `wave policy gen`.\n", clean(&name));
     text.push_str(&write(&values)?);
@@ -99,7 +99,7 @@ fn suggestions(surface: &Surface, os: &Derived) -> String {
 }
 
 /// Says all that is wrong with a policy, and ends with 1 if something is.
-fn check(path: &Path, module: Option<&Path>) -> Result<u8, Failure> {
+fn check(path: &Path, module: Option<CompileLimits>) -> Result<u8, Failure> {
     let tell = |failures: &[Failure]| failures.iter().for_each(|failure| note(&failure.to_string()));
     let source = match loaded::read_text(path) {
         Ok(source) => source,
@@ -153,6 +153,12 @@ fn format(check: bool, path: &Path) -> Result<u8, Failure> {
     if check {
         note(&format!("wave: {} is not in order: `wave policy fmt` changes it\n", clean(&path.display().to_string())));
         return Ok(1);
+    }
+    // A pipe was read, and is no place to write to.
+    if !input::is_regular(path) {
+        return Err(Failure::refused("only a file can be rewritten")
+            .at(path.display().to_string())
+            .fix("copy it to a file"));
     }
     std::fs::write(path, formatted).map_err(|error| {
         Failure::refused(format!("cannot write the policy: {error}")).at(path.display().to_string())

@@ -264,7 +264,8 @@ fn map(at: Option<usize>, len: usize) -> Result<usize> {
 fn unmap(at: usize, len: usize) -> Result<()> {
     let at = NonNull::new(std::ptr::with_exposed_provenance_mut(at)).ok_or("nothing to unmap")?;
     // SAFETY: the caller's own, without a reference into them.
-    Ok(unsafe { munmap(at, len)? })
+    unsafe { munmap(at, len) }?;
+    Ok(())
 }
 
 /// What the process has of its own.

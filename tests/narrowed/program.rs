@@ -45,6 +45,8 @@ mod program;
 mod report;
 #[path = "../../src/run.rs"]
 mod run;
+#[path = "../../src/shortage.rs"]
+mod shortage;
 #[path = "../../src/text.rs"]
 mod text;
 #[path = "../../src/trace.rs"]
@@ -53,6 +55,8 @@ mod trace;
 mod unused;
 #[path = "../../src/usage.rs"]
 mod usage;
+#[path = "../../src/worker.rs"]
+mod worker;
 
 use args::{Cli, Command};
 use clap::Parser;

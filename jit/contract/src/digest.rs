@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Bytes hashed at a time: they stay in the cache of a core.
 pub const PART_BYTES: u64 = 1 << 18;
 
+/// More than the hash of a part takes. What the environment says of stacks (`RUST_MIN_STACK`) decides nothing.
+const STACK_BYTES: usize = 1 << 20;
+
 /// A 256-bit digest.
 pub type Digest = [u8; 32];
 
@@ -54,7 +57,9 @@ fn combine(
         work()?
     } else {
         std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            // If the system gives no more threads, those that are there do the work.
+            let start = || std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+            let others: Vec<_> = (1..threads).map_while(|_| start().ok()).collect();
             let mut all = work()?;
             for thread in others {
                 all.extend(thread.join().map_err(|_| io::Error::other("a thread panicked"))??);

@@ -95,7 +95,10 @@ impl CodeRegion {
             return Err(CodeError::Load("PERF_BUILDID_DIR is set".to_owned()));
         }
         let mut owner = JITModule::new(builder);
-        let load = |error: ModuleError| CodeError::Load(error.to_string());
+        let load = |error| match error {
+            ModuleError::Allocation { err } => CodeError::Map(err),
+            error => CodeError::Load(error.to_string()),
+        };
         let signature = owner.make_signature();
         let blob = owner.declare_anonymous_function(&signature).map_err(load)?;
         owner.define_function_bytes(blob, TEXT_ALIGN as u64, &image.text, &[]).map_err(load)?;

@@ -11,6 +11,9 @@ use wave_contract::image::{CodeImage, CodeRange, TEXT_PADDING};
 use wave_contract::module::ModuleInfo;
 use wave_contract::types::{FuncType, SignatureId};
 
+/// Stack of a thread. What the environment says of stacks (`RUST_MIN_STACK`) decides nothing.
+const STACK_BYTES: usize = 2 << 20;
+
 /// Most refusals that are reported.
 const MAX_REFUSALS: usize = 100_000;
 
@@ -259,7 +262,9 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
         (counts, refusals)
     };
     let results: Vec<_> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.max(1)).map(|_| scope.spawn(work)).collect();
+        // If the system gives no more threads, those that are there do the work.
+        let start = || std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
+        let others: Vec<_> = (1..threads.max(1)).map_while(|_| start().ok()).collect();
         let own = work();
         let others = others.into_iter().map(|thread| thread.join().unwrap_or_else(|_| panicked()));
         others.chain([own]).collect()

@@ -112,6 +112,9 @@ impl Verified<CodeImage> {
     }
 }
 
+/// Stack of the thread that hashes.
+const STACK_BYTES: usize = 1 << 20;
+
 impl Record {
     /// What was written down and signed under this name, for a module with these declarations, if nothing of it has changed.
     /// Nothing that was not signed is decoded; the text is hashed meanwhile.
@@ -133,9 +136,11 @@ impl Record {
         };
         let (found, read) = if threads > 1 {
             std::thread::scope(|scope| {
-                let hashed = scope.spawn(|| digest(&text, 1));
+                let hash = || digest(&text, 1);
+                // Without a name, which takes a system call; by this thread if the system gives no other.
+                let hashing = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, hash).ok();
                 let read = rest();
-                Some((hashed.join().ok()?, read))
+                Some((hashing.map_or_else(|| Ok(hash()), |hashing| hashing.join()).ok()?, read))
             })?
         } else {
             (digest(&text, 1), rest())

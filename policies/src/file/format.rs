@@ -43,12 +43,15 @@ struct Formatter<'s> {
     heading: bool,
     /// A space was written, or stands in the source before this token.
     last: TokenKind,
+    /// Whether the comments before this token lead to a heading.
+    leads: (usize, bool),
 }
 
 impl<'s> Formatter<'s> {
     fn new(source: &'s str) -> Self {
         let source = source.strip_prefix('\u{feff}').unwrap_or(source);
-        Self { source, out: String::new(), depth: 0, fresh: true, blank: 0, heading: false, last: TokenKind::Newline }
+        let (out, last) = (String::new(), TokenKind::Newline);
+        Self { source, out, depth: 0, fresh: true, blank: 0, heading: false, last, leads: (0, false) }
     }
 
     fn run(mut self) -> String {
@@ -80,7 +83,7 @@ impl<'s> Formatter<'s> {
         let kind = token.kind();
         let text = self.source.get(token.span().start()..token.span().end()).unwrap_or_default();
         if self.fresh {
-            self.start_of_line(kind, &tokens[at..]);
+            self.start_of_line(kind, tokens, at);
         } else if self.space_before(kind) {
             self.out.push(' ');
         }
@@ -100,10 +103,10 @@ impl<'s> Formatter<'s> {
     }
 
     /// Blank lines and indentation.
-    fn start_of_line(&mut self, kind: TokenKind, rest: &[Token]) {
+    fn start_of_line(&mut self, kind: TokenKind, tokens: &[Token], at: usize) {
         self.heading = self.depth == 0 && kind == TokenKind::LeftSquareBracket;
         // A comment before a heading belongs to it.
-        let before_heading = kind == TokenKind::Comment && self.depth == 0 && leads_to_heading(rest);
+        let before_heading = kind == TokenKind::Comment && self.depth == 0 && self.leads_to_heading(tokens, at);
         let after_comment = self.out.lines().next_back().is_some_and(|line| line.starts_with('#'));
         let apart = (self.heading || before_heading) && !after_comment;
         if !self.out.is_empty() && (self.blank > 0 && self.depth == 0 || apart) {
@@ -114,6 +117,15 @@ impl<'s> Formatter<'s> {
         let depth = if closes { self.depth.saturating_sub(1) } else { self.depth };
         // Nobody nests deeper; the reader refuses it.
         let _infallible = write!(self.out, "{:width$}", "", width = 4 * depth.min(100));
+    }
+
+    /// Whether nothing but comments stands between here and a heading. Each token is looked at once, however many comments there
+    /// are: what holds for the first of them holds for all.
+    fn leads_to_heading(&mut self, tokens: &[Token], at: usize) -> bool {
+        if at >= self.leads.0 {
+            self.leads = end_of_comments(tokens, at);
+        }
+        self.leads.1
     }
 
     fn space_before(&self, kind: TokenKind) -> bool {
@@ -128,21 +140,21 @@ impl<'s> Formatter<'s> {
     }
 }
 
-/// Whether nothing but comments stands between here and a heading.
-fn leads_to_heading(rest: &[Token]) -> bool {
+/// Where comments end that begin here, and whether it is at a heading.
+fn end_of_comments(tokens: &[Token], start: usize) -> (usize, bool) {
     let mut lines = 0;
-    for token in rest {
+    for (at, token) in tokens.iter().enumerate().skip(start) {
         match token.kind() {
             TokenKind::Comment => lines = 0,
             TokenKind::Newline => {
                 lines += 1;
                 if lines > 1 {
-                    return false;
+                    return (at, false);
                 }
             }
             TokenKind::Whitespace => {}
-            kind => return kind == TokenKind::LeftSquareBracket,
+            kind => return (at, kind == TokenKind::LeftSquareBracket),
         }
     }
-    false
+    (tokens.len(), false)
 }

@@ -27,7 +27,7 @@ impl Derived {
     pub fn of(surface: &Surface, growable: bool, resolver: Resolver) -> Self {
         let grant = |access| FilesystemGrant { host: "/".into(), access };
         let rules = |grants: Vec<FilesystemGrant>, listeners: Vec<SocketAddr>| -> BTreeSet<&'static str> {
-            let policy = Policy { surface: surface.clone(), grants, listeners, resolver, ..Policy::default() };
+            let policy = Policy { surface: surface.known(), grants, listeners, resolver, ..Policy::default() };
             policy.rules(growable).map(|rule| rule.id).collect()
         };
         let always = rules(Vec::new(), Vec::new());

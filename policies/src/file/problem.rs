@@ -1,13 +1,14 @@
 //! What is wrong with a policy file, where, and what to write instead.
 
 use crate::clean;
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
 /// Longer names are not compared with those that exist.
 const COMPARED_CHARS: usize = 40;
 
-/// Columns of a line that are shown.
+/// Columns of a line that are shown, and characters of a name.
 const SHOWN_CHARS: usize = 100;
 
 /// Why a policy file was refused.
@@ -57,7 +58,7 @@ impl Problem {
             format!("{number} | {}", shown(skipped, SHOWN_CHARS)).trim_end().to_owned(),
             format!("{margin} | {}{}", " ".repeat(before), "^".repeat(width)),
         ];
-        Self { what, id: id.to_owned(), line, column, excerpt, fix }
+        Self { what, id: self::shown(id).into_owned(), line, column, excerpt, fix }
     }
 }
 
@@ -89,12 +90,24 @@ impl Place {
     }
 }
 
+/// A name or a value as a message has it: the start of a long one, and how long it is.
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => {
+            let start = text.get(..end).unwrap_or_default();
+            Cow::Owned(format!("{start}… ({} characters)", text.chars().count()))
+        }
+    }
+}
+
 /// The name that was probably meant.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.chars().count() > COMPARED_CHARS {
         return None;
     }
-    let near = names.into_iter().map(|candidate| (distance(&name.to_lowercase(), candidate), candidate));
+    let name = name.to_lowercase();
+    let near = names.into_iter().map(|candidate| (distance(&name, candidate), candidate));
     let (changes, candidate) = near.min()?;
     (changes <= 1 + candidate.len() / 4).then_some(candidate)
 }

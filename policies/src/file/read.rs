@@ -1,7 +1,7 @@
 //! From text to values: first the schema, which leaves nothing unknown, then the values.
 
-use super::problem::{Problem, Problems, nearest};
-use super::schema::{self, Field, ROOT, Ty};
+use super::problem::{Problem, Problems, shown};
+use super::schema::{self, Field, Fix, ROOT, Ty};
 use super::{Derived, Directory, Limits, PolicyFile, Profile, Values};
 use crate::{parse_duration, parse_size};
 use std::collections::BTreeMap;
@@ -10,6 +10,8 @@ use std::ops::Range;
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use toml_parser::Source;
+use toml_parser::lexer::TokenKind;
 
 type Table<'a> = DeTable<'a>;
 type Cell<'a> = Spanned<DeValue<'a>>;
@@ -17,9 +19,19 @@ type Cell<'a> = Spanned<DeValue<'a>>;
 /// A text with more mistakes against TOML than a person reads is no policy; they are not all collected.
 const MOST_SYNTAX_BYTES: usize = 1 << 20;
 
+/// Keys, commas and opening brackets of a file: five for a directory, so that 100,000 have room. Each can take a kilobyte.
+const MOST_PARTS: usize = 1 << 19;
+
+/// Words, signs and spaces of a file.
+const MOST_TOKENS: usize = 1 << 22;
+
 /// Reads a file. Of its problems, as many are described as are asked for: to describe one takes a look at the whole file.
 pub(super) fn read(source: &str, described: usize) -> Result<PolicyFile, Problems> {
     let mut check = Check { spans: BTreeMap::new(), found: Vec::new(), more: 0, described };
+    if let Some((at, wrong)) = too_many(source) {
+        check.refuse(&(at..at + 1), "", wrong);
+        return Err(check.problems(source));
+    }
     let document = match DeTable::parse(source) {
         Ok(document) => document,
         Err(first) => {
@@ -27,7 +39,7 @@ pub(super) fn read(source: &str, described: usize) -> Result<PolicyFile, Problem
             let errors = if all { DeTable::parse_recoverable(source).1 } else { vec![first] };
             for error in errors {
                 let what = error.message().lines().next().unwrap_or_default().to_owned();
-                let wrong = (what, "the file must be TOML, https://toml.io".to_owned());
+                let wrong = (what, "the file must be TOML, https://toml.io".into());
                 check.refuse(&error.span().unwrap_or(0..0), "", wrong);
             }
             return Err(check.problems(source));
@@ -48,6 +60,27 @@ pub(super) fn read(source: &str, described: usize) -> Result<PolicyFile, Problem
         spans: check.spans,
         lines: std::iter::once(0).chain(newlines).collect(),
     })
+}
+
+/// What takes more memory once it is read than anybody wants to give to a policy, and where that begins. Looks at each byte once
+/// and keeps nothing.
+fn too_many(source: &str) -> Option<(usize, schema::Wrong)> {
+    let (mut tokens, mut parts) = (0_usize, 0_usize);
+    for token in Source::new(source).lex() {
+        tokens += 1;
+        let is_part = matches!(
+            token.kind(),
+            TokenKind::Equals | TokenKind::Comma | TokenKind::LeftSquareBracket | TokenKind::LeftCurlyBracket
+        );
+        parts += usize::from(is_part);
+        let what = match (parts > MOST_PARTS, tokens > MOST_TOKENS) {
+            (true, _) => format!("more than {MOST_PARTS} keys, commas and opening brackets"),
+            (_, true) => format!("more than {MOST_TOKENS} words, signs and spaces"),
+            _ => continue,
+        };
+        return Some((token.span().start(), (what, "grant fewer things by one policy: a directory for many".into())));
+    }
+    None
 }
 
 /// Where something is wrong, in which rule, and what.
@@ -78,7 +111,7 @@ impl Check {
 
     fn problems(mut self, source: &str) -> Problems {
         self.keep_first();
-        let problem = |(span, id, (what, fix)): Found| Problem::new(source, &span, &id, what, fix);
+        let problem = |(span, id, (what, fix)): Found| Problem::new(source, &span, &id, what, fix.in_words());
         Problems { first: self.found.into_iter().map(problem).collect(), more: self.more }
     }
 
@@ -90,14 +123,11 @@ impl Check {
                 Some(field) => self.value(value, &field.ty, &join(id, name)),
                 None => {
                     is_known = false;
-                    let fix = match nearest(name, fields.iter().map(|field| field.name)) {
-                        Some(near) => format!("write `{near}`"),
-                        None => {
-                            let names: Vec<_> = fields.iter().map(|field| format!("`{}`", field.name)).collect();
-                            format!("the keys here are {}", names.join(", "))
-                        }
-                    };
-                    self.refuse(&key.span(), id, (format!("unknown key `{name}`"), fix));
+                    self.refuse(
+                        &key.span(),
+                        id,
+                        (format!("unknown key `{}`", shown(name)), Fix::Key(name.to_owned(), fields)),
+                    );
                 }
             }
         }
@@ -105,7 +135,7 @@ impl Check {
         let required = fields.iter().filter(|field| field.required && is_known);
         for field in required.filter(|field| !table.contains_key(field.name)) {
             let fix = format!("add `{}`: {}", field.name, field.about);
-            self.refuse(span, id, (format!("`{}` is missing", field.name), fix));
+            self.refuse(span, id, (format!("`{}` is missing", field.name), fix.into()));
         }
     }
 
@@ -121,7 +151,7 @@ impl Check {
             (Ty::Networks, DeValue::Array(list)) => {
                 if list.is_empty() {
                     let what = "an empty list leaves open whether nobody may connect or everybody".to_owned();
-                    self.refuse(&span, id, (what, "leave out the key for everybody, or list networks".to_owned()));
+                    self.refuse(&span, id, (what, "leave out the key for everybody, or list networks".into()));
                 }
                 for (index, value) in list.iter().enumerate() {
                     self.value(value, &Ty::Network, &format!("{id}[{index}]"));
@@ -144,7 +174,8 @@ impl Check {
                     let name: &str = key.get_ref();
                     let id = join(id, name);
                     if !schema::is_variable(name) {
-                        let wrong = (format!("`{name}` cannot be a name here"), "leave out `=` and NUL".to_owned());
+                        let what = format!("`{}` cannot be a name here", shown(name));
+                        let wrong = (what, "leave out `=` and NUL".into());
                         self.refuse(&key.span(), &id, wrong);
                     }
                     self.value(value, &Ty::Text, &id);
@@ -163,15 +194,19 @@ impl Check {
         let within = |section: &str, key: &str| table.get(section)?.get_ref().as_table()?.get(key);
         let list = |section, key| within(section, key).and_then(|value| value.get_ref().as_array());
         let set = within("env", "set").and_then(|value| value.get_ref().as_table());
-        let leave_out = || "leave out one of them".to_owned();
+        let leave_out = || "leave out one of them".into();
         let mut names = BTreeMap::new();
         for (index, value) in list("env", "pass").into_iter().flat_map(|list| list.iter()).enumerate() {
             let Some(name) = value.get_ref().as_str() else { continue };
             let id = format!("env.pass[{index}]");
             if let Some(first) = names.insert(name, index) {
-                self.refuse(&value.span(), &id, (format!("`{name}` is env.pass[{first}] already"), leave_out()));
+                self.refuse(
+                    &value.span(),
+                    &id,
+                    (format!("`{}` is env.pass[{first}] already", shown(name)), leave_out()),
+                );
             } else if set.is_some_and(|set| set.contains_key(name)) {
-                self.refuse(&value.span(), &id, (format!("`{name}` has a value in `[env.set]`"), leave_out()));
+                self.refuse(&value.span(), &id, (format!("`{}` has a value in `[env.set]`", shown(name)), leave_out()));
             }
         }
         let mut addresses = BTreeMap::new();
@@ -197,8 +232,8 @@ impl Check {
             match seen.get(as_matched(guest)) {
                 None => drop(seen.insert(as_matched(guest).to_owned(), index)),
                 Some(first) => {
-                    let what = format!("`{guest}` is the name of fs[{first}] already");
-                    let wrong = (what, "give each directory a name of its own by `guest`".to_owned());
+                    let what = format!("`{}` is the name of fs[{first}] already", shown(guest));
+                    let wrong = (what, "give each directory a name of its own by `guest`".into());
                     self.refuse(&named.span(), &format!("fs[{index}]"), wrong);
                 }
             }

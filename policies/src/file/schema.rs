@@ -2,7 +2,7 @@
 //!
 //! The reader, its messages and the JSON Schema are all made from this table.
 
-use super::problem::nearest;
+use super::problem::{nearest, shown};
 use crate::{Access, Level, all_functions, parse_duration, parse_size};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -13,6 +13,9 @@ pub(crate) const VERSION: u64 = 1;
 
 /// The largest seed of random numbers: what every reader of TOML takes for a number.
 pub const MOST_SEED: u64 = i64::MAX as u64;
+
+/// The kernel takes no longer path: `PATH_MAX`, less the zero at its end.
+const MOST_PATH_BYTES: usize = 4095;
 
 /// One key.
 pub(crate) struct Field {
@@ -142,7 +145,49 @@ static LANDLOCK: &[Field] = &[
 ];
 
 /// What is wrong with a value, and what to write.
-pub(crate) type Wrong = (String, String);
+pub(crate) type Wrong = (String, Fix);
+
+/// What to write. To find the nearest name takes longer than to read a value, so it is looked for only if it is printed.
+pub(crate) enum Fix {
+    /// This.
+    Text(String),
+    /// The key that is nearest to this one.
+    Key(String, &'static [Field]),
+    /// The word that is nearest to this one.
+    Word(String, &'static [&'static str]),
+    /// The WASI function that is nearest to this one.
+    Function(String),
+}
+
+impl Fix {
+    /// In words.
+    pub(crate) fn in_words(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Key(name, fields) => match nearest(&name, fields.iter().map(|field| field.name)) {
+                Some(near) => format!("write `{near}`"),
+                None => {
+                    let names: Vec<_> = fields.iter().map(|field| format!("`{}`", field.name)).collect();
+                    format!("the keys here are {}", names.join(", "))
+                }
+            },
+            Self::Word(text, words) => match nearest(&text, words.iter().copied()) {
+                Some(near) => format!("write \"{near}\""),
+                None => format!("write one of \"{}\"", words.join("\", \"")),
+            },
+            Self::Function(text) => match nearest(&text, all_functions().iter().map(|function| function.name)) {
+                Some(near) => format!("write \"{near}\""),
+                None => "`docs/syscalls.md` lists them".to_owned(),
+            },
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Fix {
+    fn from(text: T) -> Self {
+        Self::Text(text.into())
+    }
+}
 
 impl Ty {
     /// What one writes for it.
@@ -151,7 +196,7 @@ impl Ty {
             Self::Version => format!("the number {VERSION}"),
             Self::Bool => "true or false".into(),
             Self::Text => "text in quotes".into(),
-            Self::Path => "a path in quotes".into(),
+            Self::Path => format!("a path in quotes, of {MOST_PATH_BYTES} bytes at most"),
             Self::Word(words) => format!("one of \"{}\"", words.join("\", \"")),
             Self::Size => "a size such as \"64M\", or a number of bytes".into(),
             Self::Time => "a time such as \"5s\" or \"300ms\"".into(),
@@ -170,7 +215,7 @@ impl Ty {
 
     /// The message for a value of another kind.
     pub(crate) fn unexpected(&self, found: &DeValue<'_>) -> Wrong {
-        (format!("{} is not what belongs here", kind(found)), format!("write {}", self.expected()))
+        (format!("{} is not what belongs here", kind(found)), format!("write {}", self.expected()).into())
     }
 
     /// Checks a single value; lists and tables are their reader's business.
@@ -179,7 +224,7 @@ impl Ty {
             return match self {
                 Self::Version if number != VERSION => Err((
                     format!("version {number} of the format is unknown"),
-                    format!("write version = {VERSION}, or use a newer wave"),
+                    format!("write version = {VERSION}, or use a newer wave").into(),
                 )),
                 Self::Count if u32::try_from(number).is_err() => Err(self.unexpected(value)),
                 Self::Seed if number > MOST_SEED => Err(self.unexpected(value)),
@@ -193,7 +238,9 @@ impl Ty {
         let Some(text) = text else { return Err(self.unexpected(value)) };
         self.check_text(text).map_err(|what| match what {
             Some((what, fix)) => (what, fix),
-            None => (format!("`{text}` is not what belongs here"), format!("write {}", self.expected())),
+            None => {
+                (format!("`{}` is not what belongs here", shown(text)), format!("write {}", self.expected()).into())
+            }
         })
     }
 
@@ -209,19 +256,22 @@ impl Ty {
     fn check_text(&self, text: &str) -> Result<(), Option<Wrong>> {
         let holds = match self {
             Self::Text => !text.contains('\0'),
-            Self::Path => !text.is_empty() && !text.contains('\0'),
+            Self::Path => !text.is_empty() && text.len() <= MOST_PATH_BYTES && !text.contains('\0'),
             Self::Size => parse_size(text).is_ok(),
             Self::Time => parse_duration(text).is_ok(),
             Self::Hash => is_hash(text),
             Self::Address => text.parse::<SocketAddr>().is_ok(),
             Self::Network => is_network(text),
             Self::Variable => is_variable(text),
-            Self::Word(words) if !words.contains(&text) => return Err(unknown_word("word", text, words)),
-            Self::Function => {
-                let names: Vec<_> = all_functions().iter().map(|function| function.name).collect();
-                return if names.contains(&text) { Ok(()) } else { Err(unknown_word("WASI function", text, &names)) };
+            Self::Word(words) => {
+                let unknown = || (format!("unknown word `{}`", shown(text)), Fix::Word(text.to_owned(), words));
+                return if words.contains(&text) { Ok(()) } else { Err(Some(unknown())) };
             }
-            Self::Word(_) => true,
+            Self::Function => {
+                let is_known = all_functions().iter().any(|function| function.name == text);
+                let unknown = || (format!("unknown WASI function `{}`", shown(text)), Fix::Function(text.to_owned()));
+                return if is_known { Ok(()) } else { Err(Some(unknown())) };
+            }
             _ => false,
         };
         if holds { Ok(()) } else { Err(None) }
@@ -232,7 +282,7 @@ impl Ty {
             Self::Version => json!({"const": VERSION}),
             Self::Bool => json!({"type": "boolean"}),
             Self::Text => json!({"type": "string"}),
-            Self::Path => json!({"type": "string", "minLength": 1}),
+            Self::Path => json!({"type": "string", "minLength": 1, "maxLength": MOST_PATH_BYTES}),
             Self::Word(words) => json!({"enum": words}),
             Self::Size => json!({"anyOf": [
                 {"type": "integer", "minimum": 0},
@@ -260,15 +310,6 @@ impl Ty {
             Self::Rules => json!({"type": "object", "additionalProperties": {"type": "string"}}),
         }
     }
-}
-
-fn unknown_word(what: &str, text: &str, words: &[&str]) -> Option<Wrong> {
-    let fix = match nearest(text, words.iter().copied()) {
-        Some(near) => format!("write \"{near}\""),
-        None if words.len() < 8 => format!("write one of \"{}\"", words.join("\", \"")),
-        None => "`docs/syscalls.md` lists them".to_owned(),
-    };
-    Some((format!("unknown {what} `{text}`"), fix))
 }
 
 pub(crate) fn integer(value: &DeValue<'_>) -> Option<u64> {

@@ -54,7 +54,7 @@ pub(crate) fn denied(refused: &Refused) -> ! {
     if describe(&mut message, refused, &surface, AddressRange { start, len_bytes }).is_err() {
         message.bytes[Message::SIZE - 1] = b'\n';
     }
-    sys::write_stderr(&message.bytes[..message.len]);
+    message.send();
     sys::exit_now(DENIED)
 }
 
@@ -91,13 +91,18 @@ fn describe(out: &mut Message, refused: &Refused, surface: &Surface, guest_code:
 }
 
 /// A text of limited length on the stack.
-struct Message {
+pub(super) struct Message {
     bytes: [u8; Self::SIZE],
     len: usize,
 }
 
 impl Message {
     const SIZE: usize = 1024;
+
+    /// Writes it to standard error, as far as one call goes.
+    pub(super) fn send(&self) {
+        sys::write_stderr(&self.bytes[..self.len]);
+    }
 }
 
 impl Default for Message {

@@ -2,6 +2,7 @@
 
 pub(crate) mod bpf;
 pub(crate) mod denial;
+pub(crate) mod failing;
 pub(crate) mod filter_check;
 pub(crate) mod identity;
 pub(crate) mod landlock;

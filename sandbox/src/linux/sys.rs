@@ -14,6 +14,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::unistd::{ForkResult, fork};
 
 use super::denial::{Refused, denied};
+use super::failing;
 use super::seccomp::SelfTest;
 use crate::AddressRange;
 
@@ -346,13 +347,19 @@ pub(crate) fn take_variable(name: &str, _alone: &super::process::Alone) -> Optio
     Some(value)
 }
 
-/// Whether this process ends with [`EXHAUSTED`](crate::worker::EXHAUSTED) when an allocation fails.
+/// Whether this process ends with [`EXHAUSTED`](crate::worker::EXHAUSTED), and in silence, when an allocation fails.
 static ENDS_WHEN_EXHAUSTED: AtomicBool = AtomicBool::new(false);
 
 /// From now on, a failed allocation by [`Allocator`] ends this process with [`EXHAUSTED`](crate::worker::EXHAUSTED).
 pub(crate) fn end_when_exhausted() {
     ENDS_WHEN_EXHAUSTED.store(true, Ordering::Relaxed);
 }
+
+/// What fits into no heap of a thread's arena, which has 64 MiB, is a mapping of its own, and `realloc` of that is `mremap`, which a
+/// worker does not have. From half of that on, a worker moves what grows by itself.
+///
+/// Source: `sysmalloc` and `HEAP_MAX_SIZE` in glibc's `malloc/arena.c`.
+const LARGE_BYTES: usize = 32 << 20;
 
 /// The allocator of a program that seals itself, for `#[global_allocator]`: the system's until the seal of a guest's process,
 /// and an [`Arena`] from then on.
@@ -367,8 +374,11 @@ pub struct Allocator;
 
 impl Allocator {
     fn checked(block: *mut u8) -> *mut u8 {
-        if block.is_null() && ENDS_WHEN_EXHAUSTED.load(Ordering::Relaxed) {
-            exit_now(crate::worker::EXHAUSTED);
+        if block.is_null() {
+            if ENDS_WHEN_EXHAUSTED.load(Ordering::Relaxed) {
+                exit_now(crate::worker::EXHAUSTED);
+            }
+            failing::out_of_memory();
         }
         block
     }
@@ -410,6 +420,17 @@ unsafe impl GlobalAlloc for Allocator {
                 ARENA.dealloc(block, layout);
             }
             return moved;
+        }
+        if layout.size() >= LARGE_BYTES && ENDS_WHEN_EXHAUSTED.load(Ordering::Relaxed) {
+            // SAFETY: the caller promises that `len` is not zero and makes a layout with this alignment, which is valid.
+            let new = unsafe { self.alloc(Layout::from_size_align_unchecked(len, layout.align())) };
+            // SAFETY: both blocks have at least so many bytes, and the new one, which `alloc` gave, is no part of the old one. That
+            // came from `System` with this layout, and is not used afterwards.
+            unsafe {
+                std::ptr::copy_nonoverlapping(block, new, layout.size().min(len));
+                self.dealloc(block, layout);
+            }
+            return new;
         }
         // SAFETY: the caller's promise about the block and its layout is passed on; the block came from `System`.
         Self::checked(unsafe { System.realloc(block, layout, len) })
@@ -665,9 +686,33 @@ static ARGUMENTS: AtomicPtr<*mut c_char> = AtomicPtr::new(std::ptr::null_mut());
 static NOTE_ARGUMENTS: extern "C" fn(c_int, *mut *mut c_char) = {
     extern "C" fn note(_: c_int, argv: *mut *mut c_char) {
         ARGUMENTS.store(argv, Ordering::Relaxed);
+        failing::note_limits();
+        // std aborts if there is no memory for what it does before `main`. If it fails, that is a signal.
+        answer_aborts().unwrap_or_default();
     }
     note
 };
+
+/// Calls [`failing::aborted`] when this process aborts itself, until [`seal`](crate::seal::seal) takes that back.
+fn answer_aborts() -> Result<(), Errno> {
+    // SA_ONSTACK: std aborts on a full stack, too. SA_RESETHAND: for a signal from outside.
+    let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESETHAND;
+    let action = SigAction::new(SigHandler::SigAction(aborted), flags, SigSet::all());
+    // SAFETY: `aborted` has the signature of SA_SIGINFO and makes only async-signal-safe calls.
+    unsafe { sigaction(Signal::SIGABRT, &action) }.map(drop)
+}
+
+extern "C" fn aborted(_: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
+    // SAFETY: the kernel passes a whole siginfo_t, which lives while the handler runs. The sender is there for every signal that a
+    // process sends; of any other, the field has some other number.
+    let (code, sender) = unsafe { ((*info).si_code, (*info).si_pid()) };
+    // SAFETY: takes nothing.
+    if code == libc::SI_TKILL && sender == unsafe { libc::getpid() } {
+        failing::aborted();
+    }
+    // SAFETY: takes a number. The signal is blocked until this handler returns, and has its usual effect then.
+    unsafe { libc::raise(libc::SIGABRT) };
+}
 
 /// Overwrites arguments and environment with `title` and zeroes; the number of bytes. `None` if they do not lie where the kernel
 /// puts them. The process must have one thread.

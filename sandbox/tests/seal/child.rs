@@ -6,7 +6,7 @@
 //! `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
 //! layer, may repeat), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
 //! `worker.rs`), `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`,
-//! `time`, `sweep`, or `connect` (a port of this host, to be reached from the listener).
+//! `time`, `sweep`, `failing` (see `failing.rs`), or `connect` (a port of this host, to be reached from the listener).
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -39,6 +39,7 @@ impl<'a> Args<'a> {
 
 pub fn main(args: &[String]) -> ! {
     let args = Args(args);
+    args.get("failing").into_iter().for_each(|how| crate::failing::child(how));
     if args.get("allocate").is_some() {
         allocate_before();
     }

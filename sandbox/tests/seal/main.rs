@@ -6,6 +6,7 @@
 
 mod child;
 mod denials;
+mod failing;
 mod faults;
 mod files;
 mod gaps;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     let filter = args.into_iter().find(|arg| !arg.starts_with('-')).unwrap_or_default();
     let cases = [
         denials::CASES,
+        failing::CASES,
         faults::CASES,
         files::CASES,
         gaps::CASES,
