@@ -5,7 +5,7 @@ use crate::compiler;
 use crate::failure::Failure;
 use crate::input;
 use crate::program;
-use crate::text::{chain, clean, escape_json};
+use crate::text::{chain, clean};
 use crate::worker::{self, Said};
 use serde_json::json;
 use std::path::Path;

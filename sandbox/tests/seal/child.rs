@@ -39,7 +39,9 @@ impl<'a> Args<'a> {
 
 pub fn main(args: &[String]) -> ! {
     let args = Args(args);
-    args.get("failing").into_iter().for_each(|how| crate::failing::child(how));
+    if let Some(how) = args.get("failing") {
+        crate::failing::child(how);
+    }
     if args.get("allocate").is_some() {
         allocate_before();
     }

@@ -8,9 +8,10 @@ use nix::unistd::Pid;
 use wave_policy::{Level, Policy};
 use wave_sandbox::{SealPlan, report_failures, seal};
 
+use crate::Case;
 use crate::run::{User, expect, outcome, start};
 
-pub const CASES: &[(&str, fn(User))] = &[("failing", failing), ("aborted_from_outside", aborted_from_outside)];
+pub const CASES: &[Case] = &[("failing", failing), ("aborted_from_outside", aborted_from_outside)];
 
 /// What goes wrong in the child.
 pub fn child(how: &str) -> ! {

@@ -1,4 +1,5 @@
 //! Bulk transfers in steps: the same bytes as by one call, and an end at the deadline.
+#![allow(clippy::cast_possible_truncation, reason = "all lengths are small")]
 
 mod guest;
 
