@@ -201,4 +201,26 @@ mod tests {
         for_program(|text| printed += text, " again");
         assert_eq!(printed, "without a limit 1234567890 again");
     }
+
+    #[test]
+    fn t75_every_character_survives_json_and_none_is_harmful_in_it() {
+        let all: String = ('\0'..=char::MAX).collect();
+        for text in [json(&serde_json::json!({ "name": &all })), json_line(&serde_json::json!({ "name": &all }))] {
+            let text = text.unwrap();
+            assert!(!text.contains(|c| c != '\n' && harmful(c)));
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(value["schema_version"], 1);
+            assert!(value["name"] == *all);
+        }
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        for (word, quoted) in
+            [("a/b::ro", "a/b::ro"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("", "''"), ("~", "'~'")]
+        {
+            assert_eq!(shell_word(word).as_deref(), Some(quoted));
+        }
+        assert_eq!(shell_word("a\n"), None);
+    }
 }

@@ -353,7 +353,14 @@ fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<Claim, Failure
         return Err(Errno::PERM.into());
     }
     let old_name = link.old_name?;
-    let claim = claim(wasi, &link.new, new_name.len())?;
+    let claim = match claim(wasi, &link.new, new_name.len()) {
+        Ok(claim) => claim,
+        Err(failure) => {
+            // As above: that the file is missing is said first.
+            rustix::fs::statat(&old, old_name, AtFlags::SYMLINK_NOFOLLOW)?;
+            return Err(failure);
+        }
+    };
     uninterrupted(wasi.interrupted, || rustix::fs::linkat(&old, old_name, &new, new_name, AtFlags::empty()))?;
     Ok(claim)
 }
