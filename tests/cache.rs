@@ -107,7 +107,7 @@ impl Home {
         assert_eq!((&*outcome.stdout, outcome.status.code()), (stdout, Some(code)), "{outcome:?}");
         ["compiler", "verifier"].map(|layer| {
             let line = outcome.stderr.lines().find_map(|line| line.trim_start().strip_prefix(layer));
-            let words: Vec<_> = line.unwrap_or_default().split_whitespace().skip(1).collect();
+            let words: Vec<_> = line.unwrap_or_default().split_whitespace().skip(2).collect();
             words.join(" ")
         })
     }

@@ -192,7 +192,7 @@ fn t129_a_parent_that_refuses_executable_memory_is_heeded() {
     // Kernels before 6.3 do not have it.
     if run.status.code() != Some(99) {
         assert_eq!((run.status.code(), &*run.stdout), (Some(125), ""), "{run:?}");
-        assert!(run.stderr.starts_with("wave: cannot load code: "), "{run:?}");
+        assert!(run.stderr.starts_with("wave: cannot map code: "), "{run:?}");
     }
 }
 

@@ -194,30 +194,37 @@ impl Region {
         region.least(word).map(|_| region)
     }
 
-    /// The calls of which a test of 64 bits holds, and those of which it does not.
-    fn split(&self, low: usize, mask: u64, value: u64, is_bound: bool) -> [Vec<Self>; 2] {
-        let (high, [value_low, value_high], [mask_low, mask_high]) = (low + 1, halves(value), halves(mask));
-        let both = |region: Option<&Self>, word, test: Test| {
-            [region.and_then(|region| region.with(word, test)), region.and_then(|region| region.with(word, test.not()))]
-        };
-        let [same, other] = both(Some(self), high, Test::Equal { mask: mask_high, value: value_high });
-        if !is_bound {
-            let [holds, fails] = both(same.as_ref(), low, Test::Equal { mask: mask_low, value: value_low });
-            return [holds.into_iter().collect(), fails.into_iter().chain(other).collect()];
-        }
-        let [above, below] = both(other.as_ref(), high, Test::AtLeast(value_high));
-        let [fails, holds] = match value_low.checked_add(1) {
-            Some(past) => both(same.as_ref(), low, Test::AtLeast(past)),
-            None => [None, same],
-        };
-        [holds.into_iter().chain(below).collect(), fails.into_iter().chain(above).collect()]
+    /// The calls of which something holds, and those of which it does not.
+    fn by(&self, word: usize, test: Test) -> [Option<Self>; 2] {
+        [self.with(word, test), self.with(word, test.not())]
     }
 
-    fn split_by(&self, requirement: Requirement) -> [Vec<Self>; 2] {
+    /// The calls in which 64 bits from a word on have this value under a mask, and the others.
+    fn by_value(&self, low: usize, mask: u64, value: u64) -> [Vec<Self>; 2] {
+        let ([mask_low, mask_high], [value_low, value_high]) = (halves(mask), halves(value));
+        let [same, other] = self.by(low + 1, Test::Equal { mask: mask_high, value: value_high });
+        let [holds, fails] =
+            same.map_or([None, None], |same| same.by(low, Test::Equal { mask: mask_low, value: value_low }));
+        [holds.into_iter().collect(), fails.into_iter().chain(other).collect()]
+    }
+
+    /// The calls in which 64 bits from a word on are this or less, and the others.
+    fn by_bound(&self, low: usize, most: u64) -> [Vec<Self>; 2] {
+        let [most_low, most_high] = halves(most);
+        let [same, other] = self.by(low + 1, Test::is(most_high));
+        let [above, below] = other.map_or([None, None], |other| other.by(low + 1, Test::AtLeast(most_high)));
+        let [past, within] = match (same, most_low.checked_add(1)) {
+            (Some(same), Some(past)) => same.by(low, Test::AtLeast(past)),
+            (same, _) => [None, same],
+        };
+        [within.into_iter().chain(below).collect(), past.into_iter().chain(above).collect()]
+    }
+
+    fn by_requirement(&self, requirement: Requirement) -> [Vec<Self>; 2] {
         let word = |argument: u8| FIRST_ARGUMENT + 2 * usize::from(argument);
         match requirement {
-            Requirement::Equal { argument, mask, value } => self.split(word(argument), mask, value, false),
-            Requirement::AtMost { argument, value } => self.split(word(argument), u64::MAX, value, true),
+            Requirement::Equal { argument, mask, value } => self.by_value(word(argument), mask, value),
+            Requirement::AtMost { argument, value } => self.by_bound(word(argument), value),
         }
     }
 
@@ -290,11 +297,8 @@ pub(crate) fn check(program: &[Instruction], expected: &Expected) -> Result<usiz
                     (0x25, Some(bound)) => Some(Test::AtLeast(bound)),
                     _ => Some(Test::AtLeast(k)),
                 };
-                let (taken, not_taken) = match test {
-                    Some(test) => (region.with(word, test), region.with(word, test.not())),
-                    None => (None, Some(region)),
-                };
-                for (region, skipped) in [(taken, jt), (not_taken, jf)] {
+                let branches = test.map_or_else(|| [None, Some(region.clone())], |test| region.by(word, test));
+                for (region, skipped) in branches.into_iter().zip([jt, jf]) {
                     let at = next + usize::from(skipped);
                     paths.extend(region.map(|region| Path { at, region, loaded, mask }));
                 }
@@ -363,12 +367,12 @@ impl Expected {
     fn by_origin(&self, region: Region) -> (Vec<Region>, Vec<Region>) {
         let Some(AddressRange { start, len_bytes }) = self.refused else { return (Vec::new(), vec![region]) };
         let [mut outside, from_start] = match start.checked_sub(1) {
-            Some(last_before) => region.split(POINTER, u64::MAX, last_before, true),
+            Some(last_before) => region.by_bound(POINTER, last_before),
             None => [Vec::new(), vec![region]],
         };
         let mut inside = Vec::new();
         for region in from_start {
-            let [within, behind] = region.split(POINTER, u64::MAX, start.saturating_add(len_bytes), true);
+            let [within, behind] = region.by_bound(POINTER, start.saturating_add(len_bytes));
             inside.extend(within);
             outside.extend(behind);
         }
@@ -385,7 +389,7 @@ impl Permitted {
             for requirement in alternative {
                 let mut holds = Vec::new();
                 for region in left {
-                    let [yes, no] = region.split_by(*requirement);
+                    let [yes, no] = region.by_requirement(*requirement);
                     holds.extend(yes);
                     others.extend(no);
                 }
