@@ -1,7 +1,8 @@
 //! Masks, dispositions, signals that wait, timers.
 
+use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -44,6 +45,26 @@ fn t129_blocked_and_ignored_signals_end_a_run_all_the_same() {
             }
         }
     }
+}
+
+/// The start leaves the handler in place that tells why `wave` itself aborts.
+#[test]
+fn t129_an_abort_is_answered_after_the_start() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+    command.args(["--sandbox", "off", "inspect", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut wave = command.spawn().expect("wave starts");
+    let mut module = wave.stdin.take().expect("it is piped");
+    module.write_all(b"\0asm\x01\0\0\0").expect("it reads");
+    // The start is over when it reads its module.
+    while rustix::io::ioctl_fionread(&module).expect("a pipe") > 0 {
+        std::thread::yield_now();
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", wave.id())).expect("own process");
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).expect("a line of every process");
+    let caught = u64::from_str_radix(caught.trim(), 16).expect("hexadecimal");
+    drop(module);
+    assert!(wave.wait().expect("own process").success(), "an empty module");
+    assert!(caught & 1 << (libc::SIGABRT - 1) != 0, "{caught:#x}");
 }
 
 /// Signals have one effect each, none is blocked, and none waits.

@@ -220,6 +220,8 @@ fn settle_signals() -> Result<(), Cause> {
             Effect::Inherited | Effect::OfRuntime => {}
         }
     }
+    // As before `main`, without what the parent had waiting.
+    sys::answer_aborts().map_err(Cause::refused("sigaction"))?;
     if getpid().as_raw() == 1 {
         IS_FIRST.store(true, Ordering::Relaxed);
         for signal in ENDS {

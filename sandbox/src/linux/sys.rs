@@ -694,7 +694,7 @@ static NOTE_ARGUMENTS: extern "C" fn(c_int, *mut *mut c_char) = {
 };
 
 /// Calls [`failing::aborted`] when this process aborts itself, until [`seal`](crate::seal::seal) takes that back.
-fn answer_aborts() -> Result<(), Errno> {
+pub(crate) fn answer_aborts() -> Result<(), Errno> {
     // SA_ONSTACK: std aborts on a full stack, too. SA_RESETHAND: for a signal from outside.
     let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESETHAND;
     let action = SigAction::new(SigHandler::SigAction(aborted), flags, SigSet::all());
