@@ -21,6 +21,9 @@ const X32_BIT: u32 = 0x4000_0000;
 /// `AUDIT_ARCH_X86_64`. Source: `linux/audit.h`.
 const X86_64: u32 = 0xc000_003e;
 
+const TRAP: u32 = libc::SECCOMP_RET_TRAP;
+const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
+
 /// Most regions that are looked at. The filters here have fewer than a thousand.
 const MAX_REGIONS: usize = 100_000;
 
@@ -134,6 +137,25 @@ struct Excluded {
     value: u32,
 }
 
+/// The smallest value of a word that is not excluded.
+fn least<'a>(own: &Word, excluded: impl Iterator<Item = &'a Excluded> + Clone) -> Option<u32> {
+    let mut from = own.low;
+    loop {
+        let value = own.next(from)?;
+        let Some(hit) = excluded.clone().find(|excluded| value & excluded.mask == excluded.value) else {
+            return Some(value);
+        };
+        // The next value that differs under that mask: its lowest bit that is not known counts up. If all are known, each value
+        // is excluded.
+        let free = hit.mask & !own.mask;
+        if free == 0 {
+            return None;
+        }
+        let step = free.trailing_zeros();
+        from = u32::try_from(((u64::from(value) >> step) + 1) << step).ok()?;
+    }
+}
+
 /// A set of calls, never empty.
 #[derive(Clone)]
 struct Region {
@@ -149,25 +171,18 @@ impl Region {
 
     /// The smallest value of a word.
     fn least(&self, word: usize) -> Option<u32> {
-        let own = self.words[word];
-        let mut from = own.low;
-        loop {
-            let value = own.next(from)?;
-            let hit = |excluded: &&Excluded| excluded.word == word && value & excluded.mask == excluded.value;
-            let Some(hit) = self.excluded.iter().find(hit) else { return Some(value) };
-            // The next value that differs under that mask: its lowest bit that is not known counts up. If all are known, each value
-            // is excluded.
-            let free = hit.mask & !own.mask;
-            if free == 0 {
-                return None;
-            }
-            let step = free.trailing_zeros();
-            from = u32::try_from(((u64::from(value) >> step) + 1) << step).ok()?;
-        }
+        least(&self.words[word], self.excluded.iter().filter(|excluded| excluded.word == word))
     }
 
-    /// The calls of which something more holds, if there are any.
-    fn with(&self, word: usize, test: Test) -> Option<Self> {
+    /// Whether a word can have a value.
+    fn has(&self, word: usize, value: u32) -> bool {
+        let Word { low, high, mask, bits } = self.words[word];
+        let is_excluded = |excluded: &Excluded| excluded.word == word && value & excluded.mask == excluded.value;
+        (low..=high).contains(&value) && value & mask == bits && !self.excluded.iter().any(is_excluded)
+    }
+
+    /// What is left of a word of which something more holds, and a value that is no longer there. `None` if nothing is left.
+    fn restrict(&self, word: usize, test: Test) -> Option<(Word, Option<Excluded>)> {
         let mut own = self.words[word];
         let mut excluded = None;
         match test {
@@ -187,29 +202,48 @@ impl Region {
             Test::AtLeast(bound) => own.low = own.low.max(bound),
             Test::Below(bound) => own.high = own.high.min(bound.checked_sub(1)?),
         }
-        let mut region = Self { words: self.words, excluded: Vec::new() };
+        least(&own, self.excluded.iter().chain(&excluded).filter(|excluded| excluded.word == word))?;
+        // Of a word that is known, nothing else needs to be said.
+        Some((own, excluded.filter(|_| own.mask != u32::MAX)))
+    }
+
+    /// The calls of which something more holds, if there are any.
+    fn with(&self, word: usize, test: Test) -> Option<Self> {
+        let (own, excluded) = self.restrict(word, test)?;
+        let mut region = Self { words: self.words, excluded: Vec::with_capacity(self.excluded.len() + 1) };
         region.words[word] = own;
-        region.excluded.reserve_exact(self.excluded.len() + usize::from(excluded.is_some()));
-        region.excluded.extend(self.excluded.iter().copied().chain(excluded));
-        region.least(word).map(|_| region)
+        let others = self.excluded.iter().filter(|excluded| excluded.word != word || own.mask != u32::MAX);
+        region.excluded.extend(others.copied().chain(excluded));
+        Some(region)
+    }
+
+    /// The same, in the place of what it is taken from.
+    fn narrowed(mut self, word: usize, test: Test) -> Option<Self> {
+        let (own, excluded) = self.restrict(word, test)?;
+        self.words[word] = own;
+        self.excluded.extend(excluded);
+        Some(self)
     }
 
     /// The calls of which something holds, and those of which it does not.
-    fn by(&self, word: usize, test: Test) -> [Option<Self>; 2] {
-        [self.with(word, test), self.with(word, test.not())]
+    fn by(self, word: usize, test: Test) -> [Option<Self>; 2] {
+        match self.with(word, test) {
+            Some(holds) => [Some(holds), self.narrowed(word, test.not())],
+            None => [None, Some(self)],
+        }
     }
 
     /// The calls in which 64 bits from a word on have this value under a mask, and the others.
-    fn by_value(&self, low: usize, mask: u64, value: u64) -> [Vec<Self>; 2] {
+    fn by_value(self, low: usize, mask: u64, value: u64) -> [Vec<Self>; 2] {
         let ([mask_low, mask_high], [value_low, value_high]) = (halves(mask), halves(value));
         let [same, other] = self.by(low + 1, Test::Equal { mask: mask_high, value: value_high });
-        let [holds, fails] =
-            same.map_or([None, None], |same| same.by(low, Test::Equal { mask: mask_low, value: value_low }));
+        let test = Test::Equal { mask: mask_low, value: value_low };
+        let [holds, fails] = same.map_or([None, None], |same| same.by(low, test));
         [holds.into_iter().collect(), fails.into_iter().chain(other).collect()]
     }
 
     /// The calls in which 64 bits from a word on are this or less, and the others.
-    fn by_bound(&self, low: usize, most: u64) -> [Vec<Self>; 2] {
+    fn by_bound(self, low: usize, most: u64) -> [Vec<Self>; 2] {
         let [most_low, most_high] = halves(most);
         let [same, other] = self.by(low + 1, Test::is(most_high));
         let [above, below] = other.map_or([None, None], |other| other.by(low + 1, Test::AtLeast(most_high)));
@@ -220,7 +254,7 @@ impl Region {
         [within.into_iter().chain(below).collect(), past.into_iter().chain(above).collect()]
     }
 
-    fn by_requirement(&self, requirement: Requirement) -> [Vec<Self>; 2] {
+    fn by_requirement(self, requirement: Requirement) -> [Vec<Self>; 2] {
         let word = |argument: u8| FIRST_ARGUMENT + 2 * usize::from(argument);
         match requirement {
             Requirement::Equal { argument, mask, value } => self.by_value(word(argument), mask, value),
@@ -297,7 +331,10 @@ pub(crate) fn check(program: &[Instruction], expected: &Expected) -> Result<usiz
                     (0x25, Some(bound)) => Some(Test::AtLeast(bound)),
                     _ => Some(Test::AtLeast(k)),
                 };
-                let branches = test.map_or_else(|| [None, Some(region.clone())], |test| region.by(word, test));
+                let branches = match test {
+                    Some(test) => region.by(word, test),
+                    None => [None, Some(region)],
+                };
                 for (region, skipped) in branches.into_iter().zip([jt, jf]) {
                     let at = next + usize::from(skipped);
                     paths.extend(region.map(|region| Path { at, region, loaded, mask }));
@@ -319,48 +356,54 @@ fn spend(left: &mut usize) -> Result<(), Difference> {
     Ok(())
 }
 
+/// Whether the rules' answer to a region, if there is one, is the program's.
+fn expect(region: Option<&Region>, expected: u32, found: u32, left: &mut usize) -> Result<(), Difference> {
+    match region {
+        Some(region) if expected != found => Err(Difference::Answer { call: region.call(), expected, found }),
+        Some(_) => spend(left),
+        None => Ok(()),
+    }
+}
+
 impl Expected {
     /// Whether the rules answer all calls of a region in this way.
     fn judge(&self, region: Region, found: u32, left: &mut usize) -> Result<(), Difference> {
-        let mut expect = |region: Option<&Region>, expected: u32| match region {
-            Some(region) if expected != found => Err(Difference::Answer { call: region.call(), expected, found }),
-            Some(_) => spend(left),
-            None => Ok(()),
-        };
-        let (trap, allow) = (libc::SECCOMP_RET_TRAP, libc::SECCOMP_RET_ALLOW);
-        expect(region.with(ARCHITECTURE, Test::is_not(X86_64)).as_ref(), trap)?;
-        let Some(region) = region.with(ARCHITECTURE, Test::is(X86_64)) else { return Ok(()) };
-        expect(region.with(NUMBER, Test::AtLeast(X32_BIT)).as_ref(), trap)?;
-        let Some(region) = region.with(NUMBER, Test::Below(X32_BIT)) else { return Ok(()) };
+        let mut expect = |region: Option<&Region>, expected| expect(region, expected, found, left);
+        expect(region.with(ARCHITECTURE, Test::is_not(X86_64)).as_ref(), TRAP)?;
+        let Some(region) = region.narrowed(ARCHITECTURE, Test::is(X86_64)) else { return Ok(()) };
+        expect(region.with(NUMBER, Test::AtLeast(X32_BIT)).as_ref(), TRAP)?;
+        let Some(region) = region.narrowed(NUMBER, Test::Below(X32_BIT)) else { return Ok(()) };
+        if found == TRAP && self.judge_numbers(region.clone(), found, left).is_ok() {
+            // Wherever they come from.
+            return Ok(());
+        }
         let (inside, outside) = self.by_origin(region);
-        inside.iter().try_for_each(|region| expect(Some(region), trap))?;
-        for mut region in outside {
-            let own = self.answers.iter().map(|(number, answer)| (*number, Err(*answer)));
-            let all = own.chain(self.calls.iter().map(|call| (call.number, Ok(call))));
-            let mut is_empty = false;
-            for (number, says) in all {
-                let Some(of_number) = region.with(NUMBER, Test::is(number)) else { continue };
-                match says {
-                    Err(answer) => expect(Some(&of_number), answer)?,
-                    Ok(call) => {
-                        let (permitted, refused) = call.divide(of_number);
-                        permitted.iter().try_for_each(|region| expect(Some(region), allow))?;
-                        refused.iter().try_for_each(|region| expect(Some(region), trap))?;
-                    }
+        inside.iter().try_for_each(|region| self::expect(Some(region), TRAP, found, left))?;
+        outside.into_iter().try_for_each(|region| self.judge_numbers(region, found, left))
+    }
+
+    /// The same of calls from where they are permitted.
+    fn judge_numbers(&self, region: Region, found: u32, left: &mut usize) -> Result<(), Difference> {
+        let mut expect = |region: Option<&Region>, expected| expect(region, expected, found, left);
+        let own = self.answers.iter().map(|(number, answer)| (*number, Err(*answer)));
+        let all = own.chain(self.calls.iter().map(|call| (call.number, Ok(call))));
+        let mut others = Some(region);
+        for (number, says) in all {
+            // Most paths are those of one number.
+            let Some(region) = others.take_if(|region| region.has(NUMBER, number)) else { continue };
+            let [of_number, rest] = region.by(NUMBER, Test::is(number));
+            others = rest;
+            match (of_number, says) {
+                (None, _) => {}
+                (Some(region), Err(answer)) => expect(Some(&region), answer)?,
+                (Some(region), Ok(call)) => {
+                    let (permitted, refused) = call.divide(region);
+                    permitted.iter().try_for_each(|region| expect(Some(region), ALLOW))?;
+                    refused.iter().try_for_each(|region| expect(Some(region), TRAP))?;
                 }
-                match region.with(NUMBER, Test::is_not(number)) {
-                    Some(others) => region = others,
-                    None => {
-                        is_empty = true;
-                        break;
-                    }
-                }
-            }
-            if !is_empty {
-                expect(Some(&region), trap)?;
             }
         }
-        Ok(())
+        expect(others.as_ref(), TRAP)
     }
 
     /// Calls from where every call is refused, and those from elsewhere.

@@ -5,9 +5,6 @@
 use super::super::bpf::evaluate;
 use super::*;
 
-const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
-const TRAP: u32 = libc::SECCOMP_RET_TRAP;
-
 fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
     Instruction { code, jt, jf, k }
 }
