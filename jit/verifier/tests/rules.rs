@@ -395,7 +395,7 @@ fn t66_t69_only_listed_instructions() {
     bench.accepts("bytes behind the return", bench.with_bytes(SUBJECT, &[0xc3, 0x0f, 0x05]));
 }
 
-/// T66: what lies between functions is nobody's, and executable.
+/// T66: bytes between functions are executable, and no function's. They are the linker's padding.
 #[test]
 fn t66_padding_is_the_linkers() {
     let bench = fixed();
