@@ -1,6 +1,5 @@
 //! What was typed. Names follow `wasmtime` where it has one.
 
-use crate::network::parse_network;
 use crate::text::{parse_duration, parse_size};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
@@ -8,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
+use wave_engine::parse_network;
 use wave_wasi::PeerRule;
 
 /// Run WebAssembly programs that nobody trusts.

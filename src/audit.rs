@@ -25,14 +25,14 @@ mod score;
 mod text;
 
 use crate::args::{self, AuditFormat, Sandbox};
-use crate::failure::Failure;
-use crate::input;
-use crate::policy::{Loaded, pin};
 use crate::text::{json, json_of};
 use crate::worker::{self, Said};
 use granted::Granted;
 use report::Audit;
 use wave_contract::artefact::Artefact;
+use wave_engine::Failure;
+use wave_engine::input;
+use wave_engine::policy::{PolicyDocument, pin};
 
 /// Exit code of a module whose score is above the threshold.
 const ABOVE: u8 = 1;
@@ -45,12 +45,12 @@ const ABOVE: u8 = 1;
 pub fn audit(sandbox: Option<Sandbox>, arguments: &args::Audit) -> Result<u8, Failure> {
     let path = &arguments.module;
     let file = input::read_file(path)?;
-    let policy = arguments.policy.as_deref().map(Loaded::read).transpose()?;
+    let policy = arguments.policy.as_deref().map(PolicyDocument::read).transpose()?;
     policy.as_ref().map_or(Ok(()), |policy| policy.check_pin(path, &file))?;
     worker::say(&worker::limits(sandbox, path), 1, || report(arguments, &file, policy.as_ref()))
 }
 
-fn report(arguments: &args::Audit, file: &[u8], policy: Option<&Loaded>) -> Result<Said, Failure> {
+fn report(arguments: &args::Audit, file: &[u8], policy: Option<&PolicyDocument>) -> Result<Said, Failure> {
     let compiled = Artefact::is_one(file).then(|| (file.len(), pin::of(file)));
     let bytes = input::module(&arguments.module, file)?;
     let place = arguments.module.display().to_string();

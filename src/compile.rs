@@ -1,12 +1,7 @@
 //! `wave compile`: a program as a file, or how long that takes.
 
 use crate::args::{Compile, Sandbox};
-use crate::compiler::{self, CompileLimits, Compiler};
-use crate::failure::Failure;
-use crate::input;
 use crate::plan;
-use crate::policy;
-use crate::program;
 use crate::text::{clean, note};
 use crate::worker::{self, Said};
 use std::fs::File;
@@ -14,6 +9,11 @@ use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
 use wave_contract::artefact::Artefact;
+use wave_engine::Failure;
+use wave_engine::compile::{self, CompileLimits, Compiler};
+use wave_engine::defaults;
+use wave_engine::input;
+use wave_engine::program;
 use wave_policy::Level;
 
 /// Compiles a module: to a file, or to print the figures.
@@ -21,19 +21,19 @@ use wave_policy::Level;
 /// # Errors
 /// When there is no module, it is invalid, or the file cannot be written.
 pub fn compile(sandbox: Option<Sandbox>, arguments: &Compile) -> Result<u8, Failure> {
-    let threads = arguments.threads.map_or_else(compiler::default_threads, std::num::NonZero::get);
+    let threads = arguments.threads.map_or_else(compile::default_threads, std::num::NonZero::get);
     let path = &arguments.module;
-    let timeout = arguments.compile_timeout.unwrap_or(plan::COMPILE_TIMEOUT);
-    let memory_bytes = arguments.compile_memory.unwrap_or(plan::COMPILE_MEMORY_BYTES);
+    let timeout = arguments.compile_timeout.unwrap_or(defaults::COMPILE_TIMEOUT);
+    let memory_bytes = arguments.compile_memory.unwrap_or(defaults::COMPILE_MEMORY_BYTES);
     let limits = |level| CompileLimits { module: path.clone(), level, timeout, memory_bytes, has_flags: true };
     match &arguments.output {
         Some(output) => {
-            let limits = limits(sandbox.map_or_else(Level::default, policy::level));
+            let limits = limits(sandbox.map_or_else(Level::default, plan::level));
             write(arguments, output, threads, limits)
         }
         None => {
             let bytes = input::read_file_within(path, timeout)?;
-            input::announce(path, &bytes);
+            worker::announce(path, &bytes);
             let limits = limits(worker::level(sandbox));
             worker::say(&limits, threads, || measure(path, &bytes, threads))
         }
@@ -52,7 +52,7 @@ fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimi
     }
     let bytes = input::module_of(path, file)?;
     let compiler = Compiler::start(limits, bytes, threads)?;
-    let artefact = program::make(path, compiler, arguments.deterministic, threads)?;
+    let artefact = program::compile_artefact(path, compiler, arguments.deterministic, threads)?;
     let failed = |error: std::io::Error| {
         Failure::refused(format!("cannot write the program: {error}")).at(output.display().to_string())
     };
@@ -64,8 +64,8 @@ fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimi
 fn measure(path: &Path, bytes: &[u8], threads: usize) -> Result<Said, Failure> {
     let bytes = input::module(path, bytes)?;
     let start = Instant::now();
-    let module = program::parse(path, &bytes)?;
-    let image = program::compile_only(path, &module, threads)?;
+    let module = compile::parse(path, &bytes)?;
+    let image = compile::compile_only(path, &module, threads)?;
     Ok(Said::new(format!(
         "{} functions, {} bytes of wasm, {} bytes of code, {} traps, {} threads, {:.1} ms\n",
         image.functions.len(),

@@ -1,9 +1,9 @@
 //! `wave completion`: completion scripts for shells.
 
 use crate::args::{Cli, Completion};
-use crate::failure::Failure;
 use crate::text::out;
 use clap::CommandFactory;
+use wave_engine::Failure;
 
 /// Prints the script.
 ///

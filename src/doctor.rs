@@ -1,9 +1,9 @@
 //! `wave doctor`: which layers this kernel and processor can provide.
 
 use crate::args::{Doctor, Format};
-use crate::failure::Failure;
 use crate::text::{clean, json, out};
 use serde::Serialize;
+use wave_engine::Failure;
 use wave_sandbox::{LANDLOCK_LEVELS, LandlockLevel, LayerProbe, Presence};
 
 /// Prints what each layer finds. Exit code 1 when `strict` would refuse to run.

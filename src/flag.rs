@@ -3,10 +3,9 @@
 //! A single colon is never a part of a path here, and no guest path ends like an access: with either, a misspelt `ro` would be
 //! the end of a name, and the directory could be written (T130). The advice grants what the flag asked for or less.
 
-use crate::failure::Failure;
-use crate::grants::rank;
 use crate::text::shell_word;
 use std::path::Path;
+use wave_engine::{DirectoryGrant, Failure, rank};
 use wave_policy::Access;
 
 /// Words for an access. A guest path is none of them and does not end in one.
@@ -69,7 +68,17 @@ pub struct Parts<'f> {
     pub access: Access,
 }
 
-/// Reads a grant.
+/// Reads a grant, and checks that the directory is there.
+///
+/// # Errors
+/// 2 for any other form, 125 for a directory that is not there.
+pub fn grant(flag: &str) -> Result<DirectoryGrant, Failure> {
+    let Parts { host, guest, access } = parse(flag)?;
+    let place = format!("--dir {flag}");
+    DirectoryGrant { host: host.into(), guest: guest.to_owned(), access, place }.checked()
+}
+
+/// Reads the parts of a grant.
 ///
 /// # Errors
 /// 2 for any other form, with the grant that was probably meant, or a narrower one.
@@ -219,6 +228,23 @@ mod tests {
         let message = parse(flag).expect_err(flag).to_string();
         let fix = message.lines().find_map(|line| line.strip_prefix("  fix:   ")).expect("a fix");
         fix.replace("write ", "").replace(IN_FILE, "")
+    }
+
+    #[test]
+    fn grants_name_host_guest_and_access() {
+        let granted = grant("/::/srv::ro").unwrap();
+        assert_eq!((granted.host.as_path(), &*granted.guest, granted.access), (Path::new("/"), "/srv", Access::ReadOnly));
+        assert_eq!(grant("/").unwrap().access, Access::ReadWrite);
+        for (flag, code) in [
+            ("/::/a::x", 2),
+            ("/::/a::ro::b", 2),
+            ("", 2),
+            ("::/a", 2),
+            ("/proc/nowhere", 125),
+            ("/proc/nowhere:/a", 2),
+        ] {
+            assert_eq!(grant(flag).unwrap_err().code(), code, "{flag}");
+        }
     }
 
     const IN_FILE: &str = "; a path with a colon is granted in a policy file: host = \"…\" of an [[fs]]";

@@ -1,16 +1,15 @@
 //! `wave inspect`: what a module is and asks for.
 
 use crate::args::{Format, Inspect, Sandbox};
-use crate::compiler;
-use crate::failure::Failure;
-use crate::input;
-use crate::program;
 use crate::text::{chain, clean, json};
 use crate::worker::{self, Said};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
 use wave_contract::module::{ExportKind, ImportType, ModuleInfo};
+use wave_engine::Failure;
+use wave_engine::compile;
+use wave_engine::input;
 
 /// Prints a module's declarations after validating all of it, which a sealed process does.
 ///
@@ -19,14 +18,14 @@ use wave_contract::module::{ExportKind, ImportType, ModuleInfo};
 pub fn inspect(sandbox: Option<Sandbox>, arguments: &Inspect) -> Result<u8, Failure> {
     let Inspect { module, format } = arguments;
     let bytes = input::read_file(module)?;
-    input::announce(module, &bytes);
-    let threads = compiler::threads(bytes.len());
+    worker::announce(module, &bytes);
+    let threads = compile::threads(bytes.len());
     worker::say(&worker::limits(sandbox, module), threads, || summarise(module, &bytes, *format, threads))
 }
 
 fn summarise(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Said, Failure> {
     let bytes = input::module(path, bytes)?;
-    let module = program::parse(path, &bytes)?;
+    let module = compile::parse(path, &bytes)?;
     module.validate(threads).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;
     let summary = Summary::new(module.info(), bytes.len());
     Ok(Said::new(match format {

@@ -1,259 +1,81 @@
-//! What is meant by what was typed: grants, limits and level, resolved and checked. Printed by `--dry-run`.
+//! From what was typed to the [`Plan`] of a run.
 
-use crate::args::{self, Run, Sandbox};
-use crate::failure::Failure;
-use crate::grants::{DirGrant, device, refuse_overlap};
-use crate::policy::{Loaded, Merged};
-use crate::text::clean;
-use crate::trace::Trace;
+use crate::args::{self, Resolver, Run, Sandbox};
+use crate::flag;
 use std::ffi::OsString;
-use std::fmt;
-use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::time::Duration;
-use wave_policy::{Access, Identity, Level};
-use wave_wasi::{PeerRule, Resolver};
+use wave_engine::policy::PolicyDocument;
+use wave_engine::{Failure, Identity, Level, Limits, Module, Plan, PlanBuilder};
 
-/// Linear memory cannot be larger.
-pub const MEMORY_MAX_BYTES: u64 = 4 << 30;
-
-/// What a run has if nothing else is said.
-pub const STACK_BYTES: u64 = 8 << 20;
-pub const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
-pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
-
-/// Half of the smallest stack is kept for hostcalls; more than the largest is no limit any more.
-pub const STACK_RANGE_BYTES: std::ops::RangeInclusive<u64> = 512 << 10..=4 << 30;
-
-/// One run, as it will be done.
-#[derive(Debug)]
-pub struct Plan {
-    /// Which layers must hold.
-    pub level: Level,
-    /// Module file, `-` for standard input.
-    pub module: PathBuf,
-    /// Directories the guest may reach.
-    pub grants: Vec<DirGrant>,
-    /// Arguments of the guest, its name first.
-    pub args: Vec<Vec<u8>>,
-    /// Environment of the guest, as `NAME=VALUE`.
-    pub env: Vec<Vec<u8>>,
-    /// Export to call instead of `_start`, with its arguments.
-    pub invoke: Option<(String, Vec<OsString>)>,
-    /// Device nodes the guest may open, with their numbers.
-    pub devices: Vec<(PathBuf, u64)>,
-    /// Where the guest may listen.
-    pub tcplisten: Vec<SocketAddr>,
-    /// Whether it gets the sockets that a service manager passed on.
-    pub listenfd: bool,
-    /// Whose connections it may accept; everybody's if there is none.
-    pub accept_from: Option<Vec<PeerRule>>,
-    /// Wall-clock limit.
-    pub timeout: Option<Duration>,
-    /// Most linear memory.
-    pub memory_bytes: u64,
-    /// The guest's stack.
-    pub stack_bytes: u64,
-    /// How long compiling may take.
-    pub compile_timeout: Duration,
-    /// How much memory it may take.
-    pub compile_memory_bytes: u64,
-    /// Largest file, for the kernel to hold.
-    pub file_size_bytes: Option<u64>,
-    /// What the monitor holds.
-    pub limits: wave_wasi::Limits,
-    /// Whether clocks, random numbers and NaNs are the same in every run.
-    pub deterministic: bool,
-    /// Where random numbers begin, if somebody said it.
-    pub random_seed: Option<u64>,
-    /// Whether code is verified before it is loaded.
-    pub verify: bool,
-    /// Whether verified code is kept for later runs, and taken from earlier ones.
-    pub cache: bool,
-    /// The steps in which clocks move.
-    pub clock_resolution_ns: u64,
-    /// Who resolves paths.
-    pub resolver: Resolver,
-    /// Which hostcalls are printed.
-    pub trace: Trace,
-    /// Whether control sequences reach a terminal.
-    pub terminal_controls: bool,
-    /// Who the process becomes.
-    pub identity: Option<Identity>,
-    /// Whether that is said by a flag, and not by what the program may write.
-    user_is_named: bool,
-    /// The policy file.
-    pub policy: Option<Loaded>,
-    /// Who resolves paths as far as the policy has to know: not if a flag says it, or if there is nothing to resolve in.
-    pub checked_resolver: Option<wave_policy::Resolver>,
-    /// Flags that go beyond the policy.
-    pub beyond: Vec<String>,
-    /// Where each value comes from, by its id in a policy.
-    pub origins: Vec<(String, String)>,
-}
-
-impl Plan {
-    /// Resolves what was typed.
-    ///
-    /// # Errors
-    /// 2 for values that make no sense, 125 for what this host does not have.
-    pub fn new(sandbox: Option<Sandbox>, run: Run) -> Result<Self, Failure> {
-        let policy = run.policy.as_deref().map(Loaded::read).transpose()?;
-        let Merged {
-            level,
-            deterministic,
-            clock_resolution,
-            random_seed,
-            limits,
-            mut grants,
-            mut env,
-            listen,
-            accept_from,
-            beyond,
-            origins,
-        } = Merged::new(policy.as_ref(), sandbox, &run)?;
-        if run.no_verify && level != Level::Off {
-            return Err(Failure::usage(format!("`{level}` runs no code that was not verified"))
-                .at("--no-verify")
-                .fix("leave it out"));
-        }
-        let stack_bytes = limits.max_stack.unwrap_or(STACK_BYTES);
-        if !STACK_RANGE_BYTES.contains(&stack_bytes) {
-            return Err(Failure::usage(format!("a stack of {stack_bytes} bytes is not possible"))
-                .at("--max-stack")
-                .fix("choose between 512K and 4G"));
-        }
-        for flag in &run.dirs {
-            grants.push(DirGrant::parse(flag)?);
-        }
-        refuse_overlap(&grants)?;
-        let devices = run.devices.iter().map(|path| device(path)).collect::<Result<_, _>>()?;
-        let mut command = run.command.into_iter();
-        let module = PathBuf::from(command.next().ok_or_else(|| Failure::usage("no module is given"))?);
-        let name = run.argv0.map(OsString::from).or_else(|| module.file_name().map(OsString::from));
-        let mut args = vec![name.unwrap_or_else(|| "-".into()).into_vec()];
-        args.extend(policy.iter().flat_map(Loaded::args));
-        for flag in &run.env {
-            let variable = parse_env(flag)?;
-            env.retain(|other| name_of(other) != name_of(&variable));
-            env.push(variable);
-        }
-        let invoke = match run.invoke {
-            Some(function) => Some((function, command.collect())),
-            None => {
-                args.extend(command.map(OsString::into_vec));
-                None
-            }
-        };
-        let user_is_named = run.user.is_some();
-        let identity = match run.user {
-            Some(user) => Some(parse_identity(&user)?),
-            None => owner_of_writable(&grants)?,
-        };
-        let resolver = match run.resolver {
-            args::Resolver::Manual => Resolver::Manual,
-            args::Resolver::Auto => resolver(level, wave_sandbox::landlock_leaves_truncation()),
-        };
-        // Without directories, no path is resolved.
-        let is_checked = run.resolver == args::Resolver::Auto && !grants.is_empty();
-        let checked_resolver = is_checked.then_some(match resolver {
-            Resolver::Kernel => wave_policy::Resolver::Kernel,
-            Resolver::Manual => wave_policy::Resolver::Manual,
-        });
-        Ok(Self {
-            level,
-            module,
-            grants,
-            args,
-            env,
-            invoke,
-            devices,
-            tcplisten: listen,
-            listenfd: run.listenfd,
-            accept_from,
-            timeout: limits.timeout,
-            memory_bytes: limits.max_memory.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES),
-            stack_bytes,
-            compile_timeout: limits.compile_timeout.unwrap_or(COMPILE_TIMEOUT),
-            compile_memory_bytes: limits.compile_memory.unwrap_or(COMPILE_MEMORY_BYTES),
-            file_size_bytes: limits.max_file_size,
-            limits: monitored(&limits),
-            deterministic,
-            random_seed,
-            verify: !run.no_verify,
-            cache: !run.no_cache && !run.no_verify,
-            clock_resolution_ns: clock_resolution.map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
-            resolver,
-            trace: Trace::new(run.trace, run.trace_format),
-            terminal_controls: run.terminal_controls,
-            identity,
-            user_is_named,
-            policy,
-            checked_resolver,
-            beyond,
-            origins,
-        })
-    }
-}
-
-/// Who resolves paths if nobody said. Where Landlock does not hold truncation, the filter does, and must see with which flags
-/// a file is opened: those of `openat2` stand in memory (T91).
-fn resolver(level: Level, leaves_truncation: bool) -> Resolver {
-    if level != Level::Off && leaves_truncation { Resolver::Manual } else { Resolver::detect() }
-}
-
-/// The limits the monitor holds.
-fn monitored(limits: &wave_policy::file::Limits) -> wave_wasi::Limits {
-    let usual = wave_wasi::Limits::default();
-    wave_wasi::Limits {
-        open_files: limits.max_open_files.unwrap_or(usual.open_files),
-        file_size_bytes: limits.max_file_size.unwrap_or(u64::MAX),
-        written_bytes: limits.max_writes.unwrap_or(u64::MAX),
-        entries: limits.max_entries.map_or(u64::MAX, u64::from),
-        output_bytes: limits.max_output.unwrap_or(u64::MAX),
-        iovecs: limits.max_iovecs.unwrap_or(usual.iovecs),
-        subscriptions: limits.max_subscriptions.unwrap_or(usual.subscriptions),
-        call_bytes: limits.max_call_bytes.map_or(u32::MAX, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
-    }
-}
-
-/// What the operator should know before a run that was started as root: directories that are granted for writing, but not
-/// to the user the run becomes.
-pub fn notes(plan: &Plan) -> Vec<String> {
-    if plan.level == Level::Off || !started_as_root() {
-        return Vec::new();
-    }
-    let writable = plan.grants.iter().filter(|grant| grant.access != Access::ReadOnly);
-    let useless =
-        writable.filter(|grant| std::fs::metadata(&grant.host).is_ok_and(|found| !writable_by(&found, plan.identity)));
-    let note = |grant: &DirGrant| {
-        let host = grant.host.display().to_string();
-        let user =
-            plan.identity.map_or_else(|| "a user that owns nothing".to_owned(), |user| format!("user {}", user.uid));
-        format!(
-            "wave: note: started as root, the program runs as {user}, who may not write to `{}`\n  \
-             fix:   give the directory to a user and name that one by --user UID:GID, or grant it ::ro\n",
-            clean(&host)
-        )
+/// What is meant by what was typed.
+///
+/// # Errors
+/// 2 for values that make no sense, 125 for what this host does not have.
+pub fn plan(sandbox: Option<Sandbox>, run: &Run) -> Result<Plan, Failure> {
+    let policy = run.policy.as_deref().map(PolicyDocument::read).transpose()?;
+    let words = run.command.iter().skip(1).cloned();
+    let name = run.argv0.clone().map(OsString::from);
+    let name = name.or_else(|| module(run).name.file_name().map(OsString::from)).unwrap_or_else(|| "-".into());
+    let (args, invoke) = match &run.invoke {
+        Some(function) => (Vec::new(), Some((function.clone(), words.collect()))),
+        None => (words.map(OsString::into_vec).collect(), None),
     };
-    useless.map(note).collect()
+    let builder = PlanBuilder {
+        policy,
+        level: sandbox.map(level),
+        grants: run.dirs.iter().map(|flag| flag::grant(flag)).collect::<Result<_, _>>()?,
+        name: name.into_vec(),
+        args,
+        env: run.env.iter().map(|flag| parse_env(flag)).collect::<Result<_, _>>()?,
+        invoke,
+        devices: run.devices.clone(),
+        listen: run.tcplisten.clone(),
+        listenfd: run.listenfd,
+        accept_from: run.accept_from.clone(),
+        limits: limits(&run.limits),
+        deterministic: run.deterministic,
+        random_seed: run.random_seed,
+        clock_resolution: run.clock_resolution,
+        manual_resolver: run.resolver == Resolver::Manual,
+        terminal_controls: run.terminal_controls,
+        user: run.user.as_deref().map(parse_identity).transpose()?,
+        no_verify: run.no_verify,
+        no_cache: run.no_cache,
+    };
+    builder.build()
 }
 
-/// Whether the mode bits let a user write; of nobody in particular if there is none.
-fn writable_by(found: &std::fs::Metadata, user: Option<Identity>) -> bool {
-    let allows = |bit: u32| found.mode() & bit != 0;
-    match user {
-        Some(user) if found.uid() == user.uid => allows(0o200),
-        Some(user) if found.gid() == user.gid => allows(0o020),
-        _ => allows(0o002),
+/// The module that was named.
+pub fn module(run: &Run) -> Module {
+    Module::file(run.command.first().map_or_else(PathBuf::new, PathBuf::from))
+}
+
+/// The level of a flag.
+pub const fn level(sandbox: Sandbox) -> Level {
+    match sandbox {
+        Sandbox::Strict => Level::Strict,
+        Sandbox::Standard => Level::Standard,
+        Sandbox::Off => Level::Off,
     }
 }
 
-/// The name in `NAME=VALUE`.
-fn name_of(variable: &[u8]) -> &[u8] {
-    variable.split(|byte| *byte == b'=').next().unwrap_or_default()
+fn limits(flags: &args::Limits) -> Limits {
+    Limits {
+        timeout: flags.timeout,
+        max_memory: flags.max_memory,
+        max_stack: flags.max_stack,
+        compile_timeout: flags.compile_timeout,
+        compile_memory: flags.compile_memory,
+        max_open_files: flags.max_open_files,
+        max_file_size: flags.max_file_size,
+        max_writes: flags.max_writes,
+        max_entries: flags.max_entries,
+        max_output: flags.max_output,
+        max_call_bytes: flags.max_call_bytes,
+        max_iovecs: flags.max_iovecs,
+        max_subscriptions: flags.max_subscriptions,
+    }
 }
 
 fn parse_env(flag: &str) -> Result<Vec<u8>, Failure> {
@@ -286,199 +108,15 @@ fn parse_identity(user: &str) -> Result<Identity, Failure> {
     }
 }
 
-/// Who a run becomes that was started as root: the owner of the directories it may write to, if they have one owner that is
-/// not root, because with any other id it could not use the grant. An ordinary user stays who it is.
-///
-/// # Errors
-/// 125 for a directory that is not there.
-pub fn owner_of_writable(grants: &[DirGrant]) -> Result<Option<Identity>, Failure> {
-    let mut owners = Vec::new();
-    for grant in grants.iter().filter(|grant| grant.access != Access::ReadOnly) {
-        let metadata = std::fs::metadata(&grant.host).map_err(|error| grant.missing(&error))?;
-        owners.push(Identity { uid: metadata.uid(), gid: metadata.gid() });
-    }
-    Ok(default_identity(started_as_root(), &owners))
-}
-
-fn default_identity(root: bool, owners: &[Identity]) -> Option<Identity> {
-    let owner = *owners.first()?;
-    let usable = root && owner.uid != 0 && owner.gid != 0 && owners.iter().all(|other| *other == owner);
-    usable.then_some(owner)
-}
-
-fn started_as_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
-impl fmt::Display for Plan {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = |list: &[Vec<u8>]| -> String {
-            list.iter().map(|word| format!(" {:?}", clean(&String::from_utf8_lossy(word)))).collect()
-        };
-        writeln!(f, "module:   {}", clean(&self.module.display().to_string()))?;
-        writeln!(f, "sandbox:  {}", self.level)?;
-        for flag in self.relaxations() {
-            writeln!(f, "relaxed:  by {}", clean(&flag))?;
-        }
-        match &self.invoke {
-            Some((function, args)) => writeln!(f, "call:     {} {args:?}", clean(function))?,
-            None => writeln!(f, "call:     _start")?,
-        }
-        writeln!(f, "args:    {}", words(&self.args))?;
-        writeln!(f, "env:     {}", if self.env.is_empty() { " none".to_owned() } else { words(&self.env) })?;
-        if self.grants.is_empty() {
-            writeln!(f, "files:    none")?;
-        }
-        for (index, grant) in self.grants.iter().enumerate() {
-            let (host, guest) = (grant.host.display().to_string(), &grant.guest);
-            writeln!(f, "fs[{index}]:    {} {} as {}", grant.access, clean(&host), clean(guest))?;
-        }
-        for (path, _) in &self.devices {
-            writeln!(f, "device:   {}", clean(&path.display().to_string()))?;
-        }
-        for address in &self.tcplisten {
-            writeln!(f, "network:  listens on {address}")?;
-        }
-        if self.listenfd {
-            writeln!(f, "network:  sockets of the service manager")?;
-        }
-        match &self.accept_from {
-            _ if self.tcplisten.is_empty() && !self.listenfd => writeln!(f, "network:  none")?,
-            None => writeln!(f, "peers:    all")?,
-            Some(rules) => writeln!(f, "peers:    {} networks", rules.len())?,
-        }
-        writeln!(f, "memory:   {} bytes", self.memory_bytes)?;
-        writeln!(f, "stack:    {} bytes", self.stack_bytes)?;
-        if self.level != Level::Off {
-            writeln!(f, "compiler: {:?}, {} bytes", self.compile_timeout, self.compile_memory_bytes)?;
-        }
-        self.write_limits(f)?;
-        if self.resolver == Resolver::Manual {
-            writeln!(f, "resolver: manual")?;
-        }
-        if self.deterministic {
-            writeln!(f, "clocks:   deterministic, random numbers too")?;
-        } else if self.clock_resolution_ns > 1 {
-            writeln!(f, "clocks:   in steps of {} ns", self.clock_resolution_ns)?;
-        }
-        if let Some(seed) = self.random_seed {
-            writeln!(f, "random:   numbers of the seed {seed}")?;
-        }
-        if self.terminal_controls {
-            writeln!(f, "terminal: control sequences pass")?;
-        }
-        match self.timeout {
-            Some(limit) => writeln!(f, "timeout:  {limit:?}")?,
-            None => writeln!(f, "timeout:  none")?,
-        }
-        match self.identity {
-            Some(Identity { uid, gid }) => writeln!(f, "user:     {uid}:{gid} (when started as root)")?,
-            None => writeln!(f, "user:     a free one (when started as root)")?,
-        }
-        if let Some(policy) = &self.policy {
-            writeln!(f, "policy:   {}", clean(&policy.name()))?;
-        }
-        self.origins.iter().try_for_each(|(id, from)| writeln!(f, "  {:24} {}", clean(id), clean(from)))
-    }
-}
-
-impl Plan {
-    /// The line of the policy, or its profile, that says a value; `None` if a flag or nobody does.
-    pub fn line_of_policy(&self, id: &str) -> Option<&str> {
-        let (_, from) = self.origins.iter().find(|(other, _)| other == id)?;
-        (!from.starts_with("--")).then_some(from)
-    }
-
-    /// Without directories there is no reason to be their owner.
-    pub fn forget_owner(&mut self) {
-        if !self.user_is_named {
-            self.identity = None;
-        }
-    }
-
-    /// The flags that accept less protection than a run has without any (T101). No module and no environment can set them.
-    pub fn relaxations(&self) -> Vec<String> {
-        let level = (self.level != Level::Strict).then(|| match self.line_of_policy("sandbox") {
-            Some(from) => format!("sandbox = \"{}\" ({from})", self.level),
-            None => format!("--sandbox {}", self.level),
-        });
-        let devices = self.devices.iter().map(|(path, _)| format!("--device {}", path.display()));
-        let unverified = (!self.verify).then(|| "--no-verify".to_owned());
-        let terminal = self.terminal_controls.then(|| "--terminal-controls".to_owned());
-        let beyond = self.beyond.iter().map(|flag| format!("{flag} beyond the policy"));
-        level.into_iter().chain(unverified).chain(beyond).chain(devices).chain(terminal).collect()
-    }
-
-    /// The steps in which clocks move, if somebody asked for steps.
-    pub fn clock_resolution(&self) -> Option<Duration> {
-        (self.clock_resolution_ns > 1).then(|| Duration::from_nanos(self.clock_resolution_ns))
-    }
-
-    /// The limits that differ from what a run has if nothing is said, as a policy has them.
-    pub fn chosen_limits(&self) -> wave_policy::file::Limits {
-        let usual = wave_wasi::Limits::default();
-        fn chosen<T: PartialEq>(limit: T, usual: T) -> Option<T> {
-            (limit != usual).then_some(limit)
-        }
-        wave_policy::file::Limits {
-            timeout: self.timeout,
-            max_memory: chosen(self.memory_bytes, MEMORY_MAX_BYTES),
-            max_stack: chosen(self.stack_bytes, STACK_BYTES),
-            compile_timeout: chosen(self.compile_timeout, COMPILE_TIMEOUT),
-            compile_memory: chosen(self.compile_memory_bytes, COMPILE_MEMORY_BYTES),
-            max_open_files: chosen(self.limits.open_files, usual.open_files),
-            max_file_size: self.file_size_bytes,
-            max_writes: chosen(self.limits.written_bytes, usual.written_bytes),
-            max_entries: chosen(self.limits.entries, usual.entries).and_then(|entries| u32::try_from(entries).ok()),
-            max_output: chosen(self.limits.output_bytes, usual.output_bytes),
-            max_call_bytes: chosen(self.limits.call_bytes, usual.call_bytes).map(u64::from),
-            max_iovecs: chosen(self.limits.iovecs, usual.iovecs),
-            max_subscriptions: chosen(self.limits.subscriptions, usual.subscriptions),
-        }
-    }
-
-    /// The limits that differ from what every run has.
-    fn write_limits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let usual = wave_wasi::Limits::default();
-        let limits = [
-            ("open files", self.limits.open_files.into(), usual.open_files.into()),
-            ("bytes in a file", self.limits.file_size_bytes, usual.file_size_bytes),
-            ("bytes written to files", self.limits.written_bytes, usual.written_bytes),
-            ("new names", self.limits.entries, usual.entries),
-            ("bytes of output", self.limits.output_bytes, usual.output_bytes),
-            ("bytes in a call", self.limits.call_bytes.into(), usual.call_bytes.into()),
-            ("buffers in a call", self.limits.iovecs.into(), usual.iovecs.into()),
-            ("subscriptions in a poll", self.limits.subscriptions.into(), usual.subscriptions.into()),
-        ];
-        limits
-            .into_iter()
-            .filter(|(_, limit, usual)| limit != usual)
-            .try_for_each(|(what, limit, _)| writeln!(f, "limit:    {limit} {what}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn t91_paths_are_resolved_where_the_filter_sees_it_if_landlock_leaves_truncation() {
-        for level in [Level::Strict, Level::Standard] {
-            assert_eq!(resolver(level, true), Resolver::Manual);
-            assert_eq!(resolver(level, false), Resolver::detect());
-        }
-        assert_eq!(resolver(Level::Off, true), Resolver::detect());
-    }
-
-    #[test]
-    fn root_becomes_the_one_owner_of_what_it_may_write() {
-        let [root, a, b] = [(0, 0), (1, 2), (3, 4)].map(|(uid, gid)| Identity { uid, gid });
-        assert_eq!(default_identity(true, &[a, a]), Some(a));
-        for owners in [&[][..], &[root], &[a, b], &[a, b, a], &[a, root], &[Identity { uid: 1, gid: 0 }]] {
-            assert_eq!(default_identity(true, owners), None, "{owners:?}");
-        }
-        assert_eq!(default_identity(false, &[a]), None, "an ordinary user cannot become another");
-    }
+    use crate::args::{Cli, Command};
+    use clap::Parser;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::path::Path;
+    use std::time::Duration;
 
     #[test]
     fn users_are_numbers_and_never_root() {
@@ -494,5 +132,137 @@ mod tests {
         assert_eq!(parse_env("A=b=c").unwrap(), b"A=b=c");
         assert_eq!(parse_env("=x").unwrap_err().code(), 2);
         assert_eq!(parse_env("WAVE_TEST_NO_SUCH_VARIABLE").unwrap_err().code(), 125);
+    }
+
+    fn plan(file: &Path, flags: &[String]) -> Plan {
+        let start = ["wave", "run", "--policy"].map(str::to_owned);
+        let file = file.to_str().expect("UTF-8").to_owned();
+        let words = start.into_iter().chain([file]).chain(flags.iter().cloned()).chain(["m.wasm".to_owned()]);
+        let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
+        let Command::Run(run) = cli.command else { panic!("not a run") };
+        super::plan(cli.sandbox, &run).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    fn rank(level: Level) -> usize {
+        [Level::Strict, Level::Standard, Level::Off].iter().position(|other| *other == level).expect("a level")
+    }
+
+    /// The flags without which one plan would not allow more than the other.
+    fn wider(base: &Plan, with: &Plan) -> BTreeSet<&'static str> {
+        let no_limit = Duration::MAX;
+        let (less, more) = (&base.limits, &with.limits);
+        let finer = |plan: &Plan| if plan.deterministic { u64::MAX } else { plan.clock_resolution_ns };
+        let peers = |plan: &Plan| plan.accept_from.as_ref().map_or(usize::MAX, Vec::len);
+        let dims = [
+            ("--sandbox", rank(with.level) > rank(base.level)),
+            ("--dir", with.grants.len() > base.grants.len()),
+            ("--env", with.env.iter().any(|variable| !base.env.contains(variable))),
+            ("--tcplisten", with.listen.len() > base.listen.len()),
+            ("--listenfd", with.listenfd),
+            ("--accept-from", peers(with) > peers(base)),
+            ("--clock-resolution", !with.deterministic && finer(with) < finer(base)),
+            ("--device", !with.devices.is_empty()),
+            ("--terminal-controls", with.terminal_controls),
+            ("--timeout", with.timeout.unwrap_or(no_limit) > base.timeout.unwrap_or(no_limit)),
+            ("--max-memory", with.memory_bytes > base.memory_bytes),
+            ("--max-stack", with.stack_bytes > base.stack_bytes),
+            ("--compile-timeout", with.compile_timeout > base.compile_timeout),
+            ("--compile-memory", with.compile_memory_bytes > base.compile_memory_bytes),
+            ("--max-open-files", more.open_files > less.open_files),
+            ("--max-file-size", more.file_size_bytes > less.file_size_bytes),
+            ("--max-writes", more.written_bytes > less.written_bytes),
+            ("--max-entries", more.entries > less.entries),
+            ("--max-output", more.output_bytes > less.output_bytes),
+            ("--max-call-bytes", more.call_bytes > less.call_bytes),
+            ("--max-iovecs", more.iovecs > less.iovecs),
+            ("--max-subscriptions", more.subscriptions > less.subscriptions),
+        ];
+        dims.into_iter().filter(|(_, is_wider)| *is_wider).map(|(flag, _)| flag).collect()
+    }
+
+    /// Numbers around each other, so that flag and file are larger, equal and smaller in turn.
+    fn number() -> impl Strategy<Value = Option<u32>> {
+        prop::option::of(prop_oneof![Just(900_000), Just(1024), Just(4096), Just(8 << 20), Just(600_000)])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        /// What a run allows beyond its policy is what it announces, and nothing else (T101).
+        #[test]
+        fn t101_what_goes_beyond_the_file_is_what_is_announced(
+            file in prop::collection::vec(number(), 13),
+            flags in prop::collection::vec(number(), 13),
+            (level, flag_level) in (prop::option::of(0_usize..3), prop::option::of(0_usize..3)),
+            kinds in prop::collection::vec(any::<bool>(), 9),
+            (file_networks, flag_networks) in (0_u8..3, 0_u8..3),
+            (file_clock, flag_clock) in (0_u32..4, 0_u32..4),
+        ) {
+            let levels = ["strict", "standard", "off"];
+            let names = [
+                "timeout", "max-memory", "max-stack", "compile-timeout", "compile-memory", "max-open-files", "max-file-size",
+                "max-writes", "max-entries", "max-output", "max-call-bytes", "max-iovecs", "max-subscriptions",
+            ];
+            let unit = |name: &str| if name.ends_with("timeout") { "ms" } else { "" };
+            let mut text = "version = 1\n".to_owned();
+            if let Some(level) = level {
+                text += &format!("sandbox = \"{}\"\n", levels[level]);
+            }
+            text += "[[fs]]\nhost = \"/usr\"\nguest = \"/usr\"\naccess = \"ro\"\n[env.set]\nA = \"file\"\n";
+            text += "[net]\nlisten = [\"127.0.0.1:1\"]\n";
+            let networks: Vec<_> = (0..file_networks).map(|index| format!("\"10.{index}.0.0/16\"")).collect();
+            if !networks.is_empty() {
+                text += &format!("accept_from = [{}]\n", networks.join(", "));
+            }
+            if file_clock > 0 {
+                text += &format!("[clock]\nresolution = \"{file_clock}ms\"\n");
+            }
+            text += "[limits]\n";
+            for (name, value) in names.iter().zip(&file) {
+                if let Some(value) = value {
+                    let quote = if unit(name).is_empty() { "" } else { "\"" };
+                    text += &format!("{name} = {quote}{value}{}{quote}\n", unit(name));
+                }
+            }
+            // No smaller stack is possible.
+            let text = text.replace("max-stack = 1024", "max-stack = 600000").replace("max-stack = 4096", "max-stack = 700000");
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            let path = dir.path().join("p.toml");
+            std::fs::write(&path, &text).expect("own directory can be written");
+
+            let mut typed: Vec<String> = Vec::new();
+            for (name, value) in names.iter().zip(&flags) {
+                let value = value.map(|value| if *name == "max-stack" { value.max(600_000) } else { value });
+                typed.extend(value.into_iter().flat_map(|value| [format!("--{name}"), format!("{value}{}", unit(name))]));
+            }
+            typed.extend(flag_level.into_iter().flat_map(|level| ["--sandbox".to_owned(), levels[level].to_owned()]));
+            typed.extend((0..flag_networks).flat_map(|index| ["--accept-from".into(), format!("11.{index}.0.0/16")]));
+            let pairs = [
+                ("--dir", "/etc::/etc::ro"), ("--env", "A=flag"), ("--env", "B=flag"), ("--tcplisten", "127.0.0.1:2"),
+                ("--device", "/dev/null"), ("--listenfd", ""), ("--terminal-controls", ""), ("--deterministic", ""),
+                ("--random-seed", "7"),
+            ];
+            for ((flag, value), _) in pairs.iter().zip(&kinds).filter(|(_, is_given)| **is_given) {
+                typed.extend([*flag, *value].into_iter().filter(|word| !word.is_empty()).map(str::to_owned));
+            }
+            if flag_clock > 0 && !kinds[7] {
+                typed.extend(["--clock-resolution".to_owned(), format!("{flag_clock}ms")]);
+            }
+
+            let (base, with) = (plan(&path, &[]), plan(&path, &typed));
+            let announced: BTreeSet<_> = with.relaxations().into_iter()
+                .filter(|text| !text.starts_with("sandbox = "))
+                .map(|text| text.split(' ').next().unwrap_or_default().to_owned())
+                .collect();
+            let expected: BTreeSet<_> = wider(&base, &with).into_iter().map(str::to_owned).collect();
+            // A level below strict is announced wherever it is from, also when the flag only repeats or narrows the file.
+            let without_level = |set: &BTreeSet<String>| set.iter().filter(|flag| *flag != "--sandbox").cloned().collect::<Vec<_>>();
+            prop_assert_eq!(without_level(&announced), without_level(&expected), "{}\n{:?}", text, typed);
+            prop_assert!(!expected.contains("--sandbox") || announced.contains("--sandbox"));
+            prop_assert_eq!(with.level != Level::Strict, with.relaxations().iter().any(|text| text.contains("sandbox")));
+            // And the dry run shows each.
+            let shown = with.to_string();
+            prop_assert!(with.relaxations().iter().all(|text| shown.contains(&format!("relaxed:  by {text}\n"))), "{}", shown);
+        }
     }
 }

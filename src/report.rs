@@ -1,8 +1,8 @@
 //! What a run says about its own protection: relaxations at the start, everything on request.
 
 use crate::args::Format;
-use crate::failure::Failure;
 use crate::text::{clean, json_line, note};
+use wave_engine::Failure;
 use wave_sandbox::{Report, State};
 
 /// What was put in force, and what the command line gave up.
@@ -27,7 +27,7 @@ pub fn announce(relaxations: &[String]) {
 ///
 /// # Errors
 /// When the report cannot be written.
-pub fn tell(
+pub fn print(
     format: Option<Format>,
     sandbox: &Report,
     relaxations: &[String],

@@ -2,53 +2,40 @@
 
 use crate::args::{Area, Format};
 use crate::flag;
-use crate::grants::DirGrant;
-use crate::plan::Plan;
 use crate::text::{clean, for_program, json_line, note, short};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
+use wave_engine::{DirectoryGrant, Observer, Plan};
 use wave_policy::Access;
 use wave_wasi::{Argument, Decision, Errno, Failure, Record, Rule, Stop};
 
-/// What is traced, and how.
-#[derive(Clone, Debug, Default)]
-pub struct Trace {
+/// Prints hostcalls as they end.
+pub struct Tracer {
     areas: Vec<Area>,
     json: bool,
-    /// Somebody else looks at every call.
-    observed: bool,
+    ways: Ways,
 }
 
-impl Trace {
-    /// What was asked for.
-    pub fn new(areas: Vec<Area>, format: Format) -> Self {
-        Self { areas, json: format == Format::Json, observed: false }
-    }
-
-    /// The same, where somebody else looks at every call.
-    pub fn observed(self) -> Self {
-        Self { observed: true, ..self }
-    }
-
-    /// Whether a function is traced.
-    pub fn covers(&self, function: &str) -> bool {
-        self.observed || self.prints(function)
-    }
-
-    /// Whether its calls are printed.
-    pub fn prints(&self, function: &str) -> bool {
-        self.areas.iter().any(|area| *area == Area::All || Some(*area) == area_of(function))
+impl Tracer {
+    /// Prints the calls of these areas.
+    pub fn new(areas: &[Area], format: Format, plan: &Plan) -> Self {
+        Self { areas: areas.to_vec(), json: format == Format::Json, ways: Ways::of(plan) }
     }
 
     /// Whether anything is printed.
     pub const fn is_on(&self) -> bool {
         !self.areas.is_empty()
     }
+}
 
-    /// Prints records as they come.
-    pub fn printer(&self, plan: &Plan) -> impl FnMut(&Record) + Send + use<> {
-        let (json, ways) = (self.json, Ways::of(plan));
-        move |record| for_program(note, &if json { in_json(record, &ways) } else { in_text(record, &ways) })
+impl Observer for Tracer {
+    fn observes(&self, function: &str) -> bool {
+        self.areas.iter().any(|area| *area == Area::All || Some(*area) == area_of(function))
+    }
+
+    fn hostcall(&mut self, record: &Record) {
+        let text = if self.json { in_json(record, &self.ways) } else { in_text(record, &self.ways) };
+        for_program(note, &text);
     }
 }
 
@@ -152,7 +139,7 @@ struct Ways {
 
 impl Ways {
     fn of(plan: &Plan) -> Self {
-        let access = |(index, grant): (usize, &DirGrant)| {
+        let access = |(index, grant): (usize, &DirectoryGrant)| {
             let line = plan.policy.as_ref().and_then(|policy| policy.line(&format!("fs[{index}].access")));
             let host = grant.host.to_str().and_then(|host| flag::write(host, &grant.guest, Access::ReadWrite));
             let flag = || host.unwrap_or_else(|| format!("the same --dir with ::rw for fs[{index}]"));

@@ -3,10 +3,10 @@
 //! The advice has the form of a flag, with nothing in it that was typed, and the narrowest grant first (T130).
 
 use crate::args;
-use crate::failure::Failure;
 use crate::text::{clean, note, out};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
+use wave_engine::Failure;
 
 const DIRECTORY: &str =
     "a directory is granted by --dir HOST::GUEST::ro, the one of the host first; ::append or ::rw lets it be written";
@@ -295,8 +295,17 @@ fn in_place_of(flag: &str) -> Option<&'static str> {
     known.or_else(|| FAMILIES.iter().find(|(start, _)| flag.starts_with(start)).map(|(_, advice)| *advice))
 }
 
+/// The failure of a module that is not there; names a command if the word for it is more likely one.
+pub fn or_command(failure: Failure, word: Option<&str>) -> Failure {
+    let command = word.filter(|_| failure.code() == 127).and_then(|word| Some((word, command_for(word)?)));
+    match command {
+        Some((word, command)) => failure.fix(format!("`{word}` is no command, either; use {command}")),
+        None => failure,
+    }
+}
+
 /// The command that was probably meant by a word that is neither a command nor a module.
-pub fn command_for(word: &str) -> Option<String> {
+fn command_for(word: &str) -> Option<String> {
     let foreign = COMMANDS.iter().find(|(words, _)| words.contains(&word)).map(|(_, advice)| (*advice).to_owned());
     foreign.or_else(|| wave_policy::file::nearest(word, args::commands()).map(|command| format!("wave {command}")))
 }

@@ -1,10 +1,6 @@
 //! `wave verify`: what the verifier finds in the code of a module or of an artefact.
 
 use crate::args::{Format, Sandbox, Verify};
-use crate::compiler;
-use crate::failure::Failure;
-use crate::input;
-use crate::program;
 use crate::text::{chain, clean};
 use crate::worker::{self, Said};
 use serde_json::json;
@@ -14,6 +10,9 @@ use wave_contract::artefact::Artefact;
 use wave_contract::context::{Addressing, FixedAddresses};
 use wave_contract::image::CodeImage;
 use wave_contract::types::SignatureRegistry;
+use wave_engine::Failure;
+use wave_engine::compile;
+use wave_engine::input;
 use wave_verifier::{Report, Terms, Uses, VerifyError};
 
 /// Verifies the code of an artefact, or of a module that is compiled as if it were to run alone, in a sealed process, and prints
@@ -23,7 +22,7 @@ use wave_verifier::{Report, Terms, Uses, VerifyError};
 /// When there is no module, or it is invalid.
 pub fn verify(sandbox: Option<Sandbox>, arguments: &Verify) -> Result<u8, Failure> {
     let path = &arguments.module;
-    let threads = arguments.threads.map_or_else(compiler::default_threads, std::num::NonZero::get);
+    let threads = arguments.threads.map_or_else(compile::default_threads, std::num::NonZero::get);
     let bytes = input::read_file(path)?;
     worker::say(&worker::limits(sandbox, path), threads, || say(path, &bytes, threads, arguments.format))
 }
@@ -65,7 +64,7 @@ fn of_artefact(path: &Path, bytes: &[u8]) -> Result<Made, Failure> {
 /// What is compiled now, as if it were to run alone.
 fn of_module(path: &Path, bytes: &[u8], threads: usize) -> Result<Made, Failure> {
     let bytes = input::module(path, bytes)?;
-    let module = program::parse(path, &bytes)?;
+    let module = compile::parse(path, &bytes)?;
     let info = module.info();
     let addresses = FixedAddresses::imagined(info).ok_or_else(|| {
         Failure::not_runnable("it declares more globals, tables or imports than fit").at(path.display().to_string())
@@ -77,7 +76,7 @@ fn of_module(path: &Path, bytes: &[u8], threads: usize) -> Result<Made, Failure>
         host_imports: vec![true; info.imported_functions as usize],
     };
     let started = Instant::now();
-    let image = program::compile_for(path, &module, &terms, threads)?;
+    let image = compile::compile_for(path, &module, &terms, threads)?;
     Ok(Made { module: bytes.into_owned(), image, terms, compiling: Some(started.elapsed()) })
 }
 

@@ -6,11 +6,6 @@
 mod values;
 
 use crate::args::{Mode, Wast as Arguments};
-use crate::compiler::default_threads;
-use crate::failure::Failure;
-use crate::input::{self, Bounds};
-use crate::plan::COMPILE_TIMEOUT;
-use crate::program::first_refusal;
 use crate::text::{chain, clean, out};
 use std::collections::HashMap;
 use values::{argument, matches};
@@ -19,6 +14,11 @@ use wast::token::Id;
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke};
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
 use wave_contract::types::{MemoryType, TableType, ValType};
+use wave_engine::Failure;
+use wave_engine::compile::default_threads;
+use wave_engine::defaults::COMPILE_TIMEOUT;
+use wave_engine::input::{self, Bounds};
+use wave_engine::program::first_refusal;
 use wave_policy::{Level, Policy};
 use wave_runtime::{Binding, CallError, HostFunction, InstanceId, Item, Stop, Store, StoreOptions, Value};
 use wave_sandbox::{SealPlan, Sealed};

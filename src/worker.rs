@@ -4,15 +4,16 @@
 //! time and memory are those of compiling. What it says is from somebody that nobody trusts: nothing in it steers a terminal.
 
 use crate::args::Sandbox;
-use crate::compiler::CompileLimits;
-use crate::failure::Failure;
 use crate::text::{clean, note, out};
 use serde::{Deserialize, Serialize};
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
+use wave_contract::artefact::Artefact;
 use wave_contract::encoding::{read_value, write_value};
+use wave_engine::Failure;
+use wave_engine::compile::CompileLimits;
 use wave_policy::Level;
-use wave_sandbox::{Worker, WorkerError};
+use wave_sandbox::{State, Worker, WorkerError};
 
 /// What a command prints, and how it ends.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,7 +66,9 @@ fn sealed(
         drop(write_value(&mut to, &work()).and_then(|()| to.flush()));
     });
     let without = |error: &WorkerError| -> Result<_, Failure> {
-        limits.note_without(error)?;
+        if let State::Waived { reason } = limits.without_worker(error)? {
+            note_unsealed(Some(&reason));
+        }
         Ok(None)
     };
     let mut worker = match started {
@@ -82,6 +85,24 @@ fn sealed(
     answer.map(Some).map_err(|error| limits.failed(from.get_mut(), &error))
 }
 
+/// Says why a module is read in this process, if it is.
+pub fn note_unsealed(reason: Option<&str>) {
+    if let Some(reason) = reason {
+        note(&format!("wave: note: the module is read without a sealed process: {}\n", clean(reason)));
+    }
+}
+
+/// Says of a compiled file that its code is another matter than the module in it.
+pub fn announce(path: &Path, file: &[u8]) {
+    if Artefact::is_one(file) {
+        note(&format!(
+            "wave: note: `{}` is a compiled file: this is about the module in it. Its code keeps to what that module declares, and may \
+             do anything within\n",
+            clean(&path.display().to_string())
+        ));
+    }
+}
+
 /// The limits of such work.
 pub fn limits(sandbox: Option<Sandbox>, module: &Path) -> CompileLimits {
     CompileLimits::usual(module, level(sandbox))
@@ -89,7 +110,7 @@ pub fn limits(sandbox: Option<Sandbox>, module: &Path) -> CompileLimits {
 
 /// Every layer that this kernel has, unless a flag says otherwise: nothing of the module runs here.
 pub fn level(sandbox: Option<Sandbox>) -> Level {
-    sandbox.map_or(Level::Standard, crate::policy::level)
+    sandbox.map_or(Level::Standard, crate::plan::level)
 }
 
 /// Text whose lines are harmless each.

@@ -33,4 +33,4 @@ pub use table::{
     Condition, Function, Need, Needed, Operand, Rule, RuleSet, Start, Test, all_functions, all_rules, all_starts,
     functions_using,
 };
-pub use text::{clean, clean_lines, harmful, parse_duration, parse_size};
+pub use text::{chain, clean, clean_lines, harmful, parse_duration, parse_size, shell_word, short};

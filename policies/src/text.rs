@@ -1,8 +1,12 @@
 //! Text as people write it and terminals bear it: sizes, durations, escapes.
 
 use std::borrow::Cow;
+use std::error::Error;
 use std::time::Duration;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory as _};
+
+/// Characters of one name, path or text that is not ours in a message (T75).
+const SHOWN_CHARS: usize = 200;
 
 /// Replaces the characters that are [`harmful`] by their escapes: a name, in one line.
 pub fn clean(text: &str) -> Cow<'_, str> {
@@ -47,6 +51,39 @@ fn is_blank(c: char) -> bool {
         | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}')
 }
 
+/// A name or path that is not ours for a message: clean, and without what no person reads.
+pub fn short(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((end, _)) => clean(text.get(..end).unwrap_or_default()).into_owned() + "…",
+        None => clean(text).into_owned(),
+    }
+}
+
+/// An error with its sources, in one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let more = error.to_string();
+        if !text.ends_with(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        source = error.source();
+    }
+    text
+}
+
+/// A word as a shell takes it, in quotes where it must be. `None` if it has characters that nobody can type.
+pub fn shell_word(word: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-+,@%=".contains(c);
+    match word {
+        _ if word.contains(harmful) || word.contains('\u{fffd}') => None,
+        _ if !word.is_empty() && word.chars().all(is_plain) => Some(word.to_owned()),
+        _ => Some(format!("'{}'", word.replace('\'', "'\\''"))),
+    }
+}
+
 /// Reads a size: a number of bytes, or one with `K`, `M` or `G` (powers of 1024), with or without `iB` or `B`.
 ///
 /// # Errors
@@ -88,6 +125,24 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn t75_a_name_is_cut_by_characters_and_stays_clean() {
+        assert_eq!(short("name\u{1b}"), "name\\u{1b}");
+        assert_eq!(short(&"é".repeat(200)), "é".repeat(200));
+        assert_eq!(short(&"é".repeat(201)), "é".repeat(200) + "…");
+        assert_eq!(short(&"x".repeat(10_000_000)).chars().count(), 201);
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        for (word, quoted) in
+            [("a/b::ro", "a/b::ro"), ("a b", "'a b'"), ("it's", "'it'\\''s'"), ("", "''"), ("~", "'~'")]
+        {
+            assert_eq!(shell_word(word).as_deref(), Some(quoted));
+        }
+        assert_eq!(shell_word("a\n"), None);
+    }
 
     #[test]
     fn control_characters_cannot_reach_the_terminal() {

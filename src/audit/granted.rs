@@ -1,9 +1,9 @@
 //! What a policy grants, as far as it decides which functions of a module have an effect.
 
 use super::module::{Declarations, Kind, Memory};
-use crate::failure::Failure;
-use crate::policy::Loaded;
 use serde::Serialize;
+use wave_engine::Failure;
+use wave_engine::policy::PolicyDocument;
 use wave_policy::{Access, Level, Need, Surface};
 
 /// Functions that an append grant refuses, though it can be written to.
@@ -33,7 +33,7 @@ impl Granted {
     ///
     /// # Errors
     /// 125 for a policy that is not this module's, or under which no layer of the kernel holds a run; 2 for a component.
-    pub fn of(loaded: &Loaded, declared: &Declarations) -> Result<Self, Failure> {
+    pub fn of(loaded: &PolicyDocument, declared: &Declarations) -> Result<Self, Failure> {
         let place = || loaded.path().display().to_string();
         if declared.kind == Kind::Component {
             return Err(Failure::usage("a component runs under no policy").at("--policy").fix("leave out the flag"));

@@ -2,15 +2,15 @@
 
 use super::notes::{self, Notes};
 use super::unite::{self, Before, Granted, Learned};
-use crate::failure::Failure;
-use crate::grants::DirGrant;
-use crate::policy::pin::Other;
-use crate::policy::{read_text, refuse};
 use crate::text::clean;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use wave_engine::DirectoryGrant;
+use wave_engine::Failure;
+use wave_engine::policy::pin::Other;
+use wave_engine::policy::{read_text, refuse};
 use wave_policy::file::{Directory, PolicyFile, Values, comments, format};
 
 /// Where a policy is to be written.
@@ -67,7 +67,7 @@ impl Target {
     ///
     /// # Errors
     /// 125 for such a place.
-    pub fn refuse_within(&self, grants: &[DirGrant]) -> Result<(), Failure> {
+    pub fn refuse_within(&self, grants: &[DirectoryGrant]) -> Result<(), Failure> {
         for grant in grants.iter().filter(|grant| grant.access.is_writable()) {
             let place = std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error))?;
             if self.path.starts_with(&place) {
@@ -98,8 +98,8 @@ impl Target {
     }
 
     /// A directory of the policy as a grant.
-    pub fn grant(&self, directory: &Directory) -> DirGrant {
-        DirGrant {
+    pub fn grant(&self, directory: &Directory) -> DirectoryGrant {
+        DirectoryGrant {
             host: self.dir.join(&directory.host),
             guest: directory.guest.clone(),
             access: directory.access,

@@ -21,27 +21,30 @@ mod observe;
 mod unite;
 mod used;
 
-pub use observe::{Ending, Observer};
-
 use crate::args::{self, Resolver, Run, Sandbox};
-use crate::compiler::{self, CompileLimits};
-use crate::failure::Failure;
-use crate::grants::DirGrant;
-use crate::input;
-use crate::plan::{self, Plan};
-use crate::policy::{can_grow, pin};
+use crate::plan::{module, plan};
 use crate::run;
-use crate::text::{chain, note, out};
+use crate::text::{chain, note};
+use crate::trace::Tracer;
+use crate::worker;
 use area::{AREA_BYTES, Layout, Stage};
 use file::Target;
+use observe::UseObserver;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 use unite::{Granted, Imports, Learned};
 use used::Use;
+use wave_engine::DirectoryGrant;
+use wave_engine::Failure;
+use wave_engine::compile::{self, Declared};
+use wave_engine::policy::{can_grow, pin};
+use wave_engine::{Engine, Module, Observer, Plan, input, owner_of_writable};
 use wave_policy::file::Derived;
 use wave_policy::{Level, Surface};
+use wave_runtime::Stop;
 use wave_sandbox::{Ended, Supervised, supervise};
+use wave_wasi::Record;
 
 /// Signals from outside that end a run in the middle: INT, TERM, HUP, QUIT.
 const ENDS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
@@ -61,28 +64,33 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
             .fix("listen by --tcplisten"));
     }
     run::end_with_parent(&run)?;
-    let (report, dry_run) = (run.report, run.dry_run);
+    let (format, dry_run) = (run.report, run.dry_run);
     let typed = Typed::new(&run);
-    let plan = Plan::new(sandbox, run)?;
+    let (plan, module) = (plan(sandbox, &run)?, module(&run));
     if dry_run {
-        out(&plan.to_string());
+        run::show(&plan, &module);
         return Ok(0);
     }
     let target = Target::open(&output)?;
     target.refuse_within(&plan.grants)?;
     let granted = granted(&plan, &typed, &target)?;
-    let bytes = input::read_file_within(&plan.module, plan.compile_timeout)?;
+    let name = module.name;
+    let bytes = input::read_file_within(&name, plan.compile_timeout)?;
     let blake3 = pin::of(&bytes);
-    target.check(&granted, (&plan.module, &bytes), new_module)?;
+    target.check(&granted, (&name, &bytes), new_module)?;
 
-    let layout = Layout { grants: plan.grants.len(), listeners: plan.tcplisten.len() };
+    let layout = Layout { grants: plan.grants.len(), listeners: plan.listen.len() };
     let area_bytes = NonZeroUsize::new(AREA_BYTES).unwrap_or(NonZeroUsize::MIN);
     let started = Instant::now();
-    let mut plan = Some(plan);
-    let mut module = Some(bytes);
+    let tracer = Tracer::new(&run.trace, run.trace_format, &plan);
+    let mut parts = Some((plan, bytes, tracer));
     let supervised = supervise(area_bytes, |area| {
-        let outcome = match (plan.take(), observe::observe(area, layout)) {
-            (Some(plan), Some(observer)) => run::execute(plan, report, module.take(), Some(observer)),
+        let outcome = match (parts.take(), UseObserver::new(area, layout)) {
+            (Some((plan, bytes, tracer)), Some(learner)) => {
+                let observer = Box::new(Both { learner, tracer });
+                let engine = Engine::default().observed_by(observer).supervised();
+                run::execute(engine, plan, Module::bytes(&name, bytes), format)
+            }
             _ => Err(Failure::refused("the memory for what is observed is too small")),
         };
         i32::from(outcome.unwrap_or_else(|failure| {
@@ -94,17 +102,18 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
         .map_err(|error| Failure::refused(format!("cannot start a process for the run: {}", chain(&error))))?;
     let wall = started.elapsed();
     // Taken in the other process only.
-    let Some((plan, bytes)) = plan.zip(module) else { return Err(Failure::refused("the plan of the run is gone")) };
+    let Some((plan, bytes, _)) = parts else { return Err(Failure::refused("the plan of the run is gone")) };
     let used = Use::read(left, layout);
     let Some((stage, code)) = outcome(ended, used.stage)? else {
         note(&format!("wave: learn: the program did not run, `{}` is as it was\n", target.name()));
         return Ok(exit_code(ended));
     };
-    let module = input::module_of(&plan.module, bytes)?;
-    let (info, _) = compiler::declarations(CompileLimits::of(&plan), module)?;
+    let module = input::module_of(&name, bytes)?;
+    let Declared { info, unsealed, .. } = compile::declarations(plan.compile_limits(&name), module)?;
+    worker::note_unsealed(unsealed.as_deref());
     let pages = info.memories.iter().map(|memory| u64::from(memory.min_pages)).max().unwrap_or(0);
     let imports = Imports {
-        name: plan.module.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned()),
+        name: name.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned()),
         blake3,
         surface: Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name))),
         memory_bytes: pages * PAGE_BYTES,
@@ -123,6 +132,33 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     target.write(&file::text(&learned)?)?;
     tell(&learned, &used, &target);
     Ok(code)
+}
+
+/// Notes the use of grants, and prints the calls that are traced.
+struct Both {
+    learner: UseObserver<'static>,
+    tracer: Tracer,
+}
+
+impl Observer for Both {
+    fn observes(&self, _function: &str) -> bool {
+        true
+    }
+
+    fn hostcall(&mut self, record: &Record) {
+        self.learner.hostcall(record);
+        if self.tracer.observes(record.function) {
+            self.tracer.hostcall(record);
+        }
+    }
+
+    fn begins(&mut self) {
+        self.learner.begins();
+    }
+
+    fn ends(&mut self, stop: Option<&Stop>, memory_bytes: u64) {
+        self.learner.ends(stop, memory_bytes);
+    }
 }
 
 /// What was typed, where a plan keeps only what is meant.
@@ -176,7 +212,7 @@ fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failu
         random_seed: plan.random_seed,
         dirs: dirs.collect::<Result<_, Failure>>()?,
         env: plan.env.iter().map(variable).collect(),
-        listen: plan.tcplisten.clone(),
+        listen: plan.listen.clone(),
         accept_from: plan.accept_from.as_ref().map(|rules| rules.iter().map(ToString::to_string).collect()),
         limits: plan.chosen_limits(),
         flags: typed.flags.clone(),
@@ -218,8 +254,8 @@ fn exit_code(ended: Ended) -> u8 {
 fn identity_flag(plan: &Plan, learned: &Learned, target: &Target) -> Result<Option<String>, Failure> {
     let matters = plan.level != Level::Off && !learned.values.fs.is_empty();
     let Some(identity) = plan.identity.filter(|_| matters) else { return Ok(None) };
-    let grants: Vec<DirGrant> = learned.values.fs.iter().map(|directory| target.grant(directory)).collect();
-    let derived = plan::owner_of_writable(&grants)?;
+    let grants: Vec<DirectoryGrant> = learned.values.fs.iter().map(|directory| target.grant(directory)).collect();
+    let derived = owner_of_writable(&grants)?;
     Ok((derived != Some(identity)).then(|| format!("--user {}:{}", identity.uid, identity.gid)))
 }
 

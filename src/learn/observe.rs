@@ -16,8 +16,10 @@ const CREAT: u64 = 1;
 /// `oflags`: the file is cut.
 const TRUNC: u64 = 8;
 
-/// Notes the use that a program makes of what it was granted.
-pub struct Observer<'a> {
+/// Notes the use that a program makes of what it was granted, and how it ends.
+pub struct UseObserver<'a> {
+    /// How the run ends.
+    ending: &'a mut [u8],
     area: &'a mut [u8],
     layout: Layout,
     /// Where the entry of a path stands.
@@ -27,9 +29,6 @@ pub struct Observer<'a> {
     /// What the program has open.
     open: BTreeMap<u64, Thing>,
 }
-
-/// Notes how a run ends.
-pub struct Ending<'a>(&'a mut [u8]);
 
 /// What is behind a descriptor.
 #[derive(Clone, Debug)]
@@ -53,38 +52,46 @@ enum Need {
     Change,
 }
 
-/// The two sides of an area.
-pub fn observe(area: &mut [u8], layout: Layout) -> Option<(Observer<'_>, Ending<'_>)> {
-    let (ending, area) = area.split_at_mut_checked(ENDING_BYTES)?;
-    let streams = (0..3).map(|_| Thing::Stream);
-    let named = |grant| Thing::Named { grant, path: Some(Vec::new()), at_the_end: false };
-    let things = streams.chain((0..layout.grants).map(named)).chain((0..layout.listeners).map(Thing::Listener));
-    let open = (0..).zip(things).collect();
-    Some((Observer { area, layout, entries: BTreeMap::new(), used: 0, open }, Ending(ending)))
-}
-
-impl Ending<'_> {
-    /// The program is entered.
-    pub fn begins(&mut self) {
-        store(self.0, 0, Stage::Running as u64);
+impl wave_engine::Observer for UseObserver<'_> {
+    fn observes(&self, _function: &str) -> bool {
+        true
     }
 
-    /// It has stopped, or returned, with so much linear memory.
-    pub fn ends(&mut self, stop: Option<&Stop>, memory_bytes: u64) {
+    fn hostcall(&mut self, record: &Record) {
+        self.note(record);
+    }
+
+    fn begins(&mut self) {
+        store(self.ending, 0, Stage::Running as u64);
+    }
+
+    fn ends(&mut self, stop: Option<&Stop>, memory_bytes: u64) {
         let stage = match stop {
             None | Some(Stop::Exit(_)) => Stage::Done,
             Some(Stop::Signal(_)) => Stage::Raised,
             Some(Stop::Trap(_)) => Stage::Trap,
             Some(Stop::Deadline) => Stage::Deadline,
         };
-        store(self.0, WORD, memory_bytes);
-        store(self.0, 0, stage as u64);
+        store(self.ending, WORD, memory_bytes);
+        store(self.ending, 0, stage as u64);
     }
 }
 
-impl Observer<'_> {
+impl<'a> UseObserver<'a> {
+    /// Notes in this memory. `None` if it is too small.
+    pub fn new(area: &'a mut [u8], layout: Layout) -> Option<Self> {
+        let (ending, area) = area.split_at_mut_checked(ENDING_BYTES)?;
+        let streams = (0..3).map(|_| Thing::Stream);
+        let named = |grant| Thing::Named { grant, path: Some(Vec::new()), at_the_end: false };
+        let things = streams.chain((0..layout.grants).map(named)).chain((0..layout.listeners).map(Thing::Listener));
+        let open = (0..).zip(things).collect();
+        Some(Self { ending, area, layout, entries: BTreeMap::new(), used: 0, open })
+    }
+}
+
+impl UseObserver<'_> {
     /// Notes a hostcall that has ended.
-    pub fn observe(&mut self, record: &Record) {
+    fn note(&mut self, record: &Record) {
         if let Ok(function) = all_functions().binary_search_by_key(&record.function, |function| function.name) {
             self.add(Layout::calls(function), 1);
         }

@@ -4,12 +4,12 @@
 use super::area::Stage;
 use super::notes::{DirNote, MEASURED, Notes, line};
 use super::used::{Use, UsedGrant};
-use crate::failure::Failure;
-use crate::grants::DirGrant;
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use wave_engine::DirectoryGrant;
+use wave_engine::Failure;
 use wave_policy::file::{Directory, Limits, PolicyFile, Profile, Values};
 use wave_policy::{Access, Level, Surface};
 
@@ -30,7 +30,7 @@ pub struct Granted {
     pub clock_resolution: Option<Duration>,
     pub random_seed: Option<u64>,
     /// With the path that the policy is to have.
-    pub dirs: Vec<(DirGrant, String)>,
+    pub dirs: Vec<(DirectoryGrant, String)>,
     /// Names, and values of those that are not passed on.
     pub env: Vec<(String, Option<String>)>,
     pub listen: Vec<SocketAddr>,
@@ -521,7 +521,7 @@ mod tests {
 
     fn granted() -> Granted {
         let dir = |host: &str, access| {
-            let grant = DirGrant { host: host.into(), guest: host.to_owned(), access, place: String::new() };
+            let grant = DirectoryGrant { host: host.into(), guest: host.to_owned(), access, place: String::new() };
             (grant, host.to_owned())
         };
         Granted {

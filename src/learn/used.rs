@@ -133,7 +133,8 @@ impl Use {
 mod tests {
     use super::*;
     use crate::learn::area::store;
-    use crate::learn::observe::{Ending, Observer, observe};
+    use crate::learn::observe::UseObserver;
+    use wave_engine::Observer as _;
     use wave_wasi::{Argument, Decision, Errno, Failure, Record};
 
     const LAYOUT: Layout = Layout { grants: 2, listeners: 1 };
@@ -158,28 +159,27 @@ mod tests {
     }
 
     /// What an observer left.
-    fn observed(tell: impl FnOnce(&mut Observer<'_>, &mut Ending<'_>)) -> Use {
+    fn observed(run: impl FnOnce(&mut UseObserver<'_>)) -> Use {
         let mut area = area();
-        let (mut observer, mut ending) = observe(&mut area, LAYOUT).expect("it is large enough");
-        tell(&mut observer, &mut ending);
+        run(&mut UseObserver::new(&mut area, LAYOUT).expect("it is large enough"));
         Use::read(&area, LAYOUT)
     }
 
     #[test]
     fn paths_go_through_directories_that_are_open() {
-        let used = observed(|observer, ending| {
-            ending.begins();
+        let used = observed(|observer| {
+            observer.begins();
             let opened = Record {
                 results: vec![("opened_fd", 7)],
                 ..call("path_open", &[("fd", 4), ("rights_base", 2)], "./sub//dir/", 1)
             };
-            observer.observe(&opened);
-            observer.observe(&call("path_unlink_file", &[("fd", 7)], "x", 1));
-            observer.observe(&call("fd_renumber", &[("fd", 7), ("to", 9)], "", 1));
-            observer.observe(&call("path_filestat_get", &[("fd", 9)], "../y", 1));
-            observer.observe(&call("fd_close", &[("fd", 9)], "", 1));
-            observer.observe(&call("path_filestat_get", &[("fd", 9)], "gone", 1));
-            ending.ends(None, 1 << 20);
+            observer.hostcall(&opened);
+            observer.hostcall(&call("path_unlink_file", &[("fd", 7)], "x", 1));
+            observer.hostcall(&call("fd_renumber", &[("fd", 7), ("to", 9)], "", 1));
+            observer.hostcall(&call("path_filestat_get", &[("fd", 9)], "../y", 1));
+            observer.hostcall(&call("fd_close", &[("fd", 9)], "", 1));
+            observer.hostcall(&call("path_filestat_get", &[("fd", 9)], "gone", 1));
+            observer.ends(None, 1 << 20);
         });
         assert_eq!((used.stage, used.memory_bytes, used.open_files), (Some(Stage::Done), 1 << 20, 7));
         let paths: Vec<_> = used.grants[1].paths.iter().map(|(path, counts)| (&**path, *counts)).collect();
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn what_a_narrower_access_would_answer_in_the_same_way_needs_no_more() {
-        let access = |record: Record| observed(|observer, _| observer.observe(&record)).grants[0].access();
+        let access = |record: Record| observed(|observer| observer.hostcall(&record)).grants[0].access();
         let failed = |errno: Errno, record: Record| Record { result: Err(Failure::Errno(errno)), ..record };
         let unlink = call("path_unlink_file", &[("fd", 3)], "x", 0);
         assert_eq!(access(unlink.clone()), Access::ReadWrite);

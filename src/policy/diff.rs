@@ -1,11 +1,11 @@
 //! `wave policy diff`: what became possible, and what no longer is.
 
-use super::Loaded;
 use crate::args::{Format, Widening};
-use crate::failure::Failure;
 use crate::text::{clean, json, out};
 use serde::Serialize;
 use std::path::Path;
+use wave_engine::Failure;
+use wave_engine::policy::PolicyDocument;
 use wave_policy::file::{Change, Effect, PolicyFile, Side, diff};
 
 /// Exit code when something became possible and that was to fail.
@@ -30,7 +30,7 @@ pub fn compare(old: &Path, new: &Path, fail_on: Option<Widening>, format: Format
 /// A policy, and where its values stand.
 struct Policy {
     name: String,
-    policy: Loaded,
+    policy: PolicyDocument,
     /// The profile it extends, with its own lines.
     profile: Option<PolicyFile>,
 }
@@ -39,7 +39,7 @@ impl Policy {
     fn read(path: &Path) -> Result<Self, Failure> {
         // So that a version of a repository can be compared without a file: `git show HEAD:app.toml | wave policy diff - app.toml`.
         let name = path.display().to_string();
-        let policy = Loaded::read(path)?;
+        let policy = PolicyDocument::read(path)?;
         let profile = policy.file.profile.and_then(|profile| PolicyFile::parse(profile.source()).ok());
         Ok(Self { name, policy, profile })
     }
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn the_usual_limits_are_those_of_a_run() {
         let usual = wave_wasi::Limits::default();
-        use crate::plan::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT, MEMORY_MAX_BYTES, STACK_BYTES};
+        use wave_engine::defaults::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT, MEMORY_MAX_BYTES, STACK_BYTES};
         let expected = Limits {
             max_memory: Some(MEMORY_MAX_BYTES),
             max_stack: Some(STACK_BYTES),

@@ -1,23 +1,16 @@
-//! Policy files: [`Loaded`] for a run, [`Merged`] with its flags, and `wave policy`.
+//! `wave policy`: writes, checks and shows policy files.
 
 mod diff;
 mod export;
-mod loaded;
-mod merged;
-pub mod pin;
-
-use loaded::Findings;
-pub use loaded::{Loaded, can_grow, read_text, refuse};
-pub use merged::{Merged, level};
 
 use crate::args::{Policy, PolicyResolver, Sandbox};
-use crate::compiler::{self, CompileLimits};
-use crate::failure::Failure;
-use crate::input;
 use crate::text::{clean, note, out};
 use crate::worker;
 use std::path::Path;
-use wave_policy::file::{self, Derived, PolicyFile, Values};
+use wave_engine::compile::{self, CompileLimits, Declared};
+use wave_engine::policy::{self as document, Findings, PolicyDocument, pin};
+use wave_engine::{Failure, input};
+use wave_policy::file::{self, Derived, Values};
 use wave_policy::{Level, Resolver, Surface};
 
 /// `wave policy`; the result is the exit code.
@@ -42,9 +35,10 @@ pub fn policy(sandbox: Option<Sandbox>, arguments: &Policy) -> Result<u8, Failur
 fn generate(resolver: PolicyResolver, limits: CompileLimits) -> Result<u8, Failure> {
     let path = limits.module.clone();
     let file = input::read_file(&path)?;
-    input::announce(&path, &file);
+    worker::announce(&path, &file);
     let blake3 = pin::of(&file);
-    let (info, _) = compiler::declarations(limits, input::module_of(&path, file)?)?;
+    let Declared { info, unsealed, .. } = compile::declarations(limits, input::module_of(&path, file)?)?;
+    worker::note_unsealed(unsealed.as_deref());
     let resolver = match resolver {
         PolicyResolver::Kernel => Resolver::Kernel,
         PolicyResolver::Manual => Resolver::Manual,
@@ -63,7 +57,7 @@ fn generate(resolver: PolicyResolver, limits: CompileLimits) -> Result<u8, Failu
         functions: Some(surface.functions().map(|function| function.name.to_owned()).collect()),
         ..Values::default()
     };
-    let os = Derived::of(&surface, loaded::can_grow(&info, None), resolver);
+    let os = Derived::of(&surface, document::can_grow(&info, None), resolver);
     let name = path.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned());
     let mut text = format!("# What {} may do. Made from its imports by `wave policy gen`.\n", clean(&name));
     text.push_str(&write(&values)?);
@@ -101,14 +95,14 @@ fn suggestions(surface: &Surface, os: &Derived) -> String {
 /// Says all that is wrong with a policy, and ends with 1 if something is.
 fn check(path: &Path, module: Option<CompileLimits>) -> Result<u8, Failure> {
     let tell = |failures: &[Failure]| failures.iter().for_each(|failure| note(&failure.to_string()));
-    let source = match loaded::read_text(path) {
+    let source = match document::read_text(path) {
         Ok(source) => source,
         Err(failure) => {
             tell(&[failure]);
             return Ok(1);
         }
     };
-    let policy = match Loaded::all_of(path, &source) {
+    let policy = match PolicyDocument::all_of(path, &source) {
         Ok(policy) => policy,
         Err((failures, more)) => {
             tell(&failures);
@@ -119,13 +113,25 @@ fn check(path: &Path, module: Option<CompileLimits>) -> Result<u8, Failure> {
     let mut findings = Findings::default();
     policy.check_directories(&mut findings);
     // A module that cannot be looked at keeps nothing of the rest from being told.
-    let looked = module.map_or(Ok(()), |module| policy.check(module, &mut findings));
+    let looked = module.map_or(Ok(()), |module| check_module(&policy, module, &mut findings));
     tell(&findings.wrong);
     for (what, place) in &findings.notes {
         note(&format!("wave: note: {}\n  where: {}\n", clean(what), clean(place)));
     }
     tell_more(findings.more);
     looked.map(|()| u8::from(!findings.wrong.is_empty()))
+}
+
+fn check_module(policy: &PolicyDocument, limits: CompileLimits, findings: &mut Findings) -> Result<(), Failure> {
+    let path = limits.module.clone();
+    let file = input::read_file(&path)?;
+    let pin = policy.check_pin(&path, &file);
+    let declared = input::module_of(&path, file).and_then(|bytes| compile::declarations(limits, bytes));
+    let declared = declared.map(|Declared { info, unsealed, .. }| {
+        worker::note_unsealed(unsealed.as_deref());
+        info
+    });
+    policy.check(&path, pin, declared, findings)
 }
 
 fn tell_more(more: usize) {
@@ -135,7 +141,7 @@ fn tell_more(more: usize) {
 }
 
 fn show(resolved: bool, path: &Path) -> Result<u8, Failure> {
-    let policy = Loaded::read(path)?;
+    let policy = PolicyDocument::read(path)?;
     let text = match resolved {
         true => policy.values.write(None, |id| policy.origin(id)),
         false => policy.file.write(),
@@ -145,8 +151,8 @@ fn show(resolved: bool, path: &Path) -> Result<u8, Failure> {
 }
 
 fn format(check: bool, path: &Path) -> Result<u8, Failure> {
-    let source = loaded::read_text(path)?;
-    let formatted = file::format(&source).map_err(|problem| loaded::refuse(path, problem))?;
+    let source = document::read_text(path)?;
+    let formatted = file::format(&source).map_err(|problem| document::refuse(path, problem))?;
     if formatted == source {
         return Ok(0);
     }
@@ -164,10 +170,4 @@ fn format(check: bool, path: &Path) -> Result<u8, Failure> {
         Failure::refused(format!("cannot write the policy: {error}")).at(path.display().to_string())
     })?;
     Ok(0)
-}
-
-/// Where a rule stands, for messages: `fs[0] (app.toml:7)`.
-fn place(path: &Path, id: &str, file: &PolicyFile) -> Option<String> {
-    let line = file.line(id)?;
-    Some(format!("{id} ({}:{line})", path.display()))
 }

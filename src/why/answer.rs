@@ -1,10 +1,10 @@
 //! An answer: what each layer says, what decides, and what would allow it.
 
-use crate::failure::Failure;
-use crate::policy::Loaded;
 use crate::text::{clean, json as document};
 use serde_json::{Value, json};
 use std::fmt::Write;
+use wave_engine::Failure;
+use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Edit;
 
 /// Who has a say.
@@ -99,13 +99,13 @@ impl Answer {
         denies.or_else(|| self.findings.iter().rev().find(|finding| finding.rule.is_some()))
     }
 
-    pub fn in_text(&self, question: &str, policy: &Loaded) -> String {
+    pub fn in_text(&self, question: &str, policy: &PolicyDocument) -> String {
         let mut out = String::new();
         self.write(&mut out, question, policy).unwrap_or_default();
         out
     }
 
-    fn write(&self, out: &mut String, question: &str, policy: &Loaded) -> std::fmt::Result {
+    fn write(&self, out: &mut String, question: &str, policy: &PolicyDocument) -> std::fmt::Result {
         let verdict = if self.is_allowed() { "allowed" } else { "denied" };
         write!(out, "{}: {verdict}", clean(question))?;
         match self.decides() {
@@ -127,7 +127,7 @@ impl Answer {
         self.notes.iter().try_for_each(|note| writeln!(out, "  note: {}", clean(note)))
     }
 
-    pub fn in_json(&self, question: &str, policy: &Loaded) -> Result<String, Failure> {
+    pub fn in_json(&self, question: &str, policy: &PolicyDocument) -> Result<String, Failure> {
         let layer = |finding: &Finding| {
             json!({
                 "layer": finding.layer.name(),
@@ -159,7 +159,7 @@ impl Answer {
 }
 
 /// Where a change goes, in words: `app.toml:7`, or which line it follows.
-pub fn place(edit: &Edit, policy: &Loaded) -> String {
+pub fn place(edit: &Edit, policy: &PolicyDocument) -> String {
     let path = policy.path().display();
     match edit.replaces {
         0 => format!("in {path} after line {}", edit.line - 1),

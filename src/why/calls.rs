@@ -2,13 +2,13 @@
 
 use super::answer::{Answer, Layer, Verdict};
 use super::{Reply, kernel_is_off, sealed};
-use crate::failure::Failure;
-use crate::policy::Loaded;
+use wave_engine::Failure;
+use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Edit;
 use wave_policy::{Function, Need, Resolver, Rule, all_functions, all_rules};
 
 /// The functions a policy allows, as one finding; with the change that adds those that are missing.
-pub fn imports(answer: &mut Answer, policy: &Loaded, needed: &[&str]) -> Option<Edit> {
+pub fn imports(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) -> Option<Edit> {
     let Some(allowed) = &policy.values.functions else {
         let what = format!("any function may be imported, {} too", needed.join(", "));
         answer.says(Layer::Policy, Verdict::Allows, None, what);
@@ -35,7 +35,7 @@ pub fn imports(answer: &mut Answer, policy: &Loaded, needed: &[&str]) -> Option<
 }
 
 /// Whether the filter of a run has what these functions call, as one finding.
-pub fn filter(answer: &mut Answer, policy: &Loaded, needed: &[&str]) {
+pub fn filter(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) {
     if let Some(off) = kernel_is_off(policy) {
         return answer.says(Layer::Seccomp, Verdict::Silent, None, off);
     }
@@ -66,7 +66,7 @@ fn rules_of(function: &Function, resolver: Resolver) -> Vec<&'static Rule> {
 }
 
 /// Whether a module may import a function and a call of it can have an effect.
-pub fn function(policy: &Loaded, name: &str) -> Reply {
+pub fn function(policy: &PolicyDocument, name: &str) -> Reply {
     let mut answer = Answer::default();
     let edit = imports(&mut answer, policy, &[name]);
     let found = all_functions().iter().find(|function| function.name == name);
@@ -91,7 +91,7 @@ pub fn function(policy: &Loaded, name: &str) -> Reply {
     Reply { answer, edit }
 }
 
-fn is_met(policy: &Loaded, need: Need) -> bool {
+fn is_met(policy: &PolicyDocument, need: Need) -> bool {
     match need {
         Need::Nothing => true,
         Need::Grant => !policy.values.fs.is_empty(),
@@ -101,7 +101,7 @@ fn is_met(policy: &Loaded, need: Need) -> bool {
 }
 
 /// Whether the filter of a run can have a rule for this system call.
-pub fn system_call(policy: &Loaded, name: &str) -> Result<Reply, Failure> {
+pub fn system_call(policy: &PolicyDocument, name: &str) -> Result<Reply, Failure> {
     if !(0..1024).any(|number| wave_sandbox::call_name(number) == Some(name)) {
         return Err(Failure::usage(format!("there is no system call `{name}`"))
             .at("--syscall")

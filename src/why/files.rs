@@ -3,13 +3,13 @@
 use super::answer::{Answer, Layer, Verdict};
 use super::{Reply, calls, kernel_is_off};
 use crate::args::Operation;
-use crate::failure::Failure;
-use crate::grants::DirGrant;
-use crate::policy::Loaded;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno as HostErrno;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use wave_engine::DirectoryGrant;
+use wave_engine::Failure;
+use wave_engine::policy::PolicyDocument;
 use wave_monitor::{Errno, HostFd, Monitor, NewTime, NewTimes, OpenRequest, Rights, Rule};
 use wave_policy::Access;
 
@@ -24,7 +24,7 @@ const TRUNC: u32 = 8;
 const PREOPEN: u32 = 3;
 
 /// What a policy says to an operation on a path of the program.
-pub fn ask(policy: &Loaded, path: &str, op: Operation) -> Reply {
+pub fn ask(policy: &PolicyDocument, path: &str, op: Operation) -> Reply {
     let grants: Vec<_> = policy.directories().collect();
     match preopen(&grants, path) {
         Some((index, rest)) => ask_beneath(policy, &grants, index, rest, op),
@@ -36,7 +36,7 @@ pub fn ask(policy: &Loaded, path: &str, op: Operation) -> Reply {
 ///
 /// # Errors
 /// 2 for a path of which there is no directory.
-pub fn ask_host(policy: &Loaded, path: &Path, op: Operation) -> Result<Reply, Failure> {
+pub fn ask_host(policy: &PolicyDocument, path: &Path, op: Operation) -> Result<Reply, Failure> {
     let absent = |error: std::io::Error| {
         Failure::usage(format!("cannot find `{}`: {error}", path.display())).at("--host-path").fix("check the path")
     };
@@ -65,7 +65,7 @@ fn access_order(access: Access) -> usize {
 }
 
 /// Which directory a path is looked up in, and what of it is left: the longest name, and the last of equal ones.
-fn preopen<'p>(grants: &[DirGrant], path: &'p str) -> Option<(usize, &'p str)> {
+fn preopen<'p>(grants: &[DirectoryGrant], path: &'p str) -> Option<(usize, &'p str)> {
     let path = path.trim_start_matches('/');
     let lengths = grants.iter().enumerate().filter_map(|(index, grant)| {
         let name = strip(&grant.guest);
@@ -90,7 +90,7 @@ fn strip(mut path: &str) -> &str {
 }
 
 /// No directory has a name that the path begins with.
-fn ask_nowhere(policy: &Loaded, path: &str, op: Operation) -> Reply {
+fn ask_nowhere(policy: &PolicyDocument, path: &str, op: Operation) -> Reply {
     let mut answer = Answer::default();
     let imported = calls::imports(&mut answer, policy, functions(op));
     answer.says(Layer::Monitor, Verdict::Denies, None, "no directory is granted by a name that the path begins with");
@@ -114,7 +114,7 @@ fn ask_nowhere(policy: &Loaded, path: &str, op: Operation) -> Reply {
     Reply { answer, edit }
 }
 
-fn ask_beneath(policy: &Loaded, grants: &[DirGrant], index: usize, rest: &str, op: Operation) -> Reply {
+fn ask_beneath(policy: &PolicyDocument, grants: &[DirectoryGrant], index: usize, rest: &str, op: Operation) -> Reply {
     let mut answer = Answer::default();
     let imported = calls::imports(&mut answer, policy, functions(op));
     let Some(grant) = grants.get(index) else { return Reply { answer, edit: None } };
@@ -166,7 +166,12 @@ impl<'p> Real<'p> {
 }
 
 /// The rights that directory has and all around it: the kernel adds them up.
-fn says_landlock(answer: &mut Answer, policy: &Loaded, place: Option<(&[DirGrant], &DirGrant)>, op: Operation) {
+fn says_landlock(
+    answer: &mut Answer,
+    policy: &PolicyDocument,
+    place: Option<(&[DirectoryGrant], &DirectoryGrant)>,
+    op: Operation,
+) {
     if let Some(off) = kernel_is_off(policy) {
         return answer.says(Layer::Landlock, Verdict::Silent, None, off);
     }
@@ -329,8 +334,8 @@ fn look(host: &Path, rest: &str, op: Operation) -> Seen {
 mod tests {
     use super::*;
 
-    fn grants(names: &[&str]) -> Vec<DirGrant> {
-        let grant = |name: &&str| DirGrant {
+    fn grants(names: &[&str]) -> Vec<DirectoryGrant> {
+        let grant = |name: &&str| DirectoryGrant {
             host: "/".into(),
             guest: (*name).to_owned(),
             access: Access::ReadOnly,

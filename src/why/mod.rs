@@ -9,13 +9,13 @@ mod files;
 mod others;
 
 use crate::args::{Format, Operation, Why};
-use crate::failure::Failure;
-use crate::grants::{DirGrant, overlaps_as_written, refuse_overlap};
-use crate::policy::Loaded;
 use crate::text::out;
 use answer::Answer;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use wave_engine::Failure;
+use wave_engine::policy::PolicyDocument;
+use wave_engine::{DirectoryGrant, overlaps_as_written, refuse_overlap};
 use wave_policy::file::Edit;
 use wave_policy::{FilesystemGrant, Level, Policy, Surface, all_functions};
 
@@ -70,7 +70,7 @@ impl Question {
 /// 125 for a policy that a run would refuse, 2 for a question that makes no sense.
 pub fn why(arguments: &Why) -> Result<u8, Failure> {
     let question = Question::of(arguments)?;
-    let policy = Loaded::read(&arguments.policy)?;
+    let policy = PolicyDocument::read(&arguments.policy)?;
     refuse_overlap(&policy.grants()?)?;
     let answer = with_edits(policy_clone(&policy)?, &question)?;
     let words = question.words();
@@ -81,8 +81,8 @@ pub fn why(arguments: &Why) -> Result<u8, Failure> {
     Ok(u8::from(!answer.is_allowed()))
 }
 
-fn policy_clone(policy: &Loaded) -> Result<Loaded, Failure> {
-    Loaded::of(policy.path(), policy.file.source())
+fn policy_clone(policy: &PolicyDocument) -> Result<PolicyDocument, Failure> {
+    PolicyDocument::of(policy.path(), policy.file.source())
 }
 
 /// An answer with the change, if there is one, that would turn it into yes.
@@ -91,7 +91,7 @@ struct Reply {
     edit: Option<Edit>,
 }
 
-fn ask(policy: &Loaded, question: &Question) -> Result<Reply, Failure> {
+fn ask(policy: &PolicyDocument, question: &Question) -> Result<Reply, Failure> {
     Ok(match question {
         Question::Path(path, op) => files::ask(policy, path, *op),
         Question::HostPath(path, op) => files::ask_host(policy, path, *op)?,
@@ -105,11 +105,11 @@ fn ask(policy: &Loaded, question: &Question) -> Result<Reply, Failure> {
 }
 
 /// The answer, with changes that were tried: under a policy with all of them the answer is yes, and a run would start.
-fn with_edits(policy: Loaded, question: &Question) -> Result<Answer, Failure> {
+fn with_edits(policy: PolicyDocument, question: &Question) -> Result<Answer, Failure> {
     let Reply { mut answer, edit } = ask(&policy, question)?;
     let (mut policy, mut next, mut edits) = (policy, edit, Vec::new());
     while let Some(edit) = next.take().filter(|_| edits.len() < MOST_EDITS) {
-        policy = Loaded::of(policy.path(), &edit.source)?;
+        policy = PolicyDocument::of(policy.path(), &edit.source)?;
         edits.push(edit);
         let grants: Vec<_> = policy.directories().collect();
         let found = overlaps_as_written(&grants);
@@ -132,12 +132,12 @@ fn with_edits(policy: Loaded, question: &Question) -> Result<Answer, Failure> {
 }
 
 /// A directory inside of one that may now do more has to allow the same: it could be done through the outer one anyway.
-fn widen_inner(policy: &Loaded, grants: &[DirGrant], inner: usize, outer: usize) -> Option<Edit> {
+fn widen_inner(policy: &PolicyDocument, grants: &[DirectoryGrant], inner: usize, outer: usize) -> Option<Edit> {
     let access = grants.get(outer)?.access;
     policy.file.replace(&format!("fs[{inner}].access"), &format!("\"{access}\""))
 }
 
-fn missing(grants: &[DirGrant]) -> Vec<String> {
+fn missing(grants: &[DirectoryGrant]) -> Vec<String> {
     let missing = grants.iter().filter(|grant| !grant.host.is_dir());
     missing.map(|grant| format!("there is no directory `{}`: make it, or name another", grant.host.display())).collect()
 }
@@ -159,7 +159,7 @@ fn in_lines_of_the_first(edits: Vec<Edit>) -> Vec<Edit> {
 }
 
 /// The policy of a run, as far as the file says: a module may import all it allows, and memory can grow.
-fn sealed(policy: &Loaded) -> Policy {
+fn sealed(policy: &PolicyDocument) -> Policy {
     let values = &policy.values;
     let every = || all_functions().iter().map(|function| function.name.to_owned()).collect();
     let functions: Vec<String> = values.functions.clone().unwrap_or_else(every);
@@ -173,7 +173,7 @@ fn sealed(policy: &Loaded) -> Policy {
     }
 }
 
-fn kernel_is_off(policy: &Loaded) -> Option<String> {
+fn kernel_is_off(policy: &PolicyDocument) -> Option<String> {
     let off = policy.values.sandbox == Some(Level::Off);
     off.then(|| "not in force: sandbox = \"off\"".to_owned())
 }

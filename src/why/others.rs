@@ -2,13 +2,13 @@
 
 use super::answer::{Answer, Layer, Verdict};
 use super::{Reply, calls, kernel_is_off};
-use crate::network::parse_network;
-use crate::policy::Loaded;
 use std::net::{IpAddr, SocketAddr};
+use wave_engine::parse_network;
+use wave_engine::policy::PolicyDocument;
 use wave_monitor::{PeerRule, peer_allowed};
 
 /// Connections of its own are nothing a program of preview1 can ask for.
-pub fn connect(policy: &Loaded) -> Reply {
+pub fn connect(policy: &PolicyDocument) -> Reply {
     let mut answer = Answer::default();
     answer.says(Layer::Policy, Verdict::Denies, None, "the format has no key for it, because nothing could use it");
     answer.says(Layer::Monitor, Verdict::Denies, None, "preview1 has no function that opens a connection");
@@ -31,7 +31,7 @@ pub fn connect(policy: &Loaded) -> Reply {
 }
 
 /// Listening sockets are bound before the program runs.
-pub fn listen(policy: &Loaded, address: SocketAddr) -> Reply {
+pub fn listen(policy: &PolicyDocument, address: SocketAddr) -> Reply {
     let mut answer = Answer::default();
     let imported = calls::imports(&mut answer, policy, &["sock_accept"]);
     let found = policy.values.listen.iter().flatten().position(|other| *other == address);
@@ -63,7 +63,7 @@ pub fn listen(policy: &Loaded, address: SocketAddr) -> Reply {
 }
 
 /// Who may connect is the monitor's to say; the kernel has accepted by then.
-pub fn accept_from(policy: &Loaded, address: IpAddr) -> Reply {
+pub fn accept_from(policy: &PolicyDocument, address: IpAddr) -> Reply {
     let mut answer = Answer::default();
     let imported = calls::imports(&mut answer, policy, &["sock_accept"]);
     let listens = policy.values.listen.iter().flatten().next().is_some();
@@ -104,7 +104,7 @@ pub fn accept_from(policy: &Loaded, address: IpAddr) -> Reply {
 }
 
 /// Variables are copied before the program runs.
-pub fn variable(policy: &Loaded, name: &str) -> Reply {
+pub fn variable(policy: &PolicyDocument, name: &str) -> Reply {
     let mut answer = Answer::default();
     let imported = calls::imports(&mut answer, policy, &["environ_get", "environ_sizes_get"]);
     let values = &policy.values;

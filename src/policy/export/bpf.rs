@@ -1,7 +1,7 @@
 //! The filter as the kernel gets it, with the rule of each comparison.
 
 use super::SELF_TEST;
-use crate::failure::Failure;
+use wave_engine::Failure;
 use wave_policy::Policy;
 use wave_sandbox::{GrowableRange, Instruction, SealPlan};
 

@@ -5,11 +5,11 @@ mod landlock;
 mod oci;
 mod systemd;
 
-use super::Loaded;
 use crate::args::ExportFormat;
-use crate::failure::Failure;
 use crate::text::{note, out};
 use std::path::Path;
+use wave_engine::Failure;
+use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Derived;
 use wave_policy::{FilesystemGrant, Level, Need, Policy, Surface};
 
@@ -21,7 +21,7 @@ const SELF_TEST: (&str, u32) = ("getppid", 129);
 /// # Errors
 /// 125 for a policy that cannot be read, from which the filter does not follow, or that is not to be enforced.
 pub fn export(path: &Path, format: ExportFormat) -> Result<u8, Failure> {
-    let loaded = Loaded::read(path)?;
+    let loaded = PolicyDocument::read(path)?;
     let Meant { policy, growable } = Meant::of(&loaded, path)?;
     out(&match format {
         ExportFormat::OciSeccomp => {
@@ -42,7 +42,7 @@ struct Meant {
 }
 
 impl Meant {
-    fn of(loaded: &Loaded, path: &Path) -> Result<Self, Failure> {
+    fn of(loaded: &PolicyDocument, path: &Path) -> Result<Self, Failure> {
         let place = path.display().to_string();
         let fix = "take `[wasi]` and `[os]` from `wave policy gen MODULE`";
         let values = &loaded.values;

@@ -1,9 +1,9 @@
 //! `linux.seccomp` of the OCI runtime specification.
 
 use super::SELF_TEST;
-use crate::failure::Failure;
 use crate::text::json_of;
 use serde_json::{Value, json};
+use wave_engine::Failure;
 use wave_policy::{Condition, Operand, Policy, Rule, Test};
 
 pub(super) const NOTE: &str = "\

@@ -3,14 +3,14 @@
 //!
 //! Sources: systemd.exec(5), systemd.resource-control(5), systemd.syntax(7), systemd.unit(5).
 
-use super::Loaded;
-use crate::failure::Failure;
-use crate::network::parse_network;
-use crate::run::SPARE_FILES;
 use std::collections::BTreeSet;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use wave_engine::Failure;
+use wave_engine::SPARE_FILES;
+use wave_engine::parse_network;
+use wave_engine::policy::PolicyDocument;
 use wave_policy::file::{Limits, Values};
 use wave_policy::{Access, Needed, Policy, Role, all_starts, clean, harmful};
 
@@ -33,7 +33,7 @@ const WIDTH: usize = 116;
 ///
 /// # Errors
 /// 125 for a directory whose path cannot be written in a unit.
-pub(super) fn drop_in(policy: &Policy, growable: bool, loaded: &Loaded) -> Result<String, Failure> {
+pub(super) fn drop_in(policy: &Policy, growable: bool, loaded: &PolicyDocument) -> Result<String, Failure> {
     let place = loaded.path().display().to_string();
     let directories = directories(policy, loaded).map_err(|failure| failure.at(place))?;
     let values = &loaded.values;
@@ -58,10 +58,10 @@ struct Directory {
     writable: bool,
 }
 
-fn directories(policy: &Policy, loaded: &Loaded) -> Result<Vec<Directory>, Failure> {
+fn directories(policy: &Policy, loaded: &PolicyDocument) -> Result<Vec<Directory>, Failure> {
     // What the module cannot use is opened, and no more.
     let is_used = !policy.grants.is_empty();
-    let absolute = |(index, grant): (usize, crate::grants::DirGrant)| {
+    let absolute = |(index, grant): (usize, wave_engine::DirectoryGrant)| {
         let unclear = |what: String| {
             Failure::refused(format!("fs[{index}] cannot be written in a unit of systemd: {what}"))
                 .fix("give the directory another name on the host, or bind it to one")

@@ -5,9 +5,12 @@
 //! clearly that it is not for this host.
 
 use crate::failure::Failure;
-use crate::text::{chain, clean};
 use std::path::Path;
 use wave_contract::artefact::Artefact;
+use wave_contract::image::CodeImage;
+use wave_contract::module::ModuleInfo;
+use wave_policy::{chain, clean};
+use wave_runtime::Placement;
 
 /// What this program writes into artefacts, and expects there.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -42,11 +45,11 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Artefact, Failure> {
     Ok(artefact)
 }
 
-/// Whether code was made as this run asks for.
+/// Whether code was compiled with the settings of this run.
 ///
 /// # Errors
 /// 125 if not.
-pub fn agrees(path: &Path, artefact: &Artefact, canonical_nans: bool) -> Result<(), Failure> {
+pub fn check_settings(path: &Path, artefact: &Artefact, canonical_nans: bool) -> Result<(), Failure> {
     let (what, fix) = match (artefact.origin.canonical_nans, canonical_nans) {
         (true, false) => ("the artefact was compiled with --deterministic", "run it with --deterministic"),
         (false, true) => {
@@ -55,4 +58,32 @@ pub fn agrees(path: &Path, artefact: &Artefact, canonical_nans: bool) -> Result<
         _ => return Ok(()),
     };
     Err(Failure::refused(what).at(path.display().to_string()).fix(fix))
+}
+
+/// Whether the code of an artefact is for these declarations and addresses.
+///
+/// # Errors
+/// 125 if not.
+pub fn check_image(
+    path: &Path,
+    image: &CodeImage,
+    info: &ModuleInfo,
+    placement: &Placement,
+    module_len: usize,
+) -> Result<(), Failure> {
+    if image.addressing != placement.addressing {
+        return Err(addresses_are_taken(path));
+    }
+    image.check(info, &placement.signatures, module_len).map_err(|error| does_not_fit(path, error.0))
+}
+
+/// Says that the code of a compiled file cannot be where it must.
+pub fn addresses_are_taken(path: &Path) -> Failure {
+    does_not_fit(path, "something else is at the addresses that it was compiled for")
+}
+
+fn does_not_fit(path: &Path, why: &str) -> Failure {
+    Failure::refused(format!("the artefact's code does not fit: {why}"))
+        .at(path.display().to_string())
+        .fix("compile it again: wave compile -o")
 }

@@ -1,12 +1,11 @@
 //! A policy file that was read: what it says, and whether a module is the one it is for.
 
-use crate::compiler::{self, CompileLimits};
+use super::pin::Other;
+use crate::defaults::{COMPILE_TIMEOUT, STACK_RANGE_BYTES};
 use crate::failure::Failure;
-use crate::grants::{DirGrant, overlaps_as_written};
+use crate::grants::{DirectoryGrant, overlaps_as_written};
 use crate::input::{self, Bounds};
-use crate::network::parse_network;
-use crate::plan::{COMPILE_TIMEOUT, STACK_RANGE_BYTES};
-use crate::policy::pin::Other;
+use crate::peers::parse_network;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -59,8 +58,8 @@ impl Findings {
 }
 
 /// A policy file with what it says.
-#[derive(Debug)]
-pub struct Loaded {
+#[derive(Clone, Debug)]
+pub struct PolicyDocument {
     path: PathBuf,
     /// The file.
     pub file: PolicyFile,
@@ -70,7 +69,7 @@ pub struct Loaded {
     profile: Option<PolicyFile>,
 }
 
-impl Loaded {
+impl PolicyDocument {
     /// Reads a policy file.
     ///
     /// # Errors
@@ -161,7 +160,7 @@ impl Loaded {
 
     /// What a value is from: the file, or its profile. `None` for what nobody says.
     pub fn origin(&self, id: &str) -> Option<String> {
-        if let Some(place) = super::place(&self.path, id, &self.file) {
+        if let Some(place) = place(&self.path, id, &self.file) {
             return Some(place);
         }
         self.profile.as_ref()?.line(id)?;
@@ -183,20 +182,20 @@ impl Loaded {
     ///
     /// # Errors
     /// 125 for one that is not there.
-    pub fn grants(&self) -> Result<Vec<DirGrant>, Failure> {
-        self.directories().map(DirGrant::checked).collect()
+    pub fn grants(&self) -> Result<Vec<DirectoryGrant>, Failure> {
+        self.directories().map(DirectoryGrant::checked).collect()
     }
 
     /// The directories, whether they are there or not.
-    pub fn directories(&self) -> impl Iterator<Item = DirGrant> {
+    pub fn directories(&self) -> impl Iterator<Item = DirectoryGrant> {
         let base = self.path.parent().unwrap_or(Path::new(""));
         self.values.fs.iter().enumerate().map(move |(index, directory)| {
             let id = format!("fs[{index}]");
-            DirGrant {
+            DirectoryGrant {
                 host: base.join(&directory.host),
                 guest: directory.guest.clone(),
                 access: directory.access,
-                place: super::place(&self.path, &id, &self.file).unwrap_or(id),
+                place: place(&self.path, &id, &self.file).unwrap_or(id),
             }
         })
     }
@@ -206,25 +205,28 @@ impl Loaded {
         &self.path
     }
 
-    /// Everything in which a module is not the one of this policy.
+    /// Adds everything in which a module is not the one of this policy: whether its file is the one that is [pinned](Self::check_pin), and
+    /// its declarations, or why they could not be read.
     ///
     /// # Errors
-    /// When the module cannot be read.
-    pub fn check(&self, limits: CompileLimits, findings: &mut Findings) -> Result<(), Failure> {
-        let path = &limits.module.clone();
-        let file = input::read_file(path)?;
-        let pin = self.check_pin(path, &file).err();
+    /// Why they could not be read, if the file is the one that the policy is for.
+    pub fn check(
+        &self,
+        path: &Path,
+        pin: Result<(), Failure>,
+        declared: Result<ModuleInfo, Failure>,
+        findings: &mut Findings,
+    ) -> Result<(), Failure> {
+        let pin = pin.err();
         let is_other = pin.is_some();
         findings.add(|| pin);
-        let declared = input::module_of(path, file).and_then(|bytes| compiler::declarations(limits, bytes));
-        let (info, _) = match declared {
+        let info = &match declared {
             Err(failure) if is_other => {
                 findings.add(|| Some(failure));
                 return Ok(());
             }
             declared => declared?,
         };
-        let info = &info;
         let resolver = self.values.os.as_ref().map(|os| os.resolver);
         for difference in self.differences(path, info, resolver) {
             findings.add(|| Some(self.differs(&difference)));
@@ -302,7 +304,7 @@ impl Loaded {
     }
 }
 
-impl Loaded {
+impl PolicyDocument {
     /// What to write so that these functions may be imported as well.
     fn way_to_import(&self, missing: &[&str]) -> String {
         let path = self.path.display();
@@ -339,6 +341,7 @@ pub fn can_grow(info: &ModuleInfo, limit_bytes: Option<u64>) -> bool {
     })
 }
 
+/// The refusal of a policy file for something that is wrong in it.
 pub fn refuse(path: &Path, problem: Problem) -> Failure {
     let rule = if problem.id.is_empty() { String::new() } else { format!(" ({})", problem.id) };
     Failure::refused(problem.what)
@@ -347,6 +350,10 @@ pub fn refuse(path: &Path, problem: Problem) -> Failure {
         .fix(problem.fix)
 }
 
+/// Reads the text of a policy file.
+///
+/// # Errors
+/// 125 if it cannot be read, is too large, or is not UTF-8.
 pub fn read_text(path: &Path) -> Result<String, Failure> {
     let place = path.display().to_string();
     let bounds = Bounds { bytes: MAX_POLICY_BYTES, size: "16 MiB", time: COMPILE_TIMEOUT };
@@ -357,4 +364,10 @@ pub fn read_text(path: &Path) -> Result<String, Failure> {
             .at(place)
             .fix("a policy is text in UTF-8")
     })
+}
+
+/// Where a rule stands, for messages: `fs[0] (app.toml:7)`.
+fn place(path: &Path, id: &str, file: &PolicyFile) -> Option<String> {
+    let line = file.line(id)?;
+    Some(format!("{id} ({}:{line})", path.display()))
 }

@@ -1,19 +1,19 @@
 //! Module bytes from a file, standard input or text.
 
-use crate::compiler::Refusal;
+use crate::defaults::COMPILE_TIMEOUT;
 use crate::failure::Failure;
-use crate::plan::COMPILE_TIMEOUT;
+use crate::refusal::Refusal;
 use crate::shortage::way_out;
-use crate::text::{chain, clean, note};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::borrow::Cow;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use wave_contract::artefact::Artefact;
+use wave_policy::chain;
 
 /// Larger files are refused before they are read: nothing that size can be compiled.
 const MAX_MODULE_BYTES: u64 = 1 << 30;
@@ -24,14 +24,24 @@ const WRITER_TIME: Duration = Duration::from_secs(5);
 /// Bytes that are read from a pipe at a time: as many as one holds.
 const PART_BYTES: usize = 64 << 10;
 
-/// Says of a compiled file that its code is another matter than the module in it.
-pub fn announce(path: &Path, file: &[u8]) {
-    if Artefact::is_one(file) {
-        note(&format!(
-            "wave: note: `{}` is a compiled file: this is about the module in it. Its code keeps to what that module declares, and may \
-             do anything within\n",
-            clean(&path.display().to_string())
-        ));
+/// A module that is to run.
+#[derive(Clone, Debug)]
+pub struct Module {
+    /// Its file, `-` for standard input; of a module in memory, what messages call it.
+    pub name: PathBuf,
+    /// The bytes of the file, if they were read already: a module in binary form or text, or a compiled file.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Module {
+    /// The module in a file, or of standard input for `-`.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self { name: path.into(), bytes: None }
+    }
+
+    /// A module that was read already, with a name for messages.
+    pub fn bytes(name: impl Into<PathBuf>, bytes: Vec<u8>) -> Self {
+        Self { name: name.into(), bytes: Some(bytes) }
     }
 }
 

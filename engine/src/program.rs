@@ -2,28 +2,27 @@
 
 use crate::artefact;
 use crate::cache;
-use crate::compiler::{Compiler, Job, Ready, Refusal};
+use crate::compile::{Compiler, Job, ReadyCompiler, parse};
 use crate::failure::Failure;
 use crate::input;
-use crate::origin::{Keep, Otherwise, Source};
+use crate::refusal::Refusal;
 use crate::shortage::{way_out, way_out_of};
-use crate::text::{chain, short};
-use crate::trace::Trace;
+use crate::source::{CacheSlot, CodeSource, Recompile};
 use std::path::Path;
-use wave_compiler::Module;
 use wave_contract::artefact::{Artefact, Origin};
-use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
 use wave_contract::module::{ImportType, ModuleInfo};
-use wave_contract::types::SignatureRegistry;
+use wave_policy::{chain, short};
 use wave_runtime::{Binding, InstanceId, LinkError, MemoryError, Placement, Store, StoreOptions};
 use wave_sandbox::State;
 use wave_verifier::{Terms, Verified, VerifyError};
 use wave_wasi::{Config, Wasi};
 
+/// Says whether the calls of a WASI function are reported to an observer.
+pub type Observes<'a> = &'a dyn Fn(&str) -> bool;
+
 /// How a program is loaded.
-#[derive(Debug)]
-pub struct Options {
+pub struct Options<'a> {
     /// Stack, memory, addresses.
     pub store: StoreOptions,
     /// Whether NaNs that are computed have one bit pattern.
@@ -32,8 +31,8 @@ pub struct Options {
     pub verify: bool,
     /// Most threads to compile and to verify with.
     pub threads: usize,
-    /// Which hostcalls are traced.
-    pub trace: Trace,
+    /// Which hostcalls are reported to an observer.
+    pub observes: Observes<'a>,
 }
 
 /// A loaded program.
@@ -58,50 +57,22 @@ impl Program {
     }
 }
 
-/// Parses a module's declarations.
-///
-/// # Errors
-/// 126 for anything that is not a valid module.
-pub fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Module<'a>, Failure> {
-    Module::parse(bytes).map_err(|error| Refusal::from(&error).failure(path))
-}
-
-/// Compiles a module as if it were to run alone, at addresses nobody uses: for measuring.
-///
-/// # Errors
-/// 126 for an invalid function.
-pub fn compile_only(path: &Path, module: &Module, threads: usize) -> Result<CodeImage, Failure> {
-    let info = module.info();
-    let mut registry = SignatureRegistry::default();
-    let terms = Terms {
-        addressing: Addressing::Arg,
-        signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
-        host_imports: vec![true; info.imported_functions as usize],
-    };
-    compile_for(path, module, &terms, threads)
-}
-
-/// Compiles a module for these addresses and signatures, in this process.
-///
-/// # Errors
-/// 126 for an invalid function.
-pub fn compile_for(path: &Path, module: &Module, terms: &Terms, threads: usize) -> Result<CodeImage, Failure> {
-    let Terms { addressing, signatures, host_imports } = terms.clone();
-    let job = Job { addressing, signatures, host_imports, canonical_nans: false, threads };
-    job.compile(module).map_err(|error| Refusal::from(&error).failure(path))
-}
-
-/// Compiles and verifies a module for a file, at addresses of its own.
+/// Compiles and verifies a module for a compiled file, at addresses of its own.
 ///
 /// # Errors
 /// As [`load`].
-pub fn make(path: &Path, compiler: Compiler, canonical_nans: bool, threads: usize) -> Result<Artefact, Failure> {
+pub fn compile_artefact(
+    path: &Path,
+    compiler: Compiler,
+    canonical_nans: bool,
+    threads: usize,
+) -> Result<Artefact, Failure> {
     let options =
-        Options { store: StoreOptions::default(), canonical_nans, verify: true, threads, trace: Trace::default() };
+        Options { store: StoreOptions::default(), canonical_nans, verify: true, threads, observes: &|_| false };
     let wasi = Wasi::new(Config::default()).map_err(|error| Failure::refused(chain(&error)))?;
     let mut store = Store::new(options.store, wasi).map_err(|error| refuse_store(&error))?;
-    let mut loading = Loading { path, store: &mut store, options: &options, keep: None };
-    let Compiled { bytes, image, .. } = loading.compile_for(compiler, None, Loading::place)?;
+    let mut loader = Loader { path, store: &mut store, options: &options, slot: None };
+    let VerifiedCode { bytes, image, .. } = loader.compile_for(compiler, None, Loader::place)?;
     let Terms { signatures, host_imports, .. } = image.terms().clone();
     let origin = Origin {
         wave: artefact::VERSION.to_owned(),
@@ -119,20 +90,22 @@ pub fn make(path: &Path, compiler: Compiler, canonical_nans: bool, threads: usiz
 /// something or compiling reaches its limits.
 pub fn load(
     path: &Path,
-    source: Source<'_>,
-    keep: Keep,
-    options: Options,
+    code: CodeSource<'_>,
+    slot: Option<CacheSlot>,
+    options: &Options<'_>,
     wasi: Wasi,
     allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
 ) -> Result<Program, Failure> {
     let mut store = Store::new(options.store, wasi).map_err(|error| refuse_store(&error))?;
     // While the worker is busy, too.
     wave_runtime::prepare_loading().map_err(|error| refuse(path, &error.into()))?;
-    let loading = Loading { path, store: &mut store, options: &options, keep };
-    let (instance, compiler, verifier) = match source {
-        Source::Compiler(compiler) => loading.compile(compiler, None, allowed)?,
-        Source::Artefact(compiler, image) => loading.compile(compiler, Some(*image), allowed)?,
-        Source::Cache { bytes, accepted, otherwise } => loading.recall(bytes, *accepted, otherwise, allowed)?,
+    let loader = Loader { path, store: &mut store, options, slot };
+    let (instance, compiler, verifier) = match code {
+        CodeSource::Compile(compiler) => loader.compile(compiler, None, allowed)?,
+        CodeSource::Precompiled(compiler, image) => loader.compile(compiler, Some(*image), allowed)?,
+        CodeSource::Cached { bytes, accepted, recompile } => {
+            loader.load_cached(bytes, *accepted, recompile, allowed)?
+        }
     };
     Ok(Program { store, instance, compiler, verifier })
 }
@@ -140,8 +113,8 @@ pub fn load(
 /// An instance, and what the report says of its code: who compiled and who verified it.
 type Loaded = (InstanceId, State, State);
 
-/// Code in its place, verified and not loaded yet.
-struct Compiled {
+/// Code for where its objects are, verified and not loaded yet.
+struct VerifiedCode {
     placement: Placement,
     info: ModuleInfo,
     bytes: Vec<u8>,
@@ -150,78 +123,78 @@ struct Compiled {
     verifier: State,
 }
 
-struct Loading<'a> {
+struct Loader<'a> {
     path: &'a Path,
     store: &'a mut Store<Wasi>,
-    options: &'a Options,
-    keep: Keep,
+    options: &'a Options<'a>,
+    slot: Option<CacheSlot>,
 }
 
-impl Loading<'_> {
-    /// Loads code of an earlier run, unless its addresses are taken.
-    fn recall(
+impl Loader<'_> {
+    /// Loads cached code, or compiles again if something else is at its addresses.
+    fn load_cached(
         mut self,
         bytes: Vec<u8>,
         (code, info): (Verified<CodeImage>, ModuleInfo),
-        otherwise: Otherwise<'_>,
+        recompile: Recompile<'_>,
         allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
     ) -> Result<Loaded, Failure> {
         allowed(&info)?;
         let (placement, job) = self.place(&info)?;
         if *code.terms() != placement.terms() {
-            let compiled = self.compile_for(otherwise()?, None, |_, _| Ok((placement, job)))?;
+            let compiled = self.compile_for(recompile()?, None, |_, _| Ok((placement, job)))?;
             return self.load(compiled);
         }
         let applied = |detail: &str| State::Applied { detail: detail.to_owned() };
         let (compiler, verifier) = (applied("code from the cache"), applied("signed by an earlier run"));
-        self.load(Compiled { placement, info, bytes, image: code, compiler, verifier })
+        self.load(VerifiedCode { placement, info, bytes, image: code, compiler, verifier })
     }
 
-    /// Compiles, or takes the code of a compiled file, verifies, keeps and loads it.
+    /// Compiles, or takes the code of a compiled file; verifies it, caches it and loads it.
     fn compile(
         mut self,
         compiler: Compiler,
-        made: Option<CodeImage>,
+        precompiled: Option<CodeImage>,
         allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
     ) -> Result<Loaded, Failure> {
-        let is_made = made.is_some();
-        let mut compiled = self.compile_for(compiler, made, |loading, info| {
+        let is_precompiled = precompiled.is_some();
+        let mut compiled = self.compile_for(compiler, precompiled, |loader, info| {
             allowed(info)?;
-            loading.place(info)
+            loader.place(info)
         })?;
         if let State::Applied { detail } = &mut compiled.compiler
-            && is_made
+            && is_precompiled
         {
             *detail = format!("code of the compiled file; its declarations: {detail}");
         }
-        if let Some((cache, name)) = &self.keep {
-            let Compiled { image, info, bytes, .. } = &compiled;
+        if let Some(CacheSlot { cache, name }) = &self.slot {
+            let VerifiedCode { image, info, bytes, .. } = &compiled;
             let program = cache::Program { seed: self.store.seed(), code: image, info, module: bytes };
-            cache.keep(name, &program, self.options.threads);
+            cache.store(name, &program, self.options.threads);
         }
         self.load(compiled)
     }
 
-    fn load(self, compiled: Compiled) -> Result<Loaded, Failure> {
-        let Compiled { placement, info, bytes, image, compiler, verifier, .. } = compiled;
+    fn load(self, compiled: VerifiedCode) -> Result<Loaded, Failure> {
+        let VerifiedCode { placement, info, bytes, image, compiler, verifier, .. } = compiled;
         let instance = self.store.load(placement, info, image, bytes).map_err(|error| refuse(self.path, &error))?;
         Ok((instance, compiler, verifier))
     }
 
-    /// Compiles and verifies code for where `place` puts the objects; or verifies what somebody `made`.
+    /// Compiles and verifies code for where `place` puts the objects; or verifies `precompiled` code.
     fn compile_for(
         &mut self,
         compiler: Compiler,
-        made: Option<CodeImage>,
+        precompiled: Option<CodeImage>,
         place: impl FnOnce(&mut Self, &ModuleInfo) -> Result<(Placement, Job), Failure>,
-    ) -> Result<Compiled, Failure> {
+    ) -> Result<VerifiedCode, Failure> {
         let path = self.path;
         match compiler.ready()? {
-            Ready::Worker(mut worker, compiler) => {
+            ReadyCompiler::Worker(mut worker, compiler) => {
                 let (info, bytes) = worker.declarations()?;
                 let (placement, job) = place(self, &info)?;
-                let ((image, verifier), worker) = match made {
-                    Some(made) => (self.prove(made, &info, &bytes, &placement)?, worker.dismiss()?),
+                let ((image, verifier), worker) = match precompiled {
+                    Some(image) => (self.verify_precompiled(image, &info, &bytes, &placement)?, worker.dismiss()?),
                     None => {
                         let (image, worker) = worker.compile(job, &info, bytes.len())?;
                         (verify(path, image, &bytes, &placement, self.options)?, worker)
@@ -229,41 +202,41 @@ impl Loading<'_> {
                 };
                 // Before the seal, whose filter has no such call.
                 worker.wait()?;
-                Ok(Compiled { placement, info, bytes, image, compiler, verifier })
+                Ok(VerifiedCode { placement, info, bytes, image, compiler, verifier })
             }
-            Ready::Here(bytes, compiler) => {
+            ReadyCompiler::InProcess(bytes, compiler) => {
                 let bytes = input::binary(path, bytes)?;
                 let module = parse(path, &bytes)?;
                 let (placement, job) = place(self, module.info())?;
-                let (image, verifier) = match made {
-                    Some(made) => self.prove(made, module.info(), &bytes, &placement)?,
+                let (image, verifier) = match precompiled {
+                    Some(image) => self.verify_precompiled(image, module.info(), &bytes, &placement)?,
                     None => {
                         let image = job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?;
                         verify(path, image, &bytes, &placement, self.options)?
                     }
                 };
                 let info = module.into_info();
-                Ok(Compiled { placement, info, bytes, image, compiler, verifier })
+                Ok(VerifiedCode { placement, info, bytes, image, compiler, verifier })
             }
         }
     }
 
-    /// Has code proved that somebody made.
-    fn prove(
+    /// Verifies the code of a compiled file.
+    fn verify_precompiled(
         &self,
         image: CodeImage,
         info: &ModuleInfo,
         bytes: &[u8],
         placement: &Placement,
     ) -> Result<(Verified<CodeImage>, State), Failure> {
-        fits(self.path, &image, info, placement, bytes.len())?;
+        artefact::check_image(self.path, &image, info, placement, bytes.len())?;
         verify(self.path, image, bytes, placement, self.options)
     }
 
     /// Makes the objects that a module declares; with their addresses, it can be compiled.
     fn place(&mut self, info: &ModuleInfo) -> Result<(Placement, Job), Failure> {
         let Self { path, store, options, .. } = self;
-        let bindings = bind(path, info, &options.trace)?;
+        let bindings = bind(path, info, options.observes)?;
         let placement = store.place(info, &bindings).map_err(|error| refuse(path, &error))?;
         let job = Job {
             addressing: placement.addressing.clone(),
@@ -276,41 +249,16 @@ impl Loading<'_> {
     }
 }
 
-/// Whether code that somebody made is for these declarations and addresses.
-fn fits(
-    path: &Path,
-    image: &CodeImage,
-    info: &ModuleInfo,
-    placement: &Placement,
-    module_len: usize,
-) -> Result<(), Failure> {
-    if image.addressing != placement.addressing {
-        return Err(addresses_are_taken(path));
-    }
-    image.check(info, &placement.signatures, module_len).map_err(|error| does_not_fit(path, error.0))
-}
-
-/// Says that the code of a compiled file cannot be where it must.
-pub fn addresses_are_taken(path: &Path) -> Failure {
-    does_not_fit(path, "something else is at the addresses that it was compiled for")
-}
-
-fn does_not_fit(path: &Path, why: &str) -> Failure {
-    Failure::refused(format!("the artefact's code does not fit: {why}"))
-        .at(path.display().to_string())
-        .fix("compile it again: wave compile -o")
-}
-
-/// Has the code of a module proved to keep to its place.
+/// Verifies the code of a module.
 ///
 /// # Errors
-/// When it is not proved: 125.
+/// 125 when it is refused.
 fn verify(
     path: &Path,
     image: CodeImage,
     bytes: &[u8],
     placement: &Placement,
-    options: &Options,
+    options: &Options<'_>,
 ) -> Result<(Verified<CodeImage>, State), Failure> {
     let terms = placement.terms();
     if !options.verify {
@@ -338,8 +286,8 @@ fn unproved(path: &Path, error: &VerifyError) -> Failure {
         .fix("whoever made the code is at fault, or has been taken over: report it as a bug, with the module")
 }
 
-fn bind(path: &Path, info: &ModuleInfo, trace: &Trace) -> Result<Vec<Binding<Wasi>>, Failure> {
-    let function = |module: &str, name: &str| match trace.covers(name) {
+fn bind(path: &Path, info: &ModuleInfo, observes: Observes<'_>) -> Result<Vec<Binding<Wasi>>, Failure> {
+    let function = |module: &str, name: &str| match observes(name) {
         true => wave_wasi::traced_function(module, name),
         false => wave_wasi::host_function(module, name),
     };

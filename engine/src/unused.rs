@@ -3,12 +3,30 @@
 use crate::failure::Failure;
 use crate::plan::Plan;
 use crate::program::Program;
-use crate::text::note;
+use std::fmt;
 use std::net::SocketAddr;
 use wave_policy::{Need, Surface};
 
+/// A grant that the module cannot use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unused {
+    /// A listening socket.
+    Listener(SocketAddr),
+    /// A directory, by what granted it.
+    Directory(String),
+}
+
+impl fmt::Display for Unused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listener(address) => write!(f, "the listener on {address}"),
+            Self::Directory(place) => f.write_str(place),
+        }
+    }
+}
+
 /// Takes back what nothing that the module imports could use. The guest's numbers of other grants stay, because programs look
-/// for sockets behind the directories. Returns what it is, in words.
+/// for sockets behind the directories. Returns what it is.
 ///
 /// # Errors
 /// Never for the program of this plan.
@@ -16,7 +34,7 @@ pub fn withhold(
     plan: &mut Plan,
     listeners: &mut Vec<SocketAddr>,
     program: &mut Program,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<Unused>, Failure> {
     let imports = program.info()?.imports.iter();
     let surface = Surface::from_imports(imports.map(|import| (&import.module, &import.name)));
     let wasi = program.store.data_mut();
@@ -25,15 +43,11 @@ pub fn withhold(
     if !surface.contains("sock_accept") {
         let first = plan.grants.len();
         wasi.withhold(first..first + listeners.len());
-        // Whoever connects notices; so should the operator.
-        for address in listeners.drain(..) {
-            note(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
-            unused.push(format!("the listener on {address}"));
-        }
+        unused.extend(listeners.drain(..).map(Unused::Listener));
     }
     if !uses_directories(&surface) {
         wasi.withhold(0..plan.grants.len());
-        unused.extend(plan.grants.drain(..).map(|grant| grant.place));
+        unused.extend(plan.grants.drain(..).map(|grant| Unused::Directory(grant.place)));
         plan.forget_owner();
     }
     Ok(unused)

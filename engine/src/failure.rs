@@ -1,10 +1,9 @@
 //! What `wave` says when it cannot go on, and the exit code that goes with it.
 
-use crate::text::clean;
-use crate::usage::command_for;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
+use wave_policy::clean;
 
 /// Characters of one part of a message. Ours are much shorter; what quotes a module or a path may be any length.
 const PART_CHARS: usize = 4096;
@@ -74,15 +73,6 @@ impl Failure {
     pub fn raise(mut self, limit: &'static str) -> Self {
         self.limit = Some(limit);
         self.fix(format!("raise --{limit}"))
-    }
-
-    /// The same for a module that is not there, if the word for it is more likely a command.
-    pub fn or_command(self, word: Option<&str>) -> Self {
-        let command = word.filter(|_| self.code == 127).and_then(|word| Some((word, command_for(word)?)));
-        match command {
-            Some((word, command)) => self.fix(format!("`{word}` is no command, either; use {command}")),
-            None => self,
-        }
     }
 
     /// Names the line of a policy that the limit is from, if it is; `line` knows it by id.

@@ -1,7 +1,6 @@
-//! What the command line grants: directories and device nodes, checked before anything is loaded.
+//! Granted directories and device nodes, checked before anything is loaded.
 
 use crate::failure::Failure;
-use crate::flag;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -10,7 +9,7 @@ use wave_policy::Access;
 
 /// A granted directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DirGrant {
+pub struct DirectoryGrant {
     /// Where it is on the host.
     pub host: PathBuf,
     /// What the guest calls it.
@@ -21,14 +20,12 @@ pub struct DirGrant {
     pub place: String,
 }
 
-impl DirGrant {
-    /// Reads `HOST[::GUEST[::ro|rw|append]]` and checks that the directory is there.
-    ///
-    /// # Errors
-    /// 2 for a grant of another form, 125 for a directory that is not there.
-    pub fn parse(flag: &str) -> Result<Self, Failure> {
-        let flag::Parts { host, guest, access } = flag::parse(flag)?;
-        Self { host: host.into(), guest: guest.to_owned(), access, place: format!("--dir {flag}") }.checked()
+impl DirectoryGrant {
+    /// Grants a directory, which need not be there yet.
+    pub fn new(host: impl Into<PathBuf>, guest: impl Into<String>, access: Access) -> Self {
+        let host = host.into();
+        let place = format!("the grant of `{}`", host.display());
+        Self { host, guest: guest.into(), access, place }
     }
 
     /// The grant, if the directory is there.
@@ -86,7 +83,7 @@ pub struct Overlap {
 
 impl Overlap {
     /// What is wrong, and how to fix it.
-    pub fn explain(&self, grants: &[DirGrant]) -> Option<(String, &'static str)> {
+    pub fn explain(&self, grants: &[DirectoryGrant]) -> Option<(String, &'static str)> {
         let (inner, outer) = (grants.get(self.inner)?, grants.get(self.outer)?);
         let what = format!(
             "`{}` would be {}, but it lies in `{}`, which is {}",
@@ -104,14 +101,14 @@ impl Overlap {
 ///
 /// # Errors
 /// 125 for a directory that is not there.
-pub fn overlaps(grants: &[DirGrant]) -> Result<Vec<Overlap>, Failure> {
-    let place = |grant: &DirGrant| std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error));
+pub fn overlaps(grants: &[DirectoryGrant]) -> Result<Vec<Overlap>, Failure> {
+    let place = |grant: &DirectoryGrant| std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error));
     Ok(overlaps_at(grants, &grants.iter().map(place).collect::<Result<Vec<_>, _>>()?))
 }
 
 /// The same, where those that are not there count as they are written beneath what is there.
-pub fn overlaps_as_written(grants: &[DirGrant]) -> Vec<Overlap> {
-    let place = |grant: &DirGrant| {
+pub fn overlaps_as_written(grants: &[DirectoryGrant]) -> Vec<Overlap> {
+    let place = |grant: &DirectoryGrant| {
         let whole = std::path::absolute(&grant.host).unwrap_or_else(|_| grant.host.clone());
         let around = part_that_is_there(&whole);
         let real = |rest| Some(std::fs::canonicalize(around).ok()?.join(rest));
@@ -149,7 +146,7 @@ struct Around<'a> {
     wider: [Option<usize>; 3],
 }
 
-fn overlaps_at(grants: &[DirGrant], places: &[PathBuf]) -> Vec<Overlap> {
+fn overlaps_at(grants: &[DirectoryGrant], places: &[PathBuf]) -> Vec<Overlap> {
     // What contains a directory comes before it, and nothing that neither contains comes between: so many grants take little
     // longer than each of them.
     let mut order: Vec<_> = grants.iter().zip(places).enumerate().collect();
@@ -165,7 +162,7 @@ fn overlaps_at(grants: &[DirGrant], places: &[PathBuf]) -> Vec<Overlap> {
         if let Some((std::cmp::Reverse(most), index)) = widest {
             wider.iter_mut().take(usize::from(most)).for_each(|wider| *wider = Some(index));
         }
-        let outer = |grant: &DirGrant| wider.get(usize::from(rank(grant.access))).copied().flatten();
+        let outer = |grant: &DirectoryGrant| wider.get(usize::from(rank(grant.access))).copied().flatten();
         overlaps.extend(
             same.iter().filter_map(|(inner, (grant, _))| Some(Overlap { inner: *inner, outer: outer(grant)? })),
         );
@@ -188,7 +185,7 @@ pub const fn rank(access: Access) -> u8 {
 ///
 /// # Errors
 /// 2 for such a pair; 125 if a policy file has it, or a directory is not there.
-pub fn refuse_overlap(grants: &[DirGrant]) -> Result<(), Failure> {
+pub fn refuse_overlap(grants: &[DirectoryGrant]) -> Result<(), Failure> {
     let found = overlaps(grants)?;
     let first = found.first().and_then(|overlap| Some((grants.get(overlap.inner)?, overlap.explain(grants)?)));
     let Some((inner, (what, fix))) = first else { return Ok(()) };
@@ -217,27 +214,16 @@ pub fn device(path: &Path) -> Result<(PathBuf, u64), Failure> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn grants_name_host_guest_and_access() {
-        let grant = DirGrant::parse("/::/srv::ro").unwrap();
-        assert_eq!((grant.host.as_path(), &*grant.guest, grant.access), (Path::new("/"), "/srv", Access::ReadOnly));
-        assert_eq!(DirGrant::parse("/").unwrap().access, Access::ReadWrite);
-        for (flag, code) in [
-            ("/::/a::x", 2),
-            ("/::/a::ro::b", 2),
-            ("", 2),
-            ("::/a", 2),
-            ("/proc/nowhere", 125),
-            ("/proc/nowhere:/a", 2),
-        ] {
-            assert_eq!(DirGrant::parse(flag).unwrap_err().code(), code, "{flag}");
-        }
+    fn grant(flag: &str) -> DirectoryGrant {
+        let parts: Vec<_> = flag.split("::").collect();
+        let (guest, access) = (parts[1].to_owned(), parts[2].parse().unwrap());
+        DirectoryGrant { host: parts[0].into(), guest, access, place: format!("--dir {flag}") }
     }
 
     #[test]
     fn t28_a_grant_inside_one_with_more_access_is_refused() {
         let overlap = |flags: &[&str]| {
-            let grants: Vec<_> = flags.iter().map(|flag| DirGrant::parse(flag).unwrap()).collect();
+            let grants: Vec<_> = flags.iter().map(|flag| grant(flag)).collect();
             refuse_overlap(&grants).err().map(|failure| failure.code())
         };
         assert_eq!(overlap(&["/usr::/a::rw", "/usr/bin::/b::ro"]), Some(2));
@@ -260,15 +246,15 @@ mod tests {
         for round in 0..500 {
             let grant = |_| {
                 let (host, access) = (PathBuf::from(names[random(names.len())]), accesses[random(3)]);
-                DirGrant { host, guest: String::new(), access, place: String::new() }
+                DirectoryGrant { host, guest: String::new(), access, place: String::new() }
             };
             let grants: Vec<_> = (0..round % 8).map(grant).collect();
             let places: Vec<_> = grants.iter().map(|grant| grant.host.clone()).collect();
-            let outer = |inner: &DirGrant| {
+            let outer = |inner: &DirectoryGrant| {
                 let wider = grants.iter().enumerate().filter(|(_, outer)| {
                     inner.host.starts_with(&outer.host) && rank(outer.access) > rank(inner.access)
                 });
-                let key = |(index, outer): &(usize, &DirGrant)| {
+                let key = |(index, outer): &(usize, &DirectoryGrant)| {
                     let depth = outer.host.components().count();
                     (depth, rank(outer.access), std::cmp::Reverse(*index))
                 };

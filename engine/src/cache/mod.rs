@@ -1,4 +1,4 @@
-//! Verified code that was kept from an earlier run (T59).
+//! Verified code of earlier runs (T59).
 //!
 //! An entry is a file in a directory of this user; its name says what it is for: the module or the compiled file, this build of
 //! `wave`, processor and settings. What stands under a module's name was compiled by this program from that module; the code of
@@ -13,9 +13,7 @@ mod build;
 mod directory;
 mod key;
 
-use crate::args::{Cache as Arguments, CacheAction};
 use crate::failure::Failure;
-use crate::text::{chain, out};
 use directory::{Directory, Item, UNFINISHED, Unusable, note_use};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -26,11 +24,12 @@ use wave_contract::artefact::Artefact;
 use wave_contract::digest::{Digest, digest, digest_read};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
+use wave_policy::chain;
 use wave_runtime::prefer_large_pages;
 use wave_verifier::{Key, Record, Signature, Verified};
 
 /// Most bytes of all entries.
-const MAX_BYTES: u64 = 1 << 30;
+pub const MAX_BYTES: u64 = 1 << 30;
 
 /// Most bytes of one.
 const MAX_ENTRY_BYTES: u64 = MAX_BYTES / 4;
@@ -86,9 +85,9 @@ impl Content {
 
 /// For which program an entry is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Name(Digest);
+pub struct EntryName(Digest);
 
-/// A program that is to be kept.
+/// A program whose code is to be cached.
 pub struct Program<'a> {
     /// What its addresses follow from.
     pub seed: u64,
@@ -100,8 +99,8 @@ pub struct Program<'a> {
     pub module: &'a [u8],
 }
 
-/// What was kept of a program.
-pub struct Kept {
+/// The cached code of a program.
+pub struct CachedCode {
     /// What its addresses follow from.
     pub seed: u64,
     /// Its code, which this user's verifier accepted, and its declarations.
@@ -110,7 +109,7 @@ pub struct Kept {
     pub data: Vec<u8>,
 }
 
-impl Name {
+impl EntryName {
     /// Of the code of a module or a compiled file with this digest, for this build, processor and settings. `None` if this
     /// program cannot tell itself from another build.
     pub fn new(
@@ -149,7 +148,13 @@ impl Cache {
     /// The name for the module in a file, which is read part by part: nothing else tells that it is still the same. Neither times
     /// nor counts of changes do, as some file systems do not set them when a file is changed through memory that is shared, and
     /// others set them late. `None` also if it holds no module, or a small one.
-    pub fn name_of_file(&self, path: &Path, processor: &str, canonical_nans: bool, threads: usize) -> Option<Name> {
+    pub fn name_of_file(
+        &self,
+        path: &Path,
+        processor: &str,
+        canonical_nans: bool,
+        threads: usize,
+    ) -> Option<EntryName> {
         // A FIFO would block, and what is read from it is gone.
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
         let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() >= LARGE_BYTES)?;
@@ -157,21 +162,21 @@ impl Cache {
         file.read_exact_at(&mut start, 0).ok().filter(|()| Content::of(&start) == Some(Content::Module))?;
         let read = |from, buffer: &mut [u8]| file.read_exact_at(buffer, from);
         let module = digest_read(metadata.len(), threads, read).ok()?;
-        Name::new(Content::Module, &module, processor, canonical_nans, threads)
+        EntryName::new(Content::Module, &module, processor, canonical_nans, threads)
     }
 
-    /// What is kept of a program.
-    pub fn find(&self, name: &Name, threads: usize) -> Option<Kept> {
+    /// Finds the cached code of a program.
+    pub fn find(&self, name: &EntryName, threads: usize) -> Option<CachedCode> {
         let (file, stat) = self.directory.read(&name.file()).ok()?;
         let len = u64::try_from(stat.st_size).ok().filter(|len| *len <= MAX_ENTRY_BYTES)?;
-        let kept = self.read(&file, len, name, threads);
-        if kept.is_some() {
+        let found = self.read(&file, len, name, threads);
+        if found.is_some() {
             note_use(&file, &stat);
         }
-        kept
+        found
     }
 
-    fn read(&self, file: &File, len: u64, name: &Name, threads: usize) -> Option<Kept> {
+    fn read(&self, file: &File, len: u64, name: &EntryName, threads: usize) -> Option<CachedCode> {
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0).ok()?;
         let (magic, rest) = header.split_first_chunk()?;
@@ -211,11 +216,11 @@ impl Cache {
         };
         let record = Record { head, data, signature };
         let accepted = record.recall(text, &name.with(seed), &self.key, threads)?;
-        Some(Kept { seed, accepted: Box::new(accepted), data: record.data })
+        Some(CachedCode { seed, accepted: Box::new(accepted), data: record.data })
     }
 
-    /// Keeps the code of a program. Nothing happens if it cannot be kept.
-    pub fn keep(&self, name: &Name, program: &Program<'_>, threads: usize) {
+    /// Caches the code of a program. Nothing happens if it cannot be cached.
+    pub fn store(&self, name: &EntryName, program: &Program<'_>, threads: usize) {
         let Program { seed, code, info, module } = *program;
         let Some((info, data)) = with_data_alone(info, module) else { return };
         let Ok(Some(record)) = code.record(&info, data, &name.with(seed), &self.key, threads) else { return };
@@ -284,43 +289,58 @@ fn with_data_alone(info: &ModuleInfo, module: &[u8]) -> Option<(ModuleInfo, Vec<
     Some((info, data))
 }
 
-/// How many files hold code.
-fn programs(items: &[Item]) -> usize {
-    items.iter().filter(|item| !item.name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes())).count()
+/// What the cache holds, for whoever looks after it. It can be looked at and emptied without a key.
+pub struct Contents {
+    directory: Directory,
+    items: Vec<Item>,
 }
 
-/// `wave cache`.
-///
-/// # Errors
-/// When there is no cache that could be looked at.
-pub fn cache(arguments: &Arguments) -> Result<u8, Failure> {
-    let unusable = |error: Unusable| {
-        Failure::refused(format!("there is no cache: {}", chain(&error)))
-            .fix("give XDG_CACHE_HOME a directory that only you can write; runs go on without")
-    };
-    // What is there can be looked at and removed without a key.
-    let directory = Directory::open().map_err(unusable)?;
-    let place = directory.path().display();
-    let failed = |error: io::Error| Failure::refused(format!("cannot read the cache: {error}")).at(place.to_string());
-    let items = directory.items().map_err(failed)?;
-    let bytes: u64 = items.iter().map(|item| item.bytes).sum();
-    match arguments.action {
-        CacheAction::Info => {
-            let key = match key::user_key() {
-                Some(_) => "in the kernel, until the machine restarts",
-                None => "none: this kernel keeps no keys for us, so nothing is cached",
-            };
-            out(&format!(
-                "directory:      {place}\nprograms:       {}\nbytes:          {bytes}, at most {MAX_BYTES}\nkey:            {key}\n",
-                programs(&items),
-            ));
-        }
-        CacheAction::Clear => {
-            for item in &items {
-                directory.remove(&*item.name).map_err(failed)?;
-            }
-            out(&format!("{} programs and {bytes} bytes less in {place}\n", programs(&items)));
-        }
+impl Contents {
+    /// Looks at the cache of this user.
+    ///
+    /// # Errors
+    /// 125 if there is none, or it cannot be read.
+    pub fn read() -> Result<Self, Failure> {
+        let directory = Directory::open().map_err(|error| {
+            Failure::refused(format!("there is no cache: {}", chain(&error)))
+                .fix("give XDG_CACHE_HOME a directory that only you can write; runs go on without")
+        })?;
+        let items = directory.items().map_err(|error| unreadable(&directory, &error))?;
+        Ok(Self { directory, items })
     }
-    Ok(0)
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// How many programs it has the code of.
+    pub fn programs(&self) -> usize {
+        self.items.iter().filter(|item| !item.name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes())).count()
+    }
+
+    /// Their size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.items.iter().map(|item| item.bytes).sum()
+    }
+
+    /// Removes them.
+    ///
+    /// # Errors
+    /// 125 if one cannot be removed.
+    pub fn clear(&self) -> Result<(), Failure> {
+        let mut items = self.items.iter();
+        items
+            .try_for_each(|item| self.directory.remove(&*item.name))
+            .map_err(|error| unreadable(&self.directory, &error))
+    }
+}
+
+/// Whether the kernel holds a key for this user, made now if there is none. Nothing is cached without.
+pub fn has_key() -> bool {
+    key::user_key().is_some()
+}
+
+fn unreadable(directory: &Directory, error: &io::Error) -> Failure {
+    Failure::refused(format!("cannot read the cache: {error}")).at(directory.path().display().to_string())
 }

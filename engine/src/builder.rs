@@ -1,0 +1,323 @@
+//! From what is asked for, and a policy if there is one, to a [`Plan`].
+//!
+//! A value that is asked for wins over that of the policy where there is one, and adds to it where there can be several. What goes
+//! beyond the policy is named, so that it can be said at the start (T101).
+
+use crate::defaults::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT, MEMORY_MAX_BYTES, STACK_BYTES, STACK_RANGE_BYTES};
+use crate::failure::Failure;
+use crate::grants::{DirectoryGrant, device, refuse_overlap};
+use crate::peers::parse_network;
+use crate::plan::{Plan, owner_of_writable};
+use crate::policy::PolicyDocument;
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
+use wave_policy::file::{Limits, Values};
+use wave_policy::{Identity, Level};
+use wave_wasi::{PeerRule, Resolver};
+
+/// What is asked for, as plain data: each field as a flag of `wave run` says it. The default asks for nothing.
+///
+/// ```no_run
+/// use wave_engine::{Access, DirectoryGrant, PlanBuilder};
+///
+/// let data = DirectoryGrant::new("data", "/srv", Access::ReadOnly);
+/// let plan = PlanBuilder { grants: vec![data], ..PlanBuilder::default() }.build()?;
+/// # Ok::<(), wave_engine::Failure>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct PlanBuilder {
+    /// The policy file.
+    pub policy: Option<PolicyDocument>,
+    /// Which kernel layers must hold: `strict` if neither this nor the policy says it.
+    pub level: Option<Level>,
+    /// Directories, beside those of the policy.
+    pub grants: Vec<DirectoryGrant>,
+    /// What the guest sees as its own name.
+    pub name: Vec<u8>,
+    /// Its arguments, behind those of the policy.
+    pub args: Vec<Vec<u8>>,
+    /// Variables of its environment as `NAME=VALUE`, beside those of the policy.
+    pub env: Vec<Vec<u8>>,
+    /// Export to call instead of `_start`, with its arguments.
+    pub invoke: Option<(String, Vec<OsString>)>,
+    /// Device nodes the guest may open where a grant leads to them.
+    pub devices: Vec<PathBuf>,
+    /// Where the guest may listen, beside the addresses of the policy.
+    pub listen: Vec<SocketAddr>,
+    /// Whether it gets the sockets that a service manager passed on.
+    pub listenfd: bool,
+    /// Whose connections it may accept, beside those of the policy; everybody's if there is none.
+    pub accept_from: Vec<PeerRule>,
+    /// Limits, each over that of the policy.
+    pub limits: Limits,
+    /// Whether clocks, random numbers and NaNs are the same in every run.
+    pub deterministic: bool,
+    /// Where random numbers begin.
+    pub random_seed: Option<u64>,
+    /// The steps in which clocks move.
+    pub clock_resolution: Option<Duration>,
+    /// Whether wave resolves paths where the kernel could, too.
+    pub manual_resolver: bool,
+    /// Whether control sequences of the guest reach a terminal.
+    pub terminal_controls: bool,
+    /// Who the process becomes when started as root.
+    pub user: Option<Identity>,
+    /// Whether code runs that was not verified. Only with [`Level::Off`].
+    pub no_verify: bool,
+    /// Whether neither code is taken from the cache, nor cached.
+    pub no_cache: bool,
+}
+
+impl PlanBuilder {
+    /// Resolves and checks what is asked for.
+    ///
+    /// # Errors
+    /// 2 for values that make no sense, 125 for what this host does not have.
+    pub fn build(self) -> Result<Plan, Failure> {
+        let none = Values::default();
+        let values = self.policy.as_ref().map_or(&none, |policy| &policy.values);
+        if values.deterministic == Some(true) && self.clock_resolution.is_some() {
+            return Err(Failure::usage("the policy asks for deterministic clocks, which have no resolution")
+                .at("--clock-resolution")
+                .fix("leave out the flag"));
+        }
+        let level = self.level.or(values.sandbox).unwrap_or_default();
+        if self.no_verify && level != Level::Off {
+            return Err(Failure::usage(format!("`{level}` runs no code that was not verified"))
+                .at("--no-verify")
+                .fix("leave it out"));
+        }
+        let limits = self.limits.over(&values.limits);
+        let stack_bytes = limits.max_stack.unwrap_or(STACK_BYTES);
+        if !STACK_RANGE_BYTES.contains(&stack_bytes) {
+            return Err(Failure::usage(format!("a stack of {stack_bytes} bytes is not possible"))
+                .at("--max-stack")
+                .fix("choose between 512K and 4G"));
+        }
+        let (beyond, origins) = match &self.policy {
+            Some(policy) => (beyond(values, &self), origins(policy, &self)),
+            None => (Vec::new(), Vec::new()),
+        };
+        let mut grants = self.policy.as_ref().map(PolicyDocument::grants).transpose()?.unwrap_or_default();
+        for grant in &self.grants {
+            grants.push(grant.clone().checked()?);
+        }
+        refuse_overlap(&grants)?;
+        let devices = self.devices.iter().map(|path| device(path)).collect::<Result<_, _>>()?;
+        let first = self.policy.iter().flat_map(PolicyDocument::args);
+        let args = std::iter::once(self.name.clone()).chain(first).chain(self.args.iter().cloned()).collect();
+        let user_is_named = self.user.is_some();
+        let identity = match self.user {
+            Some(user) => Some(user),
+            None => owner_of_writable(&grants)?,
+        };
+        let resolver = match self.manual_resolver {
+            true => Resolver::Manual,
+            false => resolver(level, wave_sandbox::landlock_leaves_truncation()),
+        };
+        // Without directories, no path is resolved.
+        let is_checked = !self.manual_resolver && !grants.is_empty();
+        let checked_resolver = is_checked.then_some(match resolver {
+            Resolver::Kernel => wave_policy::Resolver::Kernel,
+            Resolver::Manual => wave_policy::Resolver::Manual,
+        });
+        let clock_resolution =
+            if self.deterministic { None } else { self.clock_resolution.or(values.clock_resolution) };
+        Ok(Plan {
+            level,
+            grants,
+            args,
+            env: self.environment(values)?,
+            devices,
+            listen: values.listen.iter().flatten().chain(&self.listen).copied().collect(),
+            accept_from: self.peers(values)?,
+            listenfd: self.listenfd,
+            timeout: limits.timeout,
+            memory_bytes: limits.max_memory.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES),
+            stack_bytes,
+            compile_timeout: limits.compile_timeout.unwrap_or(COMPILE_TIMEOUT),
+            compile_memory_bytes: limits.compile_memory.unwrap_or(COMPILE_MEMORY_BYTES),
+            file_size_bytes: limits.max_file_size,
+            limits: monitored(&limits),
+            deterministic: self.deterministic || values.deterministic.unwrap_or(false),
+            random_seed: self.random_seed.or(values.random_seed),
+            verify: !self.no_verify,
+            cache: !self.no_cache && !self.no_verify,
+            clock_resolution_ns: clock_resolution.map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
+            resolver,
+            terminal_controls: self.terminal_controls,
+            identity,
+            user_is_named,
+            checked_resolver,
+            beyond,
+            origins,
+            invoke: self.invoke,
+            policy: self.policy,
+        })
+    }
+
+    /// The variables of the policy, and those that are asked for, which win.
+    fn environment(&self, values: &Values) -> Result<Vec<Vec<u8>>, Failure> {
+        let mut env = environment(self.policy.as_ref(), values)?;
+        for variable in &self.env {
+            env.retain(|other| name_of(other) != name_of(variable));
+            env.push(variable.clone());
+        }
+        Ok(env)
+    }
+
+    /// Whose connections are accepted. `None`: everybody's.
+    fn peers(&self, values: &Values) -> Result<Option<Vec<PeerRule>>, Failure> {
+        let networks = |list: &Vec<String>| list.iter().map(|network| parse_network(network)).collect();
+        let networks: Option<Result<Vec<_>, _>> = values.accept_from.as_ref().map(networks);
+        let mut peers = networks.transpose().map_err(Failure::refused)?;
+        if !self.accept_from.is_empty() {
+            peers.get_or_insert_default().extend(self.accept_from.iter().cloned());
+        }
+        Ok(peers)
+    }
+}
+
+/// Who resolves paths if nobody said. Where Landlock does not hold truncation, the filter does, and must see with which flags
+/// a file is opened: those of `openat2` stand in memory (T91).
+fn resolver(level: Level, leaves_truncation: bool) -> Resolver {
+    if level != Level::Off && leaves_truncation { Resolver::Manual } else { Resolver::detect() }
+}
+
+/// The limits the monitor holds.
+fn monitored(limits: &wave_policy::file::Limits) -> wave_wasi::Limits {
+    let usual = wave_wasi::Limits::default();
+    wave_wasi::Limits {
+        open_files: limits.max_open_files.unwrap_or(usual.open_files),
+        file_size_bytes: limits.max_file_size.unwrap_or(u64::MAX),
+        written_bytes: limits.max_writes.unwrap_or(u64::MAX),
+        entries: limits.max_entries.map_or(u64::MAX, u64::from),
+        output_bytes: limits.max_output.unwrap_or(u64::MAX),
+        iovecs: limits.max_iovecs.unwrap_or(usual.iovecs),
+        subscriptions: limits.max_subscriptions.unwrap_or(usual.subscriptions),
+        call_bytes: limits.max_call_bytes.map_or(u32::MAX, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
+    }
+}
+
+/// The name in `NAME=VALUE`.
+fn name_of(variable: &[u8]) -> &[u8] {
+    variable.split(|byte| *byte == b'=').next().unwrap_or_default()
+}
+
+/// The variables of the file. Those that are passed on come from the environment of `wave` because the file names them.
+fn environment(policy: Option<&PolicyDocument>, values: &Values) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut env = Vec::new();
+    for (index, name) in values.env_pass.iter().flatten().enumerate() {
+        let value = wave_sandbox::variable(name).ok_or_else(|| {
+            let id = format!("env.pass[{index}]");
+            let place = policy.and_then(|policy| policy.origin(&id)).unwrap_or(id);
+            Failure::refused(format!("there is no environment variable `{name}` to pass on"))
+                .at(place)
+                .fix("set it, or give it a value in `[env.set]`")
+        })?;
+        env.push(variable(name, &value));
+    }
+    for (name, value) in values.env_set.iter().flatten() {
+        env.push(variable(name, OsStr::new(value)));
+    }
+    Ok(env)
+}
+
+fn variable(name: &str, value: &OsStr) -> Vec<u8> {
+    [name.as_bytes(), b"=", value.as_bytes()].concat()
+}
+
+/// The flags that allow what the file does not.
+fn beyond(values: &Values, builder: &PlanBuilder) -> Vec<String> {
+    let mut beyond: Vec<_> = builder.grants.iter().map(|grant| grant.place.clone()).collect();
+    let names = builder.env.iter().map(|variable| String::from_utf8_lossy(name_of(variable)));
+    beyond.extend(names.map(|name| format!("--env {name}")));
+    beyond.extend(builder.listen.iter().map(|address| format!("--tcplisten {address}")));
+    beyond.extend(builder.listenfd.then(|| "--listenfd".to_owned()));
+    // Without a list all may connect, and the first network narrows that.
+    let adds_peers = !builder.accept_from.is_empty() && values.accept_from.is_some();
+    beyond.extend(adds_peers.then(|| "--accept-from".to_owned()));
+    let finer = builder.clock_resolution.zip(values.clock_resolution).is_some_and(|(flag, file)| flag < file);
+    beyond.extend(finer.then(|| "--clock-resolution".to_owned()));
+    // Other system calls than those that `[os]` lists.
+    let derived = values.os.as_ref().is_some_and(|os| os.resolver == wave_policy::Resolver::Kernel);
+    let manual = derived && builder.manual_resolver;
+    beyond.extend(manual.then(|| "--resolver manual".to_owned()));
+    let limits = builder.limits.beyond(&values.limits.over(&Limits::USUAL));
+    beyond.extend(limits.into_iter().map(|name| format!("--{name}")));
+    beyond
+}
+
+/// Where each value is from.
+fn origins(policy: &PolicyDocument, builder: &PlanBuilder) -> Vec<(String, String)> {
+    let values = &policy.values;
+    let mut origins = Vec::new();
+    let file = |id: String, out: &mut Vec<(String, String)>| {
+        if let Some(place) = policy.origin(&id) {
+            let from =
+                place.split_once(" (").map_or_else(|| place.clone(), |(_, from)| from.trim_end_matches(')').to_owned());
+            out.push((id, from));
+        }
+    };
+    match builder.level {
+        Some(level) => origins.push(("sandbox".to_owned(), format!("--sandbox {level}"))),
+        None => file("sandbox".to_owned(), &mut origins),
+    }
+    for id in ["module.blake3", "wasi.functions", "os", "args"] {
+        file(id.to_owned(), &mut origins);
+    }
+    for index in 0..values.fs.len() {
+        file(format!("fs[{index}]"), &mut origins);
+    }
+    for (index, grant) in builder.grants.iter().enumerate() {
+        origins.push((format!("fs[{}]", values.fs.len() + index), grant.place.clone()));
+    }
+    for index in 0..values.env_pass.iter().flatten().count() {
+        file(format!("env.pass[{index}]"), &mut origins);
+    }
+    for name in values.env_set.iter().flat_map(|set| set.keys()) {
+        file(format!("env.set.{name}"), &mut origins);
+    }
+    for name in builder.env.iter().map(|variable| String::from_utf8_lossy(name_of(variable))) {
+        origins.push((format!("env.set.{name}"), format!("--env {name}")));
+    }
+    let sockets = values.listen.iter().flatten().count();
+    (0..sockets).for_each(|index| file(format!("net.listen[{index}]"), &mut origins));
+    for (index, address) in builder.listen.iter().enumerate() {
+        origins.push((format!("net.listen[{}]", sockets + index), format!("--tcplisten {address}")));
+    }
+    (0..values.accept_from.iter().flatten().count())
+        .for_each(|index| file(format!("net.accept_from[{index}]"), &mut origins));
+    for id in ["deterministic", "clock.resolution"] {
+        file(id.to_owned(), &mut origins);
+    }
+    match builder.random_seed {
+        Some(seed) => origins.push(("random.seed".to_owned(), format!("--random-seed {seed}"))),
+        None => file("random.seed".to_owned(), &mut origins),
+    }
+    let flags: Vec<_> = builder.limits.rows().into_iter().map(|(name, _)| name).collect();
+    for (name, _) in builder.limits.over(&values.limits).rows() {
+        match flags.contains(&name) {
+            true => origins.push((format!("limits.{name}"), format!("--{name}"))),
+            false => file(format!("limits.{name}"), &mut origins),
+        }
+    }
+    origins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t91_paths_are_resolved_where_the_filter_sees_it_if_landlock_leaves_truncation() {
+        for level in [Level::Strict, Level::Standard] {
+            assert_eq!(resolver(level, true), Resolver::Manual);
+            assert_eq!(resolver(level, false), Resolver::detect());
+        }
+        assert_eq!(resolver(Level::Off, true), Resolver::detect());
+    }
+}

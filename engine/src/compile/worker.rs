@@ -1,0 +1,180 @@
+//! The conversation with the sealed process that compiles: declarations; then, once their objects have addresses, the [`Job`];
+//! then the code. Nothing that it says is trusted: every answer is checked.
+
+use super::job::Job;
+use super::limits::CompileLimits;
+use crate::failure::Failure;
+use crate::input;
+use crate::refusal::Refusal;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::io::{self, BufReader, BufWriter, Write};
+use wave_compiler::Module;
+use wave_contract::encoding::{ImageBounds, read_image, read_value, write_image, write_value};
+use wave_contract::image::CodeImage;
+use wave_contract::module::ModuleInfo;
+use wave_sandbox::{Channel, Worker};
+
+/// Encoded declarations of a module have at most so many times its bytes: a data segment takes two bytes there and up to
+/// eleven here.
+const EXPANSION: u64 = 8;
+
+/// Encoded declarations that every module may have.
+const SMALLEST_BYTES: u64 = 64 << 10;
+
+/// A sealed worker with a module.
+pub struct CompileWorker {
+    worker: BufReader<Worker>,
+    bytes: Vec<u8>,
+    limits: CompileLimits,
+}
+
+impl CompileWorker {
+    /// A worker that is sealed, and the bytes it was given.
+    pub(super) fn new(worker: Worker, bytes: Vec<u8>, limits: CompileLimits) -> Self {
+        Self { worker: BufReader::new(worker), bytes, limits }
+    }
+
+    /// What the module declares, checked, and the bytes that the declarations speak of.
+    ///
+    /// # Errors
+    /// 126 for an invalid module, 125 when compiling reaches its limits or the answer makes no sense.
+    pub fn declarations(&mut self) -> Result<(ModuleInfo, Vec<u8>), Failure> {
+        type Answer = Result<(Option<Vec<u8>>, ModuleInfo), Refusal>;
+        let len = self.bytes.len() as u64;
+        let max_bytes = len.saturating_mul(EXPANSION).saturating_add(SMALLEST_BYTES).min(self.limits.memory_bytes);
+        let answer: io::Result<Answer> = read_value(&mut self.worker, max_bytes);
+        let answer = answer.map_err(|error| self.failed(&error))?;
+        let (translated, info) = answer.map_err(|refusal| refusal.failure(&self.limits.module))?;
+        let bytes = binary_form(std::mem::take(&mut self.bytes), translated);
+        let bytes = bytes.map_err(|error| self.limits.senseless(error))?;
+        info.check(bytes.len()).map_err(|error| self.limits.senseless(error))?;
+        Ok((info, bytes))
+    }
+
+    /// The module's code, checked, and the worker, which is about to end.
+    ///
+    /// # Errors
+    /// As for [`declarations`](Self::declarations).
+    pub fn compile(
+        mut self,
+        job: Job,
+        info: &ModuleInfo,
+        module_len: usize,
+    ) -> Result<(CodeImage, EndingWorker), Failure> {
+        let bounds = ImageBounds {
+            functions: Some(info.functions.len()),
+            signatures: info.types.len(),
+            bytes: self.limits.memory_bytes,
+        };
+        let talk = |worker: &mut BufReader<Worker>| {
+            let mut to = BufWriter::new(worker.get_mut());
+            write_value(&mut to, &job)?;
+            to.flush()?;
+            drop(to);
+            let answer: Result<(), Refusal> = read_value(worker, SMALLEST_BYTES)?;
+            Ok(match answer {
+                Ok(()) => Ok(read_image(worker, job.addressing.clone(), &bounds)?),
+                Err(refusal) => Err(refusal),
+            })
+        };
+        let answer = talk(&mut self.worker).map_err(|error: io::Error| self.failed(&error))?;
+        let Self { worker, limits, .. } = self;
+        let image = answer.map_err(|refusal| refusal.failure(&limits.module))?;
+        image.check(info, &job.signatures, module_len).map_err(|error| limits.senseless(error))?;
+        let worker = worker.into_inner();
+        worker.kill().map_err(|error| cannot_end(&error))?;
+        Ok((image, EndingWorker(worker)))
+    }
+
+    /// The code came from elsewhere: the worker is about to end.
+    ///
+    /// # Errors
+    /// 125 when it cannot be ended.
+    pub fn dismiss(self) -> Result<EndingWorker, Failure> {
+        let worker = self.worker.into_inner();
+        worker.kill().map_err(|error| cannot_end(&error))?;
+        Ok(EndingWorker(worker))
+    }
+
+    fn failed(&mut self, error: &io::Error) -> Failure {
+        self.limits.failed(self.worker.get_mut(), error)
+    }
+}
+
+/// The module that a worker was given, as it says that its text means. Of a binary one, nobody else can say what it is: a worker
+/// that was taken over could answer for another module, under this one's name.
+fn binary_form(given: Vec<u8>, translated: Option<Vec<u8>>) -> Result<Vec<u8>, &'static str> {
+    match translated {
+        Some(_) if given.starts_with(b"\0asm") => Err("a binary module was translated"),
+        Some(binary) => Ok(binary),
+        None => Ok(given),
+    }
+}
+
+/// A worker that was killed and may take a moment to go.
+pub struct EndingWorker(Worker);
+
+impl EndingWorker {
+    /// Waits until it is gone.
+    ///
+    /// # Errors
+    /// 125 when the kernel does not say so.
+    pub fn wait(self) -> Result<(), Failure> {
+        self.0.end().map_err(|error| cannot_end(&error))
+    }
+}
+
+fn cannot_end(error: &io::Error) -> Failure {
+    Failure::refused(format!("cannot end the process that compiled the module: {error}"))
+        .fix("give the container CAP_KILL, or CAP_SETUID to become the user of that process; or start it as an ordinary user")
+}
+
+/// The worker's part.
+pub(super) fn serve(bytes: &[u8], mut channel: Channel) -> io::Result<()> {
+    let binary = match input::to_binary(bytes) {
+        Ok(binary) => binary,
+        Err(refusal) => return send(&mut channel, &Err::<(), _>(refusal)),
+    };
+    let module = match Module::parse(&binary) {
+        Ok(module) => module,
+        Err(error) => return send(&mut channel, &Err::<(), _>(Refusal::from(&error))),
+    };
+    let translated = match &binary {
+        Cow::Owned(binary) => Some(binary),
+        Cow::Borrowed(_) => None,
+    };
+    send(&mut channel, &Ok::<_, Refusal>((translated, module.info())))?;
+    let job: Job = read_value(&mut channel, u64::MAX)?;
+    match job.compile(&module) {
+        Ok(image) => {
+            let mut to = BufWriter::new(&mut channel);
+            write_value(&mut to, &Ok::<(), Refusal>(()))?;
+            write_image(&mut to, &image)?;
+            to.flush()
+        }
+        Err(error) => send(&mut channel, &Err::<(), _>(Refusal::from(&error))),
+    }
+}
+
+/// Sends a value in one piece.
+fn send(channel: &mut Channel, value: &impl Serialize) -> io::Result<()> {
+    let mut to = BufWriter::new(channel);
+    write_value(&mut to, value)?;
+    to.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T59: a worker answers for the module that it was given.
+    #[test]
+    fn t59_a_binary_module_is_itself() {
+        let (binary, other) = (b"\0asm\x01\0\0\0".to_vec(), b"\0asm\x01\0\0\0\0\x01\0".to_vec());
+        assert_eq!(binary_form(binary.clone(), None), Ok(binary.clone()));
+        assert!(binary_form(binary.clone(), Some(other)).is_err());
+        assert!(binary_form(binary.clone(), Some(binary.clone())).is_err());
+        assert_eq!(binary_form(b"(module)".to_vec(), Some(binary.clone())), Ok(binary));
+    }
+}

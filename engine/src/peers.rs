@@ -1,0 +1,65 @@
+//! Networks whose peers may connect.
+
+use std::net::IpAddr;
+use wave_policy::clean;
+use wave_wasi::PeerRule;
+
+/// Reads `ADDRESS[/BITS]`.
+///
+/// # Errors
+/// Says what is wrong with it; nothing that is unclear means "everywhere" (T47).
+pub fn parse_network(text: &str) -> Result<PeerRule, String> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let address: IpAddr = address.parse().map_err(|_| format!("`{}` is no IPv4 or IPv6 address", clean(address)))?;
+    let (octets, first, width) = match address {
+        IpAddr::V4(address) => (address.to_ipv6_mapped().octets(), 96, 32),
+        IpAddr::V6(address) => (address.octets(), 0, 128),
+    };
+    let digits = |bits: &str| bits.bytes().all(|byte| byte.is_ascii_digit()).then(|| bits.parse::<u8>().ok())?;
+    let bits = bits.map_or(Some(width), |bits| digits(bits).filter(|bits| *bits <= width));
+    let bits = bits.ok_or_else(|| format!("the number of bits goes from 0 to {width}"))?;
+    PeerRule::new(octets, first + bits).ok_or_else(|| format!("`{}` has bits set behind its first {bits}", clean(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(network: [u8; 16], bits: u8) -> Result<PeerRule, String> {
+        Ok(PeerRule::new(network, bits).expect("a plain network"))
+    }
+
+    #[test]
+    fn networks_of_both_families() {
+        let ten = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 10, 0, 0, 0];
+        assert_eq!(parse_network("10.0.0.0/8"), rule(ten, 104));
+        assert_eq!(parse_network("10.0.0.0"), rule(ten, 128));
+        assert_eq!(parse_network("0.0.0.0/0"), rule([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0], 96));
+        assert_eq!(parse_network("::/0"), rule([0; 16], 0));
+        let mut local = [0; 16];
+        local[15] = 1;
+        assert_eq!(parse_network("::1"), rule(local, 128));
+        for text in ["10.0.0.0/8", "10.0.0.0/32", "0.0.0.0/0", "::/0", "::1/128", "fd00::/8", "::/96"] {
+            assert_eq!(parse_network(text).map(|rule| rule.to_string()), Ok(text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn t47_unclear_networks_are_refused() {
+        for text in [
+            "",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "::1/129",
+            "10.0.0",
+            "[::1]",
+            "host",
+            "::/0/0",
+            "10.0.0.0/8 ",
+        ] {
+            assert!(parse_network(text).is_err(), "{text}");
+        }
+    }
+}

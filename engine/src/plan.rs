@@ -1,0 +1,311 @@
+//! One run, as it will be done: grants, limits and level, resolved and checked.
+
+use crate::compile::CompileLimits;
+use crate::defaults::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT, MEMORY_MAX_BYTES, STACK_BYTES};
+use crate::failure::Failure;
+use crate::grants::DirectoryGrant;
+use crate::policy::PolicyDocument;
+use std::ffi::OsString;
+use std::fmt;
+use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wave_policy::{Access, Identity, Level, clean};
+use wave_wasi::{PeerRule, Resolver};
+
+/// One run, as it will be done.
+#[derive(Debug)]
+pub struct Plan {
+    /// Which layers must hold.
+    pub level: Level,
+    /// Directories the guest may reach.
+    pub grants: Vec<DirectoryGrant>,
+    /// Arguments of the guest, its name first.
+    pub args: Vec<Vec<u8>>,
+    /// Environment of the guest, as `NAME=VALUE`.
+    pub env: Vec<Vec<u8>>,
+    /// Export to call instead of `_start`, with its arguments.
+    pub invoke: Option<(String, Vec<OsString>)>,
+    /// Device nodes the guest may open, with their numbers.
+    pub devices: Vec<(PathBuf, u64)>,
+    /// Where the guest may listen.
+    pub listen: Vec<SocketAddr>,
+    /// Whether it gets the sockets that a service manager passed on.
+    pub listenfd: bool,
+    /// Whose connections it may accept; everybody's if there is none.
+    pub accept_from: Option<Vec<PeerRule>>,
+    /// Wall-clock limit.
+    pub timeout: Option<Duration>,
+    /// Most linear memory.
+    pub memory_bytes: u64,
+    /// The guest's stack.
+    pub stack_bytes: u64,
+    /// How long compiling may take.
+    pub compile_timeout: Duration,
+    /// How much memory it may take.
+    pub compile_memory_bytes: u64,
+    /// Largest file, for the kernel to hold.
+    pub file_size_bytes: Option<u64>,
+    /// What the monitor holds.
+    pub limits: wave_wasi::Limits,
+    /// Whether clocks, random numbers and NaNs are the same in every run.
+    pub deterministic: bool,
+    /// Where random numbers begin, if somebody said it.
+    pub random_seed: Option<u64>,
+    /// Whether code is verified before it is loaded.
+    pub verify: bool,
+    /// Whether verified code is kept for later runs, and taken from earlier ones.
+    pub cache: bool,
+    /// The steps in which clocks move.
+    pub clock_resolution_ns: u64,
+    /// Who resolves paths.
+    pub resolver: Resolver,
+    /// Whether control sequences reach a terminal.
+    pub terminal_controls: bool,
+    /// Who the process becomes.
+    pub identity: Option<Identity>,
+    /// Whether that is said by a flag, and not by what the program may write.
+    pub user_is_named: bool,
+    /// The policy file.
+    pub policy: Option<PolicyDocument>,
+    /// Who resolves paths as far as the policy has to know: not if a flag says it, or if there is nothing to resolve in.
+    pub checked_resolver: Option<wave_policy::Resolver>,
+    /// Flags that go beyond the policy.
+    pub beyond: Vec<String>,
+    /// Where each value comes from, by its id in a policy.
+    pub origins: Vec<(String, String)>,
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |list: &[Vec<u8>]| -> String {
+            list.iter().map(|word| format!(" {:?}", clean(&String::from_utf8_lossy(word)))).collect()
+        };
+        writeln!(f, "sandbox:  {}", self.level)?;
+        for flag in self.relaxations() {
+            writeln!(f, "relaxed:  by {}", clean(&flag))?;
+        }
+        match &self.invoke {
+            Some((function, args)) => writeln!(f, "call:     {} {args:?}", clean(function))?,
+            None => writeln!(f, "call:     _start")?,
+        }
+        writeln!(f, "args:    {}", words(&self.args))?;
+        writeln!(f, "env:     {}", if self.env.is_empty() { " none".to_owned() } else { words(&self.env) })?;
+        if self.grants.is_empty() {
+            writeln!(f, "files:    none")?;
+        }
+        for (index, grant) in self.grants.iter().enumerate() {
+            let (host, guest) = (grant.host.display().to_string(), &grant.guest);
+            writeln!(f, "fs[{index}]:    {} {} as {}", grant.access, clean(&host), clean(guest))?;
+        }
+        for (path, _) in &self.devices {
+            writeln!(f, "device:   {}", clean(&path.display().to_string()))?;
+        }
+        for address in &self.listen {
+            writeln!(f, "network:  listens on {address}")?;
+        }
+        if self.listenfd {
+            writeln!(f, "network:  sockets of the service manager")?;
+        }
+        match &self.accept_from {
+            _ if self.listen.is_empty() && !self.listenfd => writeln!(f, "network:  none")?,
+            None => writeln!(f, "peers:    all")?,
+            Some(rules) => writeln!(f, "peers:    {} networks", rules.len())?,
+        }
+        writeln!(f, "memory:   {} bytes", self.memory_bytes)?;
+        writeln!(f, "stack:    {} bytes", self.stack_bytes)?;
+        if self.level != Level::Off {
+            writeln!(f, "compiler: {:?}, {} bytes", self.compile_timeout, self.compile_memory_bytes)?;
+        }
+        self.write_limits(f)?;
+        if self.resolver == Resolver::Manual {
+            writeln!(f, "resolver: manual")?;
+        }
+        if self.deterministic {
+            writeln!(f, "clocks:   deterministic, random numbers too")?;
+        } else if self.clock_resolution_ns > 1 {
+            writeln!(f, "clocks:   in steps of {} ns", self.clock_resolution_ns)?;
+        }
+        if let Some(seed) = self.random_seed {
+            writeln!(f, "random:   numbers of the seed {seed}")?;
+        }
+        if self.terminal_controls {
+            writeln!(f, "terminal: control sequences pass")?;
+        }
+        match self.timeout {
+            Some(limit) => writeln!(f, "timeout:  {limit:?}")?,
+            None => writeln!(f, "timeout:  none")?,
+        }
+        match self.identity {
+            Some(Identity { uid, gid }) => writeln!(f, "user:     {uid}:{gid} (when started as root)")?,
+            None => writeln!(f, "user:     a free one (when started as root)")?,
+        }
+        if let Some(policy) = &self.policy {
+            writeln!(f, "policy:   {}", clean(&policy.name()))?;
+        }
+        self.origins.iter().try_for_each(|(id, from)| writeln!(f, "  {:24} {}", clean(id), clean(from)))
+    }
+}
+
+impl Plan {
+    /// How much compiling a module may use.
+    pub fn compile_limits(&self, module: &Path) -> CompileLimits {
+        CompileLimits {
+            module: module.to_owned(),
+            level: self.level,
+            timeout: self.compile_timeout,
+            memory_bytes: self.compile_memory_bytes,
+            has_flags: true,
+        }
+    }
+
+    /// The line of the policy, or its profile, that says a value; `None` if a flag or nobody does.
+    pub fn line_of_policy(&self, id: &str) -> Option<&str> {
+        let (_, from) = self.origins.iter().find(|(other, _)| other == id)?;
+        (!from.starts_with("--")).then_some(from)
+    }
+
+    /// What the operator should know before the run.
+    pub fn notes(&self) -> Vec<String> {
+        notes(self)
+    }
+
+    /// Without directories there is no reason to be their owner.
+    pub fn forget_owner(&mut self) {
+        if !self.user_is_named {
+            self.identity = None;
+        }
+    }
+
+    /// The flags that accept less protection than a run has without any (T101). No module and no environment can set them.
+    pub fn relaxations(&self) -> Vec<String> {
+        let level = (self.level != Level::Strict).then(|| match self.line_of_policy("sandbox") {
+            Some(from) => format!("sandbox = \"{}\" ({from})", self.level),
+            None => format!("--sandbox {}", self.level),
+        });
+        let devices = self.devices.iter().map(|(path, _)| format!("--device {}", path.display()));
+        let unverified = (!self.verify).then(|| "--no-verify".to_owned());
+        let terminal = self.terminal_controls.then(|| "--terminal-controls".to_owned());
+        let beyond = self.beyond.iter().map(|flag| format!("{flag} beyond the policy"));
+        level.into_iter().chain(unverified).chain(beyond).chain(devices).chain(terminal).collect()
+    }
+
+    /// The steps in which clocks move, if somebody asked for steps.
+    pub fn clock_resolution(&self) -> Option<Duration> {
+        (self.clock_resolution_ns > 1).then(|| Duration::from_nanos(self.clock_resolution_ns))
+    }
+
+    /// The limits that differ from what a run has if nothing is said, as a policy has them.
+    pub fn chosen_limits(&self) -> wave_policy::file::Limits {
+        let usual = wave_wasi::Limits::default();
+        fn chosen<T: PartialEq>(limit: T, usual: T) -> Option<T> {
+            (limit != usual).then_some(limit)
+        }
+        wave_policy::file::Limits {
+            timeout: self.timeout,
+            max_memory: chosen(self.memory_bytes, MEMORY_MAX_BYTES),
+            max_stack: chosen(self.stack_bytes, STACK_BYTES),
+            compile_timeout: chosen(self.compile_timeout, COMPILE_TIMEOUT),
+            compile_memory: chosen(self.compile_memory_bytes, COMPILE_MEMORY_BYTES),
+            max_open_files: chosen(self.limits.open_files, usual.open_files),
+            max_file_size: self.file_size_bytes,
+            max_writes: chosen(self.limits.written_bytes, usual.written_bytes),
+            max_entries: chosen(self.limits.entries, usual.entries).and_then(|entries| u32::try_from(entries).ok()),
+            max_output: chosen(self.limits.output_bytes, usual.output_bytes),
+            max_call_bytes: chosen(self.limits.call_bytes, usual.call_bytes).map(u64::from),
+            max_iovecs: chosen(self.limits.iovecs, usual.iovecs),
+            max_subscriptions: chosen(self.limits.subscriptions, usual.subscriptions),
+        }
+    }
+
+    /// The limits that differ from what every run has.
+    fn write_limits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usual = wave_wasi::Limits::default();
+        let limits = [
+            ("open files", self.limits.open_files.into(), usual.open_files.into()),
+            ("bytes in a file", self.limits.file_size_bytes, usual.file_size_bytes),
+            ("bytes written to files", self.limits.written_bytes, usual.written_bytes),
+            ("new names", self.limits.entries, usual.entries),
+            ("bytes of output", self.limits.output_bytes, usual.output_bytes),
+            ("bytes in a call", self.limits.call_bytes.into(), usual.call_bytes.into()),
+            ("buffers in a call", self.limits.iovecs.into(), usual.iovecs.into()),
+            ("subscriptions in a poll", self.limits.subscriptions.into(), usual.subscriptions.into()),
+        ];
+        limits
+            .into_iter()
+            .filter(|(_, limit, usual)| limit != usual)
+            .try_for_each(|(what, limit, _)| writeln!(f, "limit:    {limit} {what}"))
+    }
+}
+
+/// What the operator should know before a run that was started as root: directories that are granted for writing, but not
+/// to the user the run becomes.
+fn notes(plan: &Plan) -> Vec<String> {
+    if plan.level == Level::Off || !started_as_root() {
+        return Vec::new();
+    }
+    let writable = plan.grants.iter().filter(|grant| grant.access != Access::ReadOnly);
+    let useless =
+        writable.filter(|grant| std::fs::metadata(&grant.host).is_ok_and(|found| !writable_by(&found, plan.identity)));
+    let note = |grant: &DirectoryGrant| {
+        let host = grant.host.display().to_string();
+        let user =
+            plan.identity.map_or_else(|| "a user that owns nothing".to_owned(), |user| format!("user {}", user.uid));
+        format!(
+            "wave: note: started as root, the program runs as {user}, who may not write to `{}`\n  \
+             fix:   give the directory to a user and name that one by --user UID:GID, or grant it ::ro\n",
+            clean(&host)
+        )
+    };
+    useless.map(note).collect()
+}
+
+/// Whether the mode bits let a user write; of nobody in particular if there is none.
+fn writable_by(found: &std::fs::Metadata, user: Option<Identity>) -> bool {
+    let allows = |bit: u32| found.mode() & bit != 0;
+    match user {
+        Some(user) if found.uid() == user.uid => allows(0o200),
+        Some(user) if found.gid() == user.gid => allows(0o020),
+        _ => allows(0o002),
+    }
+}
+
+/// Who a run becomes that was started as root: the owner of the directories it may write to, if they have one owner that is
+/// not root, because with any other id it could not use the grant. An ordinary user stays who it is.
+///
+/// # Errors
+/// 125 for a directory that is not there.
+pub fn owner_of_writable(grants: &[DirectoryGrant]) -> Result<Option<Identity>, Failure> {
+    let mut owners = Vec::new();
+    for grant in grants.iter().filter(|grant| grant.access != Access::ReadOnly) {
+        let metadata = std::fs::metadata(&grant.host).map_err(|error| grant.missing(&error))?;
+        owners.push(Identity { uid: metadata.uid(), gid: metadata.gid() });
+    }
+    Ok(default_identity(started_as_root(), &owners))
+}
+
+fn default_identity(root: bool, owners: &[Identity]) -> Option<Identity> {
+    let owner = *owners.first()?;
+    let usable = root && owner.uid != 0 && owner.gid != 0 && owners.iter().all(|other| *other == owner);
+    usable.then_some(owner)
+}
+
+fn started_as_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_becomes_the_one_owner_of_what_it_may_write() {
+        let [root, a, b] = [(0, 0), (1, 2), (3, 4)].map(|(uid, gid)| Identity { uid, gid });
+        assert_eq!(default_identity(true, &[a, a]), Some(a));
+        for owners in [&[][..], &[root], &[a, b], &[a, b, a], &[a, root], &[Identity { uid: 1, gid: 0 }]] {
+            assert_eq!(default_identity(true, owners), None, "{owners:?}");
+        }
+        assert_eq!(default_identity(false, &[a]), None, "an ordinary user cannot become another");
+    }
+}

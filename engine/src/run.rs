@@ -1,0 +1,300 @@
+//! One run: [`Engine::prepare`], [`Ready::seal`], [`SealedRun::enter`].
+
+use crate::compile::{self, Compiler};
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::grants::DirectoryGrant;
+use crate::input::Module;
+use crate::network::{self, Listener};
+use crate::observer::{Observer, Shared};
+use crate::outcome::Outcome;
+use crate::plan::Plan;
+use crate::program::{self, Program};
+use crate::shortage::{way_out, way_out_of};
+use crate::source::Source;
+use crate::unused::{self, Unused};
+use std::fs::OpenOptions;
+use std::mem::ManuallyDrop;
+use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use wave_contract::module::ModuleInfo;
+use wave_policy::{Access, FilesystemGrant, Level, Policy, Resolver, Surface, chain, clean};
+use wave_runtime::StoreOptions;
+use wave_sandbox::{Grant, GrowableRange, LayerName, Namespaces, Report, SealPlan, Sealed};
+use wave_wasi::{Config, Preopen, Wasi};
+
+/// Descriptors beyond the guest's own that the process may have open: those of path resolution.
+pub const SPARE_FILES: u64 = 64;
+
+/// Runs one program in this process.
+#[derive(Default)]
+pub struct Engine {
+    observer: Option<Shared>,
+    supervised: bool,
+}
+
+/// A program that is loaded and not sealed yet: no instruction of it has run.
+pub struct Ready {
+    plan: Plan,
+    module: PathBuf,
+    // Never dropped: a sealed process cannot unmap memory, and ends soon after.
+    program: ManuallyDrop<Program>,
+    entry: Entry,
+    namespaces: Option<Namespaces>,
+    /// Where it listens.
+    addresses: Vec<SocketAddr>,
+    /// Those of them whose port the kernel chose.
+    chosen: Vec<SocketAddr>,
+    unused: Vec<Unused>,
+    engine: Engine,
+}
+
+/// A program in a sealed process.
+pub struct SealedRun {
+    program: ManuallyDrop<Program>,
+    entry: Entry,
+    sealed: Sealed,
+    chosen: Vec<SocketAddr>,
+    observer: Option<Shared>,
+}
+
+impl Engine {
+    /// An engine whose observer is told of hostcalls.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Box<dyn Observer>) -> Self {
+        self.observer = Some(Shared::new(observer));
+        self
+    }
+
+    /// An engine in a process that another one waits for ([`wave_sandbox::supervise`]).
+    #[must_use]
+    pub fn supervised(mut self) -> Self {
+        self.supervised = true;
+        self
+    }
+
+    /// Reads, compiles, verifies and loads a module, and opens what it is granted. Not before this process has one thread.
+    ///
+    /// # Errors
+    /// When it cannot run as planned: [`Failure::code`] says what is at fault.
+    pub fn prepare(self, mut plan: Plan, module: Module) -> Result<Ready, Failure> {
+        let name = module.name.clone();
+        match self.load(&mut plan, module) {
+            Ok(Loaded { program, entry, namespaces, addresses, chosen, unused }) => {
+                Ok(Ready { plan, module: name, program, entry, namespaces, addresses, chosen, unused, engine: self })
+            }
+            Err(failure) => Err(failure.limited_by(|id| plan.line_of_policy(id))),
+        }
+    }
+
+    fn load(&self, plan: &mut Plan, module: Module) -> Result<Loaded, Failure> {
+        wave_sandbox::prepare_allocator();
+        let path = module.name.clone();
+        let limits = plan.compile_limits(&path);
+        let start = |bytes: Vec<u8>| {
+            let threads = compile::threads(bytes.len());
+            Compiler::start(limits.clone(), bytes, threads)
+        };
+        // A compiler works while this process prepares the rest, and inherits nothing of that.
+        let Source { code, slot, seed, threads } = Source::find(plan, module, &start)?;
+        let listeners = network::listeners(plan)?;
+        let mut addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
+        let chosen = listeners.iter().filter(|listener| listener.chosen_port);
+        let mut chosen: Vec<_> = chosen.map(|listener| listener.address).collect();
+        let wasi = wasi(plan, listeners, self.observer.as_ref())?;
+        let options = program::Options {
+            store: StoreOptions {
+                stack_bytes: plan.stack_bytes,
+                memory_limit_bytes: plan.memory_bytes,
+                seed,
+                ..StoreOptions::default()
+            },
+            canonical_nans: plan.deterministic,
+            verify: plan.verify,
+            threads,
+            observes: &|function| self.observer.as_ref().is_some_and(|observer| observer.lock().observes(function)),
+        };
+        // Listeners are bound by now and stay in the network they are of; so do the connections they accept.
+        let namespaces = (plan.level != Level::Off).then(wave_sandbox::leave_namespaces);
+        let allowed = |info: &ModuleInfo| match &plan.policy {
+            Some(policy) => policy.check_module(&path, info, plan.checked_resolver),
+            None => Ok(()),
+        };
+        let mut program = ManuallyDrop::new(program::load(&path, code, slot, &options, wasi, allowed)?);
+        let entry = Entry::find(&program, &path, plan)?;
+        let unused = unused::withhold(plan, &mut addresses, &mut program)?;
+        chosen.retain(|address| addresses.contains(address));
+        Ok(Loaded { program, entry, namespaces, addresses, chosen, unused })
+    }
+}
+
+struct Loaded {
+    program: ManuallyDrop<Program>,
+    entry: Entry,
+    namespaces: Option<Namespaces>,
+    addresses: Vec<SocketAddr>,
+    chosen: Vec<SocketAddr>,
+    unused: Vec<Unused>,
+}
+
+impl Ready {
+    /// The grants that the module cannot use, and did not get (T123).
+    pub fn unused(&self) -> &[Unused] {
+        &self.unused
+    }
+
+    /// Seals the process: nothing but the guest runs afterwards, and nothing can be undone.
+    ///
+    /// # Errors
+    /// 125 when a layer that the level requires cannot be applied. The guest has not run.
+    pub fn seal(mut self) -> Result<SealedRun, Failure> {
+        if let Some(limit) = self.plan.timeout {
+            // Before the seal, because the filter refuses timers afterwards.
+            wave_runtime::arm_deadline(limit)
+                .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
+        }
+        let sealed =
+            seal(&self.plan, &self.module, self.addresses, self.namespaces, self.engine.supervised, &mut self.program)
+                .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
+        let Self { program, entry, chosen, engine, .. } = self;
+        Ok(SealedRun { program, entry, sealed, chosen, observer: engine.observer })
+    }
+}
+
+impl SealedRun {
+    /// What was applied, layer by layer.
+    pub fn report(&self) -> Report {
+        let report = self.sealed.report().clone().with(LayerName::Compiler, self.program.compiler.clone());
+        report.with(LayerName::Verifier, self.program.verifier.clone())
+    }
+
+    /// Where the guest listens on ports that the kernel chose.
+    pub fn chosen_addresses(&self) -> &[SocketAddr] {
+        &self.chosen
+    }
+
+    /// Runs the guest to its end.
+    ///
+    /// The process stays sealed: what is left to do is to print the outcome, and to end by [`exit`](crate::exit).
+    pub fn enter(self) -> Outcome {
+        let Self { mut program, entry, sealed, observer, .. } = self;
+        if let Some(observer) = &observer {
+            observer.lock().begins();
+        }
+        let outcome = entry.enter(&mut program, &sealed);
+        if let Some(observer) = &observer {
+            let stop = outcome.as_ref().err().map(|stopped| &stopped.stop);
+            observer.lock().ends(stop, program.store.memory_len_bytes());
+        }
+        match outcome {
+            Ok(results) => Outcome::Returned(results),
+            Err(stopped) => Outcome::Stopped(stopped),
+        }
+    }
+}
+
+/// Opens the granted directories, once: the kernel's rules and the monitor both work on these descriptors (T28).
+fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shared>) -> Result<Wasi, Failure> {
+    let open = |grant: &DirectoryGrant| {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_DIRECTORY);
+        let dir = options.open(&grant.host);
+        let dir = dir.map_err(|error| {
+            let fix = way_out(&error).unwrap_or_else(|| "check its permissions".to_owned());
+            grant.unusable(&error.to_string()).fix(fix)
+        })?;
+        Ok(Preopen { dir: dir.into(), guest_path: grant.guest.clone(), access: monitored(grant.access) })
+    };
+    let config = Config {
+        args: std::mem::take(&mut plan.args),
+        env: std::mem::take(&mut plan.env),
+        preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
+        interrupted: wave_runtime::deadline_passed,
+        // Without a limit nothing interrupts, and every transfer is one call.
+        step_bytes: plan.timeout.map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),
+        limits: plan.limits,
+        peers: plan.accept_from.take(),
+        devices: plan.devices.iter().map(|(_, number)| *number).collect(),
+        resolver: plan.resolver,
+        clock_resolution_ns: plan.clock_resolution_ns,
+        deterministic: plan.deterministic,
+        random_seed: plan.random_seed,
+    };
+    let mut wasi = Wasi::new(config).map_err(|error| Failure::refused(chain(&error)))?;
+    for Listener { socket, address, .. } in listeners {
+        let few = |_| Failure::refused(format!("no descriptor is left for {address}")).raise("max-open-files");
+        wasi.add_listener(socket.into()).map_err(few)?;
+    }
+    if plan.terminal_controls {
+        wasi.allow_terminal_controls();
+    }
+    if let Some(observer) = observer.cloned() {
+        wasi.trace(move |record| observer.lock().hostcall(record));
+    }
+    Ok(wasi)
+}
+
+/// The monitor's word for an access.
+const fn monitored(access: Access) -> wave_wasi::Access {
+    match access {
+        Access::ReadOnly => wave_wasi::Access::ReadOnly,
+        Access::ReadWrite => wave_wasi::Access::ReadWrite,
+        Access::Append => wave_wasi::Access::Append,
+    }
+}
+
+/// Seals the process. Nothing but the guest runs afterwards.
+fn seal(
+    plan: &Plan,
+    module: &Path,
+    listeners: Vec<SocketAddr>,
+    namespaces: Option<Namespaces>,
+    supervised: bool,
+    program: &mut Program,
+) -> Result<Sealed, Failure> {
+    let imports = program.info()?.imports.iter();
+    let policy = Policy {
+        level: plan.level,
+        surface: Surface::from_imports(imports.map(|import| (&import.module, &import.name))),
+        grants: plan.grants.iter().map(|dir| FilesystemGrant { host: dir.host.clone(), access: dir.access }).collect(),
+        resolver: match plan.resolver {
+            wave_wasi::Resolver::Kernel => Resolver::Kernel,
+            wave_wasi::Resolver::Manual => Resolver::Manual,
+        },
+        listeners,
+        limits: wave_policy::Limits {
+            open_files: u64::from(plan.limits.open_files) + SPARE_FILES,
+            file_size_bytes: plan.file_size_bytes,
+            ..wave_policy::Limits::default()
+        },
+        identity: plan.identity,
+        prints_results: plan.invoke.is_some(),
+        ..Policy::default()
+    };
+    let growable = program.store.growable().into_iter();
+    let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
+    let code = program.store.code_range().into();
+    let fds: Vec<_> = program.store.data_mut().granted().collect();
+    let grants: Vec<_> =
+        fds.iter().zip(&plan.grants).map(|(fd, grant)| Grant { fd: *fd, access: grant.access }).collect();
+    // The sockets come after the directories.
+    let sockets: Vec<_> = fds.iter().skip(grants.len()).map(AsRawFd::as_raw_fd).collect();
+    let title = format!("wave run {}", clean(&module.display().to_string()));
+    let seal = SealPlan {
+        grants: &grants,
+        growable: &growable,
+        guest_code: Some(code),
+        final_pages: &[code],
+        namespaces,
+        title: Some(&title),
+        keep_fds: &sockets,
+        supervised,
+        ..SealPlan::new(&policy)
+    };
+    wave_sandbox::seal(&seal).map_err(|error| {
+        let fix = way_out_of(&error).unwrap_or_else(|| error.fix().to_owned());
+        Failure::refused(chain(&error)).at("--sandbox").fix(fix)
+    })
+}

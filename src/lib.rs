@@ -1,0 +1,121 @@
+//! The command `wave`: what was typed becomes a plan for [`wave_engine`], and what comes of it is printed.
+//!
+//! | file | does |
+//! |---|---|
+//! | `args` | what was typed |
+//! | `flag` | the form of `--dir`, and what is meant by others |
+//! | `plan` | from what was typed to a plan |
+//! | `run` | `wave run`: plan, prepare, seal, enter, report |
+//! | `trace` | what `--trace` prints |
+//! | `report` | what a run says about its own protection |
+//! | `learn` | `wave learn`: a run that is observed, and the policy that comes of it |
+//! | `policy` | `wave policy` |
+//! | `audit`, `why` | `wave audit` and `wave why`, whose answers are those of `wave_audit` |
+//! | `cache`, `compile`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
+//! | `manual` | tests of `docs/man` |
+//! | `worker` | what those do with a module: in a sealed process |
+//! | `usage` | what is said of a command line that makes no sense |
+//! | `text` | messages |
+#![forbid(unsafe_code)]
+
+mod args;
+mod audit;
+mod cache;
+mod compile;
+mod completion;
+mod doctor;
+mod flag;
+mod inspect;
+mod learn;
+#[cfg(test)]
+mod manual;
+mod plan;
+mod policy;
+mod report;
+mod run;
+mod text;
+mod trace;
+mod usage;
+mod verify;
+mod wast;
+mod why;
+mod worker;
+
+use args::{Cli, Command};
+use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::ffi::OsString;
+use wave_engine::Failure;
+
+/// Least and usual stack of the main thread; the compiler recurses a little.
+const STACK_BYTES: [u64; 2] = [1 << 20, 8 << 20];
+
+/// Runs the command that was typed, the name of the program first, and ends the process. Called before anything else.
+pub fn main(typed: Vec<OsString>) -> ! {
+    wave_sandbox::report_failures();
+    // Before anything else runs: what the parent left behind decides nothing.
+    if let Err(error) = wave_sandbox::start() {
+        let failure = Failure::refused(text::chain(&error)).fix(error.fix());
+        text::note(&failure.to_string());
+        wave_sandbox::exit(i32::from(failure.code()));
+    }
+    if let Err(failure) = ensure_stack() {
+        text::note(&failure.to_string());
+        wave_sandbox::exit(i32::from(failure.code()));
+    }
+    command(&typed)
+}
+
+/// Does what was typed. By itself, because it takes more stack than there may be before.
+#[inline(never)]
+fn command(typed: &[OsString]) -> ! {
+    let args = args::with_implied_run(typed.iter().cloned());
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        // Help and version are errors to clap.
+        Err(error) => wave_sandbox::exit(usage::explain(error, &args)),
+    };
+    let code = match dispatch(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            let failure = usage::or_command(failure, args::implied_module(typed, &args).as_deref());
+            text::note(&failure.to_string());
+            failure.code()
+        }
+    };
+    // Not `std::process::exit`: what std cleans up there needs system calls that a sealed process does not have.
+    wave_sandbox::exit(i32::from(code))
+}
+
+/// Lets the stack grow as far as it may if it is to have little. The kernel looks at the limit when a stack grows.
+fn ensure_stack() -> Result<(), Failure> {
+    let [least, usual] = STACK_BYTES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Stack);
+    if current.is_none_or(|current| current >= usual) {
+        return Ok(());
+    }
+    let most = maximum.map_or(usual, |maximum| maximum.min(usual));
+    let raised = setrlimit(Resource::Stack, Rlimit { current: Some(most), maximum });
+    if raised.is_ok() && most >= least {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("the stack of wave may have {} KiB, and needs {}", most >> 10, least >> 10))
+        .fix(format!("raise the limit on the stack: ulimit -s {}", usual >> 10)))
+}
+
+fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    match cli.command {
+        Command::Run(arguments) => run::run(cli.sandbox, &arguments),
+        Command::Learn(arguments) => learn::learn(cli.sandbox, *arguments),
+        Command::Compile(arguments) => compile::compile(cli.sandbox, &arguments),
+        Command::Verify(arguments) => verify::verify(cli.sandbox, &arguments),
+        Command::Cache(arguments) => cache::cache(&arguments),
+        Command::Wast(arguments) => wast::wast(&arguments),
+        Command::Inspect(arguments) => inspect::inspect(cli.sandbox, &arguments),
+        Command::Policy(arguments) => policy::policy(cli.sandbox, &arguments),
+        Command::Audit(arguments) => audit::audit(cli.sandbox, &arguments),
+        Command::Why(arguments) => why::why(&arguments),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
+        Command::Completion(arguments) => completion::completion(&arguments),
+    }
+}
