@@ -1,12 +1,14 @@
 //! What was typed. Names follow `wasmtime` where it has one.
 
 use crate::text::{parse_duration, parse_size};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
+use wave_audit::why::Operation;
 use wave_engine::parse_network;
 use wave_wasi::PeerRule;
 
@@ -240,6 +242,23 @@ pub enum Area {
     Poll,
     /// Exit, signals, scheduling
     Proc,
+}
+
+impl Area {
+    /// Whether a WASI function belongs to it.
+    pub fn covers(self, function: &str) -> bool {
+        let area = match self {
+            Self::All => return true,
+            Self::Fs => wave_policy::Area::Fs,
+            Self::Net => wave_policy::Area::Net,
+            Self::Clock => wave_policy::Area::Clock,
+            Self::Random => wave_policy::Area::Random,
+            Self::Env => wave_policy::Area::Env,
+            Self::Poll => wave_policy::Area::Poll,
+            Self::Proc => wave_policy::Area::Proc,
+        };
+        wave_policy::Area::of(function) == Some(area)
+    }
 }
 
 /// Output formats.
@@ -520,7 +539,7 @@ pub struct Why {
     #[arg(long, value_name = "PATH", requires = "op")]
     pub host_path: Option<PathBuf>,
     /// What is done there
-    #[arg(long, value_enum, value_name = "OPERATION", requires = "files")]
+    #[arg(long, value_parser = operations(), value_name = "OPERATION", requires = "files")]
     pub op: Option<Operation>,
     /// Open a connection
     #[arg(long, value_name = "ADDRESS:PORT")]
@@ -545,50 +564,13 @@ pub struct Why {
     pub format: Format,
 }
 
-fn function_names() -> clap::builder::PossibleValuesParser {
+fn operations() -> impl TypedValueParser<Value = Operation> {
+    let values = Operation::ALL.map(|(_, name, help)| PossibleValue::new(name).help(help));
+    PossibleValuesParser::new(values).try_map(|name| Operation::named(&name).ok_or("no such operation"))
+}
+
+fn function_names() -> PossibleValuesParser {
     wave_policy::all_functions().iter().map(|function| function.name).collect::<Vec<_>>().into()
-}
-
-/// Operations on paths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Operation {
-    /// Read a file
-    Read,
-    /// Write anywhere in a file
-    Write,
-    /// Write at the end of a file
-    Append,
-    /// Make a file, to write at its end
-    Create,
-    /// Empty a file
-    Truncate,
-    /// Remove a file or a link
-    Delete,
-    /// List a directory
-    List,
-    /// Ask for type, size and times
-    Stat,
-    /// Set times
-    Times,
-    /// Make a directory
-    Mkdir,
-    /// Remove a directory
-    Rmdir,
-    /// Rename within the directory
-    Rename,
-    /// Give another name within the directory
-    Link,
-    /// Make a symbolic link
-    Symlink,
-    /// Read a symbolic link
-    Readlink,
-}
-
-impl Operation {
-    /// The word for it.
-    pub fn name(self) -> String {
-        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
-    }
 }
 
 /// `wave doctor`.

@@ -233,7 +233,10 @@ mod tests {
     #[test]
     fn grants_name_host_guest_and_access() {
         let granted = grant("/::/srv::ro").unwrap();
-        assert_eq!((granted.host.as_path(), &*granted.guest, granted.access), (Path::new("/"), "/srv", Access::ReadOnly));
+        assert_eq!(
+            (granted.host.as_path(), &*granted.guest, granted.access),
+            (Path::new("/"), "/srv", Access::ReadOnly)
+        );
         assert_eq!(grant("/").unwrap().access, Access::ReadWrite);
         for (flag, code) in [
             ("/::/a::x", 2),

@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use wave_engine::json::{escape_json, json, json_line, json_of};
-pub use wave_policy::{chain, clean, clean_lines, harmful, parse_duration, parse_size, shell_word, short};
+pub use wave_engine::json::{escape_json, json, json_line};
+pub use wave_policy::{chain, clean, clean_lines, parse_duration, parse_size, shell_word, short};
 
 /// Exit code of a command whose reader went away, as a shell shows `SIGPIPE`.
 const CLOSED_PIPE: i32 = 141;

@@ -30,26 +30,12 @@ impl Tracer {
 
 impl Observer for Tracer {
     fn observes(&self, function: &str) -> bool {
-        self.areas.iter().any(|area| *area == Area::All || Some(*area) == area_of(function))
+        self.areas.iter().any(|area| area.covers(function))
     }
 
     fn hostcall(&mut self, record: &Record) {
         let text = if self.json { in_json(record, &self.ways) } else { in_text(record, &self.ways) };
         for_program(note, &text);
-    }
-}
-
-/// The area a WASI function belongs to, by its name.
-pub fn area_of(function: &str) -> Option<Area> {
-    match function.split('_').next()? {
-        "fd" | "path" => Some(Area::Fs),
-        "sock" => Some(Area::Net),
-        "clock" => Some(Area::Clock),
-        "random" => Some(Area::Random),
-        "args" | "environ" => Some(Area::Env),
-        "poll" => Some(Area::Poll),
-        "proc" | "sched" => Some(Area::Proc),
-        _ => None,
     }
 }
 

@@ -181,6 +181,24 @@ pub const fn rank(access: Access) -> u8 {
     }
 }
 
+/// The monitor's word for an access.
+pub const fn monitor_access(access: Access) -> wave_wasi::Access {
+    match access {
+        Access::ReadOnly => wave_wasi::Access::ReadOnly,
+        Access::ReadWrite => wave_wasi::Access::ReadWrite,
+        Access::Append => wave_wasi::Access::Append,
+    }
+}
+
+/// The policy's word for an access of the monitor.
+pub const fn policy_access(access: wave_wasi::Access) -> Access {
+    match access {
+        wave_wasi::Access::ReadOnly => Access::ReadOnly,
+        wave_wasi::Access::ReadWrite => Access::ReadWrite,
+        wave_wasi::Access::Append => Access::Append,
+    }
+}
+
 /// Refuses [`overlaps`].
 ///
 /// # Errors

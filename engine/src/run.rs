@@ -3,7 +3,7 @@
 use crate::compile::{self, Compiler};
 use crate::entry::Entry;
 use crate::failure::Failure;
-use crate::grants::DirectoryGrant;
+use crate::grants::{DirectoryGrant, monitor_access, policy_access};
 use crate::input::Module;
 use crate::network::{self, Listener};
 use crate::observer::{Observer, Shared};
@@ -20,10 +20,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use wave_contract::module::ModuleInfo;
-use wave_policy::{Access, FilesystemGrant, Level, Policy, Resolver, Surface, chain, clean};
+use wave_policy::{FilesystemGrant, Level, Policy, Resolver, Surface, chain, clean};
 use wave_runtime::StoreOptions;
 use wave_sandbox::{Grant, GrowableRange, LayerName, Namespaces, Report, SealPlan, Sealed};
-use wave_wasi::{Config, Preopen, Wasi};
+use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
 
 /// Descriptors beyond the guest's own that the process may have open: those of path resolution.
 pub const SPARE_FILES: u64 = 64;
@@ -205,7 +205,12 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shared>) ->
             let fix = way_out(&error).unwrap_or_else(|| "check its permissions".to_owned());
             grant.unusable(&error.to_string()).fix(fix)
         })?;
-        Ok(Preopen { dir: dir.into(), guest_path: grant.guest.clone(), access: monitored(grant.access) })
+        Ok(Preopen {
+            dir: dir.into(),
+            host_path: grant.host.clone(),
+            guest_path: grant.guest.clone(),
+            access: monitor_access(grant.access),
+        })
     };
     let config = Config {
         args: std::mem::take(&mut plan.args),
@@ -236,15 +241,6 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shared>) ->
     Ok(wasi)
 }
 
-/// The monitor's word for an access.
-const fn monitored(access: Access) -> wave_wasi::Access {
-    match access {
-        Access::ReadOnly => wave_wasi::Access::ReadOnly,
-        Access::ReadWrite => wave_wasi::Access::ReadWrite,
-        Access::Append => wave_wasi::Access::Append,
-    }
-}
-
 /// Seals the process. Nothing but the guest runs afterwards.
 fn seal(
     plan: &Plan,
@@ -254,11 +250,22 @@ fn seal(
     supervised: bool,
     program: &mut Program,
 ) -> Result<Sealed, Failure> {
-    let imports = program.info()?.imports.iter();
+    let growable = program.store.growable().into_iter();
+    let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
+    let code = program.store.code_range().into();
+    let surface = Surface::from_imports(program.info()?.imports.iter().map(|import| (&import.module, &import.name)));
+    let wasi = &*program.store.data_mut();
+    let grants: Vec<_> =
+        wasi.directories().map(|granted| Grant { fd: granted.dir, access: policy_access(granted.access) }).collect();
+    let directory = |granted: GrantedDirectory<'_>| FilesystemGrant {
+        host: granted.host_path.to_owned(),
+        access: policy_access(granted.access),
+    };
+    let sockets: Vec<_> = wasi.sockets().map(|socket| socket.as_raw_fd()).collect();
     let policy = Policy {
         level: plan.level,
-        surface: Surface::from_imports(imports.map(|import| (&import.module, &import.name))),
-        grants: plan.grants.iter().map(|dir| FilesystemGrant { host: dir.host.clone(), access: dir.access }).collect(),
+        surface,
+        grants: wasi.directories().map(directory).collect(),
         resolver: match plan.resolver {
             wave_wasi::Resolver::Kernel => Resolver::Kernel,
             wave_wasi::Resolver::Manual => Resolver::Manual,
@@ -273,14 +280,6 @@ fn seal(
         prints_results: plan.invoke.is_some(),
         ..Policy::default()
     };
-    let growable = program.store.growable().into_iter();
-    let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
-    let code = program.store.code_range().into();
-    let fds: Vec<_> = program.store.data_mut().granted().collect();
-    let grants: Vec<_> =
-        fds.iter().zip(&plan.grants).map(|(fd, grant)| Grant { fd: *fd, access: grant.access }).collect();
-    // The sockets come after the directories.
-    let sockets: Vec<_> = fds.iter().skip(grants.len()).map(AsRawFd::as_raw_fd).collect();
     let title = format!("wave run {}", clean(&module.display().to_string()));
     let seal = SealPlan {
         grants: &grants,

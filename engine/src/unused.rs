@@ -39,14 +39,12 @@ pub fn withhold(
     let surface = Surface::from_imports(imports.map(|import| (&import.module, &import.name)));
     let wasi = program.store.data_mut();
     let mut unused = Vec::new();
-    // The sockets first: they come after the directories.
     if !surface.contains("sock_accept") {
-        let first = plan.grants.len();
-        wasi.withhold(first..first + listeners.len());
+        wasi.withhold_sockets();
         unused.extend(listeners.drain(..).map(Unused::Listener));
     }
     if !uses_directories(&surface) {
-        wasi.withhold(0..plan.grants.len());
+        wasi.withhold_directories();
         unused.extend(plan.grants.drain(..).map(|grant| Unused::Directory(grant.place)));
         plan.forget_owner();
     }

@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod area;
 mod document;
 pub mod file;
 mod level;
@@ -24,6 +25,7 @@ mod table;
 mod text;
 
 pub use access::{Access, UnknownAccess};
+pub use area::Area;
 pub use document::syscalls_markdown;
 pub use level::{Level, UnknownLevel};
 pub use policy::{FilesystemGrant, Identity, Limits, Policy, Resolver, Role};

@@ -1,12 +1,12 @@
 //! `wave policy`: writes, checks and shows policy files.
 
 mod diff;
-mod export;
 
-use crate::args::{Policy, PolicyResolver, Sandbox};
+use crate::args::{ExportFormat, Policy, PolicyResolver, Sandbox};
 use crate::text::{clean, note, out};
 use crate::worker;
 use std::path::Path;
+use wave_audit::export;
 use wave_engine::compile::{self, CompileLimits, Declared};
 use wave_engine::policy::{self as document, Findings, PolicyDocument, pin};
 use wave_engine::{Failure, input};
@@ -24,7 +24,7 @@ pub fn policy(sandbox: Option<Sandbox>, arguments: &Policy) -> Result<u8, Failur
         Policy::Show { resolved, file } => show(*resolved, file),
         Policy::Fmt { check, file } => format(*check, file),
         Policy::Diff { old, new, fail_on, format } => diff::compare(old, new, *fail_on, *format),
-        Policy::Export { format, file } => export::export(file, *format),
+        Policy::Export { format, file } => export(file, *format),
         Policy::Schema => {
             out(&file::json_schema());
             Ok(0)
@@ -147,6 +147,19 @@ fn show(resolved: bool, path: &Path) -> Result<u8, Failure> {
         false => policy.file.write(),
     };
     out(&text.map_err(|error| Failure::refused(format!("cannot write the policy: {error}")))?);
+    Ok(0)
+}
+
+fn export(path: &Path, format: ExportFormat) -> Result<u8, Failure> {
+    let format = match format {
+        ExportFormat::OciSeccomp => export::Format::OciSeccomp,
+        ExportFormat::SeccompBpf => export::Format::SeccompBpf,
+        ExportFormat::Landlock => export::Format::Landlock,
+        ExportFormat::Systemd => export::Format::Systemd,
+    };
+    let exported = export::export(path, format)?;
+    format.note().into_iter().for_each(note);
+    out(&exported);
     Ok(0)
 }
 

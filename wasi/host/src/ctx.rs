@@ -9,9 +9,9 @@ use crate::strings::Strings;
 use crate::trace::{Record, Tracer};
 use crate::wait::Interrupted;
 use rustix::fs::OFlags;
-use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use wave_monitor::{Access, Errno, FdFlags, Kind, Limits, Monitor, PeerRule};
+use std::path::{Path, PathBuf};
+use wave_monitor::{Access, Errno, FdFlags, HostFd, Kind, Limits, Monitor, PeerRule};
 
 /// How many bytes a run with a deadline moves at once: a few milliseconds' worth, fresh pages and a slow disk included. Small
 /// transfers are made whole, and much less than this is atomic anywhere.
@@ -72,10 +72,34 @@ impl Default for Config {
 pub struct Preopen {
     /// The directory, opened for reading (not with `O_PATH`: it has to be listed).
     pub dir: OwnedFd,
+    /// The path it was opened by, for the kernel's rules and for messages.
+    pub host_path: PathBuf,
     /// The name the guest knows it by.
     pub guest_path: String,
     /// What the guest may do beneath it.
     pub access: Access,
+}
+
+/// A granted directory tree, open: what the monitor and the kernel's rules both work on.
+#[derive(Clone, Copy, Debug)]
+pub struct GrantedDirectory<'a> {
+    /// The directory.
+    pub dir: BorrowedFd<'a>,
+    /// The path it was opened by.
+    pub host_path: &'a Path,
+    /// The name the guest knows it by.
+    pub guest_path: &'a str,
+    /// What the guest may do beneath it.
+    pub access: Access,
+}
+
+/// A granted directory tree, whose descriptor the objects have.
+#[derive(Debug)]
+struct Directory {
+    host: HostFd,
+    host_path: PathBuf,
+    guest_path: String,
+    access: Access,
 }
 
 /// Why a [`Config`] cannot be used. Nothing has run.
@@ -132,6 +156,8 @@ pub struct Wasi {
     pub(crate) step_bytes: usize,
     pub(crate) terminal_controls: bool,
     pub(crate) tracer: Option<Tracer>,
+    directories: Vec<Directory>,
+    sockets: Vec<HostFd>,
 }
 
 impl Wasi {
@@ -163,6 +189,8 @@ impl Wasi {
             step_bytes: config.step_bytes.max(1),
             terminal_controls: false,
             tracer: None,
+            directories: Vec::new(),
+            sockets: Vec::new(),
         };
         if let Some(peers) = config.peers {
             wasi.monitor.set_peers(peers);
@@ -197,18 +225,31 @@ impl Wasi {
         self.add_socket(socket, Kind::Stream)
     }
 
-    /// The granted descriptors, preopens first and in their order, until the guest runs: what the kernel's rules are made
-    /// from.
-    pub fn granted(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.objects.opened()
+    /// The granted directories in their order, until the guest runs.
+    pub fn directories(&self) -> impl Iterator<Item = GrantedDirectory<'_>> {
+        self.directories.iter().filter_map(|Directory { host, host_path, guest_path, access }| {
+            Some(GrantedDirectory { dir: self.objects.granted(*host)?, host_path, guest_path, access: *access })
+        })
     }
 
-    /// Closes granted descriptors that the guest has no use for, by their places in [`granted`](Self::granted). It keeps their
-    /// numbers, so that those of others stay: what is behind them is [`Errno::BADF`].
+    /// The granted sockets in their order, until the guest runs.
+    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().filter_map(|host| self.objects.granted(*host))
+    }
+
+    /// Closes the granted directories, which the guest has no use for. Their numbers stay taken, so that those of others stay:
+    /// what is behind them is [`Errno::BADF`].
     ///
     /// Host syscalls: `close`.
-    pub fn withhold(&mut self, places: Range<usize>) {
-        self.objects.forget(places);
+    pub fn withhold_directories(&mut self) {
+        self.directories.drain(..).for_each(|directory| self.objects.forget(directory.host));
+    }
+
+    /// Closes the granted sockets, as [`withhold_directories`](Self::withhold_directories) does the directories.
+    ///
+    /// Host syscalls: `close`.
+    pub fn withhold_sockets(&mut self) {
+        self.sockets.drain(..).for_each(|socket| self.objects.forget(socket));
     }
 
     /// Lets control sequences through to terminals. Off at first (T115).
@@ -223,6 +264,7 @@ impl Wasi {
 
     fn add_socket(&mut self, socket: OwnedFd, kind: Kind) -> Result<u32, Errno> {
         let host = self.objects.insert(Object::opened(socket, None));
+        self.sockets.push(host);
         self.monitor.grant_socket(host, kind)
     }
 
@@ -237,7 +279,7 @@ impl Wasi {
     }
 
     fn add_preopen(&mut self, preopen: Preopen, few: impl Fn(Errno) -> ConfigError) -> Result<(), ConfigError> {
-        let Preopen { dir, guest_path: name, access } = preopen;
+        let Preopen { dir, host_path, guest_path: name, access } = preopen;
         let found = rustix::fs::fstat(&dir).map_err(|source| ConfigError::Examine { name: name.clone(), source })?;
         if stat::opened_kind(&found, &[]) != Ok(Kind::Directory) {
             return Err(ConfigError::NotADirectory(name));
@@ -246,6 +288,7 @@ impl Wasi {
             return Err(ConfigError::KernelInterface(name));
         }
         let host = self.objects.insert(Object::opened(dir, Some(&found)));
+        self.directories.push(Directory { host, host_path, guest_path: name.clone(), access });
         self.monitor.grant_directory(host, name.into_bytes(), access).map(drop).map_err(few)
     }
 }

@@ -69,7 +69,7 @@ pub mod unstable;
 mod wait;
 mod walk;
 
-pub use ctx::{Config, ConfigError, Preopen, STEP_BYTES, Wasi};
+pub use ctx::{Config, ConfigError, GrantedDirectory, Preopen, STEP_BYTES, Wasi};
 pub use failure::{Failure, Stop};
 pub use link::{PREVIEW1, UNSTABLE, host_function, traced_function};
 pub use resolve::Resolver;

@@ -6,7 +6,6 @@
 use crate::dir::Listing;
 use crate::terminal::Cleaner;
 use rustix::fs::Stat;
-use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Admitted, Close, Errno, HostFd, Target};
 
@@ -82,20 +81,16 @@ impl Objects {
         HostFd::new(index)
     }
 
-    /// The descriptors opened for the guest that are open still, oldest slot first.
-    pub(crate) fn opened(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.slots.iter().flatten().filter_map(|object| match &object.descriptor {
-            Descriptor::Owned(fd) => Some(fd.as_fd()),
-            Descriptor::Inherited(_) => None,
-        })
+    /// The descriptor of something granted, before the guest runs. `None` if it was forgotten.
+    pub(crate) fn granted(&self, host: HostFd) -> Option<BorrowedFd<'_>> {
+        self.slots.get(host.index() as usize)?.as_ref().map(Object::as_fd)
     }
 
-    /// Closes those of [`opened`](Self::opened) in these places. Nothing else ever takes their slots, which entries of the
-    /// monitor still lead to.
-    pub(crate) fn forget(&mut self, places: Range<usize>) {
-        let is_opened =
-            |slot: &&mut Option<Object>| matches!(slot, Some(Object { descriptor: Descriptor::Owned(_), .. }));
-        self.slots.iter_mut().filter(is_opened).skip(places.start).take(places.len()).for_each(|slot| *slot = None);
+    /// Closes something granted. Nothing else ever takes its slot, which an entry of the monitor still leads to.
+    pub(crate) fn forget(&mut self, host: HostFd) {
+        if let Some(slot) = self.slots.get_mut(host.index() as usize) {
+            *slot = None;
+        }
     }
 
     /// The object of an admitted effect.

@@ -315,8 +315,12 @@ fn renames_and_links_keep_their_rules() {
 #[test]
 fn t24_kernel_interfaces_cannot_be_opened_even_below_the_root() {
     let mut guest = Guest::new();
-    let root =
-        wave_wasi::Preopen { dir: guest::open_dir("/".as_ref()), guest_path: "/".into(), access: Access::ReadWrite };
+    let root = wave_wasi::Preopen {
+        dir: guest::open_dir("/".as_ref()),
+        host_path: "/".into(),
+        guest_path: "/".into(),
+        access: Access::ReadWrite,
+    };
     let config = guest::config(vec![root]);
     guest.wasi = wave_wasi::Wasi::new(config).unwrap();
     guest.open("etc/passwd", 0, READ).expect("the positive control");
@@ -348,6 +352,7 @@ fn t24_kernel_interfaces_cannot_be_opened_even_below_the_root() {
 fn t24_a_grant_of_procfs_is_refused() {
     let preopen = wave_wasi::Preopen {
         dir: guest::open_dir("/proc/self".as_ref()),
+        host_path: "/proc/self".into(),
         guest_path: "/".into(),
         access: Access::ReadOnly,
     };

@@ -78,7 +78,12 @@ impl Guest {
         for (at, (name, access)) in grants.iter().enumerate() {
             let path = tree.path().join(at.to_string());
             fs::create_dir(&path).unwrap();
-            preopens.push(Preopen { dir: open_dir(&path), guest_path: (*name).into(), access: *access });
+            preopens.push(Preopen {
+                dir: open_dir(&path),
+                host_path: path,
+                guest_path: (*name).into(),
+                access: *access,
+            });
         }
         let mut config = Config {
             args: vec![b"guest".to_vec()],

@@ -114,8 +114,12 @@ impl World {
         rustix::io::write(&peer, FROM_PEER).expect("there is room");
 
         let open = |path: &str| fs::File::open(self.path(path)).expect("made before").into();
-        let preopen =
-            |(name, path, access): (&str, &str, Access)| Preopen { dir: open(path), guest_path: name.into(), access };
+        let preopen = |(name, path, access): (&str, &str, Access)| Preopen {
+            dir: open(path),
+            host_path: path.into(),
+            guest_path: name.into(),
+            access,
+        };
         Start {
             preopens: GRANTS.map(preopen).into(),
             listener: listener.into(),

@@ -3,7 +3,7 @@
 use super::facts::Level;
 use super::page::{Block, Cell, Page, Span};
 use super::score::decimal;
-use crate::text::clean;
+use wave_policy::clean;
 
 /// Columns of a line.
 const WIDTH: usize = 120;

@@ -1,7 +1,7 @@
 //! System calls and WASI functions.
 
-use super::answer::{Answer, Layer, Verdict};
-use super::{Reply, kernel_is_off, sealed};
+use super::answer::{Answer, Layer, Reply, Verdict};
+use super::sealed::{kernel_is_off, sealed};
 use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Edit;
@@ -11,17 +11,17 @@ use wave_policy::{Function, Need, Resolver, Rule, all_functions, all_rules};
 pub fn imports(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) -> Option<Edit> {
     let Some(allowed) = &policy.values.functions else {
         let what = format!("any function may be imported, {} too", needed.join(", "));
-        answer.says(Layer::Policy, Verdict::Allows, None, what);
+        answer.add(Layer::Policy, Verdict::Allows, None, what);
         return None;
     };
     let rule = policy.origin("wasi.functions");
     let missing: Vec<_> = needed.iter().copied().filter(|name| !allowed.iter().any(|other| other == name)).collect();
     if missing.is_empty() {
-        answer.says(Layer::Policy, Verdict::Allows, rule, format!("{} may be imported", needed.join(", ")));
+        answer.add(Layer::Policy, Verdict::Allows, rule, format!("{} may be imported", needed.join(", ")));
         return None;
     }
     let what = format!("a module that imports {} is refused before it runs, with status 125", missing.join(", "));
-    answer.says(Layer::Policy, Verdict::Denies, rule, what);
+    answer.add(Layer::Policy, Verdict::Denies, rule, what);
     if policy.values.os.is_some() {
         answer.notes.push("`[os]` changes with the imports: take it anew from `wave policy gen MODULE`".to_owned());
     }
@@ -37,7 +37,7 @@ pub fn imports(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) ->
 /// Whether the filter of a run has what these functions call, as one finding.
 pub fn filter(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) {
     if let Some(off) = kernel_is_off(policy) {
-        return answer.says(Layer::Seccomp, Verdict::Silent, None, off);
+        return answer.add(Layer::Seccomp, Verdict::Silent, None, off);
     }
     let sealed = sealed(policy);
     let in_force: Vec<_> = sealed.rules(true).map(|rule| rule.id).collect();
@@ -48,11 +48,11 @@ pub fn filter(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) {
     let ids = |rules: &[&Rule]| rules.iter().map(|rule| rule.id).collect::<Vec<_>>().join(", ");
     let missing: Vec<_> = wanted.iter().copied().filter(|rule| !in_force.contains(&rule.id)).collect();
     if wanted.is_empty() {
-        answer.says(Layer::Seccomp, Verdict::Silent, None, "no system call is made");
+        answer.add(Layer::Seccomp, Verdict::Silent, None, "no system call is made");
     } else if missing.is_empty() {
-        answer.says(Layer::Seccomp, Verdict::Allows, None, format!("the filter has {}", ids(&wanted)));
+        answer.add(Layer::Seccomp, Verdict::Allows, None, format!("the filter has {}", ids(&wanted)));
     } else {
-        answer.says(Layer::Seccomp, Verdict::Denies, None, format!("the filter lacks {}", ids(&missing)));
+        answer.add(Layer::Seccomp, Verdict::Denies, None, format!("the filter lacks {}", ids(&missing)));
     }
 }
 
@@ -84,7 +84,7 @@ pub fn function(policy: &PolicyDocument, name: &str) -> Reply {
             Need::Listener => ("it needs a listening socket", Some("name its address in `listen` of [net]")),
         };
         let granted = if met { "" } else { ", and none is granted: each call ends in an error" };
-        answer.says(Layer::Monitor, Verdict::of(met), None, format!("{what}{granted}"));
+        answer.add(Layer::Monitor, Verdict::of(met), None, format!("{what}{granted}"));
         answer.advice = advice.filter(|_| !met).map(str::to_owned);
     }
     filter(&mut answer, policy, &[name]);
@@ -125,16 +125,16 @@ pub fn system_call(policy: &PolicyDocument, name: &str) -> Result<Reply, Failure
     }
     let functions: Vec<_> = wave_policy::functions_using(name).collect();
     if let Some(off) = kernel_is_off(policy) {
-        answer.says(Layer::Seccomp, Verdict::Silent, None, off);
+        answer.add(Layer::Seccomp, Verdict::Silent, None, off);
     } else if allowed {
         let mut what = "the filter lets it pass where one of these rules in force holds".to_owned();
         if policy.values.os.is_none() {
             what += ", if the module imports what brings the rule";
         }
-        answer.says(Layer::Seccomp, Verdict::Allows, None, what);
+        answer.add(Layer::Seccomp, Verdict::Allows, None, what);
     } else {
         let what = "no rule of the filter has it: the process ends with status 159 before the kernel acts on it";
-        answer.says(Layer::Seccomp, Verdict::Denies, None, what);
+        answer.add(Layer::Seccomp, Verdict::Denies, None, what);
         answer.advice = Some(match functions.as_slice() {
             [] => "no WASI function leads to it, so no line of a policy does".to_owned(),
             functions => format!(

@@ -92,7 +92,7 @@ fn rule(id: &str, level: &str, text: &str) -> Value {
 /// Brackets make links in messages, and braces placeholders.
 fn message(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in crate::text::clean(text).chars() {
+    for c in wave_policy::clean(text).chars() {
         match c {
             '[' | ']' | '\\' => out.extend(['\\', c]),
             '{' | '}' => out.extend([c, c]),

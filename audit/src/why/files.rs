@@ -1,8 +1,9 @@
 //! Operations on paths.
 
-use super::answer::{Answer, Layer, Verdict};
-use super::{Reply, calls, kernel_is_off};
-use crate::args::Operation;
+use super::answer::{Answer, Layer, Reply, Verdict};
+use super::calls;
+use super::operation::Operation;
+use super::sealed::kernel_is_off;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno as HostErrno;
 use std::collections::{BTreeSet, HashMap};
@@ -93,7 +94,7 @@ fn strip(mut path: &str) -> &str {
 fn ask_nowhere(policy: &PolicyDocument, path: &str, op: Operation) -> Reply {
     let mut answer = Answer::default();
     let imported = calls::imports(&mut answer, policy, functions(op));
-    answer.says(Layer::Monitor, Verdict::Denies, None, "no directory is granted by a name that the path begins with");
+    answer.add(Layer::Monitor, Verdict::Denies, None, "no directory is granted by a name that the path begins with");
     says_landlock(&mut answer, policy, None, op);
     calls::filter(&mut answer, policy, functions(op));
     let whole = path.trim_end_matches('/');
@@ -124,7 +125,7 @@ fn ask_beneath(policy: &PolicyDocument, grants: &[DirectoryGrant], index: usize,
     let mut edit = None;
     match admit(grant.access, rest, op) {
         Err(errno) => {
-            answer.says(Layer::Monitor, Verdict::Denies, rule, format!("{is}: {} ({})", reason(errno), errno.name()));
+            answer.add(Layer::Monitor, Verdict::Denies, rule, format!("{is}: {} ({})", reason(errno), errno.name()));
             if matches!(errno.rule(), Rule::ReadOnly | Rule::AppendOnly) {
                 let enough =
                     [Access::Append, Access::ReadWrite].into_iter().find(|wider| admit(*wider, rest, op).is_ok());
@@ -136,12 +137,12 @@ fn ask_beneath(policy: &PolicyDocument, grants: &[DirectoryGrant], index: usize,
         }
         Ok(()) => match look(&grant.host, rest, op) {
             Seen::Refused(why, advice) => {
-                answer.says(Layer::Monitor, Verdict::Denies, rule, format!("{is}: {}", why.text()));
+                answer.add(Layer::Monitor, Verdict::Denies, rule, format!("{is}: {}", why.text()));
                 answer.advice = Some(advice.to_owned());
             }
-            Seen::Found => answer.says(Layer::Monitor, Verdict::Allows, rule, is),
+            Seen::Found => answer.add(Layer::Monitor, Verdict::Allows, rule, is),
             Seen::Unclear(note) => {
-                answer.says(Layer::Monitor, Verdict::Allows, rule, is);
+                answer.add(Layer::Monitor, Verdict::Allows, rule, is);
                 answer.notes.push(note);
             }
         },
@@ -173,14 +174,14 @@ fn says_landlock(
     op: Operation,
 ) {
     if let Some(off) = kernel_is_off(policy) {
-        return answer.says(Layer::Landlock, Verdict::Silent, None, off);
+        return answer.add(Layer::Landlock, Verdict::Silent, None, off);
     }
     let needed = rights(op);
     let Some((grants, grant)) = place else {
-        return answer.says(Layer::Landlock, Verdict::Denies, None, "no rule is for a directory around it");
+        return answer.add(Layer::Landlock, Verdict::Denies, None, "no rule is for a directory around it");
     };
     if needed.is_empty() {
-        return answer.says(
+        return answer.add(
             Layer::Landlock,
             Verdict::Silent,
             None,
@@ -193,9 +194,9 @@ fn says_landlock(
     let given: BTreeSet<&str> = around.flat_map(|grant| grant.access.landlock_rights()).copied().collect();
     let missing: Vec<_> = needed.iter().copied().filter(|right| !given.contains(right)).collect();
     match missing.is_empty() {
-        true => answer.says(Layer::Landlock, Verdict::Allows, None, format!("the directory has {}", needed.join(", "))),
+        true => answer.add(Layer::Landlock, Verdict::Allows, None, format!("the directory has {}", needed.join(", "))),
         false => {
-            answer.says(Layer::Landlock, Verdict::Denies, None, format!("the directory lacks {}", missing.join(", ")))
+            answer.add(Layer::Landlock, Verdict::Denies, None, format!("the directory lacks {}", missing.join(", ")))
         }
     }
 }
@@ -369,12 +370,11 @@ mod tests {
 
     #[test]
     fn each_operation_is_admitted_with_some_access_and_the_rights_follow() {
-        use clap::ValueEnum;
-        for op in Operation::value_variants() {
-            assert!(admit(Access::ReadWrite, "x", *op).is_ok(), "{op:?}");
+        for (op, ..) in Operation::ALL {
+            assert!(admit(Access::ReadWrite, "x", op).is_ok(), "{op:?}");
             for access in [Access::ReadOnly, Access::Append, Access::ReadWrite] {
-                let held = rights(*op).iter().all(|right| access.landlock_rights().contains(right));
-                let admitted = admit(access, "x", *op).is_ok();
+                let held = rights(op).iter().all(|right| access.landlock_rights().contains(right));
+                let admitted = admit(access, "x", op).is_ok();
                 // What the monitor lets through the kernel must, too; the other way round Landlock has no word for it.
                 assert!(!admitted || held, "{op:?} {access}");
             }

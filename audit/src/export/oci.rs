@@ -1,9 +1,9 @@
 //! `linux.seccomp` of the OCI runtime specification.
 
-use super::SELF_TEST;
-use crate::text::json_of;
+use super::self_test::SELF_TEST;
 use serde_json::{Value, json};
 use wave_engine::Failure;
+use wave_engine::json::json_of;
 use wave_policy::{Condition, Operand, Policy, Rule, Test};
 
 pub(super) const NOTE: &str = "\

@@ -1,10 +1,11 @@
 //! An answer: what each layer says, what decides, and what would allow it.
 
-use crate::text::{clean, json as document};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use wave_engine::Failure;
+use wave_engine::json::json as document;
 use wave_engine::policy::PolicyDocument;
+use wave_policy::clean;
 use wave_policy::file::Edit;
 
 /// Who has a say.
@@ -75,16 +76,19 @@ pub struct Finding {
 /// What stands behind an operation under a policy.
 #[derive(Debug, Default)]
 pub struct Answer {
+    /// What each layer says.
     pub findings: Vec<Finding>,
     /// Changes of the policy that allow it, each with a line number of the file as it is.
     pub edits: Vec<Edit>,
     /// What to do where no line does it.
     pub advice: Option<String>,
+    /// What else there is to know.
     pub notes: Vec<String>,
 }
 
 impl Answer {
-    pub fn says(&mut self, layer: Layer, verdict: Verdict, rule: Option<String>, what: impl Into<String>) {
+    /// Adds what a layer says.
+    pub fn add(&mut self, layer: Layer, verdict: Verdict, rule: Option<String>, what: impl Into<String>) {
         self.findings.push(Finding { layer, verdict, rule, what: what.into() });
     }
 
@@ -99,6 +103,7 @@ impl Answer {
         denies.or_else(|| self.findings.iter().rev().find(|finding| finding.rule.is_some()))
     }
 
+    /// The answer for people.
     pub fn in_text(&self, question: &str, policy: &PolicyDocument) -> String {
         let mut out = String::new();
         self.write(&mut out, question, policy).unwrap_or_default();
@@ -127,6 +132,10 @@ impl Answer {
         self.notes.iter().try_for_each(|note| writeln!(out, "  note: {}", clean(note)))
     }
 
+    /// The answer for programs.
+    ///
+    /// # Errors
+    /// When it cannot be written.
     pub fn in_json(&self, question: &str, policy: &PolicyDocument) -> Result<String, Failure> {
         let layer = |finding: &Finding| {
             json!({
@@ -165,4 +174,10 @@ pub fn place(edit: &Edit, policy: &PolicyDocument) -> String {
         0 => format!("in {path} after line {}", edit.line - 1),
         _ => format!("in {path}:{}", edit.line),
     }
+}
+
+/// An answer with the change, if there is one, that would turn it into yes.
+pub struct Reply {
+    pub answer: Answer,
+    pub edit: Option<Edit>,
 }

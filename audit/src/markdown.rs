@@ -3,7 +3,7 @@
 use super::page::{Block, Cell, Page, Span};
 use super::score::decimal;
 use super::text::word;
-use crate::text::clean;
+use wave_policy::clean;
 
 /// Prints a page.
 pub fn render(page: &Page) -> String {

@@ -1,38 +1,53 @@
-//! `wave policy export`: what a policy means for the kernel, in the words of other tools.
+//! What a policy means for the kernel, in the words of other tools.
 
 mod bpf;
 mod landlock;
 mod oci;
+mod self_test;
 mod systemd;
 
-use crate::args::ExportFormat;
-use crate::text::{note, out};
 use std::path::Path;
 use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Derived;
 use wave_policy::{FilesystemGrant, Level, Need, Policy, Surface};
 
-/// The call that every filter answers by itself, and the error number it answers with (`EKEYREJECTED`).
-const SELF_TEST: (&str, u32) = ("getppid", 129);
+/// What a policy is exported as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// `linux.seccomp` of the OCI runtime specification: the filter after the seal.
+    OciSeccomp,
+    /// The filter as the kernel gets it, with the rule of each comparison.
+    SeccompBpf,
+    /// The Landlock ruleset.
+    Landlock,
+    /// A drop-in for a unit that runs `wave`.
+    Systemd,
+}
 
-/// Prints an export.
+impl Format {
+    /// What whoever takes the export must know.
+    pub const fn note(self) -> Option<&'static str> {
+        match self {
+            Self::OciSeccomp => Some(oci::NOTE),
+            Self::SeccompBpf | Self::Landlock | Self::Systemd => None,
+        }
+    }
+}
+
+/// Exports what a policy means for the kernel.
 ///
 /// # Errors
 /// 125 for a policy that cannot be read, from which the filter does not follow, or that is not to be enforced.
-pub fn export(path: &Path, format: ExportFormat) -> Result<u8, Failure> {
+pub fn export(path: &Path, format: Format) -> Result<String, Failure> {
     let loaded = PolicyDocument::read(path)?;
     let Meant { policy, growable } = Meant::of(&loaded, path)?;
-    out(&match format {
-        ExportFormat::OciSeccomp => {
-            note(oci::NOTE);
-            oci::profile(&policy, growable)?
-        }
-        ExportFormat::SeccompBpf => bpf::listing(&policy, growable)?,
-        ExportFormat::Landlock => landlock::ruleset(&policy),
-        ExportFormat::Systemd => systemd::drop_in(&policy, growable, &loaded)?,
-    });
-    Ok(0)
+    match format {
+        Format::OciSeccomp => oci::profile(&policy, growable),
+        Format::SeccompBpf => bpf::listing(&policy, growable),
+        Format::Landlock => Ok(landlock::ruleset(&policy)),
+        Format::Systemd => systemd::drop_in(&policy, growable, &loaded),
+    }
 }
 
 /// The policy of a run under a file, as far as the kernel layers go.

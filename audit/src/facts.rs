@@ -1,9 +1,9 @@
 //! What is worth knowing of a module, as findings.
 
 use super::module::{Declarations, Import, Item, Kind, Memory};
-use crate::text::harmful;
 use serde::Serialize;
 use wave_policy::Surface;
+use wave_policy::harmful;
 
 /// Names that a finding quotes.
 const QUOTED: usize = 10;
@@ -189,8 +189,14 @@ pub fn facts(declarations: &Declarations, surface: &Surface) -> Vec<Fact> {
     KINDS.iter().filter_map(fact).collect()
 }
 
+/// The functions of WASI that a module imports.
+pub fn surface(module: &Declarations) -> Surface {
+    let known = module.imports.iter().filter(|import| is_wasi(import));
+    Surface::from_imports(known.map(|import| (import.module.as_deref().unwrap_or_default(), &*import.name)))
+}
+
 /// Whether an import is a function of the reviewed table.
-pub fn is_wasi(import: &Import) -> bool {
+fn is_wasi(import: &Import) -> bool {
     let Some(module) = import.module.as_deref().filter(|_| import.item == Item::Function) else { return false };
     Surface::from_imports([(module, &*import.name)]).unknown().is_empty()
 }

@@ -6,51 +6,47 @@
 mod answer;
 mod calls;
 mod files;
+mod operation;
 mod others;
+mod sealed;
 
-use crate::args::{Format, Operation, Why};
-use crate::text::out;
-use answer::Answer;
+pub use answer::Answer;
+pub use operation::Operation;
+
+use answer::Reply;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
-use wave_engine::{DirectoryGrant, overlaps_as_written, refuse_overlap};
+use wave_engine::{DirectoryGrant, Failure, overlaps_as_written, refuse_overlap};
 use wave_policy::file::Edit;
-use wave_policy::{FilesystemGrant, Level, Policy, Surface, all_functions};
 
 /// Changes that are tried one after the other before it is given up.
 const MOST_EDITS: usize = 16;
 
 /// What is asked.
 #[derive(Clone, Debug)]
-enum Question {
+pub enum Question {
+    /// An operation on a path as the program names it.
     Path(String, Operation),
+    /// An operation on a path of the host.
     HostPath(PathBuf, Operation),
+    /// Opening a connection.
     Connect(String),
+    /// Listening for connections.
     Listen(SocketAddr),
+    /// Accepting a connection from there.
     AcceptFrom(IpAddr),
+    /// Making a system call.
     SystemCall(String),
+    /// Importing and calling a WASI function.
     Function(String),
+    /// Reading an environment variable.
     Variable(String),
 }
 
 impl Question {
-    fn of(asked: &Why) -> Result<Self, Failure> {
-        let Why { path, host_path, op, connect, listen, accept_from, syscall, function, env, .. } = asked.clone();
-        let path = path.zip(op).map(|(path, op)| Self::Path(path, op));
-        let host_path = host_path.zip(op).map(|(path, op)| Self::HostPath(path, op));
-        path.or(host_path)
-            .or(connect.map(Self::Connect))
-            .or(listen.map(Self::Listen))
-            .or(accept_from.map(Self::AcceptFrom))
-            .or(syscall.map(Self::SystemCall))
-            .or(function.map(Self::Function))
-            .or(env.map(Self::Variable))
-            .ok_or_else(|| Failure::usage("nothing is asked").fix("`wave why --help` lists the questions"))
-    }
-
-    fn words(&self) -> String {
+    /// The question in words.
+    pub fn words(&self) -> String {
         match self {
             Self::Path(path, op) => format!("{} {path}", op.name()),
             Self::HostPath(path, op) => format!("{} {} of the host", op.name(), path.display()),
@@ -64,31 +60,17 @@ impl Question {
     }
 }
 
-/// `wave why`; the result is the exit code.
+/// What a policy says to a question, with changes of the policy that would allow what it denies.
 ///
 /// # Errors
 /// 125 for a policy that a run would refuse, 2 for a question that makes no sense.
-pub fn why(arguments: &Why) -> Result<u8, Failure> {
-    let question = Question::of(arguments)?;
-    let policy = PolicyDocument::read(&arguments.policy)?;
+pub fn answer(policy: &PolicyDocument, question: &Question) -> Result<Answer, Failure> {
     refuse_overlap(&policy.grants()?)?;
-    let answer = with_edits(policy_clone(&policy)?, &question)?;
-    let words = question.words();
-    out(&match arguments.format {
-        Format::Text => answer.in_text(&words, &policy),
-        Format::Json => answer.in_json(&words, &policy)?,
-    });
-    Ok(u8::from(!answer.is_allowed()))
+    with_edits(policy_clone(policy)?, question)
 }
 
 fn policy_clone(policy: &PolicyDocument) -> Result<PolicyDocument, Failure> {
     PolicyDocument::of(policy.path(), policy.file.source())
-}
-
-/// An answer with the change, if there is one, that would turn it into yes.
-struct Reply {
-    answer: Answer,
-    edit: Option<Edit>,
 }
 
 fn ask(policy: &PolicyDocument, question: &Question) -> Result<Reply, Failure> {
@@ -156,24 +138,4 @@ fn in_lines_of_the_first(edits: Vec<Edit>) -> Vec<Edit> {
         Edit { line, ..edit }
     };
     edits.into_iter().map(place).collect()
-}
-
-/// The policy of a run, as far as the file says: a module may import all it allows, and memory can grow.
-fn sealed(policy: &PolicyDocument) -> Policy {
-    let values = &policy.values;
-    let every = || all_functions().iter().map(|function| function.name.to_owned()).collect();
-    let functions: Vec<String> = values.functions.clone().unwrap_or_else(every);
-    Policy {
-        level: values.sandbox.unwrap_or_default(),
-        surface: Surface::from_imports(functions.iter().map(|name| ("wasi_snapshot_preview1", name))),
-        grants: policy.directories().map(|dir| FilesystemGrant { host: dir.host, access: dir.access }).collect(),
-        resolver: values.os.as_ref().map(|os| os.resolver).unwrap_or_default(),
-        listeners: values.listen.clone().unwrap_or_default(),
-        ..Policy::default()
-    }
-}
-
-fn kernel_is_off(policy: &PolicyDocument) -> Option<String> {
-    let off = policy.values.sandbox == Some(Level::Off);
-    off.then(|| "not in force: sandbox = \"off\"".to_owned())
 }

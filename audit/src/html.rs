@@ -3,7 +3,7 @@
 use super::page::{Block, Cell, Page, Span};
 use super::score::decimal;
 use super::text::word;
-use crate::text::clean;
+use wave_policy::clean;
 
 /// The policy forbids everything but the style of the page itself, should a name ever get out of its place.
 const HEAD: &str = r#"<!DOCTYPE html>

@@ -1,15 +1,13 @@
 //! The report: plain data, complete, and the same for every format.
 
 use super::capabilities::{Verdict, verdicts};
-use super::facts::{Fact, facts, is_wasi};
+use super::facts::{Fact, facts, surface};
 use super::granted::Granted;
 use super::grants::{Gain, gains};
 use super::module::{Declarations, Kind, Memory};
 use super::score::{Score, package, score};
-use crate::args::Area;
-use crate::trace::area_of;
 use serde::Serialize;
-use wave_policy::{Need, Surface};
+use wave_policy::{Area, Need, Surface};
 
 /// What is known of a module and what follows.
 #[derive(Debug, Serialize)]
@@ -88,12 +86,6 @@ impl Audit {
     }
 }
 
-/// The functions of WASI that a module imports.
-pub fn surface(module: &Declarations) -> Surface {
-    let known = module.imports.iter().filter(|import| is_wasi(import));
-    Surface::from_imports(known.map(|import| (import.module.as_deref().unwrap_or_default(), &*import.name)))
-}
-
 const AREAS: [(Area, &str); 7] = [
     (Area::Fs, "files and streams"),
     (Area::Net, "network"),
@@ -126,7 +118,7 @@ fn areas(module: &Declarations, surface: &Surface) -> Vec<AreaSurface> {
                     Need::WritableGrant => "a writable directory",
                     Need::Listener => "a listening socket",
                 };
-                (area_of(function.name), Asked { name: function.name.to_owned(), needs })
+                (Area::of(function.name), Asked { name: function.name.to_owned(), needs })
             })
             .collect(),
         Kind::Component => module

@@ -273,7 +273,7 @@ fn line(weight: &Weight, because: Vec<String>) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audit::module::{Import, Item};
+    use crate::module::{Import, Item};
     use wave_policy::all_functions;
 
     const PREVIEW1: &str = "wasi_snapshot_preview1";

@@ -1,6 +1,6 @@
 //! The filter as the kernel gets it, with the rule of each comparison.
 
-use super::SELF_TEST;
+use super::self_test::SELF_TEST;
 use wave_engine::Failure;
 use wave_policy::Policy;
 use wave_sandbox::{GrowableRange, Instruction, SealPlan};

@@ -43,7 +43,7 @@ impl Granted {
             let what = "a run under this policy is held by no layer of the kernel: sandbox = \"off\"";
             return Err(Failure::refused(what).at(place()).fix("write sandbox = \"strict\""));
         }
-        let surface = super::report::surface(declared);
+        let surface = super::facts::surface(declared);
         let allowed = |name: &str| values.functions.as_ref().is_none_or(|allowed| allowed.iter().any(|a| a == name));
         if let Some(more) = surface.functions().find(|function| !allowed(function.name)) {
             let what = format!("the module imports `{}`, which the policy does not allow", more.name);

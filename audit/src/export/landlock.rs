@@ -1,7 +1,7 @@
 //! The Landlock ruleset.
 
-use crate::text::clean;
 use wave_policy::Policy;
+use wave_policy::clean;
 
 /// The ruleset, with the rights by their names in `landlock(7)`.
 pub(super) fn ruleset(policy: &Policy) -> String {

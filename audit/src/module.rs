@@ -1,7 +1,6 @@
 //! What a module declares. Section by section: bodies of functions and contents of segments are skipped, and what is read
 //! is not validated, so this is fast on any module and says something of invalid ones too.
 
-use super::component;
 use serde::{Serialize, Serializer};
 use std::sync::Arc;
 use wasmparser::{
@@ -177,15 +176,11 @@ impl Broken {
     }
 }
 
-/// Reads the declarations of a module or a component.
+/// Reads the declarations of a module.
 ///
 /// # Errors
 /// When it is cut off, or a section that is read makes no sense.
 pub fn read(bytes: &[u8]) -> Result<Declarations, Broken> {
-    // Magic, version, layer 1.
-    if let [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] = bytes {
-        return component::read(bytes);
-    }
     let mut reader = Reader::default();
     let mut parser = Parser::new(0);
     // All there is, so that a module that needs more than `wave` has is told so. Without groups of imports, which have one

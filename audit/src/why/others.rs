@@ -1,7 +1,8 @@
 //! Sockets and variables.
 
-use super::answer::{Answer, Layer, Verdict};
-use super::{Reply, calls, kernel_is_off};
+use super::answer::{Answer, Layer, Reply, Verdict};
+use super::calls;
+use super::sealed::kernel_is_off;
 use std::net::{IpAddr, SocketAddr};
 use wave_engine::parse_network;
 use wave_engine::policy::PolicyDocument;
@@ -10,16 +11,16 @@ use wave_monitor::{PeerRule, peer_allowed};
 /// Connections of its own are nothing a program of preview1 can ask for.
 pub fn connect(policy: &PolicyDocument) -> Reply {
     let mut answer = Answer::default();
-    answer.says(Layer::Policy, Verdict::Denies, None, "the format has no key for it, because nothing could use it");
-    answer.says(Layer::Monitor, Verdict::Denies, None, "preview1 has no function that opens a connection");
+    answer.add(Layer::Policy, Verdict::Denies, None, "the format has no key for it, because nothing could use it");
+    answer.add(Layer::Monitor, Verdict::Denies, None, "preview1 has no function that opens a connection");
     match kernel_is_off(policy) {
         Some(off) => {
-            answer.says(Layer::Landlock, Verdict::Silent, None, off.clone());
-            answer.says(Layer::Seccomp, Verdict::Silent, None, off);
+            answer.add(Layer::Landlock, Verdict::Silent, None, off.clone());
+            answer.add(Layer::Seccomp, Verdict::Silent, None, off);
         }
         None => {
-            answer.says(Layer::Landlock, Verdict::Denies, None, "connecting by TCP is handled, and no port is granted");
-            answer.says(Layer::Seccomp, Verdict::Denies, None, "no filter has socket or connect");
+            answer.add(Layer::Landlock, Verdict::Denies, None, "connecting by TCP is handled, and no port is granted");
+            answer.add(Layer::Seccomp, Verdict::Denies, None, "no filter has socket or connect");
         }
     }
     answer.advice = Some(
@@ -38,25 +39,20 @@ pub fn listen(policy: &PolicyDocument, address: SocketAddr) -> Reply {
     let edit = match found {
         Some(index) => {
             let rule = policy.origin(&format!("net.listen[{index}]"));
-            answer.says(Layer::Monitor, Verdict::Allows, rule, "the program finds the socket among its descriptors");
+            answer.add(Layer::Monitor, Verdict::Allows, rule, "the program finds the socket among its descriptors");
             None
         }
         None => {
             let rule = policy.origin("net.listen");
-            answer.says(
-                Layer::Monitor,
-                Verdict::Denies,
-                rule,
-                "no socket listens there, and the program can make none",
-            );
+            answer.add(Layer::Monitor, Verdict::Denies, rule, "no socket listens there, and the program can make none");
             policy.file.add_items("net", "listen", &[address.to_string()])
         }
     };
     let bound = "binding and listening is done before the seal, and refused after it";
     if let Some(off) = kernel_is_off(policy) {
-        answer.says(Layer::Seccomp, Verdict::Silent, None, off);
+        answer.add(Layer::Seccomp, Verdict::Silent, None, off);
     } else {
-        answer.says(Layer::Landlock, Verdict::Silent, None, bound);
+        answer.add(Layer::Landlock, Verdict::Silent, None, bound);
         calls::filter(&mut answer, policy, &["sock_accept"]);
     }
     Reply { answer, edit: imported.or(edit) }
@@ -75,10 +71,10 @@ pub fn accept_from(policy: &PolicyDocument, address: IpAddr) -> Reply {
     };
     let mut edit = None;
     if !listens {
-        answer.says(Layer::Monitor, Verdict::Denies, None, "no socket listens");
+        answer.add(Layer::Monitor, Verdict::Denies, None, "no socket listens");
         answer.advice = Some("name an address in `listen` of [net]".to_owned());
     } else if rules.is_none() {
-        answer.says(
+        answer.add(
             Layer::Monitor,
             Verdict::Allows,
             policy.origin("net.listen"),
@@ -88,16 +84,16 @@ pub fn accept_from(policy: &PolicyDocument, address: IpAddr) -> Reply {
         let admits = |rule: &PeerRule| peer_allowed(Some(&[*rule]), octets);
         let by = rules.iter().flatten().position(admits).unwrap_or_default();
         let rule = policy.origin(&format!("net.accept_from[{by}]"));
-        answer.says(Layer::Monitor, Verdict::Allows, rule, "the address is in this network");
+        answer.add(Layer::Monitor, Verdict::Allows, rule, "the address is in this network");
     } else {
         let rule = policy.origin("net.accept_from");
-        answer.says(Layer::Monitor, Verdict::Denies, rule, "the connection is closed: no network admits the address");
+        answer.add(Layer::Monitor, Verdict::Denies, rule, "the connection is closed: no network admits the address");
         edit = policy.file.add_items("net", "accept_from", &[address.to_string()]);
     }
     if let Some(off) = kernel_is_off(policy) {
-        answer.says(Layer::Seccomp, Verdict::Silent, None, off);
+        answer.add(Layer::Seccomp, Verdict::Silent, None, off);
     } else {
-        answer.says(Layer::Landlock, Verdict::Silent, None, "it has no rules on who connects");
+        answer.add(Layer::Landlock, Verdict::Silent, None, "it has no rules on who connects");
         calls::filter(&mut answer, policy, &["sock_accept"]);
     }
     Reply { answer, edit: imported.or(edit) }
@@ -115,19 +111,14 @@ pub fn variable(policy: &PolicyDocument, name: &str) -> Reply {
     match (set, passed) {
         (true, _) => {
             let rule = policy.origin(&format!("env.set.{name}"));
-            answer.says(Layer::Monitor, Verdict::Allows, rule, "it has the value of the policy");
+            answer.add(Layer::Monitor, Verdict::Allows, rule, "it has the value of the policy");
         }
         (false, Some(index)) => {
             let rule = policy.origin(&format!("env.pass[{index}]"));
-            answer.says(Layer::Monitor, Verdict::Allows, rule, "it is passed on from the environment of wave");
+            answer.add(Layer::Monitor, Verdict::Allows, rule, "it is passed on from the environment of wave");
         }
         (false, None) => {
-            answer.says(
-                Layer::Monitor,
-                Verdict::Denies,
-                policy.origin("env"),
-                "nothing is inherited that is not named",
-            );
+            answer.add(Layer::Monitor, Verdict::Denies, policy.origin("env"), "nothing is inherited that is not named");
             edit = policy.file.add_items("env", "pass", &[name]);
         }
     }
@@ -135,6 +126,6 @@ pub fn variable(policy: &PolicyDocument, name: &str) -> Reply {
         answer.notes.push("it is not set now: a run that is to pass it on is refused, with status 125".to_owned());
     }
     let nothing = "the program has a copy: no system call is made";
-    answer.says(Layer::Seccomp, Verdict::Silent, None, nothing);
+    answer.add(Layer::Seccomp, Verdict::Silent, None, nothing);
     Reply { answer, edit: imported.or(edit) }
 }

@@ -1,0 +1,24 @@
+//! The kernel layers of a run under a policy.
+
+use wave_engine::policy::PolicyDocument;
+use wave_policy::{FilesystemGrant, Level, Policy, Surface, all_functions};
+
+/// The policy of a run, as far as the file says: a module may import all it allows, and memory can grow.
+pub fn sealed(policy: &PolicyDocument) -> Policy {
+    let values = &policy.values;
+    let every = || all_functions().iter().map(|function| function.name.to_owned()).collect();
+    let functions: Vec<String> = values.functions.clone().unwrap_or_else(every);
+    Policy {
+        level: values.sandbox.unwrap_or_default(),
+        surface: Surface::from_imports(functions.iter().map(|name| ("wasi_snapshot_preview1", name))),
+        grants: policy.directories().map(|dir| FilesystemGrant { host: dir.host, access: dir.access }).collect(),
+        resolver: values.os.as_ref().map(|os| os.resolver).unwrap_or_default(),
+        listeners: values.listen.clone().unwrap_or_default(),
+        ..Policy::default()
+    }
+}
+
+pub fn kernel_is_off(policy: &PolicyDocument) -> Option<String> {
+    let off = policy.values.sandbox == Some(Level::Off);
+    off.then(|| "not in force: sandbox = \"off\"".to_owned())
+}
