@@ -1,7 +1,7 @@
 //! `wave audit`: what a module can ask for, what that means in system calls, and what it cannot do.
 
 use crate::args::{self, AuditFormat, Sandbox};
-use crate::worker::{self, Said};
+use crate::worker::{self, Output};
 use wave_audit::{Audit, decimal};
 use wave_engine::policy::PolicyDocument;
 use wave_engine::{Failure, input};
@@ -19,10 +19,10 @@ pub fn audit(sandbox: Option<Sandbox>, arguments: &args::Audit) -> Result<u8, Fa
     let file = input::read_file(path)?;
     let policy = arguments.policy.as_deref().map(PolicyDocument::read).transpose()?;
     policy.as_ref().map_or(Ok(()), |policy| policy.check_pin(path, &file))?;
-    worker::say(&worker::limits(sandbox, path), 1, || report(arguments, &file, policy.as_ref()))
+    worker::run(&worker::limits(sandbox, path), 1, || report(arguments, &file, policy.as_ref()))
 }
 
-fn report(arguments: &args::Audit, file: &[u8], policy: Option<&PolicyDocument>) -> Result<Said, Failure> {
+fn report(arguments: &args::Audit, file: &[u8], policy: Option<&PolicyDocument>) -> Result<Output, Failure> {
     let report = Audit::of(&arguments.module, file, policy)?;
     let above = arguments.threshold.filter(|threshold| report.score.tenths > *threshold);
     let out = match arguments.format {
@@ -37,5 +37,5 @@ fn report(arguments: &args::Audit, file: &[u8], policy: Option<&PolicyDocument>)
         format!("wave: the exposure score {score} is above the threshold {threshold}\n")
     });
     let code = if above.is_some() { ABOVE } else { 0 };
-    Ok(Said { out, note: note.unwrap_or_default(), code })
+    Ok(Output { out, note: note.unwrap_or_default(), code })
 }

@@ -3,7 +3,7 @@
 use crate::args::{Compile, Sandbox};
 use crate::plan;
 use crate::text::{clean, note};
-use crate::worker::{self, Said};
+use crate::worker::{self, Output};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -35,7 +35,7 @@ pub fn compile(sandbox: Option<Sandbox>, arguments: &Compile) -> Result<u8, Fail
             let bytes = input::read_file_within(path, timeout)?;
             worker::announce(path, &bytes);
             let limits = limits(worker::level(sandbox));
-            worker::say(&limits, threads, || measure(path, &bytes, threads))
+            worker::run(&limits, threads, || measure(path, &bytes, threads))
         }
     }
 }
@@ -61,12 +61,12 @@ fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimi
     Ok(0)
 }
 
-fn measure(path: &Path, bytes: &[u8], threads: usize) -> Result<Said, Failure> {
+fn measure(path: &Path, bytes: &[u8], threads: usize) -> Result<Output, Failure> {
     let bytes = input::module(path, bytes)?;
     let start = Instant::now();
     let module = compile::parse(path, &bytes)?;
     let image = compile::compile_only(path, &module, threads)?;
-    Ok(Said::new(format!(
+    Ok(Output::new(format!(
         "{} functions, {} bytes of wasm, {} bytes of code, {} traps, {} threads, {:.1} ms\n",
         image.functions.len(),
         bytes.len(),

@@ -2,7 +2,7 @@
 
 use crate::args::{Format, Inspect, Sandbox};
 use crate::text::{chain, clean, json};
-use crate::worker::{self, Said};
+use crate::worker::{self, Output};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -20,15 +20,15 @@ pub fn inspect(sandbox: Option<Sandbox>, arguments: &Inspect) -> Result<u8, Fail
     let bytes = input::read_file(module)?;
     worker::announce(module, &bytes);
     let threads = compile::threads(bytes.len());
-    worker::say(&worker::limits(sandbox, module), threads, || summarise(module, &bytes, *format, threads))
+    worker::run(&worker::limits(sandbox, module), threads, || summarise(module, &bytes, *format, threads))
 }
 
-fn summarise(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Said, Failure> {
+fn summarise(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Output, Failure> {
     let bytes = input::module(path, bytes)?;
     let module = compile::parse(path, &bytes)?;
     module.validate(threads).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;
     let summary = Summary::new(module.info(), bytes.len());
-    Ok(Said::new(match format {
+    Ok(Output::new(match format {
         Format::Text => summary.text(),
         Format::Json => json(&summary)?,
     }))

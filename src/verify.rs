@@ -2,7 +2,7 @@
 
 use crate::args::{Format, Sandbox, Verify};
 use crate::text::{chain, clean};
-use crate::worker::{self, Said};
+use crate::worker::{self, Output};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -24,15 +24,15 @@ pub fn verify(sandbox: Option<Sandbox>, arguments: &Verify) -> Result<u8, Failur
     let path = &arguments.module;
     let threads = arguments.threads.map_or_else(compile::default_threads, std::num::NonZero::get);
     let bytes = input::read_file(path)?;
-    worker::say(&worker::limits(sandbox, path), threads, || say(path, &bytes, threads, arguments.format))
+    worker::run(&worker::limits(sandbox, path), threads, || report(path, &bytes, threads, arguments.format))
 }
 
-fn say(path: &Path, bytes: &[u8], threads: usize, format: Format) -> Result<Said, Failure> {
-    let made = match Artefact::is_one(bytes) {
+fn report(path: &Path, bytes: &[u8], threads: usize, format: Format) -> Result<Output, Failure> {
+    let code = match Artefact::is_one(bytes) {
         true => of_artefact(path, bytes)?,
         false => of_module(path, bytes, threads)?,
     };
-    let Made { module, image, terms, compiling } = made;
+    let Code { module, image, terms, compiling } = code;
     let started = Instant::now();
     let outcome = wave_verifier::verify(image, &module, terms, threads).map(|(_, report)| report);
     let took = Took { compiling, verifying: started.elapsed() };
@@ -40,11 +40,11 @@ fn say(path: &Path, bytes: &[u8], threads: usize, format: Format) -> Result<Said
         Format::Text => text(&outcome, &took)?,
         Format::Json => json(&outcome, &took)?,
     };
-    Ok(Said { code: u8::from(outcome.is_err()), ..Said::new(out) })
+    Ok(Output { code: u8::from(outcome.is_err()), ..Output::new(out) })
 }
 
 /// Code to verify.
-struct Made {
+struct Code {
     module: Vec<u8>,
     image: CodeImage,
     terms: Terms,
@@ -53,16 +53,16 @@ struct Made {
 }
 
 /// What an artefact has: any, of any version and for any processor.
-fn of_artefact(path: &Path, bytes: &[u8]) -> Result<Made, Failure> {
+fn of_artefact(path: &Path, bytes: &[u8]) -> Result<Code, Failure> {
     let artefact =
         Artefact::read(bytes).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;
     let Artefact { module, signatures, host_imports, image, .. } = artefact;
     let terms = Terms { addressing: image.addressing.clone(), signatures, host_imports };
-    Ok(Made { module, image, terms, compiling: None })
+    Ok(Code { module, image, terms, compiling: None })
 }
 
 /// What is compiled now, as if it were to run alone.
-fn of_module(path: &Path, bytes: &[u8], threads: usize) -> Result<Made, Failure> {
+fn of_module(path: &Path, bytes: &[u8], threads: usize) -> Result<Code, Failure> {
     let bytes = input::module(path, bytes)?;
     let module = compile::parse(path, &bytes)?;
     let info = module.info();
@@ -77,7 +77,7 @@ fn of_module(path: &Path, bytes: &[u8], threads: usize) -> Result<Made, Failure>
     };
     let started = Instant::now();
     let image = compile::compile_for(path, &module, &terms, threads)?;
-    Ok(Made { module: bytes.into_owned(), image, terms, compiling: Some(started.elapsed()) })
+    Ok(Code { module: bytes.into_owned(), image, terms, compiling: Some(started.elapsed()) })
 }
 
 struct Took {

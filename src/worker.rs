@@ -17,7 +17,7 @@ use wave_sandbox::{State, Worker, WorkerError};
 
 /// What a command prints, and how it ends.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Said {
+pub struct Output {
     /// On standard output.
     pub out: String,
     /// On standard error.
@@ -26,7 +26,7 @@ pub struct Said {
     pub code: u8,
 }
 
-impl Said {
+impl Output {
     /// What is printed on standard output, and success.
     pub fn new(out: String) -> Self {
         Self { out, note: String::new(), code: 0 }
@@ -44,10 +44,10 @@ impl Said {
 ///
 /// # Errors
 /// What the work says; 125 if there is no sealed process where one is demanded, or it reaches its limits.
-pub fn say(limits: &CompileLimits, threads: usize, work: impl Fn() -> Result<Said, Failure>) -> Result<u8, Failure> {
+pub fn run(limits: &CompileLimits, threads: usize, work: impl Fn() -> Result<Output, Failure>) -> Result<u8, Failure> {
     match sealed(limits, threads, &work)? {
-        Some(said) => said.map(Said::print),
-        None => work().map(Said::print),
+        Some(said) => said.map(Output::print),
+        None => work().map(Output::print),
     }
 }
 
@@ -55,8 +55,8 @@ pub fn say(limits: &CompileLimits, threads: usize, work: impl Fn() -> Result<Sai
 fn sealed(
     limits: &CompileLimits,
     threads: usize,
-    work: &impl Fn() -> Result<Said, Failure>,
-) -> Result<Option<Result<Said, Failure>>, Failure> {
+    work: &impl Fn() -> Result<Output, Failure>,
+) -> Result<Option<Result<Output, Failure>>, Failure> {
     if limits.level == Level::Off {
         return Ok(None);
     }

@@ -1,7 +1,8 @@
 //! The file of a learned policy: read before the run, written as a whole after it.
 
+use super::merge::{self, Before, Learned};
+use super::narrow::Granted;
 use super::notes::{self, Notes};
-use super::unite::{self, Before, Granted, Learned};
 use crate::text::clean;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -256,7 +257,7 @@ pub fn text(learned: &Learned) -> Result<String, Failure> {
         Ok::<_, Failure>(text.trim_start_matches("version = 1\n").to_owned())
     };
     text += &section(&Values { limits: limits.clone(), ..Values::default() }, &|id| notes.row(id, None))?;
-    let suggestions = notes.suggestions(|name, most| unite::suggestion(&limits, name, most));
+    let suggestions = notes.suggestions(|name, most| merge::suggestion(&limits, name, most));
     if !suggestions.is_empty() && limits == Default::default() {
         text.push('\n');
     }

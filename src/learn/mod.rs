@@ -10,15 +10,17 @@
 //! | `area` | the memory that both share |
 //! | `observe` | what each hostcall means for a policy, in the process of the run |
 //! | `used` | what the run used, read as hostile data |
-//! | `unite` | from that to a policy, and together with the one there was |
+//! | `narrow` | from that to a policy for the run |
+//! | `merge` | that together with the policy of the file |
 //! | `notes` | the comments: counts that later runs add to |
 //! | `file` | the file: read before the run, written as a whole after it |
 
 mod area;
 mod file;
+mod merge;
+mod narrow;
 mod notes;
 mod observe;
-mod unite;
 mod used;
 
 use crate::args::{self, Resolver, Run, Sandbox};
@@ -29,11 +31,12 @@ use crate::trace::Tracer;
 use crate::worker;
 use area::{AREA_BYTES, Layout, Stage};
 use file::Target;
+use merge::Learned;
+use narrow::{Granted, Imports};
 use observe::UseObserver;
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::time::Instant;
-use unite::{Granted, Imports, Learned};
 use used::Use;
 use wave_engine::DirectoryGrant;
 use wave_engine::Failure;
@@ -118,8 +121,8 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
         surface: Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name))),
         memory_bytes: pages * PAGE_BYTES,
     };
-    let ending = unite::ending(stage, code);
-    let mut learned = unite::unite(&granted, &used, &imports, target.before(), ending, wall)?;
+    let ending = merge::ending(stage, code);
+    let mut learned = merge::merge(&granted, &used, &imports, target.before(), ending, wall)?;
     let resolver = match plan.resolver {
         wave_wasi::Resolver::Kernel => wave_policy::Resolver::Kernel,
         wave_wasi::Resolver::Manual => wave_policy::Resolver::Manual,
@@ -130,7 +133,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     learned.notes.flags.retain(|flag| !flag.starts_with("--user "));
     learned.notes.flags.extend(identity_flag(&plan, &learned, &target)?);
     target.write(&file::text(&learned)?)?;
-    tell(&learned, &used, &target);
+    print_summary(&learned, &used, &target);
     Ok(code)
 }
 
@@ -260,7 +263,7 @@ fn identity_flag(plan: &Plan, learned: &Learned, target: &Target) -> Result<Opti
 }
 
 /// Says what came of it.
-fn tell(learned: &Learned, used: &Use, target: &Target) {
+fn print_summary(learned: &Learned, used: &Use, target: &Target) {
     let mut text = String::new();
     if target.before().is_some() {
         text.extend(learned.wider.iter().map(|wider| format!("wave: learn: wider: {wider}\n")));

@@ -94,19 +94,19 @@ fn suggestions(surface: &Surface, os: &Derived) -> String {
 
 /// Says all that is wrong with a policy, and ends with 1 if something is.
 fn check(path: &Path, module: Option<CompileLimits>) -> Result<u8, Failure> {
-    let tell = |failures: &[Failure]| failures.iter().for_each(|failure| note(&failure.to_string()));
+    let print = |failures: &[Failure]| failures.iter().for_each(|failure| note(&failure.to_string()));
     let source = match document::read_text(path) {
         Ok(source) => source,
         Err(failure) => {
-            tell(&[failure]);
+            print(&[failure]);
             return Ok(1);
         }
     };
     let policy = match PolicyDocument::all_of(path, &source) {
         Ok(policy) => policy,
         Err((failures, more)) => {
-            tell(&failures);
-            tell_more(more);
+            print(&failures);
+            print_more(more);
             return Ok(1);
         }
     };
@@ -114,11 +114,11 @@ fn check(path: &Path, module: Option<CompileLimits>) -> Result<u8, Failure> {
     policy.check_directories(&mut findings);
     // A module that cannot be looked at keeps nothing of the rest from being told.
     let looked = module.map_or(Ok(()), |module| check_module(&policy, module, &mut findings));
-    tell(&findings.wrong);
+    print(&findings.wrong);
     for (what, place) in &findings.notes {
         note(&format!("wave: note: {}\n  where: {}\n", clean(what), clean(place)));
     }
-    tell_more(findings.more);
+    print_more(findings.more);
     looked.map(|()| u8::from(!findings.wrong.is_empty()))
 }
 
@@ -134,7 +134,7 @@ fn check_module(policy: &PolicyDocument, limits: CompileLimits, findings: &mut F
     policy.check(&path, pin, declared, findings)
 }
 
-fn tell_more(more: usize) {
+fn print_more(more: usize) {
     if more > 0 {
         note(&format!("wave: {more} more of these\n"));
     }

@@ -1,17 +1,15 @@
-//! From what a run used to a policy, and that together with the policy there was. The run can only narrow what was granted for it;
-//! whatever makes the policy of the file wider is said.
+//! The policy of the file, together with what a run used. Nothing of the file gets narrower; everything that makes it wider is
+//! listed.
 
 use super::area::Stage;
-use super::notes::{DirNote, MEASURED, Notes, line};
+use super::narrow::{Granted, Imports, Narrowed, most, unused_directory, unused_socket, unused_variable};
+use super::notes::{MEASURED, Notes, line};
 use super::used::{Use, UsedGrant};
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
-use wave_engine::DirectoryGrant;
 use wave_engine::Failure;
-use wave_policy::file::{Directory, Limits, PolicyFile, Profile, Values};
-use wave_policy::{Access, Level, Surface};
+use wave_policy::file::{Limits, PolicyFile, Profile, Values};
 
 const MIB: u64 = 1 << 20;
 
@@ -20,36 +18,6 @@ const LEAST_OPEN_FILES: u64 = 64;
 
 /// Fewer new names than this are not worth a limit.
 const LEAST_ENTRIES: u64 = 16;
-
-/// What was granted for the run.
-#[derive(Clone, Debug)]
-pub struct Granted {
-    pub level: Level,
-    pub args: Option<Vec<String>>,
-    pub deterministic: bool,
-    pub clock_resolution: Option<Duration>,
-    pub random_seed: Option<u64>,
-    /// With the path that the policy is to have.
-    pub dirs: Vec<(DirectoryGrant, String)>,
-    /// Names, and values of those that are not passed on.
-    pub env: Vec<(String, Option<String>)>,
-    pub listen: Vec<SocketAddr>,
-    /// `None`: everybody.
-    pub accept_from: Option<Vec<String>>,
-    pub limits: Limits,
-    /// Flags without a place in a policy.
-    pub flags: Vec<String>,
-}
-
-/// What is known of the module.
-#[derive(Clone, Debug)]
-pub struct Imports {
-    pub name: String,
-    pub blake3: String,
-    pub surface: Surface,
-    /// Linear memory that it starts with.
-    pub memory_bytes: u64,
-}
 
 /// The policy of the file.
 #[derive(Clone, Debug)]
@@ -68,135 +36,11 @@ pub struct Learned {
     pub wider: Vec<String>,
 }
 
-/// The policy for a run, without that of the file.
-struct Narrowed<'a> {
-    granted: &'a Granted,
-    used: &'a Use,
-    /// Directories with the access they need; `None` for what is left out.
-    dirs: Vec<Option<(Access, Option<String>)>>,
-    /// Sockets that stay.
-    listeners: usize,
-    /// Whether what a descriptor is depends on its number.
-    by_number: bool,
-}
-
-impl<'a> Narrowed<'a> {
-    fn new(granted: &'a Granted, used: &'a Use) -> Self {
-        let called = |name| used.calls.get(name).is_some_and(|calls| *calls > 0);
-        // What is waited for is not known, so it may be each of them.
-        let listeners = match used.listeners.iter().rposition(|calls| *calls > 0) {
-            _ if called("poll_oneoff") => granted.listen.len(),
-            last => last.map_or(0, |last| last + 1),
-        };
-        let by_number = listeners > 0 || !called("fd_prestat_get");
-        let is_used = |grant: &UsedGrant| grant.calls > 0;
-        let last = if listeners > 0 {
-            granted.dirs.len()
-        } else {
-            used.grants.iter().rposition(is_used).map_or(0, |last| last + 1)
-        };
-        let dir = |(index, grant): (usize, &UsedGrant)| {
-            let outer = granted.dirs.get(index)?.0.access;
-            if is_used(grant) {
-                return Some((least(grant.access(), outer), None));
-            }
-            let why = "not used, but what comes after it would get another number";
-            (by_number && index < last).then(|| (Access::ReadOnly, Some(why.to_owned())))
-        };
-        let dirs = used.grants.iter().enumerate().map(dir).collect();
-        Self { granted, used, dirs, listeners, by_number }.without_overlaps()
-    }
-
-    /// A directory may not have less access than one it lies in (T28). What it gets is no more than the outer one has, which was no
-    /// more than what was granted for both.
-    fn without_overlaps(mut self) -> Self {
-        let places: Vec<Option<PathBuf>> =
-            self.granted.dirs.iter().map(|(grant, _)| std::fs::canonicalize(&grant.host).ok()).collect();
-        let mut widest: BTreeMap<&PathBuf, Access> = BTreeMap::new();
-        for (place, dir) in places.iter().zip(&self.dirs) {
-            if let (Some(place), Some((access, _))) = (place, dir) {
-                let entry = widest.entry(place).or_insert(*access);
-                *entry = most(*entry, *access);
-            }
-        }
-        for ((place, dir), (grant, _)) in places.iter().zip(&mut self.dirs).zip(&self.granted.dirs) {
-            let (Some(place), Some((access, kept))) = (place, dir) else { continue };
-            let around = place.ancestors().filter_map(|around| widest.get(&around.to_path_buf()));
-            let needed = around.copied().fold(*access, most);
-            if rank(needed) > rank(*access) {
-                *kept = Some(format!("{access} would do, but it lies in a directory that is {needed}"));
-                *access = least(needed, grant.access);
-            }
-        }
-        self
-    }
-
-    fn directories(&self) -> Vec<Directory> {
-        let dirs = self.dirs.iter().zip(&self.granted.dirs);
-        dirs.filter_map(|(dir, (grant, host))| {
-            let (access, _) = dir.as_ref()?;
-            Some(Directory { host: host.clone(), guest: grant.guest.clone(), access: *access })
-        })
-        .collect()
-    }
-
-    fn reads_environment(&self) -> bool {
-        ["environ_get", "environ_sizes_get"].iter().any(|name| self.used.calls.contains_key(name))
-    }
-
-    fn notes(&self, imports: &Imports, ending: Option<String>, wall: Duration) -> Notes {
-        let mut notes = Notes {
-            name: imports.name.clone(),
-            runs: 1,
-            ending,
-            denied: self.used.denied,
-            flags: self.granted.flags.iter().cloned().collect(),
-            ..Notes::default()
-        };
-        for function in imports.surface.functions() {
-            let calls = self.used.calls.get(function.name).copied().unwrap_or(0);
-            notes.calls.extend((calls > 0).then(|| (function.name.to_owned(), calls)));
-        }
-        for ((dir, used), (grant, host)) in self.dirs.iter().zip(&self.used.grants).zip(&self.granted.dirs) {
-            match dir {
-                Some((_, kept)) => {
-                    let UsedGrant { calls, appends, changes, .. } = *used;
-                    let note =
-                        DirNote { calls, appends, changes, kept: kept.clone(), paths: used.paths.clone(), more: 0 };
-                    notes.dirs.insert(grant.guest.clone(), note);
-                }
-                None => drop(notes.unused.insert(unused_directory(host, &grant.guest))),
-            }
-        }
-        if !self.reads_environment() {
-            notes.unused.extend(self.granted.env.iter().map(|(name, _)| unused_variable(name)));
-        }
-        notes.unused.extend(self.granted.listen.iter().skip(self.listeners).map(unused_socket));
-        if self.used.more > 0 {
-            // Nobody knows whose paths these are.
-            notes.dirs.values_mut().for_each(|dir| dir.more = self.used.more);
-        }
-        let memory = self.used.memory_bytes.max(imports.memory_bytes);
-        notes.most = [
-            ("max-memory", memory),
-            ("max-open-files", self.used.open_files),
-            ("timeout", u64::try_from(wall.as_millis()).unwrap_or(u64::MAX).max(1)),
-            ("max-writes", self.used.written_bytes),
-            ("max-entries", self.used.entries),
-            ("max-output", self.used.output_bytes),
-        ]
-        .into_iter()
-        .filter(|(_, most)| *most > 0)
-        .collect();
-        notes
-    }
-}
-
 /// The policy for what a run used, and for what the file allows already.
 ///
 /// # Errors
 /// If the program finds directories or sockets by number, and the file has them in another order.
-pub fn unite(
+pub fn merge(
     granted: &Granted,
     used: &Use,
     imports: &Imports,
@@ -486,38 +330,12 @@ fn lower(limits: &Limits, granted: &Limits) -> Limits {
     Limits { max_memory: memory, max_open_files: files, ..Limits::default() }.over(granted)
 }
 
-const fn rank(access: Access) -> u8 {
-    match access {
-        Access::ReadOnly => 0,
-        Access::Append => 1,
-        Access::ReadWrite => 2,
-    }
-}
-
-const fn most(a: Access, b: Access) -> Access {
-    if rank(a) >= rank(b) { a } else { b }
-}
-
-const fn least(a: Access, b: Access) -> Access {
-    if rank(a) <= rank(b) { a } else { b }
-}
-
-fn unused_directory(host: &str, guest: &str) -> String {
-    format!("directory {host} as {guest}")
-}
-
-fn unused_variable(name: &str) -> String {
-    format!("variable {name}")
-}
-
-fn unused_socket(address: &SocketAddr) -> String {
-    format!("socket {address}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::learn::used::Counts;
+    use wave_engine::DirectoryGrant;
+    use wave_policy::{Access, Level, Surface};
 
     fn granted() -> Granted {
         let dir = |host: &str, access| {
@@ -565,7 +383,7 @@ mod tests {
 
     #[test]
     fn t75_a_forged_record_cannot_widen_what_was_granted() {
-        let learned = unite(&granted(), &forged(), &imports(), None, None, Duration::from_secs(1)).unwrap();
+        let learned = merge(&granted(), &forged(), &imports(), None, None, Duration::from_secs(1)).unwrap();
         let access: Vec<_> = learned.values.fs.iter().map(|dir| (&*dir.host, dir.access)).collect();
         assert_eq!(access, [("/usr", Access::ReadOnly), ("/etc", Access::Append)]);
         assert_eq!(learned.values.functions, Some(vec!["path_open".to_owned()]));
@@ -590,17 +408,17 @@ mod tests {
                 ..forged()
             }
         };
-        let unite = |granted: &Granted, used: &Use, before: Option<&Before>| {
-            unite(granted, used, &imports(), before, None, Duration::from_millis(7)).unwrap()
+        let merge = |granted: &Granted, used: &Use, before: Option<&Before>| {
+            super::merge(granted, used, &imports(), before, None, Duration::from_millis(7)).unwrap()
         };
-        let first = unite(&before, &used(2, 1), None);
+        let first = merge(&before, &used(2, 1), None);
         assert_eq!(first.wider, [""; 0]);
         let text = crate::learn::file::text(&first).unwrap();
         let comments = wave_policy::file::comments(&text);
         let read = Before { file: PolicyFile::parse(&text).unwrap(), notes: Notes::read(&comments).unwrap() };
         assert_eq!((&read.file.values, &read.notes), (&first.values, &first.notes));
 
-        assert_eq!(unite(&before, &used(2, 1), Some(&read)).wider, [""; 0]);
+        assert_eq!(merge(&before, &used(2, 1), Some(&read)).wider, [""; 0]);
         let more = Granted {
             listen: vec![granted().listen[0], ([127, 0, 0, 1], 81).into()],
             env: vec![("A".to_owned(), None), ("B".to_owned(), Some("b".to_owned()))],
@@ -608,18 +426,18 @@ mod tests {
             ..granted()
         };
         let more_used = Use { listeners: vec![1, 1], ..used(3, 4) };
-        let second = unite(&more, &more_used, Some(&read));
+        let second = merge(&more, &more_used, Some(&read));
         let wider =
             ["fs[1] ro -> append (4 changes)", "env.set.B", "net.listen: 127.0.0.1:81", "net.accept_from: everybody"];
         assert_eq!(second.wider, wider);
         assert_eq!((second.notes.runs, second.notes.calls["path_open"]), (2, 5));
         // What is there stays: nothing gets narrower by a run that does less.
         assert_eq!(
-            unite(&before, &used(1, 0), Some(&Before { file: read.file.clone(), notes: read.notes.clone() })).values,
+            merge(&before, &used(1, 0), Some(&Before { file: read.file.clone(), notes: read.notes.clone() })).values,
             read.file.values
         );
         // A forged record adds no more than the run had.
-        let forged = unite(&granted(), &forged(), Some(&read)).values;
+        let forged = merge(&granted(), &forged(), Some(&read)).values;
         assert_eq!((forged.limits, forged.fs[1].access), (granted().limits, Access::Append));
         // Limits that somebody lowered.
         let mut low = read.clone();
@@ -630,7 +448,7 @@ mod tests {
             max_writes: None,
             ..low.file.values.limits
         };
-        let wider = unite(&before, &used(1, 0), Some(&low)).wider;
+        let wider = merge(&before, &used(1, 0), Some(&low)).wider;
         let expected = [
             "limits.max-open-files 4 -> 9 (5 used)",
             "limits.timeout (ms) 5 -> 1000 (7 used)",
