@@ -32,7 +32,7 @@ pub struct Cli {
 pub enum Command {
     /// Run a program (default)
     Run(Box<Run>),
-    /// Run a program and write down what it used, as a policy
+    /// Run a program and write what it used to a policy file
     Learn(Box<Learn>),
     /// Compile a module to a file that `wave run` takes
     Compile(Compile),
@@ -44,12 +44,12 @@ pub enum Command {
     Wast(Wast),
     /// Show what a module is and asks for, without running it
     Inspect(Inspect),
-    /// Report what a module can ask for, which system calls that means, and what it cannot do
+    /// Report what a module can ask for, which system calls that takes, and what it cannot do
     Audit(Audit),
     /// Write, check and show policy files
     #[command(subcommand)]
     Policy(Policy),
-    /// Say which rule of a policy decides on an operation, at which layers, and what would allow it
+    /// Show which rule of a policy decides on an operation, at which layers, and what would allow it
     Why(Why),
     /// Show which layers this kernel and processor can provide
     Doctor(Doctor),
@@ -60,12 +60,12 @@ pub enum Command {
 /// Sandbox levels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Sandbox {
-    /// No run without compiler, verifier, single_thread, descriptors, identity, capabilities, no_new_privs, not_dumpable, landlock and
-    /// seccomp; allocator, wiped, limits, namespaces, bounding, no_new_code and final_pages as far as this host has them
+    /// A run requires compiler, verifier, single_thread, descriptors, identity, capabilities, no_new_privs, not_dumpable, landlock and
+    /// seccomp; allocator, wiped, limits, namespaces, bounding, no_new_code and final_pages are applied if this host has them
     Strict,
-    /// No run without verifier, single_thread, descriptors and seccomp; the other layers as far as this host has them
+    /// A run requires verifier, single_thread, descriptors and seccomp; the other layers are applied if this host has them
     Standard,
-    /// Only what the compiler and the monitor guarantee
+    /// No kernel layer: only what the verifier and the monitor guarantee
     Off,
 }
 
@@ -73,76 +73,76 @@ pub enum Sandbox {
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("listeners").args(["tcplisten", "listenfd", "policy"]).multiple(true)))]
 pub struct Run {
-    /// Policy file; flags add to it, and win where both say something
+    /// Policy file. Flags add to it; where both set a value, the flag wins
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Grant a directory: HOST[::GUEST[::ro|rw|append]]; GUEST is HOST if not given, access is rw
     #[arg(long = "dir", value_name = "GRANT")]
     pub dirs: Vec<String>,
-    /// Set an environment variable, or pass on the one of that name; nothing is inherited otherwise
+    /// Set an environment variable, or pass on the one of that name. Nothing else is inherited
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
-    /// What the program sees as its own name
+    /// The program's own name, its first argument [default: the file name of the module]
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,
-    /// Call this export instead of `_start`; ARGS are its arguments, its results are printed
+    /// Call this export instead of `_start`. ARGS are its arguments; its results are printed
     #[arg(long, value_name = "FUNCTION")]
     pub invoke: Option<String>,
-    /// Let the program open this device node where a grant leads to it
+    /// Allow the program to open this device node inside a granted directory
     #[arg(long = "device", value_name = "PATH")]
     pub devices: Vec<PathBuf>,
-    /// Run as this user and group when started as root; a free id otherwise
+    /// Run as this user and group if started as root [default: an unused id]
     #[arg(long, value_name = "UID[:GID]")]
     pub user: Option<String>,
-    /// Let every character of the program through to a terminal; what steers it, moves back or reorders text becomes `?` otherwise
+    /// Pass every character of the program to a terminal. By default, control and bidirectional characters become `?`
     #[arg(long)]
     pub terminal_controls: bool,
-    /// Give the program a listening TCP socket; it follows the directories in number
+    /// Give the program a listening TCP socket. Its descriptor follows those of the directories
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = NETWORK)]
     pub tcplisten: Vec<SocketAddr>,
-    /// Give the program the listening TCP sockets that a service manager passed on (LISTEN_FDS)
+    /// Give the program the listening TCP sockets that a service manager passed (LISTEN_FDS)
     #[arg(long, help_heading = NETWORK)]
     pub listenfd: bool,
-    /// Accept connections from these addresses only; from everywhere if not given
+    /// Accept connections from these addresses only [default: from everywhere]
     #[arg(long, value_name = "ADDRESS[/BITS]", value_parser = parse_network, requires = "listeners", help_heading = NETWORK)]
     pub accept_from: Vec<PeerRule>,
-    /// The same clocks, random numbers and NaNs in every run; time moves only when the program asks for it or waits
+    /// Use the same clocks, random numbers and NaNs in every run. Time advances only when the program reads a clock or waits
     #[arg(long)]
     pub deterministic: bool,
-    /// Take the random numbers of the program from this seed: the same in each run, and no secret
+    /// Seed of the program's random numbers, which are then the same in every run and not secret
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=wave_policy::file::MOST_SEED))]
     pub random_seed: Option<u64>,
-    /// Run code that was not verified. Only with `--sandbox off`, and not that of a .wave file
+    /// Run code without verifying it. Only with `--sandbox off`, and not for a .wave file
     #[arg(long)]
     pub no_verify: bool,
-    /// End at once, without a message, when the process that started wave ends
+    /// End without a message when the process that started wave ends
     #[arg(long)]
     pub die_with_parent: bool,
-    /// Neither take code from the cache, nor keep it there
+    /// Neither read nor write the cache of compiled code
     #[arg(long)]
     pub no_cache: bool,
-    /// Let clocks move only in steps of this length: 1ms
+    /// Resolution of the clocks, such as 1ms
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "deterministic")]
     pub clock_resolution: Option<Duration>,
     /// Who resolves paths
     #[arg(long, value_enum, default_value_t = Resolver::Auto, value_name = "WHO")]
     pub resolver: Resolver,
-    /// Print each hostcall on standard error: arguments, decision, result, and what would allow a denied one
+    /// Print each hostcall to standard error: arguments, decision, result, and what would allow a denied one
     #[arg(long, value_name = "AREAS", value_enum, num_args = 0.., require_equals = true, value_delimiter = ',', default_missing_value = "all")]
     pub trace: Vec<Area>,
-    /// How to print them; `json` is one object a line
+    /// Format of the trace; `json` is one object per line
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub trace_format: Format,
-    /// Say on standard error what was put in force
+    /// Print to standard error which layers are applied
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub report: Option<Format>,
-    /// Print what would be done, and do nothing
+    /// Print the plan of the run, and do not run it
     #[arg(long)]
     pub dry_run: bool,
     // Last of the options: its heading holds for all that follow.
     #[command(flatten)]
     pub limits: Limits,
-    /// `.wasm`, `.wat` or `.wave` file (`-` is standard input), and the arguments of the program
+    /// `.wasm`, `.wat` or `.wave` file (`-` is standard input), then the arguments of the program
     // One list: whatever follows the module is the program's, options included.
     #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
@@ -151,15 +151,15 @@ pub struct Run {
 /// `wave learn`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The program gets what the flags grant and no more, under the same sandbox as with `wave run`: grant generously, the policy\n\
-is what was used of it. Access narrows to ro or append, what was not touched is left out, counts stand as comments.\n\
+    after_help = "The program runs in the same sandbox as with `wave run`, with what the flags grant. Grant generously: the policy has only\n\
+what was used. Access narrows to ro or append, unused grants are left out, counts are written as comments.\n\
 The exit code is that of the program; 125 also if the policy could not be written."
 )]
 pub struct Learn {
-    /// The policy; if the file is there, the new use is added to it, and each thing that makes it wider is said
+    /// Policy file. If it exists, the use of this run is added, and everything that widens it is printed
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
-    /// Accept a policy that was made for another module; its pin is replaced
+    /// Accept a policy that is pinned to another module, and replace the pin
     #[arg(long)]
     pub new_module: bool,
     #[command(flatten)]
@@ -217,7 +217,7 @@ pub struct Limits {
 /// Who resolves paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Resolver {
-    /// The kernel if it can
+    /// The kernel, if it can (openat2)
     Auto,
     /// wave, component by component
     Manual,
@@ -278,13 +278,13 @@ pub enum Format {
 Exit codes: 0 written, 2 usage, 125 refused or not written, 126 not a module that can be compiled, 127 not found."
 )]
 pub struct Compile {
-    /// Where to write the program; a file that is there is replaced
+    /// Output file. An existing file is replaced
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Throw the code away: only measure
+    /// Write no file: measure only
     #[arg(long)]
     pub discard: bool,
-    /// Compile for runs with --deterministic
+    /// Compile for `wave run --deterministic`
     #[arg(long, conflicts_with = "discard")]
     pub deterministic: bool,
     /// Stop compiling after this time. Exit code 125. Not with `--sandbox off` [default: 2m]
@@ -293,24 +293,24 @@ pub struct Compile {
     /// Most memory for compiling, the module itself included. Beyond: exit code 125. Not with `--sandbox off` [default: 4G]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub compile_memory: Option<u64>,
-    /// Threads to compile with; as many as there are processors if not given
+    /// Threads to compile with [default: one per processor]
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
-    /// `.wasm` or `.wat` file, or a `.wave` file whose module is compiled again; `-` is standard input
+    /// `.wasm` or `.wat` file, or a `.wave` file, whose module is compiled again. `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
 }
 
 /// `wave verify`.
 #[derive(Args, Debug)]
-#[command(after_help = "Code in a .wave file is verified as it is; a module is compiled first.\n\
-What is proved is that the code keeps to its place, not that it does what the module says.\n\
+#[command(after_help = "The code of a .wave file is verified as it is; a module is compiled first.\n\
+Verified code stays inside its memory and its own functions. Whether it does what the module says is not checked.\n\
 Exit codes: 0 verified, 1 refused, 2 usage, 126 not a module that can be compiled, 127 not found.")]
 pub struct Verify {
-    /// Threads to compile and to verify with; as many as there are processors if not given
+    /// Threads to compile and verify with [default: one per processor]
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
     /// `.wasm`, `.wat` or `.wave` file; `-` is standard input
@@ -328,16 +328,16 @@ pub struct Cache {
 /// What to do with the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::Subcommand)]
 pub enum CacheAction {
-    /// Print where it is, and how large
+    /// Print location and size
     Info,
-    /// Remove all that is kept
+    /// Remove everything that is cached
     Clear,
 }
 
 /// `wave wast`.
 #[derive(Args, Debug)]
 pub struct Wast {
-    /// How code reaches memory and context
+    /// How code addresses memory and context
     #[arg(long, value_enum, default_value_t = Mode::Fixed)]
     pub mode: Mode,
     /// Allow several memories in a module
@@ -363,7 +363,7 @@ pub struct Inspect {
     /// `.wasm` or `.wat` file; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -378,10 +378,10 @@ pub struct Audit {
     /// `.wasm` or `.wat` file; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = AuditFormat::Text)]
     pub format: AuditFormat,
-    /// Score what has an effect under this policy, instead of all that could be granted
+    /// Score what has an effect under this policy, instead of everything that could be granted
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
     /// Exit code 1 if the exposure score is above this: 0 to 10, with one decimal
@@ -418,7 +418,7 @@ fn parse_score(text: &str) -> Result<u32, String> {
 /// `wave policy`.
 #[derive(Debug, Subcommand)]
 pub enum Policy {
-    /// Write a policy for a module from its imports, with nothing granted
+    /// Write a policy for a module from its imports. It grants nothing
     Gen {
         /// Derive `[os]` for who resolves paths: `manual` for kernels before 6.2
         #[arg(long, value_enum, default_value_t = PolicyResolver::Kernel, value_name = "WHO")]
@@ -427,7 +427,7 @@ pub enum Policy {
         #[arg(value_name = "MODULE")]
         module: PathBuf,
     },
-    /// Check a policy, and whether a module is the one it is for; exit code 1 if not
+    /// Check a policy, and whether it is for a module. Exit code 1 if not
     Check {
         /// Policy file
         #[arg(value_name = "FILE")]
@@ -438,47 +438,47 @@ pub enum Policy {
     },
     /// Print what a policy says
     Show {
-        /// With the values of the profile it extends, and where each is from
+        /// Include the values of the profile it extends, and the origin of each
         #[arg(long)]
         resolved: bool,
         /// Policy file
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Put spaces and blank lines of a policy file in order; comments stay
+    /// Format a policy file. Comments are kept
     Fmt {
-        /// Change nothing; exit code 1 if something would change
+        /// Do not write. Exit code 1 if the file is not formatted
         #[arg(long)]
         check: bool,
         /// Policy file
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Say what a policy permits that another does not, and what no longer
+    /// Compare two policies: what the new one permits, and what it no longer permits
     #[command(after_help = "`-` is standard input: git show HEAD:app.toml | wave policy diff - app.toml\n\
 Relative directories are compared as they are written, wherever the two files are; links are not followed.\n\
 Exit codes: 0 compared, 1 something became possible under --fail-on widen, 2 usage, 125 a policy cannot be read.")]
     Diff {
-        /// The policy as it was
+        /// The old policy
         #[arg(value_name = "OLD")]
         old: PathBuf,
-        /// The policy as it is
+        /// The new policy
         #[arg(value_name = "NEW")]
         new: PathBuf,
         /// Exit code 1 if something became possible
         #[arg(long, value_enum, value_name = "WHAT")]
         fail_on: Option<Widening>,
-        /// How to print it
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Print what a policy with `[os]` means for the kernel, for other tools
+    /// Print the kernel rules of a policy with `[os]` for other tools
     #[command(
         after_help = "The policy lists its functions and `[os]` as `wave policy gen` writes them; no module is needed.\n\
 Exit codes: 0 printed, 2 usage, 125 the policy cannot be read, or `[os]` is missing or does not follow from its functions."
     )]
     Export {
-        /// What to print
+        /// Output format
         #[arg(long, value_enum, value_name = "FORMAT")]
         format: ExportFormat,
         /// Policy file
@@ -498,7 +498,7 @@ pub enum ExportFormat {
     SeccompBpf,
     /// The Landlock ruleset
     Landlock,
-    /// A drop-in for a unit that runs `wave`: the wall around the start and beneath the seal
+    /// A drop-in for a unit that runs `wave`: an outer sandbox around its start
     Systemd,
 }
 
@@ -525,20 +525,20 @@ pub enum PolicyResolver {
     group(ArgGroup::new("question").required(true).args([
         "path", "host_path", "connect", "listen", "accept_from", "syscall", "function", "env",
     ])),
-    after_help = "Nothing is run. What stands on the host is looked at: symbolic links, kinds of files; its permissions are not.\n\
+    after_help = "Nothing is run. Symbolic links and kinds of files on the host are looked at; its permissions are not.\n\
                   Exit codes: 0 allowed, 1 denied, 2 usage, 125 not a policy that a run would accept."
 )]
 pub struct Why {
     /// Policy file
     #[arg(long, value_name = "FILE")]
     pub policy: PathBuf,
-    /// A path as the program names it: the directory with the longest name it begins with counts, as in wasi-libc
+    /// Guest path. The directory with the longest matching prefix decides, as in wasi-libc
     #[arg(long, value_name = "PATH", requires = "op")]
     pub path: Option<String>,
-    /// A path on the host, reached through the directory that allows most
+    /// Host path, reached through the directory that allows most
     #[arg(long, value_name = "PATH", requires = "op")]
     pub host_path: Option<PathBuf>,
-    /// What is done there
+    /// Operation on the path
     #[arg(long, value_parser = operations(), value_name = "OPERATION", requires = "files")]
     pub op: Option<Operation>,
     /// Open a connection
@@ -559,7 +559,7 @@ pub struct Why {
     /// Read an environment variable
     #[arg(long, value_name = "NAME")]
     pub env: Option<String>,
-    /// How to print the answer
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
@@ -576,7 +576,7 @@ fn function_names() -> PossibleValuesParser {
 /// `wave doctor`.
 #[derive(Args, Debug)]
 pub struct Doctor {
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }

@@ -1,4 +1,4 @@
-//! `--dir HOST[::GUEST[::ro|rw|append]]`: its form, and what other tools write in its place.
+//! `--dir HOST[::GUEST[::ro|rw|append]]`: its syntax, and advice for the syntax of other tools.
 //!
 //! A single colon is never a part of a path here, and no guest path ends like an access: with either, a misspelt `ro` would be
 //! the end of a name, and the directory could be written (T130). The advice grants what the flag asked for or less.
@@ -20,7 +20,7 @@ const ACCESS: [(&str, Access); 13] = [
     ("r", Access::ReadOnly),
     ("w", Access::Append),
     ("wo", Access::Append),
-    // Labels and overlays of container engines, which say nothing of the access.
+    // Labels and overlays of container engines, which do not set an access.
     ("z", Access::ReadOnly),
     ("o", Access::ReadOnly),
     ("u", Access::ReadOnly),
@@ -89,7 +89,7 @@ pub fn parse(flag: &str) -> Result<Parts<'_>, Failure> {
     }
 }
 
-/// The flag for a grant, as a shell takes it. `None` if no flag says that: a path has a colon, or characters that nobody can type.
+/// The flag for a grant, quoted for a shell. `None` if there is none: a path has a colon, or characters that cannot be typed.
 pub fn write(host: &str, guest: &str, access: Access) -> Option<String> {
     let value = format!("{host}::{guest}::{access}");
     let is_right = read(&value) == Ok(Parts { host, guest, access });
@@ -141,7 +141,7 @@ fn advice(flag: &str) -> String {
 }
 
 /// What is granted by a flag that has single colons, or other words for an access: host, guest and access. Never more than the
-/// flag can mean; what nobody can tell is `None`.
+/// flag can mean. `None` if it is ambiguous.
 fn translate(flag: &str) -> Option<(String, String, Access)> {
     let one_colon = flag.replace("::", ":");
     let mut words: Vec<&str> = one_colon.split(':').collect();
@@ -181,7 +181,7 @@ fn translate(flag: &str) -> Option<(String, String, Access)> {
     Some((host.to_owned(), guest.to_owned(), access))
 }
 
-/// The access that a word leaves: an option that says nothing of it leaves all, beside a word that does.
+/// The access that a word allows. An option that does not set an access allows everything.
 fn access_of(word: &str) -> Access {
     ACCESS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map_or(Access::ReadWrite, |(_, access)| *access)
 }

@@ -1,21 +1,21 @@
-//! The command `wave`: what was typed becomes a plan for [`wave_engine`], and what comes of it is printed.
+//! The command `wave`: turns arguments into a plan for [`wave_engine`], and prints the outcome.
 //!
 //! | file | does |
 //! |---|---|
-//! | `args` | what was typed |
-//! | `flag` | the form of `--dir`, and what is meant by others |
-//! | `plan` | from what was typed to a plan |
+//! | `args` | the definition of the command line |
+//! | `flag` | the syntax of `--dir`, and advice for other syntaxes |
+//! | `plan` | from arguments to a plan |
 //! | `run` | `wave run`: plan, prepare, seal, enter, report |
 //! | `trace` | what `--trace` prints |
-//! | `report` | what a run says about its own protection |
-//! | `learn` | `wave learn`: a run that is observed, and the policy that comes of it |
+//! | `report` | the layers of a run, printed |
+//! | `learn` | `wave learn`: an observed run, and the policy it needs |
 //! | `policy` | `wave policy` |
 //! | `audit`, `why` | `wave audit` and `wave why`, whose answers are those of `wave_audit` |
 //! | `cache`, `compile`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
 //! | `manual` | tests of `docs/man` |
-//! | `worker` | what those do with a module: in a sealed process |
-//! | `usage` | what is said of a command line that makes no sense |
-//! | `text` | messages |
+//! | `worker` | a sealed process for subcommands that read a module |
+//! | `usage` | messages for invalid command lines |
+//! | `text` | printing |
 #![forbid(unsafe_code)]
 
 mod args;
@@ -66,7 +66,7 @@ pub fn main(typed: Vec<OsString>) -> ! {
     command(&typed)
 }
 
-/// Does what was typed. By itself, because it takes more stack than there may be before.
+/// Runs the command. A function of its own, because it needs more stack than there may be before [`ensure_stack`].
 #[inline(never)]
 fn command(typed: &[OsString]) -> ! {
     let args = args::with_implied_run(typed.iter().cloned());
@@ -87,7 +87,7 @@ fn command(typed: &[OsString]) -> ! {
     wave_sandbox::exit(i32::from(code))
 }
 
-/// Lets the stack grow as far as it may if it is to have little. The kernel looks at the limit when a stack grows.
+/// Raises a low soft limit on the stack. The kernel checks the limit when a stack grows.
 fn ensure_stack() -> Result<(), Failure> {
     let [least, usual] = STACK_BYTES;
     let Rlimit { current, maximum } = getrlimit(Resource::Stack);
@@ -99,7 +99,7 @@ fn ensure_stack() -> Result<(), Failure> {
     if raised.is_ok() && most >= least {
         return Ok(());
     }
-    Err(Failure::refused(format!("the stack of wave may have {} KiB, and needs {}", most >> 10, least >> 10))
+    Err(Failure::refused(format!("the stack is limited to {} KiB, and wave needs {}", most >> 10, least >> 10))
         .fix(format!("raise the limit on the stack: ulimit -s {}", usual >> 10)))
 }
 

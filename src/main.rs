@@ -1,7 +1,7 @@
 //! The command `wave`.
 #![forbid(unsafe_code)]
 
-/// So that a process that runs out of memory can say so.
+/// Reports when memory runs out, and works after the seal.
 #[global_allocator]
 static ALLOCATOR: wave_sandbox::Allocator = wave_sandbox::Allocator;
 

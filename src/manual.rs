@@ -1,4 +1,4 @@
-//! The manual in `docs/man`: a page for each subcommand, made from the definition of the command line.
+//! The manual in `docs/man`: a page for each subcommand, generated from the definition of the command line.
 
 use crate::args::Cli;
 use clap::{Command, CommandFactory};
@@ -37,7 +37,7 @@ fn page(command: &Command, name: &str, parent: &str) -> String {
         manual.render_subcommands_section(&mut parts).unwrap();
     }
     let version = concat!("wave ", env!("CARGO_PKG_VERSION"));
-    // A page that is made anew by each build has no date.
+    // A generated page has no date.
     let mut page = format!("{QUOTE}.TH {} 1 \"\" \"{version}\" \"User Commands\"\n", name.to_uppercase());
     // Each part defines the quote, and has breaks around a blank line, which mandoc minds.
     let parts = String::from_utf8(parts).unwrap().replace(QUOTE, "").replace(".br\n\n.br\n", ".sp\n");
@@ -63,7 +63,7 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('-', "\\-").replace('…', "...")
 }
 
-/// `WAVE_BLESS=1` writes the pages anew.
+/// `WAVE_BLESS=1` writes the pages.
 #[test]
 fn each_subcommand_has_its_page() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/man");

@@ -1,4 +1,4 @@
-//! From what was typed to the [`Plan`] of a run.
+//! From the arguments to the [`Plan`] of a run.
 
 use crate::args::{self, Resolver, Run, Sandbox};
 use crate::flag;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use wave_engine::policy::PolicyDocument;
 use wave_engine::{Failure, Identity, Level, Limits, Module, Plan, PlanBuilder};
 
-/// What is meant by what was typed.
+/// Resolves the arguments of a run.
 ///
 /// # Errors
 /// 2 for values that make no sense, 125 for what this host does not have.
@@ -102,7 +102,7 @@ fn parse_identity(user: &str) -> Result<Identity, Failure> {
     let number = |text: &str| text.parse::<u32>().ok().filter(|id| *id != 0 && *id != u32::MAX);
     match (number(uid), number(gid)) {
         (Some(uid), Some(gid)) => Ok(Identity { uid, gid }),
-        _ => Err(Failure::usage("a user is given by number, and is not root")
+        _ => Err(Failure::usage("a user is a number, and not 0")
             .at(format!("--user {user}"))
             .fix("write --user UID or --user UID:GID, for example --user 1000:1000")),
     }

@@ -1,11 +1,11 @@
-//! What a run says about its own protection: relaxations at the start, everything on request.
+//! Prints how a run is protected: relaxations at the start, all layers on request.
 
 use crate::args::Format;
 use crate::text::{clean, json_line, note};
 use wave_engine::Failure;
 use wave_sandbox::{Report, State};
 
-/// What was put in force, and what the command line gave up.
+/// The layers that were applied, and what the command line relaxed.
 #[derive(Debug, serde::Serialize)]
 struct RunReport<'a> {
     #[serde(flatten)]
@@ -16,14 +16,14 @@ struct RunReport<'a> {
     unused: &'a [String],
 }
 
-/// Says on standard error what the command line gave up.
+/// Prints to standard error what the command line relaxed.
 pub fn announce(relaxations: &[String]) {
     if !relaxations.is_empty() {
         note(&format!("wave: relaxed by {}\n", clean(&relaxations.join(", "))));
     }
 }
 
-/// Says on standard error what came of it: under `standard`, the layers that are missing; in the format that was asked for, all.
+/// Prints the layers to standard error: all of them in a format that was requested, otherwise those that `standard` lacks.
 ///
 /// # Errors
 /// When the report cannot be written.

@@ -12,7 +12,7 @@ use wave_runtime::{Frame, Stop, Stopped, Value};
 /// Runs a program; the result is its exit code.
 ///
 /// # Errors
-/// When it did not get as far as the guest.
+/// If the guest was not entered.
 pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
     end_with_parent(arguments)?;
     let (plan, module) = (plan(sandbox, arguments)?, module(arguments));
@@ -28,12 +28,12 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
     execute(engine, plan, module, arguments.report)
 }
 
-/// Prints what would be done.
+/// Prints the plan of a run.
 pub fn show(plan: &Plan, module: &Module) {
     out(&format!("module:   {}\n{plan}", clean(&module.name.display().to_string())));
 }
 
-/// Does so if it was asked for.
+/// Applies `--die-with-parent`.
 ///
 /// # Errors
 /// When the kernel does not promise it.
@@ -42,12 +42,12 @@ pub fn end_with_parent(arguments: &Run) -> Result<(), Failure> {
     outcome.map_err(|error| Failure::refused(chain(&error)).at("--die-with-parent").fix("drop the flag"))
 }
 
-/// Runs a program as planned, and prints what there is to say; the result is its exit code.
+/// Runs a program as planned and prints how it ended. Returns its exit code.
 ///
 /// # Errors
-/// When it did not get as far as the guest.
+/// If the guest was not entered.
 pub fn execute(engine: Engine, plan: Plan, module: Module, format: Option<Format>) -> Result<u8, Failure> {
-    // First of all that is said: without it, what the program says next makes no sense.
+    // The first message: without it, errors of the program that follow cannot be understood.
     plan.notes().iter().for_each(|text| note(text));
     let relaxations = plan.relaxations();
     if format.is_none() {
@@ -56,7 +56,7 @@ pub fn execute(engine: Engine, plan: Plan, module: Module, format: Option<Format
     let limit = TimeLimit { time: plan.timeout, line: plan.line_of_policy("limits.timeout").map(str::to_owned) };
     let output_bytes = plan.limits.output_bytes;
     let ready = engine.prepare(plan, module)?;
-    // Whoever connects notices; so should the operator.
+    // A client would notice; so should the operator.
     for unused in ready.unused() {
         if let Unused::Listener(address) = unused {
             note(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
@@ -95,7 +95,7 @@ fn show_value(value: Value) -> String {
     }
 }
 
-/// Says how a guest ended that did not return.
+/// Prints how a guest ended that did not return.
 fn explain(stopped: &Stopped, limit: &TimeLimit) {
     match stopped.stop {
         Stop::Exit(code) if code > 255 => {

@@ -1,4 +1,4 @@
-//! Text on its way out: fit for a terminal, and no crash when nobody reads it. Numbers as people write them.
+//! Printing. Output is safe for a terminal, and a closed pipe is no crash.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +12,9 @@ const CLOSED_PIPE: i32 = 141;
 /// Exit code of the time limit.
 const TIME_LIMIT: i32 = 124;
 
-/// Prints on standard output, with nothing in it that is [`harmful`] but ends of line and tabulators. When nobody reads it any more the command ends at once and in silence; another failure to
-/// write is said on standard error. The time limit of a run also ends the wait for a reader that does not read (T108).
+/// Prints to standard output. Harmful characters are escaped; line breaks and tabs stay. If the reader has closed the pipe, the
+/// command ends without a message; any other error is printed to standard error. The time limit of a run also ends the wait for a
+/// slow reader (T108).
 pub fn out(text: &str) {
     let text = clean_lines(text);
     let mut rest = text.as_bytes();
@@ -44,8 +45,8 @@ pub fn limit_for_program(bytes: u64) {
     LEFT_FOR_PROGRAM.store(bytes, Ordering::Relaxed);
 }
 
-/// Prints by `print` what follows from what the program is or does. The first text that does not fit the limit any more is left
-/// out, and all that follow; that is said once.
+/// Prints a text about the program by `print`. The first text that exceeds the limit is dropped, and all that follow. A note
+/// reports that once.
 pub fn for_program(print: impl FnOnce(&str), text: &str) {
     let left = LEFT_FOR_PROGRAM.load(Ordering::Relaxed);
     match left.checked_sub(text.len() as u64) {
@@ -63,7 +64,8 @@ pub fn for_program(print: impl FnOnce(&str), text: &str) {
     }
 }
 
-/// Prints on standard error, if anybody reads it: a run ends the same way without its messages (T111). Clean as [`out`] is.
+/// Prints to standard error. Errors are ignored: a run ends the same way without its messages (T111). Harmful characters are
+/// escaped as in [`out`].
 ///
 /// A deadline that has passed is signalled again and again, which also ends the wait for a reader that does not read (T108).
 pub fn note(text: &str) {

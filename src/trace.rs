@@ -98,7 +98,7 @@ fn in_json(record: &Record, ways: &Ways) -> String {
     json_line(&object).unwrap_or_default()
 }
 
-/// Whether the bits of a number are what it says.
+/// Whether an argument is a set of bits.
 fn is_set(name: &str) -> bool {
     name.contains("flags") || name.contains("rights")
 }
@@ -113,7 +113,7 @@ fn result(result: Result<(), Failure>) -> String {
     }
 }
 
-/// What the operator could type to allow what a rule denied: in the policy where it says otherwise, as a flag if not.
+/// What the operator can write to allow what a rule denied: a line of the policy if it decides, otherwise a flag.
 struct Ways {
     /// By the number of the directory.
     access: Vec<String>,

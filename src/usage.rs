@@ -1,4 +1,4 @@
-//! What is said of a command line that makes no sense: what `wave` has in place of what other tools have.
+//! Messages for invalid command lines. They name what `wave` has instead of the flags of other tools.
 //!
 //! The advice has the form of a flag, with nothing in it that was typed, and the narrowest grant first (T130).
 
@@ -264,7 +264,7 @@ const FLAGS: [(&[&str], &str); 29] = [
     ),
 ];
 
-/// Flags of the same beginning.
+/// Flags with the same prefix.
 const FAMILIES: [(&str, &str); 7] = [
     ("--allow-", PERMISSIONS),
     ("--permission", PERMISSIONS),
@@ -304,7 +304,7 @@ pub fn or_command(failure: Failure, word: Option<&str>) -> Failure {
     }
 }
 
-/// The command that was probably meant by a word that is neither a command nor a module.
+/// The command that was probably meant by an unknown word.
 fn command_for(word: &str) -> Option<String> {
     let foreign = COMMANDS.iter().find(|(words, _)| words.contains(&word)).map(|(_, advice)| (*advice).to_owned());
     foreign.or_else(|| wave_policy::file::nearest(word, args::commands()).map(|command| format!("wave {command}")))
@@ -325,7 +325,7 @@ pub fn explain(mut error: clap::Error, args: &[OsString]) -> i32 {
         note(&failure.to_string());
         return code;
     }
-    // What it says of values that are not its own: in one line, with nothing in it that steers a terminal.
+    // Values that were typed are quoted in one line, without control characters.
     let values: Vec<_> = error.context().filter_map(|(kind, value)| Some((kind, cleaned(value)?))).collect();
     for (kind, value) in values {
         error.insert(kind, value);

@@ -77,7 +77,7 @@ enum Export {
     Item(Item),
 }
 
-/// Why a directive did not do what it says.
+/// Why a directive failed.
 type Complaint = String;
 
 /// How instantiation or a call can end without a result.
@@ -120,7 +120,7 @@ impl<'a> Script<'a> {
         })
     }
 
-    /// Carries out all directives; how many did what they say, and how many did not.
+    /// Executes all directives. Returns how many passed, and how many failed.
     fn run(mut self, place: &str, text: &str) -> (u32, u32) {
         let mut lexer = wast::lexer::Lexer::new(text);
         // The scripts test that identifiers may hold characters that look like others.

@@ -33,5 +33,5 @@ fn question(asked: &Why) -> Result<Question, Failure> {
         .or(syscall.map(Question::SystemCall))
         .or(function.map(Question::Function))
         .or(env.map(Question::Variable))
-        .ok_or_else(|| Failure::usage("nothing is asked").fix("`wave why --help` lists the questions"))
+        .ok_or_else(|| Failure::usage("no question is given").fix("`wave why --help` lists the questions"))
 }

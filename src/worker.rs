@@ -1,7 +1,7 @@
-//! What a command does with the bytes of a module, in a sealed process: it comes back as text, which this process prints.
+//! Commands read the bytes of a module in a sealed process. It returns text, which this process prints.
 //!
 //! The process has every layer that this kernel has, `--sandbox strict` demands them all, and `--sandbox off` does without. Its
-//! time and memory are those of compiling. What it says is from somebody that nobody trusts: nothing in it steers a terminal.
+//! time and memory are those of compiling. Its text is not trusted: control characters are escaped.
 
 use crate::args::Sandbox;
 use crate::text::{clean, note, out};
@@ -40,10 +40,10 @@ impl Output {
     }
 }
 
-/// Does the work on a module, and prints what comes of it; the result is the exit code. Not before this process has one thread.
+/// Works on a module in a sealed process and prints the output. Returns the exit code. This process must have one thread.
 ///
 /// # Errors
-/// What the work says; 125 if there is no sealed process where one is demanded, or it reaches its limits.
+/// The failure of the work; 125 if a sealed process is required and cannot be started, or if it reaches its limits.
 pub fn run(limits: &CompileLimits, threads: usize, work: impl Fn() -> Result<Output, Failure>) -> Result<u8, Failure> {
     match sealed(limits, threads, &work)? {
         Some(said) => said.map(Output::print),
@@ -62,7 +62,7 @@ fn sealed(
     }
     let started = Worker::start(&limits.policy(threads), limits.timeout, |mut channel| {
         let mut to = BufWriter::new(&mut channel);
-        // What cannot be said to the other side, that side notices.
+        // If sending fails, the other side notices.
         drop(write_value(&mut to, &work()).and_then(|()| to.flush()));
     });
     let without = |error: &WorkerError| -> Result<_, Failure> {
@@ -85,19 +85,19 @@ fn sealed(
     answer.map(Some).map_err(|error| limits.failed(from.get_mut(), &error))
 }
 
-/// Says why a module is read in this process, if it is.
+/// Prints why a module is read in this process, if it is.
 pub fn note_unsealed(reason: Option<&str>) {
     if let Some(reason) = reason {
         note(&format!("wave: note: the module is read without a sealed process: {}\n", clean(reason)));
     }
 }
 
-/// Says of a compiled file that its code is another matter than the module in it.
+/// Prints that a compiled file has code of its own beside the module in it.
 pub fn announce(path: &Path, file: &[u8]) {
     if Artefact::is_one(file) {
         note(&format!(
-            "wave: note: `{}` is a compiled file: this is about the module in it. Its code keeps to what that module declares, and may \
-             do anything within\n",
+            "wave: note: `{}` is a compiled file: this describes the module in it. Its code has access to what that module declares, \
+             and need not do what the module does\n",
             clean(&path.display().to_string())
         ));
     }
@@ -108,7 +108,7 @@ pub fn limits(sandbox: Option<Sandbox>, module: &Path) -> CompileLimits {
     CompileLimits::usual(module, level(sandbox))
 }
 
-/// Every layer that this kernel has, unless a flag says otherwise: nothing of the module runs here.
+/// Every layer that this kernel has, unless a flag sets another level: no code of the module runs here.
 pub fn level(sandbox: Option<Sandbox>) -> Level {
     sandbox.map_or(Level::Standard, crate::plan::level)
 }

@@ -92,7 +92,7 @@ fn it_runs_as_the_module_does() {
     assert_eq!((of_program.status.code(), &of_program.stdout), (Some(0), &of_module.stdout));
     assert_eq!(of_module.stderr, "");
     assert!(
-        of_program.stderr.contains("`app.wave` is a compiled file: this is about the module in it"),
+        of_program.stderr.contains("`app.wave` is a compiled file: this describes the module in it"),
         "{of_program:?}"
     );
     let [of_module, of_program] = ["moved", "app.wave"].map(|file| {

@@ -240,7 +240,7 @@ fn learning_grants_no_more_than_the_flags() {
     let flags = ["--dir", "in::/in::ro", "--dir", "out::/out::ro"];
     let line = [&["learn", "-o", "p.toml"][..], &flags, &[cp.to_str().unwrap(), "/in/a", "/out/new"]].concat();
     let said = format!(
-        "cp: /out/new: {REFUSED}\nwave: learn: 1 calls were denied and stay so; `wave run --trace` shows what would allow \
+        "cp: /out/new: {REFUSED}\nwave: learn: 1 calls were denied and stay denied; `wave run --trace` shows what would allow \
          them\nwave: learn: wrote p.toml (runs: 1)\n"
     );
     wave(dir.path(), &line).is(1, "", &said);
@@ -342,7 +342,7 @@ fn a_file_that_is_not_understood_stays_as_it_is() {
         assert_eq!(policy(&dir), text);
     };
     let commented = learnt.replace("[limits]", "# As large as the build machine allows.\n[limits]");
-    let message = "wave: `# As large as the build machine allows.` is no comment of `wave learn`, and would be lost\n  where: p.toml:11\n";
+    let message = "wave: `# As large as the build machine allows.` is not a comment of `wave learn`, and would be lost\n  where: p.toml:11\n";
     refused(&commented, &hello, &[], message);
     refused("version = 1\nfiles = 1\n", &hello, &[], "wave: unknown key `files`\n");
     refused("not a policy", &hello, &[], "wave: ");
@@ -677,7 +677,7 @@ fn a_file_that_changes_during_the_run_stays_as_it_is_then() {
     // Not there before, and there after.
     let run = learn(&somebody_writes);
     assert_eq!(run.status.code(), Some(125), "{run:?}");
-    assert!(run.stderr.contains("the policy has changed during the run, and stays as it is now"), "{run:?}");
+    assert!(run.stderr.contains("the policy was changed during the run, and is not overwritten"), "{run:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's");
     // There before, and another one after.
     fs::remove_file(&path).unwrap();
@@ -699,7 +699,7 @@ fn who_the_run_was_is_said_where_the_policy_leaves_it_nothing_to_write() {
     let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(dir.path().join("in/a"), private).unwrap();
     let learnt = wave(dir.path(), &["learn", "-o", "p.toml", "--dir", "in::/in::rw", cat, "/in/a"]);
-    let said = "wave: learn: needed on the command line, too: --user 1000:1000\nwave: learn: wrote p.toml (runs: 1)\n";
+    let said = "wave: learn: also needed on the command line: --user 1000:1000\nwave: learn: wrote p.toml (runs: 1)\n";
     learnt.is(0, "private\n", said);
     is_granted(&policy(&dir), &[("/in", "ro")]);
     assert!(policy(&dir).contains("# Needed on the command line, too: \"--user 1000:1000\"\n"));

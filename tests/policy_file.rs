@@ -385,7 +385,7 @@ fn fmt_rewrites_the_file_and_check_does_not() {
     policy(dir.path(), ["fmt", "--check", "p.toml"]).is(
         1,
         "",
-        "wave: p.toml is not in order: `wave policy fmt` changes it\n",
+        "wave: p.toml is not formatted: run `wave policy fmt`\n",
     );
     assert_eq!(fs::read_to_string(&file).unwrap(), untidy);
     policy(dir.path(), ["fmt", "p.toml"]).is(0, "", "");

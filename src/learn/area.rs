@@ -60,7 +60,7 @@ pub enum OfPath {
     Lookups,
     /// Opened to read or to list.
     Reads,
-    /// Made, changed, or opened to write.
+    /// Created, changed, or opened for writing.
     Changes,
 }
 

@@ -38,9 +38,8 @@ impl Target {
             Ok(path) if path.is_file() => path,
             Ok(_) => return Err(fail("the policy must be a file".to_owned()).fix("name a file that is not there yet")),
             Err(_) if std::fs::symlink_metadata(typed).is_ok() => {
-                return Err(
-                    fail("the policy would be behind a link that leads nowhere".to_owned()).fix("name the file itself")
-                );
+                return Err(fail("the policy would be written through a dangling symbolic link".to_owned())
+                    .fix("name the file itself"));
             }
             Err(_) => typed.to_owned(),
         };
@@ -81,7 +80,7 @@ impl Target {
         Ok(())
     }
 
-    /// How the policy names a directory of the host: from where the file is, if it is beneath.
+    /// The path of a host directory in the policy: relative to the file if it is inside that file's directory.
     ///
     /// # Errors
     /// 125 for a name that no policy can hold.
@@ -94,7 +93,7 @@ impl Target {
         };
         let text = path.to_str().map(str::to_owned);
         text.ok_or_else(|| {
-            Failure::refused(format!("`{}` is no UTF-8, which a policy is", path.display())).fix("rename the directory")
+            Failure::refused(format!("`{}` is not UTF-8, and a policy is", path.display())).fix("rename the directory")
         })
     }
 
@@ -108,7 +107,7 @@ impl Target {
         }
     }
 
-    /// Whether a run adds to what the file says, and does not contradict it.
+    /// Whether a run can be added to the file without a contradiction.
     ///
     /// # Errors
     /// 125 if it contradicts it.
@@ -175,7 +174,7 @@ impl Target {
             Failure::refused(format!("cannot write the policy: {error}")).at(format!("-o {}", self.typed.display()))
         };
         let changed = || {
-            Failure::refused("the policy has changed during the run, and stays as it is now")
+            Failure::refused("the policy was changed during the run, and is not overwritten")
                 .at(format!("-o {}", self.typed.display()))
                 .fix("run it again")
         };
@@ -189,7 +188,7 @@ impl Target {
                 _ => fail(error),
             }),
         });
-        // After a rename it is gone; after a failure to make it, it may be somebody else's.
+        // After a rename it is gone; if it could not be created, it may belong to another process.
         if (written.is_err() || self.source.is_none()) && temporary.exists() {
             std::fs::remove_file(&temporary).map_err(fail)?;
         }
@@ -215,9 +214,9 @@ fn read(path: &Path, source: &str) -> Result<Before, Failure> {
     let file = PolicyFile::parse(source).map_err(|problem| refuse(path, problem))?;
     let notes = Notes::read(&comments(source)).map_err(|comment| {
         let line = source.lines().position(|line| line.contains(comment)).map_or(0, |index| index + 1);
-        Failure::refused(format!("`{comment}` is no comment of `wave learn`, and would be lost"))
+        Failure::refused(format!("`{comment}` is not a comment of `wave learn`, and would be lost"))
             .at(format!("{}:{line}", path.display()))
-            .fix("write to another file and compare the two, or take the comment out")
+            .fix("write to another file and compare the two, or remove the comment")
     })?;
     Ok(Before { file, notes })
 }
@@ -265,5 +264,5 @@ pub fn text(learned: &Learned) -> Result<String, Failure> {
     text += &format!("\n{}", notes::OS);
     text += &section(&Values { os, ..Values::default() }, &|_| None)?;
     // As `wave policy fmt` has it, and never anything but a policy.
-    format(&text).map_err(|problem| Failure::refused(format!("the learned policy is none: {problem}")))
+    format(&text).map_err(|problem| Failure::refused(format!("the learned policy is invalid: {problem}")))
 }

@@ -62,9 +62,9 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let args::Learn { output, new_module, run } = arguments;
     wave_sandbox::prepare_allocator();
     if run.listenfd {
-        return Err(Failure::usage("a policy has no place for the sockets of a service manager")
+        return Err(Failure::usage("a policy cannot describe the sockets of a service manager")
             .at("--listenfd")
-            .fix("listen by --tcplisten"));
+            .fix("use --tcplisten"));
     }
     run::end_with_parent(&run)?;
     let (format, dry_run) = (run.report, run.dry_run);
@@ -108,7 +108,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let Some((plan, bytes, _)) = parts else { return Err(Failure::refused("the plan of the run is gone")) };
     let used = Use::read(left, layout);
     let Some((stage, code)) = outcome(ended, used.stage)? else {
-        note(&format!("wave: learn: the program did not run, `{}` is as it was\n", target.name()));
+        note(&format!("wave: learn: the program did not run, `{}` is unchanged\n", target.name()));
         return Ok(exit_code(ended));
     };
     let module = input::module_of(&name, bytes)?;
@@ -164,7 +164,7 @@ impl Observer for Both {
     }
 }
 
-/// What was typed, where a plan keeps only what is meant.
+/// Arguments that a plan resolves and a policy must name as they were typed.
 struct Typed {
     /// Whether each `--env`, by its name, is passed on.
     env: Vec<(String, bool)>,
@@ -253,7 +253,7 @@ fn exit_code(ended: Ended) -> u8 {
     u8::try_from(code).unwrap_or(125)
 }
 
-/// Started as root, a run becomes the owner of what it may write. Where the policy leaves it less to write, it has to be said who.
+/// Started as root, a run becomes the owner of what it may write. If the policy lets it write less, the user must be named.
 fn identity_flag(plan: &Plan, learned: &Learned, target: &Target) -> Result<Option<String>, Failure> {
     let matters = plan.level != Level::Off && !learned.values.fs.is_empty();
     let Some(identity) = plan.identity.filter(|_| matters) else { return Ok(None) };
@@ -262,18 +262,18 @@ fn identity_flag(plan: &Plan, learned: &Learned, target: &Target) -> Result<Opti
     Ok((derived != Some(identity)).then(|| format!("--user {}:{}", identity.uid, identity.gid)))
 }
 
-/// Says what came of it.
+/// Prints what was learned.
 fn print_summary(learned: &Learned, used: &Use, target: &Target) {
     let mut text = String::new();
     if target.before().is_some() {
         text.extend(learned.wider.iter().map(|wider| format!("wave: learn: wider: {wider}\n")));
     }
     for flag in &learned.notes.flags {
-        text += &format!("wave: learn: needed on the command line, too: {}\n", notes::line(flag));
+        text += &format!("wave: learn: also needed on the command line: {}\n", notes::line(flag));
     }
     if used.denied > 0 {
         text += &format!(
-            "wave: learn: {} calls were denied and stay so; `wave run --trace` shows what would allow them\n",
+            "wave: learn: {} calls were denied and stay denied; `wave run --trace` shows what would allow them\n",
             used.denied
         );
     }

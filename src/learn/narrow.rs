@@ -145,7 +145,7 @@ impl<'a> Narrowed<'a> {
         }
         notes.unused.extend(self.granted.listen.iter().skip(self.listeners).map(unused_socket));
         if self.used.more > 0 {
-            // Nobody knows whose paths these are.
+            // It is not known to which directory these paths belong.
             notes.dirs.values_mut().for_each(|dir| dir.more = self.used.more);
         }
         let memory = self.used.memory_bytes.max(imports.memory_bytes);

@@ -9,7 +9,7 @@ use wave_policy::clean;
 /// Paths that are listed of a directory.
 const LISTED_PATHS: usize = 100;
 
-/// What the comments say.
+/// The content of the comments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     /// Name of the module.
@@ -32,7 +32,7 @@ pub struct Notes {
     pub most: BTreeMap<&'static str, u64>,
 }
 
-/// What is said of a directory.
+/// The comments on a directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DirNote {
     pub calls: u64,
@@ -237,7 +237,7 @@ impl DirNote {
         }
     }
 
-    /// The one directory, beneath the granted one, that all paths lie in.
+    /// The deepest directory inside the granted one that contains all paths.
     fn beneath(&self) -> Option<String> {
         let mut dirs = self.paths.keys().map(|path| path.rsplit_once('/').map(|(dir, _)| dir));
         let first = dirs.next()??;

@@ -11,9 +11,9 @@ use wave_wasi::{Argument, Decision, ENTRY_BYTES, Errno, Failure, Record, Rights}
 
 /// `fdflags`: writes go to the end.
 const APPEND: u64 = 1;
-/// `oflags`: the file is made if it is not there.
+/// `oflags`: the file is created if it does not exist.
 const CREAT: u64 = 1;
-/// `oflags`: the file is cut.
+/// `oflags`: the file is truncated.
 const TRUNC: u64 = 8;
 
 /// Notes the use that a program makes of what it was granted, and how it ends.
@@ -34,7 +34,7 @@ pub struct UseObserver<'a> {
 #[derive(Clone, Debug)]
 enum Thing {
     Stream,
-    /// Beneath this directory. No path if it is too long.
+    /// Inside this directory. No path if it is too long.
     Named {
         grant: usize,
         path: Option<Vec<u8>>,

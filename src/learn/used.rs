@@ -1,5 +1,5 @@
-//! What a run used, as its process says. The process was sealed, but the program may have taken it over: what it left is read
-//! as hostile data, and can only say how much of what was granted was used.
+//! What a run used, as its process recorded it. The process was sealed, but the program may have taken it over: the record is read
+//! as hostile data, and can only choose among what was granted.
 
 use super::area::{
     AREA_BYTES, ENDING_BYTES, ENTRY_HEAD, Layout, MAX_PATH_BYTES, MAX_PATHS, OfGrant, OfPath, Stage, Total, WORD, word,

@@ -137,7 +137,7 @@ impl<'a> Report<'a> {
 mod tests {
     use wave_policy::file::Limits;
 
-    /// What a comparison takes for the limits of a run where nothing is said, and what those are.
+    /// A comparison assumes the default limits of a run.
     #[test]
     fn the_usual_limits_are_those_of_a_run() {
         let usual = wave_wasi::Limits::default();

@@ -74,7 +74,7 @@ fn write(values: &Values) -> Result<String, Failure> {
     values.write(None, |_| None).map_err(|error| Failure::refused(format!("cannot write the policy: {error}")))
 }
 
-/// What the imports can use and nobody has granted yet, as comments.
+/// Grants that the imports can use, as comments.
 fn suggestions(surface: &Surface, os: &Derived) -> String {
     let mut text = String::new();
     if os.rows.contains_key("os.landlock.ro") {
@@ -92,7 +92,7 @@ fn suggestions(surface: &Surface, os: &Derived) -> String {
     text
 }
 
-/// Says all that is wrong with a policy, and ends with 1 if something is.
+/// Prints everything that is wrong with a policy. The exit code is 1 if something is.
 fn check(path: &Path, module: Option<CompileLimits>) -> Result<u8, Failure> {
     let print = |failures: &[Failure]| failures.iter().for_each(|failure| note(&failure.to_string()));
     let source = match document::read_text(path) {
@@ -170,7 +170,7 @@ fn format(check: bool, path: &Path) -> Result<u8, Failure> {
         return Ok(0);
     }
     if check {
-        note(&format!("wave: {} is not in order: `wave policy fmt` changes it\n", clean(&path.display().to_string())));
+        note(&format!("wave: {} is not formatted: run `wave policy fmt`\n", clean(&path.display().to_string())));
         return Ok(1);
     }
     // A pipe was read, and is no place to write to.
