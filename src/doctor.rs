@@ -26,7 +26,7 @@ pub fn doctor(arguments: &Doctor) -> Result<u8, Failure> {
             LANDLOCK_LEVELS.iter().for_each(|level| out(&level_line(level, abi)));
         }
         Format::Json => {
-            let entries: Vec<_> = layers.iter().map(|layer| Entry::new(layer, abi)).collect();
+            let entries: Vec<_> = layers.iter().map(|layer| LayerRow::new(layer, abi)).collect();
             out(&json(&Answer { facilities: entries })?);
         }
     }
@@ -35,12 +35,12 @@ pub fn doctor(arguments: &Doctor) -> Result<u8, Failure> {
 
 #[derive(Serialize)]
 struct Answer<'a> {
-    facilities: Vec<Entry<'a>>,
+    facilities: Vec<LayerRow<'a>>,
 }
 
 /// One facility in JSON. Landlock's has its levels with it.
 #[derive(Serialize)]
-struct Entry<'a> {
+struct LayerRow<'a> {
     #[serde(flatten)]
     layer: &'a LayerProbe,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -54,7 +54,7 @@ struct Level {
     present: bool,
 }
 
-impl<'a> Entry<'a> {
+impl<'a> LayerRow<'a> {
     fn new(layer: &'a LayerProbe, abi: i32) -> Self {
         let levels = LANDLOCK_LEVELS.iter().filter(|_| layer.name == "landlock");
         Self { layer, levels: levels.map(|level| Level { level, present: level.abi <= abi }).collect() }

@@ -16,7 +16,7 @@ const WIDENED: u8 = 1;
 /// # Errors
 /// 125 when one of them cannot be read.
 pub fn compare(old: &Path, new: &Path, fail_on: Option<Widening>, format: Format) -> Result<u8, Failure> {
-    let [old, new] = [Policy::read(old)?, Policy::read(new)?];
+    let [old, new] = [Compared::read(old)?, Compared::read(new)?];
     let changes = diff(&old.policy.values, &new.policy.values);
     let has_widened = changes.iter().any(|change| change.effect == Effect::Widens);
     let report = Report::new(&changes, &old, &new);
@@ -28,14 +28,14 @@ pub fn compare(old: &Path, new: &Path, fail_on: Option<Widening>, format: Format
 }
 
 /// A policy, and where its values stand.
-struct Policy {
+struct Compared {
     name: String,
     policy: PolicyDocument,
     /// The profile it extends, with its own lines.
     profile: Option<PolicyFile>,
 }
 
-impl Policy {
+impl Compared {
     fn read(path: &Path) -> Result<Self, Failure> {
         // So that a version of a repository can be compared without a file: `git show HEAD:app.toml | wave policy diff - app.toml`.
         let name = path.display().to_string();
@@ -44,19 +44,19 @@ impl Policy {
         Ok(Self { name, policy, profile })
     }
 
-    fn place<'a>(&'a self, side: &'a Side) -> Place<'a> {
+    fn place<'a>(&'a self, side: &'a Side) -> Location<'a> {
         let id = side.id.as_deref();
         let line = id.and_then(|id| self.policy.file.line(id));
         let in_profile = line.is_none() && id.is_some();
         let profile = self.policy.file.profile.filter(|_| in_profile).map(|profile| profile.name());
         let line = line.or_else(|| self.profile.as_ref()?.line(id?));
-        Place { value: side.value.as_deref(), id, line, profile }
+        Location { value: side.value.as_deref(), id, line, profile }
     }
 }
 
 /// How it was, or how it is.
 #[derive(Serialize)]
-struct Place<'a> {
+struct Location<'a> {
     value: Option<&'a str>,
     id: Option<&'a str>,
     line: Option<usize>,
@@ -64,7 +64,7 @@ struct Place<'a> {
     profile: Option<&'a str>,
 }
 
-impl Place<'_> {
+impl Location<'_> {
     /// `fs[1], app.toml:12`
     fn in_words(&self, name: &str) -> Option<String> {
         let id = self.id?;
@@ -92,12 +92,12 @@ struct Row<'a> {
     key: &'a str,
     subject: &'a str,
     text: &'a str,
-    old: Place<'a>,
-    new: Place<'a>,
+    old: Location<'a>,
+    new: Location<'a>,
 }
 
 impl<'a> Report<'a> {
-    fn new(changes: &'a [Change], old: &'a Policy, new: &'a Policy) -> Self {
+    fn new(changes: &'a [Change], old: &'a Compared, new: &'a Compared) -> Self {
         let count = |effect| changes.iter().filter(|change| change.effect == effect).count();
         let row = |change: &'a Change| Row {
             effect: change.effect,
@@ -118,7 +118,7 @@ impl<'a> Report<'a> {
     }
 
     /// One line for each change and one that counts them; nothing where there is none.
-    fn in_words(&self, old: &Policy, new: &Policy) -> String {
+    fn in_words(&self, old: &Compared, new: &Compared) -> String {
         let mut text = String::new();
         for Row { effect, text: change, old: was, new: is, .. } in &self.changes {
             let places: Vec<_> = [was.in_words(&old.name), is.in_words(&new.name)].into_iter().flatten().collect();
