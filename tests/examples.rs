@@ -42,6 +42,21 @@ fn trap_names_the_chain_of_functions() {
 }
 
 #[test]
+fn show_prints_a_file_of_its_directory() {
+    let dir = writable_dir();
+    let long = "0123456789".repeat(20_000);
+    fill(dir.path(), &[("data/note", "granted\n"), ("data/long", &long), ("secret", "not granted\n")]);
+    let show = |path: &str| {
+        Wave::strict().dir(&dir.path().join("data"), "/data", "ro").run(source("examples/show.wat"), [path])
+    };
+    show("note").is(0, "granted\n", "");
+    show("long").is(0, &long, "");
+    // NOTCAPABLE and NOENT.
+    show("../secret").is(76, "", "");
+    show("absent").is(44, "", "");
+}
+
+#[test]
 fn cat_reads_what_is_granted_and_nothing_else() {
     let Some(cat) = c_example("cat") else { return };
     let dir = writable_dir();
