@@ -85,14 +85,14 @@ fn t129_each_inherited_thing_is_decided() {
     assert!(count > 40, "{count} rows");
 }
 
-/// The README names the layers that `strict` requires, and those it goes without.
+/// The reference names the layers that `strict` requires, and those it goes without.
 #[test]
-fn the_readme_names_the_required_layers() {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"))
-        .expect("the README")
+fn the_reference_names_the_required_layers() {
+    let reference = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md"))
+        .expect("the reference")
         .replace('\n', " ");
     let sentence = |start: &str, end: &str| {
-        let rest = readme.split(start).nth(1).unwrap_or_else(|| panic!("no sentence starts with {start}"));
+        let rest = reference.split(start).nth(1).unwrap_or_else(|| panic!("no sentence starts with {start}"));
         let sentence = rest.split(end).next().unwrap_or_default();
         let names = sentence.split('`').skip(1).step_by(2).map(str::to_owned);
         names.filter(|name| LayerName::ALL.iter().any(|layer| layer.as_str() == name)).collect::<Vec<_>>()
