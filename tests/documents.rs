@@ -1,7 +1,7 @@
 //! Documents that name tests name tests that exist; documents that are made from data say what the data say.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wave_sandbox::{Demand, LayerName};
 
@@ -125,4 +125,66 @@ fn is_committed(path: &str, generated: &str) {
         "{path} differs from its source from line {line} on; write it anew with\n  \
          WAVE_BLESS=1 cargo test --workspace --test documents\nand look at what changed"
     );
+}
+
+/// The Markdown files of this repository that people write, by their paths.
+fn written_documents() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let in_directory = |name: &str| {
+        let entries = fs::read_dir(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
+    };
+    let files = ["", "docs", "benches", "examples", "fuzz"].into_iter().flat_map(in_directory);
+    let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|extension| extension == "md")).collect();
+    assert!(files.len() > 15, "{files:?}");
+    files
+}
+
+/// The names by which GitHub and others link to the headings of a document.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim());
+    let name = |heading: &str| {
+        let plain = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+        plain.to_lowercase().replace(' ', "-")
+    };
+    headings.map(name).collect()
+}
+
+/// A link leads to a file or a directory that is there, and to a heading that is in it.
+#[test]
+fn each_link_leads_somewhere() {
+    let mut count = 0;
+    for document in written_documents() {
+        let text = fs::read_to_string(&document).expect("a document");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { document.clone() } else { document.with_file_name(path) };
+            assert!(target.exists(), "{}: {link}", document.display());
+            let has_heading =
+                || anchors(&fs::read_to_string(&target).expect("a document")).contains(&anchor.to_owned());
+            assert!(anchor.is_empty() || has_heading(), "{}: {link}", document.display());
+            count += 1;
+        }
+    }
+    assert!(count > 80, "{count} links");
+}
+
+/// Lines of text wrap at 100 characters. Tables, code and what is generated do not.
+#[test]
+fn lines_of_text_wrap() {
+    for document in written_documents() {
+        let text = fs::read_to_string(&document).expect("a document");
+        if ["layers.md", "syscalls.md"].iter().any(|name| document.ends_with(name)) {
+            continue;
+        }
+        let mut in_code = false;
+        for (number, line) in (1..).zip(text.lines()) {
+            in_code ^= line.trim_start().starts_with("```");
+            let is_text = !in_code && !line.starts_with('|') && !line.starts_with("Exposure ");
+            assert!(!is_text || line.chars().count() <= 100, "{}:{number}: {line}", document.display());
+        }
+    }
 }
