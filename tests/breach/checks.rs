@@ -91,7 +91,7 @@ pub const BY_ONE: &[(&[&str], &str)] = &[
         "File permissions hold no owner back, as above, and Landlock knows nothing of metadata.",
     ),
     (
-        &["times of a file outside", "times of a file of the grant to read"],
+        &["times of a file outside", "times of a file of the read-only grant"],
         "The filter has the call with a writable grant, and Landlock knows nothing of metadata.",
     ),
     (

@@ -1,4 +1,4 @@
-//! Native code that attacks from inside of the seal, with each layer taken away in turn.
+//! Native code that attacks from inside the seal, with each layer removed in turn.
 //!
 //! Nothing of `wave` but its seal is here: no monitor, no guest. A child seals itself by the real [`wave_sandbox::seal`], with a
 //! policy as `wave run` makes it, and then makes system calls of its own, as an attacker would who has broken out of compiled

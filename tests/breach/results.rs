@@ -97,13 +97,13 @@ impl Results {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell {
     Nothing,
-    /// The layer stops it with no other layer in force.
+    /// The layer stops it with no other layer applied.
     Stops,
     /// Without the layer, the attack succeeds.
     Only,
 }
 
-/// The shape for which each layer is taken away in turn: the one with the most calls in its filter and all layers in force, but for
+/// The shape for which each layer is removed in turn: the one with the most calls in its filter and all layers applied, but for
 /// what only a listener makes possible.
 pub fn matrix_shape(probe: &Probe) -> Shape {
     if probe.listener_only { Shape::Listener } else { Shape::Files }

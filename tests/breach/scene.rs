@@ -20,7 +20,7 @@ pub const LEAKED_FILE: RawFd = 200;
 pub const LEAKED_DIRECTORY: RawFd = 201;
 pub const LEAKED_SOCKET: RawFd = 202;
 
-/// The user the sealed process becomes when root starts it: a free id, which owns the grant to write, and `own` outside of it.
+/// The user the sealed process becomes when root starts it: a free id, which owns the writable grant, and `own` outside of it.
 pub const IDENTITY: u32 = 1_950_000_001;
 
 pub const PAGE: usize = 4096;

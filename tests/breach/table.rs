@@ -20,7 +20,7 @@ pub fn check(probes: &[Probe], results: &[Results]) -> u32 {
         return 0;
     };
     if let Some(lacking) = lacking() {
-        println!("NOT COMPARED: docs/layers.md was made on a kernel that has {lacking}, which this one lacks");
+        println!("NOT COMPARED: docs/layers.md is about a kernel that has {lacking}, which this one lacks");
         return 0;
     }
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/layers.md");
@@ -79,39 +79,49 @@ struct Document<'a> {
 const INTRODUCTION: &str = "\
 # Which layer stops what
 
-Made by `tests/breach`, which fails when this is no longer true. To write it anew: `WAVE_BLESS=1 cargo test --workspace --test breach`
-as root, on Linux with Landlock ABI 6 or newer, `PR_SET_MDWE` and `mseal`. Rows about what a kernel lacks are left as they are.
+`tests/breach` writes this document, and fails if it is no longer true. To write it again:
+`WAVE_BLESS=1 cargo test --workspace --test breach` as root, on Linux with Landlock ABI 6 or newer,
+`PR_SET_MDWE` and `mseal`. Rows about what a kernel lacks are left as they are.
 
-Here the guest has broken out of compiled code, and makes system calls of its own in a process that `wave-sandbox` has
-sealed. Neither the monitor nor the verifier is in the way; the kernel's layers are all there is. Each attack runs without a
-seal (it must succeed, or the row would mean nothing), with the whole seal, with each layer left out, and with each layer alone. Success is
-what the host sees: a file that changed, a packet that arrived, a process that got a signal, code that ran.
+Here the guest has broken out of compiled code, and makes system calls of its own in a process that
+`wave-sandbox` has sealed. Neither the monitor nor the verifier is in the way: only the kernel
+layers are left. Each attack runs without a seal (it must succeed, or the row would mean nothing),
+with the whole seal, with each layer left out, and with each layer alone. Success is what the host
+sees: a file that changed, a packet that arrived, a process that got a signal, code that ran.
 
-The run was started by root at the level strict; [an ordinary user's](#started-by-an-ordinary-user) differs in some rows. Files outside belong to
-root, and the process becomes a user who owns the grant to write, and some files outside where a row says so.
+Root started the run at the level strict; [an ordinary user's](#started-by-an-ordinary-user) differs
+in some rows. Files outside belong to root. The process becomes a user who owns the writable grant,
+and some files outside where a row says so.
 
-- *computes*: how the attack ends in a module without imports and grants, under the whole seal. `159` is the filter's refusal:
-  the process ends with that status and a message that names the call.
-- *all functions*: the same for a module that imports every WASI function, with a grant to read, a grant to write, and, where the row says so, a
-  listener. No filter permits more. **done** is an attack that succeeds, and is a line of [CAVEATS](../CAVEATS.md).
-- `+`: this layer stops the attack with no other layer in force.
-- **only**: with every layer but this one, the attack succeeds. An empty line of layers is an attack nothing stops, or something the grants permit.
-- ¹: success would harm the machine even from within namespaces, so the control ends with an error behind the kernel's check of privileges.
+- *computes*: how the attack ends in a module without imports and grants, under the whole seal.
+  `159` is the filter's refusal: the process ends with that status and a message that names the
+  call.
+- *all functions*: the same for a module that imports every WASI function, with a read-only grant, a
+  writable grant, and, where the row says so, a listener. No filter allows more. **done** is an
+  attack that succeeds, and is a line of [CAVEATS](../CAVEATS.md).
+- `+`: this layer stops the attack with no other layer applied.
+- **only**: with every layer but this one, the attack succeeds. An empty line of layers is an attack
+  that nothing stops, or something that the grants allow.
+- ¹: success would harm the machine even from within namespaces, so the control ends with an error
+  behind the kernel's check of privileges.
 ";
 
 const AFTER_SUMMARY: &str = "
-`no_new_privs` stops nothing by itself and cannot be left out: without it, the kernel takes neither a Landlock ruleset nor a filter from a
-process without privileges, and the seal fails. It means that a program that is run after all gains no privileges by it. Installing the filter
-sets it, too. `final_pages` and `guest_code` cover the code of the guest.
+`no_new_privs` stops nothing by itself and cannot be left out: without it, the kernel takes neither
+a Landlock ruleset nor a filter from a process without privileges, and the seal fails. It ensures
+that a program that is run after all gains no privileges. Installing the filter sets it too.
+`final_pages` and `guest_code` cover the code of the guest.
 ";
 
 const NOT_TRIED: &str = "
 ## Not tried
 
-- `sysenter` from 64-bit code: where the processor has it, it returns to the 32-bit landing page, which a 64-bit process lacks, so there is no
-  control. The kernel marks the call as one of i386, which the filter refuses by `int 0x80`, too.
-- `rt_sigreturn`: every filter permits it. It sets registers, which native code can do anyway.
-- `uprobe` and `uretprobe`, which the kernel takes past every filter: `sandbox/tests/seal/sweep.rs` has them, and every other number.
+- `sysenter` from 64-bit code: if the processor has it, it returns to the 32-bit landing page, which
+  a 64-bit process lacks, so there is no control. The kernel marks the call as one of i386, which the
+  filter also refuses by `int 0x80`.
+- `rt_sigreturn`: every filter allows it. It sets registers, which native code can do anyway.
+- `uprobe` and `uretprobe`, which the kernel takes past every filter: `sandbox/tests/seal/sweep.rs`
+  has them, and every other number.
 ";
 
 impl Document<'_> {
@@ -125,7 +135,7 @@ impl Document<'_> {
             heading(&mut out);
             rows.iter().for_each(|probe| self.row(&mut out, probe, User::Root));
             if section == attacks::NETWORK {
-                writeln!(out, "\nNo socket of any family and type can be made by either module, with a listener or without; each was tried (T38, T43).")
+                writeln!(out, "\nNeither module can create a socket of any family and type, with a listener or without; each was\ntried (T38, T43).")
                     .expect("text");
             }
         }
@@ -169,7 +179,7 @@ impl Document<'_> {
         let results = self.results(user);
         if !results.is_available(probe) {
             let old = self.old.lines().find(|line| line.starts_with(&name));
-            let lacking = format!("{name} {} | not on the kernel this was made on |{}", probe.t, " |".repeat(11));
+            let lacking = format!("{name} {} | not on the kernel of this table |{}", probe.t, " |".repeat(11));
             return writeln!(out, "{}", old.unwrap_or(&lacking)).expect("text");
         }
         let shown = |end: &str| match end {

@@ -57,21 +57,21 @@ fn outside() -> Vec<Probe> {
         attack(Write, "T30", "write to a file outside that is the process's own", "openat", |s| write(s, "own/file"))
             .with_files(REFUSED)
             .seen_by(Evidence::Tree),
-        attack(Write, "T30", "cut a file outside", "openat", |s| open(s, "outside/file", O_WRONLY | O_TRUNC))
+        attack(Write, "T30", "truncate a file outside", "openat", |s| open(s, "outside/file", O_WRONLY | O_TRUNC))
             .with_files(REFUSED)
             .seen_by(Evidence::Tree),
-        attack(Write, "T30", "cut it by `truncate`", "truncate", |s| {
+        attack(Write, "T30", "truncate it by `truncate`", "truncate", |s| {
             call!(libc::SYS_truncate, s.path("outside/file").as_ptr(), 0).map(drop)
         })
         .seen_by(Evidence::Tree),
-        attack(Write, "T30", "make a file outside", "openat", |s| open(s, "outside/new", O_WRONLY | O_CREAT))
+        attack(Write, "T30", "create a file outside", "openat", |s| open(s, "outside/new", O_WRONLY | O_CREAT))
             .with_files(REFUSED)
             .seen_by(Evidence::Tree),
-        attack(Write, "T30", "make a file without a name outside", "openat", |s| {
+        attack(Write, "T30", "create a file without a name outside", "openat", |s| {
             open(s, "outside/dir", O_RDWR | O_TMPFILE)
         })
         .with_files(REFUSED),
-        attack(Write, "T30", "make a directory outside", "mkdirat", |s| make_dir(s, "outside/new"))
+        attack(Write, "T30", "create a directory outside", "mkdirat", |s| make_dir(s, "outside/new"))
             .with_files(REFUSED)
             .seen_by(Evidence::Tree),
         attack(Write, "T30", "remove a file outside", "unlinkat", |s| remove(s, "outside/file", 0))
@@ -91,7 +91,7 @@ fn outside() -> Vec<Probe> {
         attack(Write, "T30", "move a file out of the grant", "renameat", |s| rename(s, "rw/file", "outside/new"))
             .with_files(REFUSED)
             .seen_by(Evidence::Tree),
-        attack(linking.0, "T30", "a second name in the grant for a file outside", "linkat", |s| {
+        attack(linking.0, "T30", "a hard link in the grant to a file outside", "linkat", |s| {
             link(s, "outside/file", "rw/new")
         })
         .with_files(linking.1)
@@ -111,35 +111,39 @@ fn outside() -> Vec<Probe> {
 fn read_only_grant() -> Vec<Probe> {
     let linking = linking();
     vec![
-        attack(Permitted, "T30", "read a file of the grant to read", "openat", |s| read(s, "ro/file"))
+        attack(Permitted, "T30", "read a file of the read-only grant", "openat", |s| read(s, "ro/file"))
             .with_files(End::Done),
-        attack(Write, "T21", "write to a file of the grant to read", "openat", |s| write(s, "ro/file"))
+        attack(Write, "T21", "write to a file of the read-only grant", "openat", |s| write(s, "ro/file"))
             .with_files(REFUSED)
             .seen_by(Evidence::Tree),
-        attack(Write, "T21", "cut a file of the grant to read", "openat", |s| open(s, "ro/file", O_WRONLY | O_TRUNC))
+        attack(Write, "T21", "truncate a file of the read-only grant", "openat", |s| {
+            open(s, "ro/file", O_WRONLY | O_TRUNC)
+        })
+        .with_files(REFUSED)
+        .seen_by(Evidence::Tree),
+        attack(Write, "T21", "create a file in the read-only grant", "openat", |s| {
+            open(s, "ro/new", O_WRONLY | O_CREAT)
+        })
+        .with_files(REFUSED)
+        .seen_by(Evidence::Tree),
+        attack(Write, "T21", "create a directory in the read-only grant", "mkdirat", |s| make_dir(s, "ro/new"))
             .with_files(REFUSED)
             .seen_by(Evidence::Tree),
-        attack(Write, "T21", "make a file in the grant to read", "openat", |s| open(s, "ro/new", O_WRONLY | O_CREAT))
+        attack(Write, "T21", "remove a file of the read-only grant", "unlinkat", |s| remove(s, "ro/file", 0))
             .with_files(REFUSED)
             .seen_by(Evidence::Tree),
-        attack(Write, "T21", "make a directory in the grant to read", "mkdirat", |s| make_dir(s, "ro/new"))
-            .with_files(REFUSED)
-            .seen_by(Evidence::Tree),
-        attack(Write, "T21", "remove a file of the grant to read", "unlinkat", |s| remove(s, "ro/file", 0))
-            .with_files(REFUSED)
-            .seen_by(Evidence::Tree),
-        attack(Write, "T20", "move a file from the grant to read to the one to write", "renameat", |s| {
+        attack(Write, "T20", "move a file from the read-only grant to the writable one", "renameat", |s| {
             rename(s, "ro/file", "rw/new")
         })
         .with_files(REFUSED)
         .seen_by(Evidence::Tree),
-        attack(linking.0, "T20", "a second name in the grant to write for a file of the one to read", "linkat", |s| {
+        attack(linking.0, "T20", "a hard link in the writable grant to a file of the read-only one", "linkat", |s| {
             link(s, "ro/file", "rw/new")
         })
         .with_files(linking.1)
         .ordinary_with_files(End::Errno(EXDEV))
         .seen_by(Evidence::Tree),
-        attack(Write, "T21", "a symbolic link in the grant to read", "symlinkat", |s| symlink(s, "ro/new"))
+        attack(Write, "T21", "a symbolic link in the read-only grant", "symlinkat", |s| symlink(s, "ro/new"))
             .with_files(REFUSED)
             .seen_by(Evidence::Tree),
     ]
@@ -147,30 +151,30 @@ fn read_only_grant() -> Vec<Probe> {
 
 fn writable_grant() -> Vec<Probe> {
     vec![
-        attack(Permitted, "T30", "write to a file of the grant to write", "openat", |s| write(s, "rw/file"))
+        attack(Permitted, "T30", "write to a file of the writable grant", "openat", |s| write(s, "rw/file"))
             .with_files(End::Done)
             .seen_by(Evidence::Tree),
-        attack(Permitted, "T30", "make a file in the grant to write", "openat", |s| {
+        attack(Permitted, "T30", "create a file in the writable grant", "openat", |s| {
             open(s, "rw/new", O_WRONLY | O_CREAT)
         })
         .with_files(End::Done)
         .seen_by(Evidence::Tree),
-        attack(Permitted, "T30", "rename a file of the grant to write", "renameat", |s| rename(s, "rw/file", "rw/new"))
+        attack(Permitted, "T30", "rename a file of the writable grant", "renameat", |s| rename(s, "rw/file", "rw/new"))
             .with_files(End::Done)
             .seen_by(Evidence::Tree),
-        attack(Permitted, "T30", "a second name for a file of the grant to write", "linkat", |s| {
+        attack(Permitted, "T30", "a hard link to a file of the writable grant", "linkat", |s| {
             link(s, "rw/file", "rw/new")
         })
         .with_files(End::Done)
         .seen_by(Evidence::Tree),
-        attack(Permitted, "T30", "remove a file of the grant to write", "unlinkat", |s| remove(s, "rw/file", 0))
+        attack(Permitted, "T30", "remove a file of the writable grant", "unlinkat", |s| remove(s, "rw/file", 0))
             .with_files(End::Done)
             .seen_by(Evidence::Tree),
-        attack(Other, "T92", "a pipe in the grant to write", "mknodat", |s| make_node(s, "rw/new", libc::S_IFIFO))
+        attack(Other, "T92", "a pipe in the writable grant", "mknodat", |s| make_node(s, "rw/new", libc::S_IFIFO))
             .seen_by(Evidence::Tree),
-        attack(Other, "T92", "a socket in the grant to write", "mknodat", |s| make_node(s, "rw/new", libc::S_IFSOCK))
+        attack(Other, "T92", "a socket in the writable grant", "mknodat", |s| make_node(s, "rw/new", libc::S_IFSOCK))
             .seen_by(Evidence::Tree),
-        attack(Write, "T92", "a device in the grant to write", "mknodat", |s| make_node(s, "rw/new", libc::S_IFBLK))
+        attack(Write, "T92", "a device in the writable grant", "mknodat", |s| make_node(s, "rw/new", libc::S_IFBLK))
             .needs_root()
             .seen_by(Evidence::Tree),
     ]
@@ -191,11 +195,11 @@ fn metadata() -> Vec<Probe> {
             call!(libc::SYS_fchmodat, AT_FDCWD, s.path("own/file").as_ptr(), 0o600).map(drop)
         })
         .seen_by(Evidence::Tree),
-        attack(Write, "T94", "mode of a file of the grant to read", "fchmodat", |s| {
+        attack(Write, "T94", "mode of a file of the read-only grant", "fchmodat", |s| {
             call!(libc::SYS_fchmodat, AT_FDCWD, s.path("ro/file").as_ptr(), 0o600).map(drop)
         })
         .seen_by(Evidence::Tree),
-        attack(Write, "T94", "mode of the grant to read (`fchmod`)", "fchmod", |s| {
+        attack(Write, "T94", "mode of the read-only grant (`fchmod`)", "fchmod", |s| {
             call!(libc::SYS_fchmod, s.ro, 0o700).map(drop)
         })
         .seen_by(Evidence::Tree),
@@ -209,7 +213,7 @@ fn metadata() -> Vec<Probe> {
             call!(libc::SYS_setxattr, path.as_ptr(), name.as_ptr(), name.as_ptr(), 1, 0).map(drop)
         })
         .seen_by(Evidence::Tree),
-        attack(Write, "T94", "attribute of a file of the grant to read (`setxattrat`)", "setxattrat", |s| {
+        attack(Write, "T94", "attribute of a file of the read-only grant (`setxattrat`)", "setxattrat", |s| {
             let name = c"user.new";
             let value = [name.as_ptr() as u64, 1];
             call!(463, AT_FDCWD, s.path("ro/file").as_ptr(), 0, name.as_ptr(), value.as_ptr(), 16).map(drop)
@@ -234,7 +238,7 @@ fn metadata() -> Vec<Probe> {
         })
         .with_files(End::Done)
         .seen_by(Evidence::Tree),
-        attack(Write, "T21, T94", "times of a file of the grant to read", "utimensat", |s| set_times(s, "ro/file"))
+        attack(Write, "T21, T94", "times of a file of the read-only grant", "utimensat", |s| set_times(s, "ro/file"))
             .with_files(End::Errno(libc::EPERM))
             .ordinary_with_files(End::Done)
             .seen_by(Evidence::Tree),
@@ -243,7 +247,7 @@ fn metadata() -> Vec<Probe> {
             call!(libc::SYS_newfstatat, AT_FDCWD, s.path("outside/file").as_ptr(), stat.as_mut_ptr(), 0).map(drop)
         })
         .with_files(End::Done),
-        attack(Other, "T29", "text of a symbolic link outside", "readlinkat", |s| {
+        attack(Other, "T29", "target of a symbolic link outside", "readlinkat", |s| {
             let mut text = [0_u8; 64];
             call!(libc::SYS_readlinkat, AT_FDCWD, s.path("outside/link").as_ptr(), text.as_mut_ptr(), 64).map(drop)
         })
@@ -307,7 +311,7 @@ fn leaked() -> Vec<Probe> {
         })
         .with_files(closed)
         .seen_by(Evidence::Tree),
-        attack(Write, "T37", "make a file in a directory the parent leaked", "openat", |_| {
+        attack(Write, "T37", "create a file in a directory the parent leaked", "openat", |_| {
             call!(SYS_openat, LEAKED_DIRECTORY, c"new".as_ptr(), O_WRONLY | O_CREAT, 0o600).map(drop)
         })
         .with_files(closed)

@@ -64,7 +64,7 @@ fn layers() -> Vec<Probe> {
             let ruleset = call!(libc::SYS_landlock_create_ruleset, &raw const handled, 8, 0)?;
             or_without_new_privileges(|| call!(libc::SYS_landlock_restrict_self, ruleset, 0))
         }),
-        attack(Other, "T83", "a Landlock ruleset put in force", "landlock_restrict_self", |_| {
+        attack(Other, "T83", "a Landlock ruleset enforced", "landlock_restrict_self", |_| {
             call!(libc::SYS_landlock_restrict_self, -1, 0).map(drop)
         })
         .reached(libc::EBADF)
@@ -182,7 +182,7 @@ fn namespaces() -> Vec<Probe> {
         })
         .needs_root()
         .with_own_mounts(),
-        attack(Other, "T86", "mount the grant to read once more, writable", "mount", |s| {
+        attack(Other, "T86", "mount the read-only grant once more, writable", "mount", |s| {
             let (from, to) = (s.path("ro"), s.path("rw/dir"));
             call!(libc::SYS_mount, from.as_ptr(), to.as_ptr(), 0, libc::MS_BIND, 0).map(drop)
         })

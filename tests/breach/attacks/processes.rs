@@ -33,7 +33,7 @@ fn making() -> Vec<Probe> {
 fn running() -> Vec<Probe> {
     let all = vec![
         attack(Exec, "T81", "run a program outside", "execve", |s| execute(s, "outside/program")),
-        attack(Exec, "T81, T92", "run a program of the grant to write", "execve", |s| execute(s, "rw/program")),
+        attack(Exec, "T81, T92", "run a program of the writable grant", "execve", |s| execute(s, "rw/program")),
         attack(Exec, "T81", "run a program by its descriptor", "execveat", |s| {
             let none = [0_u64];
             let name = c"program".as_ptr();
