@@ -85,12 +85,13 @@ fn served(mut child: Child) -> Outcome {
 
 /// Every program of `examples/` that can be built here, and CPython if it is there.
 fn programs() -> Vec<Program> {
-    let texts = ["hello", "args", "exit", "trap", "echo"];
+    let texts = ["hello", "args", "exit", "trap", "echo", "show"];
     let mut all: Vec<_> =
         texts.map(|name| Program::new(source(&format!("examples/{name}.wat")), &["a", "b"])).into_iter().collect();
     // `exit` takes a code.
     all[2].args = vec!["7"];
     all[4].serves = true;
+    all[5].args = vec!["note"];
     let built: [(&str, &[&str]); 13] = [
         ("cat", &["/data/note"]),
         ("cp", &["/data/note", "/data/copy"]),
