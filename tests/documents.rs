@@ -188,3 +188,41 @@ fn lines_of_text_wrap() {
         }
     }
 }
+
+/// The picture of the house has an arrow for each dependency between crates of the workspace, and no other.
+#[test]
+fn the_picture_of_the_house_has_the_arrows_of_the_manifests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let picture = read("docs/pictures/house.dot");
+    let statements = picture.lines().flat_map(|line| line.split(';')).filter_map(|part| part.split_once(" -> "));
+    let mut drawn: Vec<_> = statements.map(|(from, to)| (from.trim().to_owned(), to.trim().to_owned())).collect();
+
+    // `wave-engine = { path = "engine" }` names the directory of a crate, and the command lies in the root.
+    let manifest = read("Cargo.toml");
+    let member = |line: &str| {
+        let (name, rest) = line.strip_prefix("wave-")?.split_once(" = { path = \"")?;
+        Some((name.to_owned(), rest.split('"').next()?.to_owned()))
+    };
+    let crates: Vec<_> = manifest.lines().filter_map(member).collect();
+    let mut declared = Vec::new();
+    for (name, directory) in crates.iter().chain([&("wave".to_owned(), ".".to_owned())]) {
+        // A crate for tests alone is no room of the house.
+        if directory.starts_with("tests/") {
+            continue;
+        }
+        let text = read(&format!("{directory}/Cargo.toml"));
+        let dependencies = text.split("\n[dependencies]\n").nth(1).unwrap_or_default();
+        let dependencies = dependencies.split("\n[").next().unwrap_or_default();
+        let on = dependencies.lines().filter_map(|line| line.strip_prefix("wave-")?.split(['.', ' ']).next());
+        declared.extend(on.map(|other| (name.clone(), other.to_owned())));
+    }
+    drawn.sort();
+    declared.sort();
+    assert!(declared.len() > 20, "{declared:?}");
+    assert_eq!(drawn, declared, "change docs/pictures/house.dot, and run docs/pictures/make");
+    let svg = read("docs/pictures/house.svg");
+    for (from, to) in drawn {
+        assert!(svg.contains(&format!("<title>{from}&#45;&gt;{to}</title>")), "{from} -> {to}: run docs/pictures/make");
+    }
+}
