@@ -10,20 +10,23 @@ const INTRODUCTION: &str = "\
 
 <!-- Made from policies/syscalls.toml and policies/shapes.toml: `WAVE_BLESS=1 cargo test --workspace --test documents` -->
 
-After the seal, a run can make the calls listed here and no others: those of the WASI functions that its module imports and
-its grants give an effect to, and those of every run. Any other call, a listed one with other arguments, and under `strict`
-any call from the pages of the guest's own code ends the process with status 159 before the kernel acts on it. (One call is
-answered by the filter itself, so that the seal can see that it is there: `getppid`, with an error.)
+After the seal, a run can make the calls listed here and no others: those of the WASI functions that
+its module imports and to which its grants give an effect, and those of every run. Any other call, a
+listed one with other arguments, and under `strict` any call from the pages of the guest's own code
+ends the process with status 159 before the kernel acts on it. (The filter answers one call itself,
+so that the seal can see that it is enforced: `getppid`, with an error.)
 
-What is said of abuse assumes the worst: *native code*, that is, a program that left its WebAssembly behind and makes system
-calls with arguments of its choice, while the monitor no longer checks anything. What Landlock then holds, and what not, is
-shown by `tests/escapes/unmonitored.rs` and listed in [CAVEATS](../CAVEATS.md). Three things hold for every call: the process
-has no capability, and the identity of the user who started it or, started as root, one that owns nothing but perhaps its
-writable grants; it cannot gain privileges by running a program; and descriptors that were not granted are closed. A hole in
-the kernel behind a call that is listed here is a way out. That is why the lists are short.
+The text on abuse assumes the worst: *native code*, that is, a program that left its WebAssembly
+behind and makes system calls with arguments of its choice, while the monitor no longer checks
+anything. `tests/escapes/unmonitored.rs` shows what Landlock then stops;
+[CAVEATS](../CAVEATS.md) lists what it does not. Three things hold for every call. The process has no
+capability, and the identity of the user who started it or, started as root, one that owns nothing
+except perhaps its writable grants. It cannot gain privileges by running a program. Descriptors that
+were not granted are closed. A hole in the kernel behind a call that is listed here is a way out;
+that is why the lists are short.
 
-A condition compares all 64 bits of an argument. A filter cannot follow pointers: paths, buffers and structures are out of
-its sight.
+A condition compares all 64 bits of an argument. A filter cannot follow pointers: paths, buffers and
+structures are out of its sight.
 ";
 
 /// The table of system calls as a document in Markdown.
@@ -50,9 +53,9 @@ fn write_functions(out: &mut String) -> fmt::Result {
     writeln!(out, "\n## From WASI functions to rules\n")?;
     writeln!(
         out,
-        "A function counts only with the grant it needs: without one the monitor refuses it before any call, and its"
+        "A function counts only with the grant it needs: without one the monitor refuses it before any call,"
     )?;
-    writeln!(out, "rules are not in the filter. *Paths* marks those that also bring the resolver of the run.")?;
+    writeln!(out, "and its rules are not in the filter. *Paths* marks those that also add the resolver of the run.")?;
     writeln!(out, "\n| function | needs | rules |\n|---|---|---|")?;
     for Function { name, need, rules, resolves } in all_functions() {
         let need = match need {
@@ -72,11 +75,11 @@ fn write_shapes(out: &mut String) -> fmt::Result {
     writeln!(out, "\n## Five kinds of module\n")?;
     writeln!(
         out,
-        "Their allow-lists stand in [policies/shapes.toml](../policies/shapes.toml); the tests compare them with what is"
+        "[policies/shapes.toml](../policies/shapes.toml) has their allow-lists. Tests compare them with what is"
     )?;
     writeln!(
         out,
-        "derived, with the compiled filter for every number there is, and with what sealed processes can really call."
+        "derived, with the compiled filter for every number, and with what sealed processes can really call."
     )?;
     for shape in all_shapes() {
         writeln!(out, "\n### {}\n\nA module that {}.\n", shape.name, shape.about)?;
@@ -106,18 +109,18 @@ fn write_starts(out: &mut String) -> fmt::Result {
     writeln!(out, "\n## Before the seal\n")?;
     writeln!(
         out,
-        "What `wave` calls from `execve` on, its compiling process included. No filter of `wave` permits these: they are"
+        "What `wave` calls from `execve` on, including its compile worker. No filter of `wave` allows these:"
     )?;
     writeln!(
         out,
-        "for a filter around it, as `wave policy export --format systemd` has it, beneath which all of the above holds."
+        "they are for a filter around it, as `wave policy export --format systemd` writes it. All of the above\nholds under such a filter."
     )?;
     writeln!(out, "\n| for | needed by | calls |\n|---|---|---|")?;
     all_starts().iter().try_for_each(|Start { needed, reason, calls, .. }| {
         let needed = match needed {
             Needed::Every => "every run",
             Needed::Listener => "a listener",
-            Needed::Late => "none; where it is missing, a run does without",
+            Needed::Late => "none; a run works without it",
         };
         writeln!(out, "| {reason} | {needed} | {} |", code(calls))
     })
