@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo run -p wave-engine --example embed -- examples/hello.wat
-//! cargo run -p wave-engine --example embed -- examples/files.wat /srv/data
+//! cargo run -p wave-engine --example embed -- examples/show.wat /srv/data
 //! ```
 //!
 //! A sealed process cannot be unsealed, so the program runs in a child process, which is this example again.
