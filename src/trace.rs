@@ -151,14 +151,7 @@ impl Ways {
                 None => "grant the directory it leads to: --dir HOST::GUEST::ro".to_owned(),
             },
             Rule::Device => "--device with the path of the node on the host".to_owned(),
-            Rule::OpenFiles => self.larger("max-open-files"),
-            Rule::FileSize => self.larger("max-file-size"),
-            Rule::Written => self.larger("max-writes"),
-            Rule::Entries => self.larger("max-entries"),
-            Rule::Output => self.larger("max-output"),
-            Rule::CallBytes => self.larger("max-call-bytes"),
-            Rule::Subscriptions => self.larger("max-subscriptions"),
-            _ => return None,
+            rule => self.larger(rule.limit()?),
         })
     }
 

@@ -18,6 +18,7 @@ mod area;
 mod document;
 pub mod file;
 mod level;
+pub mod limits;
 mod policy;
 mod shape;
 mod surface;

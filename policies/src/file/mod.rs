@@ -29,6 +29,7 @@ pub use os::Derived;
 pub use problem::{Problem, Problems, nearest};
 pub use schema::{MOST_SEED, json_schema};
 
+pub use crate::limits::Limits;
 use crate::{Access, Level};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -94,105 +95,6 @@ pub struct Directory {
     pub guest: String,
     /// What may be done there.
     pub access: Access,
-}
-
-/// Limits, named as the flags of `wave run`. Sizes are in bytes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the schema says what each is, and a field is named as its key")]
-pub struct Limits {
-    pub timeout: Option<Duration>,
-    pub max_memory: Option<u64>,
-    pub max_stack: Option<u64>,
-    pub compile_timeout: Option<Duration>,
-    pub compile_memory: Option<u64>,
-    pub max_open_files: Option<u32>,
-    pub max_file_size: Option<u64>,
-    pub max_writes: Option<u64>,
-    pub max_entries: Option<u32>,
-    pub max_output: Option<u64>,
-    pub max_call_bytes: Option<u64>,
-    pub max_iovecs: Option<u32>,
-    pub max_subscriptions: Option<u32>,
-}
-
-impl Limits {
-    /// These limits, and where there is none, that of the others.
-    #[must_use]
-    pub fn over(&self, under: &Self) -> Self {
-        Self {
-            timeout: self.timeout.or(under.timeout),
-            max_memory: self.max_memory.or(under.max_memory),
-            max_stack: self.max_stack.or(under.max_stack),
-            compile_timeout: self.compile_timeout.or(under.compile_timeout),
-            compile_memory: self.compile_memory.or(under.compile_memory),
-            max_open_files: self.max_open_files.or(under.max_open_files),
-            max_file_size: self.max_file_size.or(under.max_file_size),
-            max_writes: self.max_writes.or(under.max_writes),
-            max_entries: self.max_entries.or(under.max_entries),
-            max_output: self.max_output.or(under.max_output),
-            max_call_bytes: self.max_call_bytes.or(under.max_call_bytes),
-            max_iovecs: self.max_iovecs.or(under.max_iovecs),
-            max_subscriptions: self.max_subscriptions.or(under.max_subscriptions),
-        }
-    }
-
-    /// What a run has where nothing is said.
-    pub const USUAL: Self = Self {
-        timeout: None,
-        max_memory: Some(4 << 30),
-        max_stack: Some(8 << 20),
-        compile_timeout: Some(Duration::from_secs(120)),
-        compile_memory: Some(4 << 30),
-        max_open_files: Some(1024),
-        max_file_size: None,
-        max_writes: None,
-        max_entries: None,
-        max_output: None,
-        max_call_bytes: None,
-        max_iovecs: Some(1024),
-        max_subscriptions: Some(4096),
-    };
-
-    /// The limits a run has with these: the usual ones where there is none, and none that exceeds what is possible at all.
-    #[must_use]
-    pub fn in_force(&self) -> Self {
-        let limits = self.over(&Self::USUAL);
-        Self {
-            max_memory: limits.max_memory.min(Self::USUAL.max_memory),
-            // A call moves no more than a guest can name.
-            max_call_bytes: limits.max_call_bytes.filter(|bytes| *bytes < u64::from(u32::MAX)),
-            ..limits
-        }
-    }
-
-    /// Each limit by its name, in its own unit: nanoseconds, bytes, or a number of things.
-    pub fn numbers(&self) -> [(&'static str, Option<u128>); 13] {
-        let size = |limit: Option<u64>| limit.map(u128::from);
-        let count = |limit: Option<u32>| limit.map(u128::from);
-        let time = |limit: Option<Duration>| limit.map(|time| time.as_nanos());
-        [
-            ("timeout", time(self.timeout)),
-            ("max-memory", size(self.max_memory)),
-            ("max-stack", size(self.max_stack)),
-            ("compile-timeout", time(self.compile_timeout)),
-            ("compile-memory", size(self.compile_memory)),
-            ("max-open-files", count(self.max_open_files)),
-            ("max-file-size", size(self.max_file_size)),
-            ("max-writes", size(self.max_writes)),
-            ("max-entries", count(self.max_entries)),
-            ("max-output", size(self.max_output)),
-            ("max-call-bytes", size(self.max_call_bytes)),
-            ("max-iovecs", count(self.max_iovecs)),
-            ("max-subscriptions", count(self.max_subscriptions)),
-        ]
-    }
-
-    /// The names of those that are larger than the limit the others have.
-    pub fn beyond(&self, others: &Self) -> Vec<&'static str> {
-        let pairs = self.numbers().into_iter().zip(others.numbers());
-        let larger = pairs.filter(|((_, own), (_, other))| own.zip(*other).is_some_and(|(own, other)| own > other));
-        larger.map(|((name, _), _)| name).collect()
-    }
 }
 
 /// A built-in profile.

@@ -2,7 +2,8 @@
 
 use super::problem::{Problem, Problems, shown};
 use super::schema::{self, Field, Fix, ROOT, Ty};
-use super::{Derived, Directory, Limits, PolicyFile, Profile, Values};
+use super::{Derived, Directory, PolicyFile, Profile, Values};
+use crate::limits::{Kind, LIMITS, Limits};
 use crate::{parse_duration, parse_size};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -290,22 +291,15 @@ fn directories(root: &Table<'_>) -> Vec<Directory> {
 }
 
 fn limits(table: &Table<'_>) -> Limits {
-    let count = |key: &str| size(table, key).and_then(|number| u32::try_from(number).ok());
-    Limits {
-        timeout: time(table, "timeout"),
-        max_memory: size(table, "max-memory"),
-        max_stack: size(table, "max-stack"),
-        compile_timeout: time(table, "compile-timeout"),
-        compile_memory: size(table, "compile-memory"),
-        max_open_files: count("max-open-files"),
-        max_file_size: size(table, "max-file-size"),
-        max_writes: size(table, "max-writes"),
-        max_entries: count("max-entries"),
-        max_output: size(table, "max-output"),
-        max_call_bytes: size(table, "max-call-bytes"),
-        max_iovecs: count("max-iovecs"),
-        max_subscriptions: count("max-subscriptions"),
+    let mut limits = Limits::default();
+    for limit in LIMITS {
+        let value = match limit.kind {
+            Kind::Time => time(table, limit.name).map(|time| time.as_nanos()),
+            Kind::Size | Kind::Count => size(table, limit.name).map(u128::from),
+        };
+        limit.set(&mut limits, value);
     }
+    limits
 }
 
 fn os(table: &Table<'_>) -> Derived {

@@ -3,6 +3,7 @@
 //! The reader, its messages and the JSON Schema are all made from this table.
 
 use super::problem::{nearest, shown};
+use crate::limits::{self, Kind};
 use crate::{Access, Level, all_functions, parse_duration, parse_size};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
@@ -82,7 +83,7 @@ pub(crate) static ROOT: &[Field] = &[
     field("net", Ty::Table(NET), "Sockets of the program; none if not given"),
     field("clock", Ty::Table(CLOCK), "Clocks"),
     field("random", Ty::Table(RANDOM), "Random numbers; those of the kernel if not given"),
-    field("limits", Ty::Table(LIMITS), "How much the program may use; names as the flags of `wave run`"),
+    field("limits", Ty::Table(&LIMITS), "How much the program may use; names as the flags of `wave run`"),
     field("os", Ty::Table(OS), "What follows for the kernel layers: written by `wave policy gen`"),
 ];
 
@@ -113,21 +114,22 @@ static CLOCK: &[Field] = &[required("resolution", Ty::Time, "Clocks move only in
 static RANDOM: &[Field] =
     &[required("seed", Ty::Seed, "They are those of this number, the same in each run, and no secret")];
 
-pub(crate) static LIMITS: &[Field] = &[
-    field("timeout", Ty::Time, "Stop the program after this time"),
-    field("max-memory", Ty::Size, "Most linear memory"),
-    field("max-stack", Ty::Size, "Stack of the program"),
-    field("compile-timeout", Ty::Time, "Stop compiling after this time"),
-    field("compile-memory", Ty::Size, "Most memory for compiling"),
-    field("max-open-files", Ty::Count, "Most descriptors open at once"),
-    field("max-file-size", Ty::Size, "Largest file"),
-    field("max-writes", Ty::Size, "Most bytes written to files, in all"),
-    field("max-entries", Ty::Count, "Most new names of files, directories and links, in all"),
-    field("max-output", Ty::Size, "Most bytes written to standard output and error, in all"),
-    field("max-call-bytes", Ty::Size, "Most bytes one call reads or writes"),
-    field("max-iovecs", Ty::Count, "Most buffers one call uses"),
-    field("max-subscriptions", Ty::Count, "Most subscriptions of one poll"),
-];
+/// The keys of `[limits]`.
+pub(crate) static LIMITS: [Field; limits::LIMITS.len()] = {
+    let mut fields = [const { field("", Ty::Count, "") }; limits::LIMITS.len()];
+    let mut index = 0;
+    while index < fields.len() {
+        let limit = &limits::LIMITS[index];
+        let ty = match limit.kind {
+            Kind::Time => Ty::Time,
+            Kind::Size => Ty::Size,
+            Kind::Count => Ty::Count,
+        };
+        fields[index] = field(limit.name, ty, limit.about);
+        index += 1;
+    }
+    fields
+};
 
 static OS: &[Field] = &[
     required("resolver", Ty::Word(&["kernel", "manual"]), "Who resolves paths: manual on kernels before 6.2"),

@@ -2,8 +2,8 @@
 
 use super::{Derived, Limits, PolicyFile, Profile, Values};
 use crate::Resolver;
+use crate::limits::Kind;
 use std::fmt::{self, Write};
-use std::time::Duration;
 
 impl Values {
     /// The values as a policy file. `note` says of an id what stands behind it as a comment, where it comes from for example.
@@ -60,7 +60,7 @@ impl Values {
         }
         if let Some(resolution) = self.clock_resolution {
             out.heading("[clock]")?;
-            out.row("clock.resolution", "resolution", &time(resolution))?;
+            out.row("clock.resolution", "resolution", &quote(Kind::Time.text(resolution.as_nanos())))?;
         }
         if let Some(seed) = self.random_seed {
             out.heading("[random]")?;
@@ -69,36 +69,13 @@ impl Values {
         if self.limits != Limits::default() {
             out.heading("[limits]")?;
             for (name, value) in self.limits.rows() {
-                out.row(&format!("limits.{name}"), name, &value)?;
+                out.row(&format!("limits.{name}"), name, &number_or_text(&value))?;
             }
         }
         if let Some(os) = &self.os {
             out.os(os)?;
         }
         Ok(out.out)
-    }
-}
-
-impl Limits {
-    /// The limits there are, as they are written.
-    pub fn rows(&self) -> Vec<(&'static str, String)> {
-        let times = [("timeout", self.timeout), ("compile-timeout", self.compile_timeout)];
-        let sizes = [
-            ("max-memory", self.max_memory),
-            ("max-stack", self.max_stack),
-            ("compile-memory", self.compile_memory),
-            ("max-open-files", self.max_open_files.map(u64::from)),
-            ("max-file-size", self.max_file_size),
-            ("max-writes", self.max_writes),
-            ("max-entries", self.max_entries.map(u64::from)),
-            ("max-output", self.max_output),
-            ("max-call-bytes", self.max_call_bytes),
-            ("max-iovecs", self.max_iovecs.map(u64::from)),
-            ("max-subscriptions", self.max_subscriptions.map(u64::from)),
-        ];
-        let times = times.into_iter().filter_map(|(name, value)| Some((name, time(value?))));
-        let sizes = sizes.into_iter().filter_map(|(name, value)| Some((name, size(name, value?))));
-        times.chain(sizes).collect()
     }
 }
 
@@ -204,23 +181,7 @@ fn key(name: &str) -> String {
     if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { quote(name) }
 }
 
-fn time(time: Duration) -> String {
-    let nanos = time.as_nanos();
-    let units =
-        [("h", 3_600_000_000_000), ("m", 60_000_000_000), ("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)];
-    let unit = units.into_iter().find(|(_, length)| nanos.is_multiple_of(*length) && nanos > 0);
-    let (unit, length) = unit.unwrap_or(("ns", 1));
-    quote(format!("{}{unit}", nanos / length))
-}
-
-fn size(name: &str, size: u64) -> String {
-    let is_count = matches!(name, "max-open-files" | "max-entries" | "max-iovecs" | "max-subscriptions");
-    let unit =
-        [("G", 30), ("M", 20), ("K", 10)].into_iter().find(|(_, shift)| size > 0 && size.trailing_zeros() >= *shift);
-    match unit.filter(|_| !is_count) {
-        Some((unit, shift)) => quote(format!("{}{unit}", size >> shift)),
-        // An integer of TOML has 63 bits.
-        None if size > i64::MAX.unsigned_abs() => quote(size.to_string()),
-        None => size.to_string(),
-    }
+/// A value with a unit is a text in TOML, and so is a number of more than the 63 bits of its integers.
+fn number_or_text(value: &str) -> String {
+    if value.parse::<i64>().is_ok() { value.to_owned() } else { quote(value) }
 }

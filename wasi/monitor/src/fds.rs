@@ -5,7 +5,7 @@
 
 use crate::entries::{Entry, Origin};
 use crate::limits::Budgets;
-use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, Limits, PeerRule, Rights, Rule};
+use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, LimitName, Limits, PeerRule, Rights, Rule};
 
 /// The first number given to anything that is not a standard stream.
 const FIRST_FREE: u32 = 3;
@@ -175,7 +175,11 @@ impl Monitor {
 
     /// Refuses before an effect what could not be stored after it (T5, T34).
     pub(crate) const fn room(&self) -> Result<(), Errno> {
-        if self.open < self.limits.open_files { Ok(()) } else { Err(Errno::MFILE.because(Rule::OpenFiles)) }
+        if self.open < self.limits.open_files {
+            Ok(())
+        } else {
+            Err(Errno::MFILE.because(Rule::Limit(LimitName::OpenFiles)))
+        }
     }
 
     /// Stores an entry under the lowest free number.

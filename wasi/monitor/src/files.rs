@@ -134,7 +134,7 @@ impl Monitor {
     #[inline]
     #[must_use]
     pub const fn counts_changes(&self) -> bool {
-        self.limits().written_bytes != u64::MAX || self.limits().entries != u64::MAX
+        self.limits().counts_changes()
     }
 
     /// Claims room for a new name, with a text of so many bytes: its own, and that of a symbolic link.

@@ -79,7 +79,7 @@ pub use fdstat::FdStat;
 pub use filesystems::admit_filesystem;
 pub use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, RoFlags, SdFlags, SubclockFlags};
 pub use kinds::{Kind, Waiting};
-pub use limits::{Claim, ENTRY_BYTES, Limits};
+pub use limits::{Claim, ENTRY_BYTES, LimitName, Limits};
 pub use names::{Link, MakeDirectory, Place, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink};
 pub use offsets::SeekFrom;
 pub use opens::{Open, OpenRequest};

@@ -1,6 +1,6 @@
 //! What `poll_oneoff` may wait for.
 
-use crate::{Admitted, Clock, Errno, Kind, Monitor, Rights, Rule, SubclockFlags, Target};
+use crate::{Admitted, Clock, Errno, Kind, LimitName, Monitor, Rights, Rule, SubclockFlags, Target};
 
 /// The two layouts of a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +131,7 @@ impl Monitor {
 pub(crate) const fn admit_count(count: u32, limit: u32) -> Result<(), Errno> {
     match count {
         0 => Err(Errno::INVAL),
-        _ if count > limit => Err(Errno::INVAL.because(Rule::Subscriptions)),
+        _ if count > limit => Err(Errno::INVAL.because(Rule::Limit(LimitName::Subscriptions))),
         _ => Ok(()),
     }
 }

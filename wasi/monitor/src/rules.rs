@@ -1,10 +1,11 @@
 //! The rules a refusal can follow from.
 
+use crate::LimitName;
+
 /// Which rule of the policy an [`Errno`](crate::Errno) follows from.
 ///
 /// The guest never sees it: it is there for traces and for the text of a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[repr(u8)]
 #[non_exhaustive]
 pub enum Rule {
     /// None: a malformed argument.
@@ -33,20 +34,8 @@ pub enum Rule {
     Clock,
     /// The signal would stop the run, and nobody could resume it.
     Signal,
-    /// [`Limits::open_files`](crate::Limits::open_files) (T34).
-    OpenFiles,
-    /// [`Limits::file_size_bytes`](crate::Limits::file_size_bytes) (T110).
-    FileSize,
-    /// [`Limits::written_bytes`](crate::Limits::written_bytes) (T110).
-    Written,
-    /// [`Limits::entries`](crate::Limits::entries) (T110).
-    Entries,
-    /// [`Limits::output_bytes`](crate::Limits::output_bytes) (T110).
-    Output,
-    /// [`Limits::call_bytes`](crate::Limits::call_bytes) (T109).
-    CallBytes,
-    /// [`Limits::subscriptions`](crate::Limits::subscriptions) (T109).
-    Subscriptions,
+    /// A limit is reached (T34, T107 to T110).
+    Limit(LimitName),
     /// The peer's address matches no rule (T41).
     Peer,
 }
@@ -68,14 +57,17 @@ impl Rule {
             Self::Inherited => "the stream is shared with whoever started the run",
             Self::Clock => "the processor time of the host is not shown",
             Self::Signal => "a stopped run could not be resumed",
-            Self::OpenFiles => "the limit on open descriptors is reached",
-            Self::FileSize => "the limit on the size of a file is reached",
-            Self::Written => "the limit on bytes written to files is reached",
-            Self::Entries => "the limit on names made in directories is reached",
-            Self::Output => "the limit on bytes written to standard streams is reached",
-            Self::CallBytes => "the limit on bytes moved by one call is exceeded",
-            Self::Subscriptions => "the limit on subscriptions of one call is exceeded",
+            Self::Limit(limit) => limit.text(),
             Self::Peer => "no rule admits the address of the peer",
+        }
+    }
+
+    /// The name of the limit it is, as a policy has it: a larger one would allow the call.
+    #[must_use]
+    pub const fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::Limit(limit) => Some(limit.name()),
+            _ => None,
         }
     }
 }

@@ -93,7 +93,7 @@ impl Monitor {
 mod tests {
     use super::*;
     use crate::entries::{Entry, Origin};
-    use crate::{FdFlags, HostFd, Limits};
+    use crate::{FdFlags, HostFd, LimitName, Limits};
 
     fn with_limits(limits: Limits) -> (Monitor, u32) {
         let mut monitor = Monitor::new(limits);
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn t110_the_size_of_a_file_is_limited() {
         let (monitor, fd) = with_limits(Limits { file_size_bytes: 100, ..Limits::default() });
-        let too_large = Some((Errno::FBIG, Rule::FileSize));
+        let too_large = Some((Errno::FBIG, Rule::Limit(LimitName::FileSize)));
         assert!(monitor.admit_set_size(fd, 100).is_ok());
         assert_eq!(because(monitor.admit_set_size(fd, 101)), too_large);
         assert!(monitor.admit_allocate(fd, 90, 10).is_ok());
@@ -128,15 +128,15 @@ mod tests {
         let write = monitor.admit_write_at(fd, 0).unwrap();
         assert_eq!(write.at_most, 6);
         monitor.wrote_at(&write, 1);
-        assert_eq!(because(monitor.admit_allocate(fd, 0, 6)), Some((Errno::NOSPC, Rule::Written)));
+        assert_eq!(because(monitor.admit_allocate(fd, 0, 6)), Some((Errno::NOSPC, Rule::Limit(LimitName::Written))));
         let allocate = monitor.admit_allocate(fd, 0, 5).unwrap();
         monitor.allocated(&allocate);
-        assert_eq!(because(monitor.admit_write(fd)), Some((Errno::NOSPC, Rule::Written)));
+        assert_eq!(because(monitor.admit_write(fd)), Some((Errno::NOSPC, Rule::Limit(LimitName::Written))));
 
         let write = monitor.admit_write(1).unwrap();
         assert_eq!(write.at_most, 5);
         monitor.wrote(&write, 5);
-        assert_eq!(because(monitor.admit_write(1)), Some((Errno::NOSPC, Rule::Output)));
+        assert_eq!(because(monitor.admit_write(1)), Some((Errno::NOSPC, Rule::Limit(LimitName::Output))));
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(monitor.admit_read(fd).unwrap().at_most, 7);
         assert_eq!(monitor.admit_write_at(fd, 0).unwrap().at_most, 7);
         assert_eq!(monitor.admit_random(7), Ok(()));
-        let too_big = Some((Errno::TOOBIG, Rule::CallBytes));
+        let too_big = Some((Errno::TOOBIG, Rule::Limit(LimitName::CallBytes)));
         assert_eq!(because(monitor.admit_random(8)), too_big);
         let dir = monitor.grant_directory(HostFd::new(2), b"/".to_vec(), Access::ReadOnly).unwrap();
         assert!(monitor.admit_readdir(dir, 0, 7).is_ok());

@@ -22,8 +22,9 @@ mod os;
 #[cfg(test)]
 mod tests;
 
-use super::{Limits, Values};
+use super::Values;
 use crate::Level;
+use crate::limits::LIMITS;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -279,17 +280,16 @@ impl Diff<'_> {
 
     fn limits(&mut self) {
         let in_force = [self.old, self.new].map(|values| values.limits.in_force());
-        let [old, new] = &in_force;
-        for ((name, was), (_, is)) in old.numbers().into_iter().zip(new.numbers()) {
+        for limit in LIMITS {
+            let [was, is] = in_force.each_ref().map(|limits| limit.get(limits));
             let size = |limit: Option<u128>| limit.unwrap_or(u128::MAX);
             let Some(effect) = Effect::of(size(was), size(is)) else { continue };
-            let side = |limits: &Limits, values: &Values| {
-                let written = limits.rows().into_iter().find(|(row, _)| *row == name);
-                let value = written.map(|(_, text)| text.trim_matches('"').to_owned());
-                let said = values.limits.rows().iter().any(|(row, _)| *row == name);
-                Side { value, id: said.then(|| format!("limits.{name}")) }
+            let key = format!("limits.{}", limit.name);
+            let side = |value: Option<u128>, values: &Values| Side {
+                value: value.map(|value| limit.kind.text(value)),
+                id: limit.get(&values.limits).map(|_| key.clone()),
             };
-            let (old, new) = (side(old, self.old), side(new, self.new));
+            let (name, old, new) = (limit.name, side(was, self.old), side(is, self.new));
             let text = match (was, is) {
                 (Some(_), None) => format!("the limit {name} is dropped, was {}", old.value()),
                 (None, Some(_)) => format!("the limit {name} is {}, there was none", new.value()),
@@ -298,7 +298,7 @@ impl Diff<'_> {
                 }
                 _ => format!("the limit {name} is lowered to {}, was {}", new.value(), old.value()),
             };
-            self.add(effect, &format!("limits.{name}"), "", old, new, text);
+            self.add(effect, &key, "", old, new, text);
         }
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::file::{Derived, Directory, PolicyFile};
+use crate::file::{Derived, Directory, Limits, PolicyFile};
 use crate::{Access, Resolver};
 use proptest::collection::vec;
 use proptest::option::of;

@@ -4,7 +4,7 @@ use super::config;
 use super::inputs::{long, near, word};
 use crate::limits::{Account, Budgets, at_most};
 use crate::polls::admit_count;
-use crate::{Errno, Limits, Rule};
+use crate::{Errno, LimitName, Limits, Rule};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -27,7 +27,7 @@ proptest! {
         let limits = Limits { call_bytes, ..Limits::default() };
         prop_assert!(limits.per_call() >= 1);
         let fits = len <= call_bytes || len == 1;
-        prop_assert_eq!(why(limits.admit_whole(len)), if fits { Ok(()) } else { Err((Errno::TOOBIG, Rule::CallBytes)) });
+        prop_assert_eq!(why(limits.admit_whole(len)), if fits { Ok(()) } else { Err((Errno::TOOBIG, Rule::Limit(LimitName::CallBytes))) });
     }
 
     #[test]
@@ -35,7 +35,7 @@ proptest! {
         (Just(limit), prop_oneof![long(), near(limit)])
     })) {
         let limits = Limits { file_size_bytes: limit, ..Limits::default() };
-        let too_large = (Errno::FBIG, Rule::FileSize);
+        let too_large = (Errno::FBIG, Rule::Limit(LimitName::FileSize));
         prop_assert_eq!(why(limits.admit_size(size)), if size > limit { Err(too_large) } else { Ok(()) });
         // A write that starts there ends at the limit, so there has to be room for a byte.
         let room = i128::from(limit) - i128::from(size);
@@ -46,7 +46,7 @@ proptest! {
     fn t2_a_poll_has_one_subscription_or_more_up_to_the_limit(count in word(), limit in word()) {
         let expected = match count {
             0 => Err((Errno::INVAL, Rule::None)),
-            n if n > limit => Err((Errno::INVAL, Rule::Subscriptions)),
+            n if n > limit => Err((Errno::INVAL, Rule::Limit(LimitName::Subscriptions))),
             _ => Ok(()),
         };
         prop_assert_eq!(why(admit_count(count, limit)), expected);
@@ -78,15 +78,15 @@ proptest! {
         };
         let (files, output) = (left(0, written_bytes), left(1, output_bytes));
         let some = |left, rule| if left > 0 { Ok(left) } else { Err((Errno::NOSPC, rule)) };
-        prop_assert_eq!(why(budgets.left(Account::Files)).map(u128::from), some(files, Rule::Written));
-        prop_assert_eq!(why(budgets.left(Account::Output)).map(u128::from), some(output, Rule::Output));
+        prop_assert_eq!(why(budgets.left(Account::Files)).map(u128::from), some(files, Rule::Limit(LimitName::Written)));
+        prop_assert_eq!(why(budgets.left(Account::Output)).map(u128::from), some(output, Rule::Limit(LimitName::Output)));
         prop_assert_eq!(budgets.left(Account::Free), Ok(u64::MAX));
         prop_assert_eq!(budgets.admit_reserve(reserve).is_ok(), u128::from(reserve) <= files);
         prop_assert_eq!(budgets.admit_growth(reserve).is_ok(), u128::from(reserve) <= files);
         prop_assert!(names <= entries);
         let expected = match (names == entries, 4096 + u128::from(reserve) <= files) {
-            (true, _) => Err((Errno::NOSPC, Rule::Entries)),
-            (false, false) => Err((Errno::NOSPC, Rule::Written)),
+            (true, _) => Err((Errno::NOSPC, Rule::Limit(LimitName::Entries))),
+            (false, false) => Err((Errno::NOSPC, Rule::Limit(LimitName::Written))),
             (false, true) => Ok(()),
         };
         prop_assert_eq!(why(budgets.admit_entry(reserve)).map(drop), expected);
