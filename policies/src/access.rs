@@ -3,25 +3,28 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// What the guest may do beneath a granted directory, or with a granted file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+/// What the guest may do under a granted directory, or with a granted file. Each access allows all that the ones before it allow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Access {
     /// Read files, list directories.
     #[default]
     #[serde(rename = "ro")]
     ReadOnly,
-    /// Also write, create, rename and remove.
-    #[serde(rename = "rw")]
-    ReadWrite,
-    /// Read, create files and directories, and write at the end; nothing that is there can be removed or cut.
+    /// Read, create files and directories, and write at the end; nothing that is there can be removed or truncated.
     ///
     /// The kernel layer holds "no removal, no truncation"; "only at the end" is the monitor's.
     #[serde(rename = "append")]
     Append,
+    /// Also write, create, rename and remove.
+    #[serde(rename = "rw")]
+    ReadWrite,
 }
 
 impl Access {
-    /// Whether anything beneath the grant may change.
+    /// Every access, from the least on.
+    pub const ALL: [Self; 3] = [Self::ReadOnly, Self::Append, Self::ReadWrite];
+
+    /// Whether anything under the grant may change.
     pub const fn is_writable(self) -> bool {
         matches!(self, Self::ReadWrite | Self::Append)
     }
@@ -73,10 +76,7 @@ impl FromStr for Access {
     /// # Errors
     /// [`UnknownAccess`] for anything but `ro`, `rw` and `append`; there are no synonyms.
     fn from_str(text: &str) -> Result<Self, UnknownAccess> {
-        [Self::ReadOnly, Self::ReadWrite, Self::Append]
-            .into_iter()
-            .find(|access| access.as_str() == text)
-            .ok_or_else(|| UnknownAccess(text.to_owned()))
+        Self::ALL.into_iter().find(|access| access.as_str() == text).ok_or_else(|| UnknownAccess(text.to_owned()))
     }
 }
 
@@ -101,5 +101,10 @@ mod tests {
     #[test]
     fn the_default_is_the_least() {
         assert!(!Access::default().is_writable());
+        assert!(Access::ALL.is_sorted() && Access::ALL.first() == Some(&Access::default()));
+        let rights = |access: &Access| access.landlock_rights();
+        assert!(
+            Access::ALL.windows(2).all(|pair| rights(&pair[0]).iter().all(|right| rights(&pair[1]).contains(right)))
+        );
     }
 }

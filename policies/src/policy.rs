@@ -88,6 +88,19 @@ pub enum Resolver {
     Manual,
 }
 
+impl Resolver {
+    /// Every resolver.
+    pub const ALL: [Self; 2] = [Self::Kernel, Self::Manual];
+
+    /// The word used on the command line and in policy files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Manual => "manual",
+        }
+    }
+}
+
 /// A directory or file the guest may reach.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,7 +150,7 @@ mod tests {
     use super::*;
 
     fn importing(names: &[&str]) -> Policy {
-        let surface = Surface::from_imports(names.iter().map(|name| ("wasi_snapshot_preview1", *name)));
+        let surface = Surface::of_functions(names);
         Policy { surface, ..Policy::default() }
     }
 

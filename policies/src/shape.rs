@@ -28,7 +28,7 @@ impl Shape {
         let grant = self.grant.map(|access| FilesystemGrant { host: "/srv".into(), access });
         let listener = self.listener.then(|| ([127, 0, 0, 1], 80).into());
         Policy {
-            surface: Surface::from_imports(self.functions.iter().map(|name| ("wasi_snapshot_preview1", name))),
+            surface: Surface::of_functions(self.functions),
             grants: grant.into_iter().collect(),
             listeners: listener.into_iter().collect(),
             ..Policy::default()

@@ -53,6 +53,11 @@ impl Surface {
         surface
     }
 
+    /// The surface of these functions of preview1, by their names.
+    pub fn of_functions<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> Self {
+        Self::from_imports(names.into_iter().map(|name| (WASI_MODULES[0], name)))
+    }
+
     /// The set of known functions as a number, for [`Surface::from_bits`] in the same process.
     pub const fn bits(&self) -> u64 {
         self.functions

@@ -16,6 +16,7 @@
 mod diff;
 mod edit;
 mod format;
+mod keys;
 mod os;
 mod problem;
 mod read;
@@ -25,16 +26,15 @@ mod write;
 pub use diff::{Change, Effect, Side, diff};
 pub use edit::Edit;
 pub use format::{comments, format};
+pub use keys::{KEYS, Key, Values};
 pub use os::Derived;
 pub use problem::{Problem, Problems, nearest};
 pub use schema::{MOST_SEED, json_schema};
 
+use crate::Access;
 pub use crate::limits::Limits;
-use crate::{Access, Level};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Duration;
 
 /// Nobody reads more of them at once.
 const DESCRIBED_PROBLEMS: usize = 100;
@@ -51,39 +51,6 @@ pub struct PolicyFile {
     spans: BTreeMap<String, Range<usize>>,
     /// Where each line starts.
     lines: Vec<usize>,
-}
-
-/// What a policy says. `None` where it says nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Values {
-    /// Which kernel layers must hold.
-    pub sandbox: Option<Level>,
-    /// First arguments of the program.
-    pub args: Option<Vec<String>>,
-    /// The same clocks, random numbers and NaNs in every run.
-    pub deterministic: Option<bool>,
-    /// BLAKE3 of the file, module or compiled, in lowercase hexadecimal.
-    pub blake3: Option<String>,
-    /// The WASI functions a module may import.
-    pub functions: Option<Vec<String>>,
-    /// Directories.
-    pub fs: Vec<Directory>,
-    /// Variables that are passed on.
-    pub env_pass: Option<Vec<String>>,
-    /// Variables and their values.
-    pub env_set: Option<BTreeMap<String, String>>,
-    /// Where the program listens.
-    pub listen: Option<Vec<SocketAddr>>,
-    /// Whom it may accept, `ADDRESS[/BITS]`. `None`: everybody; an empty list, which no file has: nobody.
-    pub accept_from: Option<Vec<String>>,
-    /// Steps of the clocks.
-    pub clock_resolution: Option<Duration>,
-    /// Where random numbers begin, [`MOST_SEED`] at most. `None`: with the kernel, or the one sequence of a deterministic run.
-    pub random_seed: Option<u64>,
-    /// Limits.
-    pub limits: Limits,
-    /// What follows for the kernel layers.
-    pub os: Option<Derived>,
 }
 
 /// A directory that is granted.
@@ -162,23 +129,7 @@ impl PolicyFile {
     pub fn resolved(&self) -> Result<Values, Problem> {
         let Some(profile) = self.profile else { return Ok(self.values.clone()) };
         let base = Self::parse(profile.source())?.values;
-        let own = self.values.clone();
-        Ok(Values {
-            sandbox: own.sandbox.or(base.sandbox),
-            args: own.args.or(base.args),
-            deterministic: own.deterministic.or(base.deterministic),
-            blake3: own.blake3.or(base.blake3),
-            functions: own.functions.or(base.functions),
-            fs: if own.fs.is_empty() { base.fs } else { own.fs },
-            env_pass: own.env_pass.or(base.env_pass),
-            env_set: own.env_set.or(base.env_set),
-            listen: own.listen.or(base.listen),
-            accept_from: own.accept_from.or(base.accept_from),
-            clock_resolution: own.clock_resolution.or(base.clock_resolution),
-            random_seed: own.random_seed.or(base.random_seed),
-            limits: own.limits.over(&base.limits),
-            os: own.os.or(base.os),
-        })
+        Ok(self.values.clone().over(base))
     }
 
     /// The line an id stands in. `None` for what the file does not say itself.

@@ -19,7 +19,8 @@ impl Derived {
     pub(super) const GROUPS: [&str; 4] = ["always", "grant", "writable_grant", "listener"];
 
     pub(super) fn read(resolver: Option<&str>, rows: BTreeMap<String, String>) -> Self {
-        let resolver = if resolver == Some("manual") { Resolver::Manual } else { Resolver::Kernel };
+        let named = Resolver::ALL.into_iter().find(|other| resolver == Some(other.as_str()));
+        let resolver = named.unwrap_or_default();
         Self { resolver, rows }
     }
 
@@ -42,7 +43,7 @@ impl Derived {
         }
         let is_needed = |need: &[Need]| surface.functions().any(|function| need.contains(&function.need));
         if is_needed(&[Need::Grant, Need::WritableGrant]) {
-            for access in [Access::ReadOnly, Access::Append, Access::ReadWrite] {
+            for access in Access::ALL {
                 rows.insert(format!("os.landlock.{access}"), access.landlock_rights().join(" "));
             }
         }

@@ -1,7 +1,8 @@
 //! From text to values: first the schema, which leaves nothing unknown, then the values.
 
+use super::keys::{KEYS, ROOT};
 use super::problem::{Problem, Problems, shown};
-use super::schema::{self, Field, Fix, ROOT, Ty};
+use super::schema::{self, Field, Fix, Ty};
 use super::{Derived, Directory, PolicyFile, Profile, Values};
 use crate::limits::{Kind, LIMITS, Limits};
 use crate::{parse_duration, parse_size};
@@ -259,24 +260,14 @@ fn join(id: &str, name: &str) -> String {
 fn values(root: &Table<'_>) -> Values {
     let within = |section: &str| root.get(section).and_then(|value| value.get_ref().as_table());
     let none = Table::new();
-    let env = within("env").unwrap_or(&none);
-    let net = within("net").unwrap_or(&none);
-    Values {
-        sandbox: text(root, "sandbox").and_then(|word| word.parse().ok()),
-        args: texts(root, "args"),
-        deterministic: root.get("deterministic").and_then(|value| value.get_ref().as_bool()),
-        blake3: within("module").and_then(|module| text(module, "blake3")),
-        functions: within("wasi").and_then(|wasi| texts(wasi, "functions")),
+    let mut values = Values {
         fs: directories(root),
-        env_pass: texts(env, "pass"),
-        env_set: env.get("set").and_then(|value| value.get_ref().as_table()).map(pairs),
-        listen: texts(net, "listen").map(|list| list.iter().filter_map(|text| text.parse().ok()).collect()),
-        accept_from: texts(net, "accept_from"),
-        clock_resolution: within("clock").and_then(|clock| time(clock, "resolution")),
-        random_seed: within("random").and_then(|random| size(random, "seed")),
         limits: limits(within("limits").unwrap_or(&none)),
         os: within("os").map(os),
-    }
+        ..Values::default()
+    };
+    KEYS.iter().for_each(|key| key.read(&mut values, root));
+    values
 }
 
 fn directories(root: &Table<'_>) -> Vec<Directory> {

@@ -1,10 +1,11 @@
-//! The closed schema: every key of a policy file, what it may hold, and what it is for.
+//! The closed schema: what each key of a policy file may hold, and what it is for.
 //!
-//! The reader, its messages and the JSON Schema are all made from this table.
+//! The reader, its messages and the JSON Schema all follow from the tables of keys.
 
+use super::keys::ROOT;
 use super::problem::{nearest, shown};
 use crate::limits::{self, Kind};
-use crate::{Access, Level, all_functions, parse_duration, parse_size};
+use crate::{Access, Level, Resolver, all_functions, parse_duration, parse_size};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use toml::de::DeValue;
@@ -68,51 +69,18 @@ const fn required(name: &'static str, ty: Ty, about: &'static str) -> Field {
 }
 
 const ACCESS: &[&str] = &[Access::ReadOnly.as_str(), Access::ReadWrite.as_str(), Access::Append.as_str()];
-const LEVEL: &[&str] = &[Level::Strict.as_str(), Level::Standard.as_str(), Level::Off.as_str()];
+const RESOLVER: &[&str] = &[Resolver::Kernel.as_str(), Resolver::Manual.as_str()];
+pub(super) const LEVEL: &[&str] = &[Level::Strict.as_str(), Level::Standard.as_str(), Level::Off.as_str()];
 
-pub(crate) static ROOT: &[Field] = &[
-    required("version", Ty::Version, "Version of the format"),
-    field("extends", Ty::Word(&["compute", "cli", "server"]), "Built-in profile; a key of this file replaces its key"),
-    field("sandbox", Ty::Word(LEVEL), "Which kernel layers must hold before the program runs; strict if not given"),
-    field("args", Ty::List(&Ty::Text), "First arguments of the program; those of the command line follow"),
-    field("deterministic", Ty::Bool, "The same clocks, random numbers and NaNs in every run"),
-    field("module", Ty::Table(MODULE), "Which module this is for"),
-    field("wasi", Ty::Table(WASI), "What a module may import"),
-    field("fs", Ty::Tables(FS), "Directories the program may reach; none if there is no such table"),
-    field("env", Ty::Table(ENV), "Environment of the program; empty if not given"),
-    field("net", Ty::Table(NET), "Sockets of the program; none if not given"),
-    field("clock", Ty::Table(CLOCK), "Clocks"),
-    field("random", Ty::Table(RANDOM), "Random numbers; those of the kernel if not given"),
-    field("limits", Ty::Table(&LIMITS), "How much the program may use; names as the flags of `wave run`"),
-    field("os", Ty::Table(OS), "What follows for the kernel layers: written by `wave policy gen`"),
-];
+pub(super) const VERSION_KEY: Field = required("version", Ty::Version, "Version of the format");
+pub(super) const EXTENDS_KEY: Field =
+    field("extends", Ty::Word(&["compute", "cli", "server"]), "Built-in profile; a key of this file replaces its key");
 
-static MODULE: &[Field] =
-    &[required("blake3", Ty::Hash, "BLAKE3 of the file, module or compiled, in hexadecimal; another file is refused")];
-
-static WASI: &[Field] =
-    &[required("functions", Ty::List(&Ty::Function), "A module that imports another WASI function is refused")];
-
-static FS: &[Field] = &[
+pub(super) static FS: &[Field] = &[
     required("host", Ty::Path, "Directory on the host; a relative path starts where this file is"),
     field("guest", Ty::Path, "What the program calls it; as `host` is written if not given"),
     required("access", Ty::Word(ACCESS), "What may be done there"),
 ];
-
-static ENV: &[Field] = &[
-    field("pass", Ty::List(&Ty::Variable), "Variables that are passed on; one that is not set is a refusal"),
-    field("set", Ty::Variables, "Variables and their values"),
-];
-
-static NET: &[Field] = &[
-    field("listen", Ty::List(&Ty::Address), "Listening TCP sockets, ADDRESS:PORT; they follow the directories"),
-    field("accept_from", Ty::Networks, "Accept from these, ADDRESS[/BITS]; from everywhere if not given"),
-];
-
-static CLOCK: &[Field] = &[required("resolution", Ty::Time, "Clocks move only in steps of this length")];
-
-static RANDOM: &[Field] =
-    &[required("seed", Ty::Seed, "They are those of this number, the same in each run, and no secret")];
 
 /// The keys of `[limits]`.
 pub(crate) static LIMITS: [Field; limits::LIMITS.len()] = {
@@ -131,8 +99,8 @@ pub(crate) static LIMITS: [Field; limits::LIMITS.len()] = {
     fields
 };
 
-static OS: &[Field] = &[
-    required("resolver", Ty::Word(&["kernel", "manual"]), "Who resolves paths: manual on kernels before 6.2"),
+pub(super) static OS: &[Field] = &[
+    required("resolver", Ty::Word(RESOLVER), "Who resolves paths: manual on kernels before 6.2"),
     field("always", Ty::Rules, "System calls of every run of this module"),
     field("grant", Ty::Rules, "System calls that come with a directory"),
     field("writable_grant", Ty::Rules, "System calls that come with a directory that may change"),

@@ -1,7 +1,8 @@
 use super::*;
-use crate::{Resolver, Surface};
+use crate::{Level, Resolver, Surface};
 use proptest::prelude::*;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 fn refused(source: &str) -> (String, String) {
     let problem = PolicyFile::parse(source).expect_err(source);
@@ -27,7 +28,12 @@ fn each_key_of_the_format_is_read() {
     assert_eq!((&again.values, again.profile), (values, file.profile));
     // The sample leaves out no key, so this test cannot miss one.
     let all = |fields: &[schema::Field]| fields.iter().all(|field| source.contains(field.name));
-    assert!(all(schema::ROOT) && all(&schema::LIMITS));
+    assert!(all(keys::ROOT) && all(&schema::LIMITS));
+}
+
+#[test]
+fn the_schema_in_the_tree_is_the_one_of_the_tables() {
+    assert_eq!(json_schema(), include_str!("../../policy.schema.json"));
 }
 
 #[test]
@@ -135,8 +141,7 @@ fn a_key_of_the_file_replaces_the_one_of_its_profile() {
 
 #[test]
 fn the_derived_part_is_what_the_filter_has() {
-    let surface =
-        Surface::from_imports(["fd_write", "path_open", "sock_accept"].map(|n| ("wasi_snapshot_preview1", n)));
+    let surface = Surface::of_functions(["fd_write", "path_open", "sock_accept"]);
     let derived = Derived::of(&surface, true, Resolver::Kernel);
     for (id, rule) in [
         ("os.always.writev", "writev"),

@@ -1,8 +1,9 @@
 //! From values to text, in the order of the schema.
 
-use super::{Derived, Limits, PolicyFile, Profile, Values};
-use crate::Resolver;
-use crate::limits::Kind;
+use super::keys::{KEYS, Key, ROOT};
+use super::{Derived, Directory, PolicyFile, Profile, Values};
+use crate::limits::Limits;
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 impl Values {
@@ -11,69 +12,23 @@ impl Values {
     /// # Errors
     /// Never: strings grow.
     pub fn write(&self, profile: Option<Profile>, note: impl Fn(&str) -> Option<String>) -> Result<String, fmt::Error> {
-        let mut out = Writer { out: "version = 1\n".to_owned(), note };
+        let mut out = Writer { out: "version = 1\n".to_owned(), section: "", note: &note };
         if let Some(profile) = profile {
             out.row("extends", "extends", &quote(profile.name()))?;
         }
-        if let Some(level) = self.sandbox {
-            out.row("sandbox", "sandbox", &quote(level.as_str()))?;
-        }
-        if let Some(args) = &self.args {
-            out.list("args", "args", args)?;
-        }
-        if let Some(deterministic) = self.deterministic {
-            out.row("deterministic", "deterministic", if deterministic { "true" } else { "false" })?;
-        }
-        if let Some(hash) = &self.blake3 {
-            out.heading("[module]")?;
-            out.row("module.blake3", "blake3", &quote(hash))?;
-        }
-        if let Some(functions) = &self.functions {
-            out.heading("[wasi]")?;
-            out.list("wasi.functions", "functions", functions)?;
-        }
-        for (index, directory) in self.fs.iter().enumerate() {
-            out.heading("[[fs]]")?;
-            out.row(&format!("fs[{index}]"), "host", &quote(&directory.host))?;
-            out.row("", "guest", &quote(&directory.guest))?;
-            out.row("", "access", &quote(directory.access.as_str()))?;
-        }
-        if let Some(pass) = &self.env_pass {
-            out.heading("[env]")?;
-            out.list("env.pass", "pass", pass)?;
-        }
-        if let Some(set) = &self.env_set {
-            out.heading("[env.set]")?;
-            for (name, value) in set {
-                out.row(&format!("env.set.{name}"), &key(name), &quote(value))?;
+        for field in ROOT {
+            match field.name {
+                "fs" => out.directories(&self.fs)?,
+                "limits" => out.limits(&self.limits)?,
+                "os" => self.os.as_ref().map_or(Ok(()), |os| out.os(os))?,
+                name => {
+                    let keys =
+                        KEYS.iter().filter(|key| if key.section.is_empty() { key.name } else { key.section } == name);
+                    for key in keys {
+                        key.write(self, &mut out)?;
+                    }
+                }
             }
-        }
-        if self.listen.is_some() || self.accept_from.is_some() {
-            out.heading("[net]")?;
-        }
-        if let Some(listen) = &self.listen {
-            let listen: Vec<_> = listen.iter().map(ToString::to_string).collect();
-            out.list("net.listen", "listen", &listen)?;
-        }
-        if let Some(networks) = &self.accept_from {
-            out.list("net.accept_from", "accept_from", networks)?;
-        }
-        if let Some(resolution) = self.clock_resolution {
-            out.heading("[clock]")?;
-            out.row("clock.resolution", "resolution", &quote(Kind::Time.text(resolution.as_nanos())))?;
-        }
-        if let Some(seed) = self.random_seed {
-            out.heading("[random]")?;
-            out.row("random.seed", "seed", &seed.to_string())?;
-        }
-        if self.limits != Limits::default() {
-            out.heading("[limits]")?;
-            for (name, value) in self.limits.rows() {
-                out.row(&format!("limits.{name}"), name, &number_or_text(&value))?;
-            }
-        }
-        if let Some(os) = &self.os {
-            out.os(os)?;
         }
         Ok(out.out)
     }
@@ -89,12 +44,14 @@ impl PolicyFile {
     }
 }
 
-struct Writer<N> {
+pub(super) struct Writer<'n> {
     out: String,
-    note: N,
+    /// The table whose heading was written last.
+    section: &'static str,
+    note: &'n dyn Fn(&str) -> Option<String>,
 }
 
-impl<N: Fn(&str) -> Option<String>> Writer<N> {
+impl Writer<'_> {
     fn heading(&mut self, heading: &str) -> fmt::Result {
         writeln!(self.out, "\n{heading}")
     }
@@ -104,12 +61,30 @@ impl<N: Fn(&str) -> Option<String>> Writer<N> {
         self.note(id)
     }
 
-    fn list(&mut self, id: &str, key: &str, items: &[String]) -> fmt::Result {
+    /// The heading of the table of a key, unless it is there.
+    fn enter(&mut self, key: &Key) -> fmt::Result {
+        if self.section == key.section {
+            return Ok(());
+        }
+        self.section = key.section;
+        self.heading(&format!("[{}]", key.section))
+    }
+
+    /// A key with one value.
+    pub(super) fn key(&mut self, key: &Key, value: &str) -> fmt::Result {
+        self.enter(key)?;
+        self.row(&key.id(), key.name, value)
+    }
+
+    /// A key with a list.
+    pub(super) fn list(&mut self, key: &Key, items: &[String]) -> fmt::Result {
+        self.enter(key)?;
+        let (id, name) = (key.id(), key.name);
         match items {
-            [] => self.row(id, key, "[]"),
-            [one] => self.row(&format!("{id}[0]"), key, &format!("[{}]", quote(one))),
+            [] => self.row(&id, name, "[]"),
+            [one] => self.row(&format!("{id}[0]"), name, &format!("[{}]", quote(one))),
             items => {
-                writeln!(self.out, "{key} = [")?;
+                writeln!(self.out, "{name} = [")?;
                 for (index, item) in items.iter().enumerate() {
                     write!(self.out, "    {},", quote(item))?;
                     self.note(&format!("{id}[{index}]"))?;
@@ -117,6 +92,30 @@ impl<N: Fn(&str) -> Option<String>> Writer<N> {
                 writeln!(self.out, "]")
             }
         }
+    }
+
+    /// A table of texts.
+    pub(super) fn table(&mut self, id: &str, texts: &BTreeMap<String, String>) -> fmt::Result {
+        self.heading(&format!("[{id}]"))?;
+        texts.iter().try_for_each(|(name, text)| self.row(&format!("{id}.{name}"), &key(name), &quote(text)))
+    }
+
+    fn directories(&mut self, directories: &[Directory]) -> fmt::Result {
+        for (index, directory) in directories.iter().enumerate() {
+            self.heading("[[fs]]")?;
+            self.row(&format!("fs[{index}]"), "host", &quote(&directory.host))?;
+            self.row("", "guest", &quote(&directory.guest))?;
+            self.row("", "access", &quote(directory.access.as_str()))?;
+        }
+        Ok(())
+    }
+
+    fn limits(&mut self, limits: &Limits) -> fmt::Result {
+        let rows = limits.rows();
+        if !rows.is_empty() {
+            self.heading("[limits]")?;
+        }
+        rows.iter().try_for_each(|(name, value)| self.row(&format!("limits.{name}"), name, &number_or_text(value)))
     }
 
     fn note(&mut self, id: &str) -> fmt::Result {
@@ -128,11 +127,7 @@ impl<N: Fn(&str) -> Option<String>> Writer<N> {
 
     fn os(&mut self, os: &Derived) -> fmt::Result {
         self.heading("[os]")?;
-        let resolver = match os.resolver {
-            Resolver::Kernel => "kernel",
-            Resolver::Manual => "manual",
-        };
-        self.row("os.resolver", "resolver", &quote(resolver))?;
+        self.row("os.resolver", "resolver", &quote(os.resolver.as_str()))?;
         for group in Derived::GROUPS {
             let prefix = format!("os.{group}.");
             let rows = os.rows.iter().filter_map(|(id, rule)| Some((id, id.strip_prefix(&prefix)?, rule)));
