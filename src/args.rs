@@ -1,8 +1,8 @@
 //! What was typed. Names follow `wasmtime` where it has one.
 
 use crate::text::{parse_duration, parse_size};
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use wave_audit::why::Operation;
 use wave_engine::parse_network;
+use wave_policy::Resolver;
+use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
 use wave_wasi::PeerRule;
 
 /// Run WebAssembly programs that nobody trusts.
@@ -125,8 +127,8 @@ pub struct Run {
     #[arg(long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "deterministic")]
     pub clock_resolution: Option<Duration>,
     /// Who resolves paths
-    #[arg(long, value_enum, default_value_t = Resolver::Auto, value_name = "WHO")]
-    pub resolver: Resolver,
+    #[arg(long = "resolver", value_name = "WHO", value_parser = parse_manual(), default_value = "auto", action = ArgAction::Set)]
+    pub manual_resolver: bool,
     /// Print each hostcall to standard error: arguments, decision, result, and what would allow a denied one
     #[arg(long, value_name = "AREAS", value_enum, num_args = 0.., require_equals = true, value_delimiter = ',', default_missing_value = "all")]
     pub trace: Vec<Area>,
@@ -141,7 +143,7 @@ pub struct Run {
     pub dry_run: bool,
     // Last of the options: its heading holds for all that follow.
     #[command(flatten)]
-    pub limits: Limits,
+    pub limits: LimitFlags,
     /// `.wasm`, `.wat` or `.wave` file (`-` is standard input), then the arguments of the program
     // One list: whatever follows the module is the program's, options included.
     #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true)]
@@ -167,60 +169,74 @@ pub struct Learn {
 }
 
 const NETWORK: &str = "Network";
-const LIMITS: &str = "Limits (SIZE is a number of bytes, or 64K, 10M, 2G)";
+const LIMITS_HEADING: &str = "Limits (SIZE is a number of bytes, or 64K, 10M, 2G)";
 
-/// How much a program may use.
-#[derive(Args, Debug)]
-#[command(next_help_heading = LIMITS)]
-pub struct Limits {
-    /// Stop the program after this time: 5s, 300ms, 2m. Exit code 124
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub timeout: Option<Duration>,
-    /// Most linear memory. More at the start: exit code 137; `memory.grow` beyond it fails
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_memory: Option<u64>,
-    /// Stack of the program, of which the last 256 KiB are kept for hostcalls. Beyond it: a trap [default: 8M]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_stack: Option<u64>,
-    /// Stop compiling after this time. Exit code 125. Not with `--sandbox off` [default: 2m]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
-    pub compile_timeout: Option<Duration>,
-    /// Most memory for compiling, the module itself included. Beyond: exit code 125. Not with `--sandbox off` [default: 4G]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub compile_memory: Option<u64>,
-    /// Most descriptors open at once, as far as the host's own limit goes (ulimit -Hn). Beyond: EMFILE [default: 1024]
-    #[arg(long, value_name = "N")]
-    pub max_open_files: Option<u32>,
-    /// Largest file. Beyond: EFBIG
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_file_size: Option<u64>,
-    /// Most bytes written to files, in all; each new name counts as 4K and its text. Beyond: ENOSPC
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_writes: Option<u64>,
-    /// Most new names of files, directories and links, in all. Beyond: ENOSPC
-    #[arg(long, value_name = "N")]
-    pub max_entries: Option<u32>,
-    /// Most bytes written to standard output and error, in all; as many may be printed about the program. Beyond: ENOSPC
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_output: Option<u64>,
-    /// Most bytes one call reads or writes, at least 1; more is a short count, and E2BIG for random bytes and listings
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
-    pub max_call_bytes: Option<u64>,
-    /// Most buffers one call uses, from 1 to 1024, the kernel's own limit; more is a short count [default: 1024]
-    #[arg(long, value_name = "N")]
-    pub max_iovecs: Option<u32>,
-    /// Most subscriptions of one poll. Beyond: EINVAL [default: 4096]
-    #[arg(long, value_name = "N")]
-    pub max_subscriptions: Option<u32>,
+/// How much a program may use: a flag for each row of the table of limits.
+#[derive(Debug, Default)]
+pub struct LimitFlags(pub Limits);
+
+impl Args for LimitFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        LIMITS.iter().fold(command.next_help_heading(LIMITS_HEADING), |command, limit| command.arg(limit_flag(limit)))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_args(command)
+    }
 }
 
-/// Who resolves paths.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Resolver {
-    /// The kernel, if it can (openat2)
-    Auto,
-    /// wave, component by component
-    Manual,
+impl FromArgMatches for LimitFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for limit in LIMITS {
+            if let Some(value) = matches.get_one::<u128>(limit.name) {
+                limit.set(&mut self.0, Some(*value));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn limit_flag(limit: &'static Limit) -> Arg {
+    let kind = limit.kind;
+    let parse = move |text: &str| kind.parse(text);
+    let (value, parser) = match kind {
+        Kind::Time => ("TIME", ValueParser::new(parse)),
+        Kind::Size => ("SIZE", ValueParser::new(parse)),
+        Kind::Count => ("N", ValueParser::new(clap::value_parser!(u32).map(u128::from))),
+    };
+    Arg::new(limit.name).long(limit.name).value_name(value).value_parser(parser).help(limit.help())
+}
+
+/// The help of the limit of this name.
+fn limit_help(name: &str) -> String {
+    LIMITS.iter().find(|limit| limit.name == name).map_or_else(String::new, Limit::help)
+}
+
+/// Who resolves paths in a run: `auto`, or `manual`, which is `true`.
+fn parse_manual() -> impl TypedValueParser<Value = bool> {
+    PossibleValuesParser::new([
+        PossibleValue::new("auto").help("The kernel, if it can (openat2)"),
+        PossibleValue::new("manual").help("wave, component by component"),
+    ])
+    .map(|word| word == "manual")
+}
+
+/// Who resolves paths in a policy.
+fn parse_resolver() -> impl TypedValueParser<Value = Resolver> {
+    let words = Resolver::ALL.map(|resolver| {
+        PossibleValue::new(resolver.as_str()).help(match resolver {
+            Resolver::Kernel => "The kernel",
+            Resolver::Manual => "wave, component by component",
+        })
+    });
+    PossibleValuesParser::new(words)
+        .map(|word| Resolver::ALL.into_iter().find(|resolver| resolver.as_str() == word).unwrap_or_default())
 }
 
 /// Areas of hostcalls.
@@ -287,11 +303,9 @@ pub struct Compile {
     /// Compile for `wave run --deterministic`
     #[arg(long, conflicts_with = "discard")]
     pub deterministic: bool,
-    /// Stop compiling after this time. Exit code 125. Not with `--sandbox off` [default: 2m]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help = limit_help("compile-timeout"))]
     pub compile_timeout: Option<Duration>,
-    /// Most memory for compiling, the module itself included. Beyond: exit code 125. Not with `--sandbox off` [default: 4G]
-    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help = limit_help("compile-memory"))]
     pub compile_memory: Option<u64>,
     /// Threads to compile with [default: one per processor]
     #[arg(long, value_name = "N")]
@@ -421,8 +435,8 @@ pub enum Policy {
     /// Write a policy for a module from its imports. It grants nothing
     Gen {
         /// Derive `[os]` for who resolves paths: `manual` for kernels before 6.2
-        #[arg(long, value_enum, default_value_t = PolicyResolver::Kernel, value_name = "WHO")]
-        resolver: PolicyResolver,
+        #[arg(long, value_name = "WHO", value_parser = parse_resolver(), default_value = "kernel")]
+        resolver: Resolver,
         /// `.wasm` or `.wat` file; `-` is standard input
         #[arg(value_name = "MODULE")]
         module: PathBuf,
@@ -507,15 +521,6 @@ pub enum ExportFormat {
 pub enum Widening {
     /// Something became possible
     Widen,
-}
-
-/// Who resolves paths in a policy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PolicyResolver {
-    /// The kernel
-    Kernel,
-    /// wave, component by component
-    Manual,
 }
 
 /// `wave why`.
@@ -710,6 +715,6 @@ mod tests {
         let cli = Cli::try_parse_from(["wave", "run", "app.wasm", "--timeout", "-x", "--"]).unwrap();
         let Command::Run(run) = cli.command else { panic!("not a run") };
         assert_eq!(run.command, ["app.wasm", "--timeout", "-x", "--"]);
-        assert_eq!(run.limits.timeout, None);
+        assert_eq!(run.limits.0.timeout, None);
     }
 }

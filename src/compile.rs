@@ -11,10 +11,10 @@ use std::time::Instant;
 use wave_contract::artefact::Artefact;
 use wave_engine::Failure;
 use wave_engine::compile::{self, CompileLimits, Compiler};
-use wave_engine::defaults;
 use wave_engine::input;
 use wave_engine::program;
 use wave_policy::Level;
+use wave_policy::limits::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT};
 
 /// Compiles a module: to a file, or to print the figures.
 ///
@@ -23,8 +23,8 @@ use wave_policy::Level;
 pub fn compile(sandbox: Option<Sandbox>, arguments: &Compile) -> Result<u8, Failure> {
     let threads = arguments.threads.map_or_else(compile::default_threads, std::num::NonZero::get);
     let path = &arguments.module;
-    let timeout = arguments.compile_timeout.unwrap_or(defaults::COMPILE_TIMEOUT);
-    let memory_bytes = arguments.compile_memory.unwrap_or(defaults::COMPILE_MEMORY_BYTES);
+    let timeout = arguments.compile_timeout.unwrap_or(COMPILE_TIMEOUT);
+    let memory_bytes = arguments.compile_memory.unwrap_or(COMPILE_MEMORY_BYTES);
     let limits = |level| CompileLimits { module: path.clone(), level, timeout, memory_bytes, has_flags: true };
     match &arguments.output {
         Some(output) => {

@@ -1,12 +1,12 @@
 //! From the arguments to the [`Plan`] of a run.
 
-use crate::args::{self, Resolver, Run, Sandbox};
+use crate::args::{Run, Sandbox};
 use crate::flag;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use wave_engine::policy::PolicyDocument;
-use wave_engine::{Failure, Identity, Level, Limits, Module, Plan, PlanBuilder};
+use wave_engine::{Failure, Identity, Level, Module, Plan, PlanBuilder};
 
 /// Resolves the arguments of a run.
 ///
@@ -33,11 +33,11 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run) -> Result<Plan, Failure> {
         listen: run.tcplisten.clone(),
         listenfd: run.listenfd,
         accept_from: run.accept_from.clone(),
-        limits: limits(&run.limits),
+        limits: run.limits.0.clone(),
         deterministic: run.deterministic,
         random_seed: run.random_seed,
         clock_resolution: run.clock_resolution,
-        manual_resolver: run.resolver == Resolver::Manual,
+        manual_resolver: run.manual_resolver,
         terminal_controls: run.terminal_controls,
         user: run.user.as_deref().map(parse_identity).transpose()?,
         no_verify: run.no_verify,
@@ -57,24 +57,6 @@ pub const fn level(sandbox: Sandbox) -> Level {
         Sandbox::Strict => Level::Strict,
         Sandbox::Standard => Level::Standard,
         Sandbox::Off => Level::Off,
-    }
-}
-
-fn limits(flags: &args::Limits) -> Limits {
-    Limits {
-        timeout: flags.timeout,
-        max_memory: flags.max_memory,
-        max_stack: flags.max_stack,
-        compile_timeout: flags.compile_timeout,
-        compile_memory: flags.compile_memory,
-        max_open_files: flags.max_open_files,
-        max_file_size: flags.max_file_size,
-        max_writes: flags.max_writes,
-        max_entries: flags.max_entries,
-        max_output: flags.max_output,
-        max_call_bytes: flags.max_call_bytes,
-        max_iovecs: flags.max_iovecs,
-        max_subscriptions: flags.max_subscriptions,
     }
 }
 
@@ -116,7 +98,7 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::BTreeSet;
     use std::path::Path;
-    use std::time::Duration;
+    use wave_policy::limits::{Kind, LIMITS, Limit};
 
     #[test]
     fn users_are_numbers_and_never_root() {
@@ -148,9 +130,7 @@ mod tests {
     }
 
     /// The flags without which one plan would not allow more than the other.
-    fn wider(base: &Plan, with: &Plan) -> BTreeSet<&'static str> {
-        let no_limit = Duration::MAX;
-        let (less, more) = (&base.limits, &with.limits);
+    fn wider(base: &Plan, with: &Plan) -> BTreeSet<String> {
         let finer = |plan: &Plan| if plan.deterministic { u64::MAX } else { plan.clock_resolution_ns };
         let peers = |plan: &Plan| plan.accept_from.as_ref().map_or(usize::MAX, Vec::len);
         let dims = [
@@ -163,21 +143,11 @@ mod tests {
             ("--clock-resolution", !with.deterministic && finer(with) < finer(base)),
             ("--device", !with.devices.is_empty()),
             ("--terminal-controls", with.terminal_controls),
-            ("--timeout", with.timeout.unwrap_or(no_limit) > base.timeout.unwrap_or(no_limit)),
-            ("--max-memory", with.memory_bytes > base.memory_bytes),
-            ("--max-stack", with.stack_bytes > base.stack_bytes),
-            ("--compile-timeout", with.compile_timeout > base.compile_timeout),
-            ("--compile-memory", with.compile_memory_bytes > base.compile_memory_bytes),
-            ("--max-open-files", more.open_files > less.open_files),
-            ("--max-file-size", more.file_size_bytes > less.file_size_bytes),
-            ("--max-writes", more.written_bytes > less.written_bytes),
-            ("--max-entries", more.entries > less.entries),
-            ("--max-output", more.output_bytes > less.output_bytes),
-            ("--max-call-bytes", more.call_bytes > less.call_bytes),
-            ("--max-iovecs", more.iovecs > less.iovecs),
-            ("--max-subscriptions", more.subscriptions > less.subscriptions),
         ];
-        dims.into_iter().filter(|(_, is_wider)| *is_wider).map(|(flag, _)| flag).collect()
+        let most = |limit: &Limit, plan: &Plan| limit.get(&plan.limits).unwrap_or(u128::MAX);
+        let limits = LIMITS.iter().filter(|limit| most(limit, with) > most(limit, base));
+        let dims = dims.into_iter().filter(|(_, is_wider)| *is_wider).map(|(flag, _)| flag.to_owned());
+        dims.chain(limits.map(|limit| format!("--{}", limit.name))).collect()
     }
 
     /// Numbers around each other, so that flag and file are larger, equal and smaller in turn.
@@ -191,19 +161,15 @@ mod tests {
         /// What a run allows beyond its policy is what it announces, and nothing else (T101).
         #[test]
         fn t101_what_goes_beyond_the_file_is_what_is_announced(
-            file in prop::collection::vec(number(), 13),
-            flags in prop::collection::vec(number(), 13),
+            file in prop::collection::vec(number(), LIMITS.len()),
+            flags in prop::collection::vec(number(), LIMITS.len()),
             (level, flag_level) in (prop::option::of(0_usize..3), prop::option::of(0_usize..3)),
             kinds in prop::collection::vec(any::<bool>(), 9),
             (file_networks, flag_networks) in (0_u8..3, 0_u8..3),
             (file_clock, flag_clock) in (0_u32..4, 0_u32..4),
         ) {
             let levels = ["strict", "standard", "off"];
-            let names = [
-                "timeout", "max-memory", "max-stack", "compile-timeout", "compile-memory", "max-open-files", "max-file-size",
-                "max-writes", "max-entries", "max-output", "max-call-bytes", "max-iovecs", "max-subscriptions",
-            ];
-            let unit = |name: &str| if name.ends_with("timeout") { "ms" } else { "" };
+            let unit = |limit: &Limit| if limit.kind == Kind::Time { "ms" } else { "" };
             let mut text = "version = 1\n".to_owned();
             if let Some(level) = level {
                 text += &format!("sandbox = \"{}\"\n", levels[level]);
@@ -218,10 +184,10 @@ mod tests {
                 text += &format!("[clock]\nresolution = \"{file_clock}ms\"\n");
             }
             text += "[limits]\n";
-            for (name, value) in names.iter().zip(&file) {
+            for (limit, value) in LIMITS.iter().zip(&file) {
                 if let Some(value) = value {
-                    let quote = if unit(name).is_empty() { "" } else { "\"" };
-                    text += &format!("{name} = {quote}{value}{}{quote}\n", unit(name));
+                    let quote = if unit(limit).is_empty() { "" } else { "\"" };
+                    text += &format!("{} = {quote}{value}{}{quote}\n", limit.name, unit(limit));
                 }
             }
             // No smaller stack is possible.
@@ -231,9 +197,10 @@ mod tests {
             std::fs::write(&path, &text).expect("own directory can be written");
 
             let mut typed: Vec<String> = Vec::new();
-            for (name, value) in names.iter().zip(&flags) {
-                let value = value.map(|value| if *name == "max-stack" { value.max(600_000) } else { value });
-                typed.extend(value.into_iter().flat_map(|value| [format!("--{name}"), format!("{value}{}", unit(name))]));
+            for (limit, value) in LIMITS.iter().zip(&flags) {
+                let value = value.map(|value| if limit.name == "max-stack" { value.max(600_000) } else { value });
+                let words = |value| [format!("--{}", limit.name), format!("{value}{}", unit(limit))];
+                typed.extend(value.into_iter().flat_map(words));
             }
             typed.extend(flag_level.into_iter().flat_map(|level| ["--sandbox".to_owned(), levels[level].to_owned()]));
             typed.extend((0..flag_networks).flat_map(|index| ["--accept-from".into(), format!("11.{index}.0.0/16")]));
@@ -254,7 +221,7 @@ mod tests {
                 .filter(|text| !text.starts_with("sandbox = "))
                 .map(|text| text.split(' ').next().unwrap_or_default().to_owned())
                 .collect();
-            let expected: BTreeSet<_> = wider(&base, &with).into_iter().map(str::to_owned).collect();
+            let expected = wider(&base, &with);
             // A level below strict is announced wherever it is from, also when the flag only repeats or narrows the file.
             let without_level = |set: &BTreeSet<String>| set.iter().filter(|flag| *flag != "--sandbox").cloned().collect::<Vec<_>>();
             prop_assert_eq!(without_level(&announced), without_level(&expected), "{}\n{:?}", text, typed);

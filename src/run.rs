@@ -53,8 +53,8 @@ pub fn execute(engine: Engine, plan: Plan, module: Module, format: Option<Format
     if format.is_none() {
         report::announce(&relaxations);
     }
-    let limit = TimeLimit { time: plan.timeout, line: plan.line_of_policy("limits.timeout").map(str::to_owned) };
-    let output_bytes = plan.limits.output_bytes;
+    let limit = TimeLimit { time: plan.limits.timeout, line: plan.line_of_policy("limits.timeout").map(str::to_owned) };
+    let output_bytes = plan.limits.max_output.unwrap_or(u64::MAX);
     let ready = engine.prepare(plan, module)?;
     // A client would notice; so should the operator.
     for unused in ready.unused() {

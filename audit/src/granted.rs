@@ -80,7 +80,7 @@ impl Granted {
     /// The functions of a surface that can have an effect.
     pub fn effective(&self, surface: &Surface) -> Surface {
         let effective = surface.functions().filter(|function| self.gives(function.name, function.need));
-        Surface::from_imports(effective.map(|function| ("wasi_snapshot_preview1", function.name)))
+        Surface::of_functions(effective.map(|function| function.name))
     }
 
     /// Whether a memory can grow under the limit.

@@ -141,7 +141,7 @@ mod tests {
     use wave_policy::all_functions;
 
     fn everything() -> Surface {
-        Surface::from_imports(all_functions().iter().map(|function| ("wasi_snapshot_preview1", function.name)))
+        Surface::of_functions(all_functions().iter().map(|function| function.name))
     }
 
     #[test]

@@ -3,20 +3,20 @@
 //! A value that is asked for wins over that of the policy where there is one, and adds to it where there can be several. What goes
 //! beyond the policy is named, so that it can be said at the start (T101).
 
-use crate::defaults::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT, MEMORY_MAX_BYTES, STACK_BYTES, STACK_RANGE_BYTES};
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, device, refuse_overlap};
 use crate::peers::parse_network;
 use crate::plan::{Plan, owner_of_writable};
 use crate::policy::PolicyDocument;
+use crate::terms::detected_resolver;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 use wave_policy::file::{Limits, Values};
-use wave_policy::{Identity, Level};
-use wave_wasi::{PeerRule, Resolver};
+use wave_policy::{Identity, Level, Resolver};
+use wave_wasi::PeerRule;
 
 /// What is asked for, as plain data: each field as a flag of `wave run` says it. The default asks for nothing.
 ///
@@ -91,11 +91,9 @@ impl PlanBuilder {
                 .fix("leave it out"));
         }
         let limits = self.limits.over(&values.limits);
-        let stack_bytes = limits.max_stack.unwrap_or(STACK_BYTES);
-        if !STACK_RANGE_BYTES.contains(&stack_bytes) {
-            return Err(Failure::usage(format!("a stack of {stack_bytes} bytes is not possible"))
-                .at("--max-stack")
-                .fix("choose between 512K and 4G"));
+        if let Some(impossible) = limits.impossible() {
+            let flag = format!("--{}", impossible.limit.name);
+            return Err(Failure::usage(impossible.to_string()).at(flag).fix(impossible.fix()));
         }
         let (beyond, origins) = match &self.policy {
             Some(policy) => (beyond(values, &self), origins(policy, &self)),
@@ -120,10 +118,7 @@ impl PlanBuilder {
         };
         // Without directories, no path is resolved.
         let is_checked = !self.manual_resolver && !grants.is_empty();
-        let checked_resolver = is_checked.then_some(match resolver {
-            Resolver::Kernel => wave_policy::Resolver::Kernel,
-            Resolver::Manual => wave_policy::Resolver::Manual,
-        });
+        let checked_resolver = is_checked.then_some(resolver);
         let clock_resolution =
             if self.deterministic { None } else { self.clock_resolution.or(values.clock_resolution) };
         Ok(Plan {
@@ -135,13 +130,7 @@ impl PlanBuilder {
             listen: values.listen.iter().flatten().chain(&self.listen).copied().collect(),
             accept_from: self.peers(values)?,
             listenfd: self.listenfd,
-            timeout: limits.timeout,
-            memory_bytes: limits.max_memory.unwrap_or(MEMORY_MAX_BYTES).min(MEMORY_MAX_BYTES),
-            stack_bytes,
-            compile_timeout: limits.compile_timeout.unwrap_or(COMPILE_TIMEOUT),
-            compile_memory_bytes: limits.compile_memory.unwrap_or(COMPILE_MEMORY_BYTES),
-            file_size_bytes: limits.max_file_size,
-            limits: monitored(&limits),
+            limits: limits.in_force(),
             deterministic: self.deterministic || values.deterministic.unwrap_or(false),
             random_seed: self.random_seed.or(values.random_seed),
             verify: !self.no_verify,
@@ -184,22 +173,7 @@ impl PlanBuilder {
 /// Who resolves paths if nobody said. Where Landlock does not hold truncation, the filter does, and must see with which flags
 /// a file is opened: those of `openat2` stand in memory (T91).
 fn resolver(level: Level, leaves_truncation: bool) -> Resolver {
-    if level != Level::Off && leaves_truncation { Resolver::Manual } else { Resolver::detect() }
-}
-
-/// The limits the monitor holds.
-fn monitored(limits: &wave_policy::file::Limits) -> wave_wasi::Limits {
-    let usual = wave_wasi::Limits::default();
-    wave_wasi::Limits {
-        open_files: limits.max_open_files.unwrap_or(usual.open_files),
-        file_size_bytes: limits.max_file_size.unwrap_or(u64::MAX),
-        written_bytes: limits.max_writes.unwrap_or(u64::MAX),
-        entries: limits.max_entries.map_or(u64::MAX, u64::from),
-        output_bytes: limits.max_output.unwrap_or(u64::MAX),
-        iovecs: limits.max_iovecs.unwrap_or(usual.iovecs),
-        subscriptions: limits.max_subscriptions.unwrap_or(usual.subscriptions),
-        call_bytes: limits.max_call_bytes.map_or(u32::MAX, |bytes| u32::try_from(bytes).unwrap_or(u32::MAX)),
-    }
+    if level != Level::Off && leaves_truncation { Resolver::Manual } else { detected_resolver() }
 }
 
 /// The name in `NAME=VALUE`.
@@ -243,7 +217,7 @@ fn beyond(values: &Values, builder: &PlanBuilder) -> Vec<String> {
     let finer = builder.clock_resolution.zip(values.clock_resolution).is_some_and(|(flag, file)| flag < file);
     beyond.extend(finer.then(|| "--clock-resolution".to_owned()));
     // Other system calls than those that `[os]` lists.
-    let derived = values.os.as_ref().is_some_and(|os| os.resolver == wave_policy::Resolver::Kernel);
+    let derived = values.os.as_ref().is_some_and(|os| os.resolver == Resolver::Kernel);
     let manual = derived && builder.manual_resolver;
     beyond.extend(manual.then(|| "--resolver manual".to_owned()));
     let limits = builder.limits.beyond(&values.limits.over(&Limits::USUAL));
@@ -316,8 +290,8 @@ mod tests {
     fn t91_paths_are_resolved_where_the_filter_sees_it_if_landlock_leaves_truncation() {
         for level in [Level::Strict, Level::Standard] {
             assert_eq!(resolver(level, true), Resolver::Manual);
-            assert_eq!(resolver(level, false), Resolver::detect());
+            assert_eq!(resolver(level, false), detected_resolver());
         }
-        assert_eq!(resolver(Level::Off, true), Resolver::detect());
+        assert_eq!(resolver(Level::Off, true), detected_resolver());
     }
 }

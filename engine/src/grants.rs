@@ -158,11 +158,11 @@ fn overlaps_at(grants: &[DirectoryGrant], places: &[PathBuf]) -> Vec<Overlap> {
         while around.pop_if(|outer| !place.starts_with(outer.place)).is_some() {}
         let mut wider = around.last().map_or([None; 3], |outer| outer.wider);
         // The first of those with the most access.
-        let widest = same.iter().map(|(index, (grant, _))| (std::cmp::Reverse(rank(grant.access)), *index)).min();
+        let widest = same.iter().map(|(index, (grant, _))| (std::cmp::Reverse(grant.access), *index)).min();
         if let Some((std::cmp::Reverse(most), index)) = widest {
-            wider.iter_mut().take(usize::from(most)).for_each(|wider| *wider = Some(index));
+            wider.iter_mut().take(most as usize).for_each(|wider| *wider = Some(index));
         }
-        let outer = |grant: &DirectoryGrant| wider.get(usize::from(rank(grant.access))).copied().flatten();
+        let outer = |grant: &DirectoryGrant| wider.get(grant.access as usize).copied().flatten();
         overlaps.extend(
             same.iter().filter_map(|(inner, (grant, _))| Some(Overlap { inner: *inner, outer: outer(grant)? })),
         );
@@ -170,33 +170,6 @@ fn overlaps_at(grants: &[DirectoryGrant], places: &[PathBuf]) -> Vec<Overlap> {
     }
     overlaps.sort_by_key(|overlap| overlap.inner);
     overlaps
-}
-
-/// How much an access allows.
-pub const fn rank(access: Access) -> u8 {
-    match access {
-        Access::ReadOnly => 0,
-        Access::Append => 1,
-        Access::ReadWrite => 2,
-    }
-}
-
-/// The monitor's word for an access.
-pub const fn monitor_access(access: Access) -> wave_wasi::Access {
-    match access {
-        Access::ReadOnly => wave_wasi::Access::ReadOnly,
-        Access::ReadWrite => wave_wasi::Access::ReadWrite,
-        Access::Append => wave_wasi::Access::Append,
-    }
-}
-
-/// The policy's word for an access of the monitor.
-pub const fn policy_access(access: wave_wasi::Access) -> Access {
-    match access {
-        wave_wasi::Access::ReadOnly => Access::ReadOnly,
-        wave_wasi::Access::ReadWrite => Access::ReadWrite,
-        wave_wasi::Access::Append => Access::Append,
-    }
 }
 
 /// Refuses [`overlaps`].
@@ -269,12 +242,13 @@ mod tests {
             let grants: Vec<_> = (0..round % 8).map(grant).collect();
             let places: Vec<_> = grants.iter().map(|grant| grant.host.clone()).collect();
             let outer = |inner: &DirectoryGrant| {
-                let wider = grants.iter().enumerate().filter(|(_, outer)| {
-                    inner.host.starts_with(&outer.host) && rank(outer.access) > rank(inner.access)
-                });
+                let wider = grants
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, outer)| inner.host.starts_with(&outer.host) && outer.access > inner.access);
                 let key = |(index, outer): &(usize, &DirectoryGrant)| {
                     let depth = outer.host.components().count();
-                    (depth, rank(outer.access), std::cmp::Reverse(*index))
+                    (depth, outer.access, std::cmp::Reverse(*index))
                 };
                 wider.max_by_key(key).map(|(index, _)| index)
             };

@@ -1,6 +1,5 @@
 //! Module bytes from a file, standard input or text.
 
-use crate::defaults::COMPILE_TIMEOUT;
 use crate::failure::Failure;
 use crate::refusal::Refusal;
 use crate::shortage::way_out;
@@ -14,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use wave_contract::artefact::Artefact;
 use wave_policy::chain;
+use wave_policy::limits::COMPILE_TIMEOUT;
 
 /// Larger files are refused before they are read: nothing that size can be compiled.
 const MAX_MODULE_BYTES: u64 = 1 << 30;

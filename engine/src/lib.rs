@@ -12,14 +12,13 @@
 //! and has one thread until the seal.
 //!
 //! Dependencies point down this list: `run`; `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
-//! `policy`; `grants`, `artefact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `defaults`, `observer`, `outcome`.
+//! `policy`; `grants`, `artefact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `terms`, `observer`, `outcome`.
 #![forbid(unsafe_code)]
 
 pub mod artefact;
 mod builder;
 pub mod cache;
 pub mod compile;
-pub mod defaults;
 mod entry;
 mod failure;
 mod grants;
@@ -36,11 +35,12 @@ mod refusal;
 mod run;
 pub mod shortage;
 mod source;
+mod terms;
 mod unused;
 
 pub use builder::PlanBuilder;
 pub use failure::Failure;
-pub use grants::{DirectoryGrant, Overlap, overlaps, overlaps_as_written, rank, refuse_overlap};
+pub use grants::{DirectoryGrant, Overlap, overlaps, overlaps_as_written, refuse_overlap};
 pub use input::Module;
 pub use observer::Observer;
 pub use outcome::Outcome;
@@ -48,6 +48,7 @@ pub use peers::parse_network;
 pub use plan::{Plan, owner_of_writable};
 pub use refusal::Refusal;
 pub use run::{Engine, Ready, SPARE_FILES, SealedRun};
+pub use terms::{monitor_access, policy_access, surface_of};
 pub use unused::Unused;
 pub use wave_policy::file::Limits;
 pub use wave_policy::{Access, Identity, Level};

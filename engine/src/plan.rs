@@ -1,7 +1,6 @@
 //! One run, as it will be done: grants, limits and level, resolved and checked.
 
 use crate::compile::CompileLimits;
-use crate::defaults::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT, MEMORY_MAX_BYTES, STACK_BYTES};
 use crate::failure::Failure;
 use crate::grants::DirectoryGrant;
 use crate::policy::PolicyDocument;
@@ -11,8 +10,10 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wave_policy::{Access, Identity, Level, clean};
-use wave_wasi::{PeerRule, Resolver};
+use wave_policy::file::Limits;
+use wave_policy::limits::LIMITS;
+use wave_policy::{Access, Identity, Level, Resolver, clean};
+use wave_wasi::PeerRule;
 
 /// One run, as it will be done.
 #[derive(Debug)]
@@ -35,20 +36,8 @@ pub struct Plan {
     pub listenfd: bool,
     /// Whose connections it may accept; everybody's if there is none.
     pub accept_from: Option<Vec<PeerRule>>,
-    /// Wall-clock limit.
-    pub timeout: Option<Duration>,
-    /// Most linear memory.
-    pub memory_bytes: u64,
-    /// The guest's stack.
-    pub stack_bytes: u64,
-    /// How long compiling may take.
-    pub compile_timeout: Duration,
-    /// How much memory it may take.
-    pub compile_memory_bytes: u64,
-    /// Largest file, for the kernel to hold.
-    pub file_size_bytes: Option<u64>,
-    /// What the monitor holds.
-    pub limits: wave_wasi::Limits,
+    /// Limits, those of every run included.
+    pub limits: Limits,
     /// Whether clocks, random numbers and NaNs are the same in every run.
     pub deterministic: bool,
     /// Where random numbers begin, if somebody said it.
@@ -70,7 +59,7 @@ pub struct Plan {
     /// The policy file.
     pub policy: Option<PolicyDocument>,
     /// Who resolves paths as far as the policy has to know: not if a flag says it, or if there is nothing to resolve in.
-    pub checked_resolver: Option<wave_policy::Resolver>,
+    pub checked_resolver: Option<Resolver>,
     /// Flags that go beyond the policy.
     pub beyond: Vec<String>,
     /// Where each value comes from, by its id in a policy.
@@ -113,10 +102,11 @@ impl fmt::Display for Plan {
             None => writeln!(f, "peers:    all")?,
             Some(rules) => writeln!(f, "peers:    {} networks", rules.len())?,
         }
-        writeln!(f, "memory:   {} bytes", self.memory_bytes)?;
-        writeln!(f, "stack:    {} bytes", self.stack_bytes)?;
+        writeln!(f, "memory:   {} bytes", self.limits.memory_bytes())?;
+        writeln!(f, "stack:    {} bytes", self.limits.stack_bytes())?;
         if self.level != Level::Off {
-            writeln!(f, "compiler: {:?}, {} bytes", self.compile_timeout, self.compile_memory_bytes)?;
+            let (time, bytes) = (self.limits.compile_timeout(), self.limits.compile_memory_bytes());
+            writeln!(f, "compiler: {time:?}, {bytes} bytes")?;
         }
         self.write_limits(f)?;
         if self.resolver == Resolver::Manual {
@@ -133,7 +123,7 @@ impl fmt::Display for Plan {
         if self.terminal_controls {
             writeln!(f, "terminal: control sequences pass")?;
         }
-        match self.timeout {
+        match self.limits.timeout {
             Some(limit) => writeln!(f, "timeout:  {limit:?}")?,
             None => writeln!(f, "timeout:  none")?,
         }
@@ -154,8 +144,8 @@ impl Plan {
         CompileLimits {
             module: module.to_owned(),
             level: self.level,
-            timeout: self.compile_timeout,
-            memory_bytes: self.compile_memory_bytes,
+            timeout: self.limits.compile_timeout(),
+            memory_bytes: self.limits.compile_memory_bytes(),
             has_flags: true,
         }
     }
@@ -196,46 +186,15 @@ impl Plan {
         (self.clock_resolution_ns > 1).then(|| Duration::from_nanos(self.clock_resolution_ns))
     }
 
-    /// The limits that differ from what a run has if nothing is said, as a policy has them.
-    pub fn chosen_limits(&self) -> wave_policy::file::Limits {
-        let usual = wave_wasi::Limits::default();
-        fn chosen<T: PartialEq>(limit: T, usual: T) -> Option<T> {
-            (limit != usual).then_some(limit)
-        }
-        wave_policy::file::Limits {
-            timeout: self.timeout,
-            max_memory: chosen(self.memory_bytes, MEMORY_MAX_BYTES),
-            max_stack: chosen(self.stack_bytes, STACK_BYTES),
-            compile_timeout: chosen(self.compile_timeout, COMPILE_TIMEOUT),
-            compile_memory: chosen(self.compile_memory_bytes, COMPILE_MEMORY_BYTES),
-            max_open_files: chosen(self.limits.open_files, usual.open_files),
-            max_file_size: self.file_size_bytes,
-            max_writes: chosen(self.limits.written_bytes, usual.written_bytes),
-            max_entries: chosen(self.limits.entries, usual.entries).and_then(|entries| u32::try_from(entries).ok()),
-            max_output: chosen(self.limits.output_bytes, usual.output_bytes),
-            max_call_bytes: chosen(self.limits.call_bytes, usual.call_bytes).map(u64::from),
-            max_iovecs: chosen(self.limits.iovecs, usual.iovecs),
-            max_subscriptions: chosen(self.limits.subscriptions, usual.subscriptions),
-        }
-    }
-
     /// The limits that differ from what every run has.
     fn write_limits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let usual = wave_wasi::Limits::default();
-        let limits = [
-            ("open files", self.limits.open_files.into(), usual.open_files.into()),
-            ("bytes in a file", self.limits.file_size_bytes, usual.file_size_bytes),
-            ("bytes written to files", self.limits.written_bytes, usual.written_bytes),
-            ("new names", self.limits.entries, usual.entries),
-            ("bytes of output", self.limits.output_bytes, usual.output_bytes),
-            ("bytes in a call", self.limits.call_bytes.into(), usual.call_bytes.into()),
-            ("buffers in a call", self.limits.iovecs.into(), usual.iovecs.into()),
-            ("subscriptions in a poll", self.limits.subscriptions.into(), usual.subscriptions.into()),
-        ];
-        limits
-            .into_iter()
-            .filter(|(_, limit, usual)| limit != usual)
-            .try_for_each(|(what, limit, _)| writeln!(f, "limit:    {limit} {what}"))
+        for limit in LIMITS {
+            let value = limit.get(&self.limits).filter(|value| Some(*value) != limit.default());
+            if let Some((value, counts)) = value.zip(limit.counts) {
+                writeln!(f, "limit:    {value} {counts}")?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::compile::{self, Compiler};
 use crate::entry::Entry;
 use crate::failure::Failure;
-use crate::grants::{DirectoryGrant, monitor_access, policy_access};
+use crate::grants::DirectoryGrant;
 use crate::input::Module;
 use crate::network::{self, Listener};
 use crate::observer::{Observer, Shared};
@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::program::{self, Program};
 use crate::shortage::{way_out, way_out_of};
 use crate::source::Source;
+use crate::terms::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
 use crate::unused::{self, Unused};
 use std::fs::OpenOptions;
 use std::mem::ManuallyDrop;
@@ -20,7 +21,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use wave_contract::module::ModuleInfo;
-use wave_policy::{FilesystemGrant, Level, Policy, Resolver, Surface, chain, clean};
+use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
 use wave_sandbox::{Grant, GrowableRange, LayerName, Namespaces, Report, SealPlan, Sealed};
 use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
@@ -106,8 +107,8 @@ impl Engine {
         let wasi = wasi(plan, listeners, self.observer.as_ref())?;
         let options = program::Options {
             store: StoreOptions {
-                stack_bytes: plan.stack_bytes,
-                memory_limit_bytes: plan.memory_bytes,
+                stack_bytes: plan.limits.stack_bytes(),
+                memory_limit_bytes: plan.limits.memory_bytes(),
                 seed,
                 ..StoreOptions::default()
             },
@@ -150,7 +151,7 @@ impl Ready {
     /// # Errors
     /// 125 when a layer that the level requires cannot be applied. The guest has not run.
     pub fn seal(mut self) -> Result<SealedRun, Failure> {
-        if let Some(limit) = self.plan.timeout {
+        if let Some(limit) = self.plan.limits.timeout {
             // Before the seal, because the filter refuses timers afterwards.
             wave_runtime::arm_deadline(limit)
                 .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
@@ -218,11 +219,11 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shared>) ->
         preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
         interrupted: wave_runtime::deadline_passed,
         // Without a limit nothing interrupts, and every transfer is one call.
-        step_bytes: plan.timeout.map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),
-        limits: plan.limits,
+        step_bytes: plan.limits.timeout.map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),
+        limits: monitor_limits(&plan.limits),
         peers: plan.accept_from.take(),
         devices: plan.devices.iter().map(|(_, number)| *number).collect(),
-        resolver: plan.resolver,
+        resolver: hostcall_resolver(plan.resolver),
         clock_resolution_ns: plan.clock_resolution_ns,
         deterministic: plan.deterministic,
         random_seed: plan.random_seed,
@@ -253,7 +254,7 @@ fn seal(
     let growable = program.store.growable().into_iter();
     let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
     let code = program.store.code_range().into();
-    let surface = Surface::from_imports(program.info()?.imports.iter().map(|import| (&import.module, &import.name)));
+    let surface = surface_of(program.info()?);
     let wasi = &*program.store.data_mut();
     let grants: Vec<_> =
         wasi.directories().map(|granted| Grant { fd: granted.dir, access: policy_access(granted.access) }).collect();
@@ -266,14 +267,11 @@ fn seal(
         level: plan.level,
         surface,
         grants: wasi.directories().map(directory).collect(),
-        resolver: match plan.resolver {
-            wave_wasi::Resolver::Kernel => Resolver::Kernel,
-            wave_wasi::Resolver::Manual => Resolver::Manual,
-        },
+        resolver: plan.resolver,
         listeners,
         limits: wave_policy::Limits {
-            open_files: u64::from(plan.limits.open_files) + SPARE_FILES,
-            file_size_bytes: plan.file_size_bytes,
+            open_files: u64::from(monitor_limits(&plan.limits).open_files) + SPARE_FILES,
+            file_size_bytes: plan.limits.max_file_size,
             ..wave_policy::Limits::default()
         },
         identity: plan.identity,

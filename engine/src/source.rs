@@ -82,7 +82,7 @@ impl<'a> Source<'a> {
             cache => cache.unzip(),
         };
 
-        let bytes = bytes.map_or_else(|| input::read_file_within(path, plan.compile_timeout), Ok)?;
+        let bytes = bytes.map_or_else(|| input::read_file_within(path, plan.limits.compile_timeout()), Ok)?;
         if let Some(policy) = &plan.policy {
             policy.check_pin(path, &bytes)?;
         }

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::plan::Plan;
 use crate::program::Program;
+use crate::terms::surface_of;
 use std::fmt;
 use std::net::SocketAddr;
 use wave_policy::{Need, Surface};
@@ -35,8 +36,7 @@ pub fn withhold(
     listeners: &mut Vec<SocketAddr>,
     program: &mut Program,
 ) -> Result<Vec<Unused>, Failure> {
-    let imports = program.info()?.imports.iter();
-    let surface = Surface::from_imports(imports.map(|import| (&import.module, &import.name)));
+    let surface = surface_of(program.info()?);
     let wasi = program.store.data_mut();
     let mut unused = Vec::new();
     if !surface.contains("sock_accept") {

@@ -318,6 +318,26 @@ impl Limits {
         self.with(|limit| limit.get(&own).filter(|value| Some(*value) != limit.default()))
     }
 
+    /// Maximum linear memory in bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.max_memory.unwrap_or(MEMORY_BYTES).min(MEMORY_BYTES)
+    }
+
+    /// The stack of the program in bytes.
+    pub fn stack_bytes(&self) -> u64 {
+        self.max_stack.unwrap_or(STACK_BYTES)
+    }
+
+    /// How long compiling may take.
+    pub fn compile_timeout(&self) -> Duration {
+        self.compile_timeout.unwrap_or(COMPILE_TIMEOUT)
+    }
+
+    /// How much memory compiling may take in bytes.
+    pub fn compile_memory_bytes(&self) -> u64 {
+        self.compile_memory.unwrap_or(COMPILE_MEMORY_BYTES)
+    }
+
     /// The first limit with a value that is not possible.
     pub fn impossible(&self) -> Option<Impossible> {
         LIMITS.iter().find_map(|limit| {

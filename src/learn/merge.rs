@@ -2,22 +2,15 @@
 //! listed.
 
 use super::area::Stage;
-use super::narrow::{Granted, Imports, Narrowed, most, unused_directory, unused_socket, unused_variable};
-use super::notes::{MEASURED, Notes, line};
+use super::narrow::{Granted, Imports, Narrowed, unused_directory, unused_socket, unused_variable};
+use super::notes::{MEASURED, Measured, Notes, line};
 use super::used::{Use, UsedGrant};
 use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 use wave_engine::Failure;
 use wave_policy::file::{Limits, PolicyFile, Profile, Values};
-
-const MIB: u64 = 1 << 20;
-
-/// Descriptors that a limit always leaves.
-const LEAST_OPEN_FILES: u64 = 64;
-
-/// Fewer new names than this are not worth a limit.
-const LEAST_ENTRIES: u64 = 16;
+use wave_policy::limits::{Kind, LIMITS, Limit};
 
 /// The policy of the file.
 #[derive(Clone, Debug)]
@@ -113,7 +106,7 @@ impl Learned {
                 Some(index) => {
                     places.push(index);
                     let Some(known) = self.values.fs.get_mut(index) else { continue };
-                    let (was, is) = (known.access, most(known.access, wanted.access));
+                    let (was, is) = (known.access, known.access.max(wanted.access));
                     known.access = is;
                     if was != is {
                         let UsedGrant { appends, changes, .. } = used;
@@ -204,78 +197,48 @@ impl Learned {
     }
 
     fn add_limits(&mut self, granted: &Limits, most: &BTreeMap<&'static str, u64>, known: bool) {
-        let file = self.values.limits.clone();
-        if !known {
-            let memory = most.get("max-memory").map(|most| double(*most, MIB));
-            let files = most.get("max-open-files").map_or(LEAST_OPEN_FILES, |most| double(*most, LEAST_OPEN_FILES));
-            let limits = Limits { max_memory: memory, max_open_files: u32::try_from(files).ok(), ..Limits::default() };
-            self.values.limits = lower(&limits, granted);
-            return;
-        }
         let most = |name: &str| most.get(name).copied().unwrap_or(0);
-        let mut raise = |name: &str, limit: Option<u64>, needed: u64, to: u64, outer: Option<u64>| {
-            let limit = limit?;
-            // More than there was cannot have been used.
-            let needed = outer.map_or(needed, |outer| needed.min(outer));
-            if needed <= limit {
-                return Some(limit);
-            }
-            let raised = outer.map_or(to, |outer| to.min(outer)).max(needed);
-            self.wider.push(format!("limits.{name} {limit} -> {raised} ({needed} used)"));
-            Some(raised)
-        };
-        let millis = |time: Option<Duration>| time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-        let limits = &mut self.values.limits;
-        let memory = most("max-memory");
-        limits.max_memory = raise("max-memory", file.max_memory, memory, double(memory, MIB), granted.max_memory);
-        let files = (file.max_open_files.map(u64::from), granted.max_open_files.map(u64::from));
-        let open = most("max-open-files");
-        let open = raise("max-open-files", files.0, open, double(open, LEAST_OPEN_FILES), files.1);
-        limits.max_open_files = open.map(|open| u32::try_from(open).unwrap_or(u32::MAX));
-        let wall = most("timeout");
-        if let (Some(limit), Some(raised)) =
-            (millis(file.timeout), raise("timeout (ms)", millis(file.timeout), wall, double(wall, 1000), None))
-            && raised > limit
-        {
-            limits.timeout = Some(Duration::from_millis(raised));
+        // What was measured is said first.
+        let place = |limit: &Limit| MEASURED.iter().position(|measured| measured.name == limit.name);
+        let mut limits: Vec<_> = LIMITS.iter().collect();
+        limits.sort_by_key(|limit| place(limit).unwrap_or(MEASURED.len()));
+        for limit in limits {
+            let now = limit.get(&self.values.limits);
+            let outer = limit.get(granted);
+            let new = match (Measured::of(limit.name), now) {
+                (Some(measured), None) if !known && measured.is_set => {
+                    let used = most(limit.name);
+                    let twice = if used > 0 { Some(double(used, measured.step)) } else { measured.least };
+                    let twice = twice.map(|twice| u128::from(twice) * measured.scale);
+                    twice.map(|twice| outer.map_or(twice, |outer| outer.min(twice))).or(outer)
+                }
+                (_, None) if !known => outer,
+                (Some(measured), Some(now)) => Some(self.raised(measured, now, outer, most(limit.name))),
+                // How much was used is not known: what was granted for the run must be granted by the policy.
+                (None, Some(now)) if outer.is_none_or(|outer| outer > now) => {
+                    self.widen(format!("limits.{}: this run had more, or no limit", limit.name));
+                    outer
+                }
+                (_, now) => now,
+            };
+            limit.set(&mut self.values.limits, new);
         }
-        for (name, limit, outer) in [
-            ("max-writes", &mut limits.max_writes, granted.max_writes),
-            ("max-output", &mut limits.max_output, granted.max_output),
-        ] {
-            *limit = raise(name, *limit, most(name), double(most(name), 4096), outer);
-        }
-        let names = (limits.max_entries.map(u64::from), granted.max_entries.map(u64::from));
-        let made = most("max-entries");
-        let made = raise("max-entries", names.0, made, double(made, LEAST_ENTRIES), names.1);
-        limits.max_entries = made.map(|made| u32::try_from(made).unwrap_or(u32::MAX));
-        self.keep_unmeasured(granted);
     }
 
-    /// Of other limits it is not known how much was used: what was granted for the run must be granted by the policy.
-    fn keep_unmeasured(&mut self, granted: &Limits) {
-        let Limits { max_stack, compile_timeout, compile_memory, max_file_size, max_call_bytes, .. } = granted.clone();
-        let mut wider = Vec::new();
-        fn keep<T: Copy + PartialOrd>(
-            name: &'static str,
-            limit: &mut Option<T>,
-            outer: Option<T>,
-            wider: &mut Vec<&'static str>,
-        ) {
-            if limit.is_some_and(|limit| outer.is_none_or(|outer| outer > limit)) {
-                *limit = outer;
-                wider.push(name);
-            }
+    /// A limit, raised if this run used more.
+    fn raised(&mut self, measured: Measured, now: u128, outer: Option<u128>, used: u64) -> u128 {
+        let Measured { name, scale, step, .. } = measured;
+        let limit = now / scale;
+        // How long a run took is the other process's to say. Of all else, more than there was cannot have been used.
+        let outer = outer.filter(|_| name != "timeout").map_or(u128::MAX, |outer| outer / scale);
+        let needed = u128::from(used).min(outer);
+        if needed <= limit {
+            return now;
         }
-        let limits = &mut self.values.limits;
-        keep("max-stack", &mut limits.max_stack, max_stack, &mut wider);
-        keep("compile-timeout", &mut limits.compile_timeout, compile_timeout, &mut wider);
-        keep("compile-memory", &mut limits.compile_memory, compile_memory, &mut wider);
-        keep("max-file-size", &mut limits.max_file_size, max_file_size, &mut wider);
-        keep("max-call-bytes", &mut limits.max_call_bytes, max_call_bytes, &mut wider);
-        keep("max-iovecs", &mut limits.max_iovecs, granted.max_iovecs, &mut wider);
-        keep("max-subscriptions", &mut limits.max_subscriptions, granted.max_subscriptions, &mut wider);
-        wider.iter().for_each(|name| self.widen(format!("limits.{name}: this run had more, or no limit")));
+        let raised = u128::from(double(used, step)).min(outer).max(needed);
+        let unit = if scale == 1 { "" } else { " (ms)" };
+        self.wider.push(format!("limits.{name}{unit} {limit} -> {raised} ({needed} used)"));
+        raised * scale
     }
 
     /// What one run did not use, another one may have.
@@ -307,27 +270,19 @@ pub fn ending(stage: Stage, code: u8) -> Option<String> {
 
 /// Suggested values of limits that the policy does not have.
 pub fn suggestion(limits: &Limits, name: &str, most: u64) -> Option<String> {
-    let has = limits.rows().iter().any(|(known, _)| *known == name);
-    let (_, _, is_set) = MEASURED.into_iter().find(|(known, ..)| *known == name)?;
-    if has || is_set {
-        return None;
-    }
-    Some(match name {
-        "timeout" => format!("\"{}s\"", double(most, 1000) / 1000),
-        _ => format!("\"{}K\"", double(most, 4096) / 1024),
+    let limit = LIMITS.iter().find(|limit| limit.name == name)?;
+    let measured = Measured::of(name).filter(|measured| !measured.is_set && limit.get(limits).is_none())?;
+    let twice = double(most, measured.step);
+    Some(match limit.kind {
+        Kind::Time => format!("\"{}s\"", twice / 1000),
+        Kind::Size => format!("\"{}K\"", twice / 1024),
+        Kind::Count => twice.to_string(),
     })
 }
 
 /// Twice as much, in whole units.
 fn double(most: u64, unit: u64) -> u64 {
     most.saturating_mul(2).div_ceil(unit).max(1).saturating_mul(unit)
-}
-
-/// The lower of each two limits.
-fn lower(limits: &Limits, granted: &Limits) -> Limits {
-    let memory = limits.max_memory.map(|limit| granted.max_memory.map_or(limit, |granted| granted.min(limit)));
-    let files = limits.max_open_files.map(|limit| granted.max_open_files.map_or(limit, |granted| granted.min(limit)));
-    Limits { max_memory: memory, max_open_files: files, ..Limits::default() }.over(granted)
 }
 
 #[cfg(test)]
@@ -377,7 +332,7 @@ mod tests {
     }
 
     fn imports() -> Imports {
-        let surface = Surface::from_imports([("wasi_snapshot_preview1", "path_open")]);
+        let surface = Surface::of_functions(["path_open"]);
         Imports { name: "m".to_owned(), blake3: "0".repeat(64), surface, memory_bytes: 65_536 }
     }
 

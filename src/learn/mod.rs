@@ -23,7 +23,7 @@ mod notes;
 mod observe;
 mod used;
 
-use crate::args::{self, Resolver, Run, Sandbox};
+use crate::args::{self, Run, Sandbox};
 use crate::plan::{module, plan};
 use crate::run;
 use crate::text::{chain, note};
@@ -38,13 +38,11 @@ use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 use used::Use;
-use wave_engine::DirectoryGrant;
-use wave_engine::Failure;
 use wave_engine::compile::{self, Declared};
 use wave_engine::policy::{can_grow, pin};
-use wave_engine::{Engine, Module, Observer, Plan, input, owner_of_writable};
+use wave_engine::{DirectoryGrant, Engine, Failure, Module, Observer, Plan, input, owner_of_writable, surface_of};
+use wave_policy::Level;
 use wave_policy::file::Derived;
-use wave_policy::{Level, Surface};
 use wave_runtime::Stop;
 use wave_sandbox::{Ended, Supervised, supervise};
 use wave_wasi::Record;
@@ -78,7 +76,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     target.refuse_within(&plan.grants)?;
     let granted = granted(&plan, &typed, &target)?;
     let name = module.name;
-    let bytes = input::read_file_within(&name, plan.compile_timeout)?;
+    let bytes = input::read_file_within(&name, plan.limits.compile_timeout())?;
     let blake3 = pin::of(&bytes);
     target.check(&granted, (&name, &bytes), new_module)?;
 
@@ -118,17 +116,13 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let imports = Imports {
         name: name.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned()),
         blake3,
-        surface: Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name))),
+        surface: surface_of(&info),
         memory_bytes: pages * PAGE_BYTES,
     };
     let ending = merge::ending(stage, code);
     let mut learned = merge::merge(&granted, &used, &imports, target.before(), ending, wall)?;
-    let resolver = match plan.resolver {
-        wave_wasi::Resolver::Kernel => wave_policy::Resolver::Kernel,
-        wave_wasi::Resolver::Manual => wave_policy::Resolver::Manual,
-    };
     let growable = can_grow(&info, learned.values.limits.max_memory);
-    learned.values.os = Some(Derived::of(&imports.surface, growable, resolver));
+    learned.values.os = Some(Derived::of(&imports.surface, growable, plan.resolver));
     // Of an earlier run.
     learned.notes.flags.retain(|flag| !flag.starts_with("--user "));
     learned.notes.flags.extend(identity_flag(&plan, &learned, &target)?);
@@ -180,7 +174,7 @@ impl Typed {
         let mut flags: Vec<String> = run.devices.iter().map(|path| format!("--device {}", path.display())).collect();
         flags.extend(run.invoke.iter().map(|function| format!("--invoke {function}")));
         flags.extend(run.argv0.iter().map(|name| format!("--argv0 {name}")));
-        flags.extend((run.resolver == Resolver::Manual).then(|| "--resolver manual".to_owned()));
+        flags.extend((run.manual_resolver).then(|| "--resolver manual".to_owned()));
         flags.extend(run.terminal_controls.then(|| "--terminal-controls".to_owned()));
         Self { env: env.collect(), flags }
     }
@@ -217,7 +211,7 @@ fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failu
         env: plan.env.iter().map(variable).collect(),
         listen: plan.listen.clone(),
         accept_from: plan.accept_from.as_ref().map(|rules| rules.iter().map(ToString::to_string).collect()),
-        limits: plan.chosen_limits(),
+        limits: plan.limits.chosen(),
         flags: typed.flags.clone(),
     })
 }

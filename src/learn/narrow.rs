@@ -70,7 +70,7 @@ impl<'a> Narrowed<'a> {
         let dir = |(index, grant): (usize, &UsedGrant)| {
             let outer = granted.dirs.get(index)?.0.access;
             if is_used(grant) {
-                return Some((least(grant.access(), outer), None));
+                return Some((grant.access().min(outer), None));
             }
             let why = "not used, but what comes after it would get another number";
             (by_number && index < last).then(|| (Access::ReadOnly, Some(why.to_owned())))
@@ -88,16 +88,16 @@ impl<'a> Narrowed<'a> {
         for (place, dir) in places.iter().zip(&self.dirs) {
             if let (Some(place), Some((access, _))) = (place, dir) {
                 let entry = widest.entry(place).or_insert(*access);
-                *entry = most(*entry, *access);
+                *entry = (*entry).max(*access);
             }
         }
         for ((place, dir), (grant, _)) in places.iter().zip(&mut self.dirs).zip(&self.granted.dirs) {
             let (Some(place), Some((access, kept))) = (place, dir) else { continue };
             let around = place.ancestors().filter_map(|around| widest.get(&around.to_path_buf()));
-            let needed = around.copied().fold(*access, most);
-            if rank(needed) > rank(*access) {
+            let needed = around.copied().fold(*access, Access::max);
+            if needed > *access {
                 *kept = Some(format!("{access} would do, but it lies in a directory that is {needed}"));
-                *access = least(needed, grant.access);
+                *access = needed.min(grant.access);
             }
         }
         self
@@ -162,23 +162,6 @@ impl<'a> Narrowed<'a> {
         .collect();
         notes
     }
-}
-
-const fn rank(access: Access) -> u8 {
-    match access {
-        Access::ReadOnly => 0,
-        Access::Append => 1,
-        Access::ReadWrite => 2,
-    }
-}
-
-/// The wider of two.
-pub const fn most(a: Access, b: Access) -> Access {
-    if rank(a) >= rank(b) { a } else { b }
-}
-
-const fn least(a: Access, b: Access) -> Access {
-    if rank(a) <= rank(b) { a } else { b }
 }
 
 pub fn unused_directory(host: &str, guest: &str) -> String {

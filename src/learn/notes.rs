@@ -45,14 +45,45 @@ pub struct DirNote {
     pub more: u64,
 }
 
-/// Limits whose use is noted: name, unit, and whether the policy has the limit or only suggests it.
-pub const MEASURED: [(&str, &str, bool); 6] = [
-    ("max-memory", "bytes", true),
-    ("max-open-files", "descriptors", true),
-    ("timeout", "ms, compiling included: another machine may be slower", false),
-    ("max-writes", "bytes", false),
-    ("max-entries", "names", false),
-    ("max-output", "bytes", false),
+/// A limit whose use is noted.
+#[derive(Clone, Copy, Debug)]
+pub struct Measured {
+    /// Its name.
+    pub name: &'static str,
+    /// What is counted.
+    pub unit: &'static str,
+    /// How many units of the limit's own one of these is.
+    pub scale: u128,
+    /// A limit that is learned is a multiple of this.
+    pub step: u64,
+    /// Whether the policy has the limit, or only suggests it.
+    pub is_set: bool,
+    /// The limit of a run that used nothing, if it is to have one.
+    pub least: Option<u64>,
+}
+
+impl Measured {
+    const fn new(name: &'static str, unit: &'static str, step: u64) -> Self {
+        Self { name, unit, scale: 1, step, is_set: false, least: None }
+    }
+
+    /// The one of this name.
+    pub fn of(name: &str) -> Option<Self> {
+        MEASURED.into_iter().find(|measured| measured.name == name)
+    }
+}
+
+/// Limits whose use is noted. Of the others it is not known how much a run used.
+pub const MEASURED: [Measured; 6] = [
+    Measured { is_set: true, ..Measured::new("max-memory", "bytes", 1 << 20) },
+    Measured { is_set: true, least: Some(64), ..Measured::new("max-open-files", "descriptors", 64) },
+    Measured {
+        scale: 1_000_000,
+        ..Measured::new("timeout", "ms, compiling included: another machine may be slower", 1000)
+    },
+    Measured::new("max-writes", "bytes", 4096),
+    Measured::new("max-entries", "names", 16),
+    Measured::new("max-output", "bytes", 4096),
 ];
 
 const HEAD: &str = "# What ";
@@ -107,7 +138,7 @@ impl Notes {
     /// What stands behind a row, by its id.
     pub fn row(&self, id: &str, value: Option<&str>) -> Option<String> {
         if let Some(limit) = id.strip_prefix("limits.") {
-            let (name, unit, _) = MEASURED.into_iter().find(|(name, ..)| *name == limit)?;
+            let Measured { name, unit, .. } = Measured::of(limit)?;
             return Some(format!("at most: {} {unit}", self.most.get(name)?));
         }
         match self.calls.get(value?) {
@@ -119,7 +150,7 @@ impl Notes {
 
     /// Limits that are suggested, with values to start from.
     pub fn suggestions(&self, value: impl Fn(&str, u64) -> Option<String>) -> String {
-        let unset = MEASURED.into_iter().filter_map(|(name, unit, _)| {
+        let unset = MEASURED.into_iter().filter_map(|Measured { name, unit, .. }| {
             let most = *self.most.get(name)?;
             Some(format!("# {name} = {} {MOST}{most} {unit}\n", value(name, most)?))
         });
@@ -184,7 +215,7 @@ impl Notes {
     }
 
     fn read_most(&mut self, limit: &str, most: &str) -> Option<()> {
-        let (name, ..) = MEASURED.into_iter().find(|(name, ..)| *name == limit)?;
+        let Measured { name, .. } = Measured::of(limit)?;
         self.most.insert(name, most.split(' ').next()?.parse().ok()?);
         Some(())
     }

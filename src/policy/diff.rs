@@ -132,28 +132,3 @@ impl<'a> Report<'a> {
         text
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use wave_policy::file::Limits;
-
-    /// A comparison assumes the default limits of a run.
-    #[test]
-    fn the_usual_limits_are_those_of_a_run() {
-        let usual = wave_wasi::Limits::default();
-        use wave_engine::defaults::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT, MEMORY_MAX_BYTES, STACK_BYTES};
-        let expected = Limits {
-            max_memory: Some(MEMORY_MAX_BYTES),
-            max_stack: Some(STACK_BYTES),
-            compile_timeout: Some(COMPILE_TIMEOUT),
-            compile_memory: Some(COMPILE_MEMORY_BYTES),
-            max_open_files: Some(usual.open_files),
-            max_iovecs: Some(usual.iovecs),
-            max_subscriptions: Some(usual.subscriptions),
-            ..Limits::default()
-        };
-        assert_eq!(Limits::USUAL, expected);
-        assert_eq!([usual.file_size_bytes, usual.written_bytes, usual.entries, usual.output_bytes], [u64::MAX; 4]);
-        assert_eq!(usual.call_bytes, u32::MAX);
-    }
-}

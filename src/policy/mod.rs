@@ -2,14 +2,14 @@
 
 mod diff;
 
-use crate::args::{ExportFormat, Policy, PolicyResolver, Sandbox};
+use crate::args::{ExportFormat, Policy, Sandbox};
 use crate::text::{clean, note, out};
 use crate::worker;
 use std::path::Path;
 use wave_audit::export;
 use wave_engine::compile::{self, CompileLimits, Declared};
 use wave_engine::policy::{self as document, Findings, PolicyDocument, pin};
-use wave_engine::{Failure, input};
+use wave_engine::{Failure, input, surface_of};
 use wave_policy::file::{self, Derived, Values};
 use wave_policy::{Level, Resolver, Surface};
 
@@ -32,18 +32,14 @@ pub fn policy(sandbox: Option<Sandbox>, arguments: &Policy) -> Result<u8, Failur
     }
 }
 
-fn generate(resolver: PolicyResolver, limits: CompileLimits) -> Result<u8, Failure> {
+fn generate(resolver: Resolver, limits: CompileLimits) -> Result<u8, Failure> {
     let path = limits.module.clone();
     let file = input::read_file(&path)?;
     worker::announce(&path, &file);
     let blake3 = pin::of(&file);
     let Declared { info, unsealed, .. } = compile::declarations(limits, input::module_of(&path, file)?)?;
     worker::note_unsealed(unsealed.as_deref());
-    let resolver = match resolver {
-        PolicyResolver::Kernel => Resolver::Kernel,
-        PolicyResolver::Manual => Resolver::Manual,
-    };
-    let surface = Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name)));
+    let surface = surface_of(&info);
     if let Some(unknown) = surface.unknown().first() {
         note(&format!(
             "wave: note: the import `{}` `{}` is unknown, so the module cannot run\n",

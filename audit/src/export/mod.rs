@@ -73,7 +73,7 @@ impl Meant {
             let what = "the system calls of a module are known from `[os]` and `wasi.functions`, and one is missing";
             return Err(Failure::refused(what).at(place).fix(fix));
         };
-        let surface = Surface::from_imports(functions.iter().map(|name| ("wasi_snapshot_preview1", name)));
+        let surface = Surface::of_functions(functions);
         let growable = os.rows.contains_key("os.always.mprotect_grow");
         if let Some((_, what)) = os.difference(&Derived::of(&surface, growable, os.resolver)) {
             let what = format!("`[os]` is not what follows from `wasi.functions`: {what}");

@@ -8,9 +8,8 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno as HostErrno;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
-use wave_engine::DirectoryGrant;
-use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
+use wave_engine::{DirectoryGrant, Failure, monitor_access};
 use wave_monitor::{Errno, HostFd, Monitor, NewTime, NewTimes, OpenRequest, Rights, Rule};
 use wave_policy::Access;
 
@@ -54,15 +53,11 @@ pub fn ask_host(policy: &PolicyDocument, path: &Path, op: Operation) -> Result<R
         Some(if rest.is_empty() { ".".to_owned() } else { rest.to_owned() })
     };
     let reached = grants.iter().enumerate().filter_map(|(index, grant)| Some((index, beneath(&grant.host)?)));
-    let rank = |index: usize| grants.get(index).map(|grant| access_order(grant.access));
+    let rank = |index: usize| grants.get(index).map(|grant| grant.access);
     Ok(match reached.max_by_key(|(index, _)| rank(*index)) {
         Some((index, rest)) => ask_beneath(policy, &grants, index, &rest, op),
         None => ask_nowhere(policy, &whole.to_string_lossy(), op),
     })
-}
-
-fn access_order(access: Access) -> usize {
-    [Access::ReadOnly, Access::Append, Access::ReadWrite].iter().position(|other| *other == access).unwrap_or_default()
 }
 
 /// Which directory a path is looked up in, and what of it is left: the longest name, and the last of equal ones.
@@ -106,8 +101,7 @@ fn ask_nowhere(policy: &PolicyDocument, path: &str, op: Operation) -> Reply {
         answer.advice = Some("grant the directory it is in, in an [[fs]] of the policy".to_owned());
         return Reply { answer, edit: imported };
     }
-    let access = [Access::ReadOnly, Access::Append, Access::ReadWrite];
-    let access = access.into_iter().find(|access| admit(*access, "x", op).is_ok()).unwrap_or_default();
+    let access = Access::ALL.into_iter().find(|access| admit(*access, "x", op).is_ok()).unwrap_or_default();
     let edit = imported.or_else(|| policy.file.add_directory(directory, directory, access.as_str()));
     if edit.is_some() {
         answer.notes.push(format!("that grants all of `{directory}`"));
@@ -241,12 +235,7 @@ const fn rights(op: Operation) -> &'static [&'static str] {
 /// What the monitor says, asked by itself about one directory.
 fn admit(access: Access, rest: &str, op: Operation) -> Result<(), Errno> {
     let mut monitor = Monitor::new(wave_monitor::Limits::default());
-    let access = match access {
-        Access::ReadOnly => wave_monitor::Access::ReadOnly,
-        Access::ReadWrite => wave_monitor::Access::ReadWrite,
-        Access::Append => wave_monitor::Access::Append,
-    };
-    let fd = monitor.grant_directory(HostFd::new(PREOPEN), b"/".to_vec(), access)?;
+    let fd = monitor.grant_directory(HostFd::new(PREOPEN), b"/".to_vec(), monitor_access(access))?;
     let path = rest.as_bytes();
     let open = |oflags: u32, base: Rights, fdflags: u32| {
         let base = base.bits();
@@ -372,7 +361,7 @@ mod tests {
     fn each_operation_is_admitted_with_some_access_and_the_rights_follow() {
         for (op, ..) in Operation::ALL {
             assert!(admit(Access::ReadWrite, "x", op).is_ok(), "{op:?}");
-            for access in [Access::ReadOnly, Access::Append, Access::ReadWrite] {
+            for access in Access::ALL {
                 let held = rights(op).iter().all(|right| access.landlock_rights().contains(right));
                 let admitted = admit(access, "x", op).is_ok();
                 // What the monitor lets through the kernel must, too; the other way round Landlock has no word for it.

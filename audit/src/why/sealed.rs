@@ -10,7 +10,7 @@ pub fn sealed(policy: &PolicyDocument) -> Policy {
     let functions: Vec<String> = values.functions.clone().unwrap_or_else(every);
     Policy {
         level: values.sandbox.unwrap_or_default(),
-        surface: Surface::from_imports(functions.iter().map(|name| ("wasi_snapshot_preview1", name))),
+        surface: Surface::of_functions(&functions),
         grants: policy.directories().map(|dir| FilesystemGrant { host: dir.host, access: dir.access }).collect(),
         resolver: values.os.as_ref().map(|os| os.resolver).unwrap_or_default(),
         listeners: values.listen.clone().unwrap_or_default(),

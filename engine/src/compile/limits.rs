@@ -1,11 +1,11 @@
 //! How much compiling may use, and what is said when it reaches that.
 
-use crate::defaults;
 use crate::failure::Failure;
 use crate::shortage::{self, way_out_of};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use wave_policy::limits::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT};
 use wave_policy::{Level, Limits, Policy, chain};
 use wave_sandbox::{Ended, State, Worker, WorkerError};
 
@@ -33,8 +33,8 @@ impl CompileLimits {
         Self {
             module: module.to_owned(),
             level,
-            timeout: defaults::COMPILE_TIMEOUT,
-            memory_bytes: defaults::COMPILE_MEMORY_BYTES,
+            timeout: COMPILE_TIMEOUT,
+            memory_bytes: COMPILE_MEMORY_BYTES,
             has_flags: false,
         }
     }

@@ -1,17 +1,18 @@
 //! A policy file that was read: what it says, and whether a module is the one it is for.
 
 use super::pin::Other;
-use crate::defaults::{COMPILE_TIMEOUT, STACK_RANGE_BYTES};
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, overlaps_as_written};
 use crate::input::{self, Bounds};
 use crate::peers::parse_network;
+use crate::terms::surface_of;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use wave_contract::module::ModuleInfo;
+use wave_policy::Resolver;
 use wave_policy::file::{Derived, PolicyFile, Problem, Problems, Profile, Values};
-use wave_policy::{Resolver, Surface};
+use wave_policy::limits::COMPILE_TIMEOUT;
 
 /// Larger files are refused: nobody reviews that.
 const MAX_POLICY_BYTES: u64 = 16 << 20;
@@ -116,8 +117,9 @@ impl PolicyDocument {
             let what = "deterministic clocks have no resolution";
             wrong.push(self.refuse("clock.resolution", what, "leave out one of `deterministic` and `[clock]`"));
         }
-        if values.limits.max_stack.is_some_and(|stack| !STACK_RANGE_BYTES.contains(&stack)) {
-            wrong.push(self.refuse("limits.max-stack", "such a stack is not possible", "choose between 512K and 4G"));
+        if let Some(impossible) = values.limits.impossible() {
+            let id = format!("limits.{}", impossible.limit.name);
+            wrong.push(self.refuse(&id, &impossible.to_string(), &impossible.fix()));
         }
         let networks = values.accept_from.iter().flatten().enumerate();
         let unclear = networks.filter_map(|(index, network)| Some((index, parse_network(network).err()?)));
@@ -231,7 +233,7 @@ impl PolicyDocument {
         for difference in self.differences(path, info, resolver) {
             findings.add(|| Some(self.differs(&difference)));
         }
-        let surface = Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name)));
+        let surface = surface_of(info);
         // A list can name one a thousand times.
         let allowed: BTreeSet<_> = self.values.functions.iter().flatten().collect();
         let unused = allowed.into_iter().filter(|name| !surface.contains(name));
@@ -279,7 +281,7 @@ impl PolicyDocument {
     /// All of that.
     fn differences(&self, path: &Path, info: &ModuleInfo, resolver: Option<Resolver>) -> Vec<Difference> {
         let mut wrong = Vec::new();
-        let surface = Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name)));
+        let surface = surface_of(info);
         let generate = format!("wave policy gen {}", path.display());
         if let Some(allowed) = &self.values.functions {
             let imported = surface.functions().map(|function| function.name);

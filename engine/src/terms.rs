@@ -1,0 +1,100 @@
+//! One thing in the terms of several crates: what the policy calls an access, a resolver or a limit, and what the monitor and the
+//! hostcalls, which know no policy, call it.
+
+use wave_contract::module::ModuleInfo;
+use wave_policy::limits::LIMITS;
+use wave_policy::{Access, Resolver, Surface, file::Limits};
+
+/// The limits that the engine enforces itself; all others are the monitor's.
+#[cfg(test)]
+const ENGINE_LIMITS: [&str; 5] = ["timeout", "max-memory", "max-stack", "compile-timeout", "compile-memory"];
+
+/// What the monitor calls an access.
+pub const fn monitor_access(access: Access) -> wave_wasi::Access {
+    match access {
+        Access::ReadOnly => wave_wasi::Access::ReadOnly,
+        Access::Append => wave_wasi::Access::Append,
+        Access::ReadWrite => wave_wasi::Access::ReadWrite,
+    }
+}
+
+/// What a policy calls it.
+pub const fn policy_access(access: wave_wasi::Access) -> Access {
+    match access {
+        wave_wasi::Access::ReadOnly => Access::ReadOnly,
+        wave_wasi::Access::Append => Access::Append,
+        wave_wasi::Access::ReadWrite => Access::ReadWrite,
+    }
+}
+
+/// What the hostcalls call a resolver.
+pub(crate) const fn hostcall_resolver(resolver: Resolver) -> wave_wasi::Resolver {
+    match resolver {
+        Resolver::Kernel => wave_wasi::Resolver::Kernel,
+        Resolver::Manual => wave_wasi::Resolver::Manual,
+    }
+}
+
+/// The resolver that this host allows: the kernel if it can.
+pub(crate) fn detected_resolver() -> Resolver {
+    match wave_wasi::Resolver::detect() {
+        wave_wasi::Resolver::Kernel => Resolver::Kernel,
+        wave_wasi::Resolver::Manual => Resolver::Manual,
+    }
+}
+
+/// The limits that the monitor enforces. Those it does not know by name are the engine's.
+pub(crate) fn monitor_limits(limits: &Limits) -> wave_wasi::Limits {
+    let mut enforced = wave_wasi::Limits::default();
+    for limit in LIMITS {
+        if let Some(value) = limit.get(limits) {
+            let _is_known: bool = enforced.set(limit.name, u64::try_from(value).unwrap_or(u64::MAX));
+        }
+    }
+    enforced
+}
+
+/// The surface of a module.
+pub fn surface_of(info: &ModuleInfo) -> Surface {
+    Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_is_enforced_by_the_monitor_or_by_the_engine() {
+        let mut monitor = wave_wasi::Limits::default();
+        for limit in LIMITS {
+            let is_ours = ENGINE_LIMITS.contains(&limit.name);
+            assert_ne!(monitor.set(limit.name, 7), is_ours, "{}: enforced by one of them", limit.name);
+        }
+        for name in wave_wasi::Limits::NAMES {
+            assert!(LIMITS.iter().any(|limit| limit.name == *name), "{name} is in no policy");
+            assert_eq!(monitor.get(name), Some(7));
+        }
+    }
+
+    #[test]
+    fn the_usual_limits_are_those_of_a_run() {
+        let usual = wave_wasi::Limits::default();
+        assert_eq!(monitor_limits(&Limits::default()), usual);
+        assert_eq!(monitor_limits(&Limits::USUAL), usual);
+        for limit in LIMITS.iter().filter(|limit| !ENGINE_LIMITS.contains(&limit.name)) {
+            let value = usual.get(limit.name).map(u128::from);
+            match limit.default() {
+                Some(default) => assert_eq!(value, Some(default), "{}", limit.name),
+                // Without a limit, the monitor has the largest number there is.
+                None => assert!(value.is_some_and(|value| value >= u32::MAX.into()), "{}", limit.name),
+            }
+        }
+        assert_eq!([usual.file_size_bytes, usual.written_bytes, usual.entries, usual.output_bytes], [u64::MAX; 4]);
+        assert_eq!(usual.call_bytes, u32::MAX);
+    }
+
+    #[test]
+    fn accesses_are_the_same_there_and_back() {
+        assert!(Access::ALL.into_iter().all(|access| policy_access(monitor_access(access)) == access));
+    }
+}
