@@ -272,6 +272,28 @@ impl Kind {
     }
 }
 
+/// The reference of all limits, as `docs/limits.md` has it.
+pub fn limits_markdown() -> String {
+    let mut text = "# Limits\n\n\
+        Each limit is a flag of `wave run` and `wave learn`, and a key of `[limits]` in a policy. This page is\n\
+        generated from the table in `policies/src/limits.rs`.\n\n\
+        A SIZE is a number of bytes, or `64K`, `10M`, `2G`. A limit that is an errno does not end the program.\n\n\
+        | limit | value | default | bounds | at the limit |\n\
+        |---|---|---|---|---|\n"
+        .to_owned();
+    for limit in LIMITS {
+        let value = match limit.kind {
+            Kind::Time => "TIME",
+            Kind::Size => "SIZE",
+            Kind::Count => "N",
+        };
+        let default = limit.default().map_or_else(|| "none".to_owned(), |value| limit.kind.text(value));
+        let Limit { name, about, detail, at_limit, .. } = limit;
+        text += &format!("| `{name}` | {value} | {default} | {about}{detail} | {at_limit} |\n");
+    }
+    text
+}
+
 /// A limit has a value that is not possible.
 #[derive(Debug)]
 pub struct Impossible {
@@ -401,6 +423,15 @@ mod tests {
             assert!(LIMITS.iter().skip(index + 1).all(|other| other.name != limit.name), "{}", limit.name);
             assert!(!limit.about.is_empty() && !limit.at_limit.is_empty(), "{}", limit.name);
         }
+    }
+
+    #[test]
+    fn the_reference_in_the_tree_is_the_one_of_the_table() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limits.md");
+        if std::env::var_os("WAVE_BLESS").is_some() {
+            std::fs::write(path, limits_markdown()).unwrap();
+        }
+        assert_eq!(limits_markdown(), std::fs::read_to_string(path).unwrap());
     }
 
     #[test]

@@ -7,14 +7,7 @@ use super::area::{
 use std::collections::BTreeMap;
 use wave_policy::all_functions;
 use wave_runtime::Stop;
-use wave_wasi::{Argument, Decision, ENTRY_BYTES, Errno, Failure, Record, Rights};
-
-/// `fdflags`: writes go to the end.
-const APPEND: u64 = 1;
-/// `oflags`: the file is created if it does not exist.
-const CREAT: u64 = 1;
-/// `oflags`: the file is truncated.
-const TRUNC: u64 = 8;
+use wave_wasi::{Access, Argument, Decision, ENTRY_BYTES, Errno, Failure, FdFlags, OFlags, Record, Rights};
 
 /// Notes the use that a program makes of what it was granted, and how it ends.
 pub struct UseObserver<'a> {
@@ -42,14 +35,6 @@ enum Thing {
     },
     Listener(usize),
     Connection,
-}
-
-/// The least access that allows a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Need {
-    Read,
-    Append,
-    Change,
 }
 
 impl wave_engine::Observer for UseObserver<'_> {
@@ -112,41 +97,34 @@ impl UseObserver<'_> {
     }
 
     /// The least access under which the call ends as it did. What is refused for lack of a right is refused under less, too.
-    fn need(&self, call: Call<'_>) -> Need {
+    fn need(&self, call: Call<'_>) -> Access {
         if call.0.result.is_err_and(|error| [Errno::NOTCAPABLE, Errno::BADF].map(Failure::Errno).contains(&error)) {
-            return Need::Read;
+            return Access::ReadOnly;
         }
         let mutating = |rights: u64| rights & Rights::MUTATING.bits() != 0;
         match call.0.function {
             "path_open" => {
-                let (oflags, fdflags) = (call.number("oflags"), call.number("fdflags"));
-                let writes = call.number("rights_base") & Rights::FD_WRITE.bits() != 0;
-                if oflags & TRUNC != 0 || (writes && fdflags & APPEND == 0) {
-                    Need::Change
-                } else if writes || oflags & CREAT != 0 {
-                    Need::Append
-                } else {
-                    Need::Read
-                }
+                let least =
+                    Access::least_to_open(call.flags("oflags"), call.number("rights_base"), call.flags("fdflags"));
+                // What has unknown bits is refused under every access.
+                least.unwrap_or(Access::ReadOnly)
             }
-            "path_create_directory" => Need::Append,
-            "fd_pwrite" | "fd_allocate" | "fd_filestat_set_size" | "fd_filestat_set_times" => Need::Change,
-            "path_filestat_set_times" | "path_link" | "path_rename" | "path_symlink" => Need::Change,
-            "path_unlink_file" | "path_remove_directory" => Need::Change,
+            // Opening for writing was counted.
+            "fd_write" => Access::ReadOnly,
             "fd_fdstat_set_flags" => {
                 let thing = call.fd().and_then(|fd| self.open.get(&fd));
-                let leaves = matches!(thing, Some(Thing::Named { at_the_end: true, .. }));
-                if leaves && call.number("fdflags") & APPEND == 0 { Need::Change } else { Need::Read }
+                let leaves = matches!(thing, Some(Thing::Named { at_the_end: true, .. })) && !call.appends();
+                if leaves { Access::ReadWrite } else { Access::ReadOnly }
             }
             // To keep a right, a descriptor must have it.
             "fd_fdstat_set_rights" if mutating(call.number("rights_base") | call.number("rights_inheriting")) => {
-                Need::Change
+                Access::ReadWrite
             }
-            _ => Need::Read,
+            function => Access::least_for_call(function),
         }
     }
 
-    fn note_grants(&mut self, call: Call<'_>, need: Need) {
+    fn note_grants(&mut self, call: Call<'_>, need: Access) {
         // Every program of a C library asks for the names of all directories.
         if matches!(call.0.function, "fd_prestat_get" | "fd_prestat_dir_name") {
             return;
@@ -156,20 +134,20 @@ impl UseObserver<'_> {
         for grant in call.0.grant.into_iter().chain(second).filter(|grant| *grant < grants) {
             self.add(Layout::grant(grant, OfGrant::Calls), 1);
             match need {
-                Need::Read => {}
-                Need::Append => self.add(Layout::grant(grant, OfGrant::Appends), 1),
-                Need::Change => self.add(Layout::grant(grant, OfGrant::Changes), 1),
+                Access::ReadOnly => {}
+                Access::Append => self.add(Layout::grant(grant, OfGrant::Appends), 1),
+                Access::ReadWrite => self.add(Layout::grant(grant, OfGrant::Changes), 1),
             }
         }
     }
 
-    fn note_paths(&mut self, call: Call<'_>, need: Need) {
+    fn note_paths(&mut self, call: Call<'_>, need: Access) {
         // What was denied leads elsewhere.
         if !matches!(call.0.decision, Decision::Admitted) {
             return;
         }
         let what = match call.0.function {
-            _ if need > Need::Read => OfPath::Changes,
+            _ if need > Access::ReadOnly => OfPath::Changes,
             "path_open" => OfPath::Reads,
             _ => OfPath::Lookups,
         };
@@ -211,7 +189,7 @@ impl UseObserver<'_> {
         let made = match call.0.function {
             "path_create_directory" => Some(text("path")),
             // Whether the file was there is not known.
-            "path_open" if call.number("oflags") & CREAT != 0 => Some(text("path")),
+            "path_open" if call.creates() => Some(text("path")),
             "path_link" => Some(text("new_path")),
             "path_symlink" => Some(text("old_path").saturating_add(text("new_path"))),
             _ => None,
@@ -230,7 +208,7 @@ impl UseObserver<'_> {
                 let Some(Thing::Named { grant, path: dir, .. }) = self.open.get(&fd) else { return };
                 let (grant, path) = (*grant, dir.as_deref().zip(call.path("path")));
                 let path = path.and_then(|(dir, path)| join(dir, path));
-                let at_the_end = call.number("fdflags") & APPEND != 0;
+                let at_the_end = call.appends();
                 if let Some(opened) = call.stored("opened_fd") {
                     self.open.insert(opened, Thing::Named { grant, path, at_the_end });
                 }
@@ -242,7 +220,7 @@ impl UseObserver<'_> {
             }
             "fd_fdstat_set_flags" => {
                 if let Some(Thing::Named { at_the_end, .. }) = self.open.get_mut(&fd) {
-                    *at_the_end = call.number("fdflags") & APPEND != 0;
+                    *at_the_end = call.appends();
                 }
             }
             "fd_close" => drop(self.open.remove(&fd)),
@@ -311,6 +289,21 @@ impl<'r> Call<'r> {
 
     fn number(self, name: &str) -> u64 {
         self.argument(name).unwrap_or(0)
+    }
+
+    /// Flags, of which a guest passes 32 bits.
+    fn flags(self, name: &str) -> u32 {
+        u32::try_from(self.number(name)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether writes go to the end.
+    fn appends(self) -> bool {
+        FdFlags::from_guest(self.flags("fdflags")).is_ok_and(|flags| flags.contains(FdFlags::APPEND))
+    }
+
+    /// Whether the file is created if it is not there.
+    fn creates(self) -> bool {
+        OFlags::from_guest(self.flags("oflags")).is_ok_and(|flags| flags.contains(OFlags::CREAT))
     }
 
     /// The (first) descriptor.

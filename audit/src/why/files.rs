@@ -10,15 +10,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use wave_engine::policy::PolicyDocument;
 use wave_engine::{DirectoryGrant, Failure, monitor_access};
-use wave_monitor::{Errno, HostFd, Monitor, NewTime, NewTimes, OpenRequest, Rights, Rule};
+use wave_monitor::OFlags as OpenFlags;
+use wave_monitor::{Errno, FdFlags, HostFd, LookupFlags, Monitor, NewTime, NewTimes, OpenRequest, Rights, Rule};
 use wave_policy::Access;
-
-/// `SYMLINK_FOLLOW`, `APPEND` and those of `oflags`, as preview1 numbers them.
-const FOLLOW: u32 = 1;
-const APPEND: u32 = 1;
-const CREAT: u32 = 1;
-const DIRECTORY: u32 = 2;
-const TRUNC: u32 = 8;
 
 /// The number of the first preopen.
 const PREOPEN: u32 = 3;
@@ -237,25 +231,27 @@ fn admit(access: Access, rest: &str, op: Operation) -> Result<(), Errno> {
     let mut monitor = Monitor::new(wave_monitor::Limits::default());
     let fd = monitor.grant_directory(HostFd::new(PREOPEN), b"/".to_vec(), monitor_access(access))?;
     let path = rest.as_bytes();
-    let open = |oflags: u32, base: Rights, fdflags: u32| {
-        let base = base.bits();
-        let request = OpenRequest { fd, lookup: FOLLOW, path, oflags, base, inheriting: 0, fdflags };
+    let follow = u32::from(LookupFlags::SYMLINK_FOLLOW.bits());
+    let open = |oflags: OpenFlags, base: Rights, fdflags: FdFlags| {
+        let (base, oflags, fdflags) = (base.bits(), oflags.bits().into(), fdflags.bits().into());
+        let request = OpenRequest { fd, lookup: follow, path, oflags, base, inheriting: 0, fdflags };
         monitor.admit_open(request).map(drop)
     };
+    let (none, anywhere) = (OpenFlags::empty(), FdFlags::empty());
     match op {
-        Operation::Read => open(0, Rights::FD_READ, 0),
-        Operation::Write => open(0, Rights::FD_WRITE, 0),
-        Operation::Append => open(0, Rights::FD_WRITE, APPEND),
+        Operation::Read => open(none, Rights::FD_READ, anywhere),
+        Operation::Write => open(none, Rights::FD_WRITE, anywhere),
+        Operation::Append => open(none, Rights::FD_WRITE, FdFlags::APPEND),
         // Opening makes no directory.
         Operation::Create if rest.ends_with('/') => Err(wave_monitor::Errno::ISDIR),
-        Operation::Create => open(CREAT, Rights::FD_WRITE, APPEND),
-        Operation::Truncate => open(TRUNC, Rights::FD_WRITE, 0),
-        Operation::List => open(DIRECTORY, Rights::FD_READDIR, 0),
+        Operation::Create => open(OpenFlags::CREAT, Rights::FD_WRITE, FdFlags::APPEND),
+        Operation::Truncate => open(OpenFlags::TRUNC, Rights::FD_WRITE, anywhere),
+        Operation::List => open(OpenFlags::DIRECTORY, Rights::FD_READDIR, anywhere),
         Operation::Delete => monitor.admit_unlink(fd, path)?.name.map(drop),
-        Operation::Stat => monitor.admit_stat_at(fd, FOLLOW, path).map(drop),
+        Operation::Stat => monitor.admit_stat_at(fd, follow, path).map(drop),
         Operation::Times => {
             let now = NewTimes { access: NewTime::Now, modification: NewTime::Now };
-            monitor.admit_set_times_at(fd, FOLLOW, path, now).map(drop)
+            monitor.admit_set_times_at(fd, follow, path, now).map(drop)
         }
         Operation::Mkdir => monitor.admit_create_directory(fd, path)?.name.map(drop),
         Operation::Rmdir => monitor.admit_remove_directory(fd, path)?.name.map(drop),

@@ -74,7 +74,7 @@ pub use failure::{Failure, Stop};
 pub use link::{PREVIEW1, UNSTABLE, host_function, traced_function};
 pub use resolve::Resolver;
 pub use trace::{Argument, Decision, Record};
-pub use wave_monitor::{Access, ENTRY_BYTES, Errno, LimitName, Limits, PeerRule, Rights, Rule};
+pub use wave_monitor::{Access, ENTRY_BYTES, Errno, FdFlags, LimitName, Limits, OFlags, PeerRule, Rights, Rule};
 
 /// The functions of `wasi_snapshot_preview1`, all of them.
 pub mod preview1 {

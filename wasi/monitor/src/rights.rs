@@ -144,6 +144,12 @@ impl Rights {
         if bits & !Self::ALL.0 == 0 { Ok(Self(bits)) } else { Err(Errno::INVAL) }
     }
 
+    /// The right that is named as a hostcall; none if there is no such right.
+    #[must_use]
+    pub fn of_call(function: &str) -> Self {
+        Self::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(function)).map_or(Self::NONE, |(_, right)| *right)
+    }
+
     /// The bits, as a guest reads them.
     #[must_use]
     pub const fn bits(self) -> u64 {
