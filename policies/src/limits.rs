@@ -152,59 +152,59 @@ limits! {
         detail: ": 5s, 300ms, 2m",
         at_limit: "Exit code 124",
     }
-    max_memory: u64 = Some(MEMORY_BYTES), "max-memory", "Most linear memory" {
-        at_limit: "More at the start: exit code 137; `memory.grow` beyond it fails",
+    max_memory: u64 = Some(MEMORY_BYTES), "max-memory", "Maximum linear memory" {
+        at_limit: "A module that declares more initially exits with 137; `memory.grow` beyond it fails",
         ceiling: Some(MEMORY_BYTES as u128),
     }
     max_stack: u64 = Some(STACK_BYTES), "max-stack", "Stack of the program" {
-        detail: ", of which the last 256 KiB are kept for hostcalls",
+        detail: ", of which the last 256 KiB are reserved for hostcalls",
         at_limit: "Beyond it: a trap",
-        // Half of the smallest stack is kept for hostcalls; more than the largest is no limit any more.
+        // Half of the smallest stack is reserved for hostcalls. A stack larger than the largest is no limit.
         range: 512 << 10..=4 << 30,
     }
     compile_timeout: Duration = Some(COMPILE_TIMEOUT), "compile-timeout", "Stop compiling after this time" {
         at_limit: "Exit code 125. Not with `--sandbox off`",
     }
-    compile_memory: u64 = Some(COMPILE_MEMORY_BYTES), "compile-memory", "Most memory for compiling" {
+    compile_memory: u64 = Some(COMPILE_MEMORY_BYTES), "compile-memory", "Maximum memory for compiling" {
         detail: ", the module itself included",
         at_limit: "Beyond: exit code 125. Not with `--sandbox off`",
     }
-    max_open_files: u32 = Some(1024), "max-open-files", "Most descriptors open at once" {
-        detail: ", as far as the host's own limit goes (ulimit -Hn)",
+    max_open_files: u32 = Some(1024), "max-open-files", "Maximum number of open descriptors" {
+        detail: ", up to the host's own limit (ulimit -Hn)",
         at_limit: "Beyond: EMFILE",
         counts: Some("open files"),
     }
-    max_file_size: u64 = None, "max-file-size", "Largest file" {
+    max_file_size: u64 = None, "max-file-size", "Maximum size of a file" {
         at_limit: "Beyond: EFBIG",
         counts: Some("bytes in a file"),
     }
-    max_writes: u64 = None, "max-writes", "Most bytes written to files, in all" {
-        detail: "; each new name counts as 4K and its text",
+    max_writes: u64 = None, "max-writes", "Maximum bytes written to files, in total" {
+        detail: "; each new name counts as 4K plus its length",
         at_limit: "Beyond: ENOSPC",
         counts: Some("bytes written to files"),
     }
-    max_entries: u32 = None, "max-entries", "Most new names of files, directories and links, in all" {
+    max_entries: u32 = None, "max-entries", "Maximum number of new files, directories and links, in total" {
         at_limit: "Beyond: ENOSPC",
         counts: Some("new names"),
     }
-    max_output: u64 = None, "max-output", "Most bytes written to standard output and error, in all" {
-        detail: "; as many may be printed about the program",
+    max_output: u64 = None, "max-output", "Maximum bytes written to standard output and error, in total" {
+        detail: "; as many again may be printed about the program",
         at_limit: "Beyond: ENOSPC",
         counts: Some("bytes of output"),
     }
-    max_call_bytes: u64 = None, "max-call-bytes", "Most bytes one call reads or writes" {
+    max_call_bytes: u64 = None, "max-call-bytes", "Maximum bytes that one call reads or writes" {
         detail: ", at least 1",
-        at_limit: "more is a short count, and E2BIG for random bytes and listings",
+        at_limit: "more is a short count, or E2BIG for random bytes and directory listings",
         counts: Some("bytes in a call"),
         // A call moves no more than a guest can name.
         ceiling: Some(u32::MAX as u128),
     }
-    max_iovecs: u32 = Some(1024), "max-iovecs", "Most buffers one call uses" {
-        detail: ", from 1 to 1024, the kernel's own limit",
+    max_iovecs: u32 = Some(1024), "max-iovecs", "Maximum buffers of one call" {
+        detail: ", 1 to 1024 (the kernel's limit)",
         at_limit: "more is a short count",
         counts: Some("buffers in a call"),
     }
-    max_subscriptions: u32 = Some(4096), "max-subscriptions", "Most subscriptions of one poll" {
+    max_subscriptions: u32 = Some(4096), "max-subscriptions", "Maximum subscriptions of one poll" {
         at_limit: "Beyond: EINVAL",
         counts: Some("subscriptions in a poll"),
     }
