@@ -79,7 +79,7 @@ fn each_subcommand_has_its_page() {
     let committed: BTreeMap<_, _> =
         read().map(|path| (path.file_name().unwrap().display().to_string(), text(&path))).collect();
     for (name, right) in &pages {
-        assert_eq!(committed.get(name), Some(right), "docs/man/{name}: WAVE_BLESS=1 cargo test --bin wave manual");
+        assert_eq!(committed.get(name), Some(right), "docs/man/{name}: WAVE_BLESS=1 cargo test -p wave --lib manual");
     }
     assert!(committed.keys().eq(pages.keys()), "pages of nothing: {:?}", committed.keys());
 }
