@@ -1,19 +1,19 @@
-//! What a run has if nothing else is said, and what is possible at all.
+//! Default limits of a run, and the bounds of limits.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-/// Linear memory cannot be larger.
+/// Maximum size of linear memory.
 pub const MEMORY_MAX_BYTES: u64 = 4 << 30;
 
-/// The guest's stack.
+/// Default size of the guest's stack.
 pub const STACK_BYTES: u64 = 8 << 20;
 
-/// Half of the smallest stack is reserved for hostcalls. A stack larger than the largest is no limit any more.
+/// Allowed sizes of the guest's stack. Hostcalls need half of the smallest. A stack above the largest would limit nothing.
 pub const STACK_RANGE_BYTES: RangeInclusive<u64> = 512 << 10..=4 << 30;
 
-/// How long compiling may take.
+/// Default time limit of the compiler.
 pub const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How much memory compiling may take, in bytes.
+/// Default memory limit of the compiler, in bytes.
 pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
