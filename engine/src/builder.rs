@@ -181,8 +181,8 @@ impl PlanBuilder {
     }
 }
 
-/// The default resolver of paths. Where Landlock does not restrict truncation, the system call filter does. It must see the flags
-/// of an open, and it cannot see those of `openat2`, which are in memory (T91).
+/// The default resolver of paths. Where Landlock does not restrict truncation, the system call filter does. It must see
+/// the flags of an open, and it cannot see those of `openat2`, which are in memory (T91).
 fn resolver(level: Level, leaves_truncation: bool) -> Resolver {
     if level != Level::Off && leaves_truncation { Resolver::Manual } else { Resolver::detect() }
 }

@@ -96,9 +96,9 @@ impl Overlap {
     }
 }
 
-/// Finds the grants inside another grant that allows more access. The narrower grant would have no effect: Landlock rules add up
-/// along a path, and the guest could reach the same files through the outer grant (T28). Each such grant is listed once, with the
-/// innermost grant around it that allows more.
+/// Finds the grants inside another grant that allows more access. The narrower grant would have no effect: Landlock
+/// rules add up along a path, and the guest could reach the same files through the outer grant (T28). Each such grant
+/// is listed once, with the innermost grant around it that allows more.
 ///
 /// # Errors
 /// 125 if a directory does not exist.
@@ -118,8 +118,8 @@ pub fn overlaps_as_written(grants: &[DirectoryGrant]) -> Vec<Overlap> {
     overlaps_at(grants, &grants.iter().map(place).collect::<Vec<_>>())
 }
 
-/// The longest prefix of a path that exists. If a prefix does not exist, no longer one does, so a binary search finds it. A path of
-/// a thousand `..` therefore takes few lookups.
+/// The longest prefix of a path that exists. If a prefix does not exist, no longer one does, so a binary search finds
+/// it. A path of a thousand `..` therefore takes few lookups.
 fn part_that_is_there(whole: &Path) -> &Path {
     // Linux accepts no longer paths (PATH_MAX).
     const MOST_BYTES: usize = 4095;
@@ -140,8 +140,8 @@ fn part_that_is_there(whole: &Path) -> &Path {
     count.checked_sub(1).and_then(|last| starts.get(last)).copied().unwrap_or(Path::new(""))
 }
 
-/// A granted directory on the way to another. `wider` has, for each access from the narrowest on, the innermost grant so far that
-/// allows more.
+/// A granted directory on the way to another. `wider` has, for each access from the narrowest on, the innermost grant
+/// so far that allows more.
 struct Around<'a> {
     place: &'a Path,
     wider: [Option<usize>; 3],

@@ -70,7 +70,7 @@ pub fn answer(policy: &PolicyDocument, question: &Question) -> Result<Answer, Fa
 }
 
 fn policy_clone(policy: &PolicyDocument) -> Result<PolicyDocument, Failure> {
-    PolicyDocument::of(policy.path(), policy.file.source())
+    PolicyDocument::parse(policy.path(), policy.file.source())
 }
 
 fn ask(policy: &PolicyDocument, question: &Question) -> Result<Reply, Failure> {
@@ -91,7 +91,7 @@ fn with_edits(policy: PolicyDocument, question: &Question) -> Result<Answer, Fai
     let Reply { mut answer, edit } = ask(&policy, question)?;
     let (mut policy, mut next, mut edits) = (policy, edit, Vec::new());
     while let Some(edit) = next.take().filter(|_| edits.len() < MOST_EDITS) {
-        policy = PolicyDocument::of(policy.path(), &edit.source)?;
+        policy = PolicyDocument::parse(policy.path(), &edit.source)?;
         edits.push(edit);
         let grants: Vec<_> = policy.directories().collect();
         let found = overlaps_as_written(&grants);
