@@ -108,7 +108,7 @@ fn it_runs_as_the_module_does() {
         assert_eq!(of_program[same], of_module[same], "{same}");
     }
     let of_program = program.wave(&["audit", "app.wave"]).stdout;
-    assert!(of_program.contains("by whoever made the file"), "{of_program}");
+    assert!(of_program.contains("by whoever built the file"), "{of_program}");
     let verified = program.wave(&["verify", "app.wave"]);
     assert_eq!(verified.status.code(), Some(0), "{verified:?}");
     assert!(verified.stdout.starts_with("verified:       yes\n") && !verified.stdout.contains("compiling"));

@@ -9,27 +9,27 @@ pub enum Operation {
     Write,
     /// Write at the end of a file.
     Append,
-    /// Make a file, to write at its end.
+    /// Create a file and append to it.
     Create,
-    /// Empty a file.
+    /// Truncate a file.
     Truncate,
     /// Remove a file or a link.
     Delete,
     /// List a directory.
     List,
-    /// Ask for type, size and times.
+    /// Read type, size and times.
     Stat,
     /// Set times.
     Times,
-    /// Make a directory.
+    /// Create a directory.
     Mkdir,
     /// Remove a directory.
     Rmdir,
     /// Rename within the directory.
     Rename,
-    /// Give another name within the directory.
+    /// Create a hard link within the directory.
     Link,
-    /// Make a symbolic link.
+    /// Create a symbolic link.
     Symlink,
     /// Read a symbolic link.
     Readlink,
@@ -41,17 +41,17 @@ impl Operation {
         (Self::Read, "read", "Read a file"),
         (Self::Write, "write", "Write anywhere in a file"),
         (Self::Append, "append", "Write at the end of a file"),
-        (Self::Create, "create", "Make a file, to write at its end"),
-        (Self::Truncate, "truncate", "Empty a file"),
+        (Self::Create, "create", "Create a file and append to it"),
+        (Self::Truncate, "truncate", "Truncate a file"),
         (Self::Delete, "delete", "Remove a file or a link"),
         (Self::List, "list", "List a directory"),
-        (Self::Stat, "stat", "Ask for type, size and times"),
+        (Self::Stat, "stat", "Read type, size and times"),
         (Self::Times, "times", "Set times"),
-        (Self::Mkdir, "mkdir", "Make a directory"),
+        (Self::Mkdir, "mkdir", "Create a directory"),
         (Self::Rmdir, "rmdir", "Remove a directory"),
         (Self::Rename, "rename", "Rename within the directory"),
-        (Self::Link, "link", "Give another name within the directory"),
-        (Self::Symlink, "symlink", "Make a symbolic link"),
+        (Self::Link, "link", "Create a hard link within the directory"),
+        (Self::Symlink, "symlink", "Create a symbolic link"),
         (Self::Readlink, "readlink", "Read a symbolic link"),
     ];
 
