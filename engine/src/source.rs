@@ -87,6 +87,17 @@ impl<'a> Source<'a> {
         if let Some(policy) = &plan.policy {
             policy.check_pin(path, &bytes)?;
         }
+        Self::of_bytes(plan, path, bytes, cache.zip(settings), start)
+    }
+
+    /// Finds the code of a program whose bytes were read and match the policy, or starts to compile it.
+    fn of_bytes(
+        plan: &Plan,
+        path: &Path,
+        bytes: Vec<u8>,
+        cache: Option<(Cache, Settings)>,
+        start: StartCompiler<'a>,
+    ) -> Result<Self, Failure> {
         let content = Content::of(&bytes);
         if content == Some(Content::Artefact) && !plan.verify {
             return Err(Failure::refused("the code of a compiled file must be verified: anyone could have built it")
@@ -95,7 +106,7 @@ impl<'a> Source<'a> {
         }
         let threads = compile::threads(bytes.len());
         let name = |content, settings: Settings| settings.name(content, &bytes, threads);
-        let slot = cache.zip(settings).zip(content);
+        let slot = cache.zip(content);
         let slot =
             slot.and_then(|((cache, settings), content)| Some(CacheSlot { cache, name: name(content, settings)? }));
         let cached = slot.as_ref().and_then(|CacheSlot { cache, name }| cache.find(name, threads));
