@@ -77,12 +77,12 @@ fn sealed(
     };
     match worker.sealed() {
         Ok(_) => {}
-        Err(WorkerError::Ended(ended)) => return Err(limits.stopped(ended)),
+        Err(WorkerError::Ended(ended)) => return Err(limits.ended_failure(ended)),
         Err(error) => return without(&error),
     }
     let mut from = BufReader::new(worker);
     let answer = read_value(&mut from, limits.memory_bytes);
-    answer.map(Some).map_err(|error| limits.failed(from.get_mut(), &error))
+    answer.map(Some).map_err(|error| limits.exchange_failure(from.get_mut(), &error))
 }
 
 /// Prints why a module is read in this process, if it is.
@@ -105,7 +105,7 @@ pub fn announce(path: &Path, file: &[u8]) {
 
 /// The limits of such work.
 pub fn limits(sandbox: Option<Sandbox>, module: &Path) -> CompileLimits {
-    CompileLimits::usual(module, level(sandbox))
+    CompileLimits::with_defaults(module, level(sandbox))
 }
 
 /// Every layer that this kernel has, unless a flag sets another level: no code of the module runs here.

@@ -108,7 +108,7 @@ fn it_runs_as_the_module_does() {
         assert_eq!(of_program[same], of_module[same], "{same}");
     }
     let of_program = program.wave(&["audit", "app.wave"]).stdout;
-    assert!(of_program.contains("by whoever made the file"), "{of_program}");
+    assert!(of_program.contains("by whoever built the file"), "{of_program}");
     let verified = program.wave(&["verify", "app.wave"]);
     assert_eq!(verified.status.code(), Some(0), "{verified:?}");
     assert!(verified.stdout.starts_with("verified:       yes\n") && !verified.stdout.contains("compiling"));
@@ -164,7 +164,7 @@ fn t59_a_compiled_file_does_not_run_unverified() {
     let off = |flags: &[&str], file| program.wave(&[&["--sandbox", "off", "run"], flags, &[file]].concat());
     let refused = off(&["--no-verify"], "app.wave");
     assert_eq!((&*refused.stdout, refused.status.code()), ("", Some(125)), "{refused:?}");
-    assert!(refused.stderr.contains("runs verified or not at all"), "{refused:?}");
+    assert!(refused.stderr.contains("must be verified"), "{refused:?}");
     for outcome in [off(&[], "app.wave"), off(&["--no-verify"], "app.wasm")] {
         assert_eq!((&*outcome.stdout, outcome.status.code()), PRINTED_BY_THE_MODULE, "{outcome:?}");
     }
@@ -214,17 +214,17 @@ fn t59_what_does_not_fit_is_refused() {
         program.change(change);
         program.refuses(code, message);
     };
-    refused(125, "the artefact was made by wave 9.9.9, and this is wave", &|artefact| {
+    refused(125, "the artefact was compiled by wave 9.9.9, and this is wave", &|artefact| {
         artefact.origin.wave = "9.9.9".to_owned();
     });
-    refused(125, "the artefact was made for a processor with has_avx1024", &|artefact| {
+    refused(125, "the artefact was compiled for a processor with has_avx1024", &|artefact| {
         artefact.image.processor += " has_avx1024";
     });
-    refused(125, "the artefact was made for a processor with aarch64-apple-darwin", &|artefact| {
+    refused(125, "the artefact was compiled for a processor with aarch64-apple-darwin", &|artefact| {
         artefact.image.processor = artefact.image.processor.replace("x86_64-unknown-linux-gnu", "aarch64-apple-darwin");
     });
     refused(125, "something else is at the addresses that it was compiled for", &|artefact| artefact.origin.seed += 1);
-    refused(126, "the artefact's module is another than it says", &|artefact| artefact.origin.module[0] ^= 1);
+    refused(126, "the module in the artefact does not match its hash", &|artefact| artefact.origin.module[0] ^= 1);
     refused(126, "not a WebAssembly module", &|artefact| {
         artefact.module = b"#!/bin/sh\n".to_vec();
         artefact.origin.module = *blake3::hash(&artefact.module).as_bytes();

@@ -341,7 +341,7 @@ fn a_policy_decides_what_counts() {
             "is not the module",
         ),
         ("[wasi]\nfunctions = []\n", 125, "which the policy does not allow"),
-        ("sandbox = \"off\"\n", 125, "held by no layer"),
+        ("sandbox = \"off\"\n", 125, "no layer of the kernel is applied"),
         ("nothing = 1\n", 125, "nothing"),
     ] {
         fs::write(&policy, format!("version = 1\n{text}")).unwrap();
@@ -368,7 +368,7 @@ fn what_takes_no_further_call_is_not_said_to_be_useless() {
     let import = |name: &&str| format!("(import \"wasi_snapshot_preview1\" \"{name}\" (func {}))", ty(name));
     let (_dir, writes) = wat(&format!("(module {} (memory 1))", calls.iter().map(import).collect::<String>()));
     let text = report(&writes, "text");
-    let (none, no_more) = ("no function it imports has a use for it", "no system call that is not above already");
+    let (none, no_more) = ("no function it imports can use it", "no calls beyond those above");
     let of = |report: &str, grant: &str| {
         let report: Value = serde_json::from_str(report).expect("JSON");
         let gains = report["grants"].as_array().expect("grants").clone();

@@ -720,12 +720,12 @@ fn a_place_that_others_can_write_is_not_used() {
         assert!(is_cached(&home.run(&[])));
         for others in [0o770, 0o777, 0o1777] {
             mode(&base, others);
-            refused("can be written by its group or by everybody");
+            refused("is writable by its group or by everyone");
         }
         mode(&base, 0o755);
         assert!(is_cached(&home.run(&[])), "readable by all, as ~/.cache often is");
         mode(home.dir.path(), 0o777);
-        refused("can be written by its group or by everybody");
+        refused("is writable by its group or by everyone");
         mode(home.dir.path(), 0o1777);
         assert!(is_cached(&home.run(&[])), "sticky: nobody else can move it away");
         mode(home.dir.path(), 0o755);

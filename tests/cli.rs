@@ -216,7 +216,7 @@ fn invoke_calls_an_export_and_prints_its_results() {
     assert_eq!(wave(&["--invoke", "add", path, "4294967296", "1"]).code, Some(2), "too large for i32");
     let said = wave(&["--invoke", "sub", path]);
     assert_eq!(said.code, Some(126));
-    assert!(said.stderr.contains("choose one by --invoke: `add`, `half`"), "{}", said.stderr);
+    assert!(said.stderr.contains("choose one with --invoke: `add`, `half`"), "{}", said.stderr);
     assert_eq!(wave(&[path]).code, Some(126), "there is no _start");
     fs::write(path, r#"(module (func (export "_start") (param i32)))"#).unwrap();
     let said = wave(&[path]);

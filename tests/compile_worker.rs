@@ -367,7 +367,7 @@ fn a_missing_worker_is_a_refusal_at_strict_only() {
         125,
         "",
         &format!(
-            "wave: no sealed process to compile the module in: {why}\n  where: --sandbox\n  fix:   raise the limit on processes and threads: ulimit -u is 0\n"
+            "wave: cannot compile the module in a sealed process: {why}\n  where: --sandbox\n  fix:   raise the limit on processes and threads: ulimit -u is 0\n"
         ),
     );
     let outcome = limited("standard");

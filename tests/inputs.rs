@@ -447,7 +447,7 @@ fn a_fifo_without_a_writer_does_not_block() {
     for (words, child) in waiting {
         let outcome = finish(child);
         assert!(
-            outcome.stderr.contains("it is a FIFO, and nobody writes to it\n  where: fifo\n  fix:   start"),
+            outcome.stderr.contains("it is a FIFO that no process writes to\n  where: fifo\n  fix:   start"),
             "{words}: {outcome:?}"
         );
         assert_eq!(outcome.stdout, "", "{words}");
@@ -465,8 +465,8 @@ fn a_pipe_that_stays_open_ends_with_the_time_for_compiling() {
         outcome.is(
             126,
             "",
-            "wave: cannot read the module: its end did not come within 300ms\n  where: fifo\n  \
-             fix:   whoever writes to it has to close it; or copy it to a file first\n",
+            "wave: cannot read the module: it did not end within 300ms\n  where: fifo\n  \
+             fix:   close it in the program that writes to it, or copy it to a file first\n",
         );
     }
     drop(held);
@@ -599,14 +599,14 @@ fn a_compiler_that_the_kernel_kills_is_told_from_a_bug() {
     finish(child).is(
         125,
         "",
-        "wave: the compiler was killed (signal 9), as the kernel does where a control group or the machine has no memory left\n  \
-         where: slow.wasm\n  fix:   let the control group have more memory (`memory.max`), or compile where there is more\n",
+        "wave: the compiler was killed (signal 9), as the kernel does when a control group or the machine runs out of memory\n  \
+         where: slow.wasm\n  fix:   give the control group more memory (`memory.max`), or compile on a machine with more\n",
     );
     by_bash(dir.path(), "ulimit -t 1; exec ./wave run slow.wasm").is(
         125,
         "",
-        "wave: the compiler was killed (signal 9): its time on the processor is limited\n  \
-         where: slow.wasm\n  fix:   raise the limit on the time of the processor: ulimit -t is 1 seconds\n",
+        "wave: the compiler was killed (signal 9): its processor time is limited\n  \
+         where: slow.wasm\n  fix:   raise the limit on processor time: ulimit -t is 1 seconds\n",
     );
 }
 
@@ -653,7 +653,7 @@ fn without_another_process_strict_refuses() {
         outcome.is(
             125,
             "",
-            &format!("wave: no sealed process to compile the module in: {why}\n  where: --sandbox\n  fix:   raise the limit on processes and threads: ulimit -u is 0\n"),
+            &format!("wave: cannot compile the module in a sealed process: {why}\n  where: --sandbox\n  fix:   raise the limit on processes and threads: ulimit -u is 0\n"),
         );
         let outcome = limited(&[&["--sandbox", "off"][..], words, &["hello.wat"]].concat());
         assert_eq!((outcome.status.code(), &*outcome.stderr), (Some(0), ""), "{words:?}");

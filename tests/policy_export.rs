@@ -272,10 +272,7 @@ fn a_policy_that_does_not_say_which_calls_is_refused() {
             "version = 1\n".to_owned(),
             "the system calls of a module are known from `[os]` and `wasi.functions`, and one is missing",
         ),
-        (
-            text.replace("\nbrk = \"brk\"\n", "\n"),
-            "`[os]` is not what follows from `wasi.functions`: `os.always.brk` is missing",
-        ),
+        (text.replace("\nbrk = \"brk\"\n", "\n"), "`[os]` does not match `wasi.functions`: `os.always.brk` is missing"),
     ] {
         fs::write(dir.path().join("p.toml"), text).unwrap();
         for format in ["oci-seccomp", "seccomp-bpf", "landlock", "systemd"] {
@@ -310,8 +307,8 @@ fn a_policy_without_a_sandbox_is_not_exported() {
     fs::write(dir.path().join("p.toml"), off).unwrap();
     for format in ["oci-seccomp", "seccomp-bpf", "landlock", "systemd"] {
         let said = wave(dir.path(), &["policy", "export", "--format", format, "p.toml"]);
-        let what = "wave: a run under this policy is held by no layer of the kernel: sandbox = \"off\"\n  \
-                    where: p.toml:3\n  fix:   write sandbox = \"strict\" for what that would be held by\n";
+        let what = "wave: no layer of the kernel is applied under this policy: sandbox = \"off\"\n  \
+                    where: p.toml:3\n  fix:   write sandbox = \"strict\" to export what it would apply\n";
         said.is(125, "", what);
     }
     fs::write(dir.path().join("p.toml"), text).unwrap();
@@ -411,12 +408,12 @@ fn a_path_that_no_unit_can_hold_is_refused() {
     let shape = all_shapes().iter().find(|shape| shape.name == "files-ro").expect("a shape");
     let text = policy_of(dir.path(), shape);
     for (host, what) in [
-        ("/srv/a\\nExecStart=/bin/sh", "`/srv/a\\u{a}ExecStart=/bin/sh` holds the character \\u{a}"),
+        ("/srv/a\\nExecStart=/bin/sh", "`/srv/a\\u{a}ExecStart=/bin/sh` contains the character \\u{a}"),
         ("/srv/../etc", "`/srv/../etc` leads through `..`, which systemd ignores"),
     ] {
         fs::write(dir.path().join("p.toml"), text.replace("\"/srv\"", &format!("\"{host}\""))).unwrap();
         let said = wave(dir.path(), &["policy", "export", "--format", "systemd", "p.toml"]);
-        let fix = "give the directory another name on the host, or bind it to one";
+        let fix = "rename the directory on the host, or bind-mount it under another path";
         let what =
             format!("wave: fs[0] cannot be written in a unit of systemd: {what}\n  where: p.toml\n  fix:   {fix}\n");
         said.is(125, "", &what);

@@ -123,7 +123,7 @@ fn t122_a_mistake_is_shown_where_it_is_and_nothing_runs() {
         ),
         (
             "version = 1\n[net]\naccept_from = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n",
-            "wave: `10.0.0.1/8` has bits set behind its first 8\n  where: p.toml:3:30 (net.accept_from[1])\n    |\n  3 | accept_from = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n    |                              ^^^^^^^^^^^^\n  fix:   write ADDRESS or ADDRESS/BITS\n",
+            "wave: `10.0.0.1/8` has bits set after the first 8\n  where: p.toml:3:30 (net.accept_from[1])\n    |\n  3 | accept_from = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\n    |                              ^^^^^^^^^^^^\n  fix:   write ADDRESS or ADDRESS/BITS\n",
         ),
         (
             "version = 1\nversion = 1\n",
@@ -154,7 +154,7 @@ fn the_pin_is_checked_before_anything_of_the_module_is_read() {
     let message = format!(
         "wave: `bad.wasm` is not the module of this policy: its BLAKE3 is {found}, not {zeros}\n  \
          where: p.toml:3:10 (module.blake3)\n    |\n  3 | blake3 = \"{zeros}\"\n    |          {}\n  \
-         fix:   if the new module is to be trusted with the same: blake3 = \"{found}\", and review `[os]`\n",
+         fix:   to trust the new module with the same grants, write blake3 = \"{found}\", and review `[os]`\n",
         "^".repeat(66)
     );
     run(dir.path(), "--policy p.toml bad.wasm").is(125, "", &message);
@@ -185,7 +185,7 @@ fn imports_that_the_policy_does_not_name_are_refused() {
     run(dir.path(), "--policy p.toml hello.wat").is(0, GREETING, "");
     let message = "wave: the module imports `args_get`, `args_sizes_get`, which the policy does not allow\n  \
                    where: p.toml:3:13 (wasi.functions)\n    |\n  3 | functions = [\"fd_write\"]\n    |             ^^^^^^^^^^^^\n  \
-                   fix:   if it may, write functions = [\"fd_write\", \"args_get\", \"args_sizes_get\"] in p.toml:3; \
+                   fix:   to allow this, write functions = [\"fd_write\", \"args_get\", \"args_sizes_get\"] in p.toml:3; \
                    `wave policy gen args.wat` lists all imports\n";
     run(dir.path(), "--policy p.toml args.wat").is(125, "", message);
     policy(dir.path(), ["check", "p.toml", "args.wat"]).is(1, "", message);
@@ -481,7 +481,7 @@ fn what_stops_a_run_names_its_line() {
         "",
         &format!(
             "wave: cannot listen on {address}: Address already in use (os error 98)\n  where: net.listen[0] (p.toml:4)\n  \
-             fix:   choose an address of this host and a port nobody uses; ports below 1024 take privileges\n"
+             fix:   choose an address of this host and a free port; ports below 1024 require privileges\n"
         ),
     );
 }
@@ -505,14 +505,14 @@ fn an_import_that_is_not_listed_comes_with_the_line_that_lists_it() {
         let dir = place(&[("p.toml", text)]);
         let said = run(dir.path(), "--policy p.toml args.wat a");
         assert_eq!(said.status.code(), Some(125));
-        let fix = format!("  fix:   if it may, {way}; `wave policy gen args.wat` lists all imports\n");
+        let fix = format!("  fix:   to allow this, {way}; `wave policy gen args.wat` lists all imports\n");
         assert!(said.stderr.ends_with(&fix), "{said:?}");
         fs::write(dir.path().join("p.toml"), fixed).unwrap();
         run(dir.path(), "--policy p.toml args.wat a").is(0, "a\n", "");
     }
     let dir = place(&[("p.toml", "version = 1\n# all of it\nextends = \"compute\"\n")]);
     let said = policy(dir.path(), ["check", "p.toml", "echo.wat"]).stderr;
-    assert!(said.contains("if it may, write extends = \"server\" in p.toml:3; "), "{said}");
+    assert!(said.contains("to allow this, write extends = \"server\" in p.toml:3; "), "{said}");
 }
 
 /// `check` tells everything that is wrong, by line, and ends with 1; a run tells the first.

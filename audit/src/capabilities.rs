@@ -1,4 +1,4 @@
-//! What a run cannot do: powers, and the system calls without which nobody has them.
+//! Powers over the host that a run has or lacks, derived from the system calls that each power needs.
 
 use super::grants;
 use serde::Serialize;
@@ -13,15 +13,15 @@ struct Power {
     needs: Needs,
 }
 
-/// What it takes.
+/// The system calls that a power needs.
 enum Needs {
     /// One of these system calls, with any arguments.
     AnyOf(&'static [&'static str]),
-    /// A mapping call whose protection may include execution.
+    /// One of these mapping calls, with a protection that may include execution.
     Executable(&'static [&'static str]),
 }
 
-/// The whole list, the worst first. Reading a clock is not in it: native code can, without any call.
+/// All powers, the worst first. Reading a clock is not listed, because native code can do that without a system call.
 const POWERS: [Power; 17] = [
     any("run another program", &["execve", "execveat"]),
     any("start a process or a thread", &["fork", "vfork", "clone", "clone3"]),
@@ -164,23 +164,23 @@ const fn any(what: &'static str, calls: &'static [&'static str]) -> Power {
 pub struct Verdict {
     /// The power.
     pub what: &'static str,
-    /// Whether it is there.
+    /// Whether a run has it.
     pub answer: Answer,
-    /// The kinds of grant that give it, if it is not always or never there.
+    /// The kinds of grant that give it, unless a run has it always or never.
     pub with: Vec<&'static str>,
-    /// The system calls it takes one of.
+    /// The system calls of which it needs one.
     pub calls: &'static [&'static str],
 }
 
-/// When a power is there.
+/// When a run has a power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
-    /// Whatever is granted, no.
+    /// With no grant.
     Never,
-    /// With some grants only.
+    /// Only with some grants.
     Granted,
-    /// Without any grant.
+    /// Even without a grant.
     Always,
 }
 
@@ -199,7 +199,7 @@ impl Power {
     }
 }
 
-/// Whether a condition of the rule keeps the bit for execution out of its protection.
+/// Whether a condition of the rule excludes execution from the protection.
 fn refuses_execution(rule: &Rule) -> bool {
     let Some(prot) = rule.args.iter().position(|arg| *arg == "prot") else { return false };
     rule.conditions.iter().filter(|condition| usize::from(condition.arg) == prot).any(|condition| {
@@ -212,7 +212,7 @@ fn refuses_execution(rule: &Rule) -> bool {
     })
 }
 
-/// For each power, whether a module with this surface can have it.
+/// The verdict on each power for a module with this surface.
 pub fn verdicts(surface: &Surface, growable: bool) -> Vec<Verdict> {
     let granted = grants::rules(surface, growable);
     let verdict = |power: &'static Power| {

@@ -1,9 +1,10 @@
-//! What a component imports and exports. `wave` cannot run it, so its names are all that is read: each section is framed by
-//! its length, and those that define something are skipped.
+//! Reads the imports and exports of a component. `wave` cannot run components, so only names are read. Each section
+//! starts with its length, and sections of definitions are skipped.
 //!
-//! Source: the component model's `Binary.md`; `wasmparser` reads it as well, with a parser for types that is not needed here.
+//! Source: the component model's `Binary.md`. `wasmparser` reads components too, but with a parser for types that is
+//! not needed here.
 
-use super::module::{Broken, Declarations, Export, Import, Item, Kind};
+use super::module::{Declarations, Export, Import, Item, Kind, ParseError};
 use wasmparser::{BinaryReader, CustomSectionReader};
 
 /// Magic, version and layer.
@@ -20,8 +21,8 @@ const LAST: u8 = 12;
 /// Reads imports and exports of a component.
 ///
 /// # Errors
-/// When it is cut off, or a section that is read makes no sense.
-pub fn read(bytes: &[u8]) -> Result<Declarations, Broken> {
+/// If it is truncated, or a section that is read is invalid.
+pub fn read(bytes: &[u8]) -> Result<Declarations, ParseError> {
     let mut out = Declarations { kind: Kind::Component, ..Declarations::default() };
     let mut reader = BinaryReader::new(bytes, 0);
     reader.read_bytes(HEADER_BYTES)?;
@@ -41,37 +42,37 @@ pub fn read(bytes: &[u8]) -> Result<Declarations, Broken> {
             COMPONENT => out.nested_components = out.nested_components.saturating_add(1),
             IMPORT => {
                 for _ in 0..section.read_var_u32()? {
-                    let name = name(&mut section)?;
-                    let item = declared(&mut section)?;
+                    let name = read_name(&mut section)?;
+                    let item = read_extern_desc(&mut section)?;
                     out.imports.push(Import { module: None, name, item, ty: "".into() });
                 }
-                ended(&section)?;
+                expect_end(&section)?;
             }
             EXPORT => {
                 for _ in 0..section.read_var_u32()? {
-                    let name = name(&mut section)?;
-                    let item = exported(&mut section)?;
+                    let name = read_name(&mut section)?;
+                    let item = read_export(&mut section)?;
                     out.exports.push(Export { name, item, ty: "".into() });
                 }
-                ended(&section)?;
+                expect_end(&section)?;
             }
-            _ if id > LAST => return Err(Broken::new(format!("unknown section {id} of a component"), at)),
+            _ if id > LAST => return Err(ParseError::new(format!("unknown section {id} of a component"), at)),
             _ => {}
         }
     }
     Ok(out)
 }
 
-fn ended(section: &BinaryReader<'_>) -> Result<(), Broken> {
+fn expect_end(section: &BinaryReader<'_>) -> Result<(), ParseError> {
     if section.eof() {
         Ok(())
     } else {
-        Err(Broken::new("a section is longer than its items", section.original_position()))
+        Err(ParseError::new("a section is longer than its items", section.original_position()))
     }
 }
 
-/// `importname'` and `exportname'`: plain, with an older mark for interfaces, or followed by options.
-fn name(reader: &mut BinaryReader<'_>) -> Result<String, Broken> {
+/// Reads `importname'` or `exportname'`: plain, with an older mark for interfaces, or followed by options.
+fn read_name(reader: &mut BinaryReader<'_>) -> Result<String, ParseError> {
     let at = reader.original_position();
     let form = reader.read_u8()?;
     let name = reader.read_string()?.to_owned();
@@ -83,44 +84,43 @@ fn name(reader: &mut BinaryReader<'_>) -> Result<String, Broken> {
                 reader.skip_string()?;
             }
         }
-        _ => return Err(Broken::new(format!("unknown form of a name: {form}"), at)),
+        _ => return Err(ParseError::new(format!("unknown form of a name: {form}"), at)),
     }
     Ok(name)
 }
 
-/// `externdesc`: what is imported, or what an export is declared to be.
-fn declared(reader: &mut BinaryReader<'_>) -> Result<Item, Broken> {
+/// Reads `externdesc`: the kind of an import, or the declared kind of an export.
+fn read_extern_desc(reader: &mut BinaryReader<'_>) -> Result<Item, ParseError> {
     let at = reader.original_position();
     let item = match reader.read_u8()? {
         0 => {
-            // A module: one kind of core item is there.
+            // A core module. The next byte is the kind of the core item.
             reader.read_u8()?;
             Item::Other
         }
         1 => Item::Function,
-        // A bound, and what it compares with: an index, or the negative number of a primitive type, each in as many bytes as an
-        // index takes.
+        // A bound and its operand: an index, or the negative number of a primitive type, which has the same encoded length.
         2 => {
             reader.read_u8()?;
             Item::Other
         }
         3 => {
             if reader.read_u8()? == 1 {
-                // A resource, which has no index.
+                // A resource has no index.
                 return Ok(Item::Other);
             }
             Item::Other
         }
         4 => Item::Other,
         5 => Item::Interface,
-        other => return Err(Broken::new(format!("unknown kind of item: {other}"), at)),
+        other => return Err(ParseError::new(format!("unknown kind of item: {other}"), at)),
     };
     reader.read_var_u32()?;
     Ok(item)
 }
 
-/// `sortidx` and the type it is declared to have.
-fn exported(reader: &mut BinaryReader<'_>) -> Result<Item, Broken> {
+/// Reads `sortidx` and the optional declared type.
+fn read_export(reader: &mut BinaryReader<'_>) -> Result<Item, ParseError> {
     let at = reader.original_position();
     let item = match reader.read_u8()? {
         0 => {
@@ -130,14 +130,14 @@ fn exported(reader: &mut BinaryReader<'_>) -> Result<Item, Broken> {
         1 => Item::Function,
         2..=4 => Item::Other,
         5 => Item::Interface,
-        other => return Err(Broken::new(format!("unknown sort of item: {other}"), at)),
+        other => return Err(ParseError::new(format!("unknown sort of item: {other}"), at)),
     };
     reader.read_var_u32()?;
     let at = reader.original_position();
     match reader.read_u8()? {
         0 => {}
-        1 => drop(declared(reader)?),
-        other => return Err(Broken::new(format!("unknown form of a type: {other}"), at)),
+        1 => drop(read_extern_desc(reader)?),
+        other => return Err(ParseError::new(format!("unknown form of a type: {other}"), at)),
     }
     Ok(item)
 }

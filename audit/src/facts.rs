@@ -1,195 +1,197 @@
-//! What is worth knowing of a module, as findings.
+//! Notable facts about a module.
 
 use super::module::{Declarations, Import, Item, Kind, Memory};
 use serde::Serialize;
 use wave_policy::Surface;
 use wave_policy::harmful;
 
-/// Names that a finding quotes.
+/// Maximum names that a fact quotes.
 const QUOTED: usize = 10;
 
-/// How much a fact matters. The words are those of SARIF.
+/// The severity of a fact, in the words of SARIF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// `wave` cannot run this.
     Error,
-    /// Somebody should look at it.
+    /// An operator should review it.
     Warning,
-    /// Good to know.
+    /// For information.
     Note,
 }
 
-/// A fact that holds.
+/// A fact that holds for a module.
 #[derive(Debug, Serialize)]
 pub struct Fact {
     /// Its kind.
     pub id: &'static str,
-    /// How much it matters.
+    /// Its severity.
     pub level: Level,
-    /// What it means.
+    /// Its description.
     pub text: &'static str,
-    /// Names from the module that it is about: some of them, when there are many.
+    /// Names from the module that it is about, up to a maximum.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
-    /// How many there are in all.
+    /// The number of all such names.
     pub count: usize,
 }
 
 /// A kind of fact.
-pub struct Kinds {
+pub struct FactKind {
     pub id: &'static str,
     pub level: Level,
     pub text: &'static str,
-    /// What it is about; `None` if it does not hold.
-    find: fn(&Declarations, &Surface) -> Option<Found>,
+    /// Returns the names that it is about, or `None` if it does not hold.
+    find: fn(&Declarations, &Surface) -> Option<FoundNames>,
 }
 
-/// What a fact is about.
+/// The names that a fact is about.
 #[derive(Default)]
-struct Found {
+struct FoundNames {
     names: Vec<String>,
     count: usize,
 }
 
 /// All kinds, the worst first.
-pub const KINDS: &[Kinds] = &[
-    Kinds {
+pub const KINDS: &[FactKind] = &[
+    FactKind {
         id: "component",
         level: Level::Error,
         text: "a component: wave runs core modules of WASI preview 1 and cannot run it; system calls are not derived from its interfaces",
-        find: |module, _| holds(module.kind == Kind::Component),
+        find: |module, _| without_names(module.kind == Kind::Component),
     },
-    Kinds {
+    FactKind {
         id: "unknown-imports",
         level: Level::Error,
         text: "imports that wave does not provide, so it cannot run",
         find: |module, _| {
             let unknown = module.imports.iter().filter(|import| module.kind == Kind::Module && !is_wasi(import));
-            quoted(unknown.map(Import::full_name))
+            with_names(unknown.map(Import::full_name))
         },
     },
-    Kinds {
+    FactKind {
         id: "unsupported-memory",
         level: Level::Error,
-        text: "shared memory, 64-bit memory, pages of another size or several memories: wave has none of them, so it cannot run",
+        text: "shared memory, 64-bit memory, pages of another size or several memories: wave supports none of these, so it cannot run",
         find: |module, _| {
             let odd = |memory: &Memory| memory.shared || memory.wide || memory.custom_pages;
-            holds(module.memories.len() > 1 || module.memories.iter().any(odd))
+            without_names(module.memories.len() > 1 || module.memories.iter().any(odd))
         },
     },
-    Kinds {
+    FactKind {
         id: "exceptions",
         level: Level::Error,
-        text: "tags of exceptions, which wave does not have, so it cannot run",
-        find: |module, _| holds(module.tags > 0),
+        text: "exception tags, which wave does not support, so it cannot run",
+        find: |module, _| without_names(module.tags > 0),
     },
-    Kinds {
+    FactKind {
         id: "harmful-names",
         level: Level::Warning,
-        text: "names with control characters, or characters that reorder text: honest tools make none, and they mislead who reads them",
+        text: "names with control characters, or characters that reorder text: ordinary toolchains write none, and they mislead the reader",
         find: |module, _| {
             let imports = module.imports.iter().map(Import::full_name);
             let exports = module.exports.iter().map(|export| export.name.clone());
             let name = module.name.clone().into_iter();
-            quoted(imports.chain(exports).chain(name).filter(|name| name.contains(harmful)))
+            with_names(imports.chain(exports).chain(name).filter(|name| name.contains(harmful)))
         },
     },
-    Kinds {
+    FactKind {
         id: "unbounded-memory",
         level: Level::Warning,
-        text: "`memory` has no maximum: it can grow to all of its address space, unless --max-memory says otherwise",
-        find: |module, _| holds(module.memories.iter().any(|memory| memory.max_pages.is_none())),
+        text: "`memory` has no maximum: it can grow to its whole address space, unless --max-memory limits it",
+        find: |module, _| without_names(module.memories.iter().any(|memory| memory.max_pages.is_none())),
     },
-    Kinds {
+    FactKind {
         id: "path-open-without-preopens",
         level: Level::Warning,
-        text: "imports `path_open` but not `fd_prestat_get`: it cannot learn which directories it has, so it counts on certain numbers",
-        find: |_, surface| holds(surface.contains("path_open") && !surface.contains("fd_prestat_get")),
+        text: "imports `path_open` but not `fd_prestat_get`: it cannot ask which directories it has, so it relies on fixed descriptor numbers",
+        find: |_, surface| without_names(surface.contains("path_open") && !surface.contains("fd_prestat_get")),
     },
-    Kinds {
+    FactKind {
         id: "path-open-without-reading",
         level: Level::Note,
-        text: "imports `path_open` but neither `fd_read` nor `fd_pread`: it can create, cut and write files, and read none",
+        text: "imports `path_open` but neither `fd_read` nor `fd_pread`: it can create, truncate and write files, but read none",
         find: |_, surface| {
             let reads = surface.contains("fd_read") || surface.contains("fd_pread");
-            holds(surface.contains("path_open") && !reads)
+            without_names(surface.contains("path_open") && !reads)
         },
     },
-    Kinds {
+    FactKind {
         id: "path-open-without-writing",
         level: Level::Note,
-        text: "imports `path_open` but neither `fd_write` nor `fd_pwrite`: it can write to no file; a read-only grant may do",
+        text: "imports `path_open` but neither `fd_write` nor `fd_pwrite`: it cannot write to files; a read-only grant may be enough",
         find: |_, surface| {
             let writes = surface.contains("fd_write") || surface.contains("fd_pwrite");
-            holds(surface.contains("path_open") && !writes)
+            without_names(surface.contains("path_open") && !writes)
         },
     },
-    Kinds {
+    FactKind {
         id: "sockets-without-accept",
         level: Level::Note,
-        text: "imports `sock_recv` or `sock_send` but not `sock_accept`: no connection can come about",
+        text: "imports `sock_recv` or `sock_send` but not `sock_accept`: it can never get a connection",
         find: |_, surface| {
             let talks = surface.contains("sock_recv") || surface.contains("sock_send");
-            holds(talks && !surface.contains("sock_accept"))
+            without_names(talks && !surface.contains("sock_accept"))
         },
     },
-    Kinds {
+    FactKind {
         id: "symbolic-links",
         level: Level::Note,
         text: "imports `path_symlink`: treat a directory it could write to like an archive from a stranger",
-        find: |_, surface| holds(surface.contains("path_symlink")),
+        find: |_, surface| without_names(surface.contains("path_symlink")),
     },
-    Kinds {
+    FactKind {
         id: "clock",
         level: Level::Note,
-        text: "imports `clock_time_get`: --clock-resolution or --deterministic keep it from measuring finely",
-        find: |_, surface| holds(surface.contains("clock_time_get")),
+        text: "imports `clock_time_get`: --clock-resolution and --deterministic limit how precisely it can measure time",
+        find: |_, surface| without_names(surface.contains("clock_time_get")),
     },
-    Kinds {
+    FactKind {
         id: "no-entry",
         level: Level::Note,
         text: "exports no `_start`: it is a library, and runs with --invoke only",
         find: |module, _| {
-            holds(module.kind == Kind::Module && !module.exports.iter().any(|export| export.name == "_start"))
+            without_names(module.kind == Kind::Module && !module.exports.iter().any(|export| export.name == "_start"))
         },
     },
-    Kinds {
+    FactKind {
         id: "start-function",
         level: Level::Note,
         text: "has a start function: it runs before any export is called",
-        find: |module, _| holds(module.start),
+        find: |module, _| without_names(module.start),
     },
-    Kinds {
+    FactKind {
         id: "old-wasi",
         level: Level::Note,
         text: "imports `wasi_unstable`, the WASI of 2019: its toolchain is old",
-        find: |module, _| holds(module.imports.iter().any(|import| import.module.as_deref() == Some("wasi_unstable"))),
+        find: |module, _| {
+            without_names(module.imports.iter().any(|import| import.module.as_deref() == Some("wasi_unstable")))
+        },
     },
-    Kinds {
+    FactKind {
         id: "debug-information",
         level: Level::Note,
         text: "has debug information: names and paths of the machine it was built on may be in it",
-        find: |module, _| holds(module.debug_info),
+        find: |module, _| without_names(module.debug_info),
     },
-    Kinds {
+    FactKind {
         id: "unknown-toolchain",
         level: Level::Note,
-        text: "no producers section: what made it is not said",
-        find: |module, _| holds(module.producers.is_empty()),
+        text: "no producers section: the toolchain that built it is unknown",
+        find: |module, _| without_names(module.producers.is_empty()),
     },
 ];
 
 /// The facts that hold, the worst first.
 pub fn facts(declarations: &Declarations, surface: &Surface) -> Vec<Fact> {
-    let fact = |kind: &Kinds| {
-        let Found { names, count } = (kind.find)(declarations, surface)?;
+    let fact = |kind: &FactKind| {
+        let FoundNames { names, count } = (kind.find)(declarations, surface)?;
         Some(Fact { id: kind.id, level: kind.level, text: kind.text, names, count })
     };
     KINDS.iter().filter_map(fact).collect()
 }
 
-/// The functions of WASI that a module imports.
+/// The WASI functions that a module imports.
 pub fn surface(module: &Declarations) -> Surface {
     let known = module.imports.iter().filter(|import| is_wasi(import));
     Surface::from_imports(known.map(|import| (import.module.as_deref().unwrap_or_default(), &*import.name)))
@@ -202,18 +204,18 @@ fn is_wasi(import: &Import) -> bool {
 }
 
 impl Import {
-    /// Both names, or the one of a component.
+    /// Both names, or the single name of a component's import.
     pub fn full_name(&self) -> String {
         self.module.as_ref().map_or_else(|| self.name.clone(), |module| format!("{module} {}", self.name))
     }
 }
 
-fn holds(holds: bool) -> Option<Found> {
-    holds.then(Found::default)
+fn without_names(holds: bool) -> Option<FoundNames> {
+    holds.then(FoundNames::default)
 }
 
-fn quoted(all: impl Iterator<Item = String>) -> Option<Found> {
-    let mut found = Found::default();
+fn with_names(all: impl Iterator<Item = String>) -> Option<FoundNames> {
+    let mut found = FoundNames::default();
     for name in all {
         found.count += 1;
         if found.names.len() < QUOTED {

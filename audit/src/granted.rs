@@ -1,4 +1,4 @@
-//! What a policy grants, as far as it decides which functions of a module have an effect.
+//! What a policy grants to a module, and which of its functions therefore have no effect.
 
 use super::module::{Declarations, Kind, Memory};
 use serde::Serialize;
@@ -6,48 +6,50 @@ use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::{Access, Level, Need, Surface};
 
-/// Functions that an append grant refuses, though it can be written to.
+/// Functions that need write access and that an append grant refuses.
 const NOT_IN_APPEND: [&str; 4] = ["fd_filestat_set_size", "path_remove_directory", "path_rename", "path_unlink_file"];
 
 /// The grants of a policy.
 #[derive(Debug, Serialize)]
 pub struct Granted {
-    /// The policy's name.
+    /// The path of the policy.
     pub policy: String,
-    /// Directories by access.
+    /// Number of read-only directories.
     pub read_only: usize,
-    /// To which something can be added.
+    /// Number of append-only directories.
     pub append: usize,
-    /// That can be changed.
+    /// Number of writable directories.
     pub read_write: usize,
-    /// Sockets that listen.
+    /// Number of listening sockets.
     pub listeners: usize,
-    /// Most linear memory.
+    /// Maximum linear memory in bytes.
     pub max_memory: Option<u64>,
-    /// Functions the module imports, and no grant gives an effect.
+    /// Functions that the module imports and that have no effect without a further grant.
     pub without_effect: Vec<&'static str>,
 }
 
 impl Granted {
-    /// What a policy of the module grants.
+    /// Derives what a policy grants to a module.
     ///
     /// # Errors
-    /// 125 for a policy that is not this module's, or under which no layer of the kernel holds a run; 2 for a component.
+    /// 125 if the policy does not allow the module's imports or applies no kernel layer, 2 for a component.
     pub fn of(loaded: &PolicyDocument, declared: &Declarations) -> Result<Self, Failure> {
         let place = || loaded.path().display().to_string();
         if declared.kind == Kind::Component {
-            return Err(Failure::usage("a component runs under no policy").at("--policy").fix("leave out the flag"));
+            return Err(Failure::usage("a policy does not apply to a component")
+                .at("--policy")
+                .fix("leave out the flag"));
         }
         let values = &loaded.values;
         if values.sandbox == Some(Level::Off) {
-            let what = "a run under this policy is held by no layer of the kernel: sandbox = \"off\"";
+            let what = "no layer of the kernel is applied under this policy: sandbox = \"off\"";
             return Err(Failure::refused(what).at(place()).fix("write sandbox = \"strict\""));
         }
         let surface = super::facts::surface(declared);
         let allowed = |name: &str| values.functions.as_ref().is_none_or(|allowed| allowed.iter().any(|a| a == name));
         if let Some(more) = surface.functions().find(|function| !allowed(function.name)) {
             let what = format!("the module imports `{}`, which the policy does not allow", more.name);
-            return Err(Failure::refused(what).at(place()).fix("`wave policy check` tells all that differs"));
+            return Err(Failure::refused(what).at(place()).fix("`wave policy check` lists all differences"));
         }
         let count = |access| values.fs.iter().filter(|directory| directory.access == access).count();
         let mut granted = Self {
@@ -61,13 +63,13 @@ impl Granted {
         };
         granted.without_effect = surface
             .functions()
-            .filter(|function| !granted.gives(function.name, function.need))
+            .filter(|function| !granted.has_effect(function.name, function.need))
             .map(|f| f.name)
             .collect();
         Ok(granted)
     }
 
-    fn gives(&self, name: &str, need: Need) -> bool {
+    fn has_effect(&self, name: &str, need: Need) -> bool {
         match need {
             Need::Nothing => true,
             Need::Grant => self.read_only + self.append + self.read_write > 0,
@@ -79,11 +81,11 @@ impl Granted {
 
     /// The functions of a surface that can have an effect.
     pub fn effective(&self, surface: &Surface) -> Surface {
-        let effective = surface.functions().filter(|function| self.gives(function.name, function.need));
+        let effective = surface.functions().filter(|function| self.has_effect(function.name, function.need));
         Surface::of_functions(effective.map(|function| function.name))
     }
 
-    /// Whether a memory can grow under the limit.
+    /// Whether a memory can grow within the limit of the policy.
     pub fn can_grow(&self, memory: &Memory) -> bool {
         memory.can_grow() && self.max_memory.is_none_or(|most| most >> 16 > memory.min_pages)
     }

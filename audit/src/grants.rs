@@ -1,21 +1,21 @@
-//! What each kind of grant adds: the rules of hypothetical policies, compared.
+//! What each kind of grant adds to a run. The rules of example policies are compared.
 
 use serde::Serialize;
 use std::path::PathBuf;
 use wave_policy::{Access, FilesystemGrant, Need, Policy, Rule, Surface};
 
-/// A kind of grant, and what a module that imports these functions gains by it.
+/// A kind of grant, and what a module with a surface gains by it.
 #[derive(Debug, Serialize)]
 pub struct Gain {
-    /// In words.
+    /// The kind of grant in words.
     pub grant: &'static str,
-    /// What the operator types.
+    /// The flag for it.
     pub flag: &'static str,
-    /// The system calls that come with it and are not there without, by name.
+    /// The system calls that it adds, sorted by name.
     pub calls: Vec<Call>,
-    /// Whether a function it imports has a use for such a grant, be it with calls that are there without.
+    /// Whether an imported function can use such a grant, even if it adds no system call.
     pub is_used: bool,
-    /// The rights of Landlock beneath such a directory; none if the module has no use for one, as it does not get it then.
+    /// The Landlock rights under such a directory. Empty if the module cannot use a directory, because then it gets none.
     pub landlock: &'static [&'static str],
 }
 
@@ -24,7 +24,7 @@ pub struct Gain {
 pub struct Call {
     /// Its name.
     pub call: &'static str,
-    /// One of these must hold.
+    /// The rules. One of them must match.
     pub rules: Vec<Permission>,
 }
 
@@ -33,53 +33,53 @@ pub struct Call {
 pub struct Permission {
     /// Its name in `docs/syscalls.md`.
     pub id: &'static str,
-    /// The condition on arguments; empty for any.
+    /// The condition on arguments. Empty for any arguments.
     pub when: &'static str,
-    /// Why an honest run needs it.
+    /// Why a run needs it.
     pub reason: &'static str,
     /// What native code gets from it.
     pub effect: &'static str,
 }
 
-/// One kind of grant.
+/// An example policy with one kind of grant.
 struct Scenario {
     grant: &'static str,
     flag: &'static str,
     access: Option<Access>,
     listener: bool,
-    /// The place of the scenario it is compared with; `None`: with nothing.
-    over: Option<usize>,
+    /// Index of the scenario that it is compared with. `None`: it is not compared.
+    base: Option<usize>,
 }
 
 const SCENARIOS: [Scenario; 5] = [
-    Scenario { grant: "nothing", flag: "", access: None, listener: false, over: None },
+    Scenario { grant: "nothing", flag: "", access: None, listener: false, base: None },
     Scenario {
         grant: "a read-only directory",
         flag: "--dir DIR::/GUEST::ro",
         access: Some(Access::ReadOnly),
         listener: false,
-        over: Some(0),
+        base: Some(0),
     },
     Scenario {
         grant: "a directory to add to",
         flag: "--dir DIR::/GUEST::append",
         access: Some(Access::Append),
         listener: false,
-        over: Some(1),
+        base: Some(1),
     },
     Scenario {
         grant: "a writable directory",
         flag: "--dir DIR::/GUEST::rw",
         access: Some(Access::ReadWrite),
         listener: false,
-        over: Some(1),
+        base: Some(1),
     },
     Scenario {
         grant: "a listening socket",
         flag: "--tcplisten ADDRESS:PORT",
         access: None,
         listener: true,
-        over: Some(0),
+        base: Some(0),
     },
 ];
 
@@ -96,12 +96,12 @@ impl Scenario {
     }
 }
 
-/// What a module with this surface gains by each kind of grant; the first is what it has without any.
+/// What a module with this surface gains by each kind of grant. The first entry is what it has without a grant.
 pub fn gains(surface: &Surface, growable: bool) -> Vec<Gain> {
     let rules: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.rules(surface, growable)).collect();
     let has_use = surface.functions().any(|function| matches!(function.need, Need::Grant | Need::WritableGrant));
     let gain = |(scenario, granted): (&Scenario, &Vec<&'static Rule>)| {
-        let before = scenario.over.and_then(|over| rules.get(over));
+        let before = scenario.base.and_then(|base| rules.get(base));
         let added = granted.iter().copied().filter(|rule| before.is_none_or(|before| !before.contains(rule)));
         Gain {
             grant: scenario.grant,
@@ -117,7 +117,7 @@ pub fn gains(surface: &Surface, growable: bool) -> Vec<Gain> {
     SCENARIOS.iter().zip(&rules).map(gain).collect()
 }
 
-/// The rules of a module for each kind of grant, with the kind.
+/// Each kind of grant, with the rules of a module under it.
 pub fn rules(surface: &Surface, growable: bool) -> Vec<(&'static str, Vec<&'static Rule>)> {
     SCENARIOS.iter().map(|scenario| (scenario.grant, scenario.rules(surface, growable))).collect()
 }
@@ -148,9 +148,9 @@ mod tests {
     fn what_is_compared_with_comes_first_and_is_less() {
         let rules = rules(&everything(), true);
         for (place, scenario) in SCENARIOS.iter().enumerate() {
-            let Some(over) = scenario.over else { continue };
-            assert!(over < place);
-            assert!(rules[over].1.iter().all(|rule| rules[place].1.contains(rule)), "{}", scenario.grant);
+            let Some(base) = scenario.base else { continue };
+            assert!(base < place);
+            assert!(rules[base].1.iter().all(|rule| rules[place].1.contains(rule)), "{}", scenario.grant);
         }
     }
 

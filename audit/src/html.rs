@@ -1,11 +1,11 @@
-//! A page in HTML: one file with no script and nothing to load, for a browser and for paper.
+//! Renders a page as HTML: one file for a browser or print, without scripts and without anything to load.
 
 use super::page::{Block, Cell, Page, Span};
 use super::score::decimal;
 use super::text::word;
 use wave_policy::clean;
 
-/// The policy forbids everything but the style of the page itself, should a name ever get out of its place.
+/// The content security policy allows only the inline style of the page. It is a second barrier in case a name is not escaped.
 const HEAD: &str = r#"<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -17,7 +17,7 @@ const HEAD: &str = r#"<!DOCTYPE html>
 
 const STYLE: &str = include_str!("audit.css");
 
-/// Prints a page.
+/// Renders a page.
 pub fn render(page: &Page) -> String {
     let title = plain(&page.file);
     let score = decimal(page.tenths);

@@ -1,16 +1,16 @@
-//! What a module can ask for and what a policy means: questions that are answered without a run.
+//! Reports on modules and policies without a run: what a module can ask for, and what a policy means.
 //!
 //! | file | does |
 //! |---|---|
-//! | `module`, `component` | read declarations, and nothing else of a module |
-//! | `report` | what follows from them: one value that every format prints |
-//! | `granted` | what a policy grants of it |
-//! | `grants`, `capabilities`, `facts`, `score` | parts of the report, each derived from the reviewed table of system calls or from data |
-//! | `page` | the report in words, as headings, paragraphs and tables |
-//! | `text`, `markdown`, `html` | pages as characters |
+//! | `module`, `component` | read the declarations of a module, and nothing else |
+//! | `report` | derives the report: one value that every format prints |
+//! | `granted` | what a policy grants to the module |
+//! | `grants`, `capabilities`, `facts`, `score` | parts of the report, derived from reviewed tables |
+//! | `page` | the report as headings, paragraphs and tables |
+//! | `text`, `markdown`, `html` | render a page |
 //! | `sarif` | the report for code scanning |
-//! | `why` | which rule of a policy decides on an operation |
-//! | `export` | what a policy means for the kernel, for other tools |
+//! | `why` | which rule of a policy allows or denies an operation |
+//! | `export` | the kernel layers of a policy in the formats of other tools |
 #![forbid(unsafe_code)]
 
 mod capabilities;
@@ -40,11 +40,11 @@ use wave_engine::policy::{PolicyDocument, pin};
 use wave_engine::{Failure, input};
 
 impl Audit {
-    /// Reads the declarations of the module in the bytes of a file, and derives what follows from them. Nothing of the module is
+    /// Reads the declarations of the module in the bytes of a file, and derives the report. The module is not
     /// validated, compiled or run.
     ///
     /// # Errors
-    /// 126 when it is no module or is broken, 125 for a policy that is not for it, 2 for a policy with a component.
+    /// 126 if the file is not a module or is broken, 125 if the policy does not match it, 2 for a policy with a component.
     pub fn of(path: &Path, file: &[u8], policy: Option<&PolicyDocument>) -> Result<Self, Failure> {
         let compiled = Artefact::is_one(file).then(|| (file.len(), pin::of(file)));
         let bytes = input::module(path, file)?;
@@ -63,33 +63,34 @@ impl Audit {
         })
     }
 
-    /// The report for people, in a terminal.
+    /// The report as text for a terminal.
     pub fn text(&self) -> String {
         text::render(&page::page(self))
     }
 
-    /// The report for a review or a repository.
+    /// The report as Markdown.
     pub fn markdown(&self) -> String {
         markdown::render(&page::page(self))
     }
 
-    /// The report as one page for a browser or paper.
+    /// The report as one HTML page, for a browser or print.
     pub fn html(&self) -> String {
         html::render(&page::page(self))
     }
 
-    /// The report for programs, complete.
+    /// The complete report as JSON.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be serialized.
     pub fn json(&self) -> Result<String, Failure> {
         json(self)
     }
 
-    /// The report for code scanning (SARIF 2.1.0), with a finding if the score is above a threshold, in tenths.
+    /// The report as SARIF 2.1.0 for code scanning. `above` is a threshold in tenths that the score exceeds; it becomes
+    /// an error.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be serialized.
     pub fn sarif(&self, above: Option<u32>) -> Result<String, Failure> {
         json_of(&sarif::log(self, above))
     }

@@ -1,11 +1,11 @@
-//! A page in Markdown with tables, as GitHub and GitLab show it.
+//! Renders a page as Markdown with tables, in the dialect of GitHub and GitLab.
 
 use super::page::{Block, Cell, Page, Span};
 use super::score::decimal;
 use super::text::word;
 use wave_policy::clean;
 
-/// Prints a page.
+/// Renders a page.
 pub fn render(page: &Page) -> String {
     let mut out = format!("# Audit of {}\n\nExposure: **{} of 10**\n", span(&page.file), decimal(page.tenths));
     for block in &page.blocks {
@@ -30,8 +30,9 @@ fn cell(cell: &Cell) -> String {
     text.trim_end().to_owned()
 }
 
-/// Names are code, between more backticks than they have in a row: nothing in code is markup, a link or HTML. Only the bar
-/// ends a cell even there, and a backslash before it would not always help.
+/// Names become code between more backticks than they contain in a row, because code holds no markup, links or HTML. A
+/// bar would still end a table cell, and not every renderer accepts a backslash before it, so it is escaped like a
+/// control character.
 fn span(span: &Span) -> String {
     match span {
         Span::Text(text) => text.replace('<', "&lt;").replace('|', "\\|"),

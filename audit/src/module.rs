@@ -1,5 +1,5 @@
-//! What a module declares. Section by section: bodies of functions and contents of segments are skipped, and what is read
-//! is not validated, so this is fast on any module and says something of invalid ones too.
+//! Reads what a module declares, section by section. Function bodies and segment contents are skipped, and nothing is
+//! validated, so this is fast for any module and works for invalid ones too.
 
 use serde::{Serialize, Serializer};
 use std::sync::Arc;
@@ -8,49 +8,49 @@ use wasmparser::{
     Payload, ProducersSectionReader, TableType, TypeRef, WasmFeatures,
 };
 
-/// Parameters and results of a function type that are spelled out; only counted beyond. A type is read once and can be
-/// named by every import.
-const SPELLED_TYPES: usize = 16;
+/// Maximum parameters and results of a function type that are listed. Longer types are only counted, because every
+/// import can refer to the same long type.
+const MAX_LISTED_TYPES: usize = 16;
 
-/// Entries of the producers and target features sections that are read.
+/// Maximum entries of the producers and target features sections that are read.
 const MAX_CLAIMS: usize = 64;
 
 /// What a file declares.
 #[derive(Debug, Default, Serialize)]
 pub struct Declarations {
-    /// What kind of file it is.
+    /// The kind of file.
     pub kind: Kind,
-    /// Its name for itself.
+    /// The module's own name, from its name section.
     pub name: Option<String>,
-    /// What it claims to be made by.
+    /// What it claims to be built by.
     pub producers: Vec<Producer>,
-    /// The extensions its makers say it uses.
+    /// The WebAssembly extensions that it claims to use.
     pub target_features: Vec<String>,
-    /// Functions of its own.
+    /// Number of functions, without imports.
     pub functions: u32,
-    /// Bytes of their bodies.
+    /// Size of their bodies in bytes.
     pub code_bytes: u64,
     /// Linear memories, imported ones first.
     pub memories: Vec<Memory>,
     /// Tables, imported ones first.
     pub tables: Vec<Table>,
-    /// Globals of its own.
+    /// Number of globals, without imports.
     pub globals: u32,
-    /// Tags of exceptions.
+    /// Number of exception tags.
     pub tags: u32,
-    /// Data segments.
+    /// Number of data segments.
     pub data_segments: u32,
-    /// Element segments.
+    /// Number of element segments.
     pub element_segments: u32,
-    /// Whether a function runs as soon as the module is instantiated.
+    /// Whether it has a start function, which runs when the module is instantiated.
     pub start: bool,
     /// Whether it has debug information.
     pub debug_info: bool,
-    /// Custom sections.
+    /// Number of custom sections.
     pub custom_sections: u32,
-    /// Modules inside of a component.
+    /// Number of modules inside a component.
     pub nested_modules: u32,
-    /// Components inside of a component.
+    /// Number of components inside a component.
     pub nested_components: u32,
     /// Imports in their order.
     pub imports: Vec<Import>,
@@ -74,18 +74,18 @@ pub enum Kind {
 pub struct Producer {
     /// `language`, `sdk` or `processed-by`.
     pub role: String,
-    /// What it was.
+    /// The name of the tool.
     pub name: String,
-    /// Which version of it.
+    /// Its version.
     pub version: String,
 }
 
 /// A linear memory.
 #[derive(Debug, Serialize)]
 pub struct Memory {
-    /// Size at the start, in pages of 64 KiB unless it says otherwise.
+    /// Initial size in pages. A page has 64 KiB unless `custom_pages` is set.
     pub min_pages: u64,
-    /// Largest size.
+    /// Maximum size in pages.
     pub max_pages: Option<u64>,
     /// Whether it is imported.
     pub imported: bool,
@@ -93,22 +93,22 @@ pub struct Memory {
     pub shared: bool,
     /// Whether its addresses have 64 bits.
     pub wide: bool,
-    /// Whether its pages have a size of their own.
+    /// Whether it declares its own page size.
     pub custom_pages: bool,
 }
 
 /// A table.
 #[derive(Debug, Serialize)]
 pub struct Table {
-    /// What it holds.
+    /// The type of its elements.
     pub element: String,
-    /// Elements at the start.
+    /// Initial number of elements.
     pub min: u64,
-    /// Most elements.
+    /// Maximum number of elements.
     pub max: Option<u64>,
 }
 
-/// What kind of thing is imported or exported.
+/// The kind of an import or export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Item {
@@ -126,14 +126,14 @@ pub enum Item {
 /// An import.
 #[derive(Debug, Serialize)]
 pub struct Import {
-    /// The first of its two names; components have one only.
+    /// The first of its two names. Imports of components have only one name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
     /// Its name.
     pub name: String,
     /// Its kind.
     pub item: Item,
-    /// Its type, as far as one was read.
+    /// Its type. Empty if it was not read.
     #[serde(rename = "type", serialize_with = "as_text", skip_serializing_if = "str::is_empty")]
     pub ty: Arc<str>,
 }
@@ -150,27 +150,27 @@ pub struct Export {
     pub ty: Arc<str>,
 }
 
-/// Why a file could not be read.
+/// An error in the binary format of a file.
 #[derive(Debug)]
-pub struct Broken {
+pub struct ParseError {
     what: String,
     offset: u64,
 }
 
-impl std::fmt::Display for Broken {
+impl std::fmt::Display for ParseError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "broken module: {} (at offset {:#x})", self.what, self.offset)
     }
 }
 
-impl From<wasmparser::BinaryReaderError> for Broken {
+impl From<wasmparser::BinaryReaderError> for ParseError {
     fn from(error: wasmparser::BinaryReaderError) -> Self {
         Self::new(error.message(), error.offset())
     }
 }
 
-impl Broken {
-    /// This is wrong, there.
+impl ParseError {
+    /// An error at an offset.
     pub fn new(what: impl Into<String>, offset: u64) -> Self {
         Self { what: what.into(), offset }
     }
@@ -179,23 +179,23 @@ impl Broken {
 /// Reads the declarations of a module.
 ///
 /// # Errors
-/// When it is cut off, or a section that is read makes no sense.
-pub fn read(bytes: &[u8]) -> Result<Declarations, Broken> {
+/// If it is truncated, or a section that is read is invalid.
+pub fn read(bytes: &[u8]) -> Result<Declarations, ParseError> {
     let mut reader = Reader::default();
     let mut parser = Parser::new(0);
-    // All there is, so that a module that needs more than `wave` has is told so. Without groups of imports, which have one
-    // name for many: what is kept would no longer be bounded by what was read.
+    // Accept all features, so that the report can name those that `wave` lacks. Compact imports are excluded: they
+    // share a name among many imports, so the memory for them would not be bounded by the size of the file.
     parser.set_features(WasmFeatures::all().difference(WasmFeatures::COMPACT_IMPORTS));
     let mut rest = bytes;
     loop {
         let at = (bytes.len() - rest.len()) as u64;
-        let cut_off = || Broken::new("unexpected end", at);
-        let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else { return Err(cut_off()) };
-        rest = rest.get(consumed..).ok_or_else(cut_off)?;
+        let truncated = || ParseError::new("unexpected end", at);
+        let Chunk::Parsed { consumed, payload } = parser.parse(rest, true)? else { return Err(truncated()) };
+        rest = rest.get(consumed..).ok_or_else(truncated)?;
         match payload {
             Payload::CodeSectionStart { size, .. } => {
                 parser.skip_section();
-                rest = rest.get(size as usize..).ok_or_else(cut_off)?;
+                rest = rest.get(size as usize..).ok_or_else(truncated)?;
                 reader.out.code_bytes += u64::from(size);
             }
             Payload::End(_) => break,
@@ -205,31 +205,32 @@ pub fn read(bytes: &[u8]) -> Result<Declarations, Broken> {
     reader.finish()
 }
 
-/// A module as far as it was read.
+/// The state of reading a module.
 #[derive(Default)]
 struct Reader {
     out: Declarations,
-    /// Types by index; empty for those that are no functions.
+    /// Function types by index. Other types are empty strings.
     types: Vec<Arc<str>>,
-    /// Types of functions by index, imported ones first.
+    /// Type indices of functions, imported ones first.
     functions: Vec<u32>,
-    /// Exported functions by place among the exports, with their indices. Functions may come later in a broken module.
+    /// Exported functions: the index among the exports, and the function index. Types are looked up at the end, because
+    /// in an invalid module the functions may come later.
     exported: Vec<(usize, u32)>,
 }
 
 impl Reader {
-    // A match over all sections.
-    fn section(&mut self, payload: Payload<'_>) -> Result<(), Broken> {
+    // Long, because it is a match over all sections.
+    fn section(&mut self, payload: Payload<'_>) -> Result<(), ParseError> {
         let out = &mut self.out;
         match payload {
             Payload::Version { encoding, range, .. } if encoding != Encoding::Module => {
-                return Err(Broken::new("neither a module nor a component", range.start));
+                return Err(ParseError::new("neither a module nor a component", range.start));
             }
             Payload::TypeSection(section) => {
                 for group in section {
                     for ty in group?.into_types() {
                         self.types.push(match ty.composite_type.inner {
-                            CompositeInnerType::Func(ty) => spell(&ty).into(),
+                            CompositeInnerType::Func(ty) => type_text(&ty).into(),
                             _ => "".into(),
                         });
                     }
@@ -283,14 +284,14 @@ impl Reader {
             }
             Payload::CustomSection(section) => out.custom(section.name(), section.data(), &section.as_known()),
             Payload::UnknownSection { id, range, .. } => {
-                return Err(Broken::new(format!("unknown section {id}"), range.start));
+                return Err(ParseError::new(format!("unknown section {id}"), range.start));
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn import(&mut self, import: wasmparser::Import<'_>, offset: u64) -> Result<(), Broken> {
+    fn import(&mut self, import: wasmparser::Import<'_>, offset: u64) -> Result<(), ParseError> {
         let (item, ty) = match import.ty {
             TypeRef::Func(ty) | TypeRef::FuncExact(ty) => {
                 self.functions.push(ty);
@@ -314,16 +315,16 @@ impl Reader {
         Ok(())
     }
 
-    fn type_at(&self, index: u32, offset: u64) -> Result<Arc<str>, Broken> {
+    fn type_at(&self, index: u32, offset: u64) -> Result<Arc<str>, ParseError> {
         let ty = self.types.get(index as usize).filter(|ty| !ty.is_empty());
-        ty.cloned().ok_or_else(|| Broken::new(format!("type {index} is not the type of a function"), offset))
+        ty.cloned().ok_or_else(|| ParseError::new(format!("type {index} is not the type of a function"), offset))
     }
 
-    fn finish(mut self) -> Result<Declarations, Broken> {
+    fn finish(mut self) -> Result<Declarations, ParseError> {
         for (place, function) in std::mem::take(&mut self.exported) {
             let ty = self.functions.get(function as usize);
             let ty = ty.ok_or_else(|| {
-                Broken::new(format!("an export names function {function}, of which there is none"), 0)
+                ParseError::new(format!("an export names function {function}, which does not exist"), 0)
             })?;
             let ty = self.type_at(*ty, 0)?;
             if let Some(export) = self.out.exports.get_mut(place) {
@@ -335,7 +336,7 @@ impl Reader {
 }
 
 impl Declarations {
-    /// Notes a custom section. They are claims and break nothing: what cannot be read of them is left out.
+    /// Reads a custom section. Custom sections are only claims, so what cannot be read is skipped.
     pub fn custom(&mut self, name: &str, data: &[u8], known: &KnownCustom<'_>) {
         self.custom_sections = self.custom_sections.saturating_add(1);
         match known {
@@ -368,7 +369,7 @@ impl Declarations {
         let mut reader = BinaryReader::new(data, 0);
         let count = reader.read_var_u32().unwrap_or(0) as usize;
         for _ in 0..count.min(MAX_CLAIMS) {
-            // A sign: used, disallowed or required.
+            // The first byte says whether the feature is used, disallowed or required.
             let (Ok(sign), Ok(name)) = (reader.read_u8(), reader.read_string()) else { return };
             if sign != b'-' {
                 self.target_features.push(name.to_owned());
@@ -389,7 +390,7 @@ impl Memory {
         }
     }
 
-    /// Whether it can become larger than it is at the start.
+    /// Whether it can grow beyond its initial size.
     pub fn can_grow(&self) -> bool {
         self.max_pages.is_none_or(|max| max > self.min_pages)
     }
@@ -405,8 +406,8 @@ fn as_text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Er
     serializer.serialize_str(text)
 }
 
-fn spell(ty: &FuncType) -> String {
-    if ty.params().len() + ty.results().len() > SPELLED_TYPES {
+fn type_text(ty: &FuncType) -> String {
+    if ty.params().len() + ty.results().len() > MAX_LISTED_TYPES {
         return format!("({} parameters) -> ({} results)", ty.params().len(), ty.results().len());
     }
     let list = |types: &[wasmparser::ValType]| types.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

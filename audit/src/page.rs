@@ -1,5 +1,5 @@
-//! The report in words, for every format that people read. What comes from the module is a [`Span::Name`] and nothing else, so
-//! that each format escapes it in one place.
+//! The report as a page, for every format that people read. Text from the module is always a [`Span::Name`], so that
+//! each format escapes it in one place.
 
 use super::capabilities::Answer;
 use super::facts::Level;
@@ -9,15 +9,15 @@ use super::module::{Item, Kind, Memory};
 use super::report::Audit;
 use super::score::{WARNING, decimal};
 
-/// Rows of a list of imports or exports, and names in a row.
+/// Maximum rows in a list of imports or exports, and maximum names in a cell.
 const LISTED: usize = 100;
 
-/// Characters of a name that are printed.
+/// Maximum characters of a name that are printed.
 const NAME_CHARS: usize = 120;
 
-/// A report as it is read.
+/// A report for people.
 pub struct Page {
-    /// What file it is about.
+    /// The audited file.
     pub file: Span,
     /// The score in tenths.
     pub tenths: u32,
@@ -29,24 +29,24 @@ pub struct Page {
 pub enum Block {
     Heading(&'static str),
     Paragraph(Cell),
-    /// Head and rows of as many cells. An empty head is no head.
+    /// A table with a head and rows of as many cells. The head may be empty.
     Table(&'static [&'static str], Vec<Vec<Cell>>),
 }
 
-/// Text in a row.
+/// A line of text.
 pub type Cell = Vec<Span>;
 
-/// Text that looks the same.
+/// A piece of text in one style.
 pub enum Span {
-    /// Words of ours.
+    /// Text of `wave`, which is not escaped.
     Text(String),
-    /// A name from the module or of a system call; whatever it holds.
+    /// A name from the module, or of a system call. It can contain any characters.
     Name(String),
-    /// How bad a finding is.
+    /// The severity of a fact.
     Mark(Level),
 }
 
-/// Words, with names of ours between backticks.
+/// Splits text of `wave` into text and names. Names are between backticks.
 fn words(text: &str) -> Cell {
     let pieces = text.split('`').enumerate().filter(|(_, piece)| !piece.is_empty());
     pieces.map(|(i, piece)| if i % 2 == 0 { Span::Text(piece.into()) } else { Span::Name(piece.into()) }).collect()
@@ -62,7 +62,7 @@ fn name(name: &str) -> Span {
     }
 }
 
-/// Names with commas between them; only so many, and how many more.
+/// Names separated by commas, up to a maximum, and the number of further ones.
 fn names<'n>(all: impl ExactSizeIterator<Item = &'n str>, count: usize) -> Cell {
     let mut cell = Cell::new();
     let mut left = count;
@@ -79,7 +79,7 @@ fn names<'n>(all: impl ExactSizeIterator<Item = &'n str>, count: usize) -> Cell 
     cell
 }
 
-/// Puts the report in words.
+/// Builds the page of a report.
 pub fn page(audit: &Audit) -> Page {
     let mut blocks = Vec::new();
     what_it_is(audit, &mut blocks);
@@ -105,22 +105,17 @@ fn what_it_is(audit: &Audit, blocks: &mut Vec<Block>) {
     );
     row("file", vec![name(&audit.file)]);
     if audit.compiled_file {
-        row(
-            "compiled",
-            words(
-                "by whoever made the file; its code keeps to what the module in it declares, and may do anything within",
-            ),
-        );
+        row("compiled", words("by whoever built the file: its code can do anything that the module in it could do"));
     }
     if let Some(own) = &module.name {
-        row("name for itself", vec![name(own)]);
+        row("own name", vec![name(own)]);
     }
     row("size", words(&format!("{} bytes, of which code {}", audit.size_bytes, module.code_bytes)));
     row("BLAKE3", vec![name(&audit.blake3)]);
     let made: Vec<_> = module.producers.iter().map(|p| format!("{} {} {}", p.role, p.name, p.version)).collect();
     match made.is_empty() {
-        true => row("made by", words("not said")),
-        false => row("claims to be made by", names(made.iter().map(|line| line.trim_end()), made.len())),
+        true => row("built by", words("unknown")),
+        false => row("claims to be built by", names(made.iter().map(|line| line.trim_end()), made.len())),
     }
     if !module.target_features.is_empty() {
         row("built for", names(module.target_features.iter().map(String::as_str), module.target_features.len()));
@@ -128,7 +123,7 @@ fn what_it_is(audit: &Audit, blocks: &mut Vec<Block>) {
     match module.kind {
         Kind::Component => {
             let (modules, components) = (module.nested_modules, module.nested_components);
-            row("inside", words(&format!("{modules} modules, {components} components; they are not looked into")));
+            row("inside", words(&format!("{modules} modules, {components} components; they are not read")));
         }
         Kind::Module => {
             row("functions", words(&format!("{} and {} globals of its own", module.functions, module.globals)));
@@ -192,19 +187,19 @@ fn score(audit: &Audit, blocks: &mut Vec<Block>) {
     blocks.push(Block::Heading("Exposure score"));
     blocks.push(Block::Paragraph(words(WARNING)));
     if let Some(granted) = &audit.granted {
-        blocks.push(Block::Paragraph(under(granted)));
+        blocks.push(Block::Paragraph(policy_paragraph(granted)));
     }
     blocks.push(Block::Table(&["points", "for", "why"], rows));
 }
 
-/// What a policy grants, and what therefore does not count.
-fn under(granted: &Granted) -> Cell {
+/// Describes what a policy grants and which imports therefore do not count.
+fn policy_paragraph(granted: &Granted) -> Cell {
     let Granted { policy, read_only, append, read_write, listeners, max_memory, without_effect } = granted;
     let mut cell = words("This is the score under ");
     cell.push(name(policy));
     let memory = max_memory.map_or_else(|| "no limit on memory".to_owned(), |most| format!("{most} bytes of memory"));
     cell.extend(words(&format!(
-        ": {read_only} directories to read, {append} to add to, {read_write} to change, {listeners} listening sockets, {memory}. \
+        ": {read_only} read-only, {append} append-only and {read_write} writable directories, {listeners} listening sockets, {memory}. \
          Without effect, and not counted: "
     )));
     match without_effect.len() {
@@ -270,8 +265,8 @@ fn grants(audit: &Audit, blocks: &mut Vec<Block>) {
         let text = "System calls are not derived for components: no reviewed table has their interfaces.";
         return blocks.push(Block::Paragraph(words(text)));
     }
-    let text = "The system calls the filter lets through, and what native code could get from each should the program break out. \
-                Each grant adds to what is there without; any other call ends the process.";
+    let text = "The system calls that the filter allows, and what native code could get from each if the program broke out. \
+                Each grant adds to the calls of every run; any other call ends the process.";
     blocks.push(Block::Paragraph(words(text)));
     let mut rows = Vec::new();
     for gain in &audit.grants {
@@ -288,8 +283,8 @@ fn grants(audit: &Audit, blocks: &mut Vec<Block>) {
         }
         if gain.calls.is_empty() {
             let why = match gain.is_used {
-                true => "no system call that is not above already; what those reach is more",
-                false => "no function it imports has a use for it",
+                true => "no calls beyond those above; with this grant they reach more",
+                false => "no function it imports can use it",
             };
             rows.push(vec![first(), words("no more"), words(why)]);
         }
@@ -311,7 +306,7 @@ fn effect(when: &str, effect: &str) -> Cell {
 }
 
 fn landlock(gain: &Gain) -> Cell {
-    let mut cell = words("rights beneath the directory: ");
+    let mut cell = words("rights under the directory: ");
     cell.extend(names(gain.landlock.iter().copied(), gain.landlock.len()));
     cell
 }
@@ -321,8 +316,7 @@ fn powers(audit: &Audit, blocks: &mut Vec<Block>) {
     if audit.powers.is_empty() {
         return blocks.push(Block::Paragraph(words("Not derived for components.")));
     }
-    let text =
-        "Under `--sandbox strict`, native code included: none of the system calls it would take is in the filter.";
+    let text = "This holds under `--sandbox strict`, even for native code: the filter allows none of the system calls it would need.";
     blocks.push(Block::Paragraph(words(text)));
     let row = |verdict: &super::capabilities::Verdict| {
         let answer = match verdict.answer {

@@ -1,4 +1,4 @@
-//! The report: plain data, complete, and the same for every format.
+//! The report: complete, plain data. Every format prints the same value.
 
 use super::capabilities::{Verdict, verdicts};
 use super::facts::{Fact, facts, surface};
@@ -9,32 +9,32 @@ use super::score::{Score, package, score};
 use serde::Serialize;
 use wave_policy::{Area, Need, Surface};
 
-/// What is known of a module and what follows.
+/// What a module declares, and what follows from it.
 #[derive(Debug, Serialize)]
 pub struct Audit {
-    /// The name it was given by.
+    /// The path of the file, as it was given.
     pub file: String,
-    /// Its length.
+    /// The size of the file.
     pub size_bytes: usize,
     /// BLAKE3 of its binary form, or of the compiled file, in hexadecimal.
     pub blake3: String,
-    /// Whether it is a compiled file. Then only its declarations are those of the module in it.
+    /// Whether it is a compiled file. Its declarations are then those of the module in it, but its code may differ.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub compiled_file: bool,
     /// What it declares.
     pub module: Declarations,
     /// What it can ask for.
     pub areas: Vec<AreaSurface>,
-    /// System calls and rights by grant. Empty for components.
+    /// System calls and Landlock rights by grant. Empty for components.
     pub grants: Vec<Gain>,
-    /// What it can and cannot do. Empty for components.
+    /// Powers that it has or lacks. Empty for components.
     pub powers: Vec<Verdict>,
-    /// What is worth knowing.
+    /// Notable facts.
     pub facts: Vec<Fact>,
-    /// What a policy grants of it, if one was named; the score is that under it.
+    /// What a policy grants to it. The score is then the score under that policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub granted: Option<Granted>,
-    /// How much it asks for.
+    /// The exposure score.
     pub score: Score,
 }
 
@@ -44,20 +44,20 @@ pub struct AreaSurface {
     /// Its name.
     pub area: &'static str,
     /// WASI functions or interfaces.
-    pub functions: Vec<Asked>,
+    pub functions: Vec<ImportedFunction>,
 }
 
 /// A function a module can call.
 #[derive(Debug, Serialize)]
-pub struct Asked {
+pub struct ImportedFunction {
     /// Its name.
     pub name: String,
-    /// What must be granted, or it is refused before any system call.
+    /// The grant that it needs. Without it, a call is refused before any system call.
     pub needs: &'static str,
 }
 
 impl Audit {
-    /// Derives everything from the declarations.
+    /// Derives the report from the declarations.
     pub fn new(file: &str, bytes: &[u8], module: Declarations, granted: Option<Granted>) -> Self {
         let surface = surface(&module);
         let growable = module.memories.iter().any(Memory::can_grow);
@@ -80,7 +80,7 @@ impl Audit {
         }
     }
 
-    /// Says that the module was in a compiled file of this length and hash.
+    /// Records that the module was in a compiled file of this size and hash.
     pub fn in_compiled_file(self, size_bytes: usize, blake3: String) -> Self {
         Self { size_bytes, blake3, compiled_file: true, ..self }
     }
@@ -108,7 +108,7 @@ const PACKAGES: [(&str, Area); 7] = [
 ];
 
 fn areas(module: &Declarations, surface: &Surface) -> Vec<AreaSurface> {
-    let mut asked: Vec<(Option<Area>, Asked)> = match module.kind {
+    let mut asked: Vec<(Option<Area>, ImportedFunction)> = match module.kind {
         Kind::Module => surface
             .functions()
             .map(|function| {
@@ -118,7 +118,7 @@ fn areas(module: &Declarations, surface: &Surface) -> Vec<AreaSurface> {
                     Need::WritableGrant => "a writable directory",
                     Need::Listener => "a listening socket",
                 };
-                (Area::of(function.name), Asked { name: function.name.to_owned(), needs })
+                (Area::of(function.name), ImportedFunction { name: function.name.to_owned(), needs })
             })
             .collect(),
         Kind::Component => module
@@ -126,7 +126,7 @@ fn areas(module: &Declarations, surface: &Surface) -> Vec<AreaSurface> {
             .iter()
             .map(|import| {
                 let area = PACKAGES.iter().find(|(name, _)| *name == package(&import.name)).map(|(_, area)| *area);
-                (area, Asked { name: import.name.clone(), needs: "" })
+                (area, ImportedFunction { name: import.name.clone(), needs: "" })
             })
             .collect(),
     };

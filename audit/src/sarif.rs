@@ -1,4 +1,4 @@
-//! The report as a log of static analysis: SARIF 2.1.0, which code scanning in CI shows beside the file.
+//! The report as a SARIF 2.1.0 log, which code scanning in CI shows next to the file.
 
 use super::facts::KINDS;
 use super::report::Audit;
@@ -12,7 +12,7 @@ const INFORMATION: &str = "man:wave-audit(1)";
 /// The rule of the score.
 const EXPOSURE: &str = "exposure";
 
-/// The log. `above`: the threshold in tenths, if the score is above it.
+/// Builds the log. `above` is the threshold in tenths, if the score exceeds it.
 pub fn log(audit: &Audit, above: Option<u32>) -> Value {
     let mut rules = vec![rule(EXPOSURE, "note", "the exposure score, from 0 to 10")];
     rules.extend(KINDS.iter().map(|kind| rule(kind.id, super::text::word(kind.level), &kind.text.replace('`', ""))));
@@ -89,7 +89,7 @@ fn rule(id: &str, level: &str, text: &str) -> Value {
     })
 }
 
-/// Brackets make links in messages, and braces placeholders.
+/// Escapes a message: in SARIF, brackets start links and braces start placeholders.
 fn message(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in wave_policy::clean(text).chars() {
@@ -102,7 +102,8 @@ fn message(text: &str) -> String {
     out
 }
 
-/// A path as a reference: what is no plain character is given by its bytes, so a name with a colon is no scheme.
+/// A path as a URI reference. Other than plain characters are percent-encoded, so that a colon in a name does not start
+/// a scheme.
 fn uri(path: &str) -> String {
     let mut out = String::from(if path.starts_with('/') { "file://" } else { "" });
     for byte in path.bytes() {

@@ -1,7 +1,8 @@
 //! The exposure score: how much of the host a module asks to touch, as one number from 0 to 10.
 //!
-//! Lines with fixed weights are added; nothing is subtracted, so more imports never make a lower score. All lines together are
-//! 10. The weights are a judgement, of what an attacker gets from the calls behind the functions if a grant is given.
+//! The score is a sum of lines with fixed weights. Nothing is subtracted, so more imports never lower the score. All
+//! lines together are 10. The weights are a judgment of what an attacker gets from the system calls behind the
+//! functions if a grant is given.
 
 use super::granted::Granted;
 use super::module::{Declarations, Kind, Memory};
@@ -12,7 +13,7 @@ use wave_policy::Surface;
 pub const WARNING: &str = "A score is no proof: it says what a module asks for, not what it does with it, and a low one does \
 not make a module trustworthy. Grants and limits decide what it gets.";
 
-/// A score, with where it comes from.
+/// A score and its lines.
 #[derive(Debug, Serialize)]
 pub struct Score {
     /// In tenths: 0 to 100.
@@ -20,21 +21,21 @@ pub struct Score {
     pub tenths: u32,
     /// The lines that add something, in the order of the table.
     pub lines: Vec<Line>,
-    /// What a score is not.
+    /// What a score does not mean.
     pub warning: &'static str,
 }
 
 /// One contribution.
 #[derive(Debug, Serialize)]
 pub struct Line {
-    /// For what.
+    /// What the line counts.
     pub id: &'static str,
-    /// How much, in tenths.
+    /// Its weight in tenths.
     #[serde(rename = "points", serialize_with = "in_ones")]
     pub tenths: u32,
-    /// The imports that made it count; none for what is not imported.
+    /// The imports for which it counts. Empty for lines that count no imports.
     pub because: Vec<String>,
-    /// Why it weighs that much.
+    /// The reason for its weight.
     pub reason: &'static str,
 }
 
@@ -43,16 +44,16 @@ fn in_ones<S: Serializer>(tenths: &u32, serializer: S) -> Result<S::Ok, S::Error
     serializer.serialize_f64(f64::from(*tenths) / 10.0)
 }
 
-/// Tenths as people write them.
+/// Tenths as a decimal number.
 pub fn decimal(tenths: u32) -> String {
     format!("{}.{}", tenths / 10, tenths % 10)
 }
 
-/// Functions that weigh together: once, however many of them are imported.
+/// A weight that counts once if any of its functions is imported.
 struct Weight {
     id: &'static str,
     tenths: u32,
-    /// WASI functions of preview 1, or the packages of a component's interfaces.
+    /// WASI preview 1 functions, or packages of a component's interfaces.
     names: &'static [&'static str],
     reason: &'static str,
 }
@@ -61,34 +62,34 @@ const BASE: Weight = Weight {
     id: "any program",
     tenths: 2,
     names: &[],
-    reason: "compiled code runs natively: holes of the compiler, the processor and the calls of every run are within reach",
+    reason: "compiled code runs natively: flaws in the compiler, the processor and the system calls of every run are within reach",
 };
 const GROWS: Weight = Weight {
     id: "memory that can grow",
     tenths: 2,
     names: &[],
-    reason: "`mprotect` stays in the filter, pinned to that memory",
+    reason: "`mprotect` stays in the filter, limited to that memory",
 };
 const UNBOUNDED: Weight = Weight {
     id: "memory without a maximum",
     tenths: 2,
     names: &[],
-    reason: "it can take all of its address space unless --max-memory bounds it",
+    reason: "it can take its whole address space unless --max-memory limits it",
 };
 
-/// Every function of the table is in one line.
+/// The weights of functions. Every function of WASI preview 1 is in exactly one.
 const FUNCTIONS: [Weight; 18] = [
     Weight {
         id: "open files",
         tenths: 15,
         names: &["path_open"],
-        reason: "opens and creates files; no filter sees paths, so Landlock alone stands behind the monitor",
+        reason: "opens and creates files; the filter cannot see paths, so only Landlock backs the monitor",
     },
     Weight {
         id: "accept connections",
         tenths: 12,
         names: &["sock_accept"],
-        reason: "strangers can talk to the program; which ones is the monitor's decision",
+        reason: "remote peers can talk to the program; the monitor decides which ones",
     },
     Weight {
         id: "remove and rename",
@@ -112,7 +113,7 @@ const FUNCTIONS: [Weight; 18] = [
         id: "look up names",
         tenths: 6,
         names: &["path_filestat_get", "path_readlink"],
-        reason: "Landlock does not cover attributes and link texts: a broken monitor reveals those of the whole host",
+        reason: "Landlock does not cover attributes and link targets: a broken monitor reveals those of the whole host",
     },
     Weight {
         id: "cut and fill files",
@@ -131,7 +132,7 @@ const FUNCTIONS: [Weight; 18] = [
         id: "set times",
         tenths: 4,
         names: &["fd_filestat_set_times", "path_filestat_set_times"],
-        reason: "Landlock has no right for it: the identity alone stands behind the monitor",
+        reason: "Landlock has no right for it: only file permissions back the monitor",
     },
     Weight {
         id: "read clocks",
@@ -143,7 +144,7 @@ const FUNCTIONS: [Weight; 18] = [
         id: "use streams",
         tenths: 3,
         names: &["fd_filestat_get", "fd_pread", "fd_read", "fd_seek", "fd_tell", "fd_write"],
-        reason: "reads and writes what is open, the operator's terminal among it",
+        reason: "reads and writes what is open, including the operator's terminal",
     },
     Weight {
         id: "set flags of descriptors",
@@ -158,7 +159,12 @@ const FUNCTIONS: [Weight; 18] = [
         names: &["fd_advise", "fd_datasync", "fd_sync"],
         reason: "slows down others on the same disk",
     },
-    Weight { id: "shut connections down", tenths: 1, names: &["sock_shutdown"], reason: "ends what others may share" },
+    Weight {
+        id: "shut connections down",
+        tenths: 1,
+        names: &["sock_shutdown"],
+        reason: "closes a connection that others may share",
+    },
     Weight {
         id: "arguments, environment and random bytes",
         tenths: 1,
@@ -183,13 +189,13 @@ const FUNCTIONS: [Weight; 18] = [
     },
 ];
 
-/// The package of an interface counts; what no package here matches is the last line.
+/// The weights of interface packages. The last one is for packages that are not listed.
 const PACKAGES: [Weight; 8] = [
     Weight {
         id: "file systems",
         tenths: 35,
         names: &["wasi:filesystem"],
-        reason: "one interface holds reading and changing files alike",
+        reason: "one interface covers both reading and changing files",
     },
     Weight {
         id: "sockets",
@@ -211,16 +217,16 @@ const PACKAGES: [Weight; 8] = [
         id: "other interfaces",
         tenths: 15,
         names: &[],
-        reason: "what they do is decided by whoever provides them, and unknown here",
+        reason: "the host that provides them decides what they do",
     },
 ];
 
-/// Names of imports that one line lists.
+/// Maximum imports that one line lists.
 const LISTED: usize = 20;
 
 /// Scores a module by its surface and memories, and a component by its imports.
 ///
-/// Under a policy, what it gives no effect adds nothing: the sum of fewer lines, so never a higher score.
+/// Under a policy, functions without effect do not count, so the score is never higher than without the policy.
 pub fn score(declarations: &Declarations, surface: &Surface, granted: Option<&Granted>) -> Score {
     let mut lines = match (declarations.kind, granted) {
         (Kind::Module, Some(granted)) => by_functions(&granted.effective(surface)),
@@ -261,7 +267,7 @@ fn by_packages(declarations: &Declarations) -> Vec<Line> {
     lines.map(|(weight, because)| line(weight, because)).collect()
 }
 
-/// `namespace:package` of the name of an interface.
+/// The `namespace:package` part of an interface name.
 pub fn package(interface: &str) -> &str {
     interface.split(['/', '@']).next().unwrap_or_default()
 }

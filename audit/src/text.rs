@@ -1,17 +1,17 @@
-//! A page for a terminal.
+//! Renders a page as text for a terminal.
 
 use super::facts::Level;
 use super::page::{Block, Cell, Page, Span};
 use super::score::decimal;
 use wave_policy::clean;
 
-/// Columns of a line.
+/// Maximum columns of a line.
 const WIDTH: usize = 120;
 
-/// Widest column but the last.
+/// Maximum width of a table column, except the last.
 const COLUMN: usize = 40;
 
-/// Prints a page; no character in it controls a terminal (T75).
+/// Renders a page. No character in the result controls a terminal (T75).
 pub fn render(page: &Page) -> String {
     let mut out = format!("Audit of {}: exposure {} of 10\n", span(&page.file), decimal(page.tenths));
     for block in &page.blocks {
@@ -58,7 +58,7 @@ fn table(out: &mut String, head: &[&str], rows: &[Vec<Cell>]) {
     }
 }
 
-/// Breaks text at spaces, and words that are longer than a line anywhere.
+/// Breaks text at spaces. Words that are longer than a line are broken anywhere.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

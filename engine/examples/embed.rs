@@ -1,18 +1,18 @@
-//! Runs a program that nobody trusts, sealed, and goes on afterwards. On `wave-engine` alone.
+//! Runs an untrusted program in a sealed child process and continues afterwards. It uses `wave-engine` alone.
 //!
 //! ```text
 //! cargo run -p wave-engine --example embed -- examples/hello.wat
 //! cargo run -p wave-engine --example embed -- examples/show.wat /srv/data
 //! ```
 //!
-//! A sealed process cannot be unsealed, so the program runs in a child process, which is this example again.
+//! A seal cannot be undone, so the program runs in a child process. The child is this example again.
 
 use std::env;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 use wave_engine::{Access, Allocator, DirectoryGrant, Engine, Failure, Module, Plan, PlanBuilder};
 
-// A sealed process gets no more memory from the kernel the usual way.
+// After the seal, the system's allocator may need system calls that the filter denies. This one does not.
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Starts the child, and says how it ended.
+/// Starts the child and prints how it ended.
 fn parent(words: &[OsString]) -> ExitCode {
     let status = env::current_exe().and_then(|own| Command::new(own).arg(CHILD).args(words).status());
     match status {
@@ -57,13 +57,13 @@ fn child(module: &OsString, directory: Option<&OsString>) -> ! {
 }
 
 fn run(module: &OsString, directory: Option<&OsString>) -> Result<u8, Failure> {
-    // First of all: what the parent left behind decides nothing.
+    // This call comes first, so that nothing inherited from the parent has an effect.
     wave_engine::start().map_err(|error| Failure::refused(error.to_string()).fix(error.fix()))?;
     let sealed = Engine::default().prepare(plan(directory)?, Module::file(module))?.seal()?;
     Ok(sealed.enter().exit_code())
 }
 
-/// Five seconds, 64 MiB, and one directory that can be read.
+/// Limits the run to five seconds and 64 MiB, and grants one directory read-only.
 fn plan(directory: Option<&OsString>) -> Result<Plan, Failure> {
     let mut builder = PlanBuilder { name: b"embedded".to_vec(), ..PlanBuilder::default() };
     builder.limits.timeout = Some(std::time::Duration::from_secs(5));

@@ -1,8 +1,8 @@
-//! Compiled programs as files: what `wave compile -o` writes and `wave run` takes.
+//! Compiled files: `wave compile -o` writes them and `wave run` accepts them.
 //!
-//! Anybody can make such a file. Its code is verified like the compiler's, against the module in it, and is another program than
-//! that module: it is cached and pinned by the hash of the whole file. All else that it says is only used to tell early and
-//! clearly that it is not for this host.
+//! Anyone can build such a file, so its code is verified like the compiler's, against the module in the file. The code
+//! can still differ from that module, so it is cached and pinned by the hash of the whole file. The other fields are
+//! not trusted. They only serve to reject a file for another host early, with a clear message.
 
 use crate::failure::Failure;
 use std::path::Path;
@@ -12,24 +12,27 @@ use wave_contract::module::ModuleInfo;
 use wave_policy::{chain, clean};
 use wave_runtime::Placement;
 
-/// What this program writes into artefacts, and expects there.
+/// The version that artefacts must have.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Reads an artefact that is to run here.
+/// Reads an artefact and checks that it can run on this host.
 ///
 /// # Errors
-/// 126 if it is none, 125 if it was made by another version or for another processor.
+/// 126 if it is not a valid artefact, 125 if it was compiled by another version or for another processor.
 pub fn read(path: &Path, bytes: &[u8]) -> Result<Artefact, Failure> {
     let place = || path.display().to_string();
     let artefact = Artefact::read(bytes)
         .map_err(|error| Failure::not_runnable(chain(&error)).at(place()).fix("compile it again: wave compile -o"))?;
-    let again = |what: String| Failure::refused(what).at(place()).fix("compile it again: wave compile -o");
-    let made_by = &artefact.origin.wave;
-    if made_by != VERSION {
-        return Err(again(format!("the artefact was made by wave {}, and this is wave {VERSION}", clean(made_by))));
+    let refuse = |what: String| Failure::refused(what).at(place()).fix("compile it again: wave compile -o");
+    let compiled_by = &artefact.origin.wave;
+    if compiled_by != VERSION {
+        return Err(refuse(format!(
+            "the artefact was compiled by wave {}, and this is wave {VERSION}",
+            clean(compiled_by)
+        )));
     }
     if artefact.origin.module != *blake3::hash(&artefact.module).as_bytes() {
-        return Err(Failure::not_runnable("the artefact's module is another than it says").at(place()));
+        return Err(Failure::not_runnable("the module in the artefact does not match its hash").at(place()));
     }
     let here = wave_compiler::processor().map_err(|error| Failure::refused(chain(&error)))?;
     let missing: Vec<_> = artefact
@@ -40,15 +43,15 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Artefact, Failure> {
         .map(clean)
         .collect();
     if !missing.is_empty() {
-        return Err(again(format!("the artefact was made for a processor with {}", missing.join(", "))));
+        return Err(refuse(format!("the artefact was compiled for a processor with {}", missing.join(", "))));
     }
     Ok(artefact)
 }
 
-/// Whether code was compiled with the settings of this run.
+/// Checks that an artefact was compiled with the settings of this run.
 ///
 /// # Errors
-/// 125 if not.
+/// 125 if it was not.
 pub fn check_settings(path: &Path, artefact: &Artefact, canonical_nans: bool) -> Result<(), Failure> {
     let (what, fix) = match (artefact.origin.canonical_nans, canonical_nans) {
         (true, false) => ("the artefact was compiled with --deterministic", "run it with --deterministic"),
@@ -60,10 +63,10 @@ pub fn check_settings(path: &Path, artefact: &Artefact, canonical_nans: bool) ->
     Err(Failure::refused(what).at(path.display().to_string()).fix(fix))
 }
 
-/// Whether the code of an artefact is for these declarations and addresses.
+/// Checks that the code of an artefact matches these declarations and addresses.
 ///
 /// # Errors
-/// 125 if not.
+/// 125 if it does not.
 pub fn check_image(
     path: &Path,
     image: &CodeImage,
@@ -77,7 +80,7 @@ pub fn check_image(
     image.check(info, &placement.signatures, module_len).map_err(|error| does_not_fit(path, error.0))
 }
 
-/// Says that the code of a compiled file cannot be where it must.
+/// The failure if the code of a compiled file cannot be loaded at its addresses.
 pub fn addresses_are_taken(path: &Path) -> Failure {
     does_not_fit(path, "something else is at the addresses that it was compiled for")
 }

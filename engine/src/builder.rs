@@ -1,7 +1,7 @@
-//! From what is asked for, and a policy if there is one, to a [`Plan`].
+//! Builds a [`Plan`] from a request and an optional policy.
 //!
-//! A value that is asked for wins over that of the policy where there is one, and adds to it where there can be several. What goes
-//! beyond the policy is named, so that it can be said at the start (T101).
+//! A requested value replaces the value of the policy. Where several values are possible, it is added to them. Requests that go
+//! beyond the policy are listed, so that they can be reported at the start (T101).
 
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, device, refuse_overlap};
@@ -18,7 +18,7 @@ use wave_policy::file::{Limits, Values};
 use wave_policy::{Identity, Level, Resolver};
 use wave_wasi::PeerRule;
 
-/// What is asked for, as plain data: each field as a flag of `wave run` says it. The default asks for nothing.
+/// A request for a run, as plain data. Each field corresponds to a flag of `wave run`. The default requests nothing.
 ///
 /// ```no_run
 /// use wave_engine::{Access, DirectoryGrant, PlanBuilder};
@@ -31,51 +31,51 @@ use wave_wasi::PeerRule;
 pub struct PlanBuilder {
     /// The policy file.
     pub policy: Option<PolicyDocument>,
-    /// Which kernel layers must hold: `strict` if neither this nor the policy says it.
+    /// Which kernel layers are required. `strict` if neither this nor the policy sets it.
     pub level: Option<Level>,
-    /// Directories, beside those of the policy.
+    /// Granted directories, in addition to those of the policy.
     pub grants: Vec<DirectoryGrant>,
-    /// What the guest sees as its own name.
+    /// The guest's first argument, its own name.
     pub name: Vec<u8>,
-    /// Its arguments, behind those of the policy.
+    /// Its further arguments, after those of the policy.
     pub args: Vec<Vec<u8>>,
-    /// Variables of its environment as `NAME=VALUE`, beside those of the policy.
+    /// Environment variables as `NAME=VALUE`, in addition to those of the policy.
     pub env: Vec<Vec<u8>>,
     /// Export to call instead of `_start`, with its arguments.
     pub invoke: Option<(String, Vec<OsString>)>,
-    /// Device nodes the guest may open where a grant leads to them.
+    /// Device nodes that the guest may open if a granted directory leads to them.
     pub devices: Vec<PathBuf>,
-    /// Where the guest may listen, beside the addresses of the policy.
+    /// Addresses to listen on, in addition to those of the policy.
     pub listen: Vec<SocketAddr>,
-    /// Whether it gets the sockets that a service manager passed on.
+    /// Whether the guest gets the sockets that a service manager passed.
     pub listenfd: bool,
-    /// Whose connections it may accept, beside those of the policy; everybody's if there is none.
+    /// Peers whose connections are accepted, in addition to those of the policy. Without any, all peers are.
     pub accept_from: Vec<PeerRule>,
-    /// Limits, each over that of the policy.
+    /// Limits. Each replaces that of the policy.
     pub limits: Limits,
     /// Whether clocks, random numbers and NaNs are the same in every run.
     pub deterministic: bool,
-    /// Where random numbers begin.
+    /// The seed of the random numbers.
     pub random_seed: Option<u64>,
-    /// The steps in which clocks move.
+    /// The resolution of clocks.
     pub clock_resolution: Option<Duration>,
-    /// Whether wave resolves paths where the kernel could, too.
+    /// Whether `wave` resolves paths itself even if the kernel could.
     pub manual_resolver: bool,
-    /// Whether control sequences of the guest reach a terminal.
+    /// Whether the guest may send control sequences to a terminal.
     pub terminal_controls: bool,
-    /// Who the process becomes when started as root.
+    /// The user that the process becomes if it was started as root.
     pub user: Option<Identity>,
-    /// Whether code runs that was not verified. Only with [`Level::Off`].
+    /// Whether unverified code may run. Only with [`Level::Off`].
     pub no_verify: bool,
-    /// Whether neither code is taken from the cache, nor cached.
+    /// Whether the cache is neither read nor written.
     pub no_cache: bool,
 }
 
 impl PlanBuilder {
-    /// Resolves and checks what is asked for.
+    /// Resolves and checks the request.
     ///
     /// # Errors
-    /// 2 for values that make no sense, 125 for what this host does not have.
+    /// 2 for invalid values, 125 for what this host does not have.
     pub fn build(self) -> Result<Plan, Failure> {
         let none = Values::default();
         let values = self.policy.as_ref().map_or(&none, |policy| &policy.values);
@@ -148,7 +148,7 @@ impl PlanBuilder {
         })
     }
 
-    /// The variables of the policy, and those that are asked for, which win.
+    /// The variables of the policy and of the request. The request wins.
     fn environment(&self, values: &Values) -> Result<Vec<Vec<u8>>, Failure> {
         let mut env = environment(self.policy.as_ref(), values)?;
         for variable in &self.env {
@@ -158,7 +158,7 @@ impl PlanBuilder {
         Ok(env)
     }
 
-    /// Whose connections are accepted. `None`: everybody's.
+    /// Peers whose connections are accepted. `None`: all peers.
     fn peers(&self, values: &Values) -> Result<Option<Vec<PeerRule>>, Failure> {
         let networks = |list: &Vec<String>| list.iter().map(|network| parse_network(network)).collect();
         let networks: Option<Result<Vec<_>, _>> = values.accept_from.as_ref().map(networks);
@@ -170,8 +170,8 @@ impl PlanBuilder {
     }
 }
 
-/// Who resolves paths if nobody said. Where Landlock does not hold truncation, the filter does, and must see with which flags
-/// a file is opened: those of `openat2` stand in memory (T91).
+/// The default resolver of paths. Where Landlock does not restrict truncation, the system call filter does. It must see
+/// the flags of an open, and it cannot see those of `openat2`, which are in memory (T91).
 fn resolver(level: Level, leaves_truncation: bool) -> Resolver {
     if level != Level::Off && leaves_truncation { Resolver::Manual } else { detected_resolver() }
 }
@@ -181,7 +181,7 @@ fn name_of(variable: &[u8]) -> &[u8] {
     variable.split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
-/// The variables of the file. Those that are passed on come from the environment of `wave` because the file names them.
+/// The variables of the policy. Variables that it passes on are read from the environment of `wave`.
 fn environment(policy: Option<&PolicyDocument>, values: &Values) -> Result<Vec<Vec<u8>>, Failure> {
     let mut env = Vec::new();
     for (index, name) in values.env_pass.iter().flatten().enumerate() {
@@ -204,14 +204,14 @@ fn variable(name: &str, value: &OsStr) -> Vec<u8> {
     [name.as_bytes(), b"=", value.as_bytes()].concat()
 }
 
-/// The flags that allow what the file does not.
+/// The flags that allow more than the policy.
 fn beyond(values: &Values, builder: &PlanBuilder) -> Vec<String> {
     let mut beyond: Vec<_> = builder.grants.iter().map(|grant| grant.place.clone()).collect();
     let names = builder.env.iter().map(|variable| String::from_utf8_lossy(name_of(variable)));
     beyond.extend(names.map(|name| format!("--env {name}")));
     beyond.extend(builder.listen.iter().map(|address| format!("--tcplisten {address}")));
     beyond.extend(builder.listenfd.then(|| "--listenfd".to_owned()));
-    // Without a list all may connect, and the first network narrows that.
+    // Without a list every peer may connect, so the first network only narrows that.
     let adds_peers = !builder.accept_from.is_empty() && values.accept_from.is_some();
     beyond.extend(adds_peers.then(|| "--accept-from".to_owned()));
     let finer = builder.clock_resolution.zip(values.clock_resolution).is_some_and(|(flag, file)| flag < file);
@@ -225,7 +225,7 @@ fn beyond(values: &Values, builder: &PlanBuilder) -> Vec<String> {
     beyond
 }
 
-/// Where each value is from.
+/// The source of each value: a flag or a line of the policy.
 fn origins(policy: &PolicyDocument, builder: &PlanBuilder) -> Vec<(String, String)> {
     let values = &policy.values;
     let mut origins = Vec::new();

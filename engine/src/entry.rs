@@ -1,4 +1,4 @@
-//! What a run calls: the start function, and then `_start` or the export that is asked for.
+//! The entry of a run: the start function, then `_start` or the requested export.
 
 use crate::failure::Failure;
 use crate::plan::Plan;
@@ -11,17 +11,17 @@ use wave_policy::short;
 use wave_runtime::{CallError, Function, Item, Stop, Stopped, Value};
 use wave_sandbox::Sealed;
 
-/// What the run calls, looked up before the seal so that a missing export is no surprise after it.
+/// The functions that a run calls. They are looked up before the seal, so that a missing export is an early error.
 pub enum Entry {
     Start { start: Function },
     Invoke { initialize: Option<Function>, function: Function, args: Vec<Value> },
 }
 
 impl Entry {
-    /// Looks the entry of a program up.
+    /// Finds the entry of a program.
     ///
     /// # Errors
-    /// 126 if the module does not export it, 2 if the arguments are not those it takes.
+    /// 126 if the module does not export it, 2 if the arguments do not match its type.
     pub fn find(program: &Program, module: &Path, plan: &Plan) -> Result<Self, Failure> {
         let info = program.info()?;
         let function = |name: &str| match program.store.export(program.instance, name) {
@@ -52,7 +52,7 @@ impl Entry {
         Ok(Self::Invoke { initialize, function: called, args })
     }
 
-    /// Runs the start function and the entry; `Ok` are the results of a guest that returned.
+    /// Runs the start function and the entry. Returns the results if the guest returned.
     pub fn enter(self, program: &mut Program, sealed: &Sealed) -> Result<Vec<Value>, Stopped> {
         program.store.initialise(sealed, program.instance)?;
         let (initialize, function, args) = match self {
@@ -76,14 +76,14 @@ fn call(program: &mut Program, sealed: &Sealed, function: Function, args: &[Valu
     })
 }
 
-/// An entry that the host calls by itself must not expect or return anything.
+/// Checks that an entry which the host calls by itself has no parameters and no results.
 fn takes_nothing(program: &Program, name: &str, function: Function, module: &Path) -> Result<(), Failure> {
     match program.store.function_type(function) {
         Some(ty) if *ty == FuncType::default() => Ok(()),
         ty => {
             let found = ty.map_or_else(String::new, ToString::to_string);
             let what = format!("`{name}` has type {found}, and must be () -> ()");
-            Err(Failure::not_runnable(what).at(module.display().to_string()).fix("call it by --invoke"))
+            Err(Failure::not_runnable(what).at(module.display().to_string()).fix("call it with --invoke"))
         }
     }
 }
@@ -95,7 +95,7 @@ fn no_entry(name: &str, module: &Path, info: &ModuleInfo) -> Failure {
         Failure::not_runnable(format!("the module exports no function `{name}`")).at(module.display().to_string());
     match names.as_slice() {
         [] => failure.fix("it exports no function at all; build a command, not a library"),
-        names => failure.fix(format!("choose one by --invoke: {}", names.join(", "))),
+        names => failure.fix(format!("choose one with --invoke: {}", names.join(", "))),
     }
 }
 
@@ -122,5 +122,5 @@ fn parse_value(ty: ValType, word: &OsString) -> Result<Value, Failure> {
         ValType::F64 => text.parse().ok().map(|value: f64| Value::F64(value.to_bits())),
         ValType::V128 | ValType::FuncRef | ValType::ExternRef => None,
     };
-    value.ok_or_else(|| Failure::usage(format!("`{text}` is no {ty}")).at("arguments of --invoke"))
+    value.ok_or_else(|| Failure::usage(format!("`{text}` is not a valid {ty}")).at("arguments of --invoke"))
 }

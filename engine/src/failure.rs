@@ -1,14 +1,14 @@
-//! What `wave` says when it cannot go on, and the exit code that goes with it.
+//! Failure messages of `wave` and their exit codes.
 
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 use wave_policy::clean;
 
-/// Characters of one part of a message. Ours are much shorter; what quotes a module or a path may be any length.
+/// Maximum characters of one part of a message. A part may quote a module or a path, which can have any length.
 const PART_CHARS: usize = 4096;
 
-/// A message in three parts, what, where and how to fix, with its exit code.
+/// A message in three parts (what failed, where, and how to fix it), with an exit code.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Failure {
     code: u8,
@@ -16,33 +16,33 @@ pub struct Failure {
     place: Option<String>,
     excerpt: Vec<String>,
     fix: Option<String>,
-    /// The flag that raises the limit. A process that works on a module does not say it.
+    /// The flag that raises the limit. Not sent between processes, because the compiler process must not choose it.
     #[serde(skip)]
     limit: Option<&'static str>,
 }
 
 impl Failure {
-    /// The command line makes no sense: 2.
+    /// The command line is invalid: 2.
     pub fn usage(what: impl Into<String>) -> Self {
         Self::new(2, what)
     }
 
-    /// `wave` refused before the guest ran: 125.
+    /// `wave` failed before the guest ran: 125.
     pub fn refused(what: impl Into<String>) -> Self {
         Self::new(125, what)
     }
 
-    /// Not a module that can run: 126.
+    /// The file is not a module that can run: 126.
     pub fn not_runnable(what: impl Into<String>) -> Self {
         Self::new(126, what)
     }
 
-    /// There is no such module: 127.
+    /// The module does not exist: 127.
     pub fn not_found(what: impl Into<String>) -> Self {
         Self::new(127, what)
     }
 
-    /// The memory limit: 137.
+    /// The memory limit is exceeded: 137.
     pub fn memory_limit(what: impl Into<String>) -> Self {
         Self::new(137, what)
     }
@@ -51,13 +51,13 @@ impl Failure {
         Self { code, what: what.into(), place: None, excerpt: Vec::new(), fix: None, limit: None }
     }
 
-    /// Adds where.
+    /// Adds where it failed.
     pub fn at(mut self, place: impl Into<String>) -> Self {
         self.place = Some(place.into());
         self
     }
 
-    /// Adds the line it is about, with a caret beneath.
+    /// Adds the source line with a caret under it.
     pub fn showing(mut self, excerpt: Vec<String>) -> Self {
         self.excerpt = excerpt;
         self
@@ -69,13 +69,13 @@ impl Failure {
         self
     }
 
-    /// Adds that a larger limit is the way, by the name of its flag.
+    /// Adds the fix to raise a limit, given by the name of its flag.
     pub fn raise(mut self, limit: &'static str) -> Self {
         self.limit = Some(limit);
         self.fix(format!("raise --{limit}"))
     }
 
-    /// Names the line of a policy that the limit is from, if it is; `line` knows it by id.
+    /// If the limit is set in a policy, the fix names that line instead of the flag. `line` finds it by id.
     pub fn limited_by<'p>(self, line: impl Fn(&str) -> Option<&'p str>) -> Self {
         let limit = self.limit.and_then(|limit| Some((limit, line(&format!("limits.{limit}"))?)));
         match limit {
@@ -92,7 +92,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Parts may quote the module; nothing in it may steer the terminal (T75).
+        // Parts may quote the module, whose text must not control the terminal (T75).
         writeln!(f, "wave: {}", part(&self.what))?;
         if let Some(place) = &self.place {
             writeln!(f, "  where: {}", part(place))?;
@@ -107,7 +107,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// A part of a message, clean and cut.
+/// A part of a message, escaped and truncated.
 fn part(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(PART_CHARS) {
         Some((end, _)) => Cow::Owned(clean(text.get(..end).unwrap_or_default()).into_owned() + "…"),

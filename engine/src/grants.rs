@@ -10,28 +10,28 @@ use wave_policy::Access;
 /// A granted directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryGrant {
-    /// Where it is on the host.
+    /// Its path on the host.
     pub host: PathBuf,
-    /// What the guest calls it.
+    /// Its path in the guest.
     pub guest: String,
     /// What the guest may do there.
     pub access: Access,
-    /// What granted it, a flag or a rule, for messages.
+    /// The flag or the policy rule that granted it, for messages.
     pub place: String,
 }
 
 impl DirectoryGrant {
-    /// Grants a directory, which need not be there yet.
+    /// Grants a directory, which does not have to exist yet.
     pub fn new(host: impl Into<PathBuf>, guest: impl Into<String>, access: Access) -> Self {
         let host = host.into();
         let place = format!("the grant of `{}`", host.display());
         Self { host, guest: guest.into(), access, place }
     }
 
-    /// The grant, if the directory is there.
+    /// Returns the grant if the directory exists.
     ///
     /// # Errors
-    /// 125 if not.
+    /// 125 if it does not.
     pub fn checked(self) -> Result<Self, Failure> {
         let grant = self;
         match std::fs::metadata(&grant.host) {
@@ -52,12 +52,12 @@ impl DirectoryGrant {
         }
     }
 
-    /// The refusal of a directory that cannot be used.
+    /// The failure for a directory that cannot be used.
     pub fn unusable(&self, reason: &str) -> Failure {
         Failure::refused(format!("cannot preopen `{}`: {reason}", self.host.display())).at(self.place.clone())
     }
 
-    /// The refusal of a directory that is not there, with the way to it.
+    /// The failure for a directory that does not exist. It names the nearest existing parent.
     pub fn missing(&self, error: &std::io::Error) -> Failure {
         if error.kind() != std::io::ErrorKind::NotFound {
             return self.unusable(&error.to_string()).fix("check the permissions of the path");
@@ -72,12 +72,12 @@ impl DirectoryGrant {
     }
 }
 
-/// A grant that lies beneath another one with more access.
+/// A grant inside another grant that allows more access.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Overlap {
-    /// The narrower one, by its number.
+    /// Index of the inner grant.
     pub inner: usize,
-    /// The wider one around it.
+    /// Index of the outer grant.
     pub outer: usize,
 }
 
@@ -96,17 +96,18 @@ impl Overlap {
     }
 }
 
-/// The grants that lie beneath another one with more access: the kernel's rules add up along a path, and the guest could
-/// reach the same files through the other grant anyway (T28). Each is there once, with the next wider one around it.
+/// Finds the grants inside another grant that allows more access. The narrower grant would have no effect: Landlock
+/// rules add up along a path, and the guest could reach the same files through the outer grant (T28). Each such grant
+/// is listed once, with the innermost grant around it that allows more.
 ///
 /// # Errors
-/// 125 for a directory that is not there.
+/// 125 if a directory does not exist.
 pub fn overlaps(grants: &[DirectoryGrant]) -> Result<Vec<Overlap>, Failure> {
     let place = |grant: &DirectoryGrant| std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error));
     Ok(overlaps_at(grants, &grants.iter().map(place).collect::<Result<Vec<_>, _>>()?))
 }
 
-/// The same, where those that are not there count as they are written beneath what is there.
+/// As [`overlaps`], but directories do not have to exist. The missing part of a path is taken as it is written.
 pub fn overlaps_as_written(grants: &[DirectoryGrant]) -> Vec<Overlap> {
     let place = |grant: &DirectoryGrant| {
         let whole = std::path::absolute(&grant.host).unwrap_or_else(|_| grant.host.clone());
@@ -117,12 +118,12 @@ pub fn overlaps_as_written(grants: &[DirectoryGrant]) -> Vec<Overlap> {
     overlaps_at(grants, &grants.iter().map(place).collect::<Vec<_>>())
 }
 
-/// The longest start of a path that is there. Where one is not there, no longer one is: so a few lookups find it, and a path of
-/// a thousand `..` does not take a thousand times a thousand steps.
+/// The longest prefix of a path that exists. If a prefix does not exist, no longer one does, so a binary search finds
+/// it. A path of a thousand `..` therefore takes few lookups.
 fn part_that_is_there(whole: &Path) -> &Path {
-    // The kernel takes no longer ones.
+    // Linux accepts no longer paths (PATH_MAX).
     const MOST_BYTES: usize = 4095;
-    // Without what stands for nothing at its end.
+    // Drop a trailing `/` or `/.`.
     let whole = whole.components().as_path();
     let mut components = whole.components();
     let mut starts = Vec::new();
@@ -139,16 +140,15 @@ fn part_that_is_there(whole: &Path) -> &Path {
     count.checked_sub(1).and_then(|last| starts.get(last)).copied().unwrap_or(Path::new(""))
 }
 
-/// A directory that is granted, and what is granted around it, with the narrowest access first: of each access, the innermost
-/// grant that allows more.
+/// A granted directory on the way to another. `wider` has, for each access from the narrowest on, the innermost grant
+/// so far that allows more.
 struct Around<'a> {
     place: &'a Path,
     wider: [Option<usize>; 3],
 }
 
 fn overlaps_at(grants: &[DirectoryGrant], places: &[PathBuf]) -> Vec<Overlap> {
-    // What contains a directory comes before it, and nothing that neither contains comes between: so many grants take little
-    // longer than each of them.
+    // Sorted by path, a directory follows those that contain it, so one pass with a stack is enough.
     let mut order: Vec<_> = grants.iter().zip(places).enumerate().collect();
     order.sort_by_key(|(_, (_, place))| *place);
     let mut around: Vec<Around<'_>> = Vec::new();
@@ -172,10 +172,10 @@ fn overlaps_at(grants: &[DirectoryGrant], places: &[PathBuf]) -> Vec<Overlap> {
     overlaps
 }
 
-/// Refuses [`overlaps`].
+/// Refuses grants with [`overlaps`].
 ///
 /// # Errors
-/// 2 for such a pair; 125 if a policy file has it, or a directory is not there.
+/// 2 if a flag adds the inner grant. 125 if a policy file does, or if a directory does not exist.
 pub fn refuse_overlap(grants: &[DirectoryGrant]) -> Result<(), Failure> {
     let found = overlaps(grants)?;
     let first = found.first().and_then(|overlap| Some((grants.get(overlap.inner)?, overlap.explain(grants)?)));
@@ -184,10 +184,10 @@ pub fn refuse_overlap(grants: &[DirectoryGrant]) -> Result<(), Failure> {
     Err(refuse(what).at(inner.place.clone()).fix(fix))
 }
 
-/// The number of a device node.
+/// Looks up the number of a device node.
 ///
 /// # Errors
-/// 125 if there is no character device of that name.
+/// 125 if the path is not a character device.
 pub fn device(path: &Path) -> Result<(PathBuf, u64), Failure> {
     let refuse = |reason: String| {
         Failure::refused(format!("cannot grant the device `{}`: {reason}", path.display()))
@@ -224,7 +224,7 @@ mod tests {
         assert_eq!(overlap(&["/usr::/a::rw", "/usr/bin::/b::rw"]), None);
     }
 
-    /// Against the definition: of each grant, the innermost one around it with more access, the first of several.
+    /// Compares with the definition: for each grant, the innermost one around it that allows more, and of several the first.
     #[test]
     fn t28_the_innermost_wider_grant_is_found() {
         let names = ["/", "/a", "/a/b", "/a/b/c", "/a.b", "/a/b.c", "/ab", "/x/y", "/x"];

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::refusal::Refusal;
-use crate::shortage::way_out;
+use crate::shortage::limit_fix;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::borrow::Cow;
 use std::fs::{File, Metadata, OpenOptions};
@@ -15,26 +15,26 @@ use wave_contract::artefact::Artefact;
 use wave_policy::chain;
 use wave_policy::limits::COMPILE_TIMEOUT;
 
-/// Larger files are refused before they are read: nothing that size can be compiled.
+/// Larger files are refused before they are read, because the compiler could not handle them.
 const MAX_MODULE_BYTES: u64 = 1 << 30;
 
-/// How long nobody may have opened a FIFO to write to it.
+/// How long to wait for a process to open a FIFO for writing.
 const WRITER_TIME: Duration = Duration::from_secs(5);
 
-/// Bytes that are read from a pipe at a time: as many as one holds.
+/// Bytes per read from a pipe: the default capacity of a pipe.
 const PART_BYTES: usize = 64 << 10;
 
-/// A module that is to run.
+/// A module to run.
 #[derive(Clone, Debug)]
 pub struct Module {
-    /// Its file, `-` for standard input; of a module in memory, what messages call it.
+    /// Its file, or `-` for standard input. For a module in memory, its name in messages.
     pub name: PathBuf,
-    /// The bytes of the file, if they were read already: a module in binary form or text, or a compiled file.
+    /// The bytes of the file, if they were read already: a module as binary or text, or a compiled file.
     pub bytes: Option<Vec<u8>>,
 }
 
 impl Module {
-    /// The module in a file, or of standard input for `-`.
+    /// A module in a file, or on standard input for `-`.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self { name: path.into(), bytes: None }
     }
@@ -45,21 +45,21 @@ impl Module {
     }
 }
 
-/// The module in the bytes of a file, which may be a compiled one: its binary form, or what its text means.
+/// The binary module in the bytes of a file. Text is translated, and from a compiled file the module is taken.
 ///
 /// # Errors
-/// 126 when it is no module.
+/// 126 if the file is not a module.
 pub fn module<'a>(path: &Path, file: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure> {
-    match inner(path, file)? {
+    match embedded_module(path, file)? {
         None => to_binary(file).map_err(|refusal| refusal.failure(path)),
         Some(module) => binary(path, module).map(Cow::Owned),
     }
 }
 
-/// The binary form of what was read from `path`.
+/// The binary module in the bytes that were read from `path`. Text is translated.
 ///
 /// # Errors
-/// 126 when it is no module.
+/// 126 if they are not a module.
 pub fn binary(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
     match to_binary(&bytes).map_err(|refusal| refusal.failure(path))? {
         Cow::Owned(binary) => Ok(binary),
@@ -67,10 +67,10 @@ pub fn binary(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// The binary form of a module: its bytes, or what its text means.
+/// The binary form of a module. Text is translated.
 ///
 /// # Errors
-/// When the bytes are neither, or the text is wrong.
+/// If the bytes are neither a binary module nor valid text.
 pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     if bytes.starts_with(b"\0asm") {
         return Ok(Cow::Borrowed(bytes));
@@ -82,7 +82,7 @@ pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
             Some(start) => format!("it starts with `{}`", start.escape_ascii()),
         }));
     };
-    // The file name is not given to the parser: it would repeat the path in front of each message.
+    // The parser does not get the file name, because it would repeat the path in each message.
     wat::parse_str(text).map(Cow::Owned).map_err(|error| {
         let message = error.to_string();
         let mut lines = message.lines();
@@ -92,16 +92,16 @@ pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     })
 }
 
-/// The module in a file that was read from `path`: all of it, unless it is a compiled one.
+/// The module in the bytes that were read from `path`: the module of a compiled file, or all bytes of any other file.
 ///
 /// # Errors
-/// 126 for a compiled file that is damaged.
+/// 126 for a damaged compiled file.
 pub fn module_of(path: &Path, file: Vec<u8>) -> Result<Vec<u8>, Failure> {
-    Ok(inner(path, &file)?.unwrap_or(file))
+    Ok(embedded_module(path, &file)?.unwrap_or(file))
 }
 
 /// The module in a compiled file. `None` for any other file.
-fn inner(path: &Path, file: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+fn embedded_module(path: &Path, file: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
     if !Artefact::is_one(file) {
         return Ok(None);
     }
@@ -112,15 +112,15 @@ fn inner(path: &Path, file: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
 /// Reads the bytes of a file, or of standard input for `-`.
 ///
 /// # Errors
-/// 127 when there is no such file, 126 when it cannot be read.
+/// 127 if the file does not exist, 126 if it cannot be read.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
     read_file_within(path, COMPILE_TIMEOUT)
 }
 
-/// As [`read_file`], of a pipe within so long.
+/// As [`read_file`], but a pipe must end within `time`.
 ///
 /// # Errors
-/// 127 when there is no such file, 126 when it cannot be read.
+/// 127 if the file does not exist, 126 if it cannot be read.
 pub fn read_file_within(path: &Path, time: Duration) -> Result<Vec<u8>, Failure> {
     let place = if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
     let limits = Bounds { bytes: MAX_MODULE_BYTES, size: "1 GiB", time };
@@ -132,48 +132,48 @@ pub fn read_file_within(path: &Path, time: Duration) -> Result<Vec<u8>, Failure>
     })
 }
 
-/// How much is read, and for how long: of a file, all that is there; of a pipe, until its end.
+/// Limits on reading a file or a pipe.
 pub struct Bounds {
-    /// Most bytes.
+    /// Maximum number of bytes.
     pub bytes: u64,
     /// The same in words.
     pub size: &'static str,
-    /// How long a pipe may take.
+    /// Time limit until the end of a pipe.
     pub time: Duration,
 }
 
 /// Why a file was not read.
 pub enum Unread {
-    /// There is none.
+    /// It does not exist.
     Missing,
-    /// It is something else: what, in words.
+    /// It is not a file or a pipe. The value names what it is.
     Kind(&'static str),
-    /// It has more bytes than this.
+    /// It is larger than this.
     Large(&'static str),
-    /// It is a FIFO that nobody writes to.
+    /// It is a FIFO that no process writes to.
     Unwritten,
-    /// It was not at its end in time.
+    /// It did not end within this time.
     Late(Duration),
-    /// What the kernel says.
+    /// The kernel returned an error.
     Failed(io::Error),
 }
 
 impl Unread {
-    /// The refusal, of what is called `thing`.
+    /// The failure for a file that messages call `thing`.
     pub fn failure(&self, refuse: impl Fn(String) -> Failure, thing: &str, place: &str) -> Failure {
         let (why, fix) = match self {
             Self::Missing => ("No such file or directory (os error 2)".to_owned(), Some("check the path".to_owned())),
             Self::Kind(kind) => (format!("it is {kind}"), Some("name a file or a pipe".to_owned())),
             Self::Large(size) => (format!("it is larger than {size}"), None),
             Self::Unwritten => (
-                "it is a FIFO, and nobody writes to it".to_owned(),
+                "it is a FIFO that no process writes to".to_owned(),
                 Some("start the program that writes to it first".to_owned()),
             ),
             Self::Late(time) => (
-                format!("its end did not come within {time:?}"),
-                Some("whoever writes to it has to close it; or copy it to a file first".to_owned()),
+                format!("it did not end within {time:?}"),
+                Some("close it in the program that writes to it, or copy it to a file first".to_owned()),
             ),
-            Self::Failed(error) => (error.to_string(), way_out(error)),
+            Self::Failed(error) => (error.to_string(), limit_fix(error)),
         };
         let failure = refuse(format!("cannot read the {thing}: {why}")).at(place);
         match fix {
@@ -192,24 +192,23 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Whether a path leads to a file that can be read again.
+/// Whether a path leads to a regular file, which can be read more than once.
 pub fn is_regular(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
 }
 
-/// Reads a file or a pipe, or standard input for `-`. Whatever the path leads to, it neither waits for ever nor takes more
-/// memory than it may.
+/// Reads a file or a pipe, or standard input for `-`. Whatever the path leads to, time and memory stay within `bounds`.
 ///
 /// # Errors
 /// [`Unread`].
 pub fn read_bounded(path: &Path, bounds: &Bounds) -> Result<Vec<u8>, Unread> {
     let deadline = Instant::now().checked_add(bounds.time);
     if path == Path::new("-") {
-        // Its flags are shared with whoever started this process, so it is not made non-blocking; each read follows a poll.
+        // Its flags are shared with the parent process, so it is not made non-blocking. Each read follows a poll instead.
         let stdin = io::stdin().as_fd().try_clone_to_owned()?;
         return read_all(&File::from(stdin), bounds, deadline);
     }
-    // To open a FIFO would wait for its writer, and to open some devices does something.
+    // Opening a FIFO would wait for its writer, and opening some devices has side effects.
     let metadata = std::fs::metadata(path)?;
     let socket = metadata.file_type().is_socket().then_some("a socket");
     if let Some(kind) = socket.or(unreadable(&metadata)) {
@@ -219,10 +218,10 @@ pub fn read_bounded(path: &Path, bounds: &Bounds) -> Result<Vec<u8>, Unread> {
     read_all(&OpenOptions::new().read(true).custom_flags(flags).open(path)?, bounds, deadline)
 }
 
-/// What a file is if it is not to be read.
+/// The kind of a file that must not be read. `None` for other files.
 fn unreadable(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
-    // An empty text, and what a person types.
+    // `/dev/null` and terminals.
     let is_known = || {
         let [major, minor] = [rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev())];
         (major, minor) == (1, 3) || (4..=5).contains(&major) || (136..=143).contains(&major)
@@ -244,12 +243,12 @@ fn read_all(mut file: &File, bounds: &Bounds, deadline: Option<Instant>) -> Resu
         return Err(Unread::Kind(kind));
     }
     let mut bytes = Vec::new();
-    // Files of procfs have no length and can make a reader wait.
+    // Files of procfs have length 0 and can block a reader.
     if metadata.is_file() && metadata.len() > 0 {
         if metadata.len() > bounds.bytes {
             return Err(Unread::Large(bounds.size));
         }
-        // One more, so that the end is found without more memory.
+        // One byte more, so that reading finds the end without another allocation.
         bytes.reserve_exact(usize::try_from(metadata.len()).unwrap_or(0) + 1);
         file.take(bounds.bytes + 1).read_to_end(&mut bytes)?;
     } else {
@@ -268,10 +267,10 @@ fn read_all(mut file: &File, bounds: &Bounds, deadline: Option<Instant>) -> Resu
     if bytes.len() as u64 > bounds.bytes { Err(Unread::Large(bounds.size)) } else { Ok(bytes) }
 }
 
-/// Waits a while until somebody has opened a FIFO to write to it: until then it looks as if it was at its end. What is read on
-/// the way goes into `bytes`.
+/// Waits until a process has opened a FIFO for writing, because before that a read returns the end of the file. A byte
+/// that is read on the way is added to `bytes`.
 fn wait_for_writer(mut file: &File, time: Duration, bytes: &mut Vec<u8>) -> Result<(), Unread> {
-    // Standard input may wait, and its writer was there before this process.
+    // Standard input is blocking, and it was opened before this process started.
     let is_ours = rustix::fs::fcntl_getfl(file).map_err(io::Error::from)?.contains(rustix::fs::OFlags::NONBLOCK);
     if !is_ours || !file.metadata()?.file_type().is_fifo() {
         return Ok(());
@@ -288,13 +287,13 @@ fn wait_for_writer(mut file: &File, time: Duration, bytes: &mut Vec<u8>) -> Resu
             bytes.extend(byte);
             Ok(())
         }
-        // Somebody has, and is not in a hurry.
+        // A writer has opened it and has not written yet.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Waits until something can be read. A FIFO that nobody has written to yet is at its end for a reader who does not wait.
+/// Waits until the file can be read or the deadline passes.
 fn wait_for(file: &File, deadline: Option<Instant>, time: Duration) -> Result<(), Unread> {
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -308,7 +307,7 @@ fn wait_for(file: &File, deadline: Option<Instant>, time: Duration) -> Result<()
     }
 }
 
-/// Text starts with a parenthesis or a comment.
+/// Whether text starts like a module: with a parenthesis or a comment.
 fn looks_like_text(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with('(') || text.starts_with(";;")

@@ -1,40 +1,40 @@
-//! Documents of JSON that the command and its libraries print.
+//! JSON documents that the command and its libraries print.
 
 use crate::failure::Failure;
 use serde::Serialize;
 use std::borrow::Cow;
 use wave_policy::harmful;
 
-/// The version of the JSON that commands print. It changes when a reader of the one before would be misled.
+/// Version of the JSON that commands print. It increases with each incompatible change.
 const SCHEMA_VERSION: u32 = 1;
 
-/// A value as a document of JSON, for people to read as well.
+/// A value as a JSON document, indented.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If the value cannot be serialized.
 pub fn json(value: &impl Serialize) -> Result<String, Failure> {
     json_of(&Document { schema_version: SCHEMA_VERSION, value })
 }
 
-/// The same in one line.
+/// A value as a JSON document in one line.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If the value cannot be serialized.
 pub fn json_line(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string(&Document { schema_version: SCHEMA_VERSION, value });
-    text.map(|text| format!("{}\n", escape_json(&text))).map_err(|error| unwritten(&error))
+    text.map(|text| format!("{}\n", escape_json(&text))).map_err(|error| serialization_failure(&error))
 }
 
-/// A document of a format that is not ours, with versions of its own.
+/// A JSON document of an external format, without our version field.
 ///
 /// # Errors
-/// When it cannot be written.
+/// If the value cannot be serialized.
 pub fn json_of(value: &impl Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value);
-    text.map(|text| format!("{}\n", escape_json(&text))).map_err(|error| unwritten(&error))
+    text.map(|text| format!("{}\n", escape_json(&text))).map_err(|error| serialization_failure(&error))
 }
 
-fn unwritten(error: &serde_json::Error) -> Failure {
+fn serialization_failure(error: &serde_json::Error) -> Failure {
     Failure::refused(format!("cannot write JSON: {error}"))
 }
 
@@ -45,17 +45,16 @@ struct Document<'v, T> {
     value: &'v T,
 }
 
-/// Replaces the characters that [`clean`] replaces in JSON by its own escapes, so that it means what it did. Line breaks
-/// between values stay; in strings there are none.
+/// Replaces harmful characters by JSON escapes, which keeps the meaning. Line breaks between values stay; strings contain none.
 pub fn escape_json(json: &str) -> Cow<'_, str> {
-    let is_meant = |c: char| c != '\n' && harmful(c);
-    if !json.contains(is_meant) {
+    let is_escaped = |c: char| c != '\n' && harmful(c);
+    if !json.contains(is_escaped) {
         return Cow::Borrowed(json);
     }
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
-        if is_meant(c) {
-            // JSON escapes the halves of UTF-16.
+        if is_escaped(c) {
+            // JSON escapes UTF-16 code units.
             c.encode_utf16(&mut [0; 2]).iter().for_each(|half| out += &format!("\\u{half:04x}"));
         } else {
             out.push(c);

@@ -2,14 +2,14 @@
 //!
 //! | step | what happens |
 //! |---|---|
-//! | [`PlanBuilder::build`] | what is asked for, and a policy file, become a checked [`Plan`] |
-//! | [`Engine::prepare`] | the module is read and compiled in a sealed process, verified, and loaded; grants are opened |
-//! | [`Ready::seal`] | privileges are dropped, Landlock and the system call filter are applied: nothing can be undone |
+//! | [`PlanBuilder::build`] | a request and an optional policy file become a checked [`Plan`] |
+//! | [`Engine::prepare`] | a sealed process compiles the module; the code is verified and loaded; grants are opened |
+//! | [`Ready::seal`] | privileges are dropped, and Landlock and the system call filter are applied; none of it can be undone |
 //! | [`SealedRun::enter`] | the guest runs to its [`Outcome`] |
 //!
-//! A process runs one program and then ends, by [`exit`]: a sealed process cannot do what an ordinary end takes. Whoever wants to go
-//! on afterwards starts a child process for the run. That child calls [`start`] first, has [`Allocator`] as its global allocator,
-//! and has one thread until the seal.
+//! A process runs one program and then ends with [`exit`], because a sealed process cannot make the system calls of a
+//! normal exit. An embedder that has to continue starts a child process for the run. The child calls [`start`] first,
+//! uses [`Allocator`] as its global allocator, and has a single thread until the seal.
 //!
 //! Dependencies point down this list: `run`; `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
 //! `policy`; `grants`, `artefact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `terms`, `observer`, `outcome`.

@@ -5,23 +5,23 @@ use crate::plan::Plan;
 use rustix::net::sockopt::socket_acceptconn;
 use std::net::{SocketAddr, TcpListener};
 
-/// A listening socket, and where it listens.
+/// A listening socket and its address.
 #[derive(Debug)]
 pub struct Listener {
     /// The socket.
     pub socket: TcpListener,
     /// Its address, with the port the kernel chose if none was given.
     pub address: SocketAddr,
-    /// Whether the kernel chose the port, so that the operator has to be told.
+    /// Whether the kernel chose the port. The operator is then told.
     pub chosen_port: bool,
 }
 
-/// Opens what `--tcplisten` names and takes over what `--listenfd` allows.
+/// Binds the addresses of the plan and takes the sockets that a service manager passed.
 ///
 /// # Errors
-/// 125 if an address cannot be bound, or if what was passed on is no listening TCP socket.
+/// 125 if an address cannot be bound, or if a passed descriptor is not a listening TCP socket.
 pub fn listeners(plan: &Plan) -> Result<Vec<Listener>, Failure> {
-    // Those that were passed on come first, so that they have the same numbers whatever else is given.
+    // Passed sockets come first, so that their numbers in the guest do not depend on other flags.
     let mut listeners = if plan.listenfd { inherited()? } else { Vec::new() };
     for (index, address) in plan.listen.iter().enumerate() {
         listeners.push(bind(*address).map_err(|error| {
@@ -29,7 +29,7 @@ pub fn listeners(plan: &Plan) -> Result<Vec<Listener>, Failure> {
             let line = plan.line_of_policy(&id).map(|line| format!("{id} ({line})"));
             Failure::refused(format!("cannot listen on {address}: {error}"))
                 .at(line.unwrap_or_else(|| format!("--tcplisten {address}")))
-                .fix("choose an address of this host and a port nobody uses; ports below 1024 take privileges")
+                .fix("choose an address of this host and a free port; ports below 1024 require privileges")
         })?);
     }
     Ok(listeners)
@@ -37,15 +37,15 @@ pub fn listeners(plan: &Plan) -> Result<Vec<Listener>, Failure> {
 
 fn bind(address: SocketAddr) -> std::io::Result<Listener> {
     let socket = TcpListener::bind(address)?;
-    // Where the guest waits for a connection, `ppoll` does, so that the deadline holds.
+    // A blocking accept would ignore the deadline. The host waits with `ppoll` instead.
     socket.set_nonblocking(true)?;
     Ok(Listener { address: socket.local_addr()?, socket, chosen_port: address.port() == 0 })
 }
 
-/// The sockets of `sd_listen_fds(3)`. Their flags are shared with the service manager and stay as they are (T35).
+/// The sockets of `sd_listen_fds(3)`. Their flags are shared with the service manager, so they are not changed (T35).
 fn inherited() -> Result<Vec<Listener>, Failure> {
     let refuse = |what: String| {
-        Failure::refused(what).at("--listenfd").fix("pass on listening TCP sockets, in LISTEN_FDS and LISTEN_PID")
+        Failure::refused(what).at("--listenfd").fix("pass listening TCP sockets by LISTEN_FDS and LISTEN_PID")
     };
     let mut passed = listenfd::ListenFd::from_env();
     if passed.len() == 0 {
@@ -56,10 +56,10 @@ fn inherited() -> Result<Vec<Listener>, Failure> {
         let socket = passed
             .take_tcp_listener(index)
             .map_err(|error| refuse(format!("socket {index} cannot be used: {error}")))?;
-        let socket = socket.ok_or_else(|| refuse(format!("socket {index} is not there")))?;
+        let socket = socket.ok_or_else(|| refuse(format!("socket {index} is missing")))?;
         let address = socket.local_addr().map_err(|error| refuse(format!("socket {index} has no address: {error}")))?;
         if !socket_acceptconn(&socket).unwrap_or(false) {
-            return Err(refuse(format!("socket {index} does not listen")));
+            return Err(refuse(format!("socket {index} is not listening")));
         }
         listeners.push(Listener { socket, address, chosen_port: false });
     }

@@ -1,37 +1,38 @@
-//! Who sees the hostcalls of a run, its beginning and its end.
+//! Observers of a run: they see its start, its hostcalls and its end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wave_runtime::Stop;
 use wave_wasi::Record;
 
-/// Sees what a guest asks its host for.
+/// Sees the hostcalls of a guest.
 ///
-/// Calls come from the one thread of the run, after the seal: what an observer does then has to do with the system calls that the
-/// filter allows. Memory can be allocated, and standard error can be written to.
+/// The methods are called after the seal, on the only thread of the run, so an observer can only make system calls that
+/// the filter allows. It can allocate memory and write to standard error.
 pub trait Observer: Send {
-    /// Whether the calls of a WASI function are reported. Asked before the seal; the calls of other functions cost nothing.
+    /// Whether calls of a WASI function are reported. This is called before the seal. Calls of other functions have no
+    /// overhead.
     fn observes(&self, function: &str) -> bool;
 
-    /// A hostcall has ended.
+    /// Called when a hostcall has ended.
     fn hostcall(&mut self, record: &Record);
 
-    /// The guest is about to be entered.
+    /// Called before the guest is entered.
     fn begins(&mut self) {}
 
-    /// The guest has returned, or stopped for this reason, with so much linear memory.
+    /// Called when the guest has returned, or has stopped for this reason. `_memory_bytes` is the size of its linear memory.
     fn ends(&mut self, _stop: Option<&Stop>, _memory_bytes: u64) {}
 }
 
-/// The observer of a run, as the hostcalls and the run itself reach it.
+/// The observer of a run, shared by the hostcalls and the run.
 #[derive(Clone)]
-pub struct Shared(Arc<Mutex<Box<dyn Observer>>>);
+pub struct SharedObserver(Arc<Mutex<Box<dyn Observer>>>);
 
-impl Shared {
+impl SharedObserver {
     pub fn new(observer: Box<dyn Observer>) -> Self {
         Self(Arc::new(Mutex::new(observer)))
     }
 
-    /// The observer. Nobody else has it: a run is one thread, and no observer runs the guest.
+    /// The observer. This never waits: a run has one thread, and no observer enters the guest.
     pub fn lock(&self) -> MutexGuard<'_, Box<dyn Observer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -5,15 +5,15 @@ use wave_runtime::{Stop, Stopped, Value};
 /// How a guest ended.
 #[derive(Debug)]
 pub enum Outcome {
-    /// It returned: the results of the called function, none of `_start`.
+    /// It returned these results. `_start` has none.
     Returned(Vec<Value>),
-    /// It stopped in the middle: by exiting, by a trap, at the time limit.
+    /// It stopped before it returned: it exited, trapped, or reached the time limit.
     Stopped(Stopped),
 }
 
 impl Outcome {
-    /// The exit code that stands for it: the guest's own, 124 for the time limit, 134 for a trap, 128 + n for a signal. A code of
-    /// the guest that no exit status can hold (above 255) is 125.
+    /// The exit code: that of the guest, 124 for the time limit, 134 for a trap, 128 + n for a signal. A guest's code
+    /// above 255, which no exit status can represent, becomes 125.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Returned(_) => 0,

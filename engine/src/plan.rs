@@ -1,4 +1,4 @@
-//! One run, as it will be done: grants, limits and level, resolved and checked.
+//! The plan of one run: grants, limits and level, resolved and checked.
 
 use crate::compile::CompileLimits;
 use crate::failure::Failure;
@@ -15,12 +15,12 @@ use wave_policy::limits::LIMITS;
 use wave_policy::{Access, Identity, Level, Resolver, clean};
 use wave_wasi::PeerRule;
 
-/// One run, as it will be done.
+/// The plan of one run.
 #[derive(Debug)]
 pub struct Plan {
-    /// Which layers must hold.
+    /// Which layers are required.
     pub level: Level,
-    /// Directories the guest may reach.
+    /// Granted directories.
     pub grants: Vec<DirectoryGrant>,
     /// Arguments of the guest, its name first.
     pub args: Vec<Vec<u8>>,
@@ -30,39 +30,39 @@ pub struct Plan {
     pub invoke: Option<(String, Vec<OsString>)>,
     /// Device nodes the guest may open, with their numbers.
     pub devices: Vec<(PathBuf, u64)>,
-    /// Where the guest may listen.
+    /// Addresses to listen on.
     pub listen: Vec<SocketAddr>,
-    /// Whether it gets the sockets that a service manager passed on.
+    /// Whether the guest gets the sockets that a service manager passed.
     pub listenfd: bool,
-    /// Whose connections it may accept; everybody's if there is none.
+    /// Peers whose connections are accepted. `None`: all peers.
     pub accept_from: Option<Vec<PeerRule>>,
-    /// Limits, those of every run included.
+    /// Limits, with the defaults where none was chosen.
     pub limits: Limits,
     /// Whether clocks, random numbers and NaNs are the same in every run.
     pub deterministic: bool,
-    /// Where random numbers begin, if somebody said it.
+    /// The seed of the random numbers, if one was chosen.
     pub random_seed: Option<u64>,
     /// Whether code is verified before it is loaded.
     pub verify: bool,
-    /// Whether verified code is kept for later runs, and taken from earlier ones.
+    /// Whether verified code is cached, and cached code is used.
     pub cache: bool,
-    /// The steps in which clocks move.
+    /// The resolution of clocks.
     pub clock_resolution_ns: u64,
     /// Who resolves paths.
     pub resolver: Resolver,
-    /// Whether control sequences reach a terminal.
+    /// Whether the guest may send control sequences to a terminal.
     pub terminal_controls: bool,
-    /// Who the process becomes.
+    /// The user that the process becomes if it was started as root.
     pub identity: Option<Identity>,
-    /// Whether that is said by a flag, and not by what the program may write.
+    /// Whether a flag set that user. Otherwise it follows from the writable directories.
     pub user_is_named: bool,
     /// The policy file.
     pub policy: Option<PolicyDocument>,
-    /// Who resolves paths as far as the policy has to know: not if a flag says it, or if there is nothing to resolve in.
+    /// The resolver that the policy is checked for. `None` if a flag chose it or if no directory is granted.
     pub checked_resolver: Option<Resolver>,
     /// Flags that go beyond the policy.
     pub beyond: Vec<String>,
-    /// Where each value comes from, by its id in a policy.
+    /// The source of each value, by its id in a policy.
     pub origins: Vec<(String, String)>,
 }
 
@@ -139,7 +139,7 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
-    /// How much compiling a module may use.
+    /// The limits for compiling `module`.
     pub fn compile_limits(&self, module: &Path) -> CompileLimits {
         CompileLimits {
             module: module.to_owned(),
@@ -150,7 +150,7 @@ impl Plan {
         }
     }
 
-    /// The line of the policy, or its profile, that says a value; `None` if a flag or nobody does.
+    /// The line of the policy, or the profile, that sets a value. `None` if a flag or nothing sets it.
     pub fn line_of_policy(&self, id: &str) -> Option<&str> {
         let (_, from) = self.origins.iter().find(|(other, _)| other == id)?;
         (!from.starts_with("--")).then_some(from)
@@ -161,14 +161,14 @@ impl Plan {
         notes(self)
     }
 
-    /// Without directories there is no reason to be their owner.
+    /// Drops the user that was taken from the writable directories, because they are no longer granted.
     pub fn forget_owner(&mut self) {
         if !self.user_is_named {
             self.identity = None;
         }
     }
 
-    /// The flags that accept less protection than a run has without any (T101). No module and no environment can set them.
+    /// The flags that reduce the protection below the default (T101). No module and no environment variable can set them.
     pub fn relaxations(&self) -> Vec<String> {
         let level = (self.level != Level::Strict).then(|| match self.line_of_policy("sandbox") {
             Some(from) => format!("sandbox = \"{}\" ({from})", self.level),
@@ -181,12 +181,12 @@ impl Plan {
         level.into_iter().chain(unverified).chain(beyond).chain(devices).chain(terminal).collect()
     }
 
-    /// The steps in which clocks move, if somebody asked for steps.
+    /// The resolution of clocks, if it is coarser than the default.
     pub fn clock_resolution(&self) -> Option<Duration> {
         (self.clock_resolution_ns > 1).then(|| Duration::from_nanos(self.clock_resolution_ns))
     }
 
-    /// The limits that differ from what every run has.
+    /// Writes the limits that differ from the defaults.
     fn write_limits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for limit in LIMITS {
             let value = limit.get(&self.limits).filter(|value| Some(*value) != limit.default());
@@ -198,8 +198,8 @@ impl Plan {
     }
 }
 
-/// What the operator should know before a run that was started as root: directories that are granted for writing, but not
-/// to the user the run becomes.
+/// What the operator should know before a run that was started as root: which writable directories the user of the run may not
+/// write to.
 fn notes(plan: &Plan) -> Vec<String> {
     if plan.level == Level::Off || !started_as_root() {
         return Vec::new();
@@ -220,7 +220,7 @@ fn notes(plan: &Plan) -> Vec<String> {
     useless.map(note).collect()
 }
 
-/// Whether the mode bits let a user write; of nobody in particular if there is none.
+/// Whether the mode bits allow a user to write. Without a user, whether they allow everyone.
 fn writable_by(found: &std::fs::Metadata, user: Option<Identity>) -> bool {
     let allows = |bit: u32| found.mode() & bit != 0;
     match user {
@@ -230,11 +230,11 @@ fn writable_by(found: &std::fs::Metadata, user: Option<Identity>) -> bool {
     }
 }
 
-/// Who a run becomes that was started as root: the owner of the directories it may write to, if they have one owner that is
-/// not root, because with any other id it could not use the grant. An ordinary user stays who it is.
+/// The user that a run becomes if it was started as root: the owner of its writable directories. No other user could use the
+/// grant. `None` if they have several owners or belong to root, or if the run was not started as root.
 ///
 /// # Errors
-/// 125 for a directory that is not there.
+/// 125 if a directory does not exist.
 pub fn owner_of_writable(grants: &[DirectoryGrant]) -> Result<Option<Identity>, Failure> {
     let mut owners = Vec::new();
     for grant in grants.iter().filter(|grant| grant.access != Access::ReadOnly) {

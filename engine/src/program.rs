@@ -1,4 +1,4 @@
-//! From bytes to an instance: parse, resolve imports, place, compile, load. No guest instruction runs here.
+//! Turns bytes into an instance: parse, resolve imports, place, compile, verify, load. No guest instruction runs here.
 
 use crate::artefact;
 use crate::cache;
@@ -6,7 +6,7 @@ use crate::compile::{Compiler, Job, ReadyCompiler, parse};
 use crate::failure::Failure;
 use crate::input;
 use crate::refusal::Refusal;
-use crate::shortage::{way_out, way_out_of};
+use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::{CacheSlot, CodeSource, Recompile};
 use std::path::Path;
 use wave_contract::artefact::{Artefact, Origin};
@@ -18,18 +18,18 @@ use wave_sandbox::State;
 use wave_verifier::{Terms, Verified, VerifyError};
 use wave_wasi::{Config, Wasi};
 
-/// Says whether the calls of a WASI function are reported to an observer.
+/// Whether calls of a WASI function are reported to an observer.
 pub type Observes<'a> = &'a dyn Fn(&str) -> bool;
 
 /// How a program is loaded.
 pub struct Options<'a> {
     /// Stack, memory, addresses.
     pub store: StoreOptions,
-    /// Whether NaNs that are computed have one bit pattern.
+    /// Whether computed NaNs are canonical, with one bit pattern.
     pub canonical_nans: bool,
     /// Whether code is verified before it is loaded.
     pub verify: bool,
-    /// Most threads to compile and to verify with.
+    /// Maximum threads for compiling and verifying.
     pub threads: usize,
     /// Which hostcalls are reported to an observer.
     pub observes: Observes<'a>,
@@ -37,11 +37,11 @@ pub struct Options<'a> {
 
 /// A loaded program.
 pub struct Program {
-    /// Owner of the instance.
+    /// The store that owns the instance.
     pub store: Store<Wasi>,
     /// The instance.
     pub instance: InstanceId,
-    /// Whether it was compiled in a sealed process of its own.
+    /// Whether a sealed process compiled it.
     pub compiler: State,
     /// Whether its code was verified.
     pub verifier: State,
@@ -57,7 +57,7 @@ impl Program {
     }
 }
 
-/// Compiles and verifies a module for a compiled file, at addresses of its own.
+/// Compiles and verifies a module for a compiled file, at newly chosen addresses.
 ///
 /// # Errors
 /// As [`load`].
@@ -70,7 +70,7 @@ pub fn compile_artefact(
     let options =
         Options { store: StoreOptions::default(), canonical_nans, verify: true, threads, observes: &|_| false };
     let wasi = Wasi::new(Config::default()).map_err(|error| Failure::refused(chain(&error)))?;
-    let mut store = Store::new(options.store, wasi).map_err(|error| refuse_store(&error))?;
+    let mut store = Store::new(options.store, wasi).map_err(|error| store_failure(&error))?;
     let mut loader = Loader { path, store: &mut store, options: &options, slot: None };
     let VerifiedCode { bytes, image, .. } = loader.compile_for(compiler, None, Loader::place)?;
     let Terms { signatures, host_imports, .. } = image.terms().clone();
@@ -83,11 +83,11 @@ pub fn compile_artefact(
     Ok(Artefact { origin, module: bytes, signatures, host_imports, image: image.into_code() })
 }
 
-/// Makes an instance of a module, its imports bound to WASI. `allowed` sees its declarations before anything is compiled.
+/// Instantiates a module and binds its imports to WASI. `allowed` checks its declarations before anything is compiled.
 ///
 /// # Errors
-/// What `allowed` says, 126 for an invalid module or unknown import, 137 when it starts with more memory than allowed, 125 when this host lacks
-/// something or compiling reaches its limits.
+/// The error of `allowed`, 126 for an invalid module or an unknown import, 137 if its initial memory exceeds the limit,
+/// 125 if this host lacks something or compiling reaches a limit.
 pub fn load(
     path: &Path,
     code: CodeSource<'_>,
@@ -96,9 +96,9 @@ pub fn load(
     wasi: Wasi,
     allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
 ) -> Result<Program, Failure> {
-    let mut store = Store::new(options.store, wasi).map_err(|error| refuse_store(&error))?;
-    // While the worker is busy, too.
-    wave_runtime::prepare_loading().map_err(|error| refuse(path, &error.into()))?;
+    let mut store = Store::new(options.store, wasi).map_err(|error| store_failure(&error))?;
+    // Done here, because the compiler worker is still busy.
+    wave_runtime::prepare_loading().map_err(|error| link_failure(path, &error.into()))?;
     let loader = Loader { path, store: &mut store, options, slot };
     let (instance, compiler, verifier) = match code {
         CodeSource::Compile(compiler) => loader.compile(compiler, None, allowed)?,
@@ -110,10 +110,10 @@ pub fn load(
     Ok(Program { store, instance, compiler, verifier })
 }
 
-/// An instance, and what the report says of its code: who compiled and who verified it.
+/// An instance, with the compiler's and the verifier's lines of the report.
 type Loaded = (InstanceId, State, State);
 
-/// Code for where its objects are, verified and not loaded yet.
+/// Verified code for the addresses of `placement`. It is not loaded yet.
 struct VerifiedCode {
     placement: Placement,
     info: ModuleInfo,
@@ -131,7 +131,7 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
-    /// Loads cached code, or compiles again if something else is at its addresses.
+    /// Loads cached code. If its addresses are in use, the module is compiled again.
     fn load_cached(
         mut self,
         bytes: Vec<u8>,
@@ -150,7 +150,7 @@ impl Loader<'_> {
         self.load(VerifiedCode { placement, info, bytes, image: code, compiler, verifier })
     }
 
-    /// Compiles, or takes the code of a compiled file; verifies it, caches it and loads it.
+    /// Compiles the module, or takes the code of a compiled file. Then verifies, caches and loads the code.
     fn compile(
         mut self,
         compiler: Compiler,
@@ -177,11 +177,12 @@ impl Loader<'_> {
 
     fn load(self, compiled: VerifiedCode) -> Result<Loaded, Failure> {
         let VerifiedCode { placement, info, bytes, image, compiler, verifier, .. } = compiled;
-        let instance = self.store.load(placement, info, image, bytes).map_err(|error| refuse(self.path, &error))?;
+        let instance =
+            self.store.load(placement, info, image, bytes).map_err(|error| link_failure(self.path, &error))?;
         Ok((instance, compiler, verifier))
     }
 
-    /// Compiles and verifies code for where `place` puts the objects; or verifies `precompiled` code.
+    /// Compiles code for the addresses that `place` chooses, or takes `precompiled` code, and verifies it.
     fn compile_for(
         &mut self,
         compiler: Compiler,
@@ -200,7 +201,7 @@ impl Loader<'_> {
                         (verify(path, image, &bytes, &placement, self.options)?, worker)
                     }
                 };
-                // Before the seal, whose filter has no such call.
+                // Wait before the seal, because its filter allows no call to wait for a process.
                 worker.wait()?;
                 Ok(VerifiedCode { placement, info, bytes, image, compiler, verifier })
             }
@@ -233,11 +234,11 @@ impl Loader<'_> {
         verify(self.path, image, bytes, placement, self.options)
     }
 
-    /// Makes the objects that a module declares; with their addresses, it can be compiled.
+    /// Creates the objects that a module declares. The compiler needs their addresses.
     fn place(&mut self, info: &ModuleInfo) -> Result<(Placement, Job), Failure> {
         let Self { path, store, options, .. } = self;
         let bindings = bind(path, info, options.observes)?;
-        let placement = store.place(info, &bindings).map_err(|error| refuse(path, &error))?;
+        let placement = store.place(info, &bindings).map_err(|error| link_failure(path, &error))?;
         let job = Job {
             addressing: placement.addressing.clone(),
             signatures: placement.signatures.clone(),
@@ -252,7 +253,7 @@ impl Loader<'_> {
 /// Verifies the code of a module.
 ///
 /// # Errors
-/// 125 when it is refused.
+/// 125 if the verifier refuses it.
 fn verify(
     path: &Path,
     image: CodeImage,
@@ -262,16 +263,17 @@ fn verify(
 ) -> Result<(Verified<CodeImage>, State), Failure> {
     let terms = placement.terms();
     if !options.verify {
-        let image = Verified::unproved(image, bytes, terms).map_err(|error| unproved(path, &error.into()))?;
+        let image =
+            Verified::unproved(image, bytes, terms).map_err(|error| verification_failure(path, &error.into()))?;
         return Ok((image, State::NotRequested));
     }
-    let (image, report) =
-        wave_verifier::verify(image, bytes, terms, options.threads).map_err(|error| unproved(path, &error))?;
+    let (image, report) = wave_verifier::verify(image, bytes, terms, options.threads)
+        .map_err(|error| verification_failure(path, &error))?;
     let detail = format!("{} functions, {} instructions", report.functions, report.instructions);
     Ok((image, State::Applied { detail }))
 }
 
-/// What the verifier found first.
+/// The first reason why the verifier refused code.
 pub fn first_refusal(error: &VerifyError) -> String {
     match error {
         VerifyError::Refused(refusals) if let Some(first) = refusals.first() => chain(first),
@@ -279,11 +281,11 @@ pub fn first_refusal(error: &VerifyError) -> String {
     }
 }
 
-/// Says why code does not run.
-fn unproved(path: &Path, error: &VerifyError) -> Failure {
+/// The failure for code that the verifier refused.
+fn verification_failure(path: &Path, error: &VerifyError) -> Failure {
     Failure::refused(format!("the verifier refuses the compiled code: {}", first_refusal(error)))
         .at(path.display().to_string())
-        .fix("whoever made the code is at fault, or has been taken over: report it as a bug, with the module")
+        .fix("the compiler that built the code has a bug or was compromised: report it, with the module")
 }
 
 fn bind(path: &Path, info: &ModuleInfo, observes: Observes<'_>) -> Result<Vec<Binding<Wasi>>, Failure> {
@@ -307,17 +309,17 @@ fn bind(path: &Path, info: &ModuleInfo, observes: Observes<'_>) -> Result<Vec<Bi
         .collect()
 }
 
-/// Says why there is no store.
-fn refuse_store(error: &std::io::Error) -> Failure {
-    let fix = match way_out(error) {
+/// The failure if no store can be created.
+fn store_failure(error: &std::io::Error) -> Failure {
+    let fix = match limit_fix(error) {
         Some(fix) => format!("{fix}; or choose a smaller --max-stack"),
         None => "choose a smaller --max-stack".to_owned(),
     };
     Failure::refused(format!("cannot reserve the guest's address space: {error}")).fix(fix)
 }
 
-/// Says why a module cannot be instantiated.
-fn refuse(path: &Path, error: &LinkError) -> Failure {
+/// The failure for a module that cannot be instantiated.
+fn link_failure(path: &Path, error: &LinkError) -> Failure {
     let place = path.display().to_string();
     match error {
         LinkError::Memory(MemoryError::Limit { .. }) => {
@@ -326,7 +328,7 @@ fn refuse(path: &Path, error: &LinkError) -> Failure {
         LinkError::Import { .. } => Failure::not_runnable(chain(error)).at(place),
         _ => {
             let failure = Failure::refused(chain(error)).at(place);
-            match way_out_of(error) {
+            match limit_fix_of(error) {
                 Some(fix) => failure.fix(fix),
                 None => failure,
             }

@@ -1,4 +1,4 @@
-//! Why a module was refused, as the process that reads it says so.
+//! Reasons to refuse a module, as the process that reads it reports them.
 
 use crate::failure::Failure;
 use serde::{Deserialize, Serialize};
@@ -6,24 +6,24 @@ use std::path::Path;
 use wave_compiler::CompileError;
 use wave_policy::chain;
 
-/// Why a module was refused. All that a worker says of it, so its texts are from somebody that is not trusted.
+/// Why a module was refused. A worker sends this, and workers are not trusted, so neither are the texts.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Refusal {
     /// The bytes are neither a module nor text.
     Format(String),
-    /// The text is wrong, at this position.
+    /// The text is invalid, at this position.
     Text(String, String),
     /// It is a component.
     Component,
     /// The processor lacks something.
     Processor(String),
-    /// It is not valid, or beyond what the compiler takes.
+    /// It is invalid, or beyond the limits of the compiler.
     Module(String),
 }
 
 impl From<&CompileError> for Refusal {
     fn from(error: &CompileError) -> Self {
-        // Names in a module can be long, and the other side takes only so much.
+        // Names in a module can be long, and the reader accepts a limited length.
         let text = || chain(error).chars().take(4096).collect();
         match error {
             CompileError::Component => Self::Component,
@@ -34,7 +34,7 @@ impl From<&CompileError> for Refusal {
 }
 
 impl Refusal {
-    /// Says what is wrong with a module.
+    /// The failure for the module at `path`.
     pub fn failure(&self, path: &Path) -> Failure {
         let place = path.display().to_string();
         match self {

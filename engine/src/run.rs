@@ -6,11 +6,11 @@ use crate::failure::Failure;
 use crate::grants::DirectoryGrant;
 use crate::input::Module;
 use crate::network::{self, Listener};
-use crate::observer::{Observer, Shared};
+use crate::observer::{Observer, SharedObserver};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::program::{self, Program};
-use crate::shortage::{way_out, way_out_of};
+use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::Source;
 use crate::terms::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
 use crate::unused::{self, Unused};
@@ -26,27 +26,27 @@ use wave_runtime::StoreOptions;
 use wave_sandbox::{Grant, GrowableRange, LayerName, Namespaces, Report, SealPlan, Sealed};
 use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
 
-/// Descriptors beyond the guest's own that the process may have open: those of path resolution.
+/// Descriptors that the process may have open beyond the guest's own. Path resolution uses them.
 pub const SPARE_FILES: u64 = 64;
 
 /// Runs one program in this process.
 #[derive(Default)]
 pub struct Engine {
-    observer: Option<Shared>,
+    observer: Option<SharedObserver>,
     supervised: bool,
 }
 
-/// A program that is loaded and not sealed yet: no instruction of it has run.
+/// A loaded program in a process that is not sealed yet. No instruction of it has run.
 pub struct Ready {
     plan: Plan,
     module: PathBuf,
-    // Never dropped: a sealed process cannot unmap memory, and ends soon after.
+    // Never dropped, because a sealed process cannot unmap memory.
     program: ManuallyDrop<Program>,
     entry: Entry,
     namespaces: Option<Namespaces>,
-    /// Where it listens.
+    /// The addresses that it listens on.
     addresses: Vec<SocketAddr>,
-    /// Those of them whose port the kernel chose.
+    /// The subset of `addresses` whose port the kernel chose.
     chosen: Vec<SocketAddr>,
     unused: Vec<Unused>,
     engine: Engine,
@@ -58,28 +58,28 @@ pub struct SealedRun {
     entry: Entry,
     sealed: Sealed,
     chosen: Vec<SocketAddr>,
-    observer: Option<Shared>,
+    observer: Option<SharedObserver>,
 }
 
 impl Engine {
-    /// An engine whose observer is told of hostcalls.
+    /// Reports hostcalls to an observer.
     #[must_use]
     pub fn observed_by(mut self, observer: Box<dyn Observer>) -> Self {
-        self.observer = Some(Shared::new(observer));
+        self.observer = Some(SharedObserver::new(observer));
         self
     }
 
-    /// An engine in a process that another one waits for ([`wave_sandbox::supervise`]).
+    /// Says that a supervisor waits for this process ([`wave_sandbox::supervise`]).
     #[must_use]
     pub fn supervised(mut self) -> Self {
         self.supervised = true;
         self
     }
 
-    /// Reads, compiles, verifies and loads a module, and opens what it is granted. Not before this process has one thread.
+    /// Reads, compiles, verifies and loads a module, and opens its grants. This process must have a single thread.
     ///
     /// # Errors
-    /// When it cannot run as planned: [`Failure::code`] says what is at fault.
+    /// If the module cannot run as planned. [`Failure::code`] is the exit code.
     pub fn prepare(self, mut plan: Plan, module: Module) -> Result<Ready, Failure> {
         let name = module.name.clone();
         match self.load(&mut plan, module) {
@@ -98,13 +98,14 @@ impl Engine {
             let threads = compile::threads(bytes.len());
             Compiler::start(limits.clone(), bytes, threads)
         };
-        // A compiler works while this process prepares the rest, and inherits nothing of that.
+        // The compiler starts before anything is opened, so that it inherits nothing. It works while this process
+        // prepares the rest.
         let Source { code, slot, seed, threads } = Source::find(plan, module, &start)?;
         let listeners = network::listeners(plan)?;
         let mut addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
         let chosen = listeners.iter().filter(|listener| listener.chosen_port);
         let mut chosen: Vec<_> = chosen.map(|listener| listener.address).collect();
-        let wasi = wasi(plan, listeners, self.observer.as_ref())?;
+        let wasi = create_wasi(plan, listeners, self.observer.as_ref())?;
         let options = program::Options {
             store: StoreOptions {
                 stack_bytes: plan.limits.stack_bytes(),
@@ -117,7 +118,7 @@ impl Engine {
             threads,
             observes: &|function| self.observer.as_ref().is_some_and(|observer| observer.lock().observes(function)),
         };
-        // Listeners are bound by now and stay in the network they are of; so do the connections they accept.
+        // Listeners are bound by now. They and the connections that they accept stay in the network namespace of the host.
         let namespaces = (plan.level != Level::Off).then(wave_sandbox::leave_namespaces);
         let allowed = |info: &ModuleInfo| match &plan.policy {
             Some(policy) => policy.check_module(&path, info, plan.checked_resolver),
@@ -125,7 +126,7 @@ impl Engine {
         };
         let mut program = ManuallyDrop::new(program::load(&path, code, slot, &options, wasi, allowed)?);
         let entry = Entry::find(&program, &path, plan)?;
-        let unused = unused::withhold(plan, &mut addresses, &mut program)?;
+        let unused = unused::remove_unused(plan, &mut addresses, &mut program)?;
         chosen.retain(|address| addresses.contains(address));
         Ok(Loaded { program, entry, namespaces, addresses, chosen, unused })
     }
@@ -141,15 +142,15 @@ struct Loaded {
 }
 
 impl Ready {
-    /// The grants that the module cannot use, and did not get (T123).
+    /// The grants that the module cannot use and therefore did not get (T123).
     pub fn unused(&self) -> &[Unused] {
         &self.unused
     }
 
-    /// Seals the process: nothing but the guest runs afterwards, and nothing can be undone.
+    /// Seals the process. Only the guest runs afterwards, and the seal cannot be undone.
     ///
     /// # Errors
-    /// 125 when a layer that the level requires cannot be applied. The guest has not run.
+    /// 125 if a layer that the level requires cannot be applied. The guest has not run.
     pub fn seal(mut self) -> Result<SealedRun, Failure> {
         if let Some(limit) = self.plan.limits.timeout {
             // Before the seal, because the filter refuses timers afterwards.
@@ -165,20 +166,20 @@ impl Ready {
 }
 
 impl SealedRun {
-    /// What was applied, layer by layer.
+    /// The report of the layers that were applied.
     pub fn report(&self) -> Report {
         let report = self.sealed.report().clone().with(LayerName::Compiler, self.program.compiler.clone());
         report.with(LayerName::Verifier, self.program.verifier.clone())
     }
 
-    /// Where the guest listens on ports that the kernel chose.
+    /// The addresses of listeners whose port the kernel chose.
     pub fn chosen_addresses(&self) -> &[SocketAddr] {
         &self.chosen
     }
 
     /// Runs the guest to its end.
     ///
-    /// The process stays sealed: what is left to do is to print the outcome, and to end by [`exit`](crate::exit).
+    /// The process stays sealed. It can print the outcome, and must then end with [`exit`](crate::exit).
     pub fn enter(self) -> Outcome {
         let Self { mut program, entry, sealed, observer, .. } = self;
         if let Some(observer) = &observer {
@@ -196,14 +197,15 @@ impl SealedRun {
     }
 }
 
-/// Opens the granted directories, once: the kernel's rules and the monitor both work on these descriptors (T28).
-fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shared>) -> Result<Wasi, Failure> {
+/// Creates the host side of WASI. Each granted directory is opened once, because Landlock rules and the monitor have to
+/// use the same descriptor (T28).
+fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&SharedObserver>) -> Result<Wasi, Failure> {
     let open = |grant: &DirectoryGrant| {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY);
         let dir = options.open(&grant.host);
         let dir = dir.map_err(|error| {
-            let fix = way_out(&error).unwrap_or_else(|| "check its permissions".to_owned());
+            let fix = limit_fix(&error).unwrap_or_else(|| "check its permissions".to_owned());
             grant.unusable(&error.to_string()).fix(fix)
         })?;
         Ok(Preopen {
@@ -242,7 +244,7 @@ fn wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shared>) ->
     Ok(wasi)
 }
 
-/// Seals the process. Nothing but the guest runs afterwards.
+/// Derives the policy of the kernel layers and seals the process.
 fn seal(
     plan: &Plan,
     module: &Path,
@@ -291,7 +293,7 @@ fn seal(
         ..SealPlan::new(&policy)
     };
     wave_sandbox::seal(&seal).map_err(|error| {
-        let fix = way_out_of(&error).unwrap_or_else(|| error.fix().to_owned());
+        let fix = limit_fix_of(&error).unwrap_or_else(|| error.fix().to_owned());
         Failure::refused(chain(&error)).at("--sandbox").fix(fix)
     })
 }

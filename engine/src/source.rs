@@ -12,15 +12,15 @@ use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
 use wave_verifier::Verified;
 
-/// What is known of a program's code before it is loaded.
+/// The code of a program before it is loaded.
 pub struct Source<'a> {
     /// Where it comes from.
     pub code: CodeSource<'a>,
-    /// Where it is cached once it is verified.
+    /// Where to cache the code after it is verified.
     pub slot: Option<CacheSlot>,
-    /// What its addresses follow from, if it is there.
+    /// The seed of its addresses, if the code exists already.
     pub seed: Option<u64>,
-    /// With how many threads it is worked on.
+    /// Number of threads for compiling and verifying.
     pub threads: usize,
 }
 
@@ -28,18 +28,19 @@ pub struct Source<'a> {
 pub enum CodeSource<'a> {
     /// The compiler.
     Compile(Compiler),
-    /// A compiled file, by anybody. The compiler only reads what the module in it declares.
+    /// A compiled file, which anyone could have built. The compiler only reads the declarations of the module in it.
     Precompiled(Compiler, Box<CodeImage>),
-    /// An earlier run, in which this user's verifier accepted it. `bytes` are what the declarations speak of.
+    /// The cache: this user's verifier accepted the code in an earlier run. `bytes` are the bytes that the declarations
+    /// refer to.
     Cached {
         bytes: Vec<u8>,
         accepted: Box<(Verified<CodeImage>, ModuleInfo)>,
-        /// If something else is at its addresses.
+        /// Used if the addresses of the code are in use.
         recompile: Recompile<'a>,
     },
 }
 
-/// Where in the cache verified code goes. The name is that of the bytes it comes from.
+/// The cache entry for verified code. Its name is derived from the module or the compiled file.
 pub struct CacheSlot {
     pub cache: Cache,
     pub name: EntryName,
@@ -51,7 +52,7 @@ pub type StartCompiler<'a> = &'a dyn Fn(Vec<u8>) -> Result<Compiler, Failure>;
 /// Starts a compiler for a program whose cached code cannot be used.
 pub type Recompile<'a> = Box<dyn FnOnce() -> Result<Compiler, Failure> + 'a>;
 
-/// With which settings code must have been compiled.
+/// The settings that code must have been compiled with.
 #[derive(Clone, Copy)]
 struct Settings {
     processor: &'static str,
@@ -59,10 +60,10 @@ struct Settings {
 }
 
 impl<'a> Source<'a> {
-    /// Looks for the code of a program, else starts to compile it. Not before this process has one thread.
+    /// Finds the code of a program, or starts to compile it. This process must have a single thread.
     ///
     /// # Errors
-    /// When the module cannot be read, is not the one of the policy, or the compiler cannot be started.
+    /// If the module cannot be read, does not match the pin of the policy, or the compiler cannot be started.
     pub fn find(plan: &Plan, module: Module, start: StartCompiler<'a>) -> Result<Self, Failure> {
         let (path, bytes) = (&module.name, module.bytes);
         let settings = || {
@@ -70,9 +71,9 @@ impl<'a> Source<'a> {
             Some(Settings { processor, canonical_nans: plan.deterministic })
         };
         let cache = plan.cache.then(Cache::open).and_then(Result::ok).zip(settings());
-        // The hash in a policy is another one, for which the module is read.
+        // A policy pins another hash than the cache uses, so the module has to be read for it.
         let (cache, settings) = match cache {
-            // A pipe is read once: who writes to it would notice that it was opened before.
+            // A pipe can be read only once, and its writer would notice an extra open.
             Some((cache, settings)) if bytes.is_none() && input::is_regular(path) && plan.policy.is_none() => {
                 match Self::of_file(path, cache, settings, start) {
                     Ok(found) => return Ok(found),
@@ -86,23 +87,32 @@ impl<'a> Source<'a> {
         if let Some(policy) = &plan.policy {
             policy.check_pin(path, &bytes)?;
         }
+        Self::of_bytes(plan, path, bytes, cache.zip(settings), start)
+    }
+
+    /// Finds the code of a program whose bytes were read and match the policy, or starts to compile it.
+    fn of_bytes(
+        plan: &Plan,
+        path: &Path,
+        bytes: Vec<u8>,
+        cache: Option<(Cache, Settings)>,
+        start: StartCompiler<'a>,
+    ) -> Result<Self, Failure> {
         let content = Content::of(&bytes);
         if content == Some(Content::Artefact) && !plan.verify {
-            return Err(Failure::refused(
-                "the code of a compiled file runs verified or not at all: anybody can have made it",
-            )
-            .at(path.display().to_string())
-            .fix("drop --no-verify, or run the module"));
+            return Err(Failure::refused("the code of a compiled file must be verified: anyone could have built it")
+                .at(path.display().to_string())
+                .fix("drop --no-verify, or run the module"));
         }
         let threads = compile::threads(bytes.len());
         let name = |content, settings: Settings| settings.name(content, &bytes, threads);
-        let slot = cache.zip(settings).zip(content);
+        let slot = cache.zip(content);
         let slot =
             slot.and_then(|((cache, settings), content)| Some(CacheSlot { cache, name: name(content, settings)? }));
         let cached = slot.as_ref().and_then(|CacheSlot { cache, name }| cache.find(name, threads));
         if let Some(CachedCode { seed, accepted, data }) = cached {
             let recompile: Recompile<'a> = match content {
-                // The module in it is another program.
+                // The module in a compiled file may be another program, so it is not compiled instead.
                 Some(Content::Artefact) => {
                     let failure = artefact::addresses_are_taken(path);
                     Box::new(move || Err(failure))
@@ -124,7 +134,7 @@ impl<'a> Source<'a> {
         Ok(Self { code, slot, seed, threads })
     }
 
-    /// Code of the large module in a file, without reading that into memory.
+    /// Finds the cached code of a large module without reading the module into memory.
     fn of_file(path: &Path, cache: Cache, settings: Settings, start: StartCompiler<'a>) -> Result<Self, Cache> {
         let find = || {
             let threads = compile::default_threads();
@@ -136,7 +146,7 @@ impl<'a> Source<'a> {
         let recompile = Box::new(move || {
             let bytes = input::read_file(&path)?;
             if settings.name(Content::Module, &bytes, threads) != Some(name) {
-                return Err(Failure::refused("the module changes while it is read").at(path.display().to_string()));
+                return Err(Failure::refused("the module changed while it was read").at(path.display().to_string()));
             }
             start(bytes)
         });

@@ -1,4 +1,4 @@
-//! Grants that a module cannot use: it gets neither a descriptor nor a rule for them (T123).
+//! Removes the grants that a module cannot use, so that it gets neither a descriptor nor a rule for them (T123).
 
 use crate::failure::Failure;
 use crate::plan::Plan;
@@ -13,7 +13,7 @@ use wave_policy::{Need, Surface};
 pub enum Unused {
     /// A listening socket.
     Listener(SocketAddr),
-    /// A directory, by what granted it.
+    /// A directory. The value is the flag or the rule that granted it.
     Directory(String),
 }
 
@@ -26,12 +26,12 @@ impl fmt::Display for Unused {
     }
 }
 
-/// Takes back what nothing that the module imports could use. The guest's numbers of other grants stay, because programs look
-/// for sockets behind the directories. Returns what it is.
+/// Removes the grants that no import of the module can use, and returns them. The other grants keep their descriptor
+/// numbers, because programs look for sockets after the directories.
 ///
 /// # Errors
 /// Never for the program of this plan.
-pub fn withhold(
+pub fn remove_unused(
     plan: &mut Plan,
     listeners: &mut Vec<SocketAddr>,
     program: &mut Program,
@@ -51,7 +51,7 @@ pub fn withhold(
     Ok(unused)
 }
 
-/// Whether some function does anything with a directory but tell that it is there.
+/// Whether an imported function does more with a directory than report that it exists.
 fn uses_directories(surface: &Surface) -> bool {
     surface.functions().any(|function| matches!(function.need, Need::Grant | Need::WritableGrant))
 }

@@ -10,7 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use wave_engine::DirectoryGrant;
 use wave_engine::Failure;
-use wave_engine::policy::pin::Other;
+use wave_engine::policy::pin::Mismatch;
 use wave_engine::policy::{read_text, refuse};
 use wave_policy::file::{Directory, PolicyFile, Values, comments, format};
 
@@ -115,10 +115,10 @@ impl Target {
         let Some(Before { file, .. }) = &self.before else { return Ok(()) };
         let problem = |id: &str, what: &str, fix: &str| refuse(&self.typed, file.problem(id, what, fix));
         let values = file.resolved().map_err(|problem| refuse(&self.typed, problem))?;
-        if let Some(other) = values.blake3.as_deref().and_then(|pin| Other::than(pin, bytes))
+        if let Some(other) = values.blake3.as_deref().and_then(|pin| Mismatch::find(pin, bytes))
             && !new_module
         {
-            let (what, fix) = match other.of_the_module(path) {
+            let (what, fix) = match other.compiled_file_message(path) {
                 Some((what, way)) => {
                     (what, format!("{way}; or --new-module, if the file is to be trusted with the same"))
                 }

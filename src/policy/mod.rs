@@ -98,7 +98,7 @@ fn check(path: &Path, module: Option<CompileLimits>) -> Result<u8, Failure> {
             return Ok(1);
         }
     };
-    let policy = match PolicyDocument::all_of(path, &source) {
+    let policy = match PolicyDocument::parse_all(path, &source) {
         Ok(policy) => policy,
         Err((failures, more)) => {
             print(&failures);

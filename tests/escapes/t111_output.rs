@@ -62,7 +62,7 @@ fn what_is_said_about_a_program_is_cut() {
     let (_dir, module) = wat(&format!(r#"(module (func (export "{}")))"#, &name[..90_000]));
     let run = Wave::strict().run(&module, [""; 0]);
     assert_eq!(run.status.code(), Some(126));
-    assert!(run.stderr.contains("choose one by --invoke: `nnn") && run.stderr.len() < 1000, "{}", run.stderr.len());
+    assert!(run.stderr.contains("choose one with --invoke: `nnn") && run.stderr.len() < 1000, "{}", run.stderr.len());
 
     // A result, whole or not at all.
     let (_dir, module) = wat(r#"(module (func (export "f") (result i64 i64) (i64.const 123456) (i64.const 7)))"#);

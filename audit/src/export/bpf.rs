@@ -1,21 +1,21 @@
-//! The filter as the kernel gets it, with the rule of each comparison.
+//! A listing of the filter as it is loaded into the kernel, with the rule behind each comparison.
 
 use super::self_test::SELF_TEST;
 use wave_engine::Failure;
 use wave_policy::Policy;
 use wave_sandbox::{GrowableRange, Instruction, SealPlan};
 
-/// Stands for the linear memory of a run, whose place is chosen anew each time.
+/// Stands for the linear memory of a run, whose address is chosen at each start.
 const PLACEHOLDER: GrowableRange = GrowableRange { base: 0x1000_0000, len_bytes: 4 << 30 };
 
-/// The program that the kernel gets, one instruction a line.
+/// Lists the BPF program, one instruction per line.
 pub(super) fn listing(policy: &Policy, growable: bool) -> Result<String, Failure> {
     let ranges = if growable { &[PLACEHOLDER][..] } else { &[] };
     let program = wave_sandbox::filter(&SealPlan { growable: ranges, ..SealPlan::new(policy) })
-        .map_err(|error| Failure::refused(format!("cannot make the filter: {error}")))?;
+        .map_err(|error| Failure::refused(format!("cannot build the filter: {error}")))?;
     let mut text = format!(
-        "# {} instructions. A run also refuses calls from the addresses of the guest's code under `strict`, and has the place\n\
-         # of its own memory where {:#x} and {:#x} stand here.\n",
+        "# {} instructions. Under `strict`, a run also refuses calls from the addresses of the guest's code. A run has the\n\
+         # address and the size of its own memory in place of {:#x} and {:#x}.\n",
         program.len(),
         PLACEHOLDER.base,
         PLACEHOLDER.len_bytes
@@ -28,7 +28,8 @@ pub(super) fn listing(policy: &Policy, growable: bool) -> Result<String, Failure
     Ok(text)
 }
 
-/// Which word of the call each instruction finds in the accumulator. Jumps lead forward only, so one pass will do.
+/// The word of `struct seccomp_data` that is in the accumulator at each instruction. Jumps only lead forward, so one
+/// pass is enough.
 fn compared_words(program: &[Instruction]) -> Vec<Option<u32>> {
     let mut words = vec![None; program.len()];
     for (at, instruction) in program.iter().enumerate() {
@@ -49,7 +50,7 @@ fn compared_words(program: &[Instruction]) -> Vec<Option<u32>> {
     words
 }
 
-// `linux/bpf_common.h`, and what `seccomp(2)` calls its answers.
+// Opcodes of `linux/bpf_common.h`, and return values of `seccomp(2)`.
 const BPF_LOAD: u16 = 0x20;
 const BPF_AND: u16 = 0x54;
 const BPF_JUMP: u16 = 0x05;
@@ -62,12 +63,12 @@ const RET_TRAP: u32 = 0x0003_0000;
 const RET_ERRNO: u32 = 0x0005_0000;
 const X32_BIT: u32 = 0x4000_0000;
 
-/// Offsets in `struct seccomp_data`; arguments follow, of 8 bytes each.
+/// Offsets in `struct seccomp_data`. Arguments have 8 bytes each.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENTS: u32 = 16;
 
-/// As `bpf_dbg` and `tcpdump -d` write it; jumps name the instruction they lead to.
+/// An instruction in the notation of `bpf_dbg` and `tcpdump -d`. Jumps name the index of their target.
 fn mnemonic(at: usize, &Instruction { code, jt, jf, k }: &Instruction) -> String {
     let target = |skipped: u8| at + 1 + usize::from(skipped);
     let jump = |name: &str| format!("{name} #{k:#x}, {}, {}", target(jt), target(jf));

@@ -3,10 +3,10 @@
 use wave_policy::Policy;
 use wave_policy::clean;
 
-/// The ruleset, with the rights by their names in `landlock(7)`.
+/// Lists the ruleset. The names of rights are those of `landlock(7)`.
 pub(super) fn ruleset(policy: &Policy) -> String {
     let mut text = "\
-# Handled: every right that the kernel knows, so what stands below is all there is. Files and directories from ABI 1; `refer`
+# Handled: every right that the kernel knows, so anything not listed below is denied. Files and directories from ABI 1; `refer`
 # from ABI 2; `truncate` from ABI 3, which `strict` asks for; TCP from ABI 4; signals and abstract sockets from ABI 6. TCP has no
 # rule: listening sockets are opened before.
 "

@@ -1,4 +1,4 @@
-//! What a policy means for the kernel, in the words of other tools.
+//! Exports the kernel layers of a policy in the formats of other tools.
 
 mod bpf;
 mod landlock;
@@ -12,21 +12,21 @@ use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Derived;
 use wave_policy::{FilesystemGrant, Level, Need, Policy, Surface};
 
-/// What a policy is exported as.
+/// A format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// `linux.seccomp` of the OCI runtime specification: the filter after the seal.
+    /// The filter after the seal, as `linux.seccomp` of the OCI runtime specification.
     OciSeccomp,
-    /// The filter as the kernel gets it, with the rule of each comparison.
+    /// A listing of the filter as it is loaded into the kernel, with the rule behind each comparison.
     SeccompBpf,
     /// The Landlock ruleset.
     Landlock,
-    /// A drop-in for a unit that runs `wave`.
+    /// A systemd drop-in for a unit that runs `wave`.
     Systemd,
 }
 
 impl Format {
-    /// What whoever takes the export must know.
+    /// A note for the user of the export.
     pub const fn note(self) -> Option<&'static str> {
         match self {
             Self::OciSeccomp => Some(oci::NOTE),
@@ -35,13 +35,13 @@ impl Format {
     }
 }
 
-/// Exports what a policy means for the kernel.
+/// Exports the kernel layers of a policy.
 ///
 /// # Errors
-/// 125 for a policy that cannot be read, from which the filter does not follow, or that is not to be enforced.
+/// 125 if the policy cannot be read, does not determine the filter, or turns the sandbox off.
 pub fn export(path: &Path, format: Format) -> Result<String, Failure> {
     let loaded = PolicyDocument::read(path)?;
-    let Meant { policy, growable } = Meant::of(&loaded, path)?;
+    let KernelPolicy { policy, growable } = KernelPolicy::derive(&loaded, path)?;
     match format {
         Format::OciSeccomp => oci::profile(&policy, growable),
         Format::SeccompBpf => bpf::listing(&policy, growable),
@@ -50,24 +50,24 @@ pub fn export(path: &Path, format: Format) -> Result<String, Failure> {
     }
 }
 
-/// The policy of a run under a file, as far as the kernel layers go.
-struct Meant {
+/// The kernel policy of a run under a policy file.
+struct KernelPolicy {
     policy: Policy,
     growable: bool,
 }
 
-impl Meant {
-    fn of(loaded: &PolicyDocument, path: &Path) -> Result<Self, Failure> {
+impl KernelPolicy {
+    fn derive(loaded: &PolicyDocument, path: &Path) -> Result<Self, Failure> {
         let place = path.display().to_string();
         let fix = "take `[wasi]` and `[os]` from `wave policy gen MODULE`";
         let values = &loaded.values;
         let level = values.sandbox.unwrap_or_default();
         if level == Level::Off {
             let line = loaded.line("sandbox").unwrap_or(place);
-            let what = "a run under this policy is held by no layer of the kernel: sandbox = \"off\"";
+            let what = "no layer of the kernel is applied under this policy: sandbox = \"off\"";
             return Err(Failure::refused(what)
                 .at(line)
-                .fix("write sandbox = \"strict\" for what that would be held by"));
+                .fix("write sandbox = \"strict\" to export what it would apply"));
         }
         let (Some(os), Some(functions)) = (&values.os, &values.functions) else {
             let what = "the system calls of a module are known from `[os]` and `wasi.functions`, and one is missing";
@@ -76,10 +76,10 @@ impl Meant {
         let surface = Surface::of_functions(functions);
         let growable = os.rows.contains_key("os.always.mprotect_grow");
         if let Some((_, what)) = os.difference(&Derived::of(&surface, growable, os.resolver)) {
-            let what = format!("`[os]` is not what follows from `wasi.functions`: {what}");
+            let what = format!("`[os]` does not match `wasi.functions`: {what}");
             return Err(Failure::refused(what).at(place).fix(fix));
         }
-        // What the module cannot use, a run does not give it.
+        // A run does not grant what the module cannot use.
         let uses = |needs: &[Need]| surface.functions().any(|function| needs.contains(&function.need));
         let directories = if uses(&[Need::Grant, Need::WritableGrant]) { &values.fs[..] } else { &[] };
         let listeners = values.listen.clone().filter(|_| surface.contains("sock_accept")).unwrap_or_default();

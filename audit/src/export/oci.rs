@@ -9,15 +9,15 @@ use wave_policy::{Condition, Operand, Policy, Rule, Test};
 pub(super) const NOTE: &str = "\
 wave: note: this is the filter after the seal: what the program can do, not what starting `wave` or a container takes (a runtime \
 loads it before execve, which it refuses)\n  \
-left out: where a call comes from; the address and length of memory that grows, so mprotect is held to PROT_READ|PROT_WRITE alone\n";
+left out: where a call comes from; the address and length of memory that grows, so mprotect is limited to PROT_READ|PROT_WRITE only\n";
 
-/// The profile, for version 1.0.2 of the specification.
+/// The seccomp profile, for version 1.0.2 of the specification.
 pub(super) fn profile(policy: &Policy, growable: bool) -> Result<String, Failure> {
     let rules: Vec<&Rule> = policy.rules(growable).collect();
     let is_free = |call: &str| rules.iter().any(|rule| rule.call == call && rule.conditions.is_empty());
     let mut calls: Vec<Value> = rules
         .iter()
-        // Beside a rule without conditions one with conditions means nothing.
+        // If a call has a rule without conditions, its other rules have no effect.
         .filter(|rule| rule.conditions.is_empty() || !is_free(rule.call))
         .map(|rule| {
             let args: Vec<_> = rule.conditions.iter().filter_map(condition).collect();
@@ -34,7 +34,7 @@ pub(super) fn profile(policy: &Policy, growable: bool) -> Result<String, Failure
     json_of(&profile)
 }
 
-/// `None` for an address, which is that of one run.
+/// Converts a condition. `None` for an address, which differs in each run.
 fn condition(condition: &Condition) -> Option<Value> {
     let (op, value, second) = match condition.test {
         Test::Equal(Operand::Value(value)) => ("SCMP_CMP_EQ", value, 0),

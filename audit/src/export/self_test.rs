@@ -1,4 +1,4 @@
-//! What every filter has to show that it works.
+//! The call with which the seal tests the filter.
 
-/// The call that every filter answers by itself, and the error number it answers with (`EKEYREJECTED`).
+/// The call that every filter denies with an error number of its own, and that number (`EKEYREJECTED`).
 pub const SELF_TEST: (&str, u32) = ("getppid", 129);

@@ -1,5 +1,4 @@
-//! A drop-in for a unit of systemd whose program is `wave run`: the wall around it for the time before the seal, and beneath it
-//! afterwards.
+//! A drop-in for a systemd unit that runs `wave run`. It confines `wave` before its seal, and is a second layer after it.
 //!
 //! Sources: systemd.exec(5), systemd.resource-control(5), systemd.syntax(7), systemd.unit(5).
 
@@ -14,22 +13,22 @@ use wave_engine::policy::PolicyDocument;
 use wave_policy::file::{Limits, Values};
 use wave_policy::{Access, Needed, Policy, Role, all_starts, clean, harmful};
 
-/// What a run takes besides the times that the policy limits: reading, the seal, the end.
+/// Time for the parts of a run that the policy does not limit: reading, the seal, the end.
 const SLACK: Duration = Duration::from_secs(10);
 
-/// Where the kernel begins to let everybody bind, if nobody has told it otherwise.
+/// The first port that any process may bind by default.
 const FIRST_FREE_PORT: u16 = 1024;
 
-/// What `ProtectHome=` hides.
+/// Directories that `ProtectHome=` hides.
 const HOMES: [&str; 3] = ["/home", "/root", "/run/user"];
 
-/// What `PrivateTmp=` replaces.
+/// Directories that `PrivateTmp=` replaces.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 
-/// Columns of a line.
+/// Maximum columns of a line.
 const WIDTH: usize = 116;
 
-/// The drop-in.
+/// Writes the drop-in.
 ///
 /// # Errors
 /// 125 for a directory whose path cannot be written in a unit.
@@ -59,12 +58,12 @@ struct Directory {
 }
 
 fn directories(policy: &Policy, loaded: &PolicyDocument) -> Result<Vec<Directory>, Failure> {
-    // What the module cannot use is opened, and no more.
+    // `wave` opens directories that the module cannot use, but never writes to them.
     let is_used = !policy.grants.is_empty();
     let absolute = |(index, grant): (usize, wave_engine::DirectoryGrant)| {
         let unclear = |what: String| {
             Failure::refused(format!("fs[{index}] cannot be written in a unit of systemd: {what}"))
-                .fix("give the directory another name on the host, or bind it to one")
+                .fix("rename the directory on the host, or bind-mount it under another path")
         };
         let host = std::path::absolute(&grant.host).map_err(|error| unclear(error.to_string()))?;
         let quoted = quoted(&host).map_err(unclear)?;
@@ -73,22 +72,22 @@ fn directories(policy: &Policy, loaded: &PolicyDocument) -> Result<Vec<Directory
     loaded.directories().enumerate().map(absolute).collect()
 }
 
-/// A path as one word of a setting: `%` starts a specifier, a backslash takes the next character as it is, and within double
-/// quotes nothing else means anything, the colon of a bind included.
+/// Quotes a path as one word of a setting. Inside double quotes, only `%` and the backslash are special, and the colon
+/// of a bind is not.
 ///
 /// # Errors
-/// Says what is in the path that has no such form.
+/// The reason why the path cannot be written in a unit.
 fn quoted(path: &Path) -> Result<String, String> {
-    const MOST_BYTES: usize = 4095;
-    let text = path.to_str().ok_or("it is no UTF-8")?;
+    const MAX_BYTES: usize = 4095;
+    let text = path.to_str().ok_or("it is not valid UTF-8")?;
     if let Some(bad) = text.chars().find(|c| harmful(*c)) {
-        return Err(format!("`{}` holds the character {}", clean(text), bad.escape_unicode()));
+        return Err(format!("`{}` contains the character {}", clean(text), bad.escape_unicode()));
     }
     if text.split('/').any(|part| part == "..") {
         return Err(format!("`{text}` leads through `..`, which systemd ignores"));
     }
-    if text.len() > MOST_BYTES {
-        return Err(format!("its path has more than {MOST_BYTES} bytes"));
+    if text.len() > MAX_BYTES {
+        return Err(format!("its path has more than {MAX_BYTES} bytes"));
     }
     let mut word = "\"".to_owned();
     for c in text.chars() {
@@ -102,21 +101,22 @@ fn quoted(path: &Path) -> Result<String, String> {
     Ok(word)
 }
 
-/// Whether one of two paths lies beneath the other, or they are the same.
-fn touches(path: &Path, other: &str) -> bool {
+/// Whether one of two paths is inside the other, or they are equal.
+fn overlaps(path: &Path, other: &str) -> bool {
     path.starts_with(other) || Path::new(other).starts_with(path)
 }
 
-fn lies_in_home(path: &Path) -> bool {
+fn is_in_home(path: &Path) -> bool {
     HOMES.iter().any(|home| path.starts_with(home))
 }
 
-/// Whether the filter of the program has the call whose arguments no filter can see. Settings that look at arguments take it away.
+/// Whether the program's filter allows `openat2`. Settings of systemd that check the flags of an open deny `openat2`,
+/// because its flags are in memory.
 fn resolves_by_openat2(policy: &Policy, growable: bool) -> bool {
     policy.rules(growable).any(|rule| rule.call == "openat2")
 }
 
-/// The text in the making.
+/// The text of the drop-in while it is written.
 #[derive(Default)]
 struct Unit {
     text: String,
@@ -133,7 +133,7 @@ impl Unit {
         self.wrapped("#", text.split(' '));
     }
 
-    /// A setting whose lines add up.
+    /// A list setting. systemd joins its lines.
     fn list<'a>(&mut self, setting: &str, words: impl IntoIterator<Item = &'a str>) {
         self.wrapped(setting, words);
     }
@@ -158,24 +158,24 @@ impl Unit {
 
     fn head(&mut self, directories: &[Directory]) {
         self.comment(
-            "The wall around `wave` before its seal, and beneath it. Made from a policy by `wave policy export`.",
+            "The sandbox around `wave` before its seal, and a second layer after it. Generated by `wave policy export`.",
         );
         self.line("#");
         self.comment("Put it into /etc/systemd/system/NAME.service.d/wave.conf, for a unit with");
         self.line("#   ExecStart=/usr/bin/wave run --policy F MODULE");
         let hidden: Vec<_> = HOMES
             .iter()
-            .filter(|_| self::home(directories) != "no")
+            .filter(|_| protect_home(directories) != "no")
             .chain(TEMPORARY.iter().filter(|_| has_private_tmp(directories)))
             .copied()
             .collect();
         let place = if hidden.is_empty() {
             String::new()
         } else {
-            format!(" `wave`, F and MODULE cannot lie beneath {}, which the unit does not see.", hidden.join(", "))
+            format!(" `wave`, F and MODULE cannot be under {}, which the unit cannot see.", hidden.join(", "))
         };
         self.comment(&format!(
-            "where F is that policy. Flags that allow more than it does need more here.{place} A call that is not listed fails \
+            "where F is that policy. A flag that allows more than the policy needs more settings here.{place} A call that is not listed fails \
              with EPERM; one that `wave` refuses the program ends it with status 159, as without this file."
         ));
         self.line("\n[Service]");
@@ -188,7 +188,7 @@ impl Unit {
         }
         if resolves_by_openat2(policy, growable) {
             reasons.push(
-                "not DynamicUser=yes, which takes openat2 away (RestrictSUIDSGID=): for that, make the policy by \
+                "not DynamicUser=yes, which takes openat2 away (RestrictSUIDSGID=): for that, generate the policy with \
                  `wave policy gen --resolver manual`",
             );
         }
@@ -196,12 +196,12 @@ impl Unit {
             reasons.push("not DynamicUser=yes, which has a /tmp of its own");
         }
         if reasons.is_empty() {
-            self.comment("A user for each start, who owns nothing: nothing is granted for writing.");
+            self.comment("A new user for each start, who owns nothing: nothing is granted for writing.");
             self.line("DynamicUser=yes");
         } else {
             self.comment(&format!(
-                "User= and Group= are for the unit to say, and never root, as whom `wave` refuses to run without \
-                 capabilities: {}.",
+                "Set User= and Group= in the unit: {}. Never set root: `wave` refuses to run as root without \
+                 capabilities.",
                 reasons.join("; ")
             ));
         }
@@ -230,10 +230,10 @@ impl Unit {
              by the rights of the user alone; Landlock narrows that when `wave` seals itself.",
         );
         self.line("ProtectSystem=strict");
-        let home = home(directories);
+        let home = protect_home(directories);
         match home {
-            "tmpfs" => self.comment("Empty, but for what is granted."),
-            "no" => self.comment("A directory that is granted has homes in it."),
+            "tmpfs" => self.comment("Empty, except for what is granted."),
+            "no" => self.comment("A granted directory contains home directories."),
             _ => {}
         }
         self.line(&format!("ProtectHome={home}"));
@@ -243,7 +243,7 @@ impl Unit {
         }
         self.line(if private_tmp { "PrivateTmp=yes" } else { "PrivateTmp=no" });
         for directory in directories {
-            let setting = match (home == "tmpfs" && lies_in_home(&directory.host), directory.writable) {
+            let setting = match (home == "tmpfs" && is_in_home(&directory.host), directory.writable) {
                 (false, false) => "ReadOnlyPaths",
                 (false, true) => "ReadWritePaths",
                 (true, false) => "BindReadOnlyPaths",
@@ -254,7 +254,7 @@ impl Unit {
         self.line("PrivateMounts=yes");
         self.line("PrivateDevices=yes");
         self.line("DevicePolicy=closed");
-        self.comment("`wave` reads of /proc what is about itself.");
+        self.comment("`wave` reads only its own entries in /proc.");
         self.line("ProtectProc=invisible");
         self.line("ProcSubset=pid");
         if resolves_by_openat2(policy, growable) {
@@ -264,7 +264,7 @@ impl Unit {
             self.line("RestrictSUIDSGID=yes");
         }
         if directories.iter().any(|directory| directory.writable) {
-            self.comment("What the program makes is for its user alone; choose another mask if others are to read it.");
+            self.comment("Files that the program creates are private to its user; choose another mask if others have to read them.");
         }
         self.line("UMask=0077");
     }
@@ -308,7 +308,7 @@ impl Unit {
                 self.line("IPAddressDeny=any");
                 self.line("IPAddressAllow=localhost");
             }
-            None => self.comment("IPAddressDeny= is not set: the policy lets everybody connect (`net.accept_from`)."),
+            None => self.comment("IPAddressDeny= is not set: the policy lets anyone connect (`net.accept_from`)."),
         }
     }
 
@@ -351,7 +351,7 @@ impl Unit {
         if let Some(timeout) = limits.timeout {
             let compiling = limits.compile_timeout.unwrap_or_default();
             let total = timeout.saturating_add(compiling).saturating_add(SLACK);
-            self.comment("The time limits of the policy, and some for the rest.");
+            self.comment("The time limits of the policy, and some time for the rest.");
             self.line(&format!("RuntimeMaxSec={}", total.as_secs() + 1));
         }
     }
@@ -400,24 +400,24 @@ impl Unit {
     }
 }
 
-/// `ProtectHome=`.
-fn home(directories: &[Directory]) -> &'static str {
+/// The value of `ProtectHome=`.
+fn protect_home(directories: &[Directory]) -> &'static str {
     let is_above = |path: &Path| HOMES.iter().any(|home| Path::new(home) != path && Path::new(home).starts_with(path));
     match () {
         () if directories.iter().any(|directory| is_above(&directory.host)) => "no",
-        () if directories.iter().any(|directory| lies_in_home(&directory.host)) => "tmpfs",
+        () if directories.iter().any(|directory| is_in_home(&directory.host)) => "tmpfs",
         () => "yes",
     }
 }
 
 fn has_private_tmp(directories: &[Directory]) -> bool {
-    !directories.iter().any(|directory| TEMPORARY.iter().any(|tmp| touches(&directory.host, tmp)))
+    !directories.iter().any(|directory| TEMPORARY.iter().any(|tmp| overlaps(&directory.host, tmp)))
 }
 
-/// A network as systemd has it, where IPv4 is not a part of IPv6.
+/// Converts a network to systemd's form, where IPv4 is not a part of IPv6.
 fn address_ranges(network: &str) -> Vec<String> {
     const IPV4_MAPPED: u128 = 0xffff << 32;
-    // The policy was checked.
+    // Networks were checked when the policy was read.
     let Ok(rule) = parse_network(network) else { return Vec::new() };
     let text = rule.to_string();
     let parts = text.split_once('/').and_then(|(address, bits)| {
@@ -451,9 +451,9 @@ mod tests {
             assert_eq!(quoted(path).as_deref(), Ok(right));
         }
         for (path, what) in [
-            ("/a\nExecStart=/bin/sh", "`/a\\u{a}ExecStart=/bin/sh` holds the character \\u{a}"),
-            ("/a\tb", "`/a\\u{9}b` holds the character \\u{9}"),
-            ("/\u{202e}a", "`/\\u{202e}a` holds the character \\u{202e}"),
+            ("/a\nExecStart=/bin/sh", "`/a\\u{a}ExecStart=/bin/sh` contains the character \\u{a}"),
+            ("/a\tb", "`/a\\u{9}b` contains the character \\u{9}"),
+            ("/\u{202e}a", "`/\\u{202e}a` contains the character \\u{202e}"),
             ("/a/../etc", "`/a/../etc` leads through `..`, which systemd ignores"),
         ] {
             assert_eq!(quoted(path), Err(what.to_owned()));
@@ -484,7 +484,7 @@ mod tests {
             let directory =
                 |host: &&str| Directory { host: PathBuf::from(host), quoted: String::new(), writable: false };
             let directories: Vec<_> = hosts.iter().map(directory).collect();
-            (home(&directories), has_private_tmp(&directories))
+            (protect_home(&directories), has_private_tmp(&directories))
         };
         assert_eq!(with(&[]), ("yes", true));
         assert_eq!(with(&["/srv", "/homes", "/tmpfiles"]), ("yes", true));

@@ -1,4 +1,4 @@
-//! An answer: what each layer says, what decides, and what would allow it.
+//! An answer: the verdict of each layer, the rule that decides, and the change that would allow the operation.
 
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -8,16 +8,16 @@ use wave_engine::policy::PolicyDocument;
 use wave_policy::clean;
 use wave_policy::file::Edit;
 
-/// Who has a say.
+/// A layer that can deny an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layer {
-    /// What is checked before the program runs: imports against the policy.
+    /// The check of imports against the policy, before the program runs.
     Policy,
-    /// What decides on each hostcall.
+    /// The monitor, which decides on each hostcall.
     Monitor,
-    /// The kernel's rules on files and ports.
+    /// The Landlock rules of the kernel on files and ports.
     Landlock,
-    /// The kernel's filter of system calls.
+    /// The system call filter of the kernel.
     Seccomp,
 }
 
@@ -41,12 +41,12 @@ impl Layer {
     }
 }
 
-/// What a layer says.
+/// The verdict of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Allows,
     Denies,
-    /// It is not in force, or has no say in this.
+    /// The layer is off, or it does not decide on this operation.
     Silent,
 }
 
@@ -64,7 +64,7 @@ impl Verdict {
     }
 }
 
-/// What one layer says, and by which rule of the policy.
+/// The verdict of one layer, and the rule of the policy behind it.
 #[derive(Clone, Debug)]
 pub struct Finding {
     pub layer: Layer,
@@ -73,21 +73,21 @@ pub struct Finding {
     pub what: String,
 }
 
-/// What stands behind an operation under a policy.
+/// The answer to a question about an operation under a policy.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// What each layer says.
+    /// The verdicts of the layers.
     pub findings: Vec<Finding>,
-    /// Changes of the policy that allow it, each with a line number of the file as it is.
+    /// Changes of the policy that allow it. Line numbers refer to the unchanged file.
     pub edits: Vec<Edit>,
-    /// What to do where no line does it.
+    /// What to do if no change of the policy allows it.
     pub advice: Option<String>,
-    /// What else there is to know.
+    /// Further notes.
     pub notes: Vec<String>,
 }
 
 impl Answer {
-    /// Adds what a layer says.
+    /// Adds the verdict of a layer.
     pub fn add(&mut self, layer: Layer, verdict: Verdict, rule: Option<String>, what: impl Into<String>) {
         self.findings.push(Finding { layer, verdict, rule, what: what.into() });
     }
@@ -97,13 +97,13 @@ impl Answer {
         self.findings.iter().all(|finding| finding.verdict != Verdict::Denies)
     }
 
-    /// What decides: the first that denies, or the last that allows by a rule.
-    fn decides(&self) -> Option<&Finding> {
+    /// The finding that decides: the first that denies, or the last that allows by a rule.
+    fn deciding(&self) -> Option<&Finding> {
         let denies = self.findings.iter().find(|finding| finding.verdict == Verdict::Denies);
         denies.or_else(|| self.findings.iter().rev().find(|finding| finding.rule.is_some()))
     }
 
-    /// The answer for people.
+    /// The answer as text.
     pub fn in_text(&self, question: &str, policy: &PolicyDocument) -> String {
         let mut out = String::new();
         self.write(&mut out, question, policy).unwrap_or_default();
@@ -113,7 +113,7 @@ impl Answer {
     fn write(&self, out: &mut String, question: &str, policy: &PolicyDocument) -> std::fmt::Result {
         let verdict = if self.is_allowed() { "allowed" } else { "denied" };
         write!(out, "{}: {verdict}", clean(question))?;
-        match self.decides() {
+        match self.deciding() {
             Some(Finding { rule: Some(rule), .. }) => writeln!(out, " by {}", clean(rule))?,
             Some(Finding { layer, .. }) if !self.is_allowed() => writeln!(out, " by {}", layer.title())?,
             _ => writeln!(out)?,
@@ -132,10 +132,10 @@ impl Answer {
         self.notes.iter().try_for_each(|note| writeln!(out, "  note: {}", clean(note)))
     }
 
-    /// The answer for programs.
+    /// The answer as JSON.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be serialized.
     pub fn in_json(&self, question: &str, policy: &PolicyDocument) -> Result<String, Failure> {
         let layer = |finding: &Finding| {
             json!({
@@ -153,7 +153,7 @@ impl Answer {
                 "lines": edit.lines,
             })
         };
-        let decides = self.decides().map(|finding| json!({"layer": finding.layer.name(), "rule": finding.rule}));
+        let decides = self.deciding().map(|finding| json!({"layer": finding.layer.name(), "rule": finding.rule}));
         let answer = json!({
             "question": question,
             "allowed": self.is_allowed(),
@@ -167,7 +167,7 @@ impl Answer {
     }
 }
 
-/// Where a change goes, in words: `app.toml:7`, or which line it follows.
+/// The place of a change in words: `in app.toml:7`, or the line that it follows.
 pub fn place(edit: &Edit, policy: &PolicyDocument) -> String {
     let path = policy.path().display();
     match edit.replaces {
@@ -176,7 +176,7 @@ pub fn place(edit: &Edit, policy: &PolicyDocument) -> String {
     }
 }
 
-/// An answer with the change, if there is one, that would turn it into yes.
+/// An answer, and the next change of the policy on the way to allow the operation.
 pub struct Reply {
     pub answer: Answer,
     pub edit: Option<Edit>,

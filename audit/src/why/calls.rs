@@ -1,16 +1,16 @@
-//! System calls and WASI functions.
+//! Questions about system calls and WASI functions.
 
 use super::answer::{Answer, Layer, Reply, Verdict};
-use super::sealed::{kernel_is_off, sealed};
+use super::kernel::{kernel_layers_off, kernel_policy};
 use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Edit;
 use wave_policy::{Function, Need, Resolver, Rule, all_functions, all_rules};
 
-/// The functions a policy allows, as one finding; with the change that adds those that are missing.
-pub fn imports(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) -> Option<Edit> {
+/// Adds a finding on whether a policy allows these imports. Returns the change that adds those that are missing.
+pub fn add_imports(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) -> Option<Edit> {
     let Some(allowed) = &policy.values.functions else {
-        let what = format!("any function may be imported, {} too", needed.join(", "));
+        let what = format!("any function may be imported, including {}", needed.join(", "));
         answer.add(Layer::Policy, Verdict::Allows, None, what);
         return None;
     };
@@ -23,9 +23,9 @@ pub fn imports(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) ->
     let what = format!("a module that imports {} is refused before it runs, with status 125", missing.join(", "));
     answer.add(Layer::Policy, Verdict::Denies, rule, what);
     if policy.values.os.is_some() {
-        answer.notes.push("`[os]` changes with the imports: take it anew from `wave policy gen MODULE`".to_owned());
+        answer.notes.push("`[os]` changes with the imports: take it again from `wave policy gen MODULE`".to_owned());
     }
-    // A list of the file replaces that of its profile, so it begins with all of them.
+    // A list in the file replaces the list of its profile, so a new list starts with all functions of the profile.
     let mut items: Vec<&str> = Vec::new();
     if policy.file.line("wasi.functions").is_none() {
         items.extend(allowed.iter().map(String::as_str));
@@ -34,19 +34,19 @@ pub fn imports(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) ->
     policy.file.add_items("wasi", "functions", &items)
 }
 
-/// Whether the filter of a run has what these functions call, as one finding.
-pub fn filter(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) {
-    if let Some(off) = kernel_is_off(policy) {
+/// Adds a finding on whether the filter allows the system calls of these functions.
+pub fn add_filter(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) {
+    if let Some(off) = kernel_layers_off(policy) {
         return answer.add(Layer::Seccomp, Verdict::Silent, None, off);
     }
-    let sealed = sealed(policy);
-    let in_force: Vec<_> = sealed.rules(true).map(|rule| rule.id).collect();
+    let sealed = kernel_policy(policy);
+    let active: Vec<_> = sealed.rules(true).map(|rule| rule.id).collect();
     let functions = all_functions().iter().filter(|function| needed.contains(&function.name));
     let mut wanted: Vec<_> = functions.flat_map(|function| rules_of(function, sealed.resolver)).collect();
     wanted.sort_by_key(|rule| rule.id);
     wanted.dedup();
     let ids = |rules: &[&Rule]| rules.iter().map(|rule| rule.id).collect::<Vec<_>>().join(", ");
-    let missing: Vec<_> = wanted.iter().copied().filter(|rule| !in_force.contains(&rule.id)).collect();
+    let missing: Vec<_> = wanted.iter().copied().filter(|rule| !active.contains(&rule.id)).collect();
     if wanted.is_empty() {
         answer.add(Layer::Seccomp, Verdict::Silent, None, "no system call is made");
     } else if missing.is_empty() {
@@ -65,10 +65,10 @@ fn rules_of(function: &Function, resolver: Resolver) -> Vec<&'static Rule> {
     function.rules.iter().chain(resolving).collect()
 }
 
-/// Whether a module may import a function and a call of it can have an effect.
+/// Answers whether a module may import a function and whether a call of it can have an effect.
 pub fn function(policy: &PolicyDocument, name: &str) -> Reply {
     let mut answer = Answer::default();
-    let edit = imports(&mut answer, policy, &[name]);
+    let edit = add_imports(&mut answer, policy, &[name]);
     let found = all_functions().iter().find(|function| function.name == name);
     if let Some(function) = found {
         let met = is_met(policy, function.need);
@@ -76,9 +76,9 @@ pub fn function(policy: &PolicyDocument, name: &str) -> Reply {
             Need::Nothing => ("it needs no grant", None),
             Need::Grant => ("it needs a directory", Some("grant a directory, in an [[fs]] of the policy")),
             Need::WritableGrant => (
-                "it needs a directory that may change",
+                "it needs a writable directory",
                 Some(
-                    "grant a directory with access = \"rw\", in an [[fs]] of the policy; some calls do with \"append\"",
+                    "grant a directory with access = \"rw\", in an [[fs]] of the policy; \"append\" is enough for some calls",
                 ),
             ),
             Need::Listener => ("it needs a listening socket", Some("name its address in `listen` of [net]")),
@@ -87,7 +87,7 @@ pub fn function(policy: &PolicyDocument, name: &str) -> Reply {
         answer.add(Layer::Monitor, Verdict::of(met), None, format!("{what}{granted}"));
         answer.advice = advice.filter(|_| !met).map(str::to_owned);
     }
-    filter(&mut answer, policy, &[name]);
+    add_filter(&mut answer, policy, &[name]);
     Reply { answer, edit }
 }
 
@@ -100,7 +100,10 @@ fn is_met(policy: &PolicyDocument, need: Need) -> bool {
     }
 }
 
-/// Whether the filter of a run can have a rule for this system call.
+/// Answers whether the filter of a run can have a rule for a system call.
+///
+/// # Errors
+/// 2 if there is no such system call.
 pub fn system_call(policy: &PolicyDocument, name: &str) -> Result<Reply, Failure> {
     if !(0..1024).any(|number| wave_sandbox::call_name(number) == Some(name)) {
         return Err(Failure::usage(format!("there is no system call `{name}`"))
@@ -108,8 +111,8 @@ pub fn system_call(policy: &PolicyDocument, name: &str) -> Result<Reply, Failure
             .fix("write its name as in `man 2 syscalls`, such as openat"));
     }
     let mut answer = Answer::default();
-    let sealed = sealed(policy);
-    let in_force: Vec<_> = sealed.rules(true).map(|rule| rule.id).collect();
+    let sealed = kernel_policy(policy);
+    let active: Vec<_> = sealed.rules(true).map(|rule| rule.id).collect();
     let compiler = wave_policy::Policy { role: wave_policy::Role::Compiler, ..Default::default() };
     let listed = |rule: &Rule| {
         let rows = policy.values.os.as_ref().map(|os| &os.rows);
@@ -117,28 +120,28 @@ pub fn system_call(policy: &PolicyDocument, name: &str) -> Result<Reply, Failure
     };
     let mut allowed = false;
     for rule in all_rules().iter().filter(|rule| rule.call == name) {
-        let guest = in_force.contains(&rule.id) && listed(rule);
+        let guest = active.contains(&rule.id) && listed(rule);
         allowed |= guest;
         let condition = if rule.when.is_empty() { String::new() } else { format!(" where {}", rule.when) };
-        let verdict = if guest { "in force" } else { "not in force" };
-        answer.notes.push(format!("{}{condition}: {verdict}; {}", rule.id, brought_by(rule, &sealed, &compiler)));
+        let verdict = if guest { "active" } else { "not active" };
+        answer.notes.push(format!("{}{condition}: {verdict}; {}", rule.id, rule_source(rule, &sealed, &compiler)));
     }
     let functions: Vec<_> = wave_policy::functions_using(name).collect();
-    if let Some(off) = kernel_is_off(policy) {
+    if let Some(off) = kernel_layers_off(policy) {
         answer.add(Layer::Seccomp, Verdict::Silent, None, off);
     } else if allowed {
-        let mut what = "the filter lets it pass where one of these rules in force holds".to_owned();
+        let mut what = "the filter allows it if one of these active rules matches".to_owned();
         if policy.values.os.is_none() {
-            what += ", if the module imports what brings the rule";
+            what += ", and if the module imports a function that needs the rule";
         }
         answer.add(Layer::Seccomp, Verdict::Allows, None, what);
     } else {
-        let what = "no rule of the filter has it: the process ends with status 159 before the kernel acts on it";
+        let what = "the filter has no rule for it: the process ends with status 159 before the kernel runs the call";
         answer.add(Layer::Seccomp, Verdict::Denies, None, what);
         answer.advice = Some(match functions.as_slice() {
-            [] => "no WASI function leads to it, so no line of a policy does".to_owned(),
+            [] => "no WASI function uses it, so no line of a policy allows it".to_owned(),
             functions => format!(
-                "no line of a policy does by itself: it comes with {}, if the module imports it, `wasi.functions` lets it and \
+                "no line of a policy allows it by itself: it comes with {}, if the module imports that, `wasi.functions` allows it and \
                  what it needs is granted",
                 names(functions)
             ),
@@ -151,12 +154,12 @@ fn names(functions: &[&Function]) -> String {
     functions.iter().map(|function| function.name).collect::<Vec<_>>().join(" or ")
 }
 
-/// What brings a rule into a filter, in words.
-fn brought_by(rule: &Rule, sealed: &wave_policy::Policy, compiler: &wave_policy::Policy) -> String {
+/// Describes which functions or settings add a rule to a filter.
+fn rule_source(rule: &Rule, sealed: &wave_policy::Policy, compiler: &wave_policy::Policy) -> String {
     let need = |need: Need| match need {
         Need::Nothing => "",
         Need::Grant => " with a directory",
-        Need::WritableGrant => " with a directory that may change",
+        Need::WritableGrant => " with a writable directory",
         Need::Listener => " with a listening socket",
     };
     let functions = all_functions().iter().filter(|function| rules_of(function, sealed.resolver).contains(&rule));

@@ -1,9 +1,9 @@
-//! Operations on paths.
+//! Questions about operations on paths.
 
 use super::answer::{Answer, Layer, Reply, Verdict};
 use super::calls;
+use super::kernel::kernel_layers_off;
 use super::operation::Operation;
-use super::sealed::kernel_is_off;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno as HostErrno;
 use std::collections::{BTreeSet, HashMap};
@@ -14,51 +14,51 @@ use wave_monitor::OFlags as OpenFlags;
 use wave_monitor::{Errno, FdFlags, HostFd, LookupFlags, Monitor, NewTime, NewTimes, OpenRequest, Rights, Rule};
 use wave_policy::Access;
 
-/// The number of the first preopen.
+/// The descriptor of the first preopen.
 const PREOPEN: u32 = 3;
 
-/// What a policy says to an operation on a path of the program.
-pub fn ask(policy: &PolicyDocument, path: &str, op: Operation) -> Reply {
+/// Answers a question about a path of the program.
+pub fn answer_path(policy: &PolicyDocument, path: &str, op: Operation) -> Reply {
     let grants: Vec<_> = policy.directories().collect();
     match preopen(&grants, path) {
-        Some((index, rest)) => ask_beneath(policy, &grants, index, rest, op),
-        None => ask_nowhere(policy, path, op),
+        Some((index, rest)) => answer_inside_grant(policy, &grants, index, rest, op),
+        None => answer_outside_grants(policy, path, op),
     }
 }
 
-/// The same for a path of the host, through the directory that allows most.
+/// Answers a question about a path of the host. Of several granted directories around it, the one with the most access counts.
 ///
 /// # Errors
-/// 2 for a path of which there is no directory.
-pub fn ask_host(policy: &PolicyDocument, path: &Path, op: Operation) -> Result<Reply, Failure> {
+/// 2 if the parent of the path does not exist.
+pub fn answer_host_path(policy: &PolicyDocument, path: &Path, op: Operation) -> Result<Reply, Failure> {
     let absent = |error: std::io::Error| {
         Failure::usage(format!("cannot find `{}`: {error}", path.display())).at("--host-path").fix("check the path")
     };
-    // The last component is left as it is: it may be a link, or be made by the operation.
+    // The last component is not resolved, because it may be a link or may not exist yet.
     let absolute = std::path::absolute(path).map_err(absent)?;
     let whole = match (absolute.parent(), absolute.file_name()) {
         (Some(parent), Some(name)) => std::fs::canonicalize(parent).map_err(absent)?.join(name),
         _ => std::fs::canonicalize(&absolute).map_err(absent)?,
     };
     let grants: Vec<_> = policy.directories().collect();
-    let mut real = Real::default();
-    let mut beneath = |host| {
-        let rest = whole.strip_prefix(real.path(host)?).ok()?.to_str()?;
+    let mut real = RealPaths::default();
+    let mut inside = |host| {
+        let rest = whole.strip_prefix(real.get(host)?).ok()?.to_str()?;
         Some(if rest.is_empty() { ".".to_owned() } else { rest.to_owned() })
     };
-    let reached = grants.iter().enumerate().filter_map(|(index, grant)| Some((index, beneath(&grant.host)?)));
+    let reached = grants.iter().enumerate().filter_map(|(index, grant)| Some((index, inside(&grant.host)?)));
     let rank = |index: usize| grants.get(index).map(|grant| grant.access);
     Ok(match reached.max_by_key(|(index, _)| rank(*index)) {
-        Some((index, rest)) => ask_beneath(policy, &grants, index, &rest, op),
-        None => ask_nowhere(policy, &whole.to_string_lossy(), op),
+        Some((index, rest)) => answer_inside_grant(policy, &grants, index, &rest, op),
+        None => answer_outside_grants(policy, &whole.to_string_lossy(), op),
     })
 }
 
-/// Which directory a path is looked up in, and what of it is left: the longest name, and the last of equal ones.
+/// The grant that a path is looked up in, and the rest of the path. The longest guest name counts, and the last of equal ones.
 fn preopen<'p>(grants: &[DirectoryGrant], path: &'p str) -> Option<(usize, &'p str)> {
     let path = path.trim_start_matches('/');
     let lengths = grants.iter().enumerate().filter_map(|(index, grant)| {
-        let name = strip(&grant.guest);
+        let name = strip_name(&grant.guest);
         path.starts_with(name).then_some(())?;
         let whole = path.get(name.trim_end_matches('/').len()..)?;
         (name.is_empty() || whole.is_empty() || whole.starts_with('/')).then_some((name.len(), index))
@@ -68,8 +68,8 @@ fn preopen<'p>(grants: &[DirectoryGrant], path: &'p str) -> Option<(usize, &'p s
     Some((index, if rest.is_empty() { "." } else { rest }))
 }
 
-/// A name without what does not count at its start: `/`, `./`, a last `.`. Of a path only `/` is left out.
-fn strip(mut path: &str) -> &str {
+/// Strips `/`, `./` and a last `.` from the start of a guest name. Of a path, only `/` is stripped.
+fn strip_name(mut path: &str) -> &str {
     loop {
         path = match (path.strip_prefix('/').or_else(|| path.strip_prefix("./")), path) {
             (Some(rest), _) => rest,
@@ -79,13 +79,13 @@ fn strip(mut path: &str) -> &str {
     }
 }
 
-/// No directory has a name that the path begins with.
-fn ask_nowhere(policy: &PolicyDocument, path: &str, op: Operation) -> Reply {
+/// Answers for a path that no granted directory contains.
+fn answer_outside_grants(policy: &PolicyDocument, path: &str, op: Operation) -> Reply {
     let mut answer = Answer::default();
-    let imported = calls::imports(&mut answer, policy, functions(op));
+    let imported = calls::add_imports(&mut answer, policy, functions(op));
     answer.add(Layer::Monitor, Verdict::Denies, None, "no directory is granted by a name that the path begins with");
-    says_landlock(&mut answer, policy, None, op);
-    calls::filter(&mut answer, policy, functions(op));
+    add_landlock(&mut answer, policy, None, op);
+    calls::add_filter(&mut answer, policy, functions(op));
     let whole = path.trim_end_matches('/');
     let directory = match op {
         Operation::List => whole,
@@ -103,9 +103,16 @@ fn ask_nowhere(policy: &PolicyDocument, path: &str, op: Operation) -> Reply {
     Reply { answer, edit }
 }
 
-fn ask_beneath(policy: &PolicyDocument, grants: &[DirectoryGrant], index: usize, rest: &str, op: Operation) -> Reply {
+/// Answers for the path `rest` inside a granted directory.
+fn answer_inside_grant(
+    policy: &PolicyDocument,
+    grants: &[DirectoryGrant],
+    index: usize,
+    rest: &str,
+    op: Operation,
+) -> Reply {
     let mut answer = Answer::default();
-    let imported = calls::imports(&mut answer, policy, functions(op));
+    let imported = calls::add_imports(&mut answer, policy, functions(op));
     let Some(grant) = grants.get(index) else { return Reply { answer, edit: None } };
     let rule = policy.origin(&format!("fs[{index}]"));
     let is =
@@ -123,20 +130,20 @@ fn ask_beneath(policy: &PolicyDocument, grants: &[DirectoryGrant], index: usize,
                 answer.advice = Some("grant the directory it leads to, in an [[fs]] of its own".to_owned());
             }
         }
-        Ok(()) => match look(&grant.host, rest, op) {
-            Seen::Refused(why, advice) => {
+        Ok(()) => match find_object(&grant.host, rest, op) {
+            HostObject::Refused(why, advice) => {
                 answer.add(Layer::Monitor, Verdict::Denies, rule, format!("{is}: {}", why.text()));
                 answer.advice = Some(advice.to_owned());
             }
-            Seen::Found => answer.add(Layer::Monitor, Verdict::Allows, rule, is),
-            Seen::Unclear(note) => {
+            HostObject::Found => answer.add(Layer::Monitor, Verdict::Allows, rule, is),
+            HostObject::Unclear(note) => {
                 answer.add(Layer::Monitor, Verdict::Allows, rule, is);
                 answer.notes.push(note);
             }
         },
     }
-    says_landlock(&mut answer, policy, Some((grants, grant)), op);
-    calls::filter(&mut answer, policy, functions(op));
+    add_landlock(&mut answer, policy, Some((grants, grant)), op);
+    calls::add_filter(&mut answer, policy, functions(op));
     Reply { answer, edit: imported.or(edit) }
 }
 
@@ -144,29 +151,29 @@ fn reason(errno: Errno) -> &'static str {
     errno.rule().text()
 }
 
-/// Where directories really are, each asked for once.
+/// Canonical paths of directories. Each is looked up once.
 #[derive(Default)]
-struct Real<'p>(HashMap<&'p Path, Option<PathBuf>>);
+struct RealPaths<'p>(HashMap<&'p Path, Option<PathBuf>>);
 
-impl<'p> Real<'p> {
-    fn path(&mut self, host: &'p Path) -> Option<&Path> {
+impl<'p> RealPaths<'p> {
+    fn get(&mut self, host: &'p Path) -> Option<&Path> {
         self.0.entry(host).or_insert_with(|| std::fs::canonicalize(host).ok()).as_deref()
     }
 }
 
-/// The rights that directory has and all around it: the kernel adds them up.
-fn says_landlock(
+/// Adds the verdict of Landlock. The kernel adds up the rights of a directory and of all granted directories around it.
+fn add_landlock(
     answer: &mut Answer,
     policy: &PolicyDocument,
     place: Option<(&[DirectoryGrant], &DirectoryGrant)>,
     op: Operation,
 ) {
-    if let Some(off) = kernel_is_off(policy) {
+    if let Some(off) = kernel_layers_off(policy) {
         return answer.add(Layer::Landlock, Verdict::Silent, None, off);
     }
     let needed = rights(op);
     let Some((grants, grant)) = place else {
-        return answer.add(Layer::Landlock, Verdict::Denies, None, "no rule is for a directory around it");
+        return answer.add(Layer::Landlock, Verdict::Denies, None, "no rule covers it");
     };
     if needed.is_empty() {
         return answer.add(
@@ -176,9 +183,9 @@ fn says_landlock(
             "it has no right for this: the monitor alone decides",
         );
     }
-    let mut real = Real::default();
-    let inside = real.path(&grant.host).unwrap_or(&grant.host).to_owned();
-    let around = grants.iter().filter(|other| inside.starts_with(real.path(&other.host).unwrap_or(&other.host)));
+    let mut real = RealPaths::default();
+    let inside = real.get(&grant.host).unwrap_or(&grant.host).to_owned();
+    let around = grants.iter().filter(|other| inside.starts_with(real.get(&other.host).unwrap_or(&other.host)));
     let given: BTreeSet<&str> = around.flat_map(|grant| grant.access.landlock_rights()).copied().collect();
     let missing: Vec<_> = needed.iter().copied().filter(|right| !given.contains(right)).collect();
     match missing.is_empty() {
@@ -189,7 +196,7 @@ fn says_landlock(
     }
 }
 
-/// The functions a program calls for it.
+/// The WASI functions that a program calls for an operation.
 const fn functions(op: Operation) -> &'static [&'static str] {
     match op {
         Operation::Read => &["path_open", "fd_read"],
@@ -208,7 +215,7 @@ const fn functions(op: Operation) -> &'static [&'static str] {
     }
 }
 
-/// The rights of Landlock it takes.
+/// The Landlock rights that an operation needs.
 const fn rights(op: Operation) -> &'static [&'static str] {
     match op {
         Operation::Read => &["read_file"],
@@ -226,7 +233,7 @@ const fn rights(op: Operation) -> &'static [&'static str] {
     }
 }
 
-/// What the monitor says, asked by itself about one directory.
+/// Asks a monitor with one granted directory whether it admits an operation.
 fn admit(access: Access, rest: &str, op: Operation) -> Result<(), Errno> {
     let mut monitor = Monitor::new(wave_monitor::Limits::default());
     let fd = monitor.grant_directory(HostFd::new(PREOPEN), b"/".to_vec(), monitor_access(access))?;
@@ -242,7 +249,7 @@ fn admit(access: Access, rest: &str, op: Operation) -> Result<(), Errno> {
         Operation::Read => open(none, Rights::FD_READ, anywhere),
         Operation::Write => open(none, Rights::FD_WRITE, anywhere),
         Operation::Append => open(none, Rights::FD_WRITE, FdFlags::APPEND),
-        // Opening makes no directory.
+        // A path that ends in `/` names a directory, which an open cannot create.
         Operation::Create if rest.ends_with('/') => Err(wave_monitor::Errno::ISDIR),
         Operation::Create => open(OpenFlags::CREAT, Rights::FD_WRITE, FdFlags::APPEND),
         Operation::Truncate => open(OpenFlags::TRUNC, Rights::FD_WRITE, anywhere),
@@ -262,22 +269,22 @@ fn admit(access: Access, rest: &str, op: Operation) -> Result<(), Errno> {
     }
 }
 
-/// What stands on the host.
-enum Seen {
+/// What a path leads to on the host.
+enum HostObject {
     Found,
-    /// The monitor refuses what is there; and what the operator can do.
+    /// The monitor refuses the object. The text says what the operator can do.
     Refused(Rule, &'static str),
-    /// Something that a run may see differently.
+    /// It cannot be examined, or it does not exist. A run may find something else.
     Unclear(String),
 }
 
-/// Resolves a path as a run would, without opening anything: no device is touched.
-fn look(host: &Path, rest: &str, op: Operation) -> Seen {
+/// Resolves a path as a run would. Objects are only opened with `O_PATH`, so that no device is touched.
+fn find_object(host: &Path, rest: &str, op: Operation) -> HostObject {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let unclear = |what: &str, error: HostErrno| Seen::Unclear(format!("{what}: {error}"));
+    let unclear = |what: &str, error: HostErrno| HostObject::Unclear(format!("{what}: {error}"));
     let directory = match rustix::fs::open(host, flags | OFlags::DIRECTORY, Mode::empty()) {
         Ok(directory) => directory,
-        Err(error) => return unclear("the directory cannot be looked at", error),
+        Err(error) => return unclear("the directory cannot be opened", error),
     };
     let follow = match op {
         Operation::Read | Operation::Write | Operation::Append | Operation::Create => true,
@@ -291,28 +298,31 @@ fn look(host: &Path, rest: &str, op: Operation) -> Seen {
                      of its own, and name it by that";
     let object = match rustix::fs::openat2(&directory, rest, last, Mode::empty(), resolve) {
         Ok(object) => object,
-        Err(HostErrno::XDEV) => return Seen::Refused(Rule::Beneath, leads_out),
+        Err(HostErrno::XDEV) => return HostObject::Refused(Rule::Beneath, leads_out),
         Err(HostErrno::NOENT) => {
             let makes = matches!(op, Operation::Create | Operation::Mkdir | Operation::Symlink);
             return match makes {
-                true => Seen::Found,
-                false => Seen::Unclear("it does not exist now".to_owned()),
+                true => HostObject::Found,
+                false => HostObject::Unclear("it does not exist now".to_owned()),
             };
         }
-        Err(error) => return unclear("it cannot be looked at", error),
+        Err(error) => return unclear("it cannot be opened", error),
     };
     let kernels = rustix::fs::fstatfs(&object).ok().and_then(|found| u64::try_from(found.f_type).ok());
     if kernels.is_some_and(|magic| wave_monitor::admit_filesystem(magic).is_err()) {
-        return Seen::Refused(Rule::KernelInterface, "no line of a policy does");
+        return HostObject::Refused(Rule::KernelInterface, "no line of a policy allows it");
     }
     let opens = functions(op).contains(&"path_open");
     let kind = rustix::fs::fstat(&object).map(|found| rustix::fs::FileType::from_raw_mode(found.st_mode));
     match kind {
         Ok(kind) if opens && (kind.is_char_device() || kind.is_block_device() || kind.is_socket()) => {
-            Seen::Refused(Rule::Device, "no line of a policy does; `--device` opens a character device to one run")
+            HostObject::Refused(
+                Rule::Device,
+                "no line of a policy allows it; `--device` grants a character device to one run",
+            )
         }
-        Ok(_) => Seen::Found,
-        Err(error) => unclear("it cannot be looked at", error),
+        Ok(_) => HostObject::Found,
+        Err(error) => unclear("it cannot be opened", error),
     }
 }
 
@@ -360,7 +370,8 @@ mod tests {
             for access in Access::ALL {
                 let held = rights(op).iter().all(|right| access.landlock_rights().contains(right));
                 let admitted = admit(access, "x", op).is_ok();
-                // What the monitor lets through the kernel must, too; the other way round Landlock has no word for it.
+                // What the monitor admits, Landlock must allow too. The reverse does not hold, because Landlock lacks
+                // some rights.
                 assert!(!admitted || held, "{op:?} {access}");
             }
         }

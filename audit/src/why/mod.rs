@@ -1,14 +1,15 @@
-//! `wave why`: which rule of a policy decides on an operation, at which layers, and what would allow it.
+//! `wave why`: which layers and which rule of a policy allow or deny an operation, and which change would allow it.
 //!
-//! Nothing is run. The monitor is asked by itself, the filter by the rules it is made of, Landlock by the rights it is given;
-//! a change of the policy is offered only after the same question under the changed policy was answered with yes.
+//! Nothing is run. The answer comes from the monitor itself, from the rules of the filter and from the Landlock rights
+//! of the grants. A change of the policy is offered only if the same question under the changed policy is answered with
+//! yes.
 
 mod answer;
 mod calls;
 mod files;
+mod kernel;
 mod operation;
 mod others;
-mod sealed;
 
 pub use answer::Answer;
 pub use operation::Operation;
@@ -20,13 +21,13 @@ use wave_engine::policy::PolicyDocument;
 use wave_engine::{DirectoryGrant, Failure, overlaps_as_written, refuse_overlap};
 use wave_policy::file::Edit;
 
-/// Changes that are tried one after the other before it is given up.
-const MOST_EDITS: usize = 16;
+/// Maximum changes of the policy that are tried.
+const MAX_EDITS: usize = 16;
 
-/// What is asked.
+/// A question.
 #[derive(Clone, Debug)]
 pub enum Question {
-    /// An operation on a path as the program names it.
+    /// An operation on a path of the program.
     Path(String, Operation),
     /// An operation on a path of the host.
     HostPath(PathBuf, Operation),
@@ -34,7 +35,7 @@ pub enum Question {
     Connect(String),
     /// Listening for connections.
     Listen(SocketAddr),
-    /// Accepting a connection from there.
+    /// Accepting a connection from an address.
     AcceptFrom(IpAddr),
     /// Making a system call.
     SystemCall(String),
@@ -60,23 +61,23 @@ impl Question {
     }
 }
 
-/// What a policy says to a question, with changes of the policy that would allow what it denies.
+/// Answers a question about a policy. If it denies the operation, the answer has the changes that would allow it.
 ///
 /// # Errors
-/// 125 for a policy that a run would refuse, 2 for a question that makes no sense.
+/// 125 for a policy that a run would refuse, 2 for an invalid question.
 pub fn answer(policy: &PolicyDocument, question: &Question) -> Result<Answer, Failure> {
     refuse_overlap(&policy.grants()?)?;
     with_edits(policy_clone(policy)?, question)
 }
 
 fn policy_clone(policy: &PolicyDocument) -> Result<PolicyDocument, Failure> {
-    PolicyDocument::of(policy.path(), policy.file.source())
+    PolicyDocument::parse(policy.path(), policy.file.source())
 }
 
-fn ask(policy: &PolicyDocument, question: &Question) -> Result<Reply, Failure> {
+fn answer_once(policy: &PolicyDocument, question: &Question) -> Result<Reply, Failure> {
     Ok(match question {
-        Question::Path(path, op) => files::ask(policy, path, *op),
-        Question::HostPath(path, op) => files::ask_host(policy, path, *op)?,
+        Question::Path(path, op) => files::answer_path(policy, path, *op),
+        Question::HostPath(path, op) => files::answer_host_path(policy, path, *op)?,
         Question::Connect(_) => others::connect(policy),
         Question::Listen(address) => others::listen(policy, *address),
         Question::AcceptFrom(address) => others::accept_from(policy, *address),
@@ -86,24 +87,25 @@ fn ask(policy: &PolicyDocument, question: &Question) -> Result<Reply, Failure> {
     })
 }
 
-/// The answer, with changes that were tried: under a policy with all of them the answer is yes, and a run would start.
+/// Answers a question and adds changes of the policy. They were tried: with all of them the answer is yes, and a run
+/// would start.
 fn with_edits(policy: PolicyDocument, question: &Question) -> Result<Answer, Failure> {
-    let Reply { mut answer, edit } = ask(&policy, question)?;
+    let Reply { mut answer, edit } = answer_once(&policy, question)?;
     let (mut policy, mut next, mut edits) = (policy, edit, Vec::new());
-    while let Some(edit) = next.take().filter(|_| edits.len() < MOST_EDITS) {
-        policy = PolicyDocument::of(policy.path(), &edit.source)?;
+    while let Some(edit) = next.take().filter(|_| edits.len() < MAX_EDITS) {
+        policy = PolicyDocument::parse(policy.path(), &edit.source)?;
         edits.push(edit);
         let grants: Vec<_> = policy.directories().collect();
         let found = overlaps_as_written(&grants);
         next = match found.first() {
-            // Each of them takes a change of its own.
-            Some(_) if edits.len() + found.len() > MOST_EDITS => None,
+            // Each overlap needs a change.
+            Some(_) if edits.len() + found.len() > MAX_EDITS => None,
             Some(overlap) => widen_inner(&policy, &grants, overlap.inner, overlap.outer),
             None => {
-                let reply = ask(&policy, question)?;
+                let reply = answer_once(&policy, question)?;
                 if reply.answer.is_allowed() {
                     answer.notes.extend(missing(&grants));
-                    answer.edits = in_lines_of_the_first(edits);
+                    answer.edits = in_original_lines(edits);
                     return Ok(answer);
                 }
                 reply.edit
@@ -113,7 +115,7 @@ fn with_edits(policy: PolicyDocument, question: &Question) -> Result<Answer, Fai
     Ok(answer)
 }
 
-/// A directory inside of one that may now do more has to allow the same: it could be done through the outer one anyway.
+/// The change that gives an inner directory the access of the outer one. The outer grant allows the same operations anyway.
 fn widen_inner(policy: &PolicyDocument, grants: &[DirectoryGrant], inner: usize, outer: usize) -> Option<Edit> {
     let access = grants.get(outer)?.access;
     policy.file.replace(&format!("fs[{inner}].access"), &format!("\"{access}\""))
@@ -121,11 +123,13 @@ fn widen_inner(policy: &PolicyDocument, grants: &[DirectoryGrant], inner: usize,
 
 fn missing(grants: &[DirectoryGrant]) -> Vec<String> {
     let missing = grants.iter().filter(|grant| !grant.host.is_dir());
-    missing.map(|grant| format!("there is no directory `{}`: make it, or name another", grant.host.display())).collect()
+    missing
+        .map(|grant| format!("there is no directory `{}`: create it, or name another", grant.host.display()))
+        .collect()
 }
 
-/// Each change was made to the file with those before it; the lines are those of the file as it is.
-fn in_lines_of_the_first(edits: Vec<Edit>) -> Vec<Edit> {
+/// Converts line numbers to those of the unchanged file. Each change was made to a file that had the changes before it.
+fn in_original_lines(edits: Vec<Edit>) -> Vec<Edit> {
     let mut done: Vec<(usize, usize, usize)> = Vec::new();
     let place = |edit: Edit| {
         let mut line = edit.line;

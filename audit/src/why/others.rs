@@ -1,19 +1,19 @@
-//! Sockets and variables.
+//! Questions about sockets and environment variables.
 
 use super::answer::{Answer, Layer, Reply, Verdict};
 use super::calls;
-use super::sealed::kernel_is_off;
+use super::kernel::kernel_layers_off;
 use std::net::{IpAddr, SocketAddr};
 use wave_engine::parse_network;
 use wave_engine::policy::PolicyDocument;
 use wave_monitor::{PeerRule, peer_allowed};
 
-/// Connections of its own are nothing a program of preview1 can ask for.
+/// Answers whether a program may open a connection. It never can, because preview 1 has no function for it.
 pub fn connect(policy: &PolicyDocument) -> Reply {
     let mut answer = Answer::default();
     answer.add(Layer::Policy, Verdict::Denies, None, "the format has no key for it, because nothing could use it");
     answer.add(Layer::Monitor, Verdict::Denies, None, "preview1 has no function that opens a connection");
-    match kernel_is_off(policy) {
+    match kernel_layers_off(policy) {
         Some(off) => {
             answer.add(Layer::Landlock, Verdict::Silent, None, off.clone());
             answer.add(Layer::Seccomp, Verdict::Silent, None, off);
@@ -24,17 +24,17 @@ pub fn connect(policy: &PolicyDocument) -> Reply {
         }
     }
     answer.advice = Some(
-        "no line of a policy does: let another program connect and speak to this one by standard input and output, or let the \
+        "no line of a policy allows it: let another program connect and talk to this one on standard input and output, or let the \
          peer connect to a socket of `listen` in [net]"
             .to_owned(),
     );
     Reply { answer, edit: None }
 }
 
-/// Listening sockets are bound before the program runs.
+/// Answers whether a program listens on an address. Sockets are bound before the program runs.
 pub fn listen(policy: &PolicyDocument, address: SocketAddr) -> Reply {
     let mut answer = Answer::default();
-    let imported = calls::imports(&mut answer, policy, &["sock_accept"]);
+    let imported = calls::add_imports(&mut answer, policy, &["sock_accept"]);
     let found = policy.values.listen.iter().flatten().position(|other| *other == address);
     let edit = match found {
         Some(index) => {
@@ -44,24 +44,29 @@ pub fn listen(policy: &PolicyDocument, address: SocketAddr) -> Reply {
         }
         None => {
             let rule = policy.origin("net.listen");
-            answer.add(Layer::Monitor, Verdict::Denies, rule, "no socket listens there, and the program can make none");
+            answer.add(
+                Layer::Monitor,
+                Verdict::Denies,
+                rule,
+                "no socket listens there, and the program cannot create one",
+            );
             policy.file.add_items("net", "listen", &[address.to_string()])
         }
     };
     let bound = "binding and listening is done before the seal, and refused after it";
-    if let Some(off) = kernel_is_off(policy) {
+    if let Some(off) = kernel_layers_off(policy) {
         answer.add(Layer::Seccomp, Verdict::Silent, None, off);
     } else {
         answer.add(Layer::Landlock, Verdict::Silent, None, bound);
-        calls::filter(&mut answer, policy, &["sock_accept"]);
+        calls::add_filter(&mut answer, policy, &["sock_accept"]);
     }
     Reply { answer, edit: imported.or(edit) }
 }
 
-/// Who may connect is the monitor's to say; the kernel has accepted by then.
+/// Answers whether a program may accept a connection from an address. The monitor decides after the kernel has accepted it.
 pub fn accept_from(policy: &PolicyDocument, address: IpAddr) -> Reply {
     let mut answer = Answer::default();
-    let imported = calls::imports(&mut answer, policy, &["sock_accept"]);
+    let imported = calls::add_imports(&mut answer, policy, &["sock_accept"]);
     let listens = policy.values.listen.iter().flatten().next().is_some();
     let rules = |list: &Vec<String>| list.iter().filter_map(|text| parse_network(text).ok()).collect();
     let rules: Option<Vec<PeerRule>> = policy.values.accept_from.as_ref().map(rules);
@@ -90,19 +95,19 @@ pub fn accept_from(policy: &PolicyDocument, address: IpAddr) -> Reply {
         answer.add(Layer::Monitor, Verdict::Denies, rule, "the connection is closed: no network admits the address");
         edit = policy.file.add_items("net", "accept_from", &[address.to_string()]);
     }
-    if let Some(off) = kernel_is_off(policy) {
+    if let Some(off) = kernel_layers_off(policy) {
         answer.add(Layer::Seccomp, Verdict::Silent, None, off);
     } else {
         answer.add(Layer::Landlock, Verdict::Silent, None, "it has no rules on who connects");
-        calls::filter(&mut answer, policy, &["sock_accept"]);
+        calls::add_filter(&mut answer, policy, &["sock_accept"]);
     }
     Reply { answer, edit: imported.or(edit) }
 }
 
-/// Variables are copied before the program runs.
+/// Answers whether a program sees an environment variable. Variables are copied before the program runs.
 pub fn variable(policy: &PolicyDocument, name: &str) -> Reply {
     let mut answer = Answer::default();
-    let imported = calls::imports(&mut answer, policy, &["environ_get", "environ_sizes_get"]);
+    let imported = calls::add_imports(&mut answer, policy, &["environ_get", "environ_sizes_get"]);
     let values = &policy.values;
     let set = values.env_set.as_ref().is_some_and(|set| set.contains_key(name));
     let passed = values.env_pass.iter().flatten().position(|other| other == name);
@@ -118,12 +123,17 @@ pub fn variable(policy: &PolicyDocument, name: &str) -> Reply {
             answer.add(Layer::Monitor, Verdict::Allows, rule, "it is passed on from the environment of wave");
         }
         (false, None) => {
-            answer.add(Layer::Monitor, Verdict::Denies, policy.origin("env"), "nothing is inherited that is not named");
+            answer.add(
+                Layer::Monitor,
+                Verdict::Denies,
+                policy.origin("env"),
+                "variables that are not named are not inherited",
+            );
             edit = policy.file.add_items("env", "pass", &[name]);
         }
     }
     if !set && !is_there {
-        answer.notes.push("it is not set now: a run that is to pass it on is refused, with status 125".to_owned());
+        answer.notes.push("it is not set now: a run that passes it on is refused, with status 125".to_owned());
     }
     let nothing = "the program has a copy: no system call is made";
     answer.add(Layer::Seccomp, Verdict::Silent, None, nothing);

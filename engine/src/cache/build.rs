@@ -1,14 +1,14 @@
-//! Which build of `wave` this is. Code that another build has made may follow other rules, wherever that lies and whenever it was
-//! put there.
+//! Identifies this build of `wave`. Code that another build compiled may follow other rules, so it must not be used.
+//! The path and the times of the program do not identify a build.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use wave_contract::digest::{Digest, digest, digest_read};
 
-/// Bytes at the start of the file, in which linkers put the headers and the note.
+/// Bytes at the start of the file, where linkers put the headers and the note.
 const START_BYTES: usize = 4096;
 
-/// Nobody has more notes than fit into this.
+/// Maximum bytes of notes that are read.
 const MAX_NOTE_BYTES: u64 = 1 << 16;
 
 const HEADER_BYTES: usize = 64;
@@ -16,9 +16,9 @@ const PROGRAM_HEADER_BYTES: usize = 56;
 const PT_NOTE: u32 = 4;
 const NT_GNU_BUILD_ID: u32 = 3;
 
-/// A digest of the build ID, which linkers make of all that they write; where there is none, of the whole program.
+/// A digest of the build ID, which linkers derive from all that they write. Without a build ID, a digest of the whole program.
 pub fn identity(threads: usize) -> Option<Digest> {
-    // Whatever has its name by now, this is the file that runs, and the kernel lets nobody write it meanwhile.
+    // This is the running file even if its name was replaced. The kernel denies writing to it while it runs.
     let file = File::open("/proc/self/exe").ok()?;
     build_id(&file).map(|id| digest(&id, 1)).or_else(|| {
         let len = file.metadata().ok()?.len();
@@ -35,11 +35,11 @@ fn build_id(file: &File) -> Option<Vec<u8>> {
             Some(bytes) => notes.copy_from_slice(bytes),
             None => file.read_exact_at(&mut notes, from).ok()?,
         }
-        id_among(&notes)
+        find_build_id(&notes)
     })
 }
 
-/// Where the notes of an ELF file of 64 bits are.
+/// Offsets and lengths of the notes in a 64-bit ELF file.
 fn notes(start: &[u8]) -> Option<Vec<(u64, u64)>> {
     let header = start.first_chunk::<HEADER_BYTES>().filter(|header| header.starts_with(b"\x7fELF\x02\x01"))?;
     let from = usize::try_from(long(header, 32)?).ok()?;
@@ -49,8 +49,8 @@ fn notes(start: &[u8]) -> Option<Vec<(u64, u64)>> {
     Some(notes.filter_map(|header| Some((long(header, 8)?, long(header, 32)?))).collect())
 }
 
-/// The build ID, if it is one of these notes.
-fn id_among(mut notes: &[u8]) -> Option<Vec<u8>> {
+/// Finds the build ID among notes.
+fn find_build_id(mut notes: &[u8]) -> Option<Vec<u8>> {
     loop {
         let (name_len, len, kind) = (word(notes, 0)?, word(notes, 4)?, word(notes, 8)?);
         let (name, rest) = notes.get(12..)?.split_at_checked(usize::try_from(name_len).ok()?.next_multiple_of(4))?;
@@ -87,15 +87,15 @@ mod tests {
     #[test]
     fn the_build_id_is_found_among_notes() {
         let (other, id) = (note(1, b"GNU\0", &[9; 16]), note(3, b"GNU\0", &[7; 20]));
-        assert_eq!(id_among(&[&other[..], &note(3, b"XYZ\0", &[1; 3]), &id].concat()), Some(vec![7; 20]));
-        assert_eq!(id_among(&other), None);
-        assert_eq!(id_among(&note(3, b"GNU\0", &[])), None);
+        assert_eq!(find_build_id(&[&other[..], &note(3, b"XYZ\0", &[1; 3]), &id].concat()), Some(vec![7; 20]));
+        assert_eq!(find_build_id(&other), None);
+        assert_eq!(find_build_id(&note(3, b"GNU\0", &[])), None);
         for len in 0..id.len() {
-            assert_eq!(id_among(&id[..len]), None, "{len} bytes");
+            assert_eq!(find_build_id(&id[..len]), None, "{len} bytes");
         }
         let mut endless = id.clone();
         endless[0..8].fill(0xff);
-        assert_eq!(id_among(&endless), None);
+        assert_eq!(find_build_id(&endless), None);
     }
 
     #[test]

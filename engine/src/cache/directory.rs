@@ -1,4 +1,4 @@
-//! Where the cache is: a directory that nobody else can write.
+//! The directory of the cache. No other user can write to it.
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -10,36 +10,36 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Nobody but the owner.
+/// Access for the owner only.
 const PRIVATE: Mode = Mode::RWXU;
 
-/// What others must not be able to do.
+/// Permissions that let other users write.
 const WRITABLE_BY_OTHERS: Mode = Mode::WGRP.union(Mode::WOTH);
 
-/// Files that are being written begin like this.
+/// Prefix of the names of unfinished files.
 pub const UNFINISHED: &str = ".new-";
 
-/// The time of the last use is noted no more often.
-const USE_NOTED: Duration = Duration::from_secs(3600);
+/// Interval at which the time of the last use is updated.
+const USE_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Bytes that a small file takes on the disk.
+/// Size of a block on the disk. Each file takes whole blocks.
 const BLOCK_BYTES: u64 = 4096;
 
-/// Why there is no cache.
+/// Why the cache cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
-    /// Nothing says where.
-    #[error("neither XDG_CACHE_HOME nor HOME names a directory by an absolute path")]
+    /// No environment variable names its location.
+    #[error("neither XDG_CACHE_HOME nor HOME is set to an absolute path")]
     Nowhere,
-    /// Nothing could be signed.
-    #[error("this kernel keeps no keys for us")]
+    /// There is no key to sign entries with.
+    #[error("the kernel keyring is not available")]
     NoKey,
-    /// The process acts for somebody else than who started it.
-    #[error("the process has the rights of another user than its own")]
+    /// The real and the effective user or group differ.
+    #[error("the process runs with the privileges of another user")]
     Privileged,
-    /// Somebody else could put things there.
+    /// Another user could change its contents, or it cannot be opened.
     #[error("`{}` {what}", .place.display())]
-    Place {
+    Directory {
         /// The directory.
         place: PathBuf,
         /// What is wrong with it.
@@ -47,29 +47,29 @@ pub enum Unusable {
     },
 }
 
-/// The directory, opened.
+/// The open directory of the cache.
 pub struct Directory {
     fd: OwnedFd,
     path: PathBuf,
 }
 
-/// A file in it.
+/// A file of the cache.
 pub struct Item {
     pub name: OsString,
     pub bytes: u64,
-    /// When it was used last, in seconds.
+    /// Time of the last use, in seconds since 1970.
     pub used: i64,
 }
 
 impl Item {
-    /// Bytes that it takes away from others.
-    pub fn takes(&self) -> u64 {
+    /// Bytes that it takes on the disk.
+    pub fn disk_bytes(&self) -> u64 {
         self.bytes.next_multiple_of(BLOCK_BYTES)
     }
 }
 
 impl Directory {
-    /// Opens the directory, made now if there is none.
+    /// Opens the directory. Creates it if it does not exist.
     ///
     /// # Errors
     /// [`Unusable`].
@@ -85,11 +85,11 @@ impl Directory {
     }
 
     fn within(base: &Path) -> Result<Self, Unusable> {
-        let base = Place::find(base)?;
-        if let Some(what) = open_to_others(&base.stat) {
+        let base = TrustedPath::find(base)?;
+        if let Some(what) = others_can_write(&base.stat) {
             return Err(base.unusable(what));
         }
-        base.make(c"wave")?;
+        base.create_directory(c"wave")?;
         let path = base.path.join("wave");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&base.fd, c"wave", flags, Mode::empty());
@@ -99,7 +99,7 @@ impl Directory {
             return Err(unusable(&path, "belongs to another user".to_owned()));
         }
         if Mode::from_raw_mode(stat.st_mode).intersects(Mode::RWXG | Mode::RWXO) {
-            return Err(unusable(&path, "is open to others than its owner: its mode must be 0700".to_owned()));
+            return Err(unusable(&path, "is accessible to other users: its mode must be 0700".to_owned()));
         }
         Ok(Self { fd, path })
     }
@@ -122,18 +122,18 @@ impl Directory {
         Ok((file.into(), stat))
     }
 
-    /// Makes a file that was not there.
+    /// Creates a file. Fails if the name exists.
     fn create(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.fd, name, flags, Mode::RUSR | Mode::WUSR)?.into())
     }
 
-    /// Gives a file its name, in the place of what had it.
+    /// Renames a file. Replaces a file of the new name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         Ok(rustix::fs::renameat(&self.fd, from, &self.fd, to)?)
     }
 
-    /// Makes a file with these bytes, or replaces what has its name; it is there as a whole or not at all.
+    /// Writes a file atomically. Replaces a file of the same name.
     pub fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let mut random = [0; 8];
         if rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())? != random.len() {
@@ -143,12 +143,12 @@ impl Directory {
         let mut file = self.create(&unfinished)?;
         let written = parts.iter().try_for_each(|bytes| file.write_all(bytes));
         written.and_then(|()| self.rename(&unfinished, name)).inspect_err(|_| {
-            // It is found as abandoned otherwise.
+            // If this fails, the file is removed later as abandoned.
             drop(self.remove(&*unfinished));
         })
     }
 
-    /// Takes a file away.
+    /// Removes a file.
     pub fn remove(&self, name: impl rustix::path::Arg) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.fd, name, AtFlags::empty())?)
     }
@@ -159,7 +159,7 @@ impl Directory {
         for entry in Dir::read_from(&self.fd)? {
             let entry = entry?;
             let name: &CStr = entry.file_name();
-            // One that is gone meanwhile is no item.
+            // Another process may have removed it.
             let Ok(stat) = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
             if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
                 continue;
@@ -174,40 +174,40 @@ impl Directory {
     }
 }
 
-/// A directory on the way, opened. It was reached through directories and links of this user or root alone, where nobody else can
-/// put something in their place.
-struct Place {
+/// An open directory or symbolic link on the path to the cache. It was reached only through directories and links that
+/// belong to this user or root and that no other user can replace.
+struct TrustedPath {
     fd: OwnedFd,
     path: PathBuf,
     stat: Stat,
 }
 
-impl Place {
-    /// Finds a directory by its absolute path, name by name: the kernel follows no link. If only the last name is not there, it is
-    /// made, in a place that was looked at before.
+impl TrustedPath {
+    /// Opens a directory by its absolute path. Every component is opened and checked by itself, and the kernel follows
+    /// no link. If only the last component is missing, it is created in its checked parent.
     fn find(path: &Path) -> Result<Self, Unusable> {
         /// As many as the kernel follows (path_resolution(7)).
-        const MOST_LINKS: usize = 40;
+        const MAX_LINKS: usize = 40;
         let mut place = Self::root()?;
         let mut above = Vec::new();
         let mut names: Vec<OsString> = names(path).rev().collect();
         let mut links = 0;
         while let Some(name) = names.pop() {
             if name == ".." {
-                // Those above were looked at on the way down.
+                // The parents were checked on the way down.
                 place = match above.pop() {
                     Some(above) => above,
                     None => place,
                 };
                 continue;
             }
-            if let Some(what) = lets_others_replace(&place.stat) {
+            if let Some(what) = others_can_replace(&place.stat) {
                 return Err(place.unusable(what));
             }
             let text =
                 std::ffi::CString::new(name.as_bytes()).map_err(|_| place.unusable(cannot_be_used(Errno::INVAL)))?;
             if names.is_empty() {
-                place.make(&text)?;
+                place.create_directory(&text)?;
             }
             let found = place.open(&text)?;
             if FileType::from_raw_mode(found.stat.st_mode) != FileType::Symlink {
@@ -216,7 +216,7 @@ impl Place {
             }
             links += 1;
             let target = rustix::fs::readlinkat(&found.fd, c"", Vec::new());
-            let target = target.and_then(|target| if links > MOST_LINKS { Err(Errno::LOOP) } else { Ok(target) });
+            let target = target.and_then(|target| if links > MAX_LINKS { Err(Errno::LOOP) } else { Ok(target) });
             let target = target.map_err(|error| found.unusable(cannot_be_used(error)))?;
             let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
             names.extend(self::names(&target).rev());
@@ -229,26 +229,26 @@ impl Place {
     }
 
     fn root() -> Result<Self, Unusable> {
-        Self::checked("/".into(), || rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()))
+        Self::open_checked("/".into(), || rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()))
     }
 
-    /// Makes a directory here, if nothing has its name.
-    fn make(&self, name: &CStr) -> Result<(), Unusable> {
+    /// Creates a directory here unless the name exists.
+    fn create_directory(&self, name: &CStr) -> Result<(), Unusable> {
         match rustix::fs::mkdirat(&self.fd, name, PRIVATE) {
             Ok(()) | Err(Errno::EXIST) => Ok(()),
             Err(error) => Err(unusable(&self.path.join(OsStr::from_bytes(name.to_bytes())), cannot_be_used(error))),
         }
     }
 
-    /// A directory or link here.
+    /// Opens a directory or link here, and checks it.
     fn open(&self, name: &CStr) -> Result<Self, Unusable> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let path = self.path.join(OsStr::from_bytes(name.to_bytes()));
-        Self::checked(path, || rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
+        Self::open_checked(path, || rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
     }
 
-    /// A directory or link of this user or root.
-    fn checked(path: PathBuf, open: impl FnOnce() -> rustix::io::Result<OwnedFd>) -> Result<Self, Unusable> {
+    /// Checks that `open` opens a directory or link that belongs to this user or root.
+    fn open_checked(path: PathBuf, open: impl FnOnce() -> rustix::io::Result<OwnedFd>) -> Result<Self, Unusable> {
         let opened = open().and_then(|fd| Ok((rustix::fs::fstat(&fd)?, fd)));
         let (stat, fd) = opened.map_err(|error| unusable(&path, cannot_be_used(error)))?;
         let place = Self { fd, path, stat };
@@ -265,7 +265,7 @@ impl Place {
 }
 
 fn unusable(place: &Path, what: String) -> Unusable {
-    Unusable::Place { place: place.to_owned(), what }
+    Unusable::Directory { place: place.to_owned(), what }
 }
 
 fn cannot_be_used(error: Errno) -> String {
@@ -281,23 +281,23 @@ fn names(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
     })
 }
 
-/// What is wrong with a directory in which others can put things.
-fn open_to_others(stat: &Stat) -> Option<String> {
+/// Describes the problem if other users can write to a directory.
+fn others_can_write(stat: &Stat) -> Option<String> {
     let is_open = Mode::from_raw_mode(stat.st_mode).intersects(WRITABLE_BY_OTHERS);
-    is_open.then(|| "can be written by its group or by everybody".to_owned())
+    is_open.then(|| "is writable by its group or by everyone".to_owned())
 }
 
-/// What is wrong with a directory in which others can put something in the place of what is there. In a sticky one they cannot.
-fn lets_others_replace(stat: &Stat) -> Option<String> {
-    open_to_others(stat).filter(|_| !Mode::from_raw_mode(stat.st_mode).contains(Mode::SVTX))
+/// Describes the problem if other users can replace what is in a directory. In a sticky directory they cannot.
+fn others_can_replace(stat: &Stat) -> Option<String> {
+    others_can_write(stat).filter(|_| !Mode::from_raw_mode(stat.st_mode).contains(Mode::SVTX))
 }
 
-/// Notes that a file is in use, so that it is not among those that go first.
-pub fn note_use(file: &File, stat: &Stat) {
+/// Updates the time of the last use, because the files that were not used for longest are removed first.
+pub fn record_use(file: &File, stat: &Stat) {
     let now = SystemTime::now();
     let used = UNIX_EPOCH + Duration::from_secs(u64::try_from(stat.st_mtime).unwrap_or(0));
-    if now.duration_since(used).is_ok_and(|since| since > USE_NOTED) {
-        // It would only go earlier.
+    if now.duration_since(used).is_ok_and(|since| since > USE_INTERVAL) {
+        // If this fails, the file is only removed earlier.
         drop(file.set_modified(now));
     }
 }

@@ -1,12 +1,12 @@
-//! The key with which this user's verifier signs: in the kernel's memory, where no file leads to it.
+//! The key with which this user's verifier signs cached code. It is in the kernel keyring and in no file.
 //!
-//! A program can be granted any directory of its user, the one with the cache, too. It could then write there what it likes;
-//! a key in a file it could read as well. A sealed program cannot call `keyctl`. The key lasts until the machine restarts;
-//! what was signed with it does not count afterwards.
+//! A program can be granted any directory of its user, even that of the cache. It could then write any file there, and
+//! it could read a key from a file. It cannot read the kernel keyring, because a sealed program cannot call `keyctl`.
+//! The key lasts until the machine restarts. Signatures of an earlier key are not valid.
 
 use wave_verifier::Key;
 
-/// The user's key, made now if there is none. `None` where the kernel keeps no keys for us.
+/// The user's key. Creates it if it does not exist. `None` if the kernel keyring is not available.
 #[cfg(target_os = "linux")]
 pub fn user_key() -> Option<Key> {
     use linux_keyutils::{KeyPermissionsBuilder, KeyRing, KeyRingIdentifier, Permission};
@@ -23,14 +23,14 @@ pub fn user_key() -> Option<Key> {
         rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).ok()?;
         let added = ring.add_key(DESCRIPTION, &bytes).ok()?;
         let permissions = KeyPermissionsBuilder::builder().posessor(Permission::ALL).user(Permission::ALL).build();
-        // Sessions with a keyring of their own do not possess it, and need this.
+        // Sessions with their own keyring do not possess the key, so they need the user's permissions.
         added.set_perms(permissions).ok();
-        // Another process may have been faster: one of both is the key.
+        // Another process may have added its key at the same time. Both processes use the one that is in the keyring.
         read()
     })
 }
 
-/// The user's key. `None`: this system keeps none.
+/// The user's key. `None`: this system has no kernel keyring.
 #[cfg(not(target_os = "linux"))]
 pub fn user_key() -> Option<Key> {
     None

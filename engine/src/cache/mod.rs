@@ -1,20 +1,20 @@
-//! Verified code of earlier runs (T59).
+//! The cache of verified code (T59).
 //!
-//! An entry is a file in a directory of this user; its name says what it is for: the module or the compiled file, this build of
-//! `wave`, processor and settings. What stands under a module's name was compiled by this program from that module; the code of
-//! a compiled file stands under the name of that file, whatever module is in it. Code that keeps to its place need not be the
-//! module's, so an entry that this user's key did not sign when it was written is as good as none, and without a key there is
-//! no cache.
+//! An entry is a file in a directory of this user. Its name is a hash of the module or the compiled file, this build of
+//! `wave`, the processor and the settings. The entry of a module was compiled from that module by this program. The
+//! code of a compiled file is cached under the hash of that file, whatever module is in it.
 //!
-//! An entry is written beside its name and renamed, so that it is there as a whole or not at all. Whatever is wrong with the
-//! directory or an entry, a run goes on without it.
+//! Cached code is trusted only if it is signed with the user's key in the kernel keyring. Verification alone is not
+//! enough, because code can be safe and still belong to another module. Without a key there is no cache.
+//!
+//! An entry is written atomically. If the directory or an entry cannot be used, a run compiles the module instead.
 
 mod build;
 mod directory;
 mod key;
 
 use crate::failure::Failure;
-use directory::{Directory, Item, UNFINISHED, Unusable, note_use};
+use directory::{Directory, Item, UNFINISHED, Unusable, record_use};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -28,25 +28,25 @@ use wave_policy::chain;
 use wave_runtime::prefer_large_pages;
 use wave_verifier::{Key, Record, Signature, Verified};
 
-/// Most bytes of all entries.
+/// Maximum bytes of all entries.
 pub const MAX_BYTES: u64 = 1 << 30;
 
-/// Most bytes of one.
+/// Maximum bytes of one entry.
 const MAX_ENTRY_BYTES: u64 = MAX_BYTES / 4;
 
-/// What every entry begins with; another format gets another.
+/// First bytes of every entry. They change with the format.
 const MAGIC: [u8; 8] = *b"\0wavec\x03\n";
 
 /// Bytes before the head: magic, seed, three lengths, signature.
 const HEADER_BYTES: usize = 8 + 4 * 8 + Signature::BYTES;
 
-/// Modules of this size are not read into memory before their code is looked for.
+/// Modules of at least this size are hashed from the file first, and read into memory only if their code is not cached.
 const LARGE_BYTES: u64 = 1 << 20;
 
-/// Stack of a thread that reads.
+/// Stack size of a reading thread.
 const STACK_BYTES: usize = 1 << 20;
 
-/// Nobody writes for so long.
+/// Age after which an unfinished file is removed. No process writes an entry for so long.
 const ABANDONED: Duration = Duration::from_secs(3600);
 
 /// The cache of this user.
@@ -55,17 +55,18 @@ pub struct Cache {
     key: Key,
 }
 
-/// What an entry has the code of.
+/// The kind of file that an entry has the code of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// A module, which this program compiles.
+    /// A module, which this program compiled.
     Module,
-    /// A compiled file, whoever made it.
+    /// A compiled file, whoever built it.
     Artefact,
 }
 
 impl Content {
-    /// What is in a file that begins like this, if its code can be cached. Of text, the compiler makes a module first.
+    /// The kind of a file that begins with `bytes`, if its code can be cached. Text cannot, because it must be
+    /// translated first.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
             _ if Artefact::is_one(bytes) => Some(Self::Artefact),
@@ -74,7 +75,7 @@ impl Content {
         }
     }
 
-    /// Names of the one are never names of the other.
+    /// The context of the hash. It differs by kind, so that names of the two kinds never collide.
     const fn purpose(self) -> &'static str {
         match self {
             Self::Module => "wave 2026-11 code that was compiled from a module",
@@ -83,13 +84,13 @@ impl Content {
     }
 }
 
-/// For which program an entry is.
+/// The name of an entry, which identifies its program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EntryName(Digest);
 
-/// A program whose code is to be cached.
+/// A program whose code is stored in the cache.
 pub struct Program<'a> {
-    /// What its addresses follow from.
+    /// The seed of its addresses.
     pub seed: u64,
     /// Its code.
     pub code: &'a Verified<CodeImage>,
@@ -101,17 +102,17 @@ pub struct Program<'a> {
 
 /// The cached code of a program.
 pub struct CachedCode {
-    /// What its addresses follow from.
+    /// The seed of its addresses.
     pub seed: u64,
-    /// Its code, which this user's verifier accepted, and its declarations.
+    /// Its code, which this user's verifier accepted in an earlier run, and its declarations.
     pub accepted: Box<(Verified<CodeImage>, ModuleInfo)>,
-    /// The contents of its data segments: of a module, nothing else is needed then.
+    /// The contents of its data segments. Nothing else of the module is needed.
     pub data: Vec<u8>,
 }
 
 impl EntryName {
-    /// Of the code of a module or a compiled file with this digest, for this build, processor and settings. `None` if this
-    /// program cannot tell itself from another build.
+    /// The name for a module or a compiled file with this digest, and this build, processor and settings. `None` if
+    /// this build cannot be identified.
     pub fn new(
         content: Content,
         digest: &Digest,
@@ -129,8 +130,8 @@ impl EntryName {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// With the seed, which an entry says before its head.
-    fn with(&self, seed: u64) -> Digest {
+    /// A digest of the name and the seed, which an entry has before its head.
+    fn with_seed(&self, seed: u64) -> Digest {
         digest(&[&self.0[..], &seed.to_le_bytes()].concat(), 1)
     }
 }
@@ -145,9 +146,9 @@ impl Cache {
         Ok(Self { directory, key: key::user_key().ok_or(Unusable::NoKey)? })
     }
 
-    /// The name for the module in a file, which is read part by part: nothing else tells that it is still the same. Neither times
-    /// nor counts of changes do, as some file systems do not set them when a file is changed through memory that is shared, and
-    /// others set them late. `None` also if it holds no module, or a small one.
+    /// The name for the large module in a file. The whole file is hashed, piece by piece, because nothing else shows
+    /// that it is unchanged: some file systems set times and change counters late, or not at all if a file is changed
+    /// through a shared mapping. `None` if the file cannot be read, is not a module, or is small.
     pub fn name_of_file(
         &self,
         path: &Path,
@@ -155,7 +156,7 @@ impl Cache {
         canonical_nans: bool,
         threads: usize,
     ) -> Option<EntryName> {
-        // A FIFO would block, and what is read from it is gone.
+        // Opening a FIFO would block, and its data can be read only once.
         let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()?;
         let metadata = file.metadata().ok().filter(|metadata| metadata.is_file() && metadata.len() >= LARGE_BYTES)?;
         let mut start = [0; 4];
@@ -171,7 +172,7 @@ impl Cache {
         let len = u64::try_from(stat.st_size).ok().filter(|len| *len <= MAX_ENTRY_BYTES)?;
         let found = self.read(&file, len, name, threads);
         if found.is_some() {
-            note_use(&file, &stat);
+            record_use(&file, &stat);
         }
         found
     }
@@ -188,7 +189,7 @@ impl Cache {
         let [seed, head_len, data_len, text_len] =
             [seed, head_len, data_len, text_len].map(|bytes| u64::from_le_bytes(*bytes));
         let total = [head_len, data_len, text_len].into_iter().try_fold(HEADER_BYTES as u64, u64::checked_add);
-        if *magic != MAGIC || total != Some(len) || !signature.is_genuine(&name.with(seed), &self.key) {
+        if *magic != MAGIC || total != Some(len) || !signature.is_genuine(&name.with_seed(seed), &self.key) {
             return None;
         }
         let bytes = |mut file: &File, from, len| {
@@ -201,11 +202,11 @@ impl Cache {
         let rest = || Some((bytes(file, HEADER_BYTES as u64, head_len)?, bytes(file, data_at, data_len)?));
         let text_at = data_at + data_len;
         let ((head, data), text) = if threads > 1 {
-            // Its own position in the file.
+            // The second thread needs its own file position.
             let (again, _) = self.directory.read(&name.file()).ok()?;
             std::thread::scope(|scope| {
                 let text = || bytes(&again, text_at, text_len);
-                // By this thread if the system gives no other.
+                // If no thread can be started, this thread reads the text.
                 let reading = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, text).ok();
                 let rest = rest();
                 let text = reading.map_or_else(|| Ok(text()), |reading| reading.join()).ok()?;
@@ -215,15 +216,15 @@ impl Cache {
             (rest()?, bytes(file, text_at, text_len)?)
         };
         let record = Record { head, data, signature };
-        let accepted = record.recall(text, &name.with(seed), &self.key, threads)?;
+        let accepted = record.recall(text, &name.with_seed(seed), &self.key, threads)?;
         Some(CachedCode { seed, accepted: Box::new(accepted), data: record.data })
     }
 
-    /// Caches the code of a program. Nothing happens if it cannot be cached.
+    /// Caches the code of a program. Errors are ignored.
     pub fn store(&self, name: &EntryName, program: &Program<'_>, threads: usize) {
         let Program { seed, code, info, module } = *program;
         let Some((info, data)) = with_data_alone(info, module) else { return };
-        let Ok(Some(record)) = code.record(&info, data, &name.with(seed), &self.key, threads) else { return };
+        let Ok(Some(record)) = code.record(&info, data, &name.with_seed(seed), &self.key, threads) else { return };
         let text = &code.code().text;
         let len = (HEADER_BYTES + record.head.len() + record.data.len() + text.len()) as u64;
         if len > MAX_ENTRY_BYTES {
@@ -235,13 +236,13 @@ impl Cache {
             .chain(lengths.into_iter().flat_map(u64::to_le_bytes))
             .chain(record.signature.to_bytes())
             .collect();
-        // It is compiled again otherwise.
+        // If this fails, the next run compiles the module again.
         drop(self.write(&name.file(), &[&header, &record.head, &record.data, text]));
     }
 
     fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let len = parts.iter().map(|bytes| bytes.len() as u64).sum();
-        // Beyond the limit on files the kernel sends a signal that ends a process.
+        // A write beyond the file size limit would kill this process with SIGXFSZ.
         let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
         if limit.is_some_and(|limit| len > limit) {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -250,7 +251,7 @@ impl Cache {
         self.directory.write(name, parts)
     }
 
-    /// Takes the entries away that were not used for longest, until there is room, and what nobody finished.
+    /// Removes abandoned files, and then the entries that were not used for longest, until there is room.
     fn make_room(&self, len: u64) -> io::Result<()> {
         let mut items = self.directory.items()?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
@@ -262,26 +263,26 @@ impl Cache {
             drop(self.directory.remove(&*item.name));
         }
         items.sort_by_key(|item| item.used);
-        let mut total: u64 = items.iter().map(Item::takes).sum();
+        let mut total: u64 = items.iter().map(Item::disk_bytes).sum();
         for item in items {
             if total.saturating_add(len) <= MAX_BYTES {
                 break;
             }
             self.directory.remove(&*item.name)?;
-            total -= item.takes();
+            total -= item.disk_bytes();
         }
         Ok(())
     }
 }
 
-/// The contents of the data segments, and declarations that speak of these bytes instead of the module's.
+/// Returns the contents of the data segments, and declarations that refer to these bytes instead of the module's.
 fn with_data_alone(info: &ModuleInfo, module: &[u8]) -> Option<(ModuleInfo, Vec<u8>)> {
     let (mut info, mut data) = (info.clone(), Vec::new());
     for segment in &mut info.data {
         let bytes = module.get(segment.bytes.clone()).unwrap_or_default();
         segment.bytes = data.len()..data.len() + bytes.len();
         data.extend_from_slice(bytes);
-        // Segments of a module do not overlap; but this is what a compiler said that nobody trusts.
+        // Segments of a module do not overlap, but these declarations come from the compiler, which is not trusted.
         if data.len() > module.len() {
             return None;
         }
@@ -289,45 +290,45 @@ fn with_data_alone(info: &ModuleInfo, module: &[u8]) -> Option<(ModuleInfo, Vec<
     Some((info, data))
 }
 
-/// What the cache holds, for whoever looks after it. It can be looked at and emptied without a key.
+/// The contents of the cache, for `wave cache`. Listing and clearing them takes no key.
 pub struct Contents {
     directory: Directory,
     items: Vec<Item>,
 }
 
 impl Contents {
-    /// Looks at the cache of this user.
+    /// Lists the cache of this user.
     ///
     /// # Errors
-    /// 125 if there is none, or it cannot be read.
+    /// 125 if it does not exist or cannot be read.
     pub fn read() -> Result<Self, Failure> {
         let directory = Directory::open().map_err(|error| {
             Failure::refused(format!("there is no cache: {}", chain(&error)))
-                .fix("give XDG_CACHE_HOME a directory that only you can write; runs go on without")
+                .fix("set XDG_CACHE_HOME to a directory that only you can write to; runs work without a cache")
         })?;
         let items = directory.items().map_err(|error| unreadable(&directory, &error))?;
         Ok(Self { directory, items })
     }
 
-    /// Where it is.
+    /// The path of the cache.
     pub fn path(&self) -> &Path {
         self.directory.path()
     }
 
-    /// How many programs it has the code of.
+    /// The number of cached programs.
     pub fn programs(&self) -> usize {
         self.items.iter().filter(|item| !item.name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes())).count()
     }
 
-    /// Their size in bytes.
+    /// The size of all files in bytes.
     pub fn bytes(&self) -> u64 {
         self.items.iter().map(|item| item.bytes).sum()
     }
 
-    /// Removes them.
+    /// Removes all files.
     ///
     /// # Errors
-    /// 125 if one cannot be removed.
+    /// 125 if a file cannot be removed.
     pub fn clear(&self) -> Result<(), Failure> {
         let mut items = self.items.iter();
         items
@@ -336,7 +337,7 @@ impl Contents {
     }
 }
 
-/// Whether the kernel holds a key for this user, made now if there is none. Nothing is cached without.
+/// Whether this user has a key in the kernel keyring. Creates one if there is none. Without a key nothing is cached.
 pub fn has_key() -> bool {
     key::user_key().is_some()
 }

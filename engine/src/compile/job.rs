@@ -1,4 +1,4 @@
-//! What is compiled once the objects of a module have addresses, and with how many threads.
+//! The compile job, and the number of its threads.
 
 use serde::{Deserialize, Serialize};
 use wave_compiler::{CompileError, CompileOptions, ImportLinkage, Module};
@@ -6,10 +6,10 @@ use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
 use wave_contract::types::SignatureId;
 
-/// Modules below this size are compiled by one thread, so nobody asks how many processors there are.
+/// Modules below this size are compiled by one thread. That also saves the call that counts the processors.
 const SMALL_BYTES: usize = 64 << 10;
 
-/// What is to be compiled once the objects of a module have addresses.
+/// What the compiler needs besides the module, once the objects of the module have addresses.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Job {
     /// How code reaches its context.
@@ -18,9 +18,9 @@ pub struct Job {
     pub signatures: Vec<SignatureId>,
     /// For every imported function, whether the host implements it.
     pub host_imports: Vec<bool>,
-    /// Whether NaNs that are computed have one bit pattern.
+    /// Whether computed NaNs are canonical, with one bit pattern.
     pub canonical_nans: bool,
-    /// Most threads to compile with.
+    /// Maximum threads for compiling.
     pub threads: usize,
 }
 
@@ -43,12 +43,12 @@ impl Job {
     }
 }
 
-/// With how many threads a module is compiled.
+/// The number of threads to compile a module with.
 pub fn threads(module_len: usize) -> usize {
     if module_len < SMALL_BYTES { 1 } else { default_threads() }
 }
 
-/// How many threads compile when nobody says otherwise.
+/// The number of threads for a large module: one for each processor.
 pub fn default_threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -1,7 +1,7 @@
-//! How much compiling may use, and what is said when it reaches that.
+//! Limits of the compiler, and the failures when it reaches them.
 
 use crate::failure::Failure;
-use crate::shortage::{self, way_out_of};
+use crate::shortage::{self, limit_fix_of};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,24 +12,24 @@ use wave_sandbox::{Ended, State, Worker, WorkerError};
 /// Descriptors of a worker: the standard streams, and what the seal needs for a moment.
 const OPEN_FILES: u64 = 8;
 
-/// What is compiled, and how much that may use.
+/// The limits for compiling one module.
 #[derive(Clone, Debug)]
 pub struct CompileLimits {
     /// The module, for messages.
     pub module: PathBuf,
-    /// At `Off`, this process compiles; at `Strict`, never.
+    /// At `Off` this process compiles the module, at `Strict` it never does.
     pub level: Level,
-    /// How long it may take.
+    /// Time limit.
     pub timeout: Duration,
-    /// How much memory it may take.
+    /// Memory limit.
     pub memory_bytes: u64,
     /// Whether the command has flags for both.
     pub has_flags: bool,
 }
 
 impl CompileLimits {
-    /// What a command has that has no flags for it.
-    pub fn usual(module: &Path, level: Level) -> Self {
+    /// The default limits, for a command without flags for them.
+    pub fn with_defaults(module: &Path, level: Level) -> Self {
         Self {
             module: module.to_owned(),
             level,
@@ -39,7 +39,7 @@ impl CompileLimits {
         }
     }
 
-    /// What holds a worker.
+    /// The policy of the worker process.
     pub fn policy(&self, threads: usize) -> Policy {
         Policy {
             level: self.level,
@@ -48,44 +48,44 @@ impl CompileLimits {
                 file_size_bytes: Some(0),
                 data_bytes: Some(self.memory_bytes),
                 threads: threads as u64,
-                // In case nobody is left who could end it: all its threads together.
+                // Ends the worker if this process is gone. The kernel counts the time of all threads together.
                 processor_seconds: Some(self.timeout.as_secs().saturating_add(1).saturating_mul(threads as u64)),
             },
             ..Policy::default()
         }
     }
 
-    /// What follows if there is no worker: an error at `strict`, and a line of the report otherwise.
+    /// Handles a worker that cannot be started: a failure at `strict`, a line of the report otherwise.
     pub fn without_worker(&self, error: &WorkerError) -> Result<State, Failure> {
         let fix = match error {
             WorkerError::Seal { fix, .. } => fix.clone(),
-            error => way_out_of(error).unwrap_or_else(|| "--sandbox standard compiles without it".to_owned()),
+            error => limit_fix_of(error).unwrap_or_else(|| "--sandbox standard compiles without it".to_owned()),
         };
         if self.level == Level::Strict {
-            let what = format!("no sealed process to compile the module in: {}", chain(error));
+            let what = format!("cannot compile the module in a sealed process: {}", chain(error));
             return Err(Failure::refused(what).at("--sandbox").fix(fix));
         }
         Ok(State::Waived { reason: chain(error) })
     }
 
-    /// Why talking to a worker failed.
-    pub fn failed(&self, worker: &mut Worker, error: &io::Error) -> Failure {
+    /// The failure for an I/O error in the exchange with a worker.
+    pub fn exchange_failure(&self, worker: &mut Worker, error: &io::Error) -> Failure {
         if error.kind() == io::ErrorKind::InvalidData {
-            return self.senseless(error);
+            return self.invalid_answer(error);
         }
-        self.stopped(worker.autopsy(error))
+        self.ended_failure(worker.autopsy(error))
     }
 
-    /// Why a worker has ended.
-    pub fn stopped(&self, ended: Ended) -> Failure {
+    /// The failure for a worker that ended early.
+    pub fn ended_failure(&self, ended: Ended) -> Failure {
         let work = if self.has_flags { "compiling" } else { "reading the module" };
         let raise = |failure: Failure, flag| if self.has_flags { failure.raise(flag) } else { failure };
         let failure = match ended {
             Ended::Timeout => {
                 raise(Failure::refused(format!("{work} takes longer than {:?}", self.timeout)), "compile-timeout")
             }
-            // This process has less to give than it was told.
-            Ended::Memory if shortage::smaller_memory(self.memory_bytes) => {
+            // A limit of this process is lower than the limit of the compiler.
+            Ended::Memory if shortage::has_less_memory(self.memory_bytes) => {
                 Failure::refused(format!("{work} takes more memory than this process may have")).fix(shortage::memory())
             }
             Ended::Memory => raise(
@@ -93,20 +93,21 @@ impl CompileLimits {
                 "compile-memory",
             ),
             Ended::Signal(libc::SIGKILL | libc::SIGXCPU) if let Some(limit) = shortage::processor_time() => {
-                Failure::refused(format!("the compiler was killed ({ended}): its time on the processor is limited"))
-                    .fix(format!("raise the limit on the time of the processor: {limit} seconds"))
+                Failure::refused(format!("the compiler was killed ({ended}): its processor time is limited"))
+                    .fix(format!("raise the limit on processor time: {limit} seconds"))
             }
             Ended::Signal(libc::SIGKILL) => Failure::refused(format!(
-                "the compiler was killed ({ended}), as the kernel does where a control group or the machine has no memory left"
+                "the compiler was killed ({ended}), as the kernel does when a control group or the machine runs out of memory"
             ))
-            .fix("let the control group have more memory (`memory.max`), or compile where there is more"),
+            .fix("give the control group more memory (`memory.max`), or compile on a machine with more"),
             _ => Failure::refused(format!("the compiler stopped: {ended}")).fix("report it as a bug, with the module"),
         };
         failure.at(self.module.display().to_string())
     }
 
-    pub(super) fn senseless(&self, why: impl std::fmt::Display) -> Failure {
-        Failure::refused(format!("the compiler's answer makes no sense: {why}"))
+    /// The failure for an answer of the worker that is not valid.
+    pub(super) fn invalid_answer(&self, why: impl std::fmt::Display) -> Failure {
+        Failure::refused(format!("the compiler's answer is not valid: {why}"))
             .at(self.module.display().to_string())
             .fix("report it as a bug, with the module")
     }

@@ -1,8 +1,8 @@
-//! Reading and compiling a module: in a sealed process of its own, or in this one.
+//! Reads and compiles a module in a sealed worker process, or in this process.
 //!
-//! The bytes of a module are the first thing that nobody trusts. `strict` has them read, validated and compiled by a
-//! [`Worker`], which can open, connect and execute nothing and whose memory and time are bounded (T62, T99); this process only
-//! checks its answers.
+//! The bytes of a module are not trusted, so a [`Worker`] reads, validates and compiles them. It cannot open files,
+//! connect or execute programs, and its memory and time are limited (T62, T99). This process only checks its answers.
+//! `strict` refuses to run without a worker. At `off`, this process compiles.
 
 mod job;
 mod limits;
@@ -25,7 +25,7 @@ use wave_policy::Level;
 use wave_sandbox::{State, Worker, WorkerError};
 use wave_verifier::Terms;
 
-/// Where a module is being read.
+/// A compiler that is reading a module.
 pub struct Compiler {
     bytes: Vec<u8>,
     limits: CompileLimits,
@@ -34,34 +34,34 @@ pub struct Compiler {
 
 enum Process {
     Worker(Worker),
-    /// This process, with what the report says of it.
-    This(State),
+    /// This process compiles. The state goes into the report.
+    InProcess(State),
 }
 
-/// A compiler that can be asked.
+/// A compiler that is ready for a job.
 pub enum ReadyCompiler {
-    /// A sealed worker, and what is in force there.
+    /// A sealed worker, and the state of its seal.
     Worker(CompileWorker, State),
-    /// This process: the bytes to compile, and why it is this one.
+    /// This process compiles these bytes. The state says why there is no worker.
     InProcess(Vec<u8>, State),
 }
 
 impl Compiler {
-    /// Starts reading a module. Not before this process has one thread; best before it opens anything.
+    /// Starts to read a module. This process must have a single thread, and should have opened nothing yet.
     ///
     /// # Errors
-    /// When `strict` asks for a worker and none can be started.
+    /// If `strict` requires a worker and none can be started.
     pub fn start(limits: CompileLimits, bytes: Vec<u8>, threads: usize) -> Result<Self, Failure> {
         if limits.level == Level::Off {
-            return Ok(Self { bytes, limits, process: Process::This(State::NotRequested) });
+            return Ok(Self { bytes, limits, process: Process::InProcess(State::NotRequested) });
         }
         let worker = Worker::start(&limits.policy(threads), limits.timeout, |channel| {
-            // What cannot be said to the other side, that side notices.
+            // If an answer cannot be sent, the other process sees the end of the channel.
             drop(worker::serve(&bytes, channel));
         });
         let process = match worker {
             Ok(worker) => Process::Worker(worker),
-            Err(error) => Process::This(limits.without_worker(&error)?),
+            Err(error) => Process::InProcess(limits.without_worker(&error)?),
         };
         Ok(Self { bytes, limits, process })
     }
@@ -69,34 +69,34 @@ impl Compiler {
     /// Waits until the worker is sealed.
     ///
     /// # Errors
-    /// When `strict` asks for a worker and it could not be sealed.
+    /// If `strict` requires a worker and it could not be sealed.
     pub fn ready(self) -> Result<ReadyCompiler, Failure> {
         let Self { bytes, limits, process } = self;
         match process {
-            Process::This(state) => Ok(ReadyCompiler::InProcess(bytes, state)),
+            Process::InProcess(state) => Ok(ReadyCompiler::InProcess(bytes, state)),
             Process::Worker(mut worker) => match worker.sealed() {
                 Ok(detail) => {
                     let worker = CompileWorker::new(worker, bytes, limits);
                     Ok(ReadyCompiler::Worker(worker, State::Applied { detail }))
                 }
-                Err(WorkerError::Ended(ended)) => Err(limits.stopped(ended)),
+                Err(WorkerError::Ended(ended)) => Err(limits.ended_failure(ended)),
                 Err(error) => Ok(ReadyCompiler::InProcess(bytes, limits.without_worker(&error)?)),
             },
         }
     }
 }
 
-/// What a module declares, and the bytes that the declarations speak of.
+/// The declarations of a module, and the bytes that they refer to.
 pub struct Declared {
     /// The declarations, checked.
     pub info: ModuleInfo,
     /// The binary form of the module.
     pub bytes: Vec<u8>,
-    /// Why the module was read in this process, if it was although a sealed one was asked for.
+    /// Why this process read the module, if a sealed process should have.
     pub unsealed: Option<String>,
 }
 
-/// Reads the declarations of a module in a sealed process, as a run does. Not before this process has one thread.
+/// Reads the declarations of a module in a sealed process, as a run does. This process must have a single thread.
 ///
 /// # Errors
 /// As [`CompileWorker::declarations`].
@@ -128,7 +128,7 @@ pub fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Module<'a>, Failure> {
     Module::parse(bytes).map_err(|error| Refusal::from(&error).failure(path))
 }
 
-/// Compiles a module as if it were to run alone, at addresses nobody uses: for measuring.
+/// Compiles a module for measurements. Its code cannot be loaded.
 ///
 /// # Errors
 /// 126 for an invalid function.

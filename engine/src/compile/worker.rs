@@ -1,5 +1,5 @@
-//! The conversation with the sealed process that compiles: declarations; then, once their objects have addresses, the [`Job`];
-//! then the code. Nothing that it says is trusted: every answer is checked.
+//! The protocol with the sealed worker that compiles. The worker sends the declarations, gets the [`Job`] once the objects have
+//! addresses, and sends the code. Its answers are not trusted, so each one is checked.
 
 use super::job::Job;
 use super::limits::CompileLimits;
@@ -15,14 +15,14 @@ use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
 use wave_sandbox::{Channel, Worker};
 
-/// Encoded declarations of a module have at most so many times its bytes: a data segment takes two bytes there and up to
-/// eleven here.
+/// Maximum size of encoded declarations, as a multiple of the module's size. A data segment takes at least two bytes in
+/// a module and up to eleven when encoded.
 const EXPANSION: u64 = 8;
 
-/// Encoded declarations that every module may have.
+/// Size of encoded declarations that is always accepted, however small the module is.
 const SMALLEST_BYTES: u64 = 64 << 10;
 
-/// A sealed worker with a module.
+/// A sealed worker that has read a module.
 pub struct CompileWorker {
     worker: BufReader<Worker>,
     bytes: Vec<u8>,
@@ -30,29 +30,29 @@ pub struct CompileWorker {
 }
 
 impl CompileWorker {
-    /// A worker that is sealed, and the bytes it was given.
+    /// Wraps a sealed worker and the bytes that it got.
     pub(super) fn new(worker: Worker, bytes: Vec<u8>, limits: CompileLimits) -> Self {
         Self { worker: BufReader::new(worker), bytes, limits }
     }
 
-    /// What the module declares, checked, and the bytes that the declarations speak of.
+    /// The declarations of the module, checked, and the bytes that they refer to.
     ///
     /// # Errors
-    /// 126 for an invalid module, 125 when compiling reaches its limits or the answer makes no sense.
+    /// 126 for an invalid module, 125 if compiling reaches a limit or the answer is not valid.
     pub fn declarations(&mut self) -> Result<(ModuleInfo, Vec<u8>), Failure> {
         type Answer = Result<(Option<Vec<u8>>, ModuleInfo), Refusal>;
         let len = self.bytes.len() as u64;
         let max_bytes = len.saturating_mul(EXPANSION).saturating_add(SMALLEST_BYTES).min(self.limits.memory_bytes);
         let answer: io::Result<Answer> = read_value(&mut self.worker, max_bytes);
-        let answer = answer.map_err(|error| self.failed(&error))?;
+        let answer = answer.map_err(|error| self.failure(&error))?;
         let (translated, info) = answer.map_err(|refusal| refusal.failure(&self.limits.module))?;
         let bytes = binary_form(std::mem::take(&mut self.bytes), translated);
-        let bytes = bytes.map_err(|error| self.limits.senseless(error))?;
-        info.check(bytes.len()).map_err(|error| self.limits.senseless(error))?;
+        let bytes = bytes.map_err(|error| self.limits.invalid_answer(error))?;
+        info.check(bytes.len()).map_err(|error| self.limits.invalid_answer(error))?;
         Ok((info, bytes))
     }
 
-    /// The module's code, checked, and the worker, which is about to end.
+    /// The module's code, checked, and the worker, which was killed.
     ///
     /// # Errors
     /// As for [`declarations`](Self::declarations).
@@ -67,7 +67,7 @@ impl CompileWorker {
             signatures: info.types.len(),
             bytes: self.limits.memory_bytes,
         };
-        let talk = |worker: &mut BufReader<Worker>| {
+        let exchange = |worker: &mut BufReader<Worker>| {
             let mut to = BufWriter::new(worker.get_mut());
             write_value(&mut to, &job)?;
             to.flush()?;
@@ -78,32 +78,32 @@ impl CompileWorker {
                 Err(refusal) => Err(refusal),
             })
         };
-        let answer = talk(&mut self.worker).map_err(|error: io::Error| self.failed(&error))?;
+        let answer = exchange(&mut self.worker).map_err(|error: io::Error| self.failure(&error))?;
         let Self { worker, limits, .. } = self;
         let image = answer.map_err(|refusal| refusal.failure(&limits.module))?;
-        image.check(info, &job.signatures, module_len).map_err(|error| limits.senseless(error))?;
+        image.check(info, &job.signatures, module_len).map_err(|error| limits.invalid_answer(error))?;
         let worker = worker.into_inner();
         worker.kill().map_err(|error| cannot_end(&error))?;
         Ok((image, EndingWorker(worker)))
     }
 
-    /// The code came from elsewhere: the worker is about to end.
+    /// Kills the worker. Its code is not needed, because there is code already.
     ///
     /// # Errors
-    /// 125 when it cannot be ended.
+    /// 125 if it cannot be killed.
     pub fn dismiss(self) -> Result<EndingWorker, Failure> {
         let worker = self.worker.into_inner();
         worker.kill().map_err(|error| cannot_end(&error))?;
         Ok(EndingWorker(worker))
     }
 
-    fn failed(&mut self, error: &io::Error) -> Failure {
-        self.limits.failed(self.worker.get_mut(), error)
+    fn failure(&mut self, error: &io::Error) -> Failure {
+        self.limits.exchange_failure(self.worker.get_mut(), error)
     }
 }
 
-/// The module that a worker was given, as it says that its text means. Of a binary one, nobody else can say what it is: a worker
-/// that was taken over could answer for another module, under this one's name.
+/// The binary module: the given bytes, or the worker's translation of text. A translation of a binary module is
+/// refused, because a compromised worker could return another module under this one's name.
 fn binary_form(given: Vec<u8>, translated: Option<Vec<u8>>) -> Result<Vec<u8>, &'static str> {
     match translated {
         Some(_) if given.starts_with(b"\0asm") => Err("a binary module was translated"),
@@ -112,14 +112,14 @@ fn binary_form(given: Vec<u8>, translated: Option<Vec<u8>>) -> Result<Vec<u8>, &
     }
 }
 
-/// A worker that was killed and may take a moment to go.
+/// A worker that was killed and may not have ended yet.
 pub struct EndingWorker(Worker);
 
 impl EndingWorker {
-    /// Waits until it is gone.
+    /// Waits until it has ended.
     ///
     /// # Errors
-    /// 125 when the kernel does not say so.
+    /// 125 if the kernel cannot confirm that.
     pub fn wait(self) -> Result<(), Failure> {
         self.0.end().map_err(|error| cannot_end(&error))
     }
@@ -130,7 +130,7 @@ fn cannot_end(error: &io::Error) -> Failure {
         .fix("give the container CAP_KILL, or CAP_SETUID to become the user of that process; or start it as an ordinary user")
 }
 
-/// The worker's part.
+/// Runs the worker's side of the protocol.
 pub(super) fn serve(bytes: &[u8], mut channel: Channel) -> io::Result<()> {
     let binary = match input::to_binary(bytes) {
         Ok(binary) => binary,
@@ -157,7 +157,7 @@ pub(super) fn serve(bytes: &[u8], mut channel: Channel) -> io::Result<()> {
     }
 }
 
-/// Sends a value in one piece.
+/// Sends a value in one write.
 fn send(channel: &mut Channel, value: &impl Serialize) -> io::Result<()> {
     let mut to = BufWriter::new(channel);
     write_value(&mut to, value)?;

@@ -1,6 +1,6 @@
-//! A policy file that was read: what it says, and whether a module is the one it is for.
+//! A policy file: its values, and whether a module matches it.
 
-use super::pin::Other;
+use super::pin::Mismatch;
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, overlaps_as_written};
 use crate::input::{self, Bounds};
@@ -14,35 +14,35 @@ use wave_policy::Resolver;
 use wave_policy::file::{Derived, PolicyFile, Problem, Problems, Profile, Values};
 use wave_policy::limits::COMPILE_TIMEOUT;
 
-/// Larger files are refused: nobody reviews that.
+/// Larger files are refused, because no one could review them.
 const MAX_POLICY_BYTES: u64 = 16 << 20;
 
-/// Nobody reads more of them at once.
-const MOST_FINDINGS: usize = 100;
+/// Maximum number of findings that are listed.
+const MAX_FINDINGS: usize = 100;
 
-/// Longer lines are not repeated in a message.
+/// Longer lines are not quoted in a message.
 const SHOWN_BYTES: usize = 200;
 
 const PAGE_BYTES: u64 = 64 << 10;
 const MAX_PAGES: u64 = 65_536;
 
-/// In which rule a module and a policy differ, how, and what to do.
+/// A difference between a module and a policy: the rule, what differs, and the fix.
 type Difference = (String, String, Rc<str>);
 
-/// What is wrong with a policy that can be read, as far as a person reads on.
+/// Problems of a policy that could be read, up to a maximum.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// What a run would be refused for.
+    /// Problems for which a run is refused.
     pub wrong: Vec<Failure>,
-    /// What else there is to know, and where.
+    /// Notes, and their places.
     pub notes: Vec<(String, String)>,
-    /// How many there are besides.
+    /// The number of findings that are not listed.
     pub more: usize,
 }
 
 impl Findings {
     fn add(&mut self, failure: impl FnOnce() -> Option<Failure>) {
-        match self.wrong.len() < MOST_FINDINGS {
+        match self.wrong.len() < MAX_FINDINGS {
             true => self.wrong.extend(failure()),
             false => self.more += 1,
         }
@@ -50,7 +50,7 @@ impl Findings {
 
     fn note(&mut self, note: impl FnOnce() -> Option<(String, String)>) {
         if let Some(note) = note() {
-            match self.notes.len() < MOST_FINDINGS {
+            match self.notes.len() < MAX_FINDINGS {
                 true => self.notes.push(note),
                 false => self.more += 1,
             }
@@ -58,13 +58,13 @@ impl Findings {
     }
 }
 
-/// A policy file with what it says.
+/// A policy file and its values.
 #[derive(Clone, Debug)]
 pub struct PolicyDocument {
     path: PathBuf,
     /// The file.
     pub file: PolicyFile,
-    /// Its values, and those of the profile it extends.
+    /// Its values, with those of the profile that it extends.
     pub values: Values,
     /// The file of that profile.
     profile: Option<PolicyFile>,
@@ -74,16 +74,16 @@ impl PolicyDocument {
     /// Reads a policy file.
     ///
     /// # Errors
-    /// 125 if there is none, or something is wrong with it.
+    /// 125 if it cannot be read or is invalid.
     pub fn read(path: &Path) -> Result<Self, Failure> {
-        Self::of(path, &read_text(path)?)
+        Self::parse(path, &read_text(path)?)
     }
 
-    /// Reads the text of a policy file.
+    /// Parses the text of a policy file.
     ///
     /// # Errors
-    /// 125 if something is wrong with it.
-    pub fn of(path: &Path, source: &str) -> Result<Self, Failure> {
+    /// 125 if it is invalid.
+    pub fn parse(path: &Path, source: &str) -> Result<Self, Failure> {
         let file = PolicyFile::parse(source).map_err(|problem| refuse(path, problem))?;
         let values = file.resolved().map_err(|problem| refuse(path, problem))?;
         let profile = file.profile.and_then(|profile| PolicyFile::parse(profile.source()).ok());
@@ -94,11 +94,11 @@ impl PolicyDocument {
         }
     }
 
-    /// Reads the text of a policy file, and says of one that is refused all that is wrong with it.
+    /// Parses the text of a policy file, and reports all problems of an invalid one.
     ///
     /// # Errors
-    /// All problems, and how many more there are than anybody would read.
-    pub fn all_of(path: &Path, source: &str) -> Result<Self, (Vec<Failure>, usize)> {
+    /// The first problems, and the number of further ones.
+    pub fn parse_all(path: &Path, source: &str) -> Result<Self, (Vec<Failure>, usize)> {
         let file = PolicyFile::parse_all(source).map_err(|Problems { first, more }| {
             (first.into_iter().map(|problem| refuse(path, problem)).collect(), more)
         })?;
@@ -109,7 +109,7 @@ impl PolicyDocument {
         if wrong.is_empty() { Ok(policy) } else { Err((wrong, 0)) }
     }
 
-    /// What the schema cannot say.
+    /// Checks values beyond the schema.
     fn wrong_values(&self) -> Vec<Failure> {
         let mut wrong = Vec::new();
         let values = &self.values;
@@ -123,14 +123,14 @@ impl PolicyDocument {
         }
         let networks = values.accept_from.iter().flatten().enumerate();
         let unclear = networks.filter_map(|(index, network)| Some((index, parse_network(network).err()?)));
-        wrong.extend(unclear.take(MOST_FINDINGS).map(|(index, what)| {
+        wrong.extend(unclear.take(MAX_FINDINGS).map(|(index, what)| {
             self.refuse(&format!("net.accept_from[{index}]"), &what, "write ADDRESS or ADDRESS/BITS")
         }));
         wrong
     }
 
-    /// What is wrong with the directories as they are on this host: those inside of others with more access. Those that are
-    /// not there may be on another host, and are notes.
+    /// Checks the directories on this host. A directory inside another one with more access is a problem. A missing
+    /// directory is a note, because it may exist on another host.
     pub fn check_directories(&self, findings: &mut Findings) {
         let grants: Vec<_> = self.directories().collect();
         for overlap in overlaps_as_written(&grants) {
@@ -155,12 +155,12 @@ impl PolicyDocument {
         refuse(&self.path, self.file.problem(id, what, fix))
     }
 
-    /// The line of the file that says a value, as `app.toml:7`.
+    /// The line of the file that sets a value, as `app.toml:7`.
     pub fn line(&self, id: &str) -> Option<String> {
         self.file.line(id).map(|line| format!("{}:{line}", self.path.display()))
     }
 
-    /// What a value is from: the file, or its profile. `None` for what nobody says.
+    /// The source of a value: a line of the file, or the profile. `None` if neither sets it.
     pub fn origin(&self, id: &str) -> Option<String> {
         if let Some(place) = place(&self.path, id, &self.file) {
             return Some(place);
@@ -169,7 +169,7 @@ impl PolicyDocument {
         Some(format!("{id} (profile {})", self.file.profile?.name()))
     }
 
-    /// The file and its profile.
+    /// The path of the file, and its profile.
     pub fn name(&self) -> String {
         let path = self.path.display();
         self.file.profile.map_or_else(|| path.to_string(), |profile| format!("{path}, extends {}", profile.name()))
@@ -180,15 +180,16 @@ impl PolicyDocument {
         self.values.args.iter().flatten().map(|arg| arg.clone().into_bytes())
     }
 
-    /// The directories; a relative path starts where the file is, so that it means the same wherever `wave` is started.
+    /// The granted directories. A relative path is relative to the policy file, so that it does not depend on the
+    /// working directory.
     ///
     /// # Errors
-    /// 125 for one that is not there.
+    /// 125 if a directory does not exist.
     pub fn grants(&self) -> Result<Vec<DirectoryGrant>, Failure> {
         self.directories().map(DirectoryGrant::checked).collect()
     }
 
-    /// The directories, whether they are there or not.
+    /// The granted directories, whether they exist or not.
     pub fn directories(&self) -> impl Iterator<Item = DirectoryGrant> {
         let base = self.path.parent().unwrap_or(Path::new(""));
         self.values.fs.iter().enumerate().map(move |(index, directory)| {
@@ -202,16 +203,16 @@ impl PolicyDocument {
         })
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Adds everything in which a module is not the one of this policy: whether its file is the one that is [pinned](Self::check_pin), and
-    /// its declarations, or why they could not be read.
+    /// Adds all differences between a module and this policy. `pin` is the result of [`check_pin`](Self::check_pin),
+    /// `declared` the module's declarations.
     ///
     /// # Errors
-    /// Why they could not be read, if the file is the one that the policy is for.
+    /// The error in `declared`, if the file matches the pin.
     pub fn check(
         &self,
         path: &Path,
@@ -220,10 +221,10 @@ impl PolicyDocument {
         findings: &mut Findings,
     ) -> Result<(), Failure> {
         let pin = pin.err();
-        let is_other = pin.is_some();
+        let is_mismatch = pin.is_some();
         findings.add(|| pin);
         let info = &match declared {
-            Err(failure) if is_other => {
+            Err(failure) if is_mismatch => {
                 findings.add(|| Some(failure));
                 return Ok(());
             }
@@ -231,54 +232,54 @@ impl PolicyDocument {
         };
         let resolver = self.values.os.as_ref().map(|os| os.resolver);
         for difference in self.differences(path, info, resolver) {
-            findings.add(|| Some(self.differs(&difference)));
+            findings.add(|| Some(self.difference_failure(&difference)));
         }
         let surface = surface_of(info);
-        // A list can name one a thousand times.
+        // A list can contain duplicates.
         let allowed: BTreeSet<_> = self.values.functions.iter().flatten().collect();
         let unused = allowed.into_iter().filter(|name| !surface.contains(name));
         let unused: Vec<_> = unused.map(|name| format!("`{name}`")).collect();
-        // The list of a profile is for many modules.
+        // Unused names are only noted if the file itself lists them. A profile is for many modules.
         let line = self.line("wasi.functions").filter(|_| !unused.is_empty());
         let what = format!("`wasi.functions` allows {}, which the module does not import", unused.join(", "));
         findings.note(|| Some((what, line?)));
         Ok(())
     }
 
-    /// Whether these are the bytes of the file the policy is for. Nothing of them was looked at yet.
+    /// Checks that the bytes of a file match the pin of the policy. Call this before parsing them.
     ///
     /// # Errors
-    /// 125 if not.
+    /// 125 if they do not match.
     pub fn check_pin(&self, path: &Path, file: &[u8]) -> Result<(), Failure> {
         let Some(pin) = &self.values.blake3 else { return Ok(()) };
-        let Some(other) = Other::than(pin, file) else { return Ok(()) };
-        let (what, fix) = other.of_the_module(path).unwrap_or_else(|| {
-            let found = &other.found;
+        let Some(mismatch) = Mismatch::find(pin, file) else { return Ok(()) };
+        let (what, fix) = mismatch.compiled_file_message(path).unwrap_or_else(|| {
+            let found = &mismatch.found;
             (
                 format!("`{}` is not the module of this policy: its BLAKE3 is {found}, not {pin}", path.display()),
-                format!("if the new module is to be trusted with the same: blake3 = \"{found}\", and review `[os]`"),
+                format!("to trust the new module with the same grants, write blake3 = \"{found}\", and review `[os]`"),
             )
         });
         Err(self.refuse("module.blake3", &what, &fix))
     }
 
-    /// Whether the module imports no more than the policy allows, and `[os]` is what follows from it. `resolver`: who resolves
-    /// paths in the run; `None` if a flag chose it.
+    /// Checks that the module imports no more than the policy allows, and that `[os]` matches its imports. `resolver`
+    /// is the resolver of the run, or `None` if a flag chose it.
     ///
     /// # Errors
-    /// 125 if not.
+    /// 125 for the first difference.
     pub fn check_module(&self, path: &Path, info: &ModuleInfo, resolver: Option<Resolver>) -> Result<(), Failure> {
         match self.differences(path, info, resolver).first() {
-            Some(difference) => Err(self.differs(difference)),
+            Some(difference) => Err(self.difference_failure(difference)),
             None => Ok(()),
         }
     }
 
-    fn differs(&self, (id, what, fix): &Difference) -> Failure {
+    fn difference_failure(&self, (id, what, fix): &Difference) -> Failure {
         self.refuse(id, what, fix)
     }
 
-    /// All of that.
+    /// All differences between a module and this policy.
     fn differences(&self, path: &Path, info: &ModuleInfo, resolver: Option<Resolver>) -> Vec<Difference> {
         let mut wrong = Vec::new();
         let surface = surface_of(info);
@@ -289,8 +290,8 @@ impl PolicyDocument {
             let more: Vec<_> = missing.iter().map(|name| format!("`{name}`")).collect();
             if !more.is_empty() {
                 let what = format!("the module imports {}, which the policy does not allow", more.join(", "));
-                let way = self.way_to_import(&missing);
-                let fix = format!("if it may, {way}; `{generate}` lists all imports");
+                let way = self.import_fix(&missing);
+                let fix = format!("to allow this, {way}; `{generate}` lists all imports");
                 wrong.push(("wasi.functions".to_owned(), what, fix.into()));
             }
         }
@@ -307,8 +308,8 @@ impl PolicyDocument {
 }
 
 impl PolicyDocument {
-    /// What to write so that these functions may be imported as well.
-    fn way_to_import(&self, missing: &[&str]) -> String {
+    /// The fix that allows these imports.
+    fn import_fix(&self, missing: &[&str]) -> String {
         let path = self.path.display();
         if self.file.line("wasi.functions").is_none() {
             let wider = Profile::ALL.into_iter().find(|profile| {
@@ -321,7 +322,7 @@ impl PolicyDocument {
             }
         }
         match self.file.add_items("wasi", "functions", missing) {
-            // A short list is shown as it then is.
+            // A short list is shown as it is after the change.
             Some(edit) if edit.replaces == 1 && edit.lines.iter().all(|line| line.len() <= SHOWN_BYTES) => {
                 format!("write {} in {path}:{}", edit.lines.join(" "), edit.line)
             }
@@ -334,7 +335,7 @@ impl PolicyDocument {
     }
 }
 
-/// Whether some linear memory of a module can grow within a limit.
+/// Whether any linear memory of a module can grow within a limit.
 pub fn can_grow(info: &ModuleInfo, limit_bytes: Option<u64>) -> bool {
     let limit = limit_bytes.map_or(MAX_PAGES, |bytes| bytes / PAGE_BYTES);
     info.memories.iter().any(|memory| {
@@ -343,7 +344,7 @@ pub fn can_grow(info: &ModuleInfo, limit_bytes: Option<u64>) -> bool {
     })
 }
 
-/// The refusal of a policy file for something that is wrong in it.
+/// The failure for a problem in a policy file.
 pub fn refuse(path: &Path, problem: Problem) -> Failure {
     let rule = if problem.id.is_empty() { String::new() } else { format!(" ({})", problem.id) };
     Failure::refused(problem.what)
@@ -355,20 +356,23 @@ pub fn refuse(path: &Path, problem: Problem) -> Failure {
 /// Reads the text of a policy file.
 ///
 /// # Errors
-/// 125 if it cannot be read, is too large, or is not UTF-8.
+/// 125 if it cannot be read, is too large, or is not valid UTF-8.
 pub fn read_text(path: &Path) -> Result<String, Failure> {
     let place = path.display().to_string();
     let bounds = Bounds { bytes: MAX_POLICY_BYTES, size: "16 MiB", time: COMPILE_TIMEOUT };
     let bytes =
         input::read_bounded(path, &bounds).map_err(|unread| unread.failure(Failure::refused, "policy", &place))?;
     String::from_utf8(bytes).map_err(|error| {
-        Failure::refused(format!("cannot read the policy: byte {} is no UTF-8", error.utf8_error().valid_up_to()))
-            .at(place)
-            .fix("a policy is text in UTF-8")
+        Failure::refused(format!(
+            "cannot read the policy: byte {} is not valid UTF-8",
+            error.utf8_error().valid_up_to()
+        ))
+        .at(place)
+        .fix("a policy is text in UTF-8")
     })
 }
 
-/// Where a rule stands, for messages: `fs[0] (app.toml:7)`.
+/// The place of a rule for messages: `fs[0] (app.toml:7)`.
 fn place(path: &Path, id: &str, file: &PolicyFile) -> Option<String> {
     let line = file.line(id)?;
     Some(format!("{id} ({}:{line})", path.display()))

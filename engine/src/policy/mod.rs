@@ -1,4 +1,4 @@
-//! Policy files of a run: what one says, where, and whether a module is the one it is for.
+//! Policy files of a run: their values and lines, and whether a module matches.
 
 mod document;
 pub mod pin;

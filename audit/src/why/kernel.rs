@@ -1,10 +1,10 @@
-//! The kernel layers of a run under a policy.
+//! The kernel policy of a run under a policy file.
 
 use wave_engine::policy::PolicyDocument;
 use wave_policy::{FilesystemGrant, Level, Policy, Surface, all_functions};
 
-/// The policy of a run, as far as the file says: a module may import all it allows, and memory can grow.
-pub fn sealed(policy: &PolicyDocument) -> Policy {
+/// The kernel policy of a run, derived from the file alone: a module that imports all that is allowed.
+pub fn kernel_policy(policy: &PolicyDocument) -> Policy {
     let values = &policy.values;
     let every = || all_functions().iter().map(|function| function.name.to_owned()).collect();
     let functions: Vec<String> = values.functions.clone().unwrap_or_else(every);
@@ -18,7 +18,8 @@ pub fn sealed(policy: &PolicyDocument) -> Policy {
     }
 }
 
-pub fn kernel_is_off(policy: &PolicyDocument) -> Option<String> {
+/// The finding for kernel layers, if the policy turns them off.
+pub fn kernel_layers_off(policy: &PolicyDocument) -> Option<String> {
     let off = policy.values.sandbox == Some(Level::Off);
-    off.then(|| "not in force: sandbox = \"off\"".to_owned())
+    off.then(|| "not enforced: sandbox = \"off\"".to_owned())
 }
