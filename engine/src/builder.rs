@@ -3,12 +3,12 @@
 //! A requested value replaces the value of the policy. Where several values are possible, it is added to them. Requests that go
 //! beyond the policy are listed, so that they can be reported at the start (T101).
 
+use crate::convert::detected_resolver;
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, device, refuse_overlap};
 use crate::peers::parse_network;
 use crate::plan::{Plan, owner_of_writable};
 use crate::policy::PolicyDocument;
-use crate::terms::detected_resolver;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;

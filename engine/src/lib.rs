@@ -12,13 +12,14 @@
 //! uses [`Allocator`] as its global allocator, and has a single thread until the seal.
 //!
 //! Dependencies point down this list: `run`; `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
-//! `policy`; `grants`, `artefact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `terms`, `observer`, `outcome`.
+//! `policy`; `grants`, `artefact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `convert`, `observer`, `outcome`.
 #![forbid(unsafe_code)]
 
 pub mod artefact;
 mod builder;
 pub mod cache;
 pub mod compile;
+mod convert;
 mod entry;
 mod failure;
 mod grants;
@@ -35,10 +36,10 @@ mod refusal;
 mod run;
 pub mod shortage;
 mod source;
-mod terms;
 mod unused;
 
 pub use builder::PlanBuilder;
+pub use convert::{monitor_access, policy_access, surface_of};
 pub use failure::Failure;
 pub use grants::{DirectoryGrant, Overlap, overlaps, overlaps_as_written, refuse_overlap};
 pub use input::Module;
@@ -48,7 +49,6 @@ pub use peers::parse_network;
 pub use plan::{Plan, owner_of_writable};
 pub use refusal::Refusal;
 pub use run::{Engine, Ready, SPARE_FILES, SealedRun};
-pub use terms::{monitor_access, policy_access, surface_of};
 pub use unused::Unused;
 pub use wave_policy::file::Limits;
 pub use wave_policy::{Access, Identity, Level};

@@ -1,6 +1,7 @@
 //! One run: [`Engine::prepare`], [`Ready::seal`], [`SealedRun::enter`].
 
 use crate::compile::{self, Compiler};
+use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::grants::DirectoryGrant;
@@ -12,7 +13,6 @@ use crate::plan::Plan;
 use crate::program::{self, Program};
 use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::Source;
-use crate::terms::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
 use crate::unused::{self, Unused};
 use std::fs::OpenOptions;
 use std::mem::ManuallyDrop;

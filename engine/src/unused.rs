@@ -1,9 +1,9 @@
 //! Removes the grants that a module cannot use, so that it gets neither a descriptor nor a rule for them (T123).
 
+use crate::convert::surface_of;
 use crate::failure::Failure;
 use crate::plan::Plan;
 use crate::program::Program;
-use crate::terms::surface_of;
 use std::fmt;
 use std::net::SocketAddr;
 use wave_policy::{Need, Surface};

@@ -1,5 +1,4 @@
-//! One thing in the terms of several crates: what the policy calls an access, a resolver or a limit, and what the monitor and the
-//! hostcalls, which know no policy, call it.
+//! Conversions between crates: the monitor and the hostcalls know no policy, and have their own types for accesses, resolvers and limits.
 
 use wave_contract::module::ModuleInfo;
 use wave_policy::limits::LIMITS;
