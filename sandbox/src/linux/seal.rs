@@ -4,7 +4,7 @@ use nix::sys::signal::Signal;
 use wave_policy::{Level, Role};
 
 #[cfg(feature = "test-hooks")]
-use crate::hooks;
+use super::hooks;
 use crate::linux::identity::READ_UID_MAP;
 use crate::linux::{denial, identity, landlock, privileges, process, seccomp, start, sys};
 use crate::report::{Demand, Layer, LayerName, Report, State};

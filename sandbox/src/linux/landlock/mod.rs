@@ -78,7 +78,7 @@ fn rights(grant: &Grant<'_>, abi: ABI) -> Result<BitFlags<AccessFs>, Cause> {
     let known = if is_directory(&metadata) { AccessFs::from_all(abi) } else { AccessFs::from_file(abi) };
     let given = rights_of(grant.access) & known;
     #[cfg(feature = "test-hooks")]
-    let given = given.iter().filter(|right| crate::hooks::gives(&name_of(*right))).collect();
+    let given = given.iter().filter(|right| crate::linux::hooks::gives(&name_of(*right))).collect();
     Ok(given)
 }
 

@@ -13,10 +13,10 @@ use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction, signal};
 use nix::unistd::{ForkResult, fork};
 
-use super::denial::{Refused, denied};
-use super::failing;
-use super::seccomp::SelfTest;
 use crate::AddressRange;
+use crate::linux::denial::{Refused, denied};
+use crate::linux::failing;
+use crate::linux::seccomp::SelfTest;
 
 /// Makes `malloc` take memory from `brk` alone and keep what it has. `false` when it refuses a setting.
 ///
@@ -184,7 +184,7 @@ pub(crate) fn by_default(which: Signal) -> Result<(), Errno> {
 }
 
 /// Makes a second process of this one. `alone` is the proof that there is one thread.
-pub(crate) fn split(_alone: &super::process::Alone) -> Result<ForkResult, Errno> {
+pub(crate) fn split(_alone: &crate::linux::process::Alone) -> Result<ForkResult, Errno> {
     // SAFETY: no other thread exists that could hold a lock or be in the middle of a change, so all of the child's memory,
     // the allocator's included, is whole.
     unsafe { fork() }
@@ -340,17 +340,17 @@ pub(crate) fn reset_floating_point() {
 }
 
 /// Takes a variable out of the environment. `alone` is the proof that there is one thread.
-pub(crate) fn take_variable(name: &str, _alone: &super::process::Alone) -> Option<std::ffi::OsString> {
+pub(crate) fn take_variable(name: &str, _alone: &crate::linux::process::Alone) -> Option<std::ffi::OsString> {
     let value = std::env::var_os(name)?;
     // SAFETY: no other thread reads the environment meanwhile.
     unsafe { std::env::remove_var(name) };
     Some(value)
 }
 
-/// Whether this process ends with [`EXHAUSTED`](crate::worker::EXHAUSTED), and in silence, when an allocation fails.
+/// Whether this process ends with [`EXHAUSTED`](crate::linux::worker::EXHAUSTED), and in silence, when an allocation fails.
 static ENDS_WHEN_EXHAUSTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on, a failed allocation by [`Allocator`] ends this process with [`EXHAUSTED`](crate::worker::EXHAUSTED).
+/// From now on, a failed allocation by [`Allocator`] ends this process with [`EXHAUSTED`](crate::linux::worker::EXHAUSTED).
 pub(crate) fn end_when_exhausted() {
     ENDS_WHEN_EXHAUSTED.store(true, Ordering::Relaxed);
 }
@@ -376,7 +376,7 @@ impl Allocator {
     fn checked(block: *mut u8) -> *mut u8 {
         if block.is_null() {
             if ENDS_WHEN_EXHAUSTED.load(Ordering::Relaxed) {
-                exit_now(crate::worker::EXHAUSTED);
+                exit_now(crate::linux::worker::EXHAUSTED);
             }
             failing::out_of_memory();
         }
@@ -693,7 +693,7 @@ static NOTE_ARGUMENTS: extern "C" fn(c_int, *mut *mut c_char) = {
     note
 };
 
-/// Calls [`failing::aborted`] when this process aborts itself, until [`seal`](crate::seal::seal) takes that back.
+/// Calls [`failing::aborted`] when this process aborts itself, until [`seal`](crate::seal) takes that back.
 pub(crate) fn answer_aborts() -> Result<(), Errno> {
     // SA_ONSTACK: std aborts on a full stack, too. SA_RESETHAND: for a signal from outside.
     let flags = SaFlags::SA_SIGINFO | SaFlags::SA_ONSTACK | SaFlags::SA_RESETHAND;

@@ -7,7 +7,6 @@
 //!
 //! A mark among the arguments says which of the two it is, so that the program does not start itself for ever. The mark
 //! proves nothing: `seal` believes only what the kernel refuses.
-#![cfg_attr(not(target_os = "macos"), allow(dead_code, reason = "elsewhere it is compiled for its tests"))]
 
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};

@@ -12,7 +12,7 @@ use super::bpf::Instruction;
 use super::filter_check::{self, Expected, Permitted, Requirement};
 use super::{landlock, sys, syscalls};
 #[cfg(feature = "test-hooks")]
-use crate::hooks;
+use crate::linux::hooks;
 use crate::{AddressRange, Cause, GrowableRange, SealPlan};
 
 /// Numbers from here on are calls of the x32 ABI, which shares the architecture's mark. Source: seccomp(2).

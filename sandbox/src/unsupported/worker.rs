@@ -117,3 +117,6 @@ impl Write for Channel {
         match *self {}
     }
 }
+
+/// What it is for on Linux: an unplanned end is reported. Elsewhere std reports it.
+pub fn report_failures() {}
