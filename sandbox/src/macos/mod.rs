@@ -4,6 +4,7 @@
     allow(dead_code, unused_imports, reason = "compiled everywhere, so that a change that breaks it is seen on Linux")
 )]
 
+mod launch;
 mod seal;
 
 pub use crate::unsupported::{
@@ -13,5 +14,5 @@ pub use seal::{Namespaces, exit, leave_namespaces, prepare_allocator, seal};
 
 /// What this platform alone offers.
 pub mod specific {
-    pub use super::seal::{enter, is_inside};
+    pub use super::launch::{enter, is_inside};
 }
