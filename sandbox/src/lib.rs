@@ -1,22 +1,26 @@
-//! Puts a policy in force, so that the kernel holds what the monitor decided even when everything above it is
-//! broken. Knows no WebAssembly.
+//! Enforces a policy by the kernel, so that the monitor's decisions hold even if everything above the kernel is broken. This crate
+//! knows no WebAssembly.
 //!
-//! One call, [`seal`], does it all; [`Sealed`] is the proof that it was made. Nothing can be undone: no function
-//! here loosens what is in force, and the filter refuses the system calls that could.
+//! One call, [`seal()`], applies all layers; [`Sealed`] is the proof of that. A seal cannot be undone: no function here loosens it, and
+//! the filter denies the system calls that could.
+//!
+//! Each platform has a folder that offers the same names: `linux`, `macos`, and `unsupported` for the rest.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod ended;
 mod error;
 mod plan;
 mod report;
 mod sealed;
 pub mod seatbelt;
+mod status;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod linux;
 mod macos;
 mod unsupported;
 
-// The platform is chosen here and nowhere below: each of the three folders offers these names.
+// The platform is chosen here and nowhere else.
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 use linux as platform;
 #[cfg(target_os = "macos")]
@@ -26,18 +30,14 @@ use unsupported as platform;
 
 pub use platform::specific::*;
 pub use platform::{
-    Allocator, Channel, Namespaces, Worker, end_with_parent, exit, leave_namespaces, prepare_allocator,
-    report_failures, seal, start, supervise, variable,
+    Allocator, Channel, Worker, end_with_parent, exit, leave_namespaces, prepare_allocator, report_failures, seal,
+    start, supervise, variable,
 };
 
-pub use error::{Cause, Ended, SealError, StartError, Supervised, WorkerError};
-pub use plan::{AddressRange, Grant, GrowableRange, SealPlan};
+pub use ended::{Ended, Supervised};
+pub use error::{Cause, SealError, StartError, WorkerError};
+pub use plan::{AddressRange, Grant, GrowableRange, Namespaces, SealPlan};
 pub use report::{Demand, Layer, LayerName, Report, State};
 pub use sealed::Sealed;
+pub use status::{DENIED, OUT_OF_MEMORY};
 pub use wave_policy::Identity;
-
-/// Exit status of a run that made a system call the filter refuses: 128 + `SIGSYS`, as a shell would show it.
-pub const DENIED: i32 = 159;
-
-/// Exit status of a sealed run for which the host has no memory left, as a shell would show one that the kernel killed for it.
-pub const OUT_OF_MEMORY: i32 = 137;

@@ -1,4 +1,5 @@
-//! Linux: each layer in a file of its own. `sys` holds every unsafe call, one safe function each.
+//! Linux: each layer in a file of its own. `seal` applies them in order, and `sys` is the bottom: it has the system calls that no
+//! crate wraps safely.
 
 mod bpf;
 mod denial;
@@ -8,6 +9,7 @@ mod filter_check;
 pub mod hooks;
 mod identity;
 mod landlock;
+mod namespaces;
 mod privileges;
 mod probe;
 mod process;
@@ -20,7 +22,8 @@ mod syscalls;
 mod worker;
 
 pub use failing::report_failures;
-pub use seal::{Namespaces, exit, leave_namespaces, prepare_allocator, seal};
+pub use namespaces::leave_namespaces;
+pub use seal::{exit, prepare_allocator, seal};
 pub use start::{end_with_parent, start, variable};
 pub use supervisor::supervise;
 pub use sys::Allocator;

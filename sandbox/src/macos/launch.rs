@@ -1,21 +1,28 @@
-use super::seal::*;
-use crate::seatbelt::{Startup, profile};
-use crate::{Cause, SealError};
+//! Starts the program again under `sandbox-exec`.
+//!
+//! A mark among the arguments says which of the two runs this is, so that the program does not start itself forever. The mark
+//! proves nothing: the seal believes only what the kernel denies.
+
 use std::convert::Infallible;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
+
 use wave_policy::Policy;
 
-/// By its full path: no environment variable chooses who makes the sandbox.
+use super::seal::{refuse_strict, seatbelt_error};
+use crate::error::{Cause, SealError};
+use crate::seatbelt::{Startup, profile};
+
+/// The full path, so that no environment variable chooses the program that makes the sandbox.
 const SANDBOX_EXEC: &str = "/usr/bin/sandbox-exec";
 
-/// First argument of the run inside. Two dashes and a space: no flag of a command line looks like this by accident.
+/// First argument of the run inside the sandbox. No flag of a command line begins with two dashes and a space.
 const MARK: &str = "-- inside-seatbelt";
 
-/// Whether these arguments, without the program's name, are those of the run inside; takes the mark away.
+/// Whether these arguments, without the program's name, are those of the run inside the sandbox. Removes the mark.
 pub fn is_inside(args: &mut Vec<OsString>) -> bool {
     let inside = args.first().is_some_and(|first| first == MARK);
     if inside {
@@ -24,12 +31,12 @@ pub fn is_inside(args: &mut Vec<OsString>) -> bool {
     inside
 }
 
-/// Starts the program anew under the profile of the policy, with the same arguments, in place of this process.
-/// Returns on failure only. Standard streams and environment are passed on. Grants must be named as `realpath` does.
+/// Replaces this process by the same program with the same arguments, under the profile of the policy. Returns only if it fails. Standard
+/// streams and environment are passed on. The paths of grants must be those of `realpath`.
 ///
 /// # Errors
-/// [`SealError`] at the level strict, which demands layers that macOS does not have; when the policy cannot be written as
-/// a profile, or `sandbox-exec` cannot be run.
+/// [`SealError`] at the level strict, which requires layers that macOS does not have; if the policy cannot be written as a profile; or if
+/// `sandbox-exec` cannot be run.
 pub fn enter(policy: &Policy, startup: Startup<'_>, args: &[OsString]) -> Result<Infallible, SealError> {
     enter_by(policy, startup, args, |command| command.exec())
 }
@@ -40,19 +47,19 @@ fn enter_by(
     args: &[OsString],
     run: impl FnOnce(&mut Command) -> io::Error,
 ) -> Result<Infallible, SealError> {
-    check_level(policy.level)?;
-    let profile = profile(policy, startup, Path::is_dir).map_err(|error| unavailable(error.into()))?;
+    refuse_strict(policy.level)?;
+    let profile = profile(policy, startup, Path::is_dir).map_err(|error| seatbelt_error(error.into()))?;
     let mut command = Command::new(SANDBOX_EXEC);
     command.arg("-p").arg(profile).arg(startup.program).arg(MARK).args(args);
     let source = run(&mut command);
-    Err(unavailable(Cause::Refused { call: "execve(/usr/bin/sandbox-exec)", source }))
+    Err(seatbelt_error(Cause::Refused { call: "execve(/usr/bin/sandbox-exec)", source }))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::seal::tests::policy;
+    use super::super::seal::{WEAKER, tests::policy};
     use super::*;
-    use crate::LayerName;
+    use crate::report::LayerName;
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use wave_policy::Level;
@@ -77,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_program_runs_once_more_under_the_profile_with_its_arguments() {
+    fn the_program_runs_again_under_the_profile_with_its_arguments() {
         let policy = policy(Level::Standard, &["/usr"]);
         let inputs = ["/srv/app.wasm".into()];
         let startup = Startup { program: Path::new("/bin/sh"), inputs: &inputs };
@@ -118,14 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn strict_is_refused_inside_and_outside() {
+    fn strict_is_refused_before_the_launch() {
         let startup = Startup { program: Path::new("/bin/sh"), inputs: &[] };
         let strict = policy(Level::Strict, &[]);
-        let outside = enter_by(&strict, startup, &[], |_| panic!("it was run")).expect_err("refused");
-        let inside = seal_by(&strict, |_| panic!("it was tried")).expect_err("refused");
-        for error in [outside, inside] {
-            assert_eq!((error.layer, error.fix()), (LayerName::Seccomp, WEAKER));
-            assert_eq!(error.cause.to_string(), "wave has no kernel layer on macOS");
-        }
+        let error = enter_by(&strict, startup, &[], |_| panic!("it was run")).expect_err("refused");
+        assert_eq!((error.layer, error.fix()), (LayerName::Seccomp, WEAKER));
+        assert_eq!(error.cause.to_string(), "wave has no kernel layer on macOS");
     }
 }

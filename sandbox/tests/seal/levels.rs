@@ -52,7 +52,7 @@ fn landlock_layer(outcome: &Outcome) -> (String, String) {
 
 fn is_refused(outcome: &Outcome, cause: &str) {
     let fix = "use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard runs without";
-    let said = format!("landlock | cannot put the layer `landlock` in force | {cause} | {fix}\n");
+    let said = format!("landlock | cannot apply the layer `landlock` | {cause} | {fix}\n");
     assert_eq!(outcome.stderr, said, "{outcome:?}");
 }
 
@@ -304,7 +304,7 @@ fn hollow(user: User) {
     }
     // Below ABI 5 there is nothing that a grant of all files leaves to refuse.
     let outcome = expect(user, &[&kernel(4), &grant("rw"), "print=1"], 0);
-    let detail = format!("{}; 1 grants; no self-test: this level can refuse nothing that the grants leave", said(4));
+    let detail = format!("{}; 1 grants; no self-test: the grants allow all that this ABI can deny", said(4));
     is(&outcome, "applied", &detail);
 }
 

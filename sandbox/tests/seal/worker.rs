@@ -166,7 +166,7 @@ fn no_worker_beside_a_thread(user: User) {
 
 fn a_missing_layer_is_a_refusal_there(user: User) {
     let outcome = expect(user, &["worker=add", "break=444"], REFUSED);
-    assert!(outcome.stdout.starts_with("cannot put the layer `landlock` in force: "), "{outcome:?}");
+    assert!(outcome.stdout.starts_with("cannot apply the layer `landlock`: "), "{outcome:?}");
     let outcome = expect(user, &["worker=add", "break=444", "level=standard"], 0);
     assert!(outcome.stdout.starts_with("42\n"), "{outcome:?}");
     assert!(outcome.stdout.contains("; no landlock: "), "{outcome:?}");

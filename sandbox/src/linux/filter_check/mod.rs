@@ -1,48 +1,37 @@
-//! Checks a filter program against the rules that it is made from, for every call there can be. What made the program is not
-//! trusted.
+//! Checks a filter program against the rules that it was compiled from, for every possible call. The compiler is not trusted.
 //!
-//! A filter branches on one word of the call at a time. So each of its paths is taken by the calls of a [`Region`]: a set of
-//! values for each word, independent of the others. The check walks every path and compares its answer with what the rules say
-//! of all calls in its region. Nothing is sampled: the answer is "equal", or a call that differs.
+//! A filter branches on one word of the call at a time. So the calls that take one of its paths are a [`Region`]: a set of values
+//! for each word, independent of the others. The check walks every path and compares its answer with the rules' answer to all
+//! calls of its region. Nothing is sampled: the result is "equal", or a call that differs.
 
 mod region;
-
 #[cfg(test)]
-use self::region::halves;
-use self::region::{Region, Test};
-use super::bpf::{Instruction, SystemCall};
-use crate::AddressRange;
+mod tests;
 
-/// Words of `struct seccomp_data`: number, architecture, instruction pointer, six arguments of two words each.
-const WORDS: usize = 16;
-const NUMBER: usize = 0;
-const ARCHITECTURE: usize = 1;
-const POINTER: usize = 2;
-const FIRST_ARGUMENT: usize = 4;
+use self::region::{ARCHITECTURE, NUMBER, POINTER, Region, Test, WORDS};
+use super::bpf::{Instruction, SystemCall, X86_64};
+use crate::plan::AddressRange;
 
-/// Numbers from here on are calls of the x32 ABI. Source: seccomp(2).
+/// Numbers with this bit are calls of the x32 ABI. Source: seccomp(2).
 const X32_BIT: u32 = 0x4000_0000;
-
-/// `AUDIT_ARCH_X86_64`. Source: `linux/audit.h`.
-const X86_64: u32 = 0xc000_003e;
 
 const TRAP: u32 = libc::SECCOMP_RET_TRAP;
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 
-/// Most regions that are looked at. The filters here have fewer than a thousand.
+/// Maximum number of regions that are compared. The filters here have fewer than a thousand.
 const MAX_REGIONS: usize = 100_000;
 
-/// What the rules say of calls. Whatever they do not name is answered by `SECCOMP_RET_TRAP`.
+/// The rules' answers to calls. The answer to any other call is `SECCOMP_RET_TRAP`.
 pub(crate) struct Expected {
-    /// Every call from there is refused. The address behind the range belongs to it.
-    pub refused: Option<AddressRange>,
-    /// Calls that are answered in a way of their own, whatever their arguments.
+    /// Every call from this range is denied. The address after the range belongs to it.
+    pub denied_origin: Option<AddressRange>,
+    /// Numbers of calls that have an answer of their own, whatever their arguments, and the answers.
     pub answers: Vec<(u32, u32)>,
-    /// Calls that are permitted, each number once.
+    /// Calls that are permitted. Each number stands here once.
     pub calls: Vec<Permitted>,
 }
 
-/// A call that is permitted if all requirements of one alternative hold.
+/// A call that is permitted if all requirements of at least one alternative hold.
 pub(crate) struct Permitted {
     pub number: u32,
     pub alternatives: Vec<Vec<Requirement>>,
@@ -51,52 +40,62 @@ pub(crate) struct Permitted {
 /// A test of one argument, all 64 bits of it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Requirement {
-    /// The bits of the mask have this value.
+    /// The bits under the mask have this value.
     Equal { argument: u8, mask: u64, value: u64 },
-    /// It is this or less, unsigned.
+    /// The argument is at most this, unsigned.
     AtMost { argument: u8, value: u64 },
 }
 
-/// Why a program is refused.
+impl Requirement {
+    /// The calls of a region for which it holds, and the others.
+    fn split(self, region: Region) -> [Vec<Region>; 2] {
+        match self {
+            Self::Equal { argument, mask, value } => region.split_by_value(region::argument(argument), mask, value),
+            Self::AtMost { argument, value } => region.split_by_bound(region::argument(argument), value),
+        }
+    }
+}
+
+/// Why a program is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Difference {
-    /// The program answers a call in another way than the rules.
+    /// The program and the rules answer a call differently.
     #[error("{call} is answered by {found:#x}, the rules say {expected:#x}")]
     Answer {
         /// One such call.
         call: SystemCall,
-        /// `SECCOMP_RET_*` of the rules.
+        /// The rules' answer, `SECCOMP_RET_*`.
         expected: u32,
-        /// `SECCOMP_RET_*` of the program.
+        /// The program's answer, `SECCOMP_RET_*`.
         found: u32,
     },
-    /// The program has an instruction at this place that no filter of ours has, or leads past its end.
-    #[error("instruction {0} is none that a filter of ours has")]
+    /// The instruction at this index is one that no filter of this crate has, or lies past the end.
+    #[error("instruction {0} is one that no filter of wave has")]
     Unknown(usize),
     /// The program has too many paths.
     #[error("it has too many paths")]
     TooLarge,
 }
 
-/// A path that is still to be followed.
+/// A path that is not walked yet.
 struct Path {
     at: usize,
     region: Region,
     /// The word in the accumulator.
     loaded: Option<usize>,
-    /// What it was masked with.
+    /// The mask that was applied to it.
     mask: u32,
 }
 
-/// Whether a program answers every call as the rules do. The number of its paths.
+/// Confirms that a program answers every call as the rules do. Returns the number of its paths.
 ///
 /// # Errors
 /// [`Difference`].
 pub(crate) fn check(program: &[Instruction], expected: &Expected) -> Result<usize, Difference> {
     let mut paths = vec![Path { at: 0, region: Region::all(), loaded: None, mask: u32::MAX }];
-    let (mut count, mut left) = (0, MAX_REGIONS);
+    let (mut count, mut budget) = (0, MAX_REGIONS);
     while let Some(Path { at, region, loaded, mask }) = paths.pop() {
-        spend(&mut left)?;
+        count_region(&mut budget)?;
         let unknown = Difference::Unknown(at);
         let Instruction { code, jt, jf, k } = *program.get(at).ok_or(unknown)?;
         let next = at + 1;
@@ -120,7 +119,7 @@ pub(crate) fn check(program: &[Instruction], expected: &Expected) -> Result<usiz
             // BPF_JMP with BPF_JEQ, BPF_JGT or BPF_JGE, and BPF_K
             0x15 | 0x25 | 0x35 => {
                 let word = loaded.ok_or(unknown)?;
-                // A bound on masked bits is no set of this kind.
+                // A region cannot express a bound on masked bits.
                 let test = match (code, k.checked_add(1)) {
                     (0x15, _) => Some(Test::Equal { mask, value: k }),
                     _ if mask != u32::MAX => return Err(unknown),
@@ -129,7 +128,7 @@ pub(crate) fn check(program: &[Instruction], expected: &Expected) -> Result<usiz
                     _ => Some(Test::AtLeast(k)),
                 };
                 let branches = match test {
-                    Some(test) => region.by(word, test),
+                    Some(test) => region.split(word, test),
                     None => [None, Some(region)],
                 };
                 for (region, skipped) in branches.into_iter().zip([jt, jf]) {
@@ -140,7 +139,7 @@ pub(crate) fn check(program: &[Instruction], expected: &Expected) -> Result<usiz
             // BPF_RET | BPF_K
             0x06 => {
                 count += 1;
-                expected.judge(region, k, &mut left)?;
+                expected.compare(region, k, &mut budget)?;
             }
             _ => return Err(unknown),
         }
@@ -148,71 +147,72 @@ pub(crate) fn check(program: &[Instruction], expected: &Expected) -> Result<usiz
     Ok(count)
 }
 
-fn spend(left: &mut usize) -> Result<(), Difference> {
-    *left = left.checked_sub(1).ok_or(Difference::TooLarge)?;
+/// Counts one more region.
+fn count_region(budget: &mut usize) -> Result<(), Difference> {
+    *budget = budget.checked_sub(1).ok_or(Difference::TooLarge)?;
     Ok(())
 }
 
-/// Whether the rules' answer to a region, if there is one, is the program's.
-fn expect(region: Option<&Region>, expected: u32, found: u32, left: &mut usize) -> Result<(), Difference> {
+/// Confirms that the program's answer to a region is the rules' answer. `None` is an empty region.
+fn expect(region: Option<&Region>, expected: u32, found: u32, budget: &mut usize) -> Result<(), Difference> {
     match region {
-        Some(region) if expected != found => Err(Difference::Answer { call: region.call(), expected, found }),
-        Some(_) => spend(left),
+        Some(region) if expected != found => Err(Difference::Answer { call: region.example(), expected, found }),
+        Some(_) => count_region(budget),
         None => Ok(()),
     }
 }
 
 impl Expected {
-    /// Whether the rules answer all calls of a region in this way.
-    fn judge(&self, region: Region, found: u32, left: &mut usize) -> Result<(), Difference> {
-        let mut expect = |region: Option<&Region>, expected| expect(region, expected, found, left);
-        expect(region.with(ARCHITECTURE, Test::is_not(X86_64)).as_ref(), TRAP)?;
+    /// Confirms that the rules' answer to all calls of a region is `found`.
+    fn compare(&self, region: Region, found: u32, budget: &mut usize) -> Result<(), Difference> {
+        let mut expect = |region: Option<&Region>, expected| expect(region, expected, found, budget);
+        expect(region.intersection(ARCHITECTURE, Test::is_not(X86_64)).as_ref(), TRAP)?;
         let Some(region) = region.narrowed(ARCHITECTURE, Test::is(X86_64)) else { return Ok(()) };
-        expect(region.with(NUMBER, Test::AtLeast(X32_BIT)).as_ref(), TRAP)?;
+        expect(region.intersection(NUMBER, Test::AtLeast(X32_BIT)).as_ref(), TRAP)?;
         let Some(region) = region.narrowed(NUMBER, Test::Below(X32_BIT)) else { return Ok(()) };
-        if found == TRAP && self.judge_numbers(region.clone(), found, left).is_ok() {
-            // Wherever they come from.
+        if found == TRAP && self.compare_numbers(region.clone(), found, budget).is_ok() {
+            // The rules deny all of them, whatever their origin.
             return Ok(());
         }
-        let (inside, outside) = self.by_origin(region);
-        inside.iter().try_for_each(|region| self::expect(Some(region), TRAP, found, left))?;
-        outside.into_iter().try_for_each(|region| self.judge_numbers(region, found, left))
+        let (inside, outside) = self.split_by_origin(region);
+        inside.iter().try_for_each(|region| self::expect(Some(region), TRAP, found, budget))?;
+        outside.into_iter().try_for_each(|region| self.compare_numbers(region, found, budget))
     }
 
-    /// The same of calls from where they are permitted.
-    fn judge_numbers(&self, region: Region, found: u32, left: &mut usize) -> Result<(), Difference> {
-        let mut expect = |region: Option<&Region>, expected| expect(region, expected, found, left);
+    /// As [`compare`](Self::compare), for calls of an origin that is not denied.
+    fn compare_numbers(&self, region: Region, found: u32, budget: &mut usize) -> Result<(), Difference> {
+        let mut expect = |region: Option<&Region>, expected| expect(region, expected, found, budget);
         let own = self.answers.iter().map(|(number, answer)| (*number, Err(*answer)));
         let all = own.chain(self.calls.iter().map(|call| (call.number, Ok(call))));
         let mut others = Some(region);
-        for (number, says) in all {
-            // Most paths are those of one number.
-            let Some(region) = others.take_if(|region| region.has(NUMBER, number)) else { continue };
-            let [of_number, rest] = region.by(NUMBER, Test::is(number));
+        for (number, rule) in all {
+            // Most paths are of one number.
+            let Some(region) = others.take_if(|region| region.contains(NUMBER, number)) else { continue };
+            let [of_number, rest] = region.split(NUMBER, Test::is(number));
             others = rest;
-            match (of_number, says) {
+            match (of_number, rule) {
                 (None, _) => {}
                 (Some(region), Err(answer)) => expect(Some(&region), answer)?,
                 (Some(region), Ok(call)) => {
-                    let (permitted, refused) = call.divide(region);
+                    let (permitted, denied) = call.split(region);
                     permitted.iter().try_for_each(|region| expect(Some(region), ALLOW))?;
-                    refused.iter().try_for_each(|region| expect(Some(region), TRAP))?;
+                    denied.iter().try_for_each(|region| expect(Some(region), TRAP))?;
                 }
             }
         }
         expect(others.as_ref(), TRAP)
     }
 
-    /// Calls from where every call is refused, and those from elsewhere.
-    fn by_origin(&self, region: Region) -> (Vec<Region>, Vec<Region>) {
-        let Some(AddressRange { start, len_bytes }) = self.refused else { return (Vec::new(), vec![region]) };
+    /// The calls of the origin that is denied, and the others.
+    fn split_by_origin(&self, region: Region) -> (Vec<Region>, Vec<Region>) {
+        let Some(AddressRange { start, len_bytes }) = self.denied_origin else { return (Vec::new(), vec![region]) };
         let [mut outside, from_start] = match start.checked_sub(1) {
-            Some(last_before) => region.by_bound(POINTER, last_before),
+            Some(last_before) => region.split_by_bound(POINTER, last_before),
             None => [Vec::new(), vec![region]],
         };
         let mut inside = Vec::new();
         for region in from_start {
-            let [within, behind] = region.by_bound(POINTER, start.saturating_add(len_bytes));
+            let [within, behind] = region.split_by_bound(POINTER, start.saturating_add(len_bytes));
             inside.extend(within);
             outside.extend(behind);
         }
@@ -221,26 +221,23 @@ impl Expected {
 }
 
 impl Permitted {
-    /// The calls of a region that are permitted, and those that are not.
-    fn divide(&self, region: Region) -> (Vec<Region>, Vec<Region>) {
-        let (mut permitted, mut left) = (Vec::new(), vec![region]);
+    /// The calls of a region that are permitted, and the others.
+    fn split(&self, region: Region) -> (Vec<Region>, Vec<Region>) {
+        let (mut permitted, mut remaining) = (Vec::new(), vec![region]);
         for alternative in &self.alternatives {
             let mut others = Vec::new();
             for requirement in alternative {
                 let mut holds = Vec::new();
-                for region in left {
-                    let [yes, no] = region.by_requirement(*requirement);
+                for region in remaining {
+                    let [yes, no] = requirement.split(region);
                     holds.extend(yes);
                     others.extend(no);
                 }
-                left = holds;
+                remaining = holds;
             }
-            permitted.append(&mut left);
-            left = others;
+            permitted.append(&mut remaining);
+            remaining = others;
         }
-        (permitted, left)
+        (permitted, remaining)
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,19 @@
-use super::*;
+//! Sets of system calls that a path of a filter, or a rule, can describe.
+
+use crate::linux::bpf::SystemCall;
+
+/// Words of `struct seccomp_data`: number, architecture, instruction pointer, six arguments of two words each.
+pub(super) const WORDS: usize = 16;
+pub(super) const NUMBER: usize = 0;
+pub(super) const ARCHITECTURE: usize = 1;
+/// The lower word of the instruction pointer.
+pub(super) const POINTER: usize = 2;
+const FIRST_ARGUMENT: usize = 4;
+
+/// The lower word of an argument.
+pub(super) fn argument(number: u8) -> usize {
+    FIRST_ARGUMENT + 2 * usize::from(number)
+}
 
 /// A condition on one word.
 #[derive(Clone, Copy)]
@@ -18,7 +33,7 @@ impl Test {
         Self::Different { mask: u32::MAX, value }
     }
 
-    const fn not(self) -> Self {
+    const fn negated(self) -> Self {
         match self {
             Self::Equal { mask, value } => Self::Different { mask, value },
             Self::Different { mask, value } => Self::Equal { mask, value },
@@ -28,7 +43,7 @@ impl Test {
     }
 }
 
-/// Values between two bounds whose bits under a mask are known.
+/// The values between two bounds that have certain bits under a mask.
 #[derive(Clone, Copy)]
 struct Word {
     low: u32,
@@ -40,23 +55,23 @@ struct Word {
 impl Word {
     const ALL: Self = Self { low: 0, high: u32::MAX, mask: 0, bits: 0 };
 
-    /// The smallest value from `from` on.
-    fn next(&self, from: u32) -> Option<u32> {
+    /// The smallest value that is `from` or larger.
+    fn at_least(&self, from: u32) -> Option<u32> {
         if from & self.mask == self.bits {
             return Some(from).filter(|value| *value <= self.high);
         }
-        // Equal above some bit that is raised, and the least possible below it.
+        // The result equals `from` above some bit, has that bit set, and is as small as possible below it.
         let raised = |bit: u32| {
             let (own, above) = (1_u32 << bit, (u32::MAX << bit) << 1);
             let can_rise = from & own == 0 && (self.mask & own == 0 || self.bits & own != 0);
-            let fits = from & above & self.mask == self.bits & above;
-            (can_rise && fits).then_some(from & above | own | self.bits & (own - 1))
+            let matches_above = from & above & self.mask == self.bits & above;
+            (can_rise && matches_above).then_some(from & above | own | self.bits & (own - 1))
         };
         (0..32).find_map(raised).filter(|value| *value <= self.high)
     }
 }
 
-/// Values of a word that are not in a region.
+/// The values of a word that have certain bits under a mask. They are not in a region.
 #[derive(Clone, Copy)]
 struct Excluded {
     word: usize,
@@ -65,15 +80,15 @@ struct Excluded {
 }
 
 /// The smallest value of a word that is not excluded.
-fn least<'a>(own: &Word, excluded: impl Iterator<Item = &'a Excluded> + Clone) -> Option<u32> {
+fn smallest<'a>(own: &Word, excluded: impl Iterator<Item = &'a Excluded> + Clone) -> Option<u32> {
     let mut from = own.low;
     loop {
-        let value = own.next(from)?;
+        let value = own.at_least(from)?;
         let Some(hit) = excluded.clone().find(|excluded| value & excluded.mask == excluded.value) else {
             return Some(value);
         };
-        // The next value that differs under that mask: its lowest bit that is not known counts up. If all are known, each value
-        // is excluded.
+        // The next value that differs under that mask: count up its lowest bit that is not fixed. If all are fixed, every value is
+        // excluded.
         let free = hit.mask & !own.mask;
         if free == 0 {
             return None;
@@ -83,7 +98,7 @@ fn least<'a>(own: &Word, excluded: impl Iterator<Item = &'a Excluded> + Clone) -
     }
 }
 
-/// A set of calls, never empty.
+/// A set of calls: a set of values for each word, independent of the others. It is never empty.
 #[derive(Clone)]
 pub(super) struct Region {
     words: [Word; WORDS],
@@ -97,18 +112,18 @@ impl Region {
     }
 
     /// The smallest value of a word.
-    fn least(&self, word: usize) -> Option<u32> {
-        least(&self.words[word], self.excluded.iter().filter(|excluded| excluded.word == word))
+    fn smallest(&self, word: usize) -> Option<u32> {
+        smallest(&self.words[word], self.excluded.iter().filter(|excluded| excluded.word == word))
     }
 
     /// Whether a word can have a value.
-    pub(super) fn has(&self, word: usize, value: u32) -> bool {
+    pub(super) fn contains(&self, word: usize, value: u32) -> bool {
         let Word { low, high, mask, bits } = self.words[word];
         let is_excluded = |excluded: &Excluded| excluded.word == word && value & excluded.mask == excluded.value;
         (low..=high).contains(&value) && value & mask == bits && !self.excluded.iter().any(is_excluded)
     }
 
-    /// What is left of a word of which something more holds, and a value that is no longer there. `None` if nothing is left.
+    /// A word after one more condition, and the values that the condition excludes. `None` if no value is left.
     fn restrict(&self, word: usize, test: Test) -> Option<(Word, Option<Excluded>)> {
         let mut own = self.words[word];
         let mut excluded = None;
@@ -120,7 +135,7 @@ impl Region {
                 own.mask |= mask;
                 own.bits |= value;
             }
-            // Bits outside of the mask are never equal.
+            // A value with bits outside of the mask differs from every masked word.
             Test::Different { mask, value } => match value & !mask {
                 0 if mask == 0 => return None,
                 0 => excluded = Some(Excluded { word, mask, value }),
@@ -129,13 +144,13 @@ impl Region {
             Test::AtLeast(bound) => own.low = own.low.max(bound),
             Test::Below(bound) => own.high = own.high.min(bound.checked_sub(1)?),
         }
-        least(&own, self.excluded.iter().chain(&excluded).filter(|excluded| excluded.word == word))?;
-        // Of a word that is known, nothing else needs to be said.
+        smallest(&own, self.excluded.iter().chain(&excluded).filter(|excluded| excluded.word == word))?;
+        // A word with one value needs no exclusions.
         Some((own, excluded.filter(|_| own.mask != u32::MAX)))
     }
 
-    /// The calls of which something more holds, if there are any.
-    pub(super) fn with(&self, word: usize, test: Test) -> Option<Self> {
+    /// The calls for which one more condition holds, if there are any.
+    pub(super) fn intersection(&self, word: usize, test: Test) -> Option<Self> {
         let (own, excluded) = self.restrict(word, test)?;
         let mut region = Self { words: self.words, excluded: Vec::with_capacity(self.excluded.len() + 1) };
         region.words[word] = own;
@@ -144,7 +159,7 @@ impl Region {
         Some(region)
     }
 
-    /// The same, in the place of what it is taken from.
+    /// As [`intersection`](Self::intersection), without a copy.
     pub(super) fn narrowed(mut self, word: usize, test: Test) -> Option<Self> {
         let (own, excluded) = self.restrict(word, test)?;
         self.words[word] = own;
@@ -152,46 +167,38 @@ impl Region {
         Some(self)
     }
 
-    /// The calls of which something holds, and those of which it does not.
-    pub(super) fn by(self, word: usize, test: Test) -> [Option<Self>; 2] {
-        match self.with(word, test) {
-            Some(holds) => [Some(holds), self.narrowed(word, test.not())],
+    /// The calls for which a condition holds, and the others.
+    pub(super) fn split(self, word: usize, test: Test) -> [Option<Self>; 2] {
+        match self.intersection(word, test) {
+            Some(holds) => [Some(holds), self.narrowed(word, test.negated())],
             None => [None, Some(self)],
         }
     }
 
-    /// The calls in which 64 bits from a word on have this value under a mask, and the others.
-    fn by_value(self, low: usize, mask: u64, value: u64) -> [Vec<Self>; 2] {
+    /// The calls in which the 64 bits from a word on have this value under a mask, and the others.
+    pub(super) fn split_by_value(self, low: usize, mask: u64, value: u64) -> [Vec<Self>; 2] {
         let ([mask_low, mask_high], [value_low, value_high]) = (halves(mask), halves(value));
-        let [same, other] = self.by(low + 1, Test::Equal { mask: mask_high, value: value_high });
+        let [same, other] = self.split(low + 1, Test::Equal { mask: mask_high, value: value_high });
         let test = Test::Equal { mask: mask_low, value: value_low };
-        let [holds, fails] = same.map_or([None, None], |same| same.by(low, test));
+        let [holds, fails] = same.map_or([None, None], |same| same.split(low, test));
         [holds.into_iter().collect(), fails.into_iter().chain(other).collect()]
     }
 
-    /// The calls in which 64 bits from a word on are this or less, and the others.
-    pub(super) fn by_bound(self, low: usize, most: u64) -> [Vec<Self>; 2] {
+    /// The calls in which the 64 bits from a word on are at most `most`, and the others.
+    pub(super) fn split_by_bound(self, low: usize, most: u64) -> [Vec<Self>; 2] {
         let [most_low, most_high] = halves(most);
-        let [same, other] = self.by(low + 1, Test::is(most_high));
-        let [above, below] = other.map_or([None, None], |other| other.by(low + 1, Test::AtLeast(most_high)));
+        let [same, other] = self.split(low + 1, Test::is(most_high));
+        let [above, below] = other.map_or([None, None], |other| other.split(low + 1, Test::AtLeast(most_high)));
         let [past, within] = match (same, most_low.checked_add(1)) {
-            (Some(same), Some(past)) => same.by(low, Test::AtLeast(past)),
+            (Some(same), Some(past)) => same.split(low, Test::AtLeast(past)),
             (same, _) => [None, same],
         };
         [within.into_iter().chain(below).collect(), past.into_iter().chain(above).collect()]
     }
 
-    pub(super) fn by_requirement(self, requirement: Requirement) -> [Vec<Self>; 2] {
-        let word = |argument: u8| FIRST_ARGUMENT + 2 * usize::from(argument);
-        match requirement {
-            Requirement::Equal { argument, mask, value } => self.by_value(word(argument), mask, value),
-            Requirement::AtMost { argument, value } => self.by_bound(word(argument), value),
-        }
-    }
-
     /// One of the calls.
-    pub(super) fn call(&self) -> SystemCall {
-        let word = |index: usize| self.least(index).unwrap_or_default();
+    pub(super) fn example(&self) -> SystemCall {
+        let word = |index: usize| self.smallest(index).unwrap_or_default();
         let pair = |low: usize| u64::from(word(low)) | u64::from(word(low + 1)) << 32;
         SystemCall {
             number: word(NUMBER),

@@ -1,27 +1,26 @@
-//! Landlock: what may be opened, and that nothing else may.
-
-use ::landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, make_bitflags,
-};
-use nix::sys::stat::{FileStat, fstat};
-use wave_policy::{Access, Level};
-
-use self::rights::{rights, rights_of};
-use self::trial::Trial;
-use super::sys;
-use crate::{Cause, Grant, SealPlan};
+//! Landlock: the kernel allows what the grants allow and denies everything else.
 
 pub(crate) mod levels;
 mod rights;
 mod trial;
 
+use ::landlock::{
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+use wave_policy::Level;
+
+use self::trial::Trial;
+use super::sys;
+use crate::error::Cause;
+use crate::plan::SealPlan;
+
 pub(crate) use levels::STRICT_ABI;
 
 /// Restricts this thread to the grants.
 ///
-/// Every right the kernel and this build know is handled, that is, denied where no rule grants it, even when there
-/// is no rule at all (T92). There is no rule for TCP: sockets are opened before.
+/// The ruleset handles every right that the kernel and this build know. So the kernel denies each of them unless a rule grants it,
+/// even if there is no rule (T92). No rule grants TCP: sockets are opened before.
 pub(crate) fn restrict(plan: &SealPlan<'_>, level: Level) -> Result<String, Cause> {
     let needed = if level == Level::Strict { STRICT_ABI } else { 1 };
     let found = sys::landlock_abi();
@@ -29,17 +28,17 @@ pub(crate) fn restrict(plan: &SealPlan<'_>, level: Level) -> Result<String, Caus
         return Err(Cause::LandlockTooOld { found, needed });
     }
     let abi = ABI::from(found);
-    let mut ruleset = create(abi)?;
+    let mut ruleset = create_ruleset(abi)?;
     for grant in plan.grants {
-        ruleset = ruleset.add_rule(PathBeneath::new(grant.fd, rights(grant, abi)?))?;
+        ruleset = ruleset.add_rule(PathBeneath::new(grant.fd, rights::of_grant(grant, abi)?))?;
     }
     let trial = Trial::choose(plan.grants, abi);
     let status = ruleset.no_new_privs(false).restrict_self()?;
     if status.ruleset != RulesetStatus::FullyEnforced {
         return Err(Cause::SelfTest("a right that the kernel left out of the ruleset"));
     }
-    if let Some(trial) = trial.filter(|trial| !trial.is_refused()) {
-        return Err(Cause::SelfTest(trial.what()));
+    if let Some(trial) = trial.filter(|trial| !trial.is_denied()) {
+        return Err(Cause::SelfTest(trial.target()));
     }
     Ok(describe(found, abi, plan.grants.len(), trial))
 }
@@ -50,15 +49,15 @@ impl From<RulesetError> for Cause {
     }
 }
 
-/// A grant that was opened and the one the policy describes must be the same, or the report would be wrong.
+/// Confirms that the opened grants are those of the policy. Otherwise the report would be wrong.
 pub(crate) fn check_grants(plan: &SealPlan<'_>) -> Result<(), Cause> {
     let described = plan.policy.grants.iter().map(|grant| grant.access);
     let opened = plan.grants.iter().map(|grant| grant.access);
     if described.eq(opened) { Ok(()) } else { Err(Cause::Grants) }
 }
 
-/// An empty ruleset that handles everything of this ABI. Hard requirement: what the kernel reports, it must do.
-pub(crate) fn create(abi: ABI) -> Result<RulesetCreated, Cause> {
+/// An empty ruleset that handles everything of this ABI. It fails if the kernel lacks a part of the ABI that it reports.
+pub(crate) fn create_ruleset(abi: ABI) -> Result<RulesetCreated, Cause> {
     let mut ruleset =
         Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(abi))?;
     if abi >= ABI::V4 {
@@ -70,8 +69,8 @@ pub(crate) fn create(abi: ABI) -> Result<RulesetCreated, Cause> {
     Ok(ruleset.create()?)
 }
 
-/// Whether a ruleset of this ABI holds files but not their length. Without any Landlock there is nothing to complete.
-pub(crate) fn leaves_truncation(abi: i32) -> bool {
+/// Whether this ABI restricts files but not truncation. False without Landlock: then nothing about files is restricted.
+pub(crate) fn lacks_truncation(abi: i32) -> bool {
     (1..STRICT_ABI).contains(&abi)
 }
 
@@ -84,7 +83,7 @@ fn describe(found: i32, abi: ABI, rules: usize, trial: Option<Trial>) -> String 
     let newer = if found > abi as i32 { " (newer than this build)" } else { "" };
     let test = match trial {
         Some(_) => "self-test refused",
-        None => "no self-test: this level can refuse nothing that the grants leave",
+        None => "no self-test: the grants allow all that this ABI can deny",
     };
     format!("ABI {found}{newer}: {rights} file rights{moves}{truncation}{network}{scopes}; {rules} grants; {test}")
 }

@@ -1,25 +1,25 @@
-//! The system-call filter, made from the policy's rules.
+//! The system-call filter, compiled from the policy's rules.
 
 mod program;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
+use nix::errno::Errno;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
 use wave_policy::{Condition, Level, Operand, Role, Rule, Test, all_rules};
 
-use self::program::with_prologue;
 use super::bpf::Instruction;
 use super::filter_check::{self, Expected, Permitted, Requirement};
-use super::{landlock, sys, syscalls};
 #[cfg(feature = "test-hooks")]
-use crate::linux::hooks;
-use crate::{AddressRange, Cause, GrowableRange, SealPlan};
-
-/// Numbers from here on are calls of the x32 ABI, which shares the architecture's mark. Source: seccomp(2).
-const X32_BIT: u32 = 0x4000_0000;
+use super::hooks;
+use super::{landlock, sys, syscalls};
+use crate::error::Cause;
+use crate::plan::{AddressRange, GrowableRange, SealPlan};
 
 impl From<seccompiler::BackendError> for Cause {
     fn from(error: seccompiler::BackendError) -> Self {
@@ -27,9 +27,9 @@ impl From<seccompiler::BackendError> for Cause {
     }
 }
 
-/// Calls that a compiler's libc makes and can do without: clone3, whose flags a filter cannot see, leads to clone where the
-/// kernel has none; the file that says how to shrink a thread's heap may be missing.
-const ANSWERS_OF_A_COMPILER: &[(i64, i32)] = &[(libc::SYS_clone3, libc::ENOSYS), (libc::SYS_openat, libc::EACCES)];
+/// Calls that a compiler's libc makes and that may fail. The flags of clone3 are in memory, where a filter cannot see them; if it
+/// fails, libc makes clone. The file that says how to shrink a thread's heap may be missing.
+const COMPILER_ANSWERS: &[(i64, i32)] = &[(libc::SYS_clone3, libc::ENOSYS), (libc::SYS_openat, libc::EACCES)];
 
 /// The numbers of the table's calls, in the order of its rules.
 static NUMBERS: [i64; all_rules().len()] = {
@@ -42,40 +42,40 @@ static NUMBERS: [i64; all_rules().len()] = {
     numbers
 };
 
-/// Puts the filter in force on this thread and, were there any, on all others. It cannot be taken off.
+/// Installs the filter on this thread and on any others. It cannot be removed.
 pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
-    let pinned = landlock::leaves_truncation(sys::landlock_abi()) && !resolves_by_openat2(plan);
-    let (program, calls) = compile(plan, pinned)?;
-    check(plan, pinned, &program)?;
+    let restricts_truncation = landlock::lacks_truncation(sys::landlock_abi()) && !resolves_by_openat2(plan);
+    let (program, calls) = compile(plan, restricts_truncation)?;
+    check(plan, restricts_truncation, &program)?;
     seccompiler::apply_filter_all_threads(&program).map_err(|error| Cause::Install(error.into()))?;
-    // A kernel that says yes and does nothing, as an emulation may, is caught here.
-    if !sys::is_answered(SELF_TEST) {
+    // An emulated kernel may accept the filter and not enforce it.
+    if sys::filtered_getppid() != Err(Errno::from_raw(SELF_TEST.1)) {
         return Err(Cause::FilterSelfTest);
     }
-    let origin = if refused_code(plan).is_some() { ", none from the guest's code" } else { "" };
-    let cuts = if pinned { ", O_TRUNC needs write access" } else { "" };
-    Ok(format!("{calls} calls{origin}, {} instructions{cuts}, any other call ends the process", program.len()))
+    let origin = if denied_origin(plan).is_some() { ", none from the guest's code" } else { "" };
+    let truncation = if restricts_truncation { ", O_TRUNC needs write access" } else { "" };
+    Ok(format!("{calls} calls{origin}, {} instructions{truncation}, any other call ends the process", program.len()))
 }
 
-/// The filter that [`seal`](crate::seal) puts in force for a plan, as the kernel gets it. Its grants need not be open.
+/// The filter that [`seal`](crate::seal()) installs for a plan, as the kernel gets it. The grants of the plan need not be open.
 ///
 /// # Errors
-/// [`Cause::Filter`] if no filter can be made of it, as for more growable memories than jumps can cross.
+/// [`Cause::Filter`] if the plan has no filter, as with more growable memories than a jump can cross.
 pub fn filter(plan: &SealPlan<'_>) -> Result<Vec<Instruction>, Cause> {
     let (program, _) = compile(plan, false)?;
     check(plan, false, &program)?;
     Ok(program.iter().map(Instruction::from).collect())
 }
 
-/// Whether the program is the filter of the rules. What built it, `seccompiler` and this file, need not be believed then.
-fn check(plan: &SealPlan<'_>, pinned: bool, program: &[sock_filter]) -> Result<(), Cause> {
+/// Confirms that the program is the filter of the rules, so that `seccompiler` and this file need not be trusted.
+fn check(plan: &SealPlan<'_>, restricts_truncation: bool, program: &[sock_filter]) -> Result<(), Cause> {
     let program: Vec<_> = program.iter().map(Instruction::from).collect();
-    let checked = filter_check::check(&program, &expected(plan, pinned));
+    let checked = filter_check::check(&program, &expected(plan, restricts_truncation));
     checked.map(drop).map_err(|difference| Cause::FilterDiffers(difference.into()))
 }
 
-/// The rules of a plan, as the check reads them.
-fn expected(plan: &SealPlan<'_>, pinned: bool) -> Expected {
+/// The rules of a plan, in the form of the check.
+fn expected(plan: &SealPlan<'_>, restricts_truncation: bool) -> Expected {
     let number = |call: i64| u32::try_from(call).unwrap_or(u32::MAX);
     let mut calls: BTreeMap<u32, Vec<Vec<Requirement>>> = BTreeMap::new();
     for rule in permitted_rules(plan) {
@@ -85,7 +85,7 @@ fn expected(plan: &SealPlan<'_>, pinned: bool) -> Expected {
             alternatives.push(rule.conditions.iter().map(|condition| requirement(condition, range)).collect());
         }
     }
-    if pinned && let Some(openat) = calls.get_mut(&number(libc::SYS_openat)) {
+    if restricts_truncation && let Some(openat) = calls.get_mut(&number(libc::SYS_openat)) {
         let flags = |mask: i32, value: i32| {
             let [mask, value] = [mask, value].map(|bits| u64::from(bits.cast_unsigned()));
             vec![Requirement::Equal { argument: 2, mask, value }]
@@ -96,7 +96,7 @@ fn expected(plan: &SealPlan<'_>, pinned: bool) -> Expected {
     }
     let answers = answers(plan).map(|(call, errno)| (number(call), libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
     Expected {
-        refused: refused_code(plan),
+        denied_origin: denied_origin(plan),
         answers: answers.collect(),
         calls: calls.into_iter().map(|(number, alternatives)| Permitted { number, alternatives }).collect(),
     }
@@ -116,37 +116,37 @@ fn requirement(condition: &Condition, range: &GrowableRange) -> Requirement {
     }
 }
 
-/// The rules that a plan permits.
+/// The rules that apply to a plan.
 fn permitted_rules(plan: &SealPlan<'_>) -> impl Iterator<Item = &'static Rule> {
     let rules = plan.policy.rules(!plan.growable.is_empty());
     #[cfg(feature = "test-hooks")]
-    let rules = rules.filter(|rule| hooks::permits(plan.policy.role, rule));
+    let rules = rules.filter(|rule| hooks::keeps_rule(plan.policy.role, rule));
     rules
 }
 
-/// Calls that are answered with an errno.
+/// Calls that fail with an errno, whatever their arguments.
 fn answers(plan: &SealPlan<'_>) -> impl Iterator<Item = (i64, i32)> {
-    let of_role = if plan.policy.role == Role::Compiler { ANSWERS_OF_A_COMPILER } else { &[] };
-    [(SELF_TEST.call, SELF_TEST.errno)].into_iter().chain(of_role.iter().copied())
+    let of_role = if plan.policy.role == Role::Compiler { COMPILER_ANSWERS } else { &[] };
+    [SELF_TEST].into_iter().chain(of_role.iter().copied())
 }
 
-/// What `strict` refuses every call from.
-fn refused_code(plan: &SealPlan<'_>) -> Option<AddressRange> {
+/// The code from which `strict` denies every call.
+fn denied_origin(plan: &SealPlan<'_>) -> Option<AddressRange> {
     plan.guest_code.filter(|_| plan.policy.level == Level::Strict)
 }
 
-/// A call that every filter answers with an errno in place of the kernel, to see that the filter is there. It has no effect
-/// where it is not.
-pub(crate) const SELF_TEST: SelfTest = SelfTest { call: libc::SYS_getppid, errno: libc::EKEYREJECTED };
+/// A call, and the errno with which every filter fails it. This shows that the filter is installed; without a filter the call has
+/// no effect.
+const SELF_TEST: (i64, i32) = (libc::SYS_getppid, libc::EKEYREJECTED);
 
-/// A filter cannot see the flags of `openat2`, which stand in memory.
+/// Whether the plan permits `openat2`. Its flags are in memory, where a filter cannot see them.
 fn resolves_by_openat2(plan: &SealPlan<'_>) -> bool {
     plan.policy.rules(false).any(|rule| rule.call == "openat2")
 }
 
-/// The filter as a program for the kernel, and the number of system calls it permits. `pinned`: `openat` cuts a file only
-/// where it also opens it for writing, which Landlock judges at every ABI.
-fn compile(plan: &SealPlan<'_>, pinned: bool) -> Result<(BpfProgram, usize), Cause> {
+/// The filter as a program for the kernel, and the number of system calls that it permits. `restricts_truncation`: `openat` may truncate
+/// a file only if it also opens it for writing, which Landlock restricts at every ABI.
+fn compile(plan: &SealPlan<'_>, restricts_truncation: bool) -> Result<(BpfProgram, usize), Cause> {
     let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let mut with_any_arguments = Vec::new();
     for rule in permitted_rules(plan) {
@@ -159,40 +159,40 @@ fn compile(plan: &SealPlan<'_>, pinned: bool) -> Result<(BpfProgram, usize), Cau
     }
     // For `seccompiler`, a call with an empty list is permitted with any arguments.
     calls.extend(with_any_arguments);
-    if let Some(openat) = calls.get_mut(&libc::SYS_openat).filter(|_| pinned) {
-        *openat = cutting_needs_write()?;
+    if let Some(openat) = calls.get_mut(&libc::SYS_openat).filter(|_| restricts_truncation) {
+        *openat = truncation_needs_write()?;
     }
     let count = calls.len();
     let filter = SeccompFilter::new(calls, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
-    Ok((with_prologue(filter.try_into()?, answers(plan), refused_code(plan)), count))
+    Ok((program::add_prologue(filter.try_into()?, answers(plan), denied_origin(plan)), count))
 }
 
 fn number(rule: &Rule) -> i64 {
     let position = all_rules().binary_search_by_key(&rule.id, |other| other.id);
-    // The rule is one of the table's, so it is found; were it not, -1 is no call's number.
+    // Every rule is in the table. -1 is the number of no call.
     position.map_or(-1, |index| NUMBERS[index])
 }
 
-/// No `O_TRUNC`, or one together with `O_WRONLY` or `O_RDWR`. The kernel cuts with every access mode, 3 included, which
-/// asks for neither reading nor writing.
-fn cutting_needs_write() -> Result<Vec<SeccompRule>, Cause> {
+/// Conditions on the flags: no `O_TRUNC`, or `O_TRUNC` with `O_WRONLY` or `O_RDWR`. The kernel truncates with every access mode, also
+/// with 3, which opens for neither reading nor writing.
+fn truncation_needs_write() -> Result<Vec<SeccompRule>, Cause> {
     const FLAGS: u8 = 2;
     let rule = |mask: i32, value: i32| {
         let (mask, value) = (u64::from(mask.cast_unsigned()), u64::from(value.cast_unsigned()));
         let test = SeccompCondition::new(FLAGS, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask), value)?;
         Ok(SeccompRule::new(vec![test])?)
     };
-    let cutting = libc::O_TRUNC | libc::O_ACCMODE;
+    let truncates = libc::O_TRUNC | libc::O_ACCMODE;
     vec![
         rule(libc::O_TRUNC, 0),
-        rule(cutting, libc::O_TRUNC | libc::O_WRONLY),
-        rule(cutting, libc::O_TRUNC | libc::O_RDWR),
+        rule(truncates, libc::O_TRUNC | libc::O_WRONLY),
+        rule(truncates, libc::O_TRUNC | libc::O_RDWR),
     ]
     .into_iter()
     .collect()
 }
 
-/// A rule that speaks of growable memory stands once per range, any other with conditions once.
+/// A rule about growable memory as one rule of `seccompiler` for each range; any other rule with conditions as one.
 fn instances(rule: &Rule, growable: &[GrowableRange]) -> Result<Vec<SeccompRule>, Cause> {
     if rule.conditions.is_empty() {
         return Ok(Vec::new());
@@ -220,15 +220,3 @@ fn translate(condition: &Condition, range: &GrowableRange) -> Result<SeccompCond
     };
     SeccompCondition::new(condition.arg, SeccompCmpArgLen::Qword, operator, value)
 }
-
-/// See [`SELF_TEST`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct SelfTest {
-    /// The call.
-    pub call: i64,
-    /// What the filter answers.
-    pub errno: i32,
-}
-
-#[cfg(test)]
-mod tests;

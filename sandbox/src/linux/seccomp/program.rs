@@ -1,25 +1,32 @@
-use super::*;
+//! Instructions that `seccompiler` does not compile.
 
-/// Adds what `seccompiler` has no rule for, around its check of the architecture: calls by their origin, x32, calls that fail
-/// with an errno. A call of another architecture is refused like any other, with a message.
-pub(super) fn with_prologue(
+use seccompiler::{BpfProgram, sock_filter};
+
+use crate::plan::AddressRange;
+
+/// Numbers with this bit are calls of the x32 ABI, which has the architecture of x86-64. Source: seccomp(2).
+pub(super) const X32_BIT: u32 = 0x4000_0000;
+
+/// Adds instructions around the architecture check of `seccompiler`: for calls by their origin, for x32, and for calls that fail with an
+/// errno. A call of another architecture is denied like any other, with a message.
+pub(super) fn add_prologue(
     mut program: BpfProgram,
     answers: impl Iterator<Item = (i64, i32)>,
-    refused_code: Option<AddressRange>,
+    denied_origin: Option<AddressRange>,
 ) -> BpfProgram {
-    // load arch, compare, kill, load number: jumps are relative and none crosses the place after these.
+    // The program begins: load arch, compare, kill, load number. Jumps are relative, and none of them crosses the insertions.
     const KILL: usize = 2;
     const LOAD_NUMBER: usize = 3;
     program[KILL] = answer(libc::SECCOMP_RET_TRAP);
-    // A number of the x32 ABI equals none in the filter anyway; this way it is plain to see.
+    // A number of the x32 ABI equals none in the filter anyway. The test makes that visible.
     let mut number = vec![jump(BPF_JGE, X32_BIT, 0, 1), answer(libc::SECCOMP_RET_TRAP)];
     for (call, errno) in answers {
-        // No call has a number that large; were one given, the comparison would hold for none.
+        // No call has a number past 32 bits. The maximum stands for such a number and equals none.
         number.push(jump(BPF_JEQ, u32::try_from(call).unwrap_or(u32::MAX), 0, 1));
         number.push(answer(libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
     }
     program.splice(LOAD_NUMBER + 1..LOAD_NUMBER + 1, number);
-    let origin = refused_code.map(refuse_origin).unwrap_or_default();
+    let origin = denied_origin.map(deny_origin).unwrap_or_default();
     program.splice(LOAD_NUMBER..LOAD_NUMBER, origin);
     program
 }
@@ -38,14 +45,14 @@ const fn jump(code: u16, k: u32, jt: u8, jf: u8) -> sock_filter {
     sock_filter { code, jt, jf, k }
 }
 
-/// Refuses a call whose instruction pointer lies in the range. The halves of an address are compared one after the other, so
-/// there is a test for each stretch with one upper half.
-fn refuse_origin(range: AddressRange) -> Vec<sock_filter> {
+/// Denies a call whose instruction pointer is in the range. The halves of an address are compared one after the other, so
+/// there is a test for each part of the range with one upper half.
+fn deny_origin(range: AddressRange) -> Vec<sock_filter> {
     // Offsets in `struct seccomp_data`, little endian.
     const POINTER_LOW: u32 = 8;
     const POINTER_HIGH: u32 = 12;
     let load = |k| sock_filter { code: BPF_LOAD, jt: 0, jf: 0, k };
-    // The pointer is behind the call, so the address behind the range belongs to it.
+    // The pointer is the address after the call, so the address after the range belongs to the range.
     let last = range.start.saturating_add(range.len_bytes);
     let (first, last) = (Halves::of(range.start), Halves::of(last));
     let mut program = Vec::new();
@@ -60,7 +67,7 @@ fn refuse_origin(range: AddressRange) -> Vec<sock_filter> {
     program
 }
 
-/// An address as a filter can load it.
+/// The halves of an address: a filter loads one at a time.
 #[derive(Clone, Copy)]
 struct Halves {
     high: u32,

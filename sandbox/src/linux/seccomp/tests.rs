@@ -1,3 +1,6 @@
+//! What compiled filters answer.
+
+use super::program::X32_BIT;
 use super::*;
 use crate::linux::bpf::{SystemCall, evaluate};
 use wave_policy::{Policy, Surface};
@@ -63,7 +66,7 @@ fn calls_from_the_code_of_the_guest_are_refused_in_strict() {
 
 #[test]
 fn every_filter_answers_the_self_test() {
-    let answered = libc::SECCOMP_RET_ERRNO | SELF_TEST.errno.cast_unsigned();
+    let answered = libc::SECCOMP_RET_ERRNO | SELF_TEST.1.cast_unsigned();
     assert_eq!(on(&filter(&[], &[]), "getppid", [7; 6]), answered);
 }
 
@@ -160,16 +163,16 @@ fn futexes_of_a_compiler_wait_and_wake() {
 }
 
 #[test]
-fn t91_cutting_a_file_can_be_made_to_need_write_access() {
+fn t91_truncation_can_be_made_to_need_write_access() {
     let surface = Surface::from_imports([("wasi_snapshot_preview1", "path_open")]);
     let grants = vec![wave_policy::FilesystemGrant { host: "/srv".into(), access: wave_policy::Access::ReadWrite }];
     let resolver = wave_policy::Resolver::Manual;
     let policy = Policy { surface, grants, resolver, ..Policy::default() };
-    let compiled = |policy: &Policy, pinned| -> Vec<Instruction> {
-        let (program, _) = compile(&SealPlan::new(policy), pinned).expect("the table compiles");
+    let compiled = |policy: &Policy, restricts_truncation| -> Vec<Instruction> {
+        let (program, _) = compile(&SealPlan::new(policy), restricts_truncation).expect("the table compiles");
         program.iter().map(Instruction::from).collect()
     };
-    let [free, pinned] = [false, true].map(|pinned| compiled(&policy, pinned));
+    let [free, restricted] = [false, true].map(|restricts| compiled(&policy, restricts));
     for other in [0, libc::O_CREAT | libc::O_EXCL, libc::O_PATH | libc::O_NOFOLLOW, libc::O_APPEND] {
         for (flags, verdict) in [
             (libc::O_RDONLY, ALLOW),
@@ -182,11 +185,11 @@ fn t91_cutting_a_file_can_be_made_to_need_write_access() {
             (libc::O_TRUNC | 3, TRAP),
         ] {
             let args = [0, 0, u64::from((flags | other).cast_unsigned()), 0, 0, 0];
-            assert_eq!(on(&pinned, "openat", args), verdict, "{:#o}", flags | other);
+            assert_eq!(on(&restricted, "openat", args), verdict, "{:#o}", flags | other);
             assert_eq!(on(&free, "openat", args), ALLOW);
         }
     }
-    assert_eq!(on(&pinned, "openat2", [0; 6]), TRAP);
+    assert_eq!(on(&restricted, "openat2", [0; 6]), TRAP);
     assert_eq!(on(&compiled(&Policy::default(), true), "openat", [0; 6]), TRAP);
 }
 

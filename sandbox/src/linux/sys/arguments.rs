@@ -1,42 +1,52 @@
-use super::*;
+//! The arguments and the environment as the kernel laid them out, and what runs before `main` to find them.
 
-/// The argument vector that the kernel made.
+use std::ffi::{CStr, c_char, c_int};
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use super::{emergency, signals};
+
+/// The argument vector of the kernel.
 static ARGUMENTS: AtomicPtr<*mut c_char> = AtomicPtr::new(std::ptr::null_mut());
 
-/// glibc calls it before `main`, with what `main` of a C program would get.
+// The section holds pointers to functions that glibc calls before `main`, each with the arguments of a C program's `main`. This is
+// such a pointer, to a function that ignores the third argument. It needs nothing of std, which is not initialized by then.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static NOTE_ARGUMENTS: extern "C" fn(c_int, *mut *mut c_char) = {
-    extern "C" fn note(_: c_int, argv: *mut *mut c_char) {
+static RUN_BEFORE_MAIN: extern "C" fn(c_int, *mut *mut c_char) = {
+    extern "C" fn run(_: c_int, argv: *mut *mut c_char) {
         ARGUMENTS.store(argv, Ordering::Relaxed);
-        failing::note_limits();
-        // std aborts if there is no memory for what it does before `main`. If it fails, that is a signal.
-        answer_aborts().unwrap_or_default();
+        emergency::record_memory_limits();
+        // std aborts if there is no memory for what it does before `main`. Without the handler, that shows as a signal.
+        signals::install_abort_handler().unwrap_or_default();
     }
-    note
+    run
 };
 
-/// Overwrites arguments and environment with `title` and zeroes; the number of bytes. `None` if they do not lie where the kernel
-/// puts them. The process must have one thread.
+/// Overwrites arguments and environment with `title` and zeroes, and returns the number of bytes. `None` if they do not lie
+/// where the kernel puts them.
 ///
 /// From low to high addresses, the kernel puts the arguments, the environment and the name of the program on the stack, one
-/// text behind the other. Source: `fs/exec.c`, `do_execveat_common`.
-pub(crate) fn wipe_arguments(title: &str) -> Option<usize> {
-    /// Their size is limited to 6 MiB (execve(2)); anything larger is a misunderstanding.
-    const MOST: usize = 8 << 20;
+/// text after the other. Source: `fs/exec.c`, `do_execveat_common`.
+///
+/// # Safety
+/// The process has one thread, and no reference into arguments or environment is alive. Pointers that C code reads later are
+/// fine: they find empty texts that end in a zero.
+pub(crate) unsafe fn wipe_arguments(title: &str) -> Option<usize> {
+    /// The kernel limits their size to 6 MiB (execve(2)); a larger result means that the layout is another one.
+    const MAX_BYTES: usize = 8 << 20;
     let arguments = ARGUMENTS.load(Ordering::Relaxed);
-    // SAFETY: null, or the vector that the kernel ended by a null pointer.
+    // SAFETY: the pointer is null, or that of the vector, which the kernel ended by a null pointer.
     let first = if arguments.is_null() { return None } else { unsafe { *arguments } };
-    // SAFETY: takes a number. AT_EXECFN is 0 or the address of a text.
+    // SAFETY: the call takes a number. AT_EXECFN is 0 or the address of a text.
     let name = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const c_char;
     if first.is_null() || name.is_null() {
         return None;
     }
     // SAFETY: the kernel ended the text by a zero.
     let end = name as usize + unsafe { CStr::from_ptr(name) }.count_bytes();
-    let len = end.checked_sub(first as usize).filter(|len| (1..MOST).contains(len))?;
-    // SAFETY: one stretch of the stack's upper end, which is writable and belongs to this process alone; the only thread is
-    // here. Whoever reads arguments or environment later finds empty texts that still end by a zero.
+    let len = end.checked_sub(first as usize).filter(|len| (1..MAX_BYTES).contains(len))?;
+    // SAFETY: one stretch at the upper end of the stack, which is writable and belongs to this process alone. By the caller's
+    // promise nothing else reads or writes it while the slice lives.
     let area = unsafe { std::slice::from_raw_parts_mut(first.cast::<u8>(), len) };
     area.fill(0);
     let shown = title.len().min(len - 1);
