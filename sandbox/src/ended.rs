@@ -19,7 +19,7 @@ pub enum Ended {
     #[error("signal {0}")]
     Signal(i32),
     /// It closed its socket, or sent an invalid answer.
-    #[error("it gave no answer that makes sense")]
+    #[error("it gave no valid answer")]
     Silent,
 }
 

@@ -131,15 +131,15 @@ impl Cause {
     }
 }
 
-/// Why a process cannot start in a known state.
+/// Why a process cannot reset what it inherited.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
     /// The program has rights that the user who executes it does not have, as by its set-user-ID bit.
-    #[error("this program gives whoever starts it {0}, and was not made to be trusted with that")]
+    #[error("this program gives any user who starts it {0}, and it is not built to protect them")]
     Privileged(&'static str),
     /// The program must be executed again without an inherited setting, and this failed.
-    #[error("cannot start again without {what}, which the parent left")]
+    #[error("cannot execute the program again without {what}, which it inherited")]
     Again {
         /// The inherited setting.
         what: &'static str,
@@ -147,7 +147,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The kernel refused to change or to report an inherited setting.
-    #[error("cannot start from a known state")]
+    #[error("cannot reset the inherited state")]
     State(#[source] Cause),
 }
 

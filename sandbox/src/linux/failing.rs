@@ -1,6 +1,6 @@
 //! A panic ends the process with one message and an exit status of ours.
 //!
-//! Out of memory and `abort` end it likewise, without anything that is asked for here: `sys::emergency`.
+//! `sys::emergency` does the same for a failed allocation and for `abort`.
 
 use std::fmt::{self, Write as _};
 use std::panic::PanicHookInfo;

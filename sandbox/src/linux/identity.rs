@@ -123,7 +123,7 @@ pub(crate) fn describe_default() -> Result<String, Cause> {
     }
 }
 
-/// The identity for a process that this one is to kill, if this one is root and may not kill any process, for want of `CAP_KILL`.
+/// An identity for a process that this one must be able to kill. `None` unless this one is root without `CAP_KILL`.
 pub(crate) fn killable() -> Option<Identity> {
     let powerless = is_root().unwrap_or(false) && !has_capability(Capability::CAP_KILL);
     powerless.then(unused_identity)?.ok()?
@@ -208,7 +208,7 @@ fn random_id(range: &RangeInclusive<u32>) -> io::Result<u32> {
     Ok(range.start() + sys::random_u32()? % count)
 }
 
-/// A range of ids that are unused as a rule, given an id map: lines of first id inside, first id outside, count.
+/// A range of ids that are usually unused, given an id map: lines of first id inside, first id outside, count.
 ///
 /// Source: user_namespaces(7).
 fn unused_ids(map: &str) -> Option<RangeInclusive<u32>> {

@@ -74,7 +74,7 @@ pub fn probe() -> Vec<LayerProbe> {
         facility(
             "/proc",
             proc(),
-            "the ids of a user namespace; seeing threads and namespaces",
+            "the ids of a user namespace; counting threads, confirming namespaces",
             "no namespaces in the report; \
             in a user namespace, root is refused",
         ),
@@ -85,30 +85,25 @@ pub fn probe() -> Vec<LayerProbe> {
             "strict refuses",
         )
         .required(),
-        facility(
-            "CAP_SETUID",
-            capability(Capability::CAP_SETUID),
-            "becoming a user that nobody uses",
-            without_setuid(root),
-        ),
+        facility("CAP_SETUID", capability(Capability::CAP_SETUID), "becoming an unused user", without_setuid(root)),
         facility("CAP_SETGID", capability(Capability::CAP_SETGID), "leaving all groups", without_setgid(root)),
         facility(
             "CAP_KILL",
             capability(Capability::CAP_KILL),
             "ending a compiler that is another user",
-            if root { "its user's id is taken on for that moment" } else { "nothing: it is the same user" },
+            if root { "wave becomes that user for the moment" } else { "nothing: it is the same user" },
         ),
         facility(
             "CAP_SYS_ADMIN",
             capability(Capability::CAP_SYS_ADMIN),
             "namespaces of its own for network, IPC and host name",
-            "the network is that of the host, and held by the filter and Landlock",
+            "the network is that of the host; the filter and Landlock deny its use",
         ),
         facility(
             "CAP_SETPCAP",
             capability(Capability::CAP_SETPCAP),
             "emptying the bounding set, locking securebits",
-            "the set stays, and no_new_privs leaves it without use",
+            "the set stays, and no_new_privs makes it useless",
         ),
         facility(
             "openat2",
@@ -123,12 +118,12 @@ pub fn probe() -> Vec<LayerProbe> {
             "nothing runs",
         )
         .required(),
-        facility("mdwe", mdwe(), "no memory becomes executable", "the filter holds it alone"),
+        facility("mdwe", mdwe(), "no memory becomes executable", "only the filter enforces it"),
         facility(
             "mseal",
             system_call(sys::has_mseal(), "6.10"),
             "pages of code and policy that cannot be replaced",
-            "the filter holds them alone",
+            "only the filter protects them",
         ),
         facility(
             "user namespaces",
@@ -139,14 +134,14 @@ pub fn probe() -> Vec<LayerProbe> {
         facility(
             "yama",
             sysctl("/proc/sys/kernel/yama/ptrace_scope", "ptrace_scope"),
-            "a second lock on tracing",
-            "the first one: the process is not dumpable",
+            "a second protection against tracing",
+            "only the first protection: the process is not dumpable",
         ),
         facility(
             "lsm",
             sysctl("/sys/kernel/security/lsm", "order"),
             "Landlock must be among them",
-            "nothing: it is tried above",
+            "nothing: Landlock is tested above",
         ),
     ]
 }
@@ -220,11 +215,11 @@ fn landlock() -> Presence {
     let thread = match thread {
         Ok(thread) => thread,
         Err(error) => {
-            return Presence::Present(format!("ABI {abi}, not tried, as there is no thread for that: {error}"));
+            return Presence::Present(format!("ABI {abi}, not tested, because no thread could be started: {error}"));
         }
     };
     match thread.join() {
-        Ok(Ok(())) => Presence::Present(format!("ABI {abi}, refused a directory that opened before")),
+        Ok(Ok(())) => Presence::Present(format!("ABI {abi}, denied a directory that opened before")),
         Ok(Err(why)) => Presence::Missing(format!("ABI {abi}, but {why}")),
         Err(_) => Presence::Missing(format!("ABI {abi}, but the self-test crashed")),
     }
@@ -232,7 +227,7 @@ fn landlock() -> Presence {
 
 /// Opens `/`, restricts this thread to nothing, and expects that the kernel denies to open `/` again.
 fn test_landlock(abi: ABI) -> Result<(), String> {
-    File::open("/").map_err(|error| format!("the self-test says nothing: {error} without Landlock, too"))?;
+    File::open("/").map_err(|error| format!("the self-test proves nothing: {error} also without Landlock"))?;
     let ruleset = landlock::create_ruleset(abi).map_err(|cause| cause.chain())?;
     let status = ruleset.no_new_privs(true).restrict_self().map_err(|error| error.to_string())?;
     if status.ruleset != RulesetStatus::FullyEnforced {
@@ -240,7 +235,7 @@ fn test_landlock(abi: ABI) -> Result<(), String> {
     }
     match File::open("/") {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
-        _ => Err("it did not refuse an open".to_owned()),
+        _ => Err("it did not deny an open".to_owned()),
     }
 }
 
@@ -252,8 +247,8 @@ fn seccomp() -> Presence {
 
 fn outer_filter() -> Presence {
     match sys::seccomp_mode() {
-        Ok(0) => Presence::Missing("none in force".to_owned()),
-        Ok(mode) => Presence::Present(format!("mode {mode} in force")),
+        Ok(0) => Presence::Missing("none installed".to_owned()),
+        Ok(mode) => Presence::Present(format!("mode {mode} installed")),
         Err(errno) => Presence::Missing(errno.to_string()),
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn restrict_allocator(role: Role) -> Result<String, Cause> {
     if role != Role::Compiler && !sys::allocate_from_arena(OUT_OF_MEMORY) {
         return Err(Cause::refused("brk")(Errno::ENOMEM));
     }
-    Ok("brk only, memory is kept".to_owned())
+    Ok("brk only, memory is not given back".to_owned())
 }
 
 /// Closes every descriptor but the standard streams, the grants and those to keep.
@@ -57,7 +57,7 @@ pub(crate) fn close_other_descriptors(plan: &SealPlan<'_>) -> Result<String, Cau
         Err(errno) => return Err(Cause::refused("fcntl(F_DUPFD)")(errno)),
     };
     for (first, last) in gaps(&kept) {
-        // SAFETY: `SealPlan::keep_fds` obliges whoever seals: every descriptor that is used later is in the plan, and the
+        // SAFETY: `SealPlan::keep_fds` obliges the caller of `seal`: every descriptor that is used later is in the plan, and the
         // owners of the others were dropped or forgotten. The standard streams of std, 0 to 2, are always kept.
         let closed = unsafe { sys::close_range(first, last) };
         closed.map_err(Cause::refused("close_range"))?;
@@ -166,7 +166,7 @@ pub(crate) fn seal_pages(pages: &[AddressRange]) -> Result<String, Cause> {
     for &AddressRange { start, len_bytes } in pages {
         // The same call before and after: an outer filter may refuse it, or answer `mseal` in the kernel's place.
         sys::remap_in_place(start).map_err(Cause::refused("mremap"))?;
-        // SAFETY: `SealPlan::final_pages` obliges whoever seals: the ranges are pages that nothing changes any more. Their owner
+        // SAFETY: `SealPlan::final_pages` obliges the caller of `seal`: the ranges are pages that nothing changes any more. Their owner
         // never unmaps them, since a sealed process has no `munmap`.
         unsafe { sys::mseal(start, len_bytes) }.map_err(Cause::refused("mseal"))?;
         if sys::remap_in_place(start) != Err(Errno::EPERM) {

@@ -88,7 +88,7 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     if privileges::may_clear_bounding_set() {
         layers.apply(LayerName::Bounding, privileges::clear_bounding_set)?;
     } else {
-        layers.unavailable(LayerName::Bounding, "no CAP_SETPCAP; no_new_privs leaves the set without use");
+        layers.unavailable(LayerName::Bounding, "no CAP_SETPCAP; no_new_privs makes the set useless");
     }
 
     // Before the capability sets, which take CAP_SETUID and CAP_SETGID away, and before Landlock: it reads /proc/self/uid_map.
@@ -242,7 +242,7 @@ impl Layers {
             (LayerName::SingleThread, Cause::Threads(_)) => {
                 "join every thread before the guest starts; with the command, report a bug"
             }
-            (LayerName::SingleThread, _) => "mount /proc, or permit unshare(2), by which it is seen without",
+            (LayerName::SingleThread, _) => "mount /proc, or permit unshare(2), which shows it without /proc",
             (LayerName::Descriptors, _) => {
                 "use Linux 5.9 or newer; an outer filter must permit close_range(2) and fcntl(2)"
             }

@@ -14,7 +14,7 @@ use crate::sealed::Sealed;
 /// # Errors
 /// [`Cause::Platform`] unless the policy says `off`.
 pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
-    let fix = "--sandbox off runs without any kernel layer: the monitor and the guard pages are all that holds then";
+    let fix = "--sandbox off runs without any kernel layer: only the monitor and the guard pages protect then";
     match plan.policy.level {
         Level::Off => Ok(Sealed { report: Report::nothing(Level::Off) }),
         Level::Strict | Level::Standard => {

@@ -27,7 +27,7 @@ pub(crate) struct Expected {
     pub denied_origin: Option<AddressRange>,
     /// Numbers of calls that have an answer of their own, whatever their arguments, and the answers.
     pub answers: Vec<(u32, u32)>,
-    /// Calls that are permitted. Each number stands here once.
+    /// Calls that are permitted. Each number is in the list once.
     pub calls: Vec<Permitted>,
 }
 

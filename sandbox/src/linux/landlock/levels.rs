@@ -38,22 +38,22 @@ pub const LEVELS: [LandlockLevel; 9] = [
         linux: "5.13",
         adds: "opening, making and removing files",
         below: Below::Refused,
-        detail: "strict refuses; standard runs and says so: with the monitor broken, the permissions of its user are what is left",
+        detail: "strict refuses; standard runs and reports it: with the monitor broken, only the permissions of its user protect files",
     },
     LandlockLevel {
         abi: 2,
         linux: "5.19",
         adds: "moves between directories by rule",
         below: Below::Stricter,
-        detail: "the kernel refuses every rename and link from one directory to another (EXDEV), rw grants included",
+        detail: "the kernel denies every rename and link from one directory to another (EXDEV), also in rw grants",
     },
     LandlockLevel {
         abi: 3,
         linux: "6.2",
-        adds: "cutting files",
+        adds: "truncating files",
         below: Below::Refused,
         detail: "strict refuses; standard resolves paths without openat2, so that the filter permits O_TRUNC only with \
-                 write access; with the monitor broken, an append grant can be cut",
+                 write access; with the monitor broken, the files of an append grant can be truncated",
     },
     LandlockLevel {
         abi: 4,
@@ -95,14 +95,14 @@ pub const LEVELS: [LandlockLevel; 9] = [
         linux: "6.15",
         adds: "flags for the audit log",
         below: Below::Nothing,
-        detail: "they change what the kernel logs, not what it refuses",
+        detail: "they change what the kernel logs, not what it denies",
     },
     LandlockLevel {
         abi: 8,
         linux: "7.0",
         adds: "restricting all threads at once",
         below: Below::Filtered(&["clone", "clone3", "fork", "vfork"]),
-        detail: "the seal demands a single thread, and no filter has a call that starts one",
+        detail: "the seal requires a single thread, and no filter has a call that starts one",
     },
     LandlockLevel {
         abi: 9,

@@ -1,5 +1,5 @@
-//! Ends of the process without memory or locks: no memory is left, or something aborts. Each is one message and an exit status of
-//! ours. Nothing here allocates, locks or waits, because the allocator may have failed or a lock may be held.
+//! Ends the process when no memory is left or something aborts, with one message and an exit status of ours. Nothing here allocates,
+//! locks or waits, because the allocator may have failed or a lock may be held.
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};

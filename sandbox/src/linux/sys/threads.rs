@@ -14,7 +14,7 @@ const THREAD_GRACE: Duration = Duration::from_millis(50);
 /// Why an operation for a process with one thread did not happen.
 #[derive(Debug)]
 pub(crate) enum ThreadError {
-    /// The process has this many threads; without /proc, 2 stands for any number.
+    /// The process has this many threads; without /proc, 2 means more than one.
     Threads(usize),
     /// The kernel refused this call.
     Refused(&'static str, Errno),
