@@ -186,7 +186,7 @@ fn t88_where_a_filter_hides_landlock_strict_refuses_and_standard_says_so() {
         for errno in [ENOSYS, EPERM] {
             let outer = Outer::Hides { calls: LANDLOCK, errno };
             place.run(user, outer, "strict").is_refused(
-                "wave: cannot compile the module in a sealed process: cannot put the layer `landlock` in force: the kernel has Landlock ABI 0, this level needs 3\n  \
+                "wave: cannot compile the module in a sealed process: cannot apply the layer `landlock`: the kernel has Landlock ABI 0, this level needs 3\n  \
                  where: --sandbox\n  \
                  fix:   use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard runs without\n",
             );
@@ -226,7 +226,7 @@ fn t88_in_a_user_namespace_the_layers_are_the_same() {
         let usual = place.run(user, Outer::Nothing, "strict").worked();
         let (level, identity) = if user == User::Root {
             place.run(user, Outer::UserNamespace, "strict").is_refused(
-                "wave: cannot compile the module in a sealed process: cannot put the layer `identity` in force: the process is root, and there is no unused user to \
+                "wave: cannot compile the module in a sealed process: cannot apply the layer `identity`: the process is root, and there is no unused user to \
                  become\n  where: --sandbox\n  fix:   start it as an ordinary user, or in a namespace that maps more \
                  than root; --sandbox standard runs without\n",
             );
@@ -266,7 +266,7 @@ fn t91_on_older_kernels_the_filter_holds_truncation() {
             let strict = run("strict", "--report", "ro", "guest.wat");
             if older {
                 strict.is_refused(&format!(
-                    "wave: cannot compile the module in a sealed process: cannot put the layer `landlock` in force: the \
+                    "wave: cannot compile the module in a sealed process: cannot apply the layer `landlock`: the \
                      kernel has Landlock ABI {abi}, this level needs \
                      3\n  where: --sandbox\n  fix:   use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard \
                      runs without\n"
@@ -327,7 +327,7 @@ fn t97_a_step_that_fails_is_named_and_nothing_runs() {
         ] {
             let stopped = place.run(user, Outer::Hides { calls, errno: EPERM }, "strict");
             assert_eq!((stopped.code, &*stopped.stdout), (Some(125), ""), "{layer}: {}", stopped.stderr);
-            let named = format!("cannot put the layer `{layer}` in force");
+            let named = format!("cannot apply the layer `{layer}`");
             assert!(stopped.stderr.contains(&named), "{layer}: {}", stopped.stderr);
         }
     }
@@ -391,7 +391,7 @@ fn root_without_capabilities_is_told_which_one_is_missing() {
             }
             let refused = place.run(user, outer, "strict");
             refused.is_refused(&format!(
-                "wave: cannot compile the module in a sealed process: cannot put the layer `identity` in force: the process is root \
+                "wave: cannot compile the module in a sealed process: cannot apply the layer `identity`: the process is root \
                  without {missing}, so it cannot become another user\n  where: --sandbox\n  fix:   start it as an ordinary user, in a \
                  container by --user UID:GID of podman or docker, or give it CAP_SETUID and CAP_SETGID, which are gone before the \
                  program runs\n"
@@ -505,7 +505,7 @@ fn t124_a_step_that_was_only_answered_is_not_reported() {
         ] {
             let refused = faked(calls);
             assert_eq!((refused.code, &*refused.stdout), (Some(125), ""), "{layer}: {}", refused.stderr);
-            let said = format!("cannot put the layer `{layer}` in force: {why}");
+            let said = format!("cannot apply the layer `{layer}`: {why}");
             assert!(refused.stderr.contains(&said), "{layer}: {}", refused.stderr);
         }
         // mseal, unshare
@@ -517,7 +517,7 @@ fn t124_a_step_that_was_only_answered_is_not_reported() {
             // setresuid
             let refused = faked("117");
             assert_eq!((refused.code, &*refused.stdout), (Some(125), ""), "{}", refused.stderr);
-            let said = "the layer `identity` in force: another user or group id is still there afterwards";
+            let said = "the layer `identity`: another user or group id is still there afterwards";
             assert!(refused.stderr.contains(said), "{}", refused.stderr);
         }
     }

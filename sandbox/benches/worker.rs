@@ -1,7 +1,7 @@
 //! What does a sealed worker cost, by itself? `cargo bench -p wave-sandbox --bench worker`.
 //!
-//! From its start until it has answered and is gone, unsealed and sealed in turn; the minimum and the median count. `wave run`
-//! pays less: it prepares the run while the worker seals itself, and loads the code while the worker goes.
+//! The time from its start until it has answered and has been waited for, unsealed and sealed in turn, as minimum and median. `wave run`
+//! waits less: it prepares the run while the worker seals itself, and loads the code while the worker ends.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};

@@ -1,8 +1,6 @@
-//! What a seal is made from.
+//! The input of a seal.
 
 use std::os::fd::{BorrowedFd, RawFd};
-
-use crate::Namespaces;
 
 use wave_policy::{Access, Policy};
 
@@ -15,19 +13,19 @@ pub struct SealPlan<'a> {
     pub grants: &'a [Grant<'a>],
     /// Reservations whose accessible part may grow.
     pub growable: &'a [GrowableRange],
-    /// Where machine code of the guest lies. Under `strict`, a system call that comes from there ends the process.
+    /// The machine code of the guest. Under `strict`, a system call from there ends the process.
     pub guest_code: Option<AddressRange>,
-    /// Pages that nobody changes any more: code, and tables that say what its faults mean.
+    /// Pages that are never changed, moved or unmapped after the seal: code, and the tables for its faults.
     pub final_pages: &'a [AddressRange],
-    /// What came of [`leave_namespaces`](crate::leave_namespaces), if it was called.
+    /// The result of [`leave_namespaces`](crate::leave_namespaces), if it was called.
     pub namespaces: Option<Namespaces>,
-    /// What `ps` shows instead of the arguments, which are wiped with the environment. `None` wipes nothing: for programs whose
-    /// arguments hold no secret.
+    /// The text that `ps` shows instead of the arguments, which are wiped together with the environment. `None` wipes nothing: for
+    /// programs whose arguments hold no secret.
     pub title: Option<&'a str>,
-    /// Other descriptors that stay open, besides 0, 1 and 2. All the rest is closed, whoever owned it: drop those
-    /// owners before the seal or forget them, since closing twice is a bug of its own.
+    /// Other descriptors that stay open, besides 0, 1, 2 and those of the grants. The seal closes all others, whoever owns them. So drop or
+    /// forget their owners before the seal: an owner that uses or closes its descriptor later may reach another file.
     pub keep_fds: &'a [RawFd],
-    /// Whether the process ends with the one that made it: see [`supervise`](crate::supervise). It does so, too, after
+    /// Whether the process ends when the one that forked it ends: see [`supervise`](crate::supervise). It also does after
     /// [`end_with_parent`](crate::end_with_parent).
     pub supervised: bool,
 }
@@ -58,8 +56,8 @@ pub struct Grant<'a> {
     pub access: Access,
 }
 
-/// A reserved range of addresses whose start can be made accessible after the seal, as `memory.grow` does:
-/// `mprotect(base, len <= len_bytes, PROT_READ | PROT_WRITE)` and nothing else.
+/// A reserved range of addresses. After the seal, its first part can be made accessible, as for `memory.grow`: the filter permits
+/// `mprotect(base, len <= len_bytes, PROT_READ | PROT_WRITE)` and no other change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GrowableRange {
     /// First address.
@@ -89,4 +87,19 @@ impl From<std::ops::Range<usize>> for AddressRange {
     fn from(range: std::ops::Range<usize>) -> Self {
         Self { start: range.start as u64, len_bytes: range.len() as u64 }
     }
+}
+
+/// The result of [`leave_namespaces`](crate::leave_namespaces), for the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Namespaces {
+    /// The process is in new namespaces, each of them another one than before.
+    Left,
+    /// The kernel refused with this error number.
+    Refused(i32),
+    /// The kernel accepted the call, and at least one namespace is the same.
+    Unchanged,
+    /// The kernel accepted the call, and without /proc this cannot be confirmed.
+    Unseen,
+    /// This platform has no namespaces.
+    Missing,
 }

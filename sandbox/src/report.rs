@@ -1,15 +1,15 @@
-//! What was put in force, layer by layer.
+//! Which layers a seal applied.
 
 use std::fmt;
 
 use wave_policy::Level;
 
-/// What [`seal`](crate::seal) put in force: one entry per layer, in the order of the seal.
+/// What [`seal`](crate::seal()) applied: one entry for each layer, in the order of the seal.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Report {
     /// The level the policy asked for.
     pub level: Level,
-    /// Every layer there is, in force or not.
+    /// Every layer, applied or not.
     pub layers: Vec<Layer>,
 }
 
@@ -18,7 +18,7 @@ pub struct Report {
 pub struct Layer {
     /// Which layer.
     pub name: LayerName,
-    /// Whether it is in force.
+    /// Whether it is applied.
     #[serde(flatten)]
     pub state: State,
     /// Whether the level refuses to run without it.
@@ -32,23 +32,23 @@ impl Layer {
     }
 }
 
-/// Whether a layer is in force.
+/// Whether a layer is applied.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum State {
-    /// It is, and the kernel confirmed it.
+    /// It is applied, and the kernel confirmed it.
     Applied {
-        /// Version, extent, and what it leaves out.
+        /// Version, extent, and what it does not cover.
         detail: String,
     },
-    /// It is not, though the policy asked for it, and no level demands it here.
+    /// It is missing, though the policy asked for it. No level requires it on this host.
     Unavailable {
-        /// What the kernel said.
+        /// Why it is missing.
         reason: String,
     },
-    /// It is not, and `strict` would have refused to run.
+    /// It is missing, and `strict` would have refused to run.
     Waived {
-        /// What the kernel said.
+        /// Why it is missing.
         reason: String,
     },
     /// The policy did not ask for it.
@@ -59,15 +59,15 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LayerName {
-    /// The module was read and compiled in a sealed process of its own.
+    /// A sealed process of its own read and compiled the module.
     Compiler,
-    /// The machine code was proved to keep to its place.
+    /// The machine code was proved to stay within its own code and memory.
     Verifier,
     /// The process has one thread, so that every layer covers all of it.
     SingleThread,
     /// The allocator gets memory from `brk` alone.
     Allocator,
-    /// Descriptors that are not listed are closed.
+    /// The descriptors that are not in the plan are closed.
     Descriptors,
     /// Environment and arguments of the process are wiped.
     Wiped,
@@ -93,18 +93,18 @@ pub enum LayerName {
     Landlock,
     /// The system-call filter.
     Seccomp,
-    /// macOS only: the profile that stands in for Landlock and the filter.
+    /// macOS only: the profile that replaces Landlock and the filter.
     Seatbelt,
 }
 
-/// Who refuses to run without a layer. `off` demands none.
+/// Which levels refuse to run without a layer. `off` requires none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Demand {
     /// `strict` and `standard`.
     EveryLevel,
-    /// `strict`; `standard` goes without.
+    /// `strict`; `standard` runs without it.
     Strict,
-    /// Nobody: every level goes without, and says so.
+    /// None: every level runs without it, and the report says so.
     Nobody,
 }
 
@@ -142,7 +142,7 @@ impl LayerName {
         Self::Seccomp,
     ];
 
-    /// Who refuses to run without it.
+    /// Which levels refuse to run without it.
     #[must_use]
     pub const fn demand(self) -> Demand {
         match self {
@@ -194,13 +194,13 @@ impl fmt::Display for LayerName {
 }
 
 impl Report {
-    /// A report of a run without any layer.
+    /// The report of a run without any layer.
     pub(crate) fn nothing(level: Level) -> Self {
         let layers = LayerName::ALL.map(|name| Layer::new(level, name, State::NotRequested));
         Self { level, layers: layers.into() }
     }
 
-    /// The same report with another state of one layer, of which the caller knows and the seal does not.
+    /// The same report with another state of one layer. For layers that the caller applies before the seal.
     #[must_use]
     pub fn with(mut self, name: LayerName, state: State) -> Self {
         self.layers.iter_mut().filter(|layer| layer.name == name).for_each(|layer| layer.state = state.clone());

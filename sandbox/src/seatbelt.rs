@@ -1,7 +1,9 @@
-//! A policy as a Seatbelt profile, the text that `sandbox-exec` of macOS takes. No platform is needed to make one.
+//! A policy as a Seatbelt profile, the text that `sandbox-exec` of macOS reads.
 //!
-//! The language is not documented by Apple. The operations and filters are those that published profiles use; none of
-//! the profiles made here has been read by a macOS system yet (CAVEATS.md).
+//! It lies beside the platforms' folders, because it is pure text: every platform compiles and tests it, and the errors of a seal name it.
+//!
+//! Apple does not document the language. The operations and filters are those of published profiles. No macOS system has read one of
+//! these profiles yet (CAVEATS.md).
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -9,10 +11,10 @@ use std::path::{Component, Path, PathBuf};
 
 use wave_policy::{Access, Policy};
 
-/// What every program on macOS is linked with, and where the linker keeps it.
+/// The locations of the libraries that every program on macOS is linked with.
 const LIBRARIES: [&str; 4] = ["/usr/lib", "/System/Library", "/System/Cryptexes", "/System/Volumes/Preboot/Cryptexes"];
 
-/// Numbers that the allocator and the threads of the compiler ask for. None tells one machine's user from another's.
+/// Numbers that the allocator and the threads of the compiler read. None of them identifies a user or a machine.
 const SYSCTLS: [&str; 7] = [
     "hw.activecpu",
     "hw.cachelinesize",
@@ -32,7 +34,7 @@ pub struct Startup<'a> {
     pub inputs: &'a [PathBuf],
 }
 
-/// A path that cannot stand in a profile.
+/// A path that cannot be written in a profile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
     /// A profile is text.
@@ -46,11 +48,11 @@ pub enum ProfileError {
     NotResolved(PathBuf),
 }
 
-/// The profile of a policy: everything is denied but what its grants and listeners say, and what the program needs
-/// to start. `is_directory` tells a grant of a directory, and all beneath, from one of a file.
+/// The profile of a policy. It allows what the grants and listeners allow and what the program needs to start, and denies everything else.
+/// `is_directory` says whether a grant is a directory, with everything under it, or a file.
 ///
 /// # Errors
-/// [`ProfileError`] for a path that cannot be written so that it means itself and nothing else.
+/// [`ProfileError`] for a path that has no form in the language that means only that path.
 ///
 /// ```
 /// use std::path::Path;
@@ -72,7 +74,7 @@ pub fn profile(
 ) -> Result<String, ProfileError> {
     let mut text = Profile("(version 1)\n(deny default)\n".to_owned());
     let program = literal(startup.program)?;
-    // `sandbox-exec` puts the profile in force first and runs the program then. Nothing may fork.
+    // `sandbox-exec` applies the profile first and executes the program then. Nothing may fork.
     text.allow("process-exec", [program.clone()]);
     let libraries = LIBRARIES.iter().map(|path| format!("(subpath {})", quoted(path)));
     text.allow("file-read* file-map-executable", [program].into_iter().chain(libraries));
@@ -94,8 +96,8 @@ pub fn profile(
     Ok(text.0)
 }
 
-/// What an access allows. Landlock's list of rights, as far as there are such operations: cutting a file is
-/// `file-write-data`, so `append` includes it. Never among them: mode, owner, flags, attributes, devices, links.
+/// The operations of an access: those of Landlock's rights, as far as the language has them. Truncating a file is `file-write-data`, so
+/// `append` includes it. No access changes mode, owner, flags or attributes, or makes devices or links.
 fn operations(access: Access) -> &'static str {
     match access {
         Access::ReadOnly => "file-read*",
@@ -104,7 +106,7 @@ fn operations(access: Access) -> &'static str {
     }
 }
 
-/// The directories on the way to what is granted or read, for whoever resolves a path from the root.
+/// The parent directories of everything that is granted or read, so that a path can be resolved from the root.
 fn parents(policy: &Policy, startup: Startup<'_>) -> Result<BTreeSet<String>, ProfileError> {
     let granted = policy.grants.iter().map(|grant| grant.host.as_path());
     let read = startup.inputs.iter().map(PathBuf::as_path);
@@ -118,7 +120,7 @@ fn parents(policy: &Policy, startup: Startup<'_>) -> Result<BTreeSet<String>, Pr
     Ok(parents)
 }
 
-/// The language knows this machine and any machine, no other address.
+/// An address of a listener. The language has only two hosts: this machine and any machine.
 fn address(listener: &SocketAddr) -> String {
     let host = if listener.ip().is_loopback() { "localhost" } else { "*" };
     match listener.port() {
@@ -140,8 +142,8 @@ fn checked(path: &Path) -> Result<&str, ProfileError> {
     if text.contains(char::is_control) {
         return Err(ProfileError::ControlCharacter(path.to_owned()));
     }
-    // Rebuilt from its parts, so that `a//b`, `a/` and `a/./b`, which mean something else to a comparison of texts,
-    // are not taken either.
+    // The path must equal its parts joined again. This rejects `a//b`, `a/` and `a/./b` too, which are other texts to the kernel's
+    // comparison.
     let parts = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
     if !path.has_root() || !parts || path.components().collect::<PathBuf>().as_os_str() != path.as_os_str() {
         return Err(ProfileError::NotResolved(path.to_owned()));
@@ -149,7 +151,7 @@ fn checked(path: &Path) -> Result<&str, ProfileError> {
     Ok(text)
 }
 
-/// A string of the language. Only these two characters are special in one.
+/// A string of the language. Only two characters are special in it: `\` and `"`.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }

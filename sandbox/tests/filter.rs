@@ -1,5 +1,5 @@
-//! The compiled filter of each published shape, asked about every system call there is (T77, T84, T85). Nothing is sealed
-//! here: the program is evaluated. `seal/sweep.rs` tries the same for real.
+//! The compiled filter of each published shape, evaluated for every system call (T77, T84, T85). Nothing is sealed here; `seal/sweep.rs`
+//! makes the same calls in sealed processes.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,14 +10,14 @@ use wave_sandbox::{AddressRange, GrowableRange, Instruction, SealPlan, SystemCal
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const TRAP: u32 = libc::SECCOMP_RET_TRAP;
 
-/// What every filter answers in the kernel's place, to see that it is there.
+/// The call that every filter fails, to show that it is installed, and the answer.
 const SELF_TEST: (u32, u32) = (110, libc::SECCOMP_RET_ERRNO | libc::EKEYREJECTED.cast_unsigned());
 
 /// `AUDIT_ARCH_*` of the 64-bit entry, and of others: 32-bit, ARM 64, none, and the first without its 64-bit mark.
 const X86_64: u32 = 0xc000_003e;
 const OTHER_ARCHITECTURES: [u32; 5] = [0x4000_0003, 0xc000_00b7, 0, 0x4000_003e, u32::MAX];
 
-/// From here on numbers are of the x32 ABI, or negative.
+/// Numbers with this bit are of the x32 ABI, or negative.
 const X32_BIT: u32 = 0x4000_0000;
 
 const RANGES: [GrowableRange; 2] = [
@@ -25,7 +25,7 @@ const RANGES: [GrowableRange; 2] = [
     GrowableRange { base: 0x7f00_1234_0000, len_bytes: 0x2_0000 },
 ];
 
-/// Numbers by name as libc has them, so that the table of the crate is not its own witness.
+/// Numbers by name, from libc, so that the crate's table is not checked against itself.
 fn number(call: &str) -> u32 {
     macro_rules! numbers {
         ($($name:ident $number:ident),* $(,)?) => { [$((stringify!($name), libc::$number)),*] };
@@ -148,7 +148,7 @@ fn t84_every_number_equals_the_published_list() {
     }
 }
 
-/// Each rule permits something, those included that no run of the tests can be made to use here.
+/// Each rule permits something, including the rules that no run of the tests can use on this host.
 #[test]
 fn no_rule_contradicts_itself() {
     let growable = RANGES.map(|range| (range.base, range.len_bytes));

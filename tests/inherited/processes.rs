@@ -174,7 +174,7 @@ fn t129_attributes_of_the_parent_change_no_run() {
             // The kernel itself marks such a start; whose rights these are is not clear, so nothing runs.
             "other real user" => "wave: this program gives whoever starts it the rights of another user",
             // Nobody can lock the bits as the seal does.
-            "the same, for good" => "the layer `bounding` in force: the kernel refused prctl(PR_SET_SECUREBITS)",
+            "the same, for good" => "the layer `bounding`: the kernel refused prctl(PR_SET_SECUREBITS)",
             _ => {
                 run.is_hello(what);
                 continue;

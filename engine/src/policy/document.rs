@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, overlaps_as_written};
 use crate::input::{self, Bounds};
 use crate::peers::parse_network;
-use crate::terms::surface_of;
+use crate::convert::surface_of;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;

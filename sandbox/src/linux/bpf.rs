@@ -1,24 +1,24 @@
-//! What a filter program answers, worked out without the kernel.
+//! Evaluates a filter program without the kernel.
 
 use seccompiler::sock_filter;
 use std::fmt;
 
-/// `AUDIT_ARCH_X86_64`, the mark of a call made by the 64-bit entry. Source: `linux/audit.h`.
-const X86_64: u32 = 0xc000_003e;
+/// `AUDIT_ARCH_X86_64`, the architecture of a call by the 64-bit entry. Source: `linux/audit.h`.
+pub(super) const X86_64: u32 = 0xc000_003e;
 
-/// `BPF_MAXINSNS`: the kernel takes no longer program, and jumps lead forward only.
+/// `BPF_MAXINSNS`: the kernel accepts no longer program, and jumps only lead forward.
 const MAX_INSTRUCTIONS: usize = 4096;
 
 /// One instruction of a filter program, as `struct sock_filter` of `linux/filter.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Instruction {
-    /// What it does.
+    /// The operation.
     pub code: u16,
-    /// How many instructions a jump that is taken skips.
+    /// How many instructions a jump skips if its condition holds.
     pub jt: u8,
-    /// How many one that is not taken skips.
+    /// How many instructions a jump skips if its condition does not hold.
     pub jf: u8,
-    /// Its operand.
+    /// The operand.
     pub k: u32,
 }
 
@@ -33,9 +33,9 @@ impl From<&sock_filter> for Instruction {
 pub struct SystemCall {
     /// Its number; 32 bits, although the register has 64.
     pub number: u32,
-    /// The mark of the entry that it came by.
+    /// The architecture of the entry that it came by: `AUDIT_ARCH_*`.
     pub arch: u32,
-    /// The address after the instruction that made it.
+    /// The address after the instruction that made the call.
     pub instruction_pointer: u64,
     /// The argument registers.
     pub arguments: [u64; 6],
@@ -69,8 +69,8 @@ impl SystemCall {
     }
 }
 
-/// What a filter program answers for a call: one of `SECCOMP_RET_*`. `None` if the kernel would not have taken the
-/// program: an instruction that no filter of ours has, a load outside of the call, a jump past the end.
+/// What a filter program returns for a call: one of `SECCOMP_RET_*`. `None` if the kernel would not have accepted the
+/// program, or no filter of this crate has such an instruction: a load outside of the call, a jump past the end.
 ///
 /// Source: `Documentation/networking/filter.rst`, `kernel/seccomp.c` (`seccomp_check_filter`).
 pub fn evaluate(program: &[Instruction], call: &SystemCall) -> Option<u32> {

@@ -1,4 +1,4 @@
-//! What happens on a refused system call: a message that names it, and the end.
+//! What happens on a denied system call: a message that names it, and the end of the process.
 
 use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,10 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::sys::signal::{SigSet, Signal};
 use wave_policy::Surface;
 
-use super::{sys, syscalls};
-use crate::{AddressRange, Cause, DENIED};
+use super::sys::{self, Message, TrappedCall};
+use super::syscalls;
+use crate::error::Cause;
+use crate::plan::AddressRange;
+use crate::status::DENIED;
 
-/// What the message needs to know of the run, for a handler that can ask nobody.
+/// What the message says of the run. It is recorded before the seal, because a signal handler cannot look it up.
 struct Run {
     /// [`Surface::bits`].
     surface: AtomicU64,
@@ -19,59 +22,50 @@ struct Run {
 
 static RUN: Run = Run { surface: AtomicU64::new(0), code: [AtomicU64::new(0), AtomicU64::new(0)] };
 
-/// Installs the handler for calls the filter refuses.
+/// Installs the handler for calls that the filter denies.
+#[allow(unsafe_code, reason = "what the handler does is known here")]
 pub(crate) fn install_handler(surface: &Surface, guest_code: Option<AddressRange>) -> Result<(), Cause> {
     RUN.surface.store(surface.bits(), Ordering::Relaxed);
     if let Some(range) = guest_code {
         RUN.code[0].store(range.start, Ordering::Relaxed);
         RUN.code[1].store(range.len_bytes, Ordering::Relaxed);
     }
-    sys::answer_trapped_calls().map_err(Cause::refused("sigaction(SIGSYS)"))?;
-    // A mask inherited from the parent may block it, and then the kernel kills without a message.
+    // SAFETY: `report_and_exit` makes the system calls `write` and `_exit` and no other. It formats into a buffer on the stack, and
+    // reads atomics and constants: it takes no lock and no memory.
+    unsafe { sys::install_trap_handler(report_and_exit) }.map_err(Cause::refused("sigaction(SIGSYS)"))?;
+    // A mask inherited from the parent may block the signal. Then the kernel would kill the process without a message.
     let mut mask = SigSet::empty();
     mask.add(Signal::SIGSYS);
     mask.thread_unblock().map_err(Cause::refused("sigprocmask(SIGSYS)"))
 }
 
-/// A call that the filter refused.
-pub(crate) struct Refused {
-    /// Its number.
-    pub number: i32,
-    /// Whether that is a number of x86-64, not of a 32-bit entry.
-    pub is_native: bool,
-    /// The instruction behind the call.
-    pub address: u64,
-    /// The argument registers of x86-64.
-    pub arguments: [u64; 6],
-}
-
-/// Runs as a signal handler: no allocation, no lock, and only the calls every filter permits.
-pub(crate) fn denied(refused: &Refused) -> ! {
+/// Runs as a signal handler: no allocation, no lock, and only calls that every filter permits.
+fn report_and_exit(denied: &TrappedCall) -> ! {
     let surface = Surface::from_bits(RUN.surface.load(Ordering::Relaxed));
     let [start, len_bytes] = RUN.code.each_ref().map(|word| word.load(Ordering::Relaxed));
     let mut message = Message::default();
-    // A message that does not fit is cut, which is all a handler can do about it.
-    if describe(&mut message, refused, &surface, AddressRange { start, len_bytes }).is_err() {
-        message.bytes[Message::SIZE - 1] = b'\n';
+    // A message that does not fit is truncated. A handler can do no more.
+    if describe(&mut message, denied, &surface, AddressRange { start, len_bytes }).is_err() {
+        message.end_full_line();
     }
     message.send();
     sys::exit_now(DENIED)
 }
 
-/// Registers are printed as numbers; what they point to is not looked at.
-fn describe(out: &mut Message, refused: &Refused, surface: &Surface, guest_code: AddressRange) -> fmt::Result {
-    let number = refused.number;
-    let name = usize::try_from(number).ok().and_then(syscalls::name).filter(|_| refused.is_native);
-    let name = name.unwrap_or(if refused.is_native { "unknown" } else { "of another architecture" });
+/// Prints registers as numbers, and does not read what they point to.
+fn describe(out: &mut Message, denied: &TrappedCall, surface: &Surface, guest_code: AddressRange) -> fmt::Result {
+    let number = denied.number;
+    let name = usize::try_from(number).ok().and_then(syscalls::name).filter(|_| denied.is_native);
+    let name = name.unwrap_or(if denied.is_native { "unknown" } else { "of another architecture" });
     writeln!(out, "wave: denied system call {name} ({number})")?;
     write!(out, "  with: ")?;
-    for argument in refused.arguments {
+    for argument in denied.arguments {
         write!(out, " {argument:#x}")?;
     }
-    let whose = if guest_code.contains(refused.address) { "the guest's own code" } else { "native code" };
-    writeln!(out, "\n  where: {whose} at {:#x}, after the seal", refused.address)?;
+    let whose = if guest_code.contains(denied.address) { "the guest's own code" } else { "native code" };
+    writeln!(out, "\n  where: {whose} at {:#x}, after the seal", denied.address)?;
     let mut imported = wave_policy::functions_using(name).filter(|function| surface.contains(function.name)).peekable();
-    if guest_code.contains(refused.address) {
+    if guest_code.contains(denied.address) {
         writeln!(out, "  cause: no hostcall; compiled code makes no system call, so the program broke out of its own")?;
     } else if imported.peek().is_some() {
         write!(out, "  cause: perhaps one of these, though none should lead to it with these arguments and grants:")?;
@@ -90,37 +84,6 @@ fn describe(out: &mut Message, refused: &Refused, surface: &Surface, guest_code:
     )
 }
 
-/// A text of limited length on the stack.
-pub(super) struct Message {
-    bytes: [u8; Self::SIZE],
-    len: usize,
-}
-
-impl Message {
-    const SIZE: usize = 1024;
-
-    /// Writes it to standard error, as far as one call goes.
-    pub(super) fn send(&self) {
-        sys::write_stderr(&self.bytes[..self.len]);
-    }
-}
-
-impl Default for Message {
-    fn default() -> Self {
-        Self { bytes: [0; Self::SIZE], len: 0 }
-    }
-}
-
-impl fmt::Write for Message {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.bytes[self.len..];
-        let fits = text.len().min(room.len());
-        room[..fits].copy_from_slice(&text.as_bytes()[..fits]);
-        self.len += fits;
-        if fits == text.len() { Ok(()) } else { Err(fmt::Error) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,10 +92,10 @@ mod tests {
 
     fn message(number: i32, is_native: bool, address: u64) -> String {
         let mut out = Message::default();
-        let refused = Refused { number, is_native, address, arguments: [1, 0xff, 0, 0, 0, u64::MAX] };
+        let denied = TrappedCall { number, is_native, address, arguments: [1, 0xff, 0, 0, 0, u64::MAX] };
         let surface = Surface::from_imports([("wasi_snapshot_preview1", "path_open")]);
-        describe(&mut out, &refused, &surface, CODE).expect("room for the message");
-        String::from_utf8(out.bytes[..out.len].to_vec()).expect("text")
+        describe(&mut out, &denied, &surface, CODE).expect("room for the message");
+        String::from_utf8(out.as_bytes().to_vec()).expect("text")
     }
 
     #[test]

@@ -10,19 +10,18 @@ use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setgroups, setresgi
 use wave_policy::Identity;
 
 use super::sys;
-use crate::Cause;
+use crate::error::Cause;
 
-/// Ids that no account and no service manager hands out: systemd leaves 1879048192 to 2147352575 unused, and this
-/// is a part of it. Source: systemd, `docs/UIDS-GIDS.md`.
+/// Ids that no account has and no service manager assigns: a part of 1879048192 to 2147352575, which systemd leaves unused. Source: systemd, `docs/UIDS-GIDS.md`.
 const UNUSED: RangeInclusive<u32> = 1_900_000_000..=2_099_999_999;
 
-/// What a file shows as owner when its real owner has no number here; such an id must not be taken on.
+/// The owner that a file shows if its real owner has no number in this namespace. The process must not become this user.
 const OVERFLOW_ID: u32 = 65534;
 
-/// How a step is named that reads the ids of the namespace.
+/// The name of the step that reads the ids of the namespace.
 pub(crate) const READ_UID_MAP: &str = "read(/proc/self/uid_map)";
 
-/// Free ids are the rule; this many in a row that are not means something else is wrong.
+/// Almost all ids are unused. If so many in a row are used, something else is wrong.
 const ATTEMPTS: usize = 32;
 
 /// The identity of the process after the change.
@@ -38,7 +37,7 @@ impl fmt::Display for Assumed {
     }
 }
 
-/// Takes on the wanted identity, or an unused one when the process is root; drops supplementary groups.
+/// Becomes the wanted user and group, or unused ones if the process is root. Drops supplementary groups.
 pub(crate) fn assume(wanted: Option<Identity>) -> Result<Assumed, Cause> {
     let (identity, kind) = choose(wanted)?;
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
@@ -46,18 +45,18 @@ pub(crate) fn assume(wanted: Option<Identity>) -> Result<Assumed, Cause> {
     let groups = getresgid().map_err(Cause::refused("getresgid"))?;
     let changes_user = ![users.real, users.effective, users.saved].contains(&uid);
     let changes_group = ![groups.real, groups.effective, groups.saved].contains(&gid);
-    if let Some(missing) = missing(changes_user, changes_group) {
+    if let Some(missing) = missing_capabilities(changes_user, changes_group) {
         return Err(if is_root()? { Cause::RootWithout(missing) } else { Cause::NotRoot });
     }
     let groups = drop_groups(identity.uid == 0 || !is_root()?)?;
-    // The group first: without root, the right to change it is gone.
+    // The group first: the change of the user takes away the right to change it.
     setresgid(gid, gid, gid).map_err(Cause::refused("setresgid"))?;
     setresuid(uid, uid, uid).map_err(Cause::refused("setresuid"))?;
     Ok(Assumed { identity, detail: format!("{kind}; {groups}") })
 }
 
-/// Becoming root on purpose is a mistake in the policy, not a layer that is missing.
-pub(crate) fn check(wanted: Option<Identity>) -> Result<(), Cause> {
+/// Refuses root as the wanted identity. That is a mistake in the policy, not a missing layer.
+pub(crate) fn refuse_root(wanted: Option<Identity>) -> Result<(), Cause> {
     if wanted.is_some_and(|identity| identity.uid == 0 || identity.gid == 0) { Err(Cause::NamedRoot) } else { Ok(()) }
 }
 
@@ -67,18 +66,18 @@ fn choose(wanted: Option<Identity>) -> Result<(Identity, &'static str), Cause> {
     }
     if !is_root()? {
         let own = Identity { uid: nix::unistd::getuid().as_raw(), gid: nix::unistd::getgid().as_raw() };
-        // The usual group of a container's users. It is a group as any other: it owns files, and no power of root.
+        // Users of a container usually have the group 0. It owns files like any other group and has no power of root.
         if own.gid != 0 {
             return Ok((own, "the user's own"));
         }
         return Ok(match unused_identity() {
-            Ok(Some(unused)) if holds(Capability::CAP_SETGID) => {
+            Ok(Some(unused)) if has_capability(Capability::CAP_SETGID) => {
                 (Identity { gid: unused.gid, ..own }, "the user's own, in a group used by nobody")
             }
             _ => (own, "the user's own; group 0 kept for want of CAP_SETGID"),
         });
     }
-    match (unused_identity(), missing(true, true)) {
+    match (unused_identity(), missing_capabilities(true, true)) {
         (_, Some(_)) if is_root_of_namespace_only().unwrap_or(false) => Ok((
             Identity { uid: 0, gid: 0 },
             "root of a user namespace without CAP_SETUID or CAP_SETGID, nobody's root outside",
@@ -99,15 +98,15 @@ fn choose_unused(found: io::Result<Option<Identity>>) -> Result<(Identity, &'sta
     }
 }
 
-/// Whether any of the user ids is root's, the saved one included.
+/// Whether one of the real, effective and saved user ids is root's.
 fn is_root() -> Result<bool, Cause> {
     let users = getresuid().map_err(Cause::refused("getresuid"))?;
     Ok([users.real, users.effective, users.saved].iter().any(|id| id.is_root()))
 }
 
-/// Which of the capabilities are missing that it takes to become another user, or to change to another group.
-fn missing(user: bool, group: bool) -> Option<&'static str> {
-    match (user && !holds(Capability::CAP_SETUID), group && !holds(Capability::CAP_SETGID)) {
+/// Which capabilities are missing to become another user, or to change to another group.
+fn missing_capabilities(user: bool, group: bool) -> Option<&'static str> {
+    match (user && !has_capability(Capability::CAP_SETUID), group && !has_capability(Capability::CAP_SETGID)) {
         (false, false) => None,
         (true, false) => Some("CAP_SETUID"),
         (false, true) => Some("CAP_SETGID"),
@@ -115,8 +114,8 @@ fn missing(user: bool, group: bool) -> Option<&'static str> {
     }
 }
 
-/// Who this process would become without anybody's wish, and whether it can.
-pub(crate) fn outlook() -> Result<String, Cause> {
+/// Who this process would become if the policy names nobody, or why it cannot.
+pub(crate) fn describe_default() -> Result<String, Cause> {
     let (identity, kind) = choose(None)?;
     match identity.uid == nix::unistd::getuid().as_raw() {
         true => Ok(format!("uid {}, gid {}, {kind}", identity.uid, identity.gid)),
@@ -124,13 +123,14 @@ pub(crate) fn outlook() -> Result<String, Cause> {
     }
 }
 
-/// A user for a process that root is to end, if root may not end one of any user.
-pub(crate) fn endable() -> Option<Identity> {
-    let powerless = is_root().unwrap_or(false) && !holds(Capability::CAP_KILL);
+/// An identity for a process that this one must be able to kill. `None` unless this one is root without `CAP_KILL`.
+pub(crate) fn killable() -> Option<Identity> {
+    let powerless = is_root().unwrap_or(false) && !has_capability(Capability::CAP_KILL);
     powerless.then(unused_identity)?.ok()?
 }
 
-/// Does something with a user as the real one, which gives the right to signal its processes (kill(2)). It takes `CAP_SETUID`.
+/// Performs an action with another real user id, which gives the right to signal that user's processes (kill(2)). Needs
+/// `CAP_SETUID`.
 pub(crate) fn with_real_user<T>(uid: u32, action: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
     let unchanged = Uid::from_raw(u32::MAX);
     let before = nix::unistd::getuid();
@@ -140,12 +140,12 @@ pub(crate) fn with_real_user<T>(uid: u32, action: impl FnOnce() -> Result<T, Err
     outcome
 }
 
-fn holds(capability: Capability) -> bool {
-    // A set that cannot be read counts as there, so that the failure shows in the step itself.
+fn has_capability(capability: Capability) -> bool {
+    // If the set cannot be read, the step that needs the capability fails and says why.
     caps::has_cap(None, CapSet::Effective, capability).unwrap_or(true)
 }
 
-/// Clears the supplementary groups. `optional`: a process that may not clear them keeps them, and says so.
+/// Clears the supplementary groups. `optional`: if the process may not clear them, it keeps them, and the report says so.
 fn drop_groups(optional: bool) -> Result<String, Cause> {
     match setgroups(&[]) {
         Ok(()) => Ok("no other groups".to_owned()),
@@ -176,26 +176,26 @@ impl Assumed {
     }
 }
 
-/// A user and a group that no process uses: random ids from 1900000000 to 2099999999, or, in a user namespace
-/// that does not map these, from the upper half of the largest range it maps. `None` when it maps no such id.
+/// A user and a group that no process uses: random ids from 1900000000 to 2099999999. In a user namespace that does not map these,
+/// they are from the upper half of the largest range that it maps. `None` if it maps no such id.
 ///
 /// # Errors
-/// When `/proc/self/uid_map` or `gid_map` cannot be read, or the kernel gives no random numbers.
+/// If `/proc/self/uid_map` or `gid_map` cannot be read, or the kernel gives no random numbers.
 pub fn unused_identity() -> io::Result<Option<Identity>> {
-    let users = candidates(&read_map("/proc/self/uid_map")?);
-    let groups = candidates(&read_map("/proc/self/gid_map")?);
+    let users = unused_ids(&read_map("/proc/self/uid_map")?);
+    let groups = unused_ids(&read_map("/proc/self/gid_map")?);
     let (Some(users), Some(groups)) = (users, groups) else { return Ok(None) };
     for _ in 0..ATTEMPTS {
-        let uid = draw(&users)?;
-        if uid != OVERFLOW_ID && !sys::has_process(uid) {
-            let gid = if groups.contains(&uid) { uid } else { draw(&groups)? };
+        let uid = random_id(&users)?;
+        if uid != OVERFLOW_ID && !sys::user_has_process(uid) {
+            let gid = if groups.contains(&uid) { uid } else { random_id(&groups)? };
             return Ok(Some(Identity { uid, gid }));
         }
     }
     Ok(None)
 }
 
-/// A map of ids; without /proc that of the first namespace. If it is another one, the kernel refuses the ids.
+/// A map of ids. Without /proc it is assumed to be that of the first namespace; if it is another one, the kernel refuses the ids.
 fn read_map(path: &str) -> io::Result<String> {
     match std::fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok("0 0 4294967295".to_owned()),
@@ -203,16 +203,16 @@ fn read_map(path: &str) -> io::Result<String> {
     }
 }
 
-fn draw(range: &RangeInclusive<u32>) -> io::Result<u32> {
+fn random_id(range: &RangeInclusive<u32>) -> io::Result<u32> {
     let count = range.end() - range.start() + 1;
-    Ok(range.start() + sys::random()? % count)
+    Ok(range.start() + sys::random_u32()? % count)
 }
 
-/// The ids to draw from, given an id map: lines of first id inside, first id outside, count.
+/// A range of ids that are usually unused, given an id map: lines of first id inside, first id outside, count.
 ///
 /// Source: user_namespaces(7).
-fn candidates(map: &str) -> Option<RangeInclusive<u32>> {
-    let ranges = map.lines().filter_map(read_line);
+fn unused_ids(map: &str) -> Option<RangeInclusive<u32>> {
+    let ranges = map.lines().filter_map(parse_line);
     let largest = ranges.map(|(inside, _, count)| (inside, count)).max_by_key(|(_, count)| *count)?;
     let (first, last) = (largest.0, largest.0 + (largest.1 - 1));
     if first <= *UNUSED.start() && last >= *UNUSED.end() {
@@ -223,7 +223,7 @@ fn candidates(map: &str) -> Option<RangeInclusive<u32>> {
     (*upper_half.start() >= 1000).then_some(upper_half)
 }
 
-fn read_line(line: &str) -> Option<(u32, u32, u32)> {
+fn parse_line(line: &str) -> Option<(u32, u32, u32)> {
     let mut numbers = line.split_ascii_whitespace().map(|word| word.parse().ok());
     Some((numbers.next()??, numbers.next()??, numbers.next()??)).filter(|(_, _, count)| *count > 0)
 }
@@ -232,7 +232,7 @@ fn read_line(line: &str) -> Option<(u32, u32, u32)> {
 fn is_root_of_namespace_only() -> Result<bool, Cause> {
     let map = std::fs::read_to_string("/proc/self/uid_map");
     let map = map.map_err(|source| Cause::Refused { call: READ_UID_MAP, source })?;
-    Ok(map.lines().filter_map(read_line).any(|(inside, outside, _)| inside == 0 && outside != 0))
+    Ok(map.lines().filter_map(parse_line).any(|(inside, outside, _)| inside == 0 && outside != 0))
 }
 
 #[cfg(test)]
@@ -241,31 +241,31 @@ mod tests {
 
     #[test]
     fn the_first_namespace_offers_the_documented_range() {
-        assert_eq!(candidates("         0          0 4294967295\n"), Some(UNUSED));
+        assert_eq!(unused_ids("         0          0 4294967295\n"), Some(UNUSED));
     }
 
     #[test]
     fn a_container_offers_its_upper_half() {
-        assert_eq!(candidates("0 1000 1\n1 100000 65536\n"), Some(32769..=65536));
-        assert_eq!(candidates("0 100000 65536\n"), Some(32768..=65535));
+        assert_eq!(unused_ids("0 1000 1\n1 100000 65536\n"), Some(32769..=65536));
+        assert_eq!(unused_ids("0 100000 65536\n"), Some(32768..=65535));
     }
 
     #[test]
     fn a_namespace_with_one_id_offers_none() {
-        assert_eq!(candidates("0 1000 1\n"), None);
-        assert_eq!(candidates(""), None);
+        assert_eq!(unused_ids("0 1000 1\n"), None);
+        assert_eq!(unused_ids(""), None);
     }
 
     #[test]
     fn an_unused_identity_is_in_range_and_differs_from_run_to_run() {
-        let draw = || unused_identity().expect("proc is mounted").expect("ids are mapped");
-        let (one, other) = (draw(), draw());
+        let choose = || unused_identity().expect("proc is mounted").expect("ids are mapped");
+        let (one, other) = (choose(), choose());
         assert_ne!(one, other);
-        assert!(!sys::has_process(one.uid));
+        assert!(!sys::user_has_process(one.uid));
     }
 
     #[test]
     fn this_process_is_found_by_its_user() {
-        assert!(sys::has_process(nix::unistd::getuid().as_raw()));
+        assert!(sys::user_has_process(nix::unistd::getuid().as_raw()));
     }
 }

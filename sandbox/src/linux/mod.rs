@@ -1,14 +1,42 @@
-//! Linux: each layer in a file of its own. `sys` holds every unsafe call, one safe function each.
+//! Linux: each layer in a file of its own. `seal` applies them in order, and `sys` is the bottom: it has the system calls that no
+//! crate wraps safely.
 
-pub(crate) mod bpf;
-pub(crate) mod denial;
-pub(crate) mod failing;
-pub(crate) mod filter_check;
-pub(crate) mod identity;
-pub(crate) mod landlock;
-pub(crate) mod privileges;
-pub(crate) mod process;
-pub(crate) mod seccomp;
-pub(crate) mod start;
-pub(crate) mod sys;
-pub(crate) mod syscalls;
+mod bpf;
+mod denial;
+mod failing;
+mod filter_check;
+#[cfg(feature = "test-hooks")]
+pub mod hooks;
+mod identity;
+mod landlock;
+mod namespaces;
+mod privileges;
+mod probe;
+mod process;
+mod seal;
+mod seccomp;
+mod start;
+mod supervisor;
+mod sys;
+mod syscalls;
+mod worker;
+
+pub use failing::report_failures;
+pub use namespaces::leave_namespaces;
+pub use seal::{exit, prepare_allocator, seal};
+pub use start::{end_with_parent, start, variable};
+pub use supervisor::supervise;
+pub use sys::Allocator;
+pub use worker::{Channel, Worker};
+
+/// What this platform alone offers.
+pub mod specific {
+    pub use super::bpf::{Instruction, SystemCall, evaluate};
+    #[cfg(feature = "test-hooks")]
+    pub use super::hooks;
+    pub use super::identity::unused_identity;
+    pub use super::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLevel};
+    pub use super::probe::{LayerProbe, Presence, landlock_abi, landlock_leaves_truncation, probe};
+    pub use super::seccomp::filter;
+    pub use super::syscalls::name as call_name;
+}

@@ -1,13 +1,13 @@
-//! Capabilities, securebits, `no_new_privs`, and what keeps others out of this process.
+//! Capabilities, securebits, `no_new_privs`, and the flags that keep other processes out of this one.
 
 use caps::{CapSet, Capability};
 use nix::errno::Errno;
 use nix::sys::prctl;
 
 use super::sys;
-use crate::Cause;
+use crate::error::Cause;
 
-/// Root is nobody special, a change of ids keeps no capability, none can become ambient; and all of it stays so.
+/// Root has no special rights, a change of ids keeps no capability, and none becomes ambient. The locks make this final.
 const SECUREBITS: i32 = libc::SECBIT_NOROOT
     | libc::SECBIT_NOROOT_LOCKED
     | libc::SECBIT_NO_SETUID_FIXUP_LOCKED
@@ -19,17 +19,17 @@ const SECUREBITS: i32 = libc::SECBIT_NOROOT
 const SETS: [CapSet; 4] = [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted];
 
 /// Whether this process may empty its bounding set.
-pub(crate) fn may_close_bounding_set() -> bool {
-    // An unreadable set counts as "may", so that the failure shows in the step itself.
+pub(crate) fn may_clear_bounding_set() -> bool {
+    // If the set cannot be read, the step itself fails and says why.
     caps::has_cap(None, CapSet::Effective, Capability::CAP_SETPCAP).unwrap_or(true)
 }
 
-/// Empties the bounding set, capabilities this build has no name for included, and locks the securebits.
-pub(crate) fn close_bounding_set() -> Result<String, Cause> {
+/// Empties the bounding set, including capabilities that this build has no name for, and locks the securebits.
+pub(crate) fn clear_bounding_set() -> Result<String, Cause> {
     for capability in 0..CAPABILITIES_MAX {
         match sys::drop_from_bounding_set(capability) {
             Ok(()) => {}
-            // Past the last one that the kernel knows.
+            // Past the last capability that the kernel knows.
             Err(Errno::EINVAL) if capability > 0 => break,
             Err(errno) => return Err(Cause::refused("prctl(PR_CAPBSET_DROP)")(errno)),
         }
@@ -41,7 +41,7 @@ pub(crate) fn close_bounding_set() -> Result<String, Cause> {
 /// The sets are 64 bits wide.
 const CAPABILITIES_MAX: u64 = 64;
 
-/// Every capability the kernel knows, and whether the bounding set holds it.
+/// Every capability that the kernel knows, and whether the bounding set has it.
 fn bounding_set() -> impl Iterator<Item = (u64, bool)> {
     (0..CAPABILITIES_MAX).map_while(|capability| Some((capability, sys::in_bounding_set(capability)?)))
 }
@@ -65,7 +65,7 @@ pub(crate) fn drop_capabilities() -> Result<String, Cause> {
 }
 
 pub(crate) fn confirm_capabilities() -> Result<(), Cause> {
-    // The ambient set lies within two of these (capabilities(7)); reading it takes a call per capability.
+    // The ambient set is a subset of two of these (capabilities(7)); reading it takes a call for each capability.
     for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
         if !caps::read(None, set).map_err(|_| refused_capset())?.is_empty() {
             return Err(Cause::StillThere("a capability"));
@@ -74,13 +74,13 @@ pub(crate) fn confirm_capabilities() -> Result<(), Cause> {
     Ok(())
 }
 
-/// The crate `caps` keeps only a text of the error, so this takes what the kernel said last.
+/// The error of `caps` has only a text, so this is the last error of the kernel.
 fn refused_capset() -> Cause {
     Cause::Refused { call: "capset", source: std::io::Error::last_os_error() }
 }
 
-/// From now on, running a program grants nothing. It cannot be unset.
-pub(crate) fn no_new_privs() -> Result<String, Cause> {
+/// From now on, executing a program grants no privileges. The flag cannot be unset.
+pub(crate) fn set_no_new_privs() -> Result<String, Cause> {
     prctl::set_no_new_privs().map_err(Cause::refused("prctl(PR_SET_NO_NEW_PRIVS)"))?;
     Ok("set".to_owned())
 }
@@ -93,7 +93,7 @@ pub(crate) fn confirm_no_new_privs() -> Result<(), Cause> {
 }
 
 /// No core dump, and no process of the same user may trace this one or read its memory.
-pub(crate) fn not_dumpable() -> Result<String, Cause> {
+pub(crate) fn set_not_dumpable() -> Result<String, Cause> {
     prctl::set_dumpable(false).map_err(Cause::refused("prctl(PR_SET_DUMPABLE)"))?;
     Ok("no core dump, no tracer of the same user".to_owned())
 }
@@ -105,8 +105,8 @@ pub(crate) fn confirm_not_dumpable() -> Result<(), Cause> {
     }
 }
 
-/// The kernel itself refuses memory that becomes executable.
-pub(crate) fn no_new_code() -> Result<String, Cause> {
+/// From now on, the kernel refuses to make memory executable.
+pub(crate) fn refuse_new_code() -> Result<String, Cause> {
     sys::refuse_exec_gain().map_err(Cause::refused("prctl(PR_SET_MDWE)"))?;
     Ok("no mapping becomes executable".to_owned())
 }

@@ -1,108 +1,72 @@
-//! Threads, allocator, descriptors, limits and namespaces of this process.
+//! Threads, allocator, descriptors, limits, arguments and final pages of this process.
 
-use std::fmt;
 use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
-use nix::sys::stat::stat;
 use wave_policy::{Limits, Role};
 
-use super::sys;
-use crate::{AddressRange, Cause, SealPlan};
+use super::sys::{self, ThreadError};
+use crate::error::Cause;
+use crate::plan::{AddressRange, SealPlan};
+use crate::status::OUT_OF_MEMORY;
 
-/// How long a thread that was joined may still show up: the kernel wakes the joiner just before the thread is gone.
-const THREAD_GRACE: Duration = Duration::from_millis(50);
-
-/// Proof that this process had one thread.
-#[derive(Debug)]
-pub(crate) struct Alone(());
-
-impl fmt::Display for Alone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("1 thread")
+impl From<ThreadError> for Cause {
+    fn from(error: ThreadError) -> Self {
+        match error {
+            ThreadError::Threads(threads) => Self::Threads(threads),
+            ThreadError::Refused(call, errno) => Self::refused(call)(errno),
+        }
     }
 }
 
 /// Confirms that this process has one thread.
-pub(crate) fn assert_single_thread() -> Result<Alone, Cause> {
-    let deadline = Instant::now() + THREAD_GRACE;
-    loop {
-        let threads = match count_threads()? {
-            Some(threads) => threads,
-            None if has_one_thread()? => 1,
-            None => 2,
-        };
-        if threads == 1 {
-            return Ok(Alone(()));
-        }
-        if Instant::now() > deadline {
-            return Err(Cause::Threads(threads));
-        }
-        std::thread::sleep(Duration::from_micros(100));
-    }
+pub(crate) fn confirm_single_thread() -> Result<&'static str, Cause> {
+    sys::confirm_single_thread()?;
+    Ok("1 thread")
 }
 
-/// `None` without /proc. The directory has a link from each thread besides the usual two; a third of the time that listing it takes.
-///
-/// Source: `proc_task_getattr` in `fs/proc/base.c`.
-fn count_threads() -> Result<Option<usize>, Cause> {
-    match stat("/proc/self/task") {
-        Ok(found) => Ok(Some(usize::try_from(found.st_nlink.saturating_sub(2)).unwrap_or(usize::MAX))),
-        Err(Errno::ENOENT) => Ok(None),
-        Err(errno) => Err(Cause::refused("stat(/proc/self/task)")(errno)),
-    }
-}
-
-/// Whether there is one thread, by a call that changes nothing then and that no process with more is granted.
-///
-/// Source: unshare(2), `CLONE_THREAD`; `check_unshare_flags` in `kernel/fork.c`.
-fn has_one_thread() -> Result<bool, Cause> {
-    match unshare(CloneFlags::CLONE_THREAD) {
-        Ok(()) => Ok(true),
-        Err(Errno::EINVAL) => Ok(false),
-        Err(errno) => Err(Cause::refused("unshare(CLONE_THREAD), and there is no /proc")(errno)),
-    }
-}
-
-/// Makes the allocators use `brk` alone. That of a guest's process serves from memory of its own from now on; a compiler has
-/// threads, each with memory of its own, and a filter that knows how those are given back.
-pub(crate) fn settle_allocator(role: Role) -> Result<String, Cause> {
-    if !sys::allocate_by_brk() {
+/// Makes the allocator use only system calls that the filter permits. In a guest's process it uses an arena from now on. A
+/// compiler has threads, each with an arena of glibc, and its filter permits the calls that give those back.
+pub(crate) fn restrict_allocator(role: Role) -> Result<String, Cause> {
+    if !sys::allocate_by_brk_only() {
         return Err(Cause::Allocator);
     }
-    if role != Role::Compiler && !sys::allocate_from_arena() {
+    if role != Role::Compiler && !sys::allocate_from_arena(OUT_OF_MEMORY) {
         return Err(Cause::refused("brk")(Errno::ENOMEM));
     }
-    Ok("brk only, memory is kept".to_owned())
+    Ok("brk only, memory is not given back".to_owned())
 }
 
 /// Closes every descriptor but the standard streams, the grants and those to keep.
+#[allow(unsafe_code, reason = "the plan says which descriptors still have owners")]
 pub(crate) fn close_other_descriptors(plan: &SealPlan<'_>) -> Result<String, Cause> {
     let grants = plan.grants.iter().map(|grant| grant.fd.as_raw_fd());
     let kept = plan.keep_fds.iter().copied().chain(grants).filter_map(|fd| u32::try_from(fd).ok());
     let mut kept: Vec<u32> = kept.chain([0, 1, 2]).collect();
     kept.sort_unstable();
     kept.dedup();
-    // Open on purpose, above all that stays: where an outer filter answers in the kernel's place, it is still there afterwards.
+    // A descriptor opened on purpose, above all that are kept: if an outer filter answers `close_range` in the kernel's place, the
+    // descriptor is still open afterwards.
     let above = kept.last().map_or(3, |fd| fd + 1);
     let sample = match sys::duplicate_above(above) {
         Ok(sample) => Some(sample),
-        // There is no number left.
+        // No number is left.
         Err(Errno::EMFILE | Errno::EINVAL) => None,
         Err(errno) => return Err(Cause::refused("fcntl(F_DUPFD)")(errno)),
     };
     for (first, last) in gaps(&kept) {
-        sys::close_range(first, last).map_err(Cause::refused("close_range"))?;
+        // SAFETY: `SealPlan::keep_fds` obliges the caller of `seal`: every descriptor that is used later is in the plan, and the
+        // owners of the others were dropped or forgotten. The standard streams of std, 0 to 2, are always kept.
+        let closed = unsafe { sys::close_range(first, last) };
+        closed.map_err(Cause::refused("close_range"))?;
     }
     let between = (0..above).filter(|fd| kept.binary_search(fd).is_err());
     if between.chain(sample).any(sys::is_open) {
         return Err(Cause::StillThere("an inherited descriptor"));
     }
-    let seen = if sample.is_some() { "" } else { "; not tried on one of its own for want of a number" };
+    let seen = if sample.is_some() { "" } else { "; not tried on one of its own, as no number is free" };
     Ok(format!("{} kept: 0, 1, 2, {} grants, {} others{seen}", kept.len(), plan.grants.len(), plan.keep_fds.len()))
 }
 
@@ -120,10 +84,10 @@ fn gaps(kept: &[u32]) -> Vec<(u32, u32)> {
     gaps
 }
 
-/// Lowers resource limits, soft and hard. There is none on address space: reservations of 8 GiB are the rule.
+/// Lowers resource limits, soft and hard. Address space has none: a run reserves 8 GiB for each linear memory.
 pub(crate) fn lower_limits(limits: &Limits) -> Result<String, Cause> {
-    for (resource, limit) in lowered(limits) {
-        limit.map_or(Ok(()), |limit| lower(resource, limit))?;
+    for (resource, limit) in wanted(limits) {
+        limit.map_or(Ok(()), |limit| lower_limit(resource, limit))?;
     }
     limit_file_size(limits)?;
     let children = if limits.threads == 0 { "no children" } else { "threads" };
@@ -136,19 +100,20 @@ pub(crate) fn lower_limits(limits: &Limits) -> Result<String, Cause> {
     Ok(format!("no core, {children}, no locked memory, {} descriptors{}", limits.open_files, more.concat()))
 }
 
-/// The kernel counts every process of a user, so a limit above none means something only for a user without others: the
-/// one that root becomes.
-fn processes(limits: &Limits) -> Option<u64> {
+/// The limit on processes, which include threads. The kernel counts all processes of a user, so a limit other than 0 is useful
+/// only for a user who has no others: the one that root becomes.
+fn max_processes(limits: &Limits) -> Option<u64> {
     match limits.threads {
         0 => Some(0),
         threads => nix::unistd::geteuid().is_root().then_some(threads.saturating_add(1)),
     }
 }
 
-fn lowered(limits: &Limits) -> [(Resource, Option<u64>); 7] {
+/// The limits that a run gets; `None` for those that stay as they are.
+fn wanted(limits: &Limits) -> [(Resource, Option<u64>); 7] {
     [
         (Resource::RLIMIT_CORE, Some(0)),
-        (Resource::RLIMIT_NPROC, processes(limits)),
+        (Resource::RLIMIT_NPROC, max_processes(limits)),
         (Resource::RLIMIT_MEMLOCK, Some(0)),
         (Resource::RLIMIT_MSGQUEUE, Some(0)),
         (Resource::RLIMIT_NOFILE, Some(limits.open_files)),
@@ -157,14 +122,14 @@ fn lowered(limits: &Limits) -> [(Resource, Option<u64>); 7] {
     ]
 }
 
-/// Lowers the limit on the size of files, standard output among them if it is one.
+/// Lowers the limit on the size of files. It covers standard output if that is a file.
 pub(crate) fn limit_file_size(limits: &Limits) -> Result<(), Cause> {
-    // A write past the limit is the guest's error, not the end of the process (T110).
+    // A write past the limit is an error for the guest; it does not end the process (T110).
     sys::ignore(Signal::SIGXFSZ).map_err(Cause::refused("signal(SIGXFSZ)"))?;
-    limits.file_size_bytes.map_or(Ok(()), |bytes| lower(Resource::RLIMIT_FSIZE, bytes))
+    limits.file_size_bytes.map_or(Ok(()), |bytes| lower_limit(Resource::RLIMIT_FSIZE, bytes))
 }
 
-fn lower(resource: Resource, limit: u64) -> Result<(), Cause> {
+fn lower_limit(resource: Resource, limit: u64) -> Result<(), Cause> {
     let (_, hard) = getrlimit(resource).map_err(Cause::refused("getrlimit"))?;
     let limit = limit.min(hard);
     setrlimit(resource, limit, limit).map_err(Cause::refused("setrlimit"))
@@ -173,74 +138,38 @@ fn lower(resource: Resource, limit: u64) -> Result<(), Cause> {
 /// Reads the limits back.
 pub(crate) fn confirm_limits(limits: &Limits) -> Result<(), Cause> {
     let file_size = (Resource::RLIMIT_FSIZE, limits.file_size_bytes);
-    let wanted = lowered(limits).into_iter().chain([file_size]);
-    for (resource, most) in wanted.filter_map(|(resource, most)| Some((resource, most?))) {
+    let wanted = wanted(limits).into_iter().chain([file_size]);
+    for (resource, limit) in wanted.filter_map(|(resource, limit)| Some((resource, limit?))) {
         let (soft, hard) = getrlimit(resource).map_err(Cause::refused("getrlimit"))?;
-        if soft > most || hard > most {
+        if soft > limit || hard > limit {
             return Err(Cause::StillThere("a higher resource limit"));
         }
     }
     Ok(())
 }
 
-/// Moves the process into namespaces of its own, with a network that has nothing but an interface that is down.
-pub(crate) fn leave_namespaces() -> Left {
-    let all = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-    let before = namespaces();
-    match (unshare(all), before, namespaces()) {
-        (Err(errno), ..) => Left::Refused(errno as i32),
-        (Ok(()), Some(before), Some(after)) if before.iter().zip(&after).all(|(old, new)| old != new) => Left::Behind,
-        (Ok(()), Some(_), Some(_)) => Left::Same,
-        (Ok(()), ..) => Left::Unseen,
-    }
-}
-
-/// The namespaces that are left, by their numbers. Source: namespaces(7).
-fn namespaces() -> Option<[(u64, u64); 3]> {
-    let number = |path| stat(path).ok().map(|found| (found.st_dev, found.st_ino));
-    Some([number("/proc/self/ns/net")?, number("/proc/self/ns/ipc")?, number("/proc/self/ns/uts")?])
-}
-
-/// What came of [`leave_namespaces`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Left {
-    /// Each is another one.
-    Behind,
-    /// The kernel refused with this error number.
-    Refused(i32),
-    /// It agreed, and one is the same.
-    Same,
-    /// It agreed, and there is no /proc to see it in.
-    Unseen,
-}
-
-impl Left {
-    /// What it means for the report.
-    pub(crate) fn confirmed(self) -> Result<String, Cause> {
-        match self {
-            Self::Behind => Ok("network, ipc, uts".to_owned()),
-            Self::Refused(errno) => Err(Cause::refused("unshare")(Errno::from_raw(errno))),
-            Self::Same => Err(Cause::StillThere("a namespace of the host")),
-            Self::Unseen => Err(Cause::Unseen("the namespaces", "no /proc")),
-        }
-    }
-}
-
-/// Overwrites the environment and the arguments the process was started with; other processes see the title in their place.
+/// Overwrites the environment and the arguments that the process was started with. Other processes see the title instead.
+#[allow(unsafe_code, reason = "the seal has checked the threads")]
 pub(crate) fn wipe_arguments(title: &str) -> Result<String, Cause> {
-    match sys::wipe_arguments(title) {
+    sys::confirm_single_thread()?;
+    // SAFETY: the process has one thread, by the line above. std copies arguments and variables when it returns them, and
+    // `title` is a parameter of the plan, which the program wrote itself; nothing else in this crate refers to them.
+    match unsafe { sys::wipe_arguments(title) } {
         Some(bytes) => Ok(format!("{bytes} bytes of environment and arguments")),
         None => Err(Cause::Arguments),
     }
 }
 
 /// From now on, these pages cannot be changed, moved, replaced or unmapped.
-pub(crate) fn finish_pages(pages: &[AddressRange]) -> Result<String, Cause> {
-    for range in pages {
+#[allow(unsafe_code, reason = "the plan says which pages are final")]
+pub(crate) fn seal_pages(pages: &[AddressRange]) -> Result<String, Cause> {
+    for &AddressRange { start, len_bytes } in pages {
         // The same call before and after: an outer filter may refuse it, or answer `mseal` in the kernel's place.
-        sys::remap_in_place(*range).map_err(Cause::refused("mremap"))?;
-        sys::mseal(*range).map_err(Cause::refused("mseal"))?;
-        if sys::remap_in_place(*range) != Err(Errno::EPERM) {
+        sys::remap_in_place(start).map_err(Cause::refused("mremap"))?;
+        // SAFETY: `SealPlan::final_pages` obliges the caller of `seal`: the ranges are pages that nothing changes any more. Their owner
+        // never unmaps them, since a sealed process has no `munmap`.
+        unsafe { sys::mseal(start, len_bytes) }.map_err(Cause::refused("mseal"))?;
+        if sys::remap_in_place(start) != Err(Errno::EPERM) {
             return Err(Cause::StillThere("the way to other pages"));
         }
     }

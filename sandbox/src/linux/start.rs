@@ -1,6 +1,6 @@
-//! The first thing a process does: whatever its parent left behind, it goes on from one state.
+//! The first thing that a process does: it resets what it inherited from its parent to a known state.
 //!
-//! `docs/inherited.md` lists what a process inherits, and what becomes of each.
+//! `docs/inherited.md` lists what a process inherits and what this file does about each.
 
 use std::env::{args_os, var_os};
 use std::ffi::OsString;
@@ -15,76 +15,75 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Pid, getegid, geteuid, getgid, getpid, getppid, getuid};
 
-use super::{process, sys};
-use crate::{Cause, StartError};
+use super::sys;
+use crate::error::{Cause, StartError};
 
-/// What the dynamic loader and the allocator are told before any code of ours runs.
+/// Settings of the dynamic loader and of the allocator, which glibc reads before `main`.
 const TUNABLES: &str = "GLIBC_TUNABLES";
 
-/// Variables that make libraries do something: cranelift-jit appends to a file whose name can be guessed, and std makes the stacks
-/// of threads so large.
-const OF_LIBRARIES: [&str; 2] = ["PERF_BUILDID_DIR", "RUST_MIN_STACK"];
+/// Variables that libraries act on: the first makes cranelift-jit append to a file whose name can be guessed, the second is the size
+/// of a thread's stack in std.
+const LIBRARY_VARIABLES: [&str; 2] = ["PERF_BUILDID_DIR", "RUST_MIN_STACK"];
 
-/// How late the kernel may wake a process, unless it says otherwise.
+/// How late the kernel may wake a process: the kernel's default.
 const TIMER_SLACK_NS: u64 = 50_000;
 
-/// Signals that ask for an end. The first process of a PID namespace gets none that it has no handler for (pid_namespaces(7)).
-const ENDS: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
+/// Signals that ask a process to end. The first process of a PID namespace gets them only if it has a handler (pid_namespaces(7)).
+const TERMINATION_SIGNALS: [Signal; 4] = [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM];
 
-/// The process that this one can be asked to end with. 0: it is outside of this PID namespace.
+/// The parent whose end can be made this process's end. 0 if it is outside of this PID namespace.
 static PARENT: AtomicI32 = AtomicI32::new(UNKNOWN);
 
 const UNKNOWN: i32 = -1;
 
-/// Whether the parent's end is to be this one's.
+/// Whether this process ends when its parent ends.
 static ENDS_WITH_PARENT: AtomicBool = AtomicBool::new(false);
 
 /// Whether this is the first process of its PID namespace.
 static IS_FIRST: AtomicBool = AtomicBool::new(false);
 
-/// What was taken out of the environment.
-static TAKEN: OnceLock<Vec<(&str, OsString)>> = OnceLock::new();
+/// The variables that were removed from the environment.
+static REMOVED: OnceLock<Vec<(&str, OsString)>> = OnceLock::new();
 
-/// Brings this process into a known state, whatever its parent left behind. Call it first thing in `main`, before any thread is
-/// started.
+/// Resets what this process inherited from its parent to a known state. Call it first thing in `main`, before any thread starts.
 ///
-/// It executes the program again, once, where something cannot be undone otherwise: variables that glibc has read, and a
-/// personality that has laid out the memory.
+/// It executes the program again, once, if something had its effect before `main`: variables that glibc has read, or a personality
+/// that changed the layout of memory.
 ///
 /// # Errors
-/// [`StartError`] if the program has rights that the user who started it does not have, or the kernel refuses something. All that
-/// is left to do is to say so.
+/// [`StartError`] if the program has rights that the user who started it does not have, or the kernel refuses a call. The caller can
+/// only report it and exit.
 pub fn start() -> Result<(), StartError> {
     refuse_privileges()?;
-    // Before anything below allocates.
-    sys::allocate_by_brk();
-    start_again_if_needed()?;
+    // Before anything below allocates. If it fails, the seal reports it.
+    sys::allocate_by_brk_only();
+    execute_again_if_needed()?;
     sys::reset_floating_point();
-    // Before signals are unblocked: one that they sent must not count.
+    // Before signals are unblocked: a signal of an inherited timer must have no effect.
     sys::stop_interval_timers().map_err(Cause::refused("setitimer"))?;
-    settle_signals()?;
-    settle_umask();
-    // It is about time alone, so a kernel or a filter that refuses may.
+    reset_signals()?;
+    restrict_umask();
+    // The slack affects timing alone, so a failure is harmless.
     sys::set_timer_slack(TIMER_SLACK_NS).ok();
-    take_variables()?;
-    note_parent(getppid());
+    remove_library_variables()?;
+    record_parent(getppid());
     if sys::parent_death_signal().is_ok_and(|signal| signal != 0) {
         end_with_parent()?;
     }
     Ok(())
 }
 
-/// Ends this process by SIGKILL when its parent ends, from now on and after the seal.
+/// From now on, the kernel kills this process when its parent ends, also after the seal.
 ///
 /// # Errors
-/// [`Cause::Refused`] if the kernel does not promise so.
+/// [`Cause::Refused`] if the kernel refuses the call.
 pub fn end_with_parent() -> Result<(), Cause> {
     sys::die_with_parent().map_err(Cause::refused("prctl(PR_SET_PDEATHSIG)"))?;
     ENDS_WITH_PARENT.store(true, Ordering::Relaxed);
-    // It may have ended before the kernel knew.
+    // The parent may have ended before the call.
     let (before, now) = (PARENT.load(Ordering::Relaxed), getppid().as_raw());
     if before == UNKNOWN {
-        note_parent(getppid());
+        record_parent(getppid());
     } else if now > 0 && now != before {
         sys::exit_now(128 + Signal::SIGKILL as i32);
     }
@@ -96,36 +95,36 @@ pub(crate) fn ends_with_parent() -> bool {
     ENDS_WITH_PARENT.load(Ordering::Relaxed)
 }
 
-/// What a process that was made from this one does first: it ends with it, and is not the first of a PID namespace.
-pub(crate) fn begin_child(parent: Pid) -> Result<(), Cause> {
-    note_parent(parent);
+/// The first thing that a forked process does: from now on it ends when its parent ends. It is not the first process of a PID
+/// namespace, so the termination signals have their default effects again.
+pub(crate) fn prepare_child(parent: Pid) -> Result<(), Cause> {
+    record_parent(parent);
     if IS_FIRST.swap(false, Ordering::Relaxed) {
-        for signal in ENDS {
+        for signal in TERMINATION_SIGNALS {
             if !sys::is_ignored(signal).map_err(Cause::refused("sigaction"))? {
-                sys::by_default(signal).map_err(Cause::refused("sigaction"))?;
+                sys::restore_default(signal).map_err(Cause::refused("sigaction"))?;
             }
         }
     }
     end_with_parent()
 }
 
-/// A variable of the environment that this process was started with. For what a user asks to pass on: [`start`] takes some away from
-/// the libraries.
+/// A variable of the environment that this process was started with. For variables that a user asks to pass on: [`start`] removes
+/// some from the environment.
 pub fn variable(name: &str) -> Option<OsString> {
-    let taken = TAKEN.get().and_then(|taken| taken.iter().find(|(other, _)| *other == name));
-    taken.map(|(_, value)| value.clone()).or_else(|| var_os(name))
+    let removed = REMOVED.get().and_then(|removed| removed.iter().find(|(other, _)| *other == name));
+    removed.map(|(_, value)| value.clone()).or_else(|| var_os(name))
 }
 
-fn note_parent(parent: Pid) {
+fn record_parent(parent: Pid) {
     PARENT.store(parent.as_raw(), Ordering::Relaxed);
 }
 
-/// Refuses to run with rights that come from the file of this program: what it reads and writes it would read and write with
-/// them, for whoever asks.
+/// Refuses to run with rights that come from the file of this program: it would use them for anyone who starts it.
 ///
-/// The kernel's mark alone does not say so: security modules set it, too, where a process enters another domain.
+/// The kernel's mark `AT_SECURE` alone does not show this: security modules set it, too, when a process enters another domain.
 fn refuse_privileges() -> Result<(), StartError> {
-    if !sys::is_secure() {
+    if !sys::has_file_privileges() {
         return Ok(());
     }
     if getuid() != geteuid() {
@@ -134,18 +133,18 @@ fn refuse_privileges() -> Result<(), StartError> {
     if getgid() != getegid() {
         return Err(StartError::Privileged("the rights of another group"));
     }
-    // Of root's capabilities none is from the file; those of others that come from the parent are in the ambient set, which the
-    // kernel clears for a file with capabilities (capabilities(7)).
-    let has = |set| caps::read(None, set).map_or(true, |set| !set.is_empty());
-    if !getuid().is_root() && has(CapSet::Permitted) && !has(CapSet::Ambient) {
+    // None of root's capabilities is from the file. A capability that another user has from the parent is in the ambient set, which
+    // the kernel clears for a file with capabilities (capabilities(7)).
+    let has_any = |set| caps::read(None, set).map_or(true, |set| !set.is_empty());
+    if !getuid().is_root() && has_any(CapSet::Permitted) && !has_any(CapSet::Ambient) {
         return Err(StartError::Privileged("capabilities"));
     }
     Ok(())
 }
 
-/// Executes this program once more, without what has had its effect before `main`. Each reason is gone then.
-fn start_again_if_needed() -> Result<(), StartError> {
-    // A filter that hides the call stands where nobody could change the personality either.
+/// Executes this program again if an inherited setting had its effect before `main`, and without that setting. So it happens once.
+fn execute_again_if_needed() -> Result<(), StartError> {
+    // A filter that hides the call was there before anyone could have changed the personality.
     let personality = sys::personality().unwrap_or(0);
     let has_tunables = var_os(TUNABLES).is_some();
     if personality != 0 {
@@ -170,71 +169,71 @@ fn start_again_if_needed() -> Result<(), StartError> {
 enum Effect {
     Default,
     Ignored,
-    /// Whether it is ignored is the parent's to say: `nohup`, and shells without job control for what runs in the background.
+    /// The parent decides whether it is ignored: `nohup`, and shells without job control for background processes.
     Inherited,
     /// std has set it.
-    OfRuntime,
+    SetByStd,
 }
 
 const fn effect(signal: Signal) -> Effect {
     match signal {
-        // Nobody can change these.
-        Signal::SIGKILL | Signal::SIGSTOP => Effect::OfRuntime,
-        // A write to a closed pipe is an error, and so is one past the limit on files (T110).
-        Signal::SIGPIPE => Effect::OfRuntime,
+        // These cannot be changed.
+        Signal::SIGKILL | Signal::SIGSTOP => Effect::SetByStd,
+        // A write to a closed pipe is an error, and so is a write past the limit on file size (T110).
+        Signal::SIGPIPE => Effect::SetByStd,
         Signal::SIGXFSZ => Effect::Ignored,
-        // Whoever shares a descriptor can have it sent.
+        // Any process that shares a descriptor can have it sent.
         Signal::SIGIO => Effect::Ignored,
         Signal::SIGHUP | Signal::SIGINT | Signal::SIGQUIT => Effect::Inherited,
         Signal::SIGTSTP | Signal::SIGTTIN | Signal::SIGTTOU => Effect::Inherited,
         // std handles these if they were not ignored.
-        Signal::SIGSEGV | Signal::SIGBUS => Effect::OfRuntime,
+        Signal::SIGSEGV | Signal::SIGBUS => Effect::SetByStd,
         _ => Effect::Default,
     }
 }
 
-/// Each signal has one effect, none is blocked, and none that came before counts but those that ask for an end or a stop.
-fn settle_signals() -> Result<(), Cause> {
-    let pending = sys::pending().map_err(Cause::refused("sigpending"))?;
-    sys::discard_realtime(&pending);
+/// Sets the effect of each signal, unblocks all, and discards pending signals other than requests to end or to stop.
+fn reset_signals() -> Result<(), Cause> {
+    let pending = sys::pending_signals().map_err(Cause::refused("sigpending"))?;
+    sys::discard_pending_realtime(&pending);
     for signal in Signal::iterator() {
         let refused = |errno| Cause::refused("sigaction")(errno);
         match effect(signal) {
             Effect::Default => {
                 let is_request = matches!(signal, Signal::SIGTERM | Signal::SIGCONT);
-                // Ignoring a signal takes those away that wait.
+                // Ignoring a signal discards the pending ones.
                 if pending.contains(signal) && !is_request {
                     sys::ignore(signal).map_err(refused)?;
                 }
-                sys::by_default(signal).map_err(refused)?;
+                sys::restore_default(signal).map_err(refused)?;
             }
             Effect::Ignored => sys::ignore(signal).map_err(refused)?,
-            Effect::OfRuntime if matches!(signal, Signal::SIGSEGV | Signal::SIGBUS) => {
+            Effect::SetByStd if matches!(signal, Signal::SIGSEGV | Signal::SIGBUS) => {
                 if pending.contains(signal) {
                     sys::ignore(signal).map_err(refused)?;
                 }
                 if sys::is_ignored(signal).map_err(refused)? {
-                    sys::by_default(signal).map_err(refused)?;
+                    sys::restore_default(signal).map_err(refused)?;
                 }
             }
-            Effect::Inherited | Effect::OfRuntime => {}
+            Effect::Inherited | Effect::SetByStd => {}
         }
     }
-    // As before `main`, without what the parent had waiting.
-    sys::answer_aborts().map_err(Cause::refused("sigaction"))?;
+    // The handler of before `main` again; the loop has removed it.
+    sys::install_abort_handler().map_err(Cause::refused("sigaction"))?;
     if getpid().as_raw() == 1 {
         IS_FIRST.store(true, Ordering::Relaxed);
-        for signal in ENDS {
+        for signal in TERMINATION_SIGNALS {
             if !sys::is_ignored(signal).map_err(Cause::refused("sigaction"))? {
-                sys::end_by_handler(signal).map_err(Cause::refused("sigaction"))?;
+                sys::exit_on_signal(signal).map_err(Cause::refused("sigaction"))?;
             }
         }
     }
     SigSet::empty().thread_set_mask().map_err(Cause::refused("sigprocmask"))
 }
 
-/// A mask that lets everybody write was not chosen for the files of a guest; any other is the user's choice.
-fn settle_umask() {
+/// Restricts a mask that lets everyone write: nobody chose it for the files of a guest. Any other mask is the user's choice.
+fn restrict_umask() {
     let usual = Mode::S_IWGRP | Mode::S_IWOTH;
     let inherited = umask(usual);
     if inherited.contains(Mode::S_IWOTH) {
@@ -244,13 +243,15 @@ fn settle_umask() {
     }
 }
 
-/// Takes variables away from the libraries that would act on them.
-fn take_variables() -> Result<(), Cause> {
-    if OF_LIBRARIES.iter().all(|name| var_os(name).is_none()) {
+/// Removes the variables that libraries would act on.
+fn remove_library_variables() -> Result<(), Cause> {
+    if LIBRARY_VARIABLES.iter().all(|name| var_os(name).is_none()) {
         return Ok(());
     }
-    let alone = process::assert_single_thread()?;
-    let taken = OF_LIBRARIES.iter().filter_map(|name| Some((*name, sys::take_variable(name, &alone)?)));
-    TAKEN.get_or_init(|| taken.collect());
+    let mut removed = Vec::new();
+    for name in LIBRARY_VARIABLES {
+        removed.extend(sys::remove_variable(name)?.map(|value| (name, value)));
+    }
+    REMOVED.get_or_init(|| removed);
     Ok(())
 }

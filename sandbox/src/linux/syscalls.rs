@@ -2,7 +2,7 @@
 //!
 //! Source: `arch/x86/entry/syscalls/syscall_64.tbl` of Linux 6.19; numbers are never reused.
 
-/// Names of calls 0 to 336, in order. One text: a table of slices would cost a relocation each at start.
+/// Names of calls 0 to 336, in order. One text, because each slice of a table would cost a relocation at start.
 const FROM_0: &str = "\
     read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask \
     rt_sigreturn ioctl pread64 pwrite64 readv writev access pipe select sched_yield mremap msync mincore madvise \
@@ -47,7 +47,7 @@ const FROM_424: &str = "\
 
 const SECOND_START: usize = 424;
 
-/// The name of a system call. Allocates nothing: the signal handler asks.
+/// The name of a system call. Allocates nothing, because the signal handler calls it.
 pub fn name(number: usize) -> Option<&'static str> {
     match number.checked_sub(SECOND_START) {
         Some(index) => FROM_424.split(' ').nth(index),
@@ -55,11 +55,11 @@ pub fn name(number: usize) -> Option<&'static str> {
     }
 }
 
-/// The number of the system call with this name. `const`, so that a name in the policy table that the kernel does
-/// not have stops the build.
+/// The number of the system call with this name. `const`, so that the build fails if the policy table names a call that the
+/// kernel does not have.
 ///
 /// # Panics
-/// If there is none; in a constant this is a compile error.
+/// If no call has this name; in a constant this is a compile error.
 #[allow(clippy::panic, reason = "runs in the compiler; at run time only in tests")]
 pub(crate) const fn number(name: &str) -> i64 {
     match (index_of(FROM_0.as_bytes(), name.as_bytes()), index_of(FROM_424.as_bytes(), name.as_bytes())) {
@@ -69,7 +69,7 @@ pub(crate) const fn number(name: &str) -> i64 {
     }
 }
 
-/// Position of `word` in a text of words with single spaces between.
+/// Position of `word` in a text of words that are separated by single spaces.
 const fn index_of(text: &[u8], word: &[u8]) -> Option<i64> {
     let (mut index, mut start, mut at) = (0, 0, 0);
     while at <= text.len() {

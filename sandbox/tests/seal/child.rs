@@ -2,7 +2,7 @@
 //!
 //! Arguments are `key=value`:
 //! `level`, `role` (compiler), `functions` (comma-separated), `grant` (path:access, may repeat), `growable`, `listener` and
-//! `manual` (any value; the last is the manual resolver), `before` (a disturbance before the seal, may repeat), `kernel` (another one than there is, see `kernel.rs`),
+//! `manual` (any value; the last is the manual resolver), `before` (a change of the process before the seal, may repeat), `kernel` (a faked one, see `kernel.rs`),
 //! `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
 //! layer, may repeat), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
 //! `worker.rs`), `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`,
@@ -21,7 +21,7 @@ use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, Report, SealPl
 
 pub const REFUSED: i32 = 125;
 const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
-/// When `before=timer` has its signal sent, again and again.
+/// The interval of the signal of `before=timer`.
 const TIMER: Duration = Duration::from_millis(300);
 pub const GROWABLE_BYTES: u64 = 0x10_0000;
 
@@ -82,7 +82,7 @@ pub fn main(args: &[String]) -> ! {
     if args.get("probe").is_some() {
         eprintln!("{}", serde_json::to_string(&wave_sandbox::probe()).expect("a probe is JSON"));
     }
-    args.all("before").for_each(disturb);
+    args.all("before").for_each(change_state);
     args.get("kernel").into_iter().for_each(crate::kernel::pretend);
     args.get("break").into_iter().for_each(break_call);
     if let Some(action) = args.get("worker") {
@@ -262,7 +262,7 @@ fn reserve() -> u64 {
     at as u64
 }
 
-fn disturb(what: &str) {
+fn change_state(what: &str) {
     match what {
         "thread" => drop(std::thread::spawn(|| std::thread::sleep(std::time::Duration::from_secs(60)))),
         "joined_thread" => std::thread::spawn(|| ()).join().expect("a thread"),
@@ -292,11 +292,11 @@ fn disturb(what: &str) {
             std::fs::write("/proc/self/gid_map", format!("0 {gid} 1")).expect("gid_map");
         }
         "forget_grants" => {}
-        other => panic!("unknown disturbance {other}"),
+        other => panic!("unknown change {other}"),
     }
 }
 
-/// From here on a system call fails with EPERM, as an outer sandbox might have it.
+/// From here on a system call fails with EPERM, as under an outer sandbox.
 fn break_call(text: &str) {
     let (number, first) = text.split_once(':').map_or((text, None), |(number, first)| (number, Some(first)));
     let rules = first.map(|first| {
@@ -321,7 +321,7 @@ fn allocate_before() {
     BEFORE.lock().expect("one thread").extend(blocks().into_iter().chain(of_thread));
 }
 
-/// Takes and gives back memory in all sizes, from bytes to 64 MiB, blocks from before the seal among them. Each keeps its
+/// Takes and gives back memory in all sizes, from bytes to 64 MiB, including blocks from before the seal. Each block keeps its
 /// contents meanwhile.
 fn allocate() {
     let all = |block: &[u8], byte| assert!(block.iter().all(|other| *other == byte), "{} bytes of {byte}", block.len());

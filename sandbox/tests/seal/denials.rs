@@ -1,4 +1,4 @@
-//! System calls a sealed process must not make, each with the same call succeeding without a seal.
+//! System calls that a sealed process must not make. Each control is the same call without a seal.
 
 use std::io::{ErrorKind, Read as _};
 use std::net::{Ipv4Addr, TcpListener};
@@ -21,7 +21,7 @@ pub const CASES: &[Case] = &[
 
 const DENIED: i32 = wave_sandbox::DENIED;
 
-/// What it is, the call, and how the bare call ends.
+/// The attempt, the call, and its result without a seal.
 const ATTEMPTS: &[(&str, &str, i32)] = &[
     ("open", "call=257,-100,s:/etc/passwd,0", 0),
     ("open, older call", "call=2,s:/etc/passwd,0", 0),
@@ -90,7 +90,7 @@ fn calls_from_guest_code(user: User) {
     assert!(outcome.stderr.contains("\n  cause: no hostcall; "), "{outcome:?}");
 }
 
-/// The 32-bit entry, and numbers of x32 (T77): refused, not in silence.
+/// The 32-bit entry, and numbers of x32 (T77): denied, with a message.
 fn other_entries(user: User) {
     const GETPID_I386: &str = "int80=20";
     expect(user, &["level=off", GETPID_I386], 0);

@@ -1,4 +1,4 @@
-//! Ends that nobody plans: one message, a status of ours, and no signal. A signal from outside stays one.
+//! Failures: each ends in one message, an exit status of ours, and no signal. A signal from outside stays a signal.
 
 use std::io::Read as _;
 use std::process::Child;
@@ -60,7 +60,7 @@ fn failing(user: User) {
     }
 }
 
-/// SIGABRT from another process is what it always was, sealed or not.
+/// SIGABRT from another process has its default effect, sealed or not.
 fn aborted_from_outside(user: User) {
     let mut child: Child = start(user, &["failing=wait"]);
     let mut ready = [0; 6];

@@ -1,4 +1,4 @@
-//! Each step made to fail in turn: no guest code runs, and the error names the layer (T97).
+//! Makes each step fail in turn: no guest code runs, and the error names the layer (T97).
 
 use crate::Case;
 use crate::child::REFUSED;
@@ -8,8 +8,8 @@ use wave_sandbox::LayerName;
 pub const CASES: &[Case] = &[
     ("faults::every_step_can_fail", every_step),
     ("faults::strict_refuses", strict_refuses),
-    ("faults::standard_goes_without_and_says_so", standard_goes_without),
-    ("faults::wishes_are_reported", wishes_are_reported),
+    ("faults::standard_runs_without_and_reports_it", standard_runs_without),
+    ("faults::missing_optional_layers_are_reported", missing_optional_layers_are_reported),
 ];
 
 const CAPBSET_DROP: &str = "break=157:24";
@@ -17,11 +17,11 @@ const SECUREBITS: &str = "break=157:28";
 const NO_NEW_PRIVS: &str = "break=157:38";
 const DUMPABLE: &str = "break=157:4";
 
-/// Steps every level demands.
-const DEMANDED: &[(&str, &str)] =
+/// Steps that every level requires.
+const REQUIRED: &[(&str, &str)] =
     &[("break=262", "single_thread"), ("break=436", "descriptors"), ("break=13", "seccomp"), ("break=317", "seccomp")];
 
-/// Steps only `strict` demands.
+/// Steps that only `strict` requires.
 const STRICT: &[(&str, &str)] = &[
     ("break=117", "identity"),
     ("break=119", "identity"),
@@ -34,10 +34,10 @@ const STRICT: &[(&str, &str)] = &[
 /// Steps that happen only with the privileges of root.
 const OF_ROOT: &[(&str, &str)] = &[("break=116", "identity"), (CAPBSET_DROP, "bounding"), (SECUREBITS, "bounding")];
 
-/// Layers that no level demands.
-const WISHES: &[&str] = &["allocator", "wiped", "limits", "namespaces", "no_new_code", "final_pages"];
+/// Layers that no level requires.
+const OPTIONAL: &[&str] = &["allocator", "wiped", "limits", "namespaces", "no_new_code", "final_pages"];
 
-/// Every layer there is, by the hook of the tests: demanded, or missing in the report.
+/// Makes every layer fail by the hook of the tests: it is required, or missing in the report.
 fn every_step(user: User) {
     let plan = ["code=1", "title=x", "namespaces=1", "print=1", "functions=fd_write"];
     expect(user, &plan, 0);
@@ -48,7 +48,7 @@ fn every_step(user: User) {
         }
         let fault = format!("fail={layer}");
         for (level, refuses) in [
-            ("level=strict", !WISHES.contains(&layer)),
+            ("level=strict", !OPTIONAL.contains(&layer)),
             ("level=standard", ["single_thread", "descriptors", "seccomp"].contains(&layer)),
         ] {
             let outcome = run(user, &[&plan[..], &[&fault, level]].concat());
@@ -56,7 +56,7 @@ fn every_step(user: User) {
                 assert_eq!(outcome.status, REFUSED, "{layer} {level}: {outcome:?}");
                 assert!(outcome.stderr.starts_with(&format!("{layer} | ")), "{layer} {level}: {outcome:?}");
             } else {
-                let state = if WISHES.contains(&layer) { "unavailable" } else { "waived" };
+                let state = if OPTIONAL.contains(&layer) { "unavailable" } else { "waived" };
                 assert_eq!(outcome.status, 0, "{layer} {level}: {outcome:?}");
                 assert!(is(state, layer, &outcome.stderr), "{layer} {level}: {outcome:?}");
             }
@@ -70,14 +70,14 @@ fn steps(user: User) -> Vec<(&'static str, &'static str)> {
 
 fn strict_refuses(user: User) {
     expect(user, &[], 0);
-    for (fault, layer) in DEMANDED.iter().copied().chain(steps(user)).chain([(NO_NEW_PRIVS, "no_new_privs")]) {
+    for (fault, layer) in REQUIRED.iter().copied().chain(steps(user)).chain([(NO_NEW_PRIVS, "no_new_privs")]) {
         let outcome = expect(user, &[fault, "print=1"], REFUSED);
         assert!(outcome.stderr.starts_with(&format!("{layer} | ")), "{fault}: {outcome:?}");
     }
 }
 
-fn standard_goes_without(user: User) {
-    for (fault, layer) in DEMANDED {
+fn standard_runs_without(user: User) {
+    for (fault, layer) in REQUIRED {
         let outcome = expect(user, &["level=standard", fault], REFUSED);
         assert!(outcome.stderr.starts_with(&format!("{layer} | ")), "{fault}: {outcome:?}");
     }
@@ -87,7 +87,7 @@ fn standard_goes_without(user: User) {
     }
 }
 
-fn wishes_are_reported(user: User) {
+fn missing_optional_layers_are_reported(user: User) {
     for (fault, layer) in [("break=302", "limits"), ("break=157:65", "no_new_code")] {
         let outcome = expect(user, &[fault, "print=1"], 0);
         assert!(is("unavailable", layer, &outcome.stderr), "{fault}: {outcome:?}");

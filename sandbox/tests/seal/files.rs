@@ -1,5 +1,5 @@
-//! Grant x action x outcome, with the file system looked at afterwards. No monitor stands in front: what refuses is
-//! Landlock (EACCES) or the filter (159).
+//! Grant x action x outcome, with a look at the file system afterwards. There is no monitor: Landlock denies (EACCES), or the filter
+//! (159).
 
 use std::fs;
 use std::path::Path;
@@ -19,7 +19,7 @@ const FUNCTIONS: &str = "functions=fd_read,fd_write,fd_filestat_set_size,path_op
 const DENIED: i32 = wave_sandbox::DENIED;
 const EACCES: i32 = libc::EACCES;
 
-/// What it is, the call, and how it ends for a grant of ro, append and rw.
+/// The action, the call, and its result with a grant of ro, append and rw.
 const ACTIONS: &[(&str, &str, [i32; 3])] = &[
     ("read", "call=257,g0,s:file,0", [0, 0, 0]),
     ("read below", "call=257,g0,s:dir/inner,0", [0, 0, 0]),
@@ -41,8 +41,8 @@ const ACTIONS: &[(&str, &str, [i32; 3])] = &[
     ("chown", "call=260,g0,s:file,-1,-1,0", [DENIED, DENIED, DENIED]),
 ];
 
-/// A tree everyone may change: `file`, `dir/inner`, `empty/`.
-fn plant(root: &Path) {
+/// Creates files that everyone may change: `file`, `dir/inner`, `empty/`.
+fn create_files(root: &Path) {
     for dir in ["dir", "empty"] {
         fs::create_dir(root.join(dir)).expect("a directory");
         set_mode(&root.join(dir), 0o777);
@@ -53,14 +53,14 @@ fn plant(root: &Path) {
     }
 }
 
-/// Names and contents beneath a directory, in order.
-fn picture(root: &Path) -> Vec<(String, String)> {
+/// Names and contents under a directory, in order.
+fn snapshot(root: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(root).expect("a directory").map(|entry| entry.expect("an entry")) {
         let path = entry.path();
         found.push((path.display().to_string(), fs::read_to_string(&path).unwrap_or_default()));
         if path.is_dir() {
-            found.extend(picture(&path));
+            found.extend(snapshot(&path));
         }
     }
     found.sort();
@@ -72,17 +72,17 @@ fn grant_by_action(user: User) {
         // chown and chmod change nothing here, and may be refused to a user who is not the owner.
         if !matches!(*what, "chmod" | "chown") {
             let dir = open_to_all();
-            plant(dir.path());
+            create_files(dir.path());
             expect(user, &["level=off", &format!("grant={}:ro", dir.path().display()), call], 0);
         }
         for (access, expected) in ["ro", "append", "rw"].into_iter().zip(outcomes) {
             let dir = open_to_all();
-            plant(dir.path());
-            let before = picture(dir.path());
+            create_files(dir.path());
+            let before = snapshot(dir.path());
             let grant = format!("grant={}:{access}", dir.path().display());
             expect(user, &[FUNCTIONS, &grant, call], *expected);
             if *expected != 0 || access == "ro" {
-                assert_eq!(picture(dir.path()), before, "{what} with {access}");
+                assert_eq!(snapshot(dir.path()), before, "{what} with {access}");
             }
         }
     }
@@ -90,11 +90,11 @@ fn grant_by_action(user: User) {
 
 fn outside_of_the_grant(user: User) {
     let (dir, other) = (open_to_all(), open_to_all());
-    plant(other.path());
+    create_files(other.path());
     std::os::unix::fs::symlink(other.path().join("file"), dir.path().join("out")).expect("a link");
     let grant = format!("grant={}:rw", dir.path().display());
     let name = other.path().file_name().expect("a name").to_string_lossy().into_owned();
-    let before = picture(other.path());
+    let before = snapshot(other.path());
     for call in [
         "call=257,-100,s:/etc/passwd,0".to_owned(),
         "call=257,-100,s:/proc/self/mem,2".to_owned(),
@@ -113,9 +113,9 @@ fn outside_of_the_grant(user: User) {
             }
         }
         expect(user, &[FUNCTIONS, &grant, &call], EACCES);
-        assert_eq!(picture(other.path()), before, "{call}");
+        assert_eq!(snapshot(other.path()), before, "{call}");
     }
-    // A link out of the grant would be a second name for a file inside.
+    // The link would be a hard link inside the grant to a file outside.
     let link = format!("call=265,-100,s:{}/file,g0,s:stolen,0", other.path().display());
     // EXDEV: the directory it comes from has no `Refer` (landlock(7)).
     expect(user, &[FUNCTIONS, &grant, &link], libc::EXDEV);
@@ -124,7 +124,7 @@ fn outside_of_the_grant(user: User) {
 
 fn file_grant(user: User) {
     let dir = open_to_all();
-    plant(dir.path());
+    create_files(dir.path());
     let file = dir.path().join("file");
     let grant = format!("grant={}:ro", file.display());
     let read = |name: &str| format!("call=257,-100,s:{}/{name},0", dir.path().display());

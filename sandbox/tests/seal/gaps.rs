@@ -1,4 +1,4 @@
-//! What no layer of the kernel holds, shown to work, so that the list in CAVEATS.md stays true. Each with what bounds it.
+//! Shows what no layer of the kernel denies, so that the list in CAVEATS.md stays true; and what bounds each.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -10,10 +10,10 @@ use crate::run::{NOBODY, User, command, expect, open_to_all, outcome};
 
 pub const CASES: &[Case] = &[
     ("gaps::t108_a_wait_outlasts_the_time_limit", t108_a_wait_outlasts_the_time_limit),
-    ("gaps::a_redirected_stream_is_cut", a_redirected_stream_is_cut),
+    ("gaps::a_redirected_stream_is_truncated", a_redirected_stream_is_truncated),
 ];
 
-/// `ppoll` on nothing for ever, with the signals that eight spaces stand for blocked: bits 5, 13, 21 and so on of the mask,
+/// `ppoll` on nothing forever, with the signals that eight spaces stand for blocked: bits 5, 13, 21 and so on of the mask,
 /// which are signals 6, 14 (`SIGALRM`), 22 …
 const WAIT_BLOCKED: &str = "call=271,0,0,0,s:        ,8";
 const WAIT: &str = "call=271,0,0,0,0,8";
@@ -50,8 +50,8 @@ fn wait_for_alarm_in(mask: &str, child: &mut Child) {
     }
 }
 
-/// A file behind a stream was opened before Landlock, which therefore asks nothing; only the filter has a say.
-fn a_redirected_stream_is_cut(user: User) {
+/// A file behind a stream was opened before Landlock, which restricts only opening; so only the filter can deny truncation.
+fn a_redirected_stream_is_truncated(user: User) {
     let dir = open_to_all();
     let grant = |access: &str| format!("grant={}:{access}", dir.path().display());
     for (access, status, left) in [("ro", wave_sandbox::DENIED, 10), ("rw", 0, 0)] {

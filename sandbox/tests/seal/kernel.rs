@@ -1,7 +1,7 @@
-//! Another kernel than the one there is: a supervisor answers the child's Landlock calls (seccomp_unotify(2)).
+//! A faked kernel: a supervisor answers the child's Landlock calls (seccomp_unotify(2)).
 //!
-//! `kernel=abi:N` says that its ABI is N (0: Landlock is off); `hide:ERRNO` fails every Landlock call, as an outer
-//! filter would; `hollow` says that it restricts and does not. What the calls were goes to standard output, a line each.
+//! `kernel=abi:N` reports the ABI N (0: Landlock is off); `hide:ERRNO` fails every Landlock call, as an outer filter would; `hollow`
+//! reports that it restricts and does not. The supervisor prints each call on a line of standard output.
 
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
@@ -39,8 +39,7 @@ impl Kernel {
     }
 }
 
-/// Returns in a child process whose Landlock calls are answered as `text` says; this process answers them, and ends
-/// as that one does.
+/// Returns in a child process. This process answers its Landlock calls as `text` says, and ends with its status.
 pub fn pretend(text: &str) {
     let kernel = Kernel::parse(text);
     let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
@@ -51,7 +50,7 @@ pub fn pretend(text: &str) {
             let listener = listen();
             writer.write_all(&listener.to_ne_bytes()).expect("the supervisor reads");
             drop(take_note);
-            // Not dumpable later on, so the supervisor takes it now. It closes its end then.
+            // The child will not be dumpable, so the supervisor takes the descriptor now. It closes its end of the pipe then.
             assert_eq!(taken.read(&mut [0]).expect("the supervisor is there"), 0);
         }
         ForkResult::Parent { child } => {
@@ -71,7 +70,7 @@ pub fn pretend(text: &str) {
     }
 }
 
-/// Hands the Landlock calls of this thread to whoever has the descriptor.
+/// Sends the Landlock calls of this thread to the process that has the descriptor.
 fn listen() -> RawFd {
     let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
     let number = |call: i64| u32::try_from(call).expect("a system call");
@@ -158,14 +157,14 @@ fn decide(kernel: Kernel, asked: &libc::seccomp_notif) -> Answer {
     let [first, second, third, ..] = asked.data.args;
     let is_version = call == libc::SYS_landlock_create_ruleset && first == 0 && third == CREATE_RULESET_VERSION;
     if !is_version {
-        tell(call, asked.pid, if call == libc::SYS_landlock_add_rule { third } else { first }, second);
+        print_call(call, asked.pid, if call == libc::SYS_landlock_add_rule { third } else { first }, second);
     }
     match kernel {
         Kernel::Hidden(errno) => Answer::Value(-i64::from(errno)),
         Kernel::Abi(0) if is_version => Answer::Value(-i64::from(libc::EOPNOTSUPP)),
         Kernel::Abi(abi) if is_version => Answer::Value(abi.into()),
-        // This kernel refuses rights it does not know, so the ruleset is made without them.
-        Kernel::Abi(abi) if call == libc::SYS_landlock_create_ruleset && abi > here() => {
+        // The real kernel refuses rights that it does not know, so the ruleset is made without them.
+        Kernel::Abi(abi) if call == libc::SYS_landlock_create_ruleset && abi > real_abi() => {
             Answer::Descriptor(largest_ruleset())
         }
         Kernel::Hollow if call == libc::SYS_landlock_restrict_self => Answer::Value(0),
@@ -173,15 +172,15 @@ fn decide(kernel: Kernel, asked: &libc::seccomp_notif) -> Answer {
     }
 }
 
-/// The ABI of the kernel there is.
-pub fn here() -> i32 {
+/// The ABI of the real kernel.
+pub fn real_abi() -> i32 {
     let abi = raw(&[libc::SYS_landlock_create_ruleset, 0, 0, CREATE_RULESET_VERSION.cast_signed()]);
     i32::try_from(abi.expect("a kernel with Landlock")).expect("a small number")
 }
 
-/// A ruleset that handles all the kernel and the crate know.
+/// A ruleset that handles everything that the kernel and the crate know.
 fn largest_ruleset() -> OwnedFd {
-    let abi = ABI::from(here());
+    let abi = ABI::from(real_abi());
     let ruleset = [AccessFs::from_all(abi).bits(), AccessNet::from_all(abi).bits(), Scope::from_all(abi).bits()];
     let size = match abi {
         ABI::V1 | ABI::V2 | ABI::V3 => 8,
@@ -191,8 +190,8 @@ fn largest_ruleset() -> OwnedFd {
     owned(raw(&[CALLS[0], (&raw const ruleset) as i64, size, 0]).expect("a ruleset"))
 }
 
-/// Prints a call, with what its argument points to if this process may read that.
-fn tell(call: i64, pid: u32, at: u64, size: u64) {
+/// Prints a call, with the contents at its argument if this process may read them.
+fn print_call(call: i64, pid: u32, at: u64, size: u64) {
     let words = |count: usize| {
         let mut bytes = vec![0_u8; count * 8];
         let local = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };

@@ -1,5 +1,5 @@
-//! Landlock on kernels of every ABI level, older and newer ones faked by a supervisor: what is refused, what the
-//! report says, and what really holds (T88, T90, T91, T92).
+//! Landlock on kernels of every ABI level; a supervisor fakes older and newer ones. What is refused, what the report says, and what is
+//! really denied (T88, T90, T91, T92).
 
 use std::fs;
 use std::path::Path;
@@ -52,7 +52,7 @@ fn landlock_layer(outcome: &Outcome) -> (String, String) {
 
 fn is_refused(outcome: &Outcome, cause: &str) {
     let fix = "use Linux 6.2 or newer with `landlock` in lsm=; --sandbox standard runs without";
-    let said = format!("landlock | cannot put the layer `landlock` in force | {cause} | {fix}\n");
+    let said = format!("landlock | cannot apply the layer `landlock` | {cause} | {fix}\n");
     assert_eq!(outcome.stderr, said, "{outcome:?}");
 }
 
@@ -78,7 +78,7 @@ fn every_level(user: User) {
     for abi in [0, 1, 2] {
         let outcome = expect(user, &[&kernel(abi), "print=1"], REFUSED);
         is_refused(&outcome, &format!("LandlockTooOld {{ found: {abi}, needed: 3 }}"));
-        assert_eq!(outcome.stdout, "", "no ruleset is made");
+        assert_eq!(outcome.stdout, "", "no ruleset is created");
     }
     let outcome = expect(user, &[&kernel(0), "level=standard", "print=1"], 0);
     is(&outcome, "waived", "the kernel has Landlock ABI 0, this level needs 1");
@@ -156,7 +156,7 @@ const RIGHTS: [(&str, &str, u64); 6] = [
 
 fn rights(user: User) {
     let dir = open_to_all();
-    plant(dir.path());
+    create_files(dir.path());
     let grants = RIGHTS.map(|(what, access, _)| format!("grant={}:{access}", dir.path().join(what).display()));
     for abi in levels() {
         let known = match abi {
@@ -179,8 +179,8 @@ fn rights(user: User) {
     }
 }
 
-/// `file` and `dir/inner`, with content, for everybody to change.
-fn plant(root: &Path) {
+/// Creates `file` and `dir/inner`, with content, which everyone may change.
+fn create_files(root: &Path) {
     fs::create_dir(root.join("dir")).expect("a directory");
     set_mode(&root.join("dir"), 0o777);
     for file in ["file", "dir/inner"] {
@@ -192,7 +192,7 @@ fn plant(root: &Path) {
 fn moves(user: User) {
     for abi in levels() {
         let dir = open_to_all();
-        plant(dir.path());
+        create_files(dir.path());
         let grant = format!("grant={}:rw", dir.path().display());
         let rename = |call: &str, status| {
             expect(user, &[&kernel(abi), "level=standard", PATHS, &grant, call], status);
@@ -235,25 +235,25 @@ fn truncation(user: User) {
                     (true, _) if call.ends_with(",515") => 0,
                     (true, _) => held,
                 };
-                cut(user, &["level=standard", &kernel(abi)], manual, access, call, expected);
+                truncate(user, &["level=standard", &kernel(abi)], manual, access, call, expected);
             }
         }
         let args = ["level=standard", PATHS, "grant=/tmp:ro", "print=1", "manual=1", &kernel(abi)];
         let report = expect(user, &args, 0).stderr;
         assert_eq!(report.contains(", O_TRUNC needs write access, any other call"), abi < 3, "ABI {abi}: {report}");
     }
-    // Neither for other flags, nor without Landlock, is anything pinned.
+    // Other flags are not restricted, and nothing is without Landlock.
     for flags in ["0", "1", "2", "65", "1025"] {
-        cut(user, &["level=standard", &kernel(2)], true, "rw", &format!("call=257,g0,s:file,{flags},438"), 0);
+        truncate(user, &["level=standard", &kernel(2)], true, "rw", &format!("call=257,g0,s:file,{flags},438"), 0);
     }
-    cut(user, &["level=standard", &kernel(0)], true, "outside", "call=257,g0,s:../OUTSIDE/file,515", 0);
+    truncate(user, &["level=standard", &kernel(0)], true, "outside", "call=257,g0,s:../OUTSIDE/file,515", 0);
 }
 
-/// Makes a call that cuts the file if it is permitted and its flags say so.
-fn cut(user: User, kernel: &[&str], manual: bool, access: &str, call: &str, expected: i32) {
+/// Makes a call that truncates the file if it is permitted and its flags say so.
+fn truncate(user: User, kernel: &[&str], manual: bool, access: &str, call: &str, expected: i32) {
     let (dir, other) = (open_to_all(), open_to_all());
-    plant(dir.path());
-    plant(other.path());
+    create_files(dir.path());
+    create_files(other.path());
     let name = other.path().file_name().expect("a name").to_string_lossy();
     let call = call.replace("OUTSIDE", &name);
     let grant = format!("grant={}:{}", dir.path().display(), access.replace("outside", "rw"));
@@ -262,11 +262,11 @@ fn cut(user: User, kernel: &[&str], manual: bool, access: &str, call: &str, expe
     expect(user, &what, expected);
     let target = if access == "outside" { other.path() } else { dir.path() }.join("file");
     let content = fs::read_to_string(target).expect("the file");
-    let is_cut = expected == 0 && call.contains(",51");
-    assert_eq!(content, if is_cut { "" } else { "content" }, "{what:?}");
+    let is_truncated = expected == 0 && call.contains(",51");
+    assert_eq!(content, if is_truncated { "" } else { "content" }, "{what:?}");
 }
 
-/// What the table of levels says of the filter, on a kernel without those levels.
+/// The table's statements about the filter, on a kernel without those levels.
 fn the_filter_stands_in(user: User) {
     let kernel = kernel(3);
     for (what, call, bare) in [
@@ -302,9 +302,9 @@ fn hollow(user: User) {
         let reason = format!("the self-test reached {what}, which is not granted");
         is(&outcome, "waived", &reason);
     }
-    // Below ABI 5 there is nothing that a grant of all files leaves to refuse.
+    // Below ABI 5 a grant of all files allows everything that Landlock could deny.
     let outcome = expect(user, &[&kernel(4), &grant("rw"), "print=1"], 0);
-    let detail = format!("{}; 1 grants; no self-test: this level can refuse nothing that the grants leave", said(4));
+    let detail = format!("{}; 1 grants; no self-test: the grants allow all that this ABI can deny", said(4));
     is(&outcome, "applied", &detail);
 }
 

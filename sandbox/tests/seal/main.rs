@@ -1,5 +1,5 @@
-//! What a seal holds, seen from outside. A seal cannot be undone, so each one is made in a child process: this
-//! binary again, with `--child`. Hence no test harness, which would run threads.
+//! What a seal denies, seen from outside. A seal cannot be undone, so each test seals a child process: this binary again, with
+//! `--child`. There is no test harness, because it would run threads.
 //!
 //! Run as root, each case runs twice, as root and as user 65534; otherwise once, as the user who runs it.
 #![allow(unsafe_code, reason = "children make raw system calls")]
@@ -24,7 +24,7 @@ use std::process::ExitCode;
 
 use run::User;
 
-/// Workers that run out of memory say so by it.
+/// It gives a worker that runs out of memory an exit status of its own.
 #[global_allocator]
 static ALLOCATOR: wave_sandbox::Allocator = wave_sandbox::Allocator;
 

@@ -1,6 +1,6 @@
-//! What another process can find out about the layers of one, from /proc alone, and where its report says something else (T124).
+//! What another process sees of the layers of a process in /proc, and where the report differs (T124).
 //!
-//! Of the allocator's setting, `no_new_code` and Landlock nothing can be seen from outside: the breach tests attack those.
+//! The allocator's setting, `no_new_code` and Landlock cannot be seen from outside: the breach tests attack those.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt;
 
 use serde_json::Value;
 
-/// Layers that nothing but their own step puts in force, so that their absence can be seen, too.
-const IMPOSED: [&str; 8] =
+/// Layers that only their own step applies, so that their absence can be seen, too.
+const APPLIED_BY_ONE_STEP: [&str; 8] =
     ["descriptors", "wiped", "limits", "namespaces", "bounding", "identity", "final_pages", "seccomp"];
 
 /// A process seen from outside.
@@ -49,7 +49,7 @@ impl Outside {
         Some(entries.flatten().filter_map(|entry| entry.file_name().to_string_lossy().parse().ok()).collect())
     }
 
-    /// Whether a layer is in force; `None` when it cannot be seen from here.
+    /// Whether a layer is applied; `None` if it cannot be seen from here.
     fn sees(&self, layer: &str) -> Option<bool> {
         let empty = |keys: &[&str]| Some(keys.iter().all(|key| self.field(key) == "0000000000000000"));
         match layer {
@@ -86,7 +86,7 @@ impl Outside {
         }
     }
 
-    /// Every layer of which the report says something else than is seen.
+    /// Every layer where the report differs from what is seen.
     pub fn disagreements(&self, report: &Value) -> Vec<String> {
         let mut found = Vec::new();
         for layer in report["layers"].as_array().expect("layers") {
@@ -96,7 +96,9 @@ impl Outside {
             match self.sees(name) {
                 Some(seen) if applied && !seen => found.push(format!("{name} is reported, but not there")),
                 Some(true) if name == "identity" && !self.started_as_root => {}
-                Some(true) if !applied && IMPOSED.contains(&name) => found.push(format!("{name} is there: {layer}")),
+                Some(true) if !applied && APPLIED_BY_ONE_STEP.contains(&name) => {
+                    found.push(format!("{name} is there: {layer}"))
+                }
                 _ => {}
             }
             let (uid, gid) = (self.ids("Uid"), self.ids("Gid"));
@@ -117,7 +119,7 @@ pub fn own(key: &str) -> String {
     Outside::of(std::process::id(), false).field(key).to_owned()
 }
 
-/// The ids out of which root becomes one. In a rootless container only some of the low ones are there.
+/// The range of ids from which root gets one. A rootless container has only some low ids.
 pub fn unused_ids() -> std::ops::Range<u32> {
     let map = fs::read_to_string("/proc/self/uid_map").expect("procfs is there");
     let is_whole = map.split_whitespace().eq(["0", "0", "4294967295"]);

@@ -1,4 +1,4 @@
-//! Starts a child and collects what came of it.
+//! Starts a child and collects its status and output.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -45,7 +45,7 @@ impl User {
 /// A copy of this binary where every user may run it.
 static BINARY: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
     let places = [std::env::temp_dir(), "/var/tmp".into(), env!("CARGO_TARGET_TMPDIR").into()];
-    // Temporary files may lie where nothing is run.
+    // Temporary files may be on a file system that does not execute programs.
     let place = places.iter().find_map(|place| {
         let dir = tempfile::tempdir_in(place).ok()?;
         set_mode(dir.path(), 0o755);
@@ -62,7 +62,7 @@ static BINARY: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
     place.unwrap_or_else(|| panic!("in none of {places:?} every user may run programs"))
 });
 
-/// A directory in which everyone may do everything.
+/// A directory that everyone may change.
 pub fn open_to_all() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("temporary directory");
     set_mode(dir.path(), 0o777);
@@ -84,7 +84,7 @@ pub fn start(user: User, args: &[&str]) -> Child {
     command(user, args).spawn().expect("a child")
 }
 
-/// What came of a child.
+/// Status and output of a child.
 #[derive(Debug)]
 pub struct Outcome {
     /// Exit status, or 128 + signal as a shell has it.

@@ -1,4 +1,4 @@
-//! What the kernel says of a sealed process, read by another one, and that the report says the same (T124).
+//! What the kernel reports of a sealed process to another process; the seal's report must say the same (T124).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -56,7 +56,7 @@ fn hold(user: User, args: &[&str]) -> Held {
     held
 }
 
-/// Empty when this process may not look, as an ordinary user may not into a process that is not dumpable.
+/// Empty if this process may not read the directory: an ordinary user may not if the process is not dumpable.
 fn names(dir: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(dir).map(|entries| entries.flatten().collect::<Vec<_>>()).unwrap_or_default();
     entries.into_iter().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
@@ -155,7 +155,7 @@ fn off(user: User) {
 /// T124: the report of a seal, and of seals without one layer each, against what is seen from here.
 fn left_out(user: User) {
     let disagreements = |without: &[&str]| {
-        // Namespaces are left before the seal, or not.
+        // The step for namespaces comes before the seal, so no hook leaves it out.
         let namespaces = if without == ["without=namespaces"] { "" } else { "namespaces=1" };
         let plan = ["hold=1", "functions=fd_read", "code=1", "title=x", namespaces, "before=leak", "level=standard"];
         let mut child = start(user, &[&plan[..], without].concat());

@@ -20,17 +20,16 @@ const HIGH: [i64; 5] = [0x4000_0000, 0x4000_0001, 0x4000_0208, 0x7fff_ffff, 0xff
 /// Not tried: it restores registers from whatever is on the stack. `tests/filter.rs` evaluates it.
 const NOT_TRIED: i64 = libc::SYS_rt_sigreturn;
 
-/// Calls that the kernel itself lets past every filter since Linux 6.14, and which do nothing but from a page that
-/// only the kernel can make: `uretprobe` raises SIGILL, `uprobe` fails (`seccomp_uprobe_exception`,
+/// Calls that the kernel lets past every filter since Linux 6.14. They have an effect only from a page that only the kernel can make: `uretprobe` raises SIGILL, `uprobe` fails (`seccomp_uprobe_exception`,
 /// `kernel/seccomp.c`).
 pub const PAST_ANY_FILTER: [(i64, i32); 2] = [(335, 128 + libc::SIGILL), (336, libc::ENXIO)];
 
-/// What every filter answers in the kernel's place, to see that it is there.
+/// The call that every filter fails, to show that it is installed, and the errno.
 const SELF_TEST: (i64, i32) = (libc::SYS_getppid, libc::EKEYREJECTED);
 
 /// T84: every shape of the published list, with its grant and its listener, for real.
 fn every_number(user: User) {
-    // Each waits for its child, and children that wait for nothing wait for the alarm.
+    // In threads, because a child that blocks waits for its alarm.
     std::thread::scope(|scope| {
         let threads: Vec<_> = all_shapes().iter().map(|shape| scope.spawn(|| one_shape(user, shape))).collect();
         for thread in threads {
@@ -139,7 +138,7 @@ fn outcome(number: i64, plan: &SealPlan<'_>) -> Option<i32> {
 }
 
 fn attempt(number: i64, plan: &SealPlan<'_>) -> ! {
-    // A call that waits must not wait for ever.
+    // A call that blocks must not block forever.
     nix::unistd::alarm::set(5);
     if seal(plan).is_err() {
         wave_sandbox::exit(crate::child::REFUSED);

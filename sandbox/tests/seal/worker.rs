@@ -1,4 +1,4 @@
-//! A process that compiles: what it may call, what a module that has taken it over gets, how it ends (T62, T99).
+//! A compiler's process: which calls it may make, what a module that has taken it over can do, and how it ends (T62, T99).
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
@@ -153,7 +153,7 @@ fn each_end_is_told_apart(user: User) {
             assert_eq!(message, "as asked\nno children\n");
         }
         assert!(start.elapsed() < Duration::from_secs(60), "{action}");
-        // The process that it was is gone: the child has nobody left to wait for.
+        // The worker's process is gone: the child has no process left to wait for.
         assert!(outcome.stderr.ends_with("no children\n"), "{action}: {outcome:?}");
     }
 }
@@ -166,7 +166,7 @@ fn no_worker_beside_a_thread(user: User) {
 
 fn a_missing_layer_is_a_refusal_there(user: User) {
     let outcome = expect(user, &["worker=add", "break=444"], REFUSED);
-    assert!(outcome.stdout.starts_with("cannot put the layer `landlock` in force: "), "{outcome:?}");
+    assert!(outcome.stdout.starts_with("cannot apply the layer `landlock`: "), "{outcome:?}");
     let outcome = expect(user, &["worker=add", "break=444", "level=standard"], 0);
     assert!(outcome.stdout.starts_with("42\n"), "{outcome:?}");
     assert!(outcome.stdout.contains("; no landlock: "), "{outcome:?}");
@@ -177,7 +177,7 @@ fn a_missing_layer_is_a_refusal_there(user: User) {
     );
 }
 
-/// Starts a worker for an action, talks to it, and prints what came of it.
+/// Starts a worker for an action, communicates with it, and prints the result.
 pub fn child(action: &str, level: Level) -> ! {
     let limits = Limits { data_bytes: Some(MEMORY_BYTES), file_size_bytes: Some(0), threads: 4, ..Limits::default() };
     let policy = Policy { level, limits, ..Policy::default() };
@@ -251,7 +251,7 @@ fn work(action: &str, mut channel: Channel) -> io::Result<()> {
             channel.write_all(&bytes)
         }
         "threads" => {
-            // Who ends before the other side has written makes that fail.
+            // If this side ended before the other has written, the write would fail.
             channel.read_exact(&mut [0; 2])?;
             let sums = (1..=3_u64).map(|n| std::thread::spawn(move || vec![n; 1 << 20].into_iter().max().unwrap_or(0)));
             let sums: Vec<_> = sums.collect();

@@ -1,9 +1,10 @@
-//! The check beside a machine that executes programs, and beside the rules said in another way.
+//! The check against an interpreter of programs, and against the rules written in another way.
 
 #![allow(clippy::cast_possible_truncation, reason = "numbers are drawn below small bounds")]
 
-use super::super::bpf::evaluate;
+use super::region::halves;
 use super::*;
+use crate::linux::bpf::evaluate;
 
 fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
     Instruction { code, jt, jf, k }
@@ -16,7 +17,7 @@ fn rules() -> Expected {
     let at_most = |argument, value| Requirement::AtMost { argument, value };
     let call = |number, alternatives| Permitted { number, alternatives };
     Expected {
-        refused: Some(AddressRange { start: 0x7f12_ffff_f000, len_bytes: 0x2000 }),
+        denied_origin: Some(AddressRange { start: 0x7f12_ffff_f000, len_bytes: 0x2000 }),
         answers: vec![(110, libc::SECCOMP_RET_ERRNO | 129)],
         calls: vec![
             call(0, vec![vec![]]),
@@ -28,15 +29,15 @@ fn rules() -> Expected {
     }
 }
 
-/// What the rules say of one call.
+/// The rules' answer to one call.
 fn answer(rules: &Expected, call: &SystemCall) -> u32 {
     let holds = |requirement: &Requirement| match *requirement {
         Requirement::Equal { argument, mask, value } => call.arguments[usize::from(argument)] & mask == value,
         Requirement::AtMost { argument, value } => call.arguments[usize::from(argument)] <= value,
     };
-    let is_refused =
+    let is_denied =
         |range: AddressRange| (range.start..=range.start + range.len_bytes).contains(&call.instruction_pointer);
-    if call.arch != X86_64 || call.number >= X32_BIT || rules.refused.is_some_and(is_refused) {
+    if call.arch != X86_64 || call.number >= X32_BIT || rules.denied_origin.is_some_and(is_denied) {
         return TRAP;
     }
     if let Some((_, answer)) = rules.answers.iter().find(|(number, _)| *number == call.number) {
@@ -60,7 +61,7 @@ fn program(rules: &Expected) -> Vec<Instruction> {
         instruction(at_least, 0, 1, X32_BIT),
         instruction(give, 0, 0, TRAP),
     ];
-    if let Some(AddressRange { start, len_bytes }) = rules.refused {
+    if let Some(AddressRange { start, len_bytes }) = rules.denied_origin {
         let ([low, high], [last_low, last_high]) = (halves(start), halves(start + len_bytes));
         assert_eq!(high + 1, last_high, "the range crosses one border of 4 GiB");
         code.extend([
@@ -157,7 +158,7 @@ fn calls(rules: &Expected, random: &mut Random) -> SystemCall {
 }
 
 #[test]
-fn a_right_program_is_equal() {
+fn a_right_program_is_accepted() {
     let rules = rules();
     let program = program(&rules);
     let paths = check(&program, &rules).unwrap_or_else(|difference| panic!("{difference}"));
@@ -169,7 +170,7 @@ fn a_right_program_is_equal() {
     }
 }
 
-/// Each program that differs in one place is told apart by a call that does differ; of each that is equal, no call differs.
+/// For each program that differs in one place, the check names a call that does differ. If it finds none, none of many calls differs.
 #[test]
 fn mutants_are_told_apart() {
     let rules = rules();
@@ -208,7 +209,7 @@ fn mutants_are_told_apart() {
     assert!(equal > 500 && different > 1_000 && malformed > 100, "{equal} {different} {malformed}");
 }
 
-/// Wrong rules differ from a right program, each in a call that says where.
+/// Wrong rules differ from a right program, in a call that shows where.
 #[test]
 fn a_rule_too_many_or_too_few_is_seen() {
     let program = program(&rules());
@@ -229,7 +230,7 @@ fn a_rule_too_many_or_too_few_is_seen() {
     let (call, expected, _) = differs(&|rules| drop(rules.calls[1].alternatives.pop()));
     assert_eq!((call.number, call.arguments[0], expected), (1, 2, TRAP));
     let (call, ..) = differs(&|rules| {
-        rules.refused = Some(AddressRange { start: 0x7f12_ffff_f000, len_bytes: 0x2001 });
+        rules.denied_origin = Some(AddressRange { start: 0x7f12_ffff_f000, len_bytes: 0x2001 });
     });
     assert_eq!(call.instruction_pointer, 0x7f13_0000_1001);
     let (call, ..) = differs(&|rules| rules.answers[0].0 = 111);
@@ -237,7 +238,7 @@ fn a_rule_too_many_or_too_few_is_seen() {
 }
 
 #[test]
-fn what_no_filter_of_ours_has_is_refused() {
+fn instructions_that_no_filter_of_ours_has_are_rejected() {
     let rules = rules();
     let give = instruction(0x06, 0, 0, TRAP);
     let load = instruction(0x20, 0, 0, 0);

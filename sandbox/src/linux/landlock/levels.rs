@@ -1,4 +1,4 @@
-//! What each ABI level of Landlock adds, and what holds in its place on a kernel of a lower level (T91).
+//! What each ABI level of Landlock adds, and what protects instead on a kernel of a lower level (T91).
 //!
 //! Source: landlock(7), and `Documentation/userspace-api/landlock.rst` of Linux 7.1.
 
@@ -9,51 +9,51 @@ pub struct LandlockLevel {
     pub abi: i32,
     /// The first kernel that has it.
     pub linux: &'static str,
-    /// What it can hold that the level before cannot.
+    /// What it can restrict that the level before cannot.
     pub adds: &'static str,
-    /// What holds in its place on a kernel of a lower level.
+    /// What protects instead on a kernel of a lower level.
     pub below: Below,
     /// The same, in words.
     pub detail: &'static str,
 }
 
-/// What holds where a kernel lacks a level.
+/// What protects on a kernel that lacks a level.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind", content = "calls")]
 pub enum Below {
-    /// Nothing does: strict refuses to run, standard goes without and says so.
+    /// Nothing: strict refuses to run, standard runs without it and reports that.
     Refused,
-    /// The kernel refuses more than the level would.
+    /// The kernel denies more than it would with the level.
     Stricter,
-    /// No filter permits these system calls, whatever the module imports and the user grants.
+    /// The filter: none permits these system calls, whatever the module imports and the user grants.
     Filtered(&'static [&'static str]),
-    /// The run is not affected.
+    /// Nothing is needed: the level does not affect a run.
     Nothing,
 }
 
-/// Every level this build knows, in order.
+/// Every level that this build knows, in order.
 pub const LEVELS: [LandlockLevel; 9] = [
     LandlockLevel {
         abi: 1,
         linux: "5.13",
         adds: "opening, making and removing files",
         below: Below::Refused,
-        detail: "strict refuses; standard runs and says so: with the monitor broken, the permissions of its user are what is left",
+        detail: "strict refuses; standard runs and reports it: with the monitor broken, only the permissions of its user protect files",
     },
     LandlockLevel {
         abi: 2,
         linux: "5.19",
         adds: "moves between directories by rule",
         below: Below::Stricter,
-        detail: "the kernel refuses every rename and link from one directory to another (EXDEV), rw grants included",
+        detail: "the kernel denies every rename and link from one directory to another (EXDEV), also in rw grants",
     },
     LandlockLevel {
         abi: 3,
         linux: "6.2",
-        adds: "cutting files",
+        adds: "truncating files",
         below: Below::Refused,
         detail: "strict refuses; standard resolves paths without openat2, so that the filter permits O_TRUNC only with \
-                 write access; with the monitor broken, an append grant can be cut",
+                 write access; with the monitor broken, the files of an append grant can be truncated",
     },
     LandlockLevel {
         abi: 4,
@@ -95,14 +95,14 @@ pub const LEVELS: [LandlockLevel; 9] = [
         linux: "6.15",
         adds: "flags for the audit log",
         below: Below::Nothing,
-        detail: "they change what the kernel logs, not what it refuses",
+        detail: "they change what the kernel logs, not what it denies",
     },
     LandlockLevel {
         abi: 8,
         linux: "7.0",
         adds: "restricting all threads at once",
         below: Below::Filtered(&["clone", "clone3", "fork", "vfork"]),
-        detail: "the seal demands a single thread, and no filter has a call that starts one",
+        detail: "the seal requires a single thread, and no filter has a call that starts one",
     },
     LandlockLevel {
         abi: 9,
@@ -113,7 +113,7 @@ pub const LEVELS: [LandlockLevel; 9] = [
     },
 ];
 
-/// What `strict` needs: the last level that nothing stands in for.
+/// The level that `strict` needs: the last one that nothing replaces.
 pub(crate) const STRICT_ABI: i32 = {
     let (mut needed, mut i) = (0, 0);
     while i < LEVELS.len() {
@@ -128,6 +128,7 @@ pub(crate) const STRICT_ABI: i32 = {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linux::syscalls;
     use ::landlock::{ABI, Access as _, AccessFs, AccessNet, Scope};
     use wave_policy::{Access, FilesystemGrant, Policy, Resolver, Rule, Surface, Test, all_functions, all_rules};
 
@@ -139,7 +140,7 @@ mod tests {
         assert_eq!(STRICT_ABI, 3);
     }
 
-    /// T91: a level of which nothing is said adds no right that a rule could grant.
+    /// T91: a level that needs nothing in its place adds no right that a rule could grant.
     #[test]
     fn t91_every_level_that_adds_a_right_is_compensated_or_refused() {
         for level in &LEVELS {
@@ -153,8 +154,8 @@ mod tests {
         }
     }
 
-    /// The rules of a guest with every import and every grant. A compiler's process is sealed before it makes threads, and they
-    /// inherit all of it.
+    /// The rules of a guest with every import and every grant. A compiler's process is sealed before it starts threads, which inherit
+    /// the seal.
     fn guests() -> Vec<&'static Rule> {
         let names = all_functions().iter().map(|function| ("wasi_snapshot_preview1", function.name));
         let policy = Policy {
@@ -168,14 +169,14 @@ mod tests {
         policy.rules(true).chain(manual.rules(true)).collect()
     }
 
-    /// T91: a call the table says no filter has stands in no rule, so no policy's filter can permit it.
+    /// T91: a call that no filter permits by the table is in no rule, so the filter of no policy can permit it.
     #[test]
     fn t91_no_rule_permits_a_call_that_stands_in_for_a_level() {
         let mut seen = 0;
         for level in &LEVELS {
             let Below::Filtered(calls) = level.below else { continue };
             for call in calls {
-                assert!(super::super::super::syscalls::number(call) >= 0, "{call} is a system call");
+                assert!(syscalls::number(call) >= 0, "{call} is a system call");
                 assert!(!guests().iter().any(|rule| rule.call == *call), "{call} stands in for ABI {}", level.abi);
                 seen += 1;
             }
@@ -183,9 +184,9 @@ mod tests {
         assert_eq!(seen, 29);
     }
 
-    /// T91: what the table says of the arguments of permitted calls. Any other rule for these calls fails here.
+    /// T91: the table's statements about arguments of permitted calls. Any other rule for these calls fails here.
     #[test]
-    fn t91_permitted_calls_with_a_part_that_landlock_would_hold_are_pinned() {
+    fn t91_permitted_calls_with_a_part_that_landlock_would_restrict_are_pinned() {
         let conditions = |call: &str| {
             let rules: Vec<_> = all_rules().iter().filter(|rule| rule.call == call).collect();
             assert_eq!(rules.len(), 1, "{call}");
@@ -201,9 +202,9 @@ mod tests {
         assert_ne!(mask & u64::from(libc::O_ASYNC.cast_unsigned()), 0);
     }
 
-    /// T91: only what strict refuses to do without is left to nobody.
+    /// T91: nothing replaces only what strict requires.
     #[test]
-    fn t91_the_calls_that_cut_a_file_are_why_strict_needs_level_3() {
+    fn t91_the_calls_that_truncate_a_file_are_why_strict_needs_level_3() {
         for call in ["openat", "openat2", "ftruncate"] {
             assert!(all_rules().iter().any(|rule| rule.call == call), "{call}");
         }

@@ -1,4 +1,4 @@
-//! The self-test: something that worked before, that no grant allows, and that must be refused afterwards (T90).
+//! The self-test: an access that worked before and that no grant allows. The kernel must deny it afterwards (T90).
 
 use std::fs::File;
 use std::io;
@@ -8,48 +8,48 @@ use nix::errno::Errno;
 use nix::sys::stat::{FileStat, fstat, stat};
 use nix::unistd::isatty;
 
-use super::rights_of;
-use crate::Grant;
+use super::rights;
+use crate::plan::Grant;
 
-/// One thing to try. None of them changes anything should it work.
+/// An access to try. It changes nothing if it works.
 #[derive(Clone, Copy)]
 pub(super) enum Trial {
     /// Opens `/`.
     Root,
     /// Opens `/dev/null` for writing.
     Write,
-    /// A control of a device. `/dev/null` has none, so that the answer is another one without Landlock.
+    /// Controls a device. `/dev/null` has no controls, so the error is another one without Landlock.
     Control,
 }
 
 impl Trial {
-    /// The first that no grant allows and that works now: else its refusal would say nothing. `None` when there is
-    /// none.
+    /// The first access that no grant allows and that works now; otherwise a denial would prove nothing. `None` if there is none.
     pub(super) fn choose(grants: &[Grant<'_>], abi: ABI) -> Option<Self> {
         let root_is_granted = grants.iter().any(is_root);
-        let granted = grants.iter().fold(BitFlags::EMPTY, |all, grant| all | rights_of(grant.access));
-        let can_refuse = |trial: &Self| match trial {
+        let granted = grants.iter().fold(BitFlags::EMPTY, |all, grant| all | rights::of_access(grant.access));
+        let can_be_denied = |trial: &Self| match trial {
             Self::Root => !root_is_granted,
             Self::Write => !granted.contains(AccessFs::WriteFile),
             Self::Control => abi >= ABI::V5,
         };
-        [Self::Root, Self::Write, Self::Control].into_iter().find(|trial| can_refuse(trial) && !trial.is_refused())
+        [Self::Root, Self::Write, Self::Control].into_iter().find(|trial| can_be_denied(trial) && !trial.is_denied())
     }
 
-    /// Whether Landlock refuses it; a refusal with another error than Landlock's does not count as one.
-    pub(super) fn is_refused(self) -> bool {
+    /// Whether Landlock denies the access. Another error than Landlock's does not count.
+    pub(super) fn is_denied(self) -> bool {
         match self {
-            Self::Root => is_denied(&File::open("/")),
-            Self::Write => is_denied(&File::options().write(true).open(DEVICE)),
-            // Opened anew each time: Landlock notes at the opening what a descriptor may do.
+            Self::Root => has_permission_error(&File::open("/")),
+            Self::Write => has_permission_error(&File::options().write(true).open(DEVICE)),
+            // Opened again each time: Landlock decides at the opening what a descriptor may do.
             Self::Control => match File::open(DEVICE) {
                 Ok(device) => isatty(device) == Err(Errno::EACCES),
-                refused => is_denied(&refused),
+                failed => has_permission_error(&failed),
             },
         }
     }
 
-    pub(super) fn what(self) -> &'static str {
+    /// What it accesses, for an error message.
+    pub(super) fn target(self) -> &'static str {
         match self {
             Self::Root => "the directory `/`",
             Self::Write => "the device /dev/null for writing",
@@ -60,7 +60,7 @@ impl Trial {
 
 const DEVICE: &str = "/dev/null";
 
-fn is_denied(opened: &io::Result<File>) -> bool {
+fn has_permission_error(opened: &io::Result<File>) -> bool {
     opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
 }
 
@@ -68,7 +68,7 @@ fn is_root(grant: &Grant<'_>) -> bool {
     let id = |metadata: FileStat| (metadata.st_dev, metadata.st_ino);
     match (fstat(grant.fd), stat("/")) {
         (Ok(granted), Ok(root)) => id(granted) == id(root),
-        // Unknown counts as granted: the other trials do not depend on it.
+        // If it is unknown, `/` counts as granted: the other accesses do not depend on it.
         _ => true,
     }
 }

@@ -1,27 +1,32 @@
-//! The seal: one straight sequence, from a process that may do anything to one that may do what its policy says.
+//! The seal: one straight sequence of steps. It begins with a process that may do anything and ends with one that may do what its
+//! policy allows.
+
+use std::error::Error;
+use std::io;
 
 use nix::sys::signal::Signal;
 use wave_policy::{Level, Role};
 
 #[cfg(feature = "test-hooks")]
-use crate::hooks;
-use crate::linux::identity::READ_UID_MAP;
-use crate::linux::{denial, identity, landlock, privileges, process, seccomp, start, sys};
+use super::hooks;
+use super::identity::READ_UID_MAP;
+use super::{denial, identity, landlock, namespaces, privileges, process, seccomp, start, sys};
+use crate::error::{Cause, SealError};
+use crate::plan::SealPlan;
 use crate::report::{Demand, Layer, LayerName, Report, State};
-use crate::{Cause, SealError, SealPlan, Sealed};
+use crate::sealed::Sealed;
 
-/// Puts the policy in force on this process, for good.
+/// Enforces the policy on this process. This cannot be undone.
 ///
-/// Load, compile and map before; run guest code after, start functions included. Afterwards the process can make
-/// only the system calls of [`Policy::rules`](wave_policy::Policy::rules); any other ends it with status
-/// [`DENIED`](crate::DENIED) and a message. Leave with [`exit`]: `std::process::exit` runs handlers that make
-/// other calls.
+/// Load, compile and map before the seal. Run guest code, including start functions, after it. The sealed process can make only the
+/// system calls of [`Policy::rules`](wave_policy::Policy::rules); any other ends it with status [`DENIED`](crate::DENIED) and a
+/// message. Leave it by [`exit`]: `std::process::exit` runs handlers that make other calls.
 ///
 /// With [`Level::Off`] nothing changes but the limit on file size, and the report says so.
 ///
 /// # Errors
-/// [`SealError`] when a layer the level demands could not be put in force. Some layers may be in force by then, so
-/// all that is left to do is to report it and exit.
+/// [`SealError`] if a layer that the level requires could not be applied. Other layers may be applied by then, so the caller can only
+/// report it and exit.
 ///
 /// ```no_run
 /// use wave_policy::Policy;
@@ -37,90 +42,90 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     let policy = plan.policy;
     let mut layers = Layers::new(policy.level);
     if policy.level == Level::Off {
-        // A limit that was asked for is no layer to go without.
+        // A limit that the user asked for is no optional layer.
         process::limit_file_size(&policy.limits).map_err(|cause| layers.error(LayerName::Limits, cause))?;
         return Ok(Sealed { report: Report::nothing(Level::Off) });
     }
 
-    // Before anything changes: a plan that contradicts itself is a mistake, and no level goes without the answer.
+    // Before anything changes: a plan that contradicts itself is a mistake at every level.
     landlock::check_grants(plan).map_err(|cause| layers.error(LayerName::Landlock, cause))?;
-    identity::check(policy.identity).map_err(|cause| layers.error(LayerName::Identity, cause))?;
+    identity::refuse_root(policy.identity).map_err(|cause| layers.error(LayerName::Identity, cause))?;
 
-    // The caller's to say: it happened before, in another process.
+    // The caller reports these: they happened before, one of them in another process.
     layers.skip(LayerName::Compiler);
     layers.skip(LayerName::Verifier);
 
-    // First of the layers: ids, capabilities, no_new_privs, Landlock and the filter belong to a thread, so a thread that runs on
-    // stays outside of them. It reads /proc, which Landlock closes.
-    layers.apply(LayerName::SingleThread, process::assert_single_thread)?;
+    // First of the layers: ids, capabilities, no_new_privs, Landlock and the filter apply to one thread, so another thread would
+    // stay outside of them. It reads /proc, which Landlock denies.
+    layers.apply(LayerName::SingleThread, process::confirm_single_thread)?;
 
-    // What is allocated before is never given back: that can take munmap, which the filter refuses. What is allocated from here on
-    // takes and gives back memory in ways that the filter knows. Not earlier than the thread check, since another thread would wait.
-    layers.apply(LayerName::Allocator, || process::settle_allocator(policy.role))?;
+    // A block that was allocated before is never given back: that can take munmap, which the filter denies. From here on, allocating and
+    // giving back take only calls that the filter permits. After the thread check, since another thread would wait.
+    layers.apply(LayerName::Allocator, || process::restrict_allocator(policy.role))?;
 
-    // Landlock judges opening, not what is open, so a descriptor that is open then stays usable: close them before.
-    // Not earlier than the thread check, since another thread could open more.
+    // Before Landlock, which restricts opening and not what is open already. After the thread check, since another thread could open
+    // more.
     layers.apply(LayerName::Descriptors, || process::close_other_descriptors(plan))?;
 
-    // Not earlier than the thread check, since another thread could read the environment meanwhile.
+    // After the thread check, since another thread could read the environment meanwhile.
     if let Some(title) = plan.title {
         layers.apply(LayerName::Wiped, || process::wipe_arguments(title))?;
     } else {
         layers.skip(LayerName::Wiped);
     }
 
-    // Limits can be lowered by anyone at any time, but the filter refuses the call.
+    // Any process may lower its limits at any time, but the filter denies the call.
     layers.apply(LayerName::Limits, || process::lower_limits(&policy.limits))?;
 
-    // Done before the seal, see `leave_namespaces`; here it is only known what came of it.
-    if let Some(Namespaces(outcome)) = plan.namespaces {
-        layers.apply(LayerName::Namespaces, || outcome.confirmed())?;
+    // Done before the seal, see `leave_namespaces`; this only reports the result.
+    if let Some(result) = plan.namespaces {
+        layers.apply(LayerName::Namespaces, || namespaces::describe(result))?;
     } else {
         layers.skip(LayerName::Namespaces);
     }
 
-    // Needs CAP_SETPCAP, which goes with the ids or with the capability sets.
-    if privileges::may_close_bounding_set() {
-        layers.apply(LayerName::Bounding, privileges::close_bounding_set)?;
+    // Before the ids and the capability sets, which take CAP_SETPCAP away.
+    if privileges::may_clear_bounding_set() {
+        layers.apply(LayerName::Bounding, privileges::clear_bounding_set)?;
     } else {
-        layers.unavailable(LayerName::Bounding, "no CAP_SETPCAP; no_new_privs leaves the set without use");
+        layers.unavailable(LayerName::Bounding, "no CAP_SETPCAP; no_new_privs makes the set useless");
     }
 
-    // Needs CAP_SETUID and CAP_SETGID. It reads /proc/self/uid_map, so before Landlock.
+    // Before the capability sets, which take CAP_SETUID and CAP_SETGID away, and before Landlock: it reads /proc/self/uid_map.
     let identity = layers.apply(LayerName::Identity, || identity::assume(policy.identity))?;
 
     // After the last step that needs a capability. Landlock and the filter need none once no_new_privs is set.
     layers.apply(LayerName::Capabilities, privileges::drop_capabilities)?;
 
     // Before Landlock and the filter: without capabilities, the kernel refuses both unless this is set.
-    layers.apply(LayerName::NoNewPrivs, privileges::no_new_privs)?;
+    layers.apply(LayerName::NoNewPrivs, privileges::set_no_new_privs)?;
 
-    // After ids and capabilities: the kernel resets the flag when they change (prctl(2), PR_SET_DUMPABLE).
-    layers.apply(LayerName::NotDumpable, privileges::not_dumpable)?;
+    // After ids and capabilities: a change of them resets the flag (prctl(2), PR_SET_DUMPABLE).
+    layers.apply(LayerName::NotDumpable, privileges::set_not_dumpable)?;
 
-    // After ids and capabilities: the kernel forgets it when they change. The filter refuses the call.
+    // After ids and capabilities: a change of them cancels it. Before the filter, which denies the call.
     if policy.role == Role::Compiler || plan.supervised || start::ends_with_parent() {
         start::end_with_parent().map_err(|cause| layers.error(LayerName::Limits, cause))?;
     }
 
-    // All guest code is mapped by now. The filter refuses the call.
-    layers.apply(LayerName::NoNewCode, privileges::no_new_code)?;
+    // After all guest code is mapped, and before the filter, which denies the call.
+    layers.apply(LayerName::NoNewCode, privileges::refuse_new_code)?;
 
-    // Not earlier than the last change to these pages; the filter refuses the call.
+    // After the last change to these pages, and before the filter, which denies the call.
     if plan.final_pages.is_empty() {
         layers.skip(LayerName::FinalPages);
     } else {
-        layers.apply(LayerName::FinalPages, || process::finish_pages(plan.final_pages))?;
+        layers.apply(LayerName::FinalPages, || process::seal_pages(plan.final_pages))?;
     }
 
-    // After the last step that opens a file, and after no_new_privs. The filter refuses its calls.
+    // After the last step that opens a file, and after no_new_privs. Before the filter, which denies its calls.
     layers.apply(LayerName::Landlock, || landlock::restrict(plan, policy.level))?;
 
-    // The answer to a refused call must be there before the first call can be refused.
+    // Before the filter: the handler must be there before the first call can be denied.
     denial::install_handler(&policy.surface, plan.guest_code)
         .map_err(|cause| layers.error(LayerName::Seccomp, cause))?;
 
-    // A later step may undo an earlier one, so all is read back at the end; the filter refuses the calls for it.
+    // After the other layers, since a later step may undo an earlier one. Before the filter, which denies the calls that read back.
     layers.confirm(LayerName::Limits, || process::confirm_limits(&policy.limits))?;
     layers.confirm(LayerName::Bounding, privileges::confirm_bounding_set)?;
     layers.confirm(LayerName::Capabilities, privileges::confirm_capabilities)?;
@@ -131,48 +136,34 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
         layers.confirm(LayerName::Identity, || identity.confirm())?;
     }
 
-    // From here on nobody could abort: the filter refuses what it takes. An outside signal is one again.
-    sys::by_default(Signal::SIGABRT)
+    // From here on the process cannot abort itself: the filter denies the call. A SIGABRT from outside has its default effect again.
+    sys::restore_default(Signal::SIGABRT)
         .map_err(|errno| layers.error(LayerName::Seccomp, Cause::refused("signal(SIGABRT)")(errno)))?;
-    // Last, since it refuses the system calls of every step above. It reads itself back.
+    // Last, since it denies the system calls of every step above. It tests itself.
     layers.apply(LayerName::Seccomp, || seccomp::install(plan))?;
 
     Ok(Sealed { report: layers.report })
 }
 
-/// What came of [`leave_namespaces`].
-#[derive(Clone, Copy, Debug)]
-pub struct Namespaces(process::Left);
-
-/// Moves the process into network, IPC and UTS namespaces of its own, where nothing can be reached. Takes `CAP_SYS_ADMIN`.
-///
-/// A part of the seal that can come early, because what it takes away is nothing that the steps before the seal use (sockets that
-/// are open stay where they are), and that should: it costs more than all the others together, and the process may have
-/// something else to wait for. The result goes into [`SealPlan::namespaces`].
-#[must_use]
-pub fn leave_namespaces() -> Namespaces {
-    Namespaces(process::leave_namespaces())
-}
-
-/// Makes the system's allocator take memory from `brk` alone, since the filter refuses `munmap` and `mremap`.
+/// Makes the system's allocator get memory from `brk` alone, since the filter denies `munmap` and `mremap`.
 ///
 /// For programs that do not have [`Allocator`](crate::Allocator) as their `#[global_allocator]`. Call it first thing in `main`: a
-/// chunk that came from `mmap` before stays what it is, and giving it back after the seal ends the process. The same holds for what
-/// another thread allocated, whose arena is a mapping: drop it before the seal, or never. [`seal`] and [`start`](crate::start) call
+/// block that came from `mmap` before is given back by `munmap`, which ends the sealed process. The same holds for a block that another
+/// thread allocated, because its arena is a mapping: drop it before the seal, or never. [`seal`] and [`start`](crate::start()) do
 /// this, too.
 pub fn prepare_allocator() {
-    // On failure the seal says so; before it there is nobody to tell.
-    sys::allocate_by_brk();
+    // If it fails, the seal reports it.
+    sys::allocate_by_brk_only();
 }
 
 /// Ends a sealed process at once, by `exit_group` alone.
 ///
-/// Nothing is flushed and no handler runs: write what is to be written before.
+/// It flushes nothing and runs no handler: write buffered output before.
 pub fn exit(code: i32) -> ! {
     sys::exit_now(code)
 }
 
-/// The report in the making, and what a missing layer means at this level.
+/// The report so far, and what a missing layer means at this level.
 struct Layers {
     report: Report,
 }
@@ -182,7 +173,8 @@ impl Layers {
         Self { report: Report { level, layers: Vec::with_capacity(LayerName::ALL.len()) } }
     }
 
-    /// Runs the step of a layer and notes what came of it. An error if this level demands the layer; `None` if it goes without.
+    /// Runs the step of a layer and records the result. If the step fails, this is an error if the level requires the layer, and
+    /// `None` otherwise.
     fn apply<T: ToString>(
         &mut self,
         name: LayerName,
@@ -194,7 +186,7 @@ impl Layers {
             return Ok(None);
         }
         #[cfg(feature = "test-hooks")]
-        let step = || hooks::check(name).and_then(|()| step());
+        let step = || hooks::injected_failure(name).and_then(|()| step());
         match (step(), name.demand(), self.report.level) {
             (Ok(applied), ..) => {
                 self.push(name, State::Applied { detail: applied.to_string() });
@@ -214,12 +206,13 @@ impl Layers {
         }
     }
 
-    /// It is not there, and this run is not refused for it.
+    /// Records that a layer is missing, and that this run does not require it.
     fn unavailable(&mut self, name: LayerName, reason: &str) {
         let state = State::Unavailable { reason: reason.to_owned() };
         self.report.layers.push(Layer { required: false, ..Layer::new(self.report.level, name, state) });
     }
 
+    /// Records that a layer was not requested.
     fn skip(&mut self, name: LayerName) {
         self.push(name, State::NotRequested);
     }
@@ -228,7 +221,7 @@ impl Layers {
         self.report.layers.push(Layer::new(self.report.level, name, state));
     }
 
-    /// Reads an applied layer back. A report that says more than the kernel is an error at every level.
+    /// Reads an applied layer back from the kernel. If the kernel does not have it, this is an error at every level.
     fn confirm(&self, name: LayerName, check: impl FnOnce() -> Result<(), Cause>) -> Result<(), SealError> {
         match self.report.state(name) {
             State::Applied { .. } => check().map_err(|cause| self.error(name, cause)),
@@ -237,9 +230,9 @@ impl Layers {
     }
 
     fn error(&self, layer: LayerName, cause: Cause) -> SealError {
-        // What lets the layer hold, before what goes without it (T130).
+        // The fix that gets the layer, rather than one that runs without it (T130).
         let fix = match (layer, &cause) {
-            _ if cause.lacks_descriptors() => "raise the limit on open files (ulimit -n)",
+            _ if lacks_descriptors(&cause) => "raise the limit on open files (ulimit -n)",
             (_, Cause::Grants) => "none for the user: report it as a bug",
             (_, Cause::NamedRoot) => "name a user and a group other than 0",
             (_, Cause::RootWithout(_)) => {
@@ -249,7 +242,7 @@ impl Layers {
             (LayerName::SingleThread, Cause::Threads(_)) => {
                 "join every thread before the guest starts; with the command, report a bug"
             }
-            (LayerName::SingleThread, _) => "mount /proc, or permit unshare(2), by which it is seen without",
+            (LayerName::SingleThread, _) => "mount /proc, or permit unshare(2), which shows it without /proc",
             (LayerName::Descriptors, _) => {
                 "use Linux 5.9 or newer; an outer filter must permit close_range(2) and fcntl(2)"
             }
@@ -271,4 +264,17 @@ impl Layers {
         };
         SealError { layer, cause, fix }
     }
+}
+
+/// Whether the cause is that no more descriptors may be open.
+fn lacks_descriptors(cause: &Cause) -> bool {
+    let mut next: Option<&(dyn Error + 'static)> = Some(cause);
+    while let Some(error) = next {
+        let number = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        if number.is_some_and(|number| number == libc::EMFILE || number == libc::ENFILE) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }

@@ -1,4 +1,4 @@
-//! What this kernel offers, for `wave doctor`. Changes nothing outside of a thread of its own.
+//! Which facilities this kernel has, for `wave doctor`. The probe changes nothing outside of a thread of its own.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use ::landlock::{ABI, RulesetCreatedAttr, RulesetStatus};
 use caps::{CapSet, Capability};
 
-use crate::linux::{identity, landlock, sys};
+use super::{identity, landlock, sys};
 
 /// One facility of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -18,14 +18,14 @@ pub struct LayerProbe {
     pub presence: Presence,
     /// What `wave` uses it for.
     pub needed_for: &'static str,
-    /// What a run lacks where it is missing.
+    /// What a run lacks if it is missing.
     pub without: &'static str,
     /// Whether the level strict refuses to run without it.
     pub required: bool,
 }
 
 impl LayerProbe {
-    /// Whether strict refuses to run here because of this facility.
+    /// Whether strict refuses to run on this kernel because the facility is missing.
     #[must_use]
     pub fn blocks_strict(&self) -> bool {
         self.required && matches!(self.presence, Presence::Missing(_))
@@ -40,128 +40,140 @@ impl LayerProbe {
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case", tag = "presence", content = "detail")]
 pub enum Presence {
-    /// It is, in this version or form.
+    /// It is there, in this version or form.
     Present(String),
-    /// It is not, for this reason.
+    /// It is missing, for this reason.
     Missing(String),
 }
 
-/// Looks at every facility the layers need or use.
+/// Probes every facility that the layers need or use.
 ///
 /// The Landlock entry is a real test: a thread of its own opens a directory, restricts itself to nothing, and
-/// tries again (T90).
+/// opens the directory again (T90).
 pub fn probe() -> Vec<LayerProbe> {
     let root = nix::unistd::geteuid().is_root();
     vec![
-        of("kernel", kernel(), "everything", ""),
-        of("cpu", cpu(), "machine code of wave's compiler", ""),
-        of(
+        facility("kernel", kernel(), "everything", ""),
+        facility("cpu", cpu(), "machine code of wave's compiler", ""),
+        facility(
             "landlock",
             landlock(),
             "file system and TCP rules; strict needs ABI 3 (Linux 6.2)",
             "strict refuses; standard leaves files to the monitor and the filter",
         )
         .required(),
-        of("seccomp", seccomp(), "the system-call filter; every level but off needs it", "nothing runs").required(),
-        of("outer seccomp filter", outer_filter(), "nothing: one that is there may hide calls below from wave", ""),
-        of("no_new_privs", no_new_privs(), "Landlock and seccomp without root", "strict refuses").required(),
-        of(
+        facility("seccomp", seccomp(), "the system-call filter; every level but off needs it", "nothing runs")
+            .required(),
+        facility(
+            "outer seccomp filter",
+            outer_filter(),
+            "nothing: one that is there may hide calls below from wave",
+            "",
+        ),
+        facility("no_new_privs", no_new_privs(), "Landlock and seccomp without root", "strict refuses").required(),
+        facility(
             "/proc",
             proc(),
-            "the ids of a user namespace; seeing threads and namespaces",
+            "the ids of a user namespace; counting threads, confirming namespaces",
             "no namespaces in the report; \
             in a user namespace, root is refused",
         ),
-        of("identity", who(), "another user than root, and files that are not its own", "strict refuses").required(),
-        of("CAP_SETUID", capability(Capability::CAP_SETUID), "becoming a user that nobody uses", alone(root)),
-        of("CAP_SETGID", capability(Capability::CAP_SETGID), "leaving all groups", groups(root)),
-        of(
+        facility(
+            "identity",
+            identity_of_a_run(),
+            "another user than root, and files that are not its own",
+            "strict refuses",
+        )
+        .required(),
+        facility("CAP_SETUID", capability(Capability::CAP_SETUID), "becoming an unused user", without_setuid(root)),
+        facility("CAP_SETGID", capability(Capability::CAP_SETGID), "leaving all groups", without_setgid(root)),
+        facility(
             "CAP_KILL",
             capability(Capability::CAP_KILL),
             "ending a compiler that is another user",
-            if root { "its user's id is taken on for that moment" } else { "nothing: it is the same user" },
+            if root { "wave becomes that user for the moment" } else { "nothing: it is the same user" },
         ),
-        of(
+        facility(
             "CAP_SYS_ADMIN",
             capability(Capability::CAP_SYS_ADMIN),
             "namespaces of its own for network, IPC and host name",
-            "the network is that of the host, and held by the filter and Landlock",
+            "the network is that of the host; the filter and Landlock deny its use",
         ),
-        of(
+        facility(
             "CAP_SETPCAP",
             capability(Capability::CAP_SETPCAP),
             "emptying the bounding set, locking securebits",
-            "the set stays, and no_new_privs leaves it without use",
+            "the set stays, and no_new_privs makes it useless",
         ),
-        of(
+        facility(
             "openat2",
-            call(libc::SYS_openat2, [-1, 0, 0, 0], "5.6"),
+            system_call(sys::has_openat2(), "5.6"),
             "path resolution in one call",
             "wave resolves paths itself, component by component",
         ),
-        of(
+        facility(
             "close_range",
-            call(libc::SYS_close_range, [2, 1, 0, 0], "5.9"),
+            system_call(sys::has_close_range(), "5.9"),
             "closing inherited descriptors",
             "nothing runs",
         )
         .required(),
-        of("mdwe", mdwe(), "no memory becomes executable", "the filter holds it alone"),
-        of(
+        facility("mdwe", mdwe(), "no memory becomes executable", "only the filter enforces it"),
+        facility(
             "mseal",
-            call(libc::SYS_mseal, [0, 0, -1, 0], "6.10"),
+            system_call(sys::has_mseal(), "6.10"),
             "pages of code and policy that cannot be replaced",
-            "the filter holds them alone",
+            "only the filter protects them",
         ),
-        of(
+        facility(
             "user namespaces",
             user_namespaces(),
             "nothing in a run; tests, and wave inside a rootless container",
             "nothing in a run",
         ),
-        of(
+        facility(
             "yama",
             sysctl("/proc/sys/kernel/yama/ptrace_scope", "ptrace_scope"),
-            "a second lock on tracing",
-            "the first one: the process is not dumpable",
+            "a second protection against tracing",
+            "only the first protection: the process is not dumpable",
         ),
-        of(
+        facility(
             "lsm",
             sysctl("/sys/kernel/security/lsm", "order"),
             "Landlock must be among them",
-            "nothing: it is tried above",
+            "nothing: Landlock is tested above",
         ),
     ]
 }
 
-/// The kernel's ABI level of Landlock; 0 when it has none, it is switched off or hidden.
+/// The kernel's ABI level of Landlock; 0 if it has none, or Landlock is off or hidden.
 pub fn landlock_abi() -> i32 {
     sys::landlock_abi()
 }
 
-/// Whether the kernel's Landlock does not hold truncation. Then the filter does, as far as it can see what is opened:
-/// not with `openat2`.
+/// Whether the kernel has a Landlock that does not cover truncation. Then the filter covers it, but only if files are opened without
+/// `openat2`, whose flags a filter cannot see.
 pub fn landlock_leaves_truncation() -> bool {
-    landlock::leaves_truncation(sys::landlock_abi())
+    landlock::lacks_truncation(sys::landlock_abi())
 }
 
-fn of(name: &'static str, presence: Presence, needed_for: &'static str, without: &'static str) -> LayerProbe {
+fn facility(name: &'static str, presence: Presence, needed_for: &'static str, without: &'static str) -> LayerProbe {
     LayerProbe { name, presence, needed_for, without, required: false }
 }
 
-/// Who a run is here.
-fn who() -> Presence {
-    match identity::outlook() {
+/// The user and group of a run on this host.
+fn identity_of_a_run() -> Presence {
+    match identity::describe_default() {
         Ok(detail) => Presence::Present(detail),
         Err(cause) => Presence::Missing(cause.chain()),
     }
 }
 
-const fn alone(root: bool) -> &'static str {
+const fn without_setuid(root: bool) -> &'static str {
     if root { "strict refuses root; an ordinary user runs" } else { "nothing: the run is this user" }
 }
 
-const fn groups(root: bool) -> &'static str {
+const fn without_setgid(root: bool) -> &'static str {
     if root { "strict refuses root; an ordinary user runs" } else { "the run keeps this user's groups" }
 }
 
@@ -199,31 +211,31 @@ fn landlock() -> Presence {
         return Presence::Missing(format!("ABI {abi} is too old for strict"));
     }
     // Landlock and no_new_privs belong to the thread, so this process stays as it is.
-    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || refuses(ABI::from(abi)));
+    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || test_landlock(ABI::from(abi)));
     let thread = match thread {
         Ok(thread) => thread,
         Err(error) => {
-            return Presence::Present(format!("ABI {abi}, not tried, as there is no thread for that: {error}"));
+            return Presence::Present(format!("ABI {abi}, not tested, because no thread could be started: {error}"));
         }
     };
     match thread.join() {
-        Ok(Ok(())) => Presence::Present(format!("ABI {abi}, refused a directory that opened before")),
+        Ok(Ok(())) => Presence::Present(format!("ABI {abi}, denied a directory that opened before")),
         Ok(Err(why)) => Presence::Missing(format!("ABI {abi}, but {why}")),
         Err(_) => Presence::Missing(format!("ABI {abi}, but the self-test crashed")),
     }
 }
 
-/// Opens `/`, restricts this thread to nothing, and expects the same to be refused.
-fn refuses(abi: ABI) -> Result<(), String> {
-    File::open("/").map_err(|error| format!("the self-test says nothing: {error} without Landlock, too"))?;
-    let ruleset = landlock::create(abi).map_err(|cause| cause.chain())?;
+/// Opens `/`, restricts this thread to nothing, and expects that the kernel denies to open `/` again.
+fn test_landlock(abi: ABI) -> Result<(), String> {
+    File::open("/").map_err(|error| format!("the self-test proves nothing: {error} also without Landlock"))?;
+    let ruleset = landlock::create_ruleset(abi).map_err(|cause| cause.chain())?;
     let status = ruleset.no_new_privs(true).restrict_self().map_err(|error| error.to_string())?;
     if status.ruleset != RulesetStatus::FullyEnforced {
         return Err("it enforces only a part".to_owned());
     }
     match File::open("/") {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
-        _ => Err("it did not refuse an open".to_owned()),
+        _ => Err("it did not deny an open".to_owned()),
     }
 }
 
@@ -235,8 +247,8 @@ fn seccomp() -> Presence {
 
 fn outer_filter() -> Presence {
     match sys::seccomp_mode() {
-        Ok(0) => Presence::Missing("none in force".to_owned()),
-        Ok(mode) => Presence::Present(format!("mode {mode} in force")),
+        Ok(0) => Presence::Missing("none installed".to_owned()),
+        Ok(mode) => Presence::Present(format!("mode {mode} installed")),
         Err(errno) => Presence::Missing(errno.to_string()),
     }
 }
@@ -253,10 +265,8 @@ fn capability(capability: Capability) -> Presence {
     present_if(held, "held", "not held")
 }
 
-/// `arguments` are invalid for the call, so that it has no effect.
-fn call(number: i64, arguments: [i64; 4], since: &str) -> Presence {
-    let there = sys::has_call(number, arguments);
-    present_if(there, &format!("since Linux {since}"), &format!("older than Linux {since}, or hidden by a filter"))
+fn system_call(is_there: bool, since: &str) -> Presence {
+    present_if(is_there, &format!("since Linux {since}"), &format!("older than Linux {since}, or hidden by a filter"))
 }
 
 fn mdwe() -> Presence {

@@ -1,7 +1,7 @@
-//! A process of its own, sealed, for work on bytes that nobody trusts.
+//! A sealed process for work on untrusted bytes.
 //!
-//! It is a copy of the process that starts it and shares nothing with it but a socket, which is its standard input and output.
-//! What it answers is as untrusted as what it was given: the work may have taken it over.
+//! It is forked from the process that starts it. The two share only a socket, which is the worker's standard input and output.
+//! The worker's answer is as untrusted as its input, which may have taken it over.
 
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd as _;
@@ -16,37 +16,41 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout};
 use wave_policy::{Policy, Role};
 
-use crate::linux::{identity, process, start, sys};
-use crate::report::State;
-use crate::{DENIED, Ended, LayerName, Report, SealError, SealPlan, WorkerError, seal};
+use super::seal::seal;
+use super::{identity, process, start, sys};
+use crate::ended::Ended;
+use crate::error::{Cause, SealError, WorkerError};
+use crate::plan::SealPlan;
+use crate::report::{LayerName, Report, State};
+use crate::status::DENIED;
 
-/// Exit status of a worker that may have no more memory.
-pub(crate) const EXHAUSTED: i32 = 124;
+/// Exit status of a worker that has reached its limit on memory.
+const EXHAUSTED: i32 = 124;
 
-/// Exit status of a worker whose work panicked, as std has it.
+/// Exit status of a worker whose work panicked, as in std.
 const PANICKED: i32 = 101;
 
-/// Most bytes of what a worker says of its seal.
+/// Maximum bytes of what a worker reports of its seal.
 const MAX_OUTCOME_BYTES: u32 = 1 << 16;
 
-/// How long a worker that has hung up may take to end by itself.
+/// How long a worker that has closed its socket may take to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Longer times are no limit, and beyond what a clock can say: a hundred years.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// Longer times are no limit, and may be past the range of the clock: a hundred years.
+const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// Signals of faults, which std handles with calls that a worker does not have.
-const FAULTS: [Signal; 4] = [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE];
+/// Signals of faults. The handlers of std make calls that a worker's filter denies.
+const FAULT_SIGNALS: [Signal; 4] = [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE];
 
-/// A process that works on something in a sandbox. Reading and writing talk to its work and fail with
-/// [`io::ErrorKind::TimedOut`] once its time is up. Dropping it kills it.
+/// A sealed process that does some work. Reading and writing communicate with the work; they fail with [`io::ErrorKind::TimedOut`]
+/// once its time is up. Dropping the worker kills the process.
 #[derive(Debug)]
 pub struct Worker {
-    /// `None` once it is reaped.
+    /// `None` once this process has waited for it.
     process: Option<Pid>,
     socket: UnixStream,
     deadline: Instant,
-    /// Its user, if that is what gives the right to end it.
+    /// Its user, if this process must take on that user's id to kill it.
     user: Option<u32>,
 }
 
@@ -57,42 +61,41 @@ pub struct Channel(());
 impl Worker {
     /// Starts a process that seals itself with `policy`, as a [`Role::Compiler`], and then does `work` for `timeout` at most.
     ///
-    /// It returns at once; [`sealed`](Self::sealed) waits for the seal.
+    /// Returns at once; [`sealed`](Self::sealed) waits for the seal.
     ///
     /// # Errors
-    /// [`WorkerError::Start`] when this process has several threads, or the kernel refuses another process or a socket.
+    /// [`WorkerError::Start`] if this process has several threads, or the kernel refuses another process or a socket.
     pub fn start(policy: &Policy, timeout: Duration, work: impl FnOnce(Channel)) -> Result<Self, WorkerError> {
-        let alone = process::assert_single_thread().map_err(WorkerError::Start)?;
-        let failure = |call| move |source: io::Error| WorkerError::Start(crate::Cause::Refused { call, source });
-        // Where it is ignored, an ended child would be gone at once, and its number could be another process's.
-        sys::by_default(Signal::SIGCHLD).map_err(|errno| failure("signal(SIGCHLD)")(errno.into()))?;
+        process::confirm_single_thread().map_err(WorkerError::Start)?;
+        let failure = |call| move |source: io::Error| WorkerError::Start(Cause::Refused { call, source });
+        // If it were ignored, an ended child would be gone at once, and its number could be another process's.
+        sys::restore_default(Signal::SIGCHLD).map_err(|errno| failure("signal(SIGCHLD)")(errno.into()))?;
         let (socket, far) = UnixStream::pair().map_err(failure("socketpair"))?;
-        // A worker that does not read must not keep this process from its deadline.
+        // A worker that does not read must not block this process past the deadline.
         socket.set_nonblocking(true).map_err(failure("ioctl(FIONBIO)"))?;
-        let named = policy.identity.or_else(identity::endable);
-        let policy = Policy { role: Role::Compiler, identity: named, ..policy.clone() };
-        // The clock has room for it.
-        let deadline = Instant::now() + timeout.min(FOREVER);
+        let identity = policy.identity.or_else(identity::killable);
+        let policy = Policy { role: Role::Compiler, identity, ..policy.clone() };
+        // Within the range of the clock.
+        let deadline = Instant::now() + timeout.min(MAX_TIMEOUT);
         let parent = nix::unistd::getpid();
-        match sys::split(&alone) {
-            Ok(ForkResult::Child) => child(parent, &policy, &far, work),
-            Ok(ForkResult::Parent { child }) => {
-                Ok(Self { process: Some(child), socket, deadline, user: named.map(|named| named.uid) })
+        match sys::fork().map_err(|error| WorkerError::Start(error.into()))? {
+            ForkResult::Child => run_child(parent, &policy, &far, work),
+            ForkResult::Parent { child } => {
+                Ok(Self { process: Some(child), socket, deadline, user: identity.map(|identity| identity.uid) })
             }
-            Err(errno) => Err(failure("fork")(errno.into())),
         }
     }
 
-    /// Waits until the worker is sealed and says what is in force there. Its work has not begun before.
+    /// Waits until the worker is sealed, and returns in one line which layers it has. Its work begins after that.
     ///
     /// # Errors
-    /// [`WorkerError::Seal`] when a layer that the policy demands is missing, [`WorkerError::Ended`] when there is no answer.
+    /// [`WorkerError::Seal`] if a layer that the policy requires is missing, [`WorkerError::Ended`] if there is no answer.
     pub fn sealed(&mut self) -> Result<String, WorkerError> {
         let outcome = read_outcome(self).map_err(|error| WorkerError::Ended(self.autopsy(&error)))?;
         outcome.map_err(|(message, fix)| WorkerError::Seal { message, fix })
     }
 
-    /// Why talking to the worker failed with `error`: because its time is up, or because it ended and how. It is gone then.
+    /// Why communication with the worker failed with `error`: its time is up, or how it ended. Waits for a worker that ended.
     pub fn autopsy(&mut self, error: &io::Error) -> Ended {
         if error.kind() == io::ErrorKind::TimedOut {
             return Ended::Timeout;
@@ -121,10 +124,10 @@ impl Worker {
         }
     }
 
-    /// Ends the worker's process, whatever it is doing; [`end`](Self::end) waits until it is gone.
+    /// Kills the worker's process; [`end`](Self::end) also waits for it.
     ///
     /// # Errors
-    /// What the kernel said to `kill`.
+    /// The kernel's error for `kill`.
     pub fn kill(&self) -> io::Result<()> {
         let Some(process) = self.process else { return Ok(()) };
         let end = || kill(process, Signal::SIGKILL);
@@ -134,15 +137,15 @@ impl Worker {
         }?)
     }
 
-    /// Ends the worker, whatever it is doing. It is gone when this returns.
+    /// Kills the worker's process and waits for it.
     ///
     /// # Errors
-    /// What the kernel said to `kill` or `waitpid`; the worker may be there still.
+    /// The kernel's error for `kill` or `waitpid`; the process may still exist.
     pub fn end(mut self) -> io::Result<()> {
-        self.reap()
+        self.kill_and_wait()
     }
 
-    fn reap(&mut self) -> io::Result<()> {
+    fn kill_and_wait(&mut self) -> io::Result<()> {
         self.kill()?;
         let Some(process) = self.process.take() else { return Ok(()) };
         loop {
@@ -158,7 +161,7 @@ impl Worker {
     fn wait(&self, events: PollFlags) -> io::Result<()> {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
-            // Rounded up, so that the last wait is not a busy one.
+            // Rounded up, so that the last wait does not spin.
             let left = i32::try_from(left.as_millis().saturating_add(u128::from(!left.is_zero()))).unwrap_or(i32::MAX);
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
             match poll(&mut [PollFd::new(self.socket.as_fd(), events)], timeout) {
@@ -199,8 +202,8 @@ impl Write for Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // A worker that cannot be killed dies with this process (`die_with_parent`); nobody is left to tell.
-        drop(self.reap());
+        // A worker that cannot be killed dies with this process (`die_with_parent`). There is no one to return the error to.
+        drop(self.kill_and_wait());
     }
 }
 
@@ -220,27 +223,27 @@ impl Write for Channel {
     }
 }
 
-/// The worker's whole life. It never returns into the code that it is a copy of, and never runs its destructors.
-fn child(parent: Pid, policy: &Policy, socket: &UnixStream, work: impl FnOnce(Channel)) -> ! {
-    // The seal does so again, because a change of ids makes the kernel forget it; and says so if it cannot be had.
-    drop(start::begin_child(parent));
-    let outcome = catch_unwind(AssertUnwindSafe(|| live(policy, socket, work)));
+/// The worker's process from start to end. It never returns to the code that forked it, and runs none of its destructors.
+fn run_child(parent: Pid, policy: &Policy, socket: &UnixStream, work: impl FnOnce(Channel)) -> ! {
+    // The seal makes the call again, because a change of ids cancels it, and reports a failure.
+    drop(start::prepare_child(parent));
+    let outcome = catch_unwind(AssertUnwindSafe(|| seal_and_work(policy, socket, work)));
     sys::exit_now(if outcome.is_ok() { 0 } else { PANICKED })
 }
 
-fn live(policy: &Policy, socket: &UnixStream, work: impl FnOnce(Channel)) {
-    // An error here closes the socket, which the other side notices.
+fn seal_and_work(policy: &Policy, socket: &UnixStream, work: impl FnOnce(Channel)) {
+    // After an error here the socket is closed, which the other side sees.
     let mut channel = Channel(());
     if dup2_stdin(socket).and_then(|()| dup2_stdout(socket)).is_err()
-        || FAULTS.into_iter().any(|s| sys::by_default(s).is_err())
+        || FAULT_SIGNALS.into_iter().any(|s| sys::restore_default(s).is_err())
     {
         return;
     }
-    // A backtrace would take files and calls that a worker does not have.
+    // A backtrace would need files and calls that a worker's filter denies.
     std::panic::set_hook(Box::new(|info| {
         sys::write_stderr(wave_policy::clean_lines(&format!("wave: {info}\n")).as_bytes())
     }));
-    sys::end_when_exhausted();
+    sys::exit_when_exhausted(EXHAUSTED);
     let plan = SealPlan { title: Some("wave: compiler"), ..SealPlan::new(policy) };
     let sealed = seal(&plan);
     let outcome = sealed.as_ref().map(|sealed| describe(sealed.report()));
@@ -249,11 +252,11 @@ fn live(policy: &Policy, socket: &UnixStream, work: impl FnOnce(Channel)) {
     }
 }
 
-/// One line on what is in force in a worker.
+/// One line about the layers of a worker.
 fn describe(report: &Report) -> String {
     let detail = |name| match report.state(name) {
         State::Applied { detail } => detail.as_str(),
-        _ => "not in force",
+        _ => "missing",
     };
     let missing = report.layers.iter().filter_map(|layer| match &layer.state {
         State::Waived { reason } => Some(format!("; no {}: {reason}", layer.name)),
@@ -274,7 +277,7 @@ fn write_outcome(to: &mut Channel, outcome: Result<String, &SealError>) -> io::R
     to.write_all(&[&[kind], &len.to_le_bytes()[..], text].concat())
 }
 
-/// What the worker put in force, or message and fix.
+/// The worker's line about its layers, or message and fix.
 fn read_outcome(from: &mut Worker) -> io::Result<Result<String, (String, String)>> {
     let mut head = [0; 5];
     from.read_exact(&mut head)?;

@@ -1,12 +1,13 @@
-//! Hooks of the tests: a layer left out, or made to fail; a filter without one of its rules, grants without one of their
-//! rights. Only the feature `test-hooks` compiles them, and only development dependencies ask for it.
+//! Hooks for tests: they leave a layer out or make it fail, and leave a rule out of the filter or a right out of the grants. Only
+//! the feature `test-hooks` compiles them, and only development dependencies enable it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use wave_policy::{Role, Rule};
 
-use crate::{Cause, LayerName};
+use crate::error::Cause;
+use crate::report::LayerName;
 
 static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
 static FAILING: AtomicU32 = AtomicU32::new(0);
@@ -23,13 +24,13 @@ pub fn fail(layer: LayerName) {
     FAILING.fetch_or(bit(layer), Ordering::Relaxed);
 }
 
-/// From now on, the filter of this role is made without the rule of this id: it permits less than the policy says. Only the
-/// first call counts.
+/// From now on, the filter of this role lacks the rule of this id, so it permits less than the policy says. Only the first call
+/// counts.
 pub fn leave_out_rule(role: Role, id: &str) {
     WITHOUT_RULE.get_or_init(|| (role, id.to_owned()));
 }
 
-pub(crate) fn permits(role: Role, rule: &Rule) -> bool {
+pub(crate) fn keeps_rule(role: Role, rule: &Rule) -> bool {
     WITHOUT_RULE.get().is_none_or(|(left_out, id)| *left_out != role || id != rule.id)
 }
 
@@ -38,7 +39,7 @@ pub fn leave_out_right(name: &str) {
     WITHOUT_RIGHT.get_or_init(|| name.to_owned());
 }
 
-pub(crate) fn gives(right: &str) -> bool {
+pub(crate) fn keeps_right(right: &str) -> bool {
     WITHOUT_RIGHT.get().is_none_or(|name| name != right)
 }
 
@@ -46,7 +47,7 @@ pub(crate) fn is_left_out(layer: LayerName) -> bool {
     LEFT_OUT.load(Ordering::Relaxed) & bit(layer) != 0
 }
 
-pub(crate) fn check(layer: LayerName) -> Result<(), Cause> {
+pub(crate) fn injected_failure(layer: LayerName) -> Result<(), Cause> {
     if FAILING.load(Ordering::Relaxed) & bit(layer) == 0 { Ok(()) } else { Err(Cause::Injected) }
 }
 

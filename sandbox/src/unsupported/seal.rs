@@ -1,17 +1,20 @@
-//! Platforms without a kernel layer: only `Level::Off` runs (T125).
+//! The seal of a platform without a kernel layer.
 
 use std::env::consts::OS;
 
 use wave_policy::Level;
 
-use crate::{Cause, LayerName, Report, SealError, SealPlan, Sealed};
+use crate::error::{Cause, SealError};
+use crate::plan::{Namespaces, SealPlan};
+use crate::report::{LayerName, Report};
+use crate::sealed::Sealed;
 
 /// Refuses every level but `off`.
 ///
 /// # Errors
 /// [`Cause::Platform`] unless the policy says `off`.
 pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
-    let fix = "--sandbox off runs without any kernel layer: the monitor and the guard pages are all that holds then";
+    let fix = "--sandbox off runs without any kernel layer: only the monitor and the guard pages protect then";
     match plan.policy.level {
         Level::Off => Ok(Sealed { report: Report::nothing(Level::Off) }),
         Level::Strict | Level::Standard => {
@@ -20,17 +23,13 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     }
 }
 
-/// What came of [`leave_namespaces`].
-#[derive(Clone, Copy, Debug)]
-pub struct Namespaces;
-
 /// Does nothing here.
 #[must_use]
 pub fn leave_namespaces() -> Namespaces {
-    Namespaces
+    Namespaces::Missing
 }
 
-/// Does nothing here.
+/// Does nothing here: there is no filter that the allocator could violate.
 pub fn prepare_allocator() {}
 
 /// Ends the process.

@@ -1,0 +1,89 @@
+//! Landlock: the kernel allows what the grants allow and denies everything else.
+
+pub(crate) mod levels;
+mod rights;
+mod trial;
+
+use ::landlock::{
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+use wave_policy::Level;
+
+use self::trial::Trial;
+use super::sys;
+use crate::error::Cause;
+use crate::plan::SealPlan;
+
+pub(crate) use levels::STRICT_ABI;
+
+/// Restricts this thread to the grants.
+///
+/// The ruleset handles every right that the kernel and this build know. So the kernel denies each of them unless a rule grants it,
+/// even if there is no rule (T92). No rule grants TCP: sockets are opened before.
+pub(crate) fn restrict(plan: &SealPlan<'_>, level: Level) -> Result<String, Cause> {
+    let needed = if level == Level::Strict { STRICT_ABI } else { 1 };
+    let found = sys::landlock_abi();
+    if found < needed {
+        return Err(Cause::LandlockTooOld { found, needed });
+    }
+    let abi = ABI::from(found);
+    let mut ruleset = create_ruleset(abi)?;
+    for grant in plan.grants {
+        ruleset = ruleset.add_rule(PathBeneath::new(grant.fd, rights::of_grant(grant, abi)?))?;
+    }
+    let trial = Trial::choose(plan.grants, abi);
+    let status = ruleset.no_new_privs(false).restrict_self()?;
+    if status.ruleset != RulesetStatus::FullyEnforced {
+        return Err(Cause::SelfTest("a right that the kernel left out of the ruleset"));
+    }
+    if let Some(trial) = trial.filter(|trial| !trial.is_denied()) {
+        return Err(Cause::SelfTest(trial.target()));
+    }
+    Ok(describe(found, abi, plan.grants.len(), trial))
+}
+
+impl From<RulesetError> for Cause {
+    fn from(error: RulesetError) -> Self {
+        Self::Ruleset(error.into())
+    }
+}
+
+/// Confirms that the opened grants are those of the policy. Otherwise the report would be wrong.
+pub(crate) fn check_grants(plan: &SealPlan<'_>) -> Result<(), Cause> {
+    let described = plan.policy.grants.iter().map(|grant| grant.access);
+    let opened = plan.grants.iter().map(|grant| grant.access);
+    if described.eq(opened) { Ok(()) } else { Err(Cause::Grants) }
+}
+
+/// An empty ruleset that handles everything of this ABI. It fails if the kernel lacks a part of the ABI that it reports.
+pub(crate) fn create_ruleset(abi: ABI) -> Result<RulesetCreated, Cause> {
+    let mut ruleset =
+        Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(abi))?;
+    if abi >= ABI::V4 {
+        ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
+    }
+    if abi >= ABI::V6 {
+        ruleset = ruleset.scope(Scope::from_all(abi))?;
+    }
+    Ok(ruleset.create()?)
+}
+
+/// Whether this ABI restricts files but not truncation. False without Landlock: then nothing about files is restricted.
+pub(crate) fn lacks_truncation(abi: i32) -> bool {
+    (1..STRICT_ABI).contains(&abi)
+}
+
+fn describe(found: i32, abi: ABI, rules: usize, trial: Option<Trial>) -> String {
+    let rights = AccessFs::from_all(abi).len();
+    let moves = if abi >= ABI::V2 { "" } else { ", no moves between directories" };
+    let truncation = if abi >= ABI::V3 { "" } else { ", not truncation" };
+    let network = if abi >= ABI::V4 { ", TCP" } else { ", not TCP" };
+    let scopes = if abi >= ABI::V6 { ", signals, abstract sockets" } else { ", not signals, not abstract sockets" };
+    let newer = if found > abi as i32 { " (newer than this build)" } else { "" };
+    let test = match trial {
+        Some(_) => "self-test refused",
+        None => "no self-test: the grants allow all that this ABI can deny",
+    };
+    format!("ABI {found}{newer}: {rights} file rights{moves}{truncation}{network}{scopes}; {rules} grants; {test}")
+}

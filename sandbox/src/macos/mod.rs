@@ -1,0 +1,26 @@
+//! macOS: the program runs again under `sandbox-exec`, with the policy as a Seatbelt profile.
+//!
+//! ```text
+//! main ─► is_inside(args)? ─no─► plan ─► enter(policy, …)   replaces the process
+//!                        └─yes─► plan ─► load ─► compile ─► seal   tries what no profile allows, and reports
+//! ```
+//!
+//! The profile itself is plain text and lies in `crate::seatbelt`.
+#![cfg_attr(
+    not(target_os = "macos"),
+    allow(dead_code, unused_imports, reason = "compiled everywhere, so that a change that breaks it is seen on Linux")
+)]
+
+mod launch;
+mod seal;
+
+pub use crate::unsupported::{
+    Allocator, Channel, Worker, end_with_parent, exit, leave_namespaces, prepare_allocator, report_failures, start,
+    supervise, variable,
+};
+pub use seal::seal;
+
+/// What this platform alone offers.
+pub mod specific {
+    pub use super::launch::{enter, is_inside};
+}
