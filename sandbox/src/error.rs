@@ -95,8 +95,7 @@ pub enum Cause {
     /// The filter is in force by the kernel's word, but lets a call pass that it must answer.
     #[error("the self-test of the system-call filter got no answer from it")]
     FilterSelfTest,
-    /// A test asked for it.
-    #[cfg(feature = "test-hooks")]
+    /// [`SealPlan::failing`](crate::SealPlan::failing) names the layer.
     #[error("a fault was injected")]
     Injected,
     /// There is no kernel layer on this platform.

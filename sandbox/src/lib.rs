@@ -12,10 +12,10 @@ mod sealed;
 pub mod seatbelt;
 
 // The platform is chosen here and nowhere below.
-#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu", feature = "test-hooks"))]
-pub mod hooks;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod linux;
+#[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
+pub mod narrower;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod probe;
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]

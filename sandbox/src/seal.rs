@@ -3,8 +3,6 @@
 use nix::sys::signal::Signal;
 use wave_policy::{Level, Role};
 
-#[cfg(feature = "test-hooks")]
-use crate::hooks;
 use crate::linux::identity::READ_UID_MAP;
 use crate::linux::{denial, identity, landlock, privileges, process, seccomp, start, sys};
 use crate::report::{Demand, Layer, LayerName, Report, State};
@@ -35,7 +33,7 @@ use crate::{Cause, SealError, SealPlan, Sealed};
 /// ```
 pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     let policy = plan.policy;
-    let mut layers = Layers::new(policy.level);
+    let mut layers = Layers::new(plan);
     if policy.level == Level::Off {
         // A limit that was asked for is no layer to go without.
         process::limit_file_size(&policy.limits).map_err(|cause| layers.error(LayerName::Limits, cause))?;
@@ -173,13 +171,16 @@ pub fn exit(code: i32) -> ! {
 }
 
 /// The report in the making, and what a missing layer means at this level.
-struct Layers {
+struct Layers<'a> {
     report: Report,
+    left_out: &'a [LayerName],
+    failing: &'a [LayerName],
 }
 
-impl Layers {
-    fn new(level: Level) -> Self {
-        Self { report: Report { level, layers: Vec::with_capacity(LayerName::ALL.len()) } }
+impl<'a> Layers<'a> {
+    fn new(plan: &SealPlan<'a>) -> Self {
+        let report = Report { level: plan.policy.level, layers: Vec::with_capacity(LayerName::ALL.len()) };
+        Self { report, left_out: plan.left_out, failing: plan.failing }
     }
 
     /// Runs the step of a layer and notes what came of it. An error if this level demands the layer; `None` if it goes without.
@@ -188,14 +189,12 @@ impl Layers {
         name: LayerName,
         step: impl FnOnce() -> Result<T, Cause>,
     ) -> Result<Option<T>, SealError> {
-        #[cfg(feature = "test-hooks")]
-        if hooks::is_left_out(name) {
+        if self.left_out.contains(&name) {
             self.skip(name);
             return Ok(None);
         }
-        #[cfg(feature = "test-hooks")]
-        let step = || hooks::check(name).and_then(|()| step());
-        match (step(), name.demand(), self.report.level) {
+        let outcome = if self.failing.contains(&name) { Err(Cause::Injected) } else { step() };
+        match (outcome, name.demand(), self.report.level) {
             (Ok(applied), ..) => {
                 self.push(name, State::Applied { detail: applied.to_string() });
                 Ok(Some(applied))

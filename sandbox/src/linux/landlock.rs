@@ -77,13 +77,11 @@ fn rights(grant: &Grant<'_>, abi: ABI) -> Result<BitFlags<AccessFs>, Cause> {
     let metadata = fstat(grant.fd).map_err(Cause::refused("fstat(grant)"))?;
     let known = if is_directory(&metadata) { AccessFs::from_all(abi) } else { AccessFs::from_file(abi) };
     let given = rights_of(grant.access) & known;
-    #[cfg(feature = "test-hooks")]
-    let given = given.iter().filter(|right| crate::hooks::gives(&name_of(*right))).collect();
+    let given = given.iter().filter(|right| crate::narrower::gives(&name_of(*right))).collect();
     Ok(given)
 }
 
 /// The name of a right in landlock(7).
-#[cfg(any(test, feature = "test-hooks"))]
 fn name_of(right: AccessFs) -> String {
     let name = format!("{right:?}");
     let snake = |(at, c): (usize, char)| match c.is_uppercase() && at > 0 {

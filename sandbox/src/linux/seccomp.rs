@@ -11,8 +11,6 @@ use wave_policy::{Condition, Level, Operand, Role, Rule, Test, all_rules};
 use super::bpf::Instruction;
 use super::filter_check::{self, Expected, Permitted, Requirement};
 use super::{landlock, sys, syscalls};
-#[cfg(feature = "test-hooks")]
-use crate::hooks;
 use crate::{AddressRange, Cause, GrowableRange, SealPlan};
 
 /// Numbers from here on are calls of the x32 ABI, which shares the architecture's mark. Source: seccomp(2).
@@ -116,9 +114,7 @@ fn requirement(condition: &Condition, range: &GrowableRange) -> Requirement {
 /// The rules that a plan permits.
 fn permitted_rules(plan: &SealPlan<'_>) -> impl Iterator<Item = &'static Rule> {
     let rules = plan.policy.rules(!plan.growable.is_empty());
-    #[cfg(feature = "test-hooks")]
-    let rules = rules.filter(|rule| hooks::permits(plan.policy.role, rule));
-    rules
+    rules.filter(|rule| crate::narrower::permits(plan.policy.role, rule))
 }
 
 /// Calls that are answered with an errno.
