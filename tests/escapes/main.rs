@@ -2,9 +2,6 @@
 
 mod host;
 mod script;
-#[path = "../support/mod.rs"]
-mod support;
-
 mod t01_pointers;
 mod t02_counts;
 mod t03_memories;

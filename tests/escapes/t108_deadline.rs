@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::{Host, make_fifo};
 use crate::script::script;
-use crate::support::{Mode, WALL_LIMIT, Wave, finish, wat};
+use wave_test_support::{Mode, WALL_LIMIT, Wave, finish, wat};
 
 /// Runs with a limit of 300 ms, standard input open and silent, and asserts that the limit ended the run.
 #[track_caller]

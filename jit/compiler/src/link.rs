@@ -2,7 +2,6 @@
 
 use crate::emit::{FUNCTIONS, RETURN};
 use crate::error::CompileError;
-use crate::mistakes::Mistake;
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function};
 use cranelift_codegen::{CompiledCode, FinalizedRelocTarget};
@@ -98,11 +97,6 @@ impl Chunk {
             Some((last, position(last)?))
         }));
         sources[start.3..].sort_unstable_by_key(|&(offset, _)| offset);
-
-        let before = Mistake::in_code(index, &mut self.code, start.0);
-        self.calls[start.1..].iter_mut().for_each(|call| call.offset += before);
-        self.traps[start.2..].iter_mut().for_each(|(offset, _)| *offset += before);
-        self.sources[start.3..].iter_mut().for_each(|(offset, _)| *offset += before);
 
         self.units.push(Unit {
             index,

@@ -1,7 +1,6 @@
 //! The processor that code is made for, and the code generator's settings.
 
 use crate::error::CompileError;
-use crate::mistakes::Mistake;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{Configurable, Flags, SettingKind, builder as flags_builder};
 use std::sync::OnceLock;
@@ -67,7 +66,7 @@ fn build(settings: Settings) -> Result<Target, String> {
         ("preserve_frame_pointers", "true"),
         ("unwind_info", "false"),
         // Frames larger than the guard must not step over it (T55). 2^16 is `STACK_PROBE_BYTES`.
-        ("enable_probestack", on(!Mistake::NoProbe.is_made())),
+        ("enable_probestack", "true"),
         ("probestack_strategy", "inline"),
         ("probestack_size_log2", "16"),
     ] {

@@ -232,6 +232,46 @@ pub fn verify(
     Ok((Verified { code: image, declarations, terms, is_proved: true }, report))
 }
 
+/// The functions and entry thunks of an image, each of which can be verified alone, and with other bytes than the image has. For
+/// programs that search for code which the verifier should refuse and does not.
+pub struct Units<'a> {
+    shared: Shared<'a>,
+    units: Vec<Unit<'a>>,
+}
+
+impl<'a> Units<'a> {
+    /// All of them, in the order of the text.
+    #[must_use]
+    pub fn all(&self) -> &[Unit<'a>] {
+        &self.units
+    }
+
+    /// Verifies one unit, which is one of these or differs from it in its bytes or tables. That proves nothing of an image:
+    /// only [`verify`] gives [`Verified`] code.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn verify(&self, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(), Refusal> {
+        Function::new(&self.shared, scratch, unit).verify()
+    }
+}
+
+/// Calls `visit` with the units of an image. None of them was verified yet.
+///
+/// # Errors
+/// [`VerifyError`] for a module that cannot be read, and for tables that are not those of an image of that module.
+pub fn with_units<R>(
+    image: &CodeImage,
+    module: &[u8],
+    terms: &Terms,
+    visit: impl FnOnce(&Units<'_>) -> R,
+) -> Result<R, VerifyError> {
+    let declarations = declarations::read(module)?;
+    let tables = Tables::of(image);
+    let (shared, units) = Shared::new(image, &tables, &declarations, terms).map_err(VerifyError::Refused)?;
+    Ok(visit(&Units { shared, units }))
+}
+
 fn whole(what: &str) -> Vec<Refusal> {
     vec![Refusal {
         unit: UnitName::Function(0),
@@ -291,22 +331,24 @@ fn panicked() -> (Counts, Vec<Refusal>) {
     (Counts::default(), whole("the verifier failed"))
 }
 
-/// Offsets in the text, with what a table says of each.
+/// Offsets in the text, with the table's value for each.
 pub type Part<'a, V> = &'a [(u32, V)];
 
-/// A piece of code that is entered from outside.
-#[derive(Clone, Copy)]
+/// A piece of code that is entered from outside: a function or an entry thunk.
+#[derive(Clone, Copy, Debug)]
 pub struct Unit<'a> {
+    /// Which one.
     pub name: UnitName,
+    /// Its location in the text.
     pub range: CodeRange,
     /// Its bytes.
     pub code: &'a [u8],
-    /// Of a function, its type; of an entry thunk, that of the functions it enters.
+    /// Of a function, its type; of an entry thunk, the type of the functions it enters.
     pub ty: &'a FuncType,
-    /// What the table of traps says of it: offsets, and a code each.
-    pub traps: Part<'a, u8>,
-    /// What the table of positions says of it.
-    pub sources: Part<'a, u32>,
+    /// Its entries in the table of traps: offsets in the text, and the number of a trap code each.
+    pub traps: &'a [(u32, u8)],
+    /// Its entries in the table of positions: offsets in the text, and a position in the module each.
+    pub sources: &'a [(u32, u32)],
 }
 
 /// In the order of the text.

@@ -22,8 +22,6 @@ mod convention;
 mod declarations;
 mod image;
 mod instruction;
-#[cfg(any(test, feature = "test-hooks"))]
-mod mutants;
 mod places;
 mod record;
 mod refusal;
@@ -33,8 +31,7 @@ mod value;
 mod walk;
 
 pub use declarations::DeclarationError;
-pub use image::{Report, Terms, Uses, Verified, VerifyError, verify};
-#[cfg(feature = "test-hooks")]
-pub use mutants::accepted as hooks;
+pub use image::{Report, Terms, Unit, Units, Uses, Verified, VerifyError, verify, with_units};
 pub use record::{Key, Record, Signature};
 pub use refusal::{Refusal, Rule, UnitName};
+pub use walk::Scratch;

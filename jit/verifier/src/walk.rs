@@ -55,8 +55,8 @@ const CALL_END: u8 = 32;
 const LEADER: u8 = 64;
 const QUEUED: u8 = 128;
 
-/// What a thread uses for one function after the other.
-#[derive(Default)]
+/// The memory that a thread uses for one function after the other.
+#[derive(Default, Debug)]
 pub struct Scratch {
     marks: Vec<u8>,
     /// For each byte of the code, which of the states is known there.
@@ -188,13 +188,6 @@ impl<'a> Function<'a> {
     fn mark(&mut self, at: u32) -> &mut u8 {
         // Offsets come from the decoder, which has no more than the function's bytes.
         &mut self.scratch.marks[(at - self.range.start) as usize]
-    }
-
-    /// Where instructions begin, and whether jumps lead there.
-    #[cfg(any(test, feature = "test-hooks"))]
-    pub fn beginnings(&self) -> impl Iterator<Item = (u32, bool)> {
-        let marks = (self.range.start..).zip(&self.scratch.marks);
-        marks.filter(|(_, mark)| **mark & START != 0).map(|(at, mark)| (at, mark & LEADER != 0))
     }
 
     /// Notes that an instruction may fault in some way.
