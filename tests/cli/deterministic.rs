@@ -34,7 +34,7 @@ const GUEST: &str = r#"(module
 fn words(flags: &[&str], sleep_ns: u64) -> Vec<u64> {
     let (dir, (_module_dir, module)) = (writable_dir(), wat(&GUEST.replace("HOUR", &sleep_ns.to_string())));
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wave"));
-    command.args(["--sandbox", "strict", "run", "--timeout", "30s"]).args(flags);
+    command.args(["--sandbox", "strict", "run", "--timeout", "100s"]).args(flags);
     let output = command.arg("--dir").arg(format!("{}::/::rw", dir.path().display())).arg(module).output().unwrap();
     // The directory is none of a policy's.
     let said = if flags.contains(&"--policy") {

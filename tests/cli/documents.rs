@@ -123,6 +123,6 @@ fn is_committed(path: &str, generated: &str) {
     assert!(
         committed == generated,
         "{path} differs from its source from line {line} on; write it anew with\n  \
-         WAVE_BLESS=1 cargo test --workspace --test documents\nand look at what changed"
+         WAVE_BLESS=1 cargo test --workspace --test cli documents\nand look at what changed"
     );
 }

@@ -15,14 +15,14 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 use wave_test_support::around::{EPERM, hiding};
 use wave_test_support::user::User;
-use wave_test_support::{Outcome, as_root, finish, open_to_all, source, writable_dir};
+use wave_test_support::{Outcome, as_root, copy_program, finish, open_to_all, source, writable_dir};
 
 const GREETING: &str = "Hello from inside the sandbox!\n";
 
 /// A directory that every user may read, with `wave`, the example `hello.wat` and a policy for it.
 fn place() -> TempDir {
     let dir = writable_dir();
-    fs::copy(env!("CARGO_BIN_EXE_wave"), dir.path().join("wave")).expect("own directory");
+    copy_program(env!("CARGO_BIN_EXE_wave").as_ref(), dir.path());
     fs::copy(source("examples/hello.wat"), dir.path().join("hello.wat")).expect("own directory");
     fs::write(dir.path().join("p.toml"), "version = 1\nextends = \"cli\"\n").expect("own directory");
     for name in ["hello.wat", "p.toml"] {

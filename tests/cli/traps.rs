@@ -234,6 +234,6 @@ fn a_long_sleep_ends_at_the_time_limit() {
 
 #[test]
 fn what_ends_in_time_is_not_disturbed() {
-    run(Wave::strict().flag("--timeout", "20s"), &sleeper(50_000_000)).is(0, "", "");
-    run(Wave::strict().flag("--timeout", "20s"), r#"(module (func (export "_start")))"#).is(0, "", "");
+    run(Wave::strict().flag("--timeout", "100s"), &sleeper(50_000_000)).is(0, "", "");
+    run(Wave::strict().flag("--timeout", "100s"), r#"(module (func (export "_start")))"#).is(0, "", "");
 }

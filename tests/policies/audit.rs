@@ -1,6 +1,6 @@
 //! `wave audit`: what it prints for modules of each kind, in each format, and that a hostile module gets nowhere by it.
 //!
-//! `tests/audit` has the reports; `WAVE_BLESS=1 cargo test --workspace --test audit` writes them anew.
+//! `tests/audit` has the reports; `WAVE_BLESS=1 cargo test --workspace --test policies audit` writes them anew.
 
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Policies of real programs, each example and CPython: what `wave policy gen` writes is right as it is, it works once its paths
 //! are filled in, and each line of its derived part counts.
 //!
-//! That each rule behind such a line is needed in the filter, too, shows `tests/surface`.
+//! That each rule behind such a line is needed in the filter, too, shows `tests/escapes/surface`.
 
 use std::ffi::OsStr;
 use std::fs;

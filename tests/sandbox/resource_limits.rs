@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::resource::{Resource, getrlimit};
 use wave_test_support::user::User;
-use wave_test_support::{Outcome, finish, open_to_all, source, writable_dir};
+use wave_test_support::{Outcome, copy_program, finish, open_to_all, source, writable_dir};
 
 const GREETING: &str = "Hello from inside the sandbox!\n";
 
@@ -142,7 +142,7 @@ impl Trial<'_> {
 #[test]
 fn every_limit_of_the_kernel_ends_in_success_or_in_a_message() {
     let dir = writable_dir();
-    fs::copy(env!("CARGO_BIN_EXE_wave"), dir.path().join("wave")).expect("own directory");
+    copy_program(env!("CARGO_BIN_EXE_wave").as_ref(), dir.path());
     fs::copy(source("examples/hello.wat"), dir.path().join("hello.wat")).expect("own directory");
     fs::write(dir.path().join("p.toml"), "version = 1\nextends = \"cli\"\n").expect("own directory");
     for name in ["hello.wat", "p.toml"] {

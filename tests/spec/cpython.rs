@@ -137,7 +137,7 @@ fn libraries_that_work_on_files() {
         let dir = writable_dir();
         give_to_guest(dir.path());
         let wave = mode.strict().dir(dir.path(), "/data", "rw");
-        wave.run(python, ["-c", include_str!("cpython/files.py")]).is(0, expected, "");
+        wave.run(python, ["-c", include_str!("files.py")]).is(0, expected, "");
         let left = [
             "a/",
             "a/b/",

@@ -147,7 +147,9 @@ fn mutants_are_compiled_or_refused() {
     let (mut valid, mut invalid) = (0, 0);
     for batch in 0..BATCHES {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "mutants_are_compiled_or_refused", "--nocapture"]).env(BATCH, batch.to_string());
+        command
+            .args(["--exact", "damaged::mutants_are_compiled_or_refused", "--nocapture"])
+            .env(BATCH, batch.to_string());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let run = finish(command.spawn().unwrap());
         assert!(run.status.success(), "at {}: {run:#?}", current(batch).display());

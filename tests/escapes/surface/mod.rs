@@ -4,13 +4,7 @@
 //! The real `wave` is traced. A call is compared, with its arguments, with the rules that this test derives by itself.
 #![allow(unsafe_code, reason = "a tracer prepares its child between fork and exec, and reads a union of the kernel")]
 
-#[path = "../escapes/host.rs"]
-#[allow(dead_code, reason = "hosts for hostile guests; a part serves honest ones")]
-mod host;
 mod run;
-#[path = "../escapes/script.rs"]
-#[allow(dead_code, reason = "a language for hostile guests; a part serves honest ones")]
-mod script;
 mod tracer;
 
 use std::collections::BTreeSet;
@@ -21,11 +15,11 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use host::Host;
+use crate::host::Host;
+use crate::script::script;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use run::{Run, Traced, Used};
-use script::script;
 use tracer::{Call, Live, Tracer, text};
 use wave_policy::{Access, Policy, Role, all_rules};
 use wave_test_support::testsuite::programs;

@@ -10,7 +10,7 @@ use serde_json::Value;
 use wave_contract::{MEMORY_RESERVATION_BYTES, PAGE_BYTES};
 use wave_policy::{Access, FilesystemGrant, Policy, Resolver, Surface};
 
-use crate::tracer::{Call, Process, Trace, Tracer};
+use super::tracer::{Call, Process, Trace, Tracer};
 use wave_test_support::{self, Mode, Outcome, Wave};
 
 /// The ids of the rules without which some call of a run would have been refused.

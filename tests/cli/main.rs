@@ -1,0 +1,11 @@
+//! What the command says and does: arguments, help, messages, reports, documents.
+
+mod advice;
+mod arguments;
+mod deterministic;
+mod documents;
+mod examples;
+mod inputs;
+mod report;
+mod trace;
+mod traps;
