@@ -1,4 +1,4 @@
-//! Functions to one text with its tables.
+//! Links functions to one text with its tables.
 
 use crate::emit::{FUNCTIONS, RETURN};
 use crate::error::CompileError;
@@ -110,9 +110,9 @@ impl Chunk {
     }
 }
 
-/// Takes `mov rsp, rbp` out of the epilogue that ends at `end`.
+/// Removes `mov rsp, rbp` from the epilogue that ends at `end`.
 ///
-/// The stack pointer is where the frame pointer is already: the frame was given back just before, by `add rsp, N` where it
+/// The stack pointer equals the frame pointer already: the frame was released just before, by `add rsp, N` where it
 /// had a size. The move only makes the stack pointer wait for the load that restored the frame pointer in the callee, so that
 /// a chain of returns runs at the latency of memory: recursive functions are up to a quarter faster without it. The code after
 /// a [`RETURN`] position is the lowering of that return, whose last instructions are always the epilogue, so the bytes before
@@ -135,7 +135,7 @@ fn relax_epilogue(code: &mut [u8], end: usize) {
     }
 }
 
-/// Puts all functions behind each other, in order of their index whoever compiled them, and resolves the calls.
+/// Places all functions one after another, in order of their index, and resolves the calls.
 pub(crate) fn link(
     chunks: Vec<Chunk>,
     functions: usize,
