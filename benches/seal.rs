@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use support::{Args, Times};
 use wave_policy::{Access, FilesystemGrant, Level, Policy, Surface, all_functions};
-use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, SealPlan, hooks};
+use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, SealPlan};
 
 /// What sealing a small run may take.
 const BUDGET_MICROSECONDS: f64 = 500.0;
@@ -100,7 +100,7 @@ fn microseconds(command: &mut Command) -> f64 {
 fn child(args: &[String]) -> ! {
     wave_sandbox::prepare_allocator();
     let asked = |word: &str| args.iter().any(|arg| arg == word);
-    LayerName::ALL.into_iter().filter(|layer| asked(layer.as_str())).for_each(hooks::leave_out);
+    let left_out: Vec<_> = LayerName::ALL.into_iter().filter(|layer| asked(layer.as_str())).collect();
     let all = asked("all");
     let access = [Access::ReadWrite, Access::ReadOnly];
     let opened: Vec<_> = access.into_iter().filter(|_| all).map(|access| (File::open("/tmp"), access)).collect();
@@ -127,6 +127,7 @@ fn child(args: &[String]) -> ! {
         guest_code: Some(range),
         final_pages: &pages,
         title: Some("sealed"),
+        left_out: &left_out,
         namespaces: asked("namespaces").then(wave_sandbox::leave_namespaces),
         ..SealPlan::new(&policy)
     };

@@ -8,7 +8,7 @@ use crate::{Function, Need, Needed, Rule, RuleSet, Start, all_functions, all_rul
 const INTRODUCTION: &str = "\
 # System calls
 
-<!-- Made from policies/syscalls.toml and policies/shapes.toml: `WAVE_BLESS=1 cargo test --workspace --test documents` -->
+<!-- Made from policies/syscalls.toml and policies/shapes.toml: `WAVE_BLESS=1 cargo test --workspace --test cli documents` -->
 
 After the seal, a run can make the calls listed here and no others: those of the WASI functions that
 its module imports and to which its grants give an effect, and those of every run. Any other call, a

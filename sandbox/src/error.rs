@@ -96,8 +96,7 @@ pub enum Cause {
     /// The kernel accepted the filter, and a call passes that the filter must fail.
     #[error("the self-test of the system-call filter got no answer from it")]
     FilterSelfTest,
-    /// A hook of a test.
-    #[cfg(feature = "test-hooks")]
+    /// [`SealPlan::failing`](crate::SealPlan::failing) names the layer.
     #[error("a fault was injected")]
     Injected,
     /// There is no kernel layer on this platform.

@@ -2,6 +2,8 @@
 
 use std::os::fd::{BorrowedFd, RawFd};
 
+use crate::report::LayerName;
+
 use wave_policy::{Access, Policy};
 
 /// Everything [`seal`](crate::seal) needs to know.
@@ -28,6 +30,11 @@ pub struct SealPlan<'a> {
     /// Whether the process ends when the one that forked it ends: see [`supervise`](crate::supervise). It also does after
     /// [`end_with_parent`](crate::end_with_parent).
     pub supervised: bool,
+    /// Layers that are not applied, and reported as not requested: for programs that measure one layer, or test what the others
+    /// hold without it. `wave` names none, here or below.
+    pub left_out: &'a [LayerName],
+    /// Layers whose step fails with [`Cause::Injected`](crate::Cause::Injected), in the place of applying the layer.
+    pub failing: &'a [LayerName],
 }
 
 impl<'a> SealPlan<'a> {
@@ -43,6 +50,8 @@ impl<'a> SealPlan<'a> {
             title: None,
             keep_fds: &[],
             supervised: false,
+            left_out: &[],
+            failing: &[],
         }
     }
 }

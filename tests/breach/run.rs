@@ -312,11 +312,8 @@ impl Attempt<'_> {
     fn seal(&self, scene: &Scene) {
         let has_files = self.shape != Shape::Compute;
         let policy = self.policy(has_files);
-        for column in Column::ALL {
-            if self.setup.leaves_out(column, self.user) {
-                column.layers().iter().for_each(|layer| wave_sandbox::hooks::leave_out(*layer));
-            }
-        }
+        let columns = Column::ALL.into_iter().filter(|column| self.setup.leaves_out(*column, self.user));
+        let left_out: Vec<_> = columns.flat_map(|column| column.layers().iter().copied()).collect();
         // SAFETY: the scene keeps them open.
         let [ro, rw] = [scene.ro, scene.rw].map(|fd| unsafe { BorrowedFd::borrow_raw(fd) });
         let grants = [Grant { fd: ro, access: Access::ReadOnly }, Grant { fd: rw, access: Access::ReadWrite }];
@@ -331,6 +328,7 @@ impl Attempt<'_> {
             final_pages: &[code],
             namespaces: has_namespaces.then(wave_sandbox::leave_namespaces),
             keep_fds: &kept,
+            left_out: &left_out,
             ..SealPlan::new(&policy)
         };
         if let Err(error) = seal(&plan) {

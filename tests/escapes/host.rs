@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 use nix::sys::stat::{SFlag, makedev, mknod};
 use tempfile::TempDir;
 
-use crate::support::{Mode, Wave, as_root, cannot_run, give_to_guest, open_to_all, sees_other_processes, writable_dir};
+use wave_test_support::{
+    Mode, Wave, as_root, cannot_run, give_to_guest, open_to_all, sees_other_processes, writable_dir,
+};
 
 /// A directory with `grant` and `outside` in it. The guest's user may do anything with all of it: only `wave` is in the way.
 pub struct Host {

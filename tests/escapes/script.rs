@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::support::{Outcome, WALL_LIMIT, Wave, finish};
+use wave_test_support::{Outcome, WALL_LIMIT, Wave, finish};
 
 /// Where things are in the guest's memory of 32 pages. Texts and lists lie from 64 KiB on.
 const PLACES: [(&str, u64); 11] = [

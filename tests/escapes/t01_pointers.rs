@@ -2,7 +2,7 @@
 
 use crate::host::{Host, descriptors};
 use crate::script::{FUNCTIONS, script};
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// Every function in a call that works. `<PLACE:8>` is a pointer to 8 bytes, `<PLACE,8>` also passes the length.
 ///

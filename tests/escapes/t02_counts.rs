@@ -2,7 +2,7 @@
 
 use crate::host::{Host, peak_kib};
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T2: products of counts and sizes do not wrap, and nothing is allocated for them.
 #[test]

@@ -1,6 +1,6 @@
 //! T3: modules whose memory is missing, empty or of the wrong kind.
 
-use crate::support::{Outcome, Wave, wat};
+use wave_test_support::{Outcome, Wave, wat};
 
 /// A module that calls `fd_write` and `random_get` with pointers to 0 and exits with the sum of the two errnos.
 fn run(memory: &str) -> Outcome {

@@ -4,7 +4,7 @@ use std::net::{TcpListener, TcpStream};
 
 use crate::host::{Host, descriptors};
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T5: no file is made or cut, no descriptor opened, and nothing is read, written or moved.
 #[test]

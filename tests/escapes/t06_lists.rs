@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::host::{Host, peak_kib};
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T6: a read whose first buffer is the list itself does not redirect the second.
 #[test]

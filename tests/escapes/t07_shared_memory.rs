@@ -1,6 +1,6 @@
 //! T7: no memory is shared between threads, so nothing changes while it is judged.
 
-use crate::support::{Wave, wat};
+use wave_test_support::{Wave, wat};
 
 /// T7: a shared memory is refused at load, as are the instructions for one.
 #[test]

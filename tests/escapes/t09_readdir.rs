@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 const LENGTHS: [u32; 12] = [0, 1, 8, 23, 24, 25, 26, 47, 300, 1000, 4096, 0x5000];
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::{Mode, Wave, wat};
+use wave_test_support::{Mode, Wave, wat};
 
 /// T107: growing beyond a limit fails and changes nothing; a module that asks for more at the start is refused.
 #[test]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::host::{Host, make_fifo};
 use crate::script::script;
-use crate::support::{Mode, WALL_LIMIT, Wave, finish, wat};
+use wave_test_support::{Mode, WALL_LIMIT, Wave, finish, wat};
 
 /// Runs with a limit of 300 ms, standard input open and silent, and asserts that the limit ended the run.
 #[track_caller]
@@ -201,12 +201,12 @@ fn printing_a_result_is_cut() {
     assert!(!run.stdout.contains('7'));
     // The neighbour: with a reader the result is printed.
     let (_dir, module) = wat(r#"(module (func (export "f") (result i32) (i32.const 7)))"#);
-    Wave::strict().flag("--timeout", "60s").flag("--invoke", "f").run(&module, [""; 0]).is(0, "7\n", "");
+    Wave::strict().flag("--timeout", "100s").flag("--invoke", "f").run(&module, [""; 0]).is(0, "7\n", "");
 }
 
 /// T108: the neighbour: what ends before the limit is not disturbed, blocking calls included.
 #[test]
 fn what_ends_in_time_is_not_disturbed() {
     let guest = script("fd_read 0 {BUF 5} OUT\n text BUF 5 = \"hello\"\n random_get 0x20000 0x100000");
-    guest.run(Wave::strict().flag("--timeout", "20s").stdin(b"hello"));
+    guest.run(Wave::strict().flag("--timeout", "100s").stdin(b"hello"));
 }

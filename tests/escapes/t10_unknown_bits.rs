@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T10: each undefined value is INVAL, in calls that would succeed otherwise and leave a trace.
 #[test]

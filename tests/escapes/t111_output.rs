@@ -2,7 +2,7 @@
 
 use crate::host::{Host, peak_kib};
 use crate::script::script;
-use crate::support::{Mode, Wave, wat};
+use wave_test_support::{Mode, Wave, wat};
 
 /// Writes to standard output until it fails, then says on standard error what the errno was.
 const UNTIL_IT_FAILS: &str = r#"

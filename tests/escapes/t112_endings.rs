@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Mode, Wave, wat};
+use wave_test_support::{Mode, Wave, wat};
 
 /// T112: exit code and first words of the message for each kind of ending.
 #[test]

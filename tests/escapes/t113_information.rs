@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::{Mode, Wave};
+use wave_test_support::{Mode, Wave};
 
 /// T113: arguments and environment are what was listed; names are the guest's, and no text is a path of the host.
 #[test]

@@ -8,7 +8,7 @@ use nix::pty::openpty;
 use nix::sys::termios::{OutputFlags, SetArg, tcgetattr, tcsetattr};
 
 use crate::script::script;
-use crate::support::{Wave, wat};
+use wave_test_support::{Wave, wat};
 
 /// What a terminal receives on standard output and standard error of a run.
 fn on_terminal(wave: Wave, module: &std::path::Path) -> Vec<u8> {

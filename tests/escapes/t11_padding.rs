@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T11: over memory full of 0xAA padding is zero, and nothing is written behind the structure.
 #[test]

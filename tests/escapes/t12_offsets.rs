@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::{Mode, has_program};
+use wave_test_support::{Mode, has_program};
 
 const CALLS: &str = r#"
     fd_pread 4 {BUF 4} 0x8000000000000000 OUT = INVAL

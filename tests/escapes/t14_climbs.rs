@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// Every call with a path, `P`. The first list gets only paths that end in a name.
 pub const ON_NAMES: [&str; 11] = [

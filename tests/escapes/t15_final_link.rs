@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T15: neither to read, nor to write, nor to cut, nor to create.
 #[test]

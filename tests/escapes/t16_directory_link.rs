@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// Calls on names behind a directory link `P`.
 pub const CALLS: [&str; 19] = [

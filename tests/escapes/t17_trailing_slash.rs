@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T17: no link that leads out is followed, and none by calls that make, move or remove a name.
 #[test]

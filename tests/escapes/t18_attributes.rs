@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T18: with following, outside is refused; without, the link itself is meant, and only its own times change.
 #[test]

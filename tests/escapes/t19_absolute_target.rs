@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T19: such a link would lead the host's own programs astray.
 #[test]
@@ -26,7 +26,7 @@ fn is_refused() {
     );
     for mode in Mode::ALL {
         let host = Host::new();
-        let names = |host: &Host| crate::support::tree(&host.path("grant"));
+        let names = |host: &Host| wave_test_support::tree(&host.path("grant"));
         let before = names(&host);
         guest.run(host.granted(*mode, "rw"));
         assert_eq!(names(&host), before, "{mode:?}");

@@ -2,7 +2,7 @@
 
 use crate::host::{Host, state};
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T20: neither files nor directories, by link or rename, in either direction, new or over what is there.
 #[test]
@@ -51,11 +51,11 @@ fn nothing_passes_between_them() {
         }
         host.write("writable/file", "written");
         host.write("writable/dir/file", "written");
-        let (before, names) = (host.inside(), crate::support::tree(&host.path("writable")));
+        let (before, names) = (host.inside(), wave_test_support::tree(&host.path("writable")));
         let wave = mode.strict().dir(&host.path("grant"), "/ro", "ro").dir(&host.path("writable"), "/rw", "rw");
         let paused = guest.start(wave);
         assert_eq!(host.inside(), before, "{mode:?}");
-        assert_eq!(crate::support::tree(&host.path("writable")), names);
+        assert_eq!(wave_test_support::tree(&host.path("writable")), names);
         paused.finish();
         assert_eq!(host.inside(), before, "{mode:?}");
         assert!(!state(&host.path("writable")).join(" ").contains("of the grant"));

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 const ATTACKS: &str = r#"
     open 3 0 "file" 0 WRITE = NOTCAPABLE

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T22: through descriptors with fewer rights nothing is done or opened that needs more.
 #[test]

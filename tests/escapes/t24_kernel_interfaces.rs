@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T24: nothing on procfs and sysfs can be opened or looked at, and nothing in `/dev` opened; a file beneath the same grant can.
 #[test]

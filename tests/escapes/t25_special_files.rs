@@ -6,7 +6,7 @@ use nix::sys::stat::{SFlag, makedev, mknod};
 
 use crate::host::{Host, has_device_nodes, make_fifo};
 use crate::script::script;
-use crate::support::{Mode, open_to_all};
+use wave_test_support::{Mode, open_to_all};
 
 /// T25: nobody has the other end open, and still no call waits for it.
 #[test]
@@ -38,7 +38,7 @@ fn a_fifo_opens_at_once() {
         let host = Host::new();
         for name in ["fifo", "alone"] {
             make_fifo(&host.path("grant").join(name));
-            crate::support::give_to_guest(&host.path("grant").join(name));
+            wave_test_support::give_to_guest(&host.path("grant").join(name));
         }
         host.link("grant/link", "fifo");
         guest.run(host.granted(*mode, "rw"));
@@ -65,7 +65,7 @@ fn a_fifo_waits_for_its_writer_when_it_is_read() {
         let host = Host::new();
         for name in ["fifo", "alone"] {
             make_fifo(&host.path("grant").join(name));
-            crate::support::give_to_guest(&host.path("grant").join(name));
+            wave_test_support::give_to_guest(&host.path("grant").join(name));
         }
         let fifo = host.path("grant/fifo");
         let writer = std::thread::spawn(move || {
@@ -158,7 +158,7 @@ fn device_nodes_of_the_guests_user_are_refused() {
         ] {
             let path = host.path("grant").join(name);
             mknod(&path, kind, nix::sys::stat::Mode::from_bits_truncate(0o666), device).unwrap();
-            crate::support::give_to_guest(&path);
+            wave_test_support::give_to_guest(&path);
         }
         let seen = guest.run(host.granted(*mode, "rw"));
         let block = &seen.iter().find(|(line, _)| line.contains("loop")).unwrap().1;

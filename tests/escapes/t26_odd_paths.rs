@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 const CALLS: [(&str, bool); 9] = [
     ("open 3 FOLLOW P 0 READ", true),
@@ -74,8 +74,8 @@ fn end_in_clean_errors() {
         for link in 1..=60 {
             host.link(&format!("grant/chain{link}"), &format!("chain{}", link - 1));
         }
-        let names = crate::support::tree(&host.path("grant"));
+        let names = wave_test_support::tree(&host.path("grant"));
         guest.run(host.granted(*mode, "rw"));
-        assert_eq!(crate::support::tree(&host.path("grant")), names, "{mode:?}");
+        assert_eq!(wave_test_support::tree(&host.path("grant")), names, "{mode:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// What the descriptor `D` of a read-only grant of the directory must refuse, though another grant would allow it.
 const READ_ONLY: &str = r#"

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::{Mode, cannot_run, has_program, sees_other_processes};
+use wave_test_support::{Mode, cannot_run, has_program, sees_other_processes};
 
 /// Calls with `P`, which stands for a name that is outside and for one that is not there.
 const CALLS: [&str; 12] = [

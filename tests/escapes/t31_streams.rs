@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T31: after closing or renumbering them, diagnostics appear on the host's stderr, and not in the guest's file.
 #[test]

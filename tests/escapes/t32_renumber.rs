@@ -2,7 +2,7 @@
 
 use crate::host::{Host, descriptors};
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T32: of equal, closed and chained descriptors, 2000 times, with opens that fail in between.
 #[test]

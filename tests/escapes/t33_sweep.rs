@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::host::{Host, descriptors};
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// Tries a call on the descriptors 0 to 65535 and on extreme ones, and tallies the answers.
 fn sweep(call: &str) -> String {
@@ -70,7 +70,7 @@ fn nothing_else_is_found() {
     assert_eq!(host.outside(), before);
 }
 
-fn leak(wave: crate::support::Wave, host: &Host) -> crate::support::Wave {
+fn leak(wave: wave_test_support::Wave, host: &Host) -> wave_test_support::Wave {
     let assign =
         format!("SECRET='{}' SECRET_DIR='{}'; ", host.path("outside/secret").display(), host.path("outside").display());
     wave.by_shell(&(assign + LEAKING))

@@ -4,7 +4,7 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::{Mode, cannot_run};
+use wave_test_support::{Mode, cannot_run};
 
 /// T34: the table's own limit, and the host's.
 #[test]

@@ -7,7 +7,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use crate::host::Host;
 use crate::script::script;
-use crate::support::Mode;
+use wave_test_support::Mode;
 
 /// T35: neither `NONBLOCK` nor `APPEND` reaches the description that the parent shares, for files and pipes.
 #[test]

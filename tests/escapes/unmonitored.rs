@@ -15,8 +15,8 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use crate::host::{Host, state};
 use crate::script::script;
-use crate::support::{self, Wave, as_root};
 use crate::{t14_climbs, t16_directory_link, t29_names_outside};
+use wave_test_support::{self, Wave, as_root};
 
 /// What is done to a directory outside: `D` is a descriptor, `P` a way from there, and then what the kernel must answer. 3 is
 /// the writable grant.
@@ -101,7 +101,7 @@ pub fn unmonitored(level: &str) -> Wave {
 /// The program at a level, as whoever the seal makes of root.
 pub fn command(level: &str) -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    let mut command = Command::new(PROGRAM.get_or_init(|| support::example("unmonitored")));
+    let mut command = Command::new(PROGRAM.get_or_init(|| wave_test_support::example("unmonitored")));
     command.arg(level);
     command
 }
@@ -264,7 +264,7 @@ fn nothing_passes_between_grants() {
         unmonitored("strict").dir(&read_only.path("grant"), "/ro", "ro").dir(&writable.path("grant"), "/rw", "rw");
     script(lines + "path_symlink \"across\" 4 \"across\"\n path_unlink_file 4 \"across\"").run(wave);
     assert_eq!(state().0, before.0);
-    let names = |host: &Host| crate::support::tree(&host.path("grant"));
+    let names = |host: &Host| wave_test_support::tree(&host.path("grant"));
     assert_eq!(names(&writable), names(&self::writable()));
 
     for (attack, _) in BETWEEN_GRANTS {

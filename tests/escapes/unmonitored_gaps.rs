@@ -10,8 +10,8 @@ use nix::sys::stat::{SFlag, makedev, mknod};
 
 use crate::host::{Host, has_device_nodes, make_fifo};
 use crate::script::script;
-use crate::support::{Wave, as_root, cannot_run, give_to_guest};
 use crate::unmonitored::{around, command, unmonitored};
+use wave_test_support::{Wave, as_root, cannot_run, give_to_guest};
 
 fn granted(host: &Host, access: &str) -> Wave {
     unmonitored("strict").dir(&host.path("grant"), "/", access)

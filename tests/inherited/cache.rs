@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::Start;
-use crate::support::user::{NOBODY, User};
-use crate::support::{as_root, tree};
+use wave_test_support::user::{NOBODY, User};
+use wave_test_support::{as_root, tree};
 
 fn scene() -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");

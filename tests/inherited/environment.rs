@@ -6,16 +6,16 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::support::user::User;
 use crate::{Start, guest};
+use wave_test_support::user::User;
 
 /// A module of more than 64 KiB, which is compiled by several threads.
 fn large() -> (TempDir, PathBuf) {
     let body = "(drop (i32.const 1))".repeat(20);
     let functions: String = (0..1500).map(|_| format!("(func {body})")).collect();
     let text = format!(r#"(module (memory (export "memory") 1) {functions} (func (export "_start")))"#);
-    let (dir, _) = crate::support::wat("");
-    crate::support::open_to_all(dir.path());
+    let (dir, _) = wave_test_support::wat("");
+    wave_test_support::open_to_all(dir.path());
     let path = dir.path().join("large.wasm");
     fs::write(&path, wat::parse_str(text).expect("a module")).expect("own directory");
     assert!(path.metadata().expect("it is there").len() > 64 << 10);
@@ -76,7 +76,7 @@ fn t129_tunables_of_glibc_end_no_run() {
 #[test]
 fn t129_inputs_of_any_size_end_no_run() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    crate::support::open_to_all(dir.path());
+    wave_test_support::open_to_all(dir.path());
     // Copies its arguments and its environment; exits with 0 if they are as large as is asked for.
     let module = dir.path().join("sizes.wat");
     fs::write(
@@ -97,7 +97,7 @@ fn t129_inputs_of_any_size_end_no_run() {
     )
     .expect("own directory");
     let module = module.to_str().expect("UTF-8");
-    let ended = |outcome: &crate::support::Outcome, what: &str| {
+    let ended = |outcome: &wave_test_support::Outcome, what: &str| {
         assert_eq!((outcome.status.code(), &*outcome.stdout), (Some(0), ""), "{what}: {:.300}", outcome.stderr);
     };
     for bytes in [100_000, 131_000, 1 << 20, 5_000_000, 15 << 20] {
@@ -130,7 +130,7 @@ fn maps_of_perf() -> BTreeSet<PathBuf> {
 /// No variable makes `wave` write anything. (Where the cache is kept is said by two; that is tested with the cache.)
 #[test]
 fn t129_variables_make_nothing_be_written() {
-    let dir = crate::support::writable_dir();
+    let dir = wave_test_support::writable_dir();
     let place = dir.path().to_str().expect("UTF-8");
     fs::write(dir.path().join("spec.wast"), "(module (func (export \"f\")))\n(invoke \"f\")\n").expect("own directory");
     let before = maps_of_perf();
@@ -161,7 +161,10 @@ fn t129_variables_make_nothing_be_written() {
             assert_eq!(outcome.status.code(), Some(0), "{user:?} {args:?}: {outcome:?}");
         }
     }
-    crate::support::assert_tree(dir.path(), &["spec.wast: (module (func (export \\\"f\\\")))\\n(invoke \\\"f\\\")\\n"]);
+    wave_test_support::assert_tree(
+        dir.path(),
+        &["spec.wast: (module (func (export \\\"f\\\")))\\n(invoke \\\"f\\\")\\n"],
+    );
     assert_eq!(maps_of_perf(), before);
 }
 
@@ -169,7 +172,7 @@ fn t129_variables_make_nothing_be_written() {
 #[test]
 fn t129_a_variable_of_a_library_is_passed_on_if_it_is_named() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    crate::support::open_to_all(dir.path());
+    wave_test_support::open_to_all(dir.path());
     let module = dir.path().join("env.wat");
     // Prints the environment as it stands in memory, zeroes included.
     fs::write(

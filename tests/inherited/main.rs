@@ -3,9 +3,6 @@
 //! Each parent is a process of its own: a Python that does what the test says and then executes `wave` in its place. Run as root,
 //! most runs are made as root and as user 65534.
 
-#[path = "../support/mod.rs"]
-mod support;
-
 mod cache;
 mod environment;
 mod memory;
@@ -19,9 +16,9 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::LazyLock;
 
-use support::user::User;
-use support::{Outcome, finish, open_to_all};
 use tempfile::TempDir;
+use wave_test_support::user::User;
+use wave_test_support::{Outcome, finish, open_to_all};
 
 /// Each guest is called by its name in here.
 const GUESTS: [(&str, &str); 9] = [
@@ -199,14 +196,5 @@ impl Talk {
         let text = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it is there");
         let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
         line.unwrap_or_else(|| panic!("no {key} in {text}")).trim().to_owned()
-    }
-}
-
-impl Outcome {
-    /// Asserts that the guest `hello` did what it does.
-    #[track_caller]
-    fn is_hello(&self, what: &str) {
-        let seen = (self.status.code(), &*self.stdout);
-        assert_eq!(seen, (Some(0), "hello\n"), "{what}: {self:?}");
     }
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::user::User;
-use crate::support::{as_root, writable_dir};
 use crate::{Start, guest, wave};
+use wave_test_support::user::User;
+use wave_test_support::{as_root, writable_dir};
 
 /// A run of the guest that echoes, whose parent can be killed; it shares that one's streams.
 struct Orphan {

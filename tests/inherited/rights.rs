@@ -5,9 +5,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::user::{NOBODY, User};
-use crate::support::{as_root, give_to_guest, not_run, writable_dir};
 use crate::{Start, guest, wave};
+use wave_test_support::user::{NOBODY, User};
+use wave_test_support::{as_root, give_to_guest, not_run, writable_dir};
 
 /// A guest's files cannot be written by everybody, unless the mask is a choice that says who may.
 #[test]

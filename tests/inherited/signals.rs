@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::user::User;
 use crate::{Start, parent};
+use wave_test_support::user::User;
 
 const BLOCK_ALL: &str = "signal.pthread_sigmask(signal.SIG_SETMASK, range(1, 65))";
 
@@ -180,7 +180,7 @@ fn t129_signals_of_faults_from_outside_are_no_traps() {
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
             kill(pid(child.id()), signal).expect("own child");
-            let outcome = crate::support::finish(child);
+            let outcome = wave_test_support::finish(child);
             let message = "wave: ended by the signal of a fault, which another process sent\n";
             assert_eq!((outcome.status.code(), &*outcome.stderr), (Some(128 + signal as i32), message), "{guest}");
         }
@@ -213,16 +213,16 @@ fn t129_the_first_process_of_a_namespace_can_be_asked_to_end() {
     let unshare = |script: &str| {
         let mut command = parent(script);
         command.args(["/usr/bin/env", "unshare"]);
-        if !crate::support::as_root() {
+        if !wave_test_support::as_root() {
             command.args(["--user", "--map-root-user"]);
         }
         command.args(["--pid", "--fork"]);
         command
     };
-    if !crate::support::as_root() && !unshare("pass").arg("true").status().is_ok_and(|status| status.success()) {
-        return crate::support::not_run("no user namespace can be made here");
+    if !wave_test_support::as_root() && !unshare("pass").arg("true").status().is_ok_and(|status| status.success()) {
+        return wave_test_support::not_run("no user namespace can be made here");
     }
-    let level = if crate::support::as_root() { "strict" } else { "standard" };
+    let level = if wave_test_support::as_root() { "strict" } else { "standard" };
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT] {
         for script in ["pass", BLOCK_ALL] {
             let mut talk = Start::by(unshare(script)).args(&["--sandbox", level, "run"]).talk();

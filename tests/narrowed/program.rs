@@ -18,9 +18,9 @@ fn main() -> ! {
     let [name, part, what] = [(); 3].map(|()| words.next().unwrap_or_default());
     let what = what.to_string_lossy();
     match &*part.to_string_lossy() {
-        "guest" => wave_sandbox::hooks::leave_out_rule(Role::Guest, &what),
-        "compiler" => wave_sandbox::hooks::leave_out_rule(Role::Compiler, &what),
-        "landlock" => wave_sandbox::hooks::leave_out_right(&what),
+        "guest" => wave_sandbox::narrower::leave_out_rule(Role::Guest, &what),
+        "compiler" => wave_sandbox::narrower::leave_out_rule(Role::Compiler, &what),
+        "landlock" => wave_sandbox::narrower::leave_out_right(&what),
         _ => {
             eprintln!("narrowed: guest, compiler or landlock?");
             wave_sandbox::exit(2);

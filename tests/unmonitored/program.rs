@@ -10,8 +10,6 @@
 #![forbid(unsafe_code)]
 
 mod hostcalls;
-#[path = "../support/sealed.rs"]
-mod sealed;
 
 use std::fs::File;
 use std::mem::ManuallyDrop;
@@ -19,10 +17,10 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use hostcalls::Unmonitored;
-use sealed::Result;
 use wave_policy::{FilesystemGrant, Identity, Level, Policy, Surface};
 use wave_runtime::{Binding, Store, StoreOptions};
 use wave_sandbox::Grant;
+use wave_test_sealed::{self as sealed, Result};
 
 fn main() -> ! {
     sealed::main("unmonitored", run)

@@ -1,11 +1,11 @@
 //! A policy file: its values, and whether a module matches it.
 
 use super::pin::Mismatch;
+use crate::convert::surface_of;
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, overlaps_as_written};
 use crate::input::{self, Bounds};
 use crate::peers::parse_network;
-use crate::convert::surface_of;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! All functions of a module to one image.
+//! Compiles all functions of a module to one image.
 
 use crate::emit::Environment;
 use crate::error::CompileError;
@@ -26,7 +26,7 @@ pub struct CompileOptions<'a> {
     pub signatures: &'a [SignatureId],
     /// What each imported function is.
     pub imports: &'a [ImportLinkage],
-    /// Most threads to use, this one included.
+    /// Maximum number of threads, this one included.
     pub threads: usize,
     /// Whether Cranelift checks the code it is given: for tests, it costs 40 % of the time.
     pub verify_ir: bool,
@@ -86,7 +86,7 @@ pub(crate) fn compile(module: &Module<'_>, options: &CompileOptions<'_>) -> Resu
     link::link(chunks, info.functions.len(), &entries, options.addressing.clone(), target.processor.clone())
 }
 
-/// Refuses options that were made for another module, so that no index can be out of bounds later.
+/// Refuses options for another module, so that no index can be out of bounds later.
 fn check(info: &ModuleInfo, options: &CompileOptions<'_>) -> Result<(), CompileError> {
     let mut sizes = vec![
         ("signatures", info.types.len(), options.signatures.len()),
@@ -123,7 +123,7 @@ struct Job<'a, 'm> {
     target: &'static Target,
 }
 
-/// One thread's compiler and what it has made.
+/// One thread's compiler, and the functions it has compiled.
 struct Worker {
     context: Context,
     builders: FunctionBuilderContext,
@@ -143,7 +143,7 @@ impl Default for Worker {
 }
 
 impl Worker {
-    /// Compiles one function of the index space, or an entry thunk behind them.
+    /// Compiles one function of the index space. Indexes past the functions are entry thunks.
     fn compile(&mut self, job: &Job<'_, '_>, index: u32) -> Result<(), CompileError> {
         let mut isa = &*job.target.isa;
         let (env, config) = (&job.env, isa.frontend_config());

@@ -1,9 +1,8 @@
 //! Instructions that depend on the contract: where code finds things, and how it calls the host.
 
 use crate::compile::{CompileOptions, ImportLinkage};
-use crate::mistakes::Mistake;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I32, I64};
+use cranelift_codegen::ir::types::{F32, F64, I8X16, I32, I64};
 use cranelift_codegen::ir::{
     AbiParam, AliasRegionData, Endianness, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, SigRef,
     Signature, SourceLoc, TrapCode, Type, UserExternalName, Value,
@@ -222,9 +221,8 @@ impl<'e, 'b> Emitter<'e, 'b> {
 
     /// Address and offset of an access to linear memory. The index is 32 bits, the offset as in the instruction.
     pub(crate) fn heap_address(&mut self, memory: u32, index: Value, offset: u64) -> (Value, i32) {
-        let base = if Mistake::WrongBase.is_made() { self.context } else { self.memory_base(memory) };
+        let base = self.memory_base(memory);
         let index = self.b.ins().uextend(I64, index);
-        let offset = if Mistake::FarDisplacement.is_made() { offset + (8 << 30) } else { offset };
         match i32::try_from(offset) {
             Ok(offset) => (self.b.ins().iadd(base, index), offset),
             Err(_) => {
@@ -372,22 +370,18 @@ impl<'e, 'b> Emitter<'e, 'b> {
         let flags = self.regions.table;
         let len = self.table_len(table);
         let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
-        let checked = if Mistake::NoBound.is_made() { self.b.ins().iconst(I8, 0) } else { outside };
-        self.b.ins().trapnz(checked, trap_code(trap::TrapCode::TableOutOfBounds));
+        self.b.ins().trapnz(outside, trap_code(trap::TrapCode::TableOutOfBounds));
 
         // Behind a mispredicted check an index could reach linear memory, where the guest can lay out entries as it likes (T104).
         let zero = self.b.ins().iconst(I32, 0);
-        let index = self.b.ins().select_spectre_guard(checked, zero, index);
+        let index = self.b.ins().select_spectre_guard(outside, zero, index);
         let index = self.b.ins().uextend(I64, index);
         let index = self.b.ins().ishl_imm_u(index, i64::from(context::TABLE_ENTRY_BYTES.trailing_zeros()));
         let table = self.table(table);
         let entry = self.b.ins().iadd(table, index);
         let field = |field: u32| offset(context::TABLE_ENTRIES + field);
         let signature = self.b.ins().load(I32, flags, entry, field(context::TABLE_ENTRY_SIGNATURE));
-        let mismatch = match Mistake::NoSignature.is_made() {
-            true => self.b.ins().iconst(I8, 0),
-            false => self.b.ins().icmp_imm_u(IntCC::NotEqual, signature, i64::from(expected)),
-        };
+        let mismatch = self.b.ins().icmp_imm_u(IntCC::NotEqual, signature, i64::from(expected));
         let (bad, good) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(mismatch, bad, &[], good, &[]);
         self.b.seal_block(bad);
@@ -413,10 +407,6 @@ impl<'e, 'b> Emitter<'e, 'b> {
 
     /// Calls code of the host with the context and `arguments`; gives the raw value.
     fn host(&mut self, slot: u32, signature: SigRef, arguments: &[Value]) -> Value {
-        if Mistake::WrittenContext.is_made() {
-            let (flags, zero) = (self.regions.descriptor, self.b.ins().iconst(I64, 0));
-            self.b.ins().store(flags, zero, self.context, offset(context::STACK_LIMIT));
-        }
         // The host runs on this stack: it needs room (T55).
         let limit = self.constant(context::STACK_LIMIT);
         let stack = self.b.ins().get_stack_pointer(I64);

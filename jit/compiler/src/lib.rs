@@ -11,7 +11,6 @@
 //! | `emit.rs` | where code finds things, calls to the host |
 //! | `translate/` | one function body, operator by operator |
 //! | `thunk.rs` | thunks of imports and entries |
-//! | `mistakes.rs` | mistakes made on purpose, for tests |
 //! | `link.rs` | functions to one text with its tables |
 #![forbid(unsafe_code)]
 
@@ -19,7 +18,6 @@ mod compile;
 mod emit;
 mod error;
 mod link;
-mod mistakes;
 mod module;
 mod parallel;
 mod target;
@@ -31,8 +29,5 @@ mod tests;
 
 pub use compile::{CompileOptions, ImportLinkage};
 pub use error::CompileError;
-pub use mistakes::Mistake;
-#[cfg(feature = "test-hooks")]
-pub use mistakes::hooks;
 pub use module::Module;
 pub use target::processor;

@@ -1,8 +1,7 @@
-//! Functions to one text with its tables.
+//! Links functions to one text with its tables.
 
 use crate::emit::{FUNCTIONS, RETURN};
 use crate::error::CompileError;
-use crate::mistakes::Mistake;
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function};
 use cranelift_codegen::{CompiledCode, FinalizedRelocTarget};
@@ -99,11 +98,6 @@ impl Chunk {
         }));
         sources[start.3..].sort_unstable_by_key(|&(offset, _)| offset);
 
-        let before = Mistake::in_code(index, &mut self.code, start.0);
-        self.calls[start.1..].iter_mut().for_each(|call| call.offset += before);
-        self.traps[start.2..].iter_mut().for_each(|(offset, _)| *offset += before);
-        self.sources[start.3..].iter_mut().for_each(|(offset, _)| *offset += before);
-
         self.units.push(Unit {
             index,
             align: buffer.alignment,
@@ -116,9 +110,9 @@ impl Chunk {
     }
 }
 
-/// Takes `mov rsp, rbp` out of the epilogue that ends at `end`.
+/// Removes `mov rsp, rbp` from the epilogue that ends at `end`.
 ///
-/// The stack pointer is where the frame pointer is already: the frame was given back just before, by `add rsp, N` where it
+/// The stack pointer equals the frame pointer already: the frame was released just before, by `add rsp, N` where it
 /// had a size. The move only makes the stack pointer wait for the load that restored the frame pointer in the callee, so that
 /// a chain of returns runs at the latency of memory: recursive functions are up to a quarter faster without it. The code after
 /// a [`RETURN`] position is the lowering of that return, whose last instructions are always the epilogue, so the bytes before
@@ -141,7 +135,7 @@ fn relax_epilogue(code: &mut [u8], end: usize) {
     }
 }
 
-/// Puts all functions behind each other, in order of their index whoever compiled them, and resolves the calls.
+/// Places all functions one after another, in order of their index, and resolves the calls.
 pub(crate) fn link(
     chunks: Vec<Chunk>,
     functions: usize,

@@ -1,4 +1,4 @@
-//! Module bytes to declarations: everything but function bodies.
+//! Parses module bytes to declarations: everything but function bodies.
 
 use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
@@ -13,13 +13,13 @@ use wave_contract::module::{
 };
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
-/// What a module may use unless more is allowed: WebAssembly 2.0, tail calls and extended constant expressions.
+/// The features that a module may use by default: WebAssembly 2.0, tail calls and extended constant expressions.
 const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
 
 /// Largest module in bytes: positions are 32 bits, and text is a few times larger.
 pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
 
-/// A parsed module: declarations are valid, bodies are found but not yet looked at.
+/// A parsed module: declarations are valid, bodies are located but not validated yet.
 pub struct Module<'a> {
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
@@ -64,7 +64,7 @@ impl<'a> Module<'a> {
         parser.set_features(features);
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
-            // The validator comes first: what it lets pass is read without doubts.
+            // The validator comes first, so that the rest can rely on valid input.
             if let ValidPayload::Func(function, body) = validator.payload(&payload)? {
                 declarations.bodies.push(body);
                 declarations.resources.get_or_insert(function.resources);
@@ -192,7 +192,7 @@ impl<'a> Declarations<'a> {
             }
             Payload::CustomSection(section) => {
                 if let KnownCustom::Name(names) = section.as_known() {
-                    // Names are for people: what cannot be read is left out (T75).
+                    // Names are for messages only: those that cannot be parsed are left out (T75).
                     for name in names {
                         match name {
                             Ok(Name::Module { name, .. }) => info.name = Some(name.to_owned()),

@@ -1,4 +1,4 @@
-//! Work on all functions by several threads.
+//! Distributes the work on all functions to several threads.
 
 use crate::error::CompileError;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -63,7 +63,7 @@ pub(crate) fn run<W: Send>(
         errors.extend(error);
     };
     thread::scope(|scope| {
-        // If the system gives no more threads, those that are there do the work.
+        // If no more threads can be started, the running ones do the work.
         let handles: Vec<_> = (0..helpers)
             .map_while(|_| {
                 // Without a name: giving one takes a system call that the sealed compiler does not have.

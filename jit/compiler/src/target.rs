@@ -1,7 +1,6 @@
-//! The processor that code is made for, and the code generator's settings.
+//! The processor that code is compiled for, and the code generator's settings.
 
 use crate::error::CompileError;
-use crate::mistakes::Mistake;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings::{Configurable, Flags, SettingKind, builder as flags_builder};
 use std::sync::OnceLock;
@@ -9,8 +8,8 @@ use std::sync::OnceLock;
 /// x86-64 extensions without which Cranelift would call into a C library (`ceil`, `fma`, …) or cannot shuffle vectors.
 const REQUIRED_X86: [&str; 6] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_avx", "has_fma"];
 
-/// x86-64 extensions that are left alone: code has vectors of 128 bits, for which they would add little but encodings that the
-/// verifier had to know.
+/// x86-64 extensions that code does not use. Its vectors have 128 bits, for which they would add little except encodings that the
+/// verifier would have to know.
 const UNUSED_X86: [&str; 7] = [
     "has_avx_vnni",
     "has_avx512vnni",
@@ -67,7 +66,7 @@ fn build(settings: Settings) -> Result<Target, String> {
         ("preserve_frame_pointers", "true"),
         ("unwind_info", "false"),
         // Frames larger than the guard must not step over it (T55). 2^16 is `STACK_PROBE_BYTES`.
-        ("enable_probestack", on(!Mistake::NoProbe.is_made())),
+        ("enable_probestack", "true"),
         ("probestack_strategy", "inline"),
         ("probestack_size_log2", "16"),
     ] {

@@ -44,7 +44,6 @@ impl Arena {
     }
 
     /// The addresses of everything in it.
-    #[cfg(feature = "test-hooks")]
     pub fn range(&self) -> Range<usize> {
         self.mapping.range()
     }

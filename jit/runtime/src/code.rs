@@ -151,9 +151,8 @@ impl LoadedImage {
     }
 
     /// Where the table of traps stands.
-    #[cfg(feature = "test-hooks")]
     pub fn trap_bytes(&self) -> Range<usize> {
-        crate::hooks::of_slice(self.traps.bytes.as_slice())
+        crate::inspect::of_slice(self.traps.bytes.as_slice())
     }
 
     /// Address of the entry thunk for a signature.

@@ -7,6 +7,7 @@
 //! | `enter`, `signal` | the way into guest code and the ways out |
 //! | `host`, `libcalls` | what guest code calls |
 //! | `store`, `instance`, `link`, `function`, `value` | the objects of the specification |
+//! | `inspect` | where all of it lies, for programs that watch it |
 //!
 //! This is where the unsafe code of the JIT lives: in `mapping` (system calls on memory), `code` (cranelift-jit's provider
 //! trait), `enter` and `signal` (registers and stacks), `host`, `libcalls` and `store` (pointers that went through guest code).
@@ -21,10 +22,9 @@ mod code;
 #[expect(unsafe_code, reason = "switches stacks")]
 mod enter;
 mod function;
-#[cfg(feature = "test-hooks")]
-pub mod hooks;
 #[expect(unsafe_code, reason = "turns a context into a caller")]
 mod host;
+pub mod inspect;
 mod instance;
 #[expect(unsafe_code, reason = "turns a context into a store")]
 mod libcalls;

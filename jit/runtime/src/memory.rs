@@ -121,9 +121,8 @@ impl LinearMemory {
     }
 
     /// Where its size stands.
-    #[cfg(feature = "test-hooks")]
     pub fn size_field(&self) -> Range<usize> {
-        crate::hooks::of(&self.pages)
+        crate::inspect::of(&self.pages)
     }
 
     /// The accessible bytes.

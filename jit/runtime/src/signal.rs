@@ -72,11 +72,10 @@ thread_local! {
 }
 
 /// What a signal changes: this thread's signal stack, and whether the time limit was reached.
-#[cfg(feature = "test-hooks")]
 pub fn changing() -> Vec<(&'static str, std::ops::Range<usize>)> {
     let stack = ALTERNATE_STACK.with(|stack| stack.get().map(|stack| stack._memory.range()));
     let stack = stack.into_iter().map(|range| ("signal stack", range));
-    stack.chain([("time limit", crate::hooks::of(&DEADLINE_PASSED))]).collect()
+    stack.chain([("time limit", crate::inspect::of(&DEADLINE_PASSED))]).collect()
 }
 
 /// This thread's signal stack: faults on a full guest stack have nowhere else to go.

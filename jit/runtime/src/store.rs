@@ -382,9 +382,8 @@ impl Inner {
     }
 
     /// What changes when code is entered and left.
-    #[cfg(feature = "test-hooks")]
     pub fn changing_fields(&self) -> [Range<usize>; 3] {
-        use crate::hooks::of;
+        use crate::inspect::of;
         [of(&self.activation.host_sp), of(&self.activation.fault), of(&self.pending)]
     }
 

@@ -59,15 +59,13 @@ impl Table {
     }
 
     /// The addresses of header and entries.
-    #[cfg(feature = "test-hooks")]
     pub fn range(&self) -> Range<usize> {
         self.mapping.range()
     }
 
     /// Where the references stand: what says where they are, and they.
-    #[cfg(feature = "test-hooks")]
     pub fn reference_fields(&self) -> [Range<usize>; 2] {
-        [crate::hooks::of(&self.references), crate::hooks::of_slice(&self.references)]
+        [crate::inspect::of(&self.references), crate::inspect::of_slice(&self.references)]
     }
 
     /// Number of entries.

@@ -81,7 +81,7 @@ impl<'a> Function<'a> {
         ty.ok_or_else(|| Problem::new(Rule::Target, "no function of the module begins there"))
     }
 
-    /// Who is behind a value.
+    /// The callee that a value is the address of.
     fn callee(&self, value: Value) -> Result<Callee<'a>, Problem> {
         let task = self.task;
         let callee = match value {
@@ -105,7 +105,7 @@ impl<'a> Function<'a> {
         callee.ok_or_else(|| Problem::new(Rule::Target, format!("{value:?} is nothing that code may call")))
     }
 
-    /// What a call leaves.
+    /// The state after a call.
     fn enter(&mut self, state: &mut State, callee: Callee<'_>) -> Result<(), Problem> {
         if state.pending {
             return Err(Problem::new(Rule::Status, "a call before the status of a hostcall was looked at"));
@@ -150,11 +150,11 @@ impl<'a> Function<'a> {
         }
         state.clobber();
         self.look_through(state);
-        // It may also have changed what tables hold, so what was read of an entry no longer goes together.
+        // It may also have changed tables: fields of an entry read before and after can belong to different functions.
         state.forget(|value| entry_of(value).is_some() && !matches!(value, Value::EntryOffset { .. }));
         state.checked = None;
         if is_host {
-            // That of a call before says nothing of this one.
+            // The status of an earlier call is not the status of this one.
             state.forget(|value| value == Value::Status);
             state.set(Gpr::RDX, Value::Status);
             state.pending = true;
@@ -171,7 +171,7 @@ impl<'a> Function<'a> {
             Context::Import(index) => Value::ImportContext(index),
             Context::Entered => Value::EnteredContext { field: 0 },
         };
-        // In mode fixed, guest code knows its context by itself; the host is told.
+        // In mode fixed, guest code has its context's address; the host is passed it.
         if found != expected && !(self.task.is_fixed && guest) {
             return Err(Problem::new(Rule::Context, format!("{found:?} is passed as context, not {expected:?}")));
         }

@@ -1,4 +1,4 @@
-//! What a condition that held, or did not, says about the operands of the comparison before it.
+//! What is known about the operands of a comparison if a condition holds, or if it does not.
 
 use crate::state::{Checked, Flags, Operand, State};
 use crate::value::Value;
@@ -40,7 +40,7 @@ impl Orders {
     }
 }
 
-/// What is known where a condition held, or where it did not.
+/// Refines a state by the condition that holds, or does not, from here on.
 pub fn refine(state: &mut State, condition: ConditionCode, held: bool) {
     let Some(orders) = Orders::of(condition) else { return };
     let orders = if held { orders } else { orders.not() };
@@ -88,7 +88,7 @@ fn side(state: &mut State, left: Operand, right: Operand, bytes: u8, orders: Ord
     }
 }
 
-/// What a conditional move leaves: the second operand where its condition holds, else the first. Both of `bytes`.
+/// The result of a conditional move of `bytes`: the second operand if its condition holds, else the first.
 pub fn choose(state: &State, condition: ConditionCode, first: Operand, second: Operand, bytes: u8) -> Value {
     let Flags::Compared { left, right, bytes: compared } = state.flags else { return first.value.hull(second.value) };
     let Some(orders) = Orders::of(condition) else { return first.value.hull(second.value) };

@@ -1,24 +1,24 @@
-//! What a module declares, as far as its code depends on it: read from its bytes, not taken from the compiler.
+//! The declarations of a module that its code depends on. They are read from the module's bytes, not taken from the compiler.
 
 use wasmparser::{Parser, Payload, TypeRef};
 use wave_contract::module::{Import, ImportType, ModuleInfo};
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
-/// Why nothing can be said about a module's code.
+/// Why a module's code cannot be verified.
 #[derive(Debug, thiserror::Error)]
 pub enum DeclarationError {
-    /// The bytes are no module.
+    /// The bytes are not a module.
     #[error("the module cannot be read")]
     Malformed(#[from] wasmparser::BinaryReaderError),
-    /// It declares something for which the contract has no rule.
+    /// The module declares something for which the contract has no rule.
     #[error("the module declares {0}, for which there is no rule")]
     Unsupported(String),
-    /// Another reader found other declarations.
+    /// Another parser read other declarations.
     #[error("the compiler read other {0} in the module")]
     Disagreement(&'static str),
 }
 
-/// Reads types, imports, functions, tables, memories and globals. Bodies, segments and names stay unread.
+/// Reads types, imports, functions, tables, memories and globals. Does not read bodies, segments and names.
 ///
 /// # Errors
 /// [`DeclarationError::Malformed`], [`DeclarationError::Unsupported`].
@@ -69,7 +69,7 @@ pub fn read(module: &[u8]) -> Result<ModuleInfo, DeclarationError> {
     Ok(info)
 }
 
-/// The part of declarations that [`read`] gives.
+/// The declarations that [`read`] returns.
 pub fn copy(info: &ModuleInfo) -> ModuleInfo {
     ModuleInfo {
         types: info.types.clone(),
@@ -86,7 +86,7 @@ pub fn copy(info: &ModuleInfo) -> ModuleInfo {
     }
 }
 
-/// Whether somebody else read the same.
+/// Checks that another parser read the same declarations.
 ///
 /// # Errors
 /// [`DeclarationError::Disagreement`].

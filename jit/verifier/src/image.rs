@@ -11,18 +11,18 @@ use wave_contract::image::{CodeImage, CodeRange, TEXT_PADDING};
 use wave_contract::module::ModuleInfo;
 use wave_contract::types::{FuncType, SignatureId};
 
-/// Stack of a thread. What the environment says of stacks (`RUST_MIN_STACK`) decides nothing.
+/// Stack of a thread. The environment (`RUST_MIN_STACK`) does not change it.
 const STACK_BYTES: usize = 2 << 20;
 
-/// Most refusals that are reported.
+/// Maximum number of refusals that are reported.
 const MAX_REFUSALS: usize = 100_000;
 
 /// What code is verified against, besides the module itself. None of it comes from the compiler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
-    /// How code reaches its context, as the runtime has placed it.
+    /// How code reaches its context, at the addresses that the runtime has chosen.
     pub addressing: Addressing,
-    /// Identity of every type, as the runtime gave it.
+    /// Identity of every type, from the runtime.
     pub signatures: Vec<SignatureId>,
     /// For every imported function, whether the host implements it.
     pub host_imports: Vec<bool>,
@@ -52,7 +52,7 @@ pub struct Shared<'a> {
 }
 
 impl<'a> Shared<'a> {
-    /// Of a module and an image of its code; and the functions, in the order of the text.
+    /// For a module and an image of its code. Also returns the units, in the order of the text.
     pub fn new(
         image: &'a CodeImage,
         tables: &'a Tables,
@@ -63,7 +63,7 @@ impl<'a> Shared<'a> {
         if image.addressing != *addressing {
             return Err(whole("the code was made for other addresses"));
         }
-        // The runtime does not look at modules of other lengths than these.
+        // Positions in the module are for messages only, so its length does not matter.
         image.check(info, signatures, usize::MAX).map_err(|error| whole(error.0))?;
         if host_imports.len() != info.imported_functions as usize {
             return Err(whole("there is another number of imports"));
@@ -88,7 +88,7 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Code that was verified, and against what.
+/// Verified code, with the declarations and terms it was verified against.
 #[derive(Debug)]
 pub struct Verified<T> {
     code: T,
@@ -98,20 +98,20 @@ pub struct Verified<T> {
 }
 
 impl Verified<CodeImage> {
-    /// Takes code as it is. For who was asked to do without the verifier, and says so.
+    /// Accepts code without a proof, for `--no-verify`. [`Self::is_proved`] is false.
     ///
     /// # Errors
-    /// [`DeclarationError`]: what cannot be read has no code.
+    /// [`DeclarationError`] if the module cannot be read.
     pub fn unproved(code: CodeImage, module: &[u8], terms: Terms) -> Result<Self, DeclarationError> {
         Ok(Self { code, declarations: declarations::read(module)?, terms, is_proved: false })
     }
 
-    /// What a record says that carries this user's tag.
+    /// The content of a record with a valid signature.
     pub(crate) const fn recalled(code: CodeImage, declarations: ModuleInfo, terms: Terms) -> Self {
         Self { code, declarations, terms, is_proved: true }
     }
 
-    /// Whether it was proved, now or earlier.
+    /// Whether the code was proved, in this run or an earlier one.
     #[must_use]
     pub const fn is_proved(&self) -> bool {
         self.is_proved
@@ -123,7 +123,7 @@ impl Verified<CodeImage> {
         &self.code
     }
 
-    /// The code, for whoever puts it in place.
+    /// The code, for the runtime that maps it.
     #[must_use]
     pub fn into_code(self) -> CodeImage {
         self.code
@@ -135,7 +135,7 @@ impl Verified<CodeImage> {
         &self.terms
     }
 
-    /// Whether it belongs to a module with these declarations.
+    /// Checks that the code belongs to a module with these declarations.
     ///
     /// # Errors
     /// [`DeclarationError::Disagreement`].
@@ -144,7 +144,7 @@ impl Verified<CodeImage> {
     }
 }
 
-/// What was looked at.
+/// How much code was verified.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Functions, thunks included.
@@ -153,7 +153,7 @@ pub struct Report {
     pub bytes: u64,
     /// Instructions that can be reached.
     pub instructions: u64,
-    /// Instructions looked at, again each time.
+    /// Instructions examined; one that is examined again counts again.
     pub steps: u64,
     /// What the instructions use.
     pub uses: Uses,
@@ -180,7 +180,7 @@ pub struct Uses {
     pub constants: u64,
     /// Calls of functions of the module, tail calls included.
     pub calls: u64,
-    /// Calls of code that is not known before.
+    /// Calls through a table, of imports and of other code whose address is read from memory.
     pub indirect_calls: u64,
     /// Calls of the host.
     pub host_calls: u64,
@@ -212,7 +212,7 @@ pub enum VerifyError {
     /// The module cannot be read.
     #[error(transparent)]
     Declarations(#[from] DeclarationError),
-    /// The code breaks rules: the first times, in order of the functions.
+    /// The code breaks rules. For each function the first, in order of the functions.
     #[error("the compiled code breaks a rule")]
     Refused(Vec<Refusal>),
 }
@@ -230,6 +230,46 @@ pub fn verify(
     let declarations = declarations::read(module)?;
     let report = check(&image, &declarations, &terms, threads).map_err(VerifyError::Refused)?;
     Ok((Verified { code: image, declarations, terms, is_proved: true }, report))
+}
+
+/// The functions and entry thunks of an image, each of which can be verified alone, and with other bytes than the image has. For
+/// programs that search for code which the verifier should refuse and does not.
+pub struct Units<'a> {
+    shared: Shared<'a>,
+    units: Vec<Unit<'a>>,
+}
+
+impl<'a> Units<'a> {
+    /// All of them, in the order of the text.
+    #[must_use]
+    pub fn all(&self) -> &[Unit<'a>] {
+        &self.units
+    }
+
+    /// Verifies one unit, which is one of these or differs from it in its bytes or tables. That proves nothing of an image:
+    /// only [`verify`] gives [`Verified`] code.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub fn verify(&self, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(), Refusal> {
+        Function::new(&self.shared, scratch, unit).verify()
+    }
+}
+
+/// Calls `visit` with the units of an image. None of them was verified yet.
+///
+/// # Errors
+/// [`VerifyError`] for a module that cannot be read, and for tables that are not those of an image of that module.
+pub fn with_units<R>(
+    image: &CodeImage,
+    module: &[u8],
+    terms: &Terms,
+    visit: impl FnOnce(&Units<'_>) -> R,
+) -> Result<R, VerifyError> {
+    let declarations = declarations::read(module)?;
+    let tables = Tables::of(image);
+    let (shared, units) = Shared::new(image, &tables, &declarations, terms).map_err(VerifyError::Refused)?;
+    Ok(visit(&Units { shared, units }))
 }
 
 fn whole(what: &str) -> Vec<Refusal> {
@@ -286,27 +326,29 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
     })
 }
 
-/// A thread that did not come to an end has proved nothing.
+/// A thread that panicked has proved nothing.
 fn panicked() -> (Counts, Vec<Refusal>) {
     (Counts::default(), whole("the verifier failed"))
 }
 
-/// Offsets in the text, with what a table says of each.
+/// Offsets in the text, with the table's value for each.
 pub type Part<'a, V> = &'a [(u32, V)];
 
-/// A piece of code that is entered from outside.
-#[derive(Clone, Copy)]
+/// A piece of code that is entered from outside: a function or an entry thunk.
+#[derive(Clone, Copy, Debug)]
 pub struct Unit<'a> {
+    /// Which one.
     pub name: UnitName,
+    /// Its location in the text.
     pub range: CodeRange,
     /// Its bytes.
     pub code: &'a [u8],
-    /// Of a function, its type; of an entry thunk, that of the functions it enters.
+    /// Of a function, its type; of an entry thunk, the type of the functions it enters.
     pub ty: &'a FuncType,
-    /// What the table of traps says of it: offsets, and a code each.
-    pub traps: Part<'a, u8>,
-    /// What the table of positions says of it.
-    pub sources: Part<'a, u32>,
+    /// Its entries in the table of traps: offsets in the text, and the number of a trap code each.
+    pub traps: &'a [(u32, u8)],
+    /// Its entries in the table of positions: offsets in the text, and a position in the module each.
+    pub sources: &'a [(u32, u32)],
 }
 
 /// In the order of the text.
@@ -343,7 +385,7 @@ fn units<'a>(
     let unit = |(((name, range, ty), traps), sources): (((_, CodeRange, _), _), _)| Unit {
         name,
         range,
-        // `CodeImage::check` has found that it lies in the text.
+        // `CodeImage::check` has checked that the range lies in the text.
         code: image.text.get(range.start as usize..(range.start + range.len) as usize).unwrap_or_default(),
         ty,
         traps,
@@ -352,7 +394,7 @@ fn units<'a>(
     Ok(parts.map(unit).collect())
 }
 
-/// Which part of a table speaks of each unit. Both are in order.
+/// The entries of a table for each unit. Both are in ascending order.
 fn distribute<V>(
     entries: Part<'_, V>,
     units: impl Iterator<Item = CodeRange>,

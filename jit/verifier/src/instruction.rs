@@ -1,6 +1,6 @@
 //! The instructions that code may consist of (T66, T69), by what they do to general-purpose registers, memory and control.
 //!
-//! The list names encodings, not mnemonics, so that one the decoder learns later is refused until somebody adds it here.
+//! The list names encodings, not mnemonics, so that an encoding which a later decoder knows is refused until it is added here.
 
 use iced_x86::Code::{self, *};
 
@@ -20,7 +20,7 @@ pub enum Kind {
     And,
     ShiftLeft,
     ShiftRight,
-    /// Changes the first operand in a way that is not followed; sets flags.
+    /// Changes the first operand in a way that is not tracked; sets flags.
     Compute,
     /// Writes the first operand and reads the others; leaves or sets flags.
     Produce,
@@ -39,7 +39,7 @@ pub enum Kind {
     Compare,
     /// As `Compare`, by their common bits.
     Test,
-    /// Looks at one bit of a register.
+    /// Tests one bit of a register.
     BitTest,
     /// Copies the second operand if a condition holds.
     MoveIf,
@@ -62,7 +62,7 @@ pub enum Kind {
     Undefined,
 }
 
-/// What an encoding does. `None`: it has no place in code.
+/// What an encoding does. `None`: it is not allowed.
 pub fn kind(code: Code) -> Option<Kind> {
     Some(match code {
         Mov_rm8_r8 | Mov_rm16_r16 | Mov_rm32_r32 | Mov_rm64_r64 | Mov_r8_rm8 | Mov_r16_rm16 | Mov_r32_rm32

@@ -1,16 +1,17 @@
-//! Proves of machine code that it stays in its place.
+//! Proves that machine code reads, writes and calls only what it may.
 //!
-//! The compiler is not trusted: this reads the bytes it made, follows control flow from every entry and refuses what it cannot
-//! prove to obey [`wave_contract`]. It knows nothing of how code is made. `docs/verifier.md` states the property and argues for it.
+//! The compiler is not trusted. The verifier reads the bytes that it emitted, follows control flow from every entry and refuses
+//! code unless it can prove that the code obeys [`wave_contract`]. It does not know how the code was compiled.
+//! `docs/verifier.md` states the property and the argument for it.
 //!
 //! | file | what |
 //! |---|---|
 //! | `declarations.rs` | what the module declares, read from its bytes |
 //! | `convention.rs` | how much of the stack calls use |
-//! | `places.rs` | where an address leads |
-//! | `value.rs`, `state.rs` | what is known of registers and frame |
+//! | `places.rs` | what lies at an address |
+//! | `value.rs`, `state.rs` | what is known about registers and frame |
 //! | `instruction.rs` | the instructions that are allowed |
-//! | `transfer.rs`, `condition.rs`, `call.rs` | what an instruction changes, and what it must not |
+//! | `transfer.rs`, `condition.rs`, `call.rs` | what an instruction changes, and what it must not change |
 //! | `walk.rs` | one function, all paths |
 //! | `image.rs` | all functions, and the tables that describe them |
 //! | `record.rs` | verified code as bytes |
@@ -22,8 +23,6 @@ mod convention;
 mod declarations;
 mod image;
 mod instruction;
-#[cfg(any(test, feature = "test-hooks"))]
-mod mutants;
 mod places;
 mod record;
 mod refusal;
@@ -33,8 +32,7 @@ mod value;
 mod walk;
 
 pub use declarations::DeclarationError;
-pub use image::{Report, Terms, Uses, Verified, VerifyError, verify};
-#[cfg(feature = "test-hooks")]
-pub use mutants::accepted as hooks;
+pub use image::{Report, Terms, Unit, Units, Uses, Verified, VerifyError, verify, with_units};
 pub use record::{Key, Record, Signature};
 pub use refusal::{Refusal, Rule, UnitName};
+pub use walk::Scratch;

@@ -1,4 +1,4 @@
-//! Where an address leads, and what may be done there.
+//! What lies at an address, and how code may use it.
 
 use crate::value::{Entry, Object, Value};
 use wave_contract::MEMORY_RESERVATION_BYTES;
@@ -44,7 +44,7 @@ struct Region {
     object: Object,
 }
 
-/// Everything that a module's code may reach.
+/// Everything that a module's code may read or write.
 #[derive(Debug)]
 pub struct Places<'a> {
     info: &'a ModuleInfo,
@@ -57,7 +57,7 @@ pub struct Places<'a> {
 }
 
 impl<'a> Places<'a> {
-    /// `None` if the addresses are not those of such a module.
+    /// `None` if the addresses do not fit the module's declarations.
     pub fn new(info: &'a ModuleInfo, addressing: &'a Addressing) -> Option<Self> {
         let layout = ContextLayout::new(info)?;
         let few = |count: usize| u8::try_from(count).is_ok();
@@ -129,7 +129,7 @@ impl<'a> Places<'a> {
     pub fn find(&self, address: Value, bytes: u32, slots: u32) -> Option<Place> {
         match address {
             Value::Number { low, span } => {
-                // An address that wraps is none of ours: no region reaches that far.
+                // No region reaches the end of the address space, so an address that wraps is in none.
                 if low.wrapping_sub(self.memory.0) <= self.memory.1
                     && low - self.memory.0 + u64::from(span) + u64::from(bytes) <= self.memory.1
                 {
@@ -143,7 +143,7 @@ impl<'a> Places<'a> {
                 if end > region.len { None } else { self.within(region.object, low, span, bytes, slots) }
             }
             Value::Into { object, low, span } => self.within(object, low, span, bytes, slots),
-            // Of an instance that is not known, so only what all contexts have in the same place.
+            // The instance is not known, so only fields that all contexts have at the same offset.
             Value::EnteredContext { field: context::RESULTS } if bytes == 8 => {
                 self.field(context::RESULTS).map(Place::Field)
             }
@@ -200,7 +200,7 @@ impl<'a> Places<'a> {
         Some(self.info.globals.get(first.checked_add(index)? as usize)?.mutable)
     }
 
-    /// What a constant field of the context holds.
+    /// The value of a constant field of the context.
     fn field(&self, offset: u32) -> Option<Value> {
         let info = self.info;
         let object = |object, address: fn(&FixedAddresses, usize) -> Option<u64>, index| match self.fixed {

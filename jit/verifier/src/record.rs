@@ -1,7 +1,7 @@
 //! Verified code as bytes, so that later runs of the same user need not prove it again.
 //!
-//! A record counts with a tag that the user's key gives, and not at all without one: code that keeps to its place need not be the
-//! code of the module that it is found under (T59).
+//! A record is trusted only if it is signed with the user's key. Code that obeys the contract can still be the code of another
+//! module than the one whose name it is stored under (T59).
 
 use crate::declarations;
 use crate::image::{Terms, Verified};
@@ -13,7 +13,7 @@ use wave_contract::module::ModuleInfo;
 
 const DIGEST_BYTES: usize = size_of::<Digest>();
 
-/// A secret of a user, with which his verifier signs what it accepted.
+/// A user's secret, with which the verifier signs code that it accepted.
 pub struct Key(Digest);
 
 impl Key {
@@ -30,20 +30,20 @@ impl Key {
 
 impl Drop for Key {
     fn drop(&mut self) {
-        // Guest code that got out must not find it. Behind a black box, or the compiler would leave the write out.
+        // Guest code that escaped must not find the key. Without the black box, the compiler would omit the write.
         self.0 = std::hint::black_box([0; 32]);
         std::hint::black_box(&self.0);
     }
 }
 
-/// What is kept of verified code besides its text.
+/// Verified code without its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Terms, declarations and tables.
     pub head: Vec<u8>,
-    /// Bytes of whoever asked for it.
+    /// The caller's own bytes.
     pub data: Vec<u8>,
-    /// That this user's verifier accepted them, and the text with them.
+    /// The signature, also of the text.
     pub signature: Signature,
 }
 
@@ -55,14 +55,14 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Bytes of one.
+    /// Length in bytes.
     pub const BYTES: usize = 4 * DIGEST_BYTES;
 
     fn new(name: &Digest, parts: [Digest; 3], key: &Key) -> Self {
         Self { parts, tag: *key.tag(&whole(name, &parts)).as_bytes() }
     }
 
-    /// From bytes of anybody.
+    /// From untrusted bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; Self::BYTES]) -> Self {
         let (digests, _) = bytes.as_chunks::<DIGEST_BYTES>();
@@ -77,7 +77,7 @@ impl Signature {
         [head, data, text, self.tag].concat()
     }
 
-    /// Whether this user's verifier signed these hashes under this name. Nothing else of a record needs to be read if not.
+    /// Whether this user's verifier signed these hashes under this name. If not, the rest of the record need not be read.
     #[must_use]
     pub fn is_genuine(&self, name: &Digest, key: &Key) -> bool {
         // In constant time.
@@ -86,11 +86,11 @@ impl Signature {
 }
 
 impl Verified<CodeImage> {
-    /// Writes down what is not text. `name`: for what it is to count, and for nothing else. `data`: what else is signed with
-    /// it. `None` if the code was not proved.
+    /// A record of verified code. It is valid under `name` and no other name. `data` is signed with it. `None` if the code was
+    /// not proved.
     ///
     /// # Errors
-    /// None that memory could not have.
+    /// If encoding fails, which it does not when it writes to memory.
     pub fn record(
         &self,
         info: &ModuleInfo,
@@ -116,8 +116,8 @@ impl Verified<CodeImage> {
 const STACK_BYTES: usize = 1 << 20;
 
 impl Record {
-    /// What was written down and signed under this name, for a module with these declarations, if nothing of it has changed.
-    /// Nothing that was not signed is decoded; the text is hashed meanwhile.
+    /// The verified code, if the record is signed under this name and belongs to a module with these declarations. Only signed
+    /// bytes are decoded. Meanwhile, another thread hashes the text.
     #[must_use]
     pub fn recall(
         &self,
@@ -137,7 +137,7 @@ impl Record {
         let (found, read) = if threads > 1 {
             std::thread::scope(|scope| {
                 let hash = || digest(&text, 1);
-                // Without a name, which takes a system call; by this thread if the system gives no other.
+                // Without a name, which takes a system call. If no thread can be started, this one does it.
                 let hashing = std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, hash).ok();
                 let read = rest();
                 Some((hashing.map_or_else(|| Ok(hash()), |hashing| hashing.join()).ok()?, read))
@@ -150,7 +150,7 @@ impl Record {
         Some((Verified::recalled(code, declarations::copy(&info), terms), info))
     }
 
-    /// What the head says of a text of this length.
+    /// The image in the head, for a text of this length.
     fn read(&self, text_len: usize) -> Option<(Terms, ModuleInfo, CodeImage)> {
         let len = (self.head.len() + text_len) as u64;
         let head = &mut &self.head[..];

@@ -15,7 +15,7 @@ pub enum Rule {
     Memory,
     /// It reaches an entry of a table that was not compared with the table's length.
     TableBound,
-    /// It takes code out of a table entry whose signature was not compared.
+    /// It reads code from a table entry whose signature was not compared.
     Signature,
     /// It leaves the frame, or makes the stack pointer unknown.
     Frame,
@@ -29,15 +29,15 @@ pub enum Rule {
     Context,
     /// It calls with a stack pointer that is not aligned.
     Alignment,
-    /// It calls the host without having looked at the stack limit.
+    /// It calls the host without checking the stack limit.
     StackLimit,
-    /// It goes on without having looked at the status of a hostcall.
+    /// It continues without checking the status of a hostcall.
     Status,
-    /// It returns elsewhere than it came from, or with registers of the caller changed.
+    /// It returns to another address than its caller's, or with the caller's registers changed.
     Return,
-    /// A table of the image speaks of an instruction that is not there.
+    /// A table of the image has an entry for an instruction that does not exist.
     Metadata,
-    /// The function takes more steps to check than any honest one.
+    /// The function takes more steps to verify than any honest function.
     Budget,
 }
 
@@ -66,7 +66,7 @@ impl Rule {
     }
 }
 
-/// Which piece of code.
+/// A function or an entry thunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum UnitName {
     /// A function of the module's index space; of an import, its thunk.
@@ -94,7 +94,7 @@ pub struct Refusal {
     pub offset: u32,
     /// The instruction there.
     pub instruction: String,
-    /// What it breaks.
+    /// The rule that it breaks.
     pub rule: Rule,
     /// In words.
     pub what: String,

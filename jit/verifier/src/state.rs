@@ -11,7 +11,7 @@ pub struct Operand {
     pub value: Value,
 }
 
-/// What the processor's flags say.
+/// What is known about the processor's flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flags {
     Unknown,
@@ -45,7 +45,7 @@ pub struct Checked {
     pub signature: SignatureId,
 }
 
-/// No hostcall may follow: the stack limit was not looked at.
+/// No hostcall may follow: the stack limit was not checked.
 pub const NO_ROOM: i32 = i32::MAX;
 
 /// Where 64 bits are kept: a register, or a word of the frame. A register's number, counted from the lowest number, or the
@@ -54,7 +54,7 @@ pub const NO_ROOM: i32 = i32::MAX;
 pub struct Home(i32);
 
 impl Home {
-    /// A register that is not known to hold what another home holds.
+    /// A register that is not a known copy of another location.
     const ALONE: Self = Self(i32::MAX);
 
     pub const fn register(register: Gpr) -> Self {
@@ -77,8 +77,8 @@ impl Home {
 /// What is known where an instruction begins. Offsets in the frame count from the stack pointer at entry, where the return
 /// address lies.
 ///
-/// Nothing is ever known of a place below the stack pointer: no word there has a value, and no register is a copy of one.
-/// Whoever is called may write there, and so may the kernel. The methods below keep it so; [`State::check`] looks.
+/// Nothing is ever known about words below the stack pointer: none has a value, and no register is a copy of one. A callee or the
+/// kernel may write there. The methods below keep this invariant; [`State::check`] checks it.
 #[derive(Debug)]
 pub struct State {
     registers: [Value; 16],
@@ -86,7 +86,7 @@ pub struct State {
     copies: [Home; 16],
     /// Registers of which others are copies, a bit for each.
     originals: u16,
-    /// Words of the frame of which something is known, in ascending order of their offsets.
+    /// Known words of the frame, in ascending order of their offsets.
     slots: Vec<(i32, Value)>,
     /// The lowest place of the stack that was touched.
     pub touched: i32,
@@ -96,7 +96,7 @@ pub struct State {
     pub checked: Option<Checked>,
     /// The table is longer than this.
     pub longer: Option<(u8, u32)>,
-    /// A hostcall's status was not looked at yet.
+    /// A hostcall's status was not checked yet.
     pub pending: bool,
 }
 
@@ -147,7 +147,7 @@ impl State {
         self.registers[usize::from(register.0 & 15)]
     }
 
-    /// Notes that a register was written. With the stack pointer moves the end of what is known of the frame.
+    /// Notes that a register was written. If it is the stack pointer, forgets the words below it.
     pub fn set(&mut self, register: Gpr, value: Value) {
         let number = usize::from(register.0 & 15);
         self.registers[number] = value;
@@ -170,7 +170,7 @@ impl State {
         }
     }
 
-    /// Forgets the registers that a callee need not give back, and what the flags say.
+    /// Forgets the registers that a callee need not restore, and the flags.
     pub fn clobber(&mut self) {
         for number in Gpr::CLOBBERED {
             self.registers[usize::from(number)] = Value::Any;
@@ -355,7 +355,7 @@ impl State {
         Ok(())
     }
 
-    /// Makes this state hold for both. Whether it changed.
+    /// Joins this state with another. Returns whether it changed.
     pub fn join(&mut self, other: &Self) -> bool {
         let mut changed = false;
         let mut update = |own: &mut Value, other: Value| {

@@ -1,4 +1,4 @@
-//! What an instruction changes, and whether it may.
+//! What an instruction changes, and whether that is allowed.
 
 use crate::condition::choose;
 use crate::instruction::Kind;
@@ -64,7 +64,7 @@ fn immediate(kind: OpKind) -> bool {
 }
 
 impl Function<'_> {
-    /// What an instruction that does not transfer control changes. An error if it may not.
+    /// Applies an instruction that does not transfer control. An error if it is not allowed.
     pub fn transfer(&mut self, state: &mut State, instruction: &Instruction, kind: Kind) -> Result<(), Problem> {
         match kind {
             Kind::Nothing => {}
@@ -238,7 +238,7 @@ impl Function<'_> {
             OpKind::Register => general(instruction.op_register(operand)).map(|register| register.gpr),
             _ => None,
         };
-        // Nothing is learnt about the stack pointer: it is known.
+        // The stack pointer is known exactly, so there is nothing to learn about it.
         Ok(Operand { register: register.filter(|register| *register != Gpr::RSP), value })
     }
 
@@ -702,7 +702,7 @@ impl Function<'_> {
     }
 }
 
-/// Whether code may write the stack pointer with this instruction: it adds or subtracts a constant, or takes the address in
+/// Whether code may write the stack pointer with this instruction: it adds or subtracts a constant, or copies an address from
 /// another register. `push`, `pop`, calls and returns move it by themselves.
 fn moves_stack(instruction: &Instruction) -> bool {
     use Code::{Add_rm64_imm8, Add_rm64_imm32, Lea_r64_m, Mov_r64_rm64, Mov_rm64_r64, Sub_rm64_imm8, Sub_rm64_imm32};
@@ -747,7 +747,7 @@ fn same_registers(state: &State, instruction: &Instruction) -> bool {
     }
 }
 
-/// The entry that a value speaks of.
+/// The table entry that a value belongs to.
 pub fn entry_of(value: Value) -> Option<Entry> {
     match value {
         Value::EntryOffset { entry, .. }

@@ -1,4 +1,4 @@
-//! What is known of a 64-bit register or of a word of the frame.
+//! What is known about a 64-bit register or a word of the frame.
 //!
 //! A value stands for a set of bit patterns; [`Value::Any`] is the set of all. [`Value::join`] gives a value that stands for
 //! at least both, and after two joins a value no longer changes.
@@ -19,7 +19,7 @@ impl Gpr {
     pub const RDI: Self = Self(7);
     pub const R11: Self = Self(11);
 
-    /// Registers that a callee gives back as it found them, in both conventions.
+    /// Registers that a callee preserves, in both conventions.
     pub const SAVED: [Self; 6] = [Self::RBX, Self::RBP, Self(12), Self(13), Self(14), Self(15)];
 
     /// The numbers of all others but RSP.
@@ -55,7 +55,7 @@ pub enum Object {
     Context,
 }
 
-/// What is known of 64 bits.
+/// What is known about 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value {
     /// Nothing.
@@ -69,7 +69,7 @@ pub enum Value {
     Frame(i32),
     /// What the register held at entry.
     Saved(Gpr),
-    /// Where this function returns to.
+    /// This function's return address.
     Return,
     /// An address from `low` to `low + span` bytes into an object.
     Into {

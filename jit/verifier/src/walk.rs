@@ -1,7 +1,7 @@
 //! One function, all paths: an abstract interpretation of its code to a fixed point.
 //!
-//! States are kept where jumps lead. A run starts at such a place and follows the code to the next one, or to where control
-//! goes elsewhere; what is known there is joined with what was known, and the place is looked at anew if that changed.
+//! A state is stored for each jump target. A pass starts at a target and follows the code to the next one, or to where control
+//! leaves. There it joins its state with the stored one. If that changes, the target is followed again.
 
 use crate::condition::refine;
 use crate::convention::stack_bytes;
@@ -20,16 +20,16 @@ use wave_contract::image::CodeRange;
 use wave_contract::trap::TrapCode;
 use wave_contract::types::FuncType;
 
-/// Most instructions looked at for each byte of a function.
+/// Maximum number of instructions examined for each byte of a function.
 const STEPS_PER_BYTE: u64 = 32;
 
-/// Known words of the frame that are copied, joined or searched for the price of an instruction.
+/// How many known frame words are copied, joined or searched at the cost of one step.
 const WORDS_PER_STEP: u64 = 64;
 
-/// Most words of the frame that are known in all places together, for each byte of a function.
+/// Maximum number of known frame words in all states together, for each byte of a function.
 const KNOWN_PER_BYTE: u64 = 16;
 
-/// Why an instruction is refused. Boxed, because it is an outcome of everything and hardly ever there.
+/// Why an instruction is refused. Boxed, because every step can return it and hardly any does.
 #[derive(Debug)]
 pub struct Problem(Box<(Rule, String)>);
 
@@ -55,8 +55,8 @@ const CALL_END: u8 = 32;
 const LEADER: u8 = 64;
 const QUEUED: u8 = 128;
 
-/// What a thread uses for one function after the other.
-#[derive(Default)]
+/// The memory that a thread uses for one function after the other.
+#[derive(Default, Debug)]
 pub struct Scratch {
     marks: Vec<u8>,
     /// For each byte of the code, which of the states is known there.
@@ -72,7 +72,7 @@ pub struct Scratch {
 pub struct Counts {
     /// Instructions, each counted once.
     pub instructions: u64,
-    /// Instructions looked at, again each time.
+    /// Instructions examined; one that is examined again counts again.
     pub steps: u64,
     pub uses: Uses,
 }
@@ -94,11 +94,11 @@ pub struct Function<'a> {
     scratch: &'a mut Scratch,
     /// How many of the states are this function's.
     known: usize,
-    /// Most steps.
+    /// Maximum number of steps.
     budget: u64,
     /// How many words of the frame may still be remembered.
     memory: u64,
-    /// Whether the instruction is looked at for the first time.
+    /// Whether the instruction is examined for the first time.
     is_new: bool,
     pub counts: Counts,
 }
@@ -190,13 +190,6 @@ impl<'a> Function<'a> {
         &mut self.scratch.marks[(at - self.range.start) as usize]
     }
 
-    /// Where instructions begin, and whether jumps lead there.
-    #[cfg(any(test, feature = "test-hooks"))]
-    pub fn beginnings(&self) -> impl Iterator<Item = (u32, bool)> {
-        let marks = (self.range.start..).zip(&self.scratch.marks);
-        marks.filter(|(_, mark)| **mark & START != 0).map(|(at, mark)| (at, mark & LEADER != 0))
-    }
-
     /// Notes that an instruction may fault in some way.
     pub fn mark_fault(&mut self, instruction: &Instruction, fault: Fault) {
         *self.mark(offset(instruction)) |= fault as u8;
@@ -207,7 +200,7 @@ impl<'a> Function<'a> {
         *count(&mut self.counts.uses) += u64::from(self.is_new);
     }
 
-    /// Notes where a call ends: there the addresses lead that stacks hold.
+    /// Notes where a call ends: return addresses point there.
     fn mark_call(&mut self, instruction: &Instruction) {
         let last = offset(instruction) + u32::try_from(instruction.len()).unwrap_or(0).saturating_sub(1);
         *self.mark(last) |= CALL_END;
@@ -219,7 +212,7 @@ impl<'a> Function<'a> {
         &mut self.scratch.states[at]
     }
 
-    /// Remembers what is known at a place from now on.
+    /// Stores the state of a jump target.
     fn remember(&mut self, leader: u32, state: &State) -> Result<(), Problem> {
         let number = u32::try_from(self.known).map_err(|_| Problem::new(Rule::Budget, "too many places to jump to"))?;
         let left = self.memory.checked_sub(state.known_words() as u64);
@@ -240,7 +233,7 @@ impl<'a> Function<'a> {
         self.within_budget()
     }
 
-    /// Counts the work of looking at each known word.
+    /// Counts the work of searching each known word.
     pub fn look_through(&mut self, state: &State) {
         self.counts.steps += state.known_words() as u64 / WORDS_PER_STEP;
     }
@@ -260,7 +253,7 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// Joins what is known where a jump leads.
+    /// Joins a state with the stored state of a jump target.
     fn reach(&mut self, target: u32, state: &State) -> Result<(), Problem> {
         if !self.range.contains(target) {
             return Err(Problem::new(Rule::Target, "a jump out of the function"));
@@ -296,7 +289,7 @@ impl<'a> Function<'a> {
             }
             None => false,
         };
-        // If that is still to be done, the code from here on was followed with less than is known here.
+        // If that target is still queued, the code from here on was followed with an older state.
         let is_older = from.is_some_and(|from| self.scratch.marks[from as usize] & QUEUED != 0);
         if !through || known.join(state) || is_older {
             if !through {
@@ -312,8 +305,7 @@ impl<'a> Function<'a> {
         Decoder::with_ip(64, self.code, self.range.start.into(), DecoderOptions::NONE)
     }
 
-    /// Follows the code from a place of which something is known. `until`: only to find out what is known there, and whether
-    /// this leads there.
+    /// Follows the code from a jump target. With `until`, only to find the state there, and whether control reaches it.
     fn run(
         &mut self,
         decoder: &mut Decoder<'a>,
@@ -353,7 +345,7 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// What an instruction does. When it is seen first, also whether its encoding is one that code has.
+    /// The kind of an instruction. At its first visit, its encoding is checked as well.
     fn begin(&mut self, at: u32, instruction: &Instruction) -> Result<Kind, Problem> {
         self.is_new = self.scratch.marks.get((at - self.range.start) as usize).is_none_or(|mark| mark & START == 0);
         if self.is_new && instruction.code() == Code::INVALID {
@@ -371,7 +363,7 @@ impl<'a> Function<'a> {
         Ok(kind)
     }
 
-    /// Whether an instruction's encoding is one that code has; and notes which bytes are this instruction's.
+    /// Checks an instruction's encoding and notes its bytes.
     fn encoding(&mut self, at: u32, instruction: &Instruction, kind: Kind) -> Result<(), Problem> {
         let bytes = self.bytes(at);
         let repeats = instruction.has_rep_prefix() || instruction.has_repne_prefix();
@@ -397,7 +389,7 @@ impl<'a> Function<'a> {
         Ok(())
     }
 
-    /// One instruction. `dry`: what follows of jumps is known already.
+    /// Follows one instruction. `dry`: without its jumps, which were followed already.
     fn step(
         &mut self,
         state: &mut State,
@@ -556,7 +548,7 @@ impl<'a> Function<'a> {
         Ok(true)
     }
 
-    /// Whether the tables of the image speak of instructions that were seen, of a kind that does what they say.
+    /// Checks that the tables of the image have entries only for instructions that were reached, and of the right kind.
     fn metadata(&self) -> Result<(), Refusal> {
         let wrong = |at: u32, what: &str| {
             let problem = Problem::new(Rule::Metadata, what);
@@ -604,7 +596,7 @@ fn has_leading_prefix(bytes: &[u8]) -> bool {
     matches!(bytes.first(), Some(0x66 | 0xf2 | 0xf3))
 }
 
-/// In debug builds, that a state keeps what [`State`] promises.
+/// In debug builds, checks the invariants of [`State`].
 fn assert_consistent(state: &State, instruction: &Instruction) {
     if cfg!(debug_assertions)
         && let Err(what) = state.check()

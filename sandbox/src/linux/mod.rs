@@ -5,11 +5,10 @@ mod bpf;
 mod denial;
 mod failing;
 mod filter_check;
-#[cfg(feature = "test-hooks")]
-pub mod hooks;
 mod identity;
 mod landlock;
 mod namespaces;
+pub mod narrower;
 mod privileges;
 mod probe;
 mod process;
@@ -32,10 +31,9 @@ pub use worker::{Channel, Worker};
 /// What this platform alone offers.
 pub mod specific {
     pub use super::bpf::{Instruction, SystemCall, evaluate};
-    #[cfg(feature = "test-hooks")]
-    pub use super::hooks;
     pub use super::identity::unused_identity;
     pub use super::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLevel};
+    pub use super::narrower;
     pub use super::probe::{LayerProbe, Presence, landlock_abi, landlock_leaves_truncation, probe};
     pub use super::seccomp::filter;
     pub use super::syscalls::name as call_name;

@@ -7,8 +7,6 @@ use std::io;
 use nix::sys::signal::Signal;
 use wave_policy::{Level, Role};
 
-#[cfg(feature = "test-hooks")]
-use super::hooks;
 use super::identity::READ_UID_MAP;
 use super::{denial, identity, landlock, namespaces, privileges, process, seccomp, start, sys};
 use crate::error::{Cause, SealError};
@@ -40,7 +38,7 @@ use crate::sealed::Sealed;
 /// ```
 pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     let policy = plan.policy;
-    let mut layers = Layers::new(policy.level);
+    let mut layers = Layers::new(plan);
     if policy.level == Level::Off {
         // A limit that the user asked for is no optional layer.
         process::limit_file_size(&policy.limits).map_err(|cause| layers.error(LayerName::Limits, cause))?;
@@ -164,13 +162,16 @@ pub fn exit(code: i32) -> ! {
 }
 
 /// The report so far, and what a missing layer means at this level.
-struct Layers {
+struct Layers<'a> {
     report: Report,
+    left_out: &'a [LayerName],
+    failing: &'a [LayerName],
 }
 
-impl Layers {
-    fn new(level: Level) -> Self {
-        Self { report: Report { level, layers: Vec::with_capacity(LayerName::ALL.len()) } }
+impl<'a> Layers<'a> {
+    fn new(plan: &SealPlan<'a>) -> Self {
+        let report = Report { level: plan.policy.level, layers: Vec::with_capacity(LayerName::ALL.len()) };
+        Self { report, left_out: plan.left_out, failing: plan.failing }
     }
 
     /// Runs the step of a layer and records the result. If the step fails, this is an error if the level requires the layer, and
@@ -180,14 +181,12 @@ impl Layers {
         name: LayerName,
         step: impl FnOnce() -> Result<T, Cause>,
     ) -> Result<Option<T>, SealError> {
-        #[cfg(feature = "test-hooks")]
-        if hooks::is_left_out(name) {
+        if self.left_out.contains(&name) {
             self.skip(name);
             return Ok(None);
         }
-        #[cfg(feature = "test-hooks")]
-        let step = || hooks::injected_failure(name).and_then(|()| step());
-        match (step(), name.demand(), self.report.level) {
+        let outcome = if self.failing.contains(&name) { Err(Cause::Injected) } else { step() };
+        match (outcome, name.demand(), self.report.level) {
             (Ok(applied), ..) => {
                 self.push(name, State::Applied { detail: applied.to_string() });
                 Ok(Some(applied))

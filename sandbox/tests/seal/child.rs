@@ -58,6 +58,10 @@ pub fn main(args: &[String]) -> ! {
     let sockets: Vec<_> = listener.iter().map(|listener| listener.as_raw_fd()).collect();
     let code = native_code();
     let code_range = args.get("code").map(|_| AddressRange { start: code, len_bytes: CODE_BYTES });
+    let named = |key: &str| -> Vec<_> {
+        LayerName::ALL.into_iter().filter(|layer| args.all(key).any(|name| name == layer.as_str())).collect()
+    };
+    let (left_out, failing) = (named("without"), named("fail"));
     let plan = SealPlan {
         grants: if forgotten { &[] } else { &grants },
         growable,
@@ -66,16 +70,10 @@ pub fn main(args: &[String]) -> ! {
         namespaces: args.get("namespaces").map(|_| wave_sandbox::leave_namespaces()),
         title: args.get("title"),
         keep_fds: &sockets,
+        left_out: &left_out,
+        failing: &failing,
         ..SealPlan::new(&policy)
     };
-    for layer in LayerName::ALL {
-        if args.all("without").any(|name| name == layer.as_str()) {
-            wave_sandbox::hooks::leave_out(layer);
-        }
-        if args.all("fail").any(|name| name == layer.as_str()) {
-            wave_sandbox::hooks::fail(layer);
-        }
-    }
     if let Some(range) = args.get("sweep") {
         crate::sweep::child(range, &plan);
     }

@@ -13,7 +13,6 @@ mod gaps;
 mod kernel;
 mod levels;
 mod memory;
-mod outside;
 mod run;
 mod status;
 mod sweep;

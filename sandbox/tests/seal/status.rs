@@ -9,9 +9,9 @@ use caps::Capability;
 use serde_json::Value;
 
 use crate::Case;
-use crate::outside::{Outside, own, unused_ids};
 use crate::run::{NOBODY, User, expect, has, kernel_has, open_to_all, run, start};
 use wave_sandbox::LayerName;
+use wave_test_support::outside::{Outside, own, unused_ids};
 
 pub const CASES: &[Case] = &[
     ("status::strict", strict),

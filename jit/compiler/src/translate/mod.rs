@@ -1,4 +1,4 @@
-//! One function body, operator by operator, to Cranelift's intermediate form.
+//! Translates one function body, operator by operator, to Cranelift's intermediate representation.
 //!
 //! Values of the operand stack are Cranelift values. Two kinds are kept as they come until a place needs the canonical
 //! form (see [`Translator::settle`]): results of comparisons (`I8` where WebAssembly says i32), and vectors (any lane
@@ -30,12 +30,12 @@ use wasmparser::{
 };
 use wave_contract::types::FuncType;
 
-/// Most values that one function may give to branches, calls and blocks, and most values Cranelift may hold for it.
+/// Maximum number of values that one function may pass to branches, calls and blocks, and most values Cranelift may hold for it.
 ///
 /// A body of 7 MB can name thousand-value blocks with a few bytes each; honest functions use a small part of this (T62).
 const MAX_VALUES: usize = 1 << 24;
 
-/// Most entries of a jump table, as in the JavaScript API's limits (T62).
+/// Maximum number of entries of a jump table, as in the JavaScript API's limits (T62).
 const MAX_TABLE_ENTRIES: usize = 65_520;
 
 /// What an entry of a jump table counts in values: every entry is an edge that the register allocator may split (T62).
@@ -98,11 +98,11 @@ pub(crate) enum Shape {
     Deep,
 }
 
-/// What became of a body.
+/// The result of a translation.
 pub(crate) enum Outcome {
     /// It is translated.
     Done,
-    /// Its loops are nested so deep that it must be translated anew, in [`Shape::Deep`] and with new builders.
+    /// Its loops are nested so deeply that it must be translated again, in [`Shape::Deep`] and with new builders.
     TooDeep,
 }
 

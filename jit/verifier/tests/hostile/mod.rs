@@ -5,15 +5,12 @@
 
 pub mod file;
 pub mod image;
-#[path = "../support/imagined.rs"]
-mod imagined;
 pub mod memory;
 pub mod record;
 mod script;
 
-use imagined::{Compiled, Mode, compiled};
 use std::sync::LazyLock;
-use wave_verifier::Terms;
+use wave_test_imagined::{Compiled, Mode, compiled};
 
 /// Most steps for a byte of code, and what each function has besides; see `walk.rs`.
 const STEPS_PER_BYTE: u64 = 32;
@@ -26,7 +23,7 @@ const MEMORY: usize = 4 << 20;
 /// Real programs in both modes: what the mutants are made of, two examples, and one with many live values.
 fn programs() -> impl Iterator<Item = Compiled> {
     let texts: [&[u8]; 4] = [
-        include_bytes!("../../src/mutants/guest.wat"),
+        include_bytes!("guest.wat"),
         include_bytes!("../../../../examples/echo.wat"),
         include_bytes!("../../../../examples/args.wat"),
         include_bytes!("wide.wat"),

@@ -2,18 +2,16 @@
 
 #![allow(dead_code, reason = "each test uses its part")]
 
-pub mod imagined;
-
 use iced_x86::IcedError;
 use iced_x86::code_asm::CodeAssembler;
-use imagined::{Compiled, compiled};
 use std::ops::Deref;
 use wave_contract::image::{CodeImage, CodeRange, TEXT_PADDING};
 use wave_contract::offsets::{OffsetTable, OffsetValue};
 use wave_contract::types::SignatureId;
-use wave_verifier::{Refusal, Report, Rule, Terms, VerifyError, verify};
+use wave_test_imagined::{Compiled, compiled};
+use wave_verifier::{Refusal, Report, Rule, VerifyError, verify};
 
-pub use imagined::Mode;
+pub use wave_test_imagined::Mode;
 
 /// `FixedAddresses::imagined`, which the tests below rely on.
 pub const CONTEXT: u64 = 0x1000_0000;

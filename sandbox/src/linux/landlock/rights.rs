@@ -5,8 +5,7 @@ use nix::sys::stat::{FileStat, fstat};
 use wave_policy::Access;
 
 use crate::error::Cause;
-#[cfg(feature = "test-hooks")]
-use crate::linux::hooks;
+use crate::linux::narrower;
 use crate::plan::Grant;
 
 /// The rights of a grant that this ABI has, for a directory or for a file.
@@ -14,8 +13,7 @@ pub(super) fn of_grant(grant: &Grant<'_>, abi: ABI) -> Result<BitFlags<AccessFs>
     let metadata = fstat(grant.fd).map_err(Cause::refused("fstat(grant)"))?;
     let known = if is_directory(&metadata) { AccessFs::from_all(abi) } else { AccessFs::from_file(abi) };
     let given = of_access(grant.access) & known;
-    #[cfg(feature = "test-hooks")]
-    let given = given.iter().filter(|right| hooks::keeps_right(&name_of(*right))).collect();
+    let given = given.iter().filter(|right| narrower::gives(&name_of(*right))).collect();
     Ok(given)
 }
 
@@ -36,7 +34,6 @@ fn is_directory(metadata: &FileStat) -> bool {
 }
 
 /// The name of a right in landlock(7).
-#[cfg(any(test, feature = "test-hooks"))]
 fn name_of(right: AccessFs) -> String {
     let name = format!("{right:?}");
     let snake = |(at, c): (usize, char)| match c.is_uppercase() && at > 0 {

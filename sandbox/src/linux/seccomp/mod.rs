@@ -15,9 +15,7 @@ use wave_policy::{Condition, Level, Operand, Role, Rule, Test, all_rules};
 
 use super::bpf::Instruction;
 use super::filter_check::{self, Expected, Permitted, Requirement};
-#[cfg(feature = "test-hooks")]
-use super::hooks;
-use super::{landlock, sys, syscalls};
+use super::{landlock, narrower, sys, syscalls};
 use crate::error::Cause;
 use crate::plan::{AddressRange, GrowableRange, SealPlan};
 
@@ -119,9 +117,7 @@ fn requirement(condition: &Condition, range: &GrowableRange) -> Requirement {
 /// The rules that apply to a plan.
 fn permitted_rules(plan: &SealPlan<'_>) -> impl Iterator<Item = &'static Rule> {
     let rules = plan.policy.rules(!plan.growable.is_empty());
-    #[cfg(feature = "test-hooks")]
-    let rules = rules.filter(|rule| hooks::keeps_rule(plan.policy.role, rule));
-    rules
+    rules.filter(|rule| narrower::permits(plan.policy.role, rule))
 }
 
 /// Calls that fail with an errno, whatever their arguments.

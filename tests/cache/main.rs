@@ -1,0 +1,5 @@
+//! Compiled code: the process that compiles, files of code, and the cache.
+
+mod artefact;
+mod compile_worker;
+mod entries;

@@ -1,0 +1,12 @@
+//! What the command says and does: arguments, help, messages, reports, documents.
+
+mod advice;
+mod arguments;
+mod deterministic;
+mod documents;
+mod examples;
+mod inputs;
+mod readme;
+mod report;
+mod trace;
+mod traps;

@@ -1,0 +1,7 @@
+//! What holds around a guest: the network, other sandboxes, limits, the way paths are resolved.
+
+mod network;
+mod no_grants;
+mod outer;
+mod resolver;
+mod resource_limits;

@@ -1,0 +1,6 @@
+//! Modules from elsewhere: the suites of WebAssembly and WASI, CPython, and damaged ones.
+
+mod cpython;
+mod damaged;
+mod scripts;
+mod wasi;
