@@ -1,6 +1,6 @@
 //! The memory of contexts, imported cells and descriptors: one mapping per store, handed out in order.
 
-use crate::mapping::{Access, Mapping};
+use crate::mapping::Mapping;
 use crate::places::Places;
 use std::io;
 use std::ops::Range;
@@ -23,7 +23,7 @@ impl Arena {
             Some(places) => places.reserve(&LOW_WINDOW, ARENA_BYTES)?,
             None => Mapping::reserve(ARENA_BYTES)?,
         };
-        mapping.protect(0..ARENA_BYTES, Access::ReadWrite)?;
+        mapping.make_writable(0..ARENA_BYTES)?;
         Ok(Self { mapping, used: 0 })
     }
 

@@ -4,7 +4,7 @@
 //! guest code is. Images are placed in it one after the other through cranelift-jit's module, as one blob each. Pages go from
 //! writable to executable once and never back.
 
-use crate::mapping::{Access, FinalBytes, HOST_PAGE_BYTES, LARGE_PAGE_BYTES, Mapping};
+use crate::mapping::{FinalAccess, FinalBytes, HOST_PAGE_BYTES, LARGE_PAGE_BYTES, Mapping};
 use cranelift_codegen::ir;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings;
@@ -69,7 +69,7 @@ impl CodeRegion {
     pub fn new() -> io::Result<Self> {
         let mapping = Mapping::reserve(REGION_BYTES)?;
         let range = mapping.range();
-        Ok(Self { mapping: Arc::new(Mutex::new(Pages { mapping, used: 0, fresh: 0..0 })), range, images: Vec::new() })
+        Ok(Self { mapping: Arc::new(Mutex::new(Pages { mapping, used: 0 })), range, images: Vec::new() })
     }
 
     /// Addresses that can hold guest code.
@@ -194,7 +194,6 @@ impl FinalTraps {
 struct Pages {
     mapping: Mapping,
     used: usize,
-    fresh: Range<usize>,
 }
 
 impl Pages {
@@ -224,10 +223,10 @@ impl JITMemoryProvider for Provider {
         if size >= LARGE_PAGE_BYTES {
             pages.mapping.prefer_large_pages(start..end);
         }
-        pages.mapping.protect(start..end, Access::ReadWrite)?;
-        pages.fresh = start..end;
-        let bytes = pages.mapping.bytes_mut(start..end).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
-        Ok(bytes.as_mut_ptr())
+        pages.mapping.make_writable(start..end)?;
+        // cranelift-jit fills the pages through this pointer, before it calls `finalize` and never afterwards. Nobody else
+        // refers to them meanwhile: `place` lends pages of its own, and only while it holds the lock.
+        pages.mapping.writable_ptr(start..end).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
     }
 
     #[expect(unsafe_code, reason = "the trait asks for it")]
@@ -237,8 +236,7 @@ impl JITMemoryProvider for Provider {
 
     fn finalize(&mut self, _: BranchProtection) -> ModuleResult<()> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = std::mem::take(&mut pages.fresh);
-        pages.mapping.protect(fresh, Access::ReadExecute).map_err(|error| ModuleError::Allocation { err: error })
+        pages.mapping.make_final(FinalAccess::ReadExecute).map_err(|error| ModuleError::Allocation { err: error })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Linear memory: a reservation that a 32-bit access cannot leave, of which the first bytes are accessible.
 
-use crate::mapping::{Access, LARGE_PAGE_BYTES, Mapping};
+use crate::mapping::{LARGE_PAGE_BYTES, Mapping};
 use crate::places::Places;
 use std::io;
 use std::ops::Range;
@@ -69,7 +69,7 @@ impl LinearMemory {
         if len > 0 {
             // Always from the base, although the first part is accessible already: the syscall filter then pins the
             // address to one value.
-            self.mapping.protect(0..len, Access::ReadWrite)?;
+            self.mapping.make_writable(0..len)?;
         }
         self.pages = pages;
         Ok(())
@@ -129,6 +129,6 @@ impl LinearMemory {
     /// The accessible bytes.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let len = self.len_bytes() as usize;
-        self.mapping.bytes_mut(0..len).expect("the size never exceeds the reservation")
+        self.mapping.bytes_mut(0..len).expect("`resize` made this much writable")
     }
 }

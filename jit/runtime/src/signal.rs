@@ -5,7 +5,7 @@
 
 use crate::code::CodeRegion;
 use crate::enter::{Activation, CURRENT, Fault, FaultKind, wave_guest_landing};
-use crate::mapping::{Access, Mapping};
+use crate::mapping::Mapping;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,7 +87,7 @@ struct AlternateStack {
 impl AlternateStack {
     fn new() -> io::Result<Self> {
         let mut memory = Mapping::reserve(ALTERNATE_STACK_BYTES)?;
-        memory.protect(0..ALTERNATE_STACK_BYTES, Access::ReadWrite)?;
+        memory.make_writable(0..ALTERNATE_STACK_BYTES)?;
         let stack = libc::stack_t {
             ss_sp: std::ptr::with_exposed_provenance_mut(memory.address()),
             ss_flags: 0,

@@ -2,7 +2,7 @@
 
 use crate::function::FunctionEntry;
 use crate::libcalls::{STEP_ENTRIES, in_steps};
-use crate::mapping::{Access, Mapping};
+use crate::mapping::Mapping;
 use crate::places::Places;
 use std::io;
 use std::ops::Range;
@@ -43,7 +43,7 @@ impl Table {
             Some(places) => places.reserve(&LOW_WINDOW, len)?,
             None => Mapping::reserve(len)?,
         };
-        mapping.protect(0..len, Access::ReadWrite)?;
+        mapping.make_writable(0..len)?;
         let mut table = Self { ty, mapping, references: vec![0; ty.min as usize], max };
         table.publish_len();
         Ok(table)
