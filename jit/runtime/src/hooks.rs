@@ -114,6 +114,11 @@ pub fn of<T>(value: &T) -> Range<usize> {
     of_slice(std::slice::from_ref(value))
 }
 
+/// The bytes of a value behind a pointer, which is not followed.
+pub fn of_raw<T>(value: *const T) -> Range<usize> {
+    value.addr()..value.addr() + size_of::<T>()
+}
+
 /// The bytes of a list.
 pub fn of_slice<T>(list: &[T]) -> Range<usize> {
     let Range { start, end } = list.as_ptr_range();

@@ -8,7 +8,7 @@ use crate::store::InstanceLink;
 use crate::trap::Stop;
 use std::marker::PhantomData;
 use wave_contract::abi::HostReturn;
-use wave_contract::context::{FIRST_MEMORY, MEMORY_BASE, MEMORY_DESCRIPTOR, MEMORY_LEN, STORE};
+use wave_contract::context::{FIRST_MEMORY, MEMORY_BASE, MEMORY_DESCRIPTOR, MEMORY_LEN};
 use wave_contract::types::{FuncType, ValType};
 
 /// What a host function sees of its caller: the guest's memory and the store's data.
@@ -31,13 +31,20 @@ impl<T> Caller<'_, T> {
 
     /// Memory and data together.
     pub fn parts(&mut self) -> (&mut [u8], &mut T) {
-        // SAFETY: the runtime wrote valid addresses to these constant slots of the context. The memory's first `len` bytes
-        // are accessible and cannot change hands while the guest waits in this call: `self` is the only way to them.
+        let slot = |offset: u32| {
+            // SAFETY: `context` is the calling instance's, and a memory's slot lies in every context. Nobody writes the slots
+            // after the instance was loaded.
+            unsafe { self.context.add((FIRST_MEMORY + offset) as usize).cast::<usize>().read() }
+        };
+        let base = std::ptr::with_exposed_provenance_mut::<u8>(slot(MEMORY_BASE));
+        let descriptor = std::ptr::with_exposed_provenance::<u8>(slot(MEMORY_DESCRIPTOR));
+        // SAFETY: the runtime wrote the addresses of a memory and of its descriptor to the slots; `Mapping::address` has exposed
+        // the provenance of both. An instance without memory has a descriptor of length 0, and a base that is not null: an empty
+        // slice. The memory's first `len` bytes are writable and stay mapped until the store is dropped. Guest code and library
+        // calls, which also reach them, do not run during this call, and `&mut self` makes the slice unique.
         let memory = unsafe {
-            let base = self.context.add((FIRST_MEMORY + MEMORY_BASE) as usize).cast::<*mut u8>().read();
-            let descriptor = self.context.add((FIRST_MEMORY + MEMORY_DESCRIPTOR) as usize).cast::<*const u8>().read();
-            let len = descriptor.add(MEMORY_LEN as usize).cast::<u64>().read();
-            std::slice::from_raw_parts_mut(base, len as usize)
+            let len = descriptor.add(MEMORY_LEN as usize).cast::<u64>().read() as usize;
+            std::slice::from_raw_parts_mut(base, len)
         };
         // SAFETY: `link.data` is the `T` of the store whose instance made this call ([`HostFunction`] is bound to `T`), it lies
         // outside linear memory, and `&mut self` makes the reference unique.
@@ -142,8 +149,8 @@ macro_rules! host_functions {
                     // SAFETY: `F` has no size and is `Copy`, so any address holds one; that one exists was shown by the
                     // value passed to `into_host_function`.
                     let function = unsafe { std::ptr::NonNull::<F>::dangling().read() };
-                    // SAFETY: guest code passes its own context, whose first slot the runtime filled at load.
-                    let link = unsafe { &**context.add(STORE as usize).cast::<*const InstanceLink>() };
+                    // SAFETY: guest code passes its own context, and its store lives as long as the guest runs.
+                    let link = unsafe { InstanceLink::of_context(context) };
                     let mut caller = Caller { context, link, _data: PhantomData };
                     match function(&mut caller, $($arg,)*) {
                         // The deadline's signal stops guest code only: one that lives in hostcalls would hardly ever be

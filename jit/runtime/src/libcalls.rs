@@ -5,7 +5,6 @@ use crate::store::{Inner, InstanceLink};
 use crate::trap::{Stop, Trap};
 use std::ops::Range;
 use wave_contract::abi::HostReturn;
-use wave_contract::context::STORE;
 use wave_contract::libcall::Libcall;
 
 /// How many bytes are moved, and how many table entries, before the time limit is looked at again (T108). Fresh pages take the
@@ -39,9 +38,11 @@ pub fn address(libcall: Libcall) -> u64 {
 /// # Safety
 /// `context` is the context of an instance whose guest code is calling.
 unsafe fn with(context: *mut u8, body: impl FnOnce(&mut Inner, usize) -> Result<u32, Trap>) -> HostReturn {
-    // SAFETY: the runtime filled the context's first slot at load.
-    let link = unsafe { &**context.add(STORE as usize).cast::<*const InstanceLink>() };
-    // SAFETY: the store outlives its contexts, and whoever entered the guest holds no reference to it meanwhile.
+    // SAFETY: the caller's promise; the store outlives its contexts.
+    let link = unsafe { InstanceLink::of_context(context) };
+    // SAFETY: the store outlives its contexts. `Store::enter`, which waits for the guest, uses no reference to it meanwhile; a
+    // signal handler that interrupts us reads only the activation, which is not part of `Inner`. The reference is used no
+    // more once `body` has returned.
     let store = unsafe { &mut *link.store };
     match body(store, link.instance) {
         // The deadline's signal stops guest code only: one that spends its time in here would hardly ever be found (T108).

@@ -2,7 +2,7 @@
 
 use crate::arena::Arena;
 use crate::code::CodeRegion;
-use crate::enter::{Activation, FaultKind, enter_with};
+use crate::enter::{Activation, ActivationCell, FaultKind, enter_with};
 use crate::function::{Function, FunctionEntry};
 use crate::instance::Instance;
 use crate::libcalls;
@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wave_contract::abi::{HostReturn, RESULT_AREA_BYTES};
-use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN};
+use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN, STORE};
 use wave_contract::trap::TrapCode;
 use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureRegistry, TableType};
 use wave_sandbox::Sealed;
@@ -114,7 +114,7 @@ pub struct Inner {
     pub stack: GuestStack,
     #[expect(clippy::vec_box, reason = "contexts hold the links' addresses")]
     links: Vec<Box<InstanceLink>>,
-    activation: Activation,
+    activation: ActivationCell,
     pending: Option<Stop>,
 }
 
@@ -126,10 +126,24 @@ pub struct InstanceLink {
 }
 
 impl InstanceLink {
-    /// Notes why the guest must stop, and tells code to.
+    /// The link in the first slot of a context.
+    ///
+    /// # Safety
+    /// `context` is the address of a context in the arena of a store that lives as long as `'a`.
+    #[inline(always)]
+    pub unsafe fn of_context<'a>(context: *const u8) -> &'a Self {
+        // SAFETY: `Store::load` filled the slot. A context holds addresses, whose provenance `Store::link` and the arena have
+        // exposed. A link lives in a box of its own until its store is dropped, and nobody makes a mutable reference to it.
+        unsafe {
+            let address = context.add(STORE as usize).cast::<usize>().read();
+            &*std::ptr::with_exposed_provenance(address)
+        }
+    }
+
+    /// Records why the guest must stop. The result makes code leave the guest.
     pub fn stop(&self, stop: Stop) -> HostReturn {
-        // SAFETY: a host function or library call is running, so `Store::call` holds no reference to the store; the store
-        // outlives its links.
+        // SAFETY: a host function or library call is running, so `Store::enter` uses no reference to the store, and the library
+        // call is done with its own. The store outlives its links.
         unsafe { (*self.store).pending = Some(stop) };
         HostReturn { value: 0, status: 1 }
     }
@@ -142,9 +156,12 @@ impl<T> Store<T> {
     /// The kernel's error when address space, signal handlers or random bits cannot be had.
     pub fn new(options: StoreOptions, data: T) -> io::Result<Self> {
         signal::install()?;
-        let inner = Box::leak(Box::new(Inner::new(options)?));
-        inner.activation.code = &raw const inner.code;
-        Ok(Self { inner: NonNull::from(inner), data: NonNull::from(Box::leak(Box::new(data))) })
+        let inner = NonNull::from(Box::leak(Box::new(Inner::new(options)?)));
+        // SAFETY: nothing refers to the store yet. The pointer to the code is made from the one pointer that this store, its
+        // links and library calls make their references from. So none of these references, which are all used up before guest
+        // code goes on, invalidates it; a pointer made from one of them would be invalid once another one is made.
+        unsafe { (*inner.as_ref().activation.as_ptr()).code = &raw const (*inner.as_ptr()).code };
+        Ok(Self { inner, data: NonNull::from(Box::leak(Box::new(data))) })
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -164,12 +181,13 @@ impl<T> Store<T> {
         unsafe { self.data.as_mut() }
     }
 
-    /// Makes the link of a new instance and returns its address.
+    /// Makes the link of a new instance and returns its address, with its provenance exposed.
     pub(crate) fn link(&mut self, instance: usize) -> u64 {
         let link = InstanceLink { store: self.inner.as_ptr(), data: self.data.as_ptr().cast(), instance };
         let links = &mut self.inner_mut().links;
         links.push(Box::new(link));
-        links.last().map_or(0, |link| std::ptr::from_ref::<InstanceLink>(link) as u64)
+        // The box stays where it is, also when the list grows or the store moves.
+        links.last().map_or(0, |link| std::ptr::from_ref::<InstanceLink>(link).expose_provenance() as u64)
     }
 
     /// A table of nulls.
@@ -301,15 +319,11 @@ impl<T> Store<T> {
 
     /// Enters guest code. `slots` has room for the arguments and results of the entry's signature.
     fn enter(&mut self, _sealed: &Sealed, entry: &Entry, slots: &mut [u128]) -> Result<(), Stopped> {
-        let inner = self.inner.as_ptr();
+        let (activation, top) = (self.inner().activation.as_ptr(), self.inner().stack.top());
         // SAFETY: the thunk belongs to the function's signature (`prepare_call`) and `slots` fits it (our callers); the stack
         // is this store's own and nobody is on it, because host functions cannot call back into their store. No reference
         // to the store is used while guest code runs.
-        let status = unsafe {
-            let activation = &raw mut (*inner).activation;
-            let top = (*inner).stack.top();
-            enter_with(activation, entry.thunk, slots.as_mut_ptr(), entry.code, entry.context, top)
-        };
+        let status = unsafe { enter_with(activation, entry.thunk, slots.as_mut_ptr(), entry.code, entry.context, top) };
         if status == 0 { Ok(()) } else { Err(self.inner_mut().stopped()) }
     }
 }
@@ -376,7 +390,7 @@ impl Inner {
             code,
             stack,
             links: Vec::new(),
-            activation,
+            activation: ActivationCell::new(activation),
             pending: None,
         })
     }
@@ -384,8 +398,11 @@ impl Inner {
     /// What changes when code is entered and left.
     #[cfg(feature = "test-hooks")]
     pub fn changing_fields(&self) -> [Range<usize>; 3] {
-        use crate::hooks::of;
-        [of(&self.activation.host_sp), of(&self.activation.fault), of(&self.pending)]
+        use crate::hooks::{of, of_raw};
+        let activation = self.activation.as_ptr();
+        // SAFETY: the fields' addresses are taken and nothing is read.
+        let (host_sp, fault) = unsafe { (&raw const (*activation).host_sp, &raw const (*activation).fault) };
+        [of_raw(host_sp), of_raw(fault), of(&self.pending)]
     }
 
     pub fn new_table(&mut self, ty: TableType) -> Result<usize, LinkError> {
@@ -398,7 +415,7 @@ impl Inner {
         let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, self.places.as_mut())?;
         self.arena.write_u64(descriptor + MEMORY_LEN, memory.len_bytes());
         self.memory_ranges.push(memory.reservation());
-        self.activation.memories = &raw const *self.memory_ranges;
+        self.activation.set_memories(&raw const *self.memory_ranges);
         self.memories.push((memory, descriptor));
         Ok(self.memories.len() - 1)
     }
@@ -545,7 +562,7 @@ impl Inner {
     /// Says why guest code was left early.
     fn stopped(&mut self) -> Stopped {
         let pending = self.pending.take();
-        let Some(fault) = self.activation.fault.take() else {
+        let Some(fault) = self.activation.take_fault() else {
             // The landing is reached only through the handler, which always notes a fault.
             return Stopped { stop: pending.unwrap_or(Stop::Trap(Trap::Unreachable)), backtrace: Vec::new() };
         };
