@@ -20,7 +20,7 @@ const BUFFER_BYTES: usize = 32 * 1024;
 const MAX_SKIPPED: usize = 64;
 
 /// Fills a guest buffer with entries; returns how much of it is used.
-pub(crate) fn read(wasi: &mut Wasi, read: &Admitted<ReadDir>, buffer: &mut [u8]) -> Result<usize, Failure> {
+pub(crate) fn read(wasi: &mut Wasi, read: Admitted<ReadDir>, buffer: &mut [u8]) -> Result<usize, Failure> {
     let interrupted = wasi.interrupted;
     let object = wasi.objects.get_mut(&read.on)?;
     let mut listing = object.listing.take().unwrap_or_else(|| Box::new(Listing::new()));

@@ -19,7 +19,7 @@ const PIPE_BUF: usize = 4096;
 #[inline(always)]
 pub(crate) fn read(
     wasi: &Wasi,
-    read: &Admitted<Read>,
+    read: Admitted<Read>,
     memory: &mut [u8],
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
@@ -49,7 +49,7 @@ pub(crate) fn read(
 #[inline(always)]
 pub(crate) fn read_at(
     wasi: &Wasi,
-    read: &Admitted<ReadAt>,
+    read: Admitted<ReadAt>,
     memory: &mut [u8],
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
@@ -68,8 +68,11 @@ pub(crate) fn read_at(
     })
 }
 
-/// Makes a transfer of many bytes as several, of at most a step each, and looks at the deadline in between. `call` moves the
-/// next bytes of the buffers; it is told how many went before.
+/// Makes a transfer of many bytes in steps, and looks at the deadline in between. `call` moves at most a step of the bytes that
+/// are left in the buffers; it is told how many went before.
+///
+/// The steps are one effect: each moves the part of the admitted range that follows the one before, and together they move no
+/// more than was admitted.
 #[cold]
 fn in_steps(
     wasi: &Wasi,
@@ -98,7 +101,7 @@ fn in_steps(
 #[inline(always)]
 pub(crate) fn write(
     wasi: &mut Wasi,
-    write: &Admitted<Write>,
+    write: Admitted<Write>,
     memory: &[u8],
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
@@ -108,7 +111,7 @@ pub(crate) fn write(
         buffers.shorten(PIPE_BUF);
     }
     let written = if write.terminal && !wasi.terminal_controls {
-        write_to_terminal(wasi, write, memory, buffers)?
+        write_to_terminal(wasi, &write, memory, buffers)?
     } else {
         let fd = wasi.objects.fd(&write.on)?;
         if buffers.exceed(wasi.step_bytes) {
@@ -125,18 +128,13 @@ pub(crate) fn write(
             })?
         }
     };
-    wasi.monitor.wrote(write, written);
+    wasi.monitor.wrote(write.performed(), written);
     Ok(written)
 }
 
 /// Writes the first few kilobytes, cleaned. Libraries go on with the rest.
 #[cold]
-fn write_to_terminal(
-    wasi: &mut Wasi,
-    write: &Admitted<Write>,
-    memory: &[u8],
-    buffers: &Buffers,
-) -> Result<usize, Failure> {
+fn write_to_terminal(wasi: &mut Wasi, write: &Write, memory: &[u8], buffers: &Buffers) -> Result<usize, Failure> {
     let mut text = [0; PIPE_BUF];
     let mut len = 0;
     for range in buffers.ranges() {
@@ -169,7 +167,7 @@ fn write_to_terminal(
 #[inline(always)]
 pub(crate) fn write_at(
     wasi: &mut Wasi,
-    write: &Admitted<WriteAt>,
+    write: Admitted<WriteAt>,
     memory: &[u8],
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
@@ -187,7 +185,7 @@ pub(crate) fn write_at(
             _ => sys::pwritev(fd, memory, buffers, write.offset, sys::MAX_RW_BYTES),
         })?
     };
-    wasi.monitor.wrote_at(write, written);
+    wasi.monitor.wrote_at(write.performed(), written);
     Ok(written)
 }
 
@@ -208,7 +206,7 @@ mod tests {
         let mut wasi = Wasi::new(Config::default()).unwrap();
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         if let Ok(close) = wasi.monitor.admit_close(1) {
-            wasi.objects.close(&close);
+            wasi.objects.close(close);
         }
         let host = wasi.objects.insert(Object::opened(writer, None));
         wasi.monitor.grant_stdio(1, host, kind, FdFlags::empty()).unwrap();
@@ -258,7 +256,7 @@ mod tests {
     fn t35_not_waiting_is_emulated_on_a_blocking_pipe() {
         let (mut wasi, reader) = with_output(Kind::Pipe);
         let change = wasi.monitor.admit_set_flags(1, FdFlags::NONBLOCK).unwrap();
-        wasi.monitor.commit_flags(&change).unwrap();
+        wasi.monitor.commit_flags(change.performed()).unwrap();
         let mut total = 0;
         let full = loop {
             match write(&mut wasi, &[b'x'; 10_000], 5000) {

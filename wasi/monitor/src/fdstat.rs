@@ -2,7 +2,7 @@
 
 use crate::effects::Commit;
 use crate::entries::Origin;
-use crate::{Access, Admitted, Errno, FdFlags, FileType, Kind, Monitor, Rights, Rule, SetFlags};
+use crate::{Access, Admitted, Errno, FdFlags, FileType, Kind, Monitor, Performed, Rights, Rule, SetFlags};
 
 /// What `fd_fdstat_get` reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,9 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`] if the descriptor is gone.
-    pub fn commit_flags(&mut self, change: &Admitted<SetFlags>) -> Result<(), Errno> {
-        self.entry_mut(change.commit.fd)?.flags = change.commit.flags;
+    pub fn commit_flags(&mut self, change: Performed<SetFlags>) -> Result<(), Errno> {
+        let Commit { fd, flags } = change.into_effect().commit;
+        self.entry_mut(fd)?.flags = flags;
         Ok(())
     }
 
@@ -104,7 +105,7 @@ mod tests {
         assert_eq!(monitor.admit_set_flags(fd, FdFlags::empty()).err(), Some(Errno::NOTCAPABLE));
         let keep = monitor.admit_set_flags(fd, FdFlags::APPEND.union(FdFlags::NONBLOCK)).unwrap();
         assert_eq!(keep.append, None);
-        monitor.commit_flags(&keep).unwrap();
+        monitor.commit_flags(keep.performed()).unwrap();
     }
 
     #[test]
@@ -113,7 +114,7 @@ mod tests {
         monitor.grant_stdio(1, HostFd::new(1), Kind::Pipe, FdFlags::empty()).unwrap();
         let change = monitor.admit_set_flags(1, FdFlags::NONBLOCK).unwrap();
         assert_eq!(change.append, None);
-        monitor.commit_flags(&change).unwrap();
+        monitor.commit_flags(change.performed()).unwrap();
         assert_eq!(monitor.admit_write(1).unwrap().waiting, Waiting::Refuse);
         assert_eq!(monitor.admit_set_flags(1, FdFlags::APPEND).err(), Some(Errno::NOTSUP));
     }

@@ -3,8 +3,8 @@
 use crate::limits::Account;
 use crate::offsets::{end_of, seek_target};
 use crate::{
-    Admitted, Advice, Advise, Allocate, Claim, Errno, Kind, Monitor, NewTimes, ReadDir, Rights, Seek, SeekFrom,
-    SetSize, SetTimes, Stat, Sync, Target, Whence,
+    Admitted, Advice, Advise, Allocate, Claim, Errno, Kind, Monitor, NewTimes, Performed, ReadDir, Rights, Seek,
+    SeekFrom, SetSize, SetTimes, Stat, Sync, Target, Whence,
 };
 
 impl Monitor {
@@ -154,14 +154,14 @@ impl Monitor {
         self.budgets.admit_growth(bytes)
     }
 
-    /// Charges what was claimed, after the change.
-    pub fn spend(&mut self, claim: &Claim) {
-        self.budgets.spend(claim);
+    /// Charges what was claimed, after the change. One claim is charged once.
+    pub fn spend(&mut self, claim: Claim) {
+        self.budgets.spend(&claim);
     }
 
-    /// Charges what an admitted allocation has reserved, whether or not it was there before.
-    pub fn allocated(&mut self, allocate: &Admitted<Allocate>) {
-        self.budgets.charge(Account::Files, allocate.len);
+    /// Charges the range that an allocation has reserved, including what was reserved before.
+    pub fn allocated(&mut self, allocate: Performed<Allocate>) {
+        self.budgets.charge(Account::Files, allocate.into_effect().len);
     }
 }
 

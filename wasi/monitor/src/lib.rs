@@ -67,7 +67,7 @@ mod types;
 
 pub use access::Access;
 pub use addresses::{IpBytes, PeerRule, peer_allowed};
-pub use admitted::Admitted;
+pub use admitted::{Admitted, Performed};
 pub use clocks::Clock;
 pub use effects::{
     Advise, Allocate, Close, Read, ReadAt, ReadDir, Seek, SetFlags, SetSize, SetTimes, Stat, Sync, Write, WriteAt,
