@@ -6,7 +6,7 @@
 
 use crate::fd::count;
 use crate::objects::Object;
-use crate::wait::{self, Interrupted, uninterrupted};
+use crate::wait::{self, Interrupted, retry_interrupted};
 use crate::{Failure, Wasi, stat, sys};
 use rustix::fs::{FileType as HostType, SeekFrom, seek};
 use rustix::io::Errno as Host;
@@ -191,7 +191,7 @@ impl Listing {
     fn fill(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted) -> Result<(), Failure> {
         wait::check(interrupted)?;
         let buffer = &mut self.buffer;
-        let filled = uninterrupted(interrupted, || match sys::getdents64(fd, buffer) {
+        let filled = retry_interrupted(interrupted, || match sys::getdents64(fd, buffer) {
             // The directory was removed while it is open. POSIX: that is the end of it.
             Err(Host::NOENT) => Ok(0),
             done => done,

@@ -7,7 +7,7 @@
 //! comes out short is the last, and an error after the first is for the next call. Two things differ, and only beyond a step:
 //! other writers may write between two steps in append mode, and what may wait is read no further than one step.
 
-use crate::wait::{self, patiently, uninterrupted, wait_for_data};
+use crate::wait::{self, retry_interrupted, retry_until_ready, wait_for_data};
 use crate::{Failure, Wasi, sys};
 use rustix::event::PollFlags;
 use rustix::io::Errno as Host;
@@ -28,13 +28,13 @@ pub(crate) fn read(
     if buffers.exceed(wasi.step_bytes) {
         if read.waiting == Waiting::Never {
             return in_steps(wasi, buffers, |buffers, _| {
-                uninterrupted(wasi.interrupted, || sys::readv(fd, memory, buffers, wasi.step_bytes))
+                retry_interrupted(wasi.interrupted, || sys::readv(fd, memory, buffers, wasi.step_bytes))
             });
         }
         buffers.shorten(wasi.step_bytes);
     }
     loop {
-        let count = patiently(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
+        let count = retry_until_ready(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
             [] => Ok(0),
             [one] => rustix::io::read(fd, one.bytes_mut(memory).map_err(fault)?),
             _ => sys::readv(fd, memory, buffers, sys::MAX_RW_BYTES),
@@ -58,10 +58,10 @@ pub(crate) fn read_at(
     if buffers.exceed(wasi.step_bytes) {
         return in_steps(wasi, buffers, |buffers, done| {
             let offset = read.offset + done as u64;
-            uninterrupted(wasi.interrupted, || sys::preadv(fd, memory, buffers, offset, wasi.step_bytes))
+            retry_interrupted(wasi.interrupted, || sys::preadv(fd, memory, buffers, offset, wasi.step_bytes))
         });
     }
-    uninterrupted(wasi.interrupted, || match buffers.ranges() {
+    retry_interrupted(wasi.interrupted, || match buffers.ranges() {
         [] => Ok(0),
         [one] => rustix::io::pread(fd, one.bytes_mut(memory).map_err(fault)?, read.offset),
         _ => sys::preadv(fd, memory, buffers, read.offset, sys::MAX_RW_BYTES),
@@ -116,12 +116,12 @@ pub(crate) fn write(
         let fd = wasi.objects.fd(&write.on)?;
         if buffers.exceed(wasi.step_bytes) {
             in_steps(wasi, buffers, |buffers, _| {
-                patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || {
+                retry_until_ready(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || {
                     sys::writev(fd, memory, buffers, wasi.step_bytes)
                 })
             })?
         } else {
-            patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
+            retry_until_ready(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
                 [] => Ok(0),
                 [one] => rustix::io::write(fd, one.bytes(memory).map_err(fault)?),
                 _ => sys::writev(fd, memory, buffers, sys::MAX_RW_BYTES),
@@ -156,7 +156,8 @@ fn write_to_terminal(wasi: &mut Wasi, write: &Write, memory: &[u8], buffers: &Bu
     cleaner.clean(cleaned);
 
     let fd = wasi.objects.fd(&write.on)?;
-    let written = patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || rustix::io::write(fd, cleaned))?;
+    let written =
+        retry_until_ready(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || rustix::io::write(fd, cleaned))?;
     // Only what the terminal took counts for where the next write starts.
     if let Some(sent) = text.get_mut(..written) {
         wasi.objects.get_mut(&write.on)?.cleaner.clean(sent);
@@ -176,10 +177,10 @@ pub(crate) fn write_at(
     let written = if buffers.exceed(wasi.step_bytes) {
         in_steps(wasi, buffers, |buffers, done| {
             let offset = write.offset + done as u64;
-            uninterrupted(wasi.interrupted, || sys::pwritev(fd, memory, buffers, offset, wasi.step_bytes))
+            retry_interrupted(wasi.interrupted, || sys::pwritev(fd, memory, buffers, offset, wasi.step_bytes))
         })?
     } else {
-        uninterrupted(wasi.interrupted, || match buffers.ranges() {
+        retry_interrupted(wasi.interrupted, || match buffers.ranges() {
             [] => Ok(0),
             [one] => rustix::io::pwrite(fd, one.bytes(memory).map_err(fault)?, write.offset),
             _ => sys::pwritev(fd, memory, buffers, write.offset, sys::MAX_RW_BYTES),

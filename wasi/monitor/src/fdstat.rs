@@ -1,7 +1,7 @@
 //! Decisions on a descriptor itself: its flags and rights.
 
 use crate::effects::Commit;
-use crate::entries::Origin;
+use crate::entries::EntryOrigin;
 use crate::{Access, Admitted, Errno, FdFlags, FileType, Kind, Monitor, Performed, Rights, Rule, SetFlags};
 
 /// What `fd_fdstat_get` reports.
@@ -79,9 +79,14 @@ pub(crate) const fn flag_change(before: FdFlags, after: FdFlags) -> Result<Optio
 }
 
 /// Decides on turning append mode on or off.
-pub(crate) const fn admit_append_change(on: bool, origin: Origin, kind: Kind, access: Access) -> Result<(), Errno> {
+pub(crate) const fn admit_append_change(
+    on: bool,
+    origin: EntryOrigin,
+    kind: Kind,
+    access: Access,
+) -> Result<(), Errno> {
     match (origin, kind, access) {
-        (Origin::Stdio, ..) => Err(Errno::NOTSUP.because(Rule::Inherited)),
+        (EntryOrigin::Stdio, ..) => Err(Errno::NOTSUP.because(Rule::Inherited)),
         (_, Kind::RegularFile, Access::Append) if !on => Err(Errno::NOTCAPABLE.because(Rule::AppendOnly)),
         (_, Kind::RegularFile, _) => Ok(()),
         _ => Err(Errno::NOTSUP),
@@ -97,7 +102,7 @@ mod tests {
     #[test]
     fn an_append_grant_stays_at_the_end() {
         let mut monitor = Monitor::new(Limits::default());
-        let file = Entry::new(HostFd::new(0), Kind::RegularFile, Access::Append, Origin::Beneath(0), Rights::ALL);
+        let file = Entry::new(HostFd::new(0), Kind::RegularFile, Access::Append, EntryOrigin::Beneath(0), Rights::ALL);
         let fd = monitor.insert(file.flags(FdFlags::APPEND));
         assert!(monitor.admit_write(fd).is_ok());
         assert_eq!(monitor.admit_write_at(fd, 0).err(), Some(Errno::NOTCAPABLE));

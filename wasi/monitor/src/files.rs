@@ -168,13 +168,13 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entries::{Entry, Origin};
+    use crate::entries::{Entry, EntryOrigin};
     use crate::offsets::OFFSET_MAX;
     use crate::{Access, FdFlags, HostFd, Limits};
 
     fn with_file(access: Access, rights: Rights, flags: FdFlags) -> (Monitor, u32) {
         let mut monitor = Monitor::new(Limits::default());
-        let entry = Entry::new(HostFd::new(0), Kind::RegularFile, access, Origin::Beneath(0), rights);
+        let entry = Entry::new(HostFd::new(0), Kind::RegularFile, access, EntryOrigin::Beneath(0), rights);
         let fd = monitor.insert(entry.flags(flags));
         (monitor, fd)
     }
@@ -217,7 +217,7 @@ mod tests {
             assert!(monitor.admit_datasync(fd).unwrap().data_only);
         }
         for kind in [Kind::Pipe, Kind::Terminal, Kind::Device, Kind::Stream, Kind::Listener, Kind::Other] {
-            let entry = Entry::new(HostFd::new(3), kind, Access::ReadWrite, Origin::Beneath(0), Rights::ALL);
+            let entry = Entry::new(HostFd::new(3), kind, Access::ReadWrite, EntryOrigin::Beneath(0), Rights::ALL);
             let fd = monitor.insert(entry);
             assert_eq!(monitor.admit_sync(fd).err(), Some(Errno::INVAL), "{kind:?}");
             assert_eq!(monitor.admit_datasync(fd).err(), Some(Errno::INVAL), "{kind:?}");

@@ -80,7 +80,9 @@ pub use filesystems::admit_filesystem;
 pub use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, RoFlags, SdFlags, SubclockFlags};
 pub use kinds::{Kind, Waiting};
 pub use limits::{Claim, ENTRY_BYTES, Limits};
-pub use names::{Link, MakeDirectory, Place, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink};
+pub use names::{
+    DirectoryPath, Link, MakeDirectory, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink,
+};
 pub use offsets::SeekFrom;
 pub use opens::{Open, OpenRequest};
 pub use paths::{GuestPath, Last, LinkTarget, PATH_MAX_BYTES};

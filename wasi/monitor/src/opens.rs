@@ -1,9 +1,9 @@
 //! Decisions on `path_open`.
 
-use crate::entries::{Entry, Origin};
+use crate::entries::{Entry, EntryOrigin};
 use crate::{
-    Access, Admitted, Errno, FdFlags, GuestPath, HostFd, Kind, LookupFlags, Monitor, OFlags, Performed, Place, Rights,
-    Rule,
+    Access, Admitted, DirectoryPath, Errno, FdFlags, GuestPath, HostFd, Kind, LookupFlags, Monitor, OFlags, Performed,
+    Rights, Rule,
 };
 
 /// The arguments of `path_open`.
@@ -30,7 +30,7 @@ pub struct OpenRequest<'m> {
 #[non_exhaustive]
 pub struct Open<'m> {
     /// Where.
-    pub place: Place<'m>,
+    pub place: DirectoryPath<'m>,
     /// Whether a final symbolic link is followed.
     pub follow: bool,
     /// Create, exclusive, directory, truncate.
@@ -47,7 +47,7 @@ pub struct Open<'m> {
 /// What the new descriptor gets from the one it was opened through.
 #[derive(Debug, Clone, Copy)]
 struct Inherited {
-    origin: Origin,
+    origin: EntryOrigin,
     access: Access,
     base: Rights,
     inheriting: Rights,
@@ -80,7 +80,7 @@ impl Monitor {
         let mode = admit_mode(dir.access(), may, base, fdflags)?;
         admit_creation(oflags)?;
         Ok(Admitted::new(Open {
-            place: Place { dir: dir.target(), path },
+            place: DirectoryPath { dir: dir.target(), path },
             follow: lookup.contains(LookupFlags::SYMLINK_FOLLOW),
             oflags,
             fdflags,

@@ -1,6 +1,6 @@
 //! Decisions on sockets. A guest of preview 1 cannot make one; it uses those it was given.
 
-use crate::entries::{Entry, Origin};
+use crate::entries::{Entry, EntryOrigin};
 use crate::{
     Access, Admitted, Errno, FdFlags, HostFd, Kind, Monitor, Performed, RiFlags, Rights, SdFlags, Target, Waiting,
 };
@@ -72,7 +72,7 @@ impl Monitor {
     /// Enters an accepted connection into the table; returns its number.
     pub fn install_accepted(&mut self, accept: Performed<Accept>, host: HostFd) -> u32 {
         let flags = accept.into_effect().flags;
-        self.insert(Entry::new(host, Kind::Stream, Access::ReadWrite, Origin::Socket, Rights::ALL).flags(flags))
+        self.insert(Entry::new(host, Kind::Stream, Access::ReadWrite, EntryOrigin::Socket, Rights::ALL).flags(flags))
     }
 
     /// `sock_recv`: needs `FD_READ`.

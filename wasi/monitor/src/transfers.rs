@@ -92,13 +92,14 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entries::{Entry, Origin};
+    use crate::entries::{Entry, EntryOrigin};
     use crate::{FdFlags, HostFd, Limits};
 
     fn with_limits(limits: Limits) -> (Monitor, u32) {
         let mut monitor = Monitor::new(limits);
         monitor.grant_stdio(1, HostFd::new(1), Kind::Pipe, FdFlags::empty()).unwrap();
-        let file = Entry::new(HostFd::new(0), Kind::RegularFile, Access::ReadWrite, Origin::Beneath(0), Rights::ALL);
+        let file =
+            Entry::new(HostFd::new(0), Kind::RegularFile, Access::ReadWrite, EntryOrigin::Beneath(0), Rights::ALL);
         let fd = monitor.insert(file);
         (monitor, fd)
     }
