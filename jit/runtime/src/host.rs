@@ -1,8 +1,8 @@
-//! Host functions: safe Rust functions that guest code calls directly, without a glue layer between.
+//! Host functions: safe Rust functions that guest code calls directly, without glue code.
 //!
-//! A host function is a Rust function item (or a closure that captures nothing), so its identity is its type. The compiler
-//! turns each into one `extern "C"` function that builds a [`Caller`] from the context and calls it; after inlining nothing
-//! else is left.
+//! A host function is a Rust function item, or a closure that captures nothing. Its type identifies it. So the compiler generates
+//! one `extern "C"` function for each, which builds a [`Caller`] from the context and calls the function. Nothing else is left
+//! after inlining.
 
 use crate::store::InstanceLink;
 use crate::trap::Stop;
@@ -11,7 +11,7 @@ use wave_contract::abi::HostReturn;
 use wave_contract::context::{FIRST_MEMORY, MEMORY_BASE, MEMORY_DESCRIPTOR, MEMORY_LEN};
 use wave_contract::types::{FuncType, ValType};
 
-/// What a host function sees of its caller: the guest's memory and the store's data.
+/// What a host function can use: the calling instance's memory and the store's data.
 pub struct Caller<'a, T> {
     context: *mut u8,
     link: &'a InstanceLink,
@@ -19,7 +19,7 @@ pub struct Caller<'a, T> {
 }
 
 impl<T> Caller<'_, T> {
-    /// The calling instance's (first) linear memory, as large as it is now; empty if it has none.
+    /// The calling instance's first linear memory, in its current size. Empty if the instance has none.
     pub fn memory(&mut self) -> &mut [u8] {
         self.parts().0
     }
@@ -29,7 +29,7 @@ impl<T> Caller<'_, T> {
         self.parts().1
     }
 
-    /// Memory and data together.
+    /// [`memory`](Self::memory) and [`data`](Self::data) at once.
     pub fn parts(&mut self) -> (&mut [u8], &mut T) {
         let slot = |offset: u32| {
             // SAFETY: `context` is the calling instance's, and a memory's slot lies in every context. Nobody writes the slots
@@ -67,7 +67,7 @@ impl<T> Clone for HostFunction<T> {
 }
 
 impl<T: 'static> HostFunction<T> {
-    /// Makes a host function of a function item or of a closure without captures.
+    /// Turns a function item, or a closure that captures nothing, into a host function.
     pub fn new<Args>(function: impl IntoHostFunction<T, Args>) -> Self {
         function.into_host_function()
     }
@@ -95,7 +95,7 @@ pub trait HostParam: Copy {
 pub trait HostResult {
     /// The WebAssembly types.
     const TYPES: &'static [ValType];
-    /// The bits that code reads.
+    /// The result as compiled code reads it.
     fn into_bits(self) -> u64;
 }
 
@@ -153,8 +153,8 @@ macro_rules! host_functions {
                     let link = unsafe { InstanceLink::of_context(context) };
                     let mut caller = Caller { context, link, _data: PhantomData };
                     match function(&mut caller, $($arg,)*) {
-                        // The deadline's signal stops guest code only: one that lives in hostcalls would hardly ever be
-                        // found there (T108).
+                        // The deadline's signal stops guest code only. It would hardly ever interrupt a guest that spends
+                        // its time in hostcalls (T108).
                         Ok(_) if crate::signal::deadline_passed() => link.stop(Stop::Deadline),
                         Ok(result) => HostReturn { value: result.into_bits(), status: 0 },
                         Err(stop) => link.stop(stop),

@@ -1,4 +1,4 @@
-//! The operations that compiled code asks of the runtime, see [`Libcall`].
+//! Library calls: the operations that compiled code calls the runtime for, see [`Libcall`].
 
 use crate::instance::Instance;
 use crate::store::{Inner, InstanceLink};
@@ -7,10 +7,10 @@ use std::ops::Range;
 use wave_contract::abi::HostReturn;
 use wave_contract::libcall::Libcall;
 
-/// How many bytes are moved, and how many table entries, before the time limit is looked at again (T108). Fresh pages take the
-/// kernel a millisecond or two for each MiB.
+/// How many bytes are moved between two checks of the deadline (T108). The kernel needs one or two milliseconds to provide a
+/// MiB of fresh pages.
 pub const STEP_BYTES: usize = 1 << 20;
-/// As [`STEP_BYTES`].
+/// How many table entries are moved between two checks of the deadline.
 pub const STEP_ENTRIES: usize = 1 << 14;
 
 /// Address of a library call.
@@ -45,7 +45,7 @@ unsafe fn with(context: *mut u8, body: impl FnOnce(&mut Inner, usize) -> Result<
     // more once `body` has returned.
     let store = unsafe { &mut *link.store };
     match body(store, link.instance) {
-        // The deadline's signal stops guest code only: one that spends its time in here would hardly ever be found (T108).
+        // The deadline's signal stops guest code only. It would hardly ever interrupt a guest that spends its time in here (T108).
         _ if crate::signal::deadline_passed() => link.stop(Stop::Deadline),
         Ok(value) => HostReturn { value: u64::from(value), status: 0 },
         Err(trap) => link.stop(Stop::Trap(trap)),
@@ -74,7 +74,7 @@ libcalls! {
         let bytes = store.memory_bytes(instance, memory)?;
         let destination = range(destination, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
         let byte = byte.to_le_bytes()[0];
-        in_steps(destination.len(), STEP_BYTES, false, |part| bytes[from(&destination, part)].fill(byte));
+        in_steps(destination.len(), STEP_BYTES, false, |part| bytes[subrange(&destination, part)].fill(byte));
         Ok(0)
     }
     fn memory_init(store, instance, segment, memory, destination, source, len) {
@@ -119,8 +119,8 @@ libcalls! {
     }
 }
 
-/// Does work of `len` units in parts of at most `step`, each a range from 0 on, `backwards` from the last to the first. Stops
-/// when the time limit has passed: nobody sees what is left undone, because the caller does not return to the guest then.
+/// Does work of `len` units in parts of at most `step`. Each part is a range inside `0..len`; `backwards` starts with the last.
+/// Stops when the deadline has passed. Nobody observes what is left undone: the caller does not return to the guest then.
 pub fn in_steps(len: usize, step: usize, backwards: bool, mut part: impl FnMut(Range<usize>)) {
     let mut done = 0;
     while done < len {
@@ -133,12 +133,12 @@ pub fn in_steps(len: usize, step: usize, backwards: bool, mut part: impl FnMut(R
     }
 }
 
-/// A part of a range, counted from its start.
-pub fn from(whole: &Range<usize>, part: Range<usize>) -> Range<usize> {
+/// The part of a range that starts and ends at these offsets from its start.
+pub fn subrange(whole: &Range<usize>, part: Range<usize>) -> Range<usize> {
     whole.start + part.start..whole.start + part.end
 }
 
-/// `[start, start + len)` if it lies inside `size`, computed without wrapping.
+/// `[start, start + len)` if it lies inside `0..size`. The sums do not wrap.
 pub fn range(start: u32, len: u32, size: usize) -> Option<Range<usize>> {
     let start = start as usize;
     let end = start.checked_add(len as usize)?;
@@ -170,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn t108_steps_cover_the_work_once_and_in_the_order_that_was_asked_for() {
+    fn t108_steps_cover_the_work_once_and_in_the_order_asked_for() {
         assert_eq!(parts(0, 4, false), []);
         assert_eq!(parts(8, 4, false), [0..4, 4..8]);
         assert_eq!(parts(9, 4, false), [0..4, 4..8, 8..9]);
         assert_eq!(parts(9, 4, true), [5..9, 1..5, 0..1]);
-        assert_eq!(from(&(10..30), 5..9), 15..19);
+        assert_eq!(subrange(&(10..30), 5..9), 15..19);
     }
 
     #[test]
@@ -186,7 +186,7 @@ mod tests {
                 let mut expected = bytes.clone();
                 expected.copy_within(source..source + 17, to);
                 in_steps(17, step, to > source, |part| {
-                    bytes.copy_within(from(&(source..source + 17), part.clone()), to + part.start);
+                    bytes.copy_within(subrange(&(source..source + 17), part.clone()), to + part.start);
                 });
                 assert_eq!(bytes, expected, "{to} {source} {step}");
             }

@@ -1,7 +1,7 @@
-//! Faults become traps, the time limit becomes a stop.
+//! Signal handlers: faults become traps, and the deadline stops the guest.
 //!
-//! Only an instruction inside guest code, at an offset of the trap table (or touching the stack's guard), on an address that
-//! guest code may compute, becomes a trap. Any other fault is our own bug, and ends the process at once (T57).
+//! A fault becomes a trap only if the instruction is guest code, its offset is in the trap table, and guest code may compute the
+//! address; or if guest code touches the stack's guard. Any other fault is our own bug, and ends the process at once (T57).
 
 use crate::code::CodeRegion;
 use crate::enter::{Activation, CURRENT, Fault, FaultKind, wave_guest_landing};
@@ -14,15 +14,15 @@ use wave_contract::trap::TrapCode;
 
 const FAULTS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
-/// Frames of AVX-512 and AMX state are large, and the handler itself is small.
+/// The kernel saves AVX-512 and AMX state there, which is large. The handlers need little.
 const ALTERNATE_STACK_BYTES: usize = 128 << 10;
 
-/// How often a deadline that has passed is signalled again, until the guest is found outside a hostcall.
+/// The interval at which a deadline that has passed is signaled again, until the signal interrupts guest code.
 const REPEAT: Duration = Duration::from_millis(10);
 
 static DEADLINE_PASSED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the time limit was reached. A hostcall whose system call was interrupted asks this and stops.
+/// Whether the deadline has passed. A hostcall whose system call was interrupted checks this and stops.
 #[inline]
 #[must_use]
 pub fn deadline_passed() -> bool {
@@ -31,7 +31,7 @@ pub fn deadline_passed() -> bool {
 
 /// Installs the fault handlers, once per process, and this thread's alternate stack.
 ///
-/// Comes after std's own handlers, which are in place before `main`.
+/// Replaces std's own handlers, which are installed before `main`.
 ///
 /// # Errors
 /// The kernel's error.
@@ -44,13 +44,13 @@ pub fn install() -> io::Result<()> {
         Some(_) => Ok(()),
         None => {
             let made = AlternateStack::new()?;
-            // Nobody else can have set it: this cell belongs to the thread and `new` does not come back here.
+            // The cell belongs to this thread, and `new` does not call us: nobody has set it meanwhile.
             stack.set(made).map_err(|_| io::Error::other("alternate stack installed twice"))
         }
     })
 }
 
-/// Stops the guest after `limit` of wall-clock time, in a loop or in a blocking hostcall alike.
+/// Stops the guest after `limit` of wall-clock time, whether it loops or blocks in a hostcall.
 ///
 /// # Errors
 /// The kernel's error.
@@ -71,7 +71,7 @@ thread_local! {
     static ALTERNATE_STACK: std::cell::OnceCell<AlternateStack> = const { std::cell::OnceCell::new() };
 }
 
-/// What a signal changes: this thread's signal stack, and whether the time limit was reached.
+/// Address ranges that a signal changes: this thread's signal stack, and the flag of the deadline.
 #[cfg(feature = "test-hooks")]
 pub fn changing() -> Vec<(&'static str, std::ops::Range<usize>)> {
     let stack = ALTERNATE_STACK.with(|stack| stack.get().map(|stack| stack._memory.range()));
@@ -79,7 +79,7 @@ pub fn changing() -> Vec<(&'static str, std::ops::Range<usize>)> {
     stack.chain([("time limit", crate::hooks::of(&DEADLINE_PASSED))]).collect()
 }
 
-/// This thread's signal stack: faults on a full guest stack have nowhere else to go.
+/// This thread's signal stack. A fault on a full guest stack could not be handled on that stack.
 struct AlternateStack {
     _memory: Mapping,
 }
@@ -143,12 +143,12 @@ const SENT: &[u8] = b"wave: ended by the signal of a fault, which another proces
 const HOST_FAULT: &[u8] =
     b"wave: fault outside of guest code\n  fix:   this is a bug in wave: please report it with the module\n";
 
-/// The verifier proves where code reads and writes, not that its table of traps names every instruction that can fault.
+/// The verifier proves where code reads and writes. It does not prove that the trap table has every instruction that can fault.
 const CODE_FAULT: &[u8] = b"wave: the compiled code faults in a way that its table of traps does not name\n  \
     fix:   whoever compiled it is at fault: run the module instead of a compiled file, or report it with the module\n";
 
-/// Ends the process because of a fault that is not the guest's. The status is that of a process killed by the signal; the
-/// default action cannot be restored, because a sealed process may not change its handlers.
+/// Ends the process after a fault that is not the guest's, with the status of a process that the signal killed. The default
+/// action cannot be restored: a sealed process may not change its handlers.
 fn die(signal: i32, message: &'static [u8]) -> ! {
     // SAFETY: both calls are allowed in signal handlers; the message is a constant of this length.
     unsafe {
