@@ -7,14 +7,14 @@
 //! | entry thunk | System V: `(slots, code, context)`, no result; one per signature |
 //!
 //! The **result area** is [`RESULT_AREA_BYTES`] of memory shared by all instances, one [`SLOT_BYTES`] slot per result, little
-//! endian from the slot's first byte. The callee fills it as the last thing before it returns and the caller reads it as the
-//! first thing afterwards, so no call can come between.
+//! endian from the slot's first byte. The callee fills it right before it returns, and the caller reads it right afterwards, so
+//! there is no call in between.
 //!
-//! A host import returns its single result as raw bits in `value` (bits above the type's width are ignored), or none; two or
-//! more results, or a vector, come through the result area. A `status` other than 0 stops the guest: code goes straight to a
-//! trap with [`TrapCode::Host`](crate::trap::TrapCode::Host), and the runtime knows the reason.
+//! A host import returns a single result as raw bits in `value`; bits above the type's width are ignored. Two or more results, or
+//! a vector, are returned in the result area. A `status` other than 0 stops the guest: code jumps to a trap with
+//! [`TrapCode::Host`](crate::trap::TrapCode::Host), and the runtime knows the reason.
 //!
-//! An entry thunk loads arguments from `slots`, calls `code`, and stores the results to `slots`, from its start.
+//! An entry thunk loads arguments from `slots`, calls `code`, and stores the results to `slots`, both from the first slot on.
 
 use crate::types::{FuncType, ValType};
 
@@ -52,6 +52,6 @@ pub fn host_result_in_register(ty: &FuncType) -> bool {
 pub struct HostReturn {
     /// The result's bits, if there is one.
     pub value: u64,
-    /// 0 to go on; anything else stops the guest.
+    /// 0 to continue. Anything else stops the guest.
     pub status: u64,
 }

@@ -1,4 +1,4 @@
-//! A compiled program as a file: a module with code that was made of it, from anybody.
+//! A compiled program as a file: a module and the code compiled from it. Anybody can write such a file.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | … | the code, as [`write_image`] writes it |
 //! | 32 | BLAKE3 hash of all before |
 //!
-//! The hash tells damage, not intent: whoever reads a file verifies its code. Even then the code need not be that of the module
-//! in it, only keep to what that declares.
+//! The hash detects damage, not forgery: whoever reads a file verifies its code. Even verified code need not be a translation of
+//! the module. It only respects what the module declares.
 
 use crate::context::Addressing;
 use crate::encoding::{ImageBounds, read_image, read_value, write_image, write_value};
@@ -19,34 +19,34 @@ use crate::image::CodeImage;
 use crate::types::SignatureId;
 use std::io;
 
-/// What every artefact begins with.
+/// The first bytes of every artefact.
 pub const MAGIC: [u8; 4] = *b"\0wav";
 
 /// Version of the format.
 pub const VERSION: u32 = 2;
 
-/// Most bytes of an [`Origin`].
+/// Maximum bytes of an [`Origin`].
 const MAX_ORIGIN_BYTES: u64 = 4096;
 
 const HASH_BYTES: usize = blake3::OUT_LEN;
 
-/// How code was made.
+/// How code was compiled.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Origin {
-    /// Version of the program that made it.
+    /// Version of the program that compiled it.
     pub wave: String,
     /// BLAKE3 hash of the module.
     pub module: [u8; 32],
-    /// Whether NaNs that are computed have one bit pattern.
+    /// Whether all computed NaNs have the same bit pattern.
     pub canonical_nans: bool,
-    /// What the addresses follow from.
+    /// The seed that its addresses follow from.
     pub seed: u64,
 }
 
-/// A module and its code. Only the lengths were looked at.
+/// A module and its code. Only the lengths have been checked.
 #[derive(Clone, Debug)]
 pub struct Artefact {
-    /// How the code was made, by its own account.
+    /// How the code was compiled, as the file claims.
     pub origin: Origin,
     /// The module's bytes.
     pub module: Vec<u8>,
@@ -58,16 +58,16 @@ pub struct Artefact {
     pub image: CodeImage,
 }
 
-/// Why bytes are no artefact that can be used.
+/// Why bytes are not a usable artefact.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtefactError {
     /// Another format.
     #[error("the artefact has format {0}, and this program knows format {VERSION}")]
     Version(u32),
-    /// Not as it was written.
+    /// The file was changed or truncated.
     #[error("the artefact is damaged")]
     Damaged,
-    /// Written by somebody who does not know the format.
+    /// The hash is right, the content is not.
     #[error("the artefact makes no sense")]
     Malformed(#[source] io::Error),
 }
@@ -82,7 +82,7 @@ impl Artefact {
     /// The artefact as bytes.
     ///
     /// # Errors
-    /// None that memory could not have.
+    /// None in practice: the bytes are written to memory.
     pub fn to_bytes(&self) -> io::Result<Vec<u8>> {
         let mut bytes = [MAGIC, VERSION.to_le_bytes()].concat();
         write_value(&mut bytes, &(&self.origin, self.module.len() as u64))?;
@@ -94,7 +94,7 @@ impl Artefact {
         Ok(bytes)
     }
 
-    /// Reads what [`to_bytes`](Self::to_bytes) made.
+    /// Reads what [`to_bytes`](Self::to_bytes) wrote.
     ///
     /// # Errors
     /// [`ArtefactError`].
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(read.to_bytes().expect("bytes"), bytes);
     }
 
-    /// T59: not one bit may differ, not one byte be missing.
+    /// T59: every changed bit and every missing byte is detected.
     #[test]
     fn t59_damage_is_found() {
         let bytes = artefact().to_bytes().expect("bytes");
@@ -169,14 +169,14 @@ mod tests {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at % 8);
             assert!(matches!(Artefact::read(&damaged), Err(ArtefactError::Damaged)), "byte {at}");
-            assert!(matches!(Artefact::read(&bytes[..at]), Err(ArtefactError::Damaged)), "cut at {at}");
+            assert!(matches!(Artefact::read(&bytes[..at]), Err(ArtefactError::Damaged)), "truncated at {at}");
         }
         let mut other = bytes.clone();
         other[4] = 9;
         assert!(matches!(Artefact::read(&other), Err(ArtefactError::Version(9))));
     }
 
-    /// T59: a hash can be made by anybody; lengths are checked before memory is taken for them.
+    /// T59: anybody can compute the hash, so lengths are checked before memory is allocated for them.
     #[test]
     fn t59_lengths_are_not_believed() {
         let bytes = artefact().to_bytes().expect("bytes");

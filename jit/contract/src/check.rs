@@ -1,8 +1,8 @@
-//! Whether declarations and code that came from elsewhere are consistent.
+//! Whether declarations and code from another process are consistent.
 //!
-//! The runtime relies on what validation gives: indexes that exist, constant expressions that find their operands, segments
-//! that lie in the module. A compiler that a module has taken over could send anything, so all of it is checked here. What the
-//! machine code does is another question, and not answered here.
+//! The runtime relies on what validation guarantees: indexes exist, constant expressions find their operands, segments lie inside
+//! the module. A compiler that a module has taken over could send anything, so all of this is checked here. The machine code is
+//! not: that is the verifier's part.
 
 use crate::image::{CodeImage, CodeRange};
 use crate::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
@@ -10,16 +10,16 @@ use crate::trap::TrapCode;
 use crate::types::{FuncType, SignatureId, TableType, ValType};
 use std::collections::HashSet;
 
-/// Most parameters, and most results, of a function; the result area has room for these.
+/// Maximum parameters, and maximum results, of a function. The result area has room for as many.
 const MAX_VALUES: usize = 1000;
 
-/// Most linear memories of a module.
+/// Maximum linear memories of a module.
 const MAX_MEMORIES: usize = 100;
 
-/// Most pages of a linear memory.
+/// Maximum pages of a linear memory.
 const MAX_PAGES: u32 = 65_536;
 
-/// Declarations or code contradict themselves or the module: this is what.
+/// What is inconsistent in declarations or code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Inconsistent(pub &'static str);
@@ -38,15 +38,15 @@ impl ModuleInfo {
     /// Checks that these can be the declarations of a valid module of `module_len` bytes.
     ///
     /// # Errors
-    /// The first contradiction.
+    /// The first inconsistency.
     pub fn check(&self, module_len: usize) -> Check {
-        let ty_fits = |ty: &FuncType| ty.params.len() <= MAX_VALUES && ty.results.len() <= MAX_VALUES;
-        ensure(self.types.iter().all(ty_fits), "a type has too many values")?;
+        let is_type = |ty: &FuncType| ty.params.len() <= MAX_VALUES && ty.results.len() <= MAX_VALUES;
+        ensure(self.types.iter().all(is_type), "a type has too many values")?;
         ensure(self.functions.iter().all(|ty| exists(&self.types, *ty)), "a function has no type")?;
         ensure(self.tables.iter().all(is_table), "a table type is invalid")?;
         ensure(self.memories.len() <= MAX_MEMORIES, "there are too many memories")?;
-        let memory_fits = |min: u32, max: Option<u32>| min <= max.unwrap_or(MAX_PAGES) && max.unwrap_or(0) <= MAX_PAGES;
-        ensure(self.memories.iter().all(|ty| memory_fits(ty.min_pages, ty.max_pages)), "a memory type is invalid")?;
+        let is_memory = |min: u32, max: Option<u32>| min <= max.unwrap_or(MAX_PAGES) && max.unwrap_or(0) <= MAX_PAGES;
+        ensure(self.memories.iter().all(|ty| is_memory(ty.min_pages, ty.max_pages)), "a memory type is invalid")?;
         self.check_imports()?;
         self.check_globals()?;
         ensure(self.exports.iter().all(|export| self.has(export.kind, export.index)), "an export does not exist")?;
@@ -79,7 +79,7 @@ impl ModuleInfo {
                 ImportType::Global(ty) => (self.globals.get(globals as usize) == Some(&ty), &mut globals),
             };
             ensure(same, "an import is not what its index space says")?;
-            // It exists, so there are fewer than 2^32 of them.
+            // The item exists, so the count stays below 2^32.
             *next += 1;
         }
         let counted = [functions, tables, memories, globals];
@@ -88,7 +88,7 @@ impl ModuleInfo {
     }
 
     fn check_globals(&self) -> Check {
-        // Every imported global exists: the imports were counted.
+        // Every imported global exists: `check_imports` has counted them.
         let defined = self.globals.get(self.imported_globals as usize..).unwrap_or_default();
         ensure(defined.len() == self.global_inits.len(), "a global has no value")?;
         for ((index, ty), init) in (self.imported_globals as usize..).zip(defined).zip(&self.global_inits) {
@@ -134,10 +134,10 @@ impl ModuleInfo {
         Ok(())
     }
 
-    /// Whether a constant expression gives one value of this type and reads only constants among the first `globals`.
+    /// Whether a constant expression has one value, of this type, and reads only constants among the first `globals`.
     fn gives(&self, expression: &[ConstOp], ty: ValType, globals: usize) -> bool {
         use ValType::{ExternRef, F32, F64, FuncRef, I32, I64, V128};
-        // The usual one is short, and there are hundreds of thousands.
+        // A module can have hundreds of thousands, most of them a single constant.
         let mut stack: Vec<Option<ValType>> = Vec::new();
         for op in expression {
             let value = match *op {
@@ -146,7 +146,7 @@ impl ModuleInfo {
                 ConstOp::F32Const(_) => Some(F32),
                 ConstOp::F64Const(_) => Some(F64),
                 ConstOp::V128Const(_) => Some(V128),
-                // Null of either type.
+                // A null reference has either type.
                 ConstOp::RefNull => None,
                 ConstOp::RefFunc(function) if exists(&self.functions, function) => Some(FuncRef),
                 ConstOp::RefFunc(_) => return false,
@@ -187,7 +187,7 @@ impl CodeImage {
     /// Checks that this can be the code of a module with these declarations, whose types have these ids.
     ///
     /// # Errors
-    /// The first contradiction.
+    /// The first inconsistency.
     pub fn check(&self, info: &ModuleInfo, signatures: &[SignatureId], module_len: usize) -> Check {
         ensure(signatures.len() == info.types.len(), "there is another number of signatures")?;
         ensure(self.functions.len() == info.functions.len(), "there is another number of functions")?;

@@ -1,8 +1,8 @@
 //! Where code finds memory, tables, globals, imports and library calls.
 //!
-//! Each instance owns one *context*, a block of memory written by the runtime alone except for the cells of its mutable
-//! globals. Code reaches it by a constant address (mode *fixed*) or through its first argument (mode *arg*); the layout is
-//! the same. In mode fixed the addresses that context slots would give are constants in the code as well.
+//! Each instance has one *context*, a block of memory. Only the runtime writes it, except for the cells of mutable globals. Code
+//! finds it at a constant address (mode *fixed*) or through its first argument (mode *arg*). The layout is the same in both. In
+//! mode fixed, code also contains as constants the addresses that it would otherwise read from the context.
 //!
 //! Contexts, cells of globals, descriptors and the result area are aligned to 16.
 
@@ -36,8 +36,8 @@ pub const MEMORY_DESCRIPTOR_BYTES: u32 = 16;
 
 /// Offset in a table of the current number of entries (u32). A table's address is that of its header.
 pub const TABLE_LEN: u32 = 0;
-/// Offset in a table of its first entry. Only function tables have entries that code reads. Entry 0 can be read even of a table
-/// that has none: it is null then.
+/// Offset in a table of its first entry. Only function tables have entries that code reads. Entry 0 can be read even if the
+/// table is empty: it is null then.
 pub const TABLE_ENTRIES: u32 = 64;
 /// Size of a table entry.
 pub const TABLE_ENTRY_BYTES: u32 = 16;
@@ -71,7 +71,7 @@ pub struct ContextLayout {
 }
 
 impl ContextLayout {
-    /// The layout of a module's context. `None` if it would pass 2 GiB, which validated modules cannot reach.
+    /// The layout of a module's context. `None` if it would exceed 2 GiB, which validated modules cannot.
     #[must_use]
     pub fn new(module: &ModuleInfo) -> Option<Self> {
         let count = |n: usize| u32::try_from(n).ok();
@@ -123,7 +123,7 @@ impl ContextLayout {
         self.tables + 8 * table
     }
 
-    /// Where a global is: in this context, or behind a pointer when it is imported.
+    /// Where a global is: in this context, or behind a pointer if it is imported.
     #[must_use]
     pub const fn global(&self, global: u32) -> GlobalSlot {
         match global.checked_sub(self.imported_global_count) {
@@ -142,9 +142,9 @@ impl ContextLayout {
 /// Where a context holds a global.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GlobalSlot {
-    /// At this offset lies the cell itself.
+    /// The cell itself is at this offset.
     Cell(u32),
-    /// At this offset lies the address (u64) of the cell. Read only, constant.
+    /// The address (u64) of the cell is at this offset. Read only, constant.
     Pointer(u32),
 }
 
@@ -164,7 +164,7 @@ pub struct FixedAddresses {
 }
 
 impl FixedAddresses {
-    /// Addresses such as a run could have, for code that is only looked at. `None` for a module that no context has room for.
+    /// Plausible addresses, for code that will not run. `None` for a module whose context would be too large.
     #[must_use]
     pub fn imagined(module: &ModuleInfo) -> Option<Self> {
         const CONTEXT: u64 = 0x1000_0000;
@@ -173,7 +173,7 @@ impl FixedAddresses {
         const CELLS: u64 = 0x1a00_0000;
         const TABLES: u64 = 0x2000_0000;
         const MEMORY: u64 = 0x4000_0000;
-        /// Above each memory there is nothing for so long.
+        /// Distance between the bases of two memories.
         const MEMORY_STEP: u64 = 16 << 30;
 
         let layout = ContextLayout::new(module)?;
@@ -203,7 +203,7 @@ impl FixedAddresses {
     }
 }
 
-/// Where a memory lies.
+/// Addresses of a memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct MemoryAddresses {
     /// Byte 0.
@@ -215,9 +215,9 @@ pub struct MemoryAddresses {
 /// How code reaches its context.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Addressing {
-    /// By constants; code belongs to one instance at these addresses.
+    /// By constants. The code belongs to one instance, at these addresses.
     Fixed(FixedAddresses),
-    /// By its first argument; code serves any instance.
+    /// By its first argument. The code works for any instance.
     Arg,
 }
 

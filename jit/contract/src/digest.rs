@@ -1,12 +1,12 @@
-//! A BLAKE3 hash of large data, by several threads.
+//! A BLAKE3 hash of large data, computed by several threads.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes hashed at a time: they stay in the cache of a core.
+/// Bytes hashed at a time, few enough to stay in the cache of a core.
 pub const PART_BYTES: u64 = 1 << 18;
 
-/// More than the hash of a part takes. What the environment says of stacks (`RUST_MIN_STACK`) decides nothing.
+/// More than hashing a part needs. A constant, so that the environment (`RUST_MIN_STACK`) does not matter.
 const STACK_BYTES: usize = 1 << 20;
 
 /// A 256-bit digest.
@@ -23,10 +23,10 @@ pub fn digest(bytes: &[u8], threads: usize) -> Digest {
     combine(bytes.len() as u64, threads, hash).unwrap_or_default()
 }
 
-/// As [`digest`], of data that `read` gives: a part of so many bytes from an offset on.
+/// As [`digest`], for data that `read` provides: it fills a buffer from an offset on.
 ///
 /// # Errors
-/// What `read` says.
+/// Errors of `read`.
 pub fn digest_read(
     len: u64,
     threads: usize,
@@ -57,7 +57,7 @@ fn combine(
         work()?
     } else {
         std::thread::scope(|scope| {
-            // If the system gives no more threads, those that are there do the work.
+            // If the system allows no more threads, the existing ones do the work.
             let start = || std::thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, work);
             let others: Vec<_> = (1..threads).map_while(|_| start().ok()).collect();
             let mut all = work()?;
@@ -81,6 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "hashes megabytes, which Miri takes many minutes for")]
     fn threads_make_no_difference_and_each_byte_does() {
         let part = usize::try_from(PART_BYTES).unwrap();
         let mut bytes = vec![7; 3 * part + 5];
@@ -96,6 +97,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "hashes megabytes, which Miri takes many minutes for")]
     fn what_is_read_has_the_same_digest() {
         let bytes: Vec<u8> = (0..3 * PART_BYTES + 77).map(|number| number.to_le_bytes()[1]).collect();
         let read = |from: u64, buffer: &mut [u8]| {

@@ -1,9 +1,9 @@
 //! Declarations and code as bytes, between processes.
 //!
-//! Small things are [`postcard`] behind a length; the columns of a [`CodeImage`] are plain arrays behind a header
-//! of their lengths, because large modules have tens of megabytes. Nothing read here is checked for consistency:
+//! Small values are encoded with [`postcard`] after a length. The columns of a [`CodeImage`] are plain arrays after a header with
+//! their lengths, because large modules have tens of megabytes. Reading does not check consistency:
 //! [`ModuleInfo::check`](crate::module::ModuleInfo::check) and [`CodeImage::check`] do that. Every length is checked against a
-//! limit before memory is taken for it.
+//! limit before memory is allocated for it.
 
 use crate::context::Addressing;
 use crate::image::{CodeImage, CodeRange, EntryThunk};
@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::io::{self, Read, Write};
 
-/// Bytes converted at a time: they stay in the cache.
+/// Bytes converted at a time, few enough to stay in the cache.
 const BLOCK_BYTES: usize = 1 << 15;
 
-/// Most bytes of an image's processor description.
+/// Maximum bytes of an image's processor description.
 const MAX_PROCESSOR_BYTES: u64 = 1 << 12;
 
 /// Columns of an image: text, functions, entries, index and entries of traps, the same of sources, processor.
@@ -25,28 +25,28 @@ const COLUMNS: usize = 8;
 /// How large an image may be.
 #[derive(Clone, Copy, Debug)]
 pub struct ImageBounds {
-    /// Functions that it has, if that is known.
+    /// Number of its functions, if that is known.
     pub functions: Option<usize>,
-    /// Most signatures that it has entries for.
+    /// Maximum number of signatures that it has entries for.
     pub signatures: usize,
-    /// Most bytes in all.
+    /// Maximum bytes in all.
     pub bytes: u64,
 }
 
-/// Writes a value behind its length.
+/// Writes the length of a value and the value.
 ///
 /// # Errors
-/// What `to` says.
+/// Errors of `to`.
 pub fn write_value(to: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     let bytes = postcard::to_allocvec(value).map_err(malformed)?;
     to.write_all(&(bytes.len() as u64).to_le_bytes())?;
     to.write_all(&bytes)
 }
 
-/// Reads what [`write_value`] wrote, if it has no more than `max_bytes`.
+/// Reads what [`write_value`] wrote, if it has at most `max_bytes`.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidData`] when it is longer or no such value, and what `from` says.
+/// [`io::ErrorKind::InvalidData`] if it is longer or not such a value; errors of `from`.
 pub fn read_value<T: DeserializeOwned>(from: &mut impl Read, max_bytes: u64) -> io::Result<T> {
     let [len] = read_lengths(from)?;
     if len > max_bytes {
@@ -59,19 +59,19 @@ pub fn read_value<T: DeserializeOwned>(from: &mut impl Read, max_bytes: u64) -> 
     }
 }
 
-/// Writes an image without its addressing, which its reader knows.
+/// Writes an image without its addressing, which the reader knows.
 ///
 /// # Errors
-/// What `to` says.
+/// Errors of `to`.
 pub fn write_image(to: &mut impl Write, image: &CodeImage) -> io::Result<()> {
     write_tables(to, image)?;
     to.write_all(&image.text)
 }
 
-/// Writes all of an image but its text and its addressing.
+/// Writes an image without its text and its addressing.
 ///
 /// # Errors
-/// What `to` says.
+/// Errors of `to`.
 pub fn write_tables(to: &mut impl Write, image: &CodeImage) -> io::Result<()> {
     let CodeImage { addressing: _, text, functions, entries, traps, sources, processor } = image;
     let tables = [traps.parts(), sources.parts()];
@@ -89,17 +89,17 @@ pub fn write_tables(to: &mut impl Write, image: &CodeImage) -> io::Result<()> {
     to.write_all(processor.as_bytes())
 }
 
-/// Reads what [`write_image`] wrote, of code that was made for `addressing`.
+/// Reads what [`write_image`] wrote. The code was compiled for `addressing`.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidData`] when it is larger than its bounds or no image, and what `from` says.
+/// [`io::ErrorKind::InvalidData`] if it exceeds its bounds or is not an image; errors of `from`.
 pub fn read_image(from: &mut impl Read, addressing: Addressing, bounds: &ImageBounds) -> io::Result<CodeImage> {
     let (mut image, text) = read_tables(from, addressing, bounds)?;
     image.text = read_bytes(from, text)?;
     Ok(image)
 }
 
-/// Reads what [`write_tables`] wrote: an image without its text, and the length of that.
+/// Reads what [`write_tables`] wrote: an image without its text, and the length of the text.
 ///
 /// # Errors
 /// As [`read_image`].
@@ -111,7 +111,7 @@ pub fn read_tables(from: &mut impl Read, addressing: Addressing, bounds: &ImageB
     if total.is_none_or(|total| total > bounds.bytes) || processor > MAX_PROCESSOR_BYTES {
         return Err(invalid("an image is too large"));
     }
-    // Nothing has more entries than the text has offsets, and an entry of a table takes so many bytes at most.
+    // No table has more entries than the text has offsets. An entry takes at most this many bytes.
     let is_table = |index, entries| index <= 12 * text && entries <= 10 * text;
     if bounds.functions.is_some_and(|known| functions != known as u64)
         || functions > text
@@ -151,10 +151,10 @@ fn read_lengths<const N: usize>(from: &mut impl Read) -> io::Result<[u64; N]> {
     Ok(lengths)
 }
 
-/// Reads bytes whose number was checked.
+/// Reads `count` bytes; the caller has checked the number.
 fn read_bytes(from: &mut impl Read, len: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(len).map_err(|_| invalid("a length is too large"))?);
-    // Does not zero first what it then fills.
+    // Appends without zeroing the bytes first.
     if from.take(len).read_to_end(&mut bytes)? as u64 == len {
         Ok(bytes)
     } else {
@@ -178,7 +178,7 @@ fn write_words(to: &mut impl Write, words: impl Iterator<Item = u32>) -> io::Res
     to.write_all(&block)
 }
 
-/// Reads `count` items, a number that was checked, of `N` words each.
+/// Reads `count` items of `N` words each; the caller has checked the number.
 fn read_words<const N: usize, T>(
     from: &mut impl Read,
     count: u64,
@@ -235,7 +235,8 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_image_is_no_image() {
+    #[cfg_attr(miri, ignore = "reads hundreds of images, which Miri takes many minutes for")]
+    fn a_truncated_image_is_no_image() {
         let bytes = bytes();
         for len in (0..100).chain((100..bytes.len()).step_by(997)) {
             let error = read_image(&mut &bytes[..len], Addressing::Arg, &BOUNDS).expect_err("too short");
@@ -261,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_all_there_is_behind_its_length() {
+    fn a_value_has_exactly_its_length() {
         let mut bytes = Vec::new();
         write_value(&mut bytes, &("name", 5_u32)).expect("memory takes all");
         let read = |bytes: &[u8], max| read_value::<(String, u32)>(&mut &bytes[..], max);

@@ -4,15 +4,15 @@ use crate::context::Addressing;
 use crate::offsets::OffsetTable;
 use crate::types::SignatureId;
 
-/// One module's machine code: a position-independent text with direct calls resolved, and what the runtime must know to
-/// enter it and to understand its faults. Nothing in it is trusted.
+/// One module's machine code: position-independent text with direct calls resolved, and what the runtime needs to enter it and
+/// to understand its faults. Nothing in it is trusted.
 #[derive(Clone, Debug)]
 pub struct CodeImage {
     /// How the code reaches its context.
     pub addressing: Addressing,
     /// Machine code with its constants and jump tables, for any address aligned to [`TEXT_ALIGN`].
     pub text: Vec<u8>,
-    /// Where each function of the module's index space lies. For an import it is a thunk of guest convention.
+    /// Range of each function in the module's index space. An import has a thunk with the convention of guest functions.
     pub functions: Vec<CodeRange>,
     /// One entry thunk per signature that the module's functions use.
     pub entries: Vec<EntryThunk>,
@@ -27,7 +27,7 @@ pub struct CodeImage {
 /// Alignment that the text needs.
 pub const TEXT_ALIGN: usize = 64;
 
-/// What lies between functions. Nothing executes it, and if it did it would stop: `int3` on x86-64.
+/// The byte between functions. Nothing executes it; if something did, it would stop: `int3` on x86-64.
 pub const TEXT_PADDING: u8 = if cfg!(target_arch = "x86_64") { 0xcc } else { 0 };
 
 /// A range of the text, in bytes.
@@ -53,7 +53,7 @@ impl CodeRange {
 pub struct EntryThunk {
     /// Signature of the functions it can enter.
     pub signature: SignatureId,
-    /// Where it lies.
+    /// Its range in the text.
     pub code: CodeRange,
 }
 

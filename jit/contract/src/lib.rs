@@ -1,8 +1,8 @@
 //! What compiled code may assume and must obey.
 //!
-//! Plain data shared by the compiler (which produces code), the runtime (which maps and enters it) and the verifier (which
-//! will prove, from the bytes alone, that the rules below hold; its place is `jit/verifier`). Nothing here depends on
-//! Cranelift, on the operating system, or on how either side works.
+//! Plain data that three crates share: the compiler generates code, the verifier proves from its bytes alone that the rules
+//! below hold (`jit/verifier`), and the runtime maps and enters it. Nothing here depends on Cranelift, on the operating system,
+//! or on how these crates work.
 //!
 //! | file | rule |
 //! |---|---|
@@ -11,13 +11,13 @@
 //! | [`context`] | where code finds memory, tables, globals, imports and library calls |
 //! | [`abi`] | how functions, hostcalls and entry thunks pass arguments and results |
 //! | [`trap`] | the codes at which code may fault |
-//! | [`libcall`] | the operations compiled code asks of the runtime |
+//! | [`libcall`] | the operations that compiled code calls the runtime for |
 //! | [`image`] | linked code and the tables that describe it |
-//! | [`offsets`] | what is known of single instructions |
-//! | [`encoding`] | both as bytes, between processes |
+//! | [`offsets`] | tables of text offsets: trap codes, source positions |
+//! | [`encoding`] | declarations and code as bytes, between processes |
 //! | [`artefact`] | a module and its code as a file |
 //! | [`digest`] | hashes of large data |
-//! | `check` | whether what came from elsewhere is consistent |
+//! | `check` | whether declarations and code from another process are consistent |
 #![forbid(unsafe_code)]
 
 pub mod abi;
@@ -38,8 +38,8 @@ pub use check::Inconsistent;
 /// Bytes in a page of linear memory.
 pub const PAGE_BYTES: u64 = 65_536;
 
-/// Address space reserved for one linear memory: any 32-bit index plus any 32-bit offset plus the widest access stays
-/// inside, so 32-bit accesses need no check (T51).
+/// Address space reserved for one linear memory. The sum of any 32-bit index, any 32-bit offset and the widest access stays
+/// inside, so accesses need no bounds check (T51).
 pub const MEMORY_RESERVATION_BYTES: u64 = (8 << 30) + PAGE_BYTES;
 
 /// Inaccessible bytes below the guest stack. At least twice [`STACK_PROBE_BYTES`].
@@ -48,5 +48,5 @@ pub const STACK_GUARD_BYTES: u64 = 1 << 20;
 /// Largest distance between two touches of the stack while a function sets up its frame.
 pub const STACK_PROBE_BYTES: u64 = 1 << 16;
 
-/// Stack that must be left when code calls the host; less is a stack overflow (T55).
+/// Stack that must be left when code calls the host. Less is a stack overflow (T55).
 pub const HOST_STACK_BYTES: u64 = 256 << 10;

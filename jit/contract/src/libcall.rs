@@ -1,4 +1,4 @@
-//! The operations compiled code asks of the runtime, by the ABI of host imports.
+//! Library calls: the operations that compiled code calls the runtime for. They have the ABI of host imports.
 
 use crate::types::ValType::{self, ExternRef, I32};
 

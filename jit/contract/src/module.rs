@@ -59,7 +59,7 @@ impl ModuleInfo {
 /// One import.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Import {
-    /// Name of the module it is asked from.
+    /// Name of the module that it is imported from.
     pub module: String,
     /// Name of the item.
     pub name: String,
@@ -104,7 +104,7 @@ pub enum ExportKind {
     Global,
 }
 
-/// A constant expression in stack order; validated, so evaluation finds its operands.
+/// A constant expression in stack order. It is validated, so evaluation finds its operands.
 pub type ConstExpr = Vec<ConstOp>;
 
 /// One instruction of a constant expression (WebAssembly 2.0 plus extended constant expressions).
@@ -147,7 +147,7 @@ pub enum SegmentMode {
     Active {
         /// Table or memory index.
         index: u32,
-        /// Where to.
+        /// Offset that it is copied to.
         offset: ConstExpr,
     },
     /// By `memory.init` or `table.init`.
@@ -172,7 +172,7 @@ pub struct ElementSegment {
 pub enum ElementItems {
     /// Function indexes.
     Functions(Vec<u32>),
-    /// Expressions that give references.
+    /// Expressions whose values are references.
     Expressions(Vec<ConstExpr>),
 }
 
@@ -181,20 +181,20 @@ pub enum ElementItems {
 pub struct DataSegment {
     /// When it is copied.
     pub mode: SegmentMode,
-    /// Where its bytes lie in the module.
+    /// Range of its bytes in the module.
     pub bytes: Range<usize>,
 }
 
-/// Function names, as sorted ranges of one text: a large module has tens of thousands.
+/// Function names, as sorted ranges of one text. A large module has tens of thousands.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct FunctionNames {
     text: String,
-    /// (function index, end in `text`); a name starts where the previous one ends.
+    /// (function index, end in `text`). A name starts where the previous one ends.
     ends: Vec<(u32, u32)>,
 }
 
 impl FunctionNames {
-    /// Adds a name. Indexes come in ascending order; others, and text past 4 GiB, are ignored.
+    /// Adds a name. Indexes must ascend; others, and text past 4 GiB, are ignored.
     pub fn push(&mut self, function: u32, name: &str) {
         if self.ends.last().is_some_and(|&(last, _)| last >= function) {
             return;
@@ -205,13 +205,13 @@ impl FunctionNames {
         }
     }
 
-    /// Whether each name is a piece of the text, behind those of lower indexes.
+    /// Whether each name is a range of the text, after those of lower indexes.
     pub(crate) fn is_consistent(&self) -> bool {
         let ordered = |pair: &[(u32, u32)]| matches!(pair, [a, b] if a.0 < b.0 && a.1 <= b.1);
         self.ends.windows(2).all(ordered) && self.ends.iter().all(|&(_, end)| self.text.is_char_boundary(end as usize))
     }
 
-    /// The name of a function, if the module gives one.
+    /// The name of a function, if it has one.
     #[must_use]
     pub fn get(&self, function: u32) -> Option<&str> {
         let at = self.ends.binary_search_by_key(&function, |&(index, _)| index).ok()?;

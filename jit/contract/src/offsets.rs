@@ -1,16 +1,17 @@
-//! What is known of single instructions: small numbers at text offsets.
+//! Tables that map text offsets to small numbers: trap codes and source positions.
 
 use std::marker::PhantomData;
 
-/// Entries of a block: the first is in the index, each other is written as its distance from the one before.
+/// Entries of a block. The first is in the index; each other is written as its distance from the one before.
 const BLOCK: usize = 64;
 
-/// Bytes of a block in the index: offset and value of its first entry, and where the others are.
+/// Bytes of a block in the index: offset and value of its first entry, and the position of the others.
 const INDEX_BYTES: usize = 12;
 
-/// Text offsets in ascending order with a value each. Large modules have hundreds of thousands, so an entry takes two bytes
-/// mostly. What was read from elsewhere is only known to be a table once [`is_whole`](Self::is_whole) says so; before, looking
-/// things up gives anything.
+/// Text offsets in ascending order, with a value each. Large modules have hundreds of thousands, so most entries take two bytes.
+///
+/// Parts that come from another process are a table only if [`is_whole`](Self::is_whole) returns true. Otherwise a lookup returns
+/// anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetTable<V> {
     index: Vec<u8>,
@@ -39,8 +40,7 @@ impl<V> Default for OffsetTable<V> {
 }
 
 impl<V: OffsetValue> OffsetTable<V> {
-    /// Adds an entry behind all earlier ones. An offset out of order is ignored, as if it were not known: a fault there ends
-    /// the process.
+    /// Adds an entry after all others. An offset out of order is ignored. A fault there ends the process.
     pub fn push(&mut self, offset: u32, value: V) {
         let value = value.into();
         let number = match self.last {
@@ -59,7 +59,7 @@ impl<V: OffsetValue> OffsetTable<V> {
         self.last = Some(Last { offset, value, number });
     }
 
-    /// The table whose [`parts`](Self::parts) these are.
+    /// The table with these [`parts`](Self::parts).
     #[must_use]
     pub fn from_parts(index: Vec<u8>, entries: Vec<u8>) -> Self {
         let last_block = index.as_chunks().0.last().map(|block| {
@@ -72,13 +72,13 @@ impl<V: OffsetValue> OffsetTable<V> {
         Self { index, entries, last, values: PhantomData }
     }
 
-    /// Index and entries, as they are written to files and to memory that guest code cannot reach.
+    /// Index and entries, as they are written to files and to final pages.
     #[must_use]
     pub fn parts(&self) -> (&[u8], &[u8]) {
         (&self.index, &self.entries)
     }
 
-    /// All entries, in order. Ends where the parts contradict each other.
+    /// All entries, in order. Ends where the parts are inconsistent.
     pub fn iter(&self) -> impl Iterator<Item = (u32, V)> {
         self.raw().map_while(|(offset, value)| Some((offset, value.try_into().ok()?)))
     }
@@ -94,7 +94,7 @@ impl<V: OffsetValue> OffsetTable<V> {
         find(self.parts(), offset)?.try_into().ok()
     }
 
-    /// Whether this is a table: its offsets ascend, its parts agree, and all values satisfy `is_value`.
+    /// Whether this is a table: its offsets ascend, its parts are consistent, and all values satisfy `is_value`.
     #[must_use]
     pub fn is_whole(&self, is_value: impl Fn(V) -> bool) -> bool {
         let mut entries = self.raw();
@@ -128,14 +128,14 @@ pub fn find((index, entries): (&[u8], &[u8]), offset: u32) -> Option<u32> {
     entries.find(|(found, _)| *found >= offset).and_then(|(found, value)| (found == offset).then_some(value))
 }
 
-/// Entries of a table, as offset and value. Ends where its parts contradict each other.
+/// Entries of a table, as offset and value. Ends where its parts are inconsistent.
 #[derive(Debug)]
 struct Entries<'a> {
     index: &'a [[u8; INDEX_BYTES]],
     rest: &'a [u8],
-    /// Bytes of entries, those before `rest` included.
+    /// Bytes of all entries, including those before `rest`.
     len: usize,
-    /// Entries of this block that may follow.
+    /// Maximum number of entries left in this block.
     left: usize,
     offset: u32,
     value: u32,
@@ -170,7 +170,7 @@ fn fields(block: &[u8; INDEX_BYTES]) -> [u32; 3] {
     std::array::from_fn(|number| words.get(number).copied().map_or(0, u32::from_le_bytes))
 }
 
-/// Small for numbers near zero of both signs.
+/// Maps numbers near zero, of both signs, to small numbers.
 const fn zigzag(number: u32) -> u32 {
     (number << 1) ^ (number.cast_signed() >> 31).cast_unsigned()
 }
@@ -180,7 +180,7 @@ const fn unzigzag(number: u32) -> u32 {
     (number >> 1) ^ (number & 1).wrapping_neg()
 }
 
-/// Seven bits a byte, the lowest first; all but the last have the highest bit set.
+/// Writes seven bits per byte, the lowest first. All bytes but the last have the highest bit set.
 fn write_number(to: &mut Vec<u8>, mut number: u32) {
     while number > 0x7f {
         to.push(number.to_le_bytes()[0] | 0x80);
@@ -191,7 +191,7 @@ fn write_number(to: &mut Vec<u8>, mut number: u32) {
 
 #[inline]
 fn read_number(from: &mut &[u8]) -> Option<u32> {
-    // Most are small.
+    // Most numbers take one byte.
     if let [byte @ ..0x80, rest @ ..] = *from {
         *from = rest;
         return Some(u32::from(*byte));
@@ -272,8 +272,9 @@ mod tests {
         assert!(index.len() + entries.len() < 6400 * 9 / 4, "{} {}", index.len(), entries.len());
     }
 
-    /// T62: whatever bytes claim to be a table, nothing panics, and what is whole is what a table writes.
+    /// T62: no bytes make a lookup panic, and parts that are whole have ascending offsets that are found.
     #[test]
+    #[cfg_attr(miri, ignore = "reads thousands of tables, which Miri takes many minutes for")]
     fn t62_forged_parts_are_no_table() {
         let whole = table(&entries());
         let (index, entries) = whole.parts();
@@ -287,7 +288,7 @@ mod tests {
                 }
                 let forged = OffsetTable::<u32>::from_parts(index, entries);
                 for offset in [0, 3, 5, 0x1_0000, u32::MAX] {
-                    // Any value will do.
+                    // Any value is fine; it must not panic.
                     std::hint::black_box(forged.get(offset));
                 }
                 if forged.is_whole(|_| true) {
@@ -300,9 +301,9 @@ mod tests {
         }
         assert!(still_whole > 0, "a value can change");
         for len in 0..entries.len() {
-            let cut = OffsetTable::<u32>::from_parts(index.to_vec(), entries[..len].to_vec());
-            let in_last_block = cut.iter().count() > (index.len() / INDEX_BYTES - 1) * BLOCK;
-            assert!(in_last_block || !cut.is_whole(|_| true), "cut at {len}");
+            let truncated = OffsetTable::<u32>::from_parts(index.to_vec(), entries[..len].to_vec());
+            let in_last_block = truncated.iter().count() > (index.len() / INDEX_BYTES - 1) * BLOCK;
+            assert!(in_last_block || !truncated.is_whole(|_| true), "truncated at {len}");
         }
         let longer = [entries, &[5]].concat();
         assert!(!OffsetTable::<u32>::from_parts(index.to_vec(), longer).is_whole(|_| true));

@@ -1,6 +1,6 @@
-//! The codes at which code may fault.
+//! The codes with which code may fault.
 
-/// Why an instruction may fault. One byte in the image's trap table; the numbers from 251 are Cranelift's own.
+/// Why an instruction may fault. One byte in the image's trap table. The numbers from 251 on are Cranelift's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum TrapCode {
@@ -12,7 +12,7 @@ pub enum TrapCode {
     BadSignature = 3,
     /// An indirect call past the end of the table.
     TableOutOfBounds = 4,
-    /// A hostcall or library call asked to stop; the runtime holds the reason.
+    /// A hostcall or library call stops the guest. The runtime knows the reason.
     Host = 5,
     /// Too little stack.
     StackOverflow = 251,
@@ -41,7 +41,7 @@ impl TrapCode {
         Self::BadConversionToInteger,
     ];
 
-    /// The code behind its number.
+    /// The code with this number.
     #[must_use]
     pub fn from_u8(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|code| *code as u8 == number)

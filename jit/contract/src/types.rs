@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-/// A value type. References are 32-bit handles that only the runtime can resolve; 0 is null.
+/// A value type. References are 32-bit handles that only the runtime can resolve. 0 is null.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum ValType {
     /// 32-bit integer.
@@ -74,7 +74,7 @@ pub struct TableType {
     pub element: ValType,
     /// Initial entries.
     pub min: u32,
-    /// Most entries it may grow to.
+    /// Maximum entries that it may grow to.
     pub max: Option<u32>,
 }
 
@@ -83,7 +83,7 @@ pub struct TableType {
 pub struct MemoryType {
     /// Initial pages.
     pub min_pages: u32,
-    /// Most pages it may grow to.
+    /// Maximum pages that it may grow to.
     pub max_pages: Option<u32>,
 }
 
@@ -96,14 +96,14 @@ pub struct GlobalType {
     pub mutable: bool,
 }
 
-/// Identity of a signature across all modules of one process; equal exactly when the signatures are.
+/// Identity of a signature across all modules of one process: equal if and only if the signatures are.
 ///
-/// 0 never identifies a signature: it marks the null table entry.
+/// 0 identifies no signature. It marks the null table entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct SignatureId(pub u32);
 
 impl SignatureId {
-    /// The id found in a null table entry.
+    /// The id in a null table entry.
     pub const NULL: Self = Self(0);
 }
 
@@ -115,7 +115,7 @@ pub struct SignatureRegistry {
 }
 
 impl SignatureRegistry {
-    /// The id of `ty`, new if it was not seen before.
+    /// The id of `ty`, a new one if it has none yet.
     pub fn intern(&mut self, ty: &FuncType) -> SignatureId {
         if let Some(id) = self.ids.get(ty) {
             return *id;
@@ -127,7 +127,7 @@ impl SignatureRegistry {
         id
     }
 
-    /// The signature behind an id made by this registry.
+    /// The signature with an id from this registry.
     #[must_use]
     pub fn get(&self, id: SignatureId) -> Option<&FuncType> {
         self.types.get((id.0 as usize).checked_sub(1)?)

@@ -1,14 +1,14 @@
-//! The memory of contexts, imported cells and descriptors: one mapping per store, handed out in order.
+//! Memory for contexts, global cells and memory descriptors: one mapping per store, allocated in order and never freed.
 
-use crate::mapping::{Access, Mapping};
-use crate::places::Places;
+use crate::low_addresses::LowAddresses;
+use crate::mapping::Mapping;
 use std::io;
 use std::ops::Range;
 
-/// Room for all contexts of a store; pages are committed on first use.
+/// Size of a store's arena. The kernel commits pages on first use.
 const ARENA_BYTES: usize = 64 << 20;
 
-/// Where the arena lies in mode fixed: below 2 GiB, so that addresses fit displacements.
+/// Addresses of the arena in mode fixed: below 2 GiB, so that they fit displacements.
 const LOW_WINDOW: Range<usize> = 0x1000_0000..0x2000_0000;
 
 #[derive(Debug)]
@@ -18,16 +18,17 @@ pub struct Arena {
 }
 
 impl Arena {
-    pub fn new(low: Option<&mut Places>) -> io::Result<Self> {
+    /// Reserves the arena, in mode fixed at an address from `low`.
+    pub fn new(low: Option<&mut LowAddresses>) -> io::Result<Self> {
         let mut mapping = match low {
             Some(places) => places.reserve(&LOW_WINDOW, ARENA_BYTES)?,
             None => Mapping::reserve(ARENA_BYTES)?,
         };
-        mapping.protect(0..ARENA_BYTES, Access::ReadWrite)?;
+        mapping.make_writable(0..ARENA_BYTES)?;
         Ok(Self { mapping, used: 0 })
     }
 
-    /// Takes `len` zeroed bytes, aligned to 64; the offset of the first. `None` when the arena is full.
+    /// Allocates `len` zeroed bytes, aligned to 64, and returns their offset. `None` when the arena is full.
     pub fn take(&mut self, len: u32) -> Option<u32> {
         let start = self.used.next_multiple_of(64);
         let end = start.checked_add(len as usize)?;
@@ -43,7 +44,7 @@ impl Arena {
         self.mapping.address() as u64 + u64::from(offset)
     }
 
-    /// The addresses of everything in it.
+    /// All addresses of the arena.
     pub fn range(&self) -> Range<usize> {
         self.mapping.range()
     }

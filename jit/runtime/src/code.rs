@@ -1,10 +1,10 @@
 //! Executable memory.
 //!
-//! One region is reserved per store before anything runs; its bounds tell the fault handler (and the syscall filter) what
-//! guest code is. Images are placed in it one after the other through cranelift-jit's module, as one blob each. Pages go from
-//! writable to executable once and never back.
+//! A store reserves one region before anything runs. The signal handlers and the syscall filter recognize guest code by its
+//! bounds. cranelift-jit's module places each image there as one blob, one after the other. Pages go from writable to executable
+//! once and never back.
 
-use crate::mapping::{Access, FinalBytes, HOST_PAGE_BYTES, LARGE_PAGE_BYTES, Mapping};
+use crate::mapping::{FinalAccess, FinalBytes, HOST_PAGE_BYTES, LARGE_PAGE_BYTES, Mapping};
 use cranelift_codegen::ir;
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::settings;
@@ -18,13 +18,13 @@ use wave_contract::offsets;
 use wave_contract::types::SignatureId;
 use wave_verifier::Verified;
 
-/// Address space for code: more text than this would be beyond near calls anyway.
+/// Address space for code. Near calls do not reach much farther.
 const REGION_BYTES: usize = 1 << 30;
 
 /// Why code could not be made executable.
 #[derive(Debug, thiserror::Error)]
 pub enum CodeError {
-    /// No room, or the kernel refused.
+    /// The region is full, or the kernel refused.
     #[error("cannot map code")]
     Map(#[source] io::Error),
     /// cranelift-jit refused the blob.
@@ -42,25 +42,25 @@ pub struct CodeRegion {
     images: Vec<LoadedImage>,
 }
 
-/// An image in place.
+/// An image that was loaded.
 pub struct LoadedImage {
     range: Range<usize>,
     functions: Vec<CodeRange>,
     entries: Vec<(SignatureId, u64)>,
     traps: FinalTraps,
     sources: SourceTable,
-    /// Keeps cranelift-jit's record of the blob; the pages belong to the region.
+    /// cranelift-jit's record of the blob. The pages belong to the region.
     _owner: JITModule,
 }
 
-/// Where a code address lies in its module.
+/// The source location of a code address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
     /// Number of the image in its store.
     pub image: usize,
     /// Function index, `None` in an entry thunk.
     pub function: Option<u32>,
-    /// Offset in the module's bytes, if the address is that of a trap or the last byte of a call.
+    /// Offset in the module's bytes, if the address is a trap or the last byte of a call.
     pub position: Option<u32>,
 }
 
@@ -69,7 +69,7 @@ impl CodeRegion {
     pub fn new() -> io::Result<Self> {
         let mapping = Mapping::reserve(REGION_BYTES)?;
         let range = mapping.range();
-        Ok(Self { mapping: Arc::new(Mutex::new(Pages { mapping, used: 0, fresh: 0..0 })), range, images: Vec::new() })
+        Ok(Self { mapping: Arc::new(Mutex::new(Pages { mapping, used: 0 })), range, images: Vec::new() })
     }
 
     /// Addresses that can hold guest code.
@@ -77,7 +77,7 @@ impl CodeRegion {
         self.range.clone()
     }
 
-    /// Maps an image read-execute and returns its number. There is no other way to executable memory.
+    /// Maps an image read-execute and returns its number. Nothing else makes memory executable.
     pub fn load(&mut self, image: Verified<CodeImage>) -> Result<usize, CodeError> {
         let image = image.into_code();
         let text_len = u32::try_from(image.text.len()).map_err(|_| CodeError::Image("text is too long"))?;
@@ -86,11 +86,11 @@ impl CodeRegion {
             return Err(CodeError::Image("a function lies outside the text"));
         }
 
-        // Any one symbol lookup would fall back to dlsym, so the blob is anonymous and has no relocations.
+        // A symbol lookup could fall back to dlsym. There is none: the blob is anonymous and has no relocations.
         let names: Box<dyn Fn(ir::LibCall) -> String + Send + Sync> = Box::new(|call| format!("{call:?}"));
         let mut builder = JITBuilder::with_isa(host_isa()?, names);
         builder.memory_provider(Box::new(Provider { pages: Arc::clone(&self.mapping) }));
-        // It makes cranelift-jit append to a file in the temporary directory, whose name others can guess.
+        // With this variable, cranelift-jit appends to a file in the temporary directory, whose name others can guess.
         if std::env::var_os("PERF_BUILDID_DIR").is_some() {
             return Err(CodeError::Load("PERF_BUILDID_DIR is set".to_owned()));
         }
@@ -126,7 +126,7 @@ impl CodeRegion {
         self.images.get(number)
     }
 
-    /// The trap code recorded for an address. Safe in a signal handler: it only reads.
+    /// The trap code of an address. Safe in a signal handler: it only reads.
     pub fn trap_at(&self, pc: usize) -> Option<u8> {
         let image = self.images.iter().find(|image| image.range.contains(&pc))?;
         image.traps.get(u32::try_from(pc - image.range.start).ok()?)
@@ -137,7 +137,7 @@ impl CodeRegion {
         let number = self.images.iter().position(|image| image.range.contains(&pc))?;
         let image = &self.images[number];
         let offset = u32::try_from(pc - image.range.start).ok()?;
-        // Only on the way out of a trap, so a linear search does.
+        // Only traps need this, so a linear search is fast enough.
         let function = image.functions.iter().position(|code| code.contains(offset));
         let function = function.and_then(|index| u32::try_from(index).ok());
         Some(Location { image: number, function, position: image.sources.get(offset) })
@@ -150,7 +150,7 @@ impl LoadedImage {
         Some(self.range.start as u64 + u64::from(self.functions.get(index as usize)?.start))
     }
 
-    /// Where the table of traps stands.
+    /// Address range of the trap table.
     pub fn trap_bytes(&self) -> Range<usize> {
         crate::inspect::of_slice(self.traps.bytes.as_slice())
     }
@@ -162,7 +162,7 @@ impl LoadedImage {
     }
 }
 
-/// A trap table in pages of the region that nobody can write: it decides which faults are the guest's. First its index.
+/// A trap table in final pages of the region, its index first. It decides which faults are the guest's, so nobody may write it.
 struct FinalTraps {
     index_len: usize,
     bytes: FinalBytes,
@@ -189,15 +189,14 @@ impl FinalTraps {
     }
 }
 
-/// The region's pages: handed out in order, writable until finalised.
+/// The region's pages: allocated in order, writable until they are final.
 struct Pages {
     mapping: Mapping,
     used: usize,
-    fresh: Range<usize>,
 }
 
 impl Pages {
-    /// The next pages, for `size` bytes.
+    /// Allocates the next pages, for `size` bytes.
     fn take(&mut self, size: usize) -> io::Result<Range<usize>> {
         let end = size
             .checked_next_multiple_of(HOST_PAGE_BYTES)
@@ -223,25 +222,24 @@ impl JITMemoryProvider for Provider {
         if size >= LARGE_PAGE_BYTES {
             pages.mapping.prefer_large_pages(start..end);
         }
-        pages.mapping.protect(start..end, Access::ReadWrite)?;
-        pages.fresh = start..end;
-        let bytes = pages.mapping.bytes_mut(start..end).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
-        Ok(bytes.as_mut_ptr())
+        pages.mapping.make_writable(start..end)?;
+        // cranelift-jit fills the pages through this pointer, before it calls `finalize` and never afterwards. Nobody else
+        // refers to them meanwhile: `place` lends pages of its own, and only while it holds the lock.
+        pages.mapping.writable_ptr(start..end).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
     }
 
     #[expect(unsafe_code, reason = "the trait asks for it")]
     unsafe fn free_memory(&mut self) {
-        // The pages go with the region: code of one image may be referenced from tables of another.
+        // The region owns the pages: tables of one image may refer to code of another.
     }
 
     fn finalize(&mut self, _: BranchProtection) -> ModuleResult<()> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = std::mem::take(&mut pages.fresh);
-        pages.mapping.protect(fresh, Access::ReadExecute).map_err(|error| ModuleError::Allocation { err: error })
+        pages.mapping.make_final(FinalAccess::ReadExecute).map_err(|error| ModuleError::Allocation { err: error })
     }
 }
 
-/// Does now what loading the first image takes besides, for a process that waits for its compiler anyway.
+/// Does the part of loading that needs no image, for a process that waits for its compiler anyway.
 ///
 /// # Errors
 /// [`CodeError::Load`] when cranelift-jit does not know this processor.

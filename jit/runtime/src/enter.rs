@@ -1,28 +1,72 @@
 //! Entering and leaving guest code.
 //!
-//! The host's stack pointer and callee-saved registers are put aside, the stack pointer moves to the guest's stack, and an
-//! entry thunk is called. A fault handler leaves by resuming at [`wave_guest_landing`] with the saved stack pointer; guest frames
-//! own nothing, so nothing is lost by skipping them.
+//! [`enter`] saves the host's stack pointer and callee-saved registers, moves the stack pointer to the guest's stack, and calls
+//! an entry thunk. A signal handler leaves guest code by resuming at [`wave_guest_landing`] with the saved stack pointer. It
+//! skips the guest's frames, which own nothing.
 
 use crate::code::CodeRegion;
-use std::cell::Cell;
 use std::ops::Range;
+use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// One stay in guest code. A store has one, since its host functions cannot call back into it.
+/// What the signal handlers need to know while guest code runs. A store has one, because its host functions cannot call back
+/// into it.
 #[repr(C)]
 pub struct Activation {
-    /// Host stack pointer at the landing; written by [`enter`]. Must stay the first field.
+    /// Host stack pointer at the landing. [`enter`] writes it. Must stay the first field.
     pub host_sp: usize,
-    /// Where the handler found the guest, written by it.
+    /// Where the handler found the guest. The handler writes it.
     pub fault: Option<Fault>,
-    /// The code this stay may execute.
+    /// The code that may run, see `Store::new`.
     pub code: *const CodeRegion,
-    /// Its bounds, so that the handler decides without following a pointer.
+    /// Addresses of that code, so that a handler decides without following a pointer.
     pub code_range: Range<usize>,
     /// Addresses whose access means stack overflow.
     pub stack_guard: Range<usize>,
     /// Address ranges of linear memories with their guards.
     pub memories: *const [Range<usize>],
+}
+
+/// A store's activation, in an allocation of its own.
+///
+/// A signal can interrupt host code that holds a mutable reference to the store: the deadline's signal comes during library
+/// calls too. The handler reads the activation then. So no reference to the store may cover the activation, and nobody makes a
+/// mutable reference to it: handlers, [`enter`] and the methods here all use the one raw pointer.
+#[derive(Debug)]
+pub struct ActivationCell(NonNull<Activation>);
+
+impl ActivationCell {
+    /// Moves an activation to its place.
+    pub fn new(activation: Activation) -> Self {
+        Self(NonNull::from(Box::leak(Box::new(activation))))
+    }
+
+    /// The pointer that everybody uses. Valid until the cell is dropped.
+    pub const fn as_ptr(&self) -> *mut Activation {
+        self.0.as_ptr()
+    }
+
+    /// Says where the linear memories lie.
+    pub fn set_memories(&mut self, memories: *const [Range<usize>]) {
+        // SAFETY: the allocation is ours and alive. Handlers read this field only when they interrupt guest code, which does
+        // not run now.
+        unsafe { (*self.as_ptr()).memories = memories };
+    }
+
+    /// Takes what the handler wrote when it left guest code.
+    pub fn take_fault(&mut self) -> Option<Fault> {
+        // SAFETY: the allocation is ours and alive. Handlers write this field only when they interrupt guest code, which does
+        // not run now.
+        unsafe { (&raw mut (*self.as_ptr()).fault).replace(None) }
+    }
+}
+
+impl Drop for ActivationCell {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from a box in `new`, and only here it goes back. No handler has it: `CURRENT` holds it only
+        // inside `enter_with`, and the store that owns this cell is not dropped there.
+        drop(unsafe { Box::from_raw(self.as_ptr()) });
+    }
 }
 
 /// Where guest code was stopped.
@@ -48,13 +92,14 @@ pub enum FaultKind {
 }
 
 thread_local! {
-    /// The stay in progress on this thread. Const and without destructor, so the signal handlers may read it.
-    pub static CURRENT: Cell<*mut Activation> = const { Cell::new(std::ptr::null_mut()) };
+    /// The activation of the guest code that this thread has entered, or null. Const and without destructor, so that signal
+    /// handlers may read it; atomic, because they may interrupt its change.
+    pub static CURRENT: AtomicPtr<Activation> = const { AtomicPtr::new(null_mut()) };
 }
 
 unsafe extern "C" {
-    /// Where the fault handler resumes; the label inside [`enter`].
-    pub safe fn wave_guest_landing();
+    /// Where the signal handlers resume: the label inside [`enter`]. Nobody calls it.
+    pub fn wave_guest_landing();
 }
 
 /// How guest code computes with floating-point numbers: to nearest, subnormal numbers included, without traps. Host code is
@@ -68,11 +113,12 @@ static X87_CONTROL: u16 = 0x37f;
 
 /// Calls `thunk(slots, code, context)` on the stack below `guest_sp`. Returns 0, or what the handler put in RAX.
 ///
-/// Whoever started or loaded this program may have left other floating-point modes; they do not come back.
+/// Whoever started or loaded this program may have set other floating-point modes; they are not restored.
 ///
 /// # Safety
 /// `thunk` is an entry thunk that matches `code`'s signature, `slots` has room for its arguments and results, `guest_sp`
-/// is aligned to 16 with stack below it, and `activation` is current on this thread until this returns.
+/// is aligned to 16 with stack below it, and `activation` is current on this thread until this returns. No reference to what
+/// guest code and its library calls change is used meanwhile: memories, tables, the arena, the store.
 #[cfg(target_arch = "x86_64")]
 #[unsafe(naked)]
 pub unsafe extern "C" fn enter(
@@ -122,7 +168,8 @@ pub unsafe extern "C" fn enter(
 /// Runs [`enter`] with `activation` as the current one.
 ///
 /// # Safety
-/// As [`enter`]; nothing else refers to `activation` meanwhile.
+/// As [`enter`]; `activation` is an [`ActivationCell`]'s, which lives until this returns.
+#[inline]
 pub unsafe fn enter_with(
     activation: *mut Activation,
     thunk: u64,
@@ -131,9 +178,13 @@ pub unsafe fn enter_with(
     context: u64,
     guest_sp: usize,
 ) -> u64 {
-    let previous = CURRENT.replace(activation);
-    // SAFETY: the caller's promise, and the activation is current until the call returns.
-    let status = unsafe { enter(thunk, slots, code, context, guest_sp, activation) };
-    CURRENT.set(previous);
-    status
+    CURRENT.with(|current| {
+        // A guest's host function may enter another store. Release: what the activation says was written before.
+        let previous = current.load(Ordering::Relaxed);
+        current.store(activation, Ordering::Release);
+        // SAFETY: the caller's promise, and the activation is current until the call returns.
+        let status = unsafe { enter(thunk, slots, code, context, guest_sp, activation) };
+        current.store(previous, Ordering::Release);
+        status
+    })
 }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use wave_contract::types::SignatureId;
 
-/// A function of a store, as the 32-bit handle that guests see it by. Handles count from 1; 0 is the null reference.
+/// A function of a store. Guests see it as a 32-bit handle. Handles count from 1; 0 is the null reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Function(NonZeroU32);
 
@@ -27,7 +27,7 @@ impl Function {
 /// What the runtime knows of a function.
 #[derive(Clone, Copy, Debug)]
 pub struct FunctionEntry {
-    /// Address of its code, of guest convention.
+    /// Address of its code, which has the calling convention of guest functions.
     pub code: u64,
     /// Its signature.
     pub signature: SignatureId,

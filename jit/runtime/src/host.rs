@@ -1,17 +1,17 @@
-//! Host functions: safe Rust functions that guest code calls directly, without a glue layer between.
+//! Host functions: safe Rust functions that guest code calls directly, without glue code.
 //!
-//! A host function is a Rust function item (or a closure that captures nothing), so its identity is its type. The compiler
-//! turns each into one `extern "C"` function that builds a [`Caller`] from the context and calls it; after inlining nothing
-//! else is left.
+//! A host function is a Rust function item, or a closure that captures nothing. Its type identifies it. So the compiler generates
+//! one `extern "C"` function for each, which builds a [`Caller`] from the context and calls the function. Nothing else is left
+//! after inlining.
 
 use crate::store::InstanceLink;
 use crate::trap::Stop;
 use std::marker::PhantomData;
 use wave_contract::abi::HostReturn;
-use wave_contract::context::{FIRST_MEMORY, MEMORY_BASE, MEMORY_DESCRIPTOR, MEMORY_LEN, STORE};
+use wave_contract::context::{FIRST_MEMORY, MEMORY_BASE, MEMORY_DESCRIPTOR, MEMORY_LEN};
 use wave_contract::types::{FuncType, ValType};
 
-/// What a host function sees of its caller: the guest's memory and the store's data.
+/// What a host function can use: the calling instance's memory and the store's data.
 pub struct Caller<'a, T> {
     context: *mut u8,
     link: &'a InstanceLink,
@@ -19,7 +19,7 @@ pub struct Caller<'a, T> {
 }
 
 impl<T> Caller<'_, T> {
-    /// The calling instance's (first) linear memory, as large as it is now; empty if it has none.
+    /// The calling instance's first linear memory, in its current size. Empty if the instance has none.
     pub fn memory(&mut self) -> &mut [u8] {
         self.parts().0
     }
@@ -29,15 +29,22 @@ impl<T> Caller<'_, T> {
         self.parts().1
     }
 
-    /// Memory and data together.
+    /// [`memory`](Self::memory) and [`data`](Self::data) at once.
     pub fn parts(&mut self) -> (&mut [u8], &mut T) {
-        // SAFETY: the runtime wrote valid addresses to these constant slots of the context. The memory's first `len` bytes
-        // are accessible and cannot change hands while the guest waits in this call: `self` is the only way to them.
+        let slot = |offset: u32| {
+            // SAFETY: `context` is the calling instance's, and a memory's slot lies in every context. Nobody writes the slots
+            // after the instance was loaded.
+            unsafe { self.context.add((FIRST_MEMORY + offset) as usize).cast::<usize>().read() }
+        };
+        let base = std::ptr::with_exposed_provenance_mut::<u8>(slot(MEMORY_BASE));
+        let descriptor = std::ptr::with_exposed_provenance::<u8>(slot(MEMORY_DESCRIPTOR));
+        // SAFETY: the runtime wrote the addresses of a memory and of its descriptor to the slots; `Mapping::address` has exposed
+        // the provenance of both. An instance without memory has a descriptor of length 0, and a base that is not null: an empty
+        // slice. The memory's first `len` bytes are writable and stay mapped until the store is dropped. Guest code and library
+        // calls, which also reach them, do not run during this call, and `&mut self` makes the slice unique.
         let memory = unsafe {
-            let base = self.context.add((FIRST_MEMORY + MEMORY_BASE) as usize).cast::<*mut u8>().read();
-            let descriptor = self.context.add((FIRST_MEMORY + MEMORY_DESCRIPTOR) as usize).cast::<*const u8>().read();
-            let len = descriptor.add(MEMORY_LEN as usize).cast::<u64>().read();
-            std::slice::from_raw_parts_mut(base, len as usize)
+            let len = descriptor.add(MEMORY_LEN as usize).cast::<u64>().read() as usize;
+            std::slice::from_raw_parts_mut(base, len)
         };
         // SAFETY: `link.data` is the `T` of the store whose instance made this call ([`HostFunction`] is bound to `T`), it lies
         // outside linear memory, and `&mut self` makes the reference unique.
@@ -60,7 +67,7 @@ impl<T> Clone for HostFunction<T> {
 }
 
 impl<T: 'static> HostFunction<T> {
-    /// Makes a host function of a function item or of a closure without captures.
+    /// Turns a function item, or a closure that captures nothing, into a host function.
     pub fn new<Args>(function: impl IntoHostFunction<T, Args>) -> Self {
         function.into_host_function()
     }
@@ -88,7 +95,7 @@ pub trait HostParam: Copy {
 pub trait HostResult {
     /// The WebAssembly types.
     const TYPES: &'static [ValType];
-    /// The bits that code reads.
+    /// The result as compiled code reads it.
     fn into_bits(self) -> u64;
 }
 
@@ -142,12 +149,12 @@ macro_rules! host_functions {
                     // SAFETY: `F` has no size and is `Copy`, so any address holds one; that one exists was shown by the
                     // value passed to `into_host_function`.
                     let function = unsafe { std::ptr::NonNull::<F>::dangling().read() };
-                    // SAFETY: guest code passes its own context, whose first slot the runtime filled at load.
-                    let link = unsafe { &**context.add(STORE as usize).cast::<*const InstanceLink>() };
+                    // SAFETY: guest code passes its own context, and its store lives as long as the guest runs.
+                    let link = unsafe { InstanceLink::of_context(context) };
                     let mut caller = Caller { context, link, _data: PhantomData };
                     match function(&mut caller, $($arg,)*) {
-                        // The deadline's signal stops guest code only: one that lives in hostcalls would hardly ever be
-                        // found there (T108).
+                        // The deadline's signal stops guest code only. It would hardly ever interrupt a guest that spends
+                        // its time in hostcalls (T108).
                         Ok(_) if crate::signal::deadline_passed() => link.stop(Stop::Deadline),
                         Ok(result) => HostReturn { value: result.into_bits(), status: 0 },
                         Err(stop) => link.stop(stop),

@@ -1,5 +1,5 @@
-//! Where the parts of a store lie in memory, and who may write there while guest code runs. For programs that check that nobody else
-//! does: it reads and changes nothing.
+//! The addresses of a store's objects, and who may write there while guest code runs. For programs that check that nobody else
+//! does. Nothing is read or changed here.
 
 use crate::enter::CURRENT;
 use crate::signal;
@@ -8,25 +8,25 @@ use std::ops::Range;
 use wave_contract::abi::RESULT_AREA_BYTES;
 use wave_contract::context::{GLOBAL_BYTES, MEMORY_DESCRIPTOR_BYTES, TABLE_ENTRY_BYTES};
 
-/// Who may change the bytes of a place.
+/// Who may change the bytes of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writer {
-    /// Code of the instance, as it likes.
+    /// Code of the instance, without restriction.
     Guest,
-    /// Code of the instance, in the part that is accessible now: a linear memory with its guard.
+    /// Code of the instance, where the range is accessible: a linear memory with its guard.
     Memory,
-    /// The runtime alone, and only the first word: length of the memory before it in the list.
+    /// The runtime alone, and only the first word: the length of the memory before it in the list.
     Length,
-    /// The runtime alone: length of a table, then entries, each of which is null or one of [`entries`]. The length stands in the
-    /// place before it in the list, too.
+    /// The runtime alone: the length of a table, then entries, each of which is null or one of [`entries`]. The range before it
+    /// in the list holds the length, too.
     Table,
-    /// The runtime alone, when it is called, or when a fault or the time limit ends a call.
+    /// The runtime alone, when it is called, or when a fault or the deadline ends a call.
     Runtime,
     /// Nobody.
     Nobody,
 }
 
-/// A piece of the address space.
+/// A range of the address space.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// What it is.
@@ -37,7 +37,7 @@ pub struct Place {
     pub writer: Writer,
 }
 
-/// Everything that an instance has, and everything that the runtime writes for it. Places lie in others.
+/// All ranges that belong to an instance, and all that the runtime writes for it. Some lie inside others.
 pub fn places<T>(store: &Store<T>, instance: InstanceId) -> Vec<Place> {
     let inner = store.inner();
     let Some(instance) = inner.instances.get(instance.0) else { return Vec::new() };
@@ -79,7 +79,7 @@ pub fn places<T>(store: &Store<T>, instance: InstanceId) -> Vec<Place> {
     places
 }
 
-/// Each entry that a table can have, as code reads it, besides null.
+/// Each entry that a table can have except null, as code reads it.
 pub fn entries<T>(store: &Store<T>) -> Vec<[u8; TABLE_ENTRY_BYTES as usize]> {
     let entry = |function: &crate::function::FunctionEntry| {
         let mut bytes = [0; TABLE_ENTRY_BYTES as usize];
@@ -112,6 +112,11 @@ fn cell(address: u64, len: u32) -> Range<usize> {
 /// The bytes of a value.
 pub fn of<T>(value: &T) -> Range<usize> {
     of_slice(std::slice::from_ref(value))
+}
+
+/// The bytes of a value behind a pointer, which is not followed.
+pub fn of_raw<T>(value: *const T) -> Range<usize> {
+    value.addr()..value.addr() + size_of::<T>()
 }
 
 /// The bytes of a list.

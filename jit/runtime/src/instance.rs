@@ -10,7 +10,7 @@ pub struct Instance {
     pub info: ModuleInfo,
     /// Number of its image.
     pub image: usize,
-    /// Bytes of its module: data segments lie in them.
+    /// Bytes of its module, zeroed outside of the data segments.
     pub bytes: Vec<u8>,
     /// Its functions.
     pub functions: Vec<Function>,
@@ -20,9 +20,9 @@ pub struct Instance {
     pub memories: Vec<usize>,
     /// Its globals, by number in the store.
     pub globals: Vec<usize>,
-    /// References of the element segments that are not dropped.
+    /// References of the element segments. Empty for dropped ones.
     pub elements: Vec<Vec<u32>>,
-    /// Where the data segments that are not dropped lie in `bytes`; empty for dropped ones.
+    /// Ranges of the data segments in `bytes`. Empty for dropped ones.
     pub data: Vec<Range<usize>>,
 }
 

@@ -1,16 +1,17 @@
-//! Runs compiled code: maps it, gives it memories, tables and globals, enters and leaves it, and turns its faults into traps.
+//! Runs compiled code: maps it, creates its memories, tables and globals, enters and leaves it, and turns its faults into traps.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `mapping` | address space: reservations, access, checked reads and writes |
-//! | `arena`, `memory`, `table`, `stack`, `code` | what lies in it |
-//! | `enter`, `signal` | the way into guest code and the ways out |
-//! | `host`, `libcalls` | what guest code calls |
+//! | `arena`, `memory`, `table`, `stack`, `code` | what is mapped there |
+//! | `low_addresses` | addresses for mode fixed |
+//! | `enter`, `signal` | entering and leaving guest code |
+//! | `host`, `libcalls`, `bulk` | what guest code calls |
 //! | `store`, `instance`, `link`, `function`, `value` | the objects of the specification |
 //! | `inspect` | where all of it lies, for programs that watch it |
 //!
-//! This is where the unsafe code of the JIT lives: in `mapping` (system calls on memory), `code` (cranelift-jit's provider
-//! trait), `enter` and `signal` (registers and stacks), `host`, `libcalls` and `store` (pointers that went through guest code).
+//! All unsafe code of the JIT is here: in `mapping` (system calls on memory), `code` (cranelift-jit's provider trait), `enter`
+//! and `signal` (registers and stacks), `host`, `libcalls` and `store` (pointers that pass through guest code).
 
 #![expect(clippy::cast_possible_truncation, reason = "guest sizes fit `usize`, which has 64 bits here (checked below)")]
 
@@ -18,6 +19,7 @@
 mod mapping;
 
 mod arena;
+mod bulk;
 mod code;
 #[expect(unsafe_code, reason = "switches stacks")]
 mod enter;
@@ -29,8 +31,8 @@ mod instance;
 #[expect(unsafe_code, reason = "turns a context into a store")]
 mod libcalls;
 mod link;
+mod low_addresses;
 mod memory;
-mod places;
 #[expect(unsafe_code, reason = "handles signals")]
 mod signal;
 mod stack;

@@ -1,17 +1,16 @@
-//! The operations that compiled code asks of the runtime, see [`Libcall`].
+//! Library calls: the operations that compiled code calls the runtime for, see [`Libcall`].
 
 use crate::instance::Instance;
 use crate::store::{Inner, InstanceLink};
 use crate::trap::{Stop, Trap};
 use std::ops::Range;
 use wave_contract::abi::HostReturn;
-use wave_contract::context::STORE;
 use wave_contract::libcall::Libcall;
 
-/// How many bytes are moved, and how many table entries, before the time limit is looked at again (T108). Fresh pages take the
-/// kernel a millisecond or two for each MiB.
+/// How many bytes are moved between two checks of the deadline (T108). The kernel needs one or two milliseconds to provide a
+/// MiB of fresh pages.
 pub const STEP_BYTES: usize = 1 << 20;
-/// As [`STEP_BYTES`].
+/// How many table entries are moved between two checks of the deadline.
 pub const STEP_ENTRIES: usize = 1 << 14;
 
 /// Address of a library call.
@@ -39,12 +38,14 @@ pub fn address(libcall: Libcall) -> u64 {
 /// # Safety
 /// `context` is the context of an instance whose guest code is calling.
 unsafe fn with(context: *mut u8, body: impl FnOnce(&mut Inner, usize) -> Result<u32, Trap>) -> HostReturn {
-    // SAFETY: the runtime filled the context's first slot at load.
-    let link = unsafe { &**context.add(STORE as usize).cast::<*const InstanceLink>() };
-    // SAFETY: the store outlives its contexts, and whoever entered the guest holds no reference to it meanwhile.
+    // SAFETY: the caller's promise; the store outlives its contexts.
+    let link = unsafe { InstanceLink::of_context(context) };
+    // SAFETY: the store outlives its contexts. `Store::enter`, which waits for the guest, uses no reference to it meanwhile; a
+    // signal handler that interrupts us reads only the activation, which is not part of `Inner`. The reference is used no
+    // more once `body` has returned.
     let store = unsafe { &mut *link.store };
     match body(store, link.instance) {
-        // The deadline's signal stops guest code only: one that spends its time in here would hardly ever be found (T108).
+        // The deadline's signal stops guest code only. It would hardly ever interrupt a guest that spends its time in here (T108).
         _ if crate::signal::deadline_passed() => link.stop(Stop::Deadline),
         Ok(value) => HostReturn { value: u64::from(value), status: 0 },
         Err(trap) => link.stop(Stop::Trap(trap)),
@@ -73,7 +74,7 @@ libcalls! {
         let bytes = store.memory_bytes(instance, memory)?;
         let destination = range(destination, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
         let byte = byte.to_le_bytes()[0];
-        in_steps(destination.len(), STEP_BYTES, false, |part| bytes[from(&destination, part)].fill(byte));
+        in_steps(destination.len(), STEP_BYTES, false, |part| bytes[subrange(&destination, part)].fill(byte));
         Ok(0)
     }
     fn memory_init(store, instance, segment, memory, destination, source, len) {
@@ -118,8 +119,8 @@ libcalls! {
     }
 }
 
-/// Does work of `len` units in parts of at most `step`, each a range from 0 on, `backwards` from the last to the first. Stops
-/// when the time limit has passed: nobody sees what is left undone, because the caller does not return to the guest then.
+/// Does work of `len` units in parts of at most `step`. Each part is a range inside `0..len`; `backwards` starts with the last.
+/// Stops when the deadline has passed. Nobody observes what is left undone: the caller does not return to the guest then.
 pub fn in_steps(len: usize, step: usize, backwards: bool, mut part: impl FnMut(Range<usize>)) {
     let mut done = 0;
     while done < len {
@@ -132,12 +133,12 @@ pub fn in_steps(len: usize, step: usize, backwards: bool, mut part: impl FnMut(R
     }
 }
 
-/// A part of a range, counted from its start.
-pub fn from(whole: &Range<usize>, part: Range<usize>) -> Range<usize> {
+/// The part of a range that starts and ends at these offsets from its start.
+pub fn subrange(whole: &Range<usize>, part: Range<usize>) -> Range<usize> {
     whole.start + part.start..whole.start + part.end
 }
 
-/// `[start, start + len)` if it lies inside `size`, computed without wrapping.
+/// `[start, start + len)` if it lies inside `0..size`. The sums do not wrap.
 pub fn range(start: u32, len: u32, size: usize) -> Option<Range<usize>> {
     let start = start as usize;
     let end = start.checked_add(len as usize)?;
@@ -169,12 +170,12 @@ mod tests {
     }
 
     #[test]
-    fn t108_steps_cover_the_work_once_and_in_the_order_that_was_asked_for() {
+    fn t108_steps_cover_the_work_once_and_in_the_order_asked_for() {
         assert_eq!(parts(0, 4, false), []);
         assert_eq!(parts(8, 4, false), [0..4, 4..8]);
         assert_eq!(parts(9, 4, false), [0..4, 4..8, 8..9]);
         assert_eq!(parts(9, 4, true), [5..9, 1..5, 0..1]);
-        assert_eq!(from(&(10..30), 5..9), 15..19);
+        assert_eq!(subrange(&(10..30), 5..9), 15..19);
     }
 
     #[test]
@@ -185,7 +186,7 @@ mod tests {
                 let mut expected = bytes.clone();
                 expected.copy_within(source..source + 17, to);
                 in_steps(17, step, to > source, |part| {
-                    bytes.copy_within(from(&(source..source + 17), part.clone()), to + part.start);
+                    bytes.copy_within(subrange(&(source..source + 17), part.clone()), to + part.start);
                 });
                 assert_eq!(bytes, expected, "{to} {source} {step}");
             }

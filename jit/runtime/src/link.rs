@@ -1,8 +1,8 @@
-//! From a module's declarations to an instance: check the imports, place the objects, load the code, initialise.
+//! From a module's declarations to an instance: check the imports, create the objects, load the code, initialize.
 //!
-//! Three steps, because code in mode fixed holds the addresses of what it uses: [`Store::place`] makes the objects and says
-//! where they are, the compiler makes the image, [`Store::load`] joins both. [`Store::initialise`] copies the active segments
-//! and runs the start function; it needs the seal like every other entry into guest code (T98).
+//! There are three steps, because code in mode fixed contains addresses: [`Store::place`] creates the objects, the compiler
+//! generates an image for their addresses, and [`Store::load`] creates the instance. [`Store::initialise`] copies the active
+//! segments and runs the start function. It needs the seal, like every other entry into guest code (T98).
 
 use crate::code::CodeError;
 use crate::function::{Function, FunctionEntry};
@@ -29,7 +29,7 @@ use wave_contract::types::{MemoryType, SignatureId, TableType};
 use wave_sandbox::Sealed;
 use wave_verifier::{Terms, Verified};
 
-/// What an import is bound to.
+/// What is provided for an import.
 pub enum Binding<T> {
     /// A host function.
     Host(HostFunction<T>),
@@ -83,12 +83,12 @@ pub enum LinkError {
     /// Code could not be loaded.
     #[error(transparent)]
     Code(#[from] CodeError),
-    /// The image was made for other addresses or another module.
+    /// The image was compiled for other addresses or another module.
     #[error("code image does not fit the module: {0}")]
     Image(&'static str),
 }
 
-/// A module's objects in place, for which code can now be compiled.
+/// A module's objects, which exist. Code can be compiled for them.
 pub struct Placement {
     /// How the code must reach its context.
     pub addressing: Addressing,
@@ -111,10 +111,10 @@ enum FunctionImport {
 }
 
 impl<T> Store<T> {
-    /// Checks `bindings` against the module's imports and makes the objects it declares.
+    /// Checks `bindings` against the module's imports and creates the objects that it declares.
     ///
     /// # Errors
-    /// [`LinkError`]; objects made before the error stay unused in the store.
+    /// [`LinkError`]. Objects created before the error stay in the store, unused.
     pub fn place(&mut self, info: &ModuleInfo, bindings: &[Binding<T>]) -> Result<Placement, LinkError> {
         if bindings.len() != info.imports.len() {
             return Err(LinkError::Bindings { expected: info.imports.len(), found: bindings.len() });
@@ -143,8 +143,8 @@ impl<T> Store<T> {
         Ok(placement)
     }
 
-    /// Makes an instance of placed objects and compiled code. Nothing of it has run and no segment is copied. Of the module's
-    /// bytes only the data segments stay in memory (T105).
+    /// Creates an instance from placed objects and compiled code. Runs no code and copies no segment. Of the module's bytes, only
+    /// the data segments stay in memory (T105).
     ///
     /// # Errors
     /// [`LinkError::Image`], [`LinkError::Code`].
@@ -196,7 +196,7 @@ impl<T> Store<T> {
     /// Copies the active segments, in order, and runs the start function.
     ///
     /// # Errors
-    /// A segment that does not fit traps like the corresponding instruction; what was copied before stays.
+    /// A segment that leaves its memory or table traps like the corresponding instruction. Segments copied before stay.
     pub fn initialise(&mut self, sealed: &Sealed, instance: InstanceId) -> Result<(), Stopped> {
         let trapped = |trap| Stopped { stop: Stop::Trap(trap), backtrace: Vec::new() };
         let start = self.inner_mut().copy_segments(instance.0).map_err(trapped)?;
@@ -267,14 +267,14 @@ impl Placement {
                 self.tables.push(table.0);
                 let found = inner.tables.get(table.0).map(crate::table::Table::current_type);
                 found
-                    .is_none_or(|found| !table_fits(expected, found))
+                    .is_none_or(|found| !table_matches(expected, found))
                     .then(|| format!("expected {expected:?}, found {found:?}"))
             }
             (ImportType::Memory(expected), Binding::Item(Item::Memory(memory))) => {
                 self.memories.push(memory.0);
                 let found = inner.memories.get(memory.0).map(|(memory, _)| memory.current_type());
                 found
-                    .is_none_or(|found| !memory_fits(expected, found))
+                    .is_none_or(|found| !memory_matches(expected, found))
                     .then(|| format!("expected {expected:?}, found {found:?}"))
             }
             (ImportType::Global(expected), Binding::Item(Item::Global(global))) => {
@@ -290,7 +290,7 @@ impl Placement {
         }
     }
 
-    /// Makes the objects that the module declares itself.
+    /// Creates the objects that the module declares itself.
     fn declare(&mut self, inner: &mut Inner, info: &ModuleInfo) -> Result<(), LinkError> {
         for ty in info.tables.iter().skip(info.imported_tables as usize) {
             self.tables.push(inner.new_table(*ty)?);
@@ -323,7 +323,7 @@ impl Placement {
 }
 
 impl Inner {
-    /// Handles for a module's functions: imported guest functions keep theirs.
+    /// Handles for a module's functions. Imported guest functions keep theirs.
     fn new_functions(
         &mut self,
         placement: &Placement,
@@ -351,7 +351,7 @@ impl Inner {
     }
 
     fn fill_context(&mut self, placement: &Placement, link: u64) {
-        /// Where the slice of an instance without memory begins: never null, never accessed.
+        /// Base of the empty slice that an instance without memory has. Not null, never accessed.
         const DANGLING: u64 = 64;
         let header = [
             (context::STORE, link),
@@ -442,7 +442,7 @@ impl Inner {
 
     /// Copies the active segments and drops them; returns the start function.
     fn copy_segments(&mut self, instance: usize) -> Result<Option<Function>, Trap> {
-        // Large programs have tens of thousands.
+        // Large programs have tens of thousands of segments, so they are not cloned.
         let info = &mut self.instances[instance].info;
         let (elements, data) = (mem::take(&mut info.elements), mem::take(&mut info.data));
         let copied = self.copy_all(instance, &elements, &data);
@@ -500,22 +500,24 @@ fn arithmetic(op: ConstOp, left: u128, right: u128) -> u128 {
     }
 }
 
-/// Limits of an import: at least the minimum, and a maximum no larger than the one asked for.
-fn limits_fit(min: u32, max: Option<u32>, found_min: u32, found_max: Option<u32>) -> bool {
+/// Whether limits match those of an import: at least its minimum, and a maximum that is no larger.
+///
+/// Source: WebAssembly Core 2.0, import matching.
+fn limits_match(min: u32, max: Option<u32>, found_min: u32, found_max: Option<u32>) -> bool {
     found_min >= min && max.is_none_or(|max| found_max.is_some_and(|found| found <= max))
 }
 
-fn table_fits(expected: TableType, found: TableType) -> bool {
-    expected.element == found.element && limits_fit(expected.min, expected.max, found.min, found.max)
+fn table_matches(expected: TableType, found: TableType) -> bool {
+    expected.element == found.element && limits_match(expected.min, expected.max, found.min, found.max)
 }
 
-fn memory_fits(expected: MemoryType, found: MemoryType) -> bool {
-    limits_fit(expected.min_pages, expected.max_pages, found.min_pages, found.max_pages)
+fn memory_matches(expected: MemoryType, found: MemoryType) -> bool {
+    limits_match(expected.min_pages, expected.max_pages, found.min_pages, found.max_pages)
 }
 
 const _: () = assert!(GLOBAL_BYTES as usize == size_of::<u128>());
 
-/// Overwrites what lies outside of the ranges.
+/// Overwrites the bytes outside of the ranges with zeroes.
 fn wipe_all_but(bytes: &mut [u8], kept: &[Range<usize>]) {
     let mut kept: Vec<_> = kept.iter().collect();
     kept.sort_unstable_by_key(|range| range.start);

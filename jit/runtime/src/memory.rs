@@ -1,16 +1,16 @@
-//! Linear memory: a reservation that a 32-bit access cannot leave, of which the first bytes are accessible.
+//! Linear memory: a reservation that no 32-bit access can leave. Its first bytes are accessible.
 
-use crate::mapping::{Access, LARGE_PAGE_BYTES, Mapping};
-use crate::places::Places;
+use crate::low_addresses::LowAddresses;
+use crate::mapping::{LARGE_PAGE_BYTES, Mapping};
 use std::io;
 use std::ops::Range;
 use wave_contract::types::MemoryType;
 use wave_contract::{MEMORY_RESERVATION_BYTES, PAGE_BYTES};
 
-/// Where memory begins in mode fixed: low enough that its base fits a displacement.
+/// Addresses of the base in mode fixed: low enough to fit a displacement.
 const LOW_WINDOW: Range<usize> = 0x4000_0000..0x7000_0000;
 
-/// Most pages of a 32-bit memory.
+/// Maximum pages of a 32-bit memory.
 const MAX_PAGES: u64 = 65_536;
 
 /// One linear memory. Its base never moves.
@@ -22,10 +22,10 @@ pub struct LinearMemory {
     max_pages: u64,
 }
 
-/// Why a memory could not be made.
+/// Why a memory could not be created.
 #[derive(Debug, thiserror::Error)]
 pub enum MemoryError {
-    /// It starts larger than the limit allows.
+    /// The initial size exceeds the limit.
     #[error("module needs {needed} bytes of memory, the limit is {limit}")]
     Limit {
         /// Its initial size.
@@ -33,7 +33,7 @@ pub enum MemoryError {
         /// The limit.
         limit: u64,
     },
-    /// No address space.
+    /// The address space could not be reserved.
     #[error("cannot reserve address space for linear memory")]
     Reserve(#[source] io::Error),
 }
@@ -42,7 +42,7 @@ impl LinearMemory {
     /// Reserves a memory of type `ty` that never grows past `limit_bytes`.
     ///
     /// Reservation and guard are the same for a memory of zero pages (T51).
-    pub fn new(ty: MemoryType, limit_bytes: u64, low: Option<&mut Places>) -> Result<Self, MemoryError> {
+    pub fn new(ty: MemoryType, limit_bytes: u64, low: Option<&mut LowAddresses>) -> Result<Self, MemoryError> {
         let needed = u64::from(ty.min_pages) * PAGE_BYTES;
         if needed > limit_bytes {
             return Err(MemoryError::Limit { needed, limit: limit_bytes });
@@ -67,9 +67,9 @@ impl LinearMemory {
     fn resize(&mut self, pages: u64) -> io::Result<()> {
         let len = (pages * PAGE_BYTES) as usize;
         if len > 0 {
-            // Always from the base, although the first part is accessible already: the syscall filter then pins the
-            // address to one value.
-            self.mapping.protect(0..len, Access::ReadWrite)?;
+            // Always from the base, although the first part is accessible already: so the syscall filter can allow a single
+            // address.
+            self.mapping.make_writable(0..len)?;
         }
         self.pages = pages;
         Ok(())
@@ -87,7 +87,7 @@ impl LinearMemory {
         u32::try_from(old).ok()
     }
 
-    /// Makes ready for many bytes that are about to be written: with whole large pages around them, as far as it goes.
+    /// Asks for large pages for a range that is about to be written, as far as memory is accessible around it.
     pub fn prefer_large_pages(&mut self, range: Range<usize>) {
         let base = self.mapping.address();
         let start = (base + range.start) / LARGE_PAGE_BYTES * LARGE_PAGE_BYTES;
@@ -105,22 +105,22 @@ impl LinearMemory {
         self.mapping.address() as u64
     }
 
-    /// Every address an access can compute.
+    /// Every address that an access can compute.
     pub fn reservation(&self) -> Range<usize> {
         self.mapping.range()
     }
 
-    /// Bytes it can grow to: the part of the reservation whose access may still change. 0 when it cannot grow.
+    /// Bytes that it can grow to: the part of the reservation whose access may still change. 0 if it cannot grow.
     pub fn growable_bytes(&self) -> u64 {
         if self.max_pages > self.pages { self.max_pages * PAGE_BYTES } else { 0 }
     }
 
-    /// Its type as an import sees it: the current size is the minimum.
+    /// Its type for import matching: the current size is the minimum.
     pub fn current_type(&self) -> MemoryType {
         MemoryType { min_pages: u32::try_from(self.pages).unwrap_or(u32::MAX), max_pages: self.ty.max_pages }
     }
 
-    /// Where its size stands.
+    /// Address range of the field that holds its size.
     pub fn size_field(&self) -> Range<usize> {
         crate::inspect::of(&self.pages)
     }
@@ -128,6 +128,6 @@ impl LinearMemory {
     /// The accessible bytes.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let len = self.len_bytes() as usize;
-        self.mapping.bytes_mut(0..len).expect("the size never exceeds the reservation")
+        self.mapping.bytes_mut(0..len).expect("`resize` made this much writable")
     }
 }

@@ -1,11 +1,11 @@
-//! Faults become traps, the time limit becomes a stop.
+//! Signal handlers: faults become traps, and the deadline stops the guest.
 //!
-//! Only an instruction inside guest code, at an offset of the trap table (or touching the stack's guard), on an address that
-//! guest code may compute, becomes a trap. Any other fault is our own bug, and ends the process at once (T57).
+//! A fault becomes a trap only if the instruction is guest code, its offset is in the trap table, and guest code may compute the
+//! address; or if guest code touches the stack's guard. Any other fault is our own bug, and ends the process at once (T57).
 
 use crate::code::CodeRegion;
 use crate::enter::{Activation, CURRENT, Fault, FaultKind, wave_guest_landing};
-use crate::mapping::{Access, Mapping};
+use crate::mapping::Mapping;
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,15 +14,15 @@ use wave_contract::trap::TrapCode;
 
 const FAULTS: [i32; 4] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE];
 
-/// Frames of AVX-512 and AMX state are large, and the handler itself is small.
+/// The kernel saves AVX-512 and AMX state there, which is large. The handlers need little.
 const ALTERNATE_STACK_BYTES: usize = 128 << 10;
 
-/// How often a deadline that has passed is signalled again, until the guest is found outside a hostcall.
+/// The interval at which a deadline that has passed is signaled again, until the signal interrupts guest code.
 const REPEAT: Duration = Duration::from_millis(10);
 
 static DEADLINE_PASSED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the time limit was reached. A hostcall whose system call was interrupted asks this and stops.
+/// Whether the deadline has passed. A hostcall whose system call was interrupted checks this and stops.
 #[inline]
 #[must_use]
 pub fn deadline_passed() -> bool {
@@ -31,7 +31,7 @@ pub fn deadline_passed() -> bool {
 
 /// Installs the fault handlers, once per process, and this thread's alternate stack.
 ///
-/// Comes after std's own handlers, which are in place before `main`.
+/// Replaces std's own handlers, which are installed before `main`.
 ///
 /// # Errors
 /// The kernel's error.
@@ -44,13 +44,13 @@ pub fn install() -> io::Result<()> {
         Some(_) => Ok(()),
         None => {
             let made = AlternateStack::new()?;
-            // Nobody else can have set it: this cell belongs to the thread and `new` does not come back here.
+            // The cell belongs to this thread, and `new` does not call us: nobody has set it meanwhile.
             stack.set(made).map_err(|_| io::Error::other("alternate stack installed twice"))
         }
     })
 }
 
-/// Stops the guest after `limit` of wall-clock time, in a loop or in a blocking hostcall alike.
+/// Stops the guest after `limit` of wall-clock time, whether it loops or blocks in a hostcall.
 ///
 /// # Errors
 /// The kernel's error.
@@ -71,14 +71,14 @@ thread_local! {
     static ALTERNATE_STACK: std::cell::OnceCell<AlternateStack> = const { std::cell::OnceCell::new() };
 }
 
-/// What a signal changes: this thread's signal stack, and whether the time limit was reached.
+/// Address ranges that a signal changes: this thread's signal stack, and the flag of the deadline.
 pub fn changing() -> Vec<(&'static str, std::ops::Range<usize>)> {
     let stack = ALTERNATE_STACK.with(|stack| stack.get().map(|stack| stack._memory.range()));
     let stack = stack.into_iter().map(|range| ("signal stack", range));
     stack.chain([("time limit", crate::inspect::of(&DEADLINE_PASSED))]).collect()
 }
 
-/// This thread's signal stack: faults on a full guest stack have nowhere else to go.
+/// This thread's signal stack. A fault on a full guest stack could not be handled on that stack.
 struct AlternateStack {
     _memory: Mapping,
 }
@@ -86,7 +86,7 @@ struct AlternateStack {
 impl AlternateStack {
     fn new() -> io::Result<Self> {
         let mut memory = Mapping::reserve(ALTERNATE_STACK_BYTES)?;
-        memory.protect(0..ALTERNATE_STACK_BYTES, Access::ReadWrite)?;
+        memory.make_writable(0..ALTERNATE_STACK_BYTES)?;
         let stack = libc::stack_t {
             ss_sp: std::ptr::with_exposed_provenance_mut(memory.address()),
             ss_flags: 0,
@@ -122,28 +122,19 @@ fn handle(signal: i32, handler: Handler) -> io::Result<()> {
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Reads atomics, thread-local cells and tables that nobody changes while guest code runs; allocates and locks nothing.
+/// Handles a fault. Reads atomics and tables that nobody changes while guest code runs; allocates and locks nothing.
 extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: the kernel passes valid pointers to a SA_SIGINFO handler; nothing else refers to them.
+    // SAFETY: the kernel passes valid pointers to a SA_SIGINFO handler, to a copy of the state that is this handler's own.
     let (address, context) = unsafe { ((*info).si_addr() as usize, &mut *context.cast::<libc::ucontext_t>()) };
     // SAFETY: likewise. Codes above zero are the kernel's; with any other there was no fault, and no address.
     if unsafe { (*info).si_code } <= 0 {
         die(signal, SENT)
     }
-    let activation = CURRENT.get();
-    let pc = registers(context).pc;
-    // SAFETY: null or the activation that `enter_with` made current; it lives until that call returns, and this thread is
-    // inside it.
-    if let Some(activation) = unsafe { activation.as_mut() } {
-        if let Some(kind) = classify(activation, signal, pc, address) {
-            leave(activation, context, kind);
-            return;
-        }
-        if activation.code_range.contains(&pc) {
-            die(signal, CODE_FAULT)
-        }
+    let Some(guest) = InterruptedGuest::find(context) else { die(signal, HOST_FAULT) };
+    match guest.classify(signal, address) {
+        Some(kind) => guest.resume_at_landing(context, kind),
+        None => die(signal, CODE_FAULT),
     }
-    die(signal, HOST_FAULT)
 }
 
 const SENT: &[u8] = b"wave: ended by the signal of a fault, which another process sent\n";
@@ -151,12 +142,12 @@ const SENT: &[u8] = b"wave: ended by the signal of a fault, which another proces
 const HOST_FAULT: &[u8] =
     b"wave: fault outside of guest code\n  fix:   this is a bug in wave: please report it with the module\n";
 
-/// The verifier proves where code reads and writes, not that its table of traps names every instruction that can fault.
+/// The verifier proves where code reads and writes. It does not prove that the trap table has every instruction that can fault.
 const CODE_FAULT: &[u8] = b"wave: the compiled code faults in a way that its table of traps does not name\n  \
     fix:   whoever compiled it is at fault: run the module instead of a compiled file, or report it with the module\n";
 
-/// Ends the process because of a fault that is not the guest's. The status is that of a process killed by the signal; the
-/// default action cannot be restored, because a sealed process may not change its handlers.
+/// Ends the process after a fault that is not the guest's, with the status of a process that the signal killed. The default
+/// action cannot be restored: a sealed process may not change its handlers.
 fn die(signal: i32, message: &'static [u8]) -> ! {
     // SAFETY: both calls are allowed in signal handlers; the message is a constant of this length.
     unsafe {
@@ -165,7 +156,7 @@ fn die(signal: i32, message: &'static [u8]) -> ! {
     }
 }
 
-/// As [`on_fault`]; a signal that finds host code only leaves a note, and comes again.
+/// Handles the deadline's signal, as [`on_fault`]. A signal that interrupts host code only sets a flag, and comes again.
 ///
 /// Only the kernel's own signal counts. Another process can send SIGALRM, but not in the kernel's name (rt_sigqueueinfo(2)).
 extern "C" fn on_deadline(_: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
@@ -175,46 +166,80 @@ extern "C" fn on_deadline(_: i32, info: *mut libc::siginfo_t, context: *mut libc
     }
     DEADLINE_PASSED.store(true, Ordering::Relaxed);
     // SAFETY: as in `on_fault`.
-    let (activation, context) = unsafe { (CURRENT.get().as_mut(), &mut *context.cast::<libc::ucontext_t>()) };
-    if let Some(activation) = activation
-        && activation.code_range.contains(&registers(context).pc)
-    {
-        leave(activation, context, FaultKind::Deadline);
+    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    if let Some(guest) = InterruptedGuest::find(context) {
+        guest.resume_at_landing(context, FaultKind::Deadline);
     }
 }
 
-/// Decides whether a fault is the guest's. Touches no memory found through guest registers.
-fn classify(activation: &Activation, signal: i32, pc: usize, address: usize) -> Option<FaultKind> {
-    if !activation.code_range.contains(&pc) {
-        return None;
-    }
-    let access = signal == libc::SIGSEGV || signal == libc::SIGBUS;
-    if access && activation.stack_guard.contains(&address) {
-        return Some(FaultKind::StackGuard);
-    }
-    // SAFETY: the region outlives every activation in it, and no image is loaded while guest code runs.
-    let region: &CodeRegion = unsafe { &*activation.code };
-    let code = region.trap_at(pc)?;
-    // SAFETY: the list belongs to the store that made the activation and does not change while guest code runs.
-    let mut memories = unsafe { &*activation.memories }.iter();
-    let of_guest = if access {
-        code == TrapCode::HeapOutOfBounds as u8 && memories.any(|memory| memory.contains(&address))
-    } else {
-        code != TrapCode::HeapOutOfBounds as u8
-    };
-    of_guest.then_some(FaultKind::Code(code))
+/// The activation of guest code that a signal interrupted.
+///
+/// While such a value exists, this thread runs guest code under its handler. No Rust code below it is in the middle of a use
+/// of the store: `Store::enter` uses no reference to it until guest code has returned, and library calls and host functions
+/// are not running. That is what the handlers rely on when they follow the activation's pointers.
+struct InterruptedGuest {
+    activation: *mut Activation,
+    pc: usize,
 }
 
-/// Makes the handler return to the landing in `enter`.
-fn leave(activation: &mut Activation, context: &mut libc::ucontext_t, kind: FaultKind) {
-    let Registers { pc, fp } = registers(context);
-    activation.fault = Some(Fault { pc, fp, kind });
-    #[cfg(target_arch = "x86_64")]
-    {
-        let registers = &mut context.uc_mcontext.gregs;
-        registers[libc::REG_RIP as usize] = wave_guest_landing as *const () as i64;
-        registers[libc::REG_RSP as usize] = activation.host_sp.cast_signed() as i64;
-        registers[libc::REG_RAX as usize] = 1;
+impl InterruptedGuest {
+    /// The guest, if the signal interrupted guest code and not host code.
+    fn find(context: &libc::ucontext_t) -> Option<Self> {
+        let activation = CURRENT.with(|current| current.load(Ordering::Acquire));
+        if activation.is_null() {
+            return None;
+        }
+        let pc = registers(context).pc;
+        // SAFETY: `enter_with` made the activation current. It lives until that call returns, and this thread is inside it.
+        // Library code that was interrupted may hold a mutable reference to the store, but the activation is an allocation
+        // of its own (`ActivationCell`), to which nobody makes one. The field does not change while the activation is current.
+        let code_range = unsafe { &(*activation).code_range };
+        code_range.contains(&pc).then_some(Self { activation, pc })
+    }
+
+    /// Decides whether a fault is the guest's. Touches no memory found through guest registers.
+    fn classify(&self, signal: i32, address: usize) -> Option<FaultKind> {
+        // SAFETY: as in `find`, for fields that do not change either.
+        let (stack_guard, code, memories) = unsafe {
+            let activation = self.activation;
+            (&(*activation).stack_guard, (*activation).code, (*activation).memories)
+        };
+        let access = signal == libc::SIGSEGV || signal == libc::SIGBUS;
+        if access && stack_guard.contains(&address) {
+            return Some(FaultKind::StackGuard);
+        }
+        // SAFETY: `Store::new` made this pointer from the one that everything else reaches the store by, so uses of the
+        // store by library calls have not invalidated it. None of them is going on (see the type), and none loads code.
+        let region: &CodeRegion = unsafe { &*code };
+        let code = region.trap_at(self.pc)?;
+        // SAFETY: the list is an allocation of its own. The store sets the pointer whenever it changes the list, which it does
+        // not while guest code runs.
+        let mut memories = unsafe { &*memories }.iter();
+        let of_guest = if access {
+            code == TrapCode::HeapOutOfBounds as u8 && memories.any(|memory| memory.contains(&address))
+        } else {
+            code != TrapCode::HeapOutOfBounds as u8
+        };
+        of_guest.then_some(FaultKind::Code(code))
+    }
+
+    /// Notes the fault and makes the handler return to the landing in `enter`.
+    fn resume_at_landing(&self, context: &mut libc::ucontext_t, kind: FaultKind) {
+        let Registers { pc, fp } = registers(context);
+        let activation = self.activation;
+        // SAFETY: as in `find`. `enter` wrote `host_sp` before it called guest code, and whoever called `enter` reads `fault`
+        // after it has returned.
+        let host_sp = unsafe {
+            (*activation).fault = Some(Fault { pc, fp, kind });
+            (*activation).host_sp
+        };
+        #[cfg(target_arch = "x86_64")]
+        {
+            let registers = &mut context.uc_mcontext.gregs;
+            registers[libc::REG_RIP as usize] = wave_guest_landing as *const () as i64;
+            registers[libc::REG_RSP as usize] = host_sp.cast_signed() as i64;
+            registers[libc::REG_RAX as usize] = 1;
+        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! The guest's own stack.
 
-use crate::mapping::{Access, HOST_PAGE_BYTES, Mapping};
+use crate::mapping::{HOST_PAGE_BYTES, Mapping};
 use std::io;
 use std::ops::Range;
 use wave_contract::{HOST_STACK_BYTES, STACK_GUARD_BYTES};
 
 /// A stack with an inaccessible guard below it, growing downward.
 ///
-/// Hostcalls run on this stack too, so code checks before each one that [`HOST_STACK_BYTES`] are left. Guest code alone may
+/// Hostcalls run on this stack too. Code checks before each hostcall that [`HOST_STACK_BYTES`] are left. Guest code itself may
 /// use everything down to the guard.
 #[derive(Debug)]
 pub struct GuestStack {
@@ -23,7 +23,7 @@ impl GuestStack {
             .and_then(|bytes| usize::try_from(bytes).ok())
             .ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         let mut mapping = Mapping::reserve(len)?;
-        mapping.protect(STACK_GUARD_BYTES as usize..len, Access::ReadWrite)?;
+        mapping.make_writable(STACK_GUARD_BYTES as usize..len)?;
         Ok(Self { mapping })
     }
 

@@ -1,15 +1,14 @@
-//! The store: owner of every runtime object, and the way into guest code.
+//! The store: it owns every runtime object, and enters guest code.
 
 use crate::arena::Arena;
 use crate::code::CodeRegion;
-use crate::enter::{Activation, FaultKind, enter_with};
+use crate::enter::{Activation, ActivationCell, FaultKind, enter_with};
 use crate::function::{Function, FunctionEntry};
 use crate::instance::Instance;
-use crate::libcalls;
 use crate::link::LinkError;
+use crate::low_addresses::LowAddresses;
 use crate::mapping::random_u64;
 use crate::memory::LinearMemory;
-use crate::places::Places;
 use crate::signal;
 use crate::stack::GuestStack;
 use crate::table::Table;
@@ -20,21 +19,21 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wave_contract::abi::{HostReturn, RESULT_AREA_BYTES};
-use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN};
+use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN, STORE};
 use wave_contract::trap::TrapCode;
 use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureRegistry, TableType};
 use wave_sandbox::Sealed;
 
-/// How the store's instances reach their contexts, and what they may use.
+/// How instances reach their contexts, and how much they may use.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreOptions {
-    /// Mode fixed: addresses are constants in the code. Otherwise mode arg.
+    /// Mode fixed: code contains addresses as constants. Otherwise mode arg: code gets its context as an argument.
     pub fixed: bool,
-    /// What the addresses of mode fixed follow from, for code that was compiled for these. Random if there is none.
+    /// The seed that the addresses of mode fixed follow from, for code that was compiled for them. `None`: a random one.
     pub seed: Option<u64>,
-    /// Stack for guest code, in bytes.
+    /// Size of the guest's stack, in bytes.
     pub stack_bytes: u64,
-    /// Most bytes of one linear memory.
+    /// Maximum size of one linear memory, in bytes.
     pub memory_limit_bytes: u64,
 }
 
@@ -78,7 +77,7 @@ pub enum CallError {
         /// Types of the arguments.
         found: String,
     },
-    /// No such function, or no way to enter it.
+    /// The store has no such function, or no entry thunk for it.
     #[error("function does not belong to this store")]
     Foreign,
     /// The guest stopped.
@@ -86,7 +85,7 @@ pub enum CallError {
     Stopped(Stopped),
 }
 
-/// Owner of instances and everything they share, with the embedder's data for host functions.
+/// Owns instances, everything they share, and the embedder's data for host functions.
 pub struct Store<T> {
     inner: NonNull<Inner>,
     data: NonNull<T>,
@@ -94,15 +93,15 @@ pub struct Store<T> {
 
 /// The part of a store that does not depend on its data.
 pub struct Inner {
-    /// Tells this store from every other one of the process, also from those that are gone.
+    /// No other store of the process has this number, not even one that was dropped.
     id: u64,
     pub options: StoreOptions,
     seed: u64,
-    places: Option<Places>,
+    low_addresses: Option<LowAddresses>,
     pub signatures: SignatureRegistry,
     pub arena: Arena,
     pub results: u32,
-    /// A descriptor of length 0, for contexts without memory.
+    /// Offset in the arena of a memory descriptor of length 0, for instances without memory.
     pub no_memory: u32,
     pub functions: Vec<FunctionEntry>,
     pub tables: Vec<Table>,
@@ -114,11 +113,11 @@ pub struct Inner {
     pub stack: GuestStack,
     #[expect(clippy::vec_box, reason = "contexts hold the links' addresses")]
     links: Vec<Box<InstanceLink>>,
-    activation: Activation,
+    activation: ActivationCell,
     pending: Option<Stop>,
 }
 
-/// What the first slot of a context points to.
+/// What the first slot of a context points to: the way from guest code to its store.
 pub struct InstanceLink {
     pub store: *mut Inner,
     pub data: *mut (),
@@ -126,25 +125,42 @@ pub struct InstanceLink {
 }
 
 impl InstanceLink {
-    /// Notes why the guest must stop, and tells code to.
+    /// The link in the first slot of a context.
+    ///
+    /// # Safety
+    /// `context` is the address of a context in the arena of a store that lives as long as `'a`.
+    #[inline(always)]
+    pub unsafe fn of_context<'a>(context: *const u8) -> &'a Self {
+        // SAFETY: `Store::load` filled the slot. A context holds addresses, whose provenance `Store::link` and the arena have
+        // exposed. A link lives in a box of its own until its store is dropped, and nobody makes a mutable reference to it.
+        unsafe {
+            let address = context.add(STORE as usize).cast::<usize>().read();
+            &*std::ptr::with_exposed_provenance(address)
+        }
+    }
+
+    /// Records why the guest must stop. The result makes code leave the guest.
     pub fn stop(&self, stop: Stop) -> HostReturn {
-        // SAFETY: a host function or library call is running, so `Store::call` holds no reference to the store; the store
-        // outlives its links.
+        // SAFETY: a host function or library call is running, so `Store::enter` uses no reference to the store, and the library
+        // call is done with its own. The store outlives its links.
         unsafe { (*self.store).pending = Some(stop) };
         HostReturn { value: 0, status: 1 }
     }
 }
 
 impl<T> Store<T> {
-    /// An empty store. Installs the fault handlers.
+    /// Creates an empty store. Installs the fault handlers.
     ///
     /// # Errors
     /// The kernel's error when address space, signal handlers or random bits cannot be had.
     pub fn new(options: StoreOptions, data: T) -> io::Result<Self> {
         signal::install()?;
-        let inner = Box::leak(Box::new(Inner::new(options)?));
-        inner.activation.code = &raw const inner.code;
-        Ok(Self { inner: NonNull::from(inner), data: NonNull::from(Box::leak(Box::new(data))) })
+        let inner = NonNull::from(Box::leak(Box::new(Inner::new(options)?)));
+        // SAFETY: nothing refers to the store yet. The pointer to the code is made from the one pointer that this store, its
+        // links and library calls make their references from. So none of these references, which are all used up before guest
+        // code goes on, invalidates it; a pointer made from one of them would be invalid once another one is made.
+        unsafe { (*inner.as_ref().activation.as_ptr()).code = &raw const (*inner.as_ptr()).code };
+        Ok(Self { inner, data: NonNull::from(Box::leak(Box::new(data))) })
     }
 
     pub(crate) fn inner(&self) -> &Inner {
@@ -164,15 +180,16 @@ impl<T> Store<T> {
         unsafe { self.data.as_mut() }
     }
 
-    /// Makes the link of a new instance and returns its address.
+    /// Creates the link of a new instance and returns its address, with its provenance exposed.
     pub(crate) fn link(&mut self, instance: usize) -> u64 {
         let link = InstanceLink { store: self.inner.as_ptr(), data: self.data.as_ptr().cast(), instance };
         let links = &mut self.inner_mut().links;
         links.push(Box::new(link));
-        links.last().map_or(0, |link| std::ptr::from_ref::<InstanceLink>(link) as u64)
+        // The box stays where it is, also when the list grows or the store moves.
+        links.last().map_or(0, |link| std::ptr::from_ref::<InstanceLink>(link).expose_provenance() as u64)
     }
 
-    /// A table of nulls.
+    /// Creates a table of nulls.
     ///
     /// # Errors
     /// [`LinkError::Table`] when it cannot be reserved.
@@ -180,7 +197,7 @@ impl<T> Store<T> {
         self.inner_mut().new_table(ty).map(TableId)
     }
 
-    /// A linear memory of zeroes.
+    /// Creates a linear memory of zeroes.
     ///
     /// # Errors
     /// [`LinkError::Memory`] when it cannot be reserved or exceeds the limit.
@@ -188,7 +205,7 @@ impl<T> Store<T> {
         self.inner_mut().new_memory(ty).map(MemoryId)
     }
 
-    /// A global holding `value`.
+    /// Creates a global with the value `value`.
     ///
     /// # Errors
     /// [`LinkError::ArenaFull`].
@@ -213,21 +230,21 @@ impl<T> Store<T> {
         Some(self.inner_mut().memories.get_mut(memory.0)?.0.bytes_mut())
     }
 
-    /// Address ranges that `memory.grow` will make accessible: base and length in bytes. Everything else about the address
-    /// space stays as it is once instances are loaded.
+    /// Address ranges that `memory.grow` may make accessible: base and length in bytes. Nothing else in the address space changes
+    /// once instances are loaded.
     #[must_use]
     pub fn growable(&self) -> Vec<(u64, u64)> {
         let memories = self.inner().memories.iter();
         memories.map(|(memory, _)| (memory.base(), memory.growable_bytes())).filter(|(_, len)| *len > 0).collect()
     }
 
-    /// How many bytes of linear memory are accessible now, in all memories. It never shrinks.
+    /// Current size of all linear memories together, in bytes. It never shrinks.
     #[must_use]
     pub fn memory_len_bytes(&self) -> u64 {
         self.inner().memories.iter().map(|(memory, _)| memory.len_bytes()).sum()
     }
 
-    /// What the addresses of mode fixed follow from, see [`StoreOptions::seed`].
+    /// The seed that the addresses of mode fixed follow from, see [`StoreOptions::seed`].
     #[must_use]
     pub fn seed(&self) -> u64 {
         self.inner().seed
@@ -248,10 +265,10 @@ impl<T> Store<T> {
 
     /// Calls a guest function.
     ///
-    /// The process must be sealed: only the sandbox can make the `Sealed` that this asks for.
+    /// The process must be sealed: only the sandbox can create the `Sealed` that this needs.
     ///
     /// # Errors
-    /// [`CallError::Stopped`] when the guest trapped, exited or ran out of time; the others when nothing was run.
+    /// [`CallError::Stopped`] if the guest trapped, exited or reached the deadline. The others if nothing ran.
     pub fn call(&mut self, sealed: &Sealed, function: Function, arguments: &[Value]) -> Result<Vec<Value>, CallError> {
         let entry = self.prepare_call(function)?;
         let ty = self.function_type(function).ok_or(CallError::Foreign)?.clone();
@@ -267,7 +284,7 @@ impl<T> Store<T> {
         Ok(ty.results.iter().zip(&slots).map(|(ty, bits)| Value::from_bits(*ty, *bits)).collect())
     }
 
-    /// Looks up what entering a function without parameters and results takes, for calling it many times.
+    /// Prepares many calls of a function that has no parameters and no results.
     ///
     /// # Errors
     /// [`CallError::Foreign`], [`CallError::Arguments`].
@@ -282,7 +299,7 @@ impl<T> Store<T> {
     /// Calls a prepared function.
     ///
     /// # Errors
-    /// [`CallError::Foreign`] when another store prepared it, [`CallError::Stopped`] as for [`Store::call`].
+    /// [`CallError::Foreign`] if another store prepared it, [`CallError::Stopped`] as for [`Store::call`].
     pub fn call_prepared(&mut self, sealed: &Sealed, call: &PreparedCall) -> Result<(), CallError> {
         // Its addresses mean nothing in another store.
         if call.store != self.inner().id {
@@ -291,25 +308,21 @@ impl<T> Store<T> {
         self.enter(sealed, &call.entry, &mut []).map_err(CallError::Stopped)
     }
 
-    fn prepare_call(&self, function: Function) -> Result<Entry, CallError> {
+    fn prepare_call(&self, function: Function) -> Result<EntryPoint, CallError> {
         let inner = self.inner();
         let function = inner.functions.get(function.index()).ok_or(CallError::Foreign)?;
         let image = inner.code.image(function.image as usize).ok_or(CallError::Foreign)?;
         let thunk = image.entry(function.signature).ok_or(CallError::Foreign)?;
-        Ok(Entry { thunk, code: function.code, context: inner.arena.address(function.context) })
+        Ok(EntryPoint { thunk, code: function.code, context: inner.arena.address(function.context) })
     }
 
     /// Enters guest code. `slots` has room for the arguments and results of the entry's signature.
-    fn enter(&mut self, _sealed: &Sealed, entry: &Entry, slots: &mut [u128]) -> Result<(), Stopped> {
-        let inner = self.inner.as_ptr();
+    fn enter(&mut self, _sealed: &Sealed, entry: &EntryPoint, slots: &mut [u128]) -> Result<(), Stopped> {
+        let (activation, top) = (self.inner().activation.as_ptr(), self.inner().stack.top());
         // SAFETY: the thunk belongs to the function's signature (`prepare_call`) and `slots` fits it (our callers); the stack
         // is this store's own and nobody is on it, because host functions cannot call back into their store. No reference
         // to the store is used while guest code runs.
-        let status = unsafe {
-            let activation = &raw mut (*inner).activation;
-            let top = (*inner).stack.top();
-            enter_with(activation, entry.thunk, slots.as_mut_ptr(), entry.code, entry.context, top)
-        };
+        let status = unsafe { enter_with(activation, entry.thunk, slots.as_mut_ptr(), entry.code, entry.context, top) };
         if status == 0 { Ok(()) } else { Err(self.inner_mut().stopped()) }
     }
 }
@@ -327,13 +340,13 @@ impl<T> Drop for Store<T> {
 /// A function without parameters and results, ready to be entered.
 #[derive(Clone, Copy, Debug)]
 pub struct PreparedCall {
-    entry: Entry,
+    entry: EntryPoint,
     /// [`Inner::id`] of the store that it belongs to.
     store: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct EntryPoint {
     thunk: u64,
     code: u64,
     context: u64,
@@ -342,8 +355,8 @@ struct Entry {
 impl Inner {
     fn new(options: StoreOptions) -> io::Result<Self> {
         let seed = options.seed.map_or_else(random_u64, Ok)?;
-        let mut places = options.fixed.then_some(Places::new(seed));
-        let mut arena = Arena::new(places.as_mut())?;
+        let mut low_addresses = options.fixed.then_some(LowAddresses::new(seed));
+        let mut arena = Arena::new(low_addresses.as_mut())?;
         let full = || io::Error::from_raw_os_error(libc::ENOMEM);
         let results = arena.take(RESULT_AREA_BYTES).ok_or_else(full)?;
         let no_memory = arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or_else(full)?;
@@ -362,7 +375,7 @@ impl Inner {
             id: STORES.fetch_add(1, Ordering::Relaxed),
             options,
             seed,
-            places,
+            low_addresses,
             signatures: SignatureRegistry::default(),
             arena,
             results,
@@ -376,28 +389,31 @@ impl Inner {
             code,
             stack,
             links: Vec::new(),
-            activation,
+            activation: ActivationCell::new(activation),
             pending: None,
         })
     }
 
     /// What changes when code is entered and left.
     pub fn changing_fields(&self) -> [Range<usize>; 3] {
-        use crate::inspect::of;
-        [of(&self.activation.host_sp), of(&self.activation.fault), of(&self.pending)]
+        use crate::inspect::{of, of_raw};
+        let activation = self.activation.as_ptr();
+        // SAFETY: the fields' addresses are taken and nothing is read.
+        let (host_sp, fault) = unsafe { (&raw const (*activation).host_sp, &raw const (*activation).fault) };
+        [of_raw(host_sp), of_raw(fault), of(&self.pending)]
     }
 
     pub fn new_table(&mut self, ty: TableType) -> Result<usize, LinkError> {
-        self.tables.push(Table::new(ty, self.places.as_mut()).map_err(LinkError::Table)?);
+        self.tables.push(Table::new(ty, self.low_addresses.as_mut()).map_err(LinkError::Table)?);
         Ok(self.tables.len() - 1)
     }
 
     pub fn new_memory(&mut self, ty: MemoryType) -> Result<usize, LinkError> {
         let descriptor = self.arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or(LinkError::ArenaFull)?;
-        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, self.places.as_mut())?;
+        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, self.low_addresses.as_mut())?;
         self.arena.write_u64(descriptor + MEMORY_LEN, memory.len_bytes());
         self.memory_ranges.push(memory.reservation());
-        self.activation.memories = &raw const *self.memory_ranges;
+        self.activation.set_memories(&raw const *self.memory_ranges);
         self.memories.push((memory, descriptor));
         Ok(self.memories.len() - 1)
     }
@@ -406,13 +422,13 @@ impl Inner {
         &mut self.instances[instance]
     }
 
-    /// Which table of the store an instance's is. Code that is at fault can name one that it has not.
-    fn table_number(&self, instance: usize, table: u32) -> Result<usize, Trap> {
+    /// The number in the store of an instance's table. Faulty code can ask for one that the instance does not have.
+    pub fn table_number(&self, instance: usize, table: u32) -> Result<usize, Trap> {
         self.instances[instance].tables.get(table as usize).copied().ok_or(Trap::TableOutOfBounds)
     }
 
     /// As [`Inner::table_number`].
-    fn memory_number(&self, instance: usize, memory: u32) -> Result<usize, Trap> {
+    pub fn memory_number(&self, instance: usize, memory: u32) -> Result<usize, Trap> {
         self.instances[instance].memories.get(memory as usize).copied().ok_or(Trap::MemoryOutOfBounds)
     }
 
@@ -421,7 +437,7 @@ impl Inner {
         Ok(&self.tables[self.table_number(instance, table)?])
     }
 
-    /// As [`Inner::table`], with the functions that its references mean.
+    /// As [`Inner::table`], with the functions that its references stand for.
     pub fn table_mut(&mut self, instance: usize, table: u32) -> Result<(&mut Table, &[FunctionEntry]), Trap> {
         let table = self.table_number(instance, table)?;
         Ok((&mut self.tables[table], &self.functions))
@@ -441,111 +457,11 @@ impl Inner {
         Some(old)
     }
 
-    pub fn memory_copy(
-        &mut self,
-        instance: usize,
-        destination_memory: u32,
-        source_memory: u32,
-        destination: u32,
-        source: u32,
-        len: u32,
-    ) -> Result<(), Trap> {
-        let to = self.memory_number(instance, destination_memory)?;
-        let from = self.memory_number(instance, source_memory)?;
-        let inside = |start, memory: &LinearMemory| {
-            libcalls::range(start, len, memory.len_bytes() as usize).ok_or(Trap::MemoryOutOfBounds)
-        };
-        let source = inside(source, &self.memories[from].0)?;
-        let destination = inside(destination, &self.memories[to].0)?;
-        // The ranges may overlap: no step writes what a later one reads.
-        let backwards = to == from && destination.start > source.start;
-        let part_of = libcalls::from;
-        match self.memories.get_disjoint_mut([to, from]) {
-            Ok([to, from]) => {
-                let (to, from) = (to.0.bytes_mut(), from.0.bytes_mut());
-                libcalls::in_steps(source.len(), libcalls::STEP_BYTES, backwards, |part| {
-                    to[part_of(&destination, part.clone())].copy_from_slice(&from[part_of(&source, part)]);
-                });
-            }
-            // The same memory.
-            Err(_) => {
-                let bytes = self.memories[to].0.bytes_mut();
-                libcalls::in_steps(source.len(), libcalls::STEP_BYTES, backwards, |part| {
-                    bytes.copy_within(part_of(&source, part.clone()), destination.start + part.start);
-                });
-            }
-        }
-        Ok(())
-    }
-
-    pub fn table_copy(
-        &mut self,
-        instance: usize,
-        destination_table: u32,
-        source_table: u32,
-        destination: u32,
-        source: u32,
-        len: u32,
-    ) -> Result<(), Trap> {
-        let to = self.table_number(instance, destination_table)?;
-        let from = self.table_number(instance, source_table)?;
-        let inside =
-            |start, table: &Table| libcalls::range(start, len, table.len() as usize).ok_or(Trap::TableOutOfBounds);
-        let source = inside(source, &self.tables[from])?;
-        let destination = inside(destination, &self.tables[to])?;
-        // As in `memory_copy`. A step goes through a buffer, because one table may be both.
-        let backwards = to == from && destination.start > source.start;
-        let mut references = Vec::new();
-        libcalls::in_steps(source.len(), libcalls::STEP_ENTRIES, backwards, |part| {
-            references.clear();
-            references.extend_from_slice(self.tables[from].references(libcalls::from(&source, part.clone())));
-            self.tables[to].store(destination.start + part.start, &references, &self.functions);
-        });
-        Ok(())
-    }
-
-    pub fn memory_init(
-        &mut self,
-        instance: usize,
-        segment: u32,
-        memory: u32,
-        destination: u32,
-        source: u32,
-        len: u32,
-    ) -> Result<(), Trap> {
-        let memory = self.memory_number(instance, memory)?;
-        let bytes = self.instances[instance].segment(segment);
-        let source = libcalls::range(source, len, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
-        let memory = self.memories[memory].0.bytes_mut();
-        let destination = libcalls::range(destination, len, memory.len()).ok_or(Trap::MemoryOutOfBounds)?;
-        let part_of = libcalls::from;
-        libcalls::in_steps(source.len(), libcalls::STEP_BYTES, false, |part| {
-            memory[part_of(&destination, part.clone())].copy_from_slice(&bytes[part_of(&source, part)]);
-        });
-        Ok(())
-    }
-
-    pub fn table_init(
-        &mut self,
-        instance: usize,
-        segment: u32,
-        table: u32,
-        destination: u32,
-        source: u32,
-        len: u32,
-    ) -> Result<(), Trap> {
-        let table = self.table_number(instance, table)?;
-        let references = self.instances[instance].elements.get(segment as usize).map_or(&[][..], Vec::as_slice);
-        let source = libcalls::range(source, len, references.len()).ok_or(Trap::TableOutOfBounds)?;
-        let table = &mut self.tables[table];
-        table.write(destination, &references[source], &self.functions).map_err(|_| Trap::TableOutOfBounds)
-    }
-
-    /// Says why guest code was left early.
+    /// Why guest code was left early.
     fn stopped(&mut self) -> Stopped {
         let pending = self.pending.take();
-        let Some(fault) = self.activation.fault.take() else {
-            // The landing is reached only through the handler, which always notes a fault.
+        let Some(fault) = self.activation.take_fault() else {
+            // Only a handler resumes at the landing, and it records a fault.
             return Stopped { stop: pending.unwrap_or(Stop::Trap(Trap::Unreachable)), backtrace: Vec::new() };
         };
         let stop = match fault.kind {
@@ -559,7 +475,7 @@ impl Inner {
         Stopped { stop, backtrace: self.backtrace(fault.pc, fault.fp) }
     }
 
-    /// Follows the chain of frame pointers, which a hostile guest cannot lead off its own stack.
+    /// Follows the chain of frame pointers. A hostile guest can change it, but only words of the guest's stack are read.
     fn backtrace(&self, pc: usize, mut fp: usize) -> Vec<Frame> {
         const MAX_FRAMES: usize = 64;
         let mut frames = Vec::new();
@@ -570,11 +486,11 @@ impl Inner {
         {
             if let Some(function) = location.function {
                 let info = self.instances.iter().find(|instance| instance.image == location.image).map(|of| &of.info);
-                let name = info.and_then(|info| info.names.get(function)).map(shown);
+                let name = info.and_then(|info| info.names.get(function)).map(shortened);
                 frames.push(Frame { function: Some(function), name, position: location.position });
             }
             let next = self.stack.word_at(fp).filter(|next| *next > fp);
-            // The call is what ends before the return address.
+            // The call instruction ends at the return address.
             pc = self.stack.word_at(fp.wrapping_add(8)).map(|back| back.wrapping_sub(1));
             match next {
                 Some(next) => fp = next,
@@ -588,8 +504,8 @@ impl Inner {
     }
 }
 
-/// As much of a function's name as anybody looks at: a module may have names of any length, and they are copied here.
-fn shown(name: &str) -> String {
+/// The first kilobyte of a function's name. A module's names have any length, and they are copied here.
+fn shortened(name: &str) -> String {
     const MAX_BYTES: usize = 1024;
     name.get(..name.floor_char_boundary(MAX_BYTES)).unwrap_or_default().to_owned()
 }

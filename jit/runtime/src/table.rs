@@ -1,9 +1,9 @@
-//! Tables. Guest code reads entries of function tables and never writes any; every change goes through here.
+//! Tables. Guest code reads the entries of function tables. Only this module writes them.
 
 use crate::function::FunctionEntry;
 use crate::libcalls::{STEP_ENTRIES, in_steps};
-use crate::mapping::{Access, Mapping};
-use crate::places::Places;
+use crate::low_addresses::LowAddresses;
+use crate::mapping::Mapping;
 use std::io;
 use std::ops::Range;
 use wave_contract::context::{
@@ -11,12 +11,12 @@ use wave_contract::context::{
 };
 use wave_contract::types::{TableType, ValType};
 
-/// Most entries of any table (T54); growing past it fails as the specification allows.
+/// Maximum entries of any table (T54). Growing past it fails, which the specification allows.
 pub const MAX_ENTRIES: u32 = 10_000_000;
 
 const LOW_WINDOW: Range<usize> = 0x2000_0000..0x4000_0000;
 
-/// One table: the references, and for function tables the entries that code reads.
+/// One table: its references, and for function tables the entries that code reads.
 #[derive(Debug)]
 pub struct Table {
     ty: TableType,
@@ -25,13 +25,13 @@ pub struct Table {
     max: u32,
 }
 
-/// An index past the end.
+/// An index is past the end of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfBounds;
 
 impl Table {
-    /// Reserves a table of nulls, with room for every entry it may grow to.
-    pub fn new(ty: TableType, low: Option<&mut Places>) -> io::Result<Self> {
+    /// Creates a table of nulls and reserves room for every entry that it may grow to.
+    pub fn new(ty: TableType, low: Option<&mut LowAddresses>) -> io::Result<Self> {
         let max = ty.max.unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
         if ty.min > max {
             return Err(io::Error::from_raw_os_error(libc::ENOMEM));
@@ -43,7 +43,7 @@ impl Table {
             Some(places) => places.reserve(&LOW_WINDOW, len)?,
             None => Mapping::reserve(len)?,
         };
-        mapping.protect(0..len, Access::ReadWrite)?;
+        mapping.make_writable(0..len)?;
         let mut table = Self { ty, mapping, references: vec![0; ty.min as usize], max };
         table.publish_len();
         Ok(table)
@@ -58,12 +58,12 @@ impl Table {
         self.mapping.address() as u64
     }
 
-    /// The addresses of header and entries.
+    /// Addresses of header and entries.
     pub fn range(&self) -> Range<usize> {
         self.mapping.range()
     }
 
-    /// Where the references stand: what says where they are, and they.
+    /// Address ranges of the list of references: the `Vec`, and its elements.
     pub fn reference_fields(&self) -> [Range<usize>; 2] {
         [crate::inspect::of(&self.references), crate::inspect::of_slice(&self.references)]
     }
@@ -73,7 +73,7 @@ impl Table {
         u32::try_from(self.references.len()).unwrap_or(u32::MAX)
     }
 
-    /// Its type as an import sees it: the current length is the minimum.
+    /// Its type for import matching: the current length is the minimum.
     pub fn current_type(&self) -> TableType {
         TableType { min: self.len(), ..self.ty }
     }
@@ -97,7 +97,7 @@ impl Table {
         }
         let (code, signature, context) = match (reference as usize).checked_sub(1).and_then(|at| functions.get(at)) {
             Some(function) => (function.code, function.signature.0, function.context),
-            // Null, and any handle that the runtime did not make.
+            // Null, or a handle that the runtime did not hand out.
             None => (0, 0, 0),
         };
         let entry = TABLE_ENTRIES as usize + index * TABLE_ENTRY_BYTES as usize;
@@ -112,14 +112,14 @@ impl Table {
         let new = old.checked_add(delta).filter(|new| *new <= self.max)?;
         self.references.resize(new as usize, 0);
         self.publish_len();
-        // New entries are null, which is what their memory says already.
+        // New entries are null: their memory is zero already.
         if reference != 0 {
             self.fill(old, reference, delta, functions).ok()?;
         }
         Some(old)
     }
 
-    /// Stores `reference` in `[start, start + count)`, or nowhere when that leaves the table.
+    /// Stores `reference` in `[start, start + count)`. Stores nothing if the range leaves the table.
     pub fn fill(
         &mut self,
         start: u32,
@@ -135,7 +135,7 @@ impl Table {
         Ok(())
     }
 
-    /// Stores `references` from `start` on, or none when they do not fit.
+    /// Stores `references` from `start` on. Stores nothing if they leave the table.
     pub fn write(&mut self, start: u32, references: &[u32], functions: &[FunctionEntry]) -> Result<(), OutOfBounds> {
         self.check(start, u32::try_from(references.len()).map_err(|_| OutOfBounds)?)?;
         let start = start as usize;
@@ -150,7 +150,7 @@ impl Table {
         &self.references[range]
     }
 
-    /// Stores references from `start` on, all of which the caller has found to fit.
+    /// Stores references from `start` on. The caller has checked that they stay inside the table.
     pub fn store(&mut self, start: usize, references: &[u32], functions: &[FunctionEntry]) {
         (start..).zip(references).for_each(|(index, reference)| self.put(index, *reference, functions));
     }

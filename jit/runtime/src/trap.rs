@@ -29,7 +29,7 @@ pub enum Trap {
 }
 
 impl Trap {
-    /// The trap behind a code, `None` for [`TrapCode::Host`], whose reason the runtime holds.
+    /// The trap that a code stands for. `None` for [`TrapCode::Host`]: the store knows the reason.
     pub(crate) const fn from_code(code: TrapCode) -> Option<Self> {
         Some(match code {
             TrapCode::Unreachable => Self::Unreachable,

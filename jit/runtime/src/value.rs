@@ -37,7 +37,7 @@ impl Value {
         }
     }
 
-    /// Its bits as they lie in a slot or cell, zero-extended.
+    /// Its bits in a slot or cell, zero-extended.
     pub(crate) fn to_bits(self) -> u128 {
         match self {
             Self::I32(value) => u128::from(value.cast_unsigned()),
@@ -50,7 +50,7 @@ impl Value {
         }
     }
 
-    /// The value of type `ty` in a slot's lowest bits; what lies above the type's width is ignored.
+    /// The value of type `ty` in a slot's lowest bits. Bits above the type's width are ignored.
     pub(crate) fn from_bits(ty: ValType, bits: u128) -> Self {
         match ty {
             ValType::I32 => Self::I32(bits as i32),

@@ -6,7 +6,7 @@
 
 use crate::fd::count;
 use crate::objects::Object;
-use crate::wait::{self, Interrupted, uninterrupted};
+use crate::wait::{self, Interrupted, retry_interrupted};
 use crate::{Failure, Wasi, stat, sys};
 use rustix::fs::{FileType as HostType, SeekFrom, seek};
 use rustix::io::Errno as Host;
@@ -20,7 +20,7 @@ const BUFFER_BYTES: usize = 32 * 1024;
 const MAX_SKIPPED: usize = 64;
 
 /// Fills a guest buffer with entries; returns how much of it is used.
-pub(crate) fn read(wasi: &mut Wasi, read: &Admitted<ReadDir>, buffer: &mut [u8]) -> Result<usize, Failure> {
+pub(crate) fn read(wasi: &mut Wasi, read: Admitted<ReadDir>, buffer: &mut [u8]) -> Result<usize, Failure> {
     let interrupted = wasi.interrupted;
     let object = wasi.objects.get_mut(&read.on)?;
     let mut listing = object.listing.take().unwrap_or_else(|| Box::new(Listing::new()));
@@ -191,7 +191,7 @@ impl Listing {
     fn fill(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted) -> Result<(), Failure> {
         wait::check(interrupted)?;
         let buffer = &mut self.buffer;
-        let filled = uninterrupted(interrupted, || match sys::getdents64(fd, buffer) {
+        let filled = retry_interrupted(interrupted, || match sys::getdents64(fd, buffer) {
             // The directory was removed while it is open. POSIX: that is the end of it.
             Err(Host::NOENT) => Ok(0),
             done => done,

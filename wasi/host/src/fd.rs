@@ -1,14 +1,14 @@
 //! `fd_*`: hostcalls on open descriptors.
 
 use crate::stat::{self, FileStat};
-use crate::wait::{self, uninterrupted};
+use crate::wait::{self, retry_interrupted};
 use crate::{Failure, Wasi, clock, dir, transfer};
 use rustix::fs::{FallocateFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno as Host;
 use std::num::NonZeroU64;
 use wave_monitor::{
-    Admitted, Advice, Advise, Allocate, Buffers, Claim, Errno, FdFlags, FdStat, GuestRange, NewTime, NewTimes, Seek,
-    SeekFrom, SetFlags, SetSize, SetTimes, Stat, Sync, Whence,
+    Admitted, Advice, Advise, Allocate, Buffers, Claim, Errno, FdFlags, FdStat, GuestRange, NewTime, NewTimes,
+    Performed, Seek, SeekFrom, SetFlags, SetSize, SetTimes, Stat, Sync, Whence,
 };
 
 /// How many steps of a write are allocated at once: no bytes are copied.
@@ -36,7 +36,7 @@ pub fn fd_advise(
 ) -> Result<(), Failure> {
     let advice = Advice::from_guest(advice)?;
     let advise = wasi.monitor.admit_advise(fd, offset, len, advice)?;
-    perform_advise(wasi, &advise)
+    advise_range(wasi, advise)
 }
 
 /// Makes sure that space is there for a part of a file, which grows if the part ends beyond it.
@@ -49,8 +49,8 @@ pub fn fd_advise(
 /// Host syscalls: `fallocate`; `fstat` and `ftruncate` where that is not supported.
 pub fn fd_allocate(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, offset: u64, len: u64) -> Result<(), Failure> {
     let allocate = wasi.monitor.admit_allocate(fd, offset, len)?;
-    perform_allocate(wasi, &allocate)?;
-    wasi.monitor.allocated(&allocate);
+    let performed = allocate_range(wasi, allocate)?;
+    wasi.monitor.allocated(performed);
     Ok(())
 }
 
@@ -62,7 +62,7 @@ pub fn fd_allocate(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, offset: u64, le
 /// Host syscalls: `close`.
 pub fn fd_close(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), Failure> {
     let close = wasi.monitor.admit_close(fd)?;
-    wasi.objects.close(&close);
+    wasi.objects.close(close);
     Ok(())
 }
 
@@ -74,7 +74,7 @@ pub fn fd_close(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), Fail
 /// Host syscalls: `fdatasync`.
 pub fn fd_datasync(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), Failure> {
     let sync = wasi.monitor.admit_datasync(fd)?;
-    perform_sync(wasi, &sync)
+    sync_file(wasi, sync)
 }
 
 /// Waits until the data and metadata of a file are on the disk.
@@ -85,7 +85,7 @@ pub fn fd_datasync(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), F
 /// Host syscalls: `fsync`.
 pub fn fd_sync(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), Failure> {
     let sync = wasi.monitor.admit_sync(fd)?;
-    perform_sync(wasi, &sync)
+    sync_file(wasi, sync)
 }
 
 /// Stores type, flags and rights of a descriptor (`$fdstat`, 24 bytes) at `out`.
@@ -111,8 +111,8 @@ pub fn fd_fdstat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) -> R
 pub fn fd_fdstat_set_flags(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, flags: u32) -> Result<(), Failure> {
     let flags = FdFlags::from_guest(flags)?;
     let change = wasi.monitor.admit_set_flags(fd, flags)?;
-    perform_set_flags(wasi, &change)?;
-    wasi.monitor.commit_flags(&change)?;
+    let performed = set_host_flags(wasi, change)?;
+    wasi.monitor.commit_flags(performed)?;
     Ok(())
 }
 
@@ -143,7 +143,7 @@ pub fn fd_fdstat_set_rights(
 pub fn fd_filestat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), out, stat::SIZE)?;
     let stat = wasi.monitor.admit_stat(fd)?;
-    let found = perform_stat(wasi, &stat)?;
+    let found = stat_open_file(wasi, stat)?;
     out.store(memory, &found.to_bytes())?;
     Ok(())
 }
@@ -156,8 +156,8 @@ pub fn fd_filestat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) ->
 /// Host syscalls: `ftruncate`; `fstat` where written bytes or the time are limited.
 pub fn fd_filestat_set_size(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, size: u64) -> Result<(), Failure> {
     let resize = wasi.monitor.admit_set_size(fd, size)?;
-    if let Some(claim) = perform_set_size(wasi, &resize)? {
-        wasi.monitor.spend(&claim);
+    if let Some(claim) = set_file_size(wasi, resize)? {
+        wasi.monitor.spend(claim);
     }
     Ok(())
 }
@@ -178,7 +178,7 @@ pub fn fd_filestat_set_times(
 ) -> Result<(), Failure> {
     let times = NewTimes::from_guest(atim, mtim, flags)?;
     let change = wasi.monitor.admit_set_times(fd, times)?;
-    perform_set_times(wasi, &change)
+    set_file_times(wasi, change)
 }
 
 /// Reads at `offset` into the buffers listed at `iovs`; the position stays. Stores the count at `nread`.
@@ -201,7 +201,7 @@ pub fn fd_pread(
     let mut buffers = Buffers::new();
     buffers.copy_in(memory, iovs, iovs_len, wasi.monitor.limits().iovecs)?;
     let read = wasi.monitor.admit_read_at(fd, offset)?;
-    let count = transfer::read_at(wasi, &read, memory, &mut buffers)?;
+    let count = transfer::read_at(wasi, read, memory, &mut buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -228,7 +228,7 @@ pub fn fd_pwrite(
     let mut buffers = Buffers::new();
     buffers.copy_in(memory, iovs, iovs_len, wasi.monitor.limits().iovecs)?;
     let write = wasi.monitor.admit_write_at(fd, offset)?;
-    let count = transfer::write_at(wasi, &write, memory, &mut buffers)?;
+    let count = transfer::write_at(wasi, write, memory, &mut buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -292,7 +292,7 @@ pub fn fd_read(
     let mut buffers = Buffers::new();
     buffers.copy_in(memory, iovs, iovs_len, wasi.monitor.limits().iovecs)?;
     let read = wasi.monitor.admit_read(fd)?;
-    let count = transfer::read(wasi, &read, memory, &mut buffers)?;
+    let count = transfer::read(wasi, read, memory, &mut buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -318,7 +318,7 @@ pub fn fd_write(
     let mut buffers = Buffers::new();
     buffers.copy_in(memory, iovs, iovs_len, wasi.monitor.limits().iovecs)?;
     let write = wasi.monitor.admit_write(fd)?;
-    let count = transfer::write(wasi, &write, memory, &mut buffers)?;
+    let count = transfer::write(wasi, write, memory, &mut buffers)?;
     out.store_u32(memory, self::count(count))?;
     Ok(())
 }
@@ -343,7 +343,7 @@ pub fn fd_readdir(
     let out = GuestRange::check(memory.len(), bufused, 4)?;
     let buffer = GuestRange::check(memory.len(), buf, buf_len)?;
     let read = wasi.monitor.admit_readdir(fd, cookie, buf_len)?;
-    let used = dir::read(wasi, &read, buffer.bytes_mut(memory)?)?;
+    let used = dir::read(wasi, read, buffer.bytes_mut(memory)?)?;
     out.store_u32(memory, count(used))?;
     Ok(())
 }
@@ -356,7 +356,7 @@ pub fn fd_readdir(
 /// Host syscalls: `close`.
 pub fn fd_renumber(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, to: u32) -> Result<(), Failure> {
     if let Some(close) = wasi.monitor.admit_renumber(fd, to)? {
-        wasi.objects.close(&close);
+        wasi.objects.close(close);
     }
     Ok(())
 }
@@ -392,7 +392,7 @@ pub(crate) fn seek(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), newoffset, 8)?;
     let seek = wasi.monitor.admit_seek(fd, offset, whence?)?;
-    let position = perform_seek(wasi, &seek)?;
+    let position = move_position(wasi, seek)?;
     out.store_u64(memory, position)?;
     Ok(())
 }
@@ -406,14 +406,14 @@ pub(crate) fn seek(
 pub fn fd_tell(wasi: &mut Wasi, memory: &mut [u8], fd: u32, offset: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), offset, 8)?;
     let tell = wasi.monitor.admit_tell(fd)?;
-    let position = perform_seek(wasi, &tell)?;
+    let position = move_position(wasi, tell)?;
     out.store_u64(memory, position)?;
     Ok(())
 }
 
 // ---- perform ------------------------------------------------------------------------------------
 
-fn perform_advise(wasi: &Wasi, advise: &Admitted<Advise>) -> Result<(), Failure> {
+fn advise_range(wasi: &Wasi, advise: Admitted<Advise>) -> Result<(), Failure> {
     let advice = match advise.advice {
         Advice::Normal => rustix::fs::Advice::Normal,
         Advice::Sequential => rustix::fs::Advice::Sequential,
@@ -426,11 +426,11 @@ fn perform_advise(wasi: &Wasi, advise: &Admitted<Advise>) -> Result<(), Failure>
     Ok(rustix::fs::fadvise(fd, advise.offset, NonZeroU64::new(advise.len), advice)?)
 }
 
-fn perform_allocate(wasi: &Wasi, allocate: &Admitted<Allocate>) -> Result<(), Failure> {
+fn allocate_range(wasi: &Wasi, allocate: Admitted<Allocate>) -> Result<Performed<Allocate>, Failure> {
     let fd = wasi.objects.fd(&allocate.on)?;
     let (offset, len) = (allocate.offset, allocate.len);
     let reserve = |offset, len| {
-        uninterrupted(wasi.interrupted, || match rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len) {
+        retry_interrupted(wasi.interrupted, || match rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len) {
             Err(Host::OPNOTSUPP | Host::NOSYS) => Ok(false),
             done => done.map(|()| true),
         })
@@ -448,15 +448,15 @@ fn perform_allocate(wasi: &Wasi, allocate: &Admitted<Allocate>) -> Result<(), Fa
     if !reserved {
         let size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
         if offset + len > size {
-            uninterrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, offset + len))?;
+            retry_interrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, offset + len))?;
         }
     }
-    Ok(())
+    Ok(allocate.performed())
 }
 
-fn perform_set_size(wasi: &Wasi, resize: &Admitted<SetSize>) -> Result<Option<Claim>, Failure> {
+fn set_file_size(wasi: &Wasi, resize: Admitted<SetSize>) -> Result<Option<Claim>, Failure> {
     let fd = wasi.objects.fd(&resize.on)?;
-    let truncate = |size| uninterrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, size));
+    let truncate = |size| retry_interrupted(wasi.interrupted, || rustix::fs::ftruncate(fd, size));
     let (counts, in_steps) = (wasi.monitor.counts_changes(), wasi.step_bytes != usize::MAX);
     if !counts && !in_steps {
         return truncate(resize.size).map(|()| None);
@@ -476,31 +476,36 @@ fn perform_set_size(wasi: &Wasi, resize: &Admitted<SetSize>) -> Result<Option<Cl
     Ok(claim)
 }
 
-fn perform_set_times(wasi: &Wasi, change: &Admitted<SetTimes>) -> Result<(), Failure> {
+fn set_file_times(wasi: &Wasi, change: Admitted<SetTimes>) -> Result<(), Failure> {
     Ok(rustix::fs::futimens(wasi.objects.fd(&change.on)?, &timestamps(change.times))?)
 }
 
-fn perform_sync(wasi: &Wasi, sync: &Admitted<Sync>) -> Result<(), Failure> {
+fn sync_file(wasi: &Wasi, sync: Admitted<Sync>) -> Result<(), Failure> {
     let fd = wasi.objects.fd(&sync.on)?;
-    uninterrupted(wasi.interrupted, || if sync.data_only { rustix::fs::fdatasync(fd) } else { rustix::fs::fsync(fd) })
+    retry_interrupted(
+        wasi.interrupted,
+        || if sync.data_only { rustix::fs::fdatasync(fd) } else { rustix::fs::fsync(fd) },
+    )
 }
 
-fn perform_set_flags(wasi: &Wasi, change: &Admitted<SetFlags>) -> Result<(), Failure> {
-    let Some(append) = change.append else { return Ok(()) };
-    // What the guest opened is always O_NONBLOCK; F_SETFL leaves the synchronisation flags alone.
-    let mut flags = OFlags::NONBLOCK;
-    flags.set(OFlags::APPEND, append);
-    Ok(rustix::fs::fcntl_setfl(wasi.objects.fd(&change.on)?, flags)?)
+fn set_host_flags(wasi: &Wasi, change: Admitted<SetFlags>) -> Result<Performed<SetFlags>, Failure> {
+    if let Some(append) = change.append {
+        // What the guest opened is always O_NONBLOCK; F_SETFL leaves the synchronization flags alone.
+        let mut flags = OFlags::NONBLOCK;
+        flags.set(OFlags::APPEND, append);
+        rustix::fs::fcntl_setfl(wasi.objects.fd(&change.on)?, flags)?;
+    }
+    Ok(change.performed())
 }
 
 #[inline(always)]
-pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<Stat>) -> Result<FileStat, Failure> {
+pub(crate) fn stat_open_file(wasi: &Wasi, stat: Admitted<Stat>) -> Result<FileStat, Failure> {
     let found = rustix::fs::fstat(wasi.objects.fd(&stat.on)?)?;
     Ok(FileStat::new(&found, &wasi.time))
 }
 
 #[inline(always)]
-fn perform_seek(wasi: &Wasi, seek: &Admitted<Seek>) -> Result<u64, Failure> {
+fn move_position(wasi: &Wasi, seek: Admitted<Seek>) -> Result<u64, Failure> {
     let to = match seek.to {
         SeekFrom::Start(offset) => rustix::fs::SeekFrom::Start(offset),
         SeekFrom::Current(delta) => rustix::fs::SeekFrom::Current(delta),

@@ -112,7 +112,7 @@ impl Objects {
     }
 
     /// Closes what is ours to close.
-    pub(crate) fn close(&mut self, close: &Admitted<Close>) {
+    pub(crate) fn close(&mut self, close: Admitted<Close>) {
         let index = close.on.host().index();
         if let Some(slot) = self.slots.get_mut(index as usize)
             && slot.take().is_some()

@@ -9,14 +9,14 @@ use crate::fd::{count, timestamps};
 use crate::objects::Object;
 use crate::resolve::{self, Parent, parent};
 use crate::stat::{self, FileStat};
-use crate::wait::uninterrupted;
+use crate::wait::retry_interrupted;
 use crate::{Failure, Resolver, Wasi};
 use rustix::fs::{AtFlags, FileType as HostType, Mode, OFlags};
 use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, OwnedFd};
 use wave_monitor::{
-    Admitted, Claim, Errno, FdFlags, GuestRange, Kind, Last, Link, MakeDirectory, NewTimes, Open, OpenRequest, Place,
-    ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink,
+    Admitted, Claim, DirectoryPath, Errno, FdFlags, GuestRange, Kind, Last, Link, MakeDirectory, NewTimes, Open,
+    OpenRequest, Performed, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink,
 };
 
 /// Read and write for all, less what the process's umask takes away.
@@ -39,8 +39,8 @@ pub fn path_create_directory(
 ) -> Result<(), Failure> {
     let path = GuestRange::check(memory.len(), path, path_len)?;
     let make = wasi.monitor.admit_create_directory(fd, path.bytes(memory)?)?;
-    let claim = perform_create_directory(wasi, &make)?;
-    wasi.monitor.spend(&claim);
+    let claim = create_directory(wasi, make)?;
+    wasi.monitor.spend(claim);
     Ok(())
 }
 
@@ -64,7 +64,7 @@ pub fn path_filestat_get(
     let out = GuestRange::check(memory.len(), out, stat::SIZE)?;
     let path = GuestRange::check(memory.len(), path, path_len)?;
     let stat = wasi.monitor.admit_stat_at(fd, flags, path.bytes(memory)?)?;
-    let found = perform_stat(wasi, &stat)?;
+    let found = stat_path(wasi, stat)?;
     out.store(memory, &found.to_bytes())?;
     Ok(())
 }
@@ -90,7 +90,7 @@ pub fn path_filestat_set_times(
     let path = GuestRange::check(memory.len(), path, path_len)?;
     let times = NewTimes::from_guest(atim, mtim, fst_flags)?;
     let change = wasi.monitor.admit_set_times_at(fd, flags, path.bytes(memory)?, times)?;
-    perform_set_times(wasi, &change)
+    set_path_times(wasi, change)
 }
 
 /// Gives an existing file a second name. A final link is linked itself, never followed: what has a
@@ -116,8 +116,8 @@ pub fn path_link(
     let old = GuestRange::check(memory.len(), old_path, old_path_len)?;
     let new = GuestRange::check(memory.len(), new_path, new_path_len)?;
     let link = wasi.monitor.admit_link(old_fd, old_flags, old.bytes(memory)?, new_fd, new.bytes(memory)?)?;
-    let claim = perform_link(wasi, &link)?;
-    wasi.monitor.spend(&claim);
+    let claim = create_hard_link(wasi, link)?;
+    wasi.monitor.spend(claim);
     Ok(())
 }
 
@@ -157,9 +157,9 @@ pub fn path_open(
         inheriting: rights_inheriting,
         fdflags,
     })?;
-    let (object, kind) = perform_open(wasi, &open)?;
+    let (object, kind, performed) = open_object(wasi, open)?;
     let host = wasi.objects.insert(object);
-    let opened = wasi.monitor.install(open, host, kind);
+    let opened = wasi.monitor.install(performed, host, kind);
     out.store_u32(memory, opened)?;
     Ok(())
 }
@@ -187,7 +187,7 @@ pub fn path_readlink(
     let path = GuestRange::check(memory.len(), path, path_len)?;
     let read = wasi.monitor.admit_readlink(fd, path.bytes(memory)?)?;
     let mut text = [0; wave_monitor::PATH_MAX_BYTES + 1];
-    let text = perform_readlink(wasi, &read, &mut text)?;
+    let text = read_link_target(wasi, read, &mut text)?;
     let part = buffer.shortened(text.len());
     part.store(memory, text.get(..part.len()).unwrap_or(text))?;
     out.store_u32(memory, count(part.len()))?;
@@ -210,7 +210,7 @@ pub fn path_remove_directory(
 ) -> Result<(), Failure> {
     let path = GuestRange::check(memory.len(), path, path_len)?;
     let remove = wasi.monitor.admit_remove_directory(fd, path.bytes(memory)?)?;
-    perform_remove_directory(wasi, &remove)
+    remove_directory(wasi, remove)
 }
 
 /// Moves a file or directory, replacing what has the new name.
@@ -234,7 +234,7 @@ pub fn path_rename(
     let old = GuestRange::check(memory.len(), old_path, old_path_len)?;
     let new = GuestRange::check(memory.len(), new_path, new_path_len)?;
     let rename = wasi.monitor.admit_rename(fd, old.bytes(memory)?, new_fd, new.bytes(memory)?)?;
-    perform_rename(wasi, &rename)
+    rename_object(wasi, rename)
 }
 
 /// Creates a symbolic link that says `old_path`, which has to be relative (T19).
@@ -257,8 +257,8 @@ pub fn path_symlink(
     let target = GuestRange::check(memory.len(), old_path, old_path_len)?;
     let path = GuestRange::check(memory.len(), new_path, new_path_len)?;
     let link = wasi.monitor.admit_symlink(target.bytes(memory)?, fd, path.bytes(memory)?)?;
-    let claim = perform_symlink(wasi, &link)?;
-    wasi.monitor.spend(&claim);
+    let claim = create_symlink(wasi, link)?;
+    wasi.monitor.spend(claim);
     Ok(())
 }
 
@@ -274,22 +274,22 @@ pub fn path_symlink(
 pub fn path_unlink_file(wasi: &mut Wasi, memory: &mut [u8], fd: u32, path: u32, path_len: u32) -> Result<(), Failure> {
     let path = GuestRange::check(memory.len(), path, path_len)?;
     let unlink = wasi.monitor.admit_unlink(fd, path.bytes(memory)?)?;
-    perform_unlink(wasi, &unlink)
+    remove_name(wasi, unlink)
 }
 
 // ---- perform ------------------------------------------------------------------------------------
 
-fn perform_create_directory(wasi: &Wasi, make: &Admitted<MakeDirectory<'_>>) -> Result<Claim, Failure> {
+fn create_directory(wasi: &Wasi, make: Admitted<MakeDirectory<'_>>) -> Result<Claim, Failure> {
     let parent = parent(wasi, &make.place)?;
     let name = make.name?;
     let claim = claim(wasi, &make.place, name.len())?;
-    uninterrupted(wasi.interrupted, || rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE))?;
+    retry_interrupted(wasi.interrupted, || rustix::fs::mkdirat(&parent, name, DIRECTORY_MODE))?;
     Ok(claim)
 }
 
 /// Claims what a new name in a directory that is there takes. Where nothing is left, a name that is taken is still `EXIST`, as
 /// on a full disk.
-fn claim(wasi: &Wasi, place: &Place<'_>, text_bytes: usize) -> Result<Claim, Failure> {
+fn claim(wasi: &Wasi, place: &DirectoryPath<'_>, text_bytes: usize) -> Result<Claim, Failure> {
     let [absent, file, link] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP].map(Failure::from);
     wasi.monitor.claim_entry(text_bytes).map_err(|full| match resolve::handle(wasi, place, false) {
         Err(failure) if failure == absent => full.into(),
@@ -300,7 +300,7 @@ fn claim(wasi: &Wasi, place: &Place<'_>, text_bytes: usize) -> Result<Claim, Fai
 }
 
 #[inline(always)]
-pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<StatAt<'_>>) -> Result<FileStat, Failure> {
+pub(crate) fn stat_path(wasi: &Wasi, stat: Admitted<StatAt<'_>>) -> Result<FileStat, Failure> {
     let found = if let Some(name) = stat.place.path.single() {
         let dir = wasi.objects.fd(&stat.place.dir)?;
         let found = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -318,7 +318,7 @@ pub(crate) fn perform_stat(wasi: &Wasi, stat: &Admitted<StatAt<'_>>) -> Result<F
     Ok(FileStat::new(&found, &wasi.time))
 }
 
-fn perform_set_times(wasi: &Wasi, change: &Admitted<SetTimesAt<'_>>) -> Result<(), Failure> {
+fn set_path_times(wasi: &Wasi, change: Admitted<SetTimesAt<'_>>) -> Result<(), Failure> {
     let times = timestamps(change.times);
     let place = &change.place;
     match place.path.last() {
@@ -333,7 +333,7 @@ fn perform_set_times(wasi: &Wasi, change: &Admitted<SetTimesAt<'_>>) -> Result<(
     }
 }
 
-fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<Claim, Failure> {
+fn create_hard_link(wasi: &Wasi, link: Admitted<Link<'_>>) -> Result<Claim, Failure> {
     let is_directory = link.old.path.demands_directory() || link.old_name.is_err();
     if is_directory {
         resolve::handle(wasi, &link.old, false)?;
@@ -361,7 +361,7 @@ fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<Claim, Failure
             return Err(failure);
         }
     };
-    uninterrupted(wasi.interrupted, || rustix::fs::linkat(&old, old_name, &new, new_name, AtFlags::empty()))?;
+    retry_interrupted(wasi.interrupted, || rustix::fs::linkat(&old, old_name, &new, new_name, AtFlags::empty()))?;
     Ok(claim)
 }
 
@@ -370,24 +370,24 @@ fn perform_link(wasi: &Wasi, link: &Admitted<Link<'_>>) -> Result<Claim, Failure
 /// `O_NONBLOCK` keeps a FIFO from waiting for its other end (T25). Files do not care, and on what
 /// does, waiting is done by `ppoll`.
 #[inline(always)]
-fn perform_open(wasi: &mut Wasi, open: &Admitted<Open<'_>>) -> Result<(Object, Kind), Failure> {
-    let flags = host_flags(open);
+fn open_object<'m>(wasi: &mut Wasi, open: Admitted<Open<'m>>) -> Result<(Object, Kind, Performed<Open<'m>>), Failure> {
+    let flags = host_flags(&open);
     if flags.contains(OFlags::CREATE) && open.place.path.demands_directory() {
-        return Err(refuse_to_create_directory(wasi, open));
+        return Err(refuse_to_create_directory(wasi, &open));
     }
     let fd = if flags.contains(OFlags::CREATE) && wasi.monitor.counts_changes() {
-        open_counted(wasi, open, flags)?
+        open_counted(wasi, &open, flags)?
     } else {
-        open_place(wasi, open, flags)?
+        open_place(wasi, &open, flags)?
     };
     let stat = resolve::check_object(wasi, &open.place, &fd)?;
     let kind = stat::opened_kind(&stat, &wasi.devices)?;
-    Ok((Object::opened(fd, Some(&stat)), kind))
+    Ok((Object::opened(fd, Some(&stat)), kind, open.performed()))
 }
 
 /// Opens a file that is made if it is not there, where new names count: first as it is, then with a claim.
 #[cold]
-fn open_counted(wasi: &mut Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Result<OwnedFd, Failure> {
+fn open_counted(wasi: &mut Wasi, open: &Open<'_>, flags: OFlags) -> Result<OwnedFd, Failure> {
     let text_bytes = match open.place.path.last() {
         Last::Name(name) => name.len(),
         Last::Dot | Last::DotDot => 0,
@@ -407,21 +407,21 @@ fn open_counted(wasi: &mut Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Re
         wasi.monitor.claim_entry(text_bytes).map_err(|full| if failure == absent { full.into() } else { failure })?
     };
     let fd = open_place(wasi, open, flags)?;
-    wasi.monitor.spend(&claim);
+    wasi.monitor.spend(claim);
     Ok(fd)
 }
 
 #[inline(always)]
-fn open_place(wasi: &Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Result<OwnedFd, Failure> {
+fn open_place(wasi: &Wasi, open: &Open<'_>, flags: OFlags) -> Result<OwnedFd, Failure> {
     if wasi.resolver == Resolver::Manual && flags.contains(OFlags::TRUNC) && !open.write {
-        return open_and_cut(wasi, open, flags - OFlags::TRUNC);
+        return open_and_truncate(wasi, open, flags - OFlags::TRUNC);
     }
     open_with(wasi, open, flags)
 }
 
 /// What Linux says to the creation of `name/`, once the path before it has led to a directory.
 #[cold]
-fn refuse_to_create_directory(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Failure {
+fn refuse_to_create_directory(wasi: &Wasi, open: &Open<'_>) -> Failure {
     match (parent(wasi, &open.place), open.place.path.last()) {
         (Err(failure), _) => failure,
         (Ok(_), Last::Dot | Last::DotDot) if open.oflags.contains(wave_monitor::OFlags::EXCL) => Errno::EXIST.into(),
@@ -432,19 +432,19 @@ fn refuse_to_create_directory(wasi: &Wasi, open: &Admitted<Open<'_>>) -> Failure
 /// Opens for reading, and cuts by an open for writing: where Landlock does not hold truncation, the filter refuses to cut by
 /// any other, and `wave` takes the manual resolver. If either is not permitted, nothing is cut.
 #[cold]
-fn open_and_cut(wasi: &Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Result<OwnedFd, Failure> {
+fn open_and_truncate(wasi: &Wasi, open: &Open<'_>, flags: OFlags) -> Result<OwnedFd, Failure> {
     let fd = open_with(wasi, open, flags)?;
-    let cutting = (flags - OFlags::CREATE - OFlags::EXCL) | OFlags::WRONLY | OFlags::TRUNC;
-    open_with(wasi, open, cutting).map(|_| fd)
+    let truncating = (flags - OFlags::CREATE - OFlags::EXCL) | OFlags::WRONLY | OFlags::TRUNC;
+    open_with(wasi, open, truncating).map(|_| fd)
 }
 
 #[inline(always)]
-fn open_with(wasi: &Wasi, open: &Admitted<Open<'_>>, flags: OFlags) -> Result<OwnedFd, Failure> {
+fn open_with(wasi: &Wasi, open: &Open<'_>, flags: OFlags) -> Result<OwnedFd, Failure> {
     let mode = if flags.contains(OFlags::CREATE) { FILE_MODE } else { Mode::empty() };
     let path = &open.place.path;
     if let Some(name) = path.single() {
         let dir = wasi.objects.fd(&open.place.dir)?;
-        let opened = uninterrupted(wasi.interrupted, || {
+        let opened = retry_interrupted(wasi.interrupted, || {
             match rustix::fs::openat(dir, name, flags | OFlags::NOFOLLOW, mode) {
                 // A link, for all the kernel says: `O_DIRECTORY` turns `ELOOP` into `ENOTDIR`.
                 Err(Host::LOOP | Host::NOTDIR) if open.follow || path.demands_directory() => Ok(None),
@@ -480,7 +480,7 @@ fn host_flags(open: &Open<'_>) -> OFlags {
     flags
 }
 
-fn perform_readlink<'t>(wasi: &Wasi, read: &Admitted<ReadLink<'_>>, text: &'t mut [u8]) -> Result<&'t [u8], Failure> {
+fn read_link_target<'t>(wasi: &Wasi, read: Admitted<ReadLink<'_>>, text: &'t mut [u8]) -> Result<&'t [u8], Failure> {
     if read.place.path.demands_directory() {
         resolve::handle(wasi, &read.place, false)?;
         return Err(Errno::INVAL.into());
@@ -490,40 +490,40 @@ fn perform_readlink<'t>(wasi: &Wasi, read: &Admitted<ReadLink<'_>>, text: &'t mu
     Ok(text.get(..len).unwrap_or(text))
 }
 
-fn perform_remove_directory(wasi: &Wasi, remove: &Admitted<RemoveDirectory<'_>>) -> Result<(), Failure> {
+fn remove_directory(wasi: &Wasi, remove: Admitted<RemoveDirectory<'_>>) -> Result<(), Failure> {
     let parent = parent(wasi, &remove.place)?;
     let name = remove.name?;
-    uninterrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR))
+    retry_interrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, name, AtFlags::REMOVEDIR))
 }
 
-fn perform_rename(wasi: &Wasi, rename: &Admitted<Rename<'_>>) -> Result<(), Failure> {
+fn rename_object(wasi: &Wasi, rename: Admitted<Rename<'_>>) -> Result<(), Failure> {
     let old = parent(wasi, &rename.old)?;
     let new = parent(wasi, &rename.new)?;
     let (old_name, new_name) = (rename.old_name?, rename.new_name?);
     if rename.old.path.demands_directory() || rename.new.path.demands_directory() {
         require_directory(&old, old_name)?;
     }
-    uninterrupted(wasi.interrupted, || rustix::fs::renameat(&old, old_name, &new, new_name))
+    retry_interrupted(wasi.interrupted, || rustix::fs::renameat(&old, old_name, &new, new_name))
 }
 
-fn perform_symlink(wasi: &Wasi, link: &Admitted<Symlink<'_>>) -> Result<Claim, Failure> {
+fn create_symlink(wasi: &Wasi, link: Admitted<Symlink<'_>>) -> Result<Claim, Failure> {
     let parent = parent(wasi, &link.place)?;
     let name = link.name?;
     refuse_new_directory_name(&parent, &link.place, name)?;
     let claim = claim(wasi, &link.place, name.len() + link.target.bytes().len())?;
-    uninterrupted(wasi.interrupted, || rustix::fs::symlinkat(link.target.bytes(), &parent, name))?;
+    retry_interrupted(wasi.interrupted, || rustix::fs::symlinkat(link.target.bytes(), &parent, name))?;
     Ok(claim)
 }
 
 #[inline(always)]
-fn perform_unlink(wasi: &Wasi, unlink: &Admitted<Unlink<'_>>) -> Result<(), Failure> {
+fn remove_name(wasi: &Wasi, unlink: Admitted<Unlink<'_>>) -> Result<(), Failure> {
     let parent = parent(wasi, &unlink.place)?;
     let name = unlink.name?;
     if unlink.place.path.demands_directory() {
         require_directory(&parent, name)?;
         return Err(Errno::ISDIR.into());
     }
-    uninterrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, name, AtFlags::empty()))
+    retry_interrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, name, AtFlags::empty()))
 }
 
 /// `NOTDIR` unless the name, not followed, is a directory.
@@ -533,7 +533,7 @@ fn require_directory(parent: &Parent<'_>, name: &[u8]) -> Result<(), Failure> {
 }
 
 /// Neither kind of link can be made under a name with a trailing slash: `EXIST` or `NOENT`.
-fn refuse_new_directory_name(parent: &Parent<'_>, place: &Place<'_>, name: &[u8]) -> Result<(), Failure> {
+fn refuse_new_directory_name(parent: &Parent<'_>, place: &DirectoryPath<'_>, name: &[u8]) -> Result<(), Failure> {
     if place.path.demands_directory() {
         refuse_taken_name(parent, name)?;
         return Err(Errno::NOENT.into());

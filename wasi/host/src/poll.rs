@@ -51,7 +51,7 @@ pub(crate) fn poll(
     let subscriptions = copy_in(wasi, input.bytes(memory)?, layout)?;
 
     let waits = subscriptions.iter().map(|subscription| admit(wasi, subscription)).collect::<Result<_, _>>()?;
-    let events = perform(wasi, waits)?;
+    let events = wait_for_events(wasi, waits)?;
 
     let mut stored = 0;
     let mut places = output.bytes_mut(memory)?.chunks_exact_mut(EVENT_SIZE as usize);
@@ -139,16 +139,16 @@ fn deadline(wasi: &Wasi, clock: Clock, timeout: u64, absolute: bool) -> u64 {
 
 // ---- perform ------------------------------------------------------------------------------------
 
-fn perform(wasi: &Wasi, mut waits: Vec<Wait>) -> Result<Vec<Option<Event>>, Failure> {
+/// Waits until at least one subscription has an answer. Each watch is used up here, and asked about as often as it takes.
+fn wait_for_events(wasi: &Wasi, waits: Vec<Wait>) -> Result<Vec<Option<Event>>, Failure> {
     // Each descriptor once, however many subscriptions wait for it: the kernel takes no more than a process may have open.
     let mut polled: Vec<(BorrowedFd<'_>, PollFlags)> = Vec::new();
     let mut places = BTreeMap::new();
-    for wait in &mut waits {
+    let polled_or_done = |wait| {
         wait::check(wasi.interrupted)?;
-        let Wait::Ready(watch) = wait else { continue };
+        let Wait::Ready(watch) = wait else { return Ok(wait) };
         if watch.always_ready {
-            *wait = Wait::Done(file_event(wasi, watch));
-            continue;
+            return Ok(Wait::Done(file_event(wasi, watch)));
         }
         let flags = match watch.direction {
             Direction::Read => PollFlags::IN,
@@ -159,8 +159,9 @@ fn perform(wasi: &Wasi, mut waits: Vec<Wait>) -> Result<Vec<Option<Event>>, Fail
             Some((_, all)) => *all |= flags,
             None => polled.push((wasi.objects.fd(&watch.on)?, flags)),
         }
-        *wait = Wait::Polled(flags, place);
-    }
+        Ok(Wait::Polled(flags, place))
+    };
+    let waits: Vec<_> = waits.into_iter().map(polled_or_done).collect::<Result<_, Failure>>()?;
     let mut descriptors: Vec<_> = polled.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
     loop {
         wait_once(wasi, &waits, &mut descriptors)?;
@@ -227,7 +228,7 @@ fn stream_event(found: PollFlags, flags: PollFlags) -> Option<Event> {
 }
 
 /// A file is always ready; for reading, with what is left after the position.
-fn file_event(wasi: &Wasi, watch: &Admitted<Watch>) -> Event {
+fn file_event(wasi: &Wasi, watch: Admitted<Watch>) -> Event {
     let left = || -> Result<u64, Failure> {
         let fd = wasi.objects.fd(&watch.on)?;
         let size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);

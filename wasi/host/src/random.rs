@@ -1,7 +1,7 @@
 //! `random_get`: the kernel's generator, straight into guest memory (T116); a fixed sequence in a run that
 //! is deterministic or has a seed.
 
-use crate::wait::{self, uninterrupted};
+use crate::wait::{self, retry_interrupted};
 use crate::{Failure, Wasi};
 use rustix::rand::{GetRandomFlags, getrandom};
 use wave_monitor::GuestRange;
@@ -24,7 +24,7 @@ pub fn random_get(wasi: &mut Wasi, memory: &mut [u8], buf: u32, len: u32) -> Res
         let step = rest.len().min(STEP_BYTES);
         let (next, _) = rest.split_at_mut(step);
         let filled = match &mut wasi.random {
-            Random::Kernel => uninterrupted(wasi.interrupted, || getrandom(&mut *next, GetRandomFlags::empty()))?,
+            Random::Kernel => retry_interrupted(wasi.interrupted, || getrandom(&mut *next, GetRandomFlags::empty()))?,
             Random::Fixed(sequence) => {
                 sequence.fill(next);
                 step

@@ -10,7 +10,7 @@ use crate::{Failure, Wasi, wait, walk};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat2};
 use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use wave_monitor::{Errno, Place, Rule, admit_filesystem};
+use wave_monitor::{DirectoryPath, Errno, Rule, admit_filesystem};
 
 /// How often a resolution is tried again when a rename anywhere on the host disturbed it (T23). A path with many `..` takes
 /// long enough to be disturbed again and again by a busy host.
@@ -63,7 +63,7 @@ impl AsFd for Parent<'_> {
 
 /// Finds the directory that holds the last component of a path.
 #[inline(always)]
-pub(crate) fn parent<'w>(wasi: &'w Wasi, place: &Place<'_>) -> Result<Parent<'w>, Failure> {
+pub(crate) fn parent<'w>(wasi: &'w Wasi, place: &DirectoryPath<'_>) -> Result<Parent<'w>, Failure> {
     if place.path.parent().is_empty() {
         return Ok(Parent::Held(wasi.objects.fd(&place.dir)?));
     }
@@ -75,7 +75,7 @@ pub(crate) fn parent<'w>(wasi: &'w Wasi, place: &Place<'_>) -> Result<Parent<'w>
 
 /// Finds what a whole path leads to.
 #[inline(always)]
-pub(crate) fn handle(wasi: &Wasi, place: &Place<'_>, follow: bool) -> Result<(OwnedFd, Stat), Failure> {
+pub(crate) fn handle(wasi: &Wasi, place: &DirectoryPath<'_>, follow: bool) -> Result<(OwnedFd, Stat), Failure> {
     let mut flags = HANDLE;
     if place.path.demands_directory() {
         flags |= OFlags::DIRECTORY;
@@ -92,7 +92,7 @@ pub(crate) fn handle(wasi: &Wasi, place: &Place<'_>, follow: bool) -> Result<(Ow
 #[inline(always)]
 pub(crate) fn open_whole(
     wasi: &Wasi,
-    place: &Place<'_>,
+    place: &DirectoryPath<'_>,
     follow: bool,
     flags: OFlags,
     mode: Mode,
@@ -129,7 +129,7 @@ pub(crate) fn escape() -> Failure {
 #[inline(always)]
 pub(crate) fn open_beneath(
     wasi: &Wasi,
-    place: &Place<'_>,
+    place: &DirectoryPath<'_>,
     path: &[u8],
     flags: OFlags,
     mode: Mode,
@@ -165,7 +165,7 @@ fn open_by_kernel(
 /// The directory the guest holds was checked when it was opened, so only an object on another file
 /// system needs a second look.
 #[inline(always)]
-pub(crate) fn check_object(wasi: &Wasi, place: &Place<'_>, fd: &OwnedFd) -> Result<Stat, Failure> {
+pub(crate) fn check_object(wasi: &Wasi, place: &DirectoryPath<'_>, fd: &OwnedFd) -> Result<Stat, Failure> {
     let stat = fstat(fd)?;
     if stat.st_dev != wasi.objects.get(&place.dir)?.device {
         check_filesystem(fd.as_fd())?;

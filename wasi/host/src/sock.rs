@@ -2,12 +2,14 @@
 
 use crate::fd::count;
 use crate::objects::Object;
-use crate::wait::{self, patiently};
+use crate::wait::{self, retry_until_ready};
 use crate::{Failure, Wasi, sys};
 use rustix::event::PollFlags;
 use rustix::net::{Shutdown as HostShutdown, SocketAddrAny, SocketFlags};
 use std::net::SocketAddr;
-use wave_monitor::{Accept, Admitted, Buffers, GuestRange, IpBytes, Receive, RiFlags, RoFlags, SdFlags, Send};
+use wave_monitor::{
+    Accept, Admitted, Buffers, GuestRange, IpBytes, Performed, Receive, RiFlags, RoFlags, SdFlags, Send,
+};
 
 /// Accepts a connection and stores the number of the new descriptor at `opened_fd`.
 ///
@@ -21,9 +23,9 @@ use wave_monitor::{Accept, Admitted, Buffers, GuestRange, IpBytes, Receive, RiFl
 pub fn sock_accept(wasi: &mut Wasi, memory: &mut [u8], fd: u32, flags: u32, opened_fd: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), opened_fd, 4)?;
     let accept = wasi.monitor.admit_accept(fd, flags)?;
-    let object = perform_accept(wasi, &accept)?;
+    let (object, performed) = accept_allowed_peer(wasi, accept)?;
     let host = wasi.objects.insert(object);
-    let opened = wasi.monitor.install_accepted(accept, host);
+    let opened = wasi.monitor.install_accepted(performed, host);
     out.store_u32(memory, opened)?;
     Ok(())
 }
@@ -53,7 +55,7 @@ pub fn sock_recv(
     buffers.copy_in(memory, data, data_len, wasi.monitor.limits().iovecs)?;
     let receive = wasi.monitor.admit_receive(fd, flags)?;
     buffers.shorten(receive.at_most.min(wasi.step_bytes));
-    let (bytes, truncated) = perform_receive(wasi, &receive, memory, &buffers)?;
+    let (bytes, truncated) = receive_bytes(wasi, receive, memory, &buffers)?;
     let flags = if truncated { RoFlags::DATA_TRUNCATED } else { RoFlags::empty() };
     received.store_u32(memory, count(bytes))?;
     out_flags.store(memory, &flags.bits().to_le_bytes())?;
@@ -80,7 +82,7 @@ pub fn sock_send(
     buffers.copy_in(memory, data, data_len, wasi.monitor.limits().iovecs)?;
     let send = wasi.monitor.admit_send(fd, flags)?;
     buffers.shorten(send.at_most.min(wasi.step_bytes));
-    let bytes = perform_send(wasi, &send, memory, &buffers)?;
+    let bytes = send_bytes(wasi, send, memory, &buffers)?;
     out.store_u32(memory, count(bytes))?;
     Ok(())
 }
@@ -103,16 +105,20 @@ pub fn sock_shutdown(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, how: u32) -> 
 
 // ---- perform ------------------------------------------------------------------------------------
 
-fn perform_accept(wasi: &Wasi, accept: &Admitted<Accept>) -> Result<Object, Failure> {
+/// Takes connections from the queue until one comes from an allowed peer.
+///
+/// That is one effect, though it may take several connections: the guest gets one. Each peer is decided on its own, and the
+/// connection of a denied one is closed before the next is taken.
+fn accept_allowed_peer(wasi: &Wasi, accept: Admitted<Accept>) -> Result<(Object, Performed<Accept>), Failure> {
     let fd = wasi.objects.fd(&accept.on)?;
     loop {
         wait::check(wasi.interrupted)?;
         // Waiting is done by `ppoll`: a listener of ours never waits in the kernel.
-        let (accepted, peer) = patiently(wasi.interrupted, accept.waiting, fd, PollFlags::IN, || {
+        let (accepted, peer) = retry_until_ready(wasi.interrupted, accept.waiting, fd, PollFlags::IN, || {
             rustix::net::acceptfrom_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
         })?;
         if wasi.monitor.admit_accepted_peer(ip_bytes(peer)).is_ok() {
-            return Ok(Object::opened(accepted, None));
+            return Ok((Object::opened(accepted, None), accept.performed()));
         }
     }
 }
@@ -126,9 +132,9 @@ fn ip_bytes(peer: Option<SocketAddrAny>) -> IpBytes {
     }
 }
 
-fn perform_receive(
+fn receive_bytes(
     wasi: &Wasi,
-    receive: &Admitted<Receive>,
+    receive: Admitted<Receive>,
     memory: &mut [u8],
     buffers: &Buffers,
 ) -> Result<(usize, bool), Failure> {
@@ -140,12 +146,12 @@ fn perform_receive(
         flags |= libc::MSG_WAITALL;
     }
     let fd = wasi.objects.fd(&receive.on)?;
-    patiently(wasi.interrupted, receive.waiting, fd, PollFlags::IN, || sys::recvmsg(fd, memory, buffers, flags))
+    retry_until_ready(wasi.interrupted, receive.waiting, fd, PollFlags::IN, || sys::recvmsg(fd, memory, buffers, flags))
 }
 
-fn perform_send(wasi: &Wasi, send: &Admitted<Send>, memory: &[u8], buffers: &Buffers) -> Result<usize, Failure> {
+fn send_bytes(wasi: &Wasi, send: Admitted<Send>, memory: &[u8], buffers: &Buffers) -> Result<usize, Failure> {
     let fd = wasi.objects.fd(&send.on)?;
-    patiently(wasi.interrupted, send.waiting, fd, PollFlags::OUT, || {
+    retry_until_ready(wasi.interrupted, send.waiting, fd, PollFlags::OUT, || {
         // A peer that is gone is an error number, not a signal for the runtime.
         sys::sendmsg(fd, memory, buffers, libc::MSG_NOSIGNAL)
     })

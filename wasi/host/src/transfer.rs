@@ -7,7 +7,7 @@
 //! comes out short is the last, and an error after the first is for the next call. Two things differ, and only beyond a step:
 //! other writers may write between two steps in append mode, and what may wait is read no further than one step.
 
-use crate::wait::{self, patiently, uninterrupted, wait_for_data};
+use crate::wait::{self, retry_interrupted, retry_until_ready, wait_for_data};
 use crate::{Failure, Wasi, sys};
 use rustix::event::PollFlags;
 use rustix::io::Errno as Host;
@@ -19,7 +19,7 @@ const PIPE_BUF: usize = 4096;
 #[inline(always)]
 pub(crate) fn read(
     wasi: &Wasi,
-    read: &Admitted<Read>,
+    read: Admitted<Read>,
     memory: &mut [u8],
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
@@ -28,13 +28,13 @@ pub(crate) fn read(
     if buffers.exceed(wasi.step_bytes) {
         if read.waiting == Waiting::Never {
             return in_steps(wasi, buffers, |buffers, _| {
-                uninterrupted(wasi.interrupted, || sys::readv(fd, memory, buffers, wasi.step_bytes))
+                retry_interrupted(wasi.interrupted, || sys::readv(fd, memory, buffers, wasi.step_bytes))
             });
         }
         buffers.shorten(wasi.step_bytes);
     }
     loop {
-        let count = patiently(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
+        let count = retry_until_ready(wasi.interrupted, read.waiting, fd, PollFlags::IN, || match buffers.ranges() {
             [] => Ok(0),
             [one] => rustix::io::read(fd, one.bytes_mut(memory).map_err(fault)?),
             _ => sys::readv(fd, memory, buffers, sys::MAX_RW_BYTES),
@@ -49,7 +49,7 @@ pub(crate) fn read(
 #[inline(always)]
 pub(crate) fn read_at(
     wasi: &Wasi,
-    read: &Admitted<ReadAt>,
+    read: Admitted<ReadAt>,
     memory: &mut [u8],
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
@@ -58,18 +58,21 @@ pub(crate) fn read_at(
     if buffers.exceed(wasi.step_bytes) {
         return in_steps(wasi, buffers, |buffers, done| {
             let offset = read.offset + done as u64;
-            uninterrupted(wasi.interrupted, || sys::preadv(fd, memory, buffers, offset, wasi.step_bytes))
+            retry_interrupted(wasi.interrupted, || sys::preadv(fd, memory, buffers, offset, wasi.step_bytes))
         });
     }
-    uninterrupted(wasi.interrupted, || match buffers.ranges() {
+    retry_interrupted(wasi.interrupted, || match buffers.ranges() {
         [] => Ok(0),
         [one] => rustix::io::pread(fd, one.bytes_mut(memory).map_err(fault)?, read.offset),
         _ => sys::preadv(fd, memory, buffers, read.offset, sys::MAX_RW_BYTES),
     })
 }
 
-/// Makes a transfer of many bytes as several, of at most a step each, and looks at the deadline in between. `call` moves the
-/// next bytes of the buffers; it is told how many went before.
+/// Makes a transfer of many bytes in steps, and looks at the deadline in between. `call` moves at most a step of the bytes that
+/// are left in the buffers; it is told how many went before.
+///
+/// The steps are one effect: each moves the part of the admitted range that follows the one before, and together they move no
+/// more than was admitted.
 #[cold]
 fn in_steps(
     wasi: &Wasi,
@@ -98,7 +101,7 @@ fn in_steps(
 #[inline(always)]
 pub(crate) fn write(
     wasi: &mut Wasi,
-    write: &Admitted<Write>,
+    write: Admitted<Write>,
     memory: &[u8],
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
@@ -108,35 +111,30 @@ pub(crate) fn write(
         buffers.shorten(PIPE_BUF);
     }
     let written = if write.terminal && !wasi.terminal_controls {
-        write_to_terminal(wasi, write, memory, buffers)?
+        write_to_terminal(wasi, &write, memory, buffers)?
     } else {
         let fd = wasi.objects.fd(&write.on)?;
         if buffers.exceed(wasi.step_bytes) {
             in_steps(wasi, buffers, |buffers, _| {
-                patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || {
+                retry_until_ready(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || {
                     sys::writev(fd, memory, buffers, wasi.step_bytes)
                 })
             })?
         } else {
-            patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
+            retry_until_ready(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || match buffers.ranges() {
                 [] => Ok(0),
                 [one] => rustix::io::write(fd, one.bytes(memory).map_err(fault)?),
                 _ => sys::writev(fd, memory, buffers, sys::MAX_RW_BYTES),
             })?
         }
     };
-    wasi.monitor.wrote(write, written);
+    wasi.monitor.wrote(write.performed(), written);
     Ok(written)
 }
 
 /// Writes the first few kilobytes, cleaned. Libraries go on with the rest.
 #[cold]
-fn write_to_terminal(
-    wasi: &mut Wasi,
-    write: &Admitted<Write>,
-    memory: &[u8],
-    buffers: &Buffers,
-) -> Result<usize, Failure> {
+fn write_to_terminal(wasi: &mut Wasi, write: &Write, memory: &[u8], buffers: &Buffers) -> Result<usize, Failure> {
     let mut text = [0; PIPE_BUF];
     let mut len = 0;
     for range in buffers.ranges() {
@@ -158,7 +156,8 @@ fn write_to_terminal(
     cleaner.clean(cleaned);
 
     let fd = wasi.objects.fd(&write.on)?;
-    let written = patiently(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || rustix::io::write(fd, cleaned))?;
+    let written =
+        retry_until_ready(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || rustix::io::write(fd, cleaned))?;
     // Only what the terminal took counts for where the next write starts.
     if let Some(sent) = text.get_mut(..written) {
         wasi.objects.get_mut(&write.on)?.cleaner.clean(sent);
@@ -169,7 +168,7 @@ fn write_to_terminal(
 #[inline(always)]
 pub(crate) fn write_at(
     wasi: &mut Wasi,
-    write: &Admitted<WriteAt>,
+    write: Admitted<WriteAt>,
     memory: &[u8],
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
@@ -178,16 +177,16 @@ pub(crate) fn write_at(
     let written = if buffers.exceed(wasi.step_bytes) {
         in_steps(wasi, buffers, |buffers, done| {
             let offset = write.offset + done as u64;
-            uninterrupted(wasi.interrupted, || sys::pwritev(fd, memory, buffers, offset, wasi.step_bytes))
+            retry_interrupted(wasi.interrupted, || sys::pwritev(fd, memory, buffers, offset, wasi.step_bytes))
         })?
     } else {
-        uninterrupted(wasi.interrupted, || match buffers.ranges() {
+        retry_interrupted(wasi.interrupted, || match buffers.ranges() {
             [] => Ok(0),
             [one] => rustix::io::pwrite(fd, one.bytes(memory).map_err(fault)?, write.offset),
             _ => sys::pwritev(fd, memory, buffers, write.offset, sys::MAX_RW_BYTES),
         })?
     };
-    wasi.monitor.wrote_at(write, written);
+    wasi.monitor.wrote_at(write.performed(), written);
     Ok(written)
 }
 
@@ -208,7 +207,7 @@ mod tests {
         let mut wasi = Wasi::new(Config::default()).unwrap();
         let (reader, writer) = rustix::pipe::pipe().unwrap();
         if let Ok(close) = wasi.monitor.admit_close(1) {
-            wasi.objects.close(&close);
+            wasi.objects.close(close);
         }
         let host = wasi.objects.insert(Object::opened(writer, None));
         wasi.monitor.grant_stdio(1, host, kind, FdFlags::empty()).unwrap();
@@ -258,7 +257,7 @@ mod tests {
     fn t35_not_waiting_is_emulated_on_a_blocking_pipe() {
         let (mut wasi, reader) = with_output(Kind::Pipe);
         let change = wasi.monitor.admit_set_flags(1, FdFlags::NONBLOCK).unwrap();
-        wasi.monitor.commit_flags(&change).unwrap();
+        wasi.monitor.commit_flags(change.performed()).unwrap();
         let mut total = 0;
         let full = loop {
             match write(&mut wasi, &[b'x'; 10_000], 5000) {

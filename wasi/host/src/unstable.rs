@@ -26,7 +26,7 @@ pub use crate::preview1::{
 pub fn fd_filestat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), out, stat::UNSTABLE_SIZE)?;
     let stat = wasi.monitor.admit_stat(fd)?;
-    let found = crate::fd::perform_stat(wasi, &stat)?;
+    let found = crate::fd::stat_open_file(wasi, stat)?;
     out.store(memory, &found.to_unstable_bytes())?;
     Ok(())
 }
@@ -49,7 +49,7 @@ pub fn path_filestat_get(
     let out = GuestRange::check(memory.len(), out, stat::UNSTABLE_SIZE)?;
     let path = GuestRange::check(memory.len(), path, path_len)?;
     let stat = wasi.monitor.admit_stat_at(fd, flags, path.bytes(memory)?)?;
-    let found = crate::path::perform_stat(wasi, &stat)?;
+    let found = crate::path::stat_path(wasi, stat)?;
     out.store(memory, &found.to_unstable_bytes())?;
     Ok(())
 }

@@ -16,7 +16,7 @@ pub(crate) fn check(interrupted: Interrupted) -> Result<(), Failure> {
 
 /// Makes a system call again until it is not interrupted, or the run has to stop.
 #[inline]
-pub(crate) fn uninterrupted<T>(
+pub(crate) fn retry_interrupted<T>(
     interrupted: Interrupted,
     mut call: impl FnMut() -> rustix::io::Result<T>,
 ) -> Result<T, Failure> {
@@ -40,7 +40,7 @@ fn may_retry(interrupted: Interrupted, error: Host) -> Result<(), Failure> {
 /// inherited has it or not and must not be changed (T35). So a guest that does not want to wait
 /// gets a look first, and one that does gets a wait after `EAGAIN`.
 #[inline]
-pub(crate) fn patiently<T>(
+pub(crate) fn retry_until_ready<T>(
     interrupted: Interrupted,
     waiting: Waiting,
     fd: BorrowedFd<'_>,
@@ -68,7 +68,7 @@ pub(crate) fn patiently<T>(
 #[cold]
 pub(crate) fn wait_for_data(interrupted: Interrupted, fd: BorrowedFd<'_>) -> Result<bool, Failure> {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    uninterrupted(interrupted, || poll(&mut fds, None))?;
+    retry_interrupted(interrupted, || poll(&mut fds, None))?;
     let [found] = fds;
     Ok(found.revents().contains(PollFlags::IN))
 }
@@ -84,5 +84,5 @@ fn wait(
     timeout: Option<&Timespec>,
 ) -> Result<bool, Failure> {
     let mut fds = [PollFd::from_borrowed_fd(fd, ready)];
-    Ok(uninterrupted(interrupted, || poll(&mut fds, timeout))? > 0)
+    Ok(retry_interrupted(interrupted, || poll(&mut fds, timeout))? > 0)
 }

@@ -8,7 +8,7 @@
 
 use crate::Failure;
 use crate::resolve::{HANDLE, escape, may_be_link};
-use crate::wait::{self, Interrupted, uninterrupted};
+use crate::wait::{self, Interrupted, retry_interrupted};
 use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat_raw};
 use rustix::io::Errno as Host;
 use std::collections::VecDeque;
@@ -58,7 +58,7 @@ pub(crate) fn open(
             }
         }
         if last {
-            return uninterrupted(interrupted, || openat(walk.here(), c".", flags - OFlags::NOFOLLOW, mode));
+            return retry_interrupted(interrupted, || openat(walk.here(), c".", flags - OFlags::NOFOLLOW, mode));
         }
     }
 }
@@ -141,7 +141,7 @@ impl Walk<'_> {
 
     fn open_directory(&self, name: &[u8]) -> Result<OwnedFd, Failure> {
         let flags = HANDLE | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        uninterrupted(self.interrupted, || openat(self.here(), name, flags, Mode::empty()))
+        retry_interrupted(self.interrupted, || openat(self.here(), name, flags, Mode::empty()))
     }
 
     /// Opens the last component; `None` if it was a link, whose text is to be walked now.
@@ -149,7 +149,7 @@ impl Walk<'_> {
         if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) {
             return Err(Errno::ISDIR.into());
         }
-        let opened = uninterrupted(self.interrupted, || openat(self.here(), name, flags | OFlags::NOFOLLOW, mode));
+        let opened = retry_interrupted(self.interrupted, || openat(self.here(), name, flags | OFlags::NOFOLLOW, mode));
         if flags.contains(OFlags::NOFOLLOW) {
             return opened.map(Some);
         }

@@ -39,7 +39,7 @@ impl Target {
 
 /// How a descriptor came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum EntryOrigin {
     /// Inherited from whoever started us: its host flags are not ours to change (T35).
     Stdio,
     /// A granted directory, and its place among them.
@@ -50,7 +50,7 @@ pub(crate) enum Origin {
     Socket,
 }
 
-impl Origin {
+impl EntryOrigin {
     /// The origin of what is opened through a descriptor of this one.
     pub(crate) const fn beneath(self) -> Self {
         match self {
@@ -72,11 +72,11 @@ pub(crate) struct Entry {
     base: Rights,
     inheriting: Rights,
     pub(crate) flags: FdFlags,
-    origin: Origin,
+    origin: EntryOrigin,
 }
 
 impl Entry {
-    pub(crate) fn new(host: HostFd, kind: Kind, access: Access, origin: Origin, wanted: Rights) -> Self {
+    pub(crate) fn new(host: HostFd, kind: Kind, access: Access, origin: EntryOrigin, wanted: Rights) -> Self {
         Self {
             host,
             kind,
@@ -105,13 +105,13 @@ impl Entry {
 
     /// Whether it was inherited as standard input, output or error.
     pub(crate) const fn is_stdio(&self) -> bool {
-        matches!(self.origin, Origin::Stdio)
+        matches!(self.origin, EntryOrigin::Stdio)
     }
 
     /// Whether it is a FIFO that was opened through a grant.
     #[inline]
     pub(crate) const fn is_fifo(&self) -> bool {
-        matches!((self.kind, self.origin), (Kind::Pipe, Origin::Beneath(_)))
+        matches!((self.kind, self.origin), (Kind::Pipe, EntryOrigin::Beneath(_)))
     }
 
     pub(crate) const fn kind(&self) -> Kind {
@@ -130,15 +130,15 @@ impl Entry {
         self.inheriting
     }
 
-    pub(crate) const fn origin(&self) -> Origin {
+    pub(crate) const fn origin(&self) -> EntryOrigin {
         self.origin
     }
 
     /// Which granted directory it goes back to.
     pub(crate) const fn grant(&self) -> Option<u16> {
         match self.origin {
-            Origin::Preopen(grant) | Origin::Beneath(grant) => Some(grant),
-            Origin::Stdio | Origin::Socket => None,
+            EntryOrigin::Preopen(grant) | EntryOrigin::Beneath(grant) => Some(grant),
+            EntryOrigin::Stdio | EntryOrigin::Socket => None,
         }
     }
 
@@ -146,9 +146,9 @@ impl Entry {
     #[inline]
     pub(crate) const fn account(&self) -> Account {
         match self.origin {
-            Origin::Stdio => Account::Output,
-            Origin::Preopen(_) | Origin::Beneath(_) => Account::Files,
-            Origin::Socket => Account::Free,
+            EntryOrigin::Stdio => Account::Output,
+            EntryOrigin::Preopen(_) | EntryOrigin::Beneath(_) => Account::Files,
+            EntryOrigin::Socket => Account::Free,
         }
     }
 

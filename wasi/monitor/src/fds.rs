@@ -3,7 +3,7 @@
 //! A guest number is an index here and nothing else: no arithmetic on it reaches a host descriptor
 //! (T33). The host's side is an opaque [`HostFd`] that the performing crate chose.
 
-use crate::entries::{Entry, Origin};
+use crate::entries::{Entry, EntryOrigin};
 use crate::limits::Budgets;
 use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, LimitName, Limits, PeerRule, Rights, Rule};
 
@@ -62,7 +62,7 @@ impl Monitor {
         let rights = rights.union(Rights::FD_SYNC).union(Rights::FD_DATASYNC);
         self.room()?;
         let kind = if kind == Kind::Directory { Kind::Other } else { kind };
-        let entry = Entry::new(host, kind, Access::ReadWrite, Origin::Stdio, rights);
+        let entry = Entry::new(host, kind, Access::ReadWrite, EntryOrigin::Stdio, rights);
         self.place(fd, entry.flags(flags));
         Ok(())
     }
@@ -75,7 +75,7 @@ impl Monitor {
         self.room()?;
         let grant = u16::try_from(self.names.len()).map_err(|_| Errno::MFILE)?;
         self.names.push(name);
-        let entry = Entry::new(host, Kind::Directory, access, Origin::Preopen(grant), Rights::ALL);
+        let entry = Entry::new(host, Kind::Directory, access, EntryOrigin::Preopen(grant), Rights::ALL);
         Ok(self.insert(entry.inheriting(Rights::DIRECTORY.union(Rights::REGULAR_FILE))))
     }
 
@@ -88,7 +88,7 @@ impl Monitor {
             return Err(Errno::NOTSOCK);
         }
         self.room()?;
-        Ok(self.insert(Entry::new(host, kind, Access::ReadWrite, Origin::Socket, Rights::ALL)))
+        Ok(self.insert(Entry::new(host, kind, Access::ReadWrite, EntryOrigin::Socket, Rights::ALL)))
     }
 
     /// The name of a preopened directory.
@@ -97,8 +97,8 @@ impl Monitor {
     /// [`Errno::BADF`] if `fd` is not one. Libraries stop looking for preopens there.
     pub fn preopen_name(&self, fd: u32) -> Result<&[u8], Errno> {
         match self.entry(fd)?.origin() {
-            Origin::Preopen(grant) => self.names.get(usize::from(grant)).map(Vec::as_slice).ok_or(Errno::BADF),
-            Origin::Stdio | Origin::Beneath(_) | Origin::Socket => Err(Errno::BADF),
+            EntryOrigin::Preopen(grant) => self.names.get(usize::from(grant)).map(Vec::as_slice).ok_or(Errno::BADF),
+            EntryOrigin::Stdio | EntryOrigin::Beneath(_) | EntryOrigin::Socket => Err(Errno::BADF),
         }
     }
 
@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn file(host: u32) -> Entry {
-        Entry::new(HostFd::new(host), Kind::RegularFile, Access::ReadWrite, Origin::Beneath(0), Rights::ALL)
+        Entry::new(HostFd::new(host), Kind::RegularFile, Access::ReadWrite, EntryOrigin::Beneath(0), Rights::ALL)
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Decisions on a descriptor itself: its flags and rights.
 
 use crate::effects::Commit;
-use crate::entries::Origin;
-use crate::{Access, Admitted, Errno, FdFlags, FileType, Kind, Monitor, Rights, Rule, SetFlags};
+use crate::entries::EntryOrigin;
+use crate::{Access, Admitted, Errno, FdFlags, FileType, Kind, Monitor, Performed, Rights, Rule, SetFlags};
 
 /// What `fd_fdstat_get` reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,9 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`] if the descriptor is gone.
-    pub fn commit_flags(&mut self, change: &Admitted<SetFlags>) -> Result<(), Errno> {
-        self.entry_mut(change.commit.fd)?.flags = change.commit.flags;
+    pub fn commit_flags(&mut self, change: Performed<SetFlags>) -> Result<(), Errno> {
+        let Commit { fd, flags } = change.into_effect().commit;
+        self.entry_mut(fd)?.flags = flags;
         Ok(())
     }
 
@@ -78,9 +79,14 @@ pub(crate) const fn flag_change(before: FdFlags, after: FdFlags) -> Result<Optio
 }
 
 /// Decides on turning append mode on or off.
-pub(crate) const fn admit_append_change(on: bool, origin: Origin, kind: Kind, access: Access) -> Result<(), Errno> {
+pub(crate) const fn admit_append_change(
+    on: bool,
+    origin: EntryOrigin,
+    kind: Kind,
+    access: Access,
+) -> Result<(), Errno> {
     match (origin, kind, access) {
-        (Origin::Stdio, ..) => Err(Errno::NOTSUP.because(Rule::Inherited)),
+        (EntryOrigin::Stdio, ..) => Err(Errno::NOTSUP.because(Rule::Inherited)),
         (_, Kind::RegularFile, Access::Append) if !on => Err(Errno::NOTCAPABLE.because(Rule::AppendOnly)),
         (_, Kind::RegularFile, _) => Ok(()),
         _ => Err(Errno::NOTSUP),
@@ -96,7 +102,7 @@ mod tests {
     #[test]
     fn an_append_grant_stays_at_the_end() {
         let mut monitor = Monitor::new(Limits::default());
-        let file = Entry::new(HostFd::new(0), Kind::RegularFile, Access::Append, Origin::Beneath(0), Rights::ALL);
+        let file = Entry::new(HostFd::new(0), Kind::RegularFile, Access::Append, EntryOrigin::Beneath(0), Rights::ALL);
         let fd = monitor.insert(file.flags(FdFlags::APPEND));
         assert!(monitor.admit_write(fd).is_ok());
         assert_eq!(monitor.admit_write_at(fd, 0).err(), Some(Errno::NOTCAPABLE));
@@ -104,7 +110,7 @@ mod tests {
         assert_eq!(monitor.admit_set_flags(fd, FdFlags::empty()).err(), Some(Errno::NOTCAPABLE));
         let keep = monitor.admit_set_flags(fd, FdFlags::APPEND.union(FdFlags::NONBLOCK)).unwrap();
         assert_eq!(keep.append, None);
-        monitor.commit_flags(&keep).unwrap();
+        monitor.commit_flags(keep.performed()).unwrap();
     }
 
     #[test]
@@ -113,7 +119,7 @@ mod tests {
         monitor.grant_stdio(1, HostFd::new(1), Kind::Pipe, FdFlags::empty()).unwrap();
         let change = monitor.admit_set_flags(1, FdFlags::NONBLOCK).unwrap();
         assert_eq!(change.append, None);
-        monitor.commit_flags(&change).unwrap();
+        monitor.commit_flags(change.performed()).unwrap();
         assert_eq!(monitor.admit_write(1).unwrap().waiting, Waiting::Refuse);
         assert_eq!(monitor.admit_set_flags(1, FdFlags::APPEND).err(), Some(Errno::NOTSUP));
     }

@@ -3,8 +3,8 @@
 use crate::limits::Account;
 use crate::offsets::{end_of, seek_target};
 use crate::{
-    Admitted, Advice, Advise, Allocate, Claim, Errno, Kind, Monitor, NewTimes, ReadDir, Rights, Seek, SeekFrom,
-    SetSize, SetTimes, Stat, Sync, Target, Whence,
+    Admitted, Advice, Advise, Allocate, Claim, Errno, Kind, Monitor, NewTimes, Performed, ReadDir, Rights, Seek,
+    SeekFrom, SetSize, SetTimes, Stat, Sync, Target, Whence,
 };
 
 impl Monitor {
@@ -154,27 +154,27 @@ impl Monitor {
         self.budgets.admit_growth(bytes)
     }
 
-    /// Charges what was claimed, after the change.
-    pub fn spend(&mut self, claim: &Claim) {
-        self.budgets.spend(claim);
+    /// Charges what was claimed, after the change. One claim is charged once.
+    pub fn spend(&mut self, claim: Claim) {
+        self.budgets.spend(&claim);
     }
 
-    /// Charges what an admitted allocation has reserved, whether or not it was there before.
-    pub fn allocated(&mut self, allocate: &Admitted<Allocate>) {
-        self.budgets.charge(Account::Files, allocate.len);
+    /// Charges the range that an allocation has reserved, including what was reserved before.
+    pub fn allocated(&mut self, allocate: Performed<Allocate>) {
+        self.budgets.charge(Account::Files, allocate.into_effect().len);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entries::{Entry, Origin};
+    use crate::entries::{Entry, EntryOrigin};
     use crate::offsets::OFFSET_MAX;
     use crate::{Access, FdFlags, HostFd, Limits};
 
     fn with_file(access: Access, rights: Rights, flags: FdFlags) -> (Monitor, u32) {
         let mut monitor = Monitor::new(Limits::default());
-        let entry = Entry::new(HostFd::new(0), Kind::RegularFile, access, Origin::Beneath(0), rights);
+        let entry = Entry::new(HostFd::new(0), Kind::RegularFile, access, EntryOrigin::Beneath(0), rights);
         let fd = monitor.insert(entry.flags(flags));
         (monitor, fd)
     }
@@ -217,7 +217,7 @@ mod tests {
             assert!(monitor.admit_datasync(fd).unwrap().data_only);
         }
         for kind in [Kind::Pipe, Kind::Terminal, Kind::Device, Kind::Stream, Kind::Listener, Kind::Other] {
-            let entry = Entry::new(HostFd::new(3), kind, Access::ReadWrite, Origin::Beneath(0), Rights::ALL);
+            let entry = Entry::new(HostFd::new(3), kind, Access::ReadWrite, EntryOrigin::Beneath(0), Rights::ALL);
             let fd = monitor.insert(entry);
             assert_eq!(monitor.admit_sync(fd).err(), Some(Errno::INVAL), "{kind:?}");
             assert_eq!(monitor.admit_datasync(fd).err(), Some(Errno::INVAL), "{kind:?}");

@@ -67,7 +67,7 @@ mod types;
 
 pub use access::Access;
 pub use addresses::{IpBytes, PeerRule, peer_allowed};
-pub use admitted::Admitted;
+pub use admitted::{Admitted, Performed};
 pub use clocks::Clock;
 pub use effects::{
     Advise, Allocate, Close, Read, ReadAt, ReadDir, Seek, SetFlags, SetSize, SetTimes, Stat, Sync, Write, WriteAt,
@@ -80,7 +80,9 @@ pub use filesystems::admit_filesystem;
 pub use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, RoFlags, SdFlags, SubclockFlags};
 pub use kinds::{Kind, Waiting};
 pub use limits::{Claim, ENTRY_BYTES, LimitName, Limits};
-pub use names::{Link, MakeDirectory, Place, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink};
+pub use names::{
+    DirectoryPath, Link, MakeDirectory, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink,
+};
 pub use offsets::SeekFrom;
 pub use opens::{Open, OpenRequest};
 pub use paths::{GuestPath, Last, LinkTarget, PATH_MAX_BYTES};

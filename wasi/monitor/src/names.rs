@@ -4,7 +4,7 @@ use crate::{Admitted, Errno, GuestPath, Last, LinkTarget, LookupFlags, Monitor, 
 
 /// A path and the directory it starts from.
 #[derive(Debug)]
-pub struct Place<'m> {
+pub struct DirectoryPath<'m> {
     /// The directory the guest holds.
     pub dir: Target,
     /// The path beneath it.
@@ -16,7 +16,7 @@ pub struct Place<'m> {
 #[non_exhaustive]
 pub struct StatAt<'m> {
     /// Where.
-    pub place: Place<'m>,
+    pub place: DirectoryPath<'m>,
     /// Whether a final symbolic link is followed.
     pub follow: bool,
 }
@@ -26,7 +26,7 @@ pub struct StatAt<'m> {
 #[non_exhaustive]
 pub struct SetTimesAt<'m> {
     /// Where.
-    pub place: Place<'m>,
+    pub place: DirectoryPath<'m>,
     /// Whether a final symbolic link is followed.
     pub follow: bool,
     /// To these.
@@ -40,7 +40,7 @@ macro_rules! on_a_name {
         #[non_exhaustive]
         pub struct $name<'m> {
             /// Where.
-            pub place: Place<'m>,
+            pub place: DirectoryPath<'m>,
             /// The last component. `.` and `..` are none; their errno is the answer once the rest of the path has led
             /// to a directory.
             pub name: Result<&'m [u8], Errno>,
@@ -64,11 +64,11 @@ on_a_name! {
 #[non_exhaustive]
 pub struct Link<'m> {
     /// Where the file is.
-    pub old: Place<'m>,
+    pub old: DirectoryPath<'m>,
     /// Its name there, or the errno of `.` and `..`.
     pub old_name: Result<&'m [u8], Errno>,
     /// Where the new name goes.
-    pub new: Place<'m>,
+    pub new: DirectoryPath<'m>,
     /// The new name, or the errno of `.` and `..`.
     pub new_name: Result<&'m [u8], Errno>,
 }
@@ -78,11 +78,11 @@ pub struct Link<'m> {
 #[non_exhaustive]
 pub struct Rename<'m> {
     /// Where it is.
-    pub old: Place<'m>,
+    pub old: DirectoryPath<'m>,
     /// Its name there, or the errno of `.` and `..`.
     pub old_name: Result<&'m [u8], Errno>,
     /// Where it goes.
-    pub new: Place<'m>,
+    pub new: DirectoryPath<'m>,
     /// Its name there, or the errno of `.` and `..`.
     pub new_name: Result<&'m [u8], Errno>,
 }
@@ -94,7 +94,7 @@ pub struct Symlink<'m> {
     /// What it says.
     pub target: LinkTarget<'m>,
     /// Where it goes.
-    pub place: Place<'m>,
+    pub place: DirectoryPath<'m>,
     /// Its name there, or the errno of `.` and `..`.
     pub name: Result<&'m [u8], Errno>,
 }
@@ -226,14 +226,14 @@ impl Monitor {
         Ok(Admitted::new(Symlink { target, place, name }))
     }
 
-    fn beneath<'m>(&self, fd: u32, rights: Rights, path: &'m [u8]) -> Result<Place<'m>, Errno> {
+    fn beneath<'m>(&self, fd: u32, rights: Rights, path: &'m [u8]) -> Result<DirectoryPath<'m>, Errno> {
         let dir = self.directory(fd, rights)?.target();
-        Ok(Place { dir, path: GuestPath::parse(path)? })
+        Ok(DirectoryPath { dir, path: GuestPath::parse(path)? })
     }
 }
 
 /// The last component, or what Linux answers if it is `.` or `..`.
-fn name_of<'m>(place: &Place<'m>, dot: Errno, dot_dot: Errno) -> Result<&'m [u8], Errno> {
+fn name_of<'m>(place: &DirectoryPath<'m>, dot: Errno, dot_dot: Errno) -> Result<&'m [u8], Errno> {
     match place.path.last() {
         Last::Name(name) => Ok(name),
         Last::Dot => Err(dot),

@@ -1,8 +1,9 @@
 //! Decisions on `path_open`.
 
-use crate::entries::{Entry, Origin};
+use crate::entries::{Entry, EntryOrigin};
 use crate::{
-    Access, Admitted, Errno, FdFlags, GuestPath, HostFd, Kind, LookupFlags, Monitor, OFlags, Place, Rights, Rule,
+    Access, Admitted, DirectoryPath, Errno, FdFlags, GuestPath, HostFd, Kind, LookupFlags, Monitor, OFlags, Performed,
+    Rights, Rule,
 };
 
 /// The arguments of `path_open`.
@@ -29,7 +30,7 @@ pub struct OpenRequest<'m> {
 #[non_exhaustive]
 pub struct Open<'m> {
     /// Where.
-    pub place: Place<'m>,
+    pub place: DirectoryPath<'m>,
     /// Whether a final symbolic link is followed.
     pub follow: bool,
     /// Create, exclusive, directory, truncate.
@@ -46,7 +47,7 @@ pub struct Open<'m> {
 /// What the new descriptor gets from the one it was opened through.
 #[derive(Debug, Clone, Copy)]
 struct Inherited {
-    origin: Origin,
+    origin: EntryOrigin,
     access: Access,
     base: Rights,
     inheriting: Rights,
@@ -79,7 +80,7 @@ impl Monitor {
         let mode = admit_mode(dir.access(), may, base, fdflags)?;
         admit_creation(oflags)?;
         Ok(Admitted::new(Open {
-            place: Place { dir: dir.target(), path },
+            place: DirectoryPath { dir: dir.target(), path },
             follow: lookup.contains(LookupFlags::SYMLINK_FOLLOW),
             oflags,
             fdflags,
@@ -97,7 +98,7 @@ impl Monitor {
     /// Enters what was opened into the table; returns its number.
     ///
     /// Room was made sure of when the open was admitted, so this cannot fail.
-    pub fn install(&mut self, open: Admitted<Open<'_>>, host: HostFd, kind: Kind) -> u32 {
+    pub fn install(&mut self, open: Performed<Open<'_>>, host: HostFd, kind: Kind) -> u32 {
         let Open { grant, fdflags, .. } = open.into_effect();
         let entry = Entry::new(host, kind, grant.access, grant.origin, grant.base);
         self.insert(entry.inheriting(grant.inheriting).flags(fdflags))
@@ -189,7 +190,7 @@ mod tests {
         let mut monitor = with_grant(Access::ReadOnly);
         let wish = Rights::FD_READ.union(Rights::FD_SEEK).union(Rights::FD_FILESTAT_SET_TIMES);
         let open = monitor.admit_open(request(b"f", 0, wish, 0)).unwrap();
-        let fd = monitor.install(open, HostFd::new(1), Kind::RegularFile);
+        let fd = monitor.install(open.performed(), HostFd::new(1), Kind::RegularFile);
         let stat = monitor.fdstat(fd).unwrap();
         assert_eq!(stat.base, Rights::FD_READ.union(Rights::FD_SEEK));
         assert_eq!(stat.inheriting, Rights::NONE);
@@ -208,7 +209,7 @@ mod tests {
         assert_eq!(through(&monitor, 3, b"/f", Rights::FD_WRITE), Err(Rule::Beneath));
         assert_eq!(monitor.admit_symlink(b"/f", 3, b"l").map(drop).map_err(Errno::rule), Err(Rule::AbsoluteLink));
         let open = monitor.admit_open(OpenRequest { fd: read_only, ..request(b"d", 0, Rights::PATH_OPEN, 0) }).unwrap();
-        let inner = monitor.install(open, HostFd::new(2), Kind::Directory);
+        let inner = monitor.install(open.performed(), HostFd::new(2), Kind::Directory);
         assert_eq!(monitor.admit_stat_at(inner, 0, b"f").map(drop).map_err(Errno::rule), Err(Rule::Right));
         assert_eq!(monitor.admit_unlink(inner, b"f").map(drop).map_err(Errno::rule), Err(Rule::ReadOnly));
         assert_eq!((monitor.grant_of(3), monitor.grant_of(inner), monitor.grant_of(0)), (Some(0), Some(1), None));

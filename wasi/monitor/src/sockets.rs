@@ -1,7 +1,9 @@
 //! Decisions on sockets. A guest of preview 1 cannot make one; it uses those it was given.
 
-use crate::entries::{Entry, Origin};
-use crate::{Access, Admitted, Errno, FdFlags, HostFd, Kind, Monitor, RiFlags, Rights, SdFlags, Target, Waiting};
+use crate::entries::{Entry, EntryOrigin};
+use crate::{
+    Access, Admitted, Errno, FdFlags, HostFd, Kind, Monitor, Performed, RiFlags, Rights, SdFlags, Target, Waiting,
+};
 
 /// Accept a connection.
 #[derive(Debug)]
@@ -68,9 +70,9 @@ impl Monitor {
     }
 
     /// Enters an accepted connection into the table; returns its number.
-    pub fn install_accepted(&mut self, accept: Admitted<Accept>, host: HostFd) -> u32 {
+    pub fn install_accepted(&mut self, accept: Performed<Accept>, host: HostFd) -> u32 {
         let flags = accept.into_effect().flags;
-        self.insert(Entry::new(host, Kind::Stream, Access::ReadWrite, Origin::Socket, Rights::ALL).flags(flags))
+        self.insert(Entry::new(host, Kind::Stream, Access::ReadWrite, EntryOrigin::Socket, Rights::ALL).flags(flags))
     }
 
     /// `sock_recv`: needs `FD_READ`.
@@ -157,7 +159,7 @@ mod tests {
         assert_eq!(monitor.admit_receive(listener, 0).err(), Some(Errno::NOTCONN));
         assert_eq!(monitor.admit_accept(listener, 1).err(), Some(Errno::INVAL));
         let accept = monitor.admit_accept(listener, 4).unwrap();
-        let stream = monitor.install_accepted(accept, HostFd::new(2));
+        let stream = monitor.install_accepted(accept.performed(), HostFd::new(2));
         assert_eq!(monitor.admit_send(stream, 0).unwrap().waiting, Waiting::Refuse);
         assert_eq!(monitor.admit_send(stream, 1).err(), Some(Errno::INVAL));
         assert_eq!(monitor.admit_receive(stream, 4).err(), Some(Errno::INVAL));

@@ -2,7 +2,7 @@
 
 use crate::limits::at_most;
 use crate::offsets::end_of;
-use crate::{Access, Admitted, Errno, Kind, Monitor, Read, ReadAt, Rights, Rule, Write, WriteAt};
+use crate::{Access, Admitted, Errno, Kind, Monitor, Performed, Read, ReadAt, Rights, Rule, Write, WriteAt};
 
 impl Monitor {
     /// `fd_read`: needs `FD_READ`.
@@ -62,16 +62,16 @@ impl Monitor {
         Ok(Admitted::new(WriteAt { on: entry.target(), at_most, offset, account }))
     }
 
-    /// Charges `count` bytes that an admitted write has written.
+    /// Charges the `count` bytes that a write has written.
     #[inline]
-    pub fn wrote(&mut self, write: &Admitted<Write>, count: usize) {
-        self.budgets.charge(write.account, count as u64);
+    pub fn wrote(&mut self, write: Performed<Write>, count: usize) {
+        self.budgets.charge(write.into_effect().account, count as u64);
     }
 
-    /// Charges `count` bytes that an admitted write at an offset has written.
+    /// Charges the `count` bytes that a write at an offset has written.
     #[inline]
-    pub fn wrote_at(&mut self, write: &Admitted<WriteAt>, count: usize) {
-        self.budgets.charge(write.account, count as u64);
+    pub fn wrote_at(&mut self, write: Performed<WriteAt>, count: usize) {
+        self.budgets.charge(write.into_effect().account, count as u64);
     }
 
     /// `random_get` of `len` bytes.
@@ -92,13 +92,14 @@ impl Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entries::{Entry, Origin};
+    use crate::entries::{Entry, EntryOrigin};
     use crate::{FdFlags, HostFd, LimitName, Limits};
 
     fn with_limits(limits: Limits) -> (Monitor, u32) {
         let mut monitor = Monitor::new(limits);
         monitor.grant_stdio(1, HostFd::new(1), Kind::Pipe, FdFlags::empty()).unwrap();
-        let file = Entry::new(HostFd::new(0), Kind::RegularFile, Access::ReadWrite, Origin::Beneath(0), Rights::ALL);
+        let file =
+            Entry::new(HostFd::new(0), Kind::RegularFile, Access::ReadWrite, EntryOrigin::Beneath(0), Rights::ALL);
         let fd = monitor.insert(file);
         (monitor, fd)
     }
@@ -124,18 +125,18 @@ mod tests {
         let (mut monitor, fd) = with_limits(Limits { written_bytes: 10, output_bytes: 5, ..Limits::default() });
         let write = monitor.admit_write(fd).unwrap();
         assert_eq!(write.at_most, 10);
-        monitor.wrote(&write, 4);
+        monitor.wrote(write.performed(), 4);
         let write = monitor.admit_write_at(fd, 0).unwrap();
         assert_eq!(write.at_most, 6);
-        monitor.wrote_at(&write, 1);
+        monitor.wrote_at(write.performed(), 1);
         assert_eq!(because(monitor.admit_allocate(fd, 0, 6)), Some((Errno::NOSPC, Rule::Limit(LimitName::Written))));
         let allocate = monitor.admit_allocate(fd, 0, 5).unwrap();
-        monitor.allocated(&allocate);
+        monitor.allocated(allocate.performed());
         assert_eq!(because(monitor.admit_write(fd)), Some((Errno::NOSPC, Rule::Limit(LimitName::Written))));
 
         let write = monitor.admit_write(1).unwrap();
         assert_eq!(write.at_most, 5);
-        monitor.wrote(&write, 5);
+        monitor.wrote(write.performed(), 5);
         assert_eq!(because(monitor.admit_write(1)), Some((Errno::NOSPC, Rule::Limit(LimitName::Output))));
     }
 

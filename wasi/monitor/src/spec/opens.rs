@@ -3,7 +3,7 @@
 use super::config;
 use super::inputs::{access, fd_flags, kind, rights, word};
 use super::rights::set;
-use crate::entries::Origin;
+use crate::entries::EntryOrigin;
 use crate::fdstat::{admit_append_change, flag_change};
 use crate::opens::{admit_creation, admit_mode, needed_on_directory};
 use crate::sockets::{accept_flags, check_send_flags, shutdown_how};
@@ -44,9 +44,9 @@ proptest! {
     #[test]
     fn t35_append_mode_is_changed_where_it_is_ours(
         on: bool, kind in kind(), access in access(),
-        origin in select(vec![Origin::Stdio, Origin::Preopen(0), Origin::Beneath(0), Origin::Socket]),
+        origin in select(vec![EntryOrigin::Stdio, EntryOrigin::Preopen(0), EntryOrigin::Beneath(0), EntryOrigin::Socket]),
     ) {
-        let ours = origin != Origin::Stdio && kind == Kind::RegularFile;
+        let ours = origin != EntryOrigin::Stdio && kind == Kind::RegularFile;
         let leaves_the_end = access == Access::Append && !on;
         let expected = match (ours, leaves_the_end) {
             (false, _) => Err(Errno::NOTSUP),

@@ -143,7 +143,7 @@ fn apply(monitor: &mut Monitor, model: &mut Model, step: Step) {
             assert_eq!(accept.is_ok(), may);
             let Ok(accept) = accept else { return };
             let host = model.next_host();
-            let opened = monitor.install_accepted(accept, host);
+            let opened = monitor.install_accepted(accept.performed(), host);
             assert_eq!(model.insert(socket(host, Kind::Stream)), opened);
         }
         Step::Open { fd, base, inheriting, creat, append, kind } => {
@@ -183,7 +183,7 @@ fn apply(monitor: &mut Monitor, model: &mut Model, step: Step) {
         Step::SetFlags { fd, flags } => {
             let Ok(change) = monitor.admit_set_flags(fd, FdFlags::from_guest(flags.into()).unwrap()) else { return };
             assert!(model.has(fd, 3));
-            monitor.commit_flags(&change).unwrap();
+            monitor.commit_flags(change.performed()).unwrap();
             model.held.get_mut(&fd).unwrap().flags = flags;
         }
         Step::Write { fd, len } => {
@@ -192,7 +192,7 @@ fn apply(monitor: &mut Monitor, model: &mut Model, step: Step) {
             let Ok(write) = write else { return };
             assert_eq!(write.at_most as u64, model.left(fd).min(LIMITS.call_bytes.into()));
             let done = usize::try_from(len).unwrap().min(write.at_most);
-            monitor.wrote(&write, done);
+            monitor.wrote(write.performed(), done);
             model.charge(fd, done as u64);
         }
         Step::WriteAt { fd, offset, len } => {
@@ -202,7 +202,7 @@ fn apply(monitor: &mut Monitor, model: &mut Model, step: Step) {
             let Ok(write) = write else { return };
             let done = usize::try_from(len).unwrap().min(write.at_most);
             assert!(offset + done as u64 <= LIMITS.file_size_bytes);
-            monitor.wrote_at(&write, done);
+            monitor.wrote_at(write.performed(), done);
             model.charge(fd, done as u64);
         }
         Step::Allocate { fd, offset, len } => {
@@ -210,7 +210,7 @@ fn apply(monitor: &mut Monitor, model: &mut Model, step: Step) {
             let fits = (1..=model.left(fd)).contains(&len) && offset + len <= LIMITS.file_size_bytes;
             assert_eq!(allocate.is_ok(), model.has(fd, 8) && fits);
             let Ok(allocate) = allocate else { return };
-            monitor.allocated(&allocate);
+            monitor.allocated(allocate.performed());
             model.charge(fd, len);
         }
     }
@@ -246,7 +246,7 @@ fn open(
 
     let dir = model.held[&fd].clone();
     let host = model.next_host();
-    let opened = monitor.install(admitted, host, kind);
+    let opened = monitor.install(admitted.performed(), host, kind);
     let handed = |wanted: Rights| &set(wanted) & &dir.inheriting;
     let (base, inheriting) = rights_of(kind, dir.access, &handed(base), &handed(inheriting));
     let flags = u16::from(append);

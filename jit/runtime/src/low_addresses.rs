@@ -1,4 +1,4 @@
-//! Addresses below 2 GiB for the objects of mode fixed.
+//! Addresses for the objects of mode fixed, most of them below 2 GiB.
 
 use crate::mapping::Mapping;
 use std::io;
@@ -6,15 +6,15 @@ use std::ops::Range;
 
 const ALIGN: usize = 1 << 16;
 
-/// How often a taken range is tried to be avoided.
+/// How many addresses are tried before the kernel chooses one.
 const TRIES: u32 = 16;
 
-/// Places that follow from a seed: one process after the other can put the same objects at the same addresses, for code that
-/// was compiled for these. Whoever does not know the seed cannot guess them.
+/// A sequence of addresses that follows from a seed. So another process can map the same objects at the same addresses, and run
+/// code that was compiled for them. Without the seed they cannot be guessed.
 #[derive(Clone, Copy, Debug)]
-pub struct Places(u64);
+pub struct LowAddresses(u64);
 
-impl Places {
+impl LowAddresses {
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -27,7 +27,7 @@ impl Places {
         mixed ^ mixed >> 31
     }
 
-    /// Reserves `len` bytes inside `window`, aligned to 64 KiB; after a few tries, anywhere.
+    /// Reserves `len` bytes that start inside `window`, aligned to 64 KiB. After a few tries, anywhere.
     ///
     /// # Errors
     /// As [`Mapping::reserve`].
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn a_seed_gives_the_same_places_and_another_others() {
         let places = |seed| {
-            let mut places = Places::new(seed);
+            let mut places = LowAddresses::new(seed);
             let mappings = [(); 3].map(|()| places.reserve(&WINDOW, 1 << 16).expect("room"));
             mappings.map(|mapping| mapping.address())
         };
@@ -67,15 +67,15 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_left_alone() {
-        let taken = Places::new(3).reserve(&WINDOW, 1 << 16).expect("room");
-        let other = Places::new(3).reserve(&WINDOW, 1 << 16).expect("room");
+        let taken = LowAddresses::new(3).reserve(&WINDOW, 1 << 16).expect("room");
+        let other = LowAddresses::new(3).reserve(&WINDOW, 1 << 16).expect("room");
         assert!(WINDOW.contains(&other.address()));
         assert_ne!(taken.address(), other.address());
     }
 
     #[test]
     fn what_does_not_fit_goes_elsewhere() {
-        let mapping = Places::new(4).reserve(&(WINDOW.start..WINDOW.start + (1 << 16)), 1 << 20).expect("room");
+        let mapping = LowAddresses::new(4).reserve(&(WINDOW.start..WINDOW.start + (1 << 16)), 1 << 20).expect("room");
         assert!(!WINDOW.contains(&mapping.address()));
     }
 }
