@@ -1,11 +1,9 @@
-//! Sequences of hostcalls against the model; see `wasi/host/tests/model`.
+//! Sequences of hostcalls against the model; see `tests/model`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
-
-#[path = "../../wasi/host/tests/model/mod.rs"]
-mod model;
+use wave_test_model as model;
 
 thread_local! {
     static MACHINE: RefCell<model::Machine> = RefCell::new(model::Machine::new());

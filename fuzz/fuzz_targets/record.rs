@@ -2,9 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-
-#[path = "../../jit/verifier/tests/hostile/mod.rs"]
-mod hostile;
+use wave_test_hostile as hostile;
 
 fuzz_target!(|script: &[u8]| {
     hostile::record::check(script);

@@ -2,11 +2,8 @@
 //!
 //! `WAVE_SCRIPTS` asks for another number of each.
 
-#[path = "hostile/mod.rs"]
-mod hostile;
-
-use hostile::{bytes, file, image, record};
 use std::collections::HashMap;
+use wave_test_hostile::{bytes, file, image, record};
 use wave_verifier::{Rule, VerifyError};
 
 /// Scripts of each kind.

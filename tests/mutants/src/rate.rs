@@ -165,7 +165,7 @@ fn own_programs() -> Vec<Program> {
         count,
     };
     vec![
-        text("guest.wat", include_bytes!("../../../jit/verifier/tests/hostile/guest.wat"), 100_000),
+        text("guest.wat", include_bytes!("../../hostile/src/guest.wat"), 100_000),
         // The largest takes a hundred times as long as others.
         text("frames", &frames(), 200),
         text("examples/echo.wat", include_bytes!("../../../examples/echo.wat"), 10_000),

@@ -965,3 +965,9 @@ fn fifo(calls: &mut dyn Calls) -> String {
     let fd = calls.open(b"fifo", READ).unwrap();
     said(calls.read(fd, 1))
 }
+
+/// The manual resolver finds what the kernel finds.
+#[test]
+fn the_manual_resolver_answers_alike() {
+    guest::run_again_with_the_manual_resolver("the_manual_resolver_answers_alike");
+}

@@ -485,3 +485,9 @@ fn t15_swapping_a_file_for_a_link_never_leads_out() {
     let ends = race(attempt, swap);
     assert!(ends.contains_key("Ok(())") && ends.contains_key("Err(NOTCAPABLE)"), "no race took place: {ends:?}");
 }
+
+/// The manual resolver finds what the kernel finds (T17, T88, T125).
+#[test]
+fn the_manual_resolver_answers_alike() {
+    guest::run_again_with_the_manual_resolver("the_manual_resolver_answers_alike");
+}

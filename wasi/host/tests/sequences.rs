@@ -3,11 +3,9 @@
 //! The same generator and oracle as `fuzz/`, which looks for sequences of its own and keeps them in a corpus.
 //! `WAVE_SEED=<n> WAVE_SEQUENCES=1` repeats one seed.
 
-mod model;
-
-use model::{Call, Machine, smallest};
 use std::fs;
 use std::path::{Path, PathBuf};
+use wave_test_model::{Call, Machine, smallest};
 
 /// How many sequences; `WAVE_SEQUENCES` asks for another number.
 const SEQUENCES: u64 = 2000;

@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 use wave_monitor::Rights;
@@ -18,11 +19,29 @@ pub const APPEND: u32 = 1;
 pub const NONBLOCK: u32 = 4;
 pub const ROOT: u32 = 3;
 
-/// Each test program uses one; `paths_manual` has the tests of `paths`, `native_manual` those of `native`.
-const RESOLVER: Resolver = match env!("CARGO_CRATE_NAME").as_bytes() {
-    b"paths_manual" | b"native_manual" => Resolver::Manual,
-    _ => Resolver::Kernel,
-};
+/// Set where the tests of a program run again with the manual resolver.
+const MANUAL: &str = "WAVE_TEST_MANUAL_RESOLVER";
+
+fn resolver() -> Resolver {
+    match std::env::var_os(MANUAL) {
+        Some(_) => Resolver::Manual,
+        None => Resolver::Kernel,
+    }
+}
+
+/// Runs the tests of this program again with the manual resolver, which has to find what the kernel finds. `this` is the test
+/// that calls it.
+pub fn run_again_with_the_manual_resolver(this: &str) {
+    if std::env::var_os(MANUAL).is_some() {
+        return;
+    }
+    let own = std::env::current_exe().unwrap();
+    let again = Command::new(own).args(["--exact", "--skip", this]).env(MANUAL, "").output().unwrap();
+    let text = String::from_utf8_lossy(&again.stdout);
+    assert!(again.status.success(), "{text}\n{}", String::from_utf8_lossy(&again.stderr));
+    let passed = text.lines().filter(|line| line.starts_with("test ") && line.ends_with("... ok")).count();
+    assert!(passed > 0 && text.contains(&format!("{passed} passed; 0 failed; 0 ignored")), "{text}");
+}
 
 pub struct Guest {
     pub wasi: Wasi,
@@ -44,7 +63,7 @@ pub fn never() -> bool {
 
 /// These grants and nothing else.
 pub fn config(preopens: Vec<Preopen>) -> Config {
-    Config { preopens, resolver: RESOLVER, ..Config::default() }
+    Config { preopens, resolver: resolver(), ..Config::default() }
 }
 
 pub fn open_dir(path: &Path) -> OwnedFd {

@@ -1,10 +1,10 @@
 //! The `fd_*` calls that move no data.
 
 use super::Model;
-use crate::model::FILE_MAX_BYTES;
-use crate::model::answer::{After, Broken, Check, Predicted};
-use crate::model::table::{APPEND, Desc, NONBLOCK};
-use crate::model::tree::{Body, Ino};
+use crate::FILE_MAX_BYTES;
+use crate::answer::{After, Broken, Check, Predicted};
+use crate::table::{APPEND, Desc, NONBLOCK};
+use crate::tree::{Body, Ino};
 use wave_monitor::{Access, Errno, Kind, Rights};
 
 impl Model {

@@ -1,10 +1,8 @@
 //! `poll_oneoff` and sockets.
 
 use super::Model;
-use crate::model::answer::{
-    After, Broken, Check, Event, Predicted, WAITS, counted, overlap, scatter, total, u32_at, u64_at,
-};
-use crate::model::table::{Desc, NONBLOCK, Object};
+use crate::answer::{After, Broken, Check, Event, Predicted, WAITS, counted, overlap, scatter, total, u32_at, u64_at};
+use crate::table::{Desc, NONBLOCK, Object};
 use wave_monitor::{Access, Errno, Kind, Rights};
 
 impl Model {

@@ -3,13 +3,12 @@
 //! Bytes become a sequence of calls ([`Machine::sequence`]). A [`Machine`] performs it on real
 //! directories and, call by call, on a [`Model`](predict::Model) in memory, which says beforehand
 //! how the call has to end and what memory and the trees have to look like then. Both path
-//! resolvers have to agree. Shared by the fuzzer (`fuzz/`) and by the test `sequences`, which
-//! include it by path.
+//! resolvers have to agree. The fuzzer (`fuzz/`) and the test `sequences` of `wave-wasi` use it.
 //!
 //! Files: `source` bytes as choices, `ops` choices as `calls`, `tree` the files of the model, `table` its
 //! descriptors, `answer` and `predict` what each call has to do, `world` the real directories and streams,
 //! `alarm` the deadline, `machine` one run and its oracle.
-#![allow(dead_code, reason = "the fuzzer and the test each use a part of it")]
+#![allow(missing_docs, reason = "for tests alone")]
 #![allow(clippy::cast_possible_truncation, reason = "the numbers of the model are far below its limits")]
 
 mod alarm;
@@ -23,7 +22,6 @@ mod table;
 mod tree;
 mod world;
 
-#[allow(unused_imports, reason = "only the test says what was called")]
 pub use calls::Call;
 pub use machine::{Machine, smallest};
 

@@ -1,7 +1,7 @@
-//! What somebody could hand to the verifier, from a script of bytes, and what must hold of every answer. For the tests with fixed
-//! seeds beside this and for `fuzz/`.
+//! What somebody could hand to the verifier, from a script of bytes, and what must hold of every answer. For the tests of
+//! `wave-verifier` with fixed seeds and for `fuzz/`.
 
-#![allow(dead_code, reason = "each user takes its part")]
+#![allow(missing_docs, reason = "for tests alone")]
 
 pub mod file;
 pub mod image;
@@ -24,8 +24,8 @@ const MEMORY: usize = 4 << 20;
 fn programs() -> impl Iterator<Item = Compiled> {
     let texts: [&[u8]; 4] = [
         include_bytes!("guest.wat"),
-        include_bytes!("../../../../examples/echo.wat"),
-        include_bytes!("../../../../examples/args.wat"),
+        include_bytes!("../../../examples/echo.wat"),
+        include_bytes!("../../../examples/args.wat"),
         include_bytes!("wide.wat"),
     ];
     texts.into_iter().flat_map(|text| [Mode::Fixed, Mode::Arg].map(|mode| compiled(mode, text, 1)))

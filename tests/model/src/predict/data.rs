@@ -1,10 +1,10 @@
 //! Reading and writing.
 
 use super::Model;
-use crate::model::answer::{After, Broken, Predicted, WAITS, any_of, counted, gather, scatter, total, u32_at};
-use crate::model::table::{Desc, Object};
-use crate::model::tree::{Body, Ino};
-use crate::model::{FILE_MAX_BYTES, MEMORY_BYTES};
+use crate::answer::{After, Broken, Predicted, WAITS, any_of, counted, gather, scatter, total, u32_at};
+use crate::table::{Desc, Object};
+use crate::tree::{Body, Ino};
+use crate::{FILE_MAX_BYTES, MEMORY_BYTES};
 use wave_monitor::{Access, Errno, IOV_MAX, Kind, Rights};
 
 impl Model {

@@ -1,10 +1,10 @@
 //! Directories and the `path_*` calls.
 
 use super::Model;
-use crate::model::answer::{After, Broken, Check, Path, Predicted, any_of, overlap, strip_end};
-use crate::model::calls::{Call, Text};
-use crate::model::table::{APPEND, Desc, Object};
-use crate::model::tree::{Body, Ino, Place};
+use crate::answer::{After, Broken, Check, Path, Predicted, any_of, overlap, strip_end};
+use crate::calls::{Call, Text};
+use crate::table::{APPEND, Desc, Object};
+use crate::tree::{Body, Ino, Place};
 use wave_monitor::{Access, Errno, Kind, Rights};
 
 impl Model {
@@ -105,7 +105,7 @@ impl Model {
         path.named(Errno::EXIST, Errno::EXIST)?;
         self.free_name(dir, path.last)?;
         self.new_name(path.last.len())?;
-        self.tree.make(dir, path.last, Body::Dir(crate::model::tree::Dir::default()));
+        self.tree.make(dir, path.last, Body::Dir(crate::tree::Dir::default()));
         Ok(After::default())
     }
 

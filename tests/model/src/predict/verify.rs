@@ -1,8 +1,8 @@
 //! What a call left in memory beyond its predicted bytes.
 
 use super::Model;
-use crate::model::answer::{Check, Event, u32_at, u64_at};
-use crate::model::tree::{Body, Ino};
+use crate::answer::{Check, Event, u32_at, u64_at};
+use crate::tree::{Body, Ino};
 use std::collections::BTreeSet;
 
 impl Model {
