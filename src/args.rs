@@ -11,6 +11,7 @@ use std::time::Duration;
 use wave_audit::why::Operation;
 use wave_engine::parse_network;
 use wave_policy::Resolver;
+use wave_policy::file::Values;
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
 use wave_wasi::PeerRule;
 
@@ -148,6 +149,18 @@ pub struct Run {
     // One list: whatever follows the module is the program's, options included.
     #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
+}
+
+impl Run {
+    /// The keys of a policy that flags set, too.
+    pub fn settings(&self) -> Values {
+        Values {
+            deterministic: self.deterministic.then_some(true),
+            clock_resolution: self.clock_resolution,
+            random_seed: self.random_seed,
+            ..Values::default()
+        }
+    }
 }
 
 /// `wave learn`.

@@ -34,9 +34,7 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run) -> Result<Plan, Failure> {
         listenfd: run.listenfd,
         accept_from: run.accept_from.clone(),
         limits: run.limits.0.clone(),
-        deterministic: run.deterministic,
-        random_seed: run.random_seed,
-        clock_resolution: run.clock_resolution,
+        settings: run.settings(),
         manual_resolver: run.manual_resolver,
         terminal_controls: run.terminal_controls,
         user: run.user.as_deref().map(parse_identity).transpose()?,
@@ -131,7 +129,7 @@ mod tests {
 
     /// The flags without which one plan would not allow more than the other.
     fn wider(base: &Plan, with: &Plan) -> BTreeSet<String> {
-        let finer = |plan: &Plan| if plan.deterministic { u64::MAX } else { plan.clock_resolution_ns };
+        let finer = |plan: &Plan| if plan.deterministic() { u64::MAX } else { plan.clock_resolution_ns() };
         let peers = |plan: &Plan| plan.accept_from.as_ref().map_or(usize::MAX, Vec::len);
         let dims = [
             ("--sandbox", rank(with.level) > rank(base.level)),
@@ -140,7 +138,7 @@ mod tests {
             ("--tcplisten", with.listen.len() > base.listen.len()),
             ("--listenfd", with.listenfd),
             ("--accept-from", peers(with) > peers(base)),
-            ("--clock-resolution", !with.deterministic && finer(with) < finer(base)),
+            ("--clock-resolution", !with.deterministic() && finer(with) < finer(base)),
             ("--device", !with.devices.is_empty()),
             ("--terminal-controls", with.terminal_controls),
         ];

@@ -13,8 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::time::Duration;
-use wave_policy::file::{Limits, Values};
+use wave_policy::file::{KEYS, Limits, Values};
 use wave_policy::{Identity, Level, Resolver};
 use wave_wasi::PeerRule;
 
@@ -53,12 +52,8 @@ pub struct PlanBuilder {
     pub accept_from: Vec<PeerRule>,
     /// Limits. Each replaces that of the policy.
     pub limits: Limits,
-    /// Whether clocks, random numbers and NaNs are the same in every run.
-    pub deterministic: bool,
-    /// The seed of the random numbers.
-    pub random_seed: Option<u64>,
-    /// The resolution of clocks.
-    pub clock_resolution: Option<Duration>,
+    /// The keys of a policy that have a flag, such as `random_seed`. Each replaces that of the policy. Other keys are ignored.
+    pub settings: Values,
     /// Whether `wave` resolves paths itself even if the kernel could.
     pub manual_resolver: bool,
     /// Whether the guest may send control sequences to a terminal.
@@ -79,7 +74,7 @@ impl PlanBuilder {
     pub fn build(self) -> Result<Plan, Failure> {
         let none = Values::default();
         let values = self.policy.as_ref().map_or(&none, |policy| &policy.values);
-        if values.deterministic == Some(true) && self.clock_resolution.is_some() {
+        if values.deterministic == Some(true) && self.settings.clock_resolution.is_some() {
             return Err(Failure::usage("the policy asks for deterministic clocks, which have no resolution")
                 .at("--clock-resolution")
                 .fix("leave out the flag"));
@@ -119,8 +114,9 @@ impl PlanBuilder {
         // Without directories, no path is resolved.
         let is_checked = !self.manual_resolver && !grants.is_empty();
         let checked_resolver = is_checked.then_some(resolver);
-        let clock_resolution =
-            if self.deterministic { None } else { self.clock_resolution.or(values.clock_resolution) };
+        let mut settings = self.settings.settings().over(values.settings());
+        // Deterministic clocks have no resolution.
+        settings.clock_resolution = settings.clock_resolution.filter(|_| self.settings.deterministic != Some(true));
         Ok(Plan {
             level,
             grants,
@@ -131,11 +127,9 @@ impl PlanBuilder {
             accept_from: self.peers(values)?,
             listenfd: self.listenfd,
             limits: limits.in_force(),
-            deterministic: self.deterministic || values.deterministic.unwrap_or(false),
-            random_seed: self.random_seed.or(values.random_seed),
+            settings,
             verify: !self.no_verify,
             cache: !self.no_cache && !self.no_verify,
-            clock_resolution_ns: clock_resolution.map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX)),
             resolver,
             terminal_controls: self.terminal_controls,
             identity,
@@ -214,7 +208,7 @@ fn beyond(values: &Values, builder: &PlanBuilder) -> Vec<String> {
     // Without a list every peer may connect, so the first network only narrows that.
     let adds_peers = !builder.accept_from.is_empty() && values.accept_from.is_some();
     beyond.extend(adds_peers.then(|| "--accept-from".to_owned()));
-    let finer = builder.clock_resolution.zip(values.clock_resolution).is_some_and(|(flag, file)| flag < file);
+    let finer = builder.settings.clock_resolution.zip(values.clock_resolution).is_some_and(|(flag, file)| flag < file);
     beyond.extend(finer.then(|| "--clock-resolution".to_owned()));
     // Other system calls than those that `[os]` lists.
     let derived = values.os.as_ref().is_some_and(|os| os.resolver == Resolver::Kernel);
@@ -265,12 +259,11 @@ fn origins(policy: &PolicyDocument, builder: &PlanBuilder) -> Vec<(String, Strin
     }
     (0..values.accept_from.iter().flatten().count())
         .for_each(|index| file(format!("net.accept_from[{index}]"), &mut origins));
-    for id in ["deterministic", "clock.resolution"] {
-        file(id.to_owned(), &mut origins);
-    }
-    match builder.random_seed {
-        Some(seed) => origins.push(("random.seed".to_owned(), format!("--random-seed {seed}"))),
-        None => file("random.seed".to_owned(), &mut origins),
+    for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
+        match key.is_said(&builder.settings) {
+            true => origins.push((key.id(), key.as_flag(&builder.settings))),
+            false => file(key.id(), &mut origins),
+        }
     }
     let flags: Vec<_> = builder.limits.rows().into_iter().map(|(name, _)| name).collect();
     for (name, _) in builder.limits.over(&values.limits).rows() {

@@ -9,8 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use wave_policy::file::Limits;
+use wave_policy::file::{Limits, Values};
 use wave_policy::limits::LIMITS;
 use wave_policy::{Access, Identity, Level, Resolver, clean};
 use wave_wasi::PeerRule;
@@ -38,16 +37,12 @@ pub struct Plan {
     pub accept_from: Option<Vec<PeerRule>>,
     /// Limits, with the defaults where none was chosen.
     pub limits: Limits,
-    /// Whether clocks, random numbers and NaNs are the same in every run.
-    pub deterministic: bool,
-    /// The seed of the random numbers, if one was chosen.
-    pub random_seed: Option<u64>,
+    /// The keys of a policy that have a flag, such as `random_seed`. All other keys are empty.
+    pub settings: Values,
     /// Whether code is verified before it is loaded.
     pub verify: bool,
     /// Whether verified code is cached, and cached code is used.
     pub cache: bool,
-    /// The resolution of clocks.
-    pub clock_resolution_ns: u64,
     /// Who resolves paths.
     pub resolver: Resolver,
     /// Whether the guest may send control sequences to a terminal.
@@ -112,12 +107,12 @@ impl fmt::Display for Plan {
         if self.resolver == Resolver::Manual {
             writeln!(f, "resolver: manual")?;
         }
-        if self.deterministic {
+        if self.deterministic() {
             writeln!(f, "clocks:   deterministic, random numbers too")?;
-        } else if self.clock_resolution_ns > 1 {
-            writeln!(f, "clocks:   in steps of {} ns", self.clock_resolution_ns)?;
+        } else if self.clock_resolution_ns() > 1 {
+            writeln!(f, "clocks:   in steps of {} ns", self.clock_resolution_ns())?;
         }
-        if let Some(seed) = self.random_seed {
+        if let Some(seed) = self.settings.random_seed {
             writeln!(f, "random:   numbers of the seed {seed}")?;
         }
         if self.terminal_controls {
@@ -181,9 +176,14 @@ impl Plan {
         level.into_iter().chain(unverified).chain(beyond).chain(devices).chain(terminal).collect()
     }
 
-    /// The resolution of clocks, if it is coarser than the default.
-    pub fn clock_resolution(&self) -> Option<Duration> {
-        (self.clock_resolution_ns > 1).then(|| Duration::from_nanos(self.clock_resolution_ns))
+    /// Whether clocks, random numbers and NaNs are the same in every run.
+    pub fn deterministic(&self) -> bool {
+        self.settings.deterministic == Some(true)
+    }
+
+    /// The resolution of clocks in nanoseconds.
+    pub fn clock_resolution_ns(&self) -> u64 {
+        self.settings.clock_resolution.map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// Writes the limits that differ from the defaults.

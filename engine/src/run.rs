@@ -113,7 +113,7 @@ impl Engine {
                 seed,
                 ..StoreOptions::default()
             },
-            canonical_nans: plan.deterministic,
+            canonical_nans: plan.deterministic(),
             verify: plan.verify,
             threads,
             observes: &|function| self.observer.as_ref().is_some_and(|observer| observer.lock().observes(function)),
@@ -226,9 +226,9 @@ fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shar
         peers: plan.accept_from.take(),
         devices: plan.devices.iter().map(|(_, number)| *number).collect(),
         resolver: hostcall_resolver(plan.resolver),
-        clock_resolution_ns: plan.clock_resolution_ns,
-        deterministic: plan.deterministic,
-        random_seed: plan.random_seed,
+        clock_resolution_ns: plan.clock_resolution_ns(),
+        deterministic: plan.deterministic(),
+        random_seed: plan.settings.random_seed,
     };
     let mut wasi = Wasi::new(config).map_err(|error| Failure::refused(chain(&error)))?;
     for Listener { socket, address, .. } in listeners {

@@ -68,7 +68,7 @@ impl<'a> Source<'a> {
         let (path, bytes) = (&module.name, module.bytes);
         let settings = || {
             let processor = wave_compiler::processor().ok()?;
-            Some(Settings { processor, canonical_nans: plan.deterministic })
+            Some(Settings { processor, canonical_nans: plan.deterministic() })
         };
         let cache = plan.cache.then(Cache::open).and_then(Result::ok).zip(settings());
         // A policy pins another hash than the cache uses, so the module has to be read for it.
@@ -125,7 +125,7 @@ impl<'a> Source<'a> {
         let (code, seed) = match content {
             Some(Content::Artefact) => {
                 let artefact = artefact::read(path, &bytes)?;
-                artefact::check_settings(path, &artefact, plan.deterministic)?;
+                artefact::check_settings(path, &artefact, plan.deterministic())?;
                 let seed = artefact.origin.seed;
                 (CodeSource::Precompiled(start(artefact.module)?, Box::new(artefact.image)), Some(seed))
             }

@@ -12,7 +12,7 @@ use wave_engine::DirectoryGrant;
 use wave_engine::Failure;
 use wave_engine::policy::pin::Mismatch;
 use wave_engine::policy::{read_text, refuse};
-use wave_policy::file::{Directory, PolicyFile, Values, comments, format};
+use wave_policy::file::{Directory, KEYS, PolicyFile, Values, comments, format};
 
 /// Where a policy is to be written.
 pub struct Target {
@@ -130,22 +130,15 @@ impl Target {
             return Err(problem("module.blake3", &what, &fix));
         }
         let fix = "give the run what the policy says, or write to another file";
-        if values.deterministic.unwrap_or(false) != granted.deterministic {
-            return Err(problem(
-                "deterministic",
-                "the run is deterministic where the policy is not, or the reverse",
-                fix,
-            ));
-        }
-        if values.clock_resolution != granted.clock_resolution {
-            return Err(problem("clock.resolution", "the clocks of the run have another resolution", fix));
-        }
-        if values.random_seed != granted.random_seed {
-            return Err(problem(
-                "random.seed",
-                "the random numbers of the run have another seed, or only one has any",
-                fix,
-            ));
+        let settings = values.settings();
+        if let Some(key) = KEYS.iter().find(|key| !key.is_same(&settings, &granted.settings)) {
+            let what = match key.id().as_str() {
+                "deterministic" => "the run is deterministic where the policy is not, or the reverse".to_owned(),
+                "clock.resolution" => "the clocks of the run have another resolution".to_owned(),
+                "random.seed" => "the random numbers of the run have another seed, or only one has any".to_owned(),
+                id => format!("the run has another {id}"),
+            };
+            return Err(problem(&key.id(), &what, fix));
         }
         if values.args.unwrap_or_default() != granted.args.clone().unwrap_or_default() {
             return Err(problem(

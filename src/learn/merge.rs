@@ -78,9 +78,7 @@ impl Learned {
         if !known {
             self.values.sandbox = Some(granted.level);
             self.values.args = granted.args.clone();
-            self.values.deterministic = granted.deterministic.then_some(true);
-            self.values.clock_resolution = granted.clock_resolution;
-            self.values.random_seed = granted.random_seed;
+            self.values = granted.settings.clone().over(std::mem::take(&mut self.values));
         }
         let allowed = resolved.functions.clone();
         let mut functions = allowed.clone().unwrap_or_default();
@@ -300,9 +298,7 @@ mod tests {
         Granted {
             level: Level::Strict,
             args: None,
-            deterministic: false,
-            clock_resolution: None,
-            random_seed: None,
+            settings: Values::default(),
             dirs: vec![dir("/usr", Access::ReadOnly), dir("/etc", Access::Append)],
             env: vec![("A".to_owned(), None)],
             listen: vec![([127, 0, 0, 1], 80).into()],

@@ -204,9 +204,7 @@ fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failu
     Ok(Granted {
         level: plan.level,
         args: values.and_then(|values| values.args.clone()),
-        deterministic: plan.deterministic,
-        clock_resolution: plan.clock_resolution(),
-        random_seed: plan.random_seed,
+        settings: plan.settings.clone(),
         dirs: dirs.collect::<Result<_, Failure>>()?,
         env: plan.env.iter().map(variable).collect(),
         listen: plan.listen.clone(),

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use wave_engine::DirectoryGrant;
-use wave_policy::file::{Directory, Limits};
+use wave_policy::file::{Directory, Limits, Values};
 use wave_policy::{Access, Level, Surface};
 
 /// What was granted for the run.
@@ -15,9 +15,8 @@ use wave_policy::{Access, Level, Surface};
 pub struct Granted {
     pub level: Level,
     pub args: Option<Vec<String>>,
-    pub deterministic: bool,
-    pub clock_resolution: Option<Duration>,
-    pub random_seed: Option<u64>,
+    /// Keys of a policy that have a flag.
+    pub settings: Values,
     /// With the path that the policy is to have.
     pub dirs: Vec<(DirectoryGrant, String)>,
     /// Names, and values of those that are not passed on.

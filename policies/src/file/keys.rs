@@ -20,6 +20,8 @@ pub struct Key {
     pub section: &'static str,
     /// Its name there.
     pub name: &'static str,
+    /// The flag of `wave run` that sets it, too, and wins; such a key is a setting of the run. Empty: there is none.
+    pub flag: &'static str,
     read: fn(&mut Values, &DeValue<'_>),
     write: fn(&Values, &mut Writer<'_>, &Key) -> fmt::Result,
     fill: fn(&mut Values, &Values),
@@ -40,10 +42,16 @@ const OPTIONAL: bool = false;
 macro_rules! keys {
     (
         top {
-            $($(#[$top_doc:meta])* $top_field:ident: $top_type:ty, $top_name:literal, $top_ty:expr, $top_about:literal;)*
+            $(
+                $(#[$top_doc:meta])* $top_field:ident: $top_type:ty, $top_name:literal $(flag $top_flag:literal)?, $top_ty:expr,
+                $top_about:literal;
+            )*
         }
         $($section:literal, $section_about:literal $(: $section_ty:expr)? => {
-            $($(#[$doc:meta])* $field:ident: $type:ty, $name:literal, $required:expr, $ty:expr, $about:literal;)*
+            $(
+                $(#[$doc:meta])* $field:ident: $type:ty, $name:literal $(flag $flag:literal)?, $required:expr, $ty:expr,
+                $about:literal;
+            )*
         })*
     ) => {
         /// What a policy says. `None` where it says nothing.
@@ -61,8 +69,8 @@ macro_rules! keys {
 
         /// Every key that is a row, in the order of the schema.
         pub static KEYS: &[Key] = &[
-            $(keys!(@key "", $top_name, $top_field),)*
-            $($(keys!(@key $section, $name, $field),)*)*
+            $(keys!(@key "", $top_name, concat!($($top_flag)?), $top_field),)*
+            $($(keys!(@key $section, $name, concat!($($flag)?), $field),)*)*
         ];
 
         /// Every key at the top of a file.
@@ -80,10 +88,11 @@ macro_rules! keys {
             },)*
         ];
     };
-    (@key $section:literal, $name:literal, $field:ident) => {
+    (@key $section:literal, $name:literal, $flag:expr, $field:ident) => {
         Key {
             section: $section,
             name: $name,
+            flag: $flag,
             read: |values, value| values.$field = Stored::read(value),
             write: |values, out, key| values.$field.as_ref().map_or(Ok(()), |value| value.write(out, key)),
             fill: |values, under| {
@@ -107,7 +116,7 @@ keys! {
         args: Vec<String>, "args", Ty::List(&Ty::Text),
             "First arguments of the program; those of the command line follow";
         /// The same clocks, random numbers and NaNs in every run.
-        deterministic: bool, "deterministic", Ty::Bool,
+        deterministic: bool, "deterministic" flag "--deterministic", Ty::Bool,
             "The same clocks, random numbers and NaNs in every run";
     }
     "module", "Which module this is for" => {
@@ -139,12 +148,12 @@ keys! {
     }
     "clock", "Clocks" => {
         /// Steps of the clocks.
-        clock_resolution: Duration, "resolution", REQUIRED, Ty::Time,
+        clock_resolution: Duration, "resolution" flag "--clock-resolution", REQUIRED, Ty::Time,
             "Clocks move only in steps of this length";
     }
     "random", "Random numbers; those of the kernel if not given" => {
         /// Where random numbers begin, [`MOST_SEED`](super::MOST_SEED) at most. `None`: with the kernel, or the one sequence of a deterministic run.
-        random_seed: u64, "seed", REQUIRED, Ty::Seed,
+        random_seed: u64, "seed" flag "--random-seed", REQUIRED, Ty::Seed,
             "They are those of this number, the same in each run, and no secret";
     }
     "limits", "How much the program may use; names as the flags of `wave run`": Ty::Table(&schema::LIMITS) => {}
@@ -160,6 +169,28 @@ impl Key {
     /// Whether the values have it.
     pub fn is_said(&self, values: &Values) -> bool {
         (self.is_said)(values)
+    }
+
+    /// Whether both values have it, and the same; or neither has it.
+    pub fn is_same(&self, a: &Values, b: &Values) -> bool {
+        let [a, b] = [a, b].map(|values| {
+            let mut alone = Values::default();
+            (self.fill)(&mut alone, values);
+            alone
+        });
+        a == b
+    }
+
+    /// Its flag with its value, as it is typed.
+    pub fn as_flag(&self, values: &Values) -> String {
+        let mut out = Writer::new(&|_| None);
+        let written = self.write(values, &mut out).map(|()| out.text());
+        let value =
+            written.ok().and_then(|text| Some(text.trim_end().rsplit_once(" = ")?.1.trim_matches('"').to_owned()));
+        match value.filter(|value| value != "true") {
+            Some(value) => format!("{} {value}", self.flag),
+            None => self.flag.to_owned(),
+        }
     }
 
     /// Sets it from the file, if the file has it.
@@ -180,6 +211,15 @@ impl Key {
 }
 
 impl Values {
+    /// The settings of a run alone: the keys that have a flag.
+    #[must_use]
+    pub fn settings(&self) -> Self {
+        let mut settings = Self::default();
+        KEYS.iter().filter(|key| !key.flag.is_empty()).for_each(|key| (key.fill)(&mut settings, self));
+        settings.deterministic = settings.deterministic.filter(|is| *is);
+        settings
+    }
+
     /// These values, and where nothing is said, those of the others. Directories are one value.
     #[must_use]
     pub fn over(mut self, under: Self) -> Self {
@@ -284,6 +324,19 @@ impl Stored for BTreeMap<String, String> {
 mod tests {
     use super::*;
     use crate::file::PolicyFile;
+
+    #[test]
+    fn settings_are_the_keys_that_have_a_flag() {
+        let full = PolicyFile::parse(include_str!("full.toml")).unwrap().values;
+        let settings = Values { deterministic: Some(true), ..full }.settings();
+        let flags = KEYS.iter().filter(|key| key.is_said(&settings)).map(|key| key.as_flag(&settings));
+        assert_eq!(flags.collect::<Vec<_>>(), ["--deterministic", "--clock-resolution 1ms", "--random-seed 7"]);
+        // Not to be deterministic is what a run is anyway.
+        let off = Values { deterministic: Some(false), ..Values::default() };
+        assert_eq!(off.settings(), Values::default());
+        let same = |a: &Values, b: &Values| KEYS.iter().all(|key| key.is_same(a, b));
+        assert!(same(&settings, &settings) && !same(&settings, &Values::default()));
+    }
 
     #[test]
     fn each_row_reads_writes_and_fills_its_own_field() {

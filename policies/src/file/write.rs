@@ -12,7 +12,8 @@ impl Values {
     /// # Errors
     /// Never: strings grow.
     pub fn write(&self, profile: Option<Profile>, note: impl Fn(&str) -> Option<String>) -> Result<String, fmt::Error> {
-        let mut out = Writer { out: "version = 1\n".to_owned(), section: "", note: &note };
+        let mut out = Writer::new(&note);
+        out.out.push_str("version = 1\n");
         if let Some(profile) = profile {
             out.row("extends", "extends", &quote(profile.name()))?;
         }
@@ -51,7 +52,16 @@ pub(super) struct Writer<'n> {
     note: &'n dyn Fn(&str) -> Option<String>,
 }
 
-impl Writer<'_> {
+impl<'n> Writer<'n> {
+    pub(super) fn new(note: &'n dyn Fn(&str) -> Option<String>) -> Self {
+        Self { out: String::new(), section: "", note }
+    }
+
+    /// What was written.
+    pub(super) fn text(self) -> String {
+        self.out
+    }
+
     fn heading(&mut self, heading: &str) -> fmt::Result {
         writeln!(self.out, "\n{heading}")
     }

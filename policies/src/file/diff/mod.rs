@@ -22,7 +22,7 @@ mod os;
 #[cfg(test)]
 mod tests;
 
-use super::Values;
+use super::{KEYS, Values};
 use crate::Level;
 use crate::limits::LIMITS;
 use std::cmp::Ordering;
@@ -120,10 +120,26 @@ pub fn diff(old: &Values, new: &Values) -> Vec<Change> {
     network::compare(&mut diff);
     diff.clock();
     diff.random();
+    diff.others();
     diff.limits();
     os::compare(&mut diff);
     diff.changes
 }
+
+/// The keys whose meaning is compared.
+const COMPARED: [&str; 11] = [
+    "sandbox",
+    "args",
+    "deterministic",
+    "module.blake3",
+    "wasi.functions",
+    "env.pass",
+    "env.set",
+    "net.listen",
+    "net.accept_from",
+    "clock.resolution",
+    "random.seed",
+];
 
 /// A comparison under way.
 struct Diff<'v> {
@@ -276,6 +292,16 @@ impl Diff<'_> {
         let side =
             |seed: Option<u64>| seed.map_or_else(Side::default, |seed| Side::new(seed.to_string(), "random.seed"));
         self.add(Effect::Neutral, "random.seed", "", side(old), side(new), text);
+    }
+
+    /// Keys that nobody compares by their meaning: that they changed is for people to judge.
+    fn others(&mut self) {
+        let (old, new) = (self.old, self.new);
+        let others = KEYS.iter().filter(|key| !COMPARED.contains(&key.id().as_str()));
+        for key in others.filter(|key| !key.is_same(old, new)) {
+            let side = |values: &Values| if key.is_said(values) { Side::new("set", key.id()) } else { Side::default() };
+            self.add(Effect::Neutral, &key.id(), "", side(old), side(new), format!("{} is another", key.id()));
+        }
     }
 
     fn limits(&mut self) {
