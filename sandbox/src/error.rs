@@ -107,7 +107,7 @@ pub enum Cause {
     Profile(#[from] ProfileError),
 }
 
-#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "other platforms make no system calls of their own"))]
+#[allow(dead_code, reason = "platforms without a kernel layer make no system calls of their own")]
 impl Cause {
     /// A call that the kernel refused with this error.
     pub(crate) fn refused<E: Into<io::Error>>(call: &'static str) -> impl FnOnce(E) -> Self {

@@ -28,6 +28,7 @@ use macos as platform;
 #[cfg(not(any(target_os = "macos", all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))))]
 use unsupported as platform;
 
+#[allow(unused_imports, reason = "`unsupported` offers nothing more")]
 pub use platform::specific::*;
 pub use platform::{
     Allocator, Channel, Worker, end_with_parent, exit, leave_namespaces, prepare_allocator, report_failures, seal,
