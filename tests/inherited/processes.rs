@@ -172,7 +172,7 @@ fn t129_attributes_of_the_parent_change_no_run() {
         let run = Start::after(script).args(&["--sandbox", "strict", "run"]).guest("hello").end();
         let refused = match what {
             // The kernel itself marks such a start; whose rights these are is not clear, so nothing runs.
-            "other real user" => "wave: this program gives whoever starts it the rights of another user",
+            "other real user" => "wave: this program gives any user who starts it the rights of another user",
             // Nobody can lock the bits as the seal does.
             "the same, for good" => "the layer `bounding`: the kernel refused prctl(PR_SET_SECUREBITS)",
             _ => {

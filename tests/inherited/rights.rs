@@ -99,7 +99,7 @@ fn t129_a_copy_that_gives_rights_away_refuses() {
             let seen = start(args, User::Nobody);
             let stderr = String::from_utf8_lossy(&seen.stderr);
             assert_eq!((seen.status.code(), &*seen.stdout), (Some(125), &b""[..]), "{what} {args:?}: {stderr}");
-            let message = format!("wave: this program gives whoever starts it {what}, ");
+            let message = format!("wave: this program gives any user who starts it {what}, ");
             assert!(stderr.starts_with(&message), "{what} {args:?}: {stderr}");
             assert!(!output.exists(), "{what} {args:?}");
         }
