@@ -10,8 +10,8 @@
 //! | … | the code, as [`write_image`] writes it |
 //! | 32 | BLAKE3 hash of all before |
 //!
-//! The hash detects damage, not forgery: whoever reads a file verifies its code. Even verified code need not be a translation of
-//! the module. It only respects what the module declares.
+//! The hash detects damage, not forgery: whoever reads a file verifies its code. Even verified code need not be a
+//! translation of the module. It only respects what the module declares.
 
 use crate::context::Addressing;
 use crate::encoding::{ImageBounds, read_image, read_value, write_image, write_value};
