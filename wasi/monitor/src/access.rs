@@ -1,21 +1,21 @@
-//! What a grant lets the guest do to the tree beneath it.
+//! What a grant allows the guest to do with the tree under it.
 
 use crate::{Rights, Rule};
 
-/// The access a grant gives; no descriptor reached through the grant ever exceeds it.
+/// The access that a grant gives. No descriptor opened through the grant exceeds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Read files, list directories. Content, names and times stay as they are.
+    /// Read files, list directories. Content, names and times do not change.
     ReadOnly,
-    /// Everything preview 1 can express.
+    /// Everything in preview 1.
     ReadWrite,
-    /// Read, create files and directories, and write at the end of files. What is there cannot
-    /// be removed, renamed, cut or overwritten.
+    /// Read, create files and directories, and write at the end of files. Existing content and names cannot be removed,
+    /// renamed, truncated or overwritten.
     Append,
 }
 
 impl Access {
-    /// The rights a descriptor under this access may have at most.
+    /// The maximum rights of a descriptor with this access.
     #[must_use]
     pub const fn ceiling(self) -> Rights {
         match self {
@@ -29,8 +29,8 @@ impl Access {
         }
     }
 
-    /// Why a descriptor under this access lacks `missing`, where `possible` is what such a
-    /// descriptor could have at most under any access.
+    /// Why a descriptor with this access lacks `missing`. `possible` are the maximum rights of such a descriptor with
+    /// any access.
     #[must_use]
     pub(crate) const fn refusal(self, possible: Rights, missing: Rights) -> Rule {
         if !possible.contains(missing) || self.ceiling().contains(missing) {
