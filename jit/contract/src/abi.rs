@@ -6,15 +6,16 @@
 //! | host import, library call | System V: `(context, parameters…) -> (value, status)` in RAX and RDX |
 //! | entry thunk | System V: `(slots, code, context)`, no result; one per signature |
 //!
-//! The **result area** is [`RESULT_AREA_BYTES`] of memory shared by all instances, one [`SLOT_BYTES`] slot per result, little
-//! endian from the slot's first byte. The callee fills it right before it returns, and the caller reads it right afterwards, so
-//! there is no call in between.
+//! The **result area** is [`RESULT_AREA_BYTES`] of memory shared by all instances, one [`SLOT_BYTES`] slot per result,
+//! little endian from the slot's first byte. The callee fills it right before it returns, and the caller reads it right
+//! afterwards, so there is no call in between.
 //!
-//! A host import returns a single result as raw bits in `value`; bits above the type's width are ignored. Two or more results, or
-//! a vector, are returned in the result area. A `status` other than 0 stops the guest: code jumps to a trap with
-//! [`TrapCode::Host`](crate::trap::TrapCode::Host), and the runtime knows the reason.
+//! A host import returns a single result as raw bits in `value`; bits above the type's width are ignored. Two or more
+//! results, or a vector, are returned in the result area. A `status` other than 0 stops the guest: code jumps to a trap
+//! with [`TrapCode::Host`](crate::trap::TrapCode::Host), and the runtime knows the reason.
 //!
-//! An entry thunk loads arguments from `slots`, calls `code`, and stores the results to `slots`, both from the first slot on.
+//! An entry thunk loads arguments from `slots`, calls `code`, and stores the results to `slots`, both from the first
+//! slot on.
 
 use crate::types::{FuncType, ValType};
 

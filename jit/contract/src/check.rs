@@ -1,8 +1,8 @@
 //! Whether declarations and code from another process are consistent.
 //!
-//! The runtime relies on what validation guarantees: indexes exist, constant expressions find their operands, segments lie inside
-//! the module. A compiler that a module has taken over could send anything, so all of this is checked here. The machine code is
-//! not: that is the verifier's part.
+//! The runtime relies on what validation guarantees: indexes exist, constant expressions find their operands, segments
+//! lie inside the module. A compiler that a module has taken over could send anything, so all of this is checked here.
+//! The machine code is not: that is the verifier's part.
 
 use crate::image::{CodeImage, CodeRange};
 use crate::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};

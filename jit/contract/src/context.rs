@@ -1,8 +1,9 @@
 //! Where code finds memory, tables, globals, imports and library calls.
 //!
-//! Each instance has one *context*, a block of memory. Only the runtime writes it, except for the cells of mutable globals. Code
-//! finds it at a constant address (mode *fixed*) or through its first argument (mode *arg*). The layout is the same in both. In
-//! mode fixed, code also contains as constants the addresses that it would otherwise read from the context.
+//! Each instance has one *context*, a block of memory. Only the runtime writes it, except for the cells of mutable
+//! globals. Code finds it at a constant address (mode *fixed*) or through its first argument (mode *arg*). The layout
+//! is the same in both. In mode fixed, code also contains as constants the addresses that it would otherwise read from
+//! the context.
 //!
 //! Contexts, cells of globals, descriptors and the result area are aligned to 16.
 

@@ -1,9 +1,9 @@
 //! Declarations and code as bytes, between processes.
 //!
-//! Small values are encoded with [`postcard`] after a length. The columns of a [`CodeImage`] are plain arrays after a header with
-//! their lengths, because large modules have tens of megabytes. Reading does not check consistency:
-//! [`ModuleInfo::check`](crate::module::ModuleInfo::check) and [`CodeImage::check`] do that. Every length is checked against a
-//! limit before memory is allocated for it.
+//! Small values are encoded with [`postcard`] after a length. The columns of a [`CodeImage`] are plain arrays after a
+//! header with their lengths, because large modules have tens of megabytes. Reading does not check consistency:
+//! [`ModuleInfo::check`](crate::module::ModuleInfo::check) and [`CodeImage::check`] do that. Every length is checked
+//! against a limit before memory is allocated for it.
 
 use crate::context::Addressing;
 use crate::image::{CodeImage, CodeRange, EntryThunk};
@@ -202,22 +202,25 @@ fn read_words<const N: usize, T>(
 mod tests {
     use super::*;
 
+    /// Functions of the image: fewer under Miri, which takes a thousand times as long.
+    const FUNCTIONS: u32 = if cfg!(miri) { 100 } else { 10_000 };
+
     fn image() -> CodeImage {
         let mut image = CodeImage {
             addressing: Addressing::Arg,
-            text: (0..100_000_u32).map(|n| n.to_le_bytes()[0]).collect(),
-            functions: (0..10_000).map(|n| CodeRange { start: n * 10, len: 10 }).collect(),
+            text: (0..FUNCTIONS * 10).map(|n| n.to_le_bytes()[0]).collect(),
+            functions: (0..FUNCTIONS).map(|n| CodeRange { start: n * 10, len: 10 }).collect(),
             entries: vec![EntryThunk { signature: SignatureId(7), code: CodeRange { start: 5, len: 6 } }],
             traps: OffsetTable::default(),
             sources: OffsetTable::default(),
             processor: "x86_64 has_avx".to_owned(),
         };
-        (0..20_000).for_each(|n| image.traps.push(n * 3, 251));
-        (0..9_999).for_each(|n| image.sources.push(n * 5, n));
+        (0..FUNCTIONS * 2).for_each(|n| image.traps.push(n * 3, 251));
+        (0..FUNCTIONS - 1).for_each(|n| image.sources.push(n * 5, n));
         image
     }
 
-    const BOUNDS: ImageBounds = ImageBounds { functions: Some(10_000), signatures: 1, bytes: 1 << 20 };
+    const BOUNDS: ImageBounds = ImageBounds { functions: Some(FUNCTIONS as usize), signatures: 1, bytes: 1 << 20 };
 
     fn bytes() -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -235,7 +238,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "reads hundreds of images, which Miri takes many minutes for")]
     fn a_truncated_image_is_no_image() {
         let bytes = bytes();
         for len in (0..100).chain((100..bytes.len()).step_by(997)) {
@@ -251,8 +253,8 @@ mod tests {
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
         };
         let bytes = bytes();
-        refused(ImageBounds { bytes: 100_000, ..BOUNDS }, &bytes);
-        refused(ImageBounds { functions: Some(9_999), ..BOUNDS }, &bytes);
+        refused(ImageBounds { bytes: u64::from(FUNCTIONS) * 10, ..BOUNDS }, &bytes);
+        refused(ImageBounds { functions: Some(FUNCTIONS as usize - 1), ..BOUNDS }, &bytes);
         refused(ImageBounds { signatures: 0, ..BOUNDS }, &bytes);
         for column in 0..COLUMNS {
             let mut bytes = bytes.clone();

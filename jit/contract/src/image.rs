@@ -4,8 +4,8 @@ use crate::context::Addressing;
 use crate::offsets::OffsetTable;
 use crate::types::SignatureId;
 
-/// One module's machine code: position-independent text with direct calls resolved, and what the runtime needs to enter it and
-/// to understand its faults. Nothing in it is trusted.
+/// One module's machine code: position-independent text with direct calls resolved, and what the runtime needs to enter
+/// it and to understand its faults. Nothing in it is trusted.
 #[derive(Clone, Debug)]
 pub struct CodeImage {
     /// How the code reaches its context.

@@ -1,8 +1,8 @@
 //! What compiled code may assume and must obey.
 //!
-//! Plain data that three crates share: the compiler generates code, the verifier proves from its bytes alone that the rules
-//! below hold (`jit/verifier`), and the runtime maps and enters it. Nothing here depends on Cranelift, on the operating system,
-//! or on how these crates work.
+//! Plain data that three crates share: the compiler generates code, the verifier proves from its bytes alone that the
+//! rules below hold (`jit/verifier`), and the runtime maps and enters it. Nothing here depends on Cranelift, on the
+//! operating system, or on how these crates work.
 //!
 //! | file | rule |
 //! |---|---|

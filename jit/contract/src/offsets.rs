@@ -8,10 +8,11 @@ const BLOCK: usize = 64;
 /// Bytes of a block in the index: offset and value of its first entry, and the position of the others.
 const INDEX_BYTES: usize = 12;
 
-/// Text offsets in ascending order, with a value each. Large modules have hundreds of thousands, so most entries take two bytes.
+/// Text offsets in ascending order, with a value each. Large modules have hundreds of thousands, so most entries take
+/// two bytes.
 ///
-/// Parts that come from another process are a table only if [`is_whole`](Self::is_whole) returns true. Otherwise a lookup returns
-/// anything.
+/// Parts that come from another process are a table only if [`is_whole`](Self::is_whole) returns true. Otherwise a
+/// lookup returns anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OffsetTable<V> {
     index: Vec<u8>,

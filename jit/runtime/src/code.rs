@@ -1,8 +1,8 @@
 //! Executable memory.
 //!
-//! A store reserves one region before anything runs. The signal handlers and the syscall filter recognize guest code by its
-//! bounds. cranelift-jit's module places each image there as one blob, one after the other. Pages go from writable to executable
-//! once and never back.
+//! A store reserves one region before anything runs. The signal handlers and the syscall filter recognize guest code by
+//! its bounds. cranelift-jit's module places each image there as one blob, one after the other. Pages go from writable
+//! to executable once and never back.
 
 use crate::mapping::{FinalAccess, FinalBytes, HOST_PAGE_BYTES, LARGE_PAGE_BYTES, Mapping};
 use cranelift_codegen::ir;
@@ -162,7 +162,8 @@ impl LoadedImage {
     }
 }
 
-/// A trap table in final pages of the region, its index first. It decides which faults are the guest's, so nobody may write it.
+/// A trap table in final pages of the region, its index first. It decides which faults are the guest's, so nobody may
+/// write it.
 struct FinalTraps {
     index_len: usize,
     bytes: FinalBytes,

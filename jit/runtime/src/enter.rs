@@ -1,8 +1,8 @@
 //! Entering and leaving guest code.
 //!
-//! [`enter`] saves the host's stack pointer and callee-saved registers, moves the stack pointer to the guest's stack, and calls
-//! an entry thunk. A signal handler leaves guest code by resuming at [`wave_guest_landing`] with the saved stack pointer. It
-//! skips the guest's frames, which own nothing.
+//! [`enter`] saves the host's stack pointer and callee-saved registers, moves the stack pointer to the guest's stack,
+//! and calls an entry thunk. A signal handler leaves guest code by resuming at [`wave_guest_landing`] with the saved
+//! stack pointer. It skips the guest's frames, which own nothing.
 
 use crate::code::CodeRegion;
 use std::ops::Range;
@@ -29,9 +29,9 @@ pub struct Activation {
 
 /// A store's activation, in an allocation of its own.
 ///
-/// A signal can interrupt host code that holds a mutable reference to the store: the deadline's signal comes during library
-/// calls too. The handler reads the activation then. So no reference to the store may cover the activation, and nobody makes a
-/// mutable reference to it: handlers, [`enter`] and the methods here all use the one raw pointer.
+/// A signal can interrupt host code that holds a mutable reference to the store: the deadline's signal comes during
+/// library calls too. The handler reads the activation then. So no reference to the store may cover the activation, and
+/// nobody makes a mutable reference to it: handlers, [`enter`] and the methods here all use the one raw pointer.
 #[derive(Debug)]
 pub struct ActivationCell(NonNull<Activation>);
 
@@ -55,16 +55,16 @@ impl ActivationCell {
 
     /// Takes what the handler wrote when it left guest code.
     pub fn take_fault(&mut self) -> Option<Fault> {
-        // SAFETY: the allocation is ours and alive. Handlers write this field only when they interrupt guest code, which does
-        // not run now.
+        // SAFETY: the allocation is ours and alive. Handlers write this field only when they interrupt guest code,
+        // which does not run now.
         unsafe { (&raw mut (*self.as_ptr()).fault).replace(None) }
     }
 }
 
 impl Drop for ActivationCell {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from a box in `new`, and only here it goes back. No handler has it: `CURRENT` holds it only
-        // inside `enter_with`, and the store that owns this cell is not dropped there.
+        // SAFETY: the pointer came from a box in `new`, and only here it goes back. No handler has it: `CURRENT` holds
+        // it only inside `enter_with`, and the store that owns this cell is not dropped there.
         drop(unsafe { Box::from_raw(self.as_ptr()) });
     }
 }

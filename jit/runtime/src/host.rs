@@ -1,8 +1,8 @@
 //! Host functions: safe Rust functions that guest code calls directly, without glue code.
 //!
-//! A host function is a Rust function item, or a closure that captures nothing. Its type identifies it. So the compiler generates
-//! one `extern "C"` function for each, which builds a [`Caller`] from the context and calls the function. Nothing else is left
-//! after inlining.
+//! A host function is a Rust function item, or a closure that captures nothing. Its type identifies it. So the compiler
+//! generates one `extern "C"` function for each, which builds a [`Caller`] from the context and calls the function.
+//! Nothing else is left after inlining.
 
 use crate::store::InstanceLink;
 use crate::trap::Stop;
@@ -32,22 +32,23 @@ impl<T> Caller<'_, T> {
     /// [`memory`](Self::memory) and [`data`](Self::data) at once.
     pub fn parts(&mut self) -> (&mut [u8], &mut T) {
         let slot = |offset: u32| {
-            // SAFETY: `context` is the calling instance's, and a memory's slot lies in every context. Nobody writes the slots
-            // after the instance was loaded.
+            // SAFETY: `context` is the calling instance's, and a memory's slot lies in every context. Nobody writes the
+            // slots after the instance was loaded.
             unsafe { self.context.add((FIRST_MEMORY + offset) as usize).cast::<usize>().read() }
         };
         let base = std::ptr::with_exposed_provenance_mut::<u8>(slot(MEMORY_BASE));
         let descriptor = std::ptr::with_exposed_provenance::<u8>(slot(MEMORY_DESCRIPTOR));
-        // SAFETY: the runtime wrote the addresses of a memory and of its descriptor to the slots; `Mapping::address` has exposed
-        // the provenance of both. An instance without memory has a descriptor of length 0, and a base that is not null: an empty
-        // slice. The memory's first `len` bytes are writable and stay mapped until the store is dropped. Guest code and library
-        // calls, which also reach them, do not run during this call, and `&mut self` makes the slice unique.
+        // SAFETY: the runtime wrote the addresses of a memory and of its descriptor to the slots; `Mapping::address`
+        // has exposed the provenance of both. An instance without memory has a descriptor of length 0, and a base that
+        // is not null: an empty slice. The memory's first `len` bytes are writable and stay mapped until the store is
+        // dropped. Guest code and library calls, which also reach them, do not run during this call, and `&mut self`
+        // makes the slice unique.
         let memory = unsafe {
             let len = descriptor.add(MEMORY_LEN as usize).cast::<u64>().read() as usize;
             std::slice::from_raw_parts_mut(base, len)
         };
-        // SAFETY: `link.data` is the `T` of the store whose instance made this call ([`HostFunction`] is bound to `T`), it lies
-        // outside linear memory, and `&mut self` makes the reference unique.
+        // SAFETY: `link.data` is the `T` of the store whose instance made this call ([`HostFunction`] is bound to `T`),
+        // it lies outside linear memory, and `&mut self` makes the reference unique.
         let data = unsafe { &mut *self.link.data.cast::<T>() };
         (memory, data)
     }

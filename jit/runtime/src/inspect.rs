@@ -17,8 +17,8 @@ pub enum Writer {
     Memory,
     /// The runtime alone, and only the first word: the length of the memory before it in the list.
     Length,
-    /// The runtime alone: the length of a table, then entries, each of which is null or one of [`entries`]. The range before it
-    /// in the list holds the length, too.
+    /// The runtime alone: the length of a table, then entries, each of which is null or one of [`entries`]. The range
+    /// before it in the list holds the length, too.
     Table,
     /// The runtime alone, when it is called, or when a fault or the deadline ends a call.
     Runtime,

@@ -1,4 +1,5 @@
-//! Runs compiled code: maps it, creates its memories, tables and globals, enters and leaves it, and turns its faults into traps.
+//! Runs compiled code: maps it, creates its memories, tables and globals, enters and leaves it, and turns its faults
+//! into traps.
 //!
 //! | file | holds |
 //! |---|---|
@@ -10,8 +11,8 @@
 //! | `store`, `instance`, `link`, `function`, `value` | the objects of the specification |
 //! | `inspect` | where all of it lies, for programs that watch it |
 //!
-//! All unsafe code of the JIT is here: in `mapping` (system calls on memory), `code` (cranelift-jit's provider trait), `enter`
-//! and `signal` (registers and stacks), `host`, `libcalls` and `store` (pointers that pass through guest code).
+//! All unsafe code of the JIT is here: in `mapping` (system calls on memory), `code` (cranelift-jit's provider trait),
+//! `enter` and `signal` (registers and stacks), `host`, `libcalls` and `store` (pointers that pass through guest code).
 
 #![expect(clippy::cast_possible_truncation, reason = "guest sizes fit `usize`, which has 64 bits here (checked below)")]
 

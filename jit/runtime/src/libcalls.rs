@@ -40,12 +40,13 @@ pub fn address(libcall: Libcall) -> u64 {
 unsafe fn with(context: *mut u8, body: impl FnOnce(&mut Inner, usize) -> Result<u32, Trap>) -> HostReturn {
     // SAFETY: the caller's promise; the store outlives its contexts.
     let link = unsafe { InstanceLink::of_context(context) };
-    // SAFETY: the store outlives its contexts. `Store::enter`, which waits for the guest, uses no reference to it meanwhile; a
-    // signal handler that interrupts us reads only the activation, which is not part of `Inner`. The reference is used no
-    // more once `body` has returned.
+    // SAFETY: the store outlives its contexts. `Store::enter`, which waits for the guest, uses no reference to it
+    // meanwhile; a signal handler that interrupts us reads only the activation, which is not part of `Inner`. The
+    // reference is used no more once `body` has returned.
     let store = unsafe { &mut *link.store };
     match body(store, link.instance) {
-        // The deadline's signal stops guest code only. It would hardly ever interrupt a guest that spends its time in here (T108).
+        // The deadline's signal stops guest code only. It would hardly ever interrupt a guest that spends its time in
+        // here (T108).
         _ if crate::signal::deadline_passed() => link.stop(Stop::Deadline),
         Ok(value) => HostReturn { value: u64::from(value), status: 0 },
         Err(trap) => link.stop(Stop::Trap(trap)),
@@ -119,8 +120,9 @@ libcalls! {
     }
 }
 
-/// Does work of `len` units in parts of at most `step`. Each part is a range inside `0..len`; `backwards` starts with the last.
-/// Stops when the deadline has passed. Nobody observes what is left undone: the caller does not return to the guest then.
+/// Does work of `len` units in parts of at most `step`. Each part is a range inside `0..len`; `backwards` starts with
+/// the last. Stops when the deadline has passed. Nobody observes what is left undone: the caller does not return to the
+/// guest then.
 pub fn in_steps(len: usize, step: usize, backwards: bool, mut part: impl FnMut(Range<usize>)) {
     let mut done = 0;
     while done < len {

@@ -143,8 +143,8 @@ impl<T> Store<T> {
         Ok(placement)
     }
 
-    /// Creates an instance from placed objects and compiled code. Runs no code and copies no segment. Of the module's bytes, only
-    /// the data segments stay in memory (T105).
+    /// Creates an instance from placed objects and compiled code. Runs no code and copies no segment. Of the module's
+    /// bytes, only the data segments stay in memory (T105).
     ///
     /// # Errors
     /// [`LinkError::Image`], [`LinkError::Code`].

@@ -9,8 +9,8 @@ const ALIGN: usize = 1 << 16;
 /// How many addresses are tried before the kernel chooses one.
 const TRIES: u32 = 16;
 
-/// A sequence of addresses that follows from a seed. So another process can map the same objects at the same addresses, and run
-/// code that was compiled for them. Without the seed they cannot be guessed.
+/// A sequence of addresses that follows from a seed. So another process can map the same objects at the same addresses,
+/// and run code that was compiled for them. Without the seed they cannot be guessed.
 #[derive(Clone, Copy, Debug)]
 pub struct LowAddresses(u64);
 

@@ -126,8 +126,8 @@ impl Mapping {
     /// already may be in the range; the system call covers the whole range all the same.
     ///
     /// # Errors
-    /// The kernel's error. `EINVAL` for a range outside the mapping, for one with final pages, and for one that does not touch
-    /// the writable pages there are.
+    /// The kernel's error. `EINVAL` for a range outside the mapping, for one with final pages, and for one that does
+    /// not touch the writable pages there are.
     pub fn make_writable(&mut self, range: Range<usize>) -> io::Result<()> {
         let pages = self.pages(&range).ok_or_else(invalid)?;
         let writable = join(&self.writable, &pages).ok_or_else(invalid)?;
@@ -191,9 +191,9 @@ impl Mapping {
         if !self.is_writable(&range) {
             return None;
         }
-        // SAFETY: these pages are ours, readable and writable, and stay so: only `&mut self` changes access. Anonymous memory
-        // is initialized. `&mut self` makes this the only reference; guest code and cranelift-jit, which have pointers of
-        // their own, do not run while the slice is alive.
+        // SAFETY: these pages are ours, readable and writable, and stay so: only `&mut self` changes access. Anonymous
+        // memory is initialized. `&mut self` makes this the only reference; guest code and cranelift-jit, which have
+        // pointers of their own, do not run while the slice is alive.
         Some(unsafe { std::slice::from_raw_parts_mut(self.base().add(range.start), range.len()) })
     }
 

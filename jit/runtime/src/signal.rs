@@ -1,7 +1,8 @@
 //! Signal handlers: faults become traps, and the deadline stops the guest.
 //!
-//! A fault becomes a trap only if the instruction is guest code, its offset is in the trap table, and guest code may compute the
-//! address; or if guest code touches the stack's guard. Any other fault is our own bug, and ends the process at once (T57).
+//! A fault becomes a trap only if the instruction is guest code, its offset is in the trap table, and guest code may
+//! compute the address; or if guest code touches the stack's guard. Any other fault is our own bug, and ends the
+//! process at once (T57).
 
 use crate::code::CodeRegion;
 use crate::enter::{Activation, CURRENT, Fault, FaultKind, wave_guest_landing};
@@ -142,7 +143,8 @@ const SENT: &[u8] = b"wave: ended by the signal of a fault, which another proces
 const HOST_FAULT: &[u8] =
     b"wave: fault outside of guest code\n  fix:   this is a bug in wave: please report it with the module\n";
 
-/// The verifier proves where code reads and writes. It does not prove that the trap table has every instruction that can fault.
+/// The verifier proves where code reads and writes. It does not prove that the trap table has every instruction that
+/// can fault.
 const CODE_FAULT: &[u8] = b"wave: the compiled code faults in a way that its table of traps does not name\n  \
     fix:   whoever compiled it is at fault: run the module instead of a compiled file, or report it with the module\n";
 
@@ -190,9 +192,10 @@ impl InterruptedGuest {
             return None;
         }
         let pc = registers(context).pc;
-        // SAFETY: `enter_with` made the activation current. It lives until that call returns, and this thread is inside it.
-        // Library code that was interrupted may hold a mutable reference to the store, but the activation is an allocation
-        // of its own (`ActivationCell`), to which nobody makes one. The field does not change while the activation is current.
+        // SAFETY: `enter_with` made the activation current. It lives until that call returns, and this thread is inside
+        // it. Library code that was interrupted may hold a mutable reference to the store, but the activation is an
+        // allocation of its own (`ActivationCell`), to which nobody makes one. The field does not change while the
+        // activation is current.
         let code_range = unsafe { &(*activation).code_range };
         code_range.contains(&pc).then_some(Self { activation, pc })
     }
@@ -212,8 +215,8 @@ impl InterruptedGuest {
         // store by library calls have not invalidated it. None of them is going on (see the type), and none loads code.
         let region: &CodeRegion = unsafe { &*code };
         let code = region.trap_at(self.pc)?;
-        // SAFETY: the list is an allocation of its own. The store sets the pointer whenever it changes the list, which it does
-        // not while guest code runs.
+        // SAFETY: the list is an allocation of its own. The store sets the pointer whenever it changes the list, which
+        // it does not while guest code runs.
         let mut memories = unsafe { &*memories }.iter();
         let of_guest = if access {
             code == TrapCode::HeapOutOfBounds as u8 && memories.any(|memory| memory.contains(&address))
@@ -227,8 +230,8 @@ impl InterruptedGuest {
     fn resume_at_landing(&self, context: &mut libc::ucontext_t, kind: FaultKind) {
         let Registers { pc, fp } = registers(context);
         let activation = self.activation;
-        // SAFETY: as in `find`. `enter` wrote `host_sp` before it called guest code, and whoever called `enter` reads `fault`
-        // after it has returned.
+        // SAFETY: as in `find`. `enter` wrote `host_sp` before it called guest code, and whoever called `enter` reads
+        // `fault` after it has returned.
         let host_sp = unsafe {
             (*activation).fault = Some(Fault { pc, fp, kind });
             (*activation).host_sp

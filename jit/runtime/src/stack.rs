@@ -7,8 +7,8 @@ use wave_contract::{HOST_STACK_BYTES, STACK_GUARD_BYTES};
 
 /// A stack with an inaccessible guard below it, growing downward.
 ///
-/// Hostcalls run on this stack too. Code checks before each hostcall that [`HOST_STACK_BYTES`] are left. Guest code itself may
-/// use everything down to the guard.
+/// Hostcalls run on this stack too. Code checks before each hostcall that [`HOST_STACK_BYTES`] are left. Guest code
+/// itself may use everything down to the guard.
 #[derive(Debug)]
 pub struct GuestStack {
     mapping: Mapping,

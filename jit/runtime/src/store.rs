@@ -131,8 +131,9 @@ impl InstanceLink {
     /// `context` is the address of a context in the arena of a store that lives as long as `'a`.
     #[inline(always)]
     pub unsafe fn of_context<'a>(context: *const u8) -> &'a Self {
-        // SAFETY: `Store::load` filled the slot. A context holds addresses, whose provenance `Store::link` and the arena have
-        // exposed. A link lives in a box of its own until its store is dropped, and nobody makes a mutable reference to it.
+        // SAFETY: `Store::load` filled the slot. A context holds addresses, whose provenance `Store::link` and the
+        // arena have exposed. A link lives in a box of its own until its store is dropped, and nobody makes a mutable
+        // reference to it.
         unsafe {
             let address = context.add(STORE as usize).cast::<usize>().read();
             &*std::ptr::with_exposed_provenance(address)
@@ -141,8 +142,8 @@ impl InstanceLink {
 
     /// Records why the guest must stop. The result makes code leave the guest.
     pub fn stop(&self, stop: Stop) -> HostReturn {
-        // SAFETY: a host function or library call is running, so `Store::enter` uses no reference to the store, and the library
-        // call is done with its own. The store outlives its links.
+        // SAFETY: a host function or library call is running, so `Store::enter` uses no reference to the store, and the
+        // library call is done with its own. The store outlives its links.
         unsafe { (*self.store).pending = Some(stop) };
         HostReturn { value: 0, status: 1 }
     }
@@ -156,9 +157,10 @@ impl<T> Store<T> {
     pub fn new(options: StoreOptions, data: T) -> io::Result<Self> {
         signal::install()?;
         let inner = NonNull::from(Box::leak(Box::new(Inner::new(options)?)));
-        // SAFETY: nothing refers to the store yet. The pointer to the code is made from the one pointer that this store, its
-        // links and library calls make their references from. So none of these references, which are all used up before guest
-        // code goes on, invalidates it; a pointer made from one of them would be invalid once another one is made.
+        // SAFETY: nothing refers to the store yet. The pointer to the code is made from the one pointer that this
+        // store, its links and library calls make their references from. So none of these references, which are all
+        // used up before guest code goes on, invalidates it; a pointer made from one of them would be invalid once
+        // another one is made.
         unsafe { (*inner.as_ref().activation.as_ptr()).code = &raw const (*inner.as_ptr()).code };
         Ok(Self { inner, data: NonNull::from(Box::leak(Box::new(data))) })
     }
@@ -230,8 +232,8 @@ impl<T> Store<T> {
         Some(self.inner_mut().memories.get_mut(memory.0)?.0.bytes_mut())
     }
 
-    /// Address ranges that `memory.grow` may make accessible: base and length in bytes. Nothing else in the address space changes
-    /// once instances are loaded.
+    /// Address ranges that `memory.grow` may make accessible: base and length in bytes. Nothing else in the address
+    /// space changes once instances are loaded.
     #[must_use]
     pub fn growable(&self) -> Vec<(u64, u64)> {
         let memories = self.inner().memories.iter();
@@ -319,9 +321,9 @@ impl<T> Store<T> {
     /// Enters guest code. `slots` has room for the arguments and results of the entry's signature.
     fn enter(&mut self, _sealed: &Sealed, entry: &EntryPoint, slots: &mut [u128]) -> Result<(), Stopped> {
         let (activation, top) = (self.inner().activation.as_ptr(), self.inner().stack.top());
-        // SAFETY: the thunk belongs to the function's signature (`prepare_call`) and `slots` fits it (our callers); the stack
-        // is this store's own and nobody is on it, because host functions cannot call back into their store. No reference
-        // to the store is used while guest code runs.
+        // SAFETY: the thunk belongs to the function's signature (`prepare_call`) and `slots` fits it (our callers); the
+        // stack is this store's own and nobody is on it, because host functions cannot call back into their store. No
+        // reference to the store is used while guest code runs.
         let status = unsafe { enter_with(activation, entry.thunk, slots.as_mut_ptr(), entry.code, entry.context, top) };
         if status == 0 { Ok(()) } else { Err(self.inner_mut().stopped()) }
     }

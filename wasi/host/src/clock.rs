@@ -5,16 +5,16 @@ use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 use std::cell::Cell;
 use wave_monitor::{Clock, GuestRange};
 
-/// Where the clocks of a deterministic run start: 2000-01-01T00:00:00Z.
+/// Start of the wall clock in a deterministic run: 2000-01-01T00:00:00Z.
 const VIRTUAL_EPOCH_NS: u64 = 946_684_800_000_000_000;
 
-/// How long a reading of a clock takes in a deterministic run.
+/// How far a reading moves the clocks in a deterministic run.
 const VIRTUAL_TICK_NS: u64 = 1000;
 
 /// Stores the resolution of a clock, in nanoseconds, at `resolution`.
 ///
 /// # Errors
-/// `NOTSUP` for the processor-time clocks (T114), `INVAL` for an unknown one, `FAULT`.
+/// `NOTSUP` for a clock of processor time (T114), `INVAL` for an unknown clock, `FAULT`.
 ///
 /// Host syscalls: `clock_getres`.
 pub fn clock_res_get(wasi: &mut Wasi, memory: &mut [u8], id: u32, resolution: u32) -> Result<(), Failure> {
@@ -24,12 +24,12 @@ pub fn clock_res_get(wasi: &mut Wasi, memory: &mut [u8], id: u32, resolution: u3
     Ok(())
 }
 
-/// Stores the time of a clock, in nanoseconds, at `time`. `precision` is a hint and not used.
+/// Stores the time of a clock, in nanoseconds, at `time`. `precision` is a hint and ignored.
 ///
 /// # Errors
 /// As [`clock_res_get`].
 ///
-/// Host syscalls: none; the vDSO answers. Where the kernel offers none, `clock_gettime`.
+/// Host syscalls: none, because the vDSO has the time. `clock_gettime` if the kernel has no vDSO.
 #[inline(always)]
 pub fn clock_time_get(wasi: &mut Wasi, memory: &mut [u8], id: u32, _precision: u64, time: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), time, 8)?;
@@ -41,18 +41,18 @@ pub fn clock_time_get(wasi: &mut Wasi, memory: &mut [u8], id: u32, _precision: u
 /// The clocks as the guest sees them.
 #[derive(Debug)]
 pub(crate) struct Time {
-    /// The host's monotonic time when the guest started: the host's uptime is none of its business (T114).
+    /// The host's monotonic time when the guest started. The guest must not learn the host's uptime (T114).
     started: u64,
-    /// The host's wall-clock time then.
+    /// The host's wall-clock time when the guest started.
     started_at: u64,
     source: Source,
 }
 
 #[derive(Debug)]
 enum Source {
-    /// The host's clocks, rounded down to a multiple of this (T106).
+    /// The host's clocks, rounded down to a multiple of `resolution` (T106).
     Host { resolution: u64 },
-    /// A clock that only the guest's own doing moves: this long since the start.
+    /// A clock that only the guest's actions move. `elapsed` counts from the start.
     Virtual { elapsed: Cell<u64> },
 }
 
@@ -62,18 +62,18 @@ impl Time {
         Self::starting(Source::Host { resolution: resolution.max(1) })
     }
 
-    /// Clocks that start at the same moment in every run. A reading takes a microsecond, waiting takes no time.
+    /// Clocks that start at the same time in every run. A reading moves them by a microsecond. Waiting takes no real time.
     pub(crate) fn deterministic() -> Self {
         Self::starting(Source::Virtual { elapsed: Cell::new(0) })
     }
 
     fn starting(source: Source) -> Self {
-        // The clock that files are stamped with: it lags a little behind the other.
+        // The clock of file timestamps, which is a little behind the precise one.
         let started_at = nanoseconds(clock_gettime(ClockId::RealtimeCoarse));
         Self { started: host_time(Clock::Monotonic), started_at, source }
     }
 
-    /// What a reading of the clock gives.
+    /// Reads a clock for the guest.
     #[inline(always)]
     pub(crate) fn now(&self, clock: Clock) -> u64 {
         match &self.source {
@@ -103,7 +103,7 @@ impl Time {
         }
     }
 
-    /// Monotonic time for measuring a wait: exact, and without a reading's side effect.
+    /// Monotonic time for measuring a wait. Not rounded, and does not move virtual time.
     pub(crate) fn elapsed(&self) -> u64 {
         match &self.source {
             Source::Host { .. } => self.elapsed_or_wall(Clock::Monotonic),
@@ -111,20 +111,20 @@ impl Time {
         }
     }
 
-    /// Whether only the guest's own doing moves the clocks.
+    /// Whether only the guest's actions move the clocks.
     pub(crate) const fn is_virtual(&self) -> bool {
         matches!(self.source, Source::Virtual { .. })
     }
 
-    /// Moves virtual time on to the end of a wait. The host's goes by itself.
+    /// Moves virtual time to the end of a wait. The host's time moves by itself.
     pub(crate) fn skip_to(&self, deadline: u64) {
         if let Source::Virtual { elapsed } = &self.source {
             elapsed.set(elapsed.get().max(deadline));
         }
     }
 
-    /// The time of a file as the guest sees it. What the host stamped during the run would be a finer clock than the
-    /// guest was given, and another one in each run.
+    /// A file's timestamp as the guest sees it. A timestamp from this run would be a clock with a finer resolution than the
+    /// guest's, and different in each run.
     #[inline]
     pub(crate) fn of_file(&self, host: u64) -> u64 {
         match self.source {
@@ -152,7 +152,7 @@ const fn host_id(clock: Clock) -> ClockId {
     }
 }
 
-/// A host time in nanoseconds; before 1970 is 0, after 2554 is the largest number.
+/// A host time in nanoseconds. Times before 1970 are 0, times after 2554 the largest number.
 #[inline(always)]
 pub(crate) fn nanoseconds(time: Timespec) -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);

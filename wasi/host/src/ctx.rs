@@ -1,4 +1,4 @@
-//! The state of one instance, and what it is made from.
+//! The state of one instance, and its configuration.
 
 use crate::clock::Time;
 use crate::objects::{Object, Objects};
@@ -13,38 +13,38 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use wave_monitor::{Access, Errno, FdFlags, HostFd, Kind, Limits, Monitor, PeerRule};
 
-/// How many bytes a run with a deadline moves at once: a few milliseconds' worth, fresh pages and a slow disk included. Small
-/// transfers are made whole, and much less than this is atomic anywhere.
+/// Bytes that a run with a deadline moves at once. That takes a few milliseconds, even with fresh pages and a slow
+/// disk. Smaller transfers are one system call. No transfer that large is atomic on any host.
 pub const STEP_BYTES: usize = 1 << 20;
 
-/// What the guest is given. Nothing else is reachable (T13, T113). The default is nothing at all.
+/// What the guest may use. Nothing else is reachable (T13, T113). The default grants nothing.
 #[derive(Debug)]
 pub struct Config {
     /// The arguments, the program's name first.
     pub args: Vec<Vec<u8>>,
     /// The environment, as `KEY=VALUE`.
     pub env: Vec<Vec<u8>>,
-    /// The directory trees, numbered from 3 in this order.
+    /// The directory trees. Their descriptors count from 3, in this order.
     pub preopens: Vec<Preopen>,
-    /// Whether the run has to stop. Asked after a system call was interrupted and between the
-    /// steps of long work. It is called often, so it should be a load of an atomic.
+    /// Whether the run has to stop. Called after a system call was interrupted, and between the steps of long work. It
+    /// is called often, so it should only load an atomic.
     pub interrupted: fn() -> bool,
-    /// The most bytes that one system call moves; `interrupted` is asked before the next. `usize::MAX`, all at once, is for runs
-    /// that are never interrupted; [`STEP_BYTES`] for others.
+    /// Maximum bytes that one system call moves. `interrupted` is called before the next. `usize::MAX` (no steps) is
+    /// for runs that are never interrupted, [`STEP_BYTES`] for others.
     pub step_bytes: usize,
-    /// How much of the host it may use.
+    /// How much of the host the guest may use.
     pub limits: Limits,
-    /// The peers whose connections it may accept. `None`: all; an empty list: none.
+    /// The peers whose connections the guest may accept. `None`: all. An empty list: none.
     pub peers: Option<Vec<PeerRule>>,
-    /// The device nodes it may open beneath a grant, by their number (`st_rdev`); no others (T25).
+    /// The device nodes that the guest may open under a grant, by device number (`st_rdev`), and no others (T25).
     pub devices: Vec<u64>,
-    /// Who resolves paths.
+    /// How paths are resolved.
     pub resolver: Resolver,
-    /// The steps in which clocks move, in nanoseconds; 1 is what the host has (T106).
+    /// The resolution of the clocks in nanoseconds; 1 is the host's (T106).
     pub clock_resolution_ns: u64,
-    /// Clocks and random numbers are the same in every run.
+    /// Whether clocks and random numbers are the same in every run.
     pub deterministic: bool,
-    /// Random numbers are those of this seed: the same in each run, and known to whoever knows it.
+    /// The seed of random numbers. They are the same in each run with this seed, and whoever knows it can predict them.
     pub random_seed: Option<u64>,
 }
 
@@ -67,16 +67,16 @@ impl Default for Config {
     }
 }
 
-/// A directory tree the user granted.
+/// A directory tree that the user granted.
 #[derive(Debug)]
 pub struct Preopen {
-    /// The directory, opened for reading (not with `O_PATH`: it has to be listed).
+    /// The directory, opened for reading. Not with `O_PATH`, because it has to be listed.
     pub dir: OwnedFd,
     /// The path it was opened by, for the kernel's rules and for messages.
     pub host_path: PathBuf,
-    /// The name the guest knows it by.
+    /// Its name for the guest.
     pub guest_path: String,
-    /// What the guest may do beneath it.
+    /// What the guest may do under it.
     pub access: Access,
 }
 
@@ -105,12 +105,12 @@ struct Directory {
 /// Why a [`Config`] cannot be used. Nothing has run.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// An argument or variable contains a NUL byte, which ends it for the guest.
+    /// An argument or variable contains a NUL byte, which would end it for the guest.
     #[error("{what} {index} contains a NUL byte")]
     Nul {
         /// "argument" or "environment variable".
         what: &'static str,
-        /// Its place in the list.
+        /// Its index in the list.
         index: usize,
     },
     /// The strings do not fit in 32-bit sizes.
@@ -118,16 +118,16 @@ pub enum ConfigError {
     TooLarge {
         /// "argument" or "environment variable".
         what: &'static str,
-        /// Their size with NULs.
+        /// Their size, NULs included.
         bytes: u64,
     },
-    /// What was to be preopened is no directory.
+    /// The object to preopen is not a directory.
     #[error("preopen `{0}` is not a directory")]
     NotADirectory(String),
     /// A preopen lies on a file system that exposes the kernel (T24).
     #[error("preopen `{0}` is on a kernel interface such as procfs or sysfs")]
     KernelInterface(String),
-    /// The host refused to describe a descriptor.
+    /// `fstat` of a descriptor failed.
     #[error("cannot examine `{name}`")]
     Examine {
         /// Which.
@@ -136,7 +136,7 @@ pub enum ConfigError {
         #[source]
         source: rustix::io::Errno,
     },
-    /// More descriptors were granted than may be open.
+    /// More descriptors are granted than may be open.
     #[error("{0} open descriptors are too few for the standard streams and the preopens")]
     TooManyGrants(u32),
 }
@@ -161,17 +161,17 @@ pub struct Wasi {
 }
 
 impl Wasi {
-    /// Takes the grants, and the standard streams of the process that are open.
+    /// Creates the state from the grants and the open standard streams of the process.
     ///
-    /// The streams are borrowed: whatever the guest does with their numbers, 0 to 2 of the host
-    /// stay open and keep their flags (T31, T35).
+    /// The streams are borrowed: 0 to 2 of the host stay open and keep their flags, whatever the guest does with its numbers
+    /// (T31, T35).
     ///
     /// # Errors
-    /// [`ConfigError`]; nothing is open then that was not before.
+    /// [`ConfigError`]. Nothing is left open.
     ///
-    /// Host syscalls: `fstat`, `fstatfs`, `fcntl` (`F_GETFL`), `ioctl` (`TIOCGWINSZ`). The
-    /// first reading of the clock also finds the vDSO: `prctl` (`PR_GET_AUXV`), on a kernel before
-    /// 6.4 a read of `/proc/self/auxv`. All of it happens before the seal.
+    /// Host syscalls: `fstat`, `fstatfs`, `fcntl` (`F_GETFL`), `ioctl` (`TIOCGWINSZ`). The first reading of a clock
+    /// also looks for the vDSO: `prctl` (`PR_GET_AUXV`), before Linux 6.4 a read of `/proc/self/auxv`. All of it
+    /// happens before the seal.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let mut wasi = Self {
             monitor: Monitor::new(config.limits),
@@ -208,8 +208,7 @@ impl Wasi {
 
     /// Gives the guest a listening stream socket; returns its number.
     ///
-    /// Sockets come after the preopens, because libraries look for preopens from 3 up to the first
-    /// number that is none.
+    /// Sockets come after the preopens: libraries look for preopens from 3 on, up to the first number that is not one.
     ///
     /// # Errors
     /// [`Errno::MFILE`] if no more descriptors are allowed.
@@ -252,12 +251,12 @@ impl Wasi {
         self.sockets.drain(..).for_each(|socket| self.objects.forget(socket));
     }
 
-    /// Lets control sequences through to terminals. Off at first (T115).
+    /// Writes control sequences to terminals unchanged. Off by default (T115).
     pub fn allow_terminal_controls(&mut self) {
         self.terminal_controls = true;
     }
 
-    /// Has every call of a [traced function](crate::traced_function) told to `tracer`.
+    /// Calls `tracer` for every call of a [traced function](crate::traced_function).
     pub fn trace(&mut self, tracer: impl FnMut(&Record) + Send + 'static) {
         self.tracer = Some(Tracer(Box::new(tracer)));
     }
@@ -269,7 +268,7 @@ impl Wasi {
     }
 
     fn add_stream(&mut self, fd: u32, stream: BorrowedFd<'static>) -> Result<(), Errno> {
-        // A stream the parent closed is closed for the guest too (T111).
+        // A stream that the parent closed is closed for the guest, too (T111).
         let Ok(found) = rustix::fs::fstat(stream) else { return Ok(()) };
         let flags = rustix::fs::fcntl_getfl(stream).unwrap_or(OFlags::empty());
         let append = if flags.contains(OFlags::APPEND) { FdFlags::APPEND } else { FdFlags::empty() };

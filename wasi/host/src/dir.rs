@@ -1,8 +1,8 @@
 //! Directory listings with cookies of our own.
 //!
-//! A cookie is the ordinal of an entry. The kernel's positions stay here: a guest may pass any 64
-//! bits, and only positions the kernel itself gave out are ever sought to (T9). One position is
-//! remembered per bufferful, so going back costs one bufferful at most.
+//! A cookie is the ordinal of an entry. A guest may pass any 64 bits, so the kernel's positions stay here, and `lseek`
+//! gets only positions that the kernel itself returned (T9). One position is stored per buffer, so going back reads at
+//! most one buffer.
 
 use crate::fd::count;
 use crate::objects::Object;
@@ -13,13 +13,13 @@ use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, BorrowedFd};
 use wave_monitor::{Admitted, Errno, FileType, ReadDir};
 
-/// How much is fetched at once.
+/// Bytes of entries read at once.
 const BUFFER_BYTES: usize = 32 * 1024;
 
-/// How many bufferfuls are skipped for a cookie that was never given out, before it is refused.
+/// How many buffers are skipped for a cookie that was never returned, before the cookie is refused.
 const MAX_SKIPPED: usize = 64;
 
-/// Fills a guest buffer with entries; returns how much of it is used.
+/// Fills a guest buffer with entries and returns the number of bytes used.
 pub(crate) fn read(wasi: &mut Wasi, read: Admitted<ReadDir>, buffer: &mut [u8]) -> Result<usize, Failure> {
     let interrupted = wasi.interrupted;
     let object = wasi.objects.get_mut(&read.on)?;
@@ -43,7 +43,7 @@ fn list(
     while !free.is_empty() {
         let next = listing.cookie_after();
         let Some(entry) = listing.peek(fd, interrupted)? else { break };
-        // The inode of what lies above a grant is none of the guest's business.
+        // The guest must not learn the inode number of a directory above its grant.
         let inode = if entry.name == b".." { object.inode } else { entry.inode };
         let head = dirent_bytes(next, inode, entry.name.len(), entry.file_type.raw());
         let taken = copy(free, &head) + copy(free.get_mut(head.len()..).unwrap_or_default(), entry.name);
@@ -60,7 +60,7 @@ fn list(
 
 /// `$dirent`: next cookie, inode, length of the name, type, padding.
 fn dirent_bytes(next: u64, inode: u64, name_len: usize, file_type: u8) -> [u8; 24] {
-    // Whole words: a load of eight bytes that were just stored in parts waits for all of them.
+    // Stored in whole words: loading eight bytes that were just stored in parts is slow.
     let length_and_type = u64::from(count(name_len)) | u64::from(file_type) << 32;
     let mut bytes = [0; 24];
     bytes[..8].copy_from_slice(&next.to_le_bytes());
@@ -69,7 +69,7 @@ fn dirent_bytes(next: u64, inode: u64, name_len: usize, file_type: u8) -> [u8; 2
     bytes
 }
 
-/// Copies as much as fits; returns how much that was.
+/// Copies as many bytes as fit and returns their number.
 fn copy(to: &mut [u8], from: &[u8]) -> usize {
     let len = to.len().min(from.len());
     for (place, byte) in to.iter_mut().zip(from) {
@@ -78,17 +78,17 @@ fn copy(to: &mut [u8], from: &[u8]) -> usize {
     len
 }
 
-/// Where the listing of one directory has got to.
+/// The state of a directory's listing.
 #[derive(Debug)]
 pub(crate) struct Listing {
     buffer: Box<[u8]>,
     filled: usize,
-    /// The next entry: its place in the buffer, and its ordinal.
+    /// The next entry: its offset in the buffer, and its ordinal.
     at: usize,
     next: u64,
-    /// Where each bufferful started, in order; the last one is in the buffer.
+    /// The start of each buffer read so far, in order. The last one is the current buffer.
     chunks: Vec<Chunk>,
-    /// Where the kernel goes on after the buffer.
+    /// The kernel's position after the buffer.
     resume: u64,
 }
 
@@ -98,9 +98,9 @@ struct Chunk {
     position: u64,
 }
 
-/// One entry, as the kernel gave it.
+/// One entry, as the kernel returned it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Entry<'b> {
+pub(crate) struct DirEntry<'b> {
     pub(crate) inode: u64,
     pub(crate) file_type: FileType,
     pub(crate) name: &'b [u8],
@@ -125,13 +125,13 @@ impl Listing {
         self.next + 1
     }
 
-    /// Goes to the entry a cookie stands for, or to the end if the directory has fewer.
+    /// Goes to the entry that a cookie stands for, or to the end if the directory has fewer entries.
     ///
     /// # Errors
-    /// `INVAL` for a cookie far beyond every one given out.
+    /// `INVAL` for a cookie far beyond every cookie returned so far.
     pub(crate) fn seek(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted, cookie: u64) -> Result<(), Failure> {
         if cookie == 0 && !self.chunks.is_empty() {
-            // POSIX: rewinding shows the directory as it is now.
+            // POSIX: after rewinding, the listing shows the current directory.
             self.restart(fd, 0)?;
         }
         if cookie < self.next {
@@ -159,15 +159,19 @@ impl Listing {
         Ok(())
     }
 
-    /// The next entry, which stays the next one; `None` at the end.
-    pub(crate) fn peek(&mut self, fd: BorrowedFd<'_>, interrupted: Interrupted) -> Result<Option<Entry<'_>>, Failure> {
+    /// The next entry, without going past it. `None` at the end.
+    pub(crate) fn peek(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        interrupted: Interrupted,
+    ) -> Result<Option<DirEntry<'_>>, Failure> {
         if self.at == self.filled {
             self.fill(fd, interrupted)?;
         }
         Ok(self.current())
     }
 
-    /// Goes on to the entry after the one that was looked at.
+    /// Goes past the next entry.
     pub(crate) fn advance(&mut self) {
         if let Some(entry) = self.current() {
             let (len, position) = (entry.len, entry.position);
@@ -175,7 +179,7 @@ impl Listing {
         }
     }
 
-    /// Goes on past an entry of this length, after which the kernel's position is `position`.
+    /// Goes past an entry of this length. The kernel's position after it is `position`.
     fn skip(&mut self, len: usize, position: u64) {
         self.at += len;
         self.next += 1;
@@ -184,7 +188,7 @@ impl Listing {
         }
     }
 
-    fn current(&self) -> Option<Entry<'_>> {
+    fn current(&self) -> Option<DirEntry<'_>> {
         parse(self.buffer.get(self.at..self.filled)?)
     }
 
@@ -192,7 +196,7 @@ impl Listing {
         wait::check(interrupted)?;
         let buffer = &mut self.buffer;
         let filled = retry_interrupted(interrupted, || match sys::getdents64(fd, buffer) {
-            // The directory was removed while it is open. POSIX: that is the end of it.
+            // The directory was removed while it is open. POSIX: that is the end of the listing.
             Err(Host::NOENT) => Ok(0),
             done => done,
         })?;
@@ -204,7 +208,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Forgets the buffer and everything from the given chunk on, and goes to its start.
+    /// Discards the buffer and all chunks from the given one on, and goes to the start of that chunk.
     fn restart(&mut self, fd: BorrowedFd<'_>, chunk: usize) -> Result<(), Failure> {
         let start = match self.chunks.get(chunk) {
             Some(start) if chunk > 0 => *start,
@@ -221,14 +225,14 @@ impl Listing {
 }
 
 /// Reads one `struct linux_dirent64`: inode, position after it, length, type, name, NUL.
-fn parse(bytes: &[u8]) -> Option<Entry<'_>> {
+fn parse(bytes: &[u8]) -> Option<DirEntry<'_>> {
     let inode = u64::from_le_bytes(*bytes.first_chunk()?);
     let position = u64::from_le_bytes(*bytes.get(8..)?.first_chunk()?);
     let len = usize::from(u16::from_le_bytes(*bytes.get(16..)?.first_chunk()?));
     let kind = *bytes.get(18)?;
     let name = bytes.get(19..len)?;
     let name = name.split(|byte| *byte == 0).next()?;
-    Some(Entry { inode, file_type: file_type(kind), name, position, len })
+    Some(DirEntry { inode, file_type: file_type(kind), name, position, len })
 }
 
 /// `DT_*` is the type bits of a mode, shifted.

@@ -1,12 +1,12 @@
-//! Host error numbers as WASI error numbers: one table.
+//! The table from host error numbers to WASI error numbers.
 
 use rustix::io::Errno as Host;
 use wave_monitor::Errno;
 
 /// Translates an error of a system call.
 ///
-/// `EXDEV` is a cross-device rename or link here. Where it means that a path led out of its
-/// directory, `resolve` has already said so. What WASI has no number for is `IO`.
+/// `EXDEV` means a rename or link across devices here. Where it means that a path leads out of its directory, `resolve` has
+/// handled it. Errors without a WASI number become `IO`.
 #[cold]
 pub(crate) fn from_host(error: Host) -> Errno {
     match error {

@@ -1,22 +1,22 @@
-//! How a hostcall ends when it does not succeed.
+//! How a hostcall fails.
 
 use wave_monitor::{Errno, Rule};
 
-/// Why a hostcall did not succeed.
+/// Why a hostcall failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
-    /// The guest gets this number and goes on.
+    /// The guest gets this errno and continues.
     Errno(Errno),
-    /// The guest does not go on.
+    /// The guest stops.
     Stop(Stop),
 }
 
-/// Why the guest does not go on.
+/// Why the guest stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stop {
     /// It called `proc_exit` with this code.
     Exit(u32),
-    /// It raised a signal that ends a process; the number is Linux's. No signal was sent.
+    /// It raised a signal that terminates a process. The number is Linux's. No signal was sent.
     Signal(u8),
     /// The run was interrupted while the hostcall was waiting or working.
     Deadline,

@@ -11,19 +11,19 @@ use wave_monitor::{
     Performed, Seek, SeekFrom, SetFlags, SetSize, SetTimes, Stat, Sync, Whence,
 };
 
-/// How many steps of a write are allocated at once: no bytes are copied.
+/// How many write steps are allocated at once. No bytes are copied, so that is fast.
 const ALLOCATED_AT_ONCE: u64 = 8;
 
-/// How many steps of a write a file loses at once.
+/// How many write steps a file is truncated by at once.
 const TRUNCATED_AT_ONCE: u64 = 32;
 
-/// In how many steps a file is truncated at most.
+/// Maximum steps of one truncation.
 const MOST_TRUNCATIONS: u64 = 256;
 
-/// Tells the kernel how a part of a file will be used.
+/// Announces to the kernel how a range of a file will be used.
 ///
 /// # Errors
-/// `INVAL` for an unknown advice or an end at 2^63 or beyond, `BADF`, `NOTCAPABLE`.
+/// `INVAL` for unknown advice or an end at 2^63 or beyond, `BADF`, `NOTCAPABLE`.
 ///
 /// Host syscalls: `fadvise64`.
 pub fn fd_advise(
@@ -39,12 +39,12 @@ pub fn fd_advise(
     advise_range(wasi, advise)
 }
 
-/// Makes sure that space is there for a part of a file, which grows if the part ends beyond it.
+/// Reserves space for a range of a file. The file grows if the range ends beyond its end.
 ///
-/// Where the file system cannot reserve space, the file still grows. If it fails, a part may be reserved.
+/// If the file system cannot reserve space, the file still grows. If the call fails, a part may be reserved.
 ///
 /// # Errors
-/// `INVAL` for an empty part or an end at 2^63 or beyond, `NOSPC`, `FBIG`, `BADF`, `NOTCAPABLE`.
+/// `INVAL` for an empty range or an end at 2^63 or beyond, `NOSPC`, `FBIG`, `BADF`, `NOTCAPABLE`.
 ///
 /// Host syscalls: `fallocate`; `fstat` and `ftruncate` where that is not supported.
 pub fn fd_allocate(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, offset: u64, len: u64) -> Result<(), Failure> {
@@ -54,7 +54,7 @@ pub fn fd_allocate(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, offset: u64, le
     Ok(())
 }
 
-/// Closes a descriptor. The number of a standard stream becomes free; the stream stays open (T31).
+/// Closes a descriptor. The number of a standard stream becomes free, but the stream stays open (T31).
 ///
 /// # Errors
 /// `BADF`.
@@ -69,7 +69,7 @@ pub fn fd_close(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), Fail
 /// Waits until the data of a file is on the disk.
 ///
 /// # Errors
-/// `INVAL` for what is no file and no directory, `IO`, `NOSPC`, `BADF`, `NOTCAPABLE`.
+/// `INVAL` for anything but a file or directory, `IO`, `NOSPC`, `BADF`, `NOTCAPABLE`.
 ///
 /// Host syscalls: `fdatasync`.
 pub fn fd_datasync(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), Failure> {
@@ -101,13 +101,13 @@ pub fn fd_fdstat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) -> R
     Ok(())
 }
 
-/// Changes append mode and whether calls wait.
+/// Changes append mode and nonblocking mode.
 ///
 /// # Errors
-/// `INVAL` for unknown flags and to change a synchronisation flag, `NOTSUP` to change append mode
-/// of anything but an opened file, `BADF`, `NOTCAPABLE`.
+/// `INVAL` for unknown flags and for a change of a synchronization flag, `NOTSUP` for a change of append mode on
+/// anything but an opened file, `BADF`, `NOTCAPABLE`.
 ///
-/// Host syscalls: `fcntl` (`F_SETFL`), and only for append mode of an opened file.
+/// Host syscalls: `fcntl` (`F_SETFL`), only for append mode of an opened file.
 pub fn fd_fdstat_set_flags(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, flags: u32) -> Result<(), Failure> {
     let flags = FdFlags::from_guest(flags)?;
     let change = wasi.monitor.admit_set_flags(fd, flags)?;
@@ -116,7 +116,7 @@ pub fn fd_fdstat_set_flags(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, flags: 
     Ok(())
 }
 
-/// Drops rights of a descriptor, for good.
+/// Drops rights of a descriptor permanently.
 ///
 /// # Errors
 /// `NOTCAPABLE` if a right would be added, `INVAL` for unknown bits, `BADF`.
@@ -165,7 +165,7 @@ pub fn fd_filestat_set_size(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, size: 
 /// Sets the timestamps of an open file.
 ///
 /// # Errors
-/// `INVAL` for unknown flags and for a time that is to be both given and now, `BADF`, `NOTCAPABLE`.
+/// `INVAL` for unknown flags and for a time that is set to both a value and now, `BADF`, `NOTCAPABLE`.
 ///
 /// Host syscalls: `utimensat`.
 pub fn fd_filestat_set_times(
@@ -181,7 +181,7 @@ pub fn fd_filestat_set_times(
     set_file_times(wasi, change)
 }
 
-/// Reads at `offset` into the buffers listed at `iovs`; the position stays. Stores the count at `nread`.
+/// Reads at `offset` into the buffers listed at `iovs` and stores the count at `nread`. The position does not change.
 ///
 /// # Errors
 /// `INVAL` for an offset of 2^63 or more, `SPIPE` on a stream, `BADF`, `NOTCAPABLE`, `FAULT`.
@@ -206,9 +206,9 @@ pub fn fd_pread(
     Ok(())
 }
 
-/// Writes the buffers listed at `iovs` at `offset`; the position stays. Stores the count at `nwritten`.
+/// Writes the buffers listed at `iovs` at `offset` and stores the count at `nwritten`. The position does not change.
 ///
-/// On a descriptor in append mode the bytes go to the end, as on Linux.
+/// On a descriptor in append mode, the bytes are appended, as on Linux.
 ///
 /// # Errors
 /// As [`fd_pread`]; also `NOSPC`, `FBIG`; `NOTCAPABLE` under an append-only grant.
@@ -233,11 +233,10 @@ pub fn fd_pwrite(
     Ok(())
 }
 
-/// Stores what a preopened descriptor is (`$prestat`, 8 bytes) at `out`: a directory, and the
-/// length of its name.
+/// Stores the type of a preopened descriptor (always a directory) and the length of its name at `out` (`$prestat`, 8 bytes).
 ///
 /// # Errors
-/// `BADF` for everything that is not preopened, `FAULT`.
+/// `BADF` for a descriptor that is not preopened, `FAULT`.
 ///
 /// Host syscalls: none.
 pub fn fd_prestat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) -> Result<(), Failure> {
@@ -272,10 +271,10 @@ pub fn fd_prestat_dir_name(
 
 /// Reads into the buffers listed at `iovs` and stores the count at `nread`.
 ///
-/// A FIFO that no writer has opened yet has no end: the call waits for one.
+/// On a FIFO that no writer has opened yet, the call waits for one.
 ///
 /// # Errors
-/// `AGAIN` if it would wait and the descriptor is not to, `BADF`, `NOTCAPABLE`, `FAULT`, `IO`.
+/// `AGAIN` if it would wait and the descriptor is nonblocking, `BADF`, `NOTCAPABLE`, `FAULT`, `IO`.
 /// [`Stop::Deadline`](crate::Stop::Deadline) while waiting.
 ///
 /// Host syscalls: `read`, `readv`, `ppoll`.
@@ -299,10 +298,10 @@ pub fn fd_read(
 
 /// Writes the buffers listed at `iovs` and stores the count at `nwritten`.
 ///
-/// On its way to a terminal, control characters become `?` unless the user opted out (T115).
+/// On a terminal, control characters become `?` unless the user allowed them (T115).
 ///
 /// # Errors
-/// As [`fd_read`]; also `NOSPC`, `FBIG`, and `PIPE` when nobody reads any more.
+/// As [`fd_read`]; also `NOSPC`, `FBIG`, and `PIPE` if the other end is closed.
 ///
 /// Host syscalls: `write`, `writev`, `ppoll`.
 #[inline(always)]
@@ -323,12 +322,12 @@ pub fn fd_write(
     Ok(())
 }
 
-/// Lists a directory from the entry `cookie` on into `buf`, as much as fits; the last entry may be
-/// cut. Stores the number of bytes at `bufused`; fewer than `buf_len` means the end.
+/// Lists a directory from the entry `cookie` on into `buf`, as much as fits. The last entry may be truncated. Stores
+/// the number of bytes at `bufused`. Fewer than `buf_len` mean the end.
 ///
 /// # Errors
-/// `INVAL` for a cookie far beyond every one given out, `TOOBIG` for a buffer larger than one call
-/// may fill, `NOTDIR`, `BADF`, `NOTCAPABLE`, `FAULT`.
+/// `INVAL` for a cookie far beyond every cookie returned so far, `TOOBIG` for a buffer larger than one call may fill,
+/// `NOTDIR`, `BADF`, `NOTCAPABLE`, `FAULT`.
 ///
 /// Host syscalls: `getdents64`, `lseek`.
 pub fn fd_readdir(
@@ -348,7 +347,7 @@ pub fn fd_readdir(
     Ok(())
 }
 
-/// Moves the descriptor `fd` to the number `to`, closing what was there. Both must be open.
+/// Moves the descriptor `fd` to the number `to`, and closes the old descriptor `to`. Both must be open.
 ///
 /// # Errors
 /// `BADF`.
@@ -380,7 +379,7 @@ pub fn fd_seek(
     seek(wasi, memory, fd, offset, Whence::from_guest(whence), newoffset)
 }
 
-/// `fd_seek` with either encoding of `whence`.
+/// `fd_seek` for both encodings of `whence`.
 #[inline(always)]
 pub(crate) fn seek(
     wasi: &mut Wasi,
@@ -411,7 +410,7 @@ pub fn fd_tell(wasi: &mut Wasi, memory: &mut [u8], fd: u32, offset: u32) -> Resu
     Ok(())
 }
 
-// ---- perform ------------------------------------------------------------------------------------
+// ---- effects ------------------------------------------------------------------------------------
 
 fn advise_range(wasi: &Wasi, advise: Admitted<Advise>) -> Result<(), Failure> {
     let advice = match advise.advice {
@@ -435,7 +434,8 @@ fn allocate_range(wasi: &Wasi, allocate: Admitted<Allocate>) -> Result<Performed
             done => done.map(|()| true),
         })
     };
-    // In memory (tmpfs) it takes as long as writing, and what is interrupted there is undone: so in steps, as of a write.
+    // On tmpfs it takes as long as writing, and an interrupted call is undone. So it is made in steps, as a write is.
+    // Together they reserve the admitted range, once.
     let step = (wasi.step_bytes as u64).saturating_mul(ALLOCATED_AT_ONCE);
     let mut done = 0;
     let mut reserved = true;
@@ -462,9 +462,11 @@ fn set_file_size(wasi: &Wasi, resize: Admitted<SetSize>) -> Result<Option<Claim>
         return truncate(resize.size).map(|()| None);
     }
     let mut size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
-    // Not every file system has holes: what is added counts as written.
+    // Not every file system has holes, so added bytes count as written.
     let claim = counts.then(|| wasi.monitor.claim_growth(resize.size.saturating_sub(size))).transpose()?;
-    // To give back pages takes the kernel a while, too: a long file loses its end in steps. One with holes may have any length.
+    // Freeing pages takes the kernel a while, too, so a long file is truncated in steps. All are part of one effect:
+    // each leaves a size between the old and the admitted one. A file with holes can have any length, so their number
+    // is limited.
     let lost = size.saturating_sub(resize.size);
     let step = (wasi.step_bytes as u64).saturating_mul(TRUNCATED_AT_ONCE).max(lost / MOST_TRUNCATIONS);
     while size.saturating_sub(resize.size) > step {
@@ -516,7 +518,7 @@ fn move_position(wasi: &Wasi, seek: Admitted<Seek>) -> Result<u64, Failure> {
 
 // ---- layouts ------------------------------------------------------------------------------------
 
-/// `$fdstat`: type, padding, flags (16 bits), padding, rights, inheriting rights.
+/// Layout of `$fdstat`: type, padding, flags (16 bits), padding, rights, inheriting rights.
 fn fdstat_bytes(stat: FdStat) -> [u8; 24] {
     let mut bytes = [0; 24];
     let [file_type, _, flags_low, flags_high, ..] = &mut bytes;
@@ -527,7 +529,7 @@ fn fdstat_bytes(stat: FdStat) -> [u8; 24] {
     bytes
 }
 
-/// A byte count for the guest. No call moves more than Linux's limit of 2^31 - 4096 bytes.
+/// A byte count for the guest. It fits: no call moves more than Linux's limit of 2^31 - 4096 bytes.
 pub(crate) fn count(bytes: usize) -> u32 {
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }

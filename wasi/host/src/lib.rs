@@ -1,4 +1,4 @@
-//! WASI preview 1: copy in and check, ask the monitor, perform.
+//! WASI preview 1: check and copy the arguments, ask the monitor, perform the effect.
 //!
 //! Each hostcall is a plain function over the state of one instance and its linear memory:
 //!
@@ -19,28 +19,26 @@
 //! # Ok::<(), wave_wasi::ConfigError>(())
 //! ```
 //!
-//! The source of each shows three steps, always in this order:
+//! Each hostcall has three steps, always in this order:
 //!
-//! 1. *copy in*: every pointer argument, result pointers too, becomes a checked range (T1, T5);
-//! 2. *decide*: the [`Monitor`](wave_monitor::Monitor) admits an effect or names an errno;
-//! 3. *perform*: the effect, and only it, becomes system calls; results are stored.
+//! 1. *copy in*: every pointer argument, including result pointers, becomes a checked range (T1, T5);
+//! 2. *decide*: the [`Monitor`](wave_monitor::Monitor) admits an effect or returns an errno;
+//! 3. *perform*: the effect, and nothing else, becomes system calls; results are stored.
 //!
-//! When a call fails nothing is written to linear memory, unless its text says otherwise.
+//! If a call fails, nothing is written to linear memory, unless its documentation says otherwise.
 //!
-//! Files: one per area of the interface ([`preview1`] lists the functions), [`unstable`] for the
-//! older layouts. `ctx` is the state, `objects` the host's side of the descriptor table, `resolve`
-//! turns a path into an object beneath its grant, `wait` is every wait and its deadline, `sys` has
-//! all the `unsafe` code.
+//! There is one file per area of the interface ([`preview1`] lists the functions), and [`unstable`] for the older
+//! layouts. `ctx` is the state, `objects` the host's side of the descriptor table, `resolve` turns a path into an
+//! object under its grant, `wait` has every wait and checks the deadline, `sys` has all `unsafe` code.
 //!
-//! The calls that programs make most are `inline(always)`: they end up in the one function the guest calls. After a
-//! system call, each return to a frame from before it is mispredicted, because the kernel's own calls have displaced the
-//! processor's record of return addresses; that costs about 7 ns a frame.
+//! The most frequent hostcalls are `inline(always)`, so that each is one function. After a system call, the processor
+//! mispredicts each return to a frame from before it, because the kernel's calls have overwritten its return stack.
+//! That costs about 7 ns per frame.
 //!
 //! # What the process must arrange
-//! - `SIGPIPE` and `SIGXFSZ` are ignored (Rust's runtime does the first), so that a closed pipe or
-//!   a size limit is an errno.
-//! - The deadline signal has a handler without `SA_RESTART` and fires again until the run stops:
-//!   a signal that lands just before a call blocks would be lost otherwise.
+//! - `SIGPIPE` and `SIGXFSZ` are ignored (Rust's runtime ignores the first), so that a closed pipe or a size limit is an errno.
+//! - The deadline's signal has a handler without `SA_RESTART` and is repeated until the run stops. Otherwise a signal right
+//!   before a call blocks would be lost.
 
 mod args;
 mod clock;

@@ -3,19 +3,19 @@
 use crate::{Failure, Stop, Wasi, preview1, trace, unstable};
 use wave_runtime::{Caller, HostFunction};
 
-/// The name most modules import from.
+/// The module name that most programs import from.
 pub const PREVIEW1: &str = "wasi_snapshot_preview1";
 
-/// The name of the snapshot before, with other layouts in a few places.
+/// The module name of the snapshot before, which has a few other layouts.
 pub const UNSTABLE: &str = "wasi_unstable";
 
-/// The function behind an import, or `None` if there is none of that name.
+/// The function for an import, or `None` if there is no such function.
 #[must_use]
 pub fn host_function(module: &str, name: &str) -> Option<HostFunction<Wasi>> {
     function::<false>(module, name)
 }
 
-/// The same function, each call of which is told to the [tracer](Wasi::trace).
+/// The same function. Each call is passed to the [tracer](Wasi::trace).
 #[must_use]
 pub fn traced_function(module: &str, name: &str) -> Option<HostFunction<Wasi>> {
     function::<true>(module, name)
@@ -29,7 +29,7 @@ fn function<const TRACED: bool>(module: &str, name: &str) -> Option<HostFunction
     }
 }
 
-/// One table: where a function is implemented, its name and its parameters as the specification gives them.
+/// The table of hostcalls: implementation, name, and the parameters of the specification.
 macro_rules! hostcalls {
     ($($path:path => $name:literal ($($arg:ident: $ty:ty),*))*) => {
         |name: &str| match name {
@@ -37,9 +37,9 @@ macro_rules! hostcalls {
                 let (memory, wasi) = caller.parts();
                 if TRACED {
                     let arguments = [$((stringify!($arg), u64::from($arg))),*];
-                    return answer(trace::call(wasi, memory, $name, &arguments, |wasi, memory| $path(wasi, memory, $($arg),*)));
+                    return to_guest(trace::call(wasi, memory, $name, &arguments, |wasi, memory| $path(wasi, memory, $($arg),*)));
                 }
-                answer($path(wasi, memory, $($arg),*))
+                to_guest($path(wasi, memory, $($arg),*))
             })),)*
             _ => None,
         }
@@ -96,21 +96,21 @@ fn preview1_function<const TRACED: bool>(name: &str) -> Option<HostFunction<Wasi
         p::sock_shutdown => "sock_shutdown" (fd: u32, how: u32)
     };
     match name {
-        // The only one without a result.
+        // The only hostcall without a result.
         "proc_exit" => Some(HostFunction::new(|caller: &mut Caller<'_, Wasi>, code: u32| {
             let (memory, wasi) = caller.parts();
             if TRACED {
                 let arguments = [("code", u64::from(code))];
                 let exit = |wasi: &mut Wasi, memory: &mut [u8]| p::proc_exit(wasi, memory, code);
-                return answer(trace::call(wasi, memory, "proc_exit", &arguments, exit)).map(drop);
+                return to_guest(trace::call(wasi, memory, "proc_exit", &arguments, exit)).map(drop);
             }
-            answer(p::proc_exit(wasi, memory, code)).map(drop)
+            to_guest(p::proc_exit(wasi, memory, code)).map(drop)
         })),
         _ => table(name),
     }
 }
 
-/// Where the older snapshot differs; the rest is the same function.
+/// The functions of the older snapshot. A few differ, the others are the same functions.
 fn unstable_function<const TRACED: bool>(name: &str) -> Option<HostFunction<Wasi>> {
     let table = hostcalls! {
         unstable::fd_filestat_get => "fd_filestat_get" (fd: u32, stat: u32)
@@ -119,14 +119,14 @@ fn unstable_function<const TRACED: bool>(name: &str) -> Option<HostFunction<Wasi
         unstable::poll_oneoff => "poll_oneoff" (input: u32, output: u32, nsubscriptions: u32, nevents: u32)
     };
     match name {
-        // Came later.
+        // Added in preview 1.
         "sock_accept" => None,
         _ => table(name).or_else(|| preview1_function::<TRACED>(name)),
     }
 }
 
-/// The errno that the guest gets, or the stop that it does not come back from.
-fn answer(result: Result<(), Failure>) -> Result<u32, wave_runtime::Stop> {
+/// The errno for the guest, or the stop that ends it.
+fn to_guest(result: Result<(), Failure>) -> Result<u32, wave_runtime::Stop> {
     match result {
         Ok(()) => Ok(0),
         Err(Failure::Errno(errno)) => Ok(u32::from(errno.raw())),

@@ -1,33 +1,33 @@
 //! The host's side of the descriptor table.
 //!
-//! The guest's numbers and rights are the monitor's; here are the descriptors they stand for. One
-//! is handed out only for a [`Target`], which only an admitted effect has.
+//! The monitor has the guest's numbers and rights. This module has the host descriptors behind them, and hands one out
+//! only for a [`Target`], which only an admitted effect contains.
 
 use crate::dir::Listing;
-use crate::terminal::Cleaner;
+use crate::terminal::TerminalFilter;
 use rustix::fs::Stat;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Admitted, Close, Errno, HostFd, Target};
 
-/// A host object the guest has open.
+/// A host object that the guest has open.
 #[derive(Debug)]
 pub(crate) struct Object {
     descriptor: Descriptor,
-    /// The file system it is on, to notice when a path leads to another.
+    /// Device number of its file system, to detect that a path leads to another one.
     pub(crate) device: u64,
-    /// Its inode, which `..` is reported with.
+    /// Its inode number, which listings report for `..`.
     pub(crate) inode: u64,
-    /// Where the listing of a directory has got to.
+    /// The state of a directory's listing.
     pub(crate) listing: Option<Box<Listing>>,
-    /// What a terminal was sent last.
-    pub(crate) cleaner: Cleaner,
+    /// The state of the filter for terminals.
+    pub(crate) terminal_filter: TerminalFilter,
 }
 
 #[derive(Debug)]
 enum Descriptor {
-    /// 0, 1 or 2: never closed by us.
+    /// 0, 1 or 2. Never closed.
     Inherited(BorrowedFd<'static>),
-    /// Opened for the guest, closed with it.
+    /// Opened for the guest, and closed on drop.
     Owned(OwnedFd),
 }
 
@@ -46,7 +46,7 @@ impl Object {
             device: found.map_or(0, |stat| stat.st_dev),
             inode: found.map_or(0, |stat| stat.st_ino),
             listing: None,
-            cleaner: Cleaner::default(),
+            terminal_filter: TerminalFilter::default(),
         }
     }
 }
@@ -111,7 +111,7 @@ impl Objects {
         self.get(target).map(Object::as_fd)
     }
 
-    /// Closes what is ours to close.
+    /// Removes an object. Closes its descriptor unless it was inherited.
     pub(crate) fn close(&mut self, close: Admitted<Close>) {
         let index = close.on.host().index();
         if let Some(slot) = self.slots.get_mut(index as usize)

@@ -1,8 +1,8 @@
-//! `path_*`: hostcalls on names beneath a directory.
+//! `path_*`: hostcalls on paths under a directory.
 //!
-//! A trailing slash demands a directory, as POSIX has it: a call that looks at what the path leads to then follows a
-//! final link, also if it follows none otherwise, and one that makes, moves or removes a name does not. The slash is
-//! taken off before the kernel sees the path, so each link is followed by the resolver, beneath the grant (T17).
+//! A trailing slash demands a directory, as in POSIX. With it, a call that uses the object of the path follows a final
+//! link, even if it would not otherwise. A call that creates, moves or removes a name does not. The slash is removed
+//! before the kernel gets the path, so that only the resolver follows links, under the grant (T17).
 #![allow(clippy::too_many_arguments, reason = "the interface has this many")]
 
 use crate::fd::{count, timestamps};
@@ -19,15 +19,15 @@ use wave_monitor::{
     OpenRequest, Performed, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink,
 };
 
-/// Read and write for all, less what the process's umask takes away.
+/// Mode of new files: read and write for all. The process's umask removes bits.
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 
 /// Creates a directory.
 ///
 /// # Errors
-/// `EXIST`, `NOENT`, `NOTDIR`, `NOTCAPABLE` if the path leads out or the grant is read-only,
-/// `NOSPC` if no more names may be made, `BADF`, `FAULT`.
+/// `EXIST`, `NOENT`, `NOTDIR`, `NOTCAPABLE` if the path leads out or the grant is read-only, `NOSPC` if no more names may be
+/// created, `BADF`, `FAULT`.
 ///
 /// Host syscalls: `mkdirat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`.
 pub fn path_create_directory(
@@ -44,7 +44,7 @@ pub fn path_create_directory(
     Ok(())
 }
 
-/// Stores the attributes of a name (`$filestat`, 64 bytes) at `out`.
+/// Stores the attributes of the object of a path (`$filestat`, 64 bytes) at `out`.
 ///
 /// # Errors
 /// `NOENT`, `NOTDIR`, `LOOP`, `NOTCAPABLE` if the path leads out, `INVAL`, `BADF`, `FAULT`.
@@ -69,10 +69,10 @@ pub fn path_filestat_get(
     Ok(())
 }
 
-/// Sets the timestamps of a name.
+/// Sets the timestamps of the object of a path.
 ///
 /// # Errors
-/// As [`path_filestat_get`]; also `INVAL` for a time that is to be both given and now.
+/// As [`path_filestat_get`]; also `INVAL` for a time that is set to both a value and now.
 ///
 /// Host syscalls: `utimensat`; for a deeper path, with a trailing slash or to follow a link also
 /// `openat2`, `fstat`, `fstatfs`, `close`.
@@ -93,15 +93,15 @@ pub fn path_filestat_set_times(
     set_path_times(wasi, change)
 }
 
-/// Gives an existing file a second name. A final link is linked itself, never followed: what has a
-/// slash after it is a directory, which gets no second name.
+/// Creates a hard link to an existing file. A final symbolic link is not followed: the hard link refers to the link
+/// itself. A path with a trailing slash is a directory, which can have no hard link.
 ///
 /// # Errors
-/// `EXIST`, `NOENT`, `PERM` for a directory, `XDEV`, `INVAL` to follow a link, `NOTCAPABLE` if a
-/// path leads out or either grant is not read-write (T20), `NOSPC` as for a directory, `BADF`, `FAULT`.
+/// `EXIST`, `NOENT`, `PERM` for a directory, `XDEV`, `INVAL` if a link is to be followed, `NOTCAPABLE` if a path leads
+/// out or either grant is not read-write (T20), `NOSPC` as in [`path_create_directory`], `BADF`, `FAULT`.
 ///
-/// Host syscalls: `linkat`; for deeper paths also `openat2`, `fstat`, `fstatfs`, `close`, as for an
-/// old path with a trailing slash; with a trailing slash `newfstatat`.
+/// Host syscalls: `linkat`; for deeper paths, and for an old path with a trailing slash, also `openat2`, `fstat`, `fstatfs`,
+/// `close`; with a trailing slash `newfstatat`.
 pub fn path_link(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -124,11 +124,10 @@ pub fn path_link(
 /// Opens a file or directory and stores the number of the new descriptor at `opened_fd`.
 ///
 /// # Errors
-/// `NOENT`, `EXIST`, `ISDIR`, `NOTDIR`, `LOOP` for a link that is not to be followed, `MFILE`;
-/// `NOSPC` to create more names than may be made;
-/// `NOTCAPABLE` if the path leads out, for a device, on a kernel interface such as procfs, or when
-/// the grant does not allow it; `INVAL`, `BADF`, `FAULT`. Only a missing right is known before the
-/// kernel is asked, so a file that was created stays if it then cannot be used.
+/// `NOENT`, `EXIST`, `ISDIR`, `NOTDIR`, `LOOP` for a link that is not to be followed, `MFILE`; `NOSPC` if no more names
+/// may be created; `NOTCAPABLE` if the path leads out, for a device, on a kernel interface such as procfs, or if the
+/// grant does not allow it; `INVAL`, `BADF`, `FAULT`. Only rights are checked before the system call. So a file that
+/// was created stays, even if the call then fails.
 ///
 /// Host syscalls: `openat`, `fstat`; for a deeper path or a link `openat2`; `fstatfs` on another
 /// file system than the directory's; `close` if what was opened is refused.
@@ -164,14 +163,14 @@ pub fn path_open(
     Ok(())
 }
 
-/// Stores the text of a symbolic link at `buf`, cut to `buf_len`, and its stored length at `used`.
+/// Stores the target of a symbolic link at `buf`, truncated to `buf_len`, and the stored length at `used`.
 ///
 /// # Errors
-/// `INVAL` if it is no link, also for `link/` to a directory, `NOTDIR` for `link/` to anything
-/// else, `NOENT`, `NOTCAPABLE` if the path leads out, `BADF`, `FAULT`.
+/// `INVAL` if it is not a link, also for `link/` to a directory, `NOTDIR` for `link/` to anything else, `NOENT`,
+/// `NOTCAPABLE` if the path leads out, `BADF`, `FAULT`.
 ///
-/// Host syscalls: `readlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`,
-/// which with a trailing slash are all.
+/// Host syscalls: `readlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`; with a trailing slash
+/// only these.
 pub fn path_readlink(
     wasi: &mut Wasi,
     memory: &mut [u8],
@@ -213,10 +212,10 @@ pub fn path_remove_directory(
     remove_directory(wasi, remove)
 }
 
-/// Moves a file or directory, replacing what has the new name.
+/// Moves a file or directory, and replaces the object with the new name.
 ///
 /// # Errors
-/// `NOENT`, `ISDIR`, `NOTDIR`, `NOTEMPTY`, `XDEV`, `INVAL` to move a directory into itself,
+/// `NOENT`, `ISDIR`, `NOTDIR`, `NOTEMPTY`, `XDEV`, `INVAL` if a directory is moved into itself,
 /// `NOTCAPABLE` if a path leads out or either grant is not read-write (T20), `BADF`, `FAULT`.
 ///
 /// Host syscalls: `renameat`; for deeper paths also `openat2`, `fstat`, `fstatfs`, `close`; with a
@@ -237,11 +236,11 @@ pub fn path_rename(
     rename_object(wasi, rename)
 }
 
-/// Creates a symbolic link that says `old_path`, which has to be relative (T19).
+/// Creates a symbolic link with the target `old_path`, which must be relative (T19).
 ///
 /// # Errors
 /// `EXIST`, `NOENT`, `NOTCAPABLE` if the target is absolute, the path leads out or the grant is
-/// not read-write, `NOSPC` as for a directory, `BADF`, `FAULT`.
+/// not read-write, `NOSPC` as in [`path_create_directory`], `BADF`, `FAULT`.
 ///
 /// Host syscalls: `symlinkat`; for a deeper path also `openat2`, `fstat`, `fstatfs`, `close`; with
 /// a trailing slash `newfstatat` instead.
@@ -262,7 +261,7 @@ pub fn path_symlink(
     Ok(())
 }
 
-/// Removes a name that is not a directory. A link is removed itself.
+/// Removes a name that is not a directory. A final link is not followed.
 ///
 /// # Errors
 /// `ISDIR`, `NOTDIR` for `file/`, `NOENT`, `NOTCAPABLE` if the path leads out or the grant is not
@@ -277,7 +276,7 @@ pub fn path_unlink_file(wasi: &mut Wasi, memory: &mut [u8], fd: u32, path: u32, 
     remove_name(wasi, unlink)
 }
 
-// ---- perform ------------------------------------------------------------------------------------
+// ---- effects ------------------------------------------------------------------------------------
 
 fn create_directory(wasi: &Wasi, make: Admitted<MakeDirectory<'_>>) -> Result<Claim, Failure> {
     let parent = parent(wasi, &make.place)?;
@@ -287,14 +286,13 @@ fn create_directory(wasi: &Wasi, make: Admitted<MakeDirectory<'_>>) -> Result<Cl
     Ok(claim)
 }
 
-/// Claims what a new name in a directory that is there takes. Where nothing is left, a name that is taken is still `EXIST`, as
-/// on a full disk.
+/// Claims what a new name takes of the limits. If nothing is left, a name that exists is still `EXIST`, as on a full disk.
 fn claim(wasi: &Wasi, place: &DirectoryPath<'_>, text_bytes: usize) -> Result<Claim, Failure> {
     let [absent, file, link] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP].map(Failure::from);
     wasi.monitor.claim_entry(text_bytes).map_err(|full| match resolve::handle(wasi, place, false) {
         Err(failure) if failure == absent => full.into(),
         Err(failure) if failure != file && failure != link => failure,
-        // The latter two of a name with a trailing slash.
+        // `NOTDIR` and `LOOP`: the name exists and has a trailing slash.
         Ok(_) | Err(_) => Errno::EXIST.into(),
     })
 }
@@ -305,7 +303,7 @@ pub(crate) fn stat_path(wasi: &Wasi, stat: Admitted<StatAt<'_>>) -> Result<FileS
         let dir = wasi.objects.fd(&stat.place.dir)?;
         let found = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let is_link = HostType::from_raw_mode(found.st_mode) == HostType::Symlink;
-        // Another file system starts here: it may be an interface of the kernel, which only the resolver looks for (T24).
+        // Another file system starts here. It may be a kernel interface, which only the resolver checks (T24).
         let is_mount = is_directory(&found) && found.st_dev != wasi.objects.get(&stat.place.dir)?.device;
         let follow = stat.follow || stat.place.path.demands_directory();
         if (is_link && follow) || is_mount { resolve::handle(wasi, &stat.place, stat.follow)?.1 } else { found }
@@ -343,20 +341,20 @@ fn create_hard_link(wasi: &Wasi, link: Admitted<Link<'_>>) -> Result<Claim, Fail
     if let Ok(name) = link.old_name
         && (link.new.path.demands_directory() || link.new_name.is_err())
     {
-        // Linux looks for the file before it looks at the new name.
+        // Linux looks up the file before it checks the new name.
         rustix::fs::statat(&old, name, AtFlags::SYMLINK_NOFOLLOW)?;
     }
     let new_name = link.new_name?;
-    refuse_new_directory_name(&new, &link.new, new_name)?;
+    require_no_trailing_slash(&new, &link.new, new_name)?;
     if is_directory {
-        refuse_taken_name(&new, new_name)?;
+        require_unused_name(&new, new_name)?;
         return Err(Errno::PERM.into());
     }
     let old_name = link.old_name?;
     let claim = match claim(wasi, &link.new, new_name.len()) {
         Ok(claim) => claim,
         Err(failure) => {
-            // As above: that the file is missing is said first.
+            // As above: a missing file is reported first.
             rustix::fs::statat(&old, old_name, AtFlags::SYMLINK_NOFOLLOW)?;
             return Err(failure);
         }
@@ -365,15 +363,18 @@ fn create_hard_link(wasi: &Wasi, link: Admitted<Link<'_>>) -> Result<Claim, Fail
     Ok(claim)
 }
 
-/// Opens, and refuses what must not stay open.
+/// Opens an object, and closes it again if it is denied.
 ///
-/// `O_NONBLOCK` keeps a FIFO from waiting for its other end (T25). Files do not care, and on what
-/// does, waiting is done by `ppoll`.
+/// With `O_NONBLOCK`, opening a FIFO does not wait for its other end (T25). Files ignore the flag. For other objects,
+/// `ppoll` waits.
+///
+/// It can take several system calls to open one object: one that tries without `O_CREAT`, one that only truncates, one for a
+/// link. That is one effect, because the guest gets one descriptor.
 #[inline(always)]
 fn open_object<'m>(wasi: &mut Wasi, open: Admitted<Open<'m>>) -> Result<(Object, Kind, Performed<Open<'m>>), Failure> {
     let flags = host_flags(&open);
     if flags.contains(OFlags::CREATE) && open.place.path.demands_directory() {
-        return Err(refuse_to_create_directory(wasi, &open));
+        return Err(error_of_creating_directory(wasi, &open));
     }
     let fd = if flags.contains(OFlags::CREATE) && wasi.monitor.counts_changes() {
         open_counted(wasi, &open, flags)?
@@ -385,7 +386,7 @@ fn open_object<'m>(wasi: &mut Wasi, open: Admitted<Open<'m>>) -> Result<(Object,
     Ok((Object::opened(fd, Some(&stat)), kind, open.performed()))
 }
 
-/// Opens a file that is made if it is not there, where new names count: first as it is, then with a claim.
+/// Opens a file and creates it if it does not exist, when new names are limited: first without `O_CREAT`, then with a claim.
 #[cold]
 fn open_counted(wasi: &mut Wasi, open: &Open<'_>, flags: OFlags) -> Result<OwnedFd, Failure> {
     let text_bytes = match open.place.path.last() {
@@ -397,12 +398,12 @@ fn open_counted(wasi: &mut Wasi, open: &Open<'_>, flags: OFlags) -> Result<Owned
         claim(wasi, &open.place, text_bytes)?
     } else {
         let failure = match open_place(wasi, open, flags - OFlags::CREATE) {
-            // Only without `O_CREAT` the kernel opens a directory.
+            // With `O_CREAT`, the kernel does not open a directory.
             Ok(fd) if is_directory(&rustix::fs::fstat(&fd)?) => return Err(Errno::ISDIR.into()),
             Ok(fd) => return Ok(fd),
             Err(failure) => failure,
         };
-        // The kernel's answer to `O_CREAT` may be another one.
+        // With `O_CREAT` there may be another error.
         let absent = Failure::from(Errno::NOENT);
         wasi.monitor.claim_entry(text_bytes).map_err(|full| if failure == absent { full.into() } else { failure })?
     };
@@ -419,9 +420,9 @@ fn open_place(wasi: &Wasi, open: &Open<'_>, flags: OFlags) -> Result<OwnedFd, Fa
     open_with(wasi, open, flags)
 }
 
-/// What Linux says to the creation of `name/`, once the path before it has led to a directory.
+/// The errno of Linux for the creation of `name/`, after the path before it has led to a directory.
 #[cold]
-fn refuse_to_create_directory(wasi: &Wasi, open: &Open<'_>) -> Failure {
+fn error_of_creating_directory(wasi: &Wasi, open: &Open<'_>) -> Failure {
     match (parent(wasi, &open.place), open.place.path.last()) {
         (Err(failure), _) => failure,
         (Ok(_), Last::Dot | Last::DotDot) if open.oflags.contains(wave_monitor::OFlags::EXCL) => Errno::EXIST.into(),
@@ -429,8 +430,9 @@ fn refuse_to_create_directory(wasi: &Wasi, open: &Open<'_>) -> Failure {
     }
 }
 
-/// Opens for reading, and cuts by an open for writing: where Landlock does not hold truncation, the filter refuses to cut by
-/// any other, and `wave` takes the manual resolver. If either is not permitted, nothing is cut.
+/// Opens for reading, and truncates by another open for writing. Where Landlock does not restrict truncation, the
+/// syscall filter denies any other way to truncate, and `wave` uses the manual resolver. If either open is denied,
+/// nothing is truncated.
 #[cold]
 fn open_and_truncate(wasi: &Wasi, open: &Open<'_>, flags: OFlags) -> Result<OwnedFd, Failure> {
     let fd = open_with(wasi, open, flags)?;
@@ -473,7 +475,7 @@ fn host_flags(open: &Open<'_>) -> OFlags {
     flags.set(OFlags::DIRECTORY, directory);
     flags.set(OFlags::APPEND, open.fdflags.contains(FdFlags::APPEND));
     flags.set(OFlags::DSYNC, open.fdflags.contains(FdFlags::DSYNC));
-    // Linux has one flag for both: reads see what a synchronised write would.
+    // Linux has one flag for both.
     if open.fdflags.contains(FdFlags::SYNC) || open.fdflags.contains(FdFlags::RSYNC) {
         flags |= OFlags::SYNC;
     }
@@ -509,7 +511,7 @@ fn rename_object(wasi: &Wasi, rename: Admitted<Rename<'_>>) -> Result<(), Failur
 fn create_symlink(wasi: &Wasi, link: Admitted<Symlink<'_>>) -> Result<Claim, Failure> {
     let parent = parent(wasi, &link.place)?;
     let name = link.name?;
-    refuse_new_directory_name(&parent, &link.place, name)?;
+    require_no_trailing_slash(&parent, &link.place, name)?;
     let claim = claim(wasi, &link.place, name.len() + link.target.bytes().len())?;
     retry_interrupted(wasi.interrupted, || rustix::fs::symlinkat(link.target.bytes(), &parent, name))?;
     Ok(claim)
@@ -526,23 +528,23 @@ fn remove_name(wasi: &Wasi, unlink: Admitted<Unlink<'_>>) -> Result<(), Failure>
     retry_interrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, name, AtFlags::empty()))
 }
 
-/// `NOTDIR` unless the name, not followed, is a directory.
+/// `NOTDIR` unless the name is a directory. A link is not followed.
 fn require_directory(parent: &Parent<'_>, name: &[u8]) -> Result<(), Failure> {
     let found = rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW)?;
     if is_directory(&found) { Ok(()) } else { Err(Errno::NOTDIR.into()) }
 }
 
-/// Neither kind of link can be made under a name with a trailing slash: `EXIST` or `NOENT`.
-fn refuse_new_directory_name(parent: &Parent<'_>, place: &DirectoryPath<'_>, name: &[u8]) -> Result<(), Failure> {
+/// The errno for a new link whose name has a trailing slash: `EXIST` or `NOENT`.
+fn require_no_trailing_slash(parent: &Parent<'_>, place: &DirectoryPath<'_>, name: &[u8]) -> Result<(), Failure> {
     if place.path.demands_directory() {
-        refuse_taken_name(parent, name)?;
+        require_unused_name(parent, name)?;
         return Err(Errno::NOENT.into());
     }
     Ok(())
 }
 
-/// `EXIST` if there is something with the name, be it a link that leads nowhere.
-fn refuse_taken_name(parent: &Parent<'_>, name: &[u8]) -> Result<(), Failure> {
+/// `EXIST` if the name exists, even as a dangling link.
+fn require_unused_name(parent: &Parent<'_>, name: &[u8]) -> Result<(), Failure> {
     match rustix::fs::statat(parent.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(_) => Err(Errno::EXIST.into()),
         Err(Host::NOENT) => Ok(()),

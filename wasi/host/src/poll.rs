@@ -11,14 +11,14 @@ use wave_monitor::{Admitted, Clock, Direction, Errno, GuestRange, Layout, Subscr
 /// The size of `$event`, the same in both snapshots.
 const EVENT_SIZE: u32 = 32;
 
-/// Waits for the first of the `nsubscriptions` subscriptions at `input`, stores the events that
-/// occurred at `output` and their number at `nevents`.
+/// Waits until one of the `nsubscriptions` subscriptions at `input` occurs. Stores the events that occurred at `output`
+/// and their number at `nevents`.
 ///
-/// A subscription that can never occur is an event with its error: `BADF`, `NOTCAPABLE`, `NOTSUP`
-/// for a clock that is not offered (T114). Files are always ready.
+/// A subscription that cannot occur is an event with an error: `BADF`, `NOTCAPABLE`, or `NOTSUP` for a clock that no
+/// guest gets (T114). Files are always ready.
 ///
 /// # Errors
-/// `INVAL` without subscriptions, with more than the limit, and for a malformed one; `FAULT`.
+/// `INVAL` without subscriptions, for more than the limit, and for a malformed one; `FAULT`.
 /// [`Stop::Deadline`](crate::Stop::Deadline) while waiting.
 ///
 /// Host syscalls: `ppoll`; for files `fstat` and `lseek`; the clock as in
@@ -34,7 +34,7 @@ pub fn poll_oneoff(
     poll(wasi, memory, input, output, nsubscriptions, nevents, Layout::Preview1)
 }
 
-/// `poll_oneoff` with subscriptions of either layout.
+/// `poll_oneoff` for both layouts of a subscription.
 pub(crate) fn poll(
     wasi: &Wasi,
     memory: &mut [u8],
@@ -70,22 +70,22 @@ pub(crate) fn poll(
 fn copy_in(wasi: &Wasi, bytes: &[u8], layout: Layout) -> Result<Vec<Subscription>, Failure> {
     let each = bytes.chunks_exact(layout.size_bytes() as usize);
     let one = |bytes| {
-        // The limit on their number may be any; the one on time holds all the same.
+        // The limit on their number may be high, so the deadline is checked.
         wait::check(wasi.interrupted)?;
         Ok(Subscription::parse(bytes, layout)?)
     };
     each.map(one).collect()
 }
 
-/// What one subscription has come to.
+/// The state of one subscription.
 enum Wait {
-    /// It waits for this point of monotonic time.
+    /// It waits until this monotonic time.
     Until(u64),
     /// It waits for a descriptor.
     Ready(Admitted<Watch>),
-    /// It waits for this, at that place among the descriptors that are polled.
+    /// It waits for these flags, at this index of the polled descriptors.
     Polled(PollFlags, usize),
-    /// It has an answer.
+    /// It occurred.
     Done(Event),
 }
 
@@ -137,11 +137,11 @@ fn deadline(wasi: &Wasi, clock: Clock, timeout: u64, absolute: bool) -> u64 {
     wasi.time.elapsed().saturating_add(left)
 }
 
-// ---- perform ------------------------------------------------------------------------------------
+// ---- effects ------------------------------------------------------------------------------------
 
-/// Waits until at least one subscription has an answer. Each watch is used up here, and asked about as often as it takes.
+/// Waits until at least one subscription occurs. Takes each admitted watch; polling it again and again is one effect.
 fn wait_for_events(wasi: &Wasi, waits: Vec<Wait>) -> Result<Vec<Option<Event>>, Failure> {
-    // Each descriptor once, however many subscriptions wait for it: the kernel takes no more than a process may have open.
+    // Each descriptor once, for all subscriptions: the kernel polls at most as many as a process may have open.
     let mut polled: Vec<(BorrowedFd<'_>, PollFlags)> = Vec::new();
     let mut places = BTreeMap::new();
     let polled_or_done = |wait| {
@@ -172,8 +172,8 @@ fn wait_for_events(wasi: &Wasi, waits: Vec<Wait>) -> Result<Vec<Option<Event>>, 
     }
 }
 
-/// Waits until a descriptor is ready or the nearest deadline has come; not at all if there is an
-/// answer already.
+/// Waits until a descriptor is ready or the nearest timeout has passed. Does not wait if a subscription has occurred
+/// already.
 fn wait_once(wasi: &Wasi, waits: &[Wait], descriptors: &mut [PollFd<'_>]) -> Result<(), Failure> {
     let answered = waits.iter().any(|wait| matches!(wait, Wait::Done(_)));
     if answered && descriptors.is_empty() {
@@ -185,7 +185,7 @@ fn wait_once(wasi: &Wasi, waits: &[Wait], descriptors: &mut [PollFd<'_>]) -> Res
     });
     let nearest = if answered { Some(0) } else { nearest.min() };
     loop {
-        // Time that only the guest moves does not pass while it waits: a look at the descriptors, then a jump.
+        // Virtual time does not pass while the guest waits: poll without waiting, then skip to the timeout.
         let jump = nearest.filter(|_| wasi.time.is_virtual());
         let left = nearest.map(|deadline| deadline.saturating_sub(wasi.time.elapsed()));
         let timeout = if jump.is_some() { Some(0) } else { left }.map(clock::timespec);
@@ -200,7 +200,7 @@ fn wait_once(wasi: &Wasi, waits: &[Wait], descriptors: &mut [PollFd<'_>]) -> Res
     }
 }
 
-/// One place per subscription, filled where something occurred.
+/// The event of each subscription, if it occurred.
 fn collect(wasi: &Wasi, waits: &[Wait], descriptors: &[PollFd<'_>]) -> Vec<Option<Event>> {
     let now = wasi.time.elapsed();
     let one = |wait: &Wait| match wait {
@@ -212,7 +212,7 @@ fn collect(wasi: &Wasi, waits: &[Wait], descriptors: &[PollFd<'_>]) -> Vec<Optio
     waits.iter().map(one).collect()
 }
 
-/// What a subscription gets of what was found on its descriptor: others may wait for something else on the same.
+/// The event of a subscription, given what was found on its descriptor. Others may wait for something else on the same one.
 fn stream_event(found: PollFlags, flags: PollFlags) -> Option<Event> {
     let found = found.intersection(flags | PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL);
     if found.is_empty() {
@@ -221,13 +221,13 @@ fn stream_event(found: PollFlags, flags: PollFlags) -> Option<Event> {
     if found.contains(PollFlags::NVAL) {
         return Some(Event::error(Errno::BADF));
     }
-    // How much there is would take an `ioctl`; that there is something is all a library asks.
+    // The number of bytes would need an `ioctl`. Libraries only ask whether there are any.
     let bytes = u64::from(found.intersects(PollFlags::IN | PollFlags::OUT));
     let hangup = found.intersects(PollFlags::HUP | PollFlags::ERR);
     Some(Event { error: None, bytes, hangup })
 }
 
-/// A file is always ready; for reading, with what is left after the position.
+/// The event of a file, which is always ready. For reading, with the number of bytes after the position.
 fn file_event(wasi: &Wasi, watch: Admitted<Watch>) -> Event {
     let left = || -> Result<u64, Failure> {
         let fd = wasi.objects.fd(&watch.on)?;

@@ -1,4 +1,4 @@
-//! `proc_*`: ending the run. No signal is sent and the process is not left from here.
+//! `proc_*`: ending the run. Nothing here sends a signal or exits the process.
 
 use crate::{Failure, Stop, Wasi};
 use wave_monitor::{Raise, admit_raise};
@@ -13,11 +13,10 @@ pub fn proc_exit(_wasi: &mut Wasi, _memory: &mut [u8], code: u32) -> Result<(), 
     Err(Stop::Exit(code).into())
 }
 
-/// Does what a signal does by default: nothing, or end the run as if by it.
+/// Performs the default action of a signal: ignores it, or ends the run as if the signal had terminated it.
 ///
 /// # Errors
-/// [`Stop::Signal`] with the number Linux has for it; `NOTSUP` for a signal that would stop the
-/// process; `INVAL` for an unknown one.
+/// [`Stop::Signal`] with Linux's number; `NOTSUP` for a signal that would stop the process; `INVAL` for an unknown one.
 ///
 /// Host syscalls: none.
 pub fn proc_raise(_wasi: &mut Wasi, _memory: &mut [u8], signal: u32) -> Result<(), Failure> {

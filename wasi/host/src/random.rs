@@ -1,12 +1,12 @@
-//! `random_get`: the kernel's generator, straight into guest memory (T116); a fixed sequence in a run that
-//! is deterministic or has a seed.
+//! `random_get`: the kernel's generator writes directly to guest memory (T116). A run that is deterministic or has a
+//! seed gets a fixed sequence.
 
 use crate::wait::{self, retry_interrupted};
 use crate::{Failure, Wasi};
 use rustix::rand::{GetRandomFlags, getrandom};
 use wave_monitor::GuestRange;
 
-/// How much is asked for at once, so that a deadline is noticed in between (T108, T109).
+/// Bytes per system call. The deadline is checked in between (T108, T109).
 const STEP_BYTES: usize = 64 * 1024;
 
 /// Fills `len` bytes at `buf` with random bytes.
@@ -41,14 +41,14 @@ pub fn random_get(wasi: &mut Wasi, memory: &mut [u8], buf: u32, len: u32) -> Res
 /// Where random bytes come from.
 #[derive(Debug)]
 pub(crate) enum Random {
-    /// The kernel: no two runs get the same.
+    /// The kernel: different in each run.
     Kernel,
-    /// One sequence, the same in every run.
+    /// One sequence: the same in each run.
     Fixed(Box<blake3::OutputReader>),
 }
 
 impl Random {
-    /// The output of BLAKE3 in its extendable form, derived for this purpose; of each seed another, and of none still another.
+    /// The extendable output of BLAKE3 with a context of its own: a different sequence for each seed, and for none.
     pub(crate) fn fixed(seed: Option<u64>) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("wave 2026-11-21 random_get, deterministic");
         if let Some(seed) = seed {
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn each_seed_has_a_sequence_that_stays() {
-        // Programs may have kept what they computed from these.
+        // Programs may have stored results that depend on these.
         assert_eq!(first(None), NONE);
         assert_eq!(first(Some(0)), ZERO);
         let all = [None, Some(0), Some(1), Some(1 << 32), Some(u64::MAX)].map(first);

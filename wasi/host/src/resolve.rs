@@ -1,9 +1,8 @@
-//! From a path to an object beneath its grant.
+//! From a path to an object under its grant.
 //!
-//! One name beneath the directory itself takes one system call that follows nothing. Anything else
-//! is resolved by the kernel in one step, which refuses to leave the directory by `..`, by an
-//! absolute link or by a magic link, also while others rename what it walks through
-//! (`openat2(2)`, T14 to T18, T23). Where the kernel cannot do that, `walk` does.
+//! A single name takes one system call that follows no link. The kernel resolves any other path in one step, with
+//! `openat2(2)`. It refuses to leave the directory by `..`, by an absolute link or by a magic link, even if directories
+//! on the path are renamed meanwhile (T14 to T18, T23). `walk` does the same where the kernel has no `openat2`.
 
 use crate::wait::Interrupted;
 use crate::{Failure, Wasi, wait, walk};
@@ -12,14 +11,14 @@ use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{DirectoryPath, Errno, Rule, admit_filesystem};
 
-/// How often a resolution is tried again when a rename anywhere on the host disturbed it (T23). A path with many `..` takes
-/// long enough to be disturbed again and again by a busy host.
+/// How often a resolution is tried again after a rename anywhere on the host has disturbed it (T23). On a busy host, a
+/// path with many `..` takes long enough to be disturbed many times.
 const TRIES: usize = 1024;
 
-/// A handle that names an object and can do nothing else.
+/// Flags for a handle that only refers to an object.
 pub(crate) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
-/// Who turns paths of more than one component, and links, into objects. Both find the same.
+/// How paths of more than one component, and links, are resolved. Both ways find the same objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Resolver {
     /// The kernel, by `openat2`.
@@ -30,7 +29,7 @@ pub enum Resolver {
 }
 
 impl Resolver {
-    /// The kernel if it has `openat2` and nothing around this process hides it (T88).
+    /// The kernel if it has `openat2` and no filter around this process denies it (T88).
     ///
     /// Host syscalls: `openat2`, `close`.
     #[must_use]
@@ -44,24 +43,24 @@ impl Resolver {
     }
 }
 
-/// The directory a last component is looked up in.
+/// The directory that contains the last component of a path.
 pub(crate) enum Parent<'w> {
-    /// The one the guest holds.
+    /// The directory that the guest has open.
     Held(BorrowedFd<'w>),
-    /// One beneath it.
-    Beneath(OwnedFd),
+    /// A directory under it.
+    Under(OwnedFd),
 }
 
 impl AsFd for Parent<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Held(fd) => *fd,
-            Self::Beneath(fd) => fd.as_fd(),
+            Self::Under(fd) => fd.as_fd(),
         }
     }
 }
 
-/// Finds the directory that holds the last component of a path.
+/// Finds the directory that contains the last component of a path.
 #[inline(always)]
 pub(crate) fn parent<'w>(wasi: &'w Wasi, place: &DirectoryPath<'_>) -> Result<Parent<'w>, Failure> {
     if place.path.parent().is_empty() {
@@ -70,7 +69,7 @@ pub(crate) fn parent<'w>(wasi: &'w Wasi, place: &DirectoryPath<'_>) -> Result<Pa
     let flags = HANDLE.union(OFlags::DIRECTORY);
     let fd = open_beneath(wasi, place, place.path.parent(), flags, Mode::empty())?;
     check_object(wasi, place, &fd)?;
-    Ok(Parent::Beneath(fd))
+    Ok(Parent::Under(fd))
 }
 
 /// Finds what a whole path leads to.
@@ -85,10 +84,10 @@ pub(crate) fn handle(wasi: &Wasi, place: &DirectoryPath<'_>, follow: bool) -> Re
     Ok((fd, stat))
 }
 
-/// Opens what a whole path leads to. `follow`: also through a final link.
+/// Opens what a whole path leads to. `follow`: follow a final link, too.
 ///
-/// A slash after a link asks for the directory it leads to (POSIX, `path_resolution(7)`), so that link is followed all the
-/// same. A link that leads out stays what it is without the slash, no directory (T17).
+/// A slash after a link asks for the directory that it leads to (POSIX, `path_resolution(7)`), so that link is followed
+/// without `follow`, too. If it leads out of the grant, the answer is that of a link: not a directory (T17).
 #[inline(always)]
 pub(crate) fn open_whole(
     wasi: &Wasi,
@@ -112,20 +111,20 @@ pub(crate) fn open_whole(
     }
 }
 
-/// What the kernel says to a link that is not to be followed: `O_DIRECTORY` turns `ELOOP` into `ENOTDIR`.
+/// Whether the kernel may have refused to follow a link: with `O_DIRECTORY`, the error is `ENOTDIR` instead of `ELOOP`.
 pub(crate) fn may_be_link(failure: Failure) -> bool {
     [Errno::LOOP.into(), Errno::NOTDIR.into()].contains(&failure)
 }
 
-/// The answer to a path that leads out.
+/// The errno for a path that leads out of its directory.
 pub(crate) fn escape() -> Failure {
     Errno::NOTCAPABLE.because(Rule::Beneath).into()
 }
 
-/// Opens `path` beneath the directory of `place`.
+/// Opens `path` under the directory of `place`.
 ///
 /// # Errors
-/// `NOTCAPABLE` if it leads out, `AGAIN` if the host's renames never let it finish.
+/// `NOTCAPABLE` if it leads out, `AGAIN` if renames on the host disturb every try.
 #[inline(always)]
 pub(crate) fn open_beneath(
     wasi: &Wasi,
@@ -160,10 +159,10 @@ fn open_by_kernel(
     }
 }
 
-/// Refuses what lies on a kernel interface such as procfs (T24).
+/// Denies an object on a kernel interface such as procfs (T24).
 ///
-/// The directory the guest holds was checked when it was opened, so only an object on another file
-/// system needs a second look.
+/// The directory that the guest has open was checked when it was opened. So only an object on another file system is
+/// checked.
 #[inline(always)]
 pub(crate) fn check_object(wasi: &Wasi, place: &DirectoryPath<'_>, fd: &OwnedFd) -> Result<Stat, Failure> {
     let stat = fstat(fd)?;
@@ -173,7 +172,7 @@ pub(crate) fn check_object(wasi: &Wasi, place: &DirectoryPath<'_>, fd: &OwnedFd)
     Ok(stat)
 }
 
-/// Refuses a descriptor on a kernel interface.
+/// Denies a descriptor on a kernel interface.
 pub(crate) fn check_filesystem(fd: BorrowedFd<'_>) -> Result<(), Failure> {
     // The kernel's type is signed and wider than any magic number.
     let magic = fstatfs(fd)?.f_type.cast_unsigned() & 0xffff_ffff;

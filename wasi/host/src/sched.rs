@@ -2,10 +2,10 @@
 
 use crate::{Failure, Wasi, wait};
 
-/// Lets others run first.
+/// Yields the processor to other threads.
 ///
 /// # Errors
-/// [`Stop::Deadline`](crate::Stop::Deadline) when the run was interrupted.
+/// [`Stop::Deadline`](crate::Stop::Deadline) if the run was interrupted.
 ///
 /// Host syscalls: `sched_yield`.
 pub fn sched_yield(wasi: &mut Wasi, _memory: &mut [u8]) -> Result<(), Failure> {

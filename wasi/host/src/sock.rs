@@ -1,4 +1,4 @@
-//! `sock_*`: hostcalls on the sockets a guest was given.
+//! `sock_*`: hostcalls on sockets that the user granted.
 
 use crate::fd::count;
 use crate::objects::Object;
@@ -13,11 +13,11 @@ use wave_monitor::{
 
 /// Accepts a connection and stores the number of the new descriptor at `opened_fd`.
 ///
-/// Connections of peers that are not to be talked to are closed and do not count (T41).
+/// Connections of denied peers are closed and not returned (T41).
 ///
 /// # Errors
-/// `AGAIN` if nobody is waiting and the descriptor is not to wait, `NOTSOCK`, `INVAL` for a
-/// connected socket or unknown flags, `MFILE`, `BADF`, `NOTCAPABLE`, `FAULT`.
+/// `AGAIN` if there is no connection and the descriptor does not wait, `NOTSOCK`, `INVAL` for a connected socket or
+/// unknown flags, `MFILE`, `BADF`, `NOTCAPABLE`, `FAULT`.
 ///
 /// Host syscalls: `accept4`, `ppoll`.
 pub fn sock_accept(wasi: &mut Wasi, memory: &mut [u8], fd: u32, flags: u32, opened_fd: u32) -> Result<(), Failure> {
@@ -30,8 +30,7 @@ pub fn sock_accept(wasi: &mut Wasi, memory: &mut [u8], fd: u32, flags: u32, open
     Ok(())
 }
 
-/// Receives into the buffers listed at `data`; stores the count at `received` and the result flags
-/// (16 bits) at `out_flags`.
+/// Receives into the buffers listed at `data`. Stores the count at `received` and the result flags (16 bits) at `out_flags`.
 ///
 /// # Errors
 /// `AGAIN`, `CONNRESET`, `NOTSOCK`, `NOTCONN`, `INVAL` for unknown flags, `BADF`, `NOTCAPABLE`,
@@ -65,7 +64,7 @@ pub fn sock_recv(
 /// Sends the buffers listed at `data` and stores the count at `sent`. `flags` must be zero.
 ///
 /// # Errors
-/// As [`sock_recv`]; also `PIPE` once the peer is gone.
+/// As [`sock_recv`]; also `PIPE` after the peer has closed the connection.
 ///
 /// Host syscalls: `sendmsg`, `ppoll`.
 pub fn sock_send(
@@ -103,7 +102,7 @@ pub fn sock_shutdown(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, how: u32) -> 
     Ok(rustix::net::shutdown(wasi.objects.fd(&shutdown.on)?, how)?)
 }
 
-// ---- perform ------------------------------------------------------------------------------------
+// ---- effects ------------------------------------------------------------------------------------
 
 /// Takes connections from the queue until one comes from an allowed peer.
 ///
@@ -113,7 +112,7 @@ fn accept_allowed_peer(wasi: &Wasi, accept: Admitted<Accept>) -> Result<(Object,
     let fd = wasi.objects.fd(&accept.on)?;
     loop {
         wait::check(wasi.interrupted)?;
-        // Waiting is done by `ppoll`: a listener of ours never waits in the kernel.
+        // `ppoll` waits. Our listeners are nonblocking, so `accept4` never does.
         let (accepted, peer) = retry_until_ready(wasi.interrupted, accept.waiting, fd, PollFlags::IN, || {
             rustix::net::acceptfrom_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
         })?;
@@ -123,7 +122,7 @@ fn accept_allowed_peer(wasi: &Wasi, accept: Admitted<Accept>) -> Result<(Object,
     }
 }
 
-/// The address of a peer; the unspecified one, which no rule admits, where there is none.
+/// The address of a peer. Without one, the unspecified address, which no rule allows.
 fn ip_bytes(peer: Option<SocketAddrAny>) -> IpBytes {
     match peer.map(SocketAddr::try_from) {
         Some(Ok(SocketAddr::V4(address))) => address.ip().to_ipv6_mapped().octets(),
@@ -152,7 +151,7 @@ fn receive_bytes(
 fn send_bytes(wasi: &Wasi, send: Admitted<Send>, memory: &[u8], buffers: &Buffers) -> Result<usize, Failure> {
     let fd = wasi.objects.fd(&send.on)?;
     retry_until_ready(wasi.interrupted, send.waiting, fd, PollFlags::OUT, || {
-        // A peer that is gone is an error number, not a signal for the runtime.
+        // A closed connection is an errno, not a signal.
         sys::sendmsg(fd, memory, buffers, libc::MSG_NOSIGNAL)
     })
 }

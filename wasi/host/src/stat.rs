@@ -1,10 +1,10 @@
-//! File attributes of the host as attributes of WASI.
+//! Converts file attributes of the host to those of WASI.
 
 use crate::clock::{self, Time};
 use rustix::fs::{FileType as HostType, Stat, Timespec};
 use wave_monitor::{Errno, FileType, Kind, Rule};
 
-/// The attributes of a file, as a guest sees them.
+/// The attributes of a file for the guest.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FileStat {
     device: u64,
@@ -23,7 +23,7 @@ pub(crate) const SIZE: u32 = 64;
 pub(crate) const UNSTABLE_SIZE: u32 = 56;
 
 impl FileStat {
-    /// The attributes the host found, with times as the guest may know them.
+    /// Converts the host's attributes. Timestamps have the guest's resolution.
     #[inline]
     pub(crate) fn new(stat: &Stat, guest: &Time) -> Self {
         let time = |seconds: i64, nanoseconds| {
@@ -96,10 +96,10 @@ pub(crate) const fn file_type(host: HostType) -> FileType {
     }
 }
 
-/// What was opened through a grant.
+/// The kind of an object that was opened through a grant.
 ///
 /// # Errors
-/// `NOTCAPABLE` for devices that are not among `devices` (T25), and everything else that is no file, directory or FIFO.
+/// `NOTCAPABLE` for a device that is not in `devices` (T25), and for anything else but a file, directory or FIFO.
 pub(crate) fn opened_kind(stat: &Stat, devices: &[u64]) -> Result<Kind, Errno> {
     match HostType::from_raw_mode(stat.st_mode) {
         HostType::RegularFile => Ok(Kind::RegularFile),
@@ -110,7 +110,7 @@ pub(crate) fn opened_kind(stat: &Stat, devices: &[u64]) -> Result<Kind, Errno> {
     }
 }
 
-/// What a standard stream is.
+/// The kind of a standard stream.
 pub(crate) const fn stream_kind(stat: &Stat, terminal: bool) -> Kind {
     match HostType::from_raw_mode(stat.st_mode) {
         HostType::RegularFile => Kind::RegularFile,

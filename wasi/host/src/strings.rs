@@ -3,7 +3,7 @@
 use crate::{ConfigError, Failure};
 use wave_monitor::{Errno, GuestRange};
 
-/// A list of strings, laid out once the way the guest will get it.
+/// A list of strings in the layout that the guest gets.
 #[derive(Debug)]
 pub(crate) struct Strings {
     bytes: Vec<u8>,
@@ -52,7 +52,7 @@ impl Strings {
     }
 
     fn count(&self) -> u32 {
-        // No more strings than bytes, and those fit.
+        // There are at most as many strings as bytes, whose number fits.
         u32::try_from(self.starts.len()).unwrap_or(u32::MAX)
     }
 

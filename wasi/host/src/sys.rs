@@ -1,19 +1,17 @@
-//! The only `unsafe` code of the hostcalls: system calls that take several buffers at once, and
-//! `getdents64` into a buffer that outlives the call.
+//! The only `unsafe` code of the hostcalls: system calls with several buffers, and `getdents64`.
 //!
-//! Guest buffers may overlap each other, so they can never be slices side by side. They are raw
-//! `iovec`s instead, all derived from the one pointer to linear memory, which is borrowed for the
-//! whole call.
+//! Guest buffers may overlap each other, so they cannot be slices at the same time. They are raw `iovec`s, all derived
+//! from one pointer to linear memory, which is borrowed during the whole call.
 #![allow(unsafe_code, reason = "vectored calls over overlapping guest buffers have no safe form")]
 
 use rustix::io::{Errno, Result};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use wave_monitor::{Buffers, GuestRange};
 
-/// The most bytes that one call of the kernel moves (`MAX_RW_COUNT`, read(2)).
+/// Maximum bytes that one system call moves (`MAX_RW_COUNT`, read(2)).
 pub(crate) const MAX_RW_BYTES: usize = 0x7fff_f000;
 
-/// Up to here a call allocates nothing.
+/// Maximum number of buffers for which a call allocates nothing.
 const INLINE: usize = 16;
 
 /// Reads `at_most` bytes into several buffers at the current position.
@@ -64,13 +62,13 @@ pub(crate) fn pwritev(
     })
 }
 
-/// Receives into several buffers; also says whether a message was cut.
+/// Receives into several buffers. Also returns whether a message was truncated.
 pub(crate) fn recvmsg(fd: BorrowedFd<'_>, memory: &mut [u8], buffers: &Buffers, flags: i32) -> Result<(usize, bool)> {
     let mut truncated = false;
     let received = with_iovecs(memory.as_mut_ptr(), memory.len(), buffers, MAX_RW_BYTES, |iovecs, count| {
         let mut message = message(iovecs, count);
-        // SAFETY: `message` names no address and no control buffer, only the `count` iovecs that
-        // `with_iovecs` made inside `memory`, which is borrowed mutably until the call returns.
+        // SAFETY: `message` has no address and no control buffer, only the `count` iovecs that `with_iovecs` made inside
+        // `memory`, which is borrowed mutably until the call has returned.
         let received = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, flags) };
         truncated = message.msg_flags & libc::MSG_TRUNC != 0;
         received
@@ -87,26 +85,25 @@ pub(crate) fn sendmsg(fd: BorrowedFd<'_>, memory: &[u8], buffers: &Buffers, flag
     })
 }
 
-/// Reads directory entries into `buffer`; returns how many bytes of it they take, 0 at the end.
+/// Reads directory entries into `buffer` and returns how many bytes they take, 0 at the end.
 pub(crate) fn getdents64(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
-    // SAFETY: `buffer` is ours for its whole length during the call. The kernel writes no more
-    // than that and keeps no reference. It asks for no alignment.
+    // SAFETY: `buffer` is borrowed mutably until the call has returned. The kernel writes at most its length, from its
+    // start on, and needs no alignment.
     let filled = unsafe { libc::syscall(libc::SYS_getdents64, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()) };
     usize::try_from(filled).map_err(|_| last_error())
 }
 
 fn message(iovecs: *const libc::iovec, count: i32) -> libc::msghdr {
-    // SAFETY: `msghdr` is plain integers and pointers, for which all zeros is "nothing there".
+    // SAFETY: `msghdr` has only integers and raw pointers, and all zeroes are valid values of these.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = iovecs.cast_mut();
     message.msg_iovlen = usize::try_from(count).unwrap_or(0);
     message
 }
 
-/// Hands the iovecs of the first `at_most` bytes of `buffers` to a call, from the stack when there are few.
+/// Passes the iovecs of the first `at_most` bytes of `buffers` to a call. They are on the stack if there are few.
 ///
-/// Each range is checked once more against the memory at hand, so that soundness does not depend
-/// on the ranges having been made for it.
+/// Each range is checked against this memory again, so that soundness does not depend on ranges that were checked elsewhere.
 fn with_iovecs(
     base: *mut u8,
     len: usize,
@@ -138,7 +135,7 @@ fn iovec_of(base: *mut u8, len: usize, range: GuestRange) -> Result<libc::iovec>
     if range.end() > len {
         return Err(Errno::FAULT);
     }
-    // Wrapping arithmetic needs no proof; the line above makes it stay inside anyway.
+    // The pointer stays inside: see the check above. Wrapping arithmetic would be sound in any case.
     Ok(libc::iovec { iov_base: base.wrapping_add(range.start()).cast(), iov_len: range.len() })
 }
 

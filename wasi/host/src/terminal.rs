@@ -1,26 +1,27 @@
-//! Control characters on their way to a terminal (T115).
+//! A filter for control characters that a guest writes to a terminal (T115).
 //!
-//! A terminal obeys what it is sent: it moves the cursor over earlier output, changes the title, reorders text, answers
-//! queries by typing for the user. So when a guest writes to one, every character that is not plain text or its layout becomes
-//! `?`: one that does not stand for itself in the messages of `wave` either, but for those that join letters and signs. Bytes are
-//! replaced one for one, so counts stay true; of a character of several bytes it is the last one.
+//! A terminal executes control sequences: they move the cursor over earlier output, change the title, reorder text, and
+//! answer queries as if the user had typed. So when a guest writes to a terminal, every character that is not plain
+//! text or layout becomes `?`. These are the characters that `wave` escapes in its own messages, except those that join
+//! letters and signs. Bytes are replaced one by one, so that counts stay correct. Of a character of several bytes, the
+//! last one is replaced.
 
 use wave_policy::harmful;
 
-/// How far a writer is in the middle of a UTF-8 character.
+/// The filter's state: its position in a UTF-8 character.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Cleaner {
-    /// Continuation bytes still to come.
+pub(crate) struct TerminalFilter {
+    /// Continuation bytes that are missing.
     expected: u8,
     /// All bytes of the character.
     len: u8,
-    /// The bits of those that have come.
+    /// The bits of the bytes so far.
     bits: u32,
 }
 
-impl Cleaner {
-    /// Replaces controls in `text` and remembers where it ended.
-    pub(crate) fn clean(&mut self, text: &mut [u8]) {
+impl TerminalFilter {
+    /// Replaces control characters in `text`, which continues the text before.
+    pub(crate) fn replace_controls(&mut self, text: &mut [u8]) {
         let mut rest = text;
         while let Some((byte, after)) = rest.split_first_mut() {
             if !self.is_text(*byte, after.first().copied()) {
@@ -49,10 +50,10 @@ impl Cleaner {
             _ => {
                 self.expected = 0;
                 match byte {
-                    // By itself it lets the line be written over.
+                    // Alone, it lets the following text overwrite the line.
                     b'\r' => next == Some(b'\n'),
                     b'\t' | b'\n' | 0x20..=0x7e => true,
-                    // C1 controls alone too, for terminals in an 8-bit encoding.
+                    // Includes single C1 controls, for terminals with an 8-bit encoding.
                     _ => false,
                 }
             }
@@ -60,12 +61,12 @@ impl Cleaner {
     }
 }
 
-/// Whether these bits of so many bytes are a character that a terminal may get.
+/// Whether a terminal may get the character with these bits, encoded in `len` bytes.
 fn is_shown(bits: u32, len: u8) -> bool {
     char::from_u32(bits).is_some_and(|c| c.len_utf8() == usize::from(len) && (!harmful(c) || joins(c)))
 }
 
-/// Joiners and variation selectors, which several scripts and signs are not right without; they reorder nothing.
+/// Joiners and variation selectors. Several scripts and signs need them, and they reorder nothing.
 const fn joins(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}')
 }
@@ -75,11 +76,11 @@ mod tests {
     use super::*;
 
     fn clean(parts: &[&[u8]]) -> Vec<u8> {
-        let mut cleaner = Cleaner::default();
+        let mut filter = TerminalFilter::default();
         let mut all = Vec::new();
         for part in parts {
             let mut part = part.to_vec();
-            cleaner.clean(&mut part);
+            filter.replace_controls(&mut part);
             all.extend(part);
         }
         all
@@ -113,13 +114,13 @@ mod tests {
             assert_eq!(clean(&[bytes]), expected, "{harmful:?}");
             assert_eq!(clean(&[head, &[*last]]), expected, "{harmful:?}");
         }
-        // No character has such bytes: an overlong one, a half of UTF-16, one past the last.
+        // Invalid: an overlong encoding, a surrogate, a number above the last character.
         for wrong in [&b"\xe0\x80\x9b"[..], b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc0\x9b"] {
             assert!(clean(&[wrong]).ends_with(b"?"), "{}", wrong.escape_ascii());
         }
     }
 
-    /// Every scalar value: what passes is text, and nothing but the last byte of what does not is changed.
+    /// Every scalar value: text passes unchanged, and of any other character only the last byte is changed.
     #[test]
     fn t115_each_character_passes_or_is_replaced() {
         for c in '\u{80}'..=char::MAX {

@@ -1,7 +1,7 @@
-//! What a hostcall was asked, what was decided and what came of it, told to whoever wants to know.
+//! Records of hostcalls: arguments, decision and result.
 //!
-//! The functions themselves know nothing of it: a traced run links another instance of each, which looks at the
-//! arguments before the call and at the results after it.
+//! The hostcalls themselves do not record anything. A traced run links another instance of each, which reads the
+//! arguments before the call and the results after it.
 
 use crate::{Failure, Wasi};
 use std::fmt;
@@ -12,16 +12,16 @@ use wave_monitor::{GuestRange, PATH_MAX_BYTES, Rule};
 pub struct Record {
     /// The name of the function.
     pub function: &'static str,
-    /// The arguments, under the names the specification gives them. A pointer and a length that are a path are that
-    /// path; places for results are left out.
+    /// The arguments, with their names in the specification. Pointer and length of a path are replaced by the path.
+    /// Pointers to results are left out.
     pub arguments: Vec<(&'static str, Argument)>,
-    /// What the monitor said.
+    /// What the monitor decided.
     pub decision: Decision,
-    /// The preopen that the (first) descriptor was reached through, in the order of the configuration.
+    /// The preopen that the first descriptor goes back to, by its index in the configuration.
     pub grant: Option<usize>,
-    /// Likewise of the second descriptor, where there is one.
+    /// The same for the second descriptor, if there is one.
     pub new_grant: Option<usize>,
-    /// Success, or why not.
+    /// Success, or why it failed.
     pub result: Result<(), Failure>,
     /// The numbers that were stored in linear memory: a descriptor, a count, a time.
     pub results: Vec<(&'static str, u64)>,
@@ -38,14 +38,14 @@ pub enum Argument {
     Path(Vec<u8>),
 }
 
-/// What the monitor said to a hostcall.
+/// What the monitor decided about a hostcall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Decision {
-    /// Go ahead. What the host then said is in the result.
+    /// Allowed. An error of the host is in the result.
     Admitted,
-    /// No policy could allow this: unknown bits, a descriptor that is not open, memory that is not there.
+    /// No policy could allow it: unknown bits, a descriptor that is not open, a range outside memory.
     Malformed,
-    /// Not under this policy, because of this rule.
+    /// Denied by this rule.
     Denied(Rule),
 }
 
@@ -58,26 +58,26 @@ impl fmt::Debug for Tracer {
     }
 }
 
-/// Makes a hostcall and tells the tracer about it.
+/// Makes a hostcall and passes a record of it to the tracer.
 pub(crate) fn call(
     wasi: &mut Wasi,
     memory: &mut [u8],
     function: &'static str,
     arguments: &[(&'static str, u64)],
-    perform: impl FnOnce(&mut Wasi, &mut [u8]) -> Result<(), Failure>,
+    hostcall: impl FnOnce(&mut Wasi, &mut [u8]) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    // Before the call: it may close the descriptor, and it may write over the path.
+    // Before the call, because it may close the descriptor and overwrite the path.
     let named = named(memory, arguments);
     let grant_of = |is_it: fn(&str) -> bool| {
         let (_, fd) = arguments.iter().find(|(name, _)| is_it(name))?;
         wasi.monitor.grant_of(u32::try_from(*fd).ok()?)
     };
     let (grant, new_grant) = (grant_of(is_descriptor), grant_of(|name| name == "new_fd"));
-    let result = perform(wasi, memory);
-    if let Some(Tracer(tell)) = &mut wasi.tracer {
+    let result = hostcall(wasi, memory);
+    if let Some(Tracer(receive)) = &mut wasi.tracer {
         let results = if result.is_ok() { results(memory, arguments) } else { Vec::new() };
         let (decision, memory_bytes) = (decision(result), memory.len());
-        tell(&Record { function, arguments: named, decision, grant, new_grant, result, results, memory_bytes });
+        receive(&Record { function, arguments: named, decision, grant, new_grant, result, results, memory_bytes });
     }
     result
 }
@@ -97,7 +97,7 @@ fn is_descriptor(name: &str) -> bool {
     matches!(name, "fd" | "old_fd")
 }
 
-/// How many bytes of result a parameter points to, if it does.
+/// How many bytes of result a parameter points to. `None` if it points to none.
 fn result_size(name: &str) -> Option<u32> {
     match name {
         "opened_fd" | "nread" | "nwritten" | "bufused" | "nevents" | "received" | "sent" | "argc" | "environc"
@@ -136,15 +136,15 @@ mod tests {
     use wave_monitor::Errno;
 
     fn traced(arguments: &[(&'static str, u64)], result: Result<(), Failure>, memory: &mut [u8]) -> Record {
-        let (tell, told) = mpsc::channel();
+        let (sender, records) = mpsc::channel();
         let mut wasi = Wasi::new(Config::default()).unwrap();
-        wasi.trace(move |record| tell.send(record.clone()).unwrap());
+        wasi.trace(move |record| sender.send(record.clone()).unwrap());
         assert_eq!(call(&mut wasi, memory, "test", arguments, |_, _| result), result);
-        told.try_recv().expect("one record")
+        records.try_recv().expect("one record")
     }
 
     #[test]
-    fn paths_are_read_and_places_for_results_are_not_shown() {
+    fn paths_are_read_and_result_pointers_are_left_out() {
         let mut memory = *b"..etc/passwd\x07\0\0\0";
         let arguments = [("fd", 3), ("path", 2), ("path_len", 10), ("oflags", 1), ("opened_fd", 12)];
         let record = traced(&arguments, Ok(()), &mut memory);
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_decision_is_told_from_what_the_host_said() {
+    fn a_decision_and_an_error_of_the_host_are_told_apart() {
         let decision = |failure| traced(&[], Err(failure), &mut []).decision;
         assert_eq!(decision(Errno::NOTCAPABLE.because(Rule::Beneath).into()), Decision::Denied(Rule::Beneath));
         assert_eq!(decision(Errno::INVAL.into()), Decision::Malformed);

@@ -1,11 +1,12 @@
 //! Bulk data between descriptors and guest memory, without a copy.
 //!
-//! One buffer is a plain slice and a plain call; several are a vectored call. Neither allocates.
+//! One buffer is a slice and a plain call. Several are a vectored call. Neither allocates.
 //!
-//! The kernel finishes a transfer of gigabytes to or from a file before it delivers a signal. Where the run has a deadline, it is
-//! made in steps (T108). What follows is what one call would have done: a file is read and written to the last byte, a step that
-//! comes out short is the last, and an error after the first is for the next call. Two things differ, and only beyond a step:
-//! other writers may write between two steps in append mode, and what may wait is read no further than one step.
+//! The kernel finishes a transfer of gigabytes to or from a file before it delivers a signal. So if the run has a
+//! deadline, large transfers are made in steps (T108). The result is that of one call: a file is read and written to
+//! the last byte, a short step is the last one, and an error after the first step is left to the next call. There are
+//! two differences, only for transfers larger than a step: in append mode, others may write between two steps; and a
+//! read that may wait ends after one step.
 
 use crate::wait::{self, retry_interrupted, retry_until_ready, wait_for_data};
 use crate::{Failure, Wasi, sys};
@@ -13,7 +14,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno as Host;
 use wave_monitor::{Admitted, Buffers, Errno, Read, ReadAt, Waiting, Write, WriteAt};
 
-/// What a pipe with room is sure to take without waiting (`pipe(7)`, `PIPE_BUF`).
+/// What a pipe that is ready takes without waiting (`pipe(7)`, `PIPE_BUF`).
 const PIPE_BUF: usize = 4096;
 
 #[inline(always)]
@@ -68,11 +69,11 @@ pub(crate) fn read_at(
     })
 }
 
-/// Makes a transfer of many bytes in steps, and looks at the deadline in between. `call` moves at most a step of the bytes that
-/// are left in the buffers; it is told how many went before.
+/// Makes a transfer of many bytes in steps, and looks at the deadline in between. `call` moves at most a step of the
+/// bytes that are left in the buffers; it is told how many went before.
 ///
-/// The steps are one effect: each moves the part of the admitted range that follows the one before, and together they move no
-/// more than was admitted.
+/// The steps are one effect: each moves the part of the admitted range that follows the one before, and together they
+/// move no more than was admitted.
 #[cold]
 fn in_steps(
     wasi: &Wasi,
@@ -90,7 +91,7 @@ fn in_steps(
                     return Ok(done);
                 }
             }
-            // The kernel, too, says how far it came and keeps the error for the next call.
+            // As the kernel does: return what was moved, and leave the error to the next call.
             Err(Failure::Errno(_)) if done > 0 => return Ok(done),
             Err(failure) => return Err(failure),
         }
@@ -107,7 +108,7 @@ pub(crate) fn write(
 ) -> Result<usize, Failure> {
     buffers.shorten(write.at_most);
     if write.waiting == Waiting::Refuse {
-        // An inherited pipe may be a blocking one: more than this could wait after all.
+        // An inherited pipe may be blocking. Writing more than this could wait.
         buffers.shorten(PIPE_BUF);
     }
     let written = if write.terminal && !wasi.terminal_controls {
@@ -132,7 +133,7 @@ pub(crate) fn write(
     Ok(written)
 }
 
-/// Writes the first few kilobytes, cleaned. Libraries go on with the rest.
+/// Writes the first few kilobytes without control characters. Libraries write the rest with the next call.
 #[cold]
 fn write_to_terminal(wasi: &mut Wasi, write: &Write, memory: &[u8], buffers: &Buffers) -> Result<usize, Failure> {
     let mut text = [0; PIPE_BUF];
@@ -145,22 +146,22 @@ fn write_to_terminal(wasi: &mut Wasi, write: &Write, memory: &[u8], buffers: &Bu
         }
         len += bytes.len();
     }
-    // An end of line of two characters stays whole.
+    // Do not split an end of line of two characters.
     let given: usize = buffers.ranges().iter().map(|range| range.len()).sum();
     if len < given && len > 1 && text.get(len - 1) == Some(&b'\r') {
         len -= 1;
     }
-    let mut cleaned = text;
-    let cleaned = cleaned.get_mut(..len).unwrap_or_default();
-    let mut cleaner = wasi.objects.get(&write.on)?.cleaner;
-    cleaner.clean(cleaned);
+    let mut filtered = text;
+    let filtered = filtered.get_mut(..len).unwrap_or_default();
+    let mut filter = wasi.objects.get(&write.on)?.terminal_filter;
+    filter.replace_controls(filtered);
 
     let fd = wasi.objects.fd(&write.on)?;
     let written =
-        retry_until_ready(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || rustix::io::write(fd, cleaned))?;
-    // Only what the terminal took counts for where the next write starts.
+        retry_until_ready(wasi.interrupted, write.waiting, fd, PollFlags::OUT, || rustix::io::write(fd, filtered))?;
+    // The next write continues after what the terminal took.
     if let Some(sent) = text.get_mut(..written) {
-        wasi.objects.get_mut(&write.on)?.cleaner.clean(sent);
+        wasi.objects.get_mut(&write.on)?.terminal_filter.replace_controls(sent);
     }
     Ok(written)
 }

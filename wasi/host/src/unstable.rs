@@ -1,4 +1,4 @@
-//! `wasi_unstable`, snapshot 0: what differs from `wasi_snapshot_preview1`.
+//! `wasi_unstable`, snapshot 0: the differences from `wasi_snapshot_preview1`.
 //!
 //! Four functions have other layouts: the two that return `$filestat` (56 bytes, a 32-bit link
 //! count), `fd_seek` (`whence` counts current, end, set) and `poll_oneoff` (a subscription has 56

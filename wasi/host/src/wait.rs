@@ -1,4 +1,4 @@
-//! Waiting: every call that can block goes through here, so that one deadline covers all (T108).
+//! Waiting. Every call that can block goes through this module, so that the deadline covers all of them (T108).
 
 use crate::{Failure, Stop};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -6,15 +6,17 @@ use rustix::io::Errno as Host;
 use std::os::fd::BorrowedFd;
 use wave_monitor::{Errno, Waiting};
 
-/// Asks whether the run has to stop.
+/// Whether the run has to stop.
 pub(crate) type Interrupted = fn() -> bool;
 
-/// Stops the run if it has to.
+/// Returns the stop if the run has to stop.
 pub(crate) fn check(interrupted: Interrupted) -> Result<(), Failure> {
     if interrupted() { Err(Stop::Deadline.into()) } else { Ok(()) }
 }
 
-/// Makes a system call again until it is not interrupted, or the run has to stop.
+/// Repeats a system call until it is not interrupted, or the run has to stop.
+///
+/// A call that was interrupted has done nothing, so the repetitions are one effect.
 #[inline]
 pub(crate) fn retry_interrupted<T>(
     interrupted: Interrupted,
@@ -28,17 +30,17 @@ pub(crate) fn retry_interrupted<T>(
     }
 }
 
-/// Returns if an error is only an interruption of a run that goes on.
+/// Returns `Ok` if the error is only an interruption and the run goes on.
 #[cold]
 fn may_retry(interrupted: Interrupted, error: Host) -> Result<(), Failure> {
     if error == Host::INTR { check(interrupted) } else { Err(error.into()) }
 }
 
-/// Reads or writes something that may have to wait, the way the guest asked for it.
+/// Makes a system call on a descriptor that may not be ready, and waits as the guest asked.
 ///
-/// The host's `O_NONBLOCK` need not agree with the guest's: what we opened has it always, what we
-/// inherited has it or not and must not be changed (T35). So a guest that does not want to wait
-/// gets a look first, and one that does gets a wait after `EAGAIN`.
+/// The host's `O_NONBLOCK` can differ from the guest's: descriptors that we opened always have it, and inherited ones
+/// must not be changed (T35). If the guest does not wait, the descriptor is polled first. If it waits, the call is
+/// repeated after `EAGAIN`. A call that returned `EAGAIN` has done nothing, so the repetitions are one effect.
 #[inline]
 pub(crate) fn retry_until_ready<T>(
     interrupted: Interrupted,
@@ -61,10 +63,10 @@ pub(crate) fn retry_until_ready<T>(
     }
 }
 
-/// Waits until there is something to read, or a writer has been there and none is left; says whether it is the former.
+/// Waits until there is data, or there was a writer and none is left. Returns whether there is data.
 ///
-/// A FIFO that was opened with `O_NONBLOCK` before any writer reads as empty, but has not hung up: Linux compares the
-/// number of writers there ever were with that at the open.
+/// A FIFO that was opened with `O_NONBLOCK` before any writer reads as empty, but is not hung up: Linux compares the
+/// number of writers so far with the number at the open.
 #[cold]
 pub(crate) fn wait_for_data(interrupted: Interrupted, fd: BorrowedFd<'_>) -> Result<bool, Failure> {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
@@ -75,7 +77,7 @@ pub(crate) fn wait_for_data(interrupted: Interrupted, fd: BorrowedFd<'_>) -> Res
 
 const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// Whether `fd` became ready, or has an error or hang-up to report.
+/// Waits until `fd` is ready, or has an error or hang-up. Returns false after the timeout.
 #[cold]
 fn wait(
     interrupted: Interrupted,

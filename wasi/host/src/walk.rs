@@ -1,9 +1,9 @@
 //! The path resolver for hosts without `openat2(2)`: one component at a time.
 //!
-//! It finds what `openat2` finds with `RESOLVE_BENEATH`. The kernel never follows anything here: each component is
-//! opened by itself, with `O_NOFOLLOW`, in the directory before it; the text of a link is walked in its place. And the
-//! kernel is never asked for a parent, because a directory may be moved out of the grant while it is open (T23): `..`
-//! goes back to the directory that was walked through. The last few are kept open; beyond them, the names are walked
+//! It finds what `openat2` finds with `RESOLVE_BENEATH`. The kernel follows no link here: each component is opened by
+//! itself, with `O_NOFOLLOW`, in the directory before it, and a link is replaced by its target. The kernel never looks
+//! up `..` either, because a directory may be moved out of the grant while it is open (T23): `..` goes back to the
+//! directory that the walk came through. The last few of these stay open. For `..` beyond them, the names are walked
 //! again from the top.
 
 use crate::Failure;
@@ -15,16 +15,16 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{Errno, PATH_MAX_BYTES};
 
-/// How many of the directories it came through a walk keeps open.
+/// How many of the directories it came through stay open.
 const TRAIL: usize = 32;
 
-/// How many components one resolution walks, repeated ones included: a guest can ask for many `..` (T109).
+/// Maximum components in one resolution, including those walked again: a guest can pass many `..` (T109).
 const MAX_STEPS: u32 = 1 << 16;
 
-/// How many links one path may lead through, as in the kernel (`MAXSYMLINKS`).
+/// Maximum links in one resolution, as in the kernel (`MAXSYMLINKS`).
 const MAX_LINKS: u32 = 40;
 
-/// Opens `path` beneath `top`. Flags and results are those of `openat2`, an escape is `NOTCAPABLE`.
+/// Opens `path` under `top`. Flags and results are those of `openat2`. A path that leads out is `NOTCAPABLE`.
 ///
 /// Host syscalls: `openat`, `readlinkat`, `fstat`, `close`.
 pub(crate) fn open(
@@ -43,9 +43,9 @@ pub(crate) fn open(
         walk.rest.drain(..step.consumed);
         match &*name {
             b"" | b"." => {}
-            b".." => walk.leave()?,
+            b".." => walk.go_up()?,
             _ if last => {
-                // The path of a guest has lost its slashes; one in the text of a link demands a directory.
+                // A guest's path comes without its trailing slash. One in a link target demands a directory.
                 let flags = if slash { flags | OFlags::DIRECTORY } else { flags };
                 match walk.open_last(&name, flags, mode)? {
                     Some(opened) => return Ok(opened),
@@ -58,15 +58,15 @@ pub(crate) fn open(
             }
         }
         if last {
-            return retry_interrupted(interrupted, || openat(walk.here(), c".", flags - OFlags::NOFOLLOW, mode));
+            return retry_interrupted(interrupted, || openat(walk.current(), c".", flags - OFlags::NOFOLLOW, mode));
         }
     }
 }
 
-/// The first component of what is left of a path.
+/// The first component of a path.
 struct Step<'p> {
     name: &'p [u8],
-    /// How much of the path it takes, with the slashes around it.
+    /// Its length in the path, with the slashes around it.
     consumed: usize,
     is_last: bool,
     has_slash: bool,
@@ -84,14 +84,14 @@ impl<'p> Step<'p> {
     }
 }
 
-/// A walk on its way.
+/// The state of a walk.
 struct Walk<'t> {
     top: BorrowedFd<'t>,
-    /// The directories walked through, at most [`TRAIL`] of them; the last one is the one reached.
+    /// The last directories that the walk came through, at most [`TRAIL`]. The last one is the current directory.
     trail: VecDeque<OwnedFd>,
-    /// The path of the directory reached, from the top: names of directories, no link and no dot among them.
+    /// The path of the current directory from the top. It contains names of directories, and no link and no dot.
     walked: Vec<u8>,
-    /// What is still to be walked.
+    /// The rest of the path.
     rest: Vec<u8>,
     links: u32,
     steps: u32,
@@ -99,8 +99,8 @@ struct Walk<'t> {
 }
 
 impl Walk<'_> {
-    /// The directory reached.
-    fn here(&self) -> BorrowedFd<'_> {
+    /// The current directory.
+    fn current(&self) -> BorrowedFd<'_> {
         self.trail.back().map_or(self.top, AsFd::as_fd)
     }
 
@@ -112,26 +112,26 @@ impl Walk<'_> {
         wait::check(self.interrupted)
     }
 
-    /// Makes a directory in the one reached the one reached.
-    fn arrive(&mut self, directory: OwnedFd) {
+    /// Makes a directory inside the current one the current one.
+    fn push_directory(&mut self, directory: OwnedFd) {
         if self.trail.len() == TRAIL {
             self.trail.pop_front();
         }
         self.trail.push_back(directory);
     }
 
-    /// Goes into a directory, or puts the text of a link in front of what is to be walked.
+    /// Goes into a directory, or puts the target of a link in front of the rest.
     fn enter(&mut self, name: &[u8]) -> Result<(), Failure> {
         match self.open_directory(name) {
             Ok(directory) => {
-                self.arrive(directory);
+                self.push_directory(directory);
                 if !self.walked.is_empty() {
                     self.walked.push(b'/');
                 }
                 self.walked.extend_from_slice(name);
                 Ok(())
             }
-            Err(failure) if may_be_link(failure) => match self.link_text(name)? {
+            Err(failure) if may_be_link(failure) => match self.link_target(name)? {
                 Some(text) => self.follow(&text, true),
                 None => Err(Errno::NOTDIR.into()),
             },
@@ -141,15 +141,16 @@ impl Walk<'_> {
 
     fn open_directory(&self, name: &[u8]) -> Result<OwnedFd, Failure> {
         let flags = HANDLE | OFlags::DIRECTORY | OFlags::NOFOLLOW;
-        retry_interrupted(self.interrupted, || openat(self.here(), name, flags, Mode::empty()))
+        retry_interrupted(self.interrupted, || openat(self.current(), name, flags, Mode::empty()))
     }
 
-    /// Opens the last component; `None` if it was a link, whose text is to be walked now.
+    /// Opens the last component. `None` if it was a link, whose target is now the rest.
     fn open_last(&mut self, name: &[u8], flags: OFlags, mode: Mode) -> Result<Option<OwnedFd>, Failure> {
         if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) {
             return Err(Errno::ISDIR.into());
         }
-        let opened = retry_interrupted(self.interrupted, || openat(self.here(), name, flags | OFlags::NOFOLLOW, mode));
+        let opened =
+            retry_interrupted(self.interrupted, || openat(self.current(), name, flags | OFlags::NOFOLLOW, mode));
         if flags.contains(OFlags::NOFOLLOW) {
             return opened.map(Some);
         }
@@ -160,16 +161,16 @@ impl Walk<'_> {
             Err(failure) if may_be_link(failure) => {}
             Err(failure) => return Err(failure),
         }
-        match self.link_text(name)? {
+        match self.link_target(name)? {
             Some(text) => self.follow(&text, flags.contains(OFlags::DIRECTORY)).map(|()| None),
             None => Err(Errno::NOTDIR.into()),
         }
     }
 
-    /// The text of a name, if it is a link.
-    fn link_text(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
+    /// The target of a link. `None` if the name is not a link.
+    fn link_target(&self, name: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
         let mut text = vec![0; PATH_MAX_BYTES + 1];
-        match readlinkat_raw(self.here(), name, &mut *text) {
+        match readlinkat_raw(self.current(), name, &mut *text) {
             Ok(len) => {
                 text.truncate(len);
                 Ok(Some(text))
@@ -195,8 +196,8 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Goes to the directory above, as far as the top.
-    fn leave(&mut self) -> Result<(), Failure> {
+    /// Goes to the directory above, but not above the top.
+    fn go_up(&mut self) -> Result<(), Failure> {
         if self.walked.is_empty() {
             return Err(escape());
         }
@@ -208,7 +209,7 @@ impl Walk<'_> {
             for name in walked.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
                 self.count_step()?;
                 let directory = self.open_directory(name)?;
-                self.arrive(directory);
+                self.push_directory(directory);
             }
             self.walked = walked;
         }
@@ -231,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn t26_a_long_way_down_and_up_ends_where_it_should() {
+    fn t26_a_long_way_down_and_up_ends_in_the_right_directory() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("a/".repeat(3 * TRAIL))).unwrap();
         fs::write(dir.path().join("a/x"), "").unwrap();
@@ -245,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn t109_a_walk_that_never_ends_is_cut() {
+    fn t109_an_endless_walk_is_stopped() {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir_all(dir.path().join("a/".repeat(500))).unwrap();
         let text = format!("{}{}next", "a/".repeat(500), "../".repeat(500));

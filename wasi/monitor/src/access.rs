@@ -1,17 +1,17 @@
-//! What a grant lets the guest do to the tree under it, and which access an operation needs.
+//! What a grant allows the guest to do with the tree under it, and which access an operation needs.
 
 use crate::opens::{admit_mode, needed_on_directory};
 use crate::{Errno, FdFlags, OFlags, Rights, Rule};
 
-/// The access a grant gives; no descriptor reached through the grant ever exceeds it. Each allows all that the ones before it allow.
+/// The access that a grant gives. No descriptor opened through the grant exceeds it. Each allows all that the ones before it allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Access {
-    /// Read files, list directories. Content, names and times stay as they are.
+    /// Read files, list directories. Content, names and times do not change.
     ReadOnly,
-    /// Read, create files and directories, and write at the end of files. What is there cannot
-    /// be removed, renamed, truncated or overwritten.
+    /// Read, create files and directories, and write at the end of files. Existing content and names cannot be removed,
+    /// renamed, truncated or overwritten.
     Append,
-    /// Everything preview 1 can express.
+    /// Everything in preview 1.
     ReadWrite,
 }
 
@@ -49,7 +49,7 @@ impl Access {
         Self::ALL.into_iter().find(|access| access.ceiling().contains(needed)).unwrap_or(Self::ReadWrite)
     }
 
-    /// The rights a descriptor under this access may have at most.
+    /// The maximum rights of a descriptor with this access.
     #[must_use]
     pub const fn ceiling(self) -> Rights {
         match self {
@@ -63,8 +63,8 @@ impl Access {
         }
     }
 
-    /// Why a descriptor under this access lacks `missing`, where `possible` is what such a
-    /// descriptor could have at most under any access.
+    /// Why a descriptor with this access lacks `missing`. `possible` are the maximum rights of such a descriptor with
+    /// any access.
     #[must_use]
     pub(crate) const fn refusal(self, possible: Rights, missing: Rights) -> Rule {
         if !possible.contains(missing) || self.ceiling().contains(missing) {

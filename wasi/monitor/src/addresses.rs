@@ -1,28 +1,26 @@
-//! Which peers a guest may talk to.
+//! Decides which peers may connect to a guest.
 //!
-//! Some IPv6 addresses stand for an IPv4 address that a gateway or a tunnel reaches through them.
-//! Such an address is two addresses at once, so both have to be admitted (T40): a rule for
-//! `2002::/16` does not open `10.0.0.1` to whoever writes it `2002:a00:1::`, and a rule for
-//! `10.0.0.0/8` does not admit everyone on the way to such a gateway.
+//! Some IPv6 addresses contain an IPv4 address, which a gateway or a tunnel translates. Such an address is two
+//! addresses at once, so both must be allowed (T40): a rule for `2002::/16` alone does not allow `10.0.0.1` written as
+//! `2002:a00:1::`, and a rule for `10.0.0.0/8` alone does not allow that address either.
 
 use crate::{Errno, Monitor, Rule};
 use std::fmt;
 use std::net::Ipv6Addr;
 
-/// An address of either family, in network order; IPv4 as `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
+/// An address in network byte order. IPv4 addresses are `::ffff:a.b.c.d` (RFC 4291, 2.5.5.2).
 pub type IpBytes = [u8; 16];
 
 /// The first 96 bits of an IPv4 address.
 const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-/// Those of an IPv4-translated address (RFC 2765, 2.1).
+/// The first 96 bits of an IPv4-translated address (RFC 2765, 2.1).
 const TRANSLATED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0];
-/// Those of an address behind NAT64 (RFC 6052, 2.1). Prefixes a network chose for itself cannot be
-/// told from others.
+/// The first 96 bits of a NAT64 address (RFC 6052, 2.1). Prefixes that a network chooses itself cannot be recognized.
 const NAT64: [u8; 12] = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
-/// Those of an IPv4-compatible address (RFC 4291, 2.5.5.1), but also of `::` and `::1`.
+/// The first 96 bits of an IPv4-compatible address (RFC 4291, 2.5.5.1), but also of `::` and `::1`.
 const COMPATIBLE: [u8; 12] = [0; 12];
 
-/// The peers in one network are admitted.
+/// Allows the peers in one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerRule {
     network: u128,
@@ -30,11 +28,11 @@ pub struct PeerRule {
 }
 
 impl PeerRule {
-    /// Admits the addresses that share their first `prefix_bits` bits with `network`. For an IPv4
-    /// network that is 96 more than its own prefix has.
+    /// Allows the addresses whose first `prefix_bits` bits are those of `network`. For an IPv4 network, add 96 to the
+    /// length of its prefix.
     ///
-    /// `None` for more than 128 bits, and if `network` has a bit set behind its prefix: what was
-    /// meant is not clear then, and a rule never widens by mistake (T47).
+    /// `None` for more than 128 bits, and if `network` has a bit set after its prefix: the meaning is not clear then,
+    /// and a rule must not be wider than meant (T47).
     #[must_use]
     pub const fn new(network: IpBytes, prefix_bits: u8) -> Option<Self> {
         let network = u128::from_be_bytes(network);
@@ -49,7 +47,7 @@ impl PeerRule {
     }
 }
 
-/// `ADDRESS/BITS`, as `--accept-from` takes it.
+/// `ADDRESS/BITS`, the syntax of `--accept-from`.
 impl fmt::Display for PeerRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let address = Ipv6Addr::from_bits(self.network);
@@ -60,9 +58,9 @@ impl fmt::Display for PeerRule {
     }
 }
 
-/// Decides on the address of a peer. Without rules (`None`) every peer is admitted, by an empty list of them none.
+/// Decides on the address of a peer. Without rules (`None`) every peer is allowed. An empty list allows none.
 ///
-/// The port of a peer is no matter: whoever connects chooses it.
+/// The peer chooses its port, so the port does not matter.
 #[must_use]
 pub fn peer_allowed(rules: Option<&[PeerRule]>, address: IpBytes) -> bool {
     let Some(rules) = rules else { return true };
@@ -71,21 +69,21 @@ pub fn peer_allowed(rules: Option<&[PeerRule]>, address: IpBytes) -> bool {
 }
 
 impl Monitor {
-    /// Admits only peers that one of these rules matches: none, if there is no rule.
+    /// Allows only peers that match one of these rules. An empty list allows none.
     pub fn set_peers(&mut self, rules: Vec<PeerRule>) {
         self.peers = Some(rules);
     }
 
-    /// Decides on the peer of a connection that was just accepted, before the guest gets it (T41).
+    /// Decides on the peer of a new connection, before the guest gets the connection (T41).
     ///
     /// # Errors
-    /// [`Errno::NOTCAPABLE`] if no rule matches. The connection is to be closed.
+    /// [`Errno::NOTCAPABLE`] if no rule matches. The connection must be closed.
     pub fn admit_accepted_peer(&self, address: IpBytes) -> Result<(), Errno> {
         if peer_allowed(self.peers.as_deref(), address) { Ok(()) } else { Err(Errno::NOTCAPABLE.because(Rule::Peer)) }
     }
 }
 
-/// The first `bits` of 128 bits; all of them for more.
+/// A mask of the first `bits` of 128 bits, of all of them for more.
 const fn prefix_mask(bits: u8) -> u128 {
     match u128::MAX.checked_shr(bits as u32) {
         Some(rest) => !rest,
@@ -93,12 +91,12 @@ const fn prefix_mask(bits: u8) -> u128 {
     }
 }
 
-/// "Any address", in both families. As the address of a peer it is forged (T40).
+/// The unspecified address of both families. As a peer's address it is forged (T40).
 const fn is_unspecified(address: IpBytes) -> bool {
     matches!(split(address), (MAPPED | COMPATIBLE, [0, 0, 0, 0]))
 }
 
-/// The IPv4 address that an IPv6 address stands for, if it stands for one.
+/// The IPv4 address that an IPv6 address contains, if any.
 const fn embedded_ipv4(address: IpBytes) -> Option<IpBytes> {
     match (split(address), address) {
         ((COMPATIBLE, [0, 0, 0, 0 | 1]), _) => None,
@@ -135,7 +133,7 @@ mod tests {
         peer_allowed(Some(rules), address)
     }
 
-    /// T41, T47: no list and an empty list are different things.
+    /// T41, T47: no list is not the same as an empty list.
     #[test]
     fn t47_an_empty_list_admits_nobody() {
         for address in ["::1", "::ffff:127.0.0.1", "2001:db8::1", "::"] {

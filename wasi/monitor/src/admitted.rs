@@ -4,8 +4,8 @@ use std::ops::Deref;
 
 /// An effect that the monitor has admitted and nobody has performed yet.
 ///
-/// Only the [`Monitor`](crate::Monitor) makes one: the field and the constructor are private to this crate. It is not `Clone`,
-/// and whoever performs the effect takes it by value. So one decision is performed at most once:
+/// Only the [`Monitor`](crate::Monitor) makes one: the field and the constructor are private to this crate. It is not
+/// `Clone`, and whoever performs the effect takes it by value. So one decision is performed at most once:
 ///
 /// ```
 /// # use wave_monitor::{Admitted, Close, Errno, FdFlags, HostFd, Kind, Limits, Monitor};

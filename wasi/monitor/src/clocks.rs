@@ -2,7 +2,7 @@
 
 use crate::{Errno, Rule};
 
-/// A clock a guest may read.
+/// A clock that a guest may read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Clock {
     /// Wall-clock time since 1970.
@@ -15,8 +15,8 @@ impl Clock {
     /// Decides on a clock id.
     ///
     /// # Errors
-    /// [`Errno::NOTSUP`] for the two processor-time clocks, which would tell the guest about the
-    /// host (T114); [`Errno::INVAL`] for an undefined id.
+    /// [`Errno::NOTSUP`] for the two clocks of processor time, which would reveal facts about the host (T114);
+    /// [`Errno::INVAL`] for an undefined id.
     #[inline]
     pub const fn admit(id: u32) -> Result<Self, Errno> {
         match id {

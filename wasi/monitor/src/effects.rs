@@ -1,4 +1,4 @@
-//! What can be admitted on an open descriptor: the effects of the `fd_*` functions.
+//! The effects of the `fd_*` functions, which act on an open descriptor.
 
 use crate::limits::Account;
 use crate::{Advice, FdFlags, NewTimes, SeekFrom, Target, Waiting};
@@ -19,34 +19,34 @@ macro_rules! effects {
 effects! {
     /// Read at the current position.
     Read {
-        /// The most bytes to move.
+        /// Maximum bytes to move.
         pub at_most: usize,
         /// Whether to wait for data.
         pub waiting: Waiting,
-        /// Whether it is a FIFO the guest opened, which may have been before any writer did. Until one has been there,
-        /// nothing to read is no end.
+        /// Whether it is a FIFO that the guest opened, perhaps before any writer. Until there was a writer, a read of
+        /// no bytes is not the end.
         pub fifo: bool,
     }
     /// Write at the current position.
     Write {
-        /// The most bytes to move.
+        /// Maximum bytes to move.
         pub at_most: usize,
         /// Whether to wait for space.
         pub waiting: Waiting,
-        /// Whether a terminal is at the other end.
+        /// Whether it is a terminal.
         pub terminal: bool,
         pub(crate) account: Account,
     }
     /// Read at a given position.
     ReadAt {
-        /// The most bytes to move.
+        /// Maximum bytes to move.
         pub at_most: usize,
         /// Below 2^63.
         pub offset: u64,
     }
     /// Write at a given position.
     WriteAt {
-        /// The most bytes to move.
+        /// Maximum bytes to move.
         pub at_most: usize,
         /// Below 2^63.
         pub offset: u64,
@@ -54,7 +54,7 @@ effects! {
     }
     /// Move or query the position.
     Seek {
-        /// Where to.
+        /// The new position.
         pub to: SeekFrom,
     }
     /// Query the attributes.
@@ -66,23 +66,23 @@ effects! {
     }
     /// Set the timestamps.
     SetTimes {
-        /// To these.
+        /// The new timestamps.
         pub times: NewTimes,
     }
-    /// Make sure that space is there.
+    /// Reserve space.
     Allocate {
-        /// Where it starts.
+        /// Start of the range.
         pub offset: u64,
-        /// Above zero; the end is below 2^63.
+        /// Length of the range, not zero. The end is below 2^63.
         pub len: u64,
     }
-    /// Tell the kernel how a part will be used.
+    /// Announce to the kernel how a range will be used.
     Advise {
-        /// Where it starts.
+        /// Start of the range.
         pub offset: u64,
-        /// The end is below 2^63; zero means to the end of the file.
+        /// Length of the range; zero means up to the end of the file. The end is below 2^63.
         pub len: u64,
-        /// How.
+        /// How it will be used.
         pub advice: Advice,
     }
     /// Wait until data, or data and metadata, are on the disk.
@@ -92,21 +92,21 @@ effects! {
     }
     /// Change the flags.
     SetFlags {
-        /// The new append mode, if the host has to be told.
+        /// The new append mode, if it changes on the host.
         pub append: Option<bool>,
-        /// Committed after the host call.
+        /// Recorded after the system call.
         pub commit: Commit,
     }
     /// List the directory.
     ReadDir {
-        /// From here. Any value a guest made up.
+        /// Start of the listing. The guest can pass any value.
         pub cookie: u64,
     }
-    /// Let go of the object.
+    /// Close the object.
     Close {}
 }
 
-/// A flag change that waits for the host to agree.
+/// A flag change that is recorded after the system call.
 #[derive(Debug, Clone, Copy)]
 pub struct Commit {
     pub(crate) fd: u32,

@@ -1,27 +1,27 @@
-//! One open descriptor: its object, its rights and where it came from.
+//! One open descriptor: its object, its rights and its origin.
 
 use crate::limits::Account;
 use crate::{Access, Errno, FdFlags, Kind, Rights, Rule, Waiting};
 
-/// A host object, by the number the performing crate gave it. Means nothing to the guest.
+/// The number of a host object, chosen by the crate that performs effects. The guest never sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostFd(u32);
 
 impl HostFd {
-    /// Names a host object.
+    /// The host object with this number.
     #[must_use]
     pub const fn new(index: u32) -> Self {
         Self(index)
     }
 
-    /// The number it was made with.
+    /// Its number.
     #[must_use]
     pub const fn index(self) -> u32 {
         self.0
     }
 }
 
-/// The object of an admitted effect. Made only by the monitor; not `Clone`.
+/// The object of an admitted effect. Only the monitor creates one, and it is not `Clone`.
 #[derive(Debug)]
 pub struct Target(HostFd);
 
@@ -37,21 +37,21 @@ impl Target {
     }
 }
 
-/// How a descriptor came to be.
+/// The origin of a descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EntryOrigin {
-    /// Inherited from whoever started us: its host flags are not ours to change (T35).
+    /// Inherited from our parent, which may share it. So its host flags are not changed (T35).
     Stdio,
-    /// A granted directory, and its place among them.
+    /// The granted directory with this number.
     Preopen(u16),
-    /// Opened through a descriptor that goes back to this granted directory.
+    /// Opened through a descriptor that goes back to the granted directory with this number.
     Beneath(u16),
-    /// A socket: made for the guest, or accepted by it.
+    /// A socket, granted or accepted.
     Socket,
 }
 
 impl EntryOrigin {
-    /// The origin of what is opened through a descriptor of this one.
+    /// The origin of a descriptor that is opened through one of this origin.
     pub(crate) const fn beneath(self) -> Self {
         match self {
             Self::Preopen(grant) | Self::Beneath(grant) => Self::Beneath(grant),
@@ -62,8 +62,7 @@ impl EntryOrigin {
 
 /// One open descriptor of the guest.
 ///
-/// `base` and `inheriting` are below the ceilings of `access` and `kind` from the start, and only
-/// shrink afterwards (T22).
+/// `base` and `inheriting` never exceed what `access` and `kind` allow, and only shrink (T22).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     host: HostFd,
@@ -134,7 +133,7 @@ impl Entry {
         self.origin
     }
 
-    /// Which granted directory it goes back to.
+    /// The number of the granted directory that it goes back to.
     pub(crate) const fn grant(&self) -> Option<u16> {
         match self.origin {
             EntryOrigin::Preopen(grant) | EntryOrigin::Beneath(grant) => Some(grant),
@@ -142,7 +141,7 @@ impl Entry {
         }
     }
 
-    /// What written bytes are charged to.
+    /// The budget that written bytes are charged to.
     #[inline]
     pub(crate) const fn account(&self) -> Account {
         match self.origin {
@@ -174,7 +173,7 @@ impl Entry {
         Errno::NOTCAPABLE.because(self.access.refusal(self.kind.ceiling(), missing))
     }
 
-    /// Drops every right that is not listed, for good (T22).
+    /// Drops every right that is not listed, permanently (T22).
     pub(crate) fn narrow(&mut self, base: Rights, inheriting: Rights) -> Result<(), Errno> {
         if !self.base.contains(base) || !self.inheriting.contains(inheriting) {
             return Err(Errno::NOTCAPABLE.because(Rule::Right));
@@ -185,12 +184,12 @@ impl Entry {
     }
 }
 
-/// What a new descriptor can be used for.
+/// The rights of a new descriptor.
 pub(crate) const fn base_rights(wanted: Rights, kind: Kind, access: Access) -> Rights {
     wanted.intersection(kind.ceiling()).intersection(access.ceiling())
 }
 
-/// What descriptors opened through a new one can be used for. Only directories hand rights on.
+/// The rights that descriptors opened through a new one can have. Only directories pass rights on.
 pub(crate) const fn inheriting_rights(wanted: Rights, kind: Kind, access: Access) -> Rights {
     match kind {
         Kind::Directory => wanted.intersection(access.ceiling()),

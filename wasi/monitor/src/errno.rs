@@ -1,4 +1,4 @@
-//! The error numbers of WASI, exactly as a guest sees them.
+//! The error numbers of WASI.
 
 use crate::Rule;
 use std::fmt;
@@ -28,10 +28,10 @@ macro_rules! errnos {
     };
 }
 
-/// A WASI error number. Never [`Errno::SUCCESS`] when it travels in an `Err`.
+/// A WASI error number. In an `Err`, never [`Errno::SUCCESS`].
 ///
-/// It also carries the [`Rule`] it follows from, which the guest cannot see and comparison
-/// ignores: two errnos are equal if the guest receives the same number.
+/// It also contains the [`Rule`] behind it. The guest cannot see the rule, and comparison ignores it: two errnos are
+/// equal if the guest gets the same number.
 #[derive(Clone, Copy)]
 pub struct Errno {
     raw: u16,
@@ -39,19 +39,19 @@ pub struct Errno {
 }
 
 impl Errno {
-    /// The number the guest receives.
+    /// The number that the guest gets.
     #[must_use]
     pub const fn raw(self) -> u16 {
         self.raw
     }
 
-    /// The rule it follows from; [`Rule::None`] if it is not a decision of the policy.
+    /// The rule behind it. [`Rule::None`] if it is not a decision of the policy.
     #[must_use]
     pub const fn rule(self) -> Rule {
         self.rule
     }
 
-    /// The same number, as a decision that follows from `rule`.
+    /// The same number, with `rule` behind it.
     #[must_use]
     pub const fn because(self, rule: Rule) -> Self {
         Self { raw: self.raw, rule }
@@ -86,7 +86,7 @@ impl fmt::Display for Errno {
 
 impl std::error::Error for Errno {}
 
-// The table of `wasi_snapshot_preview1.witx`, `$errno`; snapshot 0 has the same one.
+// `$errno` in `wasi_snapshot_preview1.witx`. Snapshot 0 has the same table.
 errnos! {
     SUCCESS = 0, "no error";
     TOOBIG = 1, "argument list too long";

@@ -1,13 +1,13 @@
-//! The guest's descriptor table, and the monitor that owns it.
+//! The monitor, and the guest's descriptor table, which it owns.
 //!
-//! A guest number is an index here and nothing else: no arithmetic on it reaches a host descriptor
-//! (T33). The host's side is an opaque [`HostFd`] that the performing crate chose.
+//! A guest's number is only an index into this table, so no number reaches any other host descriptor (T33). The host's
+//! side is an opaque [`HostFd`], chosen by the crate that performs effects.
 
 use crate::entries::{Entry, EntryOrigin};
 use crate::limits::Budgets;
 use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, LimitName, Limits, PeerRule, Rights, Rule};
 
-/// The first number given to anything that is not a standard stream.
+/// The lowest number of a descriptor that is not a standard stream.
 const FIRST_FREE: u32 = 3;
 
 /// The reference monitor of one instance.
@@ -17,14 +17,14 @@ pub struct Monitor {
     open: u32,
     limits: Limits,
     pub(crate) budgets: Budgets,
-    // No free number lies below this one, so finding the lowest is not a scan from the start.
+    // No lower number from 3 on is free. The search for the lowest free number starts here.
     lowest_free: u32,
     names: Vec<Vec<u8>>,
     pub(crate) peers: Option<Vec<PeerRule>>,
 }
 
 impl Monitor {
-    /// A monitor that has granted nothing yet.
+    /// Creates a monitor without grants.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Monitor {
         }
     }
 
-    /// The limits in force.
+    /// The limits.
     #[inline]
     #[must_use]
     pub const fn limits(&self) -> &Limits {
@@ -47,9 +47,9 @@ impl Monitor {
 
     /// Gives the guest a standard stream under number 0, 1 or 2.
     ///
-    /// Standard input can be read and, if it is a file, positioned. The others can be written but
-    /// not positioned, truncated or given other times: a seek would let the guest overwrite what
-    /// its parent wrote before it. Whatever is a file can be written out to the disk.
+    /// Standard input can be read and, if it is a file, positioned. The others can be written, but their position, size
+    /// and times cannot be set: after a seek, the guest could overwrite what its parent wrote before. All can be
+    /// synchronized if they are files.
     ///
     /// # Errors
     /// [`Errno::BADF`] for another number, [`Errno::MFILE`] at the limit.
@@ -60,41 +60,41 @@ impl Monitor {
             _ => return Err(Errno::BADF),
         };
         let rights = rights.union(Rights::FD_SYNC).union(Rights::FD_DATASYNC);
-        self.room()?;
+        self.check_room()?;
         let kind = if kind == Kind::Directory { Kind::Other } else { kind };
         let entry = Entry::new(host, kind, Access::ReadWrite, EntryOrigin::Stdio, rights);
         self.place(fd, entry.flags(flags));
         Ok(())
     }
 
-    /// Grants a directory tree under the name the guest will see; returns its number.
+    /// Grants a directory tree with a name for the guest, and returns its number.
     ///
     /// # Errors
     /// [`Errno::MFILE`] at the limit, and after 65 536 granted directories.
     pub fn grant_directory(&mut self, host: HostFd, name: Vec<u8>, access: Access) -> Result<u32, Errno> {
-        self.room()?;
+        self.check_room()?;
         let grant = u16::try_from(self.names.len()).map_err(|_| Errno::MFILE)?;
         self.names.push(name);
         let entry = Entry::new(host, Kind::Directory, access, EntryOrigin::Preopen(grant), Rights::ALL);
         Ok(self.insert(entry.inheriting(Rights::DIRECTORY.union(Rights::REGULAR_FILE))))
     }
 
-    /// Gives the guest a socket the host made; returns its number.
+    /// Grants a socket and returns its number.
     ///
     /// # Errors
-    /// [`Errno::NOTSOCK`] if `kind` is none, [`Errno::MFILE`] at the limit.
+    /// [`Errno::NOTSOCK`] if `kind` is not a socket, [`Errno::MFILE`] at the limit.
     pub fn grant_socket(&mut self, host: HostFd, kind: Kind) -> Result<u32, Errno> {
         if !matches!(kind, Kind::Listener | Kind::Stream) {
             return Err(Errno::NOTSOCK);
         }
-        self.room()?;
+        self.check_room()?;
         Ok(self.insert(Entry::new(host, kind, Access::ReadWrite, EntryOrigin::Socket, Rights::ALL)))
     }
 
     /// The name of a preopened directory.
     ///
     /// # Errors
-    /// [`Errno::BADF`] if `fd` is not one. Libraries stop looking for preopens there.
+    /// [`Errno::BADF`] if `fd` is not one. Libraries look for preopens up to this error.
     pub fn preopen_name(&self, fd: u32) -> Result<&[u8], Errno> {
         match self.entry(fd)?.origin() {
             EntryOrigin::Preopen(grant) => self.names.get(usize::from(grant)).map(Vec::as_slice).ok_or(Errno::BADF),
@@ -102,14 +102,14 @@ impl Monitor {
         }
     }
 
-    /// Which granted directory a descriptor goes back to, counted in the order of
-    /// [`grant_directory`](Self::grant_directory); `None` for streams, sockets and closed numbers.
+    /// The granted directory that a descriptor goes back to, by its number in the order of
+    /// [`grant_directory`](Self::grant_directory). `None` for streams, sockets and closed numbers.
     #[must_use]
     pub fn grant_of(&self, fd: u32) -> Option<usize> {
         self.entry(fd).ok()?.grant().map(usize::from)
     }
 
-    /// Removes `fd` from the table and hands its host object over to be closed.
+    /// Removes `fd` from the table. The effect closes its host object.
     ///
     /// # Errors
     /// [`Errno::BADF`].
@@ -122,10 +122,10 @@ impl Monitor {
         Ok(Admitted::new(Close { on: entry.target() }))
     }
 
-    /// Moves `from` to the number `to`, both open; hands over what `to` was.
+    /// Moves `from` to the number `to`; both must be open. The effect closes the old object of `to`.
     ///
     /// # Errors
-    /// [`Errno::BADF`] if either is closed, so a guest cannot make the table large.
+    /// [`Errno::BADF`] if either is closed. So a guest cannot enlarge the table.
     pub fn admit_renumber(&mut self, from: u32, to: u32) -> Result<Option<Admitted<Close>>, Errno> {
         let moved = *self.entry(from)?;
         self.entry(to)?;
@@ -148,14 +148,14 @@ impl Monitor {
     }
 
     #[inline]
-    pub(crate) fn allowed(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
+    pub(crate) fn entry_with(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
         let entry = self.entry(fd)?;
         entry.require(rights)?;
         Ok(entry)
     }
 
     #[inline]
-    pub(crate) fn positioned(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
+    pub(crate) fn seekable_entry(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
         let entry = self.entry(fd)?;
         if !entry.kind().is_seekable() {
             return Err(Errno::SPIPE);
@@ -164,7 +164,7 @@ impl Monitor {
         Ok(entry)
     }
 
-    pub(crate) fn directory(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
+    pub(crate) fn directory_entry(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
         let entry = self.entry(fd)?;
         if entry.kind() != Kind::Directory {
             return Err(Errno::NOTDIR);
@@ -173,8 +173,8 @@ impl Monitor {
         Ok(entry)
     }
 
-    /// Refuses before an effect what could not be stored after it (T5, T34).
-    pub(crate) const fn room(&self) -> Result<(), Errno> {
+    /// Checks before an effect that its descriptor can be stored after it (T5, T34).
+    pub(crate) const fn check_room(&self) -> Result<(), Errno> {
         if self.open < self.limits.open_files {
             Ok(())
         } else {
@@ -268,12 +268,12 @@ mod tests {
     fn t34_the_limit_is_reported_before_anything_happens() {
         let mut monitor = monitor();
         for host in 4..8 {
-            monitor.room().unwrap();
+            monitor.check_room().unwrap();
             monitor.insert(file(host));
         }
-        assert_eq!(monitor.room(), Err(Errno::MFILE));
+        assert_eq!(monitor.check_room(), Err(Errno::MFILE));
         monitor.admit_close(5).unwrap();
-        assert_eq!(monitor.room(), Ok(()));
+        assert_eq!(monitor.check_room(), Ok(()));
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
             .union(Rights::POLL_FD_READWRITE);
         let base = |fd| monitor.entry(fd).unwrap().base();
         assert_eq!(base(0), common.union(Rights::FD_READ).union(Rights::FD_SEEK));
-        // No seek, no size, no times: what the parent wrote stays as it is.
+        // No seek, no size, no times: the guest cannot change what its parent wrote.
         assert_eq!((base(1), base(2)), (common.union(Rights::FD_WRITE), common.union(Rights::FD_WRITE)));
     }
 

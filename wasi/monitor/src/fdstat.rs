@@ -9,16 +9,16 @@ use crate::{Access, Admitted, Errno, FdFlags, FileType, Kind, Monitor, Performed
 pub struct FdStat {
     /// The type of the object.
     pub file_type: FileType,
-    /// The flags in force.
+    /// The flags.
     pub flags: FdFlags,
-    /// What the descriptor can be used for.
+    /// The rights of the descriptor.
     pub base: Rights,
-    /// What descriptors opened through it can be used for.
+    /// The rights that descriptors opened through it can have.
     pub inheriting: Rights,
 }
 
 impl Monitor {
-    /// `fd_fdstat_get`: the truth about a descriptor. Needs no right.
+    /// `fd_fdstat_get`: needs no right.
     ///
     /// # Errors
     /// [`Errno::BADF`].
@@ -34,15 +34,15 @@ impl Monitor {
 
     /// `fd_fdstat_set_flags`: needs `FD_FDSTAT_SET_FLAGS`.
     ///
-    /// `NONBLOCK` is kept in the table only: on an inherited stream the host's flag belongs to
-    /// whoever shares it (T35), and what the guest opened never waits in the kernel anyway.
+    /// `NONBLOCK` is only stored in the table. An inherited stream may be shared, so its flags on the host are not
+    /// changed (T35). Descriptors that the guest opened are always nonblocking on the host.
     ///
     /// # Errors
-    /// [`Errno::INVAL`] to change a synchronisation flag, which Linux cannot;
-    /// [`Errno::NOTSUP`] to change `APPEND` of something that is not a file the guest opened;
-    /// [`Errno::NOTCAPABLE`] to leave append mode under an append-only grant.
+    /// [`Errno::INVAL`] for a change of a synchronization flag, which Linux cannot make; [`Errno::NOTSUP`] for a change
+    /// of `APPEND` on anything but a file that the guest opened; [`Errno::NOTCAPABLE`] for leaving append mode under an
+    /// append-only grant.
     pub fn admit_set_flags(&self, fd: u32, flags: FdFlags) -> Result<Admitted<SetFlags>, Errno> {
-        let entry = self.allowed(fd, Rights::FD_FDSTAT_SET_FLAGS)?;
+        let entry = self.entry_with(fd, Rights::FD_FDSTAT_SET_FLAGS)?;
         let append = flag_change(entry.flags, flags)?;
         if let Some(on) = append {
             admit_append_change(on, entry.origin(), entry.kind(), entry.access())?;
@@ -50,17 +50,17 @@ impl Monitor {
         Ok(Admitted::new(SetFlags { on: entry.target(), append, commit: Commit { fd, flags } }))
     }
 
-    /// Records flags the host has taken on.
+    /// Records flags that were changed on the host.
     ///
     /// # Errors
-    /// [`Errno::BADF`] if the descriptor is gone.
+    /// [`Errno::BADF`] if the descriptor was closed.
     pub fn commit_flags(&mut self, change: Performed<SetFlags>) -> Result<(), Errno> {
         let Commit { fd, flags } = change.into_effect().commit;
         self.entry_mut(fd)?.flags = flags;
         Ok(())
     }
 
-    /// `fd_fdstat_set_rights`: drops rights, for good.
+    /// `fd_fdstat_set_rights`: drops rights permanently.
     ///
     /// # Errors
     /// [`Errno::NOTCAPABLE`] if any right would be added, [`Errno::INVAL`] for unknown bits.
@@ -69,7 +69,7 @@ impl Monitor {
     }
 }
 
-/// The new append mode, if it changes. Linux cannot change the synchronisation of an open file.
+/// The new append mode, if it changes. Linux cannot change the synchronization flags of an open file.
 pub(crate) const fn flag_change(before: FdFlags, after: FdFlags) -> Result<Option<bool>, Errno> {
     let changed = before.difference(after);
     if changed.contains(FdFlags::DSYNC) || changed.contains(FdFlags::RSYNC) || changed.contains(FdFlags::SYNC) {
@@ -78,7 +78,7 @@ pub(crate) const fn flag_change(before: FdFlags, after: FdFlags) -> Result<Optio
     if changed.contains(FdFlags::APPEND) { Ok(Some(after.contains(FdFlags::APPEND))) } else { Ok(None) }
 }
 
-/// Decides on turning append mode on or off.
+/// Decides on a change of append mode.
 pub(crate) const fn admit_append_change(
     on: bool,
     origin: EntryOrigin,

@@ -8,7 +8,7 @@ use crate::{
 };
 
 impl Monitor {
-    /// `fd_seek`: needs `FD_SEEK`, or `FD_TELL` if the position stays.
+    /// `fd_seek`: needs `FD_SEEK`, or `FD_TELL` if the position does not change.
     ///
     /// # Errors
     /// Also [`Errno::INVAL`] for a position before the start, [`Errno::SPIPE`] on a stream.
@@ -17,7 +17,7 @@ impl Monitor {
         if whence == Whence::Current && offset == 0 {
             return self.admit_tell(fd);
         }
-        let entry = self.positioned(fd, Rights::FD_SEEK)?;
+        let entry = self.seekable_entry(fd, Rights::FD_SEEK)?;
         Ok(Admitted::new(Seek { on: entry.target(), to: seek_target(offset, whence)? }))
     }
 
@@ -27,7 +27,7 @@ impl Monitor {
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`], [`Errno::SPIPE`] on a stream.
     #[inline]
     pub fn admit_tell(&self, fd: u32) -> Result<Admitted<Seek>, Errno> {
-        let entry = self.positioned(fd, Rights::NONE)?;
+        let entry = self.seekable_entry(fd, Rights::NONE)?;
         entry.require(Rights::FD_TELL).or_else(|_| entry.require(Rights::FD_SEEK))?;
         Ok(Admitted::new(Seek { on: entry.target(), to: SeekFrom::Current(0) }))
     }
@@ -38,7 +38,7 @@ impl Monitor {
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`].
     #[inline]
     pub fn admit_stat(&self, fd: u32) -> Result<Admitted<Stat>, Errno> {
-        let entry = self.allowed(fd, Rights::FD_FILESTAT_GET)?;
+        let entry = self.entry_with(fd, Rights::FD_FILESTAT_GET)?;
         Ok(Admitted::new(Stat { on: entry.target() }))
     }
 
@@ -48,7 +48,7 @@ impl Monitor {
     /// Also [`Errno::INVAL`] for a size of 2^63 or more (T12), [`Errno::FBIG`] above
     /// [`Limits::file_size_bytes`](crate::Limits::file_size_bytes).
     pub fn admit_set_size(&self, fd: u32, size: u64) -> Result<Admitted<SetSize>, Errno> {
-        let entry = self.allowed(fd, Rights::FD_FILESTAT_SET_SIZE)?;
+        let entry = self.entry_with(fd, Rights::FD_FILESTAT_SET_SIZE)?;
         end_of(size, 0)?;
         self.limits().admit_size(size)?;
         Ok(Admitted::new(SetSize { on: entry.target(), size }))
@@ -59,19 +59,19 @@ impl Monitor {
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`].
     pub fn admit_set_times(&self, fd: u32, times: NewTimes) -> Result<Admitted<SetTimes>, Errno> {
-        let entry = self.allowed(fd, Rights::FD_FILESTAT_SET_TIMES)?;
+        let entry = self.entry_with(fd, Rights::FD_FILESTAT_SET_TIMES)?;
         Ok(Admitted::new(SetTimes { on: entry.target(), times }))
     }
 
-    /// `fd_allocate`: needs `FD_ALLOCATE`. Success is reported to [`allocated`](Self::allocated).
+    /// `fd_allocate`: needs `FD_ALLOCATE`. [`allocated`](Self::allocated) records the result.
     ///
     /// # Errors
-    /// Also [`Errno::INVAL`] if nothing is to be allocated or the end is at 2^63 or beyond,
+    /// Also [`Errno::INVAL`] for an empty range or an end at 2^63 or beyond,
     /// [`Errno::FBIG`] if the end is above
     /// [`Limits::file_size_bytes`](crate::Limits::file_size_bytes), [`Errno::NOSPC`] for more than
     /// is left of [`Limits::written_bytes`](crate::Limits::written_bytes).
     pub fn admit_allocate(&self, fd: u32, offset: u64, len: u64) -> Result<Admitted<Allocate>, Errno> {
-        let entry = self.allowed(fd, Rights::FD_ALLOCATE)?;
+        let entry = self.entry_with(fd, Rights::FD_ALLOCATE)?;
         let end = end_of(offset, len)?;
         if len == 0 {
             return Err(Errno::INVAL);
@@ -86,7 +86,7 @@ impl Monitor {
     /// # Errors
     /// Also [`Errno::INVAL`] if the end is at 2^63 or beyond.
     pub fn admit_advise(&self, fd: u32, offset: u64, len: u64, advice: Advice) -> Result<Admitted<Advise>, Errno> {
-        let entry = self.allowed(fd, Rights::FD_ADVISE)?;
+        let entry = self.entry_with(fd, Rights::FD_ADVISE)?;
         end_of(offset, len)?;
         Ok(Admitted::new(Advise { on: entry.target(), offset, len, advice }))
     }
@@ -94,7 +94,7 @@ impl Monitor {
     /// `fd_sync`: needs `FD_SYNC`.
     ///
     /// # Errors
-    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`]; [`Errno::INVAL`] for what no disk is behind, as on Linux.
+    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`]; [`Errno::INVAL`] for anything but a file or directory, as on Linux.
     pub fn admit_sync(&self, fd: u32) -> Result<Admitted<Sync>, Errno> {
         let on = self.stored(fd, Rights::FD_SYNC)?;
         Ok(Admitted::new(Sync { on, data_only: false }))
@@ -122,22 +122,21 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`], [`Errno::NOTDIR`]; [`Errno::TOOBIG`] for more than
-    /// [`Limits::call_bytes`](crate::Limits::call_bytes). To fill less of the buffer would tell the
-    /// guest that the listing ends there.
+    /// [`Limits::call_bytes`](crate::Limits::call_bytes). Filling less of the buffer would mean the end of the listing.
     pub fn admit_readdir(&self, fd: u32, cookie: u64, len: u32) -> Result<Admitted<ReadDir>, Errno> {
-        let entry = self.directory(fd, Rights::FD_READDIR)?;
+        let entry = self.directory_entry(fd, Rights::FD_READDIR)?;
         self.limits().admit_whole(len)?;
         Ok(Admitted::new(ReadDir { on: entry.target(), cookie }))
     }
 
-    /// Whether names and sizes count, so that a change of them is claimed before it is made.
+    /// Whether there are limits on names or written bytes. Then a new name or a larger size needs a claim first.
     #[inline]
     #[must_use]
     pub const fn counts_changes(&self) -> bool {
         self.limits().counts_changes()
     }
 
-    /// Claims room for a new name, with a text of so many bytes: its own, and that of a symbolic link.
+    /// Claims a new name. `text_bytes` is the length of the name, plus that of a symbolic link's target.
     ///
     /// # Errors
     /// [`Errno::NOSPC`] if [`Limits::entries`](crate::Limits::entries) or
@@ -146,7 +145,7 @@ impl Monitor {
         self.budgets.admit_entry(text_bytes as u64)
     }
 
-    /// Claims room for a file to grow by so many bytes.
+    /// Claims the growth of a file by this many bytes.
     ///
     /// # Errors
     /// [`Errno::NOSPC`] for more than is left of [`Limits::written_bytes`](crate::Limits::written_bytes).
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_disk_is_behind_can_be_synchronised() {
+    fn only_files_and_directories_can_be_synchronized() {
         let mut monitor = Monitor::new(Limits::default());
         for (fd, kind) in [(0, Kind::RegularFile), (1, Kind::RegularFile), (2, Kind::Terminal)] {
             monitor.grant_stdio(fd, HostFd::new(fd), kind, FdFlags::empty()).unwrap();

@@ -1,11 +1,11 @@
-//! File systems whose files are not files but switches and windows of the kernel.
+//! File systems that are interfaces of the kernel.
 
 use crate::{Errno, Rule};
 
-/// Magic numbers of file systems a guest never opens, whatever the grant: from `linux/magic.h`, and
-/// for the last five from their sources (`fs/nfsd`, `net/sunrpc`, `usb/gadget`, `arch/s390`).
+/// Magic numbers of file systems that no guest may use, under any grant: from `linux/magic.h`, and
+/// the last five from their sources (`fs/nfsd`, `net/sunrpc`, `usb/gadget`, `arch/s390`).
 ///
-/// `/proc/self/mem` alone would undo every other layer (T24).
+/// `/proc/self/mem` alone would defeat every other layer (T24).
 const KERNEL_INTERFACES: [u64; 28] = [
     0x9fa0,      // proc
     0x9fa1,      // openprom, device tree

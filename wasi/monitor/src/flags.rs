@@ -1,4 +1,4 @@
-//! Flag arguments of hostcalls. A bit nobody defined is refused, never masked away (T10).
+//! Flag arguments of hostcalls. An undefined bit is an error, and never ignored (T10).
 
 use crate::Errno;
 
@@ -12,10 +12,10 @@ macro_rules! flags {
             $($(#[$flag_doc])* pub const $flag: Self = Self(1 << $bit);)*
             const KNOWN: u16 = 0 $(| 1 << $bit)*;
 
-            /// Takes the bits a guest passed.
+            /// Parses the bits that a guest passed.
             ///
             /// # Errors
-            /// [`Errno::INVAL`] on an unknown bit, wherever in the 32 bits it is.
+            /// [`Errno::INVAL`] for any unknown bit of the 32 bits.
             pub fn from_guest(bits: u32) -> Result<Self, Errno> {
                 match u16::try_from(bits) {
                     Ok(bits) if bits & !Self::KNOWN == 0 => Ok(Self(bits)),
@@ -23,7 +23,7 @@ macro_rules! flags {
                 }
             }
 
-            /// The bits, as a guest reads them.
+            /// The bits.
             #[must_use]
             pub const fn bits(self) -> u16 {
                 self.0
@@ -41,13 +41,13 @@ macro_rules! flags {
                 self.0 & other.0 == other.0
             }
 
-            /// Both sets.
+            /// The flags in either set.
             #[must_use]
             pub const fn union(self, other: Self) -> Self {
                 Self(self.0 | other.0)
             }
 
-            /// The flags set in one of the two only.
+            /// The flags in exactly one of the sets.
             #[must_use]
             pub const fn difference(self, other: Self) -> Self {
                 Self(self.0 ^ other.0)
@@ -65,20 +65,20 @@ flags! {
         DSYNC = 1;
         /// Calls fail with `AGAIN` instead of waiting.
         NONBLOCK = 2;
-        /// Reads are synchronised too.
+        /// Reads are synchronized, too.
         RSYNC = 3;
         /// Writes wait until data and metadata are on the disk.
         SYNC = 4;
     }
     /// How `path_open` opens.
     OFlags {
-        /// Create the file if it is not there.
+        /// Create the file if it does not exist.
         CREAT = 0;
         /// Fail if it is not a directory.
         DIRECTORY = 1;
-        /// Fail if it is there already.
+        /// Fail if it exists.
         EXCL = 2;
-        /// Cut to size 0.
+        /// Truncate to size 0.
         TRUNC = 3;
     }
     /// How a path is looked up.
@@ -88,13 +88,13 @@ flags! {
     }
     /// Which timestamps to set.
     FstFlags {
-        /// Access time to the argument.
+        /// Set the access time to the argument.
         ATIM = 0;
-        /// Access time to now.
+        /// Set the access time to now.
         ATIM_NOW = 1;
-        /// Modification time to the argument.
+        /// Set the modification time to the argument.
         MTIM = 2;
-        /// Modification time to now.
+        /// Set the modification time to now.
         MTIM_NOW = 3;
     }
     /// Flags of `sock_recv`.
@@ -106,19 +106,19 @@ flags! {
     }
     /// Flags returned by `sock_recv`.
     RoFlags {
-        /// The message did not fit.
+        /// The message was truncated.
         DATA_TRUNCATED = 0;
     }
-    /// Which half of a connection to shut down.
+    /// Which directions of a connection to shut down.
     SdFlags {
         /// No more receiving.
         RD = 0;
         /// No more sending.
         WR = 1;
     }
-    /// How a clock subscription reads its timeout.
+    /// How the timeout of a clock subscription is meant.
     SubclockFlags {
-        /// As a point in time, not as a duration.
+        /// A point in time, not a duration.
         ABSTIME = 0;
     }
 }

@@ -1,4 +1,4 @@
-//! What a descriptor can refer to, and what can be done with each kind at most.
+//! The kinds of objects that a descriptor can refer to, and the maximum rights of each.
 
 use crate::{FileType, Rights};
 
@@ -13,18 +13,18 @@ pub enum Kind {
     Pipe,
     /// A terminal.
     Terminal,
-    /// A character device that is no terminal, such as `/dev/null`. Standard streams only.
+    /// A character device that is not a terminal, such as `/dev/null`.
     Device,
     /// A listening stream socket.
     Listener,
     /// A connected stream socket.
     Stream,
-    /// Anything else a standard stream may be. It can be read or written, no more.
+    /// Any other kind of standard stream. It can only be read or written.
     Other,
 }
 
 impl Kind {
-    /// As the guest sees it.
+    /// Its type for the guest.
     #[must_use]
     pub const fn file_type(self) -> FileType {
         match self {
@@ -36,13 +36,13 @@ impl Kind {
         }
     }
 
-    /// Whether reads and writes may have to wait for someone else.
+    /// Whether reads and writes may have to wait.
     #[must_use]
     pub const fn may_wait(self) -> bool {
         !matches!(self, Self::RegularFile | Self::Directory)
     }
 
-    /// Whether there is a position to seek to.
+    /// Whether it has a position.
     #[must_use]
     pub const fn is_seekable(self) -> bool {
         matches!(self, Self::RegularFile | Self::Directory | Self::Device)
@@ -60,13 +60,13 @@ impl Kind {
     }
 }
 
-/// Whether a call that cannot go on at once waits.
+/// What a call does if its descriptor is not ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waiting {
-    /// It never has to.
+    /// The descriptor is always ready.
     Never,
-    /// It waits.
+    /// The call waits.
     Wait,
-    /// It fails with `AGAIN`. The host's own flag is left alone, so the performer looks first.
+    /// The call fails with `AGAIN`. The descriptor may be blocking on the host, so it is polled first.
     Refuse,
 }

@@ -1,38 +1,36 @@
-//! The reference monitor: every hostcall is decided here.
+//! The reference monitor decides on every hostcall.
 //!
-//! A hostcall is three steps. It copies its arguments in and checks every pointer
-//! ([`GuestRange`], [`Buffers`]); it asks the [`Monitor`]; it performs what was admitted. This
-//! crate holds the checks and the decisions. It makes no system call, contains no `unsafe` and
-//! depends on nothing, so what it decides can be read, tested and proved on its own.
+//! A hostcall has three steps. It copies its arguments in and checks every pointer ([`GuestRange`], [`Buffers`]); it
+//! asks the [`Monitor`]; it performs the admitted effect. This crate contains the checks and the decisions. It makes no
+//! system call, has no `unsafe` code and no dependencies, so its decisions can be read, tested and proved on their own.
 //!
-//! An answer is an [`Admitted`] effect or an [`Errno`]. [`Admitted`] and [`Target`] have private
-//! fields and are made only here: code that performs effects takes them as arguments, so an
-//! effect nobody admitted does not compile.
+//! The result of a decision is an [`Admitted`] effect or an [`Errno`]. [`Admitted`] and [`Target`] have private fields
+//! and are created only here. Code that performs effects takes [`Admitted`] by value. So an effect that was not
+//! admitted does not compile, and neither does performing one twice.
 //!
-//! # Which errno means "no"
+//! # The errnos of a denial
 //!
 //! | errno | means |
 //! |---|---|
-//! | [`NOTCAPABLE`](Errno::NOTCAPABLE) (76) | a refusal by policy: a right the descriptor lacks, an access the grant does not give, a path that leads out of its directory, a peer no rule admits |
-//! | [`INVAL`](Errno::INVAL) (28) | an argument no policy could accept: unknown flag bits, offsets of 2^63 and more; more subscriptions than the limit |
+//! | [`NOTCAPABLE`](Errno::NOTCAPABLE) (76) | denied by policy: a right that the descriptor lacks, an access that the grant does not give, a path that leads out of its directory, a peer that no rule allows |
+//! | [`INVAL`](Errno::INVAL) (28) | an argument that no policy could allow: unknown flag bits, offsets of 2^63 and more; more subscriptions than the limit |
 //! | [`FAULT`](Errno::FAULT) (21) | a range outside linear memory |
-//! | [`NOTSUP`](Errno::NOTSUP) (58) | what no guest gets: processor time, stopping, append mode of an inherited stream |
+//! | [`NOTSUP`](Errno::NOTSUP) (58) | what no guest may do: read processor time, stop itself, change append mode of an inherited stream |
 //! | [`MFILE`](Errno::MFILE) (33) | the limit on open descriptors |
 //! | [`FBIG`](Errno::FBIG) (22) | the limit on the size of a file |
-//! | [`NOSPC`](Errno::NOSPC) (51) | the limit on bytes written, to files or to standard streams, and on names made |
-//! | [`TOOBIG`](Errno::TOOBIG) (1) | the limit on bytes per call, where less would be a lie |
+//! | [`NOSPC`](Errno::NOSPC) (51) | the limits on bytes written, to files or to standard streams, and on names created |
+//! | [`TOOBIG`](Errno::TOOBIG) (1) | the limit on bytes per call, where a shorter result would be wrong |
 //!
-//! [`Errno::rule`] says which [`Rule`] it follows from, [`Monitor::grant_of`] which grant would
-//! have to change. Both are for whoever reads a trace; the guest sees the number.
+//! [`Errno::rule`] returns the [`Rule`] behind an errno, [`Monitor::grant_of`] the grant that would have to change.
+//! Both are for traces. The guest gets only the number.
 //!
 //! # How a decision is written
 //!
-//! Each comes down to leaf functions over integers, byte slices and small values, that do not
-//! allocate, panic or loop over anything but their input: [`GuestRange::check`],
-//! [`GuestPath::parse`], [`Subscription::parse`], [`peer_allowed`]. The methods of [`Monitor`] look
-//! a descriptor up and ask them. For each there is a specification in `src/spec`, an executable
-//! predicate in plain terms that was written on its own; tests compare the two. The aim is to prove
-//! them equal for all inputs, on the machine code.
+//! The methods of [`Monitor`] look up a descriptor and call leaf functions over integers, byte slices and small values:
+//! [`GuestRange::check`], [`GuestPath::parse`], [`Subscription::parse`], [`peer_allowed`]. Leaf functions do not
+//! allocate or panic, and loop only over their input. Each has a specification in `src/spec`, an executable predicate
+//! that was written independently. Tests compare the two. The aim is a proof on the machine code that they are equal
+//! for all inputs.
 #![forbid(unsafe_code)]
 
 mod access;

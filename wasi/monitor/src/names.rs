@@ -1,35 +1,35 @@
-//! Decisions on names beneath a directory: the `path_*` functions.
+//! Decisions on paths under a directory: the `path_*` functions.
 
 use crate::{Admitted, Errno, GuestPath, Last, LinkTarget, LookupFlags, Monitor, NewTimes, Rights, Target};
 
-/// A path and the directory it starts from.
+/// A directory and a path under it.
 #[derive(Debug)]
 pub struct DirectoryPath<'m> {
-    /// The directory the guest holds.
+    /// The directory that the guest has open.
     pub dir: Target,
-    /// The path beneath it.
+    /// The path under it.
     pub path: GuestPath<'m>,
 }
 
-/// Query the attributes of a name.
+/// Query the attributes of a path's object.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StatAt<'m> {
-    /// Where.
+    /// The path.
     pub place: DirectoryPath<'m>,
     /// Whether a final symbolic link is followed.
     pub follow: bool,
 }
 
-/// Set the timestamps of a name.
+/// Set the timestamps of a path's object.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct SetTimesAt<'m> {
-    /// Where.
+    /// The path.
     pub place: DirectoryPath<'m>,
     /// Whether a final symbolic link is followed.
     pub follow: bool,
-    /// To these.
+    /// The new timestamps.
     pub times: NewTimes,
 }
 
@@ -39,10 +39,9 @@ macro_rules! on_a_name {
         #[derive(Debug)]
         #[non_exhaustive]
         pub struct $name<'m> {
-            /// Where.
+            /// The path.
             pub place: DirectoryPath<'m>,
-            /// The last component. `.` and `..` are none; their errno is the answer once the rest of the path has led
-            /// to a directory.
+            /// The last component. For `.` and `..`, the errno to return after the rest of the path has led to a directory.
             pub name: Result<&'m [u8], Errno>,
         }
     )*};
@@ -55,21 +54,21 @@ on_a_name! {
     RemoveDirectory;
     /// Remove a name that is not a directory.
     Unlink;
-    /// Read the text of a symbolic link.
+    /// Read the target of a symbolic link.
     ReadLink;
 }
 
-/// Give an existing file another name.
+/// Create a hard link to an existing file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Link<'m> {
-    /// Where the file is.
+    /// The path of the file.
     pub old: DirectoryPath<'m>,
-    /// Its name there, or the errno of `.` and `..`.
+    /// Its last component, or the errno for `.` and `..`.
     pub old_name: Result<&'m [u8], Errno>,
-    /// Where the new name goes.
+    /// The path of the new link.
     pub new: DirectoryPath<'m>,
-    /// The new name, or the errno of `.` and `..`.
+    /// Its last component, or the errno for `.` and `..`.
     pub new_name: Result<&'m [u8], Errno>,
 }
 
@@ -77,13 +76,13 @@ pub struct Link<'m> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Rename<'m> {
-    /// Where it is.
+    /// The old path.
     pub old: DirectoryPath<'m>,
-    /// Its name there, or the errno of `.` and `..`.
+    /// Its last component, or the errno for `.` and `..`.
     pub old_name: Result<&'m [u8], Errno>,
-    /// Where it goes.
+    /// The new path.
     pub new: DirectoryPath<'m>,
-    /// Its name there, or the errno of `.` and `..`.
+    /// Its last component, or the errno for `.` and `..`.
     pub new_name: Result<&'m [u8], Errno>,
 }
 
@@ -91,11 +90,11 @@ pub struct Rename<'m> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Symlink<'m> {
-    /// What it says.
+    /// The target of the link.
     pub target: LinkTarget<'m>,
-    /// Where it goes.
+    /// The new path.
     pub place: DirectoryPath<'m>,
-    /// Its name there, or the errno of `.` and `..`.
+    /// Its last component, or the errno for `.` and `..`.
     pub name: Result<&'m [u8], Errno>,
 }
 
@@ -106,7 +105,7 @@ impl Monitor {
     /// [`Errno::BADF`], [`Errno::NOTDIR`], [`Errno::NOTCAPABLE`], and those of the path.
     pub fn admit_stat_at<'m>(&self, fd: u32, lookup: u32, path: &'m [u8]) -> Result<Admitted<StatAt<'m>>, Errno> {
         let lookup = LookupFlags::from_guest(lookup)?;
-        let place = self.beneath(fd, Rights::PATH_FILESTAT_GET, path)?;
+        let place = self.directory_path(fd, Rights::PATH_FILESTAT_GET, path)?;
         let follow = lookup.contains(LookupFlags::SYMLINK_FOLLOW);
         Ok(Admitted::new(StatAt { place, follow }))
     }
@@ -123,7 +122,7 @@ impl Monitor {
         times: NewTimes,
     ) -> Result<Admitted<SetTimesAt<'m>>, Errno> {
         let lookup = LookupFlags::from_guest(lookup)?;
-        let place = self.beneath(fd, Rights::PATH_FILESTAT_SET_TIMES, path)?;
+        let place = self.directory_path(fd, Rights::PATH_FILESTAT_SET_TIMES, path)?;
         let follow = lookup.contains(LookupFlags::SYMLINK_FOLLOW);
         Ok(Admitted::new(SetTimesAt { place, follow, times }))
     }
@@ -131,9 +130,9 @@ impl Monitor {
     /// `path_create_directory`: needs `PATH_CREATE_DIRECTORY`.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at). The name of `.` and `..` is [`Errno::EXIST`].
+    /// As [`admit_stat_at`](Self::admit_stat_at). A path that ends in `.` or `..` is [`Errno::EXIST`].
     pub fn admit_create_directory<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<MakeDirectory<'m>>, Errno> {
-        let place = self.beneath(fd, Rights::PATH_CREATE_DIRECTORY, path)?;
+        let place = self.directory_path(fd, Rights::PATH_CREATE_DIRECTORY, path)?;
         let name = name_of(&place, Errno::EXIST, Errno::EXIST);
         Ok(Admitted::new(MakeDirectory { place, name }))
     }
@@ -141,10 +140,10 @@ impl Monitor {
     /// `path_remove_directory`: needs `PATH_REMOVE_DIRECTORY`.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at). The name of `.` is [`Errno::INVAL`], that of `..`
-    /// [`Errno::NOTEMPTY`].
+    /// As [`admit_stat_at`](Self::admit_stat_at). A path that ends in `.` is [`Errno::INVAL`], one that ends in
+    /// `..` is [`Errno::NOTEMPTY`].
     pub fn admit_remove_directory<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<RemoveDirectory<'m>>, Errno> {
-        let place = self.beneath(fd, Rights::PATH_REMOVE_DIRECTORY, path)?;
+        let place = self.directory_path(fd, Rights::PATH_REMOVE_DIRECTORY, path)?;
         let name = name_of(&place, Errno::INVAL, Errno::NOTEMPTY);
         Ok(Admitted::new(RemoveDirectory { place, name }))
     }
@@ -152,9 +151,9 @@ impl Monitor {
     /// `path_unlink_file`: needs `PATH_UNLINK_FILE`.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at). The name of `.` and `..` is [`Errno::ISDIR`].
+    /// As [`admit_stat_at`](Self::admit_stat_at). A path that ends in `.` or `..` is [`Errno::ISDIR`].
     pub fn admit_unlink<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<Unlink<'m>>, Errno> {
-        let place = self.beneath(fd, Rights::PATH_UNLINK_FILE, path)?;
+        let place = self.directory_path(fd, Rights::PATH_UNLINK_FILE, path)?;
         let name = name_of(&place, Errno::ISDIR, Errno::ISDIR);
         Ok(Admitted::new(Unlink { place, name }))
     }
@@ -162,21 +161,21 @@ impl Monitor {
     /// `path_readlink`: needs `PATH_READLINK`.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at). The name of `.` and `..` is [`Errno::INVAL`].
+    /// As [`admit_stat_at`](Self::admit_stat_at). A path that ends in `.` or `..` is [`Errno::INVAL`].
     pub fn admit_readlink<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<ReadLink<'m>>, Errno> {
-        let place = self.beneath(fd, Rights::PATH_READLINK, path)?;
+        let place = self.directory_path(fd, Rights::PATH_READLINK, path)?;
         let name = name_of(&place, Errno::INVAL, Errno::INVAL);
         Ok(Admitted::new(ReadLink { place, name }))
     }
 
     /// `path_link`: needs `PATH_LINK_SOURCE` on one side and `PATH_LINK_TARGET` on the other.
     ///
-    /// Neither right exists below a grant that is not read-write, so a file of a read-only grant
-    /// never gets a name in a writable one (T20).
+    /// Only read-write grants give these rights. So a file of a read-only grant cannot get a hard link in a writable
+    /// one (T20).
     ///
     /// # Errors
-    /// [`Errno::INVAL`] to follow a final link, as in Wasmtime. The old name of `.` and `..` is
-    /// [`Errno::PERM`], the new one [`Errno::EXIST`].
+    /// [`Errno::INVAL`] if a final link is to be followed, as in Wasmtime. If the old path ends in `.` or `..`,
+    /// [`Errno::PERM`]; if the new one does, [`Errno::EXIST`].
     pub fn admit_link<'m>(
         &self,
         old_fd: u32,
@@ -186,8 +185,8 @@ impl Monitor {
         new_path: &'m [u8],
     ) -> Result<Admitted<Link<'m>>, Errno> {
         let lookup = LookupFlags::from_guest(lookup)?;
-        let old = self.beneath(old_fd, Rights::PATH_LINK_SOURCE, old_path)?;
-        let new = self.beneath(new_fd, Rights::PATH_LINK_TARGET, new_path)?;
+        let old = self.directory_path(old_fd, Rights::PATH_LINK_SOURCE, old_path)?;
+        let new = self.directory_path(new_fd, Rights::PATH_LINK_TARGET, new_path)?;
         if lookup.contains(LookupFlags::SYMLINK_FOLLOW) {
             return Err(Errno::INVAL);
         }
@@ -199,7 +198,7 @@ impl Monitor {
     /// `path_rename`: needs `PATH_RENAME_SOURCE` on one side and `PATH_RENAME_TARGET` on the other.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at). The name of `.` and `..` is [`Errno::BUSY`].
+    /// As [`admit_stat_at`](Self::admit_stat_at). A path that ends in `.` or `..` is [`Errno::BUSY`].
     pub fn admit_rename<'m>(
         &self,
         old_fd: u32,
@@ -207,8 +206,8 @@ impl Monitor {
         new_fd: u32,
         new_path: &'m [u8],
     ) -> Result<Admitted<Rename<'m>>, Errno> {
-        let old = self.beneath(old_fd, Rights::PATH_RENAME_SOURCE, old_path)?;
-        let new = self.beneath(new_fd, Rights::PATH_RENAME_TARGET, new_path)?;
+        let old = self.directory_path(old_fd, Rights::PATH_RENAME_SOURCE, old_path)?;
+        let new = self.directory_path(new_fd, Rights::PATH_RENAME_TARGET, new_path)?;
         let old_name = name_of(&old, Errno::BUSY, Errno::BUSY);
         let new_name = name_of(&new, Errno::BUSY, Errno::BUSY);
         Ok(Admitted::new(Rename { old, old_name, new, new_name }))
@@ -217,22 +216,21 @@ impl Monitor {
     /// `path_symlink`: needs `PATH_SYMLINK`.
     ///
     /// # Errors
-    /// As [`admit_stat_at`](Self::admit_stat_at) for both texts. The name of `.` and `..` is
-    /// [`Errno::EXIST`].
+    /// As [`admit_stat_at`](Self::admit_stat_at), for target and path. A path that ends in `.` or `..` is [`Errno::EXIST`].
     pub fn admit_symlink<'m>(&self, target: &'m [u8], fd: u32, path: &'m [u8]) -> Result<Admitted<Symlink<'m>>, Errno> {
-        let place = self.beneath(fd, Rights::PATH_SYMLINK, path)?;
+        let place = self.directory_path(fd, Rights::PATH_SYMLINK, path)?;
         let target = LinkTarget::parse(target)?;
         let name = name_of(&place, Errno::EXIST, Errno::EXIST);
         Ok(Admitted::new(Symlink { target, place, name }))
     }
 
-    fn beneath<'m>(&self, fd: u32, rights: Rights, path: &'m [u8]) -> Result<DirectoryPath<'m>, Errno> {
-        let dir = self.directory(fd, rights)?.target();
+    fn directory_path<'m>(&self, fd: u32, rights: Rights, path: &'m [u8]) -> Result<DirectoryPath<'m>, Errno> {
+        let dir = self.directory_entry(fd, rights)?.target();
         Ok(DirectoryPath { dir, path: GuestPath::parse(path)? })
     }
 }
 
-/// The last component, or what Linux answers if it is `.` or `..`.
+/// The last component, or the errno of Linux if it is `.` or `..`.
 fn name_of<'m>(place: &DirectoryPath<'m>, dot: Errno, dot_dot: Errno) -> Result<&'m [u8], Errno> {
     match place.path.last() {
         Last::Name(name) => Ok(name),

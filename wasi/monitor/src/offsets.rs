@@ -1,8 +1,8 @@
-//! Where in a file: offsets, ends and seek targets.
+//! Positions in a file: offsets, ends and seek targets.
 
 use crate::{Errno, Whence};
 
-/// The largest offset or size the kernel takes.
+/// The largest offset or size that the kernel accepts.
 pub(crate) const OFFSET_MAX: u64 = i64::MAX as u64;
 
 /// A checked seek.
@@ -16,8 +16,8 @@ pub enum SeekFrom {
     End(i64),
 }
 
-/// The end of a part of a file. Refuses offsets the kernel would read as negative, and sums that
-/// pass its limit (T12).
+/// The end of a range of a file. An error for offsets that the kernel would take as negative, and for sums above its limit
+/// (T12).
 #[inline]
 pub(crate) const fn end_of(offset: u64, len: u64) -> Result<u64, Errno> {
     match offset.checked_add(len) {
@@ -26,7 +26,7 @@ pub(crate) const fn end_of(offset: u64, len: u64) -> Result<u64, Errno> {
     }
 }
 
-/// Decides on the target of a seek. A guest passes 64 bits; from the start they are not negative.
+/// Decides on the target of a seek. The guest passes 64 bits. From the start, they are unsigned.
 #[inline]
 pub(crate) const fn seek_target(offset: u64, whence: Whence) -> Result<SeekFrom, Errno> {
     match whence {

@@ -29,22 +29,22 @@ pub struct OpenRequest<'m> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Open<'m> {
-    /// Where.
+    /// The path.
     pub place: DirectoryPath<'m>,
     /// Whether a final symbolic link is followed.
     pub follow: bool,
     /// Create, exclusive, directory, truncate.
     pub oflags: OFlags,
-    /// Append and synchronisation.
+    /// Append and synchronization.
     pub fdflags: FdFlags,
-    /// Open for reading. A descriptor that can do neither is opened for reading too, but lacks the right.
+    /// Open for reading. A descriptor without either right is opened for reading, too, but lacks the right.
     pub read: bool,
     /// Open for writing.
     pub write: bool,
     grant: Inherited,
 }
 
-/// What the new descriptor gets from the one it was opened through.
+/// What the new descriptor gets from the one that it is opened through.
 #[derive(Debug, Clone, Copy)]
 struct Inherited {
     origin: EntryOrigin,
@@ -57,14 +57,14 @@ impl Monitor {
     /// `path_open`. Needs `PATH_OPEN`, `PATH_CREATE_FILE` to create, `PATH_FILESTAT_SET_SIZE` to
     /// truncate.
     ///
-    /// The new descriptor gets what was asked for and the directory may hand on, no more (T22).
-    /// `FD_READ` and `FD_WRITE` decide the access mode, so asking for one that cannot be had is
-    /// refused instead of dropped.
+    /// The new descriptor gets the requested rights that the directory may pass on (T22). `FD_READ` and `FD_WRITE`
+    /// decide the access mode. So if one of them is requested and not available, the open fails; other rights are
+    /// dropped.
     ///
     /// # Errors
-    /// [`Errno::MFILE`] when the table is full, before anything is created. [`Errno::INVAL`] for
+    /// [`Errno::MFILE`] if the table is full, before anything is created. [`Errno::INVAL`] for
     /// unknown bits and for `CREAT` with `DIRECTORY`.
-    /// [`Errno::NOTCAPABLE`] for rights; also to write under an append-only grant without `APPEND`.
+    /// [`Errno::NOTCAPABLE`] for missing rights, and for writing under an append-only grant without `APPEND`.
     pub fn admit_open<'m>(&self, request: OpenRequest<'m>) -> Result<Admitted<Open<'m>>, Errno> {
         let lookup = LookupFlags::from_guest(request.lookup)?;
         let oflags = OFlags::from_guest(request.oflags)?;
@@ -72,9 +72,9 @@ impl Monitor {
         let base = Rights::from_guest(request.base)?;
         let inheriting = Rights::from_guest(request.inheriting)?;
 
-        let dir = self.directory(request.fd, needed_on_directory(oflags))?;
+        let dir = self.directory_entry(request.fd, needed_on_directory(oflags))?;
         let path = GuestPath::parse(request.path)?;
-        self.room()?;
+        self.check_room()?;
 
         let may = dir.inherited();
         let mode = admit_mode(dir.access(), may, base, fdflags)?;
@@ -95,9 +95,9 @@ impl Monitor {
         }))
     }
 
-    /// Enters what was opened into the table; returns its number.
+    /// Enters the opened object into the table and returns its number.
     ///
-    /// Room was made sure of when the open was admitted, so this cannot fail.
+    /// This cannot fail: `admit_open` checked that there is room.
     pub fn install(&mut self, open: Performed<Open<'_>>, host: HostFd, kind: Kind) -> u32 {
         let Open { grant, fdflags, .. } = open.into_effect();
         let entry = Entry::new(host, kind, grant.access, grant.origin, grant.base);
@@ -105,15 +105,15 @@ impl Monitor {
     }
 }
 
-/// How the kernel is asked to open.
+/// The access mode for the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mode {
     pub(crate) read: bool,
     pub(crate) write: bool,
 }
 
-/// Decides on the access mode: of the rights `wanted`, reading and writing have to be among those
-/// the directory `may` hand on, and under an append-only grant writing has to be at the end.
+/// Decides on the access mode. If reading or writing is `wanted`, the directory must be able to pass it on (`may`). Under an
+/// append-only grant, writing must be in append mode.
 pub(crate) const fn admit_mode(access: Access, may: Rights, wanted: Rights, flags: FdFlags) -> Result<Mode, Errno> {
     let asked = wanted.intersection(Rights::FD_READ.union(Rights::FD_WRITE));
     if !may.contains(asked) {
@@ -126,12 +126,12 @@ pub(crate) const fn admit_mode(access: Access, may: Rights, wanted: Rights, flag
     Ok(Mode { read: asked.contains(Rights::FD_READ) || !write, write })
 }
 
-/// Refuses to create a directory, which `path_create_directory` is for.
+/// Denies the creation of a directory, which is what `path_create_directory` is for.
 pub(crate) const fn admit_creation(oflags: OFlags) -> Result<(), Errno> {
     if oflags.contains(OFlags::CREAT) && oflags.contains(OFlags::DIRECTORY) { Err(Errno::INVAL) } else { Ok(()) }
 }
 
-/// The rights an open needs on the directory it starts from.
+/// The rights that an open needs on its directory.
 pub(crate) const fn needed_on_directory(oflags: OFlags) -> Rights {
     let mut needed = Rights::PATH_OPEN;
     if oflags.contains(OFlags::CREAT) {

@@ -1,18 +1,17 @@
-//! Paths as a guest writes them: bytes relative to a directory it holds.
+//! Paths that a guest passes: bytes, relative to a directory that it has open.
 //!
-//! Only what can be decided without the file system is decided here. Whether `a/../../b` leads out
-//! depends on what `a` is, so the kernel answers that (`RESOLVE_BENEATH`); a path that starts with
-//! `..` or `/` leads out whatever the tree looks like and never gets that far (T14, T29).
+//! Decisions here do not need the file system. Whether `a/../../b` leads out depends on `a`, so the kernel decides that
+//! (`RESOLVE_BENEATH`). A path that starts with `..` or `/` leads out of any tree, and is denied here (T14, T29).
 //!
-//! Paths are bytes. The specification says UTF-8, but a host file with another name should still
-//! be readable, and no decision depends on the encoding.
+//! Paths are bytes. The specification demands UTF-8, but host files with other names should be usable, and no decision
+//! depends on the encoding.
 
 use crate::{Errno, Rule};
 
 /// The longest path, in bytes: `PATH_MAX` of Linux without the final NUL.
 pub const PATH_MAX_BYTES: usize = 4095;
 
-/// A path that passed the rules, taken apart.
+/// A path that was checked and parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuestPath<'m> {
     whole: &'m [u8],
@@ -24,7 +23,7 @@ pub struct GuestPath<'m> {
 /// The last component of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Last<'m> {
-    /// A name, which is one entry of one directory.
+    /// A name.
     Name(&'m [u8]),
     /// `.`
     Dot,
@@ -33,11 +32,11 @@ pub enum Last<'m> {
 }
 
 impl<'m> GuestPath<'m> {
-    /// Applies the rules to the bytes a guest passed.
+    /// Checks and parses the bytes that a guest passed.
     ///
     /// # Errors
     /// [`Errno::NOENT`] if empty, [`Errno::NAMETOOLONG`] above [`PATH_MAX_BYTES`],
-    /// [`Errno::INVAL`] with a NUL in it, [`Errno::NOTCAPABLE`] if absolute or starting with `..`.
+    /// [`Errno::INVAL`] if it contains a NUL, [`Errno::NOTCAPABLE`] if it is absolute or starts with `..`.
     pub fn parse(bytes: &'m [u8]) -> Result<Self, Errno> {
         check_text(bytes, Rule::Beneath)?;
         let path = Self::take_apart(bytes);
@@ -65,7 +64,7 @@ impl<'m> GuestPath<'m> {
         self.whole
     }
 
-    /// Everything before the last component; empty for a single component.
+    /// Everything before the last component. Empty for a single component.
     #[must_use]
     pub const fn parent(&self) -> &'m [u8] {
         self.parent
@@ -77,7 +76,7 @@ impl<'m> GuestPath<'m> {
         self.last
     }
 
-    /// The only component, if it is a name: one system call does, nothing needs resolving.
+    /// The only component, if it is a name. Then one system call is enough, and nothing has to be resolved.
     #[must_use]
     pub const fn single(&self) -> Option<&'m [u8]> {
         match (self.parent, self.last) {
@@ -86,29 +85,28 @@ impl<'m> GuestPath<'m> {
         }
     }
 
-    /// Whether the path ended in a slash. That demands a directory. It never makes a link be
-    /// followed that would not be followed without it (T17).
+    /// Whether the path ends in a slash, which demands a directory. The slash itself never reaches the kernel (T17).
     #[must_use]
     pub const fn demands_directory(&self) -> bool {
         self.slash
     }
 }
 
-/// The text of a symbolic link a guest may create.
+/// The target of a symbolic link that a guest may create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkTarget<'m>(&'m [u8]);
 
 impl<'m> LinkTarget<'m> {
-    /// Applies the rules. A target may climb: whoever follows the link is confined, not the link.
+    /// Checks a target. It may contain `..`: the call that follows the link is confined, not the link.
     ///
     /// # Errors
-    /// As [`GuestPath::parse`], where an absolute target is [`Errno::NOTCAPABLE`] (T19).
+    /// As [`GuestPath::parse`]. An absolute target is [`Errno::NOTCAPABLE`] (T19).
     pub fn parse(bytes: &'m [u8]) -> Result<Self, Errno> {
         check_text(bytes, Rule::AbsoluteLink)?;
         Ok(Self(bytes))
     }
 
-    /// The text.
+    /// The target.
     #[must_use]
     pub const fn bytes(&self) -> &'m [u8] {
         self.0
@@ -127,12 +125,12 @@ fn check_text(bytes: &[u8], absolute: Rule) -> Result<(), Errno> {
     }
 }
 
-/// Whether the first component is `..`. Where a later one leads, only the kernel knows.
+/// Whether the first component is `..`. Only the kernel knows where a later one leads.
 fn climbs(path: &[u8]) -> bool {
     matches!(path, b".." | [b'.', b'.', b'/', ..])
 }
 
-/// What is before and after the last slash.
+/// The parts before and after the last slash.
 fn split_last(path: &[u8]) -> (&[u8], &[u8]) {
     let slash = path.iter().rposition(|byte| *byte == b'/');
     match slash.and_then(|at| path.split_at_checked(at)) {

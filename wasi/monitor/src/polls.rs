@@ -1,4 +1,4 @@
-//! What `poll_oneoff` may wait for.
+//! Decisions on `poll_oneoff`.
 
 use crate::{Admitted, Clock, Errno, Kind, LimitName, Monitor, Rights, Rule, SubclockFlags, Target};
 
@@ -7,7 +7,7 @@ use crate::{Admitted, Clock, Errno, Kind, LimitName, Monitor, Rights, Rule, Subc
 pub enum Layout {
     /// `wasi_snapshot_preview1`: 48 bytes.
     Preview1,
-    /// `wasi_unstable`: 56 bytes, with a clock identifier nobody uses in front of the clock.
+    /// `wasi_unstable`: 56 bytes, with an unused identifier before the clock.
     Unstable,
 }
 
@@ -29,12 +29,12 @@ impl Layout {
     }
 }
 
-/// One subscription, copied in.
+/// One subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Subscription {
-    /// Handed back with the event.
+    /// Returned with the event.
     pub userdata: u64,
-    /// What for.
+    /// What it waits for.
     pub wanted: Wanted,
 }
 
@@ -43,7 +43,7 @@ pub struct Subscription {
 pub enum Wanted {
     /// A point in time.
     Clock {
-        /// On this clock, or why it cannot be waited for.
+        /// The clock, or the errno of the event.
         clock: Result<Clock, Errno>,
         /// In nanoseconds.
         timeout: u64,
@@ -52,14 +52,14 @@ pub enum Wanted {
     },
     /// A descriptor.
     Descriptor {
-        /// Which.
+        /// The descriptor.
         fd: u32,
-        /// For what.
+        /// Reading or writing.
         direction: Direction,
     },
 }
 
-/// What a descriptor is to be ready for.
+/// What a descriptor must be ready for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Reading.
@@ -72,20 +72,20 @@ pub enum Direction {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Watch {
-    /// Which.
+    /// The descriptor.
     pub on: Target,
-    /// For what.
+    /// Reading or writing.
     pub direction: Direction,
-    /// Whether it is ready always, as a file is.
+    /// Whether it is always ready, as a file is.
     pub always_ready: bool,
 }
 
 impl Subscription {
-    /// Reads one subscription of the given layout.
+    /// Parses one subscription of the given layout.
     ///
     /// # Errors
-    /// [`Errno::INVAL`] for an unknown event type, clock or flag (T10), which refuses the whole
-    /// call. A clock that exists but is not offered is an error of its event only.
+    /// [`Errno::INVAL`] for an unknown event type, clock or flag (T10). The whole call fails then. A clock that exists
+    /// but that no guest gets is an error of its event only.
     pub fn parse(bytes: &[u8], layout: Layout) -> Result<Self, Errno> {
         let userdata = u64::from_le_bytes(take(bytes, 0)?);
         let [tag] = take(bytes, 8)?;
@@ -105,17 +105,16 @@ impl Monitor {
     /// Decides on the number of subscriptions of one call (T2).
     ///
     /// # Errors
-    /// [`Errno::INVAL`] for none, and for more than
+    /// [`Errno::INVAL`] for no subscription, and for more than
     /// [`Limits::subscriptions`](crate::Limits::subscriptions).
     pub const fn admit_poll(&self, count: u32) -> Result<(), Errno> {
         admit_count(count, self.limits().subscriptions)
     }
 
-    /// Decides on waiting for a descriptor: needs `POLL_FD_READWRITE` and the right to do what is
-    /// waited for.
+    /// Decides on waiting for a descriptor: needs `POLL_FD_READWRITE` and the right to read or write.
     ///
     /// # Errors
-    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`]; they become the error of the event.
+    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`], which are errors of the event.
     pub fn admit_watch(&self, fd: u32, direction: Direction) -> Result<Admitted<Watch>, Errno> {
         let entry = self.entry(fd)?;
         entry.require(Rights::POLL_FD_READWRITE)?;

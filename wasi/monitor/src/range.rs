@@ -1,20 +1,18 @@
-//! Parts of linear memory a guest named.
+//! Ranges of linear memory that a guest passes.
 //!
-//! Every pointer a guest passes becomes a [`GuestRange`] before anything happens (T1, T5). All
-//! sums and products are made in 64 bits, so nothing wraps (T2). Alignment does not matter: values
-//! are copied byte by byte (T4).
+//! Every pointer that a guest passes becomes a [`GuestRange`] before anything else happens (T1, T5). Sums and products
+//! are computed in 64 bits, so nothing wraps (T2). Values are copied byte by byte, so alignment does not matter (T4).
 
 use crate::Errno;
 
-/// The most buffers one call uses; a longer list is used up to here (T6).
+/// Maximum buffers of one call. Of a longer list, the first ones are used (T6).
 ///
-/// The kernel refuses more than this in one call. A read or write of fewer bytes than asked for is
-/// always allowed, and every libc goes on with the rest.
+/// The kernel accepts no more in one call. A short read or write is always allowed, and every libc continues with the rest.
 pub const IOV_MAX: usize = 1024;
 
 const INLINE: usize = 16;
 
-/// A range of linear memory that was inside its bounds when it was checked.
+/// A range of linear memory that was checked against its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct GuestRange {
     start: u32,
@@ -25,7 +23,7 @@ impl GuestRange {
     /// Checks `[ptr, ptr + len)` against a memory of `memory_len` bytes.
     ///
     /// # Errors
-    /// [`Errno::FAULT`] if any byte of it is outside. An empty range may lie at the very end.
+    /// [`Errno::FAULT`] if any byte of it is outside. An empty range may be at the end.
     #[inline]
     pub const fn check(memory_len: usize, ptr: u32, len: u32) -> Result<Self, Errno> {
         if ptr as u64 + len as u64 <= memory_len as u64 { Ok(Self { start: ptr, len }) } else { Err(Errno::FAULT) }
@@ -63,7 +61,7 @@ impl GuestRange {
         self.len as usize
     }
 
-    /// Whether there is no byte in it.
+    /// Whether it is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.len == 0
@@ -80,13 +78,13 @@ impl GuestRange {
     /// The bytes.
     ///
     /// # Errors
-    /// [`Errno::FAULT`] if `memory` is shorter than the one the range was checked against.
+    /// [`Errno::FAULT`] if `memory` is shorter than the memory that the range was checked against.
     #[inline]
     pub fn bytes(self, memory: &[u8]) -> Result<&[u8], Errno> {
         memory.get(self.start()..self.end()).ok_or(Errno::FAULT)
     }
 
-    /// The bytes, to write to.
+    /// The bytes, mutably.
     ///
     /// # Errors
     /// As [`bytes`](Self::bytes).
@@ -98,7 +96,7 @@ impl GuestRange {
     /// Stores a value that has exactly the length of the range.
     ///
     /// # Errors
-    /// As [`bytes`](Self::bytes), and when the lengths differ; then nothing is written.
+    /// As [`bytes`](Self::bytes), and if the lengths differ. Nothing is written then.
     #[inline]
     pub fn store(self, memory: &mut [u8], value: &[u8]) -> Result<(), Errno> {
         let place = self.bytes_mut(memory)?;
@@ -109,7 +107,7 @@ impl GuestRange {
         Ok(())
     }
 
-    /// Stores a result number: a byte count, a descriptor.
+    /// Stores a 32-bit result: a byte count, a descriptor.
     ///
     /// # Errors
     /// As [`store`](Self::store).
@@ -118,7 +116,7 @@ impl GuestRange {
         self.store(memory, &value.to_le_bytes())
     }
 
-    /// Stores a result number: an offset, a time.
+    /// Stores a 64-bit result: an offset, a time.
     ///
     /// # Errors
     /// As [`store`](Self::store).
@@ -130,9 +128,9 @@ impl GuestRange {
 
 /// The buffers of a scattered read or gathered write, copied in once.
 ///
-/// The list in guest memory is never looked at again, so a read that overwrites it changes
-/// nothing (T6). Up to 16 buffers need no allocation. Filled in place: returning one by value would
-/// copy the room for all 16, which costs as much as the rest of a hostcall.
+/// The list in guest memory is read once, so a read that overwrites it changes nothing (T6). Up to 16 buffers need no
+/// allocation. The value is filled in place: returning it would copy the room for all 16, which takes as long as the
+/// rest of a hostcall.
 #[derive(Debug, Default)]
 pub struct Buffers {
     count: usize,
@@ -148,11 +146,11 @@ impl Buffers {
         Self::default()
     }
 
-    /// Copies in the first of `count` iovecs at `ptr` and checks each: `at_most` of them
+    /// Copies in and checks the first of `count` iovecs at `ptr`: `at_most` of them
     /// ([`Limits::iovecs`](crate::Limits::iovecs)), though at least one and at most [`IOV_MAX`].
     ///
     /// # Errors
-    /// [`Errno::FAULT`] if the list, or a buffer of those that are used, is outside memory.
+    /// [`Errno::FAULT`] if the list, or one of the buffers used, is outside memory.
     #[inline]
     pub fn copy_in(&mut self, memory: &[u8], ptr: u32, count: u32, at_most: u32) -> Result<(), Errno> {
         let list = GuestRange::check_array(memory.len(), ptr, count, 8)?.bytes(memory)?;
@@ -164,7 +162,7 @@ impl Buffers {
         self.copy_in_all(memory, list, at_most)
     }
 
-    /// Not inlined, so that the case of one buffer stays a few instructions.
+    /// Not inlined, so that one buffer takes a few instructions.
     #[inline(never)]
     fn copy_in_all(&mut self, memory: &[u8], list: &[u8], at_most: u32) -> Result<(), Errno> {
         let (iovecs, _) = list.as_chunks();
@@ -185,7 +183,7 @@ impl Buffers {
         self.inline.get(..self.count).unwrap_or(&self.spilled)
     }
 
-    /// Drops what lies beyond the first `max` bytes.
+    /// Drops everything after the first `max` bytes.
     #[inline]
     pub fn shorten(&mut self, max: usize) {
         match (self.count, &mut self.inline) {
@@ -209,12 +207,12 @@ impl Buffers {
     pub fn exceed(&self, max: usize) -> bool {
         match self.ranges() {
             [only] => only.len() > max,
-            // A list has up to a thousand buffers of 32 bits each: no sum wraps.
+            // At most a thousand buffers of 32-bit lengths: no sum wraps.
             ranges => ranges.iter().map(|range| range.len()).sum::<usize>() > max,
         }
     }
 
-    /// Drops the first `count` bytes; buffers that lie before the rest become empty.
+    /// Drops the first `count` bytes. Buffers before the rest become empty.
     pub fn skip(&mut self, count: usize) {
         let mut left = count;
         for range in self.ranges_mut() {
@@ -258,7 +256,7 @@ mod tests {
 
     #[test]
     fn t2_counts_are_multiplied_in_64_bits() {
-        // In 32 bits 0x2000_0001 * 8 would be 8.
+        // In 32 bits, 0x2000_0001 * 8 would be 8.
         assert_eq!(GuestRange::check_array(0x1_0000, 0, 0x2000_0001, 8), Err(Errno::FAULT));
         assert_eq!(GuestRange::check_array(0x1_0000, 0, 0x1000_0000, 48), Err(Errno::FAULT));
     }

@@ -1,9 +1,9 @@
-//! Rights: which hostcalls a descriptor may be used with.
+//! Rights: the hostcalls that a descriptor may be used with.
 
 use crate::Errno;
 use std::fmt;
 
-/// A set of WASI rights. Only known bits are ever set.
+/// A set of WASI rights. Only known bits are set.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rights(u64);
 
@@ -14,7 +14,7 @@ macro_rules! rights {
                 #[doc = concat!("`", stringify!($name), "`, bit ", stringify!($bit), ".")]
                 pub const $name: Self = Self(1 << $bit);
             )*
-            /// Every right there is.
+            /// All rights.
             pub const ALL: Self = Self(0 $(| 1 << $bit)*);
             const NAMES: &'static [(&'static str, Self)] =
                 &[$((stringify!($name), Self::$name)),*];
@@ -59,7 +59,7 @@ impl Rights {
     /// No right.
     pub const NONE: Self = Self(0);
 
-    /// What changes content, names or times of files.
+    /// The rights to change content, names or times of files.
     pub const MUTATING: Self = Self(
         Self::FD_WRITE.0
             | Self::FD_ALLOCATE.0
@@ -78,7 +78,7 @@ impl Rights {
             | Self::PATH_UNLINK_FILE.0,
     );
 
-    /// What applies to a directory itself.
+    /// The rights of a directory.
     pub const DIRECTORY: Self = Self(
         Self::FD_DATASYNC.0
             | Self::FD_FDSTAT_SET_FLAGS.0
@@ -102,7 +102,7 @@ impl Rights {
             | Self::PATH_UNLINK_FILE.0,
     );
 
-    /// What applies to a byte stream that has no position: pipe, terminal.
+    /// The rights of a byte stream without a position: a pipe or terminal.
     pub const STREAM: Self = Self(
         Self::FD_READ.0
             | Self::FD_WRITE.0
@@ -111,7 +111,7 @@ impl Rights {
             | Self::POLL_FD_READWRITE.0,
     );
 
-    /// What applies to a regular file.
+    /// The rights of a regular file.
     pub const REGULAR_FILE: Self = Self(
         Self::STREAM.0
             | Self::FD_DATASYNC.0
@@ -124,10 +124,10 @@ impl Rights {
             | Self::FD_FILESTAT_SET_TIMES.0,
     );
 
-    /// What applies to a connected socket.
+    /// The rights of a connected socket.
     pub const SOCKET: Self = Self(Self::STREAM.0 | Self::SOCK_SHUTDOWN.0);
 
-    /// What applies to a listening socket.
+    /// The rights of a listening socket.
     pub const LISTENER: Self = Self(
         Self::SOCK_ACCEPT.0
             | Self::FD_READ.0
@@ -136,10 +136,10 @@ impl Rights {
             | Self::POLL_FD_READWRITE.0,
     );
 
-    /// Takes the bits a guest passed.
+    /// Parses the bits that a guest passed.
     ///
     /// # Errors
-    /// [`Errno::INVAL`] on a bit that names no right (T10).
+    /// [`Errno::INVAL`] for an unknown bit (T10).
     pub const fn from_guest(bits: u64) -> Result<Self, Errno> {
         if bits & !Self::ALL.0 == 0 { Ok(Self(bits)) } else { Err(Errno::INVAL) }
     }
@@ -156,25 +156,25 @@ impl Rights {
         self.0
     }
 
-    /// Whether all of `other` is here.
+    /// Whether this set contains all of `other`.
     #[must_use]
     pub const fn contains(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Both sets.
+    /// The rights in either set.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// What is in both sets.
+    /// The rights in both sets.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// This set with `other` taken away.
+    /// The rights of this set that are not in `other`.
     #[must_use]
     pub const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)

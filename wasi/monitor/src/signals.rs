@@ -1,21 +1,21 @@
-//! What `proc_raise` means. No signal is ever sent: the run ends as if one had been.
+//! Decisions on `proc_raise`. No signal is sent: the run ends as if one had been.
 
 use crate::{Errno, Rule};
 
-/// What a raised signal does.
+/// The effect of a raised signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Raise {
     /// Its default action is to be ignored.
     Ignored,
-    /// It ends the run; this is its number on Linux.
+    /// It ends the run. This is its number on Linux.
     Terminates(u8),
 }
 
 /// Decides on a WASI signal number.
 ///
 /// # Errors
-/// [`Errno::NOTSUP`] for the signals that stop a process: a sandboxed run has no one to resume
-/// it. [`Errno::INVAL`] for an undefined number.
+/// [`Errno::NOTSUP`] for the signals that stop a process: nobody could resume a sandboxed run. [`Errno::INVAL`] for an
+/// undefined number.
 pub const fn admit_raise(signal: u32) -> Result<Raise, Errno> {
     Ok(match signal {
         // NONE, PIPE (ignored, says the witx file), CHLD, CONT, URG, WINCH.
@@ -23,7 +23,7 @@ pub const fn admit_raise(signal: u32) -> Result<Raise, Errno> {
         // HUP to TERM have the numbers of Linux.
         1..=12 | 14 | 15 => Raise::Terminates(narrow(signal)),
         18..=21 => return Err(Errno::NOTSUP.because(Rule::Signal)),
-        // XCPU to SYS: WASI has no STKFLT, so everything after TERM is one lower.
+        // XCPU to SYS: WASI has no STKFLT, so its numbers after TERM are one lower.
         23..=26 | 28..=30 => Raise::Terminates(narrow(signal + 1)),
         _ => return Err(Errno::INVAL),
     })

@@ -1,4 +1,4 @@
-//! Decisions on sockets. A guest of preview 1 cannot make one; it uses those it was given.
+//! Decisions on sockets. A guest of preview 1 cannot create one. It uses those that were granted.
 
 use crate::entries::{Entry, EntryOrigin};
 use crate::{
@@ -22,11 +22,11 @@ pub struct Accept {
 pub struct Receive {
     /// The socket.
     pub on: Target,
-    /// The most bytes to move.
+    /// Maximum bytes to move.
     pub at_most: usize,
     /// Whether to wait for data.
     pub waiting: Waiting,
-    /// How.
+    /// The flags.
     pub flags: RiFlags,
 }
 
@@ -36,7 +36,7 @@ pub struct Receive {
 pub struct Send {
     /// The socket.
     pub on: Target,
-    /// The most bytes to move.
+    /// Maximum bytes to move.
     pub at_most: usize,
     /// Whether to wait for space.
     pub waiting: Waiting,
@@ -48,7 +48,7 @@ pub struct Send {
 pub struct Shutdown {
     /// The socket.
     pub on: Target,
-    /// Which; at least one.
+    /// The directions, at least one.
     pub how: SdFlags,
 }
 
@@ -65,11 +65,11 @@ impl Monitor {
             Kind::Listener => entry.require(Rights::SOCK_ACCEPT)?,
             _ => return Err(Errno::INVAL),
         }
-        self.room()?;
+        self.check_room()?;
         Ok(Admitted::new(Accept { on: entry.target(), waiting: entry.waiting(), flags }))
     }
 
-    /// Enters an accepted connection into the table; returns its number.
+    /// Enters an accepted connection into the table and returns its number.
     pub fn install_accepted(&mut self, accept: Performed<Accept>, host: HostFd) -> u32 {
         let flags = accept.into_effect().flags;
         self.insert(Entry::new(host, Kind::Stream, Access::ReadWrite, EntryOrigin::Socket, Rights::ALL).flags(flags))
@@ -113,8 +113,8 @@ impl Monitor {
         }
     }
 
-    /// A socket that was granted. A standard stream is no socket for the guest, whatever it was inherited as: it is read and
-    /// written, and the system calls of sockets are not permitted for its sake.
+    /// A granted socket. A standard stream is not a socket for the guest, even if it is one on the host: it can only be
+    /// read and written, so that it does not need the system calls of sockets.
     fn socket(&self, fd: u32) -> Result<&Entry, Errno> {
         let entry = self.entry(fd)?;
         match entry.kind() {
@@ -124,7 +124,7 @@ impl Monitor {
     }
 }
 
-/// The flags of an accepted connection. Only `NONBLOCK` means something to a socket.
+/// The flags of an accepted connection. Only `NONBLOCK` applies to a socket.
 pub(crate) fn accept_flags(bits: u32) -> Result<FdFlags, Errno> {
     let flags = FdFlags::from_guest(bits)?;
     if FdFlags::NONBLOCK.contains(flags) { Ok(flags) } else { Err(Errno::INVAL) }

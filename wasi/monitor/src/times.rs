@@ -1,19 +1,19 @@
-//! What `*_filestat_set_times` asks for.
+//! The arguments of `*_filestat_set_times`.
 
 use crate::{Errno, FstFlags};
 
-/// What becomes of one timestamp.
+/// The new value of a timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NewTime {
-    /// It stays.
+    /// It does not change.
     Keep,
-    /// It becomes the time of the call.
+    /// The time of the call.
     Now,
-    /// It becomes this many nanoseconds since 1970.
+    /// This many nanoseconds since 1970.
     At(u64),
 }
 
-/// What becomes of both timestamps.
+/// The new values of both timestamps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NewTimes {
     /// Time of last access.
@@ -23,10 +23,10 @@ pub struct NewTimes {
 }
 
 impl NewTimes {
-    /// Reads the three arguments of a hostcall.
+    /// Parses the three arguments of a hostcall.
     ///
     /// # Errors
-    /// [`Errno::INVAL`] if a time is to be both "now" and the argument.
+    /// [`Errno::INVAL`] if a time is set to both now and the argument.
     pub fn from_guest(atim: u64, mtim: u64, flags: u32) -> Result<Self, Errno> {
         let flags = FstFlags::from_guest(flags)?;
         Ok(Self {

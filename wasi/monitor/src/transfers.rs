@@ -11,21 +11,20 @@ impl Monitor {
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`].
     #[inline]
     pub fn admit_read(&self, fd: u32) -> Result<Admitted<Read>, Errno> {
-        let entry = self.allowed(fd, Rights::FD_READ)?;
+        let entry = self.entry_with(fd, Rights::FD_READ)?;
         let (waiting, fifo) = (entry.waiting(), entry.is_fifo());
         Ok(Admitted::new(Read { on: entry.target(), at_most: self.per_call(), waiting, fifo }))
     }
 
-    /// `fd_write`: needs `FD_WRITE`, and something left of the budget. What was written is
-    /// reported to [`wrote`](Self::wrote).
+    /// `fd_write`: needs `FD_WRITE`, and something left of the limit. [`wrote`](Self::wrote) records the result.
     ///
     /// # Errors
-    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`]; [`Errno::NOSPC`] when
+    /// [`Errno::BADF`], [`Errno::NOTCAPABLE`]; [`Errno::NOSPC`] if
     /// [`Limits::written_bytes`](crate::Limits::written_bytes) or
     /// [`Limits::output_bytes`](crate::Limits::output_bytes) are used up.
     #[inline]
     pub fn admit_write(&self, fd: u32) -> Result<Admitted<Write>, Errno> {
-        let entry = self.allowed(fd, Rights::FD_WRITE)?;
+        let entry = self.entry_with(fd, Rights::FD_WRITE)?;
         let account = entry.account();
         let at_most = at_most(self.budgets.left(account)?, self.limits().per_call());
         let terminal = entry.kind() == Kind::Terminal;
@@ -38,20 +37,20 @@ impl Monitor {
     /// Also [`Errno::INVAL`] for an offset of 2^63 or more, [`Errno::SPIPE`] on a stream.
     #[inline]
     pub fn admit_read_at(&self, fd: u32, offset: u64) -> Result<Admitted<ReadAt>, Errno> {
-        let entry = self.positioned(fd, Rights::FD_READ.union(Rights::FD_SEEK))?;
+        let entry = self.seekable_entry(fd, Rights::FD_READ.union(Rights::FD_SEEK))?;
         end_of(offset, 0)?;
         Ok(Admitted::new(ReadAt { on: entry.target(), at_most: self.per_call(), offset }))
     }
 
-    /// `fd_pwrite`: needs `FD_WRITE` and `FD_SEEK`, and a grant that is not append-only. What was
-    /// written is reported to [`wrote_at`](Self::wrote_at).
+    /// `fd_pwrite`: needs `FD_WRITE` and `FD_SEEK`, and a grant that is not append-only. [`wrote_at`](Self::wrote_at)
+    /// records the result.
     ///
     /// # Errors
     /// As [`admit_read_at`](Self::admit_read_at) and [`admit_write`](Self::admit_write);
     /// [`Errno::FBIG`] at or beyond [`Limits::file_size_bytes`](crate::Limits::file_size_bytes).
     #[inline]
     pub fn admit_write_at(&self, fd: u32, offset: u64) -> Result<Admitted<WriteAt>, Errno> {
-        let entry = self.positioned(fd, Rights::FD_WRITE.union(Rights::FD_SEEK))?;
+        let entry = self.seekable_entry(fd, Rights::FD_WRITE.union(Rights::FD_SEEK))?;
         end_of(offset, 0)?;
         if entry.access() == Access::Append {
             return Err(Errno::NOTCAPABLE.because(Rule::AppendOnly));
@@ -77,8 +76,8 @@ impl Monitor {
     /// `random_get` of `len` bytes.
     ///
     /// # Errors
-    /// [`Errno::TOOBIG`] for more than [`Limits::call_bytes`](crate::Limits::call_bytes): a guest
-    /// takes what it gets for random, so there is no giving it less.
+    /// [`Errno::TOOBIG`] for more than [`Limits::call_bytes`](crate::Limits::call_bytes): a guest would take the rest
+    /// of the buffer for random bytes, so it cannot get fewer.
     pub const fn admit_random(&self, len: u32) -> Result<(), Errno> {
         self.limits().admit_whole(len)
     }

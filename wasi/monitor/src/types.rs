@@ -2,15 +2,15 @@
 
 use crate::Errno;
 
-/// The type of a file, as a guest sees it.
+/// The type of a file for the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FileType {
-    /// None of the others; a pipe, among them.
+    /// Any other type, such as a pipe.
     Unknown = 0,
     /// A block device.
     BlockDevice = 1,
-    /// A character device: a terminal, mostly.
+    /// A character device, such as a terminal.
     CharacterDevice = 2,
     /// A directory.
     Directory = 3,
@@ -25,7 +25,7 @@ pub enum FileType {
 }
 
 impl FileType {
-    /// The number a guest reads.
+    /// Its number.
     #[must_use]
     pub const fn raw(self) -> u8 {
         self as u8
@@ -71,7 +71,7 @@ impl Whence {
     }
 }
 
-/// How a guest says it will use a part of a file.
+/// How a guest will use a range of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Advice {
     /// Nothing special.
@@ -89,7 +89,7 @@ pub enum Advice {
 }
 
 impl Advice {
-    /// Takes the value a guest passed.
+    /// Parses the value that a guest passed.
     ///
     /// # Errors
     /// [`Errno::INVAL`] for an undefined value.

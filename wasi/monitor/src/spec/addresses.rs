@@ -1,4 +1,4 @@
-//! Network policy on peers: a rule admits each meaning of the address (T40, T41, T47).
+//! Network policy on peers: a rule must allow each meaning of the address (T40, T41, T47).
 
 use super::config;
 use crate::{IpBytes, PeerRule, peer_allowed};
@@ -16,7 +16,7 @@ fn in_network(address: IpBytes, (network, prefix): (IpBytes, u8)) -> bool {
     (0..prefix).all(|at| bit(address, at) == bit(network, at))
 }
 
-/// All addresses that one address stands for, by the groups of RFC 4291, 2765, 6052 and 3056.
+/// All meanings of an address, by the groups of RFC 4291, 2765, 6052 and 3056.
 fn meanings(address: IpBytes) -> Vec<IpBytes> {
     let ipv4 = match Ipv6Addr::from(address).segments() {
         [0, 0, 0, 0, 0, 0, high, low] if high > 0 || low > 1 => Some((high, low)),
@@ -36,7 +36,7 @@ fn allowed(rules: &[(IpBytes, u8)], address: IpBytes) -> bool {
     !unspecified && meanings(address).into_iter().all(admitted)
 }
 
-/// A few IPv4 addresses in all their spellings, and any address.
+/// A few IPv4 addresses in all their notations, and any address.
 fn address() -> impl Strategy<Value = IpBytes> {
     let ipv4 = select(vec![[0, 0, 0, 0], [0, 0, 0, 1], [10, 1, 2, 3], [10, 1, 2, 4], [127, 0, 0, 1], [8, 8, 8, 8]]);
     let spelled = (ipv4, 0..6u8).prop_map(|(ipv4, spelling)| {
@@ -47,7 +47,7 @@ fn address() -> impl Strategy<Value = IpBytes> {
             2 => [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, a, b, c, d],
             3 => [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d],
             4 => [0x20, 0x02, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
-            // A neighbour of the mapped form, which means nothing.
+            // A neighbor of the mapped form, which has no second meaning.
             _ => [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0xff, 0xff, a, b, c, d],
         }
     });

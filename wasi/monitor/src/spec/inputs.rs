@@ -1,11 +1,11 @@
-//! Inputs that lie where decisions change.
+//! Inputs near the points where decisions change.
 
 use crate::{Access, FdFlags, Kind, Rights};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// 64-bit numbers: small ones, powers of two and their neighbours, the ends, and any.
+/// 64-bit numbers: small ones, powers of two and their neighbors, the smallest and the largest, and any.
 pub(super) fn long() -> impl Strategy<Value = u64> {
     let near_a_power = (0..64u32, 0..=2u64).prop_map(|(power, off)| (1u64 << power).wrapping_add(off).wrapping_sub(1));
     prop_oneof![
@@ -17,7 +17,7 @@ pub(super) fn long() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// 32-bit numbers of the same sort.
+/// 32-bit numbers of the same kinds.
 pub(super) fn word() -> impl Strategy<Value = u32> {
     let near_a_power = (0..32u32, 0..=2u32).prop_map(|(power, off)| (1u32 << power).wrapping_add(off).wrapping_sub(1));
     prop_oneof![
@@ -33,7 +33,7 @@ pub(super) fn near(middle: u64) -> impl Strategy<Value = u64> {
     (0..5u64).prop_map(move |off| middle.wrapping_add(off).wrapping_sub(2))
 }
 
-/// The bytes of a path: mostly what means something in one, and some near the longest length.
+/// The bytes of a path: mostly special characters and components, and some paths near the maximum length.
 pub(super) fn path() -> impl Strategy<Value = Vec<u8>> {
     let part = select(vec![&b"/"[..], b"//", b".", b"..", b"a", b"b", b"...", b"./", b"../", b"/.", b"\0", b"\xff"]);
     let short = vec(part, 0..8).prop_map(|parts| parts.concat());

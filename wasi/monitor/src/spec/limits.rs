@@ -1,4 +1,4 @@
-//! Limits: what was used in all never passes what was allowed (T107, T109, T110).
+//! Limits: the total use never exceeds the limit (T107, T109, T110).
 
 use super::config;
 use super::inputs::{long, near, word};
@@ -62,7 +62,7 @@ proptest! {
         for (account, bytes) in &used {
             budgets.charge(accounts[usize::from(*account)], *bytes);
         }
-        // What was made is charged, what was refused is not.
+        // A change that was made is charged, one that was denied is not.
         let mut of_names = 0;
         let mut names = 0;
         for text in &made {

@@ -1,10 +1,9 @@
-//! What each decision has to be, and tests that it is.
+//! The specification of each decision, and tests that decisions satisfy it.
 //!
-//! A specification here is an executable predicate in the plainest terms there are: a range is all
-//! of its bytes, a set of rights is a set of bit numbers, a path is a list of components, sums are
-//! made in 128 bits. It is written from the interface and the threats, not from the code it judges,
-//! so that one mistake would have to be made twice. The tests compare the two on inputs that lie
-//! where decisions change; the seed is fixed, so a run repeats.
+//! A specification is an executable predicate in plain terms: a range is a set of bytes, a set of rights is a set of bit
+//! numbers, a path is a list of components, sums have 128 bits. It was written from the interface and the threats, not from
+//! the code. So a mistake would have to be made twice. The tests compare both on inputs near the points where decisions
+//! change. The seed is fixed, so each run tests the same inputs.
 
 mod addresses;
 mod inputs;
@@ -19,7 +18,7 @@ mod table;
 
 use proptest::test_runner::{Config, RngSeed};
 
-/// How every comparison runs: this many inputs, the same ones each time, no file written.
+/// Configuration of a comparison: this many inputs, the same ones each time. No file is written.
 fn config(cases: u32) -> Config {
     // Miri interprets the program, which takes a thousand times as long.
     let cases = if cfg!(miri) { 1 } else { cases };

@@ -1,4 +1,4 @@
-//! Numbers a guest passes: offsets, flags, times, signals, clocks, magic numbers.
+//! Numbers that a guest passes: offsets, flags, times, signals, clocks, magic numbers.
 
 use super::config;
 use super::inputs::{long, near, word};
@@ -9,8 +9,8 @@ use crate::{
 };
 use proptest::prelude::*;
 
-/// Offsets, ends and sizes the kernel takes: those that fit in a signed 64-bit number.
-fn fits(offset: u128) -> bool {
+/// Whether the kernel accepts an offset, end or size: it must fit in a signed 64-bit number.
+fn is_accepted(offset: u128) -> bool {
     offset < 1 << 63
 }
 
@@ -18,18 +18,18 @@ proptest! {
     #![proptest_config(config(4096))]
 
     #[test]
-    fn t12_the_end_of_a_part_fits((offset, len) in long().prop_flat_map(|offset| {
+    fn t12_the_end_of_a_part_is_accepted((offset, len) in long().prop_flat_map(|offset| {
         (Just(offset), prop_oneof![long(), near((1u64 << 63).wrapping_sub(offset)), near(offset.wrapping_neg())])
     })) {
         let end = u128::from(offset) + u128::from(len);
-        let expected = if fits(end) { Ok(end) } else { Err(Errno::INVAL) };
+        let expected = if is_accepted(end) { Ok(end) } else { Err(Errno::INVAL) };
         prop_assert_eq!(end_of(offset, len).map(u128::from), expected);
     }
 
     #[test]
     fn t12_a_seek_from_the_start_is_not_negative(offset in long()) {
         let signed = i64::from_le_bytes(offset.to_le_bytes());
-        let start = if fits(offset.into()) { Ok(SeekFrom::Start(offset)) } else { Err(Errno::INVAL) };
+        let start = if is_accepted(offset.into()) { Ok(SeekFrom::Start(offset)) } else { Err(Errno::INVAL) };
         prop_assert_eq!(seek_target(offset, Whence::Set), start);
         prop_assert_eq!(seek_target(offset, Whence::Current), Ok(SeekFrom::Current(signed)));
         prop_assert_eq!(seek_target(offset, Whence::End), Ok(SeekFrom::End(signed)));
@@ -105,7 +105,7 @@ const SPELLED: [&[u8; 4]; 14] = [
     b"nfsd",  // nfsd
     b"\0hyp", // hypfs
 ];
-/// The others.
+/// The other magic numbers.
 const NUMBERED: [u64; 14] = [
     40_864,        // proc
     40_865,        // device tree

@@ -31,7 +31,7 @@ proptest! {
             Ok(mode) => {
                 prop_assert!(admitted);
                 prop_assert_eq!(mode.write, write);
-                // Something has to be asked of the kernel, and reading is the lesser.
+                // The kernel needs an access mode, and reading is the lesser one.
                 prop_assert_eq!(mode.read, wanted_bits.contains(&READ) || !write);
             }
             Err(errno) => {

@@ -1,17 +1,16 @@
-//! File-system policy on the text of a path: a list of components that starts beneath (T14, T19,
-//! T26, T27).
+//! File-system policy on paths: a list of components that does not start with `..` (T14, T19, T26, T27).
 
 use super::config;
 use super::inputs::path;
 use crate::{Errno, GuestPath, Last, LinkTarget};
 use proptest::prelude::*;
 
-/// What stands between slashes.
+/// The parts between slashes.
 fn components(path: &[u8]) -> Vec<&[u8]> {
     path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).collect()
 }
 
-/// What is wrong with a text, whatever it is used for.
+/// The errors that paths and link targets have in common.
 fn fault(text: &[u8]) -> Option<Errno> {
     let long = text.len() > 4095;
     let empty = text.is_empty();
@@ -22,7 +21,7 @@ fn fault(text: &[u8]) -> Option<Errno> {
     faults.into_iter().find(|(is, _)| *is).map(|(_, errno)| errno)
 }
 
-/// The components that matter: `.` in front of another one means nothing.
+/// The components without `.` before another component, which has no meaning.
 fn significant(path: &[u8]) -> Vec<&[u8]> {
     let all = components(path);
     let dots = all.iter().take_while(|part| **part == b".").count();
@@ -60,8 +59,7 @@ proptest! {
         let single = expected.len() == 1 && *last != b"." && *last != b"..";
         prop_assert_eq!(path.single(), single.then_some(*last));
 
-        // What the kernel gets is a piece of what the guest wrote, never absolute, never with a
-        // slash at its end.
+        // The kernel gets a part of what the guest passed. It is never absolute and never ends with a slash.
         for piece in [path.whole(), path.parent()] {
             prop_assert!(is_within(piece, &text));
             prop_assert!(!piece.starts_with(b"/") && !piece.ends_with(b"/"));

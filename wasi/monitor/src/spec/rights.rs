@@ -1,4 +1,4 @@
-//! Rights: sets of bit numbers. Nothing is had that was not wanted, fits the kind and is granted.
+//! Rights: sets of bit numbers. A descriptor has only rights that were requested, apply to its kind and are granted.
 
 use super::config;
 use super::inputs::{KINDS, access, kind, long, rights};
@@ -27,12 +27,12 @@ pub(super) fn granted(access: Access, bit: u32) -> bool {
     match access {
         Access::ReadWrite => true,
         Access::ReadOnly => !changes(bit),
-        // Of what changes something: writing (in append mode), new files, new directories.
+        // Of the rights to change something: writing (in append mode), new files, new directories.
         Access::Append => !changes(bit) || [6, 9, 10].contains(&bit),
     }
 }
 
-/// Whether a right means anything for a kind.
+/// Whether a right applies to a kind.
 pub(super) fn applies(kind: Kind, bit: u32) -> bool {
     // Read, set flags, write, attributes, poll.
     let stream = [1, 3, 6, 21, 27].contains(&bit);

@@ -1,7 +1,7 @@
 //! The monitor as a whole, against a map and two sums (T22, T32 to T34, T110).
 //!
-//! A sequence of calls is made on both. After each, every number a guest could pass has to mean the
-//! same in both, and nothing may have grown.
+//! A sequence of calls is made on both. After each, every number that a guest could pass must have the same meaning in
+//! both, and no rights may have grown.
 
 use super::config;
 use super::inputs::{access, rights};
@@ -25,7 +25,7 @@ const LIMITS: Limits = Limits {
     call_bytes: 15,
 };
 
-/// What a guest, or whoever sets it up, does next.
+/// One call, by the guest or by the embedder.
 #[derive(Debug, Clone)]
 enum Step {
     Grant { access: Access },
@@ -41,7 +41,7 @@ enum Step {
     Allocate { fd: u32, offset: u64, len: u64 },
 }
 
-/// One descriptor, as the model has it.
+/// One descriptor of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Held {
     host: HostFd,
@@ -51,7 +51,7 @@ struct Held {
     base: Bits,
     inheriting: Bits,
     flags: u16,
-    /// What it could have been given at most: what the one it was opened through handed on then.
+    /// The maximum of its rights: what the descriptor that it was opened through could pass on then.
     bound: Bits,
 }
 
@@ -68,7 +68,7 @@ fn all() -> Bits {
     (0..30).collect()
 }
 
-/// What is left of `wanted` for a kind under an access, and what of it is handed on.
+/// The rights of `wanted` and `handed_on` that a kind has under an access.
 fn rights_of(kind: Kind, access: Access, wanted: &Bits, handed_on: &Bits) -> (Bits, Bits) {
     let base = wanted.iter().copied().filter(|bit| applies(kind, *bit) && granted(access, *bit)).collect();
     let inheriting = handed_on.iter().copied().filter(|bit| kind == Kind::Directory && granted(access, *bit)).collect();
@@ -115,7 +115,7 @@ impl Model {
     }
 }
 
-/// Does one step on both.
+/// Makes one call on both.
 fn apply(monitor: &mut Monitor, model: &mut Model, step: Step) {
     match step {
         Step::Grant { access } => {
@@ -255,7 +255,7 @@ fn open(
     assert_eq!(model.insert(held), opened);
 }
 
-/// What holds between any two calls.
+/// The invariant between any two calls.
 fn check(monitor: &Monitor, model: &Model) {
     for fd in (0..16).chain([255, 65_535, 1 << 31, u32::MAX]) {
         let Some(held) = model.held.get(&fd) else {
