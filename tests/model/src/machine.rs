@@ -57,6 +57,12 @@ pub struct Machine {
 /// Where the last panic was.
 static PANIC: Mutex<String> = Mutex::new(String::new());
 
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Machine {
     /// Sets what the process needs: ignored signals and a panic hook.
     pub fn new() -> Self {
