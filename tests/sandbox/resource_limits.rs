@@ -105,6 +105,11 @@ impl Trial<'_> {
                 assert!(!outcome.stderr.contains("bug"), "{}", context());
                 Seen::Ended(code, outcome.stderr.chars().filter(|c| !c.is_ascii_digit()).collect())
             }
+            // Before `main`, std allocates a signal stack. If it cannot, it panics, and the handler of aborts adds the way out.
+            Some(125) if outcome.stderr.contains("failed to allocate an alternative stack") => {
+                assert!(!flag.is_empty() && outcome.stderr.contains(flag), "{}", context());
+                Seen::NotStarted
+            }
             None if *name == "cpu" && [libc::SIGKILL, libc::SIGXCPU].map(Some).contains(&outcome.status.signal()) => {
                 Seen::OutOfTime
             }

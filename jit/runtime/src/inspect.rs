@@ -48,7 +48,7 @@ pub fn places<T>(store: &Store<T>, instance: InstanceId) -> Vec<Place> {
         let (memory, descriptor) = &inner.memories[*number];
         add("linear memory", memory.reservation(), Writer::Memory);
         add("descriptor of a memory", cell(inner.arena.address(*descriptor), MEMORY_DESCRIPTOR_BYTES), Writer::Length);
-        add("size of a memory", memory.size_field(), Writer::Runtime);
+        memory.size_fields().into_iter().for_each(|field| add("size of a memory", field, Writer::Runtime));
     }
     for number in &instance.tables {
         let table = &inner.tables[*number];

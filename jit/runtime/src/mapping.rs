@@ -122,6 +122,11 @@ impl Mapping {
         self.address()..self.address() + self.len()
     }
 
+    /// Address range of the field that says which pages are writable.
+    pub fn writable_field(&self) -> Range<usize> {
+        crate::inspect::of(&self.writable)
+    }
+
     /// Makes the pages of `range` readable and writable. They are zero if they were inaccessible. Pages that are writable
     /// already may be in the range; the system call covers the whole range all the same.
     ///

@@ -120,9 +120,9 @@ impl LinearMemory {
         MemoryType { min_pages: u32::try_from(self.pages).unwrap_or(u32::MAX), max_pages: self.ty.max_pages }
     }
 
-    /// Address range of the field that holds its size.
-    pub fn size_field(&self) -> Range<usize> {
-        crate::inspect::of(&self.pages)
+    /// Address ranges of the fields that change when it grows: its size, and the writable pages of its mapping.
+    pub fn size_fields(&self) -> [Range<usize>; 2] {
+        [crate::inspect::of(&self.pages), self.mapping.writable_field()]
     }
 
     /// The accessible bytes.
