@@ -1,6 +1,6 @@
 //! What a run may do, as plain data: policy types, and the reviewed table from WASI functions to system calls.
 //!
-//! Nothing here asks the operating system or changes anything; `wave-sandbox` puts a [`Policy`] in force.
+//! Nothing here asks the operating system or changes anything; `wave-sandbox` enforces a [`Policy`].
 //!
 //! ```
 //! use wave_policy::{Policy, Surface};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::table::{ALWAYS, COMPILER, GROWABLE, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS};
 use crate::{Access, Level, Need, Rule, RuleSet, Surface};
 
-/// What one run may do. Plain data: nothing is in force until `wave-sandbox` seals with it.
+/// What one run may do. Plain data: nothing is enforced until `wave-sandbox` seals with it.
 ///
 /// The default is the tightest policy there is: strict, no import, no grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

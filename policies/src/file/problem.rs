@@ -22,7 +22,7 @@ pub struct Problem {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The line with a caret beneath, fit for a terminal.
+    /// The line with a caret under it, safe for a terminal.
     pub excerpt: Vec<String>,
     /// How to fix it.
     pub fix: String,
@@ -44,7 +44,7 @@ impl Problem {
         let marked = source.get(span.clone()).unwrap_or_default().lines().next().unwrap_or_default().chars().count();
         let number = line.to_string();
         let margin = " ".repeat(number.len());
-        // What stands far to the right is shown without what is left of it.
+        // A problem far to the right is shown without the start of its line.
         let skipped = (column - 1).saturating_sub(SHOWN_CHARS / 2);
         let shown = |from: usize, count: usize| {
             let text: String = text.chars().skip(from).take(count).map(|c| if c == '\t' { ' ' } else { c }).collect();
@@ -101,7 +101,7 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The name that was probably meant.
+/// The nearest known name.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.chars().count() > COMPARED_CHARS {
         return None;
