@@ -8,7 +8,7 @@ include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
 /// One permission for one system call.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Rule {
+pub struct SyscallRule {
     /// Its name in the table and in messages.
     pub id: &'static str,
     /// The system call it permits.
@@ -30,7 +30,7 @@ pub struct Rule {
     pub elsewhere: Option<&'static str>,
 }
 
-impl Rule {
+impl SyscallRule {
     /// Whether the rule permits its call with these arguments. `growable`: start and length in bytes of each linear memory
     /// that can grow.
     ///
@@ -174,7 +174,7 @@ impl RuleSet {
     }
 
     /// The rules, in the order of their ids.
-    pub fn iter(self) -> impl Iterator<Item = &'static Rule> {
+    pub fn iter(self) -> impl Iterator<Item = &'static SyscallRule> {
         let mut rest = self.0;
         iter::from_fn(move || {
             let rule = RULES.get(rest.trailing_zeros() as usize)?;
@@ -185,7 +185,7 @@ impl RuleSet {
 }
 
 /// Every rule of the table, in the order of their ids.
-pub const fn all_rules() -> &'static [Rule] {
+pub const fn all_rules() -> &'static [SyscallRule] {
     &RULES
 }
 
@@ -212,7 +212,7 @@ pub fn functions_using(call: &str) -> impl Iterator<Item = &'static Function> {
 mod tests {
     use super::*;
 
-    fn rule(id: &str) -> &'static Rule {
+    fn rule(id: &str) -> &'static SyscallRule {
         RULES.iter().find(|rule| rule.id == id).expect("rule in the table")
     }
 

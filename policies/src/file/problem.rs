@@ -39,7 +39,7 @@ pub struct Problems {
 
 impl Problem {
     pub(crate) fn new(source: &str, span: &Range<usize>, id: &str, what: String, fix: String) -> Self {
-        let Place { line, column, start } = Place::of(source, span.start);
+        let Position { line, column, start } = Position::of(source, span.start);
         let text = source.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
         let marked = source.get(span.clone()).unwrap_or_default().lines().next().unwrap_or_default().chars().count();
         let number = line.to_string();
@@ -71,13 +71,13 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 /// Line and column of a byte.
-pub(crate) struct Place {
+pub(crate) struct Position {
     pub(crate) line: usize,
     pub(crate) column: usize,
     start: usize,
 }
 
-impl Place {
+impl Position {
     pub(crate) fn of(source: &str, offset: usize) -> Self {
         let mut offset = offset.min(source.len());
         while !source.is_char_boundary(offset) {
