@@ -22,7 +22,7 @@ struct Source {
     needs: BTreeMap<String, Vec<String>>,
     wasi: BTreeMap<String, Vec<String>>,
     start: BTreeMap<String, Start>,
-    rule: BTreeMap<String, Rule>,
+    rule: BTreeMap<String, SyscallRule>,
 }
 
 #[derive(serde::Deserialize)]
@@ -35,7 +35,7 @@ struct Start {
 
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Rule {
+struct SyscallRule {
     call: Option<String>,
     args: Vec<String>,
     when: Option<String>,
@@ -82,11 +82,11 @@ fn read<T: serde::de::DeserializeOwned>(path: &str) -> Result<T, Failure> {
 impl Source {
     fn tables(&self) -> Result<String, Failure> {
         self.check()?;
-        let mut out = format!("pub(crate) static RULES: [Rule; {}] = [\n", self.rule.len());
+        let mut out = format!("pub(crate) static RULES: [SyscallRule; {}] = [\n", self.rule.len());
         for (id, rule) in &self.rule {
             let call = rule.call.as_deref().unwrap_or(id);
             let conditions = self.conditions(rule).map_err(|e| format!("rule {id}: {e}"))?;
-            let Rule { args, reason, effect, .. } = rule;
+            let SyscallRule { args, reason, effect, .. } = rule;
             let abuse = rule.abuse.split_whitespace().collect::<Vec<_>>().join(" ");
             let elsewhere = rule.elsewhere.as_deref();
             if [reason, effect, &abuse].iter().any(|text| text.is_empty()) || elsewhere == Some("") {
@@ -95,7 +95,7 @@ impl Source {
             let when = rule.when.as_deref().unwrap_or_default();
             writeln!(
                 out,
-                "    Rule {{ id: {id:?}, call: {call:?}, args: &{args:?}, when: {when:?}, conditions: &[{conditions}], \
+                "    SyscallRule {{ id: {id:?}, call: {call:?}, args: &{args:?}, when: {when:?}, conditions: &[{conditions}], \
                  reason: {reason:?}, effect: {effect:?}, abuse: {abuse:?}, elsewhere: {elsewhere:?} }},"
             )?;
         }
@@ -225,13 +225,13 @@ impl Source {
         Ok(bits)
     }
 
-    fn conditions(&self, rule: &Rule) -> Result<String, Failure> {
+    fn conditions(&self, rule: &SyscallRule) -> Result<String, Failure> {
         let Some(when) = &rule.when else { return Ok(String::new()) };
         when.split(',').map(|text| self.condition(rule, text.trim())).collect()
     }
 
     /// One of `arg == V`, `arg <= V`, `arg & MASK == V`.
-    fn condition(&self, rule: &Rule, text: &str) -> Result<String, Failure> {
+    fn condition(&self, rule: &SyscallRule, text: &str) -> Result<String, Failure> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (arg, test) = match words[..] {
             [arg, "==", value] => (arg, format!("Test::Equal({})", self.operand(value)?)),

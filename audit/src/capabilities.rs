@@ -2,7 +2,7 @@
 
 use super::grants;
 use serde::Serialize;
-use wave_policy::{Operand, Rule, Surface, Test};
+use wave_policy::{Operand, Surface, SyscallRule, Test};
 
 /// Bit of a memory protection that permits execution.
 const PROT_EXEC: u64 = 4;
@@ -185,7 +185,7 @@ pub enum Answer {
 }
 
 impl Power {
-    fn is_given_by(&self, rule: &Rule) -> bool {
+    fn is_given_by(&self, rule: &SyscallRule) -> bool {
         match self.needs {
             Needs::AnyOf(calls) => calls.contains(&rule.call),
             Needs::Executable(calls) => calls.contains(&rule.call) && !refuses_execution(rule),
@@ -200,7 +200,7 @@ impl Power {
 }
 
 /// Whether a condition of the rule excludes execution from the protection.
-fn refuses_execution(rule: &Rule) -> bool {
+fn refuses_execution(rule: &SyscallRule) -> bool {
     let Some(prot) = rule.args.iter().position(|arg| *arg == "prot") else { return false };
     rule.conditions.iter().filter(|condition| usize::from(condition.arg) == prot).any(|condition| {
         match condition.test {

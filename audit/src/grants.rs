@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::path::PathBuf;
-use wave_policy::{Access, FilesystemGrant, Need, Policy, Rule, Surface};
+use wave_policy::{Access, FilesystemGrant, Need, Policy, Surface, SyscallRule};
 
 /// A kind of grant, and what a module with a surface gains by it.
 #[derive(Debug, Serialize)]
@@ -84,7 +84,7 @@ const SCENARIOS: [Scenario; 5] = [
 ];
 
 impl Scenario {
-    fn rules(&self, surface: &Surface, growable: bool) -> Vec<&'static Rule> {
+    fn rules(&self, surface: &Surface, growable: bool) -> Vec<&'static SyscallRule> {
         let grant = |access| FilesystemGrant { host: PathBuf::from("/"), access };
         let policy = Policy {
             surface: surface.known(),
@@ -100,7 +100,7 @@ impl Scenario {
 pub fn gains(surface: &Surface, growable: bool) -> Vec<Gain> {
     let rules: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.rules(surface, growable)).collect();
     let has_use = surface.functions().any(|function| matches!(function.need, Need::Grant | Need::WritableGrant));
-    let gain = |(scenario, granted): (&Scenario, &Vec<&'static Rule>)| {
+    let gain = |(scenario, granted): (&Scenario, &Vec<&'static SyscallRule>)| {
         let before = scenario.base.and_then(|base| rules.get(base));
         let added = granted.iter().copied().filter(|rule| before.is_none_or(|before| !before.contains(rule)));
         Gain {
@@ -118,11 +118,11 @@ pub fn gains(surface: &Surface, growable: bool) -> Vec<Gain> {
 }
 
 /// Each kind of grant, with the rules of a module under it.
-pub fn rules(surface: &Surface, growable: bool) -> Vec<(&'static str, Vec<&'static Rule>)> {
+pub fn rules(surface: &Surface, growable: bool) -> Vec<(&'static str, Vec<&'static SyscallRule>)> {
     SCENARIOS.iter().map(|scenario| (scenario.grant, scenario.rules(surface, growable))).collect()
 }
 
-fn by_call(rules: impl Iterator<Item = &'static Rule>) -> Vec<Call> {
+fn by_call(rules: impl Iterator<Item = &'static SyscallRule>) -> Vec<Call> {
     let mut calls: Vec<Call> = Vec::new();
     for rule in rules {
         let permission = Permission { id: rule.id, when: rule.when, reason: rule.reason, effect: rule.effect };

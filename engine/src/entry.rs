@@ -12,12 +12,12 @@ use wave_runtime::{CallError, Function, Item, Stop, Stopped, Value};
 use wave_sandbox::Sealed;
 
 /// The functions that a run calls. They are looked up before the seal, so that a missing export is an early error.
-pub enum Entry {
+pub enum EntryPoint {
     Start { start: Function },
     Invoke { initialize: Option<Function>, function: Function, args: Vec<Value> },
 }
 
-impl Entry {
+impl EntryPoint {
     /// Finds the entry of a program.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Entry {
 fn call(program: &mut Program, sealed: &Sealed, function: Function, args: &[Value]) -> Result<Vec<Value>, Stopped> {
     program.store.call(sealed, function, args).map_err(|error| match error {
         CallError::Stopped(stopped) => stopped,
-        // `Entry::find` has found and checked every function that is called.
+        // `EntryPoint::find` has found and checked every function that is called.
         CallError::Arguments { .. } | CallError::Foreign => {
             Stopped { stop: Stop::Trap(wave_runtime::Trap::IndirectCallTypeMismatch), backtrace: Vec::new() }
         }

@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::{CacheSlot, CodeSource, Recompile};
 use std::path::Path;
-use wave_contract::artefact::{Artefact, Origin};
+use wave_contract::artefact::{Artefact, Provenance};
 use wave_contract::image::CodeImage;
 use wave_contract::module::{ImportType, ModuleInfo};
 use wave_policy::{chain, short};
@@ -74,7 +74,7 @@ pub fn compile_artefact(
     let mut loader = Loader { path, store: &mut store, options: &options, slot: None };
     let VerifiedCode { bytes, image, .. } = loader.compile_for(compiler, None, Loader::place)?;
     let Terms { signatures, host_imports, .. } = image.terms().clone();
-    let origin = Origin {
+    let origin = Provenance {
         wave: artefact::VERSION.to_owned(),
         module: *blake3::hash(&bytes).as_bytes(),
         canonical_nans,

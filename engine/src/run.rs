@@ -2,7 +2,7 @@
 
 use crate::compile::{self, Compiler};
 use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
-use crate::entry::Entry;
+use crate::entry::EntryPoint;
 use crate::failure::Failure;
 use crate::grants::DirectoryGrant;
 use crate::input::Module;
@@ -42,7 +42,7 @@ pub struct Ready {
     module: PathBuf,
     // Never dropped, because a sealed process cannot unmap memory.
     program: ManuallyDrop<Program>,
-    entry: Entry,
+    entry: EntryPoint,
     namespaces: Option<Namespaces>,
     /// The addresses that it listens on.
     addresses: Vec<SocketAddr>,
@@ -55,7 +55,7 @@ pub struct Ready {
 /// A program in a sealed process.
 pub struct SealedRun {
     program: ManuallyDrop<Program>,
-    entry: Entry,
+    entry: EntryPoint,
     sealed: Sealed,
     chosen: Vec<SocketAddr>,
     observer: Option<SharedObserver>,
@@ -125,7 +125,7 @@ impl Engine {
             None => Ok(()),
         };
         let mut program = ManuallyDrop::new(program::load(&path, code, slot, &options, wasi, allowed)?);
-        let entry = Entry::find(&program, &path, plan)?;
+        let entry = EntryPoint::find(&program, &path, plan)?;
         let unused = unused::remove_unused(plan, &mut addresses, &mut program)?;
         chosen.retain(|address| addresses.contains(address));
         Ok(Loaded { program, entry, namespaces, addresses, chosen, unused })
@@ -134,7 +134,7 @@ impl Engine {
 
 struct Loaded {
     program: ManuallyDrop<Program>,
-    entry: Entry,
+    entry: EntryPoint,
     namespaces: Option<Namespaces>,
     addresses: Vec<SocketAddr>,
     chosen: Vec<SocketAddr>,
@@ -271,10 +271,10 @@ fn seal(
         grants: wasi.directories().map(directory).collect(),
         resolver: plan.resolver,
         listeners,
-        limits: wave_policy::Limits {
+        limits: wave_policy::ProcessLimits {
             open_files: u64::from(monitor_limits(&plan.limits).open_files) + SPARE_FILES,
             file_size_bytes: plan.limits.max_file_size,
-            ..wave_policy::Limits::default()
+            ..wave_policy::ProcessLimits::default()
         },
         identity: plan.identity,
         prints_results: plan.invoke.is_some(),

@@ -12,7 +12,7 @@ pub enum Access {
     ReadOnly,
     /// Read, create files and directories, and write at the end; nothing that is there can be removed or truncated.
     ///
-    /// The kernel layer holds "no removal, no truncation"; "only at the end" is the monitor's.
+    /// The kernel layer enforces "no removal, no truncation"; "only at the end" is enforced by the monitor.
     #[serde(rename = "append")]
     Append,
     /// Also write, create, rename and remove.

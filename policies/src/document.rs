@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use crate::table::RUNTIME;
-use crate::{Function, Need, Needed, Rule, RuleSet, Start, all_functions, all_rules, all_shapes, all_starts};
+use crate::{Function, Need, Needed, RuleSet, Start, SyscallRule, all_functions, all_rules, all_shapes, all_starts};
 
 const INTRODUCTION: &str = "\
 # System calls
@@ -126,8 +126,8 @@ fn write_starts(out: &mut String) -> fmt::Result {
     })
 }
 
-fn write_rule(out: &mut String, rule: &Rule) -> fmt::Result {
-    let Rule { id, call, args, when, reason, abuse, elsewhere, .. } = rule;
+fn write_rule(out: &mut String, rule: &SyscallRule) -> fmt::Result {
+    let SyscallRule { id, call, args, when, reason, abuse, elsewhere, .. } = rule;
     let condition = if when.is_empty() { "with any arguments".to_owned() } else { format!("if `{when}`") };
     writeln!(out, "\n`{id}`: `{call}({})` {condition}. For: {reason}.", args.join(", "))?;
     let functions: Vec<_> = all_functions().iter().filter(|f| holds(f.rules, rule)).map(|f| f.name).collect();
@@ -138,12 +138,12 @@ fn write_rule(out: &mut String, rule: &Rule) -> fmt::Result {
     writeln!(out, "{}\n\n{abuse}", [functions, rows, elsewhere].concat().trim_start())
 }
 
-fn holds(rules: RuleSet, rule: &Rule) -> bool {
+fn holds(rules: RuleSet, rule: &SyscallRule) -> bool {
     rules.iter().any(|other| other.id == rule.id)
 }
 
 /// The calls of some rules, each once, by name.
-fn calls<'r>(rules: impl Iterator<Item = &'r Rule>) -> Vec<&'static str> {
+fn calls<'r>(rules: impl Iterator<Item = &'r SyscallRule>) -> Vec<&'static str> {
     let mut calls: Vec<_> = rules.map(|rule| rule.call).collect();
     calls.sort_unstable();
     calls.dedup();

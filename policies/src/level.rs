@@ -10,7 +10,7 @@ pub enum Level {
     /// Every layer, or the run is refused.
     #[default]
     Strict,
-    /// The system-call filter, or the run is refused; every other layer as far as the kernel has it.
+    /// Requires the system-call filter. The other layers are applied if the kernel has them.
     Standard,
     /// No kernel layer.
     Off,

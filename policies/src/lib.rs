@@ -1,6 +1,6 @@
 //! What a run may do, as plain data: policy types, and the reviewed table from WASI functions to system calls.
 //!
-//! Nothing here asks the operating system or changes anything; `wave-sandbox` puts a [`Policy`] in force.
+//! Nothing here asks the operating system or changes anything; `wave-sandbox` enforces a [`Policy`].
 //!
 //! ```
 //! use wave_policy::{Policy, Surface};
@@ -29,11 +29,11 @@ pub use access::{Access, UnknownAccess};
 pub use area::Area;
 pub use document::syscalls_markdown;
 pub use level::{Level, UnknownLevel};
-pub use policy::{FilesystemGrant, Identity, Limits, Policy, Resolver, Role};
+pub use policy::{FilesystemGrant, Identity, Policy, ProcessLimits, Resolver, Role};
 pub use shape::{Shape, all_shapes};
 pub use surface::{Import, Surface};
 pub use table::{
-    Condition, Function, Need, Needed, Operand, Rule, RuleSet, Start, Test, all_functions, all_rules, all_starts,
-    functions_using,
+    Condition, Function, Need, Needed, Operand, RuleSet, Start, SyscallRule, Test, all_functions, all_rules,
+    all_starts, functions_using,
 };
 pub use text::{chain, clean, clean_lines, harmful, parse_duration, parse_size, shell_word, short};

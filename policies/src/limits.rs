@@ -1,4 +1,4 @@
-//! The table of limits: every limit is one row, and whoever reads, writes, shows or compares limits does it by the rows.
+//! The table of limits. Each limit is one row. All code that reads, writes, prints or compares limits goes through the rows.
 //!
 //! A new limit is a row here and the code that enforces it.
 //!
@@ -19,13 +19,13 @@ use std::time::Duration;
 /// Maximum linear memory in bytes: a 32-bit address reaches no further.
 pub const MEMORY_BYTES: u64 = 4 << 30;
 
-/// The stack of a program in bytes, unless the policy says another size.
+/// The stack of a program in bytes, by default.
 pub const STACK_BYTES: u64 = 8 << 20;
 
-/// How long compiling may take, unless the policy says another time.
+/// How long compiling may take, by default.
 pub const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How much memory compiling may take in bytes, unless the policy says another size.
+/// How much memory compiling may take in bytes, by default.
 pub const COMPILE_MEMORY_BYTES: u64 = 4 << 30;
 
 /// One limit.
@@ -45,7 +45,7 @@ pub struct Limit {
     pub counts: Option<&'static str>,
     /// The values that are possible; others are refused.
     pub range: RangeInclusive<u128>,
-    /// As much as this or more is no limit: the default holds.
+    /// A value of this size or more is no limit: the default applies.
     pub ceiling: Option<u128>,
     get: fn(&Limits) -> Option<u128>,
     set: fn(&mut Limits, Option<u128>),
@@ -80,7 +80,7 @@ const ROW: Limit = Limit {
 trait Amount: Sized {
     const KIND: Kind;
     fn number(self) -> u128;
-    /// `None` for more than the type holds.
+    /// `None` if the type cannot represent it.
     fn of(number: u128) -> Option<Self>;
 }
 
@@ -130,7 +130,7 @@ macro_rules! limits {
         }
 
         impl Limits {
-            /// What a run has where nothing is said.
+            /// The limits of a run that sets none.
             pub const USUAL: Self = Self { $($field: $default,)* };
         }
 
@@ -211,17 +211,17 @@ limits! {
 }
 
 impl Limit {
-    /// Its value, in the unit of its kind. `None`: nothing is said.
+    /// Its value, in the unit of its kind. `None` if it is not set.
     pub fn get(&self, limits: &Limits) -> Option<u128> {
         (self.get)(limits)
     }
 
-    /// Sets its value, in the unit of its kind. More than its type holds is no limit.
+    /// Sets its value, in the unit of its kind. A value that its type cannot represent is no limit.
     pub fn set(&self, limits: &mut Limits, value: Option<u128>) {
         (self.set)(limits, value);
     }
 
-    /// The value of a run where nothing is said. `None`: no limit.
+    /// Its default. `None`: no limit.
     pub fn default(&self) -> Option<u128> {
         self.get(&Limits::USUAL)
     }
@@ -241,7 +241,7 @@ impl Kind {
     /// Reads a value as it is typed: `64M`, `5s`, `1024`.
     ///
     /// # Errors
-    /// Says what is wrong with it.
+    /// What is wrong with it.
     pub fn parse(self, text: &str) -> Result<u128, String> {
         match self {
             Self::Time => crate::parse_duration(text).map(Amount::number),

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::table::{ALWAYS, COMPILER, GROWABLE, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS};
-use crate::{Access, Level, Need, Rule, RuleSet, Surface};
+use crate::{Access, Level, Need, RuleSet, Surface, SyscallRule};
 
-/// What one run may do. Plain data: nothing is in force until `wave-sandbox` seals with it.
+/// What one run may do. Plain data: nothing is enforced until `wave-sandbox` seals with it.
 ///
 /// The default is the tightest policy there is: strict, no import, no grant.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Policy {
     /// Addresses the guest may accept connections on; the sockets are bound before the seal.
     pub listeners: Vec<SocketAddr>,
     /// Resource limits of the process.
-    pub limits: Limits,
+    pub limits: ProcessLimits,
     /// Who the process becomes when it has the privilege to change. `None`: an id that nobody uses if it is root,
     /// its own otherwise.
     pub identity: Option<Identity>,
@@ -36,7 +36,7 @@ pub struct Policy {
 impl Policy {
     /// The rules of the system-call filter: those of every run, and the rows of the imported functions that can
     /// have an effect under these grants. `growable`: some linear memory can grow.
-    pub fn rules(&self, growable: bool) -> impl Iterator<Item = &'static Rule> {
+    pub fn rules(&self, growable: bool) -> impl Iterator<Item = &'static SyscallRule> {
         self.rule_set(growable).iter()
     }
 
@@ -114,7 +114,7 @@ pub struct FilesystemGrant {
 /// Resource limits of the process.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Limits {
+pub struct ProcessLimits {
     /// Most descriptors open at a time (`RLIMIT_NOFILE`).
     pub open_files: u64,
     /// Largest size of a written file in bytes (`RLIMIT_FSIZE`). `None`: the limit the process has.
@@ -129,7 +129,7 @@ pub struct Limits {
     pub processor_seconds: Option<u64>,
 }
 
-impl Default for Limits {
+impl Default for ProcessLimits {
     fn default() -> Self {
         Self { open_files: 1024, file_size_bytes: None, data_bytes: None, threads: 0, processor_seconds: None }
     }

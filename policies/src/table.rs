@@ -8,7 +8,7 @@ include!(concat!(env!("OUT_DIR"), "/tables.rs"));
 
 /// One permission for one system call.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Rule {
+pub struct SyscallRule {
     /// Its name in the table and in messages.
     pub id: &'static str,
     /// The system call it permits.
@@ -30,18 +30,18 @@ pub struct Rule {
     pub elsewhere: Option<&'static str>,
 }
 
-impl Rule {
+impl SyscallRule {
     /// Whether the rule permits its call with these arguments. `growable`: start and length in bytes of each linear memory
     /// that can grow.
     ///
-    /// This is what the filter means, said a second time and without BPF, so that either can be checked by the other.
+    /// This states the meaning of the filter a second time and without BPF, so that each can be checked against the other.
     pub fn permits(&self, arguments: &[u64; 6], growable: &[(u64, u64)]) -> bool {
-        // A rule that does not speak of growable memory says the same of each range, and of none.
+        // A rule without growable memory is the same for every range.
         let holds = |range: (u64, u64)| self.conditions.iter().all(|condition| condition.holds(arguments, range));
         if self.speaks_of_growable() { growable.iter().any(|range| holds(*range)) } else { holds((0, 0)) }
     }
 
-    /// Whether a condition compares with a linear memory that can grow: the rule then stands once per memory.
+    /// Whether a condition compares with a linear memory that can grow: the filter then has the rule once per memory.
     pub fn speaks_of_growable(&self) -> bool {
         let operand = |condition: &Condition| match condition.test {
             Test::Equal(operand) | Test::AtMost(operand) => Some(operand),
@@ -97,9 +97,9 @@ pub enum Test {
 pub enum Operand {
     /// A constant.
     Value(u64),
-    /// Start address of a linear memory that can grow. A rule with it stands once per such memory.
+    /// Start address of a linear memory that can grow. The filter has a rule with it once per such memory.
     GrowableBase,
-    /// Largest length of that same memory in bytes.
+    /// Maximum length of that memory in bytes.
     GrowableLength,
 }
 
@@ -174,7 +174,7 @@ impl RuleSet {
     }
 
     /// The rules, in the order of their ids.
-    pub fn iter(self) -> impl Iterator<Item = &'static Rule> {
+    pub fn iter(self) -> impl Iterator<Item = &'static SyscallRule> {
         let mut rest = self.0;
         iter::from_fn(move || {
             let rule = RULES.get(rest.trailing_zeros() as usize)?;
@@ -185,13 +185,13 @@ impl RuleSet {
 }
 
 /// Every rule of the table, in the order of their ids.
-pub const fn all_rules() -> &'static [Rule] {
+pub const fn all_rules() -> &'static [SyscallRule] {
     &RULES
 }
 
 /// The calls that `wave` makes from `execve` on to the seal, those of its compiling process included, by what they are for.
 ///
-/// No filter of `wave` is made from them: they are for a filter around it.
+/// No filter of `wave` is built from them. They are for a filter around it.
 pub const fn all_starts() -> &'static [Start] {
     &STARTS
 }
@@ -201,7 +201,7 @@ pub const fn all_functions() -> &'static [Function] {
     &FUNCTIONS
 }
 
-/// The WASI functions whose row holds a rule for this system call. Allocates nothing, so a signal handler may ask.
+/// The WASI functions whose row has a rule for this system call. Allocates nothing, so a signal handler may ask.
 pub fn functions_using(call: &str) -> impl Iterator<Item = &'static Function> {
     let holds = move |rules: RuleSet| rules.iter().any(|rule| rule.call == call);
     let resolving = holds(RESOLVER_KERNEL.union(RESOLVER_MANUAL));
@@ -212,7 +212,7 @@ pub fn functions_using(call: &str) -> impl Iterator<Item = &'static Function> {
 mod tests {
     use super::*;
 
-    fn rule(id: &str) -> &'static Rule {
+    fn rule(id: &str) -> &'static SyscallRule {
         RULES.iter().find(|rule| rule.id == id).expect("rule in the table")
     }
 

@@ -74,7 +74,7 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// A word as a shell takes it, in quotes where it must be. `None` if it has characters that nobody can type.
+/// A word quoted for a shell if needed. `None` if it has characters that cannot be typed.
 pub fn shell_word(word: &str) -> Option<String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/.:_-+,@%=".contains(c);
     match word {
@@ -87,7 +87,7 @@ pub fn shell_word(word: &str) -> Option<String> {
 /// Reads a size: a number of bytes, or one with `K`, `M` or `G` (powers of 1024), with or without `iB` or `B`.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = text[digits.len()..].to_ascii_lowercase();
@@ -105,7 +105,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 /// Reads a duration: a number with `ns`, `us`, `ms`, `s`, `m` or `h`; without a unit it means seconds. Zero is refused.
 ///
 /// # Errors
-/// Says what is wrong with it.
+/// What is wrong with it.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let scale = match &text[digits.len()..] {

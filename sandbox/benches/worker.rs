@@ -6,7 +6,7 @@
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use wave_policy::{Level, Limits, Policy};
+use wave_policy::{Level, Policy, ProcessLimits};
 use wave_sandbox::Worker;
 
 const ROUNDS: usize = 300;
@@ -16,7 +16,7 @@ fn main() {
     if !std::env::args().any(|arg| arg == "--bench") {
         return;
     }
-    let limits = Limits { data_bytes: Some(1 << 30), file_size_bytes: Some(0), ..Limits::default() };
+    let limits = ProcessLimits { data_bytes: Some(1 << 30), file_size_bytes: Some(0), ..ProcessLimits::default() };
     let policy = |level| Policy { level, limits: limits.clone(), ..Policy::default() };
     let (unsealed, sealed) = (policy(Level::Off), policy(Level::Strict));
     let mut times = [Vec::new(), Vec::new()];

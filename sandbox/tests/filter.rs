@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wave_policy::{Operand, Rule, Shape, Test, all_rules, all_shapes};
+use wave_policy::{Operand, Shape, SyscallRule, Test, all_rules, all_shapes};
 use wave_sandbox::{AddressRange, GrowableRange, Instruction, SealPlan, SystemCall, evaluate, filter};
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
@@ -48,8 +48,8 @@ fn number(call: &str) -> u32 {
 }
 
 /// The rules that `shapes.toml` lists for a shape, by the number of their call.
-fn published(shape: &Shape) -> BTreeMap<u32, Vec<&'static Rule>> {
-    let mut rules: BTreeMap<u32, Vec<&Rule>> = BTreeMap::new();
+fn published(shape: &Shape) -> BTreeMap<u32, Vec<&'static SyscallRule>> {
+    let mut rules: BTreeMap<u32, Vec<&SyscallRule>> = BTreeMap::new();
     for id in shape.rules {
         let rule = all_rules().iter().find(|rule| rule.id == *id).unwrap_or_else(|| panic!("no rule {id}"));
         rules.entry(number(rule.call)).or_default().push(rule);
@@ -82,7 +82,7 @@ fn numbers() -> BTreeSet<u32> {
 }
 
 /// Values at and around everything that some rule compares this argument with.
-fn values(rules: &[&Rule], argument: u8) -> Vec<u64> {
+fn values(rules: &[&SyscallRule], argument: u8) -> Vec<u64> {
     let conditions = rules.iter().flat_map(|rule| rule.conditions).filter(|condition| condition.arg == argument);
     let compared = conditions.flat_map(|condition| match condition.test {
         Test::Equal(operand) | Test::AtMost(operand) => match operand {
@@ -106,7 +106,7 @@ fn values(rules: &[&Rule], argument: u8) -> Vec<u64> {
 }
 
 /// Arguments for a call: the same value everywhere, and all combinations of what its rules compare.
-fn tries(rules: &[&Rule]) -> Vec<[u64; 6]> {
+fn tries(rules: &[&SyscallRule]) -> Vec<[u64; 6]> {
     let mut tries: Vec<[u64; 6]> = [0, 1, 2, 3, 0x22, 0x4000, u64::MAX].map(|value| [value; 6]).into();
     let compared: BTreeSet<u8> = rules.iter().flat_map(|rule| rule.conditions).map(|condition| condition.arg).collect();
     let mut combined = vec![[0; 6]];

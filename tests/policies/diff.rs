@@ -68,14 +68,14 @@ fn only_what_widens_fails() {
         ("named.toml", "version = 1\n[[fs]]\nhost = \"data/.\"\nguest = \"/e\"\naccess = \"ro\"\n"),
         ("rw.toml", "version = 1\n[[fs]]\nhost = \"data\"\nguest = \"/d\"\naccess = \"rw\"\n"),
     ]);
-    let added = "+ may read beneath data (fs[0], ro.toml:2)\n1 wider, 0 narrower, 0 neither\n";
+    let added = "+ may read under data (fs[0], ro.toml:2)\n1 wider, 0 narrower, 0 neither\n";
     let cases = [
         ("ro.toml ro.toml", 0, ""),
         ("none.toml ro.toml", 1, added),
         (
             "ro.toml none.toml",
             0,
-            "- may no longer read beneath data (fs[0], ro.toml:2)\n0 wider, 1 narrower, 0 neither\n",
+            "- may no longer read under data (fs[0], ro.toml:2)\n0 wider, 1 narrower, 0 neither\n",
         ),
         (
             "ro.toml named.toml",
@@ -85,7 +85,7 @@ fn only_what_widens_fails() {
         (
             "ro.toml rw.toml",
             1,
-            "+ may write beneath data (fs[0], ro.toml:2; fs[0], rw.toml:2)\n1 wider, 0 narrower, 0 neither\n",
+            "+ may write under data (fs[0], ro.toml:2; fs[0], rw.toml:2)\n1 wider, 0 narrower, 0 neither\n",
         ),
     ];
     for (files, code, text) in cases {
@@ -104,7 +104,7 @@ fn the_policy_of_another_revision_is_compared_as_it_is_written() {
     with_input(dir.path(), "--fail-on widen - app.toml", policy).is(0, "", "");
     with_input(dir.path(), "--fail-on widen - app.toml", "version = 1\n").is(
         1,
-        "+ may read beneath data (fs[0], app.toml:2)\n1 wider, 0 narrower, 0 neither\n",
+        "+ may read under data (fs[0], app.toml:2)\n1 wider, 0 narrower, 0 neither\n",
         "",
     );
 }

@@ -4,7 +4,7 @@ use super::self_test::SELF_TEST;
 use serde_json::{Value, json};
 use wave_engine::Failure;
 use wave_engine::json::json_of;
-use wave_policy::{Condition, Operand, Policy, Rule, Test};
+use wave_policy::{Condition, Operand, Policy, SyscallRule, Test};
 
 pub(super) const NOTE: &str = "\
 wave: note: this is the filter after the seal: what the program can do, not what starting `wave` or a container takes (a runtime \
@@ -13,7 +13,7 @@ left out: where a call comes from; the address and length of memory that grows, 
 
 /// The seccomp profile, for version 1.0.2 of the specification.
 pub(super) fn profile(policy: &Policy, growable: bool) -> Result<String, Failure> {
-    let rules: Vec<&Rule> = policy.rules(growable).collect();
+    let rules: Vec<&SyscallRule> = policy.rules(growable).collect();
     let is_free = |call: &str| rules.iter().any(|rule| rule.call == call && rule.conditions.is_empty());
     let mut calls: Vec<Value> = rules
         .iter()

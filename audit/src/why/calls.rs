@@ -5,7 +5,7 @@ use super::kernel::{kernel_layers_off, kernel_policy};
 use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Edit;
-use wave_policy::{Function, Need, Resolver, Rule, all_functions, all_rules};
+use wave_policy::{Function, Need, Resolver, SyscallRule, all_functions, all_rules};
 
 /// Adds a finding on whether a policy allows these imports. Returns the change that adds those that are missing.
 pub fn add_imports(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) -> Option<Edit> {
@@ -45,7 +45,7 @@ pub fn add_filter(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str])
     let mut wanted: Vec<_> = functions.flat_map(|function| rules_of(function, sealed.resolver)).collect();
     wanted.sort_by_key(|rule| rule.id);
     wanted.dedup();
-    let ids = |rules: &[&Rule]| rules.iter().map(|rule| rule.id).collect::<Vec<_>>().join(", ");
+    let ids = |rules: &[&SyscallRule]| rules.iter().map(|rule| rule.id).collect::<Vec<_>>().join(", ");
     let missing: Vec<_> = wanted.iter().copied().filter(|rule| !active.contains(&rule.id)).collect();
     if wanted.is_empty() {
         answer.add(Layer::Seccomp, Verdict::Silent, None, "no system call is made");
@@ -56,7 +56,7 @@ pub fn add_filter(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str])
     }
 }
 
-fn rules_of(function: &Function, resolver: Resolver) -> Vec<&'static Rule> {
+fn rules_of(function: &Function, resolver: Resolver) -> Vec<&'static SyscallRule> {
     let other = match resolver {
         Resolver::Kernel => &["openat2"][..],
         Resolver::Manual => &["openat", "readlinkat"],
@@ -114,7 +114,7 @@ pub fn system_call(policy: &PolicyDocument, name: &str) -> Result<Reply, Failure
     let sealed = kernel_policy(policy);
     let active: Vec<_> = sealed.rules(true).map(|rule| rule.id).collect();
     let compiler = wave_policy::Policy { role: wave_policy::Role::Compiler, ..Default::default() };
-    let listed = |rule: &Rule| {
+    let listed = |rule: &SyscallRule| {
         let rows = policy.values.os.as_ref().map(|os| &os.rows);
         rows.is_none_or(|rows| rows.keys().any(|id| id.rsplit('.').next() == Some(rule.id)))
     };
@@ -155,7 +155,7 @@ fn names(functions: &[&Function]) -> String {
 }
 
 /// Describes which functions or settings add a rule to a filter.
-fn rule_source(rule: &Rule, sealed: &wave_policy::Policy, compiler: &wave_policy::Policy) -> String {
+fn rule_source(rule: &SyscallRule, sealed: &wave_policy::Policy, compiler: &wave_policy::Policy) -> String {
     let need = |need: Need| match need {
         Need::Nothing => "",
         Need::Grant => " with a directory",

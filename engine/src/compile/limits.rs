@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wave_policy::limits::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT};
-use wave_policy::{Level, Limits, Policy, chain};
+use wave_policy::{Level, Policy, ProcessLimits, chain};
 use wave_sandbox::{Ended, State, Worker, WorkerError};
 
 /// Descriptors of a worker: the standard streams, and what the seal needs for a moment.
@@ -43,7 +43,7 @@ impl CompileLimits {
     pub fn policy(&self, threads: usize) -> Policy {
         Policy {
             level: self.level,
-            limits: Limits {
+            limits: ProcessLimits {
                 open_files: OPEN_FILES,
                 file_size_bytes: Some(0),
                 data_bytes: Some(self.memory_bytes),

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | 4 | `\0wav` |
 //! | 4 | [`VERSION`], little-endian |
-//! | … | [`Origin`] and length of the module, as [`write_value`] writes them |
+//! | … | [`Provenance`] and length of the module, as [`write_value`] writes them |
 //! | … | the module |
 //! | … | addressing, signatures and imports, as [`write_value`] writes them |
 //! | … | the code, as [`write_image`] writes it |
@@ -25,14 +25,14 @@ pub const MAGIC: [u8; 4] = *b"\0wav";
 /// Version of the format.
 pub const VERSION: u32 = 2;
 
-/// Maximum bytes of an [`Origin`].
+/// Maximum bytes of an [`Provenance`].
 const MAX_ORIGIN_BYTES: u64 = 4096;
 
 const HASH_BYTES: usize = blake3::OUT_LEN;
 
 /// How code was compiled.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Origin {
+pub struct Provenance {
     /// Version of the program that compiled it.
     pub wave: String,
     /// BLAKE3 hash of the module.
@@ -47,7 +47,7 @@ pub struct Origin {
 #[derive(Clone, Debug)]
 pub struct Artefact {
     /// How the code was compiled, as the file claims.
-    pub origin: Origin,
+    pub origin: Provenance,
     /// The module's bytes.
     pub module: Vec<u8>,
     /// Identity of every type.
@@ -113,7 +113,7 @@ impl Artefact {
     }
 
     fn read_body(mut from: &[u8]) -> io::Result<Self> {
-        let (origin, module_len): (Origin, u64) = read_value(&mut from, MAX_ORIGIN_BYTES)?;
+        let (origin, module_len): (Provenance, u64) = read_value(&mut from, MAX_ORIGIN_BYTES)?;
         let module = usize::try_from(module_len).ok().and_then(|len| from.split_at_checked(len));
         let (module, mut from) = module.ok_or(io::ErrorKind::UnexpectedEof)?;
         let len = from.len() as u64;
@@ -138,7 +138,7 @@ mod tests {
 
     fn artefact() -> Artefact {
         Artefact {
-            origin: Origin { wave: "1.2.3".to_owned(), module: [7; 32], canonical_nans: true, seed: 9 },
+            origin: Provenance { wave: "1.2.3".to_owned(), module: [7; 32], canonical_nans: true, seed: 9 },
             module: b"\0asm\x01\0\0\0".to_vec(),
             signatures: vec![SignatureId(3)],
             host_imports: vec![true, false],

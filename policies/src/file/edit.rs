@@ -5,14 +5,14 @@
 use super::PolicyFile;
 use super::write::quote;
 
-/// A change: whole lines of the file, and what stands in their place.
+/// A change: whole lines of the file, and the lines that replace them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     /// The first line that changes, from 1; behind the last one to append.
     pub line: usize,
     /// How many lines go. With none, `lines` are put in before `line`.
     pub replaces: usize,
-    /// What stands there then.
+    /// The new lines.
     pub lines: Vec<String>,
     /// The whole file with the change.
     pub source: String,
@@ -155,7 +155,7 @@ mod tests {
         let (line, replaces, text) = add("version = 1\nfs = [{ host = \"x\", access = \"ro\" }]\n");
         assert_eq!((line, replaces), (2, 1));
         assert!(text.ends_with("access = \"ro\" }, { host = \"a\\\"b\", guest = \"/a\", access = \"ro\" }]"), "{text}");
-        // A name that is taken is no change that can be made.
+        // A name that is taken cannot be used.
         assert_eq!(file("version = 1\n[[fs]]\nhost = \"/a\"\naccess = \"ro\"\n").add_directory("/b", "/a", "ro"), None);
     }
 }

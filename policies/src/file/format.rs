@@ -19,7 +19,7 @@ pub fn format(source: &str) -> Result<String, Problem> {
     }
 }
 
-/// The comments of a file, each with what stands before it in its line.
+/// The comments of a file, each with the text before it in its line.
 pub fn comments(source: &str) -> Vec<(&str, &str)> {
     let tokens = Source::new(source).lex().filter(|token| token.kind() == TokenKind::Comment);
     let comment = |token: Token| {
@@ -35,13 +35,13 @@ struct Formatter<'s> {
     out: String,
     /// Brackets that are open in a value.
     depth: usize,
-    /// Nothing but indentation stands in this line.
+    /// The line so far has only indentation.
     fresh: bool,
     /// Blank lines before this one.
     blank: usize,
     /// The line is a heading in brackets.
     heading: bool,
-    /// A space was written, or stands in the source before this token.
+    /// A space was written, or precedes this token in the source.
     last: TokenKind,
     /// Whether the comments before this token lead to a heading.
     leads: (usize, bool),
@@ -115,11 +115,11 @@ impl<'s> Formatter<'s> {
         self.blank = 0;
         let closes = matches!(kind, TokenKind::RightSquareBracket | TokenKind::RightCurlyBracket);
         let depth = if closes { self.depth.saturating_sub(1) } else { self.depth };
-        // Nobody nests deeper; the reader refuses it.
+        // The reader refuses deeper nesting.
         let _infallible = write!(self.out, "{:width$}", "", width = 4 * depth.min(100));
     }
 
-    /// Whether nothing but comments stands between here and a heading. Each token is looked at once, however many comments there
+    /// Whether only comments lie between here and a heading. Each token is looked at once, however many comments there
     /// are: what holds for the first of them holds for all.
     fn leads_to_heading(&mut self, tokens: &[Token], at: usize) -> bool {
         if at >= self.leads.0 {

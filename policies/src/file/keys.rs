@@ -54,7 +54,7 @@ macro_rules! keys {
             )*
         })*
     ) => {
-        /// What a policy says. `None` where it says nothing.
+        /// The values of a policy. `None` if it does not set one.
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Values {
             $($(#[$top_doc])* pub $top_field: Option<$top_type>,)*
@@ -63,7 +63,7 @@ macro_rules! keys {
             pub fs: Vec<Directory>,
             /// Limits.
             pub limits: Limits,
-            /// What follows for the kernel layers.
+            /// The derived part: rules of the kernel layers.
             pub os: Option<Derived>,
         }
 
@@ -142,7 +142,7 @@ keys! {
         /// Where the program listens.
         listen: Vec<SocketAddr>, "listen", OPTIONAL, Ty::List(&Ty::Address),
             "Listening TCP sockets, ADDRESS:PORT; they follow the directories";
-        /// Whom it may accept, `ADDRESS[/BITS]`. `None`: everybody; an empty list, which no file has: nobody.
+        /// Peers whose connections it may accept, `ADDRESS[/BITS]`. `None`: all; an empty list, which no file has: none.
         accept_from: Vec<String>, "accept_from", OPTIONAL, Ty::Networks,
             "Accept from these, ADDRESS[/BITS]; from everywhere if not given";
     }
@@ -220,7 +220,7 @@ impl Values {
         settings
     }
 
-    /// These values, and where nothing is said, those of the others. Directories are one value.
+    /// These values, and those of the others where these have none. The directories are one value.
     #[must_use]
     pub fn over(mut self, under: Self) -> Self {
         KEYS.iter().for_each(|key| (key.fill)(&mut self, &under));

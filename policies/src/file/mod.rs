@@ -36,18 +36,18 @@ pub use crate::limits::Limits;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// Nobody reads more of them at once.
+/// Maximum number of problems that are described.
 const DESCRIBED_PROBLEMS: usize = 100;
 
 /// A file that was read.
 #[derive(Clone, Debug)]
 pub struct PolicyFile {
-    /// What it says, without its profile.
+    /// Its values, without those of its profile.
     pub values: Values,
     /// The profile it extends.
     pub profile: Option<Profile>,
     source: String,
-    /// Where each id stands.
+    /// The position of each id.
     spans: BTreeMap<String, Range<usize>>,
     /// Where each line starts.
     lines: Vec<usize>,
@@ -114,7 +114,7 @@ impl PolicyFile {
         })
     }
 
-    /// Reads a file, and says of one that is refused all that is wrong with it, as far as a person reads on.
+    /// Reads a file. If it is refused, lists its problems.
     ///
     /// # Errors
     /// The first hundred problems, and how many more there are.
@@ -122,7 +122,7 @@ impl PolicyFile {
         read::read(source, DESCRIBED_PROBLEMS)
     }
 
-    /// What holds: the values of the file, and those of the profile it extends for the keys it does not have.
+    /// The values of the file, and those of the profile it extends for the keys that the file does not set.
     ///
     /// # Errors
     /// If the profile cannot be read, which a test rules out.
@@ -132,7 +132,7 @@ impl PolicyFile {
         Ok(self.values.clone().over(base))
     }
 
-    /// The line an id stands in. `None` for what the file does not say itself.
+    /// The line of an id. `None` if the file does not set it.
     pub fn line(&self, id: &str) -> Option<usize> {
         let span = self.spans.get(id)?;
         Some(self.lines.partition_point(|start| *start <= span.start))

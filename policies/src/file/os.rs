@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 /// What the filter and Landlock come to for one module. It depends on the module alone, so filling in paths leaves it valid;
-/// which groups are in force depends on what is granted.
+/// which groups apply depends on the grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Derived {
     /// Who resolves paths; the rules differ.

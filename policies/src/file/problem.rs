@@ -22,7 +22,7 @@ pub struct Problem {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The line with a caret beneath, fit for a terminal.
+    /// The line with a caret under it, safe for a terminal.
     pub excerpt: Vec<String>,
     /// How to fix it.
     pub fix: String,
@@ -39,12 +39,12 @@ pub struct Problems {
 
 impl Problem {
     pub(crate) fn new(source: &str, span: &Range<usize>, id: &str, what: String, fix: String) -> Self {
-        let Place { line, column, start } = Place::of(source, span.start);
+        let Position { line, column, start } = Position::of(source, span.start);
         let text = source.get(start..).unwrap_or_default().lines().next().unwrap_or_default();
         let marked = source.get(span.clone()).unwrap_or_default().lines().next().unwrap_or_default().chars().count();
         let number = line.to_string();
         let margin = " ".repeat(number.len());
-        // What stands far to the right is shown without what is left of it.
+        // A problem far to the right is shown without the start of its line.
         let skipped = (column - 1).saturating_sub(SHOWN_CHARS / 2);
         let shown = |from: usize, count: usize| {
             let text: String = text.chars().skip(from).take(count).map(|c| if c == '\t' { ' ' } else { c }).collect();
@@ -71,13 +71,13 @@ impl fmt::Display for Problem {
 impl std::error::Error for Problem {}
 
 /// Line and column of a byte.
-pub(crate) struct Place {
+pub(crate) struct Position {
     pub(crate) line: usize,
     pub(crate) column: usize,
     start: usize,
 }
 
-impl Place {
+impl Position {
     pub(crate) fn of(source: &str, offset: usize) -> Self {
         let mut offset = offset.min(source.len());
         while !source.is_char_boundary(offset) {
@@ -101,7 +101,7 @@ pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The name that was probably meant.
+/// The nearest known name.
 pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.chars().count() > COMPARED_CHARS {
         return None;

@@ -88,7 +88,7 @@ fn too_many(source: &str) -> Option<(usize, schema::Wrong)> {
 /// Where something is wrong, in which rule, and what.
 type Found = (Range<usize>, String, schema::Wrong);
 
-/// Holds a document to the schema.
+/// Checks a document against the schema.
 struct Check {
     spans: BTreeMap<String, Range<usize>>,
     /// What is wrong, and what was too much to keep.

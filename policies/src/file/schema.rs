@@ -48,7 +48,7 @@ pub(crate) enum Ty {
     Variable,
     Function,
     List(&'static Ty),
-    /// Networks. An empty list would not say whether nobody may connect or everybody, so there is none.
+    /// Networks. An empty list is refused: it would not be clear whether it means all peers or none.
     Networks,
     /// A table with these keys and no others.
     Table(&'static [Field]),

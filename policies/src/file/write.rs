@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
 impl Values {
-    /// The values as a policy file. `note` says of an id what stands behind it as a comment, where it comes from for example.
+    /// The values as a policy file. `note` gives the comment behind an id, for example its origin.
     ///
     /// # Errors
     /// Never: strings grow.
@@ -71,7 +71,7 @@ impl<'n> Writer<'n> {
         self.note(id)
     }
 
-    /// The heading of the table of a key, unless it is there.
+    /// The heading of the table of a key, unless it is written already.
     fn enter(&mut self, key: &Key) -> fmt::Result {
         if self.section == key.section {
             return Ok(());
@@ -161,7 +161,7 @@ impl<'n> Writer<'n> {
     }
 }
 
-/// A string of TOML that holds exactly this text.
+/// A TOML string with exactly this text.
 pub(super) fn quote(text: impl AsRef<str>) -> String {
     let mut out = String::from('"');
     for c in text.as_ref().chars() {

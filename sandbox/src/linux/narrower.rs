@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use wave_policy::{Role, Rule};
+use wave_policy::{Role, SyscallRule};
 
 static WITHOUT_RULE: OnceLock<(Role, String)> = OnceLock::new();
 static WITHOUT_RIGHT: OnceLock<String> = OnceLock::new();
@@ -14,7 +14,7 @@ pub fn leave_out_rule(role: Role, id: &str) {
     WITHOUT_RULE.get_or_init(|| (role, id.to_owned()));
 }
 
-pub(crate) fn permits(role: Role, rule: &Rule) -> bool {
+pub(crate) fn permits(role: Role, rule: &SyscallRule) -> bool {
     WITHOUT_RULE.get().is_none_or(|(left_out, id)| *left_out != role || id != rule.id)
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::AsRawFd;
 use nix::errno::Errno;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
-use wave_policy::{Limits, Role};
+use wave_policy::{ProcessLimits, Role};
 
 use super::sys::{self, ThreadError};
 use crate::error::Cause;
@@ -85,7 +85,7 @@ fn gaps(kept: &[u32]) -> Vec<(u32, u32)> {
 }
 
 /// Lowers resource limits, soft and hard. Address space has none: a run reserves 8 GiB for each linear memory.
-pub(crate) fn lower_limits(limits: &Limits) -> Result<String, Cause> {
+pub(crate) fn lower_limits(limits: &ProcessLimits) -> Result<String, Cause> {
     for (resource, limit) in wanted(limits) {
         limit.map_or(Ok(()), |limit| lower_limit(resource, limit))?;
     }
@@ -102,7 +102,7 @@ pub(crate) fn lower_limits(limits: &Limits) -> Result<String, Cause> {
 
 /// The limit on processes, which include threads. The kernel counts all processes of a user, so a limit other than 0 is useful
 /// only for a user who has no others: the one that root becomes.
-fn max_processes(limits: &Limits) -> Option<u64> {
+fn max_processes(limits: &ProcessLimits) -> Option<u64> {
     match limits.threads {
         0 => Some(0),
         threads => nix::unistd::geteuid().is_root().then_some(threads.saturating_add(1)),
@@ -110,7 +110,7 @@ fn max_processes(limits: &Limits) -> Option<u64> {
 }
 
 /// The limits that a run gets; `None` for those that stay as they are.
-fn wanted(limits: &Limits) -> [(Resource, Option<u64>); 7] {
+fn wanted(limits: &ProcessLimits) -> [(Resource, Option<u64>); 7] {
     [
         (Resource::RLIMIT_CORE, Some(0)),
         (Resource::RLIMIT_NPROC, max_processes(limits)),
@@ -123,7 +123,7 @@ fn wanted(limits: &Limits) -> [(Resource, Option<u64>); 7] {
 }
 
 /// Lowers the limit on the size of files. It covers standard output if that is a file.
-pub(crate) fn limit_file_size(limits: &Limits) -> Result<(), Cause> {
+pub(crate) fn limit_file_size(limits: &ProcessLimits) -> Result<(), Cause> {
     // A write past the limit is an error for the guest; it does not end the process (T110).
     sys::ignore(Signal::SIGXFSZ).map_err(Cause::refused("signal(SIGXFSZ)"))?;
     limits.file_size_bytes.map_or(Ok(()), |bytes| lower_limit(Resource::RLIMIT_FSIZE, bytes))
@@ -136,7 +136,7 @@ fn lower_limit(resource: Resource, limit: u64) -> Result<(), Cause> {
 }
 
 /// Reads the limits back.
-pub(crate) fn confirm_limits(limits: &Limits) -> Result<(), Cause> {
+pub(crate) fn confirm_limits(limits: &ProcessLimits) -> Result<(), Cause> {
     let file_size = (Resource::RLIMIT_FSIZE, limits.file_size_bytes);
     let wanted = wanted(limits).into_iter().chain([file_size]);
     for (resource, limit) in wanted.filter_map(|(resource, limit)| Some((resource, limit?))) {

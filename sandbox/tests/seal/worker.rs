@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write as _};
 use std::time::{Duration, Instant};
 
-use wave_policy::{Level, Limits, Policy};
+use wave_policy::{Level, Policy, ProcessLimits};
 use wave_sandbox::{Channel, Worker};
 
 use crate::Case;
@@ -179,7 +179,12 @@ fn a_missing_layer_is_a_refusal_there(user: User) {
 
 /// Starts a worker for an action, communicates with it, and prints the result.
 pub fn child(action: &str, level: Level) -> ! {
-    let limits = Limits { data_bytes: Some(MEMORY_BYTES), file_size_bytes: Some(0), threads: 4, ..Limits::default() };
+    let limits = ProcessLimits {
+        data_bytes: Some(MEMORY_BYTES),
+        file_size_bytes: Some(0),
+        threads: 4,
+        ..ProcessLimits::default()
+    };
     let policy = Policy { level, limits, ..Policy::default() };
     let short = matches!(action, "spin" | "deaf");
     let timeout = Duration::from_millis(if short { 300 } else { 20_000 });

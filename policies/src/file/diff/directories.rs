@@ -1,4 +1,4 @@
-//! Directories: a grant holds for all that is beneath it, under whatever name.
+//! Directories: a grant covers everything under it, under any name.
 
 use super::{Diff, Effect, Side};
 use crate::Access;
@@ -6,9 +6,9 @@ use crate::file::Directory;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Says for each directory that either policy names what may be done beneath it, by whichever grant.
+/// Compares, for each directory that either policy names, what may be done under it through any grant.
 ///
-/// That is enough: what may be done with any path is what may be done beneath the innermost of these that it lies in.
+/// That is enough: what may be done with a path is what may be done under the innermost of these directories that contains it.
 pub(super) fn compare(diff: &mut Diff<'_>) {
     let policies = [&diff.old.fs, &diff.new.fs];
     let mut granted: BTreeMap<HostPath<'_>, [Own<'_>; 2]> = BTreeMap::new();
@@ -39,13 +39,13 @@ fn judge(diff: &mut Diff<'_>, path: &HostPath<'_>, [old, new]: &[Own<'_>; 2], co
         }
         return;
     };
-    // What is granted here in the same words as before changed with what is around it, and that has been said.
+    // The grant itself did not change; the change of the directory around it is listed already.
     let is_said = outer.map(|cover| cover.access()) == [was, is] && old.names == new.names;
     if !is_said {
         let path = path.to_string();
         let text = match effect {
-            Effect::Widens => format!("may {} beneath {path}", verb(was, is)),
-            _ => format!("may no longer {} beneath {path}", verb(is, was)),
+            Effect::Widens => format!("may {} under {path}", verb(was, is)),
+            _ => format!("may no longer {} under {path}", verb(is, was)),
         };
         let [old, new] = cover.map(Cover::side);
         diff.add(effect, "fs", &path, old, new, text);
@@ -129,7 +129,7 @@ const fn verb(narrow: Option<Access>, wide: Option<Access>) -> &'static str {
         (None, Some(Access::ReadWrite)) => "read and write",
         (None, Some(Access::Append)) => "read, and add files,",
         (Some(Access::ReadOnly), Some(Access::Append)) => "add files",
-        (Some(Access::Append), _) => "remove, cut and overwrite",
+        (Some(Access::Append), _) => "remove, truncate and overwrite",
         (Some(_), _) => "write",
         (None, _) => "read",
     }
@@ -145,7 +145,7 @@ struct HostPath<'v> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Start {
     Root,
-    /// `..` stands behind a name. If the name is a link, this leads anywhere, so it is compared with its like alone.
+    /// `..` follows a name. If the name is a link, the path can lead anywhere, so it is compared with equal paths only.
     Uncertain {
         is_absolute: bool,
     },

@@ -12,7 +12,7 @@
 //! };
 //! let changes = diff(&values("ro"), &values("rw"));
 //! assert_eq!((changes.len(), changes[0].effect), (1, Effect::Widens));
-//! assert_eq!(changes[0].text, "may write beneath data");
+//! assert_eq!(changes[0].text, "may write under data");
 //! assert!(diff(&values("ro"), &values("ro")).is_empty());
 //! ```
 
@@ -37,7 +37,7 @@ pub enum Effect {
     Widens,
     /// Something is no longer possible.
     Narrows,
-    /// Neither, as far as a policy can tell.
+    /// Neither, or the policies do not tell.
     Neutral,
 }
 
@@ -68,7 +68,7 @@ pub struct Change {
     pub effect: Effect,
     /// The key it is about, `fs` or `limits.timeout` for example.
     pub key: String,
-    /// What exactly, where a key holds several things: a directory, a function. Empty otherwise.
+    /// The item, for a key with several items: a directory, a function. Otherwise empty.
     pub subject: String,
     /// How it was.
     pub old: Side,
@@ -81,9 +81,9 @@ pub struct Change {
 /// One policy's part in a change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Side {
-    /// What holds. `None`: nothing of the kind.
+    /// The value. `None` if there is none.
     pub value: Option<String>,
-    /// The id of the rule that says so. `None` if it follows from what the policy does not say.
+    /// The id of the rule that sets it. `None` if no rule does.
     pub id: Option<String>,
 }
 
@@ -245,7 +245,7 @@ impl Diff<'_> {
             };
             let effect = match Effect::of(was.reach(), is.reach()) {
                 Some(effect) => effect,
-                // Two texts of the operator's choice; how much either tells, nobody can say.
+                // Two texts of the operator's choice. Which one reveals more is not known.
                 None if matches!((&was, &is), (Variable::Set(a), Variable::Set(b)) if a != b) => Effect::Neutral,
                 None => continue,
             };
@@ -263,7 +263,7 @@ impl Diff<'_> {
     }
 
     fn clock(&mut self) {
-        // A deterministic run has no clock to blunt; that it is one, or no longer, has been said.
+        // A deterministic run has no clock to coarsen. That the run is or was deterministic is listed already.
         if [self.old, self.new].iter().any(|values| values.deterministic == Some(true)) {
             return;
         }
@@ -278,7 +278,7 @@ impl Diff<'_> {
         self.add(effect, "clock.resolution", "", old, new, text);
     }
 
-    /// What the host lets be seen is the same. That whoever knows the seed knows the program's secrets is for people to judge.
+    /// What the program can see of the host does not change. That the seed reveals the program's secrets is for people to judge.
     fn random(&mut self) {
         let (old, new) = (self.old.random_seed, self.new.random_seed);
         let text = match (old, new) {
@@ -294,7 +294,7 @@ impl Diff<'_> {
         self.add(Effect::Neutral, "random.seed", "", side(old), side(new), text);
     }
 
-    /// Keys that nobody compares by their meaning: that they changed is for people to judge.
+    /// Keys without a comparison of their own. That they changed is for people to judge.
     fn others(&mut self) {
         let (old, new) = (self.old, self.new);
         let others = KEYS.iter().filter(|key| !COMPARED.contains(&key.id().as_str()));
@@ -372,7 +372,7 @@ impl Variable<'_> {
 fn variables(values: &Values) -> BTreeMap<&str, Variable<'_>> {
     let passed = values.env_pass.iter().flatten().enumerate();
     let mut variables: BTreeMap<_, _> = passed.map(|(index, name)| (name.as_str(), Variable::Passed(index))).collect();
-    // A value of the policy stands in the place of one that is passed on.
+    // A value in the policy replaces one that is passed on.
     let set = values.env_set.iter().flatten();
     variables.extend(set.map(|(name, value)| (name.as_str(), Variable::Set(value))));
     variables

@@ -9,7 +9,7 @@ pub(super) fn compare(diff: &mut Diff<'_>) {
     let (old, new) = match (&diff.old.os, &diff.new.os) {
         (None, None) => return,
         (Some(old), Some(new)) => (old, new),
-        // Without it a run has whatever calls its module leads to, and nobody is told when they become more.
+        // Without it, a run has the calls that follow from its module, and nothing reports when these become more.
         (Some(_), None) => {
             let text = "any system call that follows from the module is permitted, unchecked".to_owned();
             return diff.add(Effect::Widens, "os", "", Side::new("listed", "os"), Side::unsaid("unchecked"), text);

@@ -438,39 +438,35 @@ fn fs(grants: &[(&str, &str, &str)]) -> String {
 fn directories_are_compared_by_what_can_be_reached() {
     let outer = ("data", "/data", "rw");
     let cases: [(&[_], &[_], &[&str]); 13] = [
-        (&[], &[outer], &["+ may read and write beneath data"]),
-        (&[outer], &[], &["- may no longer read and write beneath data"]),
-        (&[("data", "/d", "ro")], &[("data", "/d", "append")], &["+ may add files beneath data"]),
-        (&[("data", "/d", "append")], &[("data", "/d", "rw")], &["+ may remove, cut and overwrite beneath data"]),
+        (&[], &[outer], &["+ may read and write under data"]),
+        (&[outer], &[], &["- may no longer read and write under data"]),
+        (&[("data", "/d", "ro")], &[("data", "/d", "append")], &["+ may add files under data"]),
+        (&[("data", "/d", "append")], &[("data", "/d", "rw")], &["+ may remove, truncate and overwrite under data"]),
         (&[("./data/", "/data", "rw")], &[outer], &[]),
         (&[outer], &[("data", "/d", "rw")], &["~ data is called /d, was called /data"]),
         (
             &[outer],
             &[("data", "/d", "ro")],
-            &["- may no longer write beneath data", "~ data is called /d, was called /data"],
+            &["- may no longer write under data", "~ data is called /d, was called /data"],
         ),
         (&[outer], &[outer, ("data/x", "/x", "rw")], &["~ data/x is also granted by itself, as /x"]),
         (
             &[("data/x", "/x", "ro")],
             &[("data/x", "/x", "ro"), outer],
-            &["+ may read and write beneath data", "+ may write beneath data/x"],
+            &["+ may read and write under data", "+ may write under data/x"],
         ),
         (
             &[("data", "/data", "ro"), ("data/x", "/x", "ro")],
             &[outer, ("data/x", "/x", "ro")],
-            &["+ may write beneath data"],
+            &["+ may write under data"],
         ),
-        (&[("..", "/u", "rw")], &[("..", "/u", "rw"), ("../../x", "/x", "ro")], &["+ may read beneath ../../x"]),
+        (&[("..", "/u", "rw")], &[("..", "/u", "rw"), ("../../x", "/x", "ro")], &["+ may read under ../../x"]),
         // A link may stand where a name does, so `a/..` is not where it starts.
-        (
-            &[("b", "/b", "ro")],
-            &[("a/../b", "/b", "ro")],
-            &["+ may read beneath a/../b", "- may no longer read beneath b"],
-        ),
+        (&[("b", "/b", "ro")], &[("a/../b", "/b", "ro")], &["+ may read under a/../b", "- may no longer read under b"]),
         (
             &[("/", "/", "rw")],
             &[("a/../b", "/b", "rw")],
-            &["- may no longer read and write beneath /", "~ a/../b is also granted by itself, as /b"],
+            &["- may no longer read and write under /", "~ a/../b is also granted by itself, as /b"],
         ),
     ];
     for (old, new, expected) in &cases[..12] {

@@ -130,7 +130,9 @@ mod tests {
     use super::*;
     use crate::linux::syscalls;
     use ::landlock::{ABI, Access as _, AccessFs, AccessNet, Scope};
-    use wave_policy::{Access, FilesystemGrant, Policy, Resolver, Rule, Surface, Test, all_functions, all_rules};
+    use wave_policy::{
+        Access, FilesystemGrant, Policy, Resolver, Surface, SyscallRule, Test, all_functions, all_rules,
+    };
 
     /// T91: the table starts at 1, has no gap and ends where the `landlock` crate ends.
     #[test]
@@ -156,7 +158,7 @@ mod tests {
 
     /// The rules of a guest with every import and every grant. A compiler's process is sealed before it starts threads, which inherit
     /// the seal.
-    fn guests() -> Vec<&'static Rule> {
+    fn guests() -> Vec<&'static SyscallRule> {
         let names = all_functions().iter().map(|function| ("wasi_snapshot_preview1", function.name));
         let policy = Policy {
             surface: Surface::from_imports(names),

@@ -11,7 +11,7 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
-use wave_policy::{Condition, Level, Operand, Role, Rule, Test, all_rules};
+use wave_policy::{Condition, Level, Operand, Role, SyscallRule, Test, all_rules};
 
 use super::bpf::Instruction;
 use super::filter_check::{self, Expected, Permitted, Requirement};
@@ -115,7 +115,7 @@ fn requirement(condition: &Condition, range: &GrowableRange) -> Requirement {
 }
 
 /// The rules that apply to a plan.
-fn permitted_rules(plan: &SealPlan<'_>) -> impl Iterator<Item = &'static Rule> {
+fn permitted_rules(plan: &SealPlan<'_>) -> impl Iterator<Item = &'static SyscallRule> {
     let rules = plan.policy.rules(!plan.growable.is_empty());
     rules.filter(|rule| narrower::permits(plan.policy.role, rule))
 }
@@ -163,7 +163,7 @@ fn compile(plan: &SealPlan<'_>, restricts_truncation: bool) -> Result<(BpfProgra
     Ok((program::add_prologue(filter.try_into()?, answers(plan), denied_origin(plan)), count))
 }
 
-fn number(rule: &Rule) -> i64 {
+fn number(rule: &SyscallRule) -> i64 {
     let position = all_rules().binary_search_by_key(&rule.id, |other| other.id);
     // Every rule is in the table. -1 is the number of no call.
     position.map_or(-1, |index| NUMBERS[index])
@@ -189,7 +189,7 @@ fn truncation_needs_write() -> Result<Vec<SeccompRule>, Cause> {
 }
 
 /// A rule about growable memory as one rule of `seccompiler` for each range; any other rule with conditions as one.
-fn instances(rule: &Rule, growable: &[GrowableRange]) -> Result<Vec<SeccompRule>, Cause> {
+fn instances(rule: &SyscallRule, growable: &[GrowableRange]) -> Result<Vec<SeccompRule>, Cause> {
     if rule.conditions.is_empty() {
         return Ok(Vec::new());
     }
@@ -198,7 +198,7 @@ fn instances(rule: &Rule, growable: &[GrowableRange]) -> Result<Vec<SeccompRule>
     ranges.iter().map(|range| instance(rule, range)).collect()
 }
 
-fn instance(rule: &Rule, range: &GrowableRange) -> Result<SeccompRule, Cause> {
+fn instance(rule: &SyscallRule, range: &GrowableRange) -> Result<SeccompRule, Cause> {
     let conditions: Result<Vec<_>, _> = rule.conditions.iter().map(|condition| translate(condition, range)).collect();
     Ok(SeccompRule::new(conditions?)?)
 }
