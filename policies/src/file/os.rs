@@ -1,6 +1,6 @@
 //! The derived part: what the imports of a module mean for the kernel layers, by what is granted.
 
-use crate::{Access, FilesystemGrant, Need, Policy, Resolver, Rule, Surface};
+use crate::{Access, FilesystemGrant, Need, Policy, Resolver, Surface, SyscallRule};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
@@ -70,7 +70,7 @@ impl Derived {
     }
 }
 
-fn in_words(rule: &Rule) -> String {
+fn in_words(rule: &SyscallRule) -> String {
     match rule.when {
         "" => rule.call.to_owned(),
         when => format!("{} where {when}", rule.call),

@@ -14,6 +14,7 @@ mod probe;
 mod process;
 mod seal;
 mod seccomp;
+pub mod specific;
 mod start;
 mod supervisor;
 mod sys;
@@ -27,14 +28,3 @@ pub use start::{end_with_parent, start, variable};
 pub use supervisor::supervise;
 pub use sys::Allocator;
 pub use worker::{Channel, Worker};
-
-/// What this platform alone offers.
-pub mod specific {
-    pub use super::bpf::{Instruction, SystemCall, evaluate};
-    pub use super::identity::unused_identity;
-    pub use super::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLevel};
-    pub use super::narrower;
-    pub use super::probe::{LayerProbe, Presence, landlock_abi, landlock_leaves_truncation, probe};
-    pub use super::seccomp::filter;
-    pub use super::syscalls::name as call_name;
-}

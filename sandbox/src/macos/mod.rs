@@ -13,14 +13,10 @@
 
 mod launch;
 mod seal;
+pub mod specific;
 
 pub use crate::unsupported::{
     Allocator, Channel, Worker, end_with_parent, exit, leave_namespaces, prepare_allocator, report_failures, start,
     supervise, variable,
 };
 pub use seal::seal;
-
-/// What this platform alone offers.
-pub mod specific {
-    pub use super::launch::{enter, is_inside};
-}

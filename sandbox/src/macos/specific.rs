@@ -1,0 +1,3 @@
+//! What this platform alone offers.
+
+pub use super::launch::{enter, is_inside};
