@@ -6,9 +6,6 @@ use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::{Access, Level, Need, Surface};
 
-/// Functions that need write access and that an append grant refuses.
-const NOT_IN_APPEND: [&str; 4] = ["fd_filestat_set_size", "path_remove_directory", "path_rename", "path_unlink_file"];
-
 /// The grants of a policy.
 #[derive(Debug, Serialize)]
 pub struct Granted {
@@ -73,8 +70,10 @@ impl Granted {
         match need {
             Need::Nothing => true,
             Need::Grant => self.read_only + self.append + self.read_write > 0,
-            Need::WritableGrant if NOT_IN_APPEND.contains(&name) => self.read_write > 0,
-            Need::WritableGrant => self.append + self.read_write > 0,
+            Need::WritableGrant => match wave_monitor::Access::least_for_call(name) {
+                wave_monitor::Access::ReadWrite => self.read_write > 0,
+                _ => self.append + self.read_write > 0,
+            },
             Need::Listener => self.listeners > 0,
         }
     }

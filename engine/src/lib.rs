@@ -12,7 +12,7 @@
 //! uses [`Allocator`] as its global allocator, and has a single thread until the seal.
 //!
 //! Dependencies point down this list: `run`; `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
-//! `policy`; `grants`, `artefact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `convert`, `observer`, `outcome`.
+//! `policy`; `grants`, `artefact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `convert`, `ranges`, `observer`, `outcome`.
 #![forbid(unsafe_code)]
 
 pub mod artefact;
@@ -32,6 +32,7 @@ mod peers;
 mod plan;
 pub mod policy;
 pub mod program;
+mod ranges;
 mod refusal;
 mod run;
 pub mod shortage;
@@ -47,6 +48,7 @@ pub use observer::Observer;
 pub use outcome::Outcome;
 pub use peers::parse_network;
 pub use plan::{Plan, owner_of_writable};
+pub use ranges::ProgramRanges;
 pub use refusal::Refusal;
 pub use run::{Engine, Ready, SPARE_FILES, SealedRun};
 pub use unused::Unused;

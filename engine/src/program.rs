@@ -239,13 +239,7 @@ impl Loader<'_> {
         let Self { path, store, options, .. } = self;
         let bindings = bind(path, info, options.observes)?;
         let placement = store.place(info, &bindings).map_err(|error| link_failure(path, &error))?;
-        let job = Job {
-            addressing: placement.addressing.clone(),
-            signatures: placement.signatures.clone(),
-            host_imports: placement.host_imports.clone(),
-            canonical_nans: options.canonical_nans,
-            threads: options.threads,
-        };
+        let job = Job::at(&placement, options.canonical_nans, options.threads);
         Ok((placement, job))
     }
 }

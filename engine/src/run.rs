@@ -11,6 +11,7 @@ use crate::observer::{Observer, SharedObserver};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::program::{self, Program};
+use crate::ranges::ProgramRanges;
 use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::Source;
 use crate::unused::{self, Unused};
@@ -23,7 +24,7 @@ use std::path::{Path, PathBuf};
 use wave_contract::module::ModuleInfo;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
-use wave_sandbox::{Grant, GrowableRange, LayerName, Namespaces, Report, SealPlan, Sealed};
+use wave_sandbox::{Grant, LayerName, Namespaces, Report, SealPlan, Sealed};
 use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
 
 /// Descriptors that the process may have open beyond the guest's own. Path resolution uses them.
@@ -253,9 +254,7 @@ fn seal(
     supervised: bool,
     program: &mut Program,
 ) -> Result<Sealed, Failure> {
-    let growable = program.store.growable().into_iter();
-    let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
-    let code = program.store.code_range().into();
+    let ranges = ProgramRanges::of(&program.store);
     let surface = surface_of(program.info()?);
     let wasi = &*program.store.data_mut();
     let grants: Vec<_> =
@@ -281,17 +280,8 @@ fn seal(
         ..Policy::default()
     };
     let title = format!("wave run {}", clean(&module.display().to_string()));
-    let seal = SealPlan {
-        grants: &grants,
-        growable: &growable,
-        guest_code: Some(code),
-        final_pages: &[code],
-        namespaces,
-        title: Some(&title),
-        keep_fds: &sockets,
-        supervised,
-        ..SealPlan::new(&policy)
-    };
+    let plan = ranges.seal_plan(&policy, &grants);
+    let seal = SealPlan { namespaces, title: Some(&title), keep_fds: &sockets, supervised, ..plan };
     wave_sandbox::seal(&seal).map_err(|error| {
         let fix = limit_fix_of(&error).unwrap_or_else(|| error.fix().to_owned());
         Failure::refused(chain(&error)).at("--sandbox").fix(fix)

@@ -5,6 +5,7 @@ use wave_compiler::{CompileError, CompileOptions, ImportLinkage, Module};
 use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
 use wave_contract::types::SignatureId;
+use wave_runtime::Placement;
 
 /// Modules below this size are compiled by one thread. That also saves the call that counts the processors.
 const SMALL_BYTES: usize = 64 << 10;
@@ -25,6 +26,17 @@ pub struct Job {
 }
 
 impl Job {
+    /// The job for a module whose objects are placed.
+    pub fn at(placement: &Placement, canonical_nans: bool, threads: usize) -> Self {
+        Self {
+            addressing: placement.addressing.clone(),
+            signatures: placement.signatures.clone(),
+            host_imports: placement.host_imports.clone(),
+            canonical_nans,
+            threads,
+        }
+    }
+
     /// Compiles in this process.
     ///
     /// # Errors

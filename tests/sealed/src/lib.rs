@@ -4,12 +4,14 @@
 
 use std::error::Error;
 
-use wave_compiler::{CompileOptions, ImportLinkage, Module};
+use wave_compiler::Module;
 use wave_contract::image::CodeImage;
 use wave_contract::module::{Import, ModuleInfo};
+use wave_engine::ProgramRanges;
+use wave_engine::compile::Job;
 use wave_policy::Policy;
 use wave_runtime::{Binding, CallError, InstanceId, Item, Placement, Stop, Store};
-use wave_sandbox::{Grant, GrowableRange, SealPlan, Sealed};
+use wave_sandbox::{Grant, Sealed};
 use wave_verifier::{Terms, Verified};
 
 /// Any failure is the end of a test program, with its message.
@@ -45,15 +47,7 @@ pub fn compile<T>(
     let info = module.info();
     let bindings: Vec<_> = info.imports.iter().map(|import| bind(info, import)).collect::<Result<_>>()?;
     let placement = store.place(info, &bindings)?;
-    let imports = vec![ImportLinkage::Host; bindings.len()];
-    let image = module.compile(&CompileOptions {
-        addressing: placement.addressing.clone(),
-        signatures: &placement.signatures,
-        imports: &imports,
-        threads: 1,
-        verify_ir: false,
-        canonical_nans: false,
-    })?;
+    let image = Job::at(&placement, false, 1).compile(&module)?;
     Ok((Placed { info: module.into_info(), placement, bytes }, image))
 }
 
@@ -72,18 +66,18 @@ impl Placed {
     }
 }
 
-/// The seal of `src/run.rs`, of the same parts.
+/// Seals the process as the engine does.
+///
+/// # Errors
+/// As [`wave_sandbox::seal`].
 pub fn seal<T>(
     store: &mut Store<T>,
     policy: &Policy,
     grants: impl for<'a> FnOnce(&'a mut T) -> Vec<Grant<'a>>,
 ) -> Result<Sealed> {
-    let growable = store.growable().into_iter();
-    let growable: Vec<_> = growable.map(|(base, len_bytes)| GrowableRange { base, len_bytes }).collect();
-    let code = store.code_range().into();
+    let ranges = ProgramRanges::of(store);
     let grants = grants(store.data_mut());
-    let plan = SealPlan { grants: &grants, growable: &growable, guest_code: Some(code), ..SealPlan::new(policy) };
-    Ok(wave_sandbox::seal(&SealPlan { final_pages: &[code], ..plan })?)
+    Ok(wave_sandbox::seal(&ranges.seal_plan(policy, &grants))?)
 }
 
 /// Copies the segments and runs `_start`; the exit code.
