@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+use wave_test_support::binary::{leb, section, sized};
 use wave_test_support::outside::unused_ids;
 use wave_test_support::user::{NOBODY, User};
 use wave_test_support::{
@@ -45,25 +46,8 @@ fn run(user: User, level: &str, flags: &[&str], module: &Path) -> Outcome {
 // ---------------------------------------------------------------------------------------------------------
 // Modules, byte by byte
 
-fn leb(mut n: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(n & 0x7f).expect("seven bits");
-        n >>= 7;
-        bytes.push(if n == 0 { low } else { low | 0x80 });
-        if n == 0 {
-            return bytes;
-        }
-    }
-}
-
-fn sized(bytes: &[u8]) -> Vec<u8> {
-    [&leb(bytes.len()), bytes].concat()
-}
-
 /// A module of functions without parameters and results, the first of which is its `_start`.
 fn functions(count: usize, body: &[u8]) -> Vec<u8> {
-    let section = |id: u8, bytes: &[u8]| [&[id][..], &sized(bytes)].concat();
     [
         b"\0asm\x01\0\0\0".to_vec(),
         section(1, &[1, 0x60, 0, 0]),

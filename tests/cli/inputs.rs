@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 use wave_test_support::around::{EPERM, hiding};
+use wave_test_support::binary::{leb, section, sized};
 use wave_test_support::user::User;
 use wave_test_support::{Outcome, as_root, copy_program, finish, open_to_all, source, writable_dir};
 
@@ -51,26 +52,6 @@ fn by_bash(dir: &Path, script: &str) -> Outcome {
 
 // ---------------------------------------------------------------------------------------------------------
 // Modules, byte by byte
-
-fn leb(mut n: usize) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    loop {
-        let low = u8::try_from(n & 0x7f).expect("seven bits");
-        n >>= 7;
-        bytes.push(if n == 0 { low } else { low | 0x80 });
-        if n == 0 {
-            return bytes;
-        }
-    }
-}
-
-fn sized(bytes: &[u8]) -> Vec<u8> {
-    [&leb(bytes.len()), bytes].concat()
-}
-
-fn section(id: u8, bytes: &[u8]) -> Vec<u8> {
-    [&[id][..], &sized(bytes)].concat()
-}
 
 /// A section of `count` items.
 fn items(id: u8, count: usize, item: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {

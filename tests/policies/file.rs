@@ -57,19 +57,6 @@ fn place(files: &[(&str, &str)]) -> TempDir {
     dir
 }
 
-/// A module that imports `environ_get` and `environ_sizes_get` and prints its environment, entries ended by NUL.
-const PRINT_ENV: &str = r#"(module
-  (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (func (export "_start")
-    (drop (call $sizes (i32.const 0) (i32.const 4)))
-    (drop (call $get (i32.const 1024) (i32.const 4096)))
-    (i32.store (i32.const 8) (i32.const 4096))
-    (i32.store (i32.const 12) (i32.load (i32.const 4)))
-    (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 16)))))"#;
-
 #[test]
 fn gen_writes_what_the_imports_come_to() {
     let dir = place(&[]);
@@ -281,7 +268,7 @@ fn t101_flags_win_and_what_goes_beyond_the_policy_is_said() {
 fn the_environment_is_what_the_policy_says() {
     let text = "version = 1\n[env]\npass = [\"KNOWN\"]\n[env.set]\nMODE = \"test\"\n";
     let module = "module.wat";
-    let dir = place(&[("p.toml", text), ("none.toml", "version = 1\n"), (module, PRINT_ENV)]);
+    let dir = place(&[("p.toml", text), ("none.toml", "version = 1\n"), (module, super::PRINT_ENV)]);
     run(dir.path(), &format!("--policy none.toml {module}")).is(0, "", "");
     run(dir.path(), &format!("--policy p.toml {module}")).is(0, "KNOWN=from outside\0MODE=test\0", "");
     run(dir.path(), &format!("--policy p.toml --env MODE=flag {module}")).is(

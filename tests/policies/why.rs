@@ -434,22 +434,9 @@ fn each_function_is_allowed_by_the_line_that_is_offered() {
     assert_eq!(wave(dir.path(), &["why", "--policy", "p.toml", "--function", "fd_wirte"]).status.code(), Some(2));
 }
 
-/// Prints its environment, entries ended by NUL.
-const PRINT_ENV: &str = r#"(module
-  (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (func (export "_start")
-    (drop (call $sizes (i32.const 0) (i32.const 4)))
-    (drop (call $get (i32.const 1024) (i32.const 4096)))
-    (i32.store (i32.const 8) (i32.const 4096))
-    (i32.store (i32.const 12) (i32.load (i32.const 4)))
-    (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 16)))))"#;
-
 #[test]
 fn each_answer_about_a_variable_is_what_a_run_does() {
-    let (_module_dir, module) = wat(PRINT_ENV);
+    let (_module_dir, module) = wat(super::PRINT_ENV);
     let module = module.to_str().expect("UTF-8");
     let dir = place();
     for (text, before) in [

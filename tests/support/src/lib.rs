@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod around;
+pub mod binary;
 pub mod cpython;
 pub mod outside;
 pub mod testsuite;
