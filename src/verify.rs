@@ -1,4 +1,4 @@
-//! `wave verify`: what the verifier finds in the code of a module or of an artefact.
+//! `wave verify`: what the verifier finds in the code of a module or of an artifact.
 
 use crate::args::{Format, Sandbox, Verify};
 use crate::text::{chain, clean};
@@ -6,7 +6,7 @@ use crate::worker::{self, Output};
 use serde_json::json;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use wave_contract::artefact::Artefact;
+use wave_contract::artifact::Artifact;
 use wave_contract::context::{Addressing, FixedAddresses};
 use wave_contract::image::CodeImage;
 use wave_contract::types::SignatureRegistry;
@@ -15,7 +15,7 @@ use wave_engine::compile;
 use wave_engine::input;
 use wave_verifier::{Report, Terms, Uses, VerifyError};
 
-/// Verifies the code of an artefact, or of a module that is compiled as if it were to run alone, in a sealed process, and prints
+/// Verifies the code of an artifact, or of a module that is compiled as if it were to run alone, in a sealed process, and prints
 /// what it uses. Exit code 1 if it is refused.
 ///
 /// # Errors
@@ -28,8 +28,8 @@ pub fn verify(sandbox: Option<Sandbox>, arguments: &Verify) -> Result<u8, Failur
 }
 
 fn report(path: &Path, bytes: &[u8], threads: usize, format: Format) -> Result<Output, Failure> {
-    let code = match Artefact::is_one(bytes) {
-        true => of_artefact(path, bytes)?,
+    let code = match Artifact::is_one(bytes) {
+        true => of_artifact(path, bytes)?,
         false => of_module(path, bytes, threads)?,
     };
     let Code { module, image, terms, compiling } = code;
@@ -52,11 +52,11 @@ struct Code {
     compiling: Option<Duration>,
 }
 
-/// What an artefact has: any, of any version and for any processor.
-fn of_artefact(path: &Path, bytes: &[u8]) -> Result<Code, Failure> {
-    let artefact =
-        Artefact::read(bytes).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;
-    let Artefact { module, signatures, host_imports, image, .. } = artefact;
+/// What an artifact has: any, of any version and for any processor.
+fn of_artifact(path: &Path, bytes: &[u8]) -> Result<Code, Failure> {
+    let artifact =
+        Artifact::read(bytes).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;
+    let Artifact { module, signatures, host_imports, image, .. } = artifact;
     let terms = Terms { addressing: image.addressing.clone(), signatures, host_imports };
     Ok(Code { module, image, terms, compiling: None })
 }

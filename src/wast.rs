@@ -264,7 +264,7 @@ impl<'a> Script<'a> {
         let (image, _) = wave_verifier::verify(image, &bytes, placement.terms(), default_threads())
             .map_err(|error| Ending::Broken(first_refusal(&error)))?;
         let instance = self.store.load(placement, info, image, bytes).map_err(|error| Ending::Broken(chain(&error)))?;
-        match self.store.initialise(self.sealed, instance) {
+        match self.store.initialize(self.sealed, instance) {
             Ok(()) => Ok(instance),
             Err(stopped) => Err(trapped(stopped.stop)),
         }

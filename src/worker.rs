@@ -8,7 +8,7 @@ use crate::text::{clean, note, out};
 use serde::{Deserialize, Serialize};
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
-use wave_contract::artefact::Artefact;
+use wave_contract::artifact::Artifact;
 use wave_contract::encoding::{read_value, write_value};
 use wave_engine::Failure;
 use wave_engine::compile::CompileLimits;
@@ -94,7 +94,7 @@ pub fn note_unsealed(reason: Option<&str>) {
 
 /// Prints that a compiled file has code of its own beside the module in it.
 pub fn announce(path: &Path, file: &[u8]) {
-    if Artefact::is_one(file) {
+    if Artifact::is_one(file) {
         note(&format!(
             "wave: note: `{}` is a compiled file: this describes the module in it. Its code has access to what that module declares, \
              and need not do what the module does\n",

@@ -34,7 +34,7 @@ pub use score::{Score, decimal};
 
 use granted::Granted;
 use std::path::Path;
-use wave_contract::artefact::Artefact;
+use wave_contract::artifact::Artifact;
 use wave_engine::json::{json, json_of};
 use wave_engine::policy::{PolicyDocument, pin};
 use wave_engine::{Failure, input};
@@ -46,7 +46,7 @@ impl Audit {
     /// # Errors
     /// 126 if the file is not a module or is broken, 125 if the policy does not match it, 2 for a policy with a component.
     pub fn of(path: &Path, file: &[u8], policy: Option<&PolicyDocument>) -> Result<Self, Failure> {
-        let compiled = Artefact::is_one(file).then(|| (file.len(), pin::of(file)));
+        let compiled = Artifact::is_one(file).then(|| (file.len(), pin::of(file)));
         let bytes = input::module(path, file)?;
         let place = path.display().to_string();
         let declarations = match *bytes {

@@ -54,7 +54,7 @@ impl EntryPoint {
 
     /// Runs the start function and the entry. Returns the results if the guest returned.
     pub fn enter(self, program: &mut Program, sealed: &Sealed) -> Result<Vec<Value>, Stopped> {
-        program.store.initialise(sealed, program.instance)?;
+        program.store.initialize(sealed, program.instance)?;
         let (initialize, function, args) = match self {
             Self::Start { start } => (None, start, Vec::new()),
             Self::Invoke { initialize, function, args } => (initialize, function, args),

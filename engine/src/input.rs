@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use wave_contract::artefact::Artefact;
+use wave_contract::artifact::Artifact;
 use wave_policy::chain;
 use wave_policy::limits::COMPILE_TIMEOUT;
 
@@ -102,10 +102,10 @@ pub fn module_of(path: &Path, file: Vec<u8>) -> Result<Vec<u8>, Failure> {
 
 /// The module in a compiled file. `None` for any other file.
 fn embedded_module(path: &Path, file: &[u8]) -> Result<Option<Vec<u8>>, Failure> {
-    if !Artefact::is_one(file) {
+    if !Artifact::is_one(file) {
         return Ok(None);
     }
-    let module = Artefact::read(file).map(|artefact| Some(artefact.module));
+    let module = Artifact::read(file).map(|artifact| Some(artifact.module));
     module.map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))
 }
 

@@ -12,10 +12,10 @@
 //! uses [`Allocator`] as its global allocator, and has a single thread until the seal.
 //!
 //! Dependencies point down this list: `run`; `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
-//! `policy`; `grants`, `artefact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `convert`, `ranges`, `observer`, `outcome`.
+//! `policy`; `grants`, `artifact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `convert`, `ranges`, `observer`, `outcome`.
 #![forbid(unsafe_code)]
 
-pub mod artefact;
+pub mod artifact;
 mod builder;
 pub mod cache;
 pub mod compile;

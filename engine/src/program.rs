@@ -1,6 +1,6 @@
 //! Turns bytes into an instance: parse, resolve imports, place, compile, verify, load. No guest instruction runs here.
 
-use crate::artefact;
+use crate::artifact;
 use crate::cache;
 use crate::compile::{Compiler, Job, ReadyCompiler, parse};
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use crate::refusal::Refusal;
 use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::{CacheSlot, CodeSource, Recompile};
 use std::path::Path;
-use wave_contract::artefact::{Artefact, Provenance};
+use wave_contract::artifact::{Artifact, Provenance};
 use wave_contract::image::CodeImage;
 use wave_contract::module::{ImportType, ModuleInfo};
 use wave_policy::{chain, short};
@@ -61,12 +61,12 @@ impl Program {
 ///
 /// # Errors
 /// As [`load`].
-pub fn compile_artefact(
+pub fn compile_artifact(
     path: &Path,
     compiler: Compiler,
     canonical_nans: bool,
     threads: usize,
-) -> Result<Artefact, Failure> {
+) -> Result<Artifact, Failure> {
     let options =
         Options { store: StoreOptions::default(), canonical_nans, verify: true, threads, observes: &|_| false };
     let wasi = Wasi::new(Config::default()).map_err(|error| Failure::refused(chain(&error)))?;
@@ -75,12 +75,12 @@ pub fn compile_artefact(
     let VerifiedCode { bytes, image, .. } = loader.compile_for(compiler, None, Loader::place)?;
     let Terms { signatures, host_imports, .. } = image.terms().clone();
     let origin = Provenance {
-        wave: artefact::VERSION.to_owned(),
+        wave: artifact::VERSION.to_owned(),
         module: *blake3::hash(&bytes).as_bytes(),
         canonical_nans,
         seed: store.seed(),
     };
-    Ok(Artefact { origin, module: bytes, signatures, host_imports, image: image.into_code() })
+    Ok(Artifact { origin, module: bytes, signatures, host_imports, image: image.into_code() })
 }
 
 /// Instantiates a module and binds its imports to WASI. `allowed` checks its declarations before anything is compiled.
@@ -230,7 +230,7 @@ impl Loader<'_> {
         bytes: &[u8],
         placement: &Placement,
     ) -> Result<(Verified<CodeImage>, State), Failure> {
-        artefact::check_image(self.path, &image, info, placement, bytes.len())?;
+        artifact::check_image(self.path, &image, info, placement, bytes.len())?;
         verify(self.path, image, bytes, placement, self.options)
     }
 

@@ -1,6 +1,6 @@
 //! Where the code of a program comes from: the cache, a compiled file, or the compiler.
 
-use crate::artefact;
+use crate::artifact;
 use crate::cache::{Cache, CachedCode, Content, EntryName};
 use crate::compile::{self, Compiler};
 use crate::failure::Failure;
@@ -99,7 +99,7 @@ impl<'a> Source<'a> {
         start: StartCompiler<'a>,
     ) -> Result<Self, Failure> {
         let content = Content::of(&bytes);
-        if content == Some(Content::Artefact) && !plan.verify {
+        if content == Some(Content::Artifact) && !plan.verify {
             return Err(Failure::refused("the code of a compiled file must be verified: anyone could have built it")
                 .at(path.display().to_string())
                 .fix("drop --no-verify, or run the module"));
@@ -113,8 +113,8 @@ impl<'a> Source<'a> {
         if let Some(CachedCode { seed, accepted, data }) = cached {
             let recompile: Recompile<'a> = match content {
                 // The module in a compiled file may be another program, so it is not compiled instead.
-                Some(Content::Artefact) => {
-                    let failure = artefact::addresses_are_taken(path);
+                Some(Content::Artifact) => {
+                    let failure = artifact::addresses_are_taken(path);
                     Box::new(move || Err(failure))
                 }
                 _ => Box::new(move || start(bytes)),
@@ -123,11 +123,11 @@ impl<'a> Source<'a> {
             return Ok(Self { code, slot, seed: Some(seed), threads });
         }
         let (code, seed) = match content {
-            Some(Content::Artefact) => {
-                let artefact = artefact::read(path, &bytes)?;
-                artefact::check_settings(path, &artefact, plan.deterministic())?;
-                let seed = artefact.origin.seed;
-                (CodeSource::Precompiled(start(artefact.module)?, Box::new(artefact.image)), Some(seed))
+            Some(Content::Artifact) => {
+                let artifact = artifact::read(path, &bytes)?;
+                artifact::check_settings(path, &artifact, plan.deterministic())?;
+                let seed = artifact.origin.seed;
+                (CodeSource::Precompiled(start(artifact.module)?, Box::new(artifact.image)), Some(seed))
             }
             _ => (CodeSource::Compile(start(bytes)?), None),
         };

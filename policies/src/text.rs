@@ -192,7 +192,7 @@ mod tests {
             assert_eq!(clean(&text), *if harmful(c) { &escaped } else { &text }, "{c:?}");
             shown += u32::from(!harmful(c));
         }
-        // The neighbours: what people write. Unicode 16 has 154,998 characters that are neither.
+        // The neighbors: what people write. Unicode 16 has 154,998 characters that are neither.
         assert!(shown > 150_000, "{shown}");
         let written = "naïve — 日本語 한국어 🙂 Ωλ العربية हिन्दी ไทย עברית € ✓ \u{a0}\u{3000}\u{301}\u{fffd}";
         assert_eq!(clean(written), written);

@@ -45,7 +45,7 @@ pub enum Kind {
     Network,
     /// Anything else.
     Other,
-    /// What the grants permit: the neighbours that must go on working.
+    /// What the grants permit: the neighbors that must go on working.
     Permitted,
 }
 

@@ -1,4 +1,4 @@
-//! What an attacker finds: granted trees and a neighbour, sockets of the host, other processes, pages of code.
+//! What an attacker finds: granted trees and a neighbor, sockets of the host, other processes, pages of code.
 
 use std::ffi::CString;
 use std::fs::{self, File};

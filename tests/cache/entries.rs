@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use linux_keyutils::{KeyRing, KeyRingIdentifier};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use tempfile::TempDir;
-use wave_contract::artefact::Artefact;
+use wave_contract::artifact::Artifact;
 use wave_contract::digest::digest;
 use wave_test_support::around::{EPERM, hiding};
 use wave_test_support::user::{NOBODY, User};
@@ -361,7 +361,7 @@ fn t59_the_code_of_another_program_is_not_believed() {
             assert!(fs::read(&entry).expect("own file") != entered, "it was replaced");
             assert!(is_cached(&home.run(&[])));
         }
-        assert!(is_cached(&home.run_module(&other, &[], OTHER_PRINTED)), "the neighbour is as it was");
+        assert!(is_cached(&home.run_module(&other, &[], OTHER_PRINTED)), "the neighbor is as it was");
     }
 }
 
@@ -371,10 +371,10 @@ fn strangers_file(home: &Home) -> PathBuf {
     fs::write(&module, other_program()).expect("own directory");
     let [from, to] = [&module, &file].map(|path| path.to_str().expect("UTF-8"));
     home.wave(&["compile", "-o", to, from]).is(0, "", "");
-    let mut artefact = Artefact::read(&fs::read(&file).expect("own file")).expect("an artefact");
-    artefact.module = fs::read(PLACE.path().join("program.wasm")).expect("own file");
-    artefact.origin.module = *blake3::hash(&artefact.module).as_bytes();
-    fs::write(&file, artefact.to_bytes().expect("memory")).expect("own file");
+    let mut artifact = Artifact::read(&fs::read(&file).expect("own file")).expect("an artifact");
+    artifact.module = fs::read(PLACE.path().join("program.wasm")).expect("own file");
+    artifact.origin.module = *blake3::hash(&artifact.module).as_bytes();
+    fs::write(&file, artifact.to_bytes().expect("memory")).expect("own file");
     file
 }
 

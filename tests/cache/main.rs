@@ -1,5 +1,5 @@
 //! Compiled code: the process that compiles, files of code, and the cache.
 
-mod artefact;
+mod artifact;
 mod compile_worker;
 mod entries;

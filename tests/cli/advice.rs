@@ -156,7 +156,7 @@ fn flags_of_other_tools_are_answered() {
             assert!(!said.contains("-- -") && !said.contains("--sandbox"), "{typed:?}: {said}");
         }
     }
-    // The neighbour: behind the module it is the program's.
+    // The neighbor: behind the module it is the program's.
     let run = wave(Path::new(env!("CARGO_MANIFEST_DIR")), &["run", "examples/hello.wat", "--mapdir", "-v"]);
     assert_eq!(run.status.code(), Some(0));
 }

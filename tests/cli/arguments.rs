@@ -126,7 +126,7 @@ fn an_unknown_import_is_126_with_its_name() {
     assert!(message.contains("incompatible import type: `wasi_snapshot_preview1` `fd_write`"), "{message}");
     let message = unknown(r#"(import "wasi_snapshot_preview1" "fd_write" (memory 1))"#);
     assert!(message.starts_with("wave: unknown import `wasi_snapshot_preview1` `fd_write`\n"), "{message}");
-    // The neighbour that is right.
+    // The neighbor that is right.
     fs::write(&path, r#"(module (import "wasi_unstable" "sched_yield" (func (result i32))) (func (export "_start")))"#)
         .unwrap();
     assert_eq!(wave(&[path.to_str().unwrap()]).code, Some(0));
@@ -473,7 +473,7 @@ fn man_pages_are_well_formed() {
 #[test]
 fn t115_control_sequences_reach_a_terminal_only_on_request() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("colour.wat");
+    let path = dir.path().join("color.wat");
     fs::write(
         &path,
         r#"(module (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))

@@ -1,5 +1,5 @@
 //! Each program of `examples/` under the strict sandbox: output, exit code and the host's files, all exactly; and beside each
-//! refusal its permitted neighbour.
+//! refusal its permitted neighbor.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;

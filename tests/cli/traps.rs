@@ -30,7 +30,7 @@ fn traps(body: &str, name: &str) {
     run(Wave::strict(), &text).is_trap(name, &["inner", "middle", "_start"]);
 }
 
-/// The permitted neighbour of [`traps`]: the same frame with another body ends well.
+/// The permitted neighbor of [`traps`]: the same frame with another body ends well.
 #[track_caller]
 fn ends_well(body: &str) {
     let text = format!(

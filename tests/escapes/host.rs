@@ -1,4 +1,4 @@
-//! The host's side: a granted directory with a neighbour the guest must not reach, and what became of both.
+//! The host's side: a granted directory with a neighbor the guest must not reach, and what became of both.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, lchown, symlink};

@@ -30,7 +30,7 @@ fn huge_counts_cost_nothing() {
         path_readlink 3 BUF 4 BUF MAX OUT = FAULT
         within 50
         pause
-        fd_read 4 BUF 1 OUT                           # the neighbours: one element, and as many as memory holds
+        fd_read 4 BUF 1 OUT                           # the neighbors: one element, and as many as memory holds
         poll_oneoff BUF 0x100000 1 OUT
         poll_oneoff 0x40000 0x100000 4096 OUT
         show [OUT] = 4096

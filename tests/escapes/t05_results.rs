@@ -29,7 +29,7 @@ fn nothing_happens_for_a_result_outside_of_memory() {
         pause
         fd_tell 4 OUT
         show64 OUT = 0
-        open 3 0 "new" CREAT READ|WRITE          # the neighbour
+        open 3 0 "new" CREAT READ|WRITE          # the neighbor
         show [FD] = 5
         "#,
     );

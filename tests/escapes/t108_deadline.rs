@@ -199,12 +199,12 @@ fn printing_a_result_is_cut() {
         (Some(124), "wave: time limit reached before everything was printed\n")
     );
     assert!(!run.stdout.contains('7'));
-    // The neighbour: with a reader the result is printed.
+    // The neighbor: with a reader the result is printed.
     let (_dir, module) = wat(r#"(module (func (export "f") (result i32) (i32.const 7)))"#);
     Wave::strict().flag("--timeout", "100s").flag("--invoke", "f").run(&module, [""; 0]).is(0, "7\n", "");
 }
 
-/// T108: the neighbour: what ends before the limit is not disturbed, blocking calls included.
+/// T108: the neighbor: what ends before the limit is not disturbed, blocking calls included.
 #[test]
 fn what_ends_in_time_is_not_disturbed() {
     let guest = script("fd_read 0 {BUF 5} OUT\n text BUF 5 = \"hello\"\n random_get 0x20000 0x100000");

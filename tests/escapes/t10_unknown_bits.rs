@@ -79,7 +79,7 @@ fn malformed_subscriptions_are_refused() {
         poll_oneoff CLOCK BUF 1 OUT = INVAL
         store CLOCK+40 1
         store CLOCK+24 1
-        poll_oneoff CLOCK BUF 1 OUT              # the neighbour: long past
+        poll_oneoff CLOCK BUF 1 OUT              # the neighbor: long past
         store CLOCK+56 3
         poll_oneoff CLOCK BUF 2 OUT = INVAL      # the second one is malformed
         within 1000

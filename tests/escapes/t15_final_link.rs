@@ -26,7 +26,7 @@ fn leads_nowhere() {
         open 3 0 "out_file" TRUNC WRITE = LOOP
         open 3 0 "out_file" CREAT WRITE = LOOP
         open 3 FOLLOW "out_file" CREAT|EXCL WRITE = EXIST
-        open 3 FOLLOW "in_file" 0 READ|WRITE          # the neighbour: the same inside
+        open 3 FOLLOW "in_file" 0 READ|WRITE          # the neighbor: the same inside
         open 3 0 "in_file" 0 READ = LOOP
         "#,
     );

@@ -72,7 +72,7 @@ fn links_of_the_guests_own_lead_nowhere_either() {
         open 3 0 "dir" DIRECTORY ALL_DIR
         open [FD] FOLLOW "mine/secret" 0 READ = NOTCAPABLE
         open [FD] FOLLOW "in_up" 0 READ = NOTCAPABLE   # inside of the grant, but above this descriptor
-        open 3 FOLLOW "dir/in_up" 0 READ               # the neighbours
+        open 3 FOLLOW "dir/in_up" 0 READ               # the neighbors
         open 3 FOLLOW "in_dir/file" 0 READ|WRITE
         open 3 FOLLOW "in_dir/new" CREAT WRITE
         path_unlink_file 3 "in_dir/new"

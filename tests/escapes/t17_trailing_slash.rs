@@ -40,7 +40,7 @@ fn leads_nowhere_outside() {
         path_rename 3 "dir" 3 "out_dangling/" = NOTDIR
         path_link 3 0 "out_file/" 3 "linked" = NOTDIR
         path_link 3 0 "file" 3 "out_dangling/" = EXIST
-        open 3 0 "dir/" DIRECTORY ALL_DIR              # the neighbours
+        open 3 0 "dir/" DIRECTORY ALL_DIR              # the neighbors
         open 3 FOLLOW "in_dir/" DIRECTORY ALL_DIR
         path_filestat_get 3 FOLLOW "in_dir/" OUT
         path_filestat_get 3 0 "dir//" OUT

@@ -29,7 +29,7 @@ fn follow_no_link_outside() {
         path_filestat_set_times 3 0 "out_file" 5000000000 5000000000 ATIM|MTIM
         path_filestat_get 3 0 "out_file" OUT
         show64 OUT+48 = 5000000000
-        path_filestat_get 3 FOLLOW "in_file" OUT       # the neighbours
+        path_filestat_get 3 FOLLOW "in_file" OUT       # the neighbors
         bytes OUT+16 1 = 04
         show64 OUT+32 = 16
         path_filestat_set_times 3 FOLLOW "in_file" 5000000000 6000000000 ATIM|MTIM

@@ -35,7 +35,7 @@ fn nothing_passes_between_them() {
         open 3 0 "dir" DIRECTORY ALL_DIR
         path_rename [FD] "file" 4 "stolen" = NOTCAPABLE
         pause
-        path_rename 4 "file" 4 "new"                   # the neighbours
+        path_rename 4 "file" 4 "new"                   # the neighbors
         path_link 4 0 "new" 4 "dir/linked"
         path_rename 4 "dir" 4 "empty"
         "#;

@@ -40,7 +40,7 @@ const ATTACKS: &str = r#"
     open [FD] 0 "new" CREAT WRITE = NOTCAPABLE
     path_unlink_file [FD] "file" = NOTCAPABLE
     fd_filestat_set_times [FD] 1 1 MTIM = NOTCAPABLE
-    fd_read 4 {BUF 100} OUT                            # the neighbours
+    fd_read 4 {BUF 100} OUT                            # the neighbors
     text BUF [OUT] = "of the grant"
     fd_filestat_get 4 OUT
     fd_readdir 3 BUF 100 0 OUT

@@ -58,7 +58,7 @@ fn only_shrink() {
         open 3 0 "file" CREAT READ = NOTCAPABLE
         path_create_directory 3 "new" = NOTCAPABLE
         fd_fdstat_set_rights 3 ALL ALL = NOTCAPABLE
-        open 3 0 "file" 0 READ|WRITE                  # the neighbour
+        open 3 0 "file" 0 READ|WRITE                  # the neighbor
         fd_renumber 8 4                               # renumbering carries rights, and gives none
         fd_fdstat_get 4 OUT
         show64 OUT+8 = 66

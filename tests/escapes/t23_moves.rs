@@ -34,7 +34,7 @@ fn a_moved_directory_gives_nothing_above_it() {
         path_rename 4 "sub/../../secret" 3 "stolen" = NOTCAPABLE
         path_create_directory 4 "sub/../../new" = NOTCAPABLE
         open 3 0 "dir/file" 0 READ = NOENT
-        open 3 0 "file" 0 READ                         # the neighbours
+        open 3 0 "file" 0 READ                         # the neighbors
         open 3 0 "other/../file" 0 READ
         "#,
     );

@@ -47,7 +47,7 @@ fn end_in_clean_errors() {
             lines += &format!("start\n {} = LOOP\n within 50\n", call.replace(" P", &format!(" \"{path}\"")));
         }
     }
-    // The neighbours: as long, as deep and as linked as is allowed.
+    // The neighbors: as long, as deep and as linked as is allowed.
     let components = "./".repeat(2040) + "file";
     lines += &format!(
         r#"

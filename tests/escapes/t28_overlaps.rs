@@ -65,7 +65,7 @@ fn a_wide_grant_in_a_narrow_one_widens_nothing() {
                 path_link {outer_fd} 0 "dir/file" {inner_fd} "linked" = NOTCAPABLE
                 open {inner_fd} 0 "../file" 0 READ = NOTCAPABLE
                 pause
-                open {inner_fd} 0 "new" CREAT WRITE      # the neighbour
+                open {inner_fd} 0 "new" CREAT WRITE      # the neighbor
                 "#
             ));
             let paused = guest.start(wave);

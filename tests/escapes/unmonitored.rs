@@ -117,7 +117,7 @@ fn host() -> Host {
     host
 }
 
-/// Everything but the grant: its neighbours, and the directory they are in.
+/// Everything but the grant: its neighbors, and the directory they are in.
 pub fn around(host: &Host) -> Vec<String> {
     let grant = host.path("grant").display().to_string();
     state(&host.path("")).into_iter().filter(|line| !line.starts_with(&grant)).collect()
@@ -269,7 +269,7 @@ fn nothing_passes_between_grants() {
 
     for (attack, _) in BETWEEN_GRANTS {
         succeeds("off", attack);
-        // The neighbour: between two writable grants there is nothing to gain.
+        // The neighbor: between two writable grants there is nothing to gain.
         succeeds("strict", attack);
     }
 }
@@ -296,7 +296,7 @@ fn a_read_only_grant_is_not_changed() {
         fd_filestat_set_times 6 1 1 MTIM = BADF
         open 3 0 "/proc/self/fd/5" 0 WRITE = ACCES       # opened once more
         open 3 0 "/proc/self/fd/6" 0 WRITE = ACCES
-        fd_read 5 {BUF 100} OUT                          # the neighbours
+        fd_read 5 {BUF 100} OUT                          # the neighbors
         text BUF [OUT] = "of the grant"
         fd_readdir 3 BUF 100 0 OUT
         "#;
@@ -348,7 +348,7 @@ fn a_moved_directory_gives_nothing() {
         path_rename 4 "../secret" 3 "stolen" = ACCES
         path_create_directory 4 "../new" = ACCES
         open 4 0 "file" 0 READ = ACCES                   # Landlock asks where it lies now
-        open 3 0 "file" 0 READ                           # the neighbour
+        open 3 0 "file" 0 READ                           # the neighbor
         "#;
     for (level, lines) in [("strict", lines.to_owned()), ("off", control(lines, "../secret", 4))] {
         let host = host();
@@ -495,7 +495,7 @@ fn a_wide_grant_in_a_narrow_one_widens_nothing() {
         path_rename 3 "file" 4 "stolen" = ACCES
         path_link 3 0 "file" 4 "stolen" = XDEV
         pause
-        open 4 0 "new" CREAT WRITE                       # the neighbour
+        open 4 0 "new" CREAT WRITE                       # the neighbor
         "#;
     // `in_file` leads into the writable one.
     let lines: Vec<_> = lines.lines().filter(|line| !line.contains("in_file") && !line.contains("dir/new")).collect();

@@ -268,7 +268,7 @@ fn a_program_does_not_run_without_a_line_of_its_derived_part() {
             assert!(first, "{name} without `{id}`: {}{}", checked.stderr, run.stderr);
             assert_eq!(tree(&dir.path().join("data")), ["note: granted\\n"], "{name} without `{id}` did something");
         }
-        // The neighbour with all lines.
+        // The neighbor with all lines.
         let (dir, file) = place(&text);
         check(&file, &program.module).is(0, "", "");
         let run = program.run(dir.path(), |wave, _| wave.flag("--policy", file.to_str().expect("UTF-8")));

@@ -382,7 +382,7 @@ fn root_without_capabilities_is_told_which_one_is_missing() {
             (Outer::By(&["setpriv", "--inh-caps=-setgid", "--bounding-set=-setgid"]), "CAP_SETGID"),
         ] {
             if user != User::Root {
-                // The neighbour: an ordinary user has none of them anyway. Taking something from the bounding set takes one.
+                // The neighbor: an ordinary user has none of them anyway. Taking something from the bounding set takes one.
                 let inside = place.run(user, Outer::By(&["setpriv", "--inh-caps=-all"]), "strict").worked();
                 assert_eq!(inside("identity").0, "applied");
                 continue;

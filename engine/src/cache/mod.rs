@@ -20,7 +20,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use wave_contract::artefact::Artefact;
+use wave_contract::artifact::Artifact;
 use wave_contract::digest::{Digest, digest, digest_read};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
@@ -61,7 +61,7 @@ pub enum Content {
     /// A module, which this program compiled.
     Module,
     /// A compiled file, whoever built it.
-    Artefact,
+    Artifact,
 }
 
 impl Content {
@@ -69,7 +69,7 @@ impl Content {
     /// translated first.
     pub fn of(bytes: &[u8]) -> Option<Self> {
         match bytes {
-            _ if Artefact::is_one(bytes) => Some(Self::Artefact),
+            _ if Artifact::is_one(bytes) => Some(Self::Artifact),
             _ if bytes.starts_with(b"\0asm") => Some(Self::Module),
             _ => None,
         }
@@ -79,7 +79,7 @@ impl Content {
     const fn purpose(self) -> &'static str {
         match self {
             Self::Module => "wave 2026-11 code that was compiled from a module",
-            Self::Artefact => "wave 2026-11 code of a compiled file",
+            Self::Artifact => "wave 2026-11 code of a compiled file",
         }
     }
 }

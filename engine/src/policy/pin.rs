@@ -4,7 +4,7 @@
 //! the code may differ from it (T59).
 
 use std::path::Path;
-use wave_contract::artefact::Artefact;
+use wave_contract::artifact::Artifact;
 
 /// The pin of a file: its BLAKE3 in hexadecimal.
 pub fn of(file: &[u8]) -> String {
@@ -26,8 +26,8 @@ impl Mismatch {
         if found == pin {
             return None;
         }
-        let artefact = Artefact::is_one(file).then(|| Artefact::read(file).ok()).flatten();
-        Some(Self { found, contains_module: artefact.is_some_and(|artefact| of(&artefact.module) == pin) })
+        let artifact = Artifact::is_one(file).then(|| Artifact::read(file).ok()).flatten();
+        Some(Self { found, contains_module: artifact.is_some_and(|artifact| of(&artifact.module) == pin) })
     }
 
     /// What is wrong with a compiled file of the pinned module, and the fix. `None` for any other file.

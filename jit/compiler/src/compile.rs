@@ -64,7 +64,7 @@ pub(crate) fn compile(module: &Module<'_>, options: &CompileOptions<'_>) -> Resu
     let info = &module.info;
     check(info, options)?;
     let &CompileOptions { verify_ir, canonical_nans, .. } = options;
-    let settings = Settings { verify_ir, canonical_nans, optimise: true };
+    let settings = Settings { verify_ir, canonical_nans, optimize: true };
     let target = target(settings)?;
     let layout = ContextLayout::new(info).ok_or(CompileError::TooLarge {
         what: "context",
@@ -166,7 +166,7 @@ impl Worker {
                 *builders = FunctionBuilderContext::new();
                 context.clear();
                 translate::translate(env, source, Shape::Deep, &mut context.func, builders, scratch, config)?;
-                isa = &*target(Settings { optimise: false, ..job.settings })?.isa;
+                isa = &*target(Settings { optimize: false, ..job.settings })?.isa;
             }
         }
         let failure = |message| CompileError::Codegen { function: index, message };

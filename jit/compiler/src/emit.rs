@@ -123,7 +123,7 @@ struct Regions {
     global: MemFlagsData,
     results: MemFlagsData,
     slots: MemFlagsData,
-    /// Context fields that never change while code runs: not memory at all for the optimiser.
+    /// Context fields that never change while code runs: not memory at all for the optimizer.
     constant: MemFlagsData,
 }
 

@@ -32,8 +32,8 @@ pub(crate) struct Target {
 pub(crate) struct Settings {
     pub(crate) verify_ir: bool,
     pub(crate) canonical_nans: bool,
-    /// Off for functions whose shape makes optimisation take too long.
-    pub(crate) optimise: bool,
+    /// Off for functions whose shape makes optimization take too long.
+    pub(crate) optimize: bool,
 }
 
 /// The features of this processor that code may use, for [`wave_contract::image::CodeImage::processor`].
@@ -41,24 +41,24 @@ pub(crate) struct Settings {
 /// # Errors
 /// [`CompileError::Processor`] if it lacks one that code needs.
 pub fn processor() -> Result<&'static str, CompileError> {
-    target(Settings { verify_ir: false, canonical_nans: false, optimise: true }).map(|target| &*target.processor)
+    target(Settings { verify_ir: false, canonical_nans: false, optimize: true }).map(|target| &*target.processor)
 }
 
 /// The target for these settings.
 pub(crate) fn target(settings: Settings) -> Result<&'static Target, CompileError> {
     static TARGETS: [OnceLock<Result<Target, String>>; 8] = [const { OnceLock::new() }; 8];
-    let Settings { verify_ir, canonical_nans, optimise } = settings;
-    let slot = &TARGETS[usize::from(verify_ir) | usize::from(canonical_nans) << 1 | usize::from(optimise) << 2];
+    let Settings { verify_ir, canonical_nans, optimize } = settings;
+    let slot = &TARGETS[usize::from(verify_ir) | usize::from(canonical_nans) << 1 | usize::from(optimize) << 2];
     let target = slot.get_or_init(|| build(settings));
     target.as_ref().map_err(|message| CompileError::Processor(message.clone()))
 }
 
 fn build(settings: Settings) -> Result<Target, String> {
-    let Settings { verify_ir, canonical_nans, optimise } = settings;
+    let Settings { verify_ir, canonical_nans, optimize } = settings;
     let on = |on: bool| if on { "true" } else { "false" };
     let mut flags = flags_builder();
     for (name, value) in [
-        ("opt_level", if optimise { "speed" } else { "none" }),
+        ("opt_level", if optimize { "speed" } else { "none" }),
         ("regalloc_algorithm", "backtracking"),
         ("enable_verifier", on(verify_ir)),
         ("enable_nan_canonicalization", on(canonical_nans)),

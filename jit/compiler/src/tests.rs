@@ -602,7 +602,7 @@ fn pathological_bodies_stay_within_bounds() {
     };
     compile_quick(&nested("block ", 20_000));
     compile_quick(&nested("local.get 0 if ", 5_000));
-    // Deeper than what is optimised: the second translation must do, whatever the first had begun.
+    // Deeper than what is optimized: the second translation must do, whatever the first had begun.
     compile_quick(&nested("loop ", 65));
     compile_quick(&nested("loop local.get 0 i32.const 1 i32.sub local.tee 0 br_if 0 ", 5_000));
     compile_quick(&format!("(module (func (param i32) (result i32) local.get 0 {}))", "i32.eqz ".repeat(20_000)));

@@ -15,13 +15,13 @@
 //! | [`image`] | linked code and the tables that describe it |
 //! | [`offsets`] | tables of text offsets: trap codes, source positions |
 //! | [`encoding`] | declarations and code as bytes, between processes |
-//! | [`artefact`] | a module and its code as a file |
+//! | [`artifact`] | a module and its code as a file |
 //! | [`digest`] | hashes of large data |
 //! | `check` | whether declarations and code from another process are consistent |
 #![forbid(unsafe_code)]
 
 pub mod abi;
-pub mod artefact;
+pub mod artifact;
 mod check;
 pub mod context;
 pub mod digest;

@@ -1,7 +1,7 @@
 //! From a module's declarations to an instance: check the imports, create the objects, load the code, initialize.
 //!
 //! There are three steps, because code in mode fixed contains addresses: [`Store::place`] creates the objects, the compiler
-//! generates an image for their addresses, and [`Store::load`] creates the instance. [`Store::initialise`] copies the active
+//! generates an image for their addresses, and [`Store::load`] creates the instance. [`Store::initialize`] copies the active
 //! segments and runs the start function. It needs the seal, like every other entry into guest code (T98).
 
 use crate::code::CodeError;
@@ -197,7 +197,7 @@ impl<T> Store<T> {
     ///
     /// # Errors
     /// A segment that leaves its memory or table traps like the corresponding instruction. Segments copied before stay.
-    pub fn initialise(&mut self, sealed: &Sealed, instance: InstanceId) -> Result<(), Stopped> {
+    pub fn initialize(&mut self, sealed: &Sealed, instance: InstanceId) -> Result<(), Stopped> {
         let trapped = |trap| Stopped { stop: Stop::Trap(trap), backtrace: Vec::new() };
         let start = self.inner_mut().copy_segments(instance.0).map_err(trapped)?;
         let Some(start) = start else { return Ok(()) };

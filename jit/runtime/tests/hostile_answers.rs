@@ -120,7 +120,7 @@ impl Honest {
         }
         if !runs {
             // Segments that do not fit trap, which is what they should do.
-            drop(store.initialise(&unsealed(), instance));
+            drop(store.initialize(&unsealed(), instance));
         }
         true
     }

@@ -129,7 +129,7 @@ fn host_functions_see_memory_and_data_and_can_stop_the_guest() {
             (func $past (export "past") (drop (call $take (i32.const 65535) (i32.const 2))))
             (func $leave (export "leave") (call $exit (i32.const 7)) unreachable))"#;
         let instance = load(store, text, vec![Binding::Host(take), Binding::Host(exit)]).unwrap();
-        store.initialise(sealed, instance).unwrap();
+        store.initialize(sealed, instance).unwrap();
         let all = function(store, instance, "all");
         store.call(sealed, all, &[]).unwrap();
         assert_eq!(store.data_mut(), b"hello");
@@ -152,7 +152,7 @@ fn t61_a_trapping_start_function_leaves_other_instances_alone() {
         let text = r#"(module (import "good" "count" (func $count (result i32)))
             (func $start (drop (call $count)) unreachable) (start $start))"#;
         let bad = load(store, text, vec![Binding::Item(count)]).unwrap();
-        let stopped = store.initialise(sealed, bad).unwrap_err();
+        let stopped = store.initialize(sealed, bad).unwrap_err();
         assert_eq!(stopped.stop, Stop::Trap(Trap::Unreachable));
         let count = function(store, good, "count");
         assert_eq!(store.call(sealed, count, &[]).unwrap(), [Value::I32(2)], "called once by the start function");
@@ -201,7 +201,7 @@ fn many_results_cross_between_instances() {
                  (func (export "tail") (type $many) (return_call $many)))"#
         );
         let user = load(store, &text, vec![Binding::Item(many)]).unwrap();
-        store.initialise(sealed, user).unwrap();
+        store.initialize(sealed, user).unwrap();
         let expected: Vec<_> = (0..5i8)
             .flat_map(|n| {
                 let (single, double) = (f32::from(n).to_bits(), f64::from(n).to_bits());

@@ -5,7 +5,7 @@ use super::script::{self, Script};
 use super::{MEMORY, MEMORY_PER_BYTE, PROGRAMS, memory};
 use std::sync::LazyLock;
 use wave_compiler::Module;
-use wave_contract::artefact::{Artefact, MAGIC, Provenance, VERSION};
+use wave_contract::artifact::{Artifact, MAGIC, Provenance, VERSION};
 use wave_contract::context::{Addressing, FixedAddresses};
 use wave_verifier::Terms;
 
@@ -15,14 +15,14 @@ const HEAD_BYTES: usize = MAGIC.len() + size_of_val(&VERSION);
 /// Files of the programs, without head and hash.
 static BODIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let body = |program: &super::Compiled| {
-        let artefact = Artefact {
+        let artifact = Artifact {
             origin: Provenance { wave: "0.0.0".to_owned(), module: [0; 32], canonical_nans: false, seed: 1 },
             module: program.bytes.clone(),
             signatures: program.terms.signatures.clone(),
             host_imports: program.terms.host_imports.clone(),
             image: program.image.clone(),
         };
-        let bytes = artefact.to_bytes().expect("bytes");
+        let bytes = artifact.to_bytes().expect("bytes");
         bytes[HEAD_BYTES..bytes.len() - blake3::OUT_LEN].to_vec()
     };
     PROGRAMS.iter().map(body).collect()
@@ -59,14 +59,14 @@ pub enum Outcome {
 
 /// Does what `wave run` and `wave verify` do.
 pub fn check(bytes: &[u8]) -> Outcome {
-    let (read, memory) = memory::most_during(|| Artefact::read(bytes));
+    let (read, memory) = memory::most_during(|| Artifact::read(bytes));
     assert!(memory <= MEMORY_PER_BYTE * bytes.len() + MEMORY, "{memory} bytes were taken for {}", bytes.len());
-    let Ok(artefact) = read else { return Outcome::Unreadable };
-    let again = artefact.to_bytes().expect("bytes");
-    let same = Artefact::read(&again).expect("what was written");
-    assert_eq!(format!("{same:?}"), format!("{artefact:?}"), "it reads back as it was");
+    let Ok(artifact) = read else { return Outcome::Unreadable };
+    let again = artifact.to_bytes().expect("bytes");
+    let same = Artifact::read(&again).expect("what was written");
+    assert_eq!(format!("{same:?}"), format!("{artifact:?}"), "it reads back as it was");
 
-    let Artefact { module, signatures, host_imports, image, .. } = artefact;
+    let Artifact { module, signatures, host_imports, image, .. } = artifact;
     let own = Terms { addressing: image.addressing.clone(), signatures, host_imports };
     // `wave verify` takes the file's own word for what it was made for.
     let verified = image::check(&Input { module: module.clone(), terms: own.clone(), image: image.clone() });

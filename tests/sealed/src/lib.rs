@@ -82,7 +82,7 @@ pub fn seal<T>(
 
 /// Copies the segments and runs `_start`; the exit code.
 pub fn start<T>(store: &mut Store<T>, sealed: &Sealed, instance: InstanceId) -> Result<i32> {
-    store.initialise(sealed, instance).map_err(|stopped| format!("{:?}", stopped.stop))?;
+    store.initialize(sealed, instance).map_err(|stopped| format!("{:?}", stopped.stop))?;
     let Some(Item::Function(start)) = store.export(instance, "_start") else { return Err("no `_start`".into()) };
     match store.call(sealed, start, &[]) {
         Ok(_) => Ok(0),

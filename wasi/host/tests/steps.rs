@@ -102,7 +102,7 @@ fn t108_the_deadline_ends_a_transfer_between_two_steps() {
         LOOKS.set(3);
         assert_eq!(call(&mut guest, fd, iovs, count, out), Err(Stop::Deadline.into()), "{name}");
         assert_eq!(fs::read(guest.host("file")).unwrap(), pattern(3 * STEP), "{name}");
-        // The neighbour: what fits a step is written whole, although the deadline has passed.
+        // The neighbor: what fits a step is written whole, although the deadline has passed.
         let (iovs, count) = guest.iovs(&[(bytes.0, STEP as u32)]);
         LOOKS.set(u32::MAX);
         let other = guest.create("other").unwrap();

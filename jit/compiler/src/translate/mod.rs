@@ -45,8 +45,8 @@ const TABLE_ENTRY_VALUES: usize = 16;
 /// live in the frame instead (T62).
 const MAX_VARIABLE_BLOCKS: usize = 1 << 26;
 
-/// Deepest nesting of loops that is optimised: what the optimiser does per instruction grows with the depth's square. Deeper
-/// functions are translated without variables and not optimised at all (T62).
+/// Deepest nesting of loops that is optimized: what the optimizer does per instruction grows with the depth's square. Deeper
+/// functions are translated without variables and not optimized at all (T62).
 const MAX_OPTIMISED_LOOPS: u32 = 64;
 
 /// Deepest nesting of blocks: the register allocator's time grows with its square (T62).

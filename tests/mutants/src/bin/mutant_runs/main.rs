@@ -94,7 +94,7 @@ fn run() -> Result<i32> {
     let mut store = ManuallyDrop::new(Store::new(options, ())?);
     let bytes = wat::parse_file(guest)?;
     let mut canaries = vec![canary_below()?];
-    let (neighbour, code) = sealed::compile(&mut store, bytes.clone(), bind)?;
+    let (neighbor, code) = sealed::compile(&mut store, bytes.clone(), bind)?;
     // Tables of a page come there, one for each instance.
     canaries.extend(room_for_a_page()?);
     canaries.push(canary_below()?);
@@ -105,8 +105,8 @@ fn run() -> Result<i32> {
         mistake.make(&mut image, subject).ok_or("there is no place for the mistake")?;
     }
     canaries.push(canary_below()?);
-    let (code, _) = wave_verifier::verify(code, &neighbour.bytes, neighbour.terms(), 1)?;
-    let other = neighbour.load(&mut store, code)?;
+    let (code, _) = wave_verifier::verify(code, &neighbor.bytes, neighbor.terms(), 1)?;
+    let other = neighbor.load(&mut store, code)?;
     let ready = Ready { store, placed, other, canaries };
     match *rest {
         [_, argument] if mistake.is_some() => unproved(ready, image, Control::Argument(argument.parse()?)),

@@ -292,7 +292,7 @@ fn clipped<'a>(mappings: &'a [Mapping], within: &'a Range<usize>) -> impl Iterat
     mappings.iter().filter_map(clip)
 }
 
-/// What of the mappings does not lie in these ranges, neighbours that are alike as one.
+/// What of the mappings does not lie in these ranges, neighbors that are alike as one.
 fn outside(mappings: &[Mapping], ranges: &[Range<usize>]) -> Vec<Mapping> {
     let mut ranges = ranges.to_vec();
     ranges.sort_unstable_by_key(|range| range.start);

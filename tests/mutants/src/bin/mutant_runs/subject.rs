@@ -108,7 +108,7 @@ fn prepare(ready: Ready, image: Verified<CodeImage>, control: Option<Control>, l
     dup2_stderr(&null)?;
     let sealed = sealed::seal(&mut store, &policy, |()| Vec::new())?;
     for instance in [instance, other] {
-        store.initialise(&sealed, instance).map_err(|stopped| format!("{:?}", stopped.stop))?;
+        store.initialize(&sealed, instance).map_err(|stopped| format!("{:?}", stopped.stop))?;
     }
 
     let function = |name| match store.export(instance, name) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
-use wave_contract::artefact::Artefact;
+use wave_contract::artifact::Artifact;
 use wave_contract::image::TrapTable;
 use wave_test_support::{Outcome, finish};
 
@@ -59,10 +59,10 @@ impl Program {
     }
 
     /// Changes the file, which says itself that it is whole.
-    fn change(&self, change: impl FnOnce(&mut Artefact)) {
-        let mut artefact = Artefact::read(&fs::read(self.file()).expect("own file")).expect("an artefact");
-        change(&mut artefact);
-        fs::write(self.file(), artefact.to_bytes().expect("memory")).expect("own file");
+    fn change(&self, change: impl FnOnce(&mut Artifact)) {
+        let mut artifact = Artifact::read(&fs::read(self.file()).expect("own file")).expect("an artifact");
+        change(&mut artifact);
+        fs::write(self.file(), artifact.to_bytes().expect("memory")).expect("own file");
     }
 
     #[track_caller]
@@ -129,8 +129,8 @@ fn t59_a_policy_is_about_the_file() {
     fs::write(program.dir.path().join("other.wat"), other).expect("own directory");
     program.wave(&["compile", "-o", "other.wave", "other.wat"]).is(0, "", "");
     let other = fs::read(program.dir.path().join("other.wave")).expect("own file");
-    program.change(|artefact| artefact.image = Artefact::read(&other).expect("an artefact").image);
-    program.change(|artefact| artefact.origin.seed = Artefact::read(&other).expect("an artefact").origin.seed);
+    program.change(|artifact| artifact.image = Artifact::read(&other).expect("an artifact").image);
+    program.change(|artifact| artifact.origin.seed = Artifact::read(&other).expect("an artifact").origin.seed);
     program.run(&[]).is(27, PRINTED.0, "");
     let outcome = program.run(&["--policy", "app.toml"]);
     assert_eq!((&*outcome.stdout, outcome.status.code()), ("", Some(125)));
@@ -173,11 +173,11 @@ fn t59_a_compiled_file_does_not_run_unverified() {
 fn t59_foreign_code_is_refused() {
     let program = Program::compiled(&[]);
     let whole = fs::read(program.file()).expect("own file");
-    let function = |artefact: &Artefact, index: usize| artefact.image.functions[index].start as usize;
+    let function = |artifact: &Artifact, index: usize| artifact.image.functions[index].start as usize;
     // `syscall` where a function begins.
-    program.change(|artefact| {
-        let start = function(artefact, 2);
-        artefact.image.text[start..start + 2].copy_from_slice(&[0x0f, 0x05]);
+    program.change(|artifact| {
+        let start = function(artifact, 2);
+        artifact.image.text[start..start + 2].copy_from_slice(&[0x0f, 0x05]);
     });
     program.refuses(125, "the verifier refuses the compiled code: function 2, offset 0x");
     let refused = program.wave(&["verify", "app.wave"]);
@@ -192,9 +192,9 @@ fn t59_foreign_code_is_refused() {
         .replace("(param i32) (result i32) (i32.mul (local.get 0) (i32.const 2))", many)
         .replace("(call $twice (i32.load8_u (i32.const 4)))", &call);
     let other = wat::parse_str(other).expect("a module");
-    program.change(|artefact| {
-        artefact.origin.module = *blake3::hash(&other).as_bytes();
-        artefact.module = other;
+    program.change(|artifact| {
+        artifact.origin.module = *blake3::hash(&other).as_bytes();
+        artifact.module = other;
     });
     program.refuses(125, "the verifier refuses the compiled code: function 2, offset 0x");
 
@@ -207,25 +207,25 @@ fn t59_foreign_code_is_refused() {
 fn t59_what_does_not_fit_is_refused() {
     let program = Program::compiled(&[]);
     let whole = fs::read(program.file()).expect("own file");
-    let refused = |code: i32, message: &str, change: &dyn Fn(&mut Artefact)| {
+    let refused = |code: i32, message: &str, change: &dyn Fn(&mut Artifact)| {
         fs::write(program.file(), &whole).expect("own file");
         program.change(change);
         program.refuses(code, message);
     };
-    refused(125, "the artefact was compiled by wave 9.9.9, and this is wave", &|artefact| {
-        artefact.origin.wave = "9.9.9".to_owned();
+    refused(125, "the artifact was compiled by wave 9.9.9, and this is wave", &|artifact| {
+        artifact.origin.wave = "9.9.9".to_owned();
     });
-    refused(125, "the artefact was compiled for a processor with has_avx1024", &|artefact| {
-        artefact.image.processor += " has_avx1024";
+    refused(125, "the artifact was compiled for a processor with has_avx1024", &|artifact| {
+        artifact.image.processor += " has_avx1024";
     });
-    refused(125, "the artefact was compiled for a processor with aarch64-apple-darwin", &|artefact| {
-        artefact.image.processor = artefact.image.processor.replace("x86_64-unknown-linux-gnu", "aarch64-apple-darwin");
+    refused(125, "the artifact was compiled for a processor with aarch64-apple-darwin", &|artifact| {
+        artifact.image.processor = artifact.image.processor.replace("x86_64-unknown-linux-gnu", "aarch64-apple-darwin");
     });
-    refused(125, "something else is at the addresses that it was compiled for", &|artefact| artefact.origin.seed += 1);
-    refused(126, "the module in the artefact does not match its hash", &|artefact| artefact.origin.module[0] ^= 1);
-    refused(126, "not a WebAssembly module", &|artefact| {
-        artefact.module = b"#!/bin/sh\n".to_vec();
-        artefact.origin.module = *blake3::hash(&artefact.module).as_bytes();
+    refused(125, "something else is at the addresses that it was compiled for", &|artifact| artifact.origin.seed += 1);
+    refused(126, "the module in the artifact does not match its hash", &|artifact| artifact.origin.module[0] ^= 1);
+    refused(126, "not a WebAssembly module", &|artifact| {
+        artifact.module = b"#!/bin/sh\n".to_vec();
+        artifact.origin.module = *blake3::hash(&artifact.module).as_bytes();
     });
 
     fs::write(program.file(), &whole).expect("own file");
@@ -246,14 +246,14 @@ fn t59_damage_is_refused() {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x10;
         fs::write(program.file(), &damaged).expect("own file");
-        program.refuses(126, "the artefact is damaged");
+        program.refuses(126, "the artifact is damaged");
         fs::write(program.file(), &whole[..at]).expect("own file");
-        program.refuses(126, "the artefact is damaged");
+        program.refuses(126, "the artifact is damaged");
     }
     let mut other = whole.clone();
     other[4] = 9;
     fs::write(program.file(), &other).expect("own file");
-    program.refuses(126, "the artefact has format 9, and this program knows format 2");
+    program.refuses(126, "the artifact has format 9, and this program knows format 2");
 }
 
 /// T59: files of somebody who knows the format end a run in a documented way.
@@ -300,7 +300,7 @@ fn t57_a_fault_without_a_trap_is_the_codes() {
     program.wave(&["compile", "-o", "app.wave", "app.wasm"]).is(0, "", "");
     let trapped = program.run(&[]);
     assert_eq!((trapped.status.code(), &*trapped.stdout), (Some(134), PRINTED.0), "{trapped:?}");
-    program.change(|artefact| artefact.image.traps = TrapTable::default());
+    program.change(|artifact| artifact.image.traps = TrapTable::default());
     let ended = program.run(&[]);
     assert_eq!((ended.status.code(), &*ended.stdout), (Some(128 + 8), PRINTED.0), "{ended:?}");
     assert!(ended.stderr.starts_with("wave: the compiled code faults in a way that its"), "{ended:?}");

@@ -6,36 +6,36 @@
 
 use crate::failure::Failure;
 use std::path::Path;
-use wave_contract::artefact::Artefact;
+use wave_contract::artifact::Artifact;
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
 use wave_policy::{chain, clean};
 use wave_runtime::Placement;
 
-/// The version that artefacts must have.
+/// The version that artifacts must have.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Reads an artefact and checks that it can run on this host.
+/// Reads an artifact and checks that it can run on this host.
 ///
 /// # Errors
-/// 126 if it is not a valid artefact, 125 if it was compiled by another version or for another processor.
-pub fn read(path: &Path, bytes: &[u8]) -> Result<Artefact, Failure> {
+/// 126 if it is not a valid artifact, 125 if it was compiled by another version or for another processor.
+pub fn read(path: &Path, bytes: &[u8]) -> Result<Artifact, Failure> {
     let place = || path.display().to_string();
-    let artefact = Artefact::read(bytes)
+    let artifact = Artifact::read(bytes)
         .map_err(|error| Failure::not_runnable(chain(&error)).at(place()).fix("compile it again: wave compile -o"))?;
     let refuse = |what: String| Failure::refused(what).at(place()).fix("compile it again: wave compile -o");
-    let compiled_by = &artefact.origin.wave;
+    let compiled_by = &artifact.origin.wave;
     if compiled_by != VERSION {
         return Err(refuse(format!(
-            "the artefact was compiled by wave {}, and this is wave {VERSION}",
+            "the artifact was compiled by wave {}, and this is wave {VERSION}",
             clean(compiled_by)
         )));
     }
-    if artefact.origin.module != *blake3::hash(&artefact.module).as_bytes() {
-        return Err(Failure::not_runnable("the module in the artefact does not match its hash").at(place()));
+    if artifact.origin.module != *blake3::hash(&artifact.module).as_bytes() {
+        return Err(Failure::not_runnable("the module in the artifact does not match its hash").at(place()));
     }
     let here = wave_compiler::processor().map_err(|error| Failure::refused(chain(&error)))?;
-    let missing: Vec<_> = artefact
+    let missing: Vec<_> = artifact
         .image
         .processor
         .split_whitespace()
@@ -43,27 +43,27 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Artefact, Failure> {
         .map(clean)
         .collect();
     if !missing.is_empty() {
-        return Err(refuse(format!("the artefact was compiled for a processor with {}", missing.join(", "))));
+        return Err(refuse(format!("the artifact was compiled for a processor with {}", missing.join(", "))));
     }
-    Ok(artefact)
+    Ok(artifact)
 }
 
-/// Checks that an artefact was compiled with the settings of this run.
+/// Checks that an artifact was compiled with the settings of this run.
 ///
 /// # Errors
 /// 125 if it was not.
-pub fn check_settings(path: &Path, artefact: &Artefact, canonical_nans: bool) -> Result<(), Failure> {
-    let (what, fix) = match (artefact.origin.canonical_nans, canonical_nans) {
-        (true, false) => ("the artefact was compiled with --deterministic", "run it with --deterministic"),
+pub fn check_settings(path: &Path, artifact: &Artifact, canonical_nans: bool) -> Result<(), Failure> {
+    let (what, fix) = match (artifact.origin.canonical_nans, canonical_nans) {
+        (true, false) => ("the artifact was compiled with --deterministic", "run it with --deterministic"),
         (false, true) => {
-            ("the artefact was compiled without --deterministic", "compile it again: wave compile --deterministic -o")
+            ("the artifact was compiled without --deterministic", "compile it again: wave compile --deterministic -o")
         }
         _ => return Ok(()),
     };
     Err(Failure::refused(what).at(path.display().to_string()).fix(fix))
 }
 
-/// Checks that the code of an artefact matches these declarations and addresses.
+/// Checks that the code of an artifact matches these declarations and addresses.
 ///
 /// # Errors
 /// 125 if it does not.
@@ -86,7 +86,7 @@ pub fn addresses_are_taken(path: &Path) -> Failure {
 }
 
 fn does_not_fit(path: &Path, why: &str) -> Failure {
-    Failure::refused(format!("the artefact's code does not fit: {why}"))
+    Failure::refused(format!("the artifact's code does not fit: {why}"))
         .at(path.display().to_string())
         .fix("compile it again: wave compile -o")
 }

@@ -19,7 +19,7 @@ use crate::image::CodeImage;
 use crate::types::SignatureId;
 use std::io;
 
-/// The first bytes of every artefact.
+/// The first bytes of every artifact.
 pub const MAGIC: [u8; 4] = *b"\0wav";
 
 /// Version of the format.
@@ -45,7 +45,7 @@ pub struct Provenance {
 
 /// A module and its code. Only the lengths have been checked.
 #[derive(Clone, Debug)]
-pub struct Artefact {
+pub struct Artifact {
     /// How the code was compiled, as the file claims.
     pub origin: Provenance,
     /// The module's bytes.
@@ -58,28 +58,28 @@ pub struct Artefact {
     pub image: CodeImage,
 }
 
-/// Why bytes are not a usable artefact.
+/// Why bytes are not a usable artifact.
 #[derive(Debug, thiserror::Error)]
-pub enum ArtefactError {
+pub enum ArtifactError {
     /// Another format.
-    #[error("the artefact has format {0}, and this program knows format {VERSION}")]
+    #[error("the artifact has format {0}, and this program knows format {VERSION}")]
     Version(u32),
     /// The file was changed or truncated.
-    #[error("the artefact is damaged")]
+    #[error("the artifact is damaged")]
     Damaged,
     /// The hash is right, the content is not.
-    #[error("the artefact makes no sense")]
+    #[error("the artifact makes no sense")]
     Malformed(#[source] io::Error),
 }
 
-impl Artefact {
-    /// Whether these bytes claim to be an artefact.
+impl Artifact {
+    /// Whether these bytes claim to be an artifact.
     #[must_use]
     pub fn is_one(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }
 
-    /// The artefact as bytes.
+    /// The artifact as bytes.
     ///
     /// # Errors
     /// None in practice: the bytes are written to memory.
@@ -97,19 +97,19 @@ impl Artefact {
     /// Reads what [`to_bytes`](Self::to_bytes) wrote.
     ///
     /// # Errors
-    /// [`ArtefactError`].
-    pub fn read(bytes: &[u8]) -> Result<Self, ArtefactError> {
+    /// [`ArtifactError`].
+    pub fn read(bytes: &[u8]) -> Result<Self, ArtifactError> {
         let rest = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.split_first_chunk::<4>());
-        let (version, _) = rest.ok_or(ArtefactError::Damaged)?;
+        let (version, _) = rest.ok_or(ArtifactError::Damaged)?;
         if *version != VERSION.to_le_bytes() {
-            return Err(ArtefactError::Version(u32::from_le_bytes(*version)));
+            return Err(ArtifactError::Version(u32::from_le_bytes(*version)));
         }
-        let (bytes, hash) = bytes.split_last_chunk::<HASH_BYTES>().ok_or(ArtefactError::Damaged)?;
+        let (bytes, hash) = bytes.split_last_chunk::<HASH_BYTES>().ok_or(ArtifactError::Damaged)?;
         if blake3::hash(bytes) != *hash {
-            return Err(ArtefactError::Damaged);
+            return Err(ArtifactError::Damaged);
         }
-        let body = bytes.get(MAGIC.len() + version.len()..).ok_or(ArtefactError::Damaged)?;
-        Self::read_body(body).map_err(ArtefactError::Malformed)
+        let body = bytes.get(MAGIC.len() + version.len()..).ok_or(ArtifactError::Damaged)?;
+        Self::read_body(body).map_err(ArtifactError::Malformed)
     }
 
     fn read_body(mut from: &[u8]) -> io::Result<Self> {
@@ -136,8 +136,8 @@ mod tests {
     /// Every byte is tried; under Miri, which takes a thousand times as long, a few.
     const STEP: usize = if cfg!(miri) { 29 } else { 1 };
 
-    fn artefact() -> Artefact {
-        Artefact {
+    fn artifact() -> Artifact {
+        Artifact {
             origin: Provenance { wave: "1.2.3".to_owned(), module: [7; 32], canonical_nans: true, seed: 9 },
             module: b"\0asm\x01\0\0\0".to_vec(),
             signatures: vec![SignatureId(3)],
@@ -156,40 +156,40 @@ mod tests {
 
     #[test]
     fn it_reads_back_as_it_was() {
-        let bytes = artefact().to_bytes().expect("bytes");
-        assert!(Artefact::is_one(&bytes));
-        let read = Artefact::read(&bytes).expect("an artefact");
-        assert_eq!(read.origin, artefact().origin);
-        assert_eq!((&read.module, &read.image.text), (&artefact().module, &artefact().image.text));
+        let bytes = artifact().to_bytes().expect("bytes");
+        assert!(Artifact::is_one(&bytes));
+        let read = Artifact::read(&bytes).expect("an artifact");
+        assert_eq!(read.origin, artifact().origin);
+        assert_eq!((&read.module, &read.image.text), (&artifact().module, &artifact().image.text));
         assert_eq!(read.to_bytes().expect("bytes"), bytes);
     }
 
     /// T59: every changed bit and every missing byte is detected.
     #[test]
     fn t59_damage_is_found() {
-        let bytes = artefact().to_bytes().expect("bytes");
+        let bytes = artifact().to_bytes().expect("bytes");
         for at in (8..bytes.len()).step_by(STEP) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at % 8);
-            assert!(matches!(Artefact::read(&damaged), Err(ArtefactError::Damaged)), "byte {at}");
-            assert!(matches!(Artefact::read(&bytes[..at]), Err(ArtefactError::Damaged)), "truncated at {at}");
+            assert!(matches!(Artifact::read(&damaged), Err(ArtifactError::Damaged)), "byte {at}");
+            assert!(matches!(Artifact::read(&bytes[..at]), Err(ArtifactError::Damaged)), "truncated at {at}");
         }
         let mut other = bytes.clone();
         other[4] = 9;
-        assert!(matches!(Artefact::read(&other), Err(ArtefactError::Version(9))));
+        assert!(matches!(Artifact::read(&other), Err(ArtifactError::Version(9))));
     }
 
     /// T59: anybody can compute the hash, so lengths are checked before memory is allocated for them.
     #[test]
     fn t59_lengths_are_not_believed() {
-        let bytes = artefact().to_bytes().expect("bytes");
+        let bytes = artifact().to_bytes().expect("bytes");
         let body = bytes.len() - HASH_BYTES;
         for at in (8..body).step_by(STEP) {
             let mut forged = bytes[..body].to_vec();
             forged[at] = 0xff;
             let hash = blake3::hash(&forged);
             forged.extend_from_slice(hash.as_bytes());
-            if let Ok(read) = Artefact::read(&forged) {
+            if let Ok(read) = Artifact::read(&forged) {
                 assert!(read.module.len() + read.image.text.len() < bytes.len(), "byte {at}");
             }
         }
