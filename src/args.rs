@@ -10,9 +10,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use wave_audit::why::Operation;
 use wave_engine::parse_network;
-use wave_policy::Resolver;
 use wave_policy::file::Values;
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
+use wave_policy::{Area, Resolver};
 use wave_wasi::PeerRule;
 
 /// Run WebAssembly programs that nobody trusts.
@@ -131,8 +131,8 @@ pub struct Run {
     #[arg(long = "resolver", value_name = "WHO", value_parser = parse_manual(), default_value = "auto", action = ArgAction::Set)]
     pub manual_resolver: bool,
     /// Print each hostcall to standard error: arguments, decision, result, and what would allow a denied one
-    #[arg(long, value_name = "AREAS", value_enum, num_args = 0.., require_equals = true, value_delimiter = ',', default_missing_value = "all")]
-    pub trace: Vec<Area>,
+    #[arg(long, value_name = "AREAS", value_parser = traced(), num_args = 0.., require_equals = true, value_delimiter = ',', default_missing_value = "all")]
+    pub trace: Vec<Traced>,
     /// Format of the trace; `json` is one object per line
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub trace_format: Format,
@@ -252,42 +252,30 @@ fn parse_resolver() -> impl TypedValueParser<Value = Resolver> {
         .map(|word| Resolver::ALL.into_iter().find(|resolver| resolver.as_str() == word).unwrap_or_default())
 }
 
-/// Areas of hostcalls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Area {
-    /// Everything
+/// Hostcalls that are traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traced {
+    /// Every hostcall.
     All,
-    /// Files and directories, streams
-    Fs,
-    /// Sockets
-    Net,
-    /// Clocks
-    Clock,
-    /// Random numbers
-    Random,
-    /// Arguments and environment
-    Env,
-    /// Waiting
-    Poll,
-    /// Exit, signals, scheduling
-    Proc,
+    /// Those of an area.
+    Only(Area),
 }
 
-impl Area {
-    /// Whether a WASI function belongs to it.
+impl Traced {
+    /// Whether calls of a WASI function are traced.
     pub fn covers(self, function: &str) -> bool {
-        let area = match self {
-            Self::All => return true,
-            Self::Fs => wave_policy::Area::Fs,
-            Self::Net => wave_policy::Area::Net,
-            Self::Clock => wave_policy::Area::Clock,
-            Self::Random => wave_policy::Area::Random,
-            Self::Env => wave_policy::Area::Env,
-            Self::Poll => wave_policy::Area::Poll,
-            Self::Proc => wave_policy::Area::Proc,
-        };
-        wave_policy::Area::of(function) == Some(area)
+        match self {
+            Self::All => true,
+            Self::Only(area) => Area::of(function) == Some(area),
+        }
     }
+}
+
+fn traced() -> impl TypedValueParser<Value = Traced> {
+    let areas = Area::ALL.map(|(_, name, help)| PossibleValue::new(name).help(help));
+    let all = PossibleValue::new("all").help("Everything");
+    PossibleValuesParser::new([all].into_iter().chain(areas))
+        .map(|name| Area::named(&name).map_or(Traced::All, Traced::Only))
 }
 
 /// Output formats.

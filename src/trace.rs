@@ -1,6 +1,6 @@
 //! `--trace`: each hostcall as a line of text or a JSON object, and what would allow a denied one.
 
-use crate::args::{Area, Format};
+use crate::args::{Format, Traced};
 use crate::flag;
 use crate::text::{clean, for_program, json_line, note, short};
 use serde_json::{Map, Value, json};
@@ -11,14 +11,14 @@ use wave_wasi::{Argument, Decision, Errno, Failure, Record, Rule, Stop};
 
 /// Prints hostcalls as they end.
 pub struct Tracer {
-    areas: Vec<Area>,
+    areas: Vec<Traced>,
     json: bool,
     ways: Ways,
 }
 
 impl Tracer {
     /// Prints the calls of these areas.
-    pub fn new(areas: &[Area], format: Format, plan: &Plan) -> Self {
+    pub fn new(areas: &[Traced], format: Format, plan: &Plan) -> Self {
         Self { areas: areas.to_vec(), json: format == Format::Json, ways: Ways::of(plan) }
     }
 

@@ -20,6 +20,22 @@ pub enum Area {
 }
 
 impl Area {
+    /// Every area, with its name and what it is about.
+    pub const ALL: [(Self, &'static str, &'static str); 7] = [
+        (Self::Fs, "fs", "Files and directories, streams"),
+        (Self::Net, "net", "Sockets"),
+        (Self::Clock, "clock", "Clocks"),
+        (Self::Random, "random", "Random numbers"),
+        (Self::Env, "env", "Arguments and environment"),
+        (Self::Poll, "poll", "Waiting"),
+        (Self::Proc, "proc", "Exit, signals, scheduling"),
+    ];
+
+    /// The area of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, other, _)| *other == name).map(|(area, ..)| *area)
+    }
+
     /// The area of a WASI function, by its name. `None` for a name of no such function.
     ///
     /// Source: WASI preview 1, where the first word of a name says what it is about.
