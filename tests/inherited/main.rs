@@ -85,10 +85,13 @@ fn guest(name: &str) -> PathBuf {
     PLACE.path().join(name).with_extension("wat")
 }
 
-/// A process that does `script` and then executes what follows in its place.
+/// A process that does `script` and then executes what follows in its place. It starts from the usual signals: who runs the tests may
+/// ignore some, as `nohup` and shells without job control do, and `wave` leaves those ignored.
 fn parent(script: &str) -> Command {
     const BEFORE: &str = "
 import ctypes, fcntl, os, resource, signal, sys, tempfile, time
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+    signal.signal(number, signal.SIG_DFL)
 libc = ctypes.CDLL(None, use_errno=True)
 def prctl(*numbers):
     assert libc.prctl(*[ctypes.c_ulong(number) for number in numbers + (0,) * (5 - len(numbers))]) == 0, ctypes.get_errno()
