@@ -1,4 +1,5 @@
-//! Conversions between crates: the monitor and the hostcalls know no policy, and have their own types for accesses, resolvers and limits.
+//! Conversions between crates. The monitor and the hostcalls know no policy, and have their own types for accesses,
+//! resolvers and limits.
 
 use wave_contract::module::ModuleInfo;
 use wave_policy::limits::LIMITS;
@@ -8,7 +9,7 @@ use wave_policy::{Access, Resolver, Surface, file::Limits};
 #[cfg(test)]
 const ENGINE_LIMITS: [&str; 5] = ["timeout", "max-memory", "max-stack", "compile-timeout", "compile-memory"];
 
-/// What the monitor calls an access.
+/// The monitor's type of an access.
 pub const fn monitor_access(access: Access) -> wave_wasi::Access {
     match access {
         Access::ReadOnly => wave_wasi::Access::ReadOnly,
@@ -17,7 +18,7 @@ pub const fn monitor_access(access: Access) -> wave_wasi::Access {
     }
 }
 
-/// What a policy calls it.
+/// The policy's type of an access of the monitor.
 pub const fn policy_access(access: wave_wasi::Access) -> Access {
     match access {
         wave_wasi::Access::ReadOnly => Access::ReadOnly,
@@ -26,7 +27,7 @@ pub const fn policy_access(access: wave_wasi::Access) -> Access {
     }
 }
 
-/// What the hostcalls call a resolver.
+/// The hostcalls' type of a resolver.
 pub(crate) const fn hostcall_resolver(resolver: Resolver) -> wave_wasi::Resolver {
     match resolver {
         Resolver::Kernel => wave_wasi::Resolver::Kernel,
