@@ -26,6 +26,7 @@ mod instruction;
 mod places;
 mod record;
 mod refusal;
+pub mod rules;
 mod state;
 mod transfer;
 mod value;
