@@ -11,9 +11,8 @@ use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use wave_monitor::{DirectoryPath, Errno, Rule, admit_filesystem};
 
-/// How often a resolution is tried again after a rename anywhere on the host has disturbed it (T23). On a busy host, a
-/// path with many `..` takes long enough to be disturbed many times.
-const TRIES: usize = 1024;
+/// How often a resolution is tried again after a rename or a mount anywhere on the host has disturbed it (T23).
+const TRIES: usize = 256;
 
 /// Flags for a handle that only refers to an object.
 pub(crate) const HANDLE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
@@ -124,7 +123,7 @@ pub(crate) fn escape() -> Failure {
 /// Opens `path` under the directory of `place`.
 ///
 /// # Errors
-/// `NOTCAPABLE` if it leads out, `AGAIN` if renames on the host disturb every try.
+/// `NOTCAPABLE` if it leads out, `AGAIN` if renames on the host disturb every try and the path cannot do with fewer `..`.
 #[inline(always)]
 pub(crate) fn open_beneath(
     wasi: &Wasi,
@@ -147,6 +146,23 @@ fn open_by_kernel(
     mode: Mode,
     interrupted: Interrupted,
 ) -> Result<OwnedFd, Failure> {
+    match try_by_kernel(dir, path, flags, mode, interrupted) {
+        Err(failure) if failure == Errno::AGAIN.into() => {
+            let path = without_returns(dir, path, interrupted)?;
+            try_by_kernel(dir, &path, flags, mode, interrupted)
+        }
+        done => done,
+    }
+}
+
+#[inline(always)]
+fn try_by_kernel(
+    dir: BorrowedFd<'_>,
+    path: &[u8],
+    flags: OFlags,
+    mode: Mode,
+    interrupted: Interrupted,
+) -> Result<OwnedFd, Failure> {
     let beneath = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mut tries = 0..TRIES;
     loop {
@@ -157,6 +173,46 @@ fn open_by_kernel(
             done => return Ok(done?),
         }
     }
+}
+
+/// A path to the same object with fewer `..`: each `name/..` is left out if `name` is a directory, no link, and may be
+/// searched.
+///
+/// The kernel starts over at a `..` if anything on the host was renamed or mounted since the path began. On a busy host
+/// it never gets through a path with hundreds of them. A single name is never disturbed.
+#[cold]
+fn without_returns(dir: BorrowedFd<'_>, path: &[u8], interrupted: Interrupted) -> Result<Vec<u8>, Failure> {
+    let mut names: Vec<&[u8]> = Vec::new();
+    for name in path.split(|byte| *byte == b'/').filter(|name| !matches!(*name, b"" | b".")) {
+        let is_return = name == b".."
+            && match names.split_last() {
+                Some((last, before)) if *last != b".." => is_directory(dir, before, last, interrupted)?,
+                _ => false,
+            };
+        if is_return {
+            names.pop();
+        } else {
+            names.push(name);
+        }
+    }
+    // Without it, a link that was on the way would now be the last component, and might not be followed.
+    if names.is_empty() || path.ends_with(b"/.") || path.ends_with(b"/..") {
+        names.push(b".");
+    }
+    Ok(names.join(&b'/'))
+}
+
+/// Whether `name`, in the directory that `before` leads to, is a directory that may be searched, and not a link.
+fn is_directory(dir: BorrowedFd<'_>, before: &[&[u8]], name: &[u8], interrupted: Interrupted) -> Result<bool, Failure> {
+    let flags = HANDLE | OFlags::DIRECTORY;
+    let parent = match before {
+        [] => None,
+        names => Some(try_by_kernel(dir, &names.join(&b'/'), flags, Mode::empty(), interrupted)?),
+    };
+    let parent = parent.as_ref().map_or(dir, AsFd::as_fd);
+    let no_links = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let name = [name, b"/."].concat();
+    wait::retry_interrupted(interrupted, || Ok(openat2(parent, &*name, flags, Mode::empty(), no_links).is_ok()))
 }
 
 /// Denies an object on a kernel interface such as procfs (T24).
@@ -177,4 +233,69 @@ pub(crate) fn check_filesystem(fd: BorrowedFd<'_>) -> Result<(), Failure> {
     // The kernel's type is signed and wider than any magic number.
     let magic = fstatfs(fd)?.f_type.cast_unsigned() & 0xffff_ffff;
     Ok(admit_filesystem(magic)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{self, File};
+    use std::os::unix::fs::symlink;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    fn tree() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        fs::write(dir.path().join("file"), "").unwrap();
+        symlink("a/b", dir.path().join("link")).unwrap();
+        dir
+    }
+
+    #[test]
+    fn t26_a_path_without_returns_leads_to_the_same_object() {
+        let tree = tree();
+        let top = File::open(tree.path()).unwrap();
+        for (path, shorter) in [
+            ("a/../file", "file"),
+            ("a/b/../../a/./b/../b", "a/b"),
+            ("a/../a/..", "."),
+            ("link/../b", "link/../b"),
+            ("link/../b/..", "link/../."),
+            ("link/../b/../../file", "link/../../file"),
+            ("file/../a", "file/../a"),
+            ("missing/../a", "missing/../a"),
+            ("a/.", "a/."),
+        ] {
+            let found = without_returns(top.as_fd(), path.as_bytes(), || false).unwrap();
+            assert_eq!(String::from_utf8(found).unwrap(), shorter, "{path}");
+            let open = |path: &str| {
+                let found = try_by_kernel(top.as_fd(), path.as_bytes(), HANDLE, Mode::empty(), || false)?;
+                fstat(found).map(|stat| stat.st_ino).map_err(Failure::from)
+            };
+            assert_eq!(open(path), open(shorter), "{path}");
+        }
+        assert_eq!(without_returns(top.as_fd(), b"../a/../file", || false), Err(escape()));
+    }
+
+    /// T23: renames elsewhere on the host, without a pause.
+    #[test]
+    fn t23_renames_elsewhere_do_not_disturb_a_long_path() {
+        let (tree, elsewhere) = (tree(), tree());
+        let top = File::open(tree.path()).unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let [one, other] = ["file", "renamed"].map(|name| elsewhere.path().join(name));
+                while !is_over.load(Ordering::Relaxed) {
+                    fs::rename(&one, &other).unwrap();
+                    fs::rename(&other, &one).unwrap();
+                }
+            });
+            let path = "a/../".repeat(800) + "file";
+            let opened: Vec<_> = (0..200)
+                .map(|_| open_by_kernel(top.as_fd(), path.as_bytes(), HANDLE, Mode::empty(), || false).map(drop))
+                .collect();
+            is_over.store(true, Ordering::Relaxed);
+            assert_eq!(opened, vec![Ok(()); 200]);
+        });
+    }
 }
