@@ -169,8 +169,9 @@ fn t91_truncation_can_be_made_to_need_write_access() {
     let resolver = wave_policy::Resolver::Manual;
     let policy = Policy { surface, grants, resolver, ..Policy::default() };
     let compiled = |policy: &Policy, restricts_truncation| -> Vec<Instruction> {
-        let (program, _) = compile(&SealPlan::new(policy), restricts_truncation).expect("the table compiles");
-        program.iter().map(Instruction::from).collect()
+        let plan = SealPlan::new(policy);
+        let (program, _) = compile(&plan, restricts_truncation).expect("the table compiles");
+        check(program, &plan, restricts_truncation).expect("the filter of the plan").into_program()
     };
     let [free, restricted] = [false, true].map(|restricts| compiled(&policy, restricts));
     for other in [0, libc::O_CREAT | libc::O_EXCL, libc::O_PATH | libc::O_NOFOLLOW, libc::O_APPEND] {
