@@ -22,6 +22,9 @@ const BUDGET_MICROSECONDS: f64 = 500.0;
 /// What checking the filter of a large program may take.
 const CHECK_BUDGET_MICROSECONDS: f64 = 50.0;
 
+/// A Landlock ABI that restricts truncation.
+const ABI: i32 = 3;
+
 const NOBODY: u32 = 65534;
 
 /// A row, and the arguments of its child.
@@ -99,7 +102,7 @@ fn print_checks(rounds: usize, checks: &[(&str, &[&str])]) {
 /// How many microseconds the check of a plan's filter takes.
 fn check(plan: &SealPlan<'_>, program: &[Instruction]) -> f64 {
     let start = Instant::now();
-    let checked = wave_sandbox::check_filter(plan, program);
+    let checked = wave_sandbox::check_filter(plan, ABI, program);
     let elapsed = start.elapsed();
     checked.unwrap_or_else(|difference| panic!("{difference}"));
     elapsed.as_secs_f64() * 1e6

@@ -42,7 +42,7 @@ impl Checked {
         plan: &SealPlan<'_>,
         restricts_truncation: bool,
     ) -> Result<Self, Difference> {
-        check(&program, &rules::of_plan(plan, restricts_truncation))?;
+        check_plan(&program, plan, restricts_truncation)?;
         Ok(Self { program })
     }
 
@@ -59,8 +59,12 @@ impl Checked {
 ///
 /// # Errors
 /// [`Difference`].
-pub(crate) fn check_plan(program: &[Instruction], plan: &SealPlan<'_>) -> Result<usize, Difference> {
-    check(program, &rules::of_plan(plan, false))
+pub(crate) fn check_plan(
+    program: &[Instruction],
+    plan: &SealPlan<'_>,
+    restricts_truncation: bool,
+) -> Result<usize, Difference> {
+    check(program, &rules::of_plan(plan, restricts_truncation))
 }
 
 /// The answers to calls. The answer to any other call is `SECCOMP_RET_TRAP`.

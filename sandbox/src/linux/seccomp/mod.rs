@@ -15,7 +15,8 @@ use wave_policy::{Condition, Level, Operand, Role, SyscallRule, Test};
 
 use super::bpf::Instruction;
 use super::filter_check::{self, Checked, Difference};
-use super::{landlock, narrower, sys, syscalls};
+use super::landlock::{self, STRICT_ABI};
+use super::{narrower, sys, syscalls};
 use crate::error::Cause;
 use crate::plan::{AddressRange, GrowableRange, SealPlan};
 
@@ -31,7 +32,7 @@ const COMPILER_ANSWERS: &[(i64, i32)] = &[(libc::SYS_clone3, libc::ENOSYS), (lib
 
 /// Installs the filter on this thread and on any others. It cannot be removed.
 pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
-    let restricts_truncation = landlock::lacks_truncation(sys::landlock_abi()) && !resolves_by_openat2(plan);
+    let restricts_truncation = restricts_truncation(plan, sys::landlock_abi());
     let (program, calls) = compile(plan, restricts_truncation)?;
     let filter = check(program, plan, restricts_truncation)?;
     load(&filter)?;
@@ -45,22 +46,37 @@ pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
     Ok(format!("{calls} calls{origin}, {instructions} instructions{truncation}, any other call ends the process"))
 }
 
-/// The filter that [`seal`](crate::seal()) installs for a plan, as the kernel gets it. The grants of the plan need not be open.
+/// The filter that [`seal`](crate::seal()) installs for a plan, as the kernel gets it, where Landlock restricts truncation. The grants
+/// of the plan need not be open.
 ///
 /// # Errors
 /// [`Cause::Filter`] if the plan has no filter, as with more growable memories than a jump can cross.
 pub fn filter(plan: &SealPlan<'_>) -> Result<Vec<Instruction>, Cause> {
-    let (program, _) = compile(plan, false)?;
-    Ok(check(program, plan, false)?.into_program())
+    filter_on(plan, STRICT_ABI)
 }
 
-/// Confirms that a program answers every call as the [`filter`] of a plan has to. Returns the number of its paths. Nothing that
-/// builds filters takes part.
+/// As [`filter`], for a kernel with this Landlock ABI.
+///
+/// # Errors
+/// As [`filter`].
+pub fn filter_on(plan: &SealPlan<'_>, landlock_abi: i32) -> Result<Vec<Instruction>, Cause> {
+    let restricts_truncation = restricts_truncation(plan, landlock_abi);
+    let (program, _) = compile(plan, restricts_truncation)?;
+    Ok(check(program, plan, restricts_truncation)?.into_program())
+}
+
+/// Confirms that a program answers every call as the filter of a plan has to, on a kernel with this Landlock ABI. Returns the number
+/// of its paths. Nothing that builds filters takes part.
 ///
 /// # Errors
 /// [`Difference`], with a call that is answered differently.
-pub fn check_filter(plan: &SealPlan<'_>, program: &[Instruction]) -> Result<usize, Difference> {
-    filter_check::check_plan(program, plan)
+pub fn check_filter(plan: &SealPlan<'_>, landlock_abi: i32, program: &[Instruction]) -> Result<usize, Difference> {
+    filter_check::check_plan(program, plan, restricts_truncation(plan, landlock_abi))
+}
+
+/// Whether `openat` may truncate a file only if it also opens it for writing, since Landlock does not restrict truncation.
+fn restricts_truncation(plan: &SealPlan<'_>, landlock_abi: i32) -> bool {
+    landlock::lacks_truncation(landlock_abi) && !resolves_by_openat2(plan)
 }
 
 /// Confirms that the program is the filter of the plan, so that `seccompiler` and this file need not be trusted.
