@@ -228,8 +228,9 @@ impl Path {
                         Division::All => yes,
                         Division::None => no,
                         Division::Some(holds) => {
-                            others.push(Self { at: yes, region: holds, loaded, mask });
-                            no
+                            let fails = std::mem::replace(&mut region, holds);
+                            others.push(Self { at: no, region: fails, loaded, mask });
+                            yes
                         }
                     };
                 }

@@ -1,0 +1,155 @@
+"""Proves the filters and the Landlock rulesets: `python -m proofs.filter [PART…]`, parts as the functions below are named."""
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Iterable
+
+from proofs.filter import constants, live, mutants, policy, rulesets, sources
+from proofs.filter.prover import Checker, Solver
+from proofs.filter.sources import Filter
+from proofs.report import Claim, Timer, claim, finish
+
+# Mutants of one filter that both provers are asked about, and of how many filters.
+MUTANTS = 50
+MUTATED_FILTERS = 24
+
+EQUAL = "answers each call (number, architecture, instruction pointer, six 64-bit arguments) as the text of its policy says"
+READING = ["z3", "policy_text", "kernel_bpf"]
+
+
+def prove_equal(filters: Iterable[Filter], checker: Checker, decision: str, bound: str) -> list[Filter]:
+    """Claims that filters are equal to their policies, by Z3 and by the checker. Returns the different ones of them."""
+    timer = Timer()
+    different: dict[tuple, Filter] = {}
+    count, queries, failures = 0, 0, []
+    refuted: dict[str, int] = {}
+    for subject in filters:
+        count += 1
+        key = (tuple(subject.program), repr(subject.rules))
+        if key in different:
+            continue
+        different[key] = subject
+        solver = Solver(subject.rules)
+        checker.plan(subject.plan)
+        for prover, difference in (("Z3", solver.difference), ("the checker", checker.difference)):
+            if found := difference(subject.program):
+                failures.append(f"{subject.name}, by {prover}: {found}")
+        queries += solver.queries
+    proved = list(different.values())
+    # The wrong specifications of one filter in five, and of the last.
+    for subject in {id(subject): subject for subject in [*proved[::5], *proved[-1:]]}.values():
+        for name, rules in mutants.of_rules(subject.rules):
+            solver = Solver(rules)
+            queries += 1
+            if solver.difference(subject.program):
+                refuted[name] = refuted.get(name, 0) + 1
+            else:
+                failures.append(f"{subject.name}: the wrong specification that {name} was not refuted")
+    if not count:
+        failures.append("there is no filter")
+    sizes = [len(subject.program) for subject in proved] or [0]
+    claim(
+        Claim(
+            part="filter",
+            decision=decision,
+            specification=f"each of {count} filters ({len(proved)} different ones, {min(sizes)} to {max(sizes)} instructions) {EQUAL}",
+            bound=bound,
+            assumptions=READING,
+            wrong=[f"{name} ({times}×)" for name, times in sorted(refuted.items())],
+            queries=queries,
+            seconds=timer.seconds(),
+            failure="; ".join(failures[:5]),
+        )
+    )
+    return proved
+
+
+def prove_agreement(filters: list[Filter], checker: Checker) -> None:
+    """Claims that both provers refute the same mutants."""
+    timer = Timer()
+    chosen = filters[:: max(1, len(filters) // MUTATED_FILTERS)]
+    count, refuted, queries, failures = 0, 0, 0, []
+    for seed, subject in enumerate(chosen):
+        solver = Solver(subject.rules)
+        checker.plan(subject.plan)
+        for at, program in mutants.of_program(subject.program, MUTANTS, seed):
+            by_z3, by_checker = solver.difference(program), checker.difference(program)
+            count += 1
+            refuted += bool(by_z3)
+            if bool(by_z3) != bool(by_checker):
+                what = f"{subject.name}, instruction {at}: {subject.program[at]} -> {program[at]}"
+                failures.append(f"{what}: Z3: {by_z3 or 'equal'}; the checker: {by_checker or 'equal'}")
+        queries += solver.queries
+    if refuted < count // 2 or not count:
+        failures.append(f"only {refuted} of {count} mutants were refuted")
+    claim(
+        Claim(
+            part="filter",
+            decision="checker",
+            specification=(
+                f"the check of each seal and Z3 refute the same {refuted} of {count} mutants of {len(chosen)} filters, and accept the same "
+                f"{count - refuted}"
+            ),
+            bound=f"these mutants: one instruction of the filter has another constant, jump, comparison, offset or answer",
+            assumptions=READING,
+            wrong=[f"{refuted} mutants"],
+            queries=queries,
+            seconds=timer.seconds(),
+            failure="; ".join(failures[:5]),
+        )
+    )
+
+
+def prove_constants() -> None:
+    """Claims that the constants of the table are the kernel's."""
+    timer = Timer()
+    table = policy.table()["constants"]
+    failures = constants.wrong()
+    refuted = []
+    for name in ("PROT_WRITE", "MAP_KIND"):
+        right = table[name]
+        table[name] = right ^ 1
+        if any(name in problem for problem in constants.wrong()):
+            refuted.append(f"{name} differs by one bit")
+        else:
+            failures.append(f"a wrong {name} was not noticed")
+        table[name] = right
+    claim(
+        Claim(
+            part="filter",
+            decision="constants",
+            specification=f"the {len(table)} constants of policies/syscalls.toml have the values of the kernel's headers",
+            bound="none",
+            assumptions=["headers"],
+            wrong=refuted,
+            seconds=timer.seconds(),
+            failure="; ".join(failures),
+        )
+    )
+
+
+def main() -> None:
+    """All claims."""
+    with tempfile.TemporaryDirectory() as directory:
+        work = Path(directory)
+        work.chmod(0o755)
+        checker = Checker()
+        prove_constants()
+        bound = "none; the filters are those of all examples, profiles, shapes and WASI functions × resolvers × grants × listeners"
+        filters = prove_equal(sources.exported(work), checker, "exported", bound)
+        bound = "none; two memories, three ranges of code, both levels and resolvers, results, Landlock ABI 2, compiler"
+        filters += prove_equal(sources.of_seals(work, checker), checker, "seals", bound)
+        if live.is_root():
+            bound = "none; the filters of 16 sealed guests and a compiler's process, read back from the kernel"
+            filters += prove_equal([*live.guests(work), live.compiler(work)], checker, "processes", bound)
+            rulesets.prove(work)
+        else:
+            print("NOT RUN filter/processes, landlock/rulesets: reading another process's filter needs root", flush=True)
+        prove_agreement(filters, checker)
+        checker.close()
+    finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
