@@ -93,7 +93,7 @@ fn read_policy(path: &str, policy: &mut Policy) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
     let file = PolicyFile::parse(&text).map_err(|problem| format!("{path}: {problem}"))?;
     let Values { functions, fs, listen, .. } = file.resolved().map_err(|problem| format!("{path}: {problem}"))?;
-    policy.surface = Surface::of_functions(&functions.unwrap_or_default());
+    policy.surface = Surface::of_functions(functions.unwrap_or_default());
     policy.grants = fs.iter().map(|dir| FilesystemGrant { host: (&dir.host).into(), access: dir.access }).collect();
     policy.listeners = listen.unwrap_or_default();
     Ok(())
