@@ -139,6 +139,12 @@ def _running(*arguments: str | Path) -> Iterator[subprocess.Popen]:
         process.wait()
 
 
+def all_processes(work: Path) -> Iterator[Filter]:
+    """The filters of guests and of a compiler."""
+    yield from guests(work)
+    yield compiler(work)
+
+
 def guests(work: Path) -> Iterator[Filter]:
     """The filters of sealed guests: both levels and resolvers, with and without grants, a listener and results."""
     module = work / "spinning.wat"

@@ -17,6 +17,10 @@ class Unknown(Exception):
     """Z3 gave no answer."""
 
 
+class Refused(Exception):
+    """The checker of wave-sandbox did not do what it was asked for."""
+
+
 class Solver:
     """Compares programs with rules, for all numbers, architectures, instruction pointers and arguments."""
 
@@ -63,7 +67,7 @@ class Checker:
         self.process.stdin.flush()
         line = self.process.stdout.readline().rstrip("\n")
         if not line or line.startswith("error"):
-            raise RuntimeError(f"check_filter: {request[:120]}: {line or 'it ended'}")
+            raise Refused(f"{request[:120]}: {line.removeprefix('error ') or 'it ended'}")
         return line
 
     def plan(self, words: str) -> None:

@@ -116,4 +116,5 @@ def of_seals(work: Path, checker: Checker) -> Iterator[Filter]:
 def seal(checker: Checker, name: str, rules: Rules, plan: str) -> Filter:
     """The filter that a seal would install."""
     checker.plan(plan)
+    # It fails if the check refuses what was built.
     return Filter(name, bpf.from_bytes(checker.filter()), rules, plan)

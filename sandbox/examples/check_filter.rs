@@ -8,7 +8,7 @@
 use std::io::{self, BufRead as _, Write as _};
 
 use wave_policy::file::{PolicyFile, Values};
-use wave_policy::{FilesystemGrant, Level, Policy, Resolver, Role, Surface};
+use wave_policy::{FilesystemGrant, Level, Policy, Resolver, Role, Surface, chain};
 use wave_sandbox::{AddressRange, Difference, GrowableRange, Instruction, SealPlan, check_filter, filter_on};
 
 type Answer = Result<String, String>;
@@ -74,7 +74,7 @@ impl Subject {
     }
 
     fn filter(&self) -> Answer {
-        let program = filter_on(&self.plan(), self.landlock_abi).map_err(|cause| cause.to_string())?;
+        let program = filter_on(&self.plan(), self.landlock_abi).map_err(|cause| chain(&cause))?;
         Ok(program.into_iter().map(to_hex).collect())
     }
 
