@@ -98,13 +98,14 @@ def high(value: z3.BitVecRef) -> z3.BitVecRef:
 def answer(program: Program, call: Call) -> z3.BitVecRef:
     """What a program answers to a call, as a term.
 
-    One pass: jumps only lead forward, so all jumps to an instruction are known when the pass comes to it. Where several meet, the
-    accumulator is a case distinction between them.
+    One pass: jumps only lead forward, so all jumps to an instruction are known when the pass comes to it. Where several
+    meet, the accumulator is a case distinction between them.
     """
     words = call.words()
     end = len(program)
     reached: list[z3.BoolRef | None] = [None] * (end + 1)  # under which condition; the last is "past the end"
-    accumulator: list[tuple[z3.BitVecRef, bool]] = [(z3.BitVecVal(0, 32), False)] * (end + 1)  # and whether a mask was applied
+    # The accumulator, and whether a mask was applied to it.
+    accumulator: list[tuple[z3.BitVecRef, bool]] = [(z3.BitVecVal(0, 32), False)] * (end + 1)
     reached[0] = z3.BoolVal(True)
     result = z3.BitVecVal(0, 32)
 

@@ -1,7 +1,7 @@
 """The filters of running processes, read back from the kernel by PTRACE_SECCOMP_GET_FILTER. Needs root.
 
-A filter names addresses of its process: the linear memory and the guest's code. They are taken from /proc/PID/maps, and the size to which
-the memory may grow from the text of the module.
+A filter names addresses of its process: the linear memory and the guest's code. They are taken from /proc/PID/maps, and
+the size to which the memory may grow from the text of the module.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from typing import Iterator
 
 from proofs.filter import bpf, policy
 from proofs.filter.policy import Range
-from proofs.filter.prover import binary
+from proofs.filter.prover import wave_binary
 from proofs.filter.sources import Filter, wave, with_grants
 from proofs.filter.tracer import WAIT_ALL, ptrace
 
@@ -130,13 +130,17 @@ def _wait_for_filter(process: subprocess.Popen, of_child: bool) -> int:
 
 @contextmanager
 def _running(*arguments: str | Path) -> Iterator[subprocess.Popen]:
-    command = [binary("wave", "WAVE_BINARY"), *arguments]
+    command = [wave_binary(), *arguments]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield process
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
+
+
+# Access of the directory that is granted, whether the guest may listen, and whether results are printed.
+GIVEN = ((None, False, False), ("ro", False, True), ("append", True, False), ("rw", True, True))
 
 
 def all_processes(work: Path) -> Iterator[Filter]:
@@ -151,7 +155,7 @@ def guests(work: Path) -> Iterator[Filter]:
     module.write_text(SPINNING, encoding="utf-8")
     for level in ("strict", "standard"):
         for resolver in ("kernel", "manual"):
-            for access, listens, results in [(None, False, False), ("ro", False, True), ("append", True, False), ("rw", True, True)]:
+            for access, listens, results in GIVEN:
                 # A kernel without openat2 would choose the other one.
                 flags = ["--sandbox", level, "run", *(["--resolver", "manual"] if resolver == "manual" else [])]
                 flags += ["--dir", f"{work}::/data::{access}"] if access else []
@@ -172,7 +176,7 @@ def guests(work: Path) -> Iterator[Filter]:
                 if results:
                     policy.add_row(rules, "results")
                     plan += " results"
-                given = f"{access or 'nothing'} granted{', listening' if listens else ''}{', results' if results else ''}"
+                given = f"{access or 'nothing'} granted" + ", listening" * listens + ", results" * results
                 yield Filter(f"process {level}, {resolver}, {given}", program, rules, plan)
 
 

@@ -77,5 +77,6 @@ def of_rules(rules: Rules) -> Iterator[tuple[str, Rules]]:
 
     if rules.denied_origin:
         start, length = rules.denied_origin
-        yield "the range of the guest's code is a byte longer", dataclasses.replace(rules, denied_origin=(start, length + 1))
+        longer = dataclasses.replace(rules, denied_origin=(start, length + 1))
+        yield "the range of the guest's code is a byte longer", longer
         yield "calls from the guest's code are permitted", dataclasses.replace(rules, denied_origin=None)

@@ -1,7 +1,8 @@
 """The answers that a policy asks for, read from its text.
 
-A rule of `[os.*]` is a line such as `mprotect where addr == growable.base, len <= growable.length, prot == PROT_READ|PROT_WRITE`. The
-names of arguments and the values of constants are those of policies/syscalls.toml; the numbers of calls are the kernel's.
+A rule of `[os.*]` is a line such as `mprotect where addr == growable.base, len <= growable.length, prot == PROT_READ`.
+The names of arguments and the values of constants are those of policies/syscalls.toml; the numbers of calls are the
+kernel's.
 """
 
 import errno
@@ -23,7 +24,7 @@ ALLOW, TRAP, ERRNO = 0x7FFF0000, 0x00030000, 0x00050000
 X86_64, X32_BIT = 0xC000003E, 0x40000000
 ALL_BITS = (1 << 64) - 1
 
-# Every filter answers the self-test of the seal, and a compiler's filter sends its libc another way: policies/syscalls.toml says so.
+# Every filter answers the self-test of the seal. A compiler's sends its libc another way, see policies/syscalls.toml.
 OF_EVERY_FILTER = {"getppid": errno.EKEYREJECTED}
 OF_A_COMPILER = {"clone3": errno.ENOSYS, "openat": errno.EACCES}
 

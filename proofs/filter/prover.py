@@ -49,7 +49,8 @@ class Solver:
         call = self.call
         arguments = ", ".join(value(argument) for argument in call.arguments)
         return (
-            f"call {int(value(call.number), 16)}({arguments}) from {value(call.pointer)} by architecture {value(call.architecture)} "
+            f"call {int(value(call.number), 16)}({arguments}) from {value(call.pointer)} "
+            f"by architecture {value(call.architecture)} "
             f"is answered by {value(found)}, the policy says {value(self.expected)}"
         )
 
@@ -58,7 +59,8 @@ class Checker:
     """The check of `wave-sandbox`, by its example `check_filter`."""
 
     def __init__(self):
-        self.process = subprocess.Popen([binary("examples/check_filter", "CHECK_FILTER")], stdin=-1, stdout=-1, text=True)
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        self.process = subprocess.Popen([_check_filter()], text=True, **pipes)
 
     def ask(self, request: str) -> str:
         """One line of request, one line of answer."""
@@ -90,12 +92,24 @@ class Checker:
         self.process.wait()
 
 
-def binary(name: str, variable: str) -> Path:
-    """A program that cargo built, or the one that a variable of the environment names."""
-    if named := os.environ.get(variable):
+def _check_filter() -> Path:
+    """The example, built now unless CHECK_FILTER names it: an older one would have another check."""
+    if named := os.environ.get("CHECK_FILTER"):
         return Path(named)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    command = ["cargo", "build", "--quiet", "--profile", "dist", "-p", "wave-sandbox", "--example", "check_filter"]
+    subprocess.run(command, cwd=ROOT, check=True)
+    return _target() / "dist/examples/check_filter"
+
+
+def wave_binary() -> Path:
+    """The program: what WAVE_BINARY names, or what cargo built."""
+    if named := os.environ.get("WAVE_BINARY"):
+        return Path(named)
     for profile in PROFILES:
-        if (path := target / profile / name).exists():
+        if (path := _target() / profile / "wave").exists():
             return path
-    raise SystemExit(f"there is no {name} under {target}: build it with cargo, or set {variable}")
+    raise SystemExit(f"there is no wave under {_target()}: build it by cargo, or set WAVE_BINARY")
+
+
+def _target() -> Path:
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))

@@ -1,8 +1,10 @@
 """The Landlock rulesets that `wave` hands to the kernel, compared with the text of the policy.
 
 Landlock has no call that reads a ruleset back. So whole runs are traced, and the arguments of landlock_create_ruleset,
-landlock_add_rule and landlock_restrict_self are read from the memory of the process at the moment of the call: nothing between the policy
-and the kernel is trusted, neither the code of `wave` nor its libraries. Source of names, bits and levels: landlock(7).
+landlock_add_rule and landlock_restrict_self are read from the memory of the process at the moment of the call: nothing
+between the policy and the kernel is trusted, neither the code of `wave` nor its libraries.
+
+Source of names, bits and ABIs: landlock(7).
 """
 
 import ctypes
@@ -14,20 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proofs.filter import policy
-from proofs.filter.prover import binary
+from proofs.filter.prover import wave_binary
 from proofs.filter.sources import wave
 from proofs.filter.tracer import SystemCall, trace
 from proofs.report import Claim, Timer, claim
 
 RIGHTS = (
-    "execute write_file read_file read_dir remove_dir remove_file make_char make_dir make_reg make_sock make_fifo make_block make_sym "
-    "refer truncate ioctl_dev"
+    "execute write_file read_file read_dir remove_dir remove_file make_char make_dir make_reg make_sock make_fifo "
+    "make_block make_sym refer truncate ioctl_dev"
 ).split()
 BITS = {name: 1 << position for position, name in enumerate(RIGHTS)}
 PATH_BENEATH = 1
 SET_MODE_FILTER = 1
 
 Rule = tuple[int, tuple[int, int]]  # rights, device and inode
+Rights = tuple[int, int, int]  # on files, of TCP, scopes
 
 
 def abi() -> int:
@@ -36,7 +39,7 @@ def abi() -> int:
     return ctypes.CDLL(None).syscall(policy.numbers()["landlock_create_ruleset"], None, ctypes.c_size_t(0), version)
 
 
-def handled(level: int) -> tuple[int, int, int]:
+def handled(level: int) -> Rights:
     """All rights of an ABI: files, TCP, scopes."""
     files = {1: 13, 2: 14, 3: 15, 4: 15}.get(level, 16)
     return (1 << files) - 1, 3 if level >= 4 else 0, 3 if level >= 6 else 0
@@ -46,7 +49,7 @@ def handled(level: int) -> tuple[int, int, int]:
 class Domain:
     """What one process asked Landlock for, in the order of its calls."""
 
-    created: list[tuple[int, int, int]] = field(default_factory=list)
+    created: list[Rights] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
     restricted: int = 0
     late: list[str] = field(default_factory=list)  # calls in another order, or that failed
@@ -93,7 +96,8 @@ class Observer:
             domain.created.append(what)
         elif name == "landlock_add_rule":
             ruleset, kind, flags, rights, parent = what
-            if (pid, ruleset) not in self.rulesets or kind != PATH_BENEATH or flags or domain.restricted or domain.has_filter:
+            is_late = domain.restricted or domain.has_filter
+            if (pid, ruleset) not in self.rulesets or kind != PATH_BENEATH or flags or is_late:
                 domain.late.append(f"landlock_add_rule{what}")
             domain.rules.append((rights, parent))
         elif name == "landlock_restrict_self":
@@ -117,7 +121,7 @@ def expected_rules(text: str, level: int) -> list[Rule]:
     return rules
 
 
-def differences(domain: Domain, rules: list[Rule], every_right: tuple[int, int, int]) -> list[str]:
+def differences(domain: Domain, rules: list[Rule], every_right: Rights) -> list[str]:
     """What a process asked for beside the policy, or did not ask for."""
     found = list(domain.late)
     if domain.created != [every_right]:
@@ -129,7 +133,7 @@ def differences(domain: Domain, rules: list[Rule], every_right: tuple[int, int, 
     return found
 
 
-def wrong_specifications(rules: list[Rule], every_right: tuple[int, int, int]) -> list[tuple[str, list[Rule], tuple[int, int, int]]]:
+def wrong_specifications(rules: list[Rule], every_right: Rights) -> list[tuple[str, list[Rule], Rights]]:
     """Each differs from the right one in one place."""
     files, ports, scopes = every_right
     wrong = [
@@ -164,7 +168,8 @@ def runs(work: Path) -> list[tuple[str, list[tuple[Path, str]]]]:
         folder.mkdir(exist_ok=True)
     one = [[(folders[0], access)] for access in ("ro", "append", "rw")]
     granted: list[list[tuple[Path, str]]] = [[], *one, list(zip(folders, ("ro", "append", "rw")))]
-    return [(", ".join(f"{place.name} {access}" for place, access in grants) or "nothing", grants) for grants in granted]
+    names = [", ".join(f"{place.name} {access}" for place, access in grants) or "nothing" for grants in granted]
+    return list(zip(names, granted))
 
 
 def prove(work: Path) -> None:
@@ -180,7 +185,8 @@ def prove(work: Path) -> None:
     for (name, grants), resolver, sandbox in itertools.product(runs(work), ("auto", "manual"), ("strict", "standard")):
         flags = [word for place, access in grants for word in ("--dir", f"{place}::/{place.name}::{access}")]
         observer = Observer()
-        command = [binary("wave", "WAVE_BINARY"), "--sandbox", sandbox, "run", "--no-cache", "--resolver", resolver, *flags, module]
+        flags += ["--no-cache", "--resolver", resolver]
+        command = [wave_binary(), "--sandbox", sandbox, "run", *flags, module]
         status = trace(command, observer.on_entry, observer.on_exit)
         run = f"{name}, {resolver}, {sandbox}"
         text = wave("policy", "gen", module) + "".join(
@@ -204,8 +210,9 @@ def prove(work: Path) -> None:
             part="landlock",
             decision="rulesets",
             specification=(
-                f"each of {processes} sealed processes hands the kernel one ruleset that handles every right of its Landlock ABI ({level}), with "
-                "the rules of the policy and no other, and restricts itself before it installs its filter"
+                f"each of {processes} sealed processes hands the kernel one ruleset that handles every right of its "
+                f"Landlock ABI ({level}), with the rules of the policy and no other, and restricts itself before it "
+                "installs its filter"
             ),
             bound="these runs: no directory, one, or three × accesses × resolvers × levels; guests and compilers",
             assumptions=["policy_text", "kernel_landlock"],

@@ -1,16 +1,16 @@
-"""The filters that are proved: those that `wave policy export` prints, and those that a seal would install for one run."""
+"""The filters that are proved: those that `wave policy export` prints, and those that a seal would install."""
 
 import itertools
 import subprocess
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterator
+from typing import Iterable, Iterator
 
 from proofs.filter import bpf, policy
 from proofs.filter.bpf import Program
 from proofs.filter.policy import ROOT, Range, Rules
-from proofs.filter.prover import Checker, binary
+from proofs.filter.prover import Checker, wave_binary
 
 RESOLVERS = ("kernel", "manual")
 ACCESSES = (None, "ro", "append", "rw")  # of the directory that is granted, if one is
@@ -39,12 +39,12 @@ class Filter:
 
 def wave(*arguments: str | Path) -> str:
     """Runs `wave` and returns what it prints."""
-    command = [binary("wave", "WAVE_BINARY"), *arguments]
+    command = [wave_binary(), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def modules(work: Path) -> Iterator[tuple[str, Path]]:
-    """Modules whose imports are those of each example, profile and shape, of each WASI function alone, and of all of them."""
+    """Modules that import what each example, profile and shape does, each WASI function alone, and all of them."""
     yield from ((f"examples/{path.name}", path) for path in sorted((ROOT / "examples").glob("*.wat")))
     imports = {"no function": [], "every function": list(policy.table()["wasi"])}
     for path in sorted((ROOT / "policies/profiles").glob("*.toml")):
@@ -64,7 +64,7 @@ def write_module(path: Path, functions: list[str]) -> Path:
 
 
 def exported(work: Path) -> Iterator[Filter]:
-    """The filters of `wave policy export`, for each module, resolver, access of a grant, and with or without a listener."""
+    """The filters of `wave policy export`: each module, resolver and access of a grant, with and without a listener."""
     for (name, module), resolver in itertools.product(modules(work), RESOLVERS):
         generated = wave("policy", "gen", "--resolver", resolver, module)
         derived = tomllib.loads(generated)
@@ -78,9 +78,14 @@ def exported(work: Path) -> Iterator[Filter]:
             path.write_text(text, encoding="utf-8")
             program = bpf.from_listing(wave("policy", "export", "--format", "seccomp-bpf", path))
             growable = [PLACEHOLDER] if "mprotect_grow" in derived["os"]["always"] else []
-            plan = f"policy={path} resolver={resolver}" + "".join(f" growable={base}:{length}" for base, length in growable)
-            title = f"{name}, {resolver}, {access or 'nothing'} granted{', listening' if listens else ''}"
+            plan = f"policy={path} resolver={resolver}" + in_words(growable)
+            title = f"{name}, {resolver}, {access or 'nothing'} granted" + ", listening" * listens
             yield Filter(title, program, policy.of_policy(text, growable), plan)
+
+
+def in_words(growable: Iterable[Range]) -> str:
+    """Memories, for check_filter."""
+    return "".join(f" growable={base}:{length}" for base, length in growable)
 
 
 def with_grants(access: str | None, listens: bool, host: str = "/tmp") -> str:
@@ -90,15 +95,14 @@ def with_grants(access: str | None, listens: bool, host: str = "/tmp") -> str:
 
 
 def of_seals(work: Path, checker: Checker) -> Iterator[Filter]:
-    """Filters with what only a run knows: addresses of code and memories, results, an older kernel; and the compiler's."""
+    """Filters with what only a run knows: addresses of code and memories, results, an older kernel. And a compiler's."""
     module = write_module(work / "seal.wat", list(policy.table()["wasi"]))
     for resolver, level in itertools.product(RESOLVERS, ("strict", "standard")):
         generated = wave("policy", "gen", "--resolver", resolver, module) + with_grants("rw", True)
         text = generated.replace('sandbox = "strict"', f'sandbox = "{level}"')
         path = work / f"seal-{resolver}-{level}.toml"
         path.write_text(text, encoding="utf-8")
-        words = f"policy={path} level={level} resolver={resolver} "
-        words += " ".join(f"growable={base}:{length}" for base, length in MEMORIES)
+        words = f"policy={path} level={level} resolver={resolver}" + in_words(MEMORIES)
         for code in CODES:
             plan = f"{words} code={code[0]}:{code[1]}"
             rules = policy.of_policy(text, list(MEMORIES), code)

@@ -48,8 +48,15 @@ def ptrace(request: int, pid: int, address: int, data: object) -> int:
     return result
 
 
-def trace(command: list[str | Path], on_entry: Callable[[SystemCall], object], on_exit: Callable[[object, int], None]) -> int:
-    """Runs a program to its end and returns its status. What `on_entry` returns for a call is handed to `on_exit` with its result."""
+def trace(
+    command: list[str | Path],
+    on_entry: Callable[[SystemCall], object],
+    on_exit: Callable[[object, int], None],
+) -> int:
+    """Runs a program to its end and returns its status.
+
+    What `on_entry` returns for a call is handed to `on_exit` with the result of the call.
+    """
     child = os.fork()
     if child == 0:
         _become(command)
