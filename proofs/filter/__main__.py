@@ -127,7 +127,7 @@ def prove_constants() -> None:
         Claim(
             part="filter",
             decision="constants",
-            specification=f"the {len(table)} constants of policies/syscalls.toml have the values of the kernel's headers",
+            specification=f"the {len(table)} constants of policies/syscalls.toml are those of the kernel's headers",
             bound="none",
             assumptions=["headers"],
             wrong=refuted,

@@ -95,7 +95,7 @@ def with_grants(access: str | None, listens: bool, host: str = "/tmp") -> str:
 
 
 def of_seals(work: Path, checker: Checker) -> Iterator[Filter]:
-    """Filters with what only a run knows: addresses of code and memories, results, an older kernel. And a compiler's."""
+    """Filters with what only a run knows: addresses of code and memories, results, an older kernel; and a compiler."""
     module = write_module(work / "seal.wat", list(policy.table()["wasi"]))
     for resolver, level in itertools.product(RESOLVERS, ("strict", "standard")):
         generated = wave("policy", "gen", "--resolver", resolver, module) + with_grants("rw", True)
