@@ -73,11 +73,16 @@ def prove_equal(filters: Iterable[Filter], checker: Checker, decision: str, boun
     return proved
 
 
-def prove_agreement(filters: list[Filter], checker: Checker) -> None:
+def prove_agreement(filters: Iterable[Filter], checker: Checker) -> None:
     """Claims that both provers refute the same mutants."""
     timer = Timer()
-    chosen = filters[:: max(1, len(filters) // MUTATED_FILTERS)]
     count, refuted, queries, failures = 0, 0, 0, []
+    try:
+        chosen = list(filters)
+    except Refused as refusal:
+        chosen = []
+        failures.append(f"the seal would refuse: {refusal}")
+    chosen = chosen[:: max(1, len(chosen) // MUTATED_FILTERS)]
     for seed, subject in enumerate(chosen):
         solver = Solver(subject.rules)
         checker.plan(subject.plan)
@@ -168,7 +173,7 @@ def main(parts: list[str]) -> None:
             elif part == "rulesets":
                 rulesets.prove(work)
             else:
-                prove_agreement(filters or list(sources.of_seals(work, checker)), checker)
+                prove_agreement(filters or sources.of_seals(work, checker), checker)
         checker.close()
     finish()
 
