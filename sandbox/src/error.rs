@@ -75,6 +75,9 @@ pub enum Cause {
     /// Landlock refused the ruleset.
     #[error("the kernel refused the Landlock ruleset")]
     Ruleset(#[source] Source),
+    /// The ruleset that was made differs from the policy's grants.
+    #[error("the Landlock ruleset that was made is not the one that the policy describes: {0}")]
+    RulesetDiffers(String),
     /// The kernel accepted the ruleset and does not enforce it.
     #[error("the self-test reached {0}, which is not granted")]
     SelfTest(&'static str),

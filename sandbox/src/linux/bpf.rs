@@ -1,6 +1,5 @@
 //! Evaluates a filter program without the kernel.
 
-use seccompiler::sock_filter;
 use std::fmt;
 
 /// `AUDIT_ARCH_X86_64`, the architecture of a call by the 64-bit entry. Source: `linux/audit.h`.
@@ -20,12 +19,6 @@ pub struct Instruction {
     pub jf: u8,
     /// The operand.
     pub k: u32,
-}
-
-impl From<&sock_filter> for Instruction {
-    fn from(filter: &sock_filter) -> Self {
-        Self { code: filter.code, jt: filter.jt, jf: filter.jf, k: filter.k }
-    }
 }
 
 /// A system call as a filter sees it: `struct seccomp_data`. Source: seccomp(2).

@@ -232,7 +232,9 @@ impl<'a> Layers<'a> {
         // The fix that gets the layer, rather than one that runs without it (T130).
         let fix = match (layer, &cause) {
             _ if lacks_descriptors(&cause) => "raise the limit on open files (ulimit -n)",
-            (_, Cause::Grants) => "none for the user: report it as a bug",
+            (_, Cause::Grants | Cause::FilterDiffers(_) | Cause::RulesetDiffers(_)) => {
+                "none for the user: report it as a bug"
+            }
             (_, Cause::NamedRoot) => "name a user and a group other than 0",
             (_, Cause::RootWithout(_)) => {
                 "start it as an ordinary user, in a container by --user UID:GID of podman or docker, or give it CAP_SETUID \

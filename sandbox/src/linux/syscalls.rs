@@ -2,6 +2,8 @@
 //!
 //! Source: `arch/x86/entry/syscalls/syscall_64.tbl` of Linux 6.19; numbers are never reused.
 
+use wave_policy::{SyscallRule, all_rules};
+
 /// Names of calls 0 to 336, in order. One text, because each slice of a table would cost a relocation at start.
 const FROM_0: &str = "\
     read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction rt_sigprocmask \
@@ -67,6 +69,24 @@ pub(crate) const fn number(name: &str) -> i64 {
         (None, Some(index)) => SECOND_START as i64 + index,
         (None, None) => panic!("the policy table names a system call that x86-64 does not have"),
     }
+}
+
+/// The numbers of the table's calls, in the order of its rules.
+static NUMBERS: [i64; all_rules().len()] = {
+    let mut numbers = [0; all_rules().len()];
+    let mut i = 0;
+    while i < numbers.len() {
+        numbers[i] = number(all_rules()[i].call);
+        i += 1;
+    }
+    numbers
+};
+
+/// The number of the call of a rule.
+pub(crate) fn number_of(rule: &SyscallRule) -> i64 {
+    let position = all_rules().binary_search_by_key(&rule.id, |other| other.id);
+    // Every rule is in the table. -1 is the number of no call.
+    position.map_or(-1, |index| NUMBERS[index])
 }
 
 /// Position of `word` in a text of words that are separated by single spaces.

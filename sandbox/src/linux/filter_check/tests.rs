@@ -11,26 +11,26 @@ fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> Instruction {
 }
 
 /// Rules of each kind: bounds, masks across both halves, two alternatives, any arguments, an answer, an origin.
-fn rules() -> Expected {
+fn rules() -> Rules {
     let equal = |argument, value| Requirement::Equal { argument, mask: u64::MAX, value };
     let masked = |argument, mask, value| Requirement::Equal { argument, mask, value };
     let at_most = |argument, value| Requirement::AtMost { argument, value };
-    let call = |number, alternatives| Permitted { number, alternatives };
-    Expected {
+    let call = |number, alternatives| (number, Rule::Permit(alternatives));
+    Rules {
         denied_origin: Some(AddressRange { start: 0x7f12_ffff_f000, len_bytes: 0x2000 }),
-        answers: vec![(110, libc::SECCOMP_RET_ERRNO | 129)],
-        calls: vec![
+        by_number: BTreeMap::from([
+            (110, Rule::Answer(libc::SECCOMP_RET_ERRNO | 129)),
             call(0, vec![vec![]]),
             call(1, vec![vec![equal(0, 1)], vec![equal(0, 2)]]),
             call(9, vec![vec![masked(3, !0x4_0000, 0x22), at_most(2, 3)]]),
             call(10, vec![vec![equal(0, 0x1234_0000_0000), at_most(1, 0x2_0000_0000), masked(2, u64::MAX, 3)]]),
             call(72, vec![vec![masked(2, !0x0002_8c02, 0), equal(1, 4)]]),
-        ],
+        ]),
     }
 }
 
 /// The rules' answer to one call.
-fn answer(rules: &Expected, call: &SystemCall) -> u32 {
+fn answer(rules: &Rules, call: &SystemCall) -> u32 {
     let holds = |requirement: &Requirement| match *requirement {
         Requirement::Equal { argument, mask, value } => call.arguments[usize::from(argument)] & mask == value,
         Requirement::AtMost { argument, value } => call.arguments[usize::from(argument)] <= value,
@@ -40,18 +40,15 @@ fn answer(rules: &Expected, call: &SystemCall) -> u32 {
     if call.arch != X86_64 || call.number >= X32_BIT || rules.denied_origin.is_some_and(is_denied) {
         return TRAP;
     }
-    if let Some((_, answer)) = rules.answers.iter().find(|(number, _)| *number == call.number) {
-        return *answer;
-    }
-    let permitted = rules.calls.iter().filter(|rule| rule.number == call.number);
-    match permitted.flat_map(|rule| &rule.alternatives).any(|alternative| alternative.iter().all(holds)) {
-        true => ALLOW,
-        false => TRAP,
+    match rules.by_number.get(&call.number) {
+        Some(Rule::Answer(answer)) => *answer,
+        Some(Rule::Permit(alternatives)) if alternatives.iter().any(|rule| rule.iter().all(holds)) => ALLOW,
+        _ => TRAP,
     }
 }
 
 /// A program for the rules, test by test.
-fn program(rules: &Expected) -> Vec<Instruction> {
+fn program(rules: &Rules) -> Vec<Instruction> {
     let (load, equal, at_least, above, give) = (0x20, 0x15, 0x35, 0x25, 0x06);
     let mut code = vec![
         instruction(load, 0, 0, 4),
@@ -77,12 +74,13 @@ fn program(rules: &Expected) -> Vec<Instruction> {
         ]);
     }
     code.push(instruction(load, 0, 0, 0));
-    for (number, answer) in &rules.answers {
-        code.extend([instruction(equal, 0, 1, *number), instruction(give, 0, 0, *answer)]);
-    }
-    for rule in &rules.calls {
+    for (number, rule) in &rules.by_number {
         let mut body = Vec::new();
-        for alternative in &rule.alternatives {
+        let (alternatives, otherwise) = match rule {
+            Rule::Answer(answer) => (&[][..], *answer),
+            Rule::Permit(alternatives) => (&alternatives[..], TRAP),
+        };
+        for alternative in alternatives {
             let mut tests = Vec::new();
             for requirement in alternative {
                 let (argument, words) = match *requirement {
@@ -118,8 +116,8 @@ fn program(rules: &Expected) -> Vec<Instruction> {
             }
             body.push(instruction(give, 0, 0, ALLOW));
         }
-        body.push(instruction(give, 0, 0, TRAP));
-        code.push(instruction(equal, 0, u8::try_from(body.len()).expect("a short rule"), rule.number));
+        body.push(instruction(give, 0, 0, otherwise));
+        code.push(instruction(equal, 0, u8::try_from(body.len()).expect("a short rule"), *number));
         code.append(&mut body);
     }
     code.push(instruction(give, 0, 0, TRAP));
@@ -136,7 +134,7 @@ impl Random {
 }
 
 /// Calls at and beside every bound of the rules.
-fn calls(rules: &Expected, random: &mut Random) -> SystemCall {
+fn calls(rules: &Rules, random: &mut Random) -> SystemCall {
     let mut near = |values: &[u64]| {
         let value = values[random.below(values.len() as u64) as usize];
         match random.below(6) {
@@ -147,7 +145,7 @@ fn calls(rules: &Expected, random: &mut Random) -> SystemCall {
             _ => value,
         }
     };
-    let numbers: Vec<u64> = rules.calls.iter().map(|call| call.number.into()).chain([110]).collect();
+    let numbers: Vec<u64> = rules.by_number.keys().map(|number| u64::from(*number)).collect();
     let values = [0, 1, 2, 3, 4, 0x22, 0x4_0022, 0x8000, 0x1234_0000_0000, 0x2_0000_0000, 0x1_ffff_ffff, u64::MAX];
     SystemCall {
         number: near(&numbers) as u32,
@@ -162,7 +160,7 @@ fn a_right_program_is_accepted() {
     let rules = rules();
     let program = program(&rules);
     let paths = check(&program, &rules).unwrap_or_else(|difference| panic!("{difference}"));
-    assert!(paths > rules.calls.len(), "{paths}");
+    assert!(paths > rules.by_number.len(), "{paths}");
     let mut random = Random(1);
     for _ in 0..100_000 {
         let call = calls(&rules, &mut random);
@@ -213,7 +211,7 @@ fn mutants_are_told_apart() {
 #[test]
 fn a_rule_too_many_or_too_few_is_seen() {
     let program = program(&rules());
-    let differs = |change: &dyn Fn(&mut Expected)| {
+    let differs = |change: &dyn Fn(&mut Rules)| {
         let mut rules = rules();
         change(&mut rules);
         match check(&program, &rules) {
@@ -221,19 +219,25 @@ fn a_rule_too_many_or_too_few_is_seen() {
             other => panic!("{other:?}"),
         }
     };
-    let (call, expected, found) = differs(&|rules| drop(rules.calls.remove(0)));
+    let (call, expected, found) = differs(&|rules| drop(rules.by_number.remove(&0)));
     assert_eq!((call.number, expected, found), (0, TRAP, ALLOW));
     let (call, expected, found) = differs(&|rules| {
-        rules.calls.push(Permitted { number: 59, alternatives: vec![vec![]] });
+        rules.by_number.insert(59, Rule::Permit(vec![vec![]]));
     });
     assert_eq!((call.number, expected, found), (59, ALLOW, TRAP));
-    let (call, expected, _) = differs(&|rules| drop(rules.calls[1].alternatives.pop()));
+    let (call, expected, _) = differs(&|rules| match rules.by_number.get_mut(&1) {
+        Some(Rule::Permit(alternatives)) => drop(alternatives.pop()),
+        _ => panic!("a rule that permits"),
+    });
     assert_eq!((call.number, call.arguments[0], expected), (1, 2, TRAP));
     let (call, ..) = differs(&|rules| {
         rules.denied_origin = Some(AddressRange { start: 0x7f12_ffff_f000, len_bytes: 0x2001 });
     });
     assert_eq!(call.instruction_pointer, 0x7f13_0000_1001);
-    let (call, ..) = differs(&|rules| rules.answers[0].0 = 111);
+    let (call, ..) = differs(&|rules| {
+        let answer = rules.by_number.remove(&110).expect("the answer");
+        rules.by_number.insert(111, answer);
+    });
     assert!([110, 111].contains(&call.number), "{call}");
 }
 

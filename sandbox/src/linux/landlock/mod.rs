@@ -1,19 +1,23 @@
 //! Landlock: the kernel allows what the grants allow and denies everything else.
 
+mod check;
 pub(crate) mod levels;
 mod rights;
 mod trial;
 
+use std::os::fd::AsRawFd as _;
+
 use ::landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr, RulesetCreated,
-    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
+    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use wave_policy::Level;
 
+use self::check::Request;
 use self::trial::Trial;
 use super::sys;
 use crate::error::Cause;
-use crate::plan::SealPlan;
+use crate::plan::{Grant, SealPlan};
 
 pub(crate) use levels::STRICT_ABI;
 
@@ -28,9 +32,12 @@ pub(crate) fn restrict(plan: &SealPlan<'_>, level: Level) -> Result<String, Caus
         return Err(Cause::LandlockTooOld { found, needed });
     }
     let abi = ABI::from(found);
-    let mut ruleset = create_ruleset(abi)?;
-    for grant in plan.grants {
-        ruleset = ruleset.add_rule(PathBeneath::new(grant.fd, rights::of_grant(grant, abi)?))?;
+    let handled = Handled::of(abi);
+    let (request, rules) = request(plan, &handled, abi)?;
+    check::check(&request, plan, found)?;
+    let mut ruleset = handled.create_ruleset()?;
+    for (grant, rights) in rules {
+        ruleset = ruleset.add_rule(PathBeneath::new(grant.fd, rights))?;
     }
     let trial = Trial::choose(plan.grants, abi);
     let status = ruleset.no_new_privs(false).restrict_self()?;
@@ -58,15 +65,50 @@ pub(crate) fn check_grants(plan: &SealPlan<'_>) -> Result<(), Cause> {
 
 /// An empty ruleset that handles everything of this ABI. It fails if the kernel lacks a part of the ABI that it reports.
 pub(crate) fn create_ruleset(abi: ABI) -> Result<RulesetCreated, Cause> {
-    let mut ruleset =
-        Ruleset::default().set_compatibility(CompatLevel::HardRequirement).handle_access(AccessFs::from_all(abi))?;
-    if abi >= ABI::V4 {
-        ruleset = ruleset.handle_access(AccessNet::from_all(abi))?;
+    Handled::of(abi).create_ruleset()
+}
+
+/// What the kernel denies unless a rule grants it.
+struct Handled {
+    files: BitFlags<AccessFs>,
+    ports: BitFlags<AccessNet>,
+    scopes: BitFlags<Scope>,
+}
+
+impl Handled {
+    fn of(abi: ABI) -> Self {
+        Self { files: AccessFs::from_all(abi), ports: AccessNet::from_all(abi), scopes: Scope::from_all(abi) }
     }
-    if abi >= ABI::V6 {
-        ruleset = ruleset.scope(Scope::from_all(abi))?;
+
+    fn create_ruleset(&self) -> Result<RulesetCreated, Cause> {
+        let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+        let mut ruleset = ruleset.handle_access(self.files)?;
+        // An older ABI does not have them, and the empty set is an error.
+        if !self.ports.is_empty() {
+            ruleset = ruleset.handle_access(self.ports)?;
+        }
+        if !self.scopes.is_empty() {
+            ruleset = ruleset.scope(self.scopes)?;
+        }
+        Ok(ruleset.create()?)
     }
-    Ok(ruleset.create()?)
+}
+
+/// The rules of the grants.
+type GrantRules<'p> = Vec<(&'p Grant<'p>, BitFlags<AccessFs>)>;
+
+/// What the kernel is to get, for the check, and the rules.
+fn request<'p>(plan: &SealPlan<'p>, handled: &Handled, abi: ABI) -> Result<(Request, GrantRules<'p>), Cause> {
+    let rules: Result<GrantRules<'_>, Cause> =
+        plan.grants.iter().map(|grant| Ok((grant, rights::of_grant(grant, abi)?))).collect();
+    let rules = rules?;
+    let request = Request {
+        files: handled.files.bits(),
+        ports: handled.ports.bits(),
+        scopes: handled.scopes.bits(),
+        rules: rules.iter().map(|(grant, rights)| (grant.fd.as_raw_fd(), rights.bits())).collect(),
+    };
+    Ok((request, rules))
 }
 
 /// Whether this ABI restricts files but not truncation. False without Landlock: then nothing about files is restricted.

@@ -11,11 +11,12 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     TargetArch, sock_filter,
 };
-use wave_policy::{Condition, Level, Operand, Role, SyscallRule, Test, all_rules};
+use wave_policy::{Condition, Level, Operand, Role, SyscallRule, Test};
 
 use super::bpf::Instruction;
-use super::filter_check::{self, Expected, Permitted, Requirement};
-use super::{landlock, narrower, sys, syscalls};
+use super::filter_check::{self, Checked, Difference};
+use super::landlock::{self, STRICT_ABI};
+use super::{narrower, sys, syscalls};
 use crate::error::Cause;
 use crate::plan::{AddressRange, GrowableRange, SealPlan};
 
@@ -29,89 +30,67 @@ impl From<seccompiler::BackendError> for Cause {
 /// fails, libc makes clone. The file that says how to shrink a thread's heap may be missing.
 const COMPILER_ANSWERS: &[(i64, i32)] = &[(libc::SYS_clone3, libc::ENOSYS), (libc::SYS_openat, libc::EACCES)];
 
-/// The numbers of the table's calls, in the order of its rules.
-static NUMBERS: [i64; all_rules().len()] = {
-    let mut numbers = [0; all_rules().len()];
-    let mut i = 0;
-    while i < numbers.len() {
-        numbers[i] = syscalls::number(all_rules()[i].call);
-        i += 1;
-    }
-    numbers
-};
-
 /// Installs the filter on this thread and on any others. It cannot be removed.
 pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
-    let restricts_truncation = landlock::lacks_truncation(sys::landlock_abi()) && !resolves_by_openat2(plan);
+    let restricts_truncation = restricts_truncation(plan, sys::landlock_abi());
     let (program, calls) = compile(plan, restricts_truncation)?;
-    check(plan, restricts_truncation, &program)?;
-    seccompiler::apply_filter_all_threads(&program).map_err(|error| Cause::Install(error.into()))?;
+    let filter = check(program, plan, restricts_truncation)?;
+    load(&filter)?;
     // An emulated kernel may accept the filter and not enforce it.
     if sys::filtered_getppid() != Err(Errno::from_raw(SELF_TEST.1)) {
         return Err(Cause::FilterSelfTest);
     }
     let origin = if denied_origin(plan).is_some() { ", none from the guest's code" } else { "" };
     let truncation = if restricts_truncation { ", O_TRUNC needs write access" } else { "" };
-    Ok(format!("{calls} calls{origin}, {} instructions{truncation}, any other call ends the process", program.len()))
+    let instructions = filter.program().len();
+    Ok(format!("{calls} calls{origin}, {instructions} instructions{truncation}, any other call ends the process"))
 }
 
-/// The filter that [`seal`](crate::seal()) installs for a plan, as the kernel gets it. The grants of the plan need not be open.
+/// The filter that [`seal`](crate::seal()) installs for a plan, as the kernel gets it, where Landlock restricts truncation. The grants
+/// of the plan need not be open.
 ///
 /// # Errors
 /// [`Cause::Filter`] if the plan has no filter, as with more growable memories than a jump can cross.
 pub fn filter(plan: &SealPlan<'_>) -> Result<Vec<Instruction>, Cause> {
-    let (program, _) = compile(plan, false)?;
-    check(plan, false, &program)?;
-    Ok(program.iter().map(Instruction::from).collect())
+    filter_on(plan, STRICT_ABI)
 }
 
-/// Confirms that the program is the filter of the rules, so that `seccompiler` and this file need not be trusted.
-fn check(plan: &SealPlan<'_>, restricts_truncation: bool, program: &[sock_filter]) -> Result<(), Cause> {
-    let program: Vec<_> = program.iter().map(Instruction::from).collect();
-    let checked = filter_check::check(&program, &expected(plan, restricts_truncation));
-    checked.map(drop).map_err(|difference| Cause::FilterDiffers(difference.into()))
+/// As [`filter`], for a kernel with this Landlock ABI.
+///
+/// # Errors
+/// As [`filter`].
+pub fn filter_on(plan: &SealPlan<'_>, landlock_abi: i32) -> Result<Vec<Instruction>, Cause> {
+    let restricts_truncation = restricts_truncation(plan, landlock_abi);
+    let (program, _) = compile(plan, restricts_truncation)?;
+    Ok(check(program, plan, restricts_truncation)?.into_program())
 }
 
-/// The rules of a plan, in the form of the check.
-fn expected(plan: &SealPlan<'_>, restricts_truncation: bool) -> Expected {
-    let number = |call: i64| u32::try_from(call).unwrap_or(u32::MAX);
-    let mut calls: BTreeMap<u32, Vec<Vec<Requirement>>> = BTreeMap::new();
-    for rule in permitted_rules(plan) {
-        let alternatives = calls.entry(number(self::number(rule))).or_default();
-        let ranges = if rule.speaks_of_growable() { plan.growable } else { &[GrowableRange { base: 0, len_bytes: 0 }] };
-        for range in ranges {
-            alternatives.push(rule.conditions.iter().map(|condition| requirement(condition, range)).collect());
-        }
-    }
-    if restricts_truncation && let Some(openat) = calls.get_mut(&number(libc::SYS_openat)) {
-        let flags = |mask: i32, value: i32| {
-            let [mask, value] = [mask, value].map(|bits| u64::from(bits.cast_unsigned()));
-            vec![Requirement::Equal { argument: 2, mask, value }]
-        };
-        let truncates = libc::O_TRUNC | libc::O_ACCMODE;
-        let writes = [libc::O_WRONLY, libc::O_RDWR].map(|mode| flags(truncates, libc::O_TRUNC | mode));
-        *openat = [flags(libc::O_TRUNC, 0)].into_iter().chain(writes).collect();
-    }
-    let answers = answers(plan).map(|(call, errno)| (number(call), libc::SECCOMP_RET_ERRNO | errno.cast_unsigned()));
-    Expected {
-        denied_origin: denied_origin(plan),
-        answers: answers.collect(),
-        calls: calls.into_iter().map(|(number, alternatives)| Permitted { number, alternatives }).collect(),
-    }
+/// Confirms that a program answers every call as the filter of a plan has to, on a kernel with this Landlock ABI. Returns the number
+/// of its paths. Nothing that builds filters takes part.
+///
+/// # Errors
+/// [`Difference`], with a call that is answered differently.
+pub fn check_filter(plan: &SealPlan<'_>, landlock_abi: i32, program: &[Instruction]) -> Result<usize, Difference> {
+    filter_check::check_plan(program, plan, restricts_truncation(plan, landlock_abi))
 }
 
-fn requirement(condition: &Condition, range: &GrowableRange) -> Requirement {
-    let argument = condition.arg;
-    let value = |operand| match operand {
-        Operand::Value(value) => value,
-        Operand::GrowableBase => range.base,
-        Operand::GrowableLength => range.len_bytes,
-    };
-    match condition.test {
-        Test::Equal(operand) => Requirement::Equal { argument, mask: u64::MAX, value: value(operand) },
-        Test::AtMost(operand) => Requirement::AtMost { argument, value: value(operand) },
-        Test::Masked { mask, value } => Requirement::Equal { argument, mask, value },
-    }
+/// Whether `openat` may truncate a file only if it also opens it for writing, since Landlock does not restrict truncation.
+fn restricts_truncation(plan: &SealPlan<'_>, landlock_abi: i32) -> bool {
+    landlock::lacks_truncation(landlock_abi) && !resolves_by_openat2(plan)
+}
+
+/// Confirms that the program is the filter of the plan, so that `seccompiler` and this file need not be trusted.
+fn check(program: Vec<Instruction>, plan: &SealPlan<'_>, restricts_truncation: bool) -> Result<Checked, Cause> {
+    Checked::new(program, plan, restricts_truncation).map_err(|difference| Cause::FilterDiffers(difference.into()))
+}
+
+/// Gives the kernel a filter. No other function makes this call.
+fn load(filter: &Checked) -> Result<(), Cause> {
+    let instruction = |&Instruction { code, jt, jf, k }: &Instruction| libc::sock_filter { code, jt, jf, k };
+    let program: Vec<_> = filter.program().iter().map(instruction).collect();
+    // The seal has set it, unless that layer was left out. The kernel accepts no filter from an ordinary user without it.
+    nix::sys::prctl::set_no_new_privs().map_err(Cause::refused("prctl(PR_SET_NO_NEW_PRIVS)"))?;
+    sys::install_filter(&program).map_err(|errno| Cause::Install(errno.into()))
 }
 
 /// The rules that apply to a plan.
@@ -142,15 +121,15 @@ fn resolves_by_openat2(plan: &SealPlan<'_>) -> bool {
 
 /// The filter as a program for the kernel, and the number of system calls that it permits. `restricts_truncation`: `openat` may truncate
 /// a file only if it also opens it for writing, which Landlock restricts at every ABI.
-fn compile(plan: &SealPlan<'_>, restricts_truncation: bool) -> Result<(BpfProgram, usize), Cause> {
+fn compile(plan: &SealPlan<'_>, restricts_truncation: bool) -> Result<(Vec<Instruction>, usize), Cause> {
     let mut calls: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     let mut with_any_arguments = Vec::new();
     for rule in permitted_rules(plan) {
         if rule.conditions.is_empty() {
-            with_any_arguments.push((number(rule), Vec::new()));
+            with_any_arguments.push((syscalls::number_of(rule), Vec::new()));
         }
         for permitted in instances(rule, plan.growable)? {
-            calls.entry(number(rule)).or_default().push(permitted);
+            calls.entry(syscalls::number_of(rule)).or_default().push(permitted);
         }
     }
     // For `seccompiler`, a call with an empty list is permitted with any arguments.
@@ -160,13 +139,10 @@ fn compile(plan: &SealPlan<'_>, restricts_truncation: bool) -> Result<(BpfProgra
     }
     let count = calls.len();
     let filter = SeccompFilter::new(calls, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
-    Ok((program::add_prologue(filter.try_into()?, answers(plan), denied_origin(plan)), count))
-}
-
-fn number(rule: &SyscallRule) -> i64 {
-    let position = all_rules().binary_search_by_key(&rule.id, |other| other.id);
-    // Every rule is in the table. -1 is the number of no call.
-    position.map_or(-1, |index| NUMBERS[index])
+    let program: BpfProgram = program::add_prologue(filter.try_into()?, answers(plan), denied_origin(plan));
+    let instruction =
+        |filter: sock_filter| Instruction { code: filter.code, jt: filter.jt, jf: filter.jf, k: filter.k };
+    Ok((program.into_iter().map(instruction).collect(), count))
 }
 
 /// Conditions on the flags: no `O_TRUNC`, or `O_TRUNC` with `O_WRONLY` or `O_RDWR`. The kernel truncates with every access mode, also

@@ -64,6 +64,28 @@ fn calls_from_the_code_of_the_guest_are_refused_in_strict() {
     }
 }
 
+/// Only a checked filter is given to the kernel, so a wrong one ends the seal of every process, as any failure of this layer does.
+#[test]
+fn a_filter_that_differs_from_the_policy_is_refused() {
+    let guest = Policy::default();
+    let policies = [
+        guest.clone(),
+        Policy { level: Level::Standard, ..guest.clone() },
+        Policy { role: Role::Compiler, ..guest.clone() },
+    ];
+    for policy in &policies {
+        let plan = SealPlan { growable: &[RANGE], ..SealPlan::new(policy) };
+        let (right, _) = compile(&plan, false).expect("the table compiles");
+        assert!(check(right.clone(), &plan, false).is_ok());
+        let permits = right.iter().position(|instruction| instruction.k == ALLOW).expect("it permits something");
+        let mut wrong = right;
+        wrong[permits].k = libc::SECCOMP_RET_LOG;
+        let Err(Cause::FilterDiffers(difference)) = check(wrong, &plan, false) else { panic!("{policy:?}") };
+        let text = difference.to_string();
+        assert!(text.contains(" is answered by 0x7ffc0000, the rules say 0x7fff0000"), "{text}");
+    }
+}
+
 #[test]
 fn every_filter_answers_the_self_test() {
     let answered = libc::SECCOMP_RET_ERRNO | SELF_TEST.1.cast_unsigned();
@@ -169,8 +191,9 @@ fn t91_truncation_can_be_made_to_need_write_access() {
     let resolver = wave_policy::Resolver::Manual;
     let policy = Policy { surface, grants, resolver, ..Policy::default() };
     let compiled = |policy: &Policy, restricts_truncation| -> Vec<Instruction> {
-        let (program, _) = compile(&SealPlan::new(policy), restricts_truncation).expect("the table compiles");
-        program.iter().map(Instruction::from).collect()
+        let plan = SealPlan::new(policy);
+        let (program, _) = compile(&plan, restricts_truncation).expect("the table compiles");
+        check(program, &plan, restricts_truncation).expect("the filter of the plan").into_program()
     };
     let [free, restricted] = [false, true].map(|restricts| compiled(&policy, restricts));
     for other in [0, libc::O_CREAT | libc::O_EXCL, libc::O_PATH | libc::O_NOFOLLOW, libc::O_APPEND] {
