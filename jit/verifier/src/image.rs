@@ -3,7 +3,7 @@
 use crate::declarations::{self, DeclarationError};
 use crate::places::Places;
 use crate::refusal::{Refusal, Rule, UnitName};
-use crate::walk::{Counts, Function, Scratch};
+use crate::walk::{Function, Scratch};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
@@ -41,19 +41,20 @@ impl Tables {
 }
 
 /// What all functions of an image are verified against.
+#[derive(Debug)]
 pub struct Shared<'a> {
-    pub info: &'a ModuleInfo,
-    pub host_imports: &'a [bool],
-    pub places: Places<'a>,
-    pub is_fixed: bool,
+    pub(crate) info: &'a ModuleInfo,
+    pub(crate) host_imports: &'a [bool],
+    pub(crate) places: Places<'a>,
+    pub(crate) is_fixed: bool,
     /// The function that begins at an offset.
-    pub starts: HashMap<u32, u32>,
+    pub(crate) starts: HashMap<u32, u32>,
     types: HashMap<SignatureId, &'a FuncType>,
 }
 
 impl<'a> Shared<'a> {
     /// For a module and an image of its code. Also returns the units, in the order of the text.
-    pub fn new(
+    pub(crate) fn new(
         image: &'a CodeImage,
         tables: &'a Tables,
         info: &'a ModuleInfo,
@@ -68,22 +69,28 @@ impl<'a> Shared<'a> {
         if host_imports.len() != info.imported_functions as usize {
             return Err(whole("there is another number of imports"));
         }
-        let places = Places::new(info, addressing);
-        let places = places.ok_or_else(|| whole("the addresses are not those of such a module"))?;
-        let units = units(image, tables, info, signatures)?;
-        let starts = (0..).zip(&image.functions).map(|(index, code)| (code.start, index)).collect();
+        let shared = Self::of_functions(info, terms, image.functions.iter().map(|function| function.start));
+        let shared = shared.ok_or_else(|| whole("the addresses are not those of such a module"))?;
+        Ok((shared, units(image, tables, info, signatures)?))
+    }
+
+    /// For a module whose functions, imported ones included, begin at these offsets in the text. `None` if the addresses are not
+    /// those of such a module. Nothing else is checked, so this is for code that is in no image.
+    pub fn of_functions(info: &'a ModuleInfo, terms: &'a Terms, starts: impl IntoIterator<Item = u32>) -> Option<Self> {
+        let Terms { addressing, signatures, host_imports } = terms;
+        let places = Places::new(info, addressing)?;
+        let starts = starts.into_iter().zip(0..).collect();
         let types = signatures.iter().copied().zip(&info.types).collect();
-        let is_fixed = addressing.fixed().is_some();
-        Ok((Self { info, host_imports, places, is_fixed, starts, types }, units))
+        Some(Self { info, host_imports, places, is_fixed: addressing.fixed().is_some(), starts, types })
     }
 
     /// The type behind an id.
-    pub fn type_of(&self, signature: SignatureId) -> Option<&'a FuncType> {
+    pub(crate) fn type_of(&self, signature: SignatureId) -> Option<&'a FuncType> {
         self.types.get(&signature).copied()
     }
 
     /// Integer arguments before a guest function's own.
-    pub const fn leading(&self) -> usize {
+    pub(crate) const fn leading(&self) -> usize {
         if self.is_fixed { 0 } else { 1 }
     }
 }
@@ -272,6 +279,14 @@ pub fn with_units<R>(
     Ok(visit(&Units { shared, units }))
 }
 
+/// What was found about the functions of one thread.
+#[derive(Default)]
+struct Counts {
+    instructions: u64,
+    steps: u64,
+    uses: Uses,
+}
+
 fn whole(what: &str) -> Vec<Refusal> {
     vec![Refusal {
         unit: UnitName::Function(0),
@@ -295,9 +310,9 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
         while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut function = Function::new(&shared, &mut scratch, unit);
             refusals.extend(function.verify().err());
-            counts.instructions += function.counts.instructions;
-            counts.steps += function.counts.steps;
-            counts.uses.add(&function.counts.uses);
+            counts.instructions += function.instructions();
+            counts.steps += function.steps();
+            counts.uses.add(function.uses());
         }
         (counts, refusals)
     };

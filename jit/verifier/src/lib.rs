@@ -12,6 +12,7 @@
 //! | `value.rs`, `state.rs` | what is known about registers and frame |
 //! | `instruction.rs` | the instructions that are allowed |
 //! | `transfer.rs`, `condition.rs`, `call.rs` | what an instruction changes, and what it must not change |
+//! | `step.rs` | one instruction, and where control goes from there |
 //! | `walk.rs` | one function, all paths |
 //! | `image.rs` | all functions, and the tables that describe them |
 //! | `record.rs` | verified code as bytes |
@@ -28,6 +29,7 @@ mod record;
 mod refusal;
 pub mod rules;
 mod state;
+mod step;
 mod transfer;
 mod value;
 mod walk;
