@@ -1,9 +1,11 @@
 //! All functions of an image, on several threads.
 
+use crate::certificate::Certificate;
+use crate::check::{self, Accepted};
 use crate::declarations::{self, DeclarationError};
 use crate::places::Places;
 use crate::refusal::{Refusal, Rule, UnitName};
-use crate::walk::{Function, Scratch};
+use crate::walk::{Scratch, walk};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
@@ -235,7 +237,7 @@ pub fn verify(
     threads: usize,
 ) -> Result<(Verified<CodeImage>, Report), VerifyError> {
     let declarations = declarations::read(module)?;
-    let report = check(&image, &declarations, &terms, threads).map_err(VerifyError::Refused)?;
+    let report = verify_all(&image, &declarations, &terms, threads).map_err(VerifyError::Refused)?;
     Ok((Verified { code: image, declarations, terms, is_proved: true }, report))
 }
 
@@ -259,7 +261,25 @@ impl<'a> Units<'a> {
     /// # Errors
     /// The first rule that it breaks.
     pub fn verify(&self, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(), Refusal> {
-        Function::new(&self.shared, scratch, unit).verify()
+        verify_unit(&self.shared, unit, scratch).map(drop)
+    }
+
+    /// Finds what is known at the leaders of a unit, which is one of these or differs from it in its bytes or tables.
+    ///
+    /// # Errors
+    /// If that takes more work than any honest function needs.
+    pub fn certify<'s>(&self, unit: &Unit<'_>, scratch: &'s mut Scratch) -> Result<&'s mut Certificate, Refusal> {
+        walk(&self.shared, unit, scratch)?;
+        Ok(&mut scratch.certificate)
+    }
+
+    /// Checks a unit, which is one of these or differs from it in its bytes or tables, against any certificate. That proves
+    /// nothing of an image either.
+    ///
+    /// # Errors
+    /// The first instruction that is not allowed, or not as the certificate says.
+    pub fn check(&self, unit: &Unit<'_>, certificate: &Certificate) -> Result<(), Refusal> {
+        check::check(&self.shared, unit, certificate).map(drop)
     }
 }
 
@@ -279,12 +299,29 @@ pub fn with_units<R>(
     Ok(visit(&Units { shared, units }))
 }
 
-/// What was found about the functions of one thread.
+/// Finds a certificate and has it checked. Also returns how many instructions it took to find it.
+fn verify_unit(shared: &Shared<'_>, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(Accepted, u64), Refusal> {
+    let steps = walk(shared, unit, scratch)?;
+    let accepted = check::check(shared, unit, &scratch.certificate)?;
+    Ok((accepted, steps))
+}
+
+/// What was found about functions that were accepted.
 #[derive(Default)]
 struct Counts {
+    functions: u64,
     instructions: u64,
     steps: u64,
     uses: Uses,
+}
+
+impl Counts {
+    fn add(&mut self, accepted: &Accepted, steps: u64) {
+        self.functions += 1;
+        self.instructions += accepted.instructions;
+        self.steps += steps;
+        self.uses.add(&accepted.uses);
+    }
 }
 
 fn whole(what: &str) -> Vec<Refusal> {
@@ -297,7 +334,7 @@ fn whole(what: &str) -> Vec<Refusal> {
     }]
 }
 
-fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) -> Result<Report, Vec<Refusal>> {
+fn verify_all(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) -> Result<Report, Vec<Refusal>> {
     let tables = Tables::of(image);
     let (shared, mut units) = Shared::new(image, &tables, info, terms)?;
     let covered: u64 = units.iter().map(|unit| u64::from(unit.range.len)).sum();
@@ -308,11 +345,10 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
     let work = || {
         let (mut counts, mut refusals, mut scratch) = (Counts::default(), Vec::new(), Scratch::default());
         while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut function = Function::new(&shared, &mut scratch, unit);
-            refusals.extend(function.verify().err());
-            counts.instructions += function.instructions();
-            counts.steps += function.steps();
-            counts.uses.add(function.uses());
+            match verify_unit(&shared, unit, &mut scratch) {
+                Ok((accepted, steps)) => counts.add(&accepted, steps),
+                Err(refusal) => refusals.push(refusal),
+            }
         }
         (counts, refusals)
     };
@@ -330,10 +366,15 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
         refusals.truncate(MAX_REFUSALS);
         return Err(refusals);
     }
+    // Nothing but the check says that a function was accepted.
+    let accepted: u64 = results.iter().map(|(counts, _)| counts.functions).sum();
+    if accepted != units.len() as u64 {
+        return Err(whole("not every function was checked"));
+    }
     let mut uses = Uses::default();
     results.iter().for_each(|(counts, _)| uses.add(&counts.uses));
     Ok(Report {
-        functions: units.len() as u64,
+        functions: accepted,
         bytes: covered,
         instructions: results.iter().map(|(counts, _)| counts.instructions).sum(),
         steps: results.iter().map(|(counts, _)| counts.steps).sum(),

@@ -13,12 +13,15 @@
 //! | `instruction.rs` | the instructions that are allowed |
 //! | `transfer.rs`, `condition.rs`, `call.rs` | what an instruction changes, and what it must not change |
 //! | `step.rs` | one instruction, and where control goes from there |
-//! | `walk.rs` | one function, all paths |
+//! | `check.rs`, `certificate.rs` | one function, whether what is claimed to be known at its jump targets is true |
+//! | `walk.rs` | what is known there |
 //! | `image.rs` | all functions, and the tables that describe them |
 //! | `record.rs` | verified code as bytes |
 #![forbid(unsafe_code)]
 
 mod call;
+mod certificate;
+mod check;
 mod condition;
 mod convention;
 mod declarations;

@@ -42,6 +42,7 @@
 //! assert_eq!(state.get(Gpr::RAX), Value::exactly(42));
 //! ```
 
+pub use crate::certificate::Certificate;
 pub use crate::condition::{choose, refine};
 pub use crate::image::Shared;
 pub use crate::instruction::{Kind, kind};

@@ -383,6 +383,29 @@ impl State {
         Ok(())
     }
 
+    /// Whether all that another state says follows from this one: whatever this one describes, the other describes. Where it says
+    /// so, a join of the other with this one leaves the other as it is.
+    pub fn implies(&self, other: &Self) -> bool {
+        // What the other says nothing about is most of it.
+        let register = |(own, other): (&Value, &Value)| matches!(other, Value::Any) || own.implies(*other);
+        let copy = |(own, other): (&Home, &Home)| *other == Home::ALONE || own == other;
+        let mut own = self.slots.iter();
+        let word = |(at, other): &(i32, Value)| {
+            own.by_ref().find(|(slot, _)| slot >= at).is_some_and(|(slot, value)| slot == at && value.implies(*other))
+        };
+        let is_longer =
+            |(table, least): (u8, u32)| self.longer.is_some_and(|(own, entries)| own == table && entries >= least);
+        self.registers.iter().zip(&other.registers).all(register)
+            && self.copies.iter().zip(&other.copies).all(copy)
+            && other.slots.iter().all(word)
+            && self.touched <= other.touched
+            && self.room <= other.room
+            && (other.flags == Flags::Unknown || self.flags == other.flags)
+            && (other.checked.is_none() || self.checked == other.checked)
+            && other.longer.is_none_or(is_longer)
+            && self.pending <= other.pending
+    }
+
     /// Joins this state with another. Returns whether it changed.
     pub fn join(&mut self, other: &Self) -> bool {
         let mut changed = false;

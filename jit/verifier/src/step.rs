@@ -134,8 +134,7 @@ pub struct Interpreter<'a> {
     pub(crate) slots: u32,
     decoder: Decoder<'a>,
     notes: Notes,
-    /// Whether uses are counted.
-    pub(crate) is_counting: bool,
+    /// What the instructions use, as often as they were examined.
     pub(crate) uses: Uses,
     /// What was examined so far: instructions, entries of jump tables, and words of the frame, many of which count as one.
     pub(crate) work: u64,
@@ -163,7 +162,6 @@ impl<'a> Interpreter<'a> {
             slots: if is_entry { slots_bytes(ty.params.len(), ty.results.len()) } else { 0 },
             decoder: Decoder::with_ip(64, code, range.start.into(), DecoderOptions::NONE),
             notes: Notes::default(),
-            is_counting: true,
             uses: Uses::default(),
             work: 0,
         }
@@ -207,7 +205,9 @@ impl<'a> Interpreter<'a> {
             Problem::new(Rule::Instruction, format!("{:?} is not among the instructions of code", instruction.code()))
         })?;
         self.encoding(at, instruction, kind)?;
-        self.apply(state, instruction, kind)
+        let step = self.apply(state, instruction, kind)?;
+        assert_consistent(state, instruction);
+        Ok(step)
     }
 
     /// Offset in the text of what is behind the last instruction.
@@ -246,7 +246,7 @@ impl<'a> Interpreter<'a> {
 
     /// Counts a use of the instruction.
     pub(crate) fn uses(&mut self, count: impl FnOnce(&mut Uses) -> &mut u64) {
-        *count(&mut self.uses) += u64::from(self.is_counting);
+        *count(&mut self.uses) += 1;
     }
 
     /// Counts the work of searching each known word.
@@ -424,6 +424,15 @@ fn is_probe(instruction: &Instruction) -> bool {
 /// An instruction's offset in the text.
 pub fn offset(instruction: &Instruction) -> u32 {
     u32::try_from(instruction.ip()).unwrap_or(u32::MAX)
+}
+
+/// In debug builds, checks the invariants of [`State`].
+fn assert_consistent(state: &State, instruction: &Instruction) {
+    if cfg!(debug_assertions)
+        && let Err(what) = state.check()
+    {
+        panic!("after `{instruction}`: {what}");
+    }
 }
 
 /// The refusal of code that goes on where there is none.

@@ -274,6 +274,18 @@ impl Value {
         }
     }
 
+    /// Whether all bits that this value stands for are among those of another. Where it says so, a join with that other leaves
+    /// the other as it is.
+    pub fn implies(self, other: Self) -> bool {
+        self == other
+            || match other {
+                Self::Any => true,
+                Self::U32 => self.is_32_bit(),
+                Self::Index(_) => self == Self::exactly(0),
+                _ => false,
+            }
+    }
+
     /// The lowest 32 bits, the upper half zero.
     pub fn truncated(self) -> Self {
         match self {
