@@ -1,15 +1,19 @@
-//! Whether a certificate is right: one pass over the code, block by block, without loops, joins or a budget.
+//! Whether a function keeps to the rules: one pass over its code, without a loop over paths.
 //!
-//! The argument, by induction over the steps that a processor takes: whenever it is at a leader, what is the case is described
-//! by the certificate; whenever it is in a block, by the state that this pass had there. It holds at the entry, where the state
-//! of [`Interpreter::at_entry`] implies that of the certificate. A step keeps it, if the rules are right: within a block the
-//! pass takes the same step, and wherever control leaves a block, the state there implies the one that the certificate has. So
-//! each instruction that is ever executed is one that the pass has allowed, where it was decoded.
+//! The pass goes through the text once, in ascending order. Where it comes to a leader, it takes the join of all states that it
+//! has seen going there, and of what the certificate claims. It follows the code from there to the next leader. At a jump to a
+//! later place, it joins its state with the one there. At a jump to an earlier place, its state must imply the one that it had
+//! there: nothing is followed again.
 //!
-//! Nothing here depends on how the certificate was found. A wrong one is refused.
+//! So at its end this holds of each instruction that the pass has seen: its state there describes whatever may be the case
+//! there. By induction over the steps that a processor takes: it is so at the entry. If it is so before a step, the rules allow
+//! that step, and it is so after it: in a block the pass took the same step; and whether control went on to a later place or to
+//! an earlier one, the state from there implies the one that the pass had here. The certificate is part of a join, so a wrong
+//! one leads to a refusal or to nothing.
 
 use crate::certificate::Certificate;
 use crate::image::{Part, Shared, Unit, Uses};
+use crate::leaders::Leaders;
 use crate::refusal::{Refusal, Rule};
 use crate::state::State;
 use crate::step::{Fault, Interpreter, Notes, Problem};
@@ -21,84 +25,116 @@ use wave_contract::trap::TrapCode;
 pub struct Accepted {
     /// Instructions that can be reached.
     pub instructions: u64,
+    /// What it took to see that: see [`Interpreter`].
+    pub steps: u64,
     /// What they use.
     pub uses: Uses,
     _private: (),
 }
 
-/// Checks a function against a certificate.
+/// Memory that a thread uses for one function after the other.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The states that the last pass had at leaders, as far as it came.
+    pub leaders: Leaders,
+    current: State,
+    taken: State,
+}
+
+/// Checks a function with the help of a certificate.
 ///
 /// # Errors
 /// The first instruction, in the order of the text, that is not allowed or not as the certificate says.
-pub fn check(task: &Shared<'_>, unit: &Unit<'_>, certificate: &Certificate) -> Result<Accepted, Refusal> {
+pub fn check(
+    task: &Shared<'_>,
+    unit: &Unit<'_>,
+    certificate: &Certificate,
+    memory: &mut Memory,
+) -> Result<Accepted, Refusal> {
     let Unit { range, traps, sources, .. } = *unit;
-    let interpreter = Interpreter::new(task, unit);
-    let mut state = interpreter.at_entry();
-    let taken = State::default();
-    let mut checker = Checker { interpreter, certificate, traps, sources, taken, instructions: 0 };
-    arrive(certificate, range.start, &state).map_err(|problem| checker.refusal(range.start, problem))?;
-    let mut leaders = certificate.leaders().peekable();
-    while let Some(leader) = leaders.next() {
-        checker.block(&mut state, leader, leaders.peek().copied())?;
+    let Memory { leaders, current, taken } = memory;
+    leaders.begin(range);
+    let interpreter = Interpreter::new(task, unit).within_budget();
+    let mut pass = Pass { interpreter, leaders, traps, sources, taken, instructions: 0 };
+    let mut at = range.start;
+    let nothing = Instruction::default();
+    let begun = pass.begin(range.start, certificate).map_err(|problem| pass.interpreter.refusal(at, &nothing, problem));
+    begun?;
+    while let Some(leader) = pass.leaders.first(at, range.start + range.len) {
+        at = pass.block(leader, current)?;
     }
-    if let Some(place) = checker.unused() {
-        return Err(checker.refusal(place, wrong_table(place)));
+    if let Some(place) = pass.unused() {
+        return Err(pass.interpreter.refusal(place, &nothing, wrong_table(place)));
     }
-    Ok(Accepted { instructions: checker.instructions, uses: checker.interpreter.uses, _private: () })
+    let Interpreter { work, uses, .. } = pass.interpreter;
+    Ok(Accepted { instructions: pass.instructions, steps: work, uses, _private: () })
 }
 
-struct Checker<'a> {
+struct Pass<'a> {
     interpreter: Interpreter<'a>,
-    certificate: &'a Certificate,
+    leaders: &'a mut Leaders,
     /// The entries of the table of traps for what follows in the text.
     traps: Part<'a, u8>,
     /// Those of the table of positions.
     sources: Part<'a, u32>,
-    /// Memory for a state.
-    taken: State,
+    taken: &'a mut State,
     instructions: u64,
 }
 
-impl Checker<'_> {
-    /// Passes over the block that begins with a leader. `next`: the leader behind it, if there is one.
-    fn block(&mut self, state: &mut State, leader: u32, next: Option<u32>) -> Result<(), Refusal> {
-        let Some(known) = self.certificate.get(leader) else { return Ok(()) };
-        known.check().map_err(|what| self.refusal(leader, Problem::new(Rule::Certificate, what)))?;
-        state.copy_from(known);
+impl Pass<'_> {
+    /// Takes over what is known at the entry, and what is claimed.
+    fn begin(&mut self, start: u32, certificate: &Certificate) -> Result<(), Problem> {
+        let entry = self.interpreter.at_entry();
+        self.leaders.join(start, &entry)?;
+        for (leader, claimed) in certificate.claims() {
+            claimed.check().map_err(|what| Problem::new(Rule::Certificate, what))?;
+            self.leaders.join(leader, claimed)?;
+        }
+        Ok(())
+    }
+
+    /// Passes over the block that begins with a leader. Returns the offset of what is behind it.
+    fn block(&mut self, leader: u32, state: &mut State) -> Result<u32, Refusal> {
+        if let Some(known) = self.leaders.get(leader) {
+            state.copy_from(known);
+        }
         let mut instruction = Instruction::default();
         let mut at = leader;
         loop {
-            let passed = self.pass(state, at, next, &mut instruction);
-            let passed = passed.map_err(|problem| self.interpreter.refusal(at, &instruction, problem))?;
-            match passed {
-                Some(behind) if Some(behind) == next => {
-                    let arrived = arrive(self.certificate, behind, state);
-                    return arrived.map_err(|problem| self.interpreter.refusal(at, &instruction, problem));
-                }
-                Some(behind) => at = behind,
-                None => return Ok(()),
+            let passed = self.instruction(at, state, &mut instruction);
+            let goes_on = passed.map_err(|problem| self.interpreter.refusal(at, &instruction, problem))?;
+            let behind = self.interpreter.next();
+            if !goes_on {
+                return Ok(behind);
             }
+            at = behind;
         }
     }
 
-    /// Passes over an instruction. Returns the offset of what is behind it, if control may go there.
-    fn pass(
-        &mut self,
-        state: &mut State,
-        at: u32,
-        leader: Option<u32>,
-        instruction: &mut Instruction,
-    ) -> Result<Option<u32>, Problem> {
+    /// Passes over an instruction. Whether the block goes on behind it.
+    fn instruction(&mut self, at: u32, state: &mut State, instruction: &mut Instruction) -> Result<bool, Problem> {
         let step = self.interpreter.step(state, at, instruction)?;
         let behind = self.interpreter.next();
-        if leader.is_some_and(|leader| behind > leader) {
-            return Err(Problem::new(Rule::Boundary, "a jump into it, or another instruction that overlaps it"));
-        }
         self.instructions += 1;
         self.tables(at, behind)?;
-        let certificate = self.certificate;
-        let goes_on = step.exits(state, &mut self.taken, |target, state| arrive(certificate, target, state))?;
-        Ok(goes_on.then_some(behind))
+        let Self { interpreter, leaders, taken, .. } = self;
+        let mut goes_on = step.exits(state, taken, |target, state| {
+            interpreter.spend(state)?;
+            match leaders.get(target) {
+                _ if target > at => leaders.join(target, state).map(drop),
+                Some(known) if state.implies(known) => Ok(()),
+                _ => Err(Problem::new(Rule::Certificate, "a jump back to where something else is known")),
+            }
+        })?;
+        if leaders.first(at + 1, behind).is_some() {
+            return Err(Problem::new(Rule::Boundary, "a jump into it"));
+        }
+        if goes_on && leaders.get(behind).is_some() {
+            interpreter.spend(state)?;
+            leaders.join(behind, state)?;
+            goes_on = false;
+        }
+        Ok(goes_on)
     }
 
     /// Takes the entries of the tables up to the end of an instruction: each must be about this one, and right. The entries of a
@@ -129,19 +165,6 @@ impl Checker<'_> {
     /// An entry of a table that no instruction has taken.
     fn unused(&self) -> Option<u32> {
         self.traps.first().map(|(place, _)| *place).or(self.sources.first().map(|(place, _)| *place))
-    }
-
-    fn refusal(&self, at: u32, problem: Problem) -> Refusal {
-        self.interpreter.refusal(at, &Instruction::default(), problem)
-    }
-}
-
-/// Control comes to a place where a certificate must know what is the case.
-fn arrive(certificate: &Certificate, leader: u32, state: &State) -> Result<(), Problem> {
-    match certificate.get(leader) {
-        Some(known) if state.implies(known) => Ok(()),
-        Some(_) => Err(Problem::new(Rule::Certificate, format!("what the walk knows at {leader:#x} is not all true"))),
-        None => Err(Problem::new(Rule::Certificate, format!("the walk knows nothing of {leader:#x}"))),
     }
 }
 

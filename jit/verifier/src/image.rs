@@ -5,7 +5,7 @@ use crate::check::{self, Accepted};
 use crate::declarations::{self, DeclarationError};
 use crate::places::Places;
 use crate::refusal::{Refusal, Rule, UnitName};
-use crate::walk::{Scratch, walk};
+use crate::walk::{self, Scratch};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
@@ -261,16 +261,16 @@ impl<'a> Units<'a> {
     /// # Errors
     /// The first rule that it breaks.
     pub fn verify(&self, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(), Refusal> {
-        verify_unit(&self.shared, unit, scratch).map(drop)
+        walk::verify(&self.shared, unit, scratch).map(drop)
     }
 
-    /// Finds what is known at the leaders of a unit, which is one of these or differs from it in its bytes or tables.
+    /// What the verifier finds out about the loops of a unit, which is one of these or differs from it in its bytes or tables.
     ///
     /// # Errors
-    /// If that takes more work than any honest function needs.
-    pub fn certify<'s>(&self, unit: &Unit<'_>, scratch: &'s mut Scratch) -> Result<&'s mut Certificate, Refusal> {
-        walk(&self.shared, unit, scratch)?;
-        Ok(&mut scratch.certificate)
+    /// The first rule that the unit breaks.
+    pub fn certify(&self, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<Certificate, Refusal> {
+        walk::verify(&self.shared, unit, scratch)?;
+        Ok(scratch.certificate.clone())
     }
 
     /// Checks a unit, which is one of these or differs from it in its bytes or tables, against any certificate. That proves
@@ -278,8 +278,8 @@ impl<'a> Units<'a> {
     ///
     /// # Errors
     /// The first instruction that is not allowed, or not as the certificate says.
-    pub fn check(&self, unit: &Unit<'_>, certificate: &Certificate) -> Result<(), Refusal> {
-        check::check(&self.shared, unit, certificate).map(drop)
+    pub fn check(&self, unit: &Unit<'_>, certificate: &Certificate, scratch: &mut Scratch) -> Result<(), Refusal> {
+        check::check(&self.shared, unit, certificate, &mut scratch.memory).map(drop)
     }
 }
 
@@ -299,13 +299,6 @@ pub fn with_units<R>(
     Ok(visit(&Units { shared, units }))
 }
 
-/// Finds a certificate and has it checked. Also returns how many instructions it took to find it.
-fn verify_unit(shared: &Shared<'_>, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(Accepted, u64), Refusal> {
-    let steps = walk(shared, unit, scratch)?;
-    let accepted = check::check(shared, unit, &scratch.certificate)?;
-    Ok((accepted, steps))
-}
-
 /// What was found about functions that were accepted.
 #[derive(Default)]
 struct Counts {
@@ -319,7 +312,7 @@ impl Counts {
     fn add(&mut self, accepted: &Accepted, steps: u64) {
         self.functions += 1;
         self.instructions += accepted.instructions;
-        self.steps += steps;
+        self.steps += accepted.steps + steps;
         self.uses.add(&accepted.uses);
     }
 }
@@ -345,7 +338,7 @@ fn verify_all(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usiz
     let work = || {
         let (mut counts, mut refusals, mut scratch) = (Counts::default(), Vec::new(), Scratch::default());
         while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match verify_unit(&shared, unit, &mut scratch) {
+            match walk::verify(&shared, unit, &mut scratch) {
                 Ok((accepted, steps)) => counts.add(&accepted, steps),
                 Err(refusal) => refusals.push(refusal),
             }

@@ -27,6 +27,7 @@ mod convention;
 mod declarations;
 mod image;
 mod instruction;
+mod leaders;
 mod places;
 mod record;
 mod refusal;

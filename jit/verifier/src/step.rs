@@ -21,6 +21,9 @@ use wave_contract::types::FuncType;
 /// Largest distance of the stack pointer from its start.
 pub const LARGEST_FRAME: i32 = 1 << 30;
 
+/// Maximum number of instructions examined for each byte of a function.
+const STEPS_PER_BYTE: u64 = 32;
+
 /// How many known frame words are copied, joined or searched at the cost of one step.
 const WORDS_PER_STEP: u64 = 64;
 
@@ -138,6 +141,8 @@ pub struct Interpreter<'a> {
     pub(crate) uses: Uses,
     /// What was examined so far: instructions, entries of jump tables, and words of the frame, many of which count as one.
     pub(crate) work: u64,
+    /// Maximum of `work`.
+    budget: u64,
 }
 
 impl fmt::Debug for Interpreter<'_> {
@@ -164,7 +169,14 @@ impl<'a> Interpreter<'a> {
             notes: Notes::default(),
             uses: Uses::default(),
             work: 0,
+            budget: u64::MAX,
         }
+    }
+
+    /// Refuses to do more than an honest function needs.
+    pub(crate) fn within_budget(mut self) -> Self {
+        self.budget = STEPS_PER_BYTE * u64::from(self.range.len) + 256;
+        self
     }
 
     /// What is known where the function is entered, at the first of its bytes.
@@ -189,6 +201,7 @@ impl<'a> Interpreter<'a> {
     pub fn step(&mut self, state: &mut State, at: u32, instruction: &mut Instruction) -> Result<Step, Problem> {
         self.notes = Notes::default();
         self.work += 1;
+        self.check_budget()?;
         if self.decoder.ip() != u64::from(at) {
             let position = at.checked_sub(self.range.start).ok_or_else(outside)?;
             self.decoder.set_position(position as usize).map_err(|_| outside())?;
@@ -252,6 +265,19 @@ impl<'a> Interpreter<'a> {
     /// Counts the work of searching each known word.
     pub(crate) fn look_through(&mut self, state: &State) {
         self.work += state.known_words() as u64 / WORDS_PER_STEP;
+    }
+
+    /// Counts the work of copying or joining a state.
+    pub(crate) fn spend(&mut self, state: &State) -> Result<(), Problem> {
+        self.look_through(state);
+        self.check_budget()
+    }
+
+    fn check_budget(&self) -> Result<(), Problem> {
+        match self.work > self.budget {
+            true => Err(Problem::new(Rule::Budget, "checking takes more steps than any honest function needs")),
+            false => Ok(()),
+        }
     }
 
     /// Checks an instruction's encoding.

@@ -1,91 +1,101 @@
-//! Finds what is known at the leaders of a function: an abstract interpretation of its code to a fixed point.
+//! Finds out what is known where loops begin, and has it checked.
 //!
-//! A state is stored for each jump target. A pass starts at a target and follows the code to the next one, or to where control
-//! leaves. There it joins its state with the stored one. If that changes, the target is followed again.
+//! A function without jumps back needs nothing more than the check: that is nearly half of all code. If the check comes to a jump
+//! back, an abstract interpretation goes on from there to a fixed point: it follows the code from each leader to the next, or to
+//! where control leaves, and joins its state with the one there. If that changes, the leader is followed again.
 //!
-//! Nothing relies on this file. What it leaves is a certificate, which `check.rs` accepts or refuses. So it follows no code behind
-//! an instruction that is not allowed, and leaves it to the check to say what is wrong.
+//! Nothing relies on what it finds: it leaves a certificate, which the check uses or refuses. So it follows no code behind an
+//! instruction that is not allowed, and leaves it to the check to say what is wrong.
 
 use crate::certificate::Certificate;
+use crate::check::{Accepted, Memory, check};
 use crate::image::{Shared, Unit};
+use crate::leaders::Leaders;
 use crate::refusal::{Refusal, Rule};
 use crate::state::State;
 use crate::step::{Interpreter, Problem};
 use iced_x86::Instruction;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use wave_contract::image::CodeRange;
-
-/// Maximum number of instructions examined for each byte of a function.
-const STEPS_PER_BYTE: u64 = 32;
-
-/// Maximum number of known frame words in all states together, for each byte of a function.
-const KNOWN_PER_BYTE: u64 = 16;
-
-/// Marks of a byte of code.
-const FOLLOWED: u8 = 1;
-const LEADER: u8 = 2;
-const QUEUED: u8 = 4;
+use std::collections::{BTreeSet, BinaryHeap};
 
 /// The memory that a thread uses for one function after the other.
 #[derive(Default, Debug)]
 pub struct Scratch {
+    pub(crate) memory: Memory,
     pub(crate) certificate: Certificate,
-    marks: Vec<u8>,
+    /// For each byte of the code, whether a leader begins there that is to be followed.
+    queued: Vec<bool>,
     work: BinaryHeap<Reverse<u32>>,
     current: State,
     taken: State,
 }
 
-/// One function while it is followed.
-struct Walk<'a> {
-    interpreter: Interpreter<'a>,
-    range: CodeRange,
-    certificate: &'a mut Certificate,
-    marks: &'a mut [u8],
-    work: &'a mut BinaryHeap<Reverse<u32>>,
-    /// Maximum number of steps.
-    budget: u64,
-    /// How many words of the frame may still be remembered.
-    memory: u64,
-}
-
-/// Follows all paths of a function and leaves a certificate. Returns how many instructions were examined; one that is examined
-/// again counts again.
-///
-/// # Errors
-/// If that takes more work than any honest function needs.
-pub fn walk(task: &Shared<'_>, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<u64, Refusal> {
-    let range = unit.range;
-    let Scratch { certificate, marks, work, current, taken } = scratch;
-    certificate.begin(range);
-    marks.clear();
-    marks.resize(range.len as usize, 0);
-    work.clear();
-    let mut walk = Walk {
-        interpreter: Interpreter::new(task, unit),
-        range,
-        certificate,
-        marks,
-        work,
-        budget: STEPS_PER_BYTE * u64::from(range.len) + 256,
-        memory: KNOWN_PER_BYTE * u64::from(range.len) + 65_536,
-    };
-    let outcome = walk.all_paths(current, taken);
-    let Walk { interpreter, .. } = walk;
-    match outcome {
-        Ok(()) => Ok(interpreter.work),
-        Err(problem) => Err(interpreter.refusal(range.start, &Instruction::default(), problem)),
+/// Verifies a function. Also returns how many instructions were examined to find a certificate.
+pub fn verify(task: &Shared<'_>, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(Accepted, u64), Refusal> {
+    scratch.certificate.clear();
+    match check(task, unit, &scratch.certificate, &mut scratch.memory) {
+        Err(refusal) if refusal.rule == Rule::Certificate => {
+            let steps = walk(task, unit, refusal.offset, scratch)?;
+            Ok((check(task, unit, &scratch.certificate, &mut scratch.memory)?, steps))
+        }
+        outcome => Ok((outcome?, 0)),
     }
 }
 
+/// Goes on from a jump back, which the check had come to, and leaves a certificate. Returns how many instructions were examined;
+/// one that is examined again counts again.
+fn walk(task: &Shared<'_>, unit: &Unit<'_>, from: u32, scratch: &mut Scratch) -> Result<u64, Refusal> {
+    let Scratch { memory, certificate, queued, work, current, taken } = scratch;
+    queued.clear();
+    queued.resize(unit.range.len as usize, false);
+    work.clear();
+    let mut walk = Walk {
+        interpreter: Interpreter::new(task, unit).within_budget(),
+        start: unit.range.start,
+        leaders: &mut memory.leaders,
+        queued,
+        work,
+        followed: from,
+        heads: BTreeSet::new(),
+    };
+    let outcome = walk.all_paths(from, unit.range.start + unit.range.len, current, taken);
+    outcome.map_err(|problem| walk.interpreter.refusal(from, &Instruction::default(), problem))?;
+    for head in walk.heads {
+        if let Some(state) = walk.leaders.get(head) {
+            certificate.claim(head, state.clone());
+        }
+    }
+    Ok(walk.interpreter.work)
+}
+
+/// One function while it is followed.
+struct Walk<'a> {
+    interpreter: Interpreter<'a>,
+    /// Offset in the text of the function's first byte.
+    start: u32,
+    leaders: &'a mut Leaders,
+    queued: &'a mut [bool],
+    work: &'a mut BinaryHeap<Reverse<u32>>,
+    /// All code that was followed lies up to this offset.
+    followed: u32,
+    /// Where jumps back lead.
+    heads: BTreeSet<u32>,
+}
+
 impl Walk<'_> {
-    fn all_paths(&mut self, current: &mut State, taken: &mut State) -> Result<(), Problem> {
-        let entry = self.interpreter.at_entry();
-        self.reach(self.range.start, &entry)?;
+    /// Follows the block with a jump back, all that may come behind it, and what that leads to.
+    fn all_paths(&mut self, from: u32, end: u32, current: &mut State, taken: &mut State) -> Result<(), Problem> {
+        if let Some(leader) = self.leaders.last(from + 1) {
+            self.queue(leader);
+        }
+        let mut at = from + 1;
+        while let Some(leader) = self.leaders.first(at, end) {
+            self.queue(leader);
+            at = leader + 1;
+        }
         while let Some(Reverse(leader)) = self.work.pop() {
-            *self.mark(leader) &= !QUEUED;
-            if let Some(known) = self.certificate.get(leader) {
+            self.queued[(leader - self.start) as usize] = false;
+            if let Some(known) = self.leaders.get(leader) {
                 current.copy_from(known);
                 self.follow(leader, current, taken)?;
             }
@@ -98,15 +108,23 @@ impl Walk<'_> {
         let mut instruction = Instruction::default();
         let mut at = leader;
         loop {
-            self.within_budget()?;
-            let Ok(step) = self.interpreter.step(state, at, &mut instruction) else { return Ok(()) };
-            *self.mark(at) |= FOLLOWED;
-            let goes_on = step.exits(state, taken, |target, state| self.reach(target, state))?;
+            let step = match self.interpreter.step(state, at, &mut instruction) {
+                Ok(step) => step,
+                Err(problem) if problem.rule() == Rule::Budget => return Err(problem),
+                Err(_) => return Ok(()),
+            };
+            self.followed = self.followed.max(at);
+            let goes_on = step.exits(state, taken, |target, state| {
+                if target <= at {
+                    self.heads.insert(target);
+                }
+                self.reach(target, state)
+            })?;
             if !goes_on {
                 return Ok(());
             }
             at = self.interpreter.next();
-            if self.range.contains(at) && *self.mark(at) & LEADER != 0 {
+            if self.leaders.get(at).is_some() {
                 return self.reach(at, state);
             }
         }
@@ -114,48 +132,27 @@ impl Walk<'_> {
 
     /// Joins a state with the stored state of a leader.
     fn reach(&mut self, leader: u32, state: &State) -> Result<(), Problem> {
-        self.interpreter.look_through(state);
-        self.within_budget()?;
-        if let Some(known) = self.certificate.get_mut(leader) {
-            if known.join(state) {
-                self.queue(leader);
-            }
-            return Ok(());
+        self.interpreter.spend(state)?;
+        let is_new = self.leaders.get(leader).is_none();
+        if self.leaders.join(leader, state)? {
+            self.queue(leader);
         }
-        let left = self.memory.checked_sub(state.known_words() as u64);
-        self.memory =
-            left.ok_or_else(|| Problem::new(Rule::Budget, "too much of the frame is known in too many places"))?;
-        self.certificate.set(leader, state);
-        self.queue(leader);
-        let mark = self.mark(leader);
-        *mark |= LEADER;
-        if *mark & FOLLOWED != 0 {
-            // Code that was followed already runs through here. What it knows here is found by following it again.
-            let before = &self.marks[..(leader - self.range.start) as usize];
-            if let Some(before) = before.iter().rposition(|mark| mark & LEADER != 0) {
-                self.queue(self.range.start + u32::try_from(before).unwrap_or(0));
-            }
+        // If code was followed through here, what it knows here is found by following it again.
+        if is_new
+            && leader <= self.followed
+            && let Some(before) = self.leaders.last(leader)
+        {
+            self.queue(before);
         }
         Ok(())
     }
 
     fn queue(&mut self, leader: u32) {
-        let mark = self.mark(leader);
-        if *mark & QUEUED == 0 {
-            *mark |= QUEUED;
+        // Leaders are instructions of the function.
+        let is_queued = &mut self.queued[(leader - self.start) as usize];
+        if !*is_queued {
+            *is_queued = true;
             self.work.push(Reverse(leader));
-        }
-    }
-
-    fn mark(&mut self, at: u32) -> &mut u8 {
-        // Steps and exits are instructions of the function.
-        &mut self.marks[(at - self.range.start) as usize]
-    }
-
-    fn within_budget(&self) -> Result<(), Problem> {
-        match self.interpreter.work > self.budget {
-            true => Err(Problem::new(Rule::Budget, "checking takes more steps than any honest function needs")),
-            false => Ok(()),
         }
     }
 }
