@@ -118,7 +118,7 @@ impl Pass<'_> {
         self.instructions += 1;
         self.tables(at, behind)?;
         let Self { interpreter, leaders, taken, .. } = self;
-        let mut goes_on = step.exits(state, taken, |target, state| {
+        let goes_on = step.exits(state, taken, |target, state| {
             interpreter.spend(state)?;
             match leaders.get(target) {
                 _ if target > at => leaders.join(target, state).map(drop),
@@ -126,15 +126,15 @@ impl Pass<'_> {
                 _ => Err(Problem::new(Rule::Certificate, "a jump back to where something else is known")),
             }
         })?;
-        if leaders.first(at + 1, behind).is_some() {
-            return Err(Problem::new(Rule::Boundary, "a jump into it"));
+        match leaders.first(at + 1, behind.saturating_add(1)) {
+            Some(leader) if leader < behind => Err(Problem::new(Rule::Boundary, "a jump into it")),
+            Some(leader) if goes_on => {
+                interpreter.spend(state)?;
+                leaders.join(leader, state)?;
+                Ok(false)
+            }
+            _ => Ok(goes_on),
         }
-        if goes_on && leaders.get(behind).is_some() {
-            interpreter.spend(state)?;
-            leaders.join(behind, state)?;
-            goes_on = false;
-        }
-        Ok(goes_on)
     }
 
     /// Takes the entries of the tables up to the end of an instruction: each must be about this one, and right. The entries of a

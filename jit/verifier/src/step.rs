@@ -96,6 +96,7 @@ impl Step {
     ///
     /// # Errors
     /// The first of `visit`.
+    #[inline]
     pub fn exits(
         &self,
         state: &mut State,
@@ -428,9 +429,11 @@ impl<'a> Interpreter<'a> {
 /// disagree about others.
 fn has_plain_prefixes(bytes: &[u8]) -> bool {
     let is_rex = |byte: u8| byte & 0xf0 == 0x40;
-    let skipped = |bytes: &[u8], is: fn(u8) -> bool| usize::from(bytes.first().is_some_and(|byte| is(*byte)));
-    let rest = &bytes[skipped(bytes, |byte| matches!(byte, 0x66 | 0xf2 | 0xf3))..];
-    let rest = &rest[skipped(rest, is_rex)..];
+    let rest = if has_leading_prefix(bytes) { &bytes[1..] } else { bytes };
+    let rest = match rest {
+        [first, rest @ ..] if is_rex(*first) => rest,
+        rest => rest,
+    };
     let legacy = |byte: u8| matches!(byte, 0x26 | 0x2e | 0x36 | 0x3e | 0x64..=0x67 | 0xf0 | 0xf2 | 0xf3);
     rest.first().is_some_and(|byte| !is_rex(*byte) && !legacy(*byte))
 }
