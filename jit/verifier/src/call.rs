@@ -3,9 +3,9 @@
 use crate::convention::stack_bytes;
 use crate::refusal::Rule;
 use crate::state::{NO_ROOM, State};
+use crate::step::{Interpreter, Problem};
 use crate::transfer::entry_of;
 use crate::value::{Entry, Gpr, Value};
-use crate::walk::{Function, Problem};
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::libcall::Libcall;
 use wave_contract::types::FuncType;
@@ -32,7 +32,7 @@ enum Context {
     Entered,
 }
 
-impl<'a> Function<'a> {
+impl<'a> Interpreter<'a> {
     /// A call of the function whose code begins at an offset.
     pub fn call(&mut self, state: &mut State, target: u64) -> Result<(), Problem> {
         self.uses(|uses| &mut uses.calls);

@@ -1,9 +1,11 @@
 //! All functions of an image, on several threads.
 
+use crate::certificate::Certificate;
+use crate::check::{self, Accepted};
 use crate::declarations::{self, DeclarationError};
 use crate::places::Places;
 use crate::refusal::{Refusal, Rule, UnitName};
-use crate::walk::{Counts, Function, Scratch};
+use crate::walk::{self, Scratch};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
@@ -41,19 +43,20 @@ impl Tables {
 }
 
 /// What all functions of an image are verified against.
+#[derive(Debug)]
 pub struct Shared<'a> {
-    pub info: &'a ModuleInfo,
-    pub host_imports: &'a [bool],
-    pub places: Places<'a>,
-    pub is_fixed: bool,
+    pub(crate) info: &'a ModuleInfo,
+    pub(crate) host_imports: &'a [bool],
+    pub(crate) places: Places<'a>,
+    pub(crate) is_fixed: bool,
     /// The function that begins at an offset.
-    pub starts: HashMap<u32, u32>,
+    pub(crate) starts: HashMap<u32, u32>,
     types: HashMap<SignatureId, &'a FuncType>,
 }
 
 impl<'a> Shared<'a> {
     /// For a module and an image of its code. Also returns the units, in the order of the text.
-    pub fn new(
+    pub(crate) fn new(
         image: &'a CodeImage,
         tables: &'a Tables,
         info: &'a ModuleInfo,
@@ -68,22 +71,28 @@ impl<'a> Shared<'a> {
         if host_imports.len() != info.imported_functions as usize {
             return Err(whole("there is another number of imports"));
         }
-        let places = Places::new(info, addressing);
-        let places = places.ok_or_else(|| whole("the addresses are not those of such a module"))?;
-        let units = units(image, tables, info, signatures)?;
-        let starts = (0..).zip(&image.functions).map(|(index, code)| (code.start, index)).collect();
+        let shared = Self::of_functions(info, terms, image.functions.iter().map(|function| function.start));
+        let shared = shared.ok_or_else(|| whole("the addresses are not those of such a module"))?;
+        Ok((shared, units(image, tables, info, signatures)?))
+    }
+
+    /// For a module whose functions, imported ones included, begin at these offsets in the text. `None` if the addresses are not
+    /// those of such a module. Nothing else is checked, so this is for code that is in no image.
+    pub fn of_functions(info: &'a ModuleInfo, terms: &'a Terms, starts: impl IntoIterator<Item = u32>) -> Option<Self> {
+        let Terms { addressing, signatures, host_imports } = terms;
+        let places = Places::new(info, addressing)?;
+        let starts = starts.into_iter().zip(0..).collect();
         let types = signatures.iter().copied().zip(&info.types).collect();
-        let is_fixed = addressing.fixed().is_some();
-        Ok((Self { info, host_imports, places, is_fixed, starts, types }, units))
+        Some(Self { info, host_imports, places, is_fixed: addressing.fixed().is_some(), starts, types })
     }
 
     /// The type behind an id.
-    pub fn type_of(&self, signature: SignatureId) -> Option<&'a FuncType> {
+    pub(crate) fn type_of(&self, signature: SignatureId) -> Option<&'a FuncType> {
         self.types.get(&signature).copied()
     }
 
     /// Integer arguments before a guest function's own.
-    pub const fn leading(&self) -> usize {
+    pub(crate) const fn leading(&self) -> usize {
         if self.is_fixed { 0 } else { 1 }
     }
 }
@@ -228,7 +237,7 @@ pub fn verify(
     threads: usize,
 ) -> Result<(Verified<CodeImage>, Report), VerifyError> {
     let declarations = declarations::read(module)?;
-    let report = check(&image, &declarations, &terms, threads).map_err(VerifyError::Refused)?;
+    let report = verify_all(&image, &declarations, &terms, threads).map_err(VerifyError::Refused)?;
     Ok((Verified { code: image, declarations, terms, is_proved: true }, report))
 }
 
@@ -252,7 +261,25 @@ impl<'a> Units<'a> {
     /// # Errors
     /// The first rule that it breaks.
     pub fn verify(&self, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(), Refusal> {
-        Function::new(&self.shared, scratch, unit).verify()
+        walk::verify(&self.shared, unit, scratch).map(drop)
+    }
+
+    /// What the verifier finds out about the loops of a unit, which is one of these or differs from it in its bytes or tables.
+    ///
+    /// # Errors
+    /// The first rule that the unit breaks.
+    pub fn certify(&self, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<Certificate, Refusal> {
+        walk::verify(&self.shared, unit, scratch)?;
+        Ok(scratch.certificate.clone())
+    }
+
+    /// Checks a unit, which is one of these or differs from it in its bytes or tables, against any certificate. That proves
+    /// nothing of an image either.
+    ///
+    /// # Errors
+    /// The first instruction that is not allowed, or not as the certificate says.
+    pub fn check(&self, unit: &Unit<'_>, certificate: &Certificate, scratch: &mut Scratch) -> Result<(), Refusal> {
+        check::check(&self.shared, unit, certificate, &mut scratch.memory).map(drop)
     }
 }
 
@@ -272,6 +299,24 @@ pub fn with_units<R>(
     Ok(visit(&Units { shared, units }))
 }
 
+/// What was found about functions that were accepted.
+#[derive(Default)]
+struct Counts {
+    functions: u64,
+    instructions: u64,
+    steps: u64,
+    uses: Uses,
+}
+
+impl Counts {
+    fn add(&mut self, accepted: &Accepted, steps: u64) {
+        self.functions += 1;
+        self.instructions += accepted.instructions;
+        self.steps += accepted.steps + steps;
+        self.uses.add(&accepted.uses);
+    }
+}
+
 fn whole(what: &str) -> Vec<Refusal> {
     vec![Refusal {
         unit: UnitName::Function(0),
@@ -282,7 +327,7 @@ fn whole(what: &str) -> Vec<Refusal> {
     }]
 }
 
-fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) -> Result<Report, Vec<Refusal>> {
+fn verify_all(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) -> Result<Report, Vec<Refusal>> {
     let tables = Tables::of(image);
     let (shared, mut units) = Shared::new(image, &tables, info, terms)?;
     let covered: u64 = units.iter().map(|unit| u64::from(unit.range.len)).sum();
@@ -293,11 +338,10 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
     let work = || {
         let (mut counts, mut refusals, mut scratch) = (Counts::default(), Vec::new(), Scratch::default());
         while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let mut function = Function::new(&shared, &mut scratch, unit);
-            refusals.extend(function.verify().err());
-            counts.instructions += function.counts.instructions;
-            counts.steps += function.counts.steps;
-            counts.uses.add(&function.counts.uses);
+            match walk::verify(&shared, unit, &mut scratch) {
+                Ok((accepted, steps)) => counts.add(&accepted, steps),
+                Err(refusal) => refusals.push(refusal),
+            }
         }
         (counts, refusals)
     };
@@ -315,10 +359,15 @@ fn check(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) ->
         refusals.truncate(MAX_REFUSALS);
         return Err(refusals);
     }
+    // Nothing but the check says that a function was accepted.
+    let accepted: u64 = results.iter().map(|(counts, _)| counts.functions).sum();
+    if accepted != units.len() as u64 {
+        return Err(whole("not every function was checked"));
+    }
     let mut uses = Uses::default();
     results.iter().for_each(|(counts, _)| uses.add(&counts.uses));
     Ok(Report {
-        functions: units.len() as u64,
+        functions: accepted,
         bytes: covered,
         instructions: results.iter().map(|(counts, _)| counts.instructions).sum(),
         steps: results.iter().map(|(counts, _)| counts.steps).sum(),

@@ -15,10 +15,15 @@ pub enum Kind {
     MoveSign,
     /// The address of the second operand.
     Address,
+    /// Adds the second operand to the first.
     Add,
+    /// Subtracts the second operand from the first.
     Subtract,
+    /// The common bits of two operands.
     And,
+    /// Shifts the first operand to higher bits by the second.
     ShiftLeft,
+    /// Shifts the first operand to lower bits by the second; zeros come in.
     ShiftRight,
     /// Changes the first operand in a way that is not tracked; sets flags.
     Compute,
@@ -49,14 +54,23 @@ pub enum Kind {
     VectorCompare,
     /// Reads and writes operands; those that are vectors are not followed.
     Vector,
+    /// Stores 64 bits below the stack pointer, which moves there.
     Push,
+    /// Loads 64 bits from the stack pointer, which moves above them.
     Pop,
+    /// Calls what is at a constant distance.
     Call,
+    /// Calls what the operand holds.
     CallIndirect,
+    /// Jumps to what is at a constant distance.
     Jump,
+    /// Jumps to what the operand holds.
     JumpIndirect,
+    /// Jumps to what is at a constant distance, if a condition holds.
     JumpIf,
+    /// Returns.
     Return,
+    /// Changes nothing.
     Nothing,
     /// A fault on purpose.
     Undefined,

@@ -12,22 +12,28 @@
 //! | `value.rs`, `state.rs` | what is known about registers and frame |
 //! | `instruction.rs` | the instructions that are allowed |
 //! | `transfer.rs`, `condition.rs`, `call.rs` | what an instruction changes, and what it must not change |
-//! | `walk.rs` | one function, all paths |
+//! | `step.rs` | one instruction, and where control goes from there |
+//! | `check.rs`, `certificate.rs` | one function, whether what is claimed to be known at its jump targets is true |
+//! | `walk.rs` | what is known there |
 //! | `image.rs` | all functions, and the tables that describe them |
 //! | `record.rs` | verified code as bytes |
 #![forbid(unsafe_code)]
 
 mod call;
+mod certificate;
+mod check;
 mod condition;
 mod convention;
 mod declarations;
 mod image;
 mod instruction;
+mod leaders;
 mod places;
 mod record;
 mod refusal;
 pub mod rules;
 mod state;
+mod step;
 mod transfer;
 mod value;
 mod walk;

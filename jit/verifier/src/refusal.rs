@@ -37,6 +37,8 @@ pub enum Rule {
     Return,
     /// A table of the image has an entry for an instruction that does not exist.
     Metadata,
+    /// What the verifier has found out about the code is not true of it: the verifier is at fault, not the code.
+    Certificate,
     /// The function takes more steps to verify than any honest function.
     Budget,
 }
@@ -61,6 +63,7 @@ impl Rule {
             Self::Status => "status",
             Self::Return => "return",
             Self::Metadata => "metadata",
+            Self::Certificate => "certificate",
             Self::Budget => "budget",
         }
     }

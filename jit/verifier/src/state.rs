@@ -8,17 +8,22 @@ use wave_contract::types::SignatureId;
 pub struct Operand {
     /// The register that still holds it.
     pub register: Option<Gpr>,
+    /// What was known of it.
     pub value: Value,
 }
 
 /// What is known about the processor's flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flags {
+    /// Nothing.
     Unknown,
-    /// How the lowest `bytes` of two operands compare.
+    /// How the lowest bytes of two operands compare.
     Compared {
+        /// The operand that the other is subtracted from.
         left: Operand,
+        /// The other.
         right: Operand,
+        /// How many bytes.
         bytes: u8,
     },
     /// Whether the status of a hostcall is zero.
@@ -40,8 +45,11 @@ impl Flags {
 /// That an entry's signature was found to be this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Checked {
+    /// The table.
     pub table: u8,
+    /// Which of its entries.
     pub entry: Entry,
+    /// The signature.
     pub signature: SignatureId,
 }
 
@@ -57,16 +65,23 @@ impl Home {
     /// A register that is not a known copy of another location.
     const ALONE: Self = Self(i32::MAX);
 
+    /// A register.
     pub const fn register(register: Gpr) -> Self {
         Self(i32::MIN + (register.0 & 15) as i32)
     }
 
+    /// The word at an offset in the frame.
     pub const fn word(at: i32) -> Self {
         Self(at)
     }
 
+    /// The offset of the word that it is.
+    pub const fn as_word(self) -> Option<i32> {
+        if self.as_register().is_some() { None } else { Some(self.0) }
+    }
+
     /// The register that it is.
-    const fn as_register(self) -> Option<Gpr> {
+    pub const fn as_register(self) -> Option<Gpr> {
         match self.0.wrapping_sub(i32::MIN).to_le_bytes() {
             [number @ 0..16, 0, 0, 0] => Some(Gpr(number)),
             _ => None,
@@ -79,7 +94,7 @@ impl Home {
 ///
 /// Nothing is ever known about words below the stack pointer: none has a value, and no register is a copy of one. A callee or the
 /// kernel may write there. The methods below keep this invariant; [`State::check`] checks it.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     registers: [Value; 16],
     /// For each register, another home that holds the same.
@@ -92,7 +107,9 @@ pub struct State {
     pub touched: i32,
     /// A stack pointer here or higher was found to leave room for the host.
     pub room: i32,
+    /// About the processor's flags.
     pub flags: Flags,
+    /// The entry whose signature was compared last.
     pub checked: Option<Checked>,
     /// The table is longer than this.
     pub longer: Option<(u8, u32)>,
@@ -138,11 +155,22 @@ impl State {
         (*checked, *longer, *pending) = (other.checked, other.longer, other.pending);
     }
 
+    /// The known words of the frame, in ascending order of their offsets.
+    pub fn words(&self) -> &[(i32, Value)] {
+        &self.slots
+    }
+
+    /// Where else all 64 bits of a register are, if that is known.
+    pub fn copy_of(&self, register: Gpr) -> Option<Home> {
+        Some(self.copies[usize::from(register.0 & 15)]).filter(|home| *home != Home::ALONE)
+    }
+
     /// How many words of the frame are known.
     pub fn known_words(&self) -> usize {
         self.slots.len()
     }
 
+    /// What a register holds.
     pub fn get(&self, register: Gpr) -> Value {
         self.registers[usize::from(register.0 & 15)]
     }
@@ -353,6 +381,29 @@ impl State {
             }
         }
         Ok(())
+    }
+
+    /// Whether all that another state says follows from this one: whatever this one describes, the other describes. Where it says
+    /// so, a join of the other with this one leaves the other as it is.
+    pub fn implies(&self, other: &Self) -> bool {
+        // What the other says nothing about is most of it.
+        let register = |(own, other): (&Value, &Value)| matches!(other, Value::Any) || own.implies(*other);
+        let copy = |(own, other): (&Home, &Home)| *other == Home::ALONE || own == other;
+        let mut own = self.slots.iter();
+        let word = |(at, other): &(i32, Value)| {
+            own.by_ref().find(|(slot, _)| slot >= at).is_some_and(|(slot, value)| slot == at && value.implies(*other))
+        };
+        let is_longer =
+            |(table, least): (u8, u32)| self.longer.is_some_and(|(own, entries)| own == table && entries >= least);
+        self.registers.iter().zip(&other.registers).all(register)
+            && self.copies.iter().zip(&other.copies).all(copy)
+            && other.slots.iter().all(word)
+            && self.touched <= other.touched
+            && self.room <= other.room
+            && (other.flags == Flags::Unknown || self.flags == other.flags)
+            && (other.checked.is_none() || self.checked == other.checked)
+            && other.longer.is_none_or(is_longer)
+            && self.pending <= other.pending
     }
 
     /// Joins this state with another. Returns whether it changed.

@@ -5,8 +5,8 @@ use crate::instruction::Kind;
 use crate::places::Place;
 use crate::refusal::Rule;
 use crate::state::{Flags, Home, Operand, State};
+use crate::step::{Fault, Interpreter, LARGEST_FRAME, Problem, offset};
 use crate::value::{Entry, Gpr, Object, Value};
-use crate::walk::{Fault, Function, Problem};
 use iced_x86::{Code, Instruction, OpKind, Register};
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::context::{TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE};
@@ -63,7 +63,7 @@ fn immediate(kind: OpKind) -> bool {
     )
 }
 
-impl Function<'_> {
+impl Interpreter<'_> {
     /// Applies an instruction that does not transfer control. An error if it is not allowed.
     pub fn transfer(&mut self, state: &mut State, instruction: &Instruction, kind: Kind) -> Result<(), Problem> {
         match kind {
@@ -125,7 +125,7 @@ impl Function<'_> {
             Kind::Multiply | Kind::Divide => {
                 self.read(state, instruction, 0)?;
                 if kind == Kind::Divide {
-                    self.mark_fault(instruction, Fault::Divide);
+                    self.may_fault(Fault::Divide);
                 }
                 state.flags = Flags::Unknown;
                 let bytes = self.operand_bytes(instruction);
@@ -341,7 +341,7 @@ impl Function<'_> {
         let Value::Frame(at) = to else {
             return Err(Problem::new(Rule::Frame, "the stack pointer is set to something unknown"));
         };
-        let Some(distance) = state.touched.checked_sub(at).filter(|_| at >= -self.largest_frame()) else {
+        let Some(distance) = state.touched.checked_sub(at).filter(|_| at >= -LARGEST_FRAME) else {
             return Err(Problem::new(Rule::Frame, "the frame is too large"));
         };
         if i64::from(distance) > STACK_PROBE_BYTES as i64 {
@@ -529,7 +529,7 @@ impl Function<'_> {
             return Err(Problem::new(Rule::Memory, "a write of what code may only read"));
         }
         if place == Place::Memory {
-            self.mark_fault(instruction, Fault::Heap);
+            self.may_fault(Fault::Heap);
         }
         self.uses(|uses| match place {
             Place::Memory => &mut uses.memory,
@@ -758,11 +758,6 @@ pub fn entry_of(value: Value) -> Option<Entry> {
         | Value::CalleeContext(entry) => Some(entry),
         _ => None,
     }
-}
-
-/// An instruction's offset in the text.
-pub fn offset(instruction: &Instruction) -> u32 {
-    u32::try_from(instruction.ip()).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

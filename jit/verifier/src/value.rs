@@ -9,6 +9,7 @@ use wave_contract::types::SignatureId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gpr(pub u8);
 
+#[allow(missing_docs, reason = "their names say it")]
 impl Gpr {
     pub const RAX: Self = Self(0);
     pub const RDX: Self = Self(2);
@@ -22,7 +23,7 @@ impl Gpr {
     /// Registers that a callee preserves, in both conventions.
     pub const SAVED: [Self; 6] = [Self::RBX, Self::RBP, Self(12), Self(13), Self(14), Self(15)];
 
-    /// The numbers of all others but RSP.
+    /// The numbers of all others but RSP, which a callee may change.
     pub const CLOBBERED: [u8; 9] = [0, 1, 2, 6, 7, 8, 9, 10, 11];
 }
 
@@ -33,7 +34,12 @@ pub enum Entry {
     /// Made by the instruction at this offset.
     Made(u32),
     /// This index of this table.
-    Constant { table: u8, index: u32 },
+    Constant {
+        /// Number of the table.
+        table: u8,
+        /// Number of the entry.
+        index: u32,
+    },
 }
 
 /// An object that mode arg reaches by an address out of the context.
@@ -46,7 +52,10 @@ pub enum Object {
     /// A table's header.
     Table(u8),
     /// An imported global's cell.
-    Global { mutable: bool },
+    Global {
+        /// Whether code may write it.
+        mutable: bool,
+    },
     /// The result area.
     Results,
     /// The argument and result slots of an entry thunk.
@@ -62,7 +71,9 @@ pub enum Value {
     Any,
     /// A number from `low` to `low + span`, which does not wrap.
     Number {
+        /// The lowest.
         low: u64,
+        /// From the lowest to the highest.
         span: u32,
     },
     /// The stack pointer at entry, plus this.
@@ -73,8 +84,11 @@ pub enum Value {
     Return,
     /// An address from `low` to `low + span` bytes into an object.
     Into {
+        /// Which object.
         object: Object,
+        /// The lowest number of bytes.
         low: u64,
+        /// From the lowest to the highest.
         span: u32,
     },
     /// Where contexts are counted from.
@@ -89,23 +103,32 @@ pub enum Value {
     LowIndex(u8),
     /// Sixteen times an `Index`.
     EntryOffset {
+        /// The table.
         table: u8,
+        /// Which of its entries.
         entry: Entry,
     },
-    /// `field` bytes behind the header of a table plus an `EntryOffset`.
+    /// The address of a table's header, plus an `EntryOffset`, plus a constant.
     EntryField {
+        /// The table.
         table: u8,
+        /// Which of its entries.
         entry: Entry,
+        /// The constant.
         field: u32,
     },
     /// The signature id found in an entry; the upper half zero.
     Signature {
+        /// The table.
         table: u8,
+        /// Which of its entries.
         entry: Entry,
     },
-    /// Code of guest convention of this signature, found in an entry.
+    /// Code of guest convention, found in an entry.
     Code {
+        /// The signature found there.
         signature: SignatureId,
+        /// Which entry, of a table that is not named here.
         entry: Entry,
     },
     /// The callee's context as found in an entry: an offset in the arena.
@@ -120,24 +143,32 @@ pub enum Value {
     Libcall(u8),
     /// What a hostcall has left in RDX.
     Status,
-    /// The code that an entry thunk is given, and so many bytes into its context.
+    /// The code that an entry thunk is given.
     EnteredCode,
+    /// The context that an entry thunk is given, plus a constant.
     EnteredContext {
+        /// The constant.
         field: u32,
     },
-    /// An offset in the text, from `low` to `low + span`, which does not wrap.
+    /// An address in the text, from `low` to `low + span` bytes behind its start.
     Text {
+        /// The lowest number of bytes.
         low: u32,
+        /// From the lowest to the highest.
         span: u32,
     },
-    /// An entry of the jump table at `at`, which has `count` entries.
+    /// An entry of a jump table, extended by its sign.
     JumpOffset {
+        /// Where the table begins: an offset in the text.
         at: u32,
+        /// How many entries it has.
         count: u32,
     },
     /// The sum of a jump table's address and one of its entries.
     JumpTarget {
+        /// Where the table begins: an offset in the text.
         at: u32,
+        /// How many entries it has.
         count: u32,
     },
 }
@@ -241,6 +272,18 @@ impl Value {
             (a, b) if a.is_32_bit() && b.is_32_bit() => Self::U32,
             _ => Self::Any,
         }
+    }
+
+    /// Whether all bits that this value stands for are among those of another. Where it says so, a join with that other leaves
+    /// the other as it is.
+    pub fn implies(self, other: Self) -> bool {
+        self == other
+            || match other {
+                Self::Any => true,
+                Self::U32 => self.is_32_bit(),
+                Self::Index(_) => self == Self::exactly(0),
+                _ => false,
+            }
     }
 
     /// The lowest 32 bits, the upper half zero.

@@ -160,3 +160,127 @@ fn copies_hold_equal_bits() {
         }
     }
 }
+
+/// Values of each kind, and some that contain others.
+fn values() -> Vec<Value> {
+    use crate::value::Object;
+    let entry = Entry::Made(7);
+    let number = |low, span| Value::Number { low, span };
+    vec![
+        Value::Any,
+        Value::U32,
+        number(0, 0),
+        number(0, 1),
+        number(0, 9),
+        number(3, 2),
+        number(1 << 32, 0),
+        number(u64::from(u32::MAX), 1),
+        Value::Frame(0),
+        Value::Frame(-8),
+        Value::Saved(Gpr::RBX),
+        Value::Saved(Gpr::RBP),
+        Value::Return,
+        Value::Into { object: Object::Results, low: 0, span: 0 },
+        Value::Into { object: Object::Results, low: 0, span: 8 },
+        Value::Arena,
+        Value::StackLimit,
+        Value::Length(0),
+        Value::Length(1),
+        Value::Index(0),
+        Value::Index(1),
+        Value::LowIndex(0),
+        Value::EntryOffset { table: 0, entry },
+        Value::EntryField { table: 0, entry, field: 8 },
+        Value::Signature { table: 0, entry },
+        Value::Code { signature: SignatureId(1), entry },
+        Value::CalleeOffset(entry),
+        Value::CalleeContext(entry),
+        Value::Import(0),
+        Value::ImportContext(0),
+        Value::Libcall(0),
+        Value::Status,
+        Value::EnteredCode,
+        Value::EnteredContext { field: 0 },
+        Value::Text { low: 0, span: 0 },
+        Value::JumpOffset { at: 0, count: 1 },
+        Value::JumpTarget { at: 0, count: 1 },
+    ]
+}
+
+#[test]
+fn a_value_implies_what_a_join_with_it_leaves_as_it_is() {
+    let mut implied = 0;
+    for one in values() {
+        for other in values() {
+            assert_eq!(one.implies(other), other.join(one) == other, "{one:?} and {other:?}");
+            assert!(one.implies(one.join(other)) && other.implies(one.join(other)), "{one:?} and {other:?}");
+            implied += usize::from(one != other && one.implies(other));
+        }
+    }
+    // All imply `Any`, and numbers of 32 bits `U32`.
+    assert_eq!(implied, 36 + 10 + 2);
+}
+
+type Change = Box<dyn Fn(&mut State)>;
+
+/// States that differ from one another in each of their parts.
+fn states() -> Vec<State> {
+    let checked = |index| {
+        let entry = Entry::Constant { table: 0, index };
+        Some(Checked { table: 0, entry, signature: SignatureId(1) })
+    };
+    let compared = |register| {
+        let left = Operand { register, value: Value::U32 };
+        Flags::Compared { left, right: Operand { register: None, value: Value::Length(0) }, bytes: 4 }
+    };
+    let changes: Vec<Change> = vec![
+        Box::new(|_| {}),
+        Box::new(|state| state.set(Gpr::RAX, Value::U32)),
+        Box::new(|state| state.set(Gpr::RAX, Value::exactly(0))),
+        Box::new(|state| state.set(Gpr::RBX, Value::Any)),
+        Box::new(|state| state.write(0, 8, Value::Any)),
+        Box::new(|state| state.write(-8, 8, Value::U32)),
+        Box::new(|state| state.write(-16, 8, Value::exactly(1))),
+        Box::new(|state| state.copied(Home::register(Gpr::RBX), Home::register(Gpr::RDX))),
+        Box::new(|state| state.copied(Home::word(-8), Home::register(Gpr::RDX))),
+        Box::new(|state| state.touched = -64),
+        Box::new(|state| state.room = -64),
+        Box::new(|state| state.room = -128),
+        Box::new(move |state| state.flags = compared(None)),
+        Box::new(move |state| state.flags = compared(Some(Gpr::RAX))),
+        Box::new(|state| state.flags = Flags::Tested),
+        Box::new(move |state| state.checked = checked(0)),
+        Box::new(move |state| state.checked = checked(1)),
+        Box::new(|state| state.longer = Some((0, 1))),
+        Box::new(|state| state.longer = Some((0, 2))),
+        Box::new(|state| state.longer = Some((1, 2))),
+        Box::new(|state| state.pending = true),
+    ];
+    let mut states = Vec::new();
+    for one in &changes {
+        for other in &changes {
+            let mut state = State::at_entry();
+            state.set(Gpr::RSP, Value::Frame(-32));
+            one(&mut state);
+            other(&mut state);
+            states.push(state);
+        }
+    }
+    states
+}
+
+#[test]
+fn a_state_implies_what_a_join_with_it_leaves_as_it_is() {
+    let states = states();
+    let mut implied = 0;
+    for one in &states {
+        for other in &states {
+            let mut joined = other.clone();
+            let changed = joined.join(one);
+            assert_eq!(one.implies(other), !changed, "{one:?}\nand {other:?}");
+            assert!(one.implies(&joined) && other.implies(&joined), "{one:?}\nand {other:?}");
+            implied += usize::from(one.implies(other));
+        }
+    }
+    assert!(implied > states.len() && implied < states.len() * states.len() / 2, "{implied}");
+}

@@ -1,0 +1,80 @@
+//! What is known at the leaders of a function, which are the instructions that basic blocks begin with.
+
+use crate::refusal::Rule;
+use crate::state::State;
+use crate::step::Problem;
+use wave_contract::image::CodeRange;
+
+/// Maximum number of known frame words in all states together, for each byte of a function.
+const KNOWN_PER_BYTE: u64 = 16;
+
+/// The states at the leaders of a function.
+#[derive(Debug, Default)]
+pub struct Leaders {
+    /// Offset in the text of the function's first byte.
+    start: u32,
+    /// For each byte of the function, the number of the state at the leader that begins there, counted from 1; 0 if none does.
+    numbers: Vec<u32>,
+    /// The first `used` of them are of this function. The others are memory for the next.
+    states: Vec<State>,
+    used: usize,
+    /// How many words of the frame may still be remembered.
+    memory: u64,
+}
+
+impl Leaders {
+    /// Forgets all, for a function in this part of the text.
+    pub fn begin(&mut self, range: CodeRange) {
+        self.start = range.start;
+        self.numbers.clear();
+        self.numbers.resize(range.len as usize, 0);
+        self.used = 0;
+        self.memory = KNOWN_PER_BYTE * u64::from(range.len) + 65_536;
+    }
+
+    /// The state at the leader that begins at an offset in the text, if one does.
+    pub fn get(&self, leader: u32) -> Option<&State> {
+        let number = self.numbers.get(self.place(leader)?)?;
+        self.states.get((*number as usize).checked_sub(1)?)
+    }
+
+    /// The first leader that begins at an offset in the text or behind it, and before another.
+    pub fn first(&self, from: u32, before: u32) -> Option<u32> {
+        let (start, end) = (self.place(from)?, self.place(before)?.min(self.numbers.len()));
+        let found = self.numbers.get(start..end)?.iter().position(|number| *number != 0)?;
+        Some(from + u32::try_from(found).ok()?)
+    }
+
+    /// The last leader that begins before an offset in the text.
+    pub fn last(&self, before: u32) -> Option<u32> {
+        let found = self.numbers.get(..self.place(before)?)?.iter().rposition(|number| *number != 0)?;
+        Some(self.start + u32::try_from(found).ok()?)
+    }
+
+    /// Control may come to an instruction of the function in this state, too. Whether less is known there now.
+    ///
+    /// # Errors
+    /// If there are too many states.
+    pub fn join(&mut self, leader: u32, state: &State) -> Result<bool, Problem> {
+        let outside = || Problem::new(Rule::Target, "a jump out of the function");
+        let place = self.place(leader).ok_or_else(outside)?;
+        let number = self.numbers.get_mut(place).ok_or_else(outside)?;
+        if let Some(known) = (*number as usize).checked_sub(1).and_then(|number| self.states.get_mut(number)) {
+            return Ok(known.join(state));
+        }
+        let left = self.memory.checked_sub(state.known_words() as u64);
+        self.memory =
+            left.ok_or_else(|| Problem::new(Rule::Budget, "too much of the frame is known in too many places"))?;
+        if self.used == self.states.len() {
+            self.states.push(State::default());
+        }
+        self.states[self.used].copy_from(state);
+        self.used += 1;
+        *number = u32::try_from(self.used).map_err(|_| Problem::new(Rule::Budget, "too many places to jump to"))?;
+        Ok(true)
+    }
+
+    fn place(&self, at: u32) -> Option<usize> {
+        at.checked_sub(self.start).map(|place| place as usize)
+    }
+}
