@@ -1,0 +1,342 @@
+"""Loops, replaced by invariants.
+
+A proof says what is true at the head of a loop in terms of the number of iterations, `j`, of the content of tables, and of
+*ghosts*: values that its own specification computes, one step per iteration. Which register or stack slot holds what is
+found by search:
+
+1. What an iteration changes is found by running it on unknown values. Nothing depends on this being complete: in the proof,
+   each place that is not known to change must be the same after the iteration.
+2. A place that grows by a constant in each iteration is `start + step * j`.
+3. A place that equals one of the expressions that the proof offers, at first and again after each iteration, is that.
+4. Facts that the proof offers as `maybe` are kept if they hold at first and again after each iteration.
+5. Any other place that changes is unknown.
+
+All of this is then proved as a part of the invariant, along with what the proof requires.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from z3 import And, BitVecRef, BitVecVal, BoolRef, BoolVal, Extract, FreshConst, ZeroExt, simplify
+
+from proofs.prove import loops
+from proofs.prove.code import FLAGS
+from proofs.prove.elf import Function
+from proofs.prove.state import State, fresh
+
+Ghosts = dict[str, BitVecRef]
+# Rounds until the set of what an iteration changes stays the same.
+MOST_ROUNDS = 24
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What a proof says about one loop."""
+
+    # What must hold at the head.
+    invariant: Callable[[State, Ghosts], BoolRef] = lambda state, ghosts: BoolVal(True)
+    # The ghosts before the first iteration, and their values one iteration later. `j` is always there.
+    ghosts: Ghosts = field(default_factory=dict)
+    step: Callable[[Ghosts], Ghosts] = lambda ghosts: {}
+    # What registers and stack slots may hold, each 8, 16, 32 or 64 bits wide.
+    expressions: Callable[[Ghosts], list[BitVecRef]] = lambda ghosts: []
+    # What may hold at the head, and is of use if it does.
+    maybe: Callable[[State, Ghosts], list[BoolRef]] = lambda state, ghosts: []
+
+    def first(self) -> Ghosts:
+        """The ghosts before the first iteration."""
+        return {"j": BitVecVal(0, 64), **self.ghosts}
+
+    def some(self) -> Ghosts:
+        """The ghosts before any iteration."""
+        return {name: fresh(value.size(), name) for name, value in self.first().items()}
+
+    def after(self, ghosts: Ghosts) -> Ghosts:
+        """The ghosts one iteration later."""
+        return {**ghosts, "j": ghosts["j"] + 1, **self.step(ghosts)}
+
+
+@dataclass(frozen=True)
+class Body:
+    """The instructions of one loop."""
+
+    head: int
+    function: Function
+    addresses: frozenset[int]
+
+    def left(self, address: int) -> bool:
+        """Whether an address lies in the same function, but not in the loop."""
+        within = self.function.address <= address < self.function.address + self.function.size
+        return within and address not in self.addresses
+
+
+# A place that a loop can change: ("register", offset), ("stack", address, size), ("record", name, offset, size) or
+# ("table", name).
+Cell = tuple
+
+
+def read(state: State, cell: Cell):
+    """The content of a cell."""
+    match cell:
+        case ("register", offset):
+            return state.read_cell(offset)
+        case ("stack", address, size):
+            return state.on_stack(address, size)
+        case ("record", name, offset, size):
+            return state.field(name, offset, size)
+        case ("table", name):
+            return state.tables[name]
+    raise ValueError(cell)
+
+
+def write(state: State, cell: Cell, value) -> None:
+    """Changes the content of a cell."""
+    match cell:
+        case ("register", offset):
+            state.registers[offset] = value
+        case ("stack", address, size):
+            for index in range(size):
+                state.stack[address + index] = simplify(Extract(8 * index + 7, 8 * index, value))
+        case ("record", name, offset, _):
+            state.set_field(name, offset, value)
+        case ("table", name):
+            state.tables[name] = value
+
+
+def unknown(state: State, cell: Cell):
+    """A value for a cell of which nothing is known."""
+    return FreshConst(read(state, cell).sort(), "_".join(str(part) for part in cell))
+
+
+def _grouped(offsets: set[int]) -> list[tuple[int, int]]:
+    """Offsets of bytes as aligned words and halves of words where all of them are there, and as single bytes elsewhere."""
+    groups, left = [], set(offsets)
+    for size in (8, 4, 2, 1):
+        for start in sorted(left):
+            whole = set(range(start, start + size))
+            if start % size == 0 and whole <= left:
+                groups.append((start, size))
+                left -= whole
+    return groups
+
+
+def changed_cells(before: State, after: list[State]) -> set[Cell]:
+    """What differs between a state and any of some later ones."""
+    registers, stack, tables = set(), set(), set()
+    records: dict[str, set[int]] = {name: set() for name in before.records}
+    for state in after:
+        registers |= {at for at in state.registers if not state.registers[at].eq(before.read_cell(at))}
+        stack |= {at for at in state.stack if not state.stack[at].eq(before.stack_byte(at))}
+        tables |= {name for name in before.tables if not state.tables[name].eq(before.tables[name])}
+        for name, content in state.records.items():
+            if name in records:
+                records[name] |= {at for at in content if not content[at].eq(before.record_byte(name, at))}
+    cells: set[Cell] = {("register", at) for at in registers} | {("table", name) for name in tables}
+    cells |= {("stack", start, size) for start, size in _grouped(stack)}
+    for name, offsets in records.items():
+        cells |= {("record", name, start, size) for start, size in _grouped(offsets)}
+    return cells
+
+
+@dataclass
+class Shape:
+    """What an iteration changes, and how. A form computes the content of a cell from the ghosts."""
+
+    entry: State
+    forms: dict[Cell, Callable[[Ghosts], BitVecRef] | None] = field(default_factory=dict)
+    # The forms that were tried for a cell, and do not fit.
+    failed: dict[Cell, int] = field(default_factory=dict)
+    facts: list[Callable[[State, Ghosts], BoolRef]] = field(default_factory=list)
+
+    def state(self, ghosts: Ghosts) -> State:
+        """The state at the head of any iteration."""
+        state = self.entry.copy()
+        for cell, form in self.forms.items():
+            write(state, cell, simplify(form(ghosts)) if form else unknown(state, cell))
+        return state
+
+    def cover(self, cells: set[Cell]) -> bool:
+        """Adds cells. Smaller cells that overlap give way. Returns whether there was anything to add."""
+        new = {cell for cell in cells if cell not in self.forms}
+        for cell in new:
+            for other in [other for other in self.forms if _overlap(cell, other)]:
+                del self.forms[other]
+            self.forms[cell] = None
+        return bool(new)
+
+
+def _overlap(one: Cell, other: Cell) -> bool:
+    if one[0] != other[0] or one[0] not in ("stack", "record") or one[:-2] != other[:-2]:
+        return False
+    return one[-2] < other[-2] + other[-1] and other[-2] < one[-2] + one[-1]
+
+
+def _growing(start: BitVecRef, step: int, narrow: bool) -> Callable[[Ghosts], BitVecRef]:
+    """A place that grows by `step`: in all its bits, or in its lower 32, with zeros above them."""
+    if not narrow:
+        return lambda ghosts: start + step * Extract(start.size() - 1, 0, ghosts["j"])
+    return lambda ghosts: ZeroExt(32, Extract(31, 0, start) + step * Extract(31, 0, ghosts["j"]))
+
+
+class Cut:
+    """A loop on one path, replaced by an invariant."""
+
+    def __init__(self, prover, entry: State, function: Function, loop: Loop):
+        self.loop, self.entry = loop, entry
+        addresses = loops.body(prover.program.code, function, entry.at)
+        self.body = Body(entry.at, function, frozenset(addresses))
+        self.shape = Shape(entry)
+        self.ghosts = loop.some()
+        self.place = prover.where(entry)
+
+    @staticmethod
+    def explore(prover, entry: State, function: Function) -> list[State]:
+        """The states in which the paths from the head of a loop on return, by the first invariant that fits."""
+        from proofs.prove.prover import Failure
+
+        failures = []
+        for loop in prover.loops or [Loop()]:
+            cut = Cut(prover, entry, function, loop)
+            try:
+                return cut.prove(prover)
+            except Failure as failure:
+                failures.append(str(failure))
+        raise Failure(f"no invariant fits the loop at {cut.place}: " + "; ".join(dict.fromkeys(failures)))
+
+    def prove(self, prover) -> list[State]:
+        """Proves that the invariant holds at first, and follows the paths of any iteration from the head on."""
+        self._find_shape(prover)
+        first = self.loop.first()
+        prover.must(self.entry, self.loop.invariant(self.entry, first), f"invariant at first at {self.place}")
+        state = self._head()
+        for cell, form in self.shape.forms.items():
+            if form:
+                prover.must(self.entry, read(self.entry, cell) == form(first), f"{cell} at first at {self.place}")
+        self.head = state.copy()
+        state.cuts[self.body.head] = self
+        return prover.explore(state)
+
+    def _head(self) -> State:
+        """The state at the head of any iteration, with the invariant as a fact."""
+        state = self.shape.state(self.ghosts)
+        state.facts.append(self.loop.invariant(state, self.ghosts))
+        state.facts += [fact(state, self.ghosts) for fact in self.shape.facts]
+        return state
+
+    def again(self, prover, state: State) -> None:
+        """Proves that the invariant holds at the end of an iteration, if it held at the head."""
+        after = self.loop.after(self.ghosts)
+        prover.must(state, self.loop.invariant(state, after), f"invariant again at {self.place}")
+        for fact in self.shape.facts:
+            prover.must(state, fact(state, after), f"what was found to hold, again at {self.place}")
+        for cell, form in self.shape.forms.items():
+            if form:
+                prover.must(state, read(state, cell) == form(after), f"{cell} again at {self.place}")
+        for cell in changed_cells(self.head, [state]):
+            if cell not in self.shape.forms and not self._covered(cell):
+                same = read(state, cell) == read(self.head, cell)
+                prover.must(state, same, f"{cell} does not change at {self.place}")
+
+    def _covered(self, cell: Cell) -> bool:
+        """Whether cells that may change cover a cell. One that they cover in part is compared as a whole."""
+        if cell[0] not in ("stack", "record"):
+            return False
+        left = set(range(cell[-2], cell[-2] + cell[-1]))
+        for other in self.shape.forms:
+            if _overlap(cell, other):
+                left -= set(range(other[-2], other[-2] + other[-1]))
+        return not left
+
+    # The search
+
+    def _find_shape(self, prover) -> None:
+        # A search inside a search leaves the rest to the outer one.
+        before, prover.exploring = prover.exploring, True
+        try:
+            self._find_changes(prover)
+            self._find_equalities(prover)
+        finally:
+            prover.exploring = before
+
+    def _iterations(self, prover, state: State) -> list[State]:
+        state.cuts[self.body.head] = self
+        return prover.explore(state, self.body)
+
+    def _find_changes(self, prover) -> None:
+        for _ in range(MOST_ROUNDS):
+            state = self._head()
+            ends = self._iterations(prover, state.copy())
+            new = {cell for cell in changed_cells(state, ends) if cell not in self.shape.forms and not self._covered(cell)}
+            added = self.shape.cover(new)
+            for cell in new:
+                self._guess(state, ends, cell)
+            demoted = [cell for cell, form in self.shape.forms.items() if form and cell not in new and not self._fits(prover, ends, cell)]
+            for cell in demoted:
+                self._guess(state, ends, cell)
+            if not added and not demoted:
+                return
+        raise RuntimeError(f"the changes of the loop at {self.place} were not found")
+
+    def _fits(self, prover, ends: list[State], cell: Cell) -> bool:
+        form = self.shape.forms[cell]
+        after = self.loop.after(self.ghosts)
+        return all(prover.holds(end, read(end, cell) == form(after)) for end in ends)
+
+    def _guess(self, state: State, ends: list[State], cell: Cell) -> None:
+        """The next form of a cell that grows: in 64 bits, in 32 bits, none."""
+        tried = self.shape.failed.get(cell, 0)
+        self.shape.failed[cell] = tried + 1
+        self.shape.forms[cell] = None
+        start = read(self.entry, cell)
+        if cell[0] == "table" or cell[0] == "register" and cell[1] in FLAGS or start.size() not in (32, 64):
+            return
+        if tried > 1 or tried and start.size() == 32:
+            return
+        steps = {str(simplify(read(end, cell) - read(state, cell))) for end in ends}
+        known = [simplify(read(end, cell) - read(state, cell)) for end in ends]
+        if tried == 0 and len(steps) == 1 and hasattr(known[0], "as_signed_long"):
+            self.shape.forms[cell] = _growing(start, known[0].as_signed_long(), False)
+            self._steps = {**getattr(self, "_steps", {}), cell: known[0].as_signed_long()}
+        elif tried == 1 and cell in getattr(self, "_steps", {}):
+            self.shape.forms[cell] = _growing(start, self._steps[cell], True)
+
+    def _find_equalities(self, prover) -> None:
+        """Keeps what holds at first, and takes away what an iteration breaks until nothing is taken away any more."""
+        first, after = self.loop.first(), self.loop.after(self.ghosts)
+        count = len(self.loop.maybe(self.entry, first))
+        offered = [lambda state, ghosts, at=at: self.loop.maybe(state, ghosts)[at] for at in range(count)]
+        facts = [fact for fact in offered if prover.holds(self.entry, fact(self.entry, first))]
+        equal = self._candidates(prover, first)
+        while True:
+            self.shape.facts = list(facts)
+            forms = {cell: options[0] for cell, options in equal.items() if options}
+            self.shape.forms |= {cell: forms.get(cell) for cell in equal}
+            ends = self._iterations(prover, self._head())
+            kept = [fact for fact in facts if all(prover.holds(end, fact(end, after)) for end in ends)]
+            broken = [cell for cell in forms if not self._fits(prover, ends, cell)]
+            for cell in broken:
+                equal[cell].pop(0)
+            if len(kept) == len(facts) and not broken:
+                return
+            facts = kept
+
+    def _candidates(self, prover, first: Ghosts) -> dict[Cell, list]:
+        """For each unknown cell the expressions that it equals at first."""
+        offered = self.loop.expressions(first)
+        found: dict[Cell, list] = {}
+        for cell in [cell for cell, form in self.shape.forms.items() if form is None]:
+            start = read(self.entry, cell)
+            if cell[0] == "table" or cell[0] == "register" and cell[1] in FLAGS:
+                continue
+            found[cell] = []
+            for at, expression in enumerate(offered):
+                if expression.size() > start.size():
+                    continue
+                wide = ZeroExt(start.size() - expression.size(), expression) if expression.size() < start.size() else expression
+                if prover.holds(self.entry, start == wide):
+                    found[cell].append(lambda ghosts, at=at, size=start.size(): self._expression(ghosts, at, size))
+        return found
+
+    def _expression(self, ghosts: Ghosts, at: int, size: int) -> BitVecRef:
+        value = self.loop.expressions(ghosts)[at]
+        return ZeroExt(size - value.size(), value) if value.size() < size else value
