@@ -52,6 +52,7 @@ mod offsets;
 mod opens;
 mod paths;
 mod polls;
+mod proved;
 mod range;
 mod rights;
 mod rules;
@@ -85,6 +86,8 @@ pub use offsets::SeekFrom;
 pub use opens::{Open, OpenRequest};
 pub use paths::{GuestPath, Last, LinkTarget, PATH_MAX_BYTES};
 pub use polls::{Direction, Layout, Subscription, Wanted, Watch};
+#[doc(hidden)]
+pub use proved::{PROVED, Proved};
 pub use range::{Buffers, GuestRange, IOV_MAX};
 pub use rights::Rights;
 pub use rules::Rule;
