@@ -2,12 +2,11 @@
 
 import struct
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 PT_LOAD, PT_GNU_RELRO = 1, 0x6474E552
 SHT_SYMTAB, SHT_RELA, SHT_DYNSYM = 2, 4, 11
-STT_FUNC = 2
+STT_OBJECT, STT_FUNC = 1, 2
 WRITABLE = 2
 R_GLOB_DAT, R_JUMP_SLOT, R_RELATIVE = 6, 7, 8
 
@@ -17,7 +16,7 @@ IMPORTS = 0x7E00_0000_0000
 
 @dataclass(frozen=True)
 class Function:
-    """One function of the symbol table."""
+    """One function, or one static, of the symbol table."""
 
     symbol: str
     address: int
@@ -100,6 +99,16 @@ class Binary:
             if 0 <= at <= len(segment.data) - 8:
                 segment.data[at : at + 8] = struct.pack("<q", value)
 
+    def section(self, name: str) -> bytes:
+        """A section by its name; empty if there is none."""
+        (names,) = struct.unpack_from("<H", self._file, 62)
+        start = self._sections[names][4]
+        for section in self._sections:
+            end = self._file.index(b"\0", start + section[0])
+            if self._file[start + section[0] : end].decode() == name:
+                return self._file[section[4] : section[4] + section[5]]
+        return b""
+
     def constant(self, address: int, size: int) -> bytes | None:
         """The bytes at an address, if nothing can change them after loading."""
         for segment in self.segments:
@@ -109,13 +118,21 @@ class Binary:
                 return bytes(segment.data[at : at + size]) if protected or not segment.writable else None
         return None
 
-    @cached_property
+    @property
     def functions(self) -> list[Function]:
         """All functions of the symbol table, which a stripped file does not have."""
+        return self._of_kind(STT_FUNC)
+
+    @property
+    def objects(self) -> list[Function]:
+        """All statics of the symbol table."""
+        return self._of_kind(STT_OBJECT)
+
+    def _of_kind(self, wanted: int) -> list[Function]:
         tables = [section for section in self._sections if section[1] == SHT_SYMTAB]
         return [
             Function(name, address, size)
             for table in tables
             for name, kind, address, size in self._symbols(table)
-            if kind == STT_FUNC and address
+            if kind == wanted and address
         ]

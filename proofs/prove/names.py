@@ -60,6 +60,7 @@ class Names:
         self._by_path: dict[str, dict[int, Function]] = {}
         self._by_address: dict[int, str] = dict(binary.imports)
         self._functions: dict[int, Function] = {}
+        self._objects = {demangled(item.symbol): item.address for item in binary.objects}
         for function in binary.functions:
             path = demangled(function.symbol)
             self._by_path.setdefault(path, {})[function.address] = function
@@ -91,3 +92,9 @@ class Names:
     def function_at(self, address: int) -> Function | None:
         """The function that starts at an address."""
         return self._functions.get(address)
+
+    def object(self, path: str) -> int:
+        """The address of a static."""
+        if path not in self._objects:
+            raise Absent(f"no static is {path}")
+        return self._objects[path]

@@ -67,10 +67,9 @@ class Prover:
     _functions: dict[int, Function] = field(default_factory=dict)
     _heads: dict[int, Function] = field(default_factory=dict)
 
-    def run(self, path: str, prepare: Callable[[State], None]) -> list[State]:
-        """The states in which a function returns. `prepare` sets up its arguments, its memory and the facts."""
-        function = self.program.names.find(path)
-        state = called(function.address)
+    def run(self, address: int, prepare: Callable[[State], None]) -> list[State]:
+        """The states in which the function at an address returns. `prepare` sets up its arguments, its memory and the facts."""
+        state = called(address)
         prepare(state)
         if self.check(state.facts) != sat:
             raise Failure("the facts that the proof starts from contradict each other")
