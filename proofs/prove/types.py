@@ -125,7 +125,7 @@ class Type:
     def registers(self) -> list[tuple[int, int]]:
         """Offset and size of what each register holds if a value of this type is passed. Empty if it is passed by a pointer.
 
-        rustc passes two numbers in two registers, and other values of up to 16 bytes as their bytes. If a later compiler does
+        rustc passes two numbers in two registers, and other values of up to 8 bytes as their bytes. If a later compiler does
         it in another way, proofs fail.
         """
         if self.size == 0 or self.size > 16:
@@ -134,7 +134,7 @@ class Type:
         overlap = any(one[0] + one[1] > other[0] for one, other in zip(scalars, scalars[1:]))
         if len(scalars) <= 2 and not overlap:
             return scalars
-        return [(start, min(8, self.size - start)) for start in range(0, self.size, 8)]
+        return [(0, self.size)] if self.size <= 8 else []
 
 
 @dataclass(frozen=True)
