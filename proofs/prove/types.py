@@ -107,33 +107,44 @@ class Type:
                 found[member.name] = Variant(member.name, None if tag is None else int(tag), content)
         return found
 
-    def scalars(self, at: int = 0) -> set[tuple[int, int]]:
-        """Offset and size of each number in it, of all variants."""
-        if self.variants:
-            found = {(at + self.tag[0], self.tag[1])} if self.tag else set()
-            for variant in self.variants.values():
-                found |= variant.content.scalars(at) if variant.content else set()
-            return found
-        if self._entry.tag == dwarf.ARRAY:
-            size = self.element.size
-            return {place for index in range(self.count) for place in self.element.scalars(at + index * size)}
-        if self._entry.tag in (dwarf.STRUCTURE, dwarf.UNION):
-            return {place for offset, type_ in self.fields.values() for place in type_.scalars(at + offset)}
-        return {(at, self.size)} if self.size else set()
-
     @cached_property
+    def scalars(self) -> list[tuple[int, int]] | None:
+        """Offset and size of the one or two numbers that the compiler sees in a value of this type; None if it sees bytes."""
+        if self._entry.tag in (dwarf.BASE, dwarf.POINTER, dwarf.ENUMERATION):
+            return [(0, self.size)] if self.size else []
+        if self._entry.tag == dwarf.ARRAY:
+            return None if self.size else []
+        return self._scalars_of_variants() if self.variants else self._scalars_of_fields()
+
+    def _scalars_of_fields(self) -> list[tuple[int, int]] | None:
+        parts = [(offset, type_.scalars) for offset, type_ in self.fields.values() if type_.size]
+        if len(parts) > 2 or any(scalars is None or len(scalars) > 1 and len(parts) > 1 for _, scalars in parts):
+            return None
+        return sorted((offset + at, size) for offset, scalars in parts for at, size in scalars)
+
+    def _scalars_of_variants(self) -> list[tuple[int, int]] | None:
+        contents = [variant.content.scalars if variant.content else [] for variant in self.variants.values()]
+        if self.tag is None or None in contents:
+            return contents[0]
+        hidden = [v for v in self.variants.values() if v.tag is None]
+        if hidden:
+            # The tag is a value that a field of one variant cannot have; the others have no content.
+            others = [v.content.scalars for v in self.variants.values() if v.tag is not None and v.content]
+            return None if any(others) else hidden[0].content.scalars
+        different = {place for scalars in contents for place in scalars}
+        if len(different) > 1 or any(len(scalars) > 1 for scalars in contents):
+            return None
+        return sorted([self.tag, *different])
+
+    @property
     def registers(self) -> list[tuple[int, int]]:
         """Offset and size of what each register holds if a value of this type is passed. Empty if it is passed by a pointer.
 
-        rustc passes two numbers in two registers, and other values of up to 8 bytes as their bytes. If a later compiler does
-        it in another way, proofs fail.
+        rustc passes one or two numbers in as many registers, and other values of up to 8 bytes as their bytes. If a later
+        compiler does it in another way, proofs fail.
         """
-        if self.size == 0 or self.size > 16:
-            return []
-        scalars = sorted(self.scalars())
-        overlap = any(one[0] + one[1] > other[0] for one, other in zip(scalars, scalars[1:]))
-        if len(scalars) <= 2 and not overlap:
-            return scalars
+        if self.size == 0 or self.scalars:
+            return self.scalars or []
         return [(0, self.size)] if self.size <= 8 else []
 
 
