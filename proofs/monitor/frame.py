@@ -12,7 +12,7 @@ from functools import cached_property
 from z3 import UGE, ULE, ULT, And, BitVec, BitVecRef, BitVecVal, BoolRef, BoolVal, Extract, Implies, Not, Or, ZeroExt
 from z3 import sat as SAT
 
-from proofs.prove.elf import Function
+from proofs.prove.elf import Binary
 from proofs.prove.invariants import Loop
 from proofs.prove.prover import Failure, Hook, Program, Prover
 from proofs.prove.state import STACK_TOP, Record, State, Table, byte_of, fresh, initial_byte
@@ -27,7 +27,7 @@ ADDRESSES = 1 << 47
 
 
 class World:
-    """The command, and the program that has all decisions out of line, with its debug information."""
+    """The command, whose machine code is proved, and a program of the same source with debug information for its types."""
 
     def __init__(self):
         self._command = os.environ.get("WAVE_BINARY", "target/dist/wave")
@@ -39,27 +39,21 @@ class World:
         return Program(self._command)
 
     @cached_property
-    def shim(self) -> Program:
-        """The decisions alone, from the same source."""
-        return Program(self._shim)
-
-    @cached_property
     def types(self) -> Types:
         """Layouts and signatures."""
-        return Types(self.shim.binary)
+        return Types(Binary(self._shim))
 
-    def decision(self, name: str) -> tuple[Signature, Function]:
-        """The signature of a decision, and its function in the shim."""
+    def decision(self, name: str) -> tuple[Signature, int]:
+        """The signature of a decision, and its address in the command."""
         proved = self.types.find("wave_monitor::proved::Proved")
         if name not in proved.fields:
             raise Failure(f"{name} is not in wasi/monitor/src/proved.rs")
         offset, pointer = proved.fields[name]
-        start = self.shim.names.object("wave_monitor::proved::PROVED")
-        address = int.from_bytes(self.shim.binary.constant(start + offset, 8) or b"", "little")
-        function = self.shim.names.function_at(address)
-        if function is None:
-            raise Failure(f"{name} has no function in the shim")
-        return self.types.signature(pointer), function
+        start = self.command.names.object("wave_monitor::proved::PROVED")
+        address = int.from_bytes(self.command.binary.constant(start + offset, 8) or b"", "little")
+        if self.command.names.function_at(address) is None:
+            raise Failure(f"{name} has no function in {self.command.binary.path}")
+        return self.types.signature(pointer), address
 
 
 def known_bytes(value: BitVecRef) -> tuple[BitVecRef, ...]:
@@ -75,7 +69,10 @@ class Call:
     signature: Signature
     names: tuple[str, ...]
     arguments: dict[str, Value] = field(default_factory=dict)
+    # Start and count of each slice.
     slices: dict[str, tuple[BitVecRef, BitVecRef]] = field(default_factory=dict)
+    # What functions returned that a proof takes at their word.
+    answers: dict[str, Value] = field(default_factory=dict)
     before: State | None = None
     _words: list[BitVecRef] = field(default_factory=list)
 
@@ -265,6 +262,7 @@ class Decision:
     wrong: dict[str, dict[str, object]]
     # What else is true afterwards.
     after: Callable[..., BoolRef] | None = None
+    # Whether hostcalls have a copy of it: then the function of its own is proved, which is in the command, too.
     inlined: bool = False
     bound: str = "none"
     assumptions: tuple[str, ...] = ()
@@ -277,13 +275,11 @@ class Decision:
         """Proves it, and refutes what is wrong."""
         timer, failure, prover, refuted = Timer(), "", None, []
         try:
-            signature, function = world.decision(self.name)
-            program = world.shim
-            if not self.inlined:
-                program = world.command
-                function = program.names.find(world.shim.names.path_of(function.address))
+            signature, address = world.decision(self.name)
+            if not self.inlined and address not in world.command.binary.call_targets:
+                raise Failure(f"nothing calls {self.name}: the compiler inlines it")
             call = Call(world, signature, self.parameters)
-            prover = Prover(program, self.hooks(call), self.loops(call))
+            prover = Prover(world.command, self.hooks(call), self.loops(call))
 
             def prepare(state: State) -> None:
                 call.prepare(state)
@@ -291,7 +287,7 @@ class Decision:
                 call.before = state.copy()
                 state.facts += self.facts(call)
 
-            ends = [End(call, state) for state in prover.run(function.address, prepare)]
+            ends = [End(call, state) for state in prover.run(address, prepare)]
             for what, end, condition in self._obligations(call, ends, {}):
                 prover.must(end.state, condition, what)
             refuted = [name for name, changes in self.wrong.items() if self._refutes(prover, call, ends, changes)]
@@ -307,7 +303,7 @@ class Decision:
             decision=self.name,
             specification=self.specification,
             bound=self.bound,
-            assumptions=["pcode", "z3", "layout", "stack", "apart", *(["shim"] if self.inlined else []), *self.assumptions],
+            assumptions=["pcode", "z3", "layout", "stack", "apart", *(["inlined"] if self.inlined else []), *self.assumptions],
             wrong=refuted,
             queries=prover.queries if prover else 0,
             seconds=timer.seconds(),

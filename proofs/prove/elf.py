@@ -1,13 +1,15 @@
 """An ELF executable for x86-64: its bytes as they are after loading, its functions and its imports."""
 
+import re
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 PT_LOAD, PT_GNU_RELRO = 1, 0x6474E552
 SHT_SYMTAB, SHT_RELA, SHT_DYNSYM = 2, 4, 11
 STT_OBJECT, STT_FUNC = 1, 2
-WRITABLE = 2
+EXECUTABLE, WRITABLE = 1, 2
 R_GLOB_DAT, R_JUMP_SLOT, R_RELATIVE = 6, 7, 8
 
 # Imported functions have no address in the file. They get one here, where no segment is.
@@ -44,6 +46,7 @@ class Binary:
         self.import_slots: dict[int, str] = {}
         self.imports: dict[int, str] = {}
         self._relro: list[tuple[int, int]] = []
+        self._executable: list[tuple[int, bytes]] = []
         self._load_segments()
         self._sections = self._read_sections()
         self._relocate()
@@ -58,6 +61,8 @@ class Binary:
                 data = bytearray(self._file[start : start + in_file])
                 data.extend(bytes(in_memory - in_file))
                 self.segments.append(Segment(address, data, bool(flags & WRITABLE)))
+                if flags & EXECUTABLE:
+                    self._executable.append((address, bytes(data)))
             elif kind == PT_GNU_RELRO:
                 self._relro.append((address, address + in_memory))
 
@@ -108,6 +113,17 @@ class Binary:
             if self._file[start + section[0] : end].decode() == name:
                 return self._file[section[4] : section[4] + section[5]]
         return b""
+
+    @cached_property
+    def call_targets(self) -> set[int]:
+        """Every address that a direct call or jump could lead to. Some bytes only look like one, so there are too many."""
+        targets = set()
+        for start, data in self._executable:
+            for match in re.finditer(rb"[\xe8\xe9]", data):
+                if match.end() + 4 <= len(data):
+                    (distance,) = struct.unpack_from("<i", data, match.end())
+                    targets.add(start + match.end() + 4 + distance)
+        return targets
 
     def constant(self, address: int, size: int) -> bytes | None:
         """The bytes at an address, if nothing can change them after loading."""

@@ -214,7 +214,7 @@ class Value:
         return joined(list(self.bytes)) == joined(list(other.bytes)) if self.bytes else BoolVal(True)
 
     def valid(self) -> BoolRef:
-        """Whether it is one of the variants of its type, and so is what it contains."""
+        """Whether it is a value that its type can have."""
         if self.type.variants:
             cases = []
             for name, variant in self.type.variants.items():
@@ -223,6 +223,9 @@ class Value:
             return Or(*cases)
         if self.type.name == "bool":
             return Or(self.number == 0, self.number == 1)
+        if self.type.name.startswith("&"):
+            # A reference is not null, nor is that of a slice.
+            return joined(list(self.bytes[:8])) != 0
         parts = self.type.fields.values()
         return And(*[self.part(*part).valid() for part in parts]) if parts else BoolVal(True)
 

@@ -2,10 +2,10 @@
 //!
 //! `proofs/` proves decisions on machine code. A function that is only called where the compiler sees the call can lose
 //! arguments that are not used, or parts of its result that are always the same. One whose address is taken keeps the calling
-//! convention. So the addresses of all proved functions are here, in a static that the linker drops if nothing refers to it.
+//! convention. So the addresses of all proved functions are in a static that no optimization removes. It takes a few kilobytes.
 //!
-//! In the command, decisions that one hostcall asks once are out of line, and proved there. Those that are inlined into
-//! hostcalls are proved in `proofs/shim`, a program that only refers to this static.
+//! Decisions that one hostcall asks once are out of line, and the proof is about what the hostcall calls. Those that are
+//! inlined into hostcalls have a function of their own here, and the proof is about that one.
 
 use crate::entries::{Entry, EntryOrigin, base_rights, inheriting_rights};
 use crate::fdstat::{admit_append_change, flag_change};
