@@ -59,6 +59,8 @@ class Prover:
     program: Program
     hooks: dict[str, Hook] = field(default_factory=dict)
     loops: list[Loop] = field(default_factory=list)
+    # Follows loops as often as they run, instead of asking for an invariant.
+    unroll: bool = False
     queries: int = 0
     paths: int = 0
     obligations: int = 0
@@ -256,6 +258,8 @@ class Prover:
         function = self.program.names.function_at(address)
         if function is not None:
             self._functions[address] = function
+            if self.unroll:
+                return
             for head in loops.heads(self.program.code, function):
                 self._heads[head] = function
 

@@ -160,6 +160,10 @@ class Value:
         return Value(type_, self.bytes[offset : offset + type_.size])
 
     def __getattr__(self, name: str) -> "Value":
+        """A field, as an attribute."""
+        return self.field(name)
+
+    def field(self, name: str) -> "Value":
         """A field. Those of a tuple are `_0`, `_1` and so on."""
         name = f"_{name}" if name[:1] == "_" and name[1:].isdigit() else name
         if name not in self.type.fields:
