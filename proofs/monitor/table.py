@@ -11,6 +11,9 @@ from proofs.prove.state import State, Table
 from proofs.prove.types import Value
 
 FIRST_FREE = 3
+# A table of this many slots has no free number.
+MOST_SLOTS = (1 << 32) - 1
+FEWER_SLOTS = "fewer than 2^32 - 1 slots"
 
 
 def entries_after(end: End, fd, slot: Value) -> BoolRef:
@@ -54,21 +57,30 @@ def set_rights_after(end: End, after_inheriting_is_kept=False) -> BoolRef:
 SOME_FD = BitVec("some_fd", 32)
 
 
-def taken_below(call: Call, state: State, lowest, upper=None) -> BoolRef:
+def taken_below(call: Call, state: State, lowest) -> BoolRef:
     """Whether some number from 3 up to the lowest free one is open, if it is there."""
     return Implies(And(UGE(SOME_FD, FIRST_FREE), ULT(SOME_FD, lowest)), call.is_open(SOME_FD, state))
 
 
 def numbering_facts(call: Call) -> list[BoolRef]:
-    """What the monitor keeps true of its table: no number from 3 up to `lowest_free` is free."""
-    lowest = call.monitor.lowest_free.number
-    return [UGE(lowest, FIRST_FREE), taken_below(call, call.before, lowest), call.slot(SOME_FD).valid()]
+    """What the monitor keeps true of its table: no number from 3 up to `lowest_free` is free, and that is no higher than the
+    number of slots. There is a free number left."""
+    lowest, slots = call.monitor.lowest_free.number, call.monitor.entries.len.number
+    return [
+        UGE(lowest, FIRST_FREE),
+        ULE(ZeroExt(32, lowest), slots),
+        ULT(slots, MOST_SLOTS),
+        taken_below(call, call.before, lowest),
+        call.slot(SOME_FD).valid(),
+    ]
 
 
 def numbering_is_kept(end: End) -> BoolRef:
     """Whether it is true again."""
-    lowest = end.record("monitor").lowest_free.number
-    return And(UGE(lowest, FIRST_FREE), taken_below(end.call, end.state, lowest))
+    monitor = end.record("monitor")
+    lowest = monitor.lowest_free.number
+    below = ULE(ZeroExt(32, lowest), monitor.entries.len.number)
+    return And(UGE(lowest, FIRST_FREE), below, taken_below(end.call, end.state, lowest))
 
 
 def open_count_is(end: End, change: int) -> BoolRef:
@@ -156,8 +168,9 @@ def insert_after(end: End, after_skips=0, after_change=1) -> BoolRef:
         # Any other number is what it was, and closed if it was not in the table.
         Implies(And(SOME_FD != fd, was_there), And(in_table, some.same(some_before))),
         Implies(And(SOME_FD != fd, in_table, Not(was_there)), some.is_variant("None")),
+        # What the monitor keeps true of its numbers is true again.
         Implies(And(UGE(SOME_FD, FIRST_FREE), ULT(SOME_FD, lowest)), And(in_table, some.is_variant("Some"))),
-        UGE(lowest, FIRST_FREE),
+        And(UGE(lowest, FIRST_FREE), ULE(ZeroExt(32, lowest), count)),
         open_count_is(end, after_change),
         end.only("open", "lowest_free", "entries"),
     )
@@ -208,30 +221,18 @@ def insert_regions(call: Call, state: State) -> None:
     old = state.regions.pop(ENTRIES)
     state.regions[ENTRIES] = Table(ENTRIES, old.base, capacity, old.stride, True)
     state.facts += [ULE(BitVec("entries.count", 64), capacity), ULE(capacity, 1 << 41)]
-    state.facts += [ULE(old.base, (1 << 47) - old.stride * capacity), ULT(BitVec("entries.count", 64), (1 << 32) - 1)]
+    state.facts.append(ULE(old.base, (1 << 47) - old.stride * capacity))
 
 
 def insert_loops(call: Call) -> list[Loop]:
-    """The search for a free number, and the new slots of a table that grows."""
-    lowest, count = call.monitor.lowest_free.number if call.before else None, BitVec("entries.count", 64)
+    """The search for a free number: all that it has passed are open."""
 
     def searched(state: State, ghosts) -> BoolRef:
-        lowest = call.monitor.lowest_free.number
+        lowest, count = call.monitor.lowest_free.number, BitVec("entries.count", 64)
         passed = And(UGE(SOME_FD, lowest), ULT(ZeroExt(32, SOME_FD), ZeroExt(32, lowest) + ghosts["j"]))
-        return And(ULE(ZeroExt(32, lowest) + ghosts["j"], (1 << 32) - 2), Implies(passed, call.is_open(SOME_FD)))
+        return And(ULT(ghosts["j"], count - ZeroExt(32, lowest)), Implies(passed, call.is_open(SOME_FD)))
 
-    def filled(state: State, ghosts) -> BoolRef:
-        where = GROWN if GROWN in state.regions else ENTRIES
-        some = Value(call.slot(SOME_FD).type, known_bytes(state.element(where, ZeroExt(32, SOME_FD))))
-        before = Value(some.type, known_bytes(call.before.element(ENTRIES, ZeroExt(32, SOME_FD))))
-        at = ZeroExt(32, SOME_FD)
-        return And(
-            ULE(ghosts["j"], 1 << 32),
-            Implies(ULT(at, count), some.same(before)),
-            Implies(And(UGE(at, count), ULT(at, count + ghosts["j"])), some.is_variant("None")),
-        )
-
-    return [Loop(searched), Loop(filled)]
+    return [Loop(searched)]
 
 
 DECISIONS = [
@@ -260,6 +261,8 @@ DECISIONS = [
             "a closed descriptor is INVAL": {"closed": INVAL},
         },
         after=close_after,
+        bound=FEWER_SLOTS,
+        assumptions=("numbering",),
         facts=lambda call: [*valid_entry("fd")(call), *numbering_facts(call)],
     ),
     Decision(
@@ -273,6 +276,8 @@ DECISIONS = [
             "a closed number can be moved": {"from_must_be_open": False},
         },
         after=renumber_after,
+        bound=FEWER_SLOTS,
+        assumptions=("numbering",),
         facts=lambda call: [*valid_entry("from_", "to")(call), *numbering_facts(call)],
     ),
     Decision(
@@ -282,9 +287,9 @@ DECISIONS = [
         lambda call: [],
         {"numbers start at 4": {"after_skips": 1}, "the count of open ones stays": {"after_change": 0}},
         after=insert_after,
-        bound="fewer than 2^32 - 1 slots",
-        assumptions=("reserve",),
-        facts=lambda call: numbering_facts(call),
+        bound=FEWER_SLOTS,
+        assumptions=("reserve", "numbering"),
+        facts=lambda call: [*numbering_facts(call), call.entry_in.valid()],
         regions=insert_regions,
         hooks=grows,
         loops=insert_loops,

@@ -17,7 +17,7 @@ All of this is then proved as a part of the invariant, along with what the proof
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from z3 import And, BitVecRef, BitVecVal, BoolRef, BoolVal, Extract, FreshConst, ZeroExt, simplify
+from z3 import And, BitVecRef, BitVecVal, BoolRef, BoolVal, Extract, FreshConst, ZeroExt, is_bv_value, simplify
 
 from proofs.prove import loops
 from proofs.prove.code import FLAGS
@@ -171,6 +171,17 @@ def _overlap(one: Cell, other: Cell) -> bool:
     return one[-2] < other[-2] + other[-1] and other[-2] < one[-2] + one[-1]
 
 
+def _step(before: BitVecRef, after: list[BitVecRef]) -> int | None:
+    """By how much a value grows in each iteration, in all its bits or else in its lower 32; None if that is no constant."""
+    for bits in (before.size(), 32):
+        distances = [simplify(Extract(bits - 1, 0, value) - Extract(bits - 1, 0, before)) for value in after]
+        if all(is_bv_value(distance) for distance in distances):
+            found = {distance.as_signed_long() for distance in distances}
+            if len(found) == 1:
+                return found.pop()
+    return None
+
+
 def _growing(start: BitVecRef, step: int, narrow: bool) -> Callable[[Ghosts], BitVecRef]:
     """A place that grows by `step`: in all its bits, or in its lower 32, with zeros above them."""
     if not narrow:
@@ -188,6 +199,8 @@ class Cut:
         self.shape = Shape(entry)
         self.ghosts = loop.some()
         self.place = prover.where(entry)
+        # By how much each cell that grows does.
+        self.steps: dict[Cell, int | None] = {}
 
     @staticmethod
     def explore(prover, entry: State, function: Function) -> list[State]:
@@ -283,22 +296,17 @@ class Cut:
         return all(prover.holds(end, read(end, cell) == form(after)) for end in ends)
 
     def _guess(self, state: State, ends: list[State], cell: Cell) -> None:
-        """The next form of a cell that grows: in 64 bits, in 32 bits, none."""
+        """The next form of a cell that grows: in all its bits, in its lower 32, none."""
         tried = self.shape.failed.get(cell, 0)
         self.shape.failed[cell] = tried + 1
         self.shape.forms[cell] = None
         start = read(self.entry, cell)
         if cell[0] == "table" or cell[0] == "register" and cell[1] in FLAGS or start.size() not in (32, 64):
             return
-        if tried > 1 or tried and start.size() == 32:
-            return
-        steps = {str(simplify(read(end, cell) - read(state, cell))) for end in ends}
-        known = [simplify(read(end, cell) - read(state, cell)) for end in ends]
-        if tried == 0 and len(steps) == 1 and hasattr(known[0], "as_signed_long"):
-            self.shape.forms[cell] = _growing(start, known[0].as_signed_long(), False)
-            self._steps = {**getattr(self, "_steps", {}), cell: known[0].as_signed_long()}
-        elif tried == 1 and cell in getattr(self, "_steps", {}):
-            self.shape.forms[cell] = _growing(start, self._steps[cell], True)
+        if tried == 0:
+            self.steps[cell] = _step(read(state, cell), [read(end, cell) for end in ends])
+        if self.steps.get(cell) is not None and (tried == 0 or tried == 1 and start.size() == 64):
+            self.shape.forms[cell] = _growing(start, self.steps[cell], narrow=tried == 1)
 
     def _find_equalities(self, prover) -> None:
         """Keeps what holds at first, and takes away what an iteration breaks until nothing is taken away any more."""

@@ -16,6 +16,7 @@ from z3 import (
     is_true,
     sat,
     simplify,
+    unknown,
     unsat,
 )
 
@@ -32,7 +33,8 @@ CALLER_SAVED = ("RAX", "RCX", "RDX", "RSI", "RDI", "R8", "R9", "R10", "R11")
 PANICS = ("core::panicking::", "core::option::unwrap_failed", "core::option::expect_failed", "core::result::unwrap_failed",
           "core::slice::index::", "core::cell::panic", "alloc::raw_vec::handle_error", "alloc::alloc::handle_alloc_error")  # fmt: skip
 MOST_PATHS, MOST_STEPS, MOST_VALUES = 20_000, 100_000, 512
-TIMEOUT_MS = 60_000
+# A question that is not answered in time is asked again with another seed: most are easy, and a few depend on luck.
+TIMEOUTS_MS = (5_000, 10_000, 60_000)
 
 
 class Failure(Exception):
@@ -90,11 +92,16 @@ class Prover:
 
     def check(self, facts: list[BoolRef], *more: BoolRef):
         """Whether facts can hold together: sat, unsat or unknown."""
-        solver = SolverFor("QF_AUFBV")
-        solver.set("timeout", TIMEOUT_MS)
-        solver.add(*facts, *more)
         self.queries += 1
-        result = solver.check()
+        result = unknown
+        for seed, timeout_ms in enumerate(TIMEOUTS_MS):
+            solver = SolverFor("QF_AUFBV")
+            solver.set("timeout", timeout_ms)
+            solver.set("random_seed", seed)
+            solver.add(*facts, *more)
+            result = solver.check()
+            if result != unknown:
+                break
         self.model = solver.model() if result == sat else None
         return result
 
@@ -136,7 +143,7 @@ class Prover:
         if is_bv_value(term):
             return [term.as_long()]
         solver = SolverFor("QF_AUFBV")
-        solver.set("timeout", TIMEOUT_MS)
+        solver.set("timeout", TIMEOUTS_MS[-1])
         solver.add(*state.facts)
         found = []
         while (result := solver.check()) == sat:
@@ -276,8 +283,8 @@ class Prover:
                 raise Failure(f"calls {path}, for which there is no hook")
         try:
             return self._step(state, self.program.code.at(state.at))
-        except NotModeled as unknown:
-            raise Failure(f"{unknown} at {self.where(state)}") from None
+        except NotModeled as operation:
+            raise Failure(f"{operation} at {self.where(state)}") from None
 
     def return_from(self, state: State, **registers: BitVecRef | int) -> None:
         """Ends a hook: returns to the caller with these registers. What a call may clobber is unknown then."""
