@@ -69,6 +69,7 @@ class Call:
     world: World
     signature: Signature
     names: tuple[str, ...]
+    case: str = ""
     arguments: dict[str, Value] = field(default_factory=dict)
     # Start and count of each slice.
     slices: dict[str, tuple[BitVecRef, BitVecRef]] = field(default_factory=dict)
@@ -244,6 +245,8 @@ def gives(condition: Callable[[Value], BoolRef]) -> Outcome:
 
 
 ALWAYS = BoolVal(True)
+# What every proof of a decision takes for granted.
+ASSUMED = ("pcode", "z3", "layout", "stack", "apart")
 
 
 def unchanged(end: End) -> BoolRef:
@@ -267,6 +270,8 @@ class Decision:
     inlined: bool = False
     # Whether its loops run as often as the code says, without an invariant: a fixed number of times.
     unrolled: bool = False
+    # Cases that are proved one after the other; `call.case` says which it is.
+    cases: tuple[str, ...] = ("",)
     bound: str = "none"
     assumptions: tuple[str, ...] = ()
     facts: Callable[[Call], list[BoolRef]] = lambda call: []
@@ -276,25 +281,18 @@ class Decision:
 
     def prove(self, world: World) -> Claim:
         """Proves it, and refutes what is wrong."""
-        timer, failure, prover, refuted = Timer(), "", None, []
+        timer, failure, queries, refuted = Timer(), "", 0, set()
         try:
             signature, address = world.decision(self.name)
-            alone = world.command.binary.path == str(world.shim_path)
+            alone = world.command.binary.path == world.shim_path
             if not self.inlined and not alone and address not in world.command.binary.call_targets:
                 raise Failure(f"nothing calls {self.name}: the compiler inlines it")
-            call = Call(world, signature, self.parameters)
-            prover = Prover(world.command, self.hooks(call), self.loops(call), unroll=self.unrolled)
-
-            def prepare(state: State) -> None:
-                call.prepare(state)
-                self.regions(call, state)
-                call.before = state.copy()
-                state.facts += self.facts(call)
-
-            ends = [End(call, state) for state in prover.run(address, prepare)]
-            for what, end, condition in self._obligations(call, ends, {}):
-                prover.must(end.state, condition, what)
-            refuted = [name for name, changes in self.wrong.items() if self._refutes(prover, call, ends, changes)]
+            for case in self.cases:
+                prover = Prover(world.command, unroll=self.unrolled)
+                try:
+                    refuted |= self._prove_case(prover, Call(world, signature, self.parameters, case), address)
+                finally:
+                    queries += prover.queries
             left = [name for name in self.wrong if name not in refuted]
             if left or len(refuted) < 2:
                 failure = f"wrong specifications that were not refuted: {left}"
@@ -307,12 +305,28 @@ class Decision:
             decision=self.name,
             specification=self.specification,
             bound=self.bound,
-            assumptions=["pcode", "z3", "layout", "stack", "apart", *(["inlined"] if self.inlined else []), *self.assumptions],
-            wrong=refuted,
-            queries=prover.queries if prover else 0,
+            assumptions=[*ASSUMED, *(["inlined"] if self.inlined else []), *self.assumptions],
+            wrong=[name for name in self.wrong if name in refuted],
+            queries=queries,
             seconds=timer.seconds(),
             failure=failure,
         )
+
+    def _prove_case(self, prover: Prover, call: Call, address: int) -> set[str]:
+        """Proves one case, and returns which wrong specifications it refutes."""
+        prover.hooks = self.hooks(call)
+
+        def prepare(state: State) -> None:
+            call.prepare(state)
+            self.regions(call, state)
+            call.before = state.copy()
+            state.facts += self.facts(call)
+            prover.loops = self.loops(call)
+
+        ends = [End(call, state) for state in prover.run(address, prepare)]
+        for what, end, condition in self._obligations(call, ends, {}):
+            prover.must(end.state, condition, what)
+        return {name for name, changes in self.wrong.items() if self._refutes(prover, call, ends, changes)}
 
     def _obligations(self, call: Call, ends: list[End], changes: dict[str, object]):
         for end in ends:

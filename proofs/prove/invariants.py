@@ -6,7 +6,7 @@ found by search:
 
 1. What an iteration changes is found by running it on unknown values. Nothing depends on this being complete: in the proof,
    each place that is not known to change must be the same after the iteration.
-2. A place that grows by a constant in each iteration is `start + step * j`.
+2. A place that grows by a constant in each iteration is `start + step * iterations`.
 3. A place that equals one of the expressions that the proof offers, at first and again after each iteration, is that.
 4. Facts that the proof offers as `maybe` are kept if they hold at first and again after each iteration.
 5. Any other place that changes is unknown.
@@ -15,18 +15,21 @@ All of this is then proved as a part of the invariant, along with what the proof
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from z3 import And, BitVecRef, BitVecVal, BoolRef, BoolVal, Extract, FreshConst, ZeroExt, is_bv_value, simplify
 
 from proofs.prove import loops
 from proofs.prove.code import FLAGS
 from proofs.prove.elf import Function
+from proofs.prove.memory import symbols
 from proofs.prove.state import State, fresh
 
 Ghosts = dict[str, BitVecRef]
 # Rounds until the set of what an iteration changes stays the same.
 MOST_ROUNDS = 24
+# Iterations of the source in one of the machine code, and in front of the loop.
+UNROLLED = ((1, 0), (2, 0), (2, 1), (4, 0))
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,10 @@ class Loop:
 
     # What must hold at the head.
     invariant: Callable[[State, Ghosts], BoolRef] = lambda state, ghosts: BoolVal(True)
+    # What must hold for every index, and the name of an index of which nothing else is said. It is proved for that one, so for
+    # all, and known for those of the iteration: `j` and, if iterations are unrolled, the ones after it.
+    everywhere: Callable[[State, Ghosts, BitVecRef], BoolRef] | None = None
+    index: BitVecRef | None = None
     # The ghosts before the first iteration, and their values one iteration later. `j` is always there.
     ghosts: Ghosts = field(default_factory=dict)
     step: Callable[[Ghosts], Ghosts] = lambda ghosts: {}
@@ -43,17 +50,46 @@ class Loop:
     # What may hold at the head, and is of use if it does.
     maybe: Callable[[State, Ghosts], list[BoolRef]] = lambda state, ghosts: []
 
+    # The compiler may have put several iterations into one, and some in front of the loop: then `j` starts there, and grows by
+    # more than one.
+    together: int = 1
+    in_front: int = 0
+
     def first(self) -> Ghosts:
-        """The ghosts before the first iteration."""
-        return {"j": BitVecVal(0, 64), **self.ghosts}
+        """The ghosts before the first iteration. `times` counts how often the head is reached."""
+        ghosts = {"j": BitVecVal(0, 64), **self.ghosts, "times": BitVecVal(0, 64)}
+        return self._later(ghosts, self.in_front)
 
     def some(self) -> Ghosts:
         """The ghosts before any iteration."""
-        return {name: fresh(value.size(), name) for name, value in self.first().items()}
+        ghosts = {name: fresh(value.size(), name) for name, value in self.first().items()}
+        return {**ghosts, "j": self.in_front + self.together * ghosts["times"]}
 
     def after(self, ghosts: Ghosts) -> Ghosts:
-        """The ghosts one iteration later."""
-        return {**ghosts, "j": ghosts["j"] + 1, **self.step(ghosts)}
+        """The ghosts when the head is reached again."""
+        return {**self._later(ghosts, self.together), "times": ghosts["times"] + 1}
+
+    def _later(self, ghosts: Ghosts, iterations: int) -> Ghosts:
+        for _ in range(iterations):
+            ghosts = {**ghosts, "j": ghosts["j"] + 1, **self.step(ghosts)}
+        return ghosts
+
+    def holds(self, state: State, ghosts: Ghosts) -> BoolRef:
+        """What is proved at the head."""
+        if self.everywhere is None:
+            return self.invariant(state, ghosts)
+        return And(self.invariant(state, ghosts), self.everywhere(state, ghosts, self.index))
+
+    def known(self, state: State, ghosts: Ghosts) -> list[BoolRef]:
+        """What is known at the head, if it was proved there."""
+        known = [self.holds(state, ghosts)]
+        if self.everywhere is not None:
+            known += [self.everywhere(state, ghosts, ghosts["j"] + index) for index in range(self.together)]
+        return known
+
+    def unrolled(self) -> list["Loop"]:
+        """This loop as it is written, and as compilers unroll it."""
+        return [replace(self, together=together, in_front=in_front) for together, in_front in UNROLLED]
 
 
 @dataclass(frozen=True)
@@ -185,8 +221,8 @@ def _step(before: BitVecRef, after: list[BitVecRef]) -> int | None:
 def _growing(start: BitVecRef, step: int, narrow: bool) -> Callable[[Ghosts], BitVecRef]:
     """A place that grows by `step`: in all its bits, or in its lower 32, with zeros above them."""
     if not narrow:
-        return lambda ghosts: start + step * Extract(start.size() - 1, 0, ghosts["j"])
-    return lambda ghosts: ZeroExt(32, Extract(31, 0, start) + step * Extract(31, 0, ghosts["j"]))
+        return lambda ghosts: start + step * Extract(start.size() - 1, 0, ghosts["times"])
+    return lambda ghosts: ZeroExt(32, Extract(31, 0, start) + step * Extract(31, 0, ghosts["times"]))
 
 
 class Cut:
@@ -208,7 +244,7 @@ class Cut:
         from proofs.prove.prover import Failure
 
         failures = []
-        for loop in prover.loops or [Loop()]:
+        for loop in [unrolled for loop in prover.loops or [Loop()] for unrolled in loop.unrolled()]:
             cut = Cut(prover, entry, function, loop)
             try:
                 return cut.prove(prover)
@@ -218,9 +254,10 @@ class Cut:
 
     def prove(self, prover) -> list[State]:
         """Proves that the invariant holds at first, and follows the paths of any iteration from the head on."""
+        self._nothing_is_said_of_index()
         self._find_shape(prover)
         first = self.loop.first()
-        prover.must(self.entry, self.loop.invariant(self.entry, first), f"invariant at first at {self.place}")
+        prover.must(self.entry, self.loop.holds(self.entry, first), f"invariant at first at {self.place}")
         state = self._head()
         for cell, form in self.shape.forms.items():
             if form:
@@ -229,17 +266,25 @@ class Cut:
         state.cuts[self.body.head] = self
         return prover.explore(state)
 
+    def _nothing_is_said_of_index(self) -> None:
+        """What is proved for one index is proved for all only if nothing was assumed about that one."""
+        if self.loop.everywhere is None:
+            return
+        name = self.loop.index.decl().name()
+        if any(name in symbols(fact) for fact in self.entry.facts):
+            raise ValueError(f"something is assumed about {name}")
+
     def _head(self) -> State:
         """The state at the head of any iteration, with the invariant as a fact."""
         state = self.shape.state(self.ghosts)
-        state.facts.append(self.loop.invariant(state, self.ghosts))
+        state.facts += self.loop.known(state, self.ghosts)
         state.facts += [fact(state, self.ghosts) for fact in self.shape.facts]
         return state
 
     def again(self, prover, state: State) -> None:
         """Proves that the invariant holds at the end of an iteration, if it held at the head."""
         after = self.loop.after(self.ghosts)
-        prover.must(state, self.loop.invariant(state, after), f"invariant again at {self.place}")
+        prover.must(state, self.loop.holds(state, after), f"invariant again at {self.place}")
         for fact in self.shape.facts:
             prover.must(state, fact(state, after), f"what was found to hold, again at {self.place}")
         for cell, form in self.shape.forms.items():
