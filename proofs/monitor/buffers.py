@@ -32,7 +32,8 @@ from proofs.monitor.frame import Call, Decision, End
 from proofs.monitor.wasi import FAULT, INVAL
 from proofs.prove import memory
 from proofs.prove.invariants import Loop
-from proofs.prove.prover import Failure, Hook, Prover
+from proofs.prove.failure import Failure
+from proofs.prove.prover import Hook, Prover
 from proofs.prove.state import Record, State, Table
 
 # `IOV_MAX` of Linux: no call takes more buffers.

@@ -14,7 +14,8 @@ from z3 import sat as SAT
 
 from proofs.prove.elf import Binary
 from proofs.prove.invariants import Loop
-from proofs.prove.prover import Failure, Hook, Program, Prover
+from proofs.prove.failure import Failure
+from proofs.prove.prover import Hook, Program, Prover
 from proofs.prove.state import STACK_TOP, Record, State, Table, byte_of, fresh, initial_byte
 from proofs.prove.types import Signature, Type, Types, Value
 from proofs.report import Claim, Timer
@@ -281,18 +282,15 @@ class Decision:
 
     def prove(self, world: World) -> Claim:
         """Proves it, and refutes what is wrong."""
-        timer, failure, queries, refuted = Timer(), "", 0, set()
+        timer, failure, provers, refuted = Timer(), "", [], set()
         try:
             signature, address = world.decision(self.name)
             alone = world.command.binary.path == world.shim_path
             if not self.inlined and not alone and address not in world.command.binary.call_targets:
                 raise Failure(f"nothing calls {self.name}: the compiler inlines it")
             for case in self.cases:
-                prover = Prover(world.command, unroll=self.unrolled)
-                try:
-                    refuted |= self._prove_case(prover, Call(world, signature, self.parameters, case), address)
-                finally:
-                    queries += prover.queries
+                provers.append(Prover(world.command, unroll=self.unrolled))
+                refuted |= self._prove_case(provers[-1], Call(world, signature, self.parameters, case), address)
             left = [name for name in self.wrong if name not in refuted]
             if left or len(refuted) < 2:
                 failure = f"wrong specifications that were not refuted: {left}"
@@ -307,7 +305,9 @@ class Decision:
             bound=self.bound,
             assumptions=[*ASSUMED, *(["inlined"] if self.inlined else []), *self.assumptions],
             wrong=[name for name in self.wrong if name in refuted],
-            queries=queries,
+            queries=sum(prover.queries for prover in provers),
+            paths=sum(prover.paths for prover in provers),
+            obligations=sum(prover.obligations for prover in provers),
             seconds=timer.seconds(),
             failure=failure,
         )

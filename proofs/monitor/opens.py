@@ -21,7 +21,8 @@ from proofs.monitor.wasi import (
     TRUNC,
     rights,
 )
-from proofs.prove.prover import Failure, Hook, Prover
+from proofs.prove.failure import Failure
+from proofs.prove.prover import Hook, Prover
 from proofs.prove.state import State, fresh
 from proofs.prove.types import Value
 

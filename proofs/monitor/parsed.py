@@ -3,7 +3,8 @@
 from z3 import And, BitVec, BoolRef, Implies
 
 from proofs.monitor.frame import Call, Row, known_bytes, refuses
-from proofs.prove.prover import Failure, Hook, Prover
+from proofs.prove.failure import Failure
+from proofs.prove.prover import Hook, Prover
 from proofs.prove.state import State
 from proofs.prove.types import Value
 

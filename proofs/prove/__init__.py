@@ -9,6 +9,8 @@
 | `semantics` | what one p-code operation does to a state |
 | `loops` | the heads of the loops of a function |
 | `prover` | all paths of a function, and what has to hold on them |
+| `invariants` | loops |
+| `dwarf`, `types` | where the fields of a Rust type lie, and what its bytes mean |
 
 A loop is replaced by an invariant (Floyd, 1967): it holds when the loop is entered, and if it holds at the head of any
 iteration, it holds at the head of the next one. Every access to memory must lie in the stack or in a region that the proof

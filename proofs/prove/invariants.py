@@ -22,8 +22,9 @@ from z3 import And, BitVecRef, BitVecVal, BoolRef, BoolVal, Extract, FreshConst,
 from proofs.prove import loops
 from proofs.prove.code import FLAGS
 from proofs.prove.elf import Function
-from proofs.prove.memory import symbols
-from proofs.prove.state import State, fresh
+from proofs.prove.failure import Failure
+from proofs.prove.memory import find, symbols
+from proofs.prove.state import State, Table, fresh
 
 Ghosts = dict[str, BitVecRef]
 # Rounds until the set of what an iteration changes stays the same.
@@ -241,8 +242,6 @@ class Cut:
     @staticmethod
     def explore(prover, entry: State, function: Function) -> list[State]:
         """The states in which the paths from the head of a loop on return, by the first invariant that fits."""
-        from proofs.prove.prover import Failure
-
         failures = []
         for loop in [unrolled for loop in prover.loops or [Loop()] for unrolled in loop.unrolled()]:
             cut = Cut(prover, entry, function, loop)
@@ -256,6 +255,8 @@ class Cut:
         """Proves that the invariant holds at first, and follows the paths of any iteration from the head on."""
         self._nothing_is_said_of_index()
         self._find_shape(prover)
+        if not self._fits_the_pointers():
+            raise Failure(f"pointers do not move by {self.loop.together} elements")
         first = self.loop.first()
         prover.must(self.entry, self.loop.holds(self.entry, first), f"invariant at first at {self.place}")
         state = self._head()
@@ -265,6 +266,23 @@ class Cut:
         self.head = state.copy()
         state.cuts[self.body.head] = self
         return prover.explore(state)
+
+    def _fits_the_pointers(self) -> bool:
+        """Whether the pointers into tables move as this unrolling of the loop says. Saves the attempt to prove a wrong one.
+
+        Only of a loop that says something of every element of a table, so that an iteration is one element.
+        """
+        if self.loop.everywhere is None:
+            return True
+        for cell, step in self.steps.items():
+            start = simplify(read(self.entry, cell))
+            place = find(self.entry, start, 1) if start.size() == 64 and self.shape.forms.get(cell) else None
+            if place is not None and isinstance(place.region, Table):
+                if step != self.loop.together * place.region.stride:
+                    return False
+                if is_bv_value(place.index) and place.index.as_long() != self.loop.in_front:
+                    return False
+        return True
 
     def _nothing_is_said_of_index(self) -> None:
         """What is proved for one index is proved for all only if nothing was assumed about that one."""

@@ -23,6 +23,7 @@ from z3 import (
 from proofs.prove import loops, memory
 from proofs.prove.code import CALLEE_SAVED, Code, Instruction, Node, Operation
 from proofs.prove.elf import Binary, Function
+from proofs.prove.failure import Failure
 from proofs.prove.invariants import Body, Cut, Loop
 from proofs.prove.names import Names
 from proofs.prove.semantics import NotModeled, value_of
@@ -35,10 +36,6 @@ PANICS = ("core::panicking::", "core::option::unwrap_failed", "core::option::exp
 MOST_PATHS, MOST_STEPS, MOST_VALUES = 20_000, 100_000, 512
 # A question that is not answered in time is asked again with another seed: most are easy, and a few depend on luck.
 TIMEOUTS_MS = (5_000, 10_000, 60_000)
-
-
-class Failure(Exception):
-    """Something that had to hold does not, or could not be shown."""
 
 
 class Program:
