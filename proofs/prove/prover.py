@@ -395,14 +395,14 @@ class Prover:
 
     def _merged(self, condition: BoolRef, taken: State, other: State, results: list[State]) -> State:
         """One state for both outcomes of a conditional move; two if what is moved is a pointer into a region."""
-        if not self.possible(other, condition):
-            return other
-        if not self.possible(other, Not(condition)):
-            return taken
         bases = {name for region in other.regions.values() for name in memory.symbols(region.base)}
         changed = [cell for cell in other.registers if not taken.read_cell(cell).eq(other.registers[cell])]
         values = [value for cell in changed for value in (taken.read_cell(cell), other.registers[cell])]
         if any(memory.symbols(value) & bases for value in values):
+            if not self.possible(other, condition):
+                return other
+            if not self.possible(other, Not(condition)):
+                return taken
             taken.facts.append(condition)
             other.facts.append(Not(condition))
             results.append(taken)
