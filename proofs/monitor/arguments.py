@@ -103,7 +103,8 @@ def new_times_rows(call: Call, both=INVAL, swapped=False) -> list[Row]:
 
     def times_of(times):
         return And(
-            time_of(times.access, bits, first, ATIM, ATIM_NOW), time_of(times.modification, bits, second, MTIM, MTIM_NOW)
+            time_of(times.access, bits, first, ATIM, ATIM_NOW),
+            time_of(times.modification, bits, second, MTIM, MTIM_NOW),
         )
 
     return [

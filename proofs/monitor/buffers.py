@@ -1,7 +1,7 @@
 """The list of buffers of a scattered read or gathered write: how it is copied in, and how it is shortened.
 
-What happens to the list is said of any one of its buffers, number `SOME`. What a loop has done so far is said by ghosts, which
-are computed from the list as it was.
+What happens to the list is said of any one of its buffers, number `SOME`. What a loop has done so far is said by
+ghosts, which are computed from the list as it was.
 """
 
 from z3 import (
@@ -145,7 +145,9 @@ def vectors(call: Call) -> dict[str, Hook]:
         if place is None or place.offset or not place.region.writable:
             raise Failure("memset of what is no table")
         elements = LShR(length, 3)
-        inside = And(elements << 3 == length, ULE(elements, place.region.count), ULE(place.index, place.region.count - elements))
+        inside = And(
+            elements << 3 == length, ULE(elements, place.region.count), ULE(place.index, place.region.count - elements)
+        )
         prover.must(state, inside, "memset inside the list")
         # What it writes is written again, so that nothing has to be known of it.
         table = state.tables[place.region.name]
@@ -271,7 +273,7 @@ def walked(becomes):
 DECISIONS = [
     Decision(
         "copy_in_all",
-        "a list is used up to its limit; each buffer is inside memory and the one passed; the first that is outside is FAULT",
+        "a list is used up to its limit; each buffer is the one passed and inside memory, or the call is FAULT",
         ("buffers", "memory", "list", "at_most"),
         lambda call: [],
         {

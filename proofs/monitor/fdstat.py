@@ -25,7 +25,10 @@ def fdstat_rows(call: Call, types=None, closed=BADF) -> list[Row]:
     entry = call.entry(fd)
 
     def stat_of(stat):
-        kinds = [Implies(entry.kind.is_variant(kind), stat.file_type.is_variant(name)) for kind, name in (types or FILE_TYPES).items()]
+        kinds = [
+            Implies(entry.kind.is_variant(kind), stat.file_type.is_variant(name))
+            for kind, name in (types or FILE_TYPES).items()
+        ]
         return And(
             stat.flags.number == entry.flags.number,
             stat.base.number == entry.base.number,
@@ -42,7 +45,8 @@ def changes(before, after, *bits: int) -> BoolRef:
 
 
 def append_refusals(on: BoolRef, entry, inherited=NOTSUP, leaving=NOTCAPABLE) -> list[Row]:
-    """Who may not change append mode: inherited streams, all but files, and who leaves it under an append-only grant."""
+    """Who may not change append mode: inherited streams, all but files, and who leaves it under an append-only
+    grant."""
     file = entry.kind.is_variant("RegularFile")
     return [
         Row(entry.origin.is_variant("Stdio"), refuses(inherited)),
@@ -130,7 +134,7 @@ DECISIONS = [
     ),
     Decision(
         "set_flags",
-        "flags change with the right for it; not those that Linux cannot change, and append mode only of files that are ours",
+        "flags change with the right for it; not those Linux cannot change, and append mode only of our files",
         ("monitor", "fd", "flags"),
         set_flags_rows,
         {"RSYNC can change": {"fixed": (DSYNC, SYNC)}, "append-only is NOTSUP": {"leaving": NOTSUP}},

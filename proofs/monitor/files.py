@@ -41,7 +41,10 @@ def seek_rows(call: Call, kinds=SEEKABLE, largest=OFFSETS - 1, right="fd_seek") 
         Row(And(Not(tells), Not(has(call.entry(fd), rights(right)))), refuses(NOTCAPABLE)),
         Row(And(to["Set"], UGT(offset, largest)), refuses(INVAL)),
         *[
-            Row(to[name], admits(lambda effect, name=name: And(acts_on(call, fd, effect), position(effect, name, offset))))
+            Row(
+                to[name],
+                admits(lambda effect, name=name: And(acts_on(call, fd, effect), position(effect, name, offset))),
+            )
             for name in to
         ],
     ]

@@ -1,7 +1,7 @@
 """What a proof of a decision is made of: a call with arguments of which nothing is known, and a table of outcomes.
 
-The specification of a decision is a table. The first row whose condition holds says what happens. `refuses` and `admits` make
-the outcomes of a call that returns a `Result`, `gives` that of any other.
+The specification of a decision is a table. The first row whose condition holds says what happens. `refuses` and
+`admits` make the outcomes of a call that returns a `Result`, `gives` that of any other.
 """
 
 import os
@@ -28,12 +28,13 @@ ADDRESSES = 1 << 47
 
 
 class World:
-    """The command, whose machine code is proved, and a program of the same source with debug information for its types."""
+    """The command, whose machine code is proved, and a program of the same source with debug information for its
+    types."""
 
     def __init__(self):
         # It can be the shim itself, to try a change in seconds. Nothing calls a decision there.
         self._command = os.environ.get("WAVE_BINARY", "target/dist/wave")
-        self.shim_path = os.environ.get("WAVE_PROOFS_SHIM", "target/proofs/wave-proofs-shim")
+        self.shim_path = os.environ.get("WAVE_PROOFS_SHIM", "target/types/wave-proofs-shim")
 
     @cached_property
     def command(self) -> Program:
@@ -204,7 +205,8 @@ class End:
         return self.call.slot(fd, self.state)
 
     def only(self, *paths: str) -> BoolRef:
-        """Whether nothing of the monitor itself has changed but these fields. The table of descriptors is not looked at."""
+        """Whether nothing of the monitor itself has changed but these fields. The table of descriptors is not looked
+        at."""
         type_ = self.call.monitor.type
         free = set()
         for path in paths:
@@ -232,7 +234,8 @@ def refuses(errno: int | BitVecRef) -> Outcome:
 
 
 def admits(effect: Callable[[Value], BoolRef] = lambda effect: BoolVal(True)) -> Outcome:
-    """The call succeeds, and this is true of what it returns. What is wrapped as admitted is looked at without its wrapper."""
+    """The call succeeds, and this is true of what it returns. What is wrapped as admitted is looked at without its
+    wrapper."""
     return lambda end: And(end.result.is_variant("Ok"), effect(_unwrapped(end.result.variant("Ok")._0)))
 
 

@@ -135,7 +135,10 @@ DECISIONS = [
         "attributes of a path are shown with `path_filestat_get` on the directory; only one flag is defined",
         ("monitor", "fd", "lookup", "path"),
         stat_rows,
-        {"links are followed if not asked for": {"inverted": True}, "files have paths": {"kinds": ("Directory", "RegularFile")}},
+        {
+            "links are followed if not asked for": {"inverted": True},
+            "files have paths": {"kinds": ("Directory", "RegularFile")},
+        },
         **ONE,
     ),
     Decision(

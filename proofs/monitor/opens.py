@@ -99,7 +99,11 @@ def open_rows(
 def is_beneath(origin: Value, of_directory: Value) -> BoolRef:
     """Whether what is opened goes back to the same grant as its directory."""
     cases = [
-        And(of_directory.is_variant(name), origin.is_variant("Beneath"), origin.variant("Beneath")._0.same(of_directory.variant(name)._0))
+        And(
+            of_directory.is_variant(name),
+            origin.is_variant("Beneath"),
+            origin.variant("Beneath")._0.same(of_directory.variant(name)._0),
+        )
         for name in ("Preopen", "Beneath")
     ]
     cases += [And(of_directory.is_variant(name), origin.is_variant(name)) for name in ("Stdio", "Socket")]
@@ -186,7 +190,7 @@ ANY = {**GRANTED, "ReadOnly": ALL_RIGHTS}
 DECISIONS = [
     Decision(
         "open",
-        "an open is admitted with the rights for it on the directory, and passes on no right and no access that it has not",
+        "an open needs its rights on the directory, and passes on no right and no access that this has not",
         ("monitor", "request"),
         open_rows,
         {
@@ -202,10 +206,13 @@ DECISIONS = [
     ),
     Decision(
         "install",
-        "what was opened has the rights that were passed on, apply to its kind and are granted, and goes back to the same grant",
+        "what was opened has the rights that were passed on, apply to its kind and are granted, and the same grant",
         ("monitor", "open", "host", "kind"),
         lambda call: [],
-        {"read-only grants give all rights": {"after_granted": ANY}, "no flag is kept": {"after_flags_are_kept": False}},
+        {
+            "read-only grants give all rights": {"after_granted": ANY},
+            "no flag is kept": {"after_flags_are_kept": False},
+        },
         after=install_after,
         assumptions=("insert",),
         hooks=taken_at_its_word,

@@ -1,4 +1,5 @@
-"""Which rights a descriptor can have: tables of what the documentation promises (docs, T20 to T25), not taken from the code.
+"""Which rights a descriptor can have: tables of what the documentation promises (docs, T20 to T25), not taken from the
+code.
 
 A descriptor has only rights that were asked for, that apply to what it refers to, and that its grant gives.
 """

@@ -128,10 +128,13 @@ DECISIONS = [
     ),
     Decision(
         "watch",
-        "a descriptor is waited for with the right to poll and the right to read or to write; only files are always ready",
+        "to wait for a descriptor takes the rights to poll and to read or write; only files are always ready",
         ("monitor", "fd", "direction"),
         watch_rows,
-        {"`fd_read` is enough to write": {"write_right": "fd_read"}, "pipes are ready": {"ready": ("RegularFile", "Pipe")}},
+        {
+            "`fd_read` is enough to write": {"write_right": "fd_read"},
+            "pipes are ready": {"ready": ("RegularFile", "Pipe")},
+        },
         facts=valid_entry("fd"),
     ),
 ]

@@ -17,7 +17,10 @@ def check_rows(call: Call, strict=False, errno=FAULT) -> list[Row]:
     end = ZeroExt(96, start) + ZeroExt(96, length)
     size = ZeroExt(64, call.memory_len.number)
     return [
-        Row(ULT(end, size) if strict else ULE(end, size), admits(lambda range_: is_range(range_, start, ZeroExt(32, length)))),
+        Row(
+            ULT(end, size) if strict else ULE(end, size),
+            admits(lambda range_: is_range(range_, start, ZeroExt(32, length))),
+        ),
         Row(ALWAYS, refuses(errno)),
     ]
 

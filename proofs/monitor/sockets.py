@@ -90,9 +90,7 @@ def shutdown_rows(call: Call, nothing=INVAL, listener=NOTCONN) -> list[Row]:
         is_socket(call, fd),
         not_connected(call, fd, listener),
         needs(call, fd, "sock_shutdown"),
-        Row(
-            ALWAYS, admits(lambda effect: And(acts_on(call, fd, effect), effect.how.number == Extract(15, 0, how)))
-        ),
+        Row(ALWAYS, admits(lambda effect: And(acts_on(call, fd, effect), effect.how.number == Extract(15, 0, how)))),
     ]
 
 
@@ -121,7 +119,7 @@ OF_FD = {"facts": valid_entry("fd")}
 DECISIONS = [
     Decision(
         "accept",
-        "a connection is accepted with `sock_accept` on a granted listener, with room in the table; only NONBLOCK is a flag",
+        "a granted listener accepts with `sock_accept` and room in the table; NONBLOCK is the only flag",
         ("monitor", "fd", "flags"),
         accept_rows,
         {"APPEND is a flag": {"allowed": NONBLOCK | 1}, "standard streams are sockets": {"inherited": True}},

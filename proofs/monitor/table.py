@@ -64,8 +64,8 @@ def taken_below(call: Call, state: State, lowest) -> BoolRef:
 
 
 def numbering_facts(call: Call) -> list[BoolRef]:
-    """What the monitor keeps true of its table: no number from 3 up to `lowest_free` is free, and that is no higher than the
-    number of slots. There is a free number left."""
+    """What the monitor keeps true of its table: no number from 3 up to `lowest_free` is free, and that is no higher
+    than the number of slots. There is a free number left."""
     lowest, slots = call.monitor.lowest_free.number, call.monitor.entries.len.number
     return [
         UGE(lowest, FIRST_FREE),
@@ -268,7 +268,7 @@ DECISIONS = [
     ),
     Decision(
         "renumber",
-        "an open number moves to another open number, whose object is closed; a number moves to itself without an effect",
+        "an open number moves to another, whose object is closed; a move to itself changes nothing",
         ("monitor", "from_", "to"),
         renumber_rows,
         {

@@ -1,6 +1,6 @@
 """`fd_read`, `fd_write`, `fd_pread`, `fd_pwrite`, `random_get`, and the arithmetic under them."""
 
-from z3 import UGE, UGT, ULE, And, BitVecVal, If, Not, Or, ZeroExt
+from z3 import UGE, UGT, ULE, And, BitVecVal, If, ZeroExt
 
 from proofs.monitor.descriptors import (
     OFFSETS,
@@ -22,7 +22,8 @@ from proofs.monitor.wasi import FBIG, INVAL, NOSPC, NOTCAPABLE, SPIPE, TOOBIG
 
 
 def account(entry) -> dict[str, object]:
-    """What written bytes are charged to, and when: streams to the output, what a grant gives to files, sockets to nothing."""
+    """What written bytes are charged to, and when: streams to the output, what a grant gives to files, sockets to
+    nothing."""
     return {
         "Output": entry.origin.is_variant("Stdio"),
         "Files": one_of(entry.origin, "Preopen", "Beneath"),
@@ -80,9 +81,7 @@ def read_at_rows(call: Call, kinds=SEEKABLE, rights=("fd_read", "fd_seek")) -> l
     fd, offset = call.fd.number, call.offset.number
 
     def effect_of(effect):
-        return And(
-            acts_on(call, fd, effect), effect.at_most.number == per_call(call), effect.offset.number == offset
-        )
+        return And(acts_on(call, fd, effect), effect.at_most.number == per_call(call), effect.offset.number == offset)
 
     return [
         is_open(call, fd),
@@ -203,12 +202,15 @@ DECISIONS = [
         "bytes are read at an offset below 2^63 with `fd_read` and `fd_seek`, of what has a position",
         ("monitor", "fd", "offset"),
         read_at_rows,
-        {"`fd_read` is enough": {"rights": ("fd_read",)}, "terminals have a position": {"kinds": (*SEEKABLE, "Terminal")}},
+        {
+            "`fd_read` is enough": {"rights": ("fd_read",)},
+            "terminals have a position": {"kinds": (*SEEKABLE, "Terminal")},
+        },
         **OF_FD,
     ),
     Decision(
         "write_at",
-        "bytes are written at an offset with `fd_write` and `fd_seek`, inside all limits, not under an append-only grant",
+        "bytes are written at an offset with `fd_write` and `fd_seek`, inside all limits, unless append-only",
         ("monitor", "fd", "offset"),
         write_at_rows,
         {

@@ -13,6 +13,6 @@
 | `dwarf`, `types` | where the fields of a Rust type lie, and what its bytes mean |
 
 A loop is replaced by an invariant (Floyd, 1967): it holds when the loop is entered, and if it holds at the head of any
-iteration, it holds at the head of the next one. Every access to memory must lie in the stack or in a region that the proof
-names. So a proof is also one of memory safety.
+iteration, it holds at the head of the next one. Every access to memory must lie in the stack or in a region that the
+proof names. So a proof is also one of memory safety.
 """

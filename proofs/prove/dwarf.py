@@ -1,7 +1,7 @@
 """The types of a program, from its debug information (DWARF 4, as rustc 1.95 writes it).
 
-Rust fixes no layout: the compiler orders the fields of a structure, and hides which variant an enumeration has in values that
-a field cannot have. So a proof asks here where a field lies and which value means which variant.
+Rust fixes no layout: the compiler orders the fields of a structure, and hides which variant an enumeration has in
+values that a field cannot have. So a proof asks here where a field lies and which value means which variant.
 """
 
 import struct

@@ -116,7 +116,8 @@ class Binary:
 
     @cached_property
     def call_targets(self) -> set[int]:
-        """Every address that a direct call or jump could lead to. Some bytes only look like one, so there are too many."""
+        """Every address that a direct call or jump could lead to. Some bytes only look like one, so there are too
+        many."""
         targets = set()
         for start, data in self._executable:
             for match in re.finditer(rb"[\xe8\xe9]", data):

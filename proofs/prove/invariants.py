@@ -1,10 +1,11 @@
 """Loops, replaced by invariants.
 
-A proof says what is true at the head of a loop in terms of the number of iterations, `j`, of the content of tables, and of
-*ghosts*: values that its own specification computes, one step per iteration. Which register or stack slot holds what is
-found by search:
+A proof says what is true at the head of a loop in terms of the number of iterations, `j`, of the content of tables,
+and of *ghosts*: values that its own specification computes, one step per iteration. Which register or stack slot holds
+what is found by search:
 
-1. What an iteration changes is found by running it on unknown values. Nothing depends on this being complete: in the proof,
+1. What an iteration changes is found by running it on unknown values. Nothing depends on this being complete: in the
+proof,
    each place that is not known to change must be the same after the iteration.
 2. A place that grows by a constant in each iteration is `start + step * iterations`.
 3. A place that equals one of the expressions that the proof offers, at first and again after each iteration, is that.
@@ -39,8 +40,8 @@ class Loop:
 
     # What must hold at the head.
     invariant: Callable[[State, Ghosts], BoolRef] = lambda state, ghosts: BoolVal(True)
-    # What must hold for every index, and the name of an index of which nothing else is said. It is proved for that one, so for
-    # all, and known for those of the iteration: `j` and, if iterations are unrolled, the ones after it.
+    # What must hold for every index, and the name of an index of which nothing else is said. It is proved for that
+    # one, so for all, and known for those of the iteration: `j` and, if iterations are unrolled, the ones after it.
     everywhere: Callable[[State, Ghosts, BitVecRef], BoolRef] | None = None
     index: BitVecRef | None = None
     # The ghosts before the first iteration, and their values one iteration later. `j` is always there.
@@ -51,8 +52,8 @@ class Loop:
     # What may hold at the head, and is of use if it does.
     maybe: Callable[[State, Ghosts], list[BoolRef]] = lambda state, ghosts: []
 
-    # The compiler may have put several iterations into one, and some in front of the loop: then `j` starts there, and grows by
-    # more than one.
+    # The compiler may have put several iterations into one, and some in front of the loop: then `j` starts there, and
+    # grows by more than one.
     together: int = 1
     in_front: int = 0
 
@@ -146,7 +147,8 @@ def unknown(state: State, cell: Cell):
 
 
 def _grouped(offsets: set[int]) -> list[tuple[int, int]]:
-    """Offsets of bytes as aligned words and halves of words where all of them are there, and as single bytes elsewhere."""
+    """Offsets of bytes as aligned words and halves of words where all of them are there, and as single bytes
+    elsewhere."""
     groups, left = [], set(offsets)
     for size in (8, 4, 2, 1):
         for start in sorted(left):
@@ -209,7 +211,8 @@ def _overlap(one: Cell, other: Cell) -> bool:
 
 
 def _step(before: BitVecRef, after: list[BitVecRef]) -> int | None:
-    """By how much a value grows in each iteration, in all its bits or else in its lower 32; None if that is no constant."""
+    """By how much a value grows in each iteration, in all its bits or else in its lower 32; None if that is no
+    constant."""
     for bits in (before.size(), 32):
         distances = [simplify(Extract(bits - 1, 0, value) - Extract(bits - 1, 0, before)) for value in after]
         if all(is_bv_value(distance) for distance in distances):
@@ -268,7 +271,8 @@ class Cut:
         return prover.explore(state)
 
     def _fits_the_pointers(self) -> bool:
-        """Whether the pointers into tables move as this unrolling of the loop says. Saves the attempt to prove a wrong one.
+        """Whether the pointers into tables move as this unrolling of the loop says. Saves the attempt to prove a wrong
+        one.
 
         Only of a loop that says something of every element of a table, so that an iteration is one element.
         """
@@ -342,11 +346,17 @@ class Cut:
         for _ in range(MOST_ROUNDS):
             state = self._head()
             ends = self._iterations(prover, state.copy())
-            new = {cell for cell in changed_cells(state, ends) if cell not in self.shape.forms and not self._covered(cell)}
+            new = {
+                cell for cell in changed_cells(state, ends) if cell not in self.shape.forms and not self._covered(cell)
+            }
             added = self.shape.cover(new)
             for cell in new:
                 self._guess(state, ends, cell)
-            demoted = [cell for cell, form in self.shape.forms.items() if form and cell not in new and not self._fits(prover, ends, cell)]
+            demoted = [
+                cell
+                for cell, form in self.shape.forms.items()
+                if form and cell not in new and not self._fits(prover, ends, cell)
+            ]
             for cell in demoted:
                 self._guess(state, ends, cell)
             if not added and not demoted:
@@ -403,7 +413,11 @@ class Cut:
             for at, expression in enumerate(offered):
                 if expression.size() > start.size():
                     continue
-                wide = ZeroExt(start.size() - expression.size(), expression) if expression.size() < start.size() else expression
+                wide = (
+                    ZeroExt(start.size() - expression.size(), expression)
+                    if expression.size() < start.size()
+                    else expression
+                )
                 if prover.holds(self.entry, start == wide):
                     found[cell].append(lambda ghosts, at=at, size=start.size(): self._expression(ghosts, at, size))
         return found

@@ -1,8 +1,8 @@
 """The heads of the loops of a function, from its control flow alone.
 
 Every cycle of the control flow goes through a head, since each is the target of an edge that leads back on a path of a
-depth-first search. A head that is not the head of a loop does no harm: an invariant is asked for where none is needed, and
-without one the proof fails.
+depth-first search. A head that is not the head of a loop does no harm: an invariant is asked for where none is needed,
+and without one the proof fails.
 """
 
 from proofs.prove.code import Code
@@ -10,7 +10,8 @@ from proofs.prove.elf import Function
 
 
 def successors(code: Code, address: int) -> list[int]:
-    """Where an instruction can lead to within its function. Calls return; jumps through a register lead to no known place."""
+    """Where an instruction can lead to within its function. Calls return; jumps through a register lead to no known
+    place."""
     instruction = code.at(address)
     targets, falls_through = [], True
     for operation in instruction.operations:

@@ -1,8 +1,8 @@
 """Functions by their path in the source, such as `wave_monitor::fds::Monitor::admit_close`.
 
-rustc 1.95 mangles in the legacy way: `_ZN`, identifiers with their lengths, a hash, `E`. Only the standard library comes with
-names of the new kind, of which we read no more than the identifiers, to know a panic. A toolchain that mangles our functions
-in another way makes every search fail, and with it every proof.
+rustc 1.95 mangles in the legacy way: `_ZN`, identifiers with their lengths, a hash, `E`. Only the standard library
+comes with names of the new kind, of which we read no more than the identifiers, to know a panic. A toolchain that
+mangles our functions in another way makes every search fail, and with it every proof.
 """
 
 import re
@@ -36,7 +36,8 @@ def demangled(symbol: str) -> str:
 
 
 def _identifiers(symbol: str) -> str:
-    """The identifiers of a symbol of the new kind, in their order: `core::panicking::panic` for a function of that path."""
+    """The identifiers of a symbol of the new kind, in their order: `core::panicking::panic` for a function of that
+    path."""
     rest = re.sub(r"(?<=[CMXNvt])s[0-9A-Za-z]*_", "", symbol)
     parts, at = [], 2
     while match := re.compile(r"\d+").search(rest, at):

@@ -1,6 +1,5 @@
 """All paths of a function, and what has to hold on them."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -31,8 +30,16 @@ from proofs.prove.state import RETURN, STACK_TOP, State, called, fresh, joined
 
 CALLER_SAVED = ("RAX", "RCX", "RDX", "RSI", "RDI", "R8", "R9", "R10", "R11")
 # To reach one of these is to fail: a decision does not panic.
-PANICS = ("core::panicking::", "core::option::unwrap_failed", "core::option::expect_failed", "core::result::unwrap_failed",
-          "core::slice::index::", "core::cell::panic", "alloc::raw_vec::handle_error", "alloc::alloc::handle_alloc_error")  # fmt: skip
+PANICS = (
+    "core::panicking::",
+    "core::option::unwrap_failed",
+    "core::option::expect_failed",
+    "core::result::unwrap_failed",
+    "core::slice::index::",
+    "core::cell::panic",
+    "alloc::raw_vec::handle_error",
+    "alloc::alloc::handle_alloc_error",
+)
 MOST_PATHS, MOST_STEPS, MOST_VALUES = 20_000, 100_000, 512
 # A question that is not answered in time is asked again with another seed: most are easy, and a few depend on luck.
 TIMEOUTS_MS = (5_000, 10_000, 60_000)
@@ -69,7 +76,8 @@ class Prover:
     _heads: dict[int, Function] = field(default_factory=dict)
 
     def run(self, address: int, prepare: Callable[[State], None]) -> list[State]:
-        """The states in which the function at an address returns. `prepare` sets up its arguments, its memory and the facts."""
+        """The states in which the function at an address returns. `prepare` sets up its arguments, its memory and the
+        facts."""
         state = called(address)
         prepare(state)
         if self.check(state.facts) != sat:
@@ -126,7 +134,9 @@ class Prover:
             raise Failure(f"{what}: " + (self._example() if result == sat else "the solver does not know"))
 
     def _example(self) -> str:
-        constants = sorted((d.name(), self.model[d]) for d in self.model.decls() if d.arity() == 0 and "!" not in d.name())
+        constants = sorted(
+            (d.name(), self.model[d]) for d in self.model.decls() if d.arity() == 0 and "!" not in d.name()
+        )
         shown = [
             f"{name} = {value.as_long():#x}"
             for name, value in constants
@@ -212,7 +222,8 @@ class Prover:
     # Paths
 
     def explore(self, state: State, body: Body | None = None) -> list[State]:
-        """The states in which the paths from here return. With the body of a loop, those in which they are back at its head."""
+        """The states in which the paths from here return. With the body of a loop, those in which they are back at its
+        head."""
         work, ends, steps = [state], [], 0
         while work:
             current = work.pop()
@@ -354,7 +365,11 @@ class Prover:
                 case "CALLIND" | "BRANCHIND" | "RETURN":
                     return self._jump(state, self.get(state, operation.inputs[0]))
                 case "LOAD":
-                    self.put(state, operation.output, self.load(state, self.get(state, operation.inputs[1]), operation.output.size))
+                    self.put(
+                        state,
+                        operation.output,
+                        self.load(state, self.get(state, operation.inputs[1]), operation.output.size),
+                    )
                     at += 1
                 case "STORE":
                     self.store(state, self.get(state, operation.inputs[1]), self.get(state, operation.inputs[2]))

@@ -1,8 +1,8 @@
 """Registers, stack, records and tables at one point of one path.
 
-Memory is typed. The stack and *records* (one structure, at an address that is a symbol) are bytes at known places. A *table*
-is any number of elements of one size; it is one array from index to element. Records and tables lie apart from each other,
-which is what the language says of what they are made for: a structure, the buffer of a vector, a slice.
+Memory is typed. The stack and *records* (one structure, at an address that is a symbol) are bytes at known places. A
+*table* is any number of elements of one size; it is one array from index to element. Records and tables lie apart from
+each other, which is what the language says of what they are made for: a structure, the buffer of a vector, a slice.
 """
 
 from dataclasses import dataclass, field

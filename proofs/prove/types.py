@@ -109,7 +109,8 @@ class Type:
 
     @cached_property
     def scalars(self) -> list[tuple[int, int]] | None:
-        """Offset and size of the one or two numbers that the compiler sees in a value of this type; None if it sees bytes."""
+        """Offset and size of the one or two numbers that the compiler sees in a value of this type; None if it sees
+        bytes."""
         if self._entry.tag in (dwarf.BASE, dwarf.POINTER, dwarf.ENUMERATION):
             return [(0, self.size)] if self.size else []
         if self._entry.tag == dwarf.ARRAY:
@@ -138,10 +139,11 @@ class Type:
 
     @property
     def registers(self) -> list[tuple[int, int]]:
-        """Offset and size of what each register holds if a value of this type is passed. Empty if it is passed by a pointer.
+        """Offset and size of what each register holds if a value of this type is passed. Empty if it is passed by a
+        pointer.
 
-        rustc passes one or two numbers in as many registers, and other values of up to 8 bytes as their bytes. If a later
-        compiler does it in another way, proofs fail.
+        rustc passes one or two numbers in as many registers, and other values of up to 8 bytes as their bytes. If a
+        later compiler does it in another way, proofs fail.
         """
         if self.size == 0 or self.scalars:
             return self.scalars or []
