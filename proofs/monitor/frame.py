@@ -8,13 +8,29 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
-from z3 import UGE, ULE, ULT, And, BitVec, BitVecRef, BitVecVal, BoolRef, BoolVal, Extract, Implies, Not, Or, ZeroExt
-from z3 import sat as SAT
+from z3 import (
+    UGE,
+    ULE,
+    ULT,
+    And,
+    BitVec,
+    BitVecRef,
+    BoolRef,
+    BoolVal,
+    Concat,
+    Extract,
+    Implies,
+    Not,
+    Or,
+    ZeroExt,
+    sat,
+)
 
 from proofs.prove.elf import Binary
-from proofs.prove.invariants import Loop
 from proofs.prove.failure import Failure
+from proofs.prove.invariants import Loop
 from proofs.prove.prover import Hook, Program, Prover
 from proofs.prove.state import STACK_TOP, Record, State, Table, byte_of, fresh, initial_byte
 from proofs.prove.types import Signature, Type, Types, Value
@@ -32,9 +48,14 @@ class World:
     types."""
 
     def __init__(self):
-        # It can be the shim itself, to try a change in seconds. Nothing calls a decision there.
+        # It can be the other program itself, to try a change in seconds. Nothing calls a decision there.
         self._command = os.environ.get("WAVE_BINARY", "target/dist/wave")
-        self.shim_path = os.environ.get("WAVE_PROOFS_SHIM", "target/types/wave-proofs-shim")
+        self._types = os.environ.get("WAVE_PROOFS_SHIM", "target/types/wave-proofs-shim")
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether what is proved is the program of the decisions alone."""
+        return Path(self._command).resolve() == Path(self._types).resolve()
 
     @cached_property
     def command(self) -> Program:
@@ -44,7 +65,7 @@ class World:
     @cached_property
     def types(self) -> Types:
         """Layouts and signatures."""
-        return Types(Binary(self.shim_path))
+        return Types(Binary(self._types))
 
     def decision(self, name: str) -> tuple[Signature, int]:
         """The signature of a decision, and its address in the command."""
@@ -119,9 +140,7 @@ class Call:
             state.facts.append(value.valid())
             for offset, size in type_.registers:
                 word = Extract(8 * (offset + size) - 1, 8 * offset, number)
-                # The convention says nothing about the rest of the register.
-                rest = fresh(64 - 8 * size, f"above_{name}") if size < 8 else None
-                self._words.append(word if rest is None else _above(rest, word, type_))
+                self._words.append(_register(word, type_))
         else:
             self._pointer(state, name, type_, True)
             state.facts.append(self.arguments[name].valid())
@@ -166,10 +185,12 @@ class Call:
         return And(in_table, self.slot(fd, state).is_variant("Some"))
 
 
-def _above(rest: BitVecRef, word: BitVecRef, type_: Type) -> BitVecRef:
-    from z3 import Concat
-
-    return ZeroExt(64 - word.size(), word) if type_.name == "bool" else Concat(rest, word)
+def _register(word: BitVecRef, type_: Type) -> BitVecRef:
+    """A register that holds a number. The convention says nothing about its other bits, unless it is a `bool`."""
+    missing = 64 - word.size()
+    if not missing:
+        return word
+    return ZeroExt(missing, word) if type_.name == "bool" else Concat(fresh(missing, "above"), word)
 
 
 @dataclass
@@ -253,11 +274,6 @@ ALWAYS = BoolVal(True)
 ASSUMED = ("pcode", "z3", "layout", "stack", "apart")
 
 
-def unchanged(end: End) -> BoolRef:
-    """All that the call could write to is as it was: nothing, if it gets the monitor by a shared reference."""
-    return BoolVal(True)
-
-
 @dataclass(frozen=True)
 class Decision:
     """A decision, and what is to be proved of it."""
@@ -288,8 +304,7 @@ class Decision:
         timer, failure, provers, refuted = Timer(), "", [], set()
         try:
             signature, address = world.decision(self.name)
-            alone = world.command.binary.path == world.shim_path
-            if not self.inlined and not alone and address not in world.command.binary.call_targets:
+            if not self.inlined and not world.is_alone and address not in world.command.binary.call_targets:
                 raise Failure(f"nothing calls {self.name}: the compiler inlines it")
             for case in self.cases:
                 provers.append(Prover(world.command, unroll=self.unrolled))
@@ -345,11 +360,6 @@ class Decision:
 
     def _refutes(self, prover: Prover, call: Call, ends: list[End], changes: dict[str, object]) -> bool:
         return any(
-            prover.check(end.state.facts, Not(condition)) == SAT
+            prover.check(end.state.facts, Not(condition)) == sat
             for _, end, condition in self._obligations(call, ends, changes)
         )
-
-
-def number(value: int, like: BitVecRef) -> BitVecRef:
-    """A constant of the width of another value."""
-    return BitVecVal(value, like.size())

@@ -305,6 +305,8 @@ class Cut:
 
     def again(self, prover, state: State) -> None:
         """Proves that the invariant holds at the end of an iteration, if it held at the head."""
+        if state.regions.keys() != self.head.regions.keys() or state.notes.keys() != self.head.notes.keys():
+            raise Failure(f"the loop at {self.place} makes memory accessible, or calls what is only seen once")
         after = self.loop.after(self.ghosts)
         prover.must(state, self.loop.holds(state, after), f"invariant again at {self.place}")
         for fact in self.shape.facts:

@@ -29,8 +29,9 @@
 //! The methods of [`Monitor`] look up a descriptor and call leaf functions over integers, byte slices and small values:
 //! [`GuestRange::check`], [`GuestPath::parse`], [`Subscription::parse`], [`peer_allowed`]. Leaf functions do not
 //! allocate or panic, and loop only over their input. Each has a specification in `src/spec`, an executable predicate
-//! that was written independently. Tests compare the two. The aim is a proof on the machine code that they are equal
-//! for all inputs.
+//! that was written independently. Tests compare the two. `proofs/monitor` has specifications of its own, and proves on
+//! the machine code of the command that the decisions are as specified for all inputs. Its table says which are proved,
+//! within which bounds and under which assumptions.
 #![forbid(unsafe_code)]
 
 mod access;
