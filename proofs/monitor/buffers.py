@@ -31,8 +31,8 @@ from proofs.monitor.descriptors import least
 from proofs.monitor.frame import Call, Decision, End
 from proofs.monitor.wasi import FAULT, INVAL
 from proofs.prove import memory
-from proofs.prove.invariants import Loop
 from proofs.prove.failure import Failure
+from proofs.prove.invariants import Loop
 from proofs.prove.prover import Hook, Prover
 from proofs.prove.state import Record, State, Table
 

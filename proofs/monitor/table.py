@@ -5,8 +5,8 @@ from z3 import UGE, ULE, ULT, And, BitVec, BoolRef, If, Implies, Not, Select, St
 from proofs.monitor.descriptors import valid_entry
 from proofs.monitor.frame import ALWAYS, ENTRIES, Call, Decision, End, Row, admits, known_bytes, refuses
 from proofs.monitor.wasi import ALL_RIGHTS, BADF, INVAL, NOTCAPABLE
-from proofs.prove.invariants import Loop
 from proofs.prove.failure import Failure
+from proofs.prove.invariants import Loop
 from proofs.prove.prover import Prover
 from proofs.prove.state import State, Table
 from proofs.prove.types import Value
