@@ -7,4 +7,14 @@ ASSUMPTIONS = {
     "kernel_landlock": "The kernel enforces a Landlock ruleset as its documentation says",
     "headers": "The kernel's headers on the machine of the proof are those of the kernel's interface",
     "z3": "Z3 answers `unsat` only if it is so",
+    "layout": "Types lie in memory as debug information of the same source says, and are passed as rustc 1.95 does",
+    "stack": "The stack lies at one address, apart from all other memory, and is large enough",
+    "apart": "Structures, buffers of vectors and slices lie apart in user space, and values are valid for their types",
+    "inlined": "Hostcalls inline this decision; proved is its function of the same source in the same binary",
+    "parser": "The parsers of paths and link targets answer any value of their type; they have proofs of their own",
+    "insert": "`Monitor::insert` does what its own proof says",
+    "numbering": "No number from 3 up to `lowest_free` is free, nor is that above the number of slots. Close, "
+    "renumber and insert are proved to keep this; that `new` and the grants make it true is not",
+    "reserve": "`Vec::reserve` gives room for what it is asked for, apart from other memory, and keeps the content",
+    "memset": "`memset` writes its range and nothing else",
 }

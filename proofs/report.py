@@ -22,6 +22,8 @@ class Claim:
     assumptions: list[str] = field(default_factory=list)  # keys of ASSUMPTIONS in assumptions.py
     wrong: list[str] = field(default_factory=list)  # wrong specifications that the same proof refuted, by name
     queries: int = 0  # questions to the solver; 0 without one
+    paths: int = 0  # ways through the machine code; 0 without any
+    obligations: int = 0  # conditions that had to hold on them, and do
     seconds: float = 0.0
     failure: str = ""  # empty if it is proved; otherwise why not, with the counterexample
 

@@ -24,7 +24,7 @@ const COMPATIBLE: [u8; 12] = [0; 12];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PeerRule {
     network: u128,
-    prefix_bits: u8,
+    mask: u128,
 }
 
 impl PeerRule {
@@ -34,26 +34,28 @@ impl PeerRule {
     /// `None` for more than 128 bits, and if `network` has a bit set after its prefix: the meaning is not clear then,
     /// and a rule must not be wider than meant (T47).
     #[must_use]
+    // Out of line, so that `proofs/` finds it in the program.
+    #[inline(never)]
     pub const fn new(network: IpBytes, prefix_bits: u8) -> Option<Self> {
-        let network = u128::from_be_bytes(network);
-        if prefix_bits > 128 || network & !prefix_mask(prefix_bits) != 0 {
+        let (network, mask) = (u128::from_be_bytes(network), prefix_mask(prefix_bits));
+        if prefix_bits > 128 || network & !mask != 0 {
             return None;
         }
-        Some(Self { network, prefix_bits })
+        Some(Self { network, mask })
     }
 
     const fn admits(self, address: IpBytes) -> bool {
-        (u128::from_be_bytes(address) ^ self.network) & prefix_mask(self.prefix_bits) == 0
+        (u128::from_be_bytes(address) ^ self.network) & self.mask == 0
     }
 }
 
 /// `ADDRESS/BITS`, the syntax of `--accept-from`.
 impl fmt::Display for PeerRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let address = Ipv6Addr::from_bits(self.network);
-        match (address.to_ipv4_mapped(), self.prefix_bits.checked_sub(96)) {
+        let (address, prefix_bits) = (Ipv6Addr::from_bits(self.network), self.mask.leading_ones());
+        match (address.to_ipv4_mapped(), prefix_bits.checked_sub(96)) {
             (Some(address), Some(bits)) => write!(f, "{address}/{bits}"),
-            _ => write!(f, "{address}/{}", self.prefix_bits),
+            _ => write!(f, "{address}/{prefix_bits}"),
         }
     }
 }
@@ -62,6 +64,8 @@ impl fmt::Display for PeerRule {
 ///
 /// The peer chooses its port, so the port does not matter.
 #[must_use]
+// Out of line, as above.
+#[inline(never)]
 pub fn peer_allowed(rules: Option<&[PeerRule]>, address: IpBytes) -> bool {
     let Some(rules) = rules else { return true };
     let admitted = |address: IpBytes| rules.iter().any(|rule| rule.admits(address));
@@ -176,6 +180,20 @@ mod tests {
         assert_eq!(PeerRule::new(bytes("::ffff:10.0.0.1"), 104), None);
         assert_eq!(PeerRule::new(bytes("::"), 129), None);
         assert!(PeerRule::new(bytes("::ffff:10.0.0.1"), 128).is_some());
+    }
+
+    #[test]
+    fn t47_the_mask_is_the_prefix_and_is_printed_as_its_length() {
+        for prefix_bits in 0..=128 {
+            let rule = rule("::", prefix_bits);
+            assert_eq!(rule.to_string(), format!("::/{prefix_bits}"));
+            for bit in 0..128 {
+                let neighbor = (1_u128 << (127 - bit)).to_be_bytes();
+                assert_eq!(rule.admits(neighbor), bit >= prefix_bits, "bit {bit} of {rule}");
+            }
+        }
+        assert_eq!(rule("::ffff:10.0.0.0", 104).to_string(), "10.0.0.0/8");
+        assert_eq!(rule("::ffff:0.0.0.0", 96).to_string(), "0.0.0.0/0");
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl Entry {
     }
 
     #[cold]
-    const fn refusal(&self, rights: Rights) -> Errno {
+    pub(crate) const fn refusal(&self, rights: Rights) -> Errno {
         let missing = rights.without(self.base);
         Errno::NOTCAPABLE.because(self.access.refusal(self.kind.ceiling(), missing))
     }

@@ -113,6 +113,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`].
+    #[inline(never)]
     pub fn admit_close(&mut self, fd: u32) -> Result<Admitted<Close>, Errno> {
         let entry = self.entries.get_mut(fd as usize).and_then(Option::take).ok_or(Errno::BADF)?;
         self.open -= 1;
@@ -126,6 +127,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`] if either is closed. So a guest cannot enlarge the table.
+    #[inline(never)]
     pub fn admit_renumber(&mut self, from: u32, to: u32) -> Result<Option<Admitted<Close>>, Errno> {
         let moved = *self.entry(from)?;
         self.entry(to)?;

@@ -22,6 +22,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`].
+    #[inline(never)]
     pub fn fdstat(&self, fd: u32) -> Result<FdStat, Errno> {
         let entry = self.entry(fd)?;
         Ok(FdStat {
@@ -41,6 +42,7 @@ impl Monitor {
     /// [`Errno::INVAL`] for a change of a synchronization flag, which Linux cannot make; [`Errno::NOTSUP`] for a change
     /// of `APPEND` on anything but a file that the guest opened; [`Errno::NOTCAPABLE`] for leaving append mode under an
     /// append-only grant.
+    #[inline(never)]
     pub fn admit_set_flags(&self, fd: u32, flags: FdFlags) -> Result<Admitted<SetFlags>, Errno> {
         let entry = self.entry_with(fd, Rights::FD_FDSTAT_SET_FLAGS)?;
         let append = flag_change(entry.flags, flags)?;
@@ -54,6 +56,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`] if the descriptor was closed.
+    #[inline(never)]
     pub fn commit_flags(&mut self, change: Performed<SetFlags>) -> Result<(), Errno> {
         let Commit { fd, flags } = change.into_effect().commit;
         self.entry_mut(fd)?.flags = flags;
@@ -64,6 +67,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::NOTCAPABLE`] if any right would be added, [`Errno::INVAL`] for unknown bits.
+    #[inline(never)]
     pub fn set_rights(&mut self, fd: u32, base: u64, inheriting: u64) -> Result<(), Errno> {
         self.narrow(fd, Rights::from_guest(base)?, Rights::from_guest(inheriting)?)
     }

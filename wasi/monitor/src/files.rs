@@ -47,6 +47,7 @@ impl Monitor {
     /// # Errors
     /// Also [`Errno::INVAL`] for a size of 2^63 or more (T12), [`Errno::FBIG`] above
     /// [`Limits::file_size_bytes`](crate::Limits::file_size_bytes).
+    #[inline(never)]
     pub fn admit_set_size(&self, fd: u32, size: u64) -> Result<Admitted<SetSize>, Errno> {
         let entry = self.entry_with(fd, Rights::FD_FILESTAT_SET_SIZE)?;
         end_of(size, 0)?;
@@ -58,6 +59,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`].
+    #[inline(never)]
     pub fn admit_set_times(&self, fd: u32, times: NewTimes) -> Result<Admitted<SetTimes>, Errno> {
         let entry = self.entry_with(fd, Rights::FD_FILESTAT_SET_TIMES)?;
         Ok(Admitted::new(SetTimes { on: entry.target(), times }))
@@ -70,6 +72,7 @@ impl Monitor {
     /// [`Errno::FBIG`] if the end is above
     /// [`Limits::file_size_bytes`](crate::Limits::file_size_bytes), [`Errno::NOSPC`] for more than
     /// is left of [`Limits::written_bytes`](crate::Limits::written_bytes).
+    #[inline(never)]
     pub fn admit_allocate(&self, fd: u32, offset: u64, len: u64) -> Result<Admitted<Allocate>, Errno> {
         let entry = self.entry_with(fd, Rights::FD_ALLOCATE)?;
         let end = end_of(offset, len)?;
@@ -85,6 +88,7 @@ impl Monitor {
     ///
     /// # Errors
     /// Also [`Errno::INVAL`] if the end is at 2^63 or beyond.
+    #[inline(never)]
     pub fn admit_advise(&self, fd: u32, offset: u64, len: u64, advice: Advice) -> Result<Admitted<Advise>, Errno> {
         let entry = self.entry_with(fd, Rights::FD_ADVISE)?;
         end_of(offset, len)?;
@@ -95,6 +99,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`]; [`Errno::INVAL`] for anything but a file or directory, as on Linux.
+    #[inline(never)]
     pub fn admit_sync(&self, fd: u32) -> Result<Admitted<Sync>, Errno> {
         let on = self.stored(fd, Rights::FD_SYNC)?;
         Ok(Admitted::new(Sync { on, data_only: false }))
@@ -104,6 +109,7 @@ impl Monitor {
     ///
     /// # Errors
     /// As [`admit_sync`](Self::admit_sync).
+    #[inline(never)]
     pub fn admit_datasync(&self, fd: u32) -> Result<Admitted<Sync>, Errno> {
         let on = self.stored(fd, Rights::FD_DATASYNC)?;
         Ok(Admitted::new(Sync { on, data_only: true }))
@@ -123,6 +129,7 @@ impl Monitor {
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`], [`Errno::NOTDIR`]; [`Errno::TOOBIG`] for more than
     /// [`Limits::call_bytes`](crate::Limits::call_bytes). Filling less of the buffer would mean the end of the listing.
+    #[inline(never)]
     pub fn admit_readdir(&self, fd: u32, cookie: u64, len: u32) -> Result<Admitted<ReadDir>, Errno> {
         let entry = self.directory_entry(fd, Rights::FD_READDIR)?;
         self.limits().admit_whole(len)?;
@@ -141,6 +148,7 @@ impl Monitor {
     /// # Errors
     /// [`Errno::NOSPC`] if [`Limits::entries`](crate::Limits::entries) or
     /// [`Limits::written_bytes`](crate::Limits::written_bytes) are used up.
+    #[inline(never)]
     pub fn claim_entry(&self, text_bytes: usize) -> Result<Claim, Errno> {
         self.budgets.admit_entry(text_bytes as u64)
     }
@@ -149,6 +157,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::NOSPC`] for more than is left of [`Limits::written_bytes`](crate::Limits::written_bytes).
+    #[inline(never)]
     pub fn claim_growth(&self, bytes: u64) -> Result<Claim, Errno> {
         self.budgets.admit_growth(bytes)
     }
@@ -159,6 +168,7 @@ impl Monitor {
     }
 
     /// Charges the range that an allocation has reserved, including what was reserved before.
+    #[inline(never)]
     pub fn allocated(&mut self, allocate: Performed<Allocate>) {
         self.budgets.charge(Account::Files, allocate.into_effect().len);
     }

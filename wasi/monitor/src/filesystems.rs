@@ -41,6 +41,7 @@ const KERNEL_INTERFACES: [u64; 28] = [
 ///
 /// # Errors
 /// [`Errno::NOTCAPABLE`] for those that expose the kernel instead of storing data.
+#[inline(never)]
 pub fn admit_filesystem(magic: u64) -> Result<(), Errno> {
     if KERNEL_INTERFACES.contains(&magic) { Err(Errno::NOTCAPABLE.because(Rule::KernelInterface)) } else { Ok(()) }
 }

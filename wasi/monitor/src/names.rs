@@ -103,6 +103,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTDIR`], [`Errno::NOTCAPABLE`], and those of the path.
+    #[inline(never)]
     pub fn admit_stat_at<'m>(&self, fd: u32, lookup: u32, path: &'m [u8]) -> Result<Admitted<StatAt<'m>>, Errno> {
         let lookup = LookupFlags::from_guest(lookup)?;
         let place = self.directory_path(fd, Rights::PATH_FILESTAT_GET, path)?;
@@ -114,6 +115,7 @@ impl Monitor {
     ///
     /// # Errors
     /// As [`admit_stat_at`](Self::admit_stat_at).
+    #[inline(never)]
     pub fn admit_set_times_at<'m>(
         &self,
         fd: u32,
@@ -131,6 +133,7 @@ impl Monitor {
     ///
     /// # Errors
     /// As [`admit_stat_at`](Self::admit_stat_at). A path that ends in `.` or `..` is [`Errno::EXIST`].
+    #[inline(never)]
     pub fn admit_create_directory<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<MakeDirectory<'m>>, Errno> {
         let place = self.directory_path(fd, Rights::PATH_CREATE_DIRECTORY, path)?;
         let name = name_of(&place, Errno::EXIST, Errno::EXIST);
@@ -142,6 +145,7 @@ impl Monitor {
     /// # Errors
     /// As [`admit_stat_at`](Self::admit_stat_at). A path that ends in `.` is [`Errno::INVAL`], one that ends in
     /// `..` is [`Errno::NOTEMPTY`].
+    #[inline(never)]
     pub fn admit_remove_directory<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<RemoveDirectory<'m>>, Errno> {
         let place = self.directory_path(fd, Rights::PATH_REMOVE_DIRECTORY, path)?;
         let name = name_of(&place, Errno::INVAL, Errno::NOTEMPTY);
@@ -152,6 +156,7 @@ impl Monitor {
     ///
     /// # Errors
     /// As [`admit_stat_at`](Self::admit_stat_at). A path that ends in `.` or `..` is [`Errno::ISDIR`].
+    #[inline(never)]
     pub fn admit_unlink<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<Unlink<'m>>, Errno> {
         let place = self.directory_path(fd, Rights::PATH_UNLINK_FILE, path)?;
         let name = name_of(&place, Errno::ISDIR, Errno::ISDIR);
@@ -162,6 +167,7 @@ impl Monitor {
     ///
     /// # Errors
     /// As [`admit_stat_at`](Self::admit_stat_at). A path that ends in `.` or `..` is [`Errno::INVAL`].
+    #[inline(never)]
     pub fn admit_readlink<'m>(&self, fd: u32, path: &'m [u8]) -> Result<Admitted<ReadLink<'m>>, Errno> {
         let place = self.directory_path(fd, Rights::PATH_READLINK, path)?;
         let name = name_of(&place, Errno::INVAL, Errno::INVAL);
@@ -176,6 +182,7 @@ impl Monitor {
     /// # Errors
     /// [`Errno::INVAL`] if a final link is to be followed, as in Wasmtime. If the old path ends in `.` or `..`,
     /// [`Errno::PERM`]; if the new one does, [`Errno::EXIST`].
+    #[inline(never)]
     pub fn admit_link<'m>(
         &self,
         old_fd: u32,
@@ -199,6 +206,7 @@ impl Monitor {
     ///
     /// # Errors
     /// As [`admit_stat_at`](Self::admit_stat_at). A path that ends in `.` or `..` is [`Errno::BUSY`].
+    #[inline(never)]
     pub fn admit_rename<'m>(
         &self,
         old_fd: u32,
@@ -217,6 +225,7 @@ impl Monitor {
     ///
     /// # Errors
     /// As [`admit_stat_at`](Self::admit_stat_at), for target and path. A path that ends in `.` or `..` is [`Errno::EXIST`].
+    #[inline(never)]
     pub fn admit_symlink<'m>(&self, target: &'m [u8], fd: u32, path: &'m [u8]) -> Result<Admitted<Symlink<'m>>, Errno> {
         let place = self.directory_path(fd, Rights::PATH_SYMLINK, path)?;
         let target = LinkTarget::parse(target)?;

@@ -65,6 +65,7 @@ impl Monitor {
     /// [`Errno::MFILE`] if the table is full, before anything is created. [`Errno::INVAL`] for
     /// unknown bits and for `CREAT` with `DIRECTORY`.
     /// [`Errno::NOTCAPABLE`] for missing rights, and for writing under an append-only grant without `APPEND`.
+    #[inline(never)]
     pub fn admit_open<'m>(&self, request: OpenRequest<'m>) -> Result<Admitted<Open<'m>>, Errno> {
         let lookup = LookupFlags::from_guest(request.lookup)?;
         let oflags = OFlags::from_guest(request.oflags)?;
@@ -98,6 +99,7 @@ impl Monitor {
     /// Enters the opened object into the table and returns its number.
     ///
     /// This cannot fail: `admit_open` checked that there is room.
+    #[inline(never)]
     pub fn install(&mut self, open: Performed<Open<'_>>, host: HostFd, kind: Kind) -> u32 {
         let Open { grant, fdflags, .. } = open.into_effect();
         let entry = Entry::new(host, kind, grant.access, grant.origin, grant.base);

@@ -86,6 +86,7 @@ impl Subscription {
     /// # Errors
     /// [`Errno::INVAL`] for an unknown event type, clock or flag (T10). The whole call fails then. A clock that exists
     /// but that no guest gets is an error of its event only.
+    #[inline(never)]
     pub fn parse(bytes: &[u8], layout: Layout) -> Result<Self, Errno> {
         let userdata = u64::from_le_bytes(take(bytes, 0)?);
         let [tag] = take(bytes, 8)?;
@@ -115,6 +116,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::BADF`], [`Errno::NOTCAPABLE`], which are errors of the event.
+    #[inline(never)]
     pub fn admit_watch(&self, fd: u32, direction: Direction) -> Result<Admitted<Watch>, Errno> {
         let entry = self.entry(fd)?;
         entry.require(Rights::POLL_FD_READWRITE)?;

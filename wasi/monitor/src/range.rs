@@ -164,7 +164,7 @@ impl Buffers {
 
     /// Not inlined, so that one buffer takes a few instructions.
     #[inline(never)]
-    fn copy_in_all(&mut self, memory: &[u8], list: &[u8], at_most: u32) -> Result<(), Errno> {
+    pub(crate) fn copy_in_all(&mut self, memory: &[u8], list: &[u8], at_most: u32) -> Result<(), Errno> {
         let (iovecs, _) = list.as_chunks();
         self.count = iovecs.len().min((at_most as usize).clamp(1, IOV_MAX));
         if self.count > INLINE {
@@ -193,7 +193,7 @@ impl Buffers {
     }
 
     #[inline(never)]
-    fn shorten_all(&mut self, max: usize) {
+    pub(crate) fn shorten_all(&mut self, max: usize) {
         let mut left = max;
         for range in self.ranges_mut() {
             *range = range.shortened(left);
@@ -213,6 +213,7 @@ impl Buffers {
     }
 
     /// Drops the first `count` bytes. Buffers before the rest become empty.
+    #[inline(never)]
     pub fn skip(&mut self, count: usize) {
         let mut left = count;
         for range in self.ranges_mut() {

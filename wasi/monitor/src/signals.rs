@@ -16,6 +16,7 @@ pub enum Raise {
 /// # Errors
 /// [`Errno::NOTSUP`] for the signals that stop a process: nobody could resume a sandboxed run. [`Errno::INVAL`] for an
 /// undefined number.
+#[inline(never)]
 pub const fn admit_raise(signal: u32) -> Result<Raise, Errno> {
     Ok(match signal {
         // NONE, PIPE (ignored, says the witx file), CHLD, CONT, URG, WINCH.

@@ -58,6 +58,7 @@ impl Monitor {
     /// # Errors
     /// [`Errno::NOTSOCK`]; [`Errno::INVAL`] for a connected socket and for flags other than
     /// `NONBLOCK`; [`Errno::MFILE`] before a connection is taken from the queue.
+    #[inline(never)]
     pub fn admit_accept(&self, fd: u32, flags: u32) -> Result<Admitted<Accept>, Errno> {
         let flags = accept_flags(flags)?;
         let entry = self.socket(fd)?;
@@ -70,6 +71,7 @@ impl Monitor {
     }
 
     /// Enters an accepted connection into the table and returns its number.
+    #[inline(never)]
     pub fn install_accepted(&mut self, accept: Performed<Accept>, host: HostFd) -> u32 {
         let flags = accept.into_effect().flags;
         self.insert(Entry::new(host, Kind::Stream, Access::ReadWrite, EntryOrigin::Socket, Rights::ALL).flags(flags))
@@ -79,6 +81,7 @@ impl Monitor {
     ///
     /// # Errors
     /// [`Errno::NOTSOCK`], [`Errno::NOTCONN`] on a listening socket, [`Errno::NOTCAPABLE`].
+    #[inline(never)]
     pub fn admit_receive(&self, fd: u32, flags: u32) -> Result<Admitted<Receive>, Errno> {
         let flags = RiFlags::from_guest(flags)?;
         let entry = self.connected(fd, Rights::FD_READ)?;
@@ -89,6 +92,7 @@ impl Monitor {
     ///
     /// # Errors
     /// As [`admit_receive`](Self::admit_receive); [`Errno::INVAL`] for any flag.
+    #[inline(never)]
     pub fn admit_send(&self, fd: u32, flags: u32) -> Result<Admitted<Send>, Errno> {
         check_send_flags(flags)?;
         let entry = self.connected(fd, Rights::FD_WRITE)?;
@@ -99,6 +103,7 @@ impl Monitor {
     ///
     /// # Errors
     /// As [`admit_receive`](Self::admit_receive); [`Errno::INVAL`] without a direction.
+    #[inline(never)]
     pub fn admit_shutdown(&self, fd: u32, how: u32) -> Result<Admitted<Shutdown>, Errno> {
         let how = shutdown_how(how)?;
         let entry = self.connected(fd, Rights::SOCK_SHUTDOWN)?;

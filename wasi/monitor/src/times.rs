@@ -27,6 +27,7 @@ impl NewTimes {
     ///
     /// # Errors
     /// [`Errno::INVAL`] if a time is set to both now and the argument.
+    #[inline(never)]
     pub fn from_guest(atim: u64, mtim: u64, flags: u32) -> Result<Self, Errno> {
         let flags = FstFlags::from_guest(flags)?;
         Ok(Self {
