@@ -1,8 +1,7 @@
 //! One instruction on the processor, in this world: what it reaches, what it leaves, and what whoever it calls does.
 
-use crate::generate::is_branch;
 use crate::module::TEXT_BYTES;
-use crate::native::{FILLER, Outcome, Processor, Registers};
+use crate::native::{Processor, Registers};
 use crate::random::Random;
 use crate::world::{Callee, World};
 use iced_x86::{Instruction, OpKind, Register};
@@ -75,47 +74,41 @@ pub fn sides(instruction: &Instruction, registers: &Registers, world: &World) ->
     (side(0) & mask, side(1) & mask, bytes as u8)
 }
 
+/// Bytes of a jump that leads back.
+const WAY_BACK: u64 = 7;
+
+/// An instruction in the text: its address, and what was there before.
+pub struct Placed {
+    pub at: u64,
+    before: Vec<(u64, Vec<u8>)>,
+}
+
 impl World {
-    /// Runs an instruction whose bytes are given, at an offset in the text. The text is as before afterwards.
-    pub fn execute(
-        &mut self,
-        processor: &mut Processor,
-        instruction: &Instruction,
-        kind: Kind,
-        bytes: &[u8],
-        registers: &mut Registers,
-    ) -> Outcome {
+    /// Writes an instruction to the text, with the ways back behind it and where a branch leads.
+    #[must_use]
+    pub fn place(&mut self, instruction: &Instruction, kind: Kind, bytes: &[u8]) -> Placed {
         let at = self.text + instruction.ip();
         let end = at + bytes.len() as u64;
-        let target = match kind {
-            Kind::Jump | Kind::JumpIf => instruction.near_branch64(),
-            _ => u64::MAX,
-        };
-        // Jumps within the unit come back at once, others by a fault.
-        let target = (target < u64::from(TEXT_BYTES) - 16).then(|| self.text + target);
-        let back = Processor::way_back(false);
-        let far = |target: u64| target + 7 <= at || target >= end + 7;
-        let target = target.filter(|target| far(*target));
-        let mut before = [[0; 32]; 2];
-        self.memory.read(at, &mut before[0]);
-        if let Some(target) = target {
-            self.memory.read(target, &mut before[1][..7]);
-            self.memory.write(target, &Processor::way_back(true));
+        let mut parts = vec![(at, bytes.to_vec()), (end, Processor::way_back(false).to_vec())];
+        if matches!(kind, Kind::Jump | Kind::JumpIf) && instruction.near_branch64() < u64::from(TEXT_BYTES) - 16 {
+            let target = self.text + instruction.near_branch64();
+            // Others come back by a fault.
+            if target + WAY_BACK <= at || target >= end + WAY_BACK {
+                parts.push((target, Processor::way_back(true).to_vec()));
+            }
         }
-        self.memory.write(at, bytes);
-        self.memory.write(end, &back);
-        let outcome = processor.run(at, registers);
-        self.memory.write(at, &before[0][..bytes.len() + 7]);
-        if let Some(target) = target {
-            self.memory.write(target, &before[1][..7]);
+        for (at, part) in &mut parts {
+            let mut before = vec![0; part.len()];
+            self.memory.read(*at, &mut before);
+            self.memory.write(*at, part);
+            *part = before;
         }
-        outcome
+        Placed { at, before: parts }
     }
 
-    /// Whether nothing but the filler is where the text has no code.
-    #[must_use]
-    pub fn is_filler(&self, offset: u32) -> bool {
-        self.memory.is(self.text + u64::from(offset), &[FILLER])
+    /// Makes the text what it was before an instruction was placed there.
+    pub fn remove(&mut self, placed: &Placed) {
+        placed.before.iter().for_each(|(at, bytes)| self.memory.write(*at, bytes));
     }
 
     /// Whether a call or a jump may go to an address in this moment: what the callee relies on is there.
@@ -198,10 +191,4 @@ pub const fn may_fault(kind: Kind, signal: i32) -> bool {
         libc::SIGSEGV => matches!(kind, Kind::Vector | Kind::VectorCompare),
         _ => false,
     }
-}
-
-/// Whether control may go to another place than what follows.
-#[must_use]
-pub const fn transfers(kind: Kind) -> bool {
-    is_branch(kind)
 }

@@ -1,6 +1,8 @@
 //! Single instructions of every encoding that code may consist of, with operands that meet often.
 
+use crate::module::UNIT_BYTES;
 use crate::operands::{self, Target, constant, general, small, usual, whole};
+use crate::plans::JUMP_TABLE;
 use crate::random::Random;
 use crate::world::World;
 use iced_x86::{Code, Instruction, OpCodeOperandKind as Wanted, OpKind, Register};
@@ -161,7 +163,9 @@ fn set_memory(made: &mut Instruction, operand: u32, target: Target, at: u32) {
     made.set_memory_index(index);
     made.set_memory_index_scale(scale);
     let is_relative = base == Register::RIP;
-    let from = if is_relative { i64::from(at) } else { 0 };
+    // Constants lie where no instruction is placed: the text stays as it is there.
+    let constants = at / UNIT_BYTES * UNIT_BYTES + JUMP_TABLE;
+    let from = if is_relative { i64::from(constants) } else { 0 };
     made.set_memory_displacement64((from + displacement).cast_unsigned());
     let is_short = displacement == 0 && !is_relative && base != Register::None;
     made.set_memory_displ_size(if is_short { 0 } else { 8 });

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     let seconds = begin.elapsed();
     print!("{}", report.text(seconds));
     for problem in &report.problems {
-        println!("\nDIFFERENCE after {} steps, {:.1} s: {problem}", report.steps, seconds.as_secs_f64());
+        println!("\nFAILED after {} steps, {:.1} s: {problem}", report.steps, seconds.as_secs_f64());
     }
     if let Some(path) = json {
         std::fs::write(path, report.json(seconds).to_string()).expect("the report can be written");

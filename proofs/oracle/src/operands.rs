@@ -43,7 +43,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// At a register plus a constant.
+    /// At a register plus a constant. From RIP, the constant counts from where the constants of the unit begin.
     #[must_use]
     pub const fn at(base: Register, displacement: i64) -> Self {
         Self { base, index: Register::None, scale: 1, displacement }
@@ -142,7 +142,7 @@ fn memory_of_kind(world: &World, state: &State, random: &mut Random) -> Option<T
                 _ => Target::absolute(address),
             }
         }
-        10 => Target::at(Register::RIP, 0x100 + random.below(0x200) as i64),
+        10 => Target::at(Register::RIP, random.below(0x300) as i64),
         _ => {
             let is_base = |value| {
                 matches!(

@@ -252,7 +252,6 @@ impl Path<'_> {
         }
         let bytes = encoder.take_buffer();
         let place = (at - self.tested.start()) as usize;
-        let info = module::declarations();
         self.paths.code[place..][..bytes.len()].copy_from_slice(&bytes);
         let mut next = self.state.clone();
         let mut decoded = Instruction::default();
@@ -277,19 +276,20 @@ impl Path<'_> {
         }
         let reached = access(&decoded, kind, &self.registers, self.paths.world.text);
         self.may_reach(&decoded, kind)?;
-        let before = self.registers;
+        let placed = self.paths.world.place(&decoded, kind, &bytes);
         if kind == Kind::Compare {
             self.paths.world.compared = sides(&decoded, &self.registers, &self.paths.world);
         }
         let taken = sample
             .as_mut()
-            .and_then(|sample| sample.before(&decoded, kind, &bytes, reached, &self.paths.world, &before));
-        let outcome = self.paths.world.execute(processor, &decoded, kind, &bytes, &mut self.registers);
+            .and_then(|sample| sample.before(&decoded, kind, &bytes, reached, &self.paths.world, &self.registers));
+        let outcome = processor.run(placed.at, &mut self.registers);
         report.executed(decoded.code(), reached.is_some());
         self.paths.since_cleared += 1;
         if let (Some(sample), Some(taken)) = (sample.as_mut(), taken) {
-            sample.after(taken, outcome, &self.registers, reached, &self.paths.world);
+            sample.after(taken, outcome, &self.registers, &self.paths.world);
         }
+        self.paths.world.remove(&placed);
         if let Outcome::Fault { signal, address } = outcome {
             report.fault(decoded.code());
             return if may_fault(kind, signal) {

@@ -41,8 +41,8 @@ pub fn plan(scene: &Scene<'_>, random: &mut Random) -> Plan {
     let mut plan = Plan::new();
     match random.below(26) {
         0..=3 => scene.about_stack(&mut plan, random),
-        4..=7 => scene.table_call(&mut plan, random),
-        8 | 9 => scene.constant_entry_call(&mut plan, random),
+        4..=7 => scene.table_call(&mut plan, random).unwrap_or_default(),
+        8 | 9 => scene.constant_entry_call(&mut plan, random).unwrap_or_default(),
         10..=13 => scene.host_call(&mut plan, random),
         14 | 15 => scene.direct_call(&mut plan, random),
         16 => scene.import_call(&mut plan, random),
@@ -73,11 +73,15 @@ impl Scene<'_> {
         let distance = 8 * random.below(9) as i64;
         let word = Target::at(Register::RSP, distance);
         let further = distance + 8 * random.below(3) as i64;
+        // The stack pointer comes from a word that holds an address of the frame, if one does.
+        let stack = self.state.stack().unwrap_or(0);
+        let frame = self.state.words().iter().find(|(_, value)| matches!(value, Value::Frame(_)));
+        let source = frame.map_or(distance, |(at, _)| i64::from(at - stack));
         plan.push_back(match random.below(12) {
             0 => load(Code::Lea_r64_m, whole(register), Target::at(Register::RSP, further)),
             1 => store(Code::Mov_rm64_r64, word, whole(register)),
             2 => store(Code::Mov_rm64_r64, word, Register::RSP),
-            3 | 4 => load(Code::Mov_r64_rm64, Register::RSP, word),
+            3 | 4 => load(Code::Mov_r64_rm64, Register::RSP, Target::at(Register::RSP, source)),
             5 => registers(Code::Mov_r64_rm64, Register::RSP, whole(register)),
             6 => registers(Code::Mov_r64_rm64, whole(register), Register::RSP),
             7 => with_constant(Code::Add_rm64_imm8, 4, distance as i32),
@@ -158,11 +162,7 @@ impl Scene<'_> {
     }
 
     /// A check of an index, its entry, its signature, and a call of its code, or a jump there.
-    fn table_call(&self, plan: &mut Plan, random: &mut Random) {
-        drop(self.table_call_or_none(plan, random));
-    }
-
-    fn table_call_or_none(&self, plan: &mut Plan, random: &mut Random) -> Option<()> {
+    fn table_call(&self, plan: &mut Plan, random: &mut Random) -> Option<()> {
         let table = random.below(2) as u8;
         let ty = random.below(module::INTEGERS.len() as u64) as usize;
         let index = random.pick(&[RCX, 3, 6, 8]);
@@ -214,11 +214,7 @@ impl Scene<'_> {
     }
 
     /// The same with a constant index, now and then with the context of another table's entry.
-    fn constant_entry_call(&self, plan: &mut Plan, random: &mut Random) {
-        drop(self.constant_entry_call_or_none(plan, random));
-    }
-
-    fn constant_entry_call_or_none(&self, plan: &mut Plan, random: &mut Random) -> Option<()> {
+    fn constant_entry_call(&self, plan: &mut Plan, random: &mut Random) -> Option<()> {
         let table = random.below(2) as u8;
         let index = random.below(4) as u32;
         let ty = random.below(module::INTEGERS.len() as u64) as usize;
@@ -419,8 +415,7 @@ impl Scene<'_> {
     /// What only an entry thunk does: it calls the code that it is given, and reads where results are.
     fn entered(&self, plan: &mut Plan, random: &mut Random) {
         if !self.is_thunk {
-            self.table_call(plan, random);
-            return;
+            return self.table_call(plan, random).unwrap_or_default();
         }
         let context = Value::EnteredContext { field: 0 };
         if random.one_in(2)

@@ -200,6 +200,12 @@ impl Report {
         allowed().map(|(code, _)| code).filter(|code| self.encodings[*code as usize].executed == 0).collect()
     }
 
+    /// How often something happened.
+    #[must_use]
+    pub fn events(&self, what: &str) -> u64 {
+        self.events.get(what).copied().unwrap_or(0)
+    }
+
     /// How many kinds of values were known at some time.
     #[must_use]
     pub fn kinds_of_values(&self) -> usize {

@@ -20,11 +20,14 @@ pub struct Sample {
 
 /// One instruction that will be part of it.
 pub struct Taken {
+    reached: Option<Access>,
     bytes: Vec<u8>,
     at: u64,
     before: Registers,
     memory: Vec<u8>,
     undefined: u32,
+    /// Where a branch leads that is taken.
+    target: u64,
 }
 
 impl Sample {
@@ -55,16 +58,20 @@ impl Sample {
     }
 
     /// Notes what is before an instruction, if that is part of the sample: each instruction once for each state, none that
-    /// reads or writes vectors.
+    /// reads or writes vectors, and no call of what memory holds, which reaches two places.
     pub fn before(
         &mut self,
         instruction: &Instruction,
         kind: Kind,
         bytes: &[u8],
-        reached: Option<Access>,
+        mut reached: Option<Access>,
         world: &World,
         before: &Registers,
     ) -> Option<Taken> {
+        if kind == Kind::CallIndirect {
+            let pushed = Access { at: before.general[4].wrapping_sub(8), len: 8, is_write: true };
+            reached = if reached.is_none() { Some(pushed) } else { return None };
+        }
         let is_vector = |operand| {
             instruction.op_kind(operand) == OpKind::Register && instruction.op_register(operand).is_vector_register()
         };
@@ -81,20 +88,26 @@ impl Sample {
             world.memory.read(reached.at, &mut memory);
         }
         let undefined = flags(instruction.rflags_undefined());
-        Some(Taken { bytes: bytes.to_vec(), at: world.text + instruction.ip(), before: *before, memory, undefined })
+        Some(Taken {
+            reached,
+            bytes: bytes.to_vec(),
+            at: world.text + instruction.ip(),
+            before: *before,
+            memory,
+            undefined,
+            target: world.text.wrapping_add(instruction.near_branch64()),
+        })
     }
 
     /// Writes what is after it. A fault is no part of the sample.
-    pub fn after(&mut self, taken: Taken, outcome: Outcome, after: &Registers, reached: Option<Access>, world: &World) {
-        let Taken { bytes, at, before, memory, undefined } = taken;
+    pub fn after(&mut self, taken: Taken, outcome: Outcome, after: &Registers, world: &World) {
+        let Taken { reached, bytes, at, before, memory, undefined, target } = taken;
         let next = match outcome {
-            Outcome::Follows => Some(at + bytes.len() as u64),
-            Outcome::Target | Outcome::Fault { .. } => None,
-            Outcome::Elsewhere(to) => Some(to),
+            Outcome::Follows => at + bytes.len() as u64,
+            Outcome::Target => target,
+            Outcome::Elsewhere(to) => to,
+            Outcome::Fault { .. } => return,
         };
-        if matches!(outcome, Outcome::Fault { .. }) {
-            return;
-        }
         let mut memory_after = vec![0; memory.len()];
         if let Some(reached) = reached {
             world.memory.read(reached.at, &mut memory_after);

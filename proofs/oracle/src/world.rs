@@ -57,7 +57,6 @@ pub struct World {
     pub is_fixed: bool,
     /// Address of the text.
     pub text: u64,
-    stack: u64,
     pub slots: u64,
     /// Address of the return address.
     pub frame: u64,
@@ -116,7 +115,6 @@ impl World {
             addresses,
             is_fixed,
             text,
-            stack,
             slots,
             frame: stack + STACK_BYTES - FRAME_BELOW_TOP,
             return_address: 0,
