@@ -32,10 +32,11 @@ def overflow_of_a_shift(name, record, differing):
 
 def count_in_place(name, record, differing):
     """LZCNT whose source is its destination: p-code sets the flags by what was just written."""
+    if name != "LZCNT" or not differing.startswith("flags"):
+        return False
     code = bytes.fromhex(record["bytes"])
     rex, operands = (code[1] if code[1] & 0xF0 == 0x40 else 0), code[-1]
-    same = operands >> 6 == 3 and (rex >> 2 & 1, operands >> 3 & 7) == (rex & 1, operands & 7)
-    return name == "LZCNT" and same and differing.startswith("flags")
+    return operands >> 6 == 3 and (rex >> 2 & 1, operands >> 3 & 7) == (rex & 1, operands & 7)
 
 
 # What p-code and this processor are known to say differently; no rule of the verifier relies on either.
