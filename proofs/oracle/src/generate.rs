@@ -59,10 +59,9 @@ pub const fn is_branch(kind: Kind) -> bool {
     )
 }
 
-impl Encodings {
+impl Default for Encodings {
     /// From the verifier's list.
-    #[must_use]
-    pub fn new() -> Self {
+    fn default() -> Self {
         let is_followed = |kind| {
             matches!(
                 kind,
@@ -97,7 +96,9 @@ impl Encodings {
         }
         Self { straight, followed, branches }
     }
+}
 
+impl Encodings {
     /// One of them.
     pub fn pick(&self, random: &mut Random) -> Code {
         match random.below(32) {

@@ -11,7 +11,7 @@
 //! | `module.rs`, `world.rs` | what surrounds it |
 //! | `gamma.rs` | what a state of the verifier means |
 //! | `native.rs`, `execute.rs` | one instruction on the processor |
-//! | `path.rs` | both side by side |
+//! | `path.rs`, `path/whole.rs` | both side by side: single paths, and whole functions with loops |
 //! | `report.rs`, `sample.rs` | what was done |
 
 #![allow(missing_docs, reason = "test machinery of one program")]
@@ -55,7 +55,11 @@ pub fn run(steps: u64, seed: u64, sample: &mut Option<Sample>) -> Report {
     while report.steps < steps && report.problems.is_empty() {
         // Both modes use the same addresses, so one is mapped at a time.
         let mut paths = Paths::new(is_fixed);
-        paths.run(&mut processor, &mut random, TURN.min(steps - report.steps), &mut report, sample);
+        let turn = TURN.min(steps - report.steps);
+        paths.run(&mut processor, &mut random, turn - turn / 4, &mut report, sample);
+        if report.problems.is_empty() {
+            paths.run_whole(&mut processor, &mut random, turn / 4, &mut report);
+        }
         is_fixed = !is_fixed;
     }
     report

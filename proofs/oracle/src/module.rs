@@ -1,10 +1,33 @@
 //! The module whose code is imagined: it has each kind of object that code reaches in some way.
 
 use wave_contract::context::{Addressing, FixedAddresses};
-use wave_contract::image::CodeRange;
+use wave_contract::image::{CodeImage, CodeRange, EntryThunk, TEXT_PADDING};
 use wave_contract::module::ModuleInfo;
+use wave_contract::offsets::OffsetTable;
 use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureId, TableType, ValType};
 use wave_verifier::{Terms, Unit, UnitName};
+
+/// Its bytes, for what reads declarations from a module.
+pub const TEXT_OF_MODULE: &str = r#"(module
+  (type (func (param i32) (result i32)))
+  (type (func))
+  (type (func (param i64 i64 i64 i64 i64 i64 i64 i64)))
+  (import "host" "call" (func (type 0)))
+  (import "other" "function" (func (type 1)))
+  (import "host" "wide" (func (type 2)))
+  (import "other" "mutable" (global (mut i64)))
+  (import "other" "constant" (global i64))
+  (memory 1 10)
+  (memory 1 2)
+  (table 4 10 funcref)
+  (table 2 3 funcref)
+  (table 1 externref)
+  (global (mut i64) (i64.const 1))
+  (global i64 (i64.const 2))
+  (global (mut v128) (v128.const i64x2 3 4))
+  (func (type 0) (i32.const 0))
+  (func (type 1))
+  (func (type 2)))"#;
 
 /// How many integers each type has as parameters.
 pub const INTEGERS: [usize; 3] = [1, 0, 8];
@@ -113,5 +136,24 @@ impl Tested {
     #[must_use]
     pub const fn entered(self) -> Option<usize> {
         if self.is_thunk { Some(self.ty) } else { None }
+    }
+}
+
+/// An image without instructions, in the place of whose units code is verified.
+#[must_use]
+pub fn image(terms: &Terms) -> CodeImage {
+    let len = |start| if start < IMPORT_THUNKS { UNIT_BYTES } else { 0x40 };
+    let thunk = |ty| EntryThunk {
+        signature: signature(ty),
+        code: CodeRange { start: Tested { ty, is_thunk: true }.start(), len: UNIT_BYTES },
+    };
+    CodeImage {
+        addressing: terms.addressing.clone(),
+        text: vec![TEXT_PADDING; TEXT_BYTES as usize],
+        functions: starts().iter().map(|start| CodeRange { start: *start, len: len(*start) }).collect(),
+        entries: (0..INTEGERS.len()).map(thunk).collect(),
+        traps: OffsetTable::default(),
+        sources: OffsetTable::default(),
+        processor: String::new(),
     }
 }

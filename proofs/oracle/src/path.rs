@@ -1,5 +1,7 @@
 //! Paths: code that is made instruction by instruction, interpreted and executed side by side, and compared after each.
 
+mod whole;
+
 use crate::execute::{access, may_fault, sides};
 use crate::generate::{Encodings, instruction};
 use crate::module::{self, INTEGERS, Tested, UNIT_BYTES};
@@ -55,7 +57,7 @@ impl Paths {
     pub fn new(is_fixed: bool) -> Self {
         let world = World::new(is_fixed);
         let terms = module::terms(&world.info, is_fixed);
-        Self { world, terms, encodings: Encodings::new(), code: vec![FILLER; UNIT_BYTES as usize], since_cleared: 0 }
+        Self { world, terms, encodings: Encodings::default(), code: vec![FILLER; UNIT_BYTES as usize], since_cleared: 0 }
     }
 
     /// Runs paths until so many steps were compared, or a difference was found.
@@ -78,18 +80,7 @@ impl Paths {
             self.place_table(tested, random);
             let registers = self.world.enter(random, arguments, tested.entered());
             let state = Interpreter::new(&shared, &tested.unit(&info, &self.code)).at_entry();
-            let mut path = Path {
-                paths: self,
-                info: &info,
-                shared: &shared,
-                tested,
-                registers,
-                state,
-                earlier: Vec::new(),
-                plan: Plan::new(),
-                callees: None,
-                history: Vec::new(),
-            };
+            let mut path = Path::new(self, &info, &shared, tested, registers, state);
             if let Err(what) = path.follow(processor, random, report, sample) {
                 let history = path.story();
                 report.problems.push(format!("{what}\n{history}"));
@@ -131,9 +122,35 @@ struct Path<'a> {
     /// Who may be called, if nothing has changed since it was found.
     callees: Option<Vec<Callee>>,
     history: Vec<Event>,
+    /// Where control is.
+    at: u32,
 }
 
-impl Path<'_> {
+impl<'a> Path<'a> {
+    /// Where a unit is entered.
+    fn new(
+        paths: &'a mut Paths,
+        info: &'a ModuleInfo,
+        shared: &'a Shared<'a>,
+        tested: Tested,
+        registers: Registers,
+        state: State,
+    ) -> Self {
+        Self {
+            paths,
+            info,
+            shared,
+            tested,
+            registers,
+            state,
+            earlier: Vec::new(),
+            plan: Plan::new(),
+            callees: None,
+            history: Vec::new(),
+            at: tested.start(),
+        }
+    }
+
     fn follow(
         &mut self,
         processor: &mut Processor,
@@ -253,6 +270,21 @@ impl Path<'_> {
         let bytes = encoder.take_buffer();
         let place = (at - self.tested.start()) as usize;
         self.paths.code[place..][..bytes.len()].copy_from_slice(&bytes);
+        let ended = self.apply(processor, at, &bytes, random, report, sample);
+        self.paths.code[place..][..bytes.len()].fill(FILLER);
+        ended
+    }
+
+    /// Follows an instruction that lies in the unit's code.
+    fn apply(
+        &mut self,
+        processor: &mut Processor,
+        at: u32,
+        bytes: &[u8],
+        random: &mut Random,
+        report: &mut Report,
+        sample: &mut Option<Sample>,
+    ) -> Result<Next, String> {
         let mut next = self.state.clone();
         let mut decoded = Instruction::default();
         let (step, behind) = {
@@ -260,7 +292,6 @@ impl Path<'_> {
             let mut interpreter = Interpreter::new(self.shared, &unit);
             (interpreter.step(&mut next, at, &mut decoded), interpreter.next())
         };
-        self.paths.code[place..][..bytes.len()].fill(FILLER);
         let step = match step {
             Ok(step) => step,
             Err(problem) => {
@@ -276,13 +307,13 @@ impl Path<'_> {
         }
         let reached = access(&decoded, kind, &self.registers, self.paths.world.text);
         self.may_reach(&decoded, kind)?;
-        let placed = self.paths.world.place(&decoded, kind, &bytes);
+        let placed = self.paths.world.place(&decoded, kind, bytes);
         if kind == Kind::Compare {
             self.paths.world.compared = sides(&decoded, &self.registers, &self.paths.world);
         }
         let taken = sample
             .as_mut()
-            .and_then(|sample| sample.before(&decoded, kind, &bytes, reached, &self.paths.world, &self.registers));
+            .and_then(|sample| sample.before(&decoded, kind, bytes, reached, &self.paths.world, &self.registers));
         let outcome = processor.run(placed.at, &mut self.registers);
         report.executed(decoded.code(), reached.is_some());
         self.paths.since_cleared += 1;
@@ -386,6 +417,7 @@ impl Path<'_> {
             self.paths.world.call(&callee, &mut self.registers, random);
             self.callees = None;
             self.state = next;
+            self.at = behind;
             return Ok(Next::On);
         }
         let to = match outcome {
@@ -418,6 +450,7 @@ impl Path<'_> {
             return Err(format!("[target] control went to {target:#x}, which is not among {step:?}"));
         };
         self.state = found;
+        self.at = target;
         Ok(Next::On)
     }
 

@@ -147,7 +147,7 @@ impl Report {
 
     /// Counts what is known, now and then.
     pub fn look_at(&mut self, state: &State) {
-        if self.steps % SAMPLE != 0 {
+        if !self.steps.is_multiple_of(SAMPLE) {
             return;
         }
         for number in 0..16 {

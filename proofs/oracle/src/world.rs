@@ -27,7 +27,7 @@ const DEEPEST: u64 = 0x4_0000;
 pub const ARENA_BASE: u64 = 0x1000_0000;
 
 /// Code that a thunk enters, and the instance that it belongs to.
-pub const ENTERED_CODE: u64 = 0x7fff_e000_0040;
+pub const ENTERED_CODE: u64 = 0x4fff_e000_0040;
 
 /// Bytes of slots for a thunk: sixteen for each of eight.
 pub const SLOTS_BYTES: u64 = 8 * 16;
@@ -182,7 +182,7 @@ impl World {
         self.compared = (0, 0, 0);
         self.limit = self.frame - 8 * random.below(0x600);
         self.put(self.addresses.context + u64::from(STACK_LIMIT), self.limit);
-        self.return_address = 0x7fff_9999_0000 + random.below(0x1000);
+        self.return_address = 0x4fff_9999_0000 + random.below(0x1000);
         for at in (self.frame - 0x400..self.frame + 0x100).step_by(8) {
             self.put(at, random.bits());
         }
@@ -223,7 +223,7 @@ impl World {
                 let signature = random.below(4) as u32;
                 // No two entries have the same code, so that whoever is called is known by it.
                 let number = u64::from(index) | (table as u64) << 8 | random.below(1 << 20) << 12;
-                let code = if signature == 0 { 0 } else { 0x7ff0_0000_0000 + (number << 4) };
+                let code = if signature == 0 { 0 } else { 0x4ff0_0000_0000 + (number << 4) };
                 self.put(at + u64::from(TABLE_ENTRY_CODE), code);
                 self.put32(at + u64::from(TABLE_ENTRY_SIGNATURE), signature);
                 self.put32(at + u64::from(TABLE_ENTRY_CONTEXT), random.below(1 << 26) as u32 & !63);
@@ -407,12 +407,12 @@ impl World {
 
 /// Code of a library call.
 fn libcall_code(number: u32) -> u64 {
-    0x7fff_1000_0000 + u64::from(number) * 0x1010
+    0x4fff_1000_0000 + u64::from(number) * 0x1010
 }
 
 /// Code of an import.
 fn import_code(import: u32) -> u64 {
-    0x7fff_2000_0000 + u64::from(import) * 0x40
+    0x4fff_2000_0000 + u64::from(import) * 0x40
 }
 
 /// Context of an import.
