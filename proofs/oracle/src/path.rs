@@ -57,7 +57,13 @@ impl Paths {
     pub fn new(is_fixed: bool) -> Self {
         let world = World::new(is_fixed);
         let terms = module::terms(&world.info, is_fixed);
-        Self { world, terms, encodings: Encodings::default(), code: vec![FILLER; UNIT_BYTES as usize], since_cleared: 0 }
+        Self {
+            world,
+            terms,
+            encodings: Encodings::default(),
+            code: vec![FILLER; UNIT_BYTES as usize],
+            since_cleared: 0,
+        }
     }
 
     /// Runs paths until so many steps were compared, or a difference was found.
