@@ -12,7 +12,7 @@ use crate::report::Report;
 use crate::world::stack_arguments;
 use iced_x86::{Code, Decoder, DecoderOptions, Encoder, Instruction};
 use wave_verifier::rules::{Certificate, Interpreter, Shared, State, Step};
-use wave_verifier::{Scratch, Units, with_units};
+use wave_verifier::{Rule, Scratch, Units, with_units};
 
 /// How many slots a function has at most, the last with the instruction that ends it.
 const MOST_SLOTS: u64 = 40;
@@ -181,6 +181,11 @@ impl Path<'_> {
                 break;
             }
             if self.history.len() == count {
+                // A path knows more than what is joined, and of an address it is known that it must not be stored as data.
+                if self.refused == Some(Rule::Leak) {
+                    report.event("an address that a join had forgotten");
+                    break;
+                }
                 return Err(format!("[refused] {at:#x} was accepted with the whole function, and now is not"));
             }
         }
