@@ -1,0 +1,1 @@
+"""The verifier's abstract interpretation beside concrete execution: on this processor (the crate here) and by p-code."""
