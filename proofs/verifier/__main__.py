@@ -131,9 +131,19 @@ class Run:
 def bound(run, name, family):
     """For which answers alone a claim holds."""
     text = f"{family.count:,} answers: each kind of value, numbers at the bounds where rules change"
+    solver = family.solver
+    if solver.sampled:
+        text += f"; {solver.vacuous} of {solver.sampled} sampled questions are about no machine at all"
     if name == "condition":
         text += f"; on {run.edges:,} further edges nothing follows"
     return text
+
+
+def vacuous(solver):
+    """Why the questions prove nothing, if so."""
+    if solver.sampled and solver.vacuous * 2 > solver.sampled:
+        return f"{solver.vacuous} of {solver.sampled} sampled questions are about no machine"
+    return ""
 
 
 def main():
@@ -154,7 +164,7 @@ def main():
                 wrong=run.wrong.refuted[rule],
                 queries=family.solver.queries,
                 seconds=round(family.seconds, 1),
-                failure=failure or missed.get(rule, ""),
+                failure=failure or missed.get(rule, "") or vacuous(family.solver),
             )
         )
     if run.chosen:
