@@ -87,6 +87,10 @@ class Step:
             self._access(access)
         for number, term in self.meaning.registers.items():
             self.registers[number] = z3.simplify(self.put_in(term))
+            if self.line["kind"] == "Search":
+                # P-code says 0 if no bit is found. Processors leave the register as it was.
+                before = self.before.registers[number]
+                self.registers[number] = z3.If(z3.Bool("no bit is found"), before, self.registers[number])
         for name, term in self.meaning.flags.items():
             self.flags[name] = z3.simplify(self.put_in(term))
         self.claims += [("its loop ends", self.put_in(claim)) for claim in self.meaning.obligations]
