@@ -2,10 +2,11 @@
 
 ASSUMPTIONS = {
     "pcode": "The p-code that SLEIGH gives for an instruction is what the processor does",
-    "policy_text": "The text of a policy means what docs/policy.md says, as proofs/filter/policy.py reads it",
+    "policy_text": "The text of a policy means what docs/policies.md says, as proofs/filter/policy.py reads it",
     "kernel_bpf": "The kernel runs a filter as its documentation says (interpreter, JIT compiler and the cache of permitted calls)",
     "kernel_landlock": "The kernel enforces a Landlock ruleset as its documentation says",
     "headers": "The kernel's headers on the machine of the proof are those of the kernel's interface",
+    "objects_apart": "Objects lie where the contract says: apart from each other and from the stack, below 2^47, none wrapping around",
     "z3": "Z3 answers `unsat` only if it is so",
     "layout": "Types lie in memory as debug information of the same source says, and are passed as rustc 1.95 does",
     "stack": "The stack lies at one address, apart from all other memory, and is large enough",

@@ -20,10 +20,20 @@ pub enum Place {
     MemoryLength,
     /// The current length of a table.
     TableLength(u8),
-    /// In an entry of a table; the field counts from the entry's start.
-    Entry { table: u8, entry: Entry, field: u32 },
+    /// In an entry of a table.
+    Entry {
+        /// The table.
+        table: u8,
+        /// Which of its entries.
+        entry: Entry,
+        /// How many bytes behind the entry's start.
+        field: u32,
+    },
     /// In a global's cell.
-    Global { mutable: bool },
+    Global {
+        /// Whether code may write it.
+        mutable: bool,
+    },
     /// The result area.
     Results,
     /// The slots of an entry thunk.
@@ -33,7 +43,12 @@ pub enum Place {
     /// The stack, from this offset on.
     Frame(i32),
     /// The text between two offsets.
-    Text { start: u32, end: u32 },
+    Text {
+        /// The first byte.
+        start: u32,
+        /// The byte behind the last.
+        end: u32,
+    },
 }
 
 /// An object at a fixed address.

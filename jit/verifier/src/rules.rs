@@ -46,6 +46,7 @@ pub use crate::certificate::Certificate;
 pub use crate::condition::{choose, refine};
 pub use crate::image::Shared;
 pub use crate::instruction::{Kind, kind};
+pub use crate::places::Place;
 pub use crate::state::{Checked, Flags, Home, NO_ROOM, Operand, State};
 pub use crate::step::{Fault, Interpreter, LARGEST_FRAME, Notes, Problem, Step};
 pub use crate::value::{Entry, Gpr, Object, Value};

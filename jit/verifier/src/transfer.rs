@@ -504,6 +504,15 @@ impl Interpreter<'_> {
         }
     }
 
+    /// The address of an instruction's memory operand, and what all its bytes lie in. For what checks the rules: [`Self::step`]
+    /// also decides whether the instruction may read or write there.
+    #[must_use]
+    pub fn claimed(&self, state: &State, instruction: &Instruction) -> Option<(Value, Option<Place>)> {
+        let bytes = u32::try_from(instruction.memory_size().size()).ok()?;
+        let address = self.address(state, instruction).ok()?;
+        Some((address, self.task.places.find(address, bytes, self.slots)))
+    }
+
     /// Where all bytes of the memory operand lie.
     fn place(&mut self, state: &State, instruction: &Instruction, access: Access) -> Result<(Place, u32), Problem> {
         let bytes = u32::try_from(instruction.memory_size().size()).unwrap_or(0);
