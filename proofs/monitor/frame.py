@@ -342,24 +342,29 @@ class Decision:
             prover.loops = self.loops(call)
 
         ends = [End(call, state) for state in prover.run(address, prepare)]
-        for what, end, condition in self._obligations(call, ends, {}):
-            prover.must(end.state, condition, what)
-        return {name for name, changes in self.wrong.items() if self._refutes(prover, call, ends, changes)}
-
-    def _obligations(self, call: Call, ends: list[End], changes: dict[str, object]):
         for end in ends:
-            earlier: list[BoolRef] = []
-            rows_changes = {name: value for name, value in changes.items() if not name.startswith("after_")}
-            for number, row in enumerate(self.rows(call, **rows_changes), 1):
-                applies = And(row.when, Not(Or(*earlier))) if earlier else row.when
-                yield f"row {number} of {self.name}", end, Implies(applies, row.outcome(end))
-                earlier.append(row.when)
-            if self.after is not None:
-                after_changes = {name: value for name, value in changes.items() if name.startswith("after_")}
-                yield f"what is true after {self.name}", end, self.after(end, **after_changes)
+            self._prove_at(prover, end)
+        return {name for name, changes in self.wrong.items() if self._refutes(prover, ends, changes)}
 
-    def _refutes(self, prover: Prover, call: Call, ends: list[End], changes: dict[str, object]) -> bool:
-        return any(
-            prover.check(end.state.facts, Not(condition)) == sat
-            for _, end, condition in self._obligations(call, ends, changes)
-        )
+    def _obligations(self, end: End, changes: dict[str, object]) -> dict[str, BoolRef]:
+        found, earlier = {}, []
+        rows_changes = {name: value for name, value in changes.items() if not name.startswith("after_")}
+        for number, row in enumerate(self.rows(end.call, **rows_changes), 1):
+            applies = And(row.when, Not(Or(*earlier))) if earlier else row.when
+            found[f"row {number} of {self.name}"] = Implies(applies, row.outcome(end))
+            earlier.append(row.when)
+        if self.after is not None:
+            after_changes = {name: value for name, value in changes.items() if name.startswith("after_")}
+            found[f"what is true after {self.name}"] = self.after(end, **after_changes)
+        return found
+
+    def _prove_at(self, prover: Prover, end: End) -> None:
+        """Proves all that has to be true at one end: in one question, and one by one to say what is not."""
+        obligations = self._obligations(end, {})
+        if not prover.holds(end.state, And(*obligations.values())):
+            for what, condition in obligations.items():
+                prover.must(end.state, condition, what)
+
+    def _refutes(self, prover: Prover, ends: list[End], changes: dict[str, object]) -> bool:
+        wanted = ((end.state.facts, And(*self._obligations(end, changes).values())) for end in ends)
+        return any(prover.check(facts, Not(condition)) == sat for facts, condition in wanted)

@@ -1,7 +1,7 @@
 """Numbers of `wasi_snapshot_preview1.witx`: errnos, rights, flags. Written from that document, not from the code."""
 
 SUCCESS, TOOBIG, BADF, EXIST, FAULT, FBIG, INVAL, ISDIR = 0, 1, 8, 20, 21, 22, 28, 31
-MFILE, NOENT, NOSPC, NOTCONN, NOTDIR, NOTEMPTY, NOTSOCK = 33, 44, 51, 53, 54, 55, 57
+MFILE, NAMETOOLONG, NOENT, NOSPC, NOTCONN, NOTDIR, NOTEMPTY, NOTSOCK = 33, 37, 44, 51, 53, 54, 55, 57
 NOTSUP, PERM, BUSY, SPIPE, NOTCAPABLE = 58, 63, 10, 70, 76
 
 # `$rights`: the bit number of each.

@@ -18,7 +18,22 @@ All of this is then proved as a part of the invariant, along with what the proof
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from z3 import And, BitVecRef, BitVecVal, BoolRef, BoolVal, Extract, FreshConst, ZeroExt, is_bv_value, simplify
+from z3 import (
+    And,
+    BitVecRef,
+    BitVecVal,
+    BoolRef,
+    BoolVal,
+    Extract,
+    FreshConst,
+    Not,
+    ZeroExt,
+    is_bv_value,
+    is_true,
+    sat,
+    simplify,
+    unsat,
+)
 
 from proofs.prove import loops
 from proofs.prove.code import FLAGS
@@ -47,6 +62,8 @@ class Loop:
     # The ghosts before the first iteration, and their values one iteration later. `j` is always there.
     ghosts: Ghosts = field(default_factory=dict)
     step: Callable[[Ghosts], Ghosts] = lambda ghosts: {}
+    # What is true of the ghosts alone. It is proved by induction on their steps, apart from the function.
+    lemmas: Callable[[Ghosts], list[BoolRef]] = lambda ghosts: []
     # What registers and stack slots may hold, each 8, 16, 32 or 64 bits wide.
     expressions: Callable[[Ghosts], list[BitVecRef]] = lambda ghosts: []
     # What may hold at the head, and is of use if it does.
@@ -263,6 +280,7 @@ class Cut:
         first = self.loop.first()
         prover.must(self.entry, self.loop.holds(self.entry, first), f"invariant at first at {self.place}")
         state = self._head()
+        self._prove_lemmas(prover, state)
         for cell, form in self.shape.forms.items():
             if form:
                 prover.must(self.entry, read(self.entry, cell) == form(first), f"{cell} at first at {self.place}")
@@ -296,10 +314,17 @@ class Cut:
         if any(name in symbols(fact) for fact in self.entry.facts):
             raise ValueError(f"something is assumed about {name}")
 
+    def _prove_lemmas(self, prover, state: State) -> None:
+        """Proves the lemmas about the ghosts: at first, and one step later if they hold at the head."""
+        first, after = self.loop.first(), self.loop.after(self.ghosts)
+        for ghosts, at, when in ((first, self.entry, "at first"), (after, state, "again")):
+            for number, claim in enumerate(self.loop.lemmas(ghosts), 1):
+                prover.must(at, claim, f"lemma {number} on the ghosts {when} at {self.place}")
+
     def _head(self) -> State:
         """The state at the head of any iteration, with the invariant as a fact."""
         state = self.shape.state(self.ghosts)
-        state.facts += self.loop.known(state, self.ghosts)
+        state.facts += [*self.loop.lemmas(self.ghosts), *self.loop.known(state, self.ghosts)]
         state.facts += [fact(state, self.ghosts) for fact in self.shape.facts]
         return state
 
@@ -395,13 +420,28 @@ class Cut:
             forms = {cell: options[0] for cell, options in equal.items() if options}
             self.shape.forms |= {cell: forms.get(cell) for cell in equal}
             ends = self._iterations(prover, self._head())
-            kept = [fact for fact in facts if all(prover.holds(end, fact(end, after)) for end in ends)]
+            kept = facts
+            for end in ends:
+                kept = self._true(prover, end, kept, after)
             broken = [cell for cell in forms if not self._fits(prover, ends, cell)]
             for cell in broken:
                 equal[cell].pop(0)
             if len(kept) == len(facts) and not broken:
                 return
             facts = kept
+
+    def _true(self, prover, end: State, facts: list, after: Ghosts) -> list:
+        """The facts that hold at the end of an iteration: one example can show of many that they do not."""
+        while facts:
+            claims = [fact(end, after) for fact in facts]
+            result = prover.check(end.facts, Not(And(*claims)))
+            if result == unsat:
+                return facts
+            if result != sat:
+                return [fact for fact, claim in zip(facts, claims) if prover.holds(end, claim)]
+            model = prover.model
+            facts = [fact for fact, claim in zip(facts, claims) if is_true(model.eval(claim, model_completion=True))]
+        return []
 
     def _candidates(self, prover, first: Ghosts) -> dict[Cell, list]:
         """For each unknown cell the expressions that it equals at first."""

@@ -24,6 +24,11 @@ class Variant:
     content: "Type | None"
 
 
+def _number(constant: int | bytes) -> int:
+    """A constant of debug information. One of 128 bits is bytes."""
+    return int.from_bytes(constant, "little") if isinstance(constant, bytes) else int(constant)
+
+
 class Type:
     """One type."""
 
@@ -104,7 +109,7 @@ class Type:
                 member = variant.of(dwarf.MEMBER)[0]
                 tag = variant.attributes.get(dwarf.DISCR_VALUE)
                 content = self._types.at(member.attributes[dwarf.TYPE])
-                found[member.name] = Variant(member.name, None if tag is None else int(tag), content)
+                found[member.name] = Variant(member.name, None if tag is None else _number(tag), content)
         return found
 
     @cached_property

@@ -34,7 +34,6 @@ impl PeerRule {
     /// `None` for more than 128 bits, and if `network` has a bit set after its prefix: the meaning is not clear then,
     /// and a rule must not be wider than meant (T47).
     #[must_use]
-    // Out of line, so that `proofs/` finds it in the program.
     #[inline(never)]
     pub const fn new(network: IpBytes, prefix_bits: u8) -> Option<Self> {
         let (network, mask) = (u128::from_be_bytes(network), prefix_mask(prefix_bits));
@@ -64,7 +63,6 @@ impl fmt::Display for PeerRule {
 ///
 /// The peer chooses its port, so the port does not matter.
 #[must_use]
-// Out of line, as above.
 #[inline(never)]
 pub fn peer_allowed(rules: Option<&[PeerRule]>, address: IpBytes) -> bool {
     let Some(rules) = rules else { return true };

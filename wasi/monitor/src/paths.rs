@@ -37,7 +37,6 @@ impl<'m> GuestPath<'m> {
     /// # Errors
     /// [`Errno::NOENT`] if empty, [`Errno::NAMETOOLONG`] above [`PATH_MAX_BYTES`],
     /// [`Errno::INVAL`] if it contains a NUL, [`Errno::NOTCAPABLE`] if it is absolute or starts with `..`.
-    // Out of line, so that `proofs/` finds it in the program.
     #[inline(never)]
     pub fn parse(bytes: &'m [u8]) -> Result<Self, Errno> {
         check_length(bytes)?;
@@ -96,7 +95,6 @@ impl<'m> LinkTarget<'m> {
     ///
     /// # Errors
     /// As [`GuestPath::parse`]. An absolute target is [`Errno::NOTCAPABLE`] (T19).
-    // Out of line, as above.
     #[inline(never)]
     pub fn parse(bytes: &'m [u8]) -> Result<Self, Errno> {
         check_length(bytes)?;

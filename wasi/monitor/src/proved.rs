@@ -130,6 +130,7 @@ proved! {
     accept_flags: fn(u32) -> Result<FdFlags, Errno> = accept_flags;
     send_flags: fn(u32) -> Result<(), Errno> = check_send_flags;
     shutdown_how: fn(u32) -> Result<SdFlags, Errno> = shutdown_how;
+    peer_rule: fn(IpBytes, u8) -> Option<PeerRule> = PeerRule::new;
     peer: fn(Option<&[PeerRule]>, IpBytes) -> bool = peer_allowed;
 
     subscription: fn(&[u8], Layout) -> Result<Subscription, Errno> = Subscription::parse;
