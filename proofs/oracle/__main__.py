@@ -1,10 +1,11 @@
 """The verifier beside the processor, and p-code beside the processor: `python -m proofs.oracle [--steps N] [--seed S] [--count N]`.
 
-Runs the crate of this folder, which compares what the verifier says with what the processor does after every instruction, and
+Runs the crate of this folder (WAVE_ORACLE names another build of it), which compares what the verifier says with what the processor does after every instruction, and
 writes a sample of what it has executed. Then replays the sample by p-code.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -64,10 +65,10 @@ WRONG_SEMANTICS = {
 
 def execute(steps, seed, count, sample):
     """Runs the oracle. Returns its output and whether it found no difference."""
-    command = ["cargo", "run", "--quiet", "--release", "-p", "wave-oracle", "--", "--steps", str(steps), "--seed", str(seed)]
-    ran = subprocess.run(
-        [*command, "--sample", str(sample), str(count)], cwd=ROOT, text=True, capture_output=True, check=False
-    )
+    program = os.environ.get("WAVE_ORACLE")
+    start = [program] if program else ["cargo", "run", "--quiet", "--release", "-p", "wave-oracle", "--"]
+    choice = ["--steps", str(steps), "--seed", str(seed), "--sample", str(sample), str(count)]
+    ran = subprocess.run([*start, *choice], cwd=ROOT, text=True, capture_output=True, check=False)
     return ran.stdout + ran.stderr, ran.returncode == 0
 
 
