@@ -139,6 +139,9 @@ pub struct Run {
     /// Print to standard error which layers are applied
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub report: Option<Format>,
+    /// Write how the run ended to a file or an inherited descriptor (fd:3), as one JSON object
+    #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
+    pub outcome: Option<String>,
     /// Print the plan of the run, and do not run it
     #[arg(long)]
     pub dry_run: bool,

@@ -29,6 +29,7 @@ mod inspect;
 mod learn;
 #[cfg(test)]
 mod manual;
+mod outcome;
 mod plan;
 mod policy;
 mod report;
@@ -39,6 +40,7 @@ mod usage;
 mod verify;
 mod wast;
 mod why;
+mod words;
 mod worker;
 
 use args::{Cli, Command};

@@ -7,13 +7,13 @@ use wave_sandbox::{Report, State};
 
 /// The layers that were applied, and what the command line relaxed.
 #[derive(Debug, serde::Serialize)]
-struct RunReport<'a> {
+pub struct RunReport<'a> {
     #[serde(flatten)]
-    sandbox: &'a Report,
+    pub sandbox: &'a Report,
     /// Flags that accept less than `strict` gives without any flag (T101).
-    relaxations: &'a [String],
+    pub relaxations: &'a [String],
     /// Grants that the module cannot use, so that it did not get them (T123).
-    unused: &'a [String],
+    pub unused: &'a [String],
 }
 
 /// Prints to standard error what the command line relaxed.
@@ -27,12 +27,8 @@ pub fn announce(relaxations: &[String]) {
 ///
 /// # Errors
 /// When the report cannot be written.
-pub fn print(
-    format: Option<Format>,
-    sandbox: &Report,
-    relaxations: &[String],
-    unused: &[String],
-) -> Result<(), Failure> {
+pub fn print(format: Option<Format>, report: &RunReport<'_>) -> Result<(), Failure> {
+    let RunReport { sandbox, relaxations, unused } = report;
     match format {
         Some(Format::Text) => {
             note(&sandbox.to_string());
@@ -42,7 +38,7 @@ pub fn print(
                 .for_each(|grant| note(&format!("  not given, as the module has no use for it: {}\n", clean(grant))));
         }
         Some(Format::Json) => {
-            note(&json_line(&RunReport { sandbox, relaxations, unused })?);
+            note(&json_line(report)?);
         }
         None => {
             for layer in &sandbox.layers {

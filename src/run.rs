@@ -1,8 +1,9 @@
 //! `wave run`: plan, prepare, seal, enter, report.
 
 use crate::args::{Format, Run, Sandbox};
+use crate::outcome;
 use crate::plan::{module, plan};
-use crate::report;
+use crate::report::{self, RunReport};
 use crate::text::{chain, clean, for_program, limit_for_program, note, out, short};
 use crate::trace::Tracer;
 use std::time::Duration;
@@ -15,6 +16,9 @@ use wave_runtime::{Frame, Stop, Stopped, Value};
 /// If the guest was not entered.
 pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
     end_with_parent(arguments)?;
+    if let Some(place) = &arguments.outcome {
+        return outcome::run(sandbox, arguments, place);
+    }
     let (plan, module) = (plan(sandbox, arguments)?, module(arguments));
     if arguments.dry_run {
         show(&plan, &module);
@@ -25,7 +29,7 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
         true => Engine::default().observed_by(Box::new(tracer)),
         false => Engine::default(),
     };
-    execute(engine, plan, module, arguments.report)
+    execute(engine, plan, module, arguments.report, &mut Nobody)
 }
 
 /// Prints the plan of a run.
@@ -42,11 +46,35 @@ pub fn end_with_parent(arguments: &Run) -> Result<(), Failure> {
     outcome.map_err(|error| Failure::refused(chain(&error)).at("--die-with-parent").fix("drop the flag"))
 }
 
+/// Is told of a run by its own process.
+pub trait Witness {
+    /// The process is sealed.
+    fn sealed(&mut self, report: &RunReport<'_>);
+
+    /// The program has ended.
+    fn ended(&mut self, outcome: &Outcome);
+}
+
+/// Nobody wants to know.
+pub struct Nobody;
+
+impl Witness for Nobody {
+    fn sealed(&mut self, _: &RunReport<'_>) {}
+
+    fn ended(&mut self, _: &Outcome) {}
+}
+
 /// Runs a program as planned and prints how it ended. Returns its exit code.
 ///
 /// # Errors
 /// If the guest was not entered.
-pub fn execute(engine: Engine, plan: Plan, module: Module, format: Option<Format>) -> Result<u8, Failure> {
+pub fn execute(
+    engine: Engine,
+    plan: Plan,
+    module: Module,
+    format: Option<Format>,
+    witness: &mut dyn Witness,
+) -> Result<u8, Failure> {
     // The first message: without it, errors of the program that follow cannot be understood.
     plan.notes().iter().for_each(|text| note(text));
     let relaxations = plan.relaxations();
@@ -65,9 +93,13 @@ pub fn execute(engine: Engine, plan: Plan, module: Module, format: Option<Format
     let unused: Vec<_> = ready.unused().iter().map(ToString::to_string).collect();
     let sealed = ready.seal()?;
     sealed.chosen_addresses().iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
-    report::print(format, &sealed.report(), &relaxations, &unused)?;
+    let report = RunReport { sandbox: &sealed.report(), relaxations: &relaxations, unused: &unused };
+    report::print(format, &report)?;
+    witness.sealed(&report);
     limit_for_program(output_bytes);
     let outcome = sealed.enter();
+    // Before anything is printed, because a reader that has gone away ends this process.
+    witness.ended(&outcome);
     match &outcome {
         Outcome::Returned(results) => {
             results.iter().for_each(|result| for_program(out, &(show_value(*result) + "\n")));

@@ -84,6 +84,26 @@ impl Failure {
         }
     }
 
+    /// What failed.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// Where it failed.
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
+    }
+
+    /// How to fix it.
+    pub fn advice(&self) -> Option<&str> {
+        self.fix.as_deref()
+    }
+
+    /// The limit that was reached, by the name of its flag.
+    pub const fn limit(&self) -> Option<&'static str> {
+        self.limit
+    }
+
     /// The exit code.
     pub const fn code(&self) -> u8 {
         self.code

@@ -1,5 +1,7 @@
 //! How other processes of a run ended.
 
+use std::time::Duration;
+
 /// How a worker ended, if it did not do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Ended {
@@ -23,11 +25,35 @@ pub enum Ended {
     Silent,
 }
 
+/// What a process and those that it waited for used, as the kernel counts it. Source: getrusage(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time in user space.
+    pub user: Duration,
+    /// Processor time in the kernel.
+    pub system: Duration,
+    /// The most memory that one of them had at a time.
+    pub peak_bytes: u64,
+}
+
+/// A system call that the filter denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeniedCall {
+    /// Its number.
+    pub number: i32,
+    /// Its name, if it has one on this architecture.
+    pub name: Option<&'static str>,
+}
+
 /// A process that was waited for.
 #[derive(Debug)]
 pub struct Supervised {
     /// How it ended.
     pub ended: Ended,
+    /// What it used.
+    pub usage: Usage,
+    /// The denied system call that ended it. As untrusted as what it worked on.
+    pub denied_call: Option<DeniedCall>,
     /// What it wrote to its memory. As untrusted as what it worked on.
     pub left: &'static [u8],
 }

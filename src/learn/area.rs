@@ -2,6 +2,8 @@
 //!
 //! The sealed process writes, [`Use`](super::Use) reads, and trusts nothing: every number and length may be forged.
 
+use crate::words::WORD;
+
 /// Length of the area.
 pub const AREA_BYTES: usize = 16 << 20;
 
@@ -10,9 +12,6 @@ pub const MAX_PATHS: usize = 100_000;
 
 /// Longer ones are counted with the others.
 pub const MAX_PATH_BYTES: usize = 4096;
-
-/// Bytes of a number.
-pub const WORD: usize = 8;
 
 /// Bytes before the path of an entry: grant, length, lookups, reads, changes.
 pub const ENTRY_HEAD: usize = 4 + 3 * WORD;
@@ -128,17 +127,5 @@ impl Layout {
     /// Place of the first entry.
     pub const fn entries(self) -> usize {
         self.used() + WORD
-    }
-}
-
-/// A number; 0 where there is none.
-pub fn word(area: &[u8], at: usize) -> u64 {
-    area.get(at..at.saturating_add(WORD)).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
-}
-
-/// Stores a number, where there is a place for it.
-pub fn store(area: &mut [u8], at: usize, value: u64) {
-    if let Some(place) = area.get_mut(at..at.saturating_add(WORD)) {
-        place.copy_from_slice(&value.to_le_bytes());
     }
 }

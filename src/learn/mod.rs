@@ -64,6 +64,11 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
             .at("--listenfd")
             .fix("use --tcplisten"));
     }
+    if run.outcome.is_some() {
+        return Err(Failure::usage("wave learn writes a policy, and no outcome")
+            .at("--outcome")
+            .fix("run the program once more, with wave run --outcome"));
+    }
     run::end_with_parent(&run)?;
     let (format, dry_run) = (run.report, run.dry_run);
     let typed = Typed::new(&run);
@@ -90,7 +95,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
             (Some((plan, bytes, tracer)), Some(learner)) => {
                 let observer = Box::new(Both { learner, tracer });
                 let engine = Engine::default().observed_by(observer).supervised();
-                run::execute(engine, plan, Module::bytes(&name, bytes), format)
+                run::execute(engine, plan, Module::bytes(&name, bytes), format, &mut run::Nobody)
             }
             _ => Err(Failure::refused("the memory for what is observed is too small")),
         };
@@ -99,7 +104,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
             failure.code()
         }))
     });
-    let Supervised { ended, left } = supervised
+    let Supervised { ended, left, .. } = supervised
         .map_err(|error| Failure::refused(format!("cannot start a process for the run: {}", chain(&error))))?;
     let wall = started.elapsed();
     // Taken in the other process only.

@@ -1,13 +1,13 @@
 //! The observer in the process of a run: what each hostcall means for a policy.
 
 use super::area::{
-    AREA_BYTES, ENDING_BYTES, ENTRY_HEAD, Layout, MAX_PATH_BYTES, MAX_PATHS, OfGrant, OfPath, Stage, Total, WORD,
-    store, word,
+    AREA_BYTES, ENDING_BYTES, ENTRY_HEAD, Layout, MAX_PATH_BYTES, MAX_PATHS, OfGrant, OfPath, Stage, Total,
 };
+use crate::words::{self, WORD, store};
 use std::collections::BTreeMap;
 use wave_policy::all_functions;
 use wave_runtime::Stop;
-use wave_wasi::{Access, Argument, Decision, ENTRY_BYTES, Errno, Failure, FdFlags, OFlags, Record, Rights};
+use wave_wasi::{Access, Decision, ENTRY_BYTES, Errno, Failure, FdFlags, OFlags, Record, Rights};
 
 /// Notes the use that a program makes of what it was granted, and how it ends.
 pub struct UseObserver<'a> {
@@ -264,14 +264,11 @@ impl UseObserver<'_> {
     }
 
     fn add(&mut self, at: usize, more: u64) {
-        let sum = word(self.area, at).saturating_add(more);
-        store(self.area, at, sum);
+        words::add(self.area, at, more);
     }
 
     fn most(&mut self, total: Total, value: u64) {
-        let at = Layout::total(total);
-        let most = word(self.area, at).max(value);
-        store(self.area, at, most);
+        words::raise(self.area, Layout::total(total), value);
     }
 }
 
@@ -281,10 +278,7 @@ struct Call<'r>(&'r Record);
 
 impl<'r> Call<'r> {
     fn argument(self, name: &str) -> Option<u64> {
-        self.0.arguments.iter().find_map(|(other, argument)| match argument {
-            Argument::Number(number) if *other == name => Some(*number),
-            _ => None,
-        })
+        self.0.number(name)
     }
 
     fn number(self, name: &str) -> u64 {
@@ -312,14 +306,11 @@ impl<'r> Call<'r> {
     }
 
     fn path(self, name: &str) -> Option<&'r [u8]> {
-        self.0.arguments.iter().find_map(|(other, argument)| match argument {
-            Argument::Path(path) if *other == name => Some(path.as_slice()),
-            _ => None,
-        })
+        self.0.path(name)
     }
 
     fn stored(self, name: &str) -> Option<u64> {
-        self.0.results.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+        self.0.stored(name)
     }
 }
 

@@ -2,8 +2,9 @@
 //! as hostile data, and can only choose among what was granted.
 
 use super::area::{
-    AREA_BYTES, ENDING_BYTES, ENTRY_HEAD, Layout, MAX_PATH_BYTES, MAX_PATHS, OfGrant, OfPath, Stage, Total, WORD, word,
+    AREA_BYTES, ENDING_BYTES, ENTRY_HEAD, Layout, MAX_PATH_BYTES, MAX_PATHS, OfGrant, OfPath, Stage, Total,
 };
+use crate::words::{WORD, word};
 use std::collections::BTreeMap;
 use wave_policy::{Access, all_functions};
 
@@ -132,8 +133,8 @@ impl Use {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::area::store;
     use crate::learn::observe::UseObserver;
+    use crate::words::store;
     use wave_engine::Observer as _;
     use wave_wasi::{Argument, Decision, Errno, Failure, Record};
 

@@ -1,7 +1,8 @@
 //! What happens on a denied system call: a message that names it, and the end of the process.
 
 use std::fmt::{self, Write as _};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use nix::sys::signal::{SigSet, Signal};
 use wave_policy::Surface;
@@ -22,6 +23,15 @@ struct Run {
 
 static RUN: Run = Run { surface: AtomicU64::new(0), code: [AtomicU64::new(0), AtomicU64::new(0)] };
 
+/// Where the number of a denied call is recorded for the process that waits for this one, plus one.
+static RECORD: OnceLock<&'static AtomicI64> = OnceLock::new();
+
+/// From now on, records the number of a denied call there, plus one.
+pub(crate) fn record_in(number: &'static AtomicI64) {
+    // A process has one supervisor.
+    RECORD.get_or_init(|| number);
+}
+
 /// Installs the handler for calls that the filter denies.
 #[allow(unsafe_code, reason = "what the handler does is known here")]
 pub(crate) fn install_handler(surface: &Surface, guest_code: Option<AddressRange>) -> Result<(), Cause> {
@@ -41,6 +51,9 @@ pub(crate) fn install_handler(surface: &Surface, guest_code: Option<AddressRange
 
 /// Runs as a signal handler: no allocation, no lock, and only calls that every filter permits.
 fn report_and_exit(denied: &TrappedCall) -> ! {
+    if let Some(record) = RECORD.get() {
+        record.store(i64::from(denied.number) + 1, Ordering::Relaxed);
+    }
     let surface = Surface::from_bits(RUN.surface.load(Ordering::Relaxed));
     let [start, len_bytes] = RUN.code.each_ref().map(|word| word.load(Ordering::Relaxed));
     let mut message = Message::default();

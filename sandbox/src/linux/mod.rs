@@ -24,7 +24,7 @@ mod worker;
 pub use failing::report_failures;
 pub use namespaces::leave_namespaces;
 pub use seal::{exit, prepare_allocator, seal};
-pub use start::{end_with_parent, start, variable};
+pub use start::{end_with_parent, inherited_descriptor, start, variable};
 pub use supervisor::supervise;
 pub use sys::Allocator;
 pub use worker::{Channel, Worker};

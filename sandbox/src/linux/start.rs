@@ -5,6 +5,7 @@
 use std::env::{args_os, var_os};
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -114,6 +115,14 @@ pub(crate) fn prepare_child(parent: Pid) -> Result<(), Cause> {
 pub fn variable(name: &str) -> Option<OsString> {
     let removed = REMOVED.get().and_then(|removed| removed.iter().find(|(other, _)| *other == name));
     removed.map(|(_, value)| value.clone()).or_else(|| var_os(name))
+}
+
+/// A duplicate of a descriptor that the parent process passed on.
+///
+/// # Errors
+/// [`Cause::Refused`] if no such descriptor is open.
+pub fn inherited_descriptor(number: i32) -> Result<OwnedFd, Cause> {
+    sys::duplicate_inherited(number).map_err(Cause::refused("fcntl(F_DUPFD_CLOEXEC)"))
 }
 
 fn record_parent(parent: Pid) {

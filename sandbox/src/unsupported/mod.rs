@@ -9,7 +9,7 @@ mod worker;
 
 pub use seal::{exit, leave_namespaces, prepare_allocator, seal};
 pub use std::alloc::System as Allocator;
-pub use worker::{Channel, Worker, end_with_parent, report_failures, start, supervise, variable};
+pub use worker::{Channel, Worker, end_with_parent, inherited_descriptor, report_failures, start, supervise, variable};
 
 /// What this platform alone offers: nothing.
 pub mod specific {}

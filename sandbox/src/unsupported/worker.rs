@@ -4,6 +4,7 @@ use std::env::consts::OS;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use wave_policy::Policy;
@@ -32,6 +33,14 @@ pub fn start() -> Result<(), StartError> {
 /// # Errors
 /// [`Cause::Platform`], always.
 pub fn end_with_parent() -> Result<(), Cause> {
+    Err(Cause::Platform(OS))
+}
+
+/// Refuses.
+///
+/// # Errors
+/// [`Cause::Platform`], always.
+pub fn inherited_descriptor(_: i32) -> Result<OwnedFd, Cause> {
     Err(Cause::Platform(OS))
 }
 

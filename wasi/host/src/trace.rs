@@ -29,6 +29,32 @@ pub struct Record {
     pub memory_bytes: usize,
 }
 
+impl Record {
+    /// A number among the arguments, by its name.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<u64> {
+        self.arguments.iter().find_map(|(other, argument)| match argument {
+            Argument::Number(number) if *other == name => Some(*number),
+            _ => None,
+        })
+    }
+
+    /// A path among the arguments, by its name.
+    #[must_use]
+    pub fn path(&self, name: &str) -> Option<&[u8]> {
+        self.arguments.iter().find_map(|(other, argument)| match argument {
+            Argument::Path(path) if *other == name => Some(path.as_slice()),
+            _ => None,
+        })
+    }
+
+    /// A number that was stored in linear memory, by the name of the parameter that points to it.
+    #[must_use]
+    pub fn stored(&self, name: &str) -> Option<u64> {
+        self.results.iter().find(|(other, _)| *other == name).map(|(_, value)| *value)
+    }
+}
+
 /// An argument of a hostcall.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Argument {

@@ -1,6 +1,7 @@
 //! Descriptors by their numbers.
 
 use std::ffi::{c_int, c_uint};
+use std::os::fd::{FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 
@@ -28,6 +29,14 @@ pub(crate) fn duplicate_above(from: c_uint) -> Result<c_uint, Errno> {
     };
     let fd = duplicate(libc::STDERR_FILENO).or_else(|_| duplicate(libc::STDIN_FILENO))?;
     c_uint::try_from(fd).map_err(|_| Errno::EBADF)
+}
+
+/// A duplicate of a descriptor that this process was started with. The descriptor itself stays open.
+pub(crate) fn duplicate_inherited(fd: c_int) -> Result<OwnedFd, Errno> {
+    // SAFETY: the call takes three numbers, touches no memory and closes nothing.
+    let new = Errno::result(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) })?;
+    // SAFETY: the kernel has just opened this descriptor, so nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(new) })
 }
 
 /// Whether a descriptor is open, as far as the kernel says so.

@@ -24,7 +24,7 @@ pub use allocator::Allocator;
 pub(crate) use allocator::{allocate_by_brk_only, allocate_from_arena, exit_when_exhausted};
 pub(crate) use arguments::wipe_arguments;
 pub(crate) use calls::{exit_now, random_u32, user_has_process, write_stderr};
-pub(crate) use descriptors::{close_range, duplicate_above, is_open};
+pub(crate) use descriptors::{close_range, duplicate_above, duplicate_inherited, is_open};
 pub(crate) use emergency::{FAILED, Message};
 pub(crate) use facilities::{
     filtered_getppid, has_close_range, has_mseal, has_openat2, has_seccomp_action, landlock_abi,
@@ -35,7 +35,7 @@ pub(crate) use prctl::{
     die_with_parent, drop_from_bounding_set, has_refuse_exec_gain, in_bounding_set, parent_death_signal,
     refuse_exec_gain, refuses_exec_gain, seccomp_mode, securebits, set_securebits, set_timer_slack,
 };
-pub(crate) use shared::SharedArea;
+pub(crate) use shared::{SharedArea, map_shared_number};
 pub(crate) use signals::{
     discard_pending_realtime, exit_on_signal, ignore, install_abort_handler, is_ignored, pending_signals,
     restore_default, stop_interval_timers,

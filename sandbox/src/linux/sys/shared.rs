@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicI64;
 
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous};
@@ -47,4 +48,12 @@ impl SharedArea {
         // SAFETY: the mapping is never unmapped, and by the caller's promise nothing writes to it any more.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len_bytes.get()) }
     }
+}
+
+/// Maps a number that this process shares with the processes forked from it. It begins as 0.
+pub(crate) fn map_shared_number() -> Result<&'static AtomicI64, Errno> {
+    let area = SharedArea::map(NonZeroUsize::new(size_of::<AtomicI64>()).unwrap_or(NonZeroUsize::MIN))?;
+    // SAFETY: the mapping begins at a page, so it is aligned; it is zeroes, never unmapped, and used by this reference alone. Other
+    // processes have the same mapping and use it as an atomic number, too.
+    Ok(unsafe { AtomicI64::from_ptr(area.start.as_ptr().cast()) })
 }
