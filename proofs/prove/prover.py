@@ -205,8 +205,7 @@ class Prover:
         """Writes memory."""
         address, size = simplify(address), value.size() // 8
         if memory.on_stack(address):
-            for index in range(size):
-                state.stack[address.as_long() + index] = memory.byte_of(value, index)
+            state.set_on_stack(address.as_long(), value)
         elif (place := self.place(state, address, size, True)) is not None:
             place.write(state, value)
         elif not self.exploring:

@@ -66,6 +66,8 @@ class State:
     cuts: dict[int, object] = field(default_factory=dict)
     notes: dict[str, object] = field(default_factory=dict)
     temporaries: dict[tuple[int, int], BitVecRef] = field(default_factory=dict)
+    # Values as they were stored on the stack: put together again from their bytes, a sum has a form in which nobody knows it.
+    stored: dict[int, BitVecRef] = field(default_factory=dict)
 
     def copy(self) -> "State":
         """A state that can change on its own."""
@@ -80,6 +82,7 @@ class State:
             dict(self.cuts),
             dict(self.notes),
             dict(self.temporaries),
+            dict(self.stored),
         )
 
     # Registers: a term for each word, and one for each flag.
@@ -179,7 +182,18 @@ class State:
 
     def on_stack(self, address: int, size: int) -> BitVecRef:
         """Some bytes of the stack."""
-        return joined([self.stack_byte(address + index) for index in range(size)])
+        pieces = [self.stack_byte(address + index) for index in range(size)]
+        stored = self.stored.get(address)
+        if stored is not None and stored.size() == 8 * size:
+            if all(piece.eq(byte_of(stored, index)) for index, piece in enumerate(pieces)):
+                return stored
+        return joined(pieces)
+
+    def set_on_stack(self, address: int, value: BitVecRef) -> None:
+        """Changes some bytes of the stack."""
+        self.stored[address] = value
+        for index in range(value.size() // 8):
+            self.stack[address + index] = byte_of(value, index)
 
     def element(self, name: str, index: BitVecRef) -> BitVecRef:
         """One element of a table."""
