@@ -131,7 +131,8 @@ fn written_documents() -> Vec<PathBuf> {
         let entries = fs::read_dir(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
     };
-    let files = ["", "docs", "benches", "examples", "fuzz", "proofs", "proofs/oracle"].into_iter().flat_map(in_directory);
+    let files =
+        ["", "docs", "benches", "examples", "fuzz", "proofs", "proofs/oracle"].into_iter().flat_map(in_directory);
     let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|extension| extension == "md")).collect();
     assert!(files.len() > 15, "{files:?}");
     files

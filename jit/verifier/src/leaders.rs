@@ -38,6 +38,14 @@ impl Leaders {
         self.states.get((*number as usize).checked_sub(1)?)
     }
 
+    /// All leaders with their states, in ascending order.
+    pub fn all(&self) -> impl Iterator<Item = (u32, &State)> {
+        (self.start..).zip(&self.numbers).filter_map(|(at, number)| {
+            let state = self.states.get((*number as usize).checked_sub(1)?)?;
+            Some((at, state))
+        })
+    }
+
     /// The first leader that begins at an offset in the text or behind it, and before another.
     pub fn first(&self, from: u32, before: u32) -> Option<u32> {
         let (start, end) = (self.place(from)?, self.place(before)?.min(self.numbers.len()));

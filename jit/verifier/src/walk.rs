@@ -30,6 +30,14 @@ pub struct Scratch {
     taken: State,
 }
 
+impl Scratch {
+    /// What the check knew of the last unit that it has accepted: where blocks begin, by their offset in the text, in ascending
+    /// order. For proofs.
+    pub fn known(&self) -> impl Iterator<Item = (u32, &State)> {
+        self.memory.leaders.all()
+    }
+}
+
 /// Verifies a function. Also returns how many instructions were examined to find a certificate.
 pub fn verify(task: &Shared<'_>, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(Accepted, u64), Refusal> {
     scratch.certificate.clear();

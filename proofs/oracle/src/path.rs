@@ -13,8 +13,8 @@ use crate::sample::Sample;
 use crate::world::{Callee, World, stack_arguments};
 use iced_x86::{Code, Encoder, Instruction, OpKind};
 use wave_contract::module::ModuleInfo;
+use wave_verifier::Terms;
 use wave_verifier::rules::{Entry, Gpr, Interpreter, Kind, Shared, State, Step, Value, kind};
-use wave_verifier::{Rule, Terms};
 
 /// Instructions lie in the first part of a unit, at multiples of this.
 const SLOT_BYTES: u32 = 32;
@@ -130,8 +130,6 @@ struct Path<'a> {
     history: Vec<Event>,
     /// Where control is.
     at: u32,
-    /// The rule of the last refusal.
-    refused: Option<Rule>,
 }
 
 impl<'a> Path<'a> {
@@ -156,7 +154,6 @@ impl<'a> Path<'a> {
             callees: None,
             history: Vec::new(),
             at: tested.start(),
-            refused: None,
         }
     }
 
@@ -305,7 +302,6 @@ impl<'a> Path<'a> {
             Ok(step) => step,
             Err(problem) => {
                 report.refused(problem.rule().name());
-                self.refused = Some(problem.rule());
                 self.plan.clear();
                 return Ok(Next::On);
             }

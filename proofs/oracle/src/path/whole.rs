@@ -1,7 +1,7 @@
 //! Whole functions with loops: verified as the product verifies them, then executed from the entry.
 //!
-//! Each instruction lies in a slot of its own, with a jump to the next behind it. Where the certificate claims something of a loop,
-//! that must describe what is there whenever control comes by.
+//! Each instruction lies in a slot of its own, with a jump to the next behind it. So a block begins with each, and what the check
+//! knew there must describe what is there whenever control comes by.
 
 use super::{Event, Next, Path, Paths, SLOT_BYTES};
 use crate::module::{self, INTEGERS, Tested};
@@ -11,8 +11,9 @@ use crate::random::Random;
 use crate::report::Report;
 use crate::world::stack_arguments;
 use iced_x86::{Code, Decoder, DecoderOptions, Encoder, Instruction};
-use wave_verifier::rules::{Certificate, Interpreter, Shared, State, Step};
-use wave_verifier::{Rule, Scratch, Units, with_units};
+use std::collections::BTreeMap;
+use wave_verifier::rules::{Interpreter, Shared, State, Step};
+use wave_verifier::{Scratch, Units, with_units};
 
 /// How many slots a function has at most, the last with the instruction that ends it.
 const MOST_SLOTS: u64 = 40;
@@ -39,19 +40,19 @@ impl Paths {
                 let slots = 4 + random.below(MOST_SLOTS - 4) as u32;
                 self.enter(tested, random);
                 self.write_function(&shared, tested, slots, random);
-                let Some(certificate) = self.certify(units, tested, slots, &mut scratch) else {
+                let Some(known) = self.accept(units, tested, slots, &mut scratch) else {
                     report.event("a function that is not accepted");
                     continue;
                 };
                 report.event("a function");
-                if certificate.claims().next().is_some() {
+                if self.has_loops(tested) {
                     report.event("a function with loops");
                 }
                 for _ in 0..RUNS {
                     let registers = self.enter(tested, random);
                     let state = Interpreter::new(&shared, &tested.unit(&info, &self.code)).at_entry();
                     let mut path = Path::new(self, &info, &shared, tested, registers, state);
-                    if let Err(what) = path.follow_function(processor, &certificate, random, report) {
+                    if let Err(what) = path.follow_function(processor, &known, random, report) {
                         let history = path.story();
                         report.problems.push(format!("{what}\n{history}"));
                         return;
@@ -129,12 +130,18 @@ impl Paths {
         to_slot[bytes.len()..][..2].copy_from_slice(&[0xeb, rest as u8]);
     }
 
-    /// Leaves out what is refused, until the rest is accepted.
-    fn certify(&mut self, units: &Units<'_>, tested: Tested, slots: u32, scratch: &mut Scratch) -> Option<Certificate> {
+    /// Leaves out what is refused, until the rest is accepted. Returns what the check knew where blocks begin.
+    fn accept(
+        &mut self,
+        units: &Units<'_>,
+        tested: Tested,
+        slots: u32,
+        scratch: &mut Scratch,
+    ) -> Option<BTreeMap<u32, State>> {
         let info = module::declarations();
         for _ in 0..2 * slots {
-            match units.certify(&tested.unit(&info, &self.code), scratch) {
-                Ok(certificate) => return Some(certificate),
+            match units.verify(&tested.unit(&info, &self.code), scratch) {
+                Ok(()) => return Some(scratch.known().map(|(at, state)| (at, state.clone())).collect()),
                 Err(refusal) => {
                     let slot = (refusal.offset - tested.start()) / SLOT_BYTES;
                     if slot + 1 >= slots {
@@ -146,6 +153,12 @@ impl Paths {
         }
         None
     }
+
+    /// Whether a branch leads back.
+    fn has_loops(&self, tested: Tested) -> bool {
+        let mut decoder = Decoder::with_ip(64, &self.code, tested.start().into(), DecoderOptions::NONE);
+        decoder.iter().any(|made| made.is_jcc_short_or_near() && made.near_branch64() <= made.ip())
+    }
 }
 
 impl Path<'_> {
@@ -153,7 +166,7 @@ impl Path<'_> {
     fn follow_function(
         &mut self,
         processor: &mut Processor,
-        certificate: &Certificate,
+        known: &BTreeMap<u32, State>,
         random: &mut Random,
         report: &mut Report,
     ) -> Result<(), String> {
@@ -162,11 +175,10 @@ impl Path<'_> {
             if !self.paths.world.has_room(self.registers.general[4]) {
                 break;
             }
-            if let Some((_, claimed)) = certificate.claims().find(|(at, _)| *at == self.at) {
-                self.state = claimed.clone();
-                self.history.push(Event::Other("what is claimed of a loop"));
-                report.event("what is claimed of a loop");
-                self.compare("a claim of a loop")?;
+            if let Some(known) = known.get(&self.at) {
+                self.state = known.clone();
+                report.event("what the check knew where a block begins");
+                self.compare("a block begins")?;
             }
             if random.one_in(6) {
                 self.paths.world.disturb_below(self.registers.general[4], random);
@@ -181,11 +193,6 @@ impl Path<'_> {
                 break;
             }
             if self.history.len() == count {
-                // A path knows more than what is joined, and of an address it is known that it must not be stored as data.
-                if self.refused == Some(Rule::Leak) {
-                    report.event("an address that a join had forgotten");
-                    break;
-                }
                 return Err(format!("[refused] {at:#x} was accepted with the whole function, and now is not"));
             }
         }
