@@ -10,7 +10,7 @@
 | `hooks` | functions that are not followed |
 | `close` | the specification of `fd_close` |
 
-A hostcall is followed from its first instruction to each system call, whether it is made by an instruction or by the C library.
+A hostcall is followed from its first instruction to each system call, whether an instruction makes it or the C library.
 There, the specification says what must hold of its arguments. A system call or a function of the C library for which a proof has no
 hook makes it fail.
 """

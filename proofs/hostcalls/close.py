@@ -34,7 +34,7 @@ def prove(program: Program, world: World, hints: Hints, wrong: str = "") -> Mach
 
     def grow(machine: Machine, state: State) -> None:
         """`RawVec::grow_one` of the free numbers: another buffer, and room for more."""
-        at = world.of_wasi(f"objects.free").offset
+        at = world.layouts.offset(WASI, "objects.free")
         machine.must(state, state["rdi"] == world.wasi + at, "grow_one: the list of free numbers")
         pointer, capacity = fresh(64, "grown"), fresh(64, "capacity")
         state.set_field("wasi", world.layouts.offset(WASI, f"objects.free.{POINTER}"), pointer)
@@ -51,7 +51,8 @@ def prove(program: Program, world: World, hints: Hints, wrong: str = "") -> Mach
         machine.must(state, Implies(And(was_open, Not(stopped)), result == 0), "an open descriptor is closed")
         machine.must(state, Implies(And(Not(was_open), Not(stopped)), result == BADF), "a closed one is BADF")
         machine.must(state, Implies(was_open, Not(world.entry_is_open(state))), "the entry is closed afterwards")
-        machine.must(state, Implies(And(was_open, world.object_is_there()), Not(world.object_is_there(state))), "its object is gone")
+        had_object = And(was_open, world.object_is_there())
+        machine.must(state, Implies(had_object, Not(world.object_is_there(state))), "its object is gone")
         owned = And(was_open, world.object_is_there(), world.object_is_owned)
         if wrong == "what was inherited is closed, too":
             owned = And(was_open, world.object_is_there())

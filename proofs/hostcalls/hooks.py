@@ -1,19 +1,11 @@
-"""What functions do that a hostcall calls, and that are not followed: those of the C library, and those that get memory."""
+"""Functions that a hostcall calls and that are not followed: those of the C library that make no system call of interest."""
 
 from collections.abc import Callable
 
-from z3 import BitVec, BitVecVal, Concat, Extract, UGE, ULT, simplify
+from z3 import BitVec, BitVecVal, Extract, UGE, ULT, simplify
 
-from proofs.hostcalls.find import reached
 from proofs.hostcalls.machine import Bytes, Machine
-from proofs.prove.prover import Failure
 from proofs.prove.state import State
-
-# What a function that gets memory may call of the C library: to get memory and to give it back, to copy, to end the process.
-FOR_MEMORY = {
-    "malloc", "realloc", "calloc", "free", "posix_memalign", "memcpy", "memset", "memmove", "mprotect", "mmap", "mmap64",
-    "munmap", "_exit", "write",
-}  # fmt: skip
 
 
 def nothing(machine: Machine, state: State) -> None:
@@ -31,25 +23,20 @@ def errno_location(machine: Machine, state: State) -> None:
     machine.return_from(state, rax=address)
 
 
-def filled(machine: Machine, state: State) -> None:
-    """`memset`, `memcpy`, `memmove`: bytes in a region that may be any then."""
-    address, length = simplify(state["rdi"]), simplify(state["rsi"] if False else state["rdx"])
-    machine.fill(state, address, length)
+def memset(machine: Machine, state: State) -> None:
+    """`memset` with zeros: an element of a list that holds zeros is one without bytes."""
+    machine.must(state, Extract(7, 0, state["rsi"]) == 0, "memset: zeros")
+    address = simplify(state["rdi"])
+    machine.fill(state, address, simplify(state["rdx"]))
     machine.return_from(state, rax=address)
 
 
-COMMON: dict[str, Callable] = {
-    "free": nothing,
-    "__errno_location": errno_location,
-    "memset": filled,
-    "memcpy": filled,
-    "memmove": filled,
-}
+COMMON: dict[str, Callable] = {"free": nothing, "__errno_location": errno_location, "memset": memset}
 
 
 def note(state: State, event: str) -> None:
     """Writes down that a system call was made."""
-    state.notes["events"] = (*state.notes.get("events", ()), event)
+    state.notes["events"] = (*events(state), event)
 
 
 def events(state: State) -> tuple[str, ...]:
@@ -60,14 +47,3 @@ def events(state: State) -> tuple[str, ...]:
 def descriptor(state: State):
     """The first argument of a system call that takes a descriptor."""
     return Extract(31, 0, state["rdi"])
-
-
-def forget(state: State, *fields) -> None:
-    """Lets fields of a record hold any value."""
-    for member in fields:
-        from proofs.prove.state import fresh
-
-        state.set_field(member.record, member.offset, fresh(8 * member.size, f"{member.record}_field"))
-
-
-__all__ = ["COMMON", "Concat", "Failure", "descriptor", "errno_location", "events", "forget", "note", "nothing", "reached"]

@@ -28,7 +28,8 @@ ORDER = ["RDI", "RSI", "RDX", "RCX", "R8", "R9"]
 ARGUMENTS = cells_of([*ORDER, "R10", "RAX"])
 # How many arguments functions take that are not followed.
 TAKEN = {
-    "alloc::raw_vec::RawVec<T,A>::grow_one": 1, "close": 1, "free": 1, "malloc": 1, "__errno_location": 0, "read": 3, "write": 3, "readv": 3, "writev": 3, "poll": 3,
+    "alloc::raw_vec::RawVec<T,A>::grow_one": 1,
+    "close": 1, "free": 1, "malloc": 1, "__errno_location": 0, "read": 3, "write": 3, "readv": 3, "writev": 3, "poll": 3,
     "memcpy": 3, "memmove": 3, "memset": 3, "memcmp": 3, "bcmp": 3, "fstat": 2, "fstat64": 2, "fstatfs": 2, "fstatfs64": 2,
 }  # fmt: skip
 RESULTS = cells_of(["RAX", "RDX", *CALLEE_SAVED]) | ALWAYS
@@ -64,7 +65,7 @@ class Liveness:
             at = instructions[-1].next
         effects = {item.address: self._effect(item, jumps) for item in instructions}
         for _, _, targets, _ in effects.values():
-            for target in targets:
+            for target in set(targets):
                 self.sources[target] = self.sources.get(target, 0) + 1
         changed = True
         while changed:

@@ -5,12 +5,13 @@ access to memory. Of a hostcall, only what it passes to the system counts, so le
 
 - A read outside the regions gives any value. A write has to lie inside a region: nothing else may change what is known.
 - A loop is cut at its head. What an iteration changes is found by trying: it becomes any value, or grows by a constant. If an
-  iteration changes more than was found so far, the proof starts again.
+  iteration changes more than was found so far, the loop is entered again.
 - Where paths meet, what no longer matters is forgotten, and a path that arrives in a state in which another one arrived before
   is not followed again.
 - A panic ends the process, and with it the path.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -20,17 +21,13 @@ from z3 import (
     BitVecVal,
     BoolRef,
     Extract,
-    FreshConst,
     If,
-    Not,
     SolverFor,
     UGE,
     ULE,
     ULT,
     Z3_OP_BADD,
     is_bv_value,
-    is_false,
-    is_true,
     sat,
     simplify,
     unsat,
@@ -38,11 +35,11 @@ from z3 import (
 
 from proofs.hostcalls.liveness import ARGUMENTS, ORDER, RESULTS, TAKEN, Liveness, cells_of
 from proofs.prove import loops, memory
-from proofs.prove.code import FLAGS, REGISTERS, Instruction
+from proofs.prove.code import FLAGS, Instruction
 from proofs.prove.invariants import _grouped
-from proofs.prove.prover import TIMEOUT_MS, Failure, Program, Prover
+from proofs.prove.prover import TIMEOUTS_MS, Failure, Program, Prover
 from proofs.prove.semantics import NotModeled
-from proofs.prove.state import RETURN, Record, State, byte_of, fresh, joined
+from proofs.prove.state import RETURN, Record, State, byte_of, fresh
 
 # The process ends here, and says why on its standard error.
 ENDS = (
@@ -50,9 +47,14 @@ ENDS = (
     "core::slice::index::", "core::str::slice_error_fail", "alloc::raw_vec::handle_error", "alloc::alloc::handle_alloc_error",
     "wave_sandbox::linux::sys::emergency::exit_out_of_memory", "wave_sandbox::linux::sys::calls::exit_now",
 )  # fmt: skip
+# `free`, and the function of Rust that calls it.
+FREES = ("free", "__rust_dealloc")
 MOST_RESTARTS = 400
 MOST_JUMPS = 300
 MOST_ARRAY = 8192
+# The notes that are terms.
+KEPT = ("bound", "relations", "half", "other")
+FRESH = re.compile(r"[A-Za-z_][A-Za-z_0-9]*![0-9]+")
 SYSCALL = b"\x0f\x05"
 # UD2, INT3, HLT: the process gets a signal that ends it.
 TRAPS = (b"\x0f\x0b", b"\xcc", b"\xf4")
@@ -126,6 +128,7 @@ class Hints:
 
     loops: dict[tuple, Known] = field(default_factory=dict)
     jumps: dict[int, dict[int, set[int]]] = field(default_factory=dict)
+    reached: dict[tuple, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -142,6 +145,8 @@ class Visit:
     head: State
     count: BitVecRef
     facts: dict
+    # Notes that iterations added, which the state at the head has, too.
+    kept: dict = field(default_factory=dict)
 
 
 def is_fresh(name: str) -> bool:
@@ -155,9 +160,12 @@ class Machine(Prover):
     def __init__(self, program: Program, hooks: dict[str, Callable], hints: Hints | None = None):
         super().__init__(program, hooks)
         hints = hints or Hints()
-        self.known, self.jumps = hints.loops, hints.jumps
+        self.known, self.jumps, self._reached = hints.loops, hints.jumps, hints.reached
         self.restarts = 0
         self._jumps_grew = False
+        # Whether a proof is about system calls alone, and not about what the hostcall returns.
+        self.only_calls = False
+        self._over: dict[tuple, bool] = {}
         # What has to hold for a write to an array, and for a read of one: see `vectors`.
         self.on_array_store: Callable | None = None
         self.on_read: Callable | None = None
@@ -170,7 +178,9 @@ class Machine(Prover):
         self._live: dict[tuple, Liveness] = {}
         self._taken: dict[int, set[int]] = {}
         self._bodies: dict[int, set[int]] = {}
-        self._seen: dict[tuple, object] = {}
+        self._seen: dict[tuple, list[frozenset]] = {}
+        self._order: list[tuple] = []
+        self._shapes: dict[int, tuple] = {}
         self._distances: dict[tuple, int | None] = {}
         self._symbols: dict[int, tuple] = {}
 
@@ -193,7 +203,7 @@ class Machine(Prover):
                         kept.append((fact, names))
                 rest = kept
         solver = SolverFor("QF_BV")
-        solver.set("timeout", TIMEOUT_MS)
+        solver.set("timeout", TIMEOUTS_MS[-1])
         solver.add(*chosen, *more)
         self.queries += 1
         result = solver.check()
@@ -352,6 +362,12 @@ class Machine(Prover):
 
     def _reach(self, state: State, address: BitVecRef) -> tuple[int, int]:
         """The lowest and the highest address that a term can be."""
+        place = (state.at, simplify(state["rsp"]).as_long())
+        if place in self._reached:
+            # What was found before, if it is enough.
+            low, high = self._reached[place]
+            if self.holds(state, And(ULE(low, address), ULE(address, high))):
+                return low, high
         if self.check(state.facts, address == address) != sat:
             raise Failure(f"write on an impossible path at {self.where(state)}")
         some = self.model.eval(address, model_completion=True).as_long()
@@ -371,6 +387,7 @@ class Machine(Prover):
                     known = self.model.eval(address, model_completion=True).as_long() if self.model else middle
                     known = min(known, middle) if step < 0 else max(known, middle)
             ends.append(known)
+        self._reached[place] = (ends[0], ends[1])
         return ends[0], ends[1]
 
     def _store_in(self, state: State, region, distance, value: BitVecRef) -> None:
@@ -411,6 +428,7 @@ class Machine(Prover):
         """Follows every path from a state on. `finish` says what must hold where one ends."""
         while True:
             self._seen.clear()
+            self._order.clear()
             self.paths = self.obligations = 0
             self._jumps_grew = False
             self._live.clear()
@@ -421,12 +439,11 @@ class Machine(Prover):
             try:
                 for end in self.explore(state):
                     finish(self, end)
+                break
             except Failure:
                 # With more targets of a jump, more matters before it.
                 if not self._jumps_grew:
                     raise
-            if not self._jumps_grew:
-                break
         if not self.paths:
             raise Failure("the hostcall does not return")
 
@@ -458,9 +475,12 @@ class Machine(Prover):
         if self.restarts > MOST_RESTARTS:
             raise Failure("what the loops change was not found")
         del work[visit.left :]
-        for key in list(self._seen)[visit.seen :]:
-            del self._seen[key]
+        for cells in self._order[visit.seen :]:
+            self._seen[cells].pop()
+        del self._order[visit.seen :]
         state = visit.entry.copy()
+        for kind, terms in visit.kept.items():
+            state.notes[kind] = (*state.notes.get(kind, ()), *terms)
         self._cut(state, visit.place, visit.matters, len(work))
         return state
 
@@ -533,14 +553,77 @@ class Machine(Prover):
         if place in state.cuts:
             self._again(state, state.cuts[place], self.known[place], matters)
             return False
-        self._forget_facts(state, matters)
-        key = self._key(state, pointer, matters)
-        if key in self._seen:
+        if self.only_calls and self._is_over(state, function):
+            self.paths += 1
             return False
-        self._seen[key] = state.copy()
+        self._forget_facts(state, matters)
+        cells, facts = self._key(state, pointer, matters)
+        # A path that was here under fewer conditions stands for this one.
+        if any(fewer <= facts for fewer in self._seen.get(cells, ())):
+            return False
+        self._seen.setdefault(cells, []).append(facts)
+        self._order.append(cells)
         if head:
             self._cut(state, place, matters, left)
         return True
+
+    def _is_over(self, state: State, function) -> bool:
+        """Whether no system call can follow any more: the hostcall only frees memory, ends the process or returns."""
+        if state.notes.get(("return", function.address)) != RETURN:
+            return False
+        jumps = self.jumps.get(function.address, {})
+        key = (state.at, sum(len(targets) for targets in jumps.values()))
+        if key not in self._over:
+            self._over[key] = self._only_frees(function, state.at, jumps)
+        return self._over[key]
+
+    def _only_frees(self, function, start: int, jumps: dict[int, set[int]]) -> bool:
+        inside, seen, work = range(function.address, function.address + function.size), set(), [start]
+        while work:
+            at = work.pop()
+            if at in seen:
+                continue
+            seen.add(at)
+            instruction = self.program.code.at(at)
+            names = [operation.name for operation in instruction.operations]
+            data = self.program.binary.constant(at, instruction.length)
+            if data in TRAPS:
+                continue
+            if data == SYSCALL or "BRANCHIND" in names and at not in jumps:
+                return False
+            if "CALL" in names or "CALLIND" in names:
+                path = self._called(instruction)
+                if path is not None and path in self.deallocators():
+                    path = FREES[1]
+                if path is None or path not in FREES and not path.startswith(ENDS):
+                    return False
+                if path.startswith(ENDS):
+                    continue
+            if "RETURN" in names:
+                continue
+            following = loops.successors(self.program.code, at) + list(jumps.get(at, ()))
+            if any(target not in inside for target in following):
+                return False
+            work += following
+        return True
+
+    def deallocators(self) -> set[str]:
+        """The paths of `__rust_dealloc`."""
+        functions = [f for f in self.program.binary.functions if f.symbol.endswith("__rust_dealloc")]
+        return {self.program.names.path_of(function.address) for function in functions}
+
+    def _called(self, instruction: Instruction) -> str | None:
+        """The function that an instruction calls, if that is known."""
+        for operation in instruction.operations:
+            if operation.name == "CALL":
+                return self.program.names.path_of(operation.inputs[0].offset)
+            if operation.name == "COPY" and operation.inputs[0].space == "ram":
+                data = self.program.binary.constant(operation.inputs[0].offset, 8)
+                return self.program.binary.imports.get(int.from_bytes(data, "little")) if data else None
+            if operation.name == "LOAD" and operation.inputs[1].space == "const":
+                data = self.program.binary.constant(operation.inputs[1].offset, 8)
+                return self.program.binary.imports.get(int.from_bytes(data, "little")) if data else None
+        return None
 
     def _within(self, state: State, function, pointer: int, place: tuple) -> bool:
         """Whether a path is still inside a loop that it entered: in its body, or in a function called from there."""
@@ -551,6 +634,9 @@ class Machine(Prover):
         return state.at in self._bodies[place[0]]
 
     def _forget_facts(self, state: State, matters: set[int]) -> None:
+        # What was read before is only of use up to the next place where paths meet.
+        state.notes.pop("read", None)
+        state.notes.pop("reads", None)
         known: set[str] = set()
         for cell in matters & set(state.registers):
             known |= self.symbols(state.registers[cell])
@@ -559,8 +645,14 @@ class Machine(Prover):
         for content in state.records.values():
             for value in content.values():
                 known |= self.symbols(value) - self.uninteresting
-        for value in state.notes.get("terms", ()):
-            known |= self.symbols(value)
+        for kind in KEPT:
+            for value in state.notes.get(kind, ()):
+                known |= self.symbols(value)
+        for name, region in list(state.regions.items()):
+            base = self.symbols(region.base)
+            if all(is_fresh(symbol) for symbol in base) and not base <= known:
+                # Nothing leads there any more.
+                del state.regions[name]
         for name, visit in state.cuts.items():
             known |= self.symbols(visit.count)
         state.facts = [
@@ -571,21 +663,46 @@ class Machine(Prover):
         """Whether facts about a value are of no interest once it is nowhere any more: no specification speaks of it."""
         return is_fresh(name) or name in self.uninteresting
 
-    def _key(self, state: State, pointer: int, matters: set[int]) -> tuple:
-        return (
+    @staticmethod
+    def _is_first(record: str, at: int, value: BitVecRef) -> bool:
+        """Whether a byte of a record is as it was at first. Then it makes no difference whether it was read already."""
+        return value.num_args() == 0 and not is_bv_value(value) and value.decl().name() == f"{record}+{at:#x}"
+
+    def _shape(self, term) -> tuple[str, tuple[str, ...]]:
+        """A term as text with its fresh symbols left out, and these symbols in their order."""
+        key = term.get_id()
+        if key not in self._shapes:
+            text = term.sexpr()
+            self._shapes[key] = (term, FRESH.sub("?", text), tuple(FRESH.findall(text)))
+        return self._shapes[key][1:]
+
+    def _key(self, state: State, pointer: int, matters: set[int]) -> tuple[tuple, frozenset]:
+        """A state, and the facts about it, up to the names of fresh symbols: these stand for any value."""
+        numbers: dict[str, int] = {}
+
+        def named(term) -> tuple:
+            shape, names = self._shape(term)
+            return shape, tuple(numbers.setdefault(name, len(numbers)) for name in names)
+
+        cells = (
             state.at,
             pointer,
-            tuple(sorted((cell, state.registers[cell].get_id()) for cell in matters & set(state.registers))),
-            tuple(sorted((address, value.get_id()) for address, value in state.stack.items())),
+            tuple((cell, named(state.registers[cell])) for cell in sorted(matters & set(state.registers))),
+            tuple((address, named(state.stack[address])) for address in sorted(state.stack)),
             tuple(
-                (name, tuple(sorted((at, value.get_id()) for at, value in content.items())))
+                (
+                    name,
+                    tuple((at, named(content[at])) for at in sorted(content) if not self._is_first(name, at, content[at])),
+                )
                 for name, content in sorted(state.records.items())
             ),
-            frozenset(fact.get_id() for fact in state.facts),
+            tuple((kind, tuple(named(term) for term in state.notes.get(kind, ()))) for kind in KEPT),
+            tuple((region.name.split("!")[0], named(region.base)) for region in state.regions.values()),
             tuple(sorted(state.notes.get("events", ()))),
-            tuple(sorted(state.regions)),
+            tuple(sorted(item for item in state.notes.items() if isinstance(item[0], str) and isinstance(item[1], int))),
             frozenset((key, id(visit)) for key, visit in state.cuts.items()),
         )
+        return cells, frozenset(named(fact) for fact in state.facts)
 
     # Loops
 
@@ -610,21 +727,19 @@ class Machine(Prover):
             if self.holds(entry, about(entry, BitVecVal(0, 64))):
                 facts[name] = about
         state.facts += [about(state, count) for about in facts.values()]
-        visit = Visit(place, entry, matters, left, len(self._seen), state.copy(), count, facts)
+        visit = Visit(place, entry, matters, left, len(self._order), state.copy(), count, facts)
         state.cuts[place] = visit
 
     def _offered(self, entry: State, head: State, known: Known, matters: set[int]) -> dict:
-        """What may hold at a head, by name: a value has not grown, the number of iterations is below a bound."""
+        """What may hold at a head, by name: a length has not grown, the number of iterations is below a bound."""
         offered = {}
         cells = [cell for cell in known.changed if cell[0] != "record" and (cell[0] != "register" or cell[1] in matters)]
         for cell in cells:
-            start = _read(entry, cell)
-            if start.size() == 64 and cell[0] == "stack":
-                offered["half", cell] = lambda state, _, cell=cell, start=start: ULE(
+            if cell[:2] == ("stack", entry.notes.get("shrinks")) and cell[2] == 8:
+                start = _read(entry, cell)
+                offered["shrinks", cell] = lambda state, _, cell=cell, start=start: ULE(
                     Extract(63, 32, _read(state, cell)), Extract(63, 32, start)
                 )
-            if start.size() in (32, 64) and cell not in known.steps:
-                offered["at most", cell] = lambda state, _, cell=cell, start=start: ULE(_read(state, cell), start)
         for grows in [cell for cell in cells if cell in known.steps and cell[0] == "register"]:
             start, step = _read(entry, grows), known.steps[grows]
             for at in matters:
@@ -644,6 +759,15 @@ class Machine(Prover):
     def _again(self, state: State, visit: Visit, known: Known, matters: set[int]) -> None:
         """At the end of an iteration: whether the head's state covers this one."""
         head, news = visit.head, False
+        for kind in KEPT:
+            before, now = ([term.get_id() for term in other.notes.get(kind, ())] for other in (head, state))
+            if kind == "bound" and not set(before) <= set(now):
+                raise Failure(f"an iteration forgets a bound at {self.where(state)}")
+            if kind != "bound" and not set(now) <= set(before):
+                visit.kept[kind] = tuple(term for term in state.notes[kind] if term.get_id() not in before)
+                news = True
+        if not self.only_calls and head.notes.get("events", ()) != state.notes.get("events", ()):
+            raise Failure(f"a system call in a loop at {self.where(state)}")
         for cell in _differences(head, state, matters):
             if cell in known.changed:
                 if cell in known.steps:

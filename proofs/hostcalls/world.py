@@ -218,7 +218,9 @@ class World:
             state.set_field("wasi", self.layouts.offset(WASI, f"{vector}.{POINTER}"), pointer)
             state.set_field("wasi", self.layouts.offset(WASI, f"{vector}.{LENGTH}"), length)
         state.set_field("wasi", self.layouts.offset(WASI, f"objects.free.{CAPACITY}"), self.free_capacity)
-        for base in (self.context, self.memory, self.descriptor, self.link, self.wasi, self.store, self.entries, self.slots, self.free):
+        for base in (
+            self.context, self.memory, self.descriptor, self.link, self.wasi, self.store, self.entries, self.slots, self.free,
+        ):  # fmt: skip
             state.facts += [UGE(base, 0x10000), ULT(base, END_OF_ADDRESSES)]
         state.facts += [
             ULT(self.memory_len, END_OF_ADDRESSES),
