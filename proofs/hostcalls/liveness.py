@@ -63,6 +63,7 @@ class Liveness:
         while at in self._inside:
             instructions.append(self._code.at(at))
             at = instructions[-1].next
+        self.is_leaf = not any(op.name in ("CALL", "CALLIND") for item in instructions for op in item.operations)
         effects = {item.address: self._effect(item, jumps) for item in instructions}
         for _, _, targets, _ in effects.values():
             for target in set(targets):

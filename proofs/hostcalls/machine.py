@@ -52,6 +52,7 @@ FREES = ("free", "__rust_dealloc")
 MOST_RESTARTS = 400
 MOST_JUMPS = 300
 MOST_ARRAY = 8192
+RED_ZONE = 128
 # The notes that are terms.
 KEPT = ("bound", "relations", "half", "other")
 FRESH = re.compile(r"[A-Za-z_][A-Za-z_0-9]*![0-9]+")
@@ -545,8 +546,10 @@ class Machine(Prover):
             if cell not in matters:
                 del state.registers[cell]
                 state.registers[cell] = fresh(8 if cell in FLAGS else 64, "dead")
+        # A function that calls none may use 128 bytes below its stack pointer.
+        lowest = pointer - (RED_ZONE if live.is_leaf else 0)
         for address in list(state.stack):
-            if address < pointer:
+            if address < lowest:
                 del state.stack[address]
         state.cuts = {place: visit for place, visit in state.cuts.items() if self._within(state, function, pointer, place)}
         place = (state.at, pointer)
@@ -655,8 +658,11 @@ class Machine(Prover):
                 del state.regions[name]
         for name, visit in state.cuts.items():
             known |= self.symbols(visit.count)
+        # A fact is forgotten if all that it speaks of is nowhere any more.
         state.facts = [
-            fact for fact in state.facts if all(name in known or not self._may_forget(name) for name in self.symbols(fact))
+            fact
+            for fact in state.facts
+            if any(name in known or not self._may_forget(name) for name in self.symbols(fact))
         ]
 
     def _may_forget(self, name: str) -> bool:
