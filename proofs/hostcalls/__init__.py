@@ -11,6 +11,7 @@
 | `close` | the specification of `fd_close` |
 
 A hostcall is followed from its first instruction to each system call, whether an instruction makes it or the C library.
-There, the specification says what must hold of its arguments. A system call or a function of the C library for which a proof has no
+There, the specification says what must hold of its arguments. A system call or a function of the C library for which
+a proof has no
 hook makes it fail.
 """

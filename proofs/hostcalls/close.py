@@ -10,8 +10,8 @@ from proofs.prove.prover import Program
 from proofs.prove.state import State, fresh
 
 SPECIFICATION = (
-    "The only system call is `close`, once, of the descriptor in the object that the monitor's entry names, after the entry was "
-    "taken out; not of an inherited one; a number that is not open is BADF, and nothing happens"
+    "The only system call is `close`, once, of the descriptor in the object that the monitor's entry names, after the "
+    "entry was taken out; not of an inherited one; a number that is not open is BADF, and nothing happens"
 )
 WRONG = ("the number of the guest is closed", "what was inherited is closed, too")
 BADF = 8
@@ -56,7 +56,8 @@ def prove(program: Program, world: World, hints: Hints, wrong: str = "") -> Mach
         owned = And(was_open, world.object_is_there(), world.object_is_owned)
         if wrong == "what was inherited is closed, too":
             owned = And(was_open, world.object_is_there())
-        machine.must(state, owned if has_closed else Not(owned), "`close` is called exactly for what was opened for the guest")
+        what = "`close` is called exactly for what was opened for the guest"
+        machine.must(state, owned if has_closed else Not(owned), what)
 
     function = host_function(program, "fd_close")
     machine = Machine(program, {**COMMON, "close": close, **{path: grow for path in GROW}}, hints)

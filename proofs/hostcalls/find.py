@@ -1,9 +1,11 @@
 """The machine code of a hostcall, by the name that a guest imports.
 
-`wave_wasi::link::preview1_function` makes a host function from a name. Its machine code is run here with one name: what it
+`wave_wasi::link::preview1_function` makes a host function from a name. Its machine code is run here with one name:
+what it
 returns has the address of the function that guests call.
 
-There are two such functions, since each hostcall exists with and without a tracer. They are told apart by what they lead to:
+There are two such functions, since each hostcall exists with and without a tracer. They are told apart by what they
+lead to:
 the one whose `fd_close` can call a function of `wave_wasi::trace` is the traced one.
 """
 

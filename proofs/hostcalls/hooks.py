@@ -1,4 +1,5 @@
-"""Functions that a hostcall calls and that are not followed: those of the C library that make no system call of interest."""
+"""Functions that a hostcall calls and that are not followed: those of the C library that make no system call of
+interest."""
 
 from collections.abc import Callable
 

@@ -1,7 +1,9 @@
 """Where the fields of Rust's structures lie, from the debug information of a build.
 
-rustc places the fields of a type by its definition alone, not by the profile. So the development build of `wave-wasi`, which
-has debug information, has the layout of the binary that ships. A layout that were another one makes the proofs fail: a field
+rustc places the fields of a type by its definition alone, not by the profile. So the development build of
+`wave-wasi`, which
+has debug information, has the layout of the binary that ships. A layout that were another one makes the proofs fail:
+a field
 that the code reads would not be the field that the specification names.
 """
 
@@ -84,7 +86,8 @@ class Layouts:
             return
         above = parents[-2] if len(parents) > 1 else None
         prefix = above.path if above is not None else ""
-        node.path = f"{prefix}::{node.name}".strip(":") if node.tag == "DW_TAG_namespace" or node.tag in TAGS else prefix
+        is_named = node.tag == "DW_TAG_namespace" or node.tag in TAGS
+        node.path = f"{prefix}::{node.name}".strip(":") if is_named else prefix
         if above is not None and node.tag in TAGS:
             above.children.append(node)
         if node.tag in ("DW_TAG_structure_type", "DW_TAG_enumeration_type") and "DW_AT_byte_size" in node.attributes:
@@ -131,7 +134,8 @@ class Layouts:
         return members
 
     def variants(self, node: Node) -> tuple[int, int, dict[str, int | None]]:
-        """Offset and size of what tells the variants of an enumeration apart, and its value for each; None: any other value."""
+        """Offset and size of what tells the variants of an enumeration apart, and its value for each; None: any
+        other value."""
         if node.tag == "DW_TAG_enumeration_type":
             values = {child.name: child.number("DW_AT_const_value") for child in node.children}
             return 0, node.number("DW_AT_byte_size"), values
@@ -146,7 +150,8 @@ class Layouts:
 
 
 def _library() -> Path:
-    """The library of `wave-wasi`: the one that WAVE_WASI_LIBRARY names, or that cargo has just built or found up to date."""
+    """The library of `wave-wasi`: the one that WAVE_WASI_LIBRARY names, or that cargo has just built or found up to
+    date."""
     if named := os.environ.get("WAVE_WASI_LIBRARY"):
         return Path(named).resolve()
     command = [os.environ.get("CARGO", "cargo"), "build", "--package", "wave-wasi", "--lib", "--message-format", "json"]

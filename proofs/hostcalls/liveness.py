@@ -1,6 +1,7 @@
 """Which registers matter at an instruction: those that some path reads before it writes them.
 
-The answer only decides what a proof forgets. A register that is forgotten holds any value from then on. So a wrong answer makes
+The answer only decides what a proof forgets. A register that is forgotten holds any value from then on. So a wrong
+answer makes
 a proof fail, and no claim depends on it.
 """
 
@@ -29,8 +30,10 @@ ARGUMENTS = cells_of([*ORDER, "R10", "RAX"])
 # How many arguments functions take that are not followed.
 TAKEN = {
     "alloc::raw_vec::RawVec<T,A>::grow_one": 1,
-    "close": 1, "free": 1, "malloc": 1, "__errno_location": 0, "read": 3, "write": 3, "readv": 3, "writev": 3, "poll": 3,
-    "memcpy": 3, "memmove": 3, "memset": 3, "memcmp": 3, "bcmp": 3, "fstat": 2, "fstat64": 2, "fstatfs": 2, "fstatfs64": 2,
+    "close": 1, "free": 1, "malloc": 1, "__errno_location": 0, "read": 3, "write": 3, "readv": 3, "writev": 3,
+    "poll": 3,
+    "memcpy": 3, "memmove": 3, "memset": 3, "memcmp": 3, "bcmp": 3, "fstat": 2, "fstat64": 2,
+    "fstatfs": 2, "fstatfs64": 2,
 }  # fmt: skip
 RESULTS = cells_of(["RAX", "RDX", *CALLEE_SAVED]) | ALWAYS
 CLOBBERED = cells_of(["RAX", "RCX", "RDX", "RSI", "RDI", "R8", "R9", "R10", "R11", *VECTORS]) | STATUS

@@ -1,12 +1,15 @@
 """Follows all paths of a hostcall, through the functions that it calls, up to each system call.
 
-It differs from the prover of the decisions in what it has to show. A decision is proved for what it returns and for every
+It differs from the prover of the decisions in what it has to show. A decision is proved for what it returns and for
+every
 access to memory. Of a hostcall, only what it passes to the system counts, so less is kept:
 
 - A read outside the regions gives any value. A write has to lie inside a region: nothing else may change what is known.
-- A loop is cut at its head. What an iteration changes is found by trying: it becomes any value, or grows by a constant. If an
+- A loop is cut at its head. What an iteration changes is found by trying: it becomes any value, or grows by a
+    constant. If an
   iteration changes more than was found so far, the loop is entered again.
-- Where paths meet, what no longer matters is forgotten, and a path that arrives in a state in which another one arrived before
+- Where paths meet, what no longer matters is forgotten, and a path that arrives in a state in which another one
+    arrived before
   is not followed again.
 - A panic ends the process, and with it the path.
 """
@@ -44,7 +47,8 @@ from proofs.prove.state import RETURN, Record, State, byte_of, fresh
 # The process ends here, and says why on its standard error.
 ENDS = (
     "core::panicking::", "core::option::unwrap_failed", "core::option::expect_failed", "core::result::unwrap_failed",
-    "core::slice::index::", "core::str::slice_error_fail", "alloc::raw_vec::handle_error", "alloc::alloc::handle_alloc_error",
+    "core::slice::index::", "core::str::slice_error_fail", "alloc::raw_vec::handle_error",
+    "alloc::alloc::handle_alloc_error",
     "wave_sandbox::linux::sys::emergency::exit_out_of_memory", "wave_sandbox::linux::sys::calls::exit_now",
 )  # fmt: skip
 # `free`, and the function of Rust that calls it.
@@ -55,6 +59,8 @@ MOST_ARRAY = 8192
 RED_ZONE = 128
 # The notes that are terms.
 KEPT = ("bound", "relations", "half", "other")
+# The notes that are addresses on the stack.
+PLACES = ("buffers", "shrinks")
 FRESH = re.compile(r"[A-Za-z_][A-Za-z_0-9]*![0-9]+")
 SYSCALL = b"\x0f\x05"
 # UD2, INT3, HLT: the process gets a signal that ends it.
@@ -63,8 +69,8 @@ TRAPS = (b"\x0f\x0b", b"\xcc", b"\xf4")
 HINTS = (b"\xf3\x90", b"\xf3\x0f\x1e\xfa", b"\x0f\xae\xf0")
 # Numbers of asm/unistd_64.h.
 SYSTEM_CALLS = {
-    0: "read", 1: "write", 3: "close", 5: "fstat", 19: "readv", 20: "writev", 138: "fstatfs", 257: "openat", 271: "ppoll",
-    288: "accept4", 437: "openat2",
+    0: "read", 1: "write", 3: "close", 5: "fstat", 19: "readv", 20: "writev", 138: "fstatfs", 257: "openat",
+    271: "ppoll", 288: "accept4", 437: "openat2",
 }  # fmt: skip
 
 
@@ -125,7 +131,8 @@ class Known:
 
 @dataclass
 class Hints:
-    """What was found out about the loops and the jumps of a hostcall. A wrong hint costs time, or makes a proof fail."""
+    """What was found out about the loops and the jumps of a hostcall. A wrong hint costs time, or makes a proof
+    fail."""
 
     loops: dict[tuple, Known] = field(default_factory=dict)
     jumps: dict[int, dict[int, set[int]]] = field(default_factory=dict)
@@ -355,7 +362,8 @@ class Machine(Prover):
         size = value.size() // 8
         low, high = self._reach(state, address)
         if not memory.on_stack(BitVecVal(low, 64)) or high - low > MOST_ARRAY:
-            raise Failure(f"write of {size} bytes on the stack, from {low - base} to {high - base}, at {self.where(state)}")
+            where = f"from {low - base} to {high - base}, at {self.where(state)}"
+            raise Failure(f"write of {size} bytes on the stack, {where}")
         if self.on_array_store is not None:
             self.on_array_store(self, state, address, value)
         for at in range(low, high + size):
@@ -507,8 +515,9 @@ class Machine(Prover):
         if key not in self._live:
             caller = self._function_around(back)
             results = RESULTS
-            if caller is not None and (caller.address, state.notes.get(("return", caller.address), RETURN)) in self._live:
-                results = self._liveness_of(state, caller).at(back)
+            if caller is not None:
+                above = (caller.address, state.notes.get(("return", caller.address), RETURN))
+                results = self._live[above].at(back) if above in self._live else RESULTS
             jumps = self.jumps.get(function.address, {})
             self._live[key] = Liveness(self.program.code, function, jumps, results & RESULTS, self._arguments)
         return self._live[key]
@@ -531,9 +540,6 @@ class Machine(Prover):
                 self._taken[target] = set()
         return self._taken[target]
 
-    def _liveness_of(self, state: State, function) -> Liveness:
-        return self._live[function.address, state.notes.get(("return", function.address), RETURN)]
-
     def _arrive(self, state: State, function, left: int) -> bool:
         """Whether a path goes on from a place where paths meet."""
         live = self._liveness(state, function)
@@ -551,7 +557,9 @@ class Machine(Prover):
         for address in list(state.stack):
             if address < lowest:
                 del state.stack[address]
-        state.cuts = {place: visit for place, visit in state.cuts.items() if self._within(state, function, pointer, place)}
+        state.cuts = {
+            place: visit for place, visit in state.cuts.items() if self._within(state, function, pointer, place)
+        }
         place = (state.at, pointer)
         if place in state.cuts:
             self._again(state, state.cuts[place], self.known[place], matters)
@@ -698,14 +706,16 @@ class Machine(Prover):
             tuple(
                 (
                     name,
-                    tuple((at, named(content[at])) for at in sorted(content) if not self._is_first(name, at, content[at])),
+                    tuple(
+                        (at, named(content[at])) for at in sorted(content) if not self._is_first(name, at, content[at])
+                    ),
                 )
                 for name, content in sorted(state.records.items())
             ),
             tuple((kind, tuple(named(term) for term in state.notes.get(kind, ()))) for kind in KEPT),
             tuple((region.name.split("!")[0], named(region.base)) for region in state.regions.values()),
             tuple(sorted(state.notes.get("events", ()))),
-            tuple(sorted(item for item in state.notes.items() if isinstance(item[0], str) and isinstance(item[1], int))),
+            tuple(state.notes.get(name, 0) for name in PLACES),
             frozenset((key, id(visit)) for key, visit in state.cuts.items()),
         )
         return cells, frozenset(named(fact) for fact in state.facts)
@@ -739,7 +749,7 @@ class Machine(Prover):
     def _offered(self, entry: State, head: State, known: Known, matters: set[int]) -> dict:
         """What may hold at a head, by name: a length has not grown, the number of iterations is below a bound."""
         offered = {}
-        cells = [cell for cell in known.changed if cell[0] != "record" and (cell[0] != "register" or cell[1] in matters)]
+        cells = [cell for cell in known.changed if cell[0] == "stack" or cell[0] == "register" and cell[1] in matters]
         for cell in cells:
             if cell[:2] == ("stack", entry.notes.get("shrinks")) and cell[2] == 8:
                 start = _read(entry, cell)
@@ -875,7 +885,6 @@ class Machine(Prover):
 
     def _bit_scan(self, state: State, instruction: Instruction) -> State:
         """BSF and BSR, which p-code describes by a loop: some number below 64, any number if the source is zero."""
-        output = next(op.output for op in reversed(instruction.operations) if op.output and op.output.space == "register")
         wide = 64
         data = self.program.binary.constant(instruction.address, instruction.length)
         prefix = data[0] if 0x40 <= data[0] < 0x50 else 0
@@ -887,7 +896,6 @@ class Machine(Prover):
         source = state[names[(modrm & 7) | (8 if prefix & 1 else 0)]]
         if not prefix & 8:
             source, wide = Extract(31, 0, source), 32
-        del output
         result = fresh(64, "bit")
         if self.holds(state, source != 0):
             state.facts.append(ULT(result, wide))

@@ -1,7 +1,9 @@
 """What a hostcall finds when a guest calls it: the context, linear memory, the monitor's table and the host's objects.
 
-All values are symbols, so that a proof holds for every table, every limit, every memory and every argument. Only one entry of the
-table can be reached, the one with the guest's number, and only one object, the one that this entry names. To reach them, the
+All values are symbols, so that a proof holds for every table, every limit, every memory and every argument. Only one
+entry of the
+table can be reached, the one with the guest's number, and only one object, the one that this entry names. To reach
+them, the
 code has to show that the number is below the length of the table.
 """
 
@@ -102,7 +104,8 @@ class World:
     @cached_property
     def host_fd(self) -> BitVecRef:
         """The descriptor in the object."""
-        owned, inherited = (self.layouts.offset(OBJECT, f"Some.__0.descriptor.{kind}.__0") for kind in ("Owned", "Inherited"))
+        places = [f"Some.__0.descriptor.{kind}.__0" for kind in ("Owned", "Inherited")]
+        owned, inherited = (self.layouts.offset(OBJECT, place) for place in places)
         assert owned == inherited, "both kinds of descriptors are at the same place"
         return initial_field("object", owned, 4)
 
@@ -121,12 +124,14 @@ class World:
     def entry_is_open(self, state: State | None = None) -> BoolRef:
         """Whether the table has an entry at the guest's number; with a state, whether it still has."""
         tag, none = self._tag("entry", ENTRY)
-        return And(ULT(ZeroExt(32, self.fd), self.entries_len), (tag.first if state is None else tag.now(state)) != none)
+        value = tag.first if state is None else tag.now(state)
+        return And(ULT(ZeroExt(32, self.fd), self.entries_len), value != none)
 
     def object_is_there(self, state: State | None = None) -> BoolRef:
         """Whether the object that the entry names is there."""
         tag, none = self._tag("object", OBJECT)
-        return And(ULT(ZeroExt(32, self.host), self.slots_len), (tag.first if state is None else tag.now(state)) != none)
+        value = tag.first if state is None else tag.now(state)
+        return And(ULT(ZeroExt(32, self.host), self.slots_len), value != none)
 
     @cached_property
     def object_is_owned(self) -> BoolRef:
@@ -161,7 +166,8 @@ class World:
     # The first state
 
     def start(self, function: Function, parameters: list[int]) -> State:
-        """The state in which a guest calls a hostcall with parameters of these widths, after the context. The first is `fd`."""
+        """The state in which a guest calls a hostcall with parameters of these widths, after the context. The first
+        is `fd`."""
         state = called(function.address)
         state["rdi"] = self.context
         for number, bits in enumerate(parameters):
@@ -219,7 +225,8 @@ class World:
             state.set_field("wasi", self.layouts.offset(WASI, f"{vector}.{LENGTH}"), length)
         state.set_field("wasi", self.layouts.offset(WASI, f"objects.free.{CAPACITY}"), self.free_capacity)
         for base in (
-            self.context, self.memory, self.descriptor, self.link, self.wasi, self.store, self.entries, self.slots, self.free,
+            self.context, self.memory, self.descriptor, self.link, self.wasi, self.store, self.entries, self.slots,
+            self.free,
         ):  # fmt: skip
             state.facts += [UGE(base, 0x10000), ULT(base, END_OF_ADDRESSES)]
         state.facts += [
