@@ -1,13 +1,12 @@
 """`fd_close`: the one system call is `close`, of the descriptor that the monitor has just taken out of its table."""
 
-from z3 import And, BoolVal, Extract, Implies, Not, UGT, ULT
+from z3 import And, BoolVal, Extract, Implies, Not, Or, UGT, ULT
 
 from proofs.hostcalls.find import host_function
-from proofs.hostcalls.hooks import COMMON, descriptor, events, note
-from proofs.hostcalls.machine import Hints, Machine
-from proofs.hostcalls.world import CAPACITY, POINTER, WASI, World
-from proofs.prove.prover import Program
-from proofs.prove.state import State, fresh
+from proofs.hostcalls.machine import Machine
+from proofs.hostcalls.world import CAPACITY, FREE_SIZE, WASI, World, is_address
+from proofs.prove.prover import Program, Prover
+from proofs.prove.state import State, Table, fresh
 
 SPECIFICATION = (
     "The only system call is `close`, once, of the descriptor in the object that the monitor's entry names, after the "
@@ -15,52 +14,61 @@ SPECIFICATION = (
 )
 WRONG = ("the number of the guest is closed", "what was inherited is closed, too")
 BADF = 8
-GROW = ("alloc::raw_vec::RawVec<T,A>::grow_one",)
+CLOSED = "closed"
 
 
-def prove(program: Program, world: World, hints: Hints, wrong: str = "") -> Machine:
+def _free(prover: Prover, state: State) -> None:
+    """`free`: changes nothing that a proof knows."""
+    prover.return_from(state)
+
+
+def prove(program: Program, world: World, wrong: str = "") -> Machine:
     """Proves the specification, or a wrong one."""
+    entry, object_ = world.entry, world.object
 
-    def close(machine: Machine, state: State) -> None:
-        machine.must(state, world.entry_is_open(), "close: only what the guest has open")
-        machine.must(state, Not(world.entry_is_open(state)), "close: after the entry was taken out of the table")
-        machine.must(state, world.object_is_there(), "close: there is an object")
-        machine.must(state, world.object_is_owned, "close: what was inherited stays open")
-        expected = world.host_fd if wrong != "the number of the guest is closed" else world.fd
-        machine.must(state, descriptor(state) == expected, "close: the descriptor of the object that the entry names")
-        machine.must(state, BoolVal(not events(state)), "close: once")
-        note(state, "close")
-        machine.return_from(state, rax=fresh(64, "result"))
+    def close(prover: Prover, state: State) -> None:
+        prover.must(state, entry.is_there(), "close: only what the guest has open")
+        prover.must(state, Not(entry.is_there(state)), "close: after the entry was taken out of the table")
+        prover.must(state, object_.is_there(), "close: there is an object")
+        prover.must(state, world.object_is_owned, "close: what was inherited stays open")
+        expected = world.object_fd if wrong != "the number of the guest is closed" else world.fd
+        descriptor = Extract(31, 0, state["rdi"])
+        prover.must(state, descriptor == expected, "close: the descriptor of the object that the entry names")
+        prover.must(state, BoolVal(CLOSED not in state.notes), "close: once")
+        state.notes[CLOSED] = True
+        prover.return_from(state, rax=fresh(64, "result"))
 
-    def grow(machine: Machine, state: State) -> None:
+    def grow(prover: Prover, state: State) -> None:
         """`RawVec::grow_one` of the free numbers: another buffer, and room for more."""
         at = world.layouts.offset(WASI, "objects.free")
-        machine.must(state, state["rdi"] == world.wasi + at, "grow_one: the list of free numbers")
-        pointer, capacity = fresh(64, "grown"), fresh(64, "capacity")
-        state.set_field("wasi", world.layouts.offset(WASI, f"objects.free.{POINTER}"), pointer)
-        state.set_field("wasi", world.layouts.offset(WASI, f"objects.free.{CAPACITY}"), capacity)
-        machine.new_block(state, "grown", pointer, 4 * capacity)
-        state.facts += [UGT(capacity, world.free_len), ULT(capacity, 1 << 35)]
-        machine.return_from(state)
+        prover.must(state, state["rdi"] == world.wasi + at, "grow_one: the list of free numbers")
+        grown = Table("grown", fresh(64, "grown"), fresh(64, "capacity"), FREE_SIZE, True)
+        state.add(grown)
+        world.set_vector(state, "objects.free", grown.base, CAPACITY, grown.count)
+        state.facts += [is_address(grown.base), UGT(grown.count, world.free_len), ULT(grown.count, 1 << 35)]
+        prover.return_from(state)
 
-    def finish(machine: Machine, state: State) -> None:
-        was_open = world.entry_is_open()
-        has_closed = bool(events(state))
-        stopped = Extract(31, 0, state["rdx"]) != 0
-        result = Extract(31, 0, state["rax"])
-        machine.must(state, Implies(And(was_open, Not(stopped)), result == 0), "an open descriptor is closed")
-        machine.must(state, Implies(And(Not(was_open), Not(stopped)), result == BADF), "a closed one is BADF")
-        machine.must(state, Implies(was_open, Not(world.entry_is_open(state))), "the entry is closed afterwards")
-        had_object = And(was_open, world.object_is_there())
-        machine.must(state, Implies(had_object, Not(world.object_is_there(state))), "its object is gone")
-        owned = And(was_open, world.object_is_there(), world.object_is_owned)
-        if wrong == "what was inherited is closed, too":
-            owned = And(was_open, world.object_is_there())
-        what = "`close` is called exactly for what was opened for the guest"
-        machine.must(state, owned if has_closed else Not(owned), what)
-
-    function = host_function(program, "fd_close")
-    machine = Machine(program, {**COMMON, "close": close, **{path: grow for path in GROW}}, hints)
-    machine.uninteresting = world.uninteresting
-    machine.prove(lambda: world.start(function, [32]), finish)
+    hooks = {"close": close, "free": _free, "alloc::raw_vec::RawVec<T,A>::grow_one": grow}
+    machine = Machine(program, hooks)
+    for end in machine.run(host_function(program, "fd_close").address, world.prepare):
+        _returns(machine, world, end, wrong)
     return machine
+
+
+def _returns(machine: Machine, world: World, end: State, wrong: str) -> None:
+    """What holds when the hostcall returns."""
+    was_open, had_object = world.entry.is_there(), world.object.is_there()
+    goes_on, result = end["rdx"] == 0, Extract(31, 0, end["rax"])
+    machine.must(end, Or(goes_on, world.deadline_passed(end)), "only the deadline stops the guest")
+    if not machine.possible(end, was_open):
+        machine.must(end, Implies(goes_on, result == BADF), "a closed one is BADF")
+        machine.must(end, world.is_unchanged(end), "for a closed one, nothing happens")
+        machine.must(end, BoolVal(CLOSED not in end.notes), "for a closed one, there is no system call")
+        return
+    machine.must(end, was_open, "what is closed and what is open are told apart")
+    machine.must(end, Implies(goes_on, result == 0), "an open descriptor is closed")
+    machine.must(end, Not(world.entry.is_there(end)), "the entry is closed afterwards")
+    machine.must(end, Implies(had_object, Not(world.object.is_there(end))), "its object is gone")
+    owned = had_object if wrong == "what was inherited is closed, too" else And(had_object, world.object_is_owned)
+    what = "`close` is called exactly for what was opened for the guest"
+    machine.must(end, owned if CLOSED in end.notes else Not(owned), what)

@@ -1,10 +1,8 @@
 """Where the fields of Rust's structures lie, from the debug information of a build.
 
-rustc places the fields of a type by its definition alone, not by the profile. So the development build of
-`wave-wasi`, which
-has debug information, has the layout of the binary that ships. A layout that were another one makes the proofs fail:
-a field
-that the code reads would not be the field that the specification names.
+rustc places the fields of a type by its definition alone, not by the profile. So the development build of `wave-wasi`,
+which has debug information, has the layout of the binary that ships. If it had another one, the proofs would fail: a
+field that the code reads would not be the field that the specification names.
 """
 
 import json
@@ -150,8 +148,7 @@ class Layouts:
 
 
 def _library() -> Path:
-    """The library of `wave-wasi`: the one that WAVE_WASI_LIBRARY names, or that cargo has just built or found up to
-    date."""
+    """The library of `wave-wasi`: the one that WAVE_WASI_LIBRARY names, or that cargo builds."""
     if named := os.environ.get("WAVE_WASI_LIBRARY"):
         return Path(named).resolve()
     command = [os.environ.get("CARGO", "cargo"), "build", "--package", "wave-wasi", "--lib", "--message-format", "json"]

@@ -1,257 +1,173 @@
-"""What a hostcall finds when a guest calls it: the context, linear memory, the monitor's table and the host's objects.
+"""What a hostcall finds when a guest calls it: the context, the monitor's table and the host's objects.
 
-All values are symbols, so that a proof holds for every table, every limit, every memory and every argument. Only one
-entry of the
-table can be reached, the one with the guest's number, and only one object, the one that this entry names. To reach
-them, the
-code has to show that the number is below the length of the table.
+All values are symbols, so that a proof holds for every table, every limit and every argument.
 """
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from z3 import And, BitVec, BitVecRef, BitVecVal, BoolRef, Extract, Or, UGE, ULE, ULT, ZeroExt
+from z3 import And, BitVec, BitVecRef, BitVecs, BoolRef, Concat, Extract, Or, Store, UGE, ULE, ULT, ZeroExt
 
 from proofs.hostcalls.layout import Layouts, read
-from proofs.hostcalls.machine import Block, Bytes
-from proofs.prove.elf import Function
-from proofs.prove.memory import symbols
-from proofs.prove.state import State, called, initial_field
+from proofs.prove.state import Record, State, Table
 
 WASI = "wave_wasi::ctx::Wasi"
 LINK = "wave_runtime::store::InstanceLink"
-BUFFERS = "wave_monitor::range::Buffers"
+STORE = "wave_runtime::store::Inner"
 ENTRY = "core::option::Option<wave_monitor::entries::Entry>"
 OBJECT = "core::option::Option<wave_wasi::objects::Object>"
+LISTING = "wave_wasi::dir::Listing"
 POINTER, CAPACITY, LENGTH = "buf.inner.ptr.pointer.pointer", "buf.inner.cap.__0", "len"
-CONTRACT = "jit/contract/src/context.rs"
-
-# Rights, by their bits in the documents of WASI preview 1.
-FD_READ, FD_WRITE, PATH_CREATE_FILE, PATH_OPEN, PATH_FILESTAT_SET_SIZE, SOCK_ACCEPT = 1, 6, 10, 13, 19, 29
-PARAMETERS = ("rsi", "rdx", "rcx", "r8", "r9")
-# Addresses of programs on x86-64 Linux are below it.
-END_OF_ADDRESSES = 1 << 47
+CONTRACT = Path("jit/contract/src/context.rs")
+# Programs on x86-64 Linux have no address from here on, and none in the first pages.
+END_OF_ADDRESSES, FIRST_ADDRESS = 1 << 47, 0x10000
+FREE_SIZE = 4
+# The buffers that a listing owns. The allocator has no smaller blocks than those of 16 bytes.
+LISTING_BLOCKS = ("buffer.data_ptr", f"chunks.{POINTER}")
+LEAST_BLOCK = 16
 
 
 def _contract(name: str) -> int:
     """A constant of the contract with compiled code."""
-    text = Path(CONTRACT).read_text(encoding="utf-8")
+    text = CONTRACT.read_text(encoding="utf-8")
     return int(re.search(rf"pub const {name}: u32 = (\w+);", text)[1], 0)
 
 
-@dataclass(frozen=True)
-class Member:
-    """A field of one of the records of the world."""
+def is_address(base: BitVecRef) -> BoolRef:
+    """Whether a program can have something there."""
+    return And(UGE(base, FIRST_ADDRESS), ULT(base, END_OF_ADDRESSES))
 
-    record: str
-    offset: int
-    size: int
 
-    def now(self, state: State) -> BitVecRef:
-        """Its value."""
-        return state.field(self.record, self.offset, self.size)
+class Slots:
+    """A table of `Option`s, one of which a hostcall is about: its layout, and what is in it."""
 
-    @property
-    def first(self) -> BitVecRef:
-        """Its value when the hostcall begins."""
-        return initial_field(self.record, self.offset, self.size)
+    def __init__(self, layouts: Layouts, path: str, table: Table, index: BitVecRef):
+        self._layouts, self._path, self.table, self.index = layouts, path, table, index
+        self.first = table.array()
+        self._offset, self._size, variants = layouts.variants(layouts.type(path))
+        assert set(variants) == {"None", "Some"} and variants["None"] is not None and variants["Some"] is None
+        self._none = variants["None"]
+
+    def name(self, field: str, value: BitVecRef) -> None:
+        """Gives what a field holds at first a name."""
+        offset, size = self._layouts.offset(self._path, f"Some.__0.{field}"), value.size() // 8
+        element = self.first[self.index]
+        high, low = Extract(8 * self.table.stride - 1, 8 * (offset + size), element), Extract(8 * offset - 1, 0, element)
+        self.first = Store(self.first, self.index, Concat(high, value, low))
+
+    def bytes(self, offset: int, size: int, state: State | None = None) -> BitVecRef:
+        """Some bytes of the element; with a state, as they are there, otherwise as they are at first."""
+        content = self.first if state is None else state.tables[self.table.name]
+        return Extract(8 * (offset + size) - 1, 8 * offset, content[self.index])
+
+    def number(self, name: str) -> BitVecRef:
+        """A field, as it is at first."""
+        found = self._layouts.field(self._path, f"Some.__0.{name}")
+        return self.bytes(found.offset, found.type.number("DW_AT_byte_size"))
+
+    def is_there(self, state: State | None = None) -> BoolRef:
+        """Whether the table has this element, and it is not `None`."""
+        return And(ULT(self.index, self.table.count), self.bytes(self._offset, self._size, state) != self._none)
+
+    def variant(self, name: str) -> tuple[BitVecRef, dict[str, int | None]]:
+        """What tells the variants of a field apart, as it is at first, and its value for each."""
+        found = self._layouts.field(self._path, f"Some.__0.{name}")
+        offset, size, values = self._layouts.variants(found.type)
+        return self.bytes(found.offset + offset, size), values
 
 
 class World:
     """The memory that hostcalls work on, with its layout."""
 
     def __init__(self):
-        self.layouts: Layouts = read([WASI, LINK, BUFFERS])
-        self.context, self.memory = BitVec("context", 64), BitVec("memory", 64)
-        self.descriptor, self.memory_len = BitVec("descriptor", 64), BitVec("memory_len", 64)
-        self.link, self.wasi, self.store = BitVec("link", 64), BitVec("wasi", 64), BitVec("store", 64)
-        self.entries, self.entries_len = BitVec("entries", 64), BitVec("entries_len", 64)
-        self.slots, self.slots_len = BitVec("slots", 64), BitVec("slots_len", 64)
-        self.free, self.free_capacity = BitVec("free", 64), BitVec("free_capacity", 64)
-        self.free_len = BitVec("free_len", 64)
+        self.layouts = read([WASI, LINK, STORE, LISTING])
         self.fd = BitVec("fd", 32)
+        self.context, self.link, self.store, self.wasi = BitVecs("context link store wasi", 64)
+        self.entry = self._slots(ENTRY, "entries", self.fd)
+        self.object = self._slots(OBJECT, "slots", self.entry.number("host"))
+        self.listing = Record("listing", BitVec("listing", 64), self.layouts.size(LISTING), True)
+        self.object.name("listing", self.listing.base)
+        self.free_len = BitVec("free_len", 64)
+        self.free = Table("free", BitVec("free", 64), BitVec("free_capacity", 64), FREE_SIZE, True)
 
-    # Fields
+    def _slots(self, path: str, name: str, index: BitVecRef) -> Slots:
+        size = self.layouts.size(path)
+        table = Table(name, BitVec(name, 64), BitVec(f"{name}_len", 64), size, True)
+        return Slots(self.layouts, path, table, ZeroExt(32, index))
 
-    def _member(self, record: str, path: str, names: str, size: int | None = None) -> Member:
-        found = self.layouts.field(path, names)
-        return Member(record, found.offset, size or found.type.number("DW_AT_byte_size"))
-
-    def of_wasi(self, names: str, size: int | None = None) -> Member:
-        """A field of `Wasi`."""
-        return self._member("wasi", WASI, names, size)
-
-    def of_entry(self, name: str, size: int | None = None) -> Member:
-        """A field of the entry that the guest's number names."""
-        return self._member("entry", ENTRY, f"Some.__0.{name}", size)
-
-    def of_object(self, names: str, size: int | None = None) -> Member:
-        """A field of the object that this entry names."""
-        return self._member("object", OBJECT, f"Some.__0.{names}", size)
-
-    @cached_property
-    def base_rights(self) -> BitVecRef:
-        """The rights of the entry."""
-        return self.of_entry("base").first
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The buffers of the vectors."""
+        return self.entry.table, self.object.table, self.free
 
     @cached_property
-    def host(self) -> BitVecRef:
-        """The number of the host object in the entry."""
-        return self.of_entry("host").first
-
-    @cached_property
-    def host_fd(self) -> BitVecRef:
+    def object_fd(self) -> BitVecRef:
         """The descriptor in the object."""
-        places = [f"Some.__0.descriptor.{kind}.__0" for kind in ("Owned", "Inherited")]
-        owned, inherited = (self.layouts.offset(OBJECT, place) for place in places)
-        assert owned == inherited, "both kinds of descriptors are at the same place"
-        return initial_field("object", owned, 4)
-
-    @cached_property
-    def uninteresting(self) -> frozenset[str]:
-        """What no specification speaks of: the address of a directory's listing."""
-        listing = self.of_object("listing", 8)
-        return frozenset(symbols(listing.first))
-
-    def _tag(self, record: str, path: str) -> tuple[Member, int]:
-        """What tells an `Option` that is `None`, and its value."""
-        offset, size, values = self.layouts.variants(self.layouts.type(path))
-        assert set(values) == {"None", "Some"} and values["None"] is not None and values["Some"] is None
-        return Member(record, offset, size), values["None"]
-
-    def entry_is_open(self, state: State | None = None) -> BoolRef:
-        """Whether the table has an entry at the guest's number; with a state, whether it still has."""
-        tag, none = self._tag("entry", ENTRY)
-        value = tag.first if state is None else tag.now(state)
-        return And(ULT(ZeroExt(32, self.fd), self.entries_len), value != none)
-
-    def object_is_there(self, state: State | None = None) -> BoolRef:
-        """Whether the object that the entry names is there."""
-        tag, none = self._tag("object", OBJECT)
-        value = tag.first if state is None else tag.now(state)
-        return And(ULT(ZeroExt(32, self.host), self.slots_len), value != none)
+        owned, inherited = (self.object.number(f"descriptor.{kind}.__0") for kind in ("Owned", "Inherited"))
+        assert owned.eq(inherited), "both kinds of descriptors are at the same place"
+        return owned
 
     @cached_property
     def object_is_owned(self) -> BoolRef:
         """Whether the object's descriptor was opened for the guest."""
-        found = self.layouts.field(OBJECT, "Some.__0.descriptor")
+        tag, values = self.object.variant("descriptor")
+        return tag == values["Owned"]
+
+    def deadline_passed(self, state: State) -> BoolRef:
+        """Whether the hostcall has written down that the guest stops since its deadline has passed."""
+        found = self.layouts.field(STORE, "pending.Some.__0")
         offset, size, values = self.layouts.variants(found.type)
-        return initial_field("object", found.offset + offset, size) == values["Owned"]
+        return state.field("store", found.offset + offset, size) == values["Deadline"]
 
-    def kind_is(self, *names: str) -> BoolRef:
-        """Whether the entry is of one of these kinds."""
-        found = self.layouts.field(ENTRY, "Some.__0.kind")
-        _, size, values = self.layouts.variants(found.type)
-        kind = initial_field("entry", found.offset, size)
-        return Or(*[kind == values[name] for name in names])
+    def is_unchanged(self, state: State) -> BoolRef:
+        """Whether the tables and the rest of the context are as they were at first."""
+        now, first = state.copy(), State(0)
+        self._memory(first)
+        return And(
+            *[now.tables[table.name] == first.tables[table.name] for table in self.tables],
+            *[now.record_byte("wasi", at) == first.record_byte("wasi", at) for at in range(self.layouts.size(WASI))],
+        )
 
-    def origin_is(self, *names: str) -> BoolRef:
-        """Whether the entry is of one of these origins."""
-        found = self.layouts.field(ENTRY, "Some.__0.origin")
-        offset, size, values = self.layouts.variants(found.type)
-        origin = initial_field("entry", found.offset + offset, size)
-        return Or(*[origin == values[name] for name in names])
+    def prepare(self, state: State) -> None:
+        """The state in which a guest calls a hostcall that takes a descriptor."""
+        state["rdi"], state["rsi"] = self.context, ZeroExt(32, self.fd)
+        self._memory(state)
+        apart = [self.context, self.link, self.store, self.wasi, *[table.base for table in self.tables]]
+        state.facts += [is_address(base) for base in apart]
+        tag, values = self.object.variant("descriptor")
+        state.facts += [
+            # A vector has at most 2^63 bytes, and at most one number is free for each slot.
+            ULT(self.entry.table.count, 1 << 33),
+            ULT(self.object.table.count, 1 << 33),
+            ULE(self.free_len, self.free.count),
+            ULT(self.free.count, 1 << 34),
+            Or(*[tag == value for value in values.values()]),
+        ]
 
-    def has_rights(self, *bits: int) -> BoolRef:
-        """Whether the entry has these rights."""
-        return And(*[Extract(bit, bit, self.base_rights) == 1 for bit in bits])
-
-    def in_memory(self, pointer: BitVecRef, size: BitVecRef) -> BoolRef:
-        """Whether `size` bytes at a host address lie inside linear memory."""
-        start = pointer - self.memory
-        return And(ULE(start, self.memory_len), ULE(size, self.memory_len - start))
-
-    # The first state
-
-    def start(self, function: Function, parameters: list[int]) -> State:
-        """The state in which a guest calls a hostcall with parameters of these widths, after the context. The first
-        is `fd`."""
-        state = called(function.address)
-        state["rdi"] = self.context
-        for number, bits in enumerate(parameters):
-            value = self.parameter(number, bits)
-            if number < len(PARAMETERS):
-                state[PARAMETERS[number]] = value if bits == 64 else ZeroExt(32, value)
-            else:
-                at = state["rsp"].as_long() + 8 + 8 * (number - len(PARAMETERS))
-                wide = value if bits == 64 else ZeroExt(32, value)
-                for index in range(8):
-                    state.stack[at + index] = Extract(8 * index + 7, 8 * index, wide)
-        self._regions(state)
-        self._values(state)
-        return state
-
-    def parameter(self, number: int, bits: int) -> BitVecRef:
-        """A parameter of the hostcall."""
-        return self.fd if number == 0 else BitVec(f"parameter_{number}", bits)
-
-    def _regions(self, state: State) -> None:
-        first_memory = _contract("FIRST_MEMORY")
-        state.add(Block("context", self.context, first_memory + 16))
-        state.add(Block("descriptor", self.descriptor, 8))
-        state.add(Block("link", self.link, self.layouts.size(LINK)))
-        state.add(Block("wasi", self.wasi, self.layouts.size(WASI), True))
-        size = self.layouts.size(ENTRY)
-        at = self.entries + size * ZeroExt(32, self.fd)
-        state.add(Block("entry", at, size, True, ULT(ZeroExt(32, self.fd), self.entries_len)))
-        size = self.layouts.size(OBJECT)
-        at = self.slots + size * ZeroExt(32, self.host)
-        state.add(Block("object", at, size, True, ULT(ZeroExt(32, self.host), self.slots_len)))
-        listing = self.of_object("listing", 8)
-        for region in (
-            Bytes("guest", self.memory, self.memory_len),
-            Bytes("free", self.free, 4 * self.free_capacity),
-            Bytes("store", self.store, BitVecVal(1 << 16, 64)),
-            Bytes("listing", listing.first, BitVecVal(1 << 16, 64), owns=True),
-        ):
-            state.regions[region.name] = region
-
-    def _values(self, state: State) -> None:
+    def _memory(self, state: State) -> None:
         memory = _contract("FIRST_MEMORY")
+        state.add(Record("context", self.context, memory + _contract("MEMORY_DESCRIPTOR") + 8))
+        state.add(Record("link", self.link, self.layouts.size(LINK)))
+        state.add(Record("store", self.store, self.layouts.size(STORE), True))
+        state.add(Record("wasi", self.wasi, self.layouts.size(WASI), True))
+        for table in self.tables:
+            state.add(table)
+        state.tables[self.object.table.name] = self.object.first
+        state.add(self.listing)
+        for name in LISTING_BLOCKS:
+            block = Record(f"listing.{name}", BitVec(f"listing.{name}", 64), LEAST_BLOCK, True)
+            state.add(block)
+            state.set_field("listing", self.layouts.offset(LISTING, name), block.base)
         state.set_field("context", _contract("STORE"), self.link)
-        state.set_field("context", memory + _contract("MEMORY_BASE"), self.memory)
-        state.set_field("context", memory + _contract("MEMORY_DESCRIPTOR"), self.descriptor)
-        state.set_field("descriptor", _contract("MEMORY_LEN"), self.memory_len)
         state.set_field("link", self.layouts.offset(LINK, "data"), self.wasi)
         state.set_field("link", self.layouts.offset(LINK, "store"), self.store)
-        for vector, pointer, length in (
-            ("monitor.entries", self.entries, self.entries_len),
-            ("objects.slots", self.slots, self.slots_len),
-            ("objects.free", self.free, self.free_len),
-        ):
-            state.set_field("wasi", self.layouts.offset(WASI, f"{vector}.{POINTER}"), pointer)
-            state.set_field("wasi", self.layouts.offset(WASI, f"{vector}.{LENGTH}"), length)
-        state.set_field("wasi", self.layouts.offset(WASI, f"objects.free.{CAPACITY}"), self.free_capacity)
-        for base in (
-            self.context, self.memory, self.descriptor, self.link, self.wasi, self.store, self.entries, self.slots,
-            self.free,
-        ):  # fmt: skip
-            state.facts += [UGE(base, 0x10000), ULT(base, END_OF_ADDRESSES)]
-        state.facts += [
-            ULT(self.memory_len, END_OF_ADDRESSES),
-            ULE(self.memory + self.memory_len, END_OF_ADDRESSES),
-            # The lengths of vectors: a vector has at most 2^63 bytes, a free number at most one place for each slot.
-            ULT(self.entries_len, 1 << 33),
-            ULT(self.slots_len, 1 << 33),
-            ULE(self.free_len, self.free_capacity),
-            ULT(self.free_capacity, 1 << 34),
-        ]
-        state.facts += self._valid()
+        self.set_vector(state, "monitor.entries", self.entry.table.base, LENGTH, self.entry.table.count)
+        self.set_vector(state, "objects.slots", self.object.table.base, LENGTH, self.object.table.count)
+        self.set_vector(state, "objects.free", self.free.base, CAPACITY, self.free.count)
+        self.set_vector(state, "objects.free", self.free.base, LENGTH, self.free_len)
 
-    def _valid(self) -> list[BoolRef]:
-        """The variants of enumerations are those that they have."""
-        facts = []
-        for record, path, names in (
-            ("entry", ENTRY, "Some.__0.kind"),
-            ("entry", ENTRY, "Some.__0.origin"),
-            ("entry", ENTRY, "Some.__0.access"),
-            ("object", OBJECT, "Some.__0.descriptor"),
-        ):
-            found = self.layouts.field(path, names)
-            offset, size, values = self.layouts.variants(found.type)
-            tag, none = self._tag(record, path)
-            value = initial_field(record, found.offset + offset, size)
-            facts.append(Or(tag.first == none, *[value == number for number in values.values()]))
-        return facts
+    def set_vector(self, state: State, name: str, pointer: BitVecRef, field: str, value: BitVecRef) -> None:
+        """Lets a vector of `Wasi` have this buffer, and this length or capacity."""
+        state.set_field("wasi", self.layouts.offset(WASI, f"{name}.{POINTER}"), pointer)
+        state.set_field("wasi", self.layouts.offset(WASI, f"{name}.{field}"), value)
