@@ -18,4 +18,9 @@ ASSUMPTIONS = {
     "renumber and insert are proved to keep this; that `new` and the grants make it true is not",
     "reserve": "`Vec::reserve` gives room for what it is asked for, apart from other memory, and keeps the content",
     "memset": "`memset` writes its range and nothing else",
+    "hostcall-memory": "The stack, the context, linear memory, `Wasi`, its vectors and blocks of the allocator lie apart; "
+    "lengths of vectors and variants of enumerations are valid; the stack is large enough",
+    "hostcall-layout": "Types lie in memory as the debug information of a development build of the same source says",
+    "hostcall-ends": "A panic or an allocator without memory ends the process, and does nothing but say so on standard error",
+    "hostcall-calls": "Functions that are hooked write what is said: the C library's for memory, `grow_one`, `__errno_location`",
 }

@@ -455,5 +455,7 @@ class Prover:
             state.write_register(node.offset, value)
         elif node.space == "unique":
             state.temporaries[node.offset] = simplify(value)
+        elif node.space == "ram":
+            self.store(state, BitVecVal(node.offset, 64), value)
         else:
             raise NotModeled(f"result in {node.space}")
