@@ -8,7 +8,23 @@ It differs from the prover of the decisions, which it is made of, in what a host
 - A system call, and a function of the C library without a hook, makes the proof fail.
 """
 
-from z3 import Z3_OP_BADD, And, BitVec, BitVecRef, BitVecVal, BoolRef, ExprRef, Extract, If, UGE, ULE, ULT, is_bv_value, simplify, unsat
+from z3 import (
+    Z3_OP_BADD,
+    And,
+    BitVec,
+    BitVecRef,
+    BitVecVal,
+    BoolRef,
+    ExprRef,
+    Extract,
+    If,
+    UGE,
+    ULE,
+    ULT,
+    is_bv_value,
+    simplify,
+    unsat,
+)
 
 from proofs.hostcalls.liveness import RESULTS, Liveness
 from proofs.hostcalls.scans import Scan

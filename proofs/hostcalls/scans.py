@@ -5,13 +5,14 @@ all of them, since nothing else may differ when a path comes back to the head: n
 the proof has written down. What the proof has forgotten where paths meet (`dead!`, `written!`) is any value already.
 """
 
+from z3 import is_const
+
 from proofs.hostcalls.liveness import cells
 from proofs.prove import loops
 from proofs.prove.code import Code
 from proofs.prove.elf import Function
 from proofs.prove.failure import Failure
-from proofs.prove.invariants import changed_cells, read
-from proofs.prove.memory import symbols
+from proofs.prove.invariants import Cell, changed_cells
 from proofs.prove.state import State, fresh
 
 
@@ -26,15 +27,25 @@ class Scan:
         self._head = state.copy()
 
     def again(self, state: State, matters: set[int]) -> None:
-        """Fails unless the head stands for a state in which a path comes back to it, of whose registers some matter."""
+        """Fails unless the head stands for the state in which a path is back there. Only some registers matter."""
         if state.notes != self._head.notes or state.regions != self._head.regions:
             raise Failure(f"the loop at {self._place} calls something of interest")
         for cell in changed_cells(self._head, [state]):
-            if cell[0] != "register" and all(name.startswith(("written!", "dead!")) for name in symbols(read(self._head, cell))):
-                # Any value already, at the head.
+            if self._is_any(cell):
                 continue
             if cell[0] != "register" or cell[1] in matters - self._written:
                 raise Failure(f"the loop at {self._place} changes {cell}")
+
+    def _is_any(self, cell: Cell) -> bool:
+        """Whether each byte of some memory was forgotten at the head, so that it stands for any value."""
+        match cell:
+            case ("stack", start, size):
+                content = [self._head.stack_byte(start + index) for index in range(size)]
+            case ("record", name, start, size):
+                content = [self._head.record_byte(name, start + index) for index in range(size)]
+            case _:
+                return False
+        return all(is_const(byte) and str(byte).startswith(("written!", "dead!")) for byte in content)
 
 
 def _written(code: Code, body: set[int], place: str) -> set[int]:

@@ -53,7 +53,8 @@ class Slots:
         """Gives what a field holds at first a name."""
         offset, size = self._layouts.offset(self._path, f"Some.__0.{field}"), value.size() // 8
         element = self.first[self.index]
-        high, low = Extract(8 * self.table.stride - 1, 8 * (offset + size), element), Extract(8 * offset - 1, 0, element)
+        high = Extract(8 * self.table.stride - 1, 8 * (offset + size), element)
+        low = Extract(8 * offset - 1, 0, element)
         self.first = Store(self.first, self.index, Concat(high, value, low))
 
     def bytes(self, offset: int, size: int, state: State | None = None) -> BitVecRef:
