@@ -10,7 +10,8 @@ from proofs.prove.state import State, Table, fresh
 
 SPECIFICATION = (
     "The only system call is `close`, once, of the descriptor in the object that the monitor's entry names, after the "
-    "entry was taken out; not of an inherited one; a number that is not open is BADF, and nothing happens"
+    "entry was taken out; not of an inherited one; for a number that is not open, nothing happens, and the answer is BADF "
+    "or the end of the time limit"
 )
 WRONG = ("the number of the guest is closed", "what was inherited is closed, too")
 BADF = 8
