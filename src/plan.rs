@@ -4,9 +4,9 @@ use crate::args::{Run, Sandbox};
 use crate::flag;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use wave_engine::policy::PolicyDocument;
-use wave_engine::{Failure, Identity, Level, Module, Plan, PlanBuilder};
+use wave_engine::{DirectoryGrant, Failure, Identity, Level, Module, Plan, PlanBuilder};
 
 /// Resolves the arguments of a run.
 ///
@@ -47,6 +47,23 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run) -> Result<Plan, Failure> {
 /// The module that was named.
 pub fn module(run: &Run) -> Module {
     Module::file(run.command.first().map_or_else(PathBuf::new, PathBuf::from))
+}
+
+/// Refuses a file of ours that the program may write to: it would write its own `what`. `place` names the flag and the file.
+///
+/// # Errors
+/// 125 for such a file.
+pub fn refuse_within(path: &Path, grants: &[DirectoryGrant], what: &str, place: String) -> Result<(), Failure> {
+    for grant in grants.iter().filter(|grant| grant.access.is_writable()) {
+        let granted = std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error))?;
+        if path.starts_with(&granted) {
+            let problem = format!("the program could write its own {what}: `{}` is granted", grant.host.display());
+            return Err(Failure::refused(problem)
+                .at(place)
+                .fix(format!("write the {what} to another directory, or grant this one ::ro")));
+        }
+    }
+    Ok(())
 }
 
 /// The level of a flag.

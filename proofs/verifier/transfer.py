@@ -24,7 +24,7 @@ class Solver:
     """Asks Z3, and counts."""
 
     def __init__(self):
-        self.queries, self.simplified = 0, 0
+        self.queries = 0
         self.sampled, self.vacuous = 0, 0
         self.solver = None
 
@@ -33,7 +33,6 @@ class Solver:
         claims = [(name, z3.simplify(claim)) for name, claim in claims]
         claims = [(name, claim) for name, claim in claims if not z3.is_true(claim)]
         if not claims:
-            self.simplified += 1
             return
         if self.queries % QUESTIONS == 0:
             self.solver = z3.Solver()

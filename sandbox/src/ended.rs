@@ -25,6 +25,19 @@ pub enum Ended {
     Silent,
 }
 
+impl Ended {
+    /// The exit code of a command that waited for the process: its own, 128 + n for a signal, else 125.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        let code = match self {
+            Self::Status(code) => code,
+            Self::Signal(number) => 128 + number,
+            _ => 125,
+        };
+        u8::try_from(code).unwrap_or(125)
+    }
+}
+
 /// What a process and those that it waited for used, as the kernel counts it. Source: getrusage(2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {

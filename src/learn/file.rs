@@ -3,6 +3,7 @@
 use super::merge::{self, Before, Learned};
 use super::narrow::Granted;
 use super::notes::{self, Notes};
+use crate::plan::refuse_within;
 use crate::text::clean;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -68,16 +69,7 @@ impl Target {
     /// # Errors
     /// 125 for such a place.
     pub fn refuse_within(&self, grants: &[DirectoryGrant]) -> Result<(), Failure> {
-        for grant in grants.iter().filter(|grant| grant.access.is_writable()) {
-            let place = std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error))?;
-            if self.path.starts_with(&place) {
-                let what = format!("the program could write its own policy: `{}` is granted", grant.host.display());
-                return Err(Failure::refused(what)
-                    .at(format!("-o {}", self.typed.display()))
-                    .fix("write the policy to another directory, or grant this one ::ro"));
-            }
-        }
-        Ok(())
+        refuse_within(&self.path, grants, "policy", format!("-o {}", self.typed.display()))
     }
 
     /// The path of a host directory in the policy: relative to the file if it is inside that file's directory.

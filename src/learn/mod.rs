@@ -112,7 +112,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let used = Use::read(left, layout);
     let Some((stage, code)) = outcome(ended, used.stage)? else {
         note(&format!("wave: learn: the program did not run, `{}` is unchanged\n", target.name()));
-        return Ok(exit_code(ended));
+        return Ok(ended.exit_code());
     };
     let module = input::module_of(&name, bytes)?;
     let Declared { info, unsealed, .. } = compile::declarations(plan.compile_limits(&name), module)?;
@@ -231,23 +231,14 @@ fn outcome(ended: Ended, stage: Option<Stage>) -> Result<Option<(Stage, u8)>, Fa
         (Ended::Status(_), Some(Stage::Refused)) => Ok(None),
         (Ended::Signal(number), Some(Stage::Refused)) if ENDS.contains(&number) => Ok(None),
         (Ended::Signal(number), Some(Stage::Running)) if ENDS.contains(&number) => {
-            Ok(Some((Stage::Running, exit_code(ended))))
+            Ok(Some((Stage::Running, ended.exit_code())))
         }
         (Ended::Status(wave_sandbox::DENIED), Some(Stage::Running)) => {
             Err(broken("the process of the run made a system call that is refused to it".to_owned()))
         }
-        (Ended::Status(_), Some(stage)) if stage != Stage::Running => Ok(Some((stage, exit_code(ended)))),
+        (Ended::Status(_), Some(stage)) if stage != Stage::Running => Ok(Some((stage, ended.exit_code()))),
         _ => Err(broken(format!("the process of the run broke down ({ended})"))),
     }
-}
-
-fn exit_code(ended: Ended) -> u8 {
-    let code = match ended {
-        Ended::Status(code) => code,
-        Ended::Signal(number) => 128 + number,
-        _ => 125,
-    };
-    u8::try_from(code).unwrap_or(125)
 }
 
 /// Started as root, a run becomes the owner of what it may write. If the policy lets it write less, the user must be named.

@@ -163,7 +163,7 @@ pub struct Names {
 #[derive(Debug, Serialize)]
 pub struct Document {
     version: &'static str,
-    exit_code: i32,
+    exit_code: u8,
     ending: Ending,
     module: File,
     policy: Option<File>,
@@ -233,11 +233,6 @@ impl Document {
         let (counts, texts) = area::split_left(supervised.left);
         let total = |total| word(counts, area::total(total));
         let ending = Ending::find(supervised, Stage::of(total(Total::Stage)), texts);
-        let exit_code = match supervised.ended {
-            Ended::Status(code) => code,
-            Ended::Signal(number) => 128 + number,
-            _ => 125,
-        };
         let file = |path: &PathBuf, hash| File {
             name: path.display().to_string(),
             blake3: area::text(texts, hash).filter(|hash| is_hash(hash)).map(str::to_owned),
@@ -246,7 +241,7 @@ impl Document {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Self {
             version: names.version,
-            exit_code,
+            exit_code: supervised.ended.exit_code(),
             ending,
             module: file(&names.module, Text::Module),
             policy: names.policy.as_ref().map(|path| file(path, Text::Policy)),

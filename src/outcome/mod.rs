@@ -19,7 +19,7 @@ mod place;
 mod witness;
 
 use crate::args::{Run, Sandbox};
-use crate::plan::{module, plan};
+use crate::plan::{module, plan, refuse_within};
 use crate::run;
 use crate::text::{chain, json_line, note};
 use crate::trace::Tracer;
@@ -28,10 +28,11 @@ use count::Counter;
 use document::{Document, Names};
 use place::Place;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::time::Instant;
 use wave_engine::policy::{pin, read_text};
 use wave_engine::{Engine, Failure, Module, input};
-use wave_sandbox::{Ended, supervise};
+use wave_sandbox::supervise;
 use witness::Recorder;
 
 /// Runs a program and writes how it ended; the result is its exit code.
@@ -60,18 +61,14 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run, place: &str) -> Result<u8,
         Names { module: module(arguments).name, policy: arguments.policy.clone(), version: env!("CARGO_PKG_VERSION") };
     let document = Document::new(&supervised, started.elapsed(), &names);
     place.write(&json_line(&document)?)?;
-    Ok(match supervised.ended {
-        Ended::Status(code) => u8::try_from(code).unwrap_or(125),
-        Ended::Signal(number) => u8::try_from(128 + number).unwrap_or(125),
-        _ => 125,
-    })
+    Ok(supervised.ended.exit_code())
 }
 
 /// The run, in its own process.
 fn run_recorded(
     sandbox: Option<Sandbox>,
     arguments: &Run,
-    place: Option<&std::path::Path>,
+    place: Option<&Path>,
     counts: &'static mut [u8],
     recorder: &mut Recorder,
 ) -> Result<u8, Failure> {
@@ -79,7 +76,9 @@ fn run_recorded(
         recorder.text(Text::Policy, &pin::of(read_text(policy)?.as_bytes()));
     }
     let plan = plan(sandbox, arguments)?;
-    place::refuse_within(place, &plan.grants)?;
+    if let Some(path) = place {
+        refuse_within(path, &plan.grants, "outcome", format!("--outcome {}", path.display()))?;
+    }
     let name = module(arguments).name;
     let bytes = input::read_file_within(&name, plan.limits.compile_timeout())?;
     recorder.text(Text::Module, &pin::of(&bytes));

@@ -4,7 +4,7 @@ use crate::text::{chain, clean};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use wave_engine::{DirectoryGrant, Failure};
+use wave_engine::Failure;
 
 /// The first descriptor that is no standard stream: the program has those.
 const FIRST: i32 = 3;
@@ -60,22 +60,4 @@ impl Place {
                 .fix("check the space on the disk, or who reads the pipe")
         })
     }
-}
-
-/// Refuses a file that the program may write to: it would write its own outcome.
-///
-/// # Errors
-/// 125 for such a file.
-pub fn refuse_within(path: Option<&Path>, grants: &[DirectoryGrant]) -> Result<(), Failure> {
-    let Some(path) = path else { return Ok(()) };
-    for grant in grants.iter().filter(|grant| grant.access.is_writable()) {
-        let granted = std::fs::canonicalize(&grant.host).map_err(|error| grant.missing(&error))?;
-        if path.starts_with(&granted) {
-            let what = format!("the program could write its own outcome: `{}` is granted", grant.host.display());
-            return Err(Failure::refused(what)
-                .at(format!("--outcome {}", path.display()))
-                .fix("write the outcome to another directory, or grant this one ::ro"));
-        }
-    }
-    Ok(())
 }

@@ -139,7 +139,7 @@ pub fn instruction(
             }
             Wanted::br64_1 | Wanted::br64_4 => {
                 let short = wants.op_kind(operand) == Wanted::br64_1;
-                let target = branch_target(world, code, at, targets, short, random);
+                let target = branch_target(code, at, targets, short, random);
                 made.set_op_kind(operand, OpKind::NearBranch64);
                 made.set_near_branch64(target);
             }
@@ -172,14 +172,13 @@ fn set_memory(made: &mut Instruction, operand: u32, target: Target, at: u32) {
     made.set_memory_displ_size(if is_short { 0 } else { 8 });
 }
 
-fn branch_target(world: &World, code: Code, at: u32, targets: &[u32], short: bool, random: &mut Random) -> u64 {
+fn branch_target(code: Code, at: u32, targets: &[u32], short: bool, random: &mut Random) -> u64 {
     let is_call = kind(code) == Some(Kind::Call);
     if is_call || (kind(code) == Some(Kind::Jump) && !short && random.one_in(2)) {
         let start = random.pick(&crate::module::starts());
         return if random.one_in(20) { u64::from(start) + 1 } else { start.into() };
     }
     let near: Vec<u32> = targets.iter().copied().filter(|target| !short || target.abs_diff(at) < 100).collect();
-    let _ = world;
     if near.is_empty() { u64::from(at) + 32 } else { random.pick(&near).into() }
 }
 

@@ -100,7 +100,7 @@ impl Paths {
                 plan.clear();
                 continue;
             }
-            self.write_slot(start, slot, &encoder.take_buffer());
+            self.write_slot(slot, &encoder.take_buffer());
             let mut next = state.clone();
             let unit = tested.unit(&info, &self.code);
             let step = Interpreter::new(shared, &unit).step(&mut next, at, &mut Instruction::default());
@@ -116,12 +116,12 @@ impl Paths {
         }
         // ud2
         for last in slot..slots {
-            self.write_slot(start, last, &[0x0f, 0x0b]);
+            self.write_slot(last, &[0x0f, 0x0b]);
         }
     }
 
     /// Writes an instruction and a jump to the next slot.
-    fn write_slot(&mut self, _start: u32, slot: u32, bytes: &[u8]) {
+    fn write_slot(&mut self, slot: u32, bytes: &[u8]) {
         let place = (SLOT_BYTES * slot) as usize;
         let to_slot = &mut self.code[place..][..SLOT_BYTES as usize];
         to_slot.fill(FILLER);
@@ -147,7 +147,7 @@ impl Paths {
                     if slot + 1 >= slots {
                         return None;
                     }
-                    self.write_slot(tested.start(), slot, &[]);
+                    self.write_slot(slot, &[]);
                 }
             }
         }
