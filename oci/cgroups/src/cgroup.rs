@@ -62,6 +62,19 @@ impl Cgroup {
         self.directories.is_empty()
     }
 
+    /// The cgroup that [`create`](Self::create) makes. Nothing is made.
+    ///
+    /// # Errors
+    /// [`Error`] if the path cannot be used.
+    pub fn planned(layout: &Layout, path: &CgroupPath) -> Result<Self, Error> {
+        let directory = |hierarchy: &Hierarchy| {
+            let (version, controllers) = (hierarchy.version, hierarchy.controllers.clone());
+            Ok(Directory { path: hierarchy.directory(path)?, version, controllers })
+        };
+        let directories = layout.hierarchies.iter().map(directory).collect::<Result<_, _>>()?;
+        Ok(Self { directories, devices: Vec::new() })
+    }
+
     /// Creates the cgroup in every hierarchy, with the parents that are missing, and limits it. No process is in it afterwards.
     ///
     /// A property whose controller is absent is an error, unless its value is the kernel's default, as callers of runc send it.
@@ -130,6 +143,12 @@ impl Cgroup {
     /// [`Error::Late`] if processes are in it for two more seconds, [`Error::Io`] if the kernel refuses otherwise.
     pub fn delete(&self) -> Result<(), Error> {
         self.directories.iter().try_for_each(|directory| delete_tree(&directory.path))
+    }
+
+    /// The directories of version 1, by the names of their controllers.
+    pub fn hierarchies(&self) -> impl Iterator<Item = (String, &Path)> {
+        let old = self.directories.iter().filter(|directory| directory.version == Version::V1);
+        old.map(|directory| (directory.controllers.join(","), directory.path.as_path()))
     }
 
     /// The directories, for messages and for the runtime's state. The first one is of the first hierarchy in `/proc/self/cgroup`.
