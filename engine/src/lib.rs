@@ -50,7 +50,7 @@ pub use peers::parse_network;
 pub use plan::{Plan, owner_of_writable};
 pub use ranges::ProgramRanges;
 pub use refusal::Refusal;
-pub use run::{Engine, Ready, SPARE_FILES, SealedRun};
+pub use run::{Container, Engine, Ready, SPARE_FILES, SealedRun};
 pub use unused::Unused;
 pub use wave_policy::file::Limits;
 pub use wave_policy::{Access, Identity, Level};

@@ -1,5 +1,6 @@
 //! One run: [`Engine::prepare`], [`Ready::seal`], [`SealedRun::enter`].
 
+use crate::cache::Cache;
 use crate::compile::{self, Compiler};
 use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
 use crate::entry::EntryPoint;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use wave_contract::module::ModuleInfo;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
-use wave_sandbox::{Grant, LayerName, Namespaces, Report, SealPlan, Sealed};
+use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, Report, SealPlan, Sealed};
 use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
 
 /// Descriptors that the process may have open beyond the guest's own. Path resolution uses them.
@@ -35,6 +36,20 @@ pub const SPARE_FILES: u64 = 64;
 pub struct Engine {
     observer: Option<SharedObserver>,
     supervised: bool,
+    container: Option<Container>,
+}
+
+/// What the process of a container has that no other run has.
+#[derive(Default)]
+pub struct Container {
+    /// The cache, opened before the process left the file system of the host. `None`: nothing is cached.
+    pub cache: Option<Cache>,
+    /// Supplementary groups of the process.
+    pub groups: Vec<u32>,
+    /// Capabilities that its root keeps.
+    pub capabilities: Vec<FileCapability>,
+    /// What `ps` shows.
+    pub title: String,
 }
 
 /// A loaded program in a process that is not sealed yet. No instruction of it has run.
@@ -77,11 +92,18 @@ impl Engine {
         self
     }
 
+    /// Runs in a container, whose user may be root.
+    #[must_use]
+    pub fn in_container(mut self, container: Container) -> Self {
+        self.container = Some(container);
+        self
+    }
+
     /// Reads, compiles, verifies and loads a module, and opens its grants. This process must have a single thread.
     ///
     /// # Errors
     /// If the module cannot run as planned. [`Failure::code`] is the exit code.
-    pub fn prepare(self, mut plan: Plan, module: Module) -> Result<Ready, Failure> {
+    pub fn prepare(mut self, mut plan: Plan, module: Module) -> Result<Ready, Failure> {
         let name = module.name.clone();
         match self.load(&mut plan, module) {
             Ok(Loaded { program, entry, namespaces, addresses, chosen, unused }) => {
@@ -91,7 +113,7 @@ impl Engine {
         }
     }
 
-    fn load(&self, plan: &mut Plan, module: Module) -> Result<Loaded, Failure> {
+    fn load(&mut self, plan: &mut Plan, module: Module) -> Result<Loaded, Failure> {
         wave_sandbox::prepare_allocator();
         let path = module.name.clone();
         let limits = plan.compile_limits(&path);
@@ -101,7 +123,11 @@ impl Engine {
         };
         // The compiler starts before anything is opened, so that it inherits nothing. It works while this process
         // prepares the rest.
-        let Source { code, slot, seed, threads } = Source::find(plan, module, &start)?;
+        let cache = match &mut self.container {
+            Some(container) => container.cache.take(),
+            None => plan.cache.then(Cache::open).and_then(Result::ok),
+        };
+        let Source { code, slot, seed, threads } = Source::find(plan, module, cache, &start)?;
         let listeners = network::listeners(plan)?;
         let mut addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
         let chosen = listeners.iter().filter(|listener| listener.chosen_port);
@@ -158,9 +184,8 @@ impl Ready {
             wave_runtime::arm_deadline(limit)
                 .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
         }
-        let sealed =
-            seal(&self.plan, &self.module, self.addresses, self.namespaces, self.engine.supervised, &mut self.program)
-                .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
+        let sealed = seal(&self.plan, &self.module, self.addresses, self.namespaces, &self.engine, &mut self.program)
+            .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
         let Self { program, entry, chosen, engine, .. } = self;
         Ok(SealedRun { program, entry, sealed, chosen, observer: engine.observer })
     }
@@ -251,7 +276,7 @@ fn seal(
     module: &Path,
     listeners: Vec<SocketAddr>,
     namespaces: Option<Namespaces>,
-    supervised: bool,
+    engine: &Engine,
     program: &mut Program,
 ) -> Result<Sealed, Failure> {
     let ranges = ProgramRanges::of(&program.store);
@@ -279,9 +304,20 @@ fn seal(
         prints_results: plan.invoke.is_some(),
         ..Policy::default()
     };
-    let title = format!("wave run {}", clean(&module.display().to_string()));
+    let container = engine.container.as_ref();
+    let title = container.map_or_else(|| format!("wave run {}", module.display()), |container| container.title.clone());
+    let title = clean(&title);
     let plan = ranges.seal_plan(&policy, &grants);
-    let seal = SealPlan { namespaces, title: Some(&title), keep_fds: &sockets, supervised, ..plan };
+    let seal = SealPlan {
+        namespaces,
+        title: Some(&title),
+        keep_fds: &sockets,
+        supervised: engine.supervised,
+        may_be_root: container.is_some(),
+        groups: container.map_or(&[], |container| &container.groups),
+        capabilities: container.map_or(&[], |container| &container.capabilities),
+        ..plan
+    };
     wave_sandbox::seal(&seal).map_err(|error| {
         let fix = limit_fix_of(&error).unwrap_or_else(|| error.fix().to_owned());
         Failure::refused(chain(&error)).at("--sandbox").fix(fix)

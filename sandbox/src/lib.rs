@@ -37,7 +37,7 @@ pub use platform::{
 
 pub use ended::{DeniedCall, Ended, Supervised, Usage};
 pub use error::{Cause, SealError, StartError, WorkerError};
-pub use plan::{AddressRange, Grant, GrowableRange, Namespaces, SealPlan};
+pub use plan::{AddressRange, FileCapability, Grant, GrowableRange, Namespaces, SealPlan};
 pub use report::{Demand, Layer, LayerName, Report, State};
 pub use sealed::Sealed;
 pub use status::{DENIED, OUT_OF_MEMORY};

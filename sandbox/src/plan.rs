@@ -27,6 +27,13 @@ pub struct SealPlan<'a> {
     /// Other descriptors that stay open, besides 0, 1, 2 and those of the grants. The seal closes all others, whoever owns them. So drop or
     /// forget their owners before the seal: an owner that uses or closes its descriptor later may reach another file.
     pub keep_fds: &'a [RawFd],
+    /// Whether `policy.identity` may be root: for containers, whose configuration names their user. Without capabilities root is the
+    /// owner of files and nothing more.
+    pub may_be_root: bool,
+    /// Supplementary groups that the process has afterwards, for containers.
+    pub groups: &'a [u32],
+    /// Capabilities that root has afterwards, as far as it has them now, for containers.
+    pub capabilities: &'a [FileCapability],
     /// Whether the process ends when the one that forked it ends: see [`supervise`](crate::supervise). It also does after
     /// [`end_with_parent`](crate::end_with_parent).
     pub supervised: bool,
@@ -49,9 +56,39 @@ impl<'a> SealPlan<'a> {
             namespaces: None,
             title: None,
             keep_fds: &[],
+            may_be_root: false,
+            groups: &[],
+            capabilities: &[],
             supervised: false,
             left_out: &[],
             failing: &[],
+        }
+    }
+}
+
+/// A capability that has a use for a program with files alone: what its owner may do to files of others, where Landlock and mounts
+/// let it. Source: capabilities(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileCapability {
+    /// Read, write and search whatever the mode of a file says.
+    DacOverride,
+    /// Read and search whatever the mode of a file says.
+    DacReadSearch,
+    /// Change modes and times.
+    Fowner,
+}
+
+impl FileCapability {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::DacOverride, Self::DacReadSearch, Self::Fowner];
+
+    /// Its name, such as `CAP_FOWNER`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DacOverride => "CAP_DAC_OVERRIDE",
+            Self::DacReadSearch => "CAP_DAC_READ_SEARCH",
+            Self::Fowner => "CAP_FOWNER",
         }
     }
 }

@@ -2,6 +2,7 @@
 //! crate wraps safely.
 
 mod bpf;
+pub mod container;
 mod denial;
 mod failing;
 mod filter_check;

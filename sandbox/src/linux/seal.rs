@@ -47,7 +47,9 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
 
     // Before anything changes: a plan that contradicts itself is a mistake at every level.
     landlock::check_grants(plan).map_err(|cause| layers.error(LayerName::Landlock, cause))?;
-    identity::refuse_root(policy.identity).map_err(|cause| layers.error(LayerName::Identity, cause))?;
+    if !plan.may_be_root {
+        identity::refuse_root(policy.identity).map_err(|cause| layers.error(LayerName::Identity, cause))?;
+    }
 
     // The caller reports these: they happened before, one of them in another process.
     layers.skip(LayerName::Compiler);
@@ -90,10 +92,10 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     }
 
     // Before the capability sets, which take CAP_SETUID and CAP_SETGID away, and before Landlock: it reads /proc/self/uid_map.
-    let identity = layers.apply(LayerName::Identity, || identity::assume(policy.identity))?;
+    let identity = layers.apply(LayerName::Identity, || identity::assume(policy.identity, plan.groups))?;
 
     // After the last step that needs a capability. Landlock and the filter need none once no_new_privs is set.
-    layers.apply(LayerName::Capabilities, privileges::drop_capabilities)?;
+    layers.apply(LayerName::Capabilities, || privileges::drop_capabilities(plan.capabilities))?;
 
     // Before Landlock and the filter: without capabilities, the kernel refuses both unless this is set.
     layers.apply(LayerName::NoNewPrivs, privileges::set_no_new_privs)?;
@@ -126,7 +128,7 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     // After the other layers, since a later step may undo an earlier one. Before the filter, which denies the calls that read back.
     layers.confirm(LayerName::Limits, || process::confirm_limits(&policy.limits))?;
     layers.confirm(LayerName::Bounding, privileges::confirm_bounding_set)?;
-    layers.confirm(LayerName::Capabilities, privileges::confirm_capabilities)?;
+    layers.confirm(LayerName::Capabilities, || privileges::confirm_capabilities(plan.capabilities))?;
     layers.confirm(LayerName::NoNewPrivs, privileges::confirm_no_new_privs)?;
     layers.confirm(LayerName::NotDumpable, privileges::confirm_not_dumpable)?;
     layers.confirm(LayerName::NoNewCode, privileges::confirm_no_new_code)?;

@@ -1,6 +1,7 @@
 //! What this platform alone offers.
 
 pub use super::bpf::{Instruction, SystemCall, evaluate};
+pub use super::container;
 pub use super::filter_check::Difference;
 pub use super::identity::unused_identity;
 pub use super::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLevel};
