@@ -49,6 +49,8 @@ pub enum Command {
     Inspect(Inspect),
     /// Report what a module can ask for, which system calls that takes, and what it cannot do
     Audit(Audit),
+    /// Run programs as containers, for podman, containerd and others: an OCI runtime
+    Oci(Box<crate::oci::Oci>),
     /// Write, check and show policy files
     #[command(subcommand)]
     Policy(Policy),
@@ -627,10 +629,15 @@ pub fn flags_of_run() -> impl Iterator<Item = &'static str> {
     FLAGS.iter().map(String::as_str)
 }
 
-/// Inserts `run` when the first word that is not an option of `wave` itself is no subcommand.
+/// Inserts `oci` if the command was called by the name `wave-oci`. Otherwise `run`, if the first word that is not an option of `wave`
+/// itself is no subcommand.
 pub fn with_implied_run(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     const OWN: [&str; 5] = ["-h", "--help", "-V", "--version", "help"];
     let mut args: Vec<OsString> = args.into_iter().collect();
+    if args.first().is_some_and(|name| std::path::Path::new(name).file_name() == Some("wave-oci".as_ref())) {
+        args.insert(1, "oci".into());
+        return args;
+    }
     let mut at = 1;
     while let Some(word) = args.get(at).map(|word| word.to_string_lossy()) {
         if word == "--sandbox" {
@@ -651,6 +658,7 @@ pub fn with_implied_run(args: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
 /// The word for which `run` was inserted, if it can be a command.
 pub fn implied_module(typed: &[OsString], args: &[OsString]) -> Option<String> {
     let at = typed.iter().zip(args).position(|(typed, arg)| typed != arg).filter(|_| typed.len() < args.len())?;
+    args.get(at).filter(|word| *word == "run")?;
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
     typed.get(at)?.to_str().filter(|word| word.chars().all(is_word)).map(str::to_owned)
 }
@@ -671,6 +679,7 @@ mod tests {
         assert_eq!(implied("wave --sandbox off app.wasm"), "wave --sandbox off run app.wasm");
         assert_eq!(implied("wave --sandbox=off --dir . app.wasm"), "wave --sandbox=off run --dir . app.wasm");
         assert_eq!(implied("wave -"), "wave run -");
+        assert_eq!(implied("/usr/bin/wave-oci state x"), "/usr/bin/wave-oci oci state x");
         for line in ["wave", "wave run app.wasm", "wave --sandbox strict doctor", "wave --help", "wave -V"] {
             assert_eq!(implied(line), line);
         }

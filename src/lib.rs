@@ -9,6 +9,7 @@
 //! | `trace` | what `--trace` prints |
 //! | `report` | the layers of a run, printed |
 //! | `learn` | `wave learn`: an observed run, and the policy it needs |
+//! | `oci` | `wave oci`, the OCI runtime |
 //! | `policy` | `wave policy` |
 //! | `audit`, `why` | `wave audit` and `wave why`, whose answers are those of `wave_audit` |
 //! | `cache`, `compile`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
@@ -29,6 +30,7 @@ mod inspect;
 mod learn;
 #[cfg(test)]
 mod manual;
+mod oci;
 mod outcome;
 mod plan;
 mod policy;
@@ -114,6 +116,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Cache(arguments) => cache::cache(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),
         Command::Inspect(arguments) => inspect::inspect(cli.sandbox, &arguments),
+        Command::Oci(arguments) => oci::oci(cli.sandbox, *arguments),
         Command::Policy(arguments) => policy::policy(cli.sandbox, &arguments),
         Command::Audit(arguments) => audit::audit(cli.sandbox, &arguments),
         Command::Why(arguments) => why::why(&arguments),

@@ -7,7 +7,7 @@ use crate::report::{self, RunReport};
 use crate::text::{chain, clean, for_program, limit_for_program, note, out, short};
 use crate::trace::Tracer;
 use std::time::Duration;
-use wave_engine::{Engine, Failure, Module, Outcome, Plan, Unused};
+use wave_engine::{Engine, Failure, Module, Outcome, Plan, Ready, Unused};
 use wave_runtime::{Frame, Stop, Stopped, Value};
 
 /// Runs a program; the result is its exit code.
@@ -77,10 +77,26 @@ pub fn execute(
 ) -> Result<u8, Failure> {
     // The first message: without it, errors of the program that follow cannot be understood.
     plan.notes().iter().for_each(|text| note(text));
-    let relaxations = plan.relaxations();
     if format.is_none() {
-        report::announce(&relaxations);
+        report::announce(&plan.relaxations());
     }
+    load(engine, plan, module)?.run(format, witness)
+}
+
+/// A loaded program.
+pub struct Loaded {
+    ready: Ready,
+    relaxations: Vec<String>,
+    limit: TimeLimit,
+    output_bytes: u64,
+}
+
+/// Loads a program.
+///
+/// # Errors
+/// If it cannot run as planned.
+pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failure> {
+    let relaxations = plan.relaxations();
     let limit = TimeLimit { time: plan.limits.timeout, line: plan.line_of_policy("limits.timeout").map(str::to_owned) };
     let output_bytes = plan.limits.max_output.unwrap_or(u64::MAX);
     let ready = engine.prepare(plan, module)?;
@@ -90,23 +106,34 @@ pub fn execute(
             note(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
         }
     }
-    let unused: Vec<_> = ready.unused().iter().map(ToString::to_string).collect();
-    let sealed = ready.seal()?;
-    sealed.chosen_addresses().iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
-    let report = RunReport { sandbox: &sealed.report(), relaxations: &relaxations, unused: &unused };
-    report::print(format, &report)?;
-    witness.sealed(&report);
-    limit_for_program(output_bytes);
-    let outcome = sealed.enter();
-    // Before anything is printed, because a reader that has gone away ends this process.
-    witness.ended(&outcome);
-    match &outcome {
-        Outcome::Returned(results) => {
-            results.iter().for_each(|result| for_program(out, &(show_value(*result) + "\n")));
+    Ok(Loaded { ready, relaxations, limit, output_bytes })
+}
+
+impl Loaded {
+    /// Seals the process, runs the program and prints how it ended. Returns its exit code.
+    ///
+    /// # Errors
+    /// If the process could not be sealed. The program has not run.
+    pub fn run(self, format: Option<Format>, witness: &mut dyn Witness) -> Result<u8, Failure> {
+        let Self { ready, relaxations, limit, output_bytes } = self;
+        let unused: Vec<_> = ready.unused().iter().map(ToString::to_string).collect();
+        let sealed = ready.seal()?;
+        sealed.chosen_addresses().iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
+        let report = RunReport { sandbox: &sealed.report(), relaxations: &relaxations, unused: &unused };
+        report::print(format, &report)?;
+        witness.sealed(&report);
+        limit_for_program(output_bytes);
+        let outcome = sealed.enter();
+        // Before anything is printed, because a reader that has gone away ends this process.
+        witness.ended(&outcome);
+        match &outcome {
+            Outcome::Returned(results) => {
+                results.iter().for_each(|result| for_program(out, &(show_value(*result) + "\n")));
+            }
+            Outcome::Stopped(stopped) => explain(stopped, &limit),
         }
-        Outcome::Stopped(stopped) => explain(stopped, &limit),
+        Ok(outcome.exit_code())
     }
-    Ok(outcome.exit_code())
 }
 
 /// The time limit of a run, and the line of the policy that sets it.
