@@ -235,24 +235,24 @@ pub fn oci(sandbox: Option<Sandbox>, oci: Oci) -> Result<u8, Failure> {
     };
     let log = Log { path: oci.log.clone(), format };
     let outcome = match sandbox {
-        None | Some(Sandbox::Strict) => dispatch(oci),
+        None | Some(Sandbox::Strict) => dispatch(oci, &log),
         Some(_) => Err(Failure::usage("a container is always sealed as `strict`").at("--sandbox").fix("drop the flag")),
     };
     outcome.inspect_err(|failure| log.error(failure.to_string().trim().trim_start_matches("wave: ")))
 }
 
-fn dispatch(oci: Oci) -> Result<u8, Failure> {
+fn dispatch(oci: Oci, log: &Log) -> Result<u8, Failure> {
     let root = Root::new(oci.root)?;
     let systemd = oci.systemd_cgroup || oci.cgroup_manager == Some(CgroupManager::Systemd);
     let no_cgroup = oci.cgroup_manager == Some(CgroupManager::Disabled);
     let request = |bundle: Bundle, root: Root| request(bundle, root, systemd, no_cgroup);
     match oci.command {
-        OciCommand::Create(bundle) => wave_oci::create(&request(bundle, root)?, &load).map(drop)?,
-        OciCommand::Run(RunBundle { bundle, detach }) => return run_container(&request(bundle, root)?, detach),
+        OciCommand::Create(bundle) => wave_oci::create(&request(bundle, root)?, &load, log).map(drop)?,
+        OciCommand::Run(RunBundle { bundle, detach }) => return run_container(&request(bundle, root)?, detach, log),
         OciCommand::Start(Id { id }) => wave_oci::start(&root, &id)?,
         OciCommand::State(Id { id }) => out(&(wave_oci::state(&root, &id)? + "\n")),
         OciCommand::Kill(Kill { all, id, signal }) => wave_oci::kill(&root, &id, &signal, all)?,
-        OciCommand::Delete(Delete { force, id }) => wave_oci::delete(&root, &id, force)?,
+        OciCommand::Delete(Delete { force, id }) => warn(log, &wave_oci::delete(&root, &id, force)?),
         OciCommand::Pause(Id { id }) => wave_oci::pause(&root, &id)?,
         OciCommand::Resume(Id { id }) => wave_oci::resume(&root, &id)?,
         OciCommand::Update(update) => wave_oci::update(&root, &update.id, &limits(&update)?)?,
@@ -295,18 +295,14 @@ fn load(engine: Engine, plan: Plan, module: Module) -> Result<Program, Failure> 
 }
 
 /// Creates and starts a container, and waits for its end if it is not detached. Signals are passed on.
-fn run_container(request: &Create, detach: bool) -> Result<u8, Failure> {
-    let pid = Pid::from_raw(wave_oci::create(request, &load)?);
-    let delete = || wave_oci::delete(&request.root, &request.id, true);
+fn run_container(request: &Create, detach: bool, log: &Log) -> Result<u8, Failure> {
+    let pid = Pid::from_raw(wave_oci::create(request, &load, log)?);
     let refuse =
         |errno: nix::errno::Errno| Failure::refused(format!("cannot wait for the container: {}", errno.desc()));
     let mut awaited: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
     awaited.add(Signal::SIGCHLD);
     awaited.thread_block().map_err(refuse)?;
-    if let Err(failure) = wave_oci::start(&request.root, &request.id) {
-        delete()?;
-        return Err(failure);
-    }
+    wave_oci::start(&request.root, &request.id)?;
     if detach {
         return Ok(0);
     }
@@ -321,8 +317,16 @@ fn run_container(request: &Create, detach: bool) -> Result<u8, Failure> {
             },
         }
     };
-    delete()?;
+    warn(log, &wave_oci::delete(&request.root, &request.id, true)?);
     Ok(u8::try_from(code).unwrap_or(125))
+}
+
+/// Reports failures that change nothing.
+fn warn(log: &Log, failures: &[Failure]) {
+    for failure in failures {
+        note(&failure.to_string());
+        log.warning(failure.to_string().trim());
+    }
 }
 
 /// The limits of `update`: those of the file, and those of flags.

@@ -16,6 +16,8 @@ pub enum Message {
     Mounted,
     /// Its program is loaded.
     Loaded,
+    /// It seals itself and enters the program.
+    Started,
     /// It cannot go on.
     Failed(Failure),
 }
@@ -35,6 +37,11 @@ impl Channel {
     pub fn pair() -> io::Result<(Self, Self)> {
         let (one, other) = UnixStream::pair()?;
         Ok((Self(one), Self(other)))
+    }
+
+    /// Over a connection.
+    pub fn over(stream: UnixStream) -> Self {
+        Self(stream)
     }
 
     /// Sends a message.

@@ -77,6 +77,12 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
+    /// Those that are named and that no program gets.
+    pub fn dropped(&self) -> Vec<&str> {
+        let is_kept = |name: &&str| FileCapability::ALL.iter().any(|capability| capability.name() == *name);
+        self.effective.iter().map(String::as_str).filter(|name| !is_kept(name)).collect()
+    }
+
     /// Those that a program keeps.
     pub fn kept(&self) -> Vec<FileCapability> {
         let is_named = |capability: &FileCapability| self.effective.iter().any(|name| name == capability.name());
@@ -162,6 +168,30 @@ pub struct Hooks {
     pub poststart: Vec<Hook>,
     /// In the namespaces of the runtime, after the container is deleted.
     pub poststop: Vec<Hook>,
+}
+
+impl Hooks {
+    fn check(&self) -> Result<(), Failure> {
+        let lists = [
+            &self.prestart,
+            &self.create_runtime,
+            &self.create_container,
+            &self.start_container,
+            &self.poststart,
+            &self.poststop,
+        ];
+        for hook in lists.into_iter().flatten() {
+            let refuse =
+                |what: &str| Err(Failure::refused(format!("the hook `{}` {what}", hook.path.display())).at("hooks"));
+            if !hook.path.is_absolute() {
+                return refuse("has a relative path");
+            }
+            if hook.timeout == Some(0) {
+                return refuse("has no time: its timeout is 0");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// One program to run.
@@ -312,16 +342,14 @@ impl Config {
         self.check_process()?;
         self.check_namespaces()?;
         self.check_linux()?;
+        self.hooks.check()?;
+        if self.annotations.contains_key("") {
+            return Err(Failure::refused("an annotation has no name").at("annotations"));
+        }
         let idmapped = |mount: &&Mount| !mount.uid_mappings.is_null() || !mount.gid_mappings.is_null();
         if let Some(mount) = self.mounts.iter().find(idmapped) {
             let name = format!("mounts: uidMappings of {}", mount.destination.display());
             return Err(unsupported(&name, "mounts without mapped ids are"));
-        }
-        if let Some(mount) = self.mounts.iter().find(|mount| !mount.destination.is_absolute()) {
-            return Err(unsupported(
-                &format!("mounts: the relative destination {}", mount.destination.display()),
-                "absolute paths are",
-            ));
         }
         if self.root.is_none() {
             return Err(missing("root"));
@@ -376,7 +404,12 @@ impl Config {
             if self.linux.namespaces.iter().skip(index + 1).any(|other| other.kind == *kind) {
                 return Err(Failure::refused(format!("the namespace {kind:?} is there twice")));
             }
-            let joined = namespace.path.as_ref().is_some_and(|path| !path.as_os_str().is_empty());
+            let path = namespace.path.as_ref().filter(|path| !path.as_os_str().is_empty());
+            if let Some(path) = path.filter(|path| !path.is_absolute()) {
+                let name = format!("the relative path {} of the namespace {kind:?}", path.display());
+                return Err(unsupported(&name, "absolute paths are"));
+            }
+            let joined = path.is_some();
             if joined && matches!(kind.as_str(), "user" | "mount") {
                 return Err(unsupported(
                     &format!("the path of the namespace {kind:?}"),

@@ -3,9 +3,10 @@
 use crate::channel::{Channel, Message};
 use crate::config::{Config, IdMapping};
 use crate::init::{self, Setup};
+use crate::log::{self, Log};
 use crate::resources;
 use crate::state::{Directory, Lock, ProcessId, Root, State, write_at_once};
-use crate::{hooks, lifecycle, log, policy};
+use crate::{hooks, lifecycle, policy};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::io;
@@ -45,10 +46,14 @@ pub struct Create {
 ///
 /// # Errors
 /// If the configuration cannot be applied or the module cannot run. Nothing is left then.
-pub fn create(request: &Create, load: Load<'_>) -> Result<i32, Failure> {
+pub fn create(request: &Create, load: Load<'_>, log: &Log) -> Result<i32, Failure> {
     let bundle = std::path::absolute(&request.bundle)
         .map_err(|error| Failure::refused(format!("cannot use the bundle: {error}")).at("--bundle"))?;
     let config = Config::read(&bundle)?;
+    let dropped = config.process()?.capabilities.dropped();
+    if !dropped.is_empty() {
+        log.warning(&format!("process.capabilities: no program gets {}", dropped.join(", ")));
+    }
     let console = console(&config, request)?;
     let policy = policy::read(&config)?;
     let cgroup = resources::planned(&config, request)?;
@@ -146,7 +151,7 @@ impl Container {
             listener,
             waiting,
             console,
-            cgroups: resources::hierarchies(&state.cgroup),
+            cgroup: &state.cgroup,
             state: &describe,
             load,
         };
@@ -172,7 +177,6 @@ impl Container {
                 Some(Message::Forked(pid)) => {
                     self.pid = Some(pid);
                     wait(maker);
-                    self.join_cgroup(pid)?;
                 }
                 Some(Message::Mounted) => {
                     let state = self.state.describe(&self.directory.id, "creating", self.pid);
@@ -182,15 +186,10 @@ impl Container {
                 }
                 Some(Message::Loaded) => return self.pid.ok_or_else(|| self.ended()),
                 Some(Message::Failed(failure)) => return Err(failure),
-                None => return Err(self.ended()),
+                Some(Message::Started) | None => return Err(self.ended()),
             }
             channel.allow().map_err(gone)?;
         }
-    }
-
-    fn join_cgroup(&self, pid: i32) -> Result<(), Failure> {
-        let joined = self.state.cgroup.join(pid.cast_unsigned());
-        joined.map_err(|error| resources::failure(&error).at("linux.cgroupsPath"))
     }
 
     fn map_ids(&self, pid: i32) -> Result<(), Failure> {

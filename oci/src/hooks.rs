@@ -23,9 +23,6 @@ pub fn run(moment: &str, hooks: &[Hook], state: &str) -> Result<(), Failure> {
 }
 
 fn run_one(hook: &Hook, state: &str) -> Result<(), String> {
-    if !hook.path.is_absolute() {
-        return Err("its path is not absolute".to_owned());
-    }
     let mut command = Command::new(&hook.path);
     if let [name, args @ ..] = &*hook.args {
         std::os::unix::process::CommandExt::arg0(&mut command, name);

@@ -1,5 +1,6 @@
 //! Commands for a container that `create` has made.
 
+use crate::channel::{Channel, Message};
 use crate::config::Hook;
 use crate::hooks;
 use crate::init::START;
@@ -7,7 +8,7 @@ use crate::resources;
 use crate::state::{Directory, ProcessId, Root, State, Status};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -55,15 +56,30 @@ pub fn start(root: &Root, id: &str) -> Result<(), Failure> {
     let _lock = container.directory.lock()?;
     let config = container.directory.config()?;
     container.require(&[Status::Created], "started")?;
+    let started = ask_to_start(&container).and_then(|()| {
+        let state = container.state.describe(id, "running", container.state.process.map(|process| process.pid));
+        hooks::run("poststart", &config.hooks.poststart, &state)
+    });
+    // The specification wants a container whose hook failed destroyed.
+    started.inspect_err(|_| {
+        let destroyed = end(&container.state)
+            .and_then(|()| remove(&container.directory, Some(&container.state), &config.hooks.poststop));
+        drop(destroyed);
+    })
+}
+
+fn ask_to_start(container: &Container) -> Result<(), Failure> {
+    let id = &container.directory.id;
     let refuse =
         |error: io::Error| Failure::refused(format!("cannot start `{id}`: its process does not answer: {error}"));
     let (_directory, path) = container.directory.socket()?;
     let mut stream = UnixStream::connect(path).map_err(refuse)?;
     stream.write_all(START).map_err(refuse)?;
-    stream.read_exact(&mut [0]).map_err(refuse)?;
-    let state = container.state.describe(id, "running", container.state.process.map(|process| process.pid));
-    // The program runs. The specification wants errors of these hooks told and otherwise without effect.
-    hooks::run("poststart", &config.hooks.poststart, &state)
+    match Channel::over(stream).receive().map_err(refuse)? {
+        Some(Message::Started) => Ok(()),
+        Some(Message::Failed(failure)) => Err(failure),
+        _ => Err(refuse(io::ErrorKind::UnexpectedEof.into())),
+    }
 }
 
 /// Sends a signal to the program of a container; `all`: to every process of its cgroup.
@@ -152,18 +168,19 @@ pub fn list(root: &Root) -> Result<Vec<Listed>, Failure> {
     Ok(root.ids()?.into_iter().filter_map(listed).collect())
 }
 
-/// Deletes a container that has stopped; `force`: any, and none is no error.
+/// Deletes a container that has stopped; `force`: any, and none is no error. Returns the failures of its last hooks, which change
+/// nothing.
 ///
 /// # Errors
 /// 125 if it has not stopped, or something of it cannot be removed.
-pub fn delete(root: &Root, id: &str, force: bool) -> Result<(), Failure> {
+pub fn delete(root: &Root, id: &str, force: bool) -> Result<Vec<Failure>, Failure> {
     let directory = Directory::new(root, id)?;
     if force && !directory.exists() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let lock = match directory.lock() {
         // Another command has deleted it meanwhile.
-        Err(_) if force && !directory.exists() => return Ok(()),
+        Err(_) if force && !directory.exists() => return Ok(Vec::new()),
         lock => lock?,
     };
     // A `create` that was killed may have left a part.
@@ -185,9 +202,9 @@ pub fn delete(root: &Root, id: &str, force: bool) -> Result<(), Failure> {
             Failure::refused(format!("container `{id}` was not created completely")).fix("delete it by --force")
         );
     }
-    remove(&directory, state.as_ref(), &poststop)?;
+    let warnings = remove(&directory, state.as_ref(), &poststop)?;
     drop(lock);
-    Ok(())
+    Ok(warnings)
 }
 
 /// Kills the processes of a container and waits until they are gone.
@@ -214,11 +231,11 @@ fn await_end(pidfd: &OwnedFd) {
     rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&DEATH))).ok();
 }
 
-/// Removes the cgroup and the state directory of a container whose process has ended, and runs its last hooks.
+/// Removes the cgroup and the state directory of a container whose process has ended, and runs its last hooks. Returns their failures.
 ///
 /// # Errors
 /// 125 if something cannot be removed.
-pub fn remove(directory: &Directory, state: Option<&State>, poststop: &[Hook]) -> Result<(), Failure> {
+pub fn remove(directory: &Directory, state: Option<&State>, poststop: &[Hook]) -> Result<Vec<Failure>, Failure> {
     if let Some(state) = state {
         match state.cgroup.delete() {
             // Before it was made, the directory may be somebody else's.
@@ -227,11 +244,10 @@ pub fn remove(directory: &Directory, state: Option<&State>, poststop: &[Hook]) -
         }
     }
     directory.remove()?;
-    match state {
-        // The container is deleted. The specification wants errors of these hooks told and otherwise without effect.
-        Some(state) => hooks::run("poststop", poststop, &state.describe(&directory.id, "stopped", None)),
-        None => Ok(()),
-    }
+    let Some(state) = state else { return Ok(Vec::new()) };
+    let state = state.describe(&directory.id, "stopped", None);
+    let run = |hook: &Hook| hooks::run("poststop", std::slice::from_ref(hook), &state).err();
+    Ok(poststop.iter().filter_map(run).collect())
 }
 
 /// A container that exists.

@@ -27,11 +27,20 @@ pub struct Log {
 impl Log {
     /// Appends an error. A log that cannot be written is no further error: the caller sees the exit status.
     pub fn error(&self, message: &str) {
+        self.append("error", message);
+    }
+
+    /// Appends a warning.
+    pub fn warning(&self, message: &str) {
+        self.append("warning", message);
+    }
+
+    fn append(&self, level: &str, message: &str) {
         let Some(path) = &self.path else { return };
         let (time, message) = (now(), serde_json::Value::from(message).to_string());
         let line = match self.format {
-            LogFormat::Text => format!("time=\"{time}\" level=error msg={message}\n"),
-            LogFormat::Json => format!("{{\"level\":\"error\",\"msg\":{message},\"time\":\"{time}\"}}\n"),
+            LogFormat::Text => format!("time=\"{time}\" level={level} msg={message}\n"),
+            LogFormat::Json => format!("{{\"level\":\"{level}\",\"msg\":{message},\"time\":\"{time}\"}}\n"),
         };
         let file = OpenOptions::new().append(true).create(true).open(path);
         drop(file.and_then(|mut file| file.write_all(line.as_bytes())));

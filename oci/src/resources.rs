@@ -46,6 +46,14 @@ pub fn make(config: &Config, request: &Create) -> Result<Cgroup, Failure> {
     }
 }
 
+/// Moves this process into the cgroup.
+///
+/// # Errors
+/// 125 if the kernel refuses.
+pub fn enter(config: &Config, cgroup: &Cgroup) -> Result<(), Failure> {
+    cgroup.enter(&limits(config)).map_err(|error| failure(&error).at("linux.cgroupsPath"))
+}
+
 fn place(config: &Config, request: &Create) -> Result<Option<(Layout, CgroupPath)>, Failure> {
     let linux = &config.linux;
     if request.no_cgroup {

@@ -35,6 +35,11 @@ pub fn mount(
 ) -> Result<(), Failure> {
     let options = Options::read(mount)?;
     let refuse = |errno: Errno| cannot_mount(mount, errno);
+    if options.remount {
+        let place = inside::find(root, &mount.destination).map_err(refuse)?;
+        return set_mount_attributes(place.as_fd(), options.below, options.set, options.clear, 0)
+            .map_err(|error| Failure::refused(wave_policy::chain(&error)).at(place_of(mount)));
+    }
     if options.bind {
         let source = open_source(bundle, mount, &options)?;
         let kind = if inside::is_directory(source.as_fd()).map_err(refuse)? { Kind::Directory } else { Kind::File };

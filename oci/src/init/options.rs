@@ -20,6 +20,8 @@ pub struct Options {
     pub propagation: Vec<(u64, bool)>,
     /// Whether a new file system gets what the directory has.
     pub copies_up: bool,
+    /// Whether a mount that is there gets other attributes.
+    pub remount: bool,
     /// What the file system itself understands: names, with a value or without.
     pub data: Vec<(String, Option<String>)>,
 }
@@ -55,8 +57,8 @@ const PROPAGATIONS: [(&str, u64); 4] = [
 /// Options that change nothing: they are what the kernel does anyway.
 const USUAL: [&str; 8] = ["defaults", "async", "nomand", "loud", "noiversion", "nolazytime", "nostrictatime", "silent"];
 
-/// Options that no mount of ours has.
-const REFUSED: [&str; 9] = ["remount", "sync", "dirsync", "mand", "iversion", "lazytime", "idmap", "ridmap", "move"];
+/// Options that no mount of ours has. The kernel has forgotten mandatory locks, and sets `iversion` itself where it has a meaning.
+const REFUSED: [&str; 4] = ["mand", "iversion", "idmap", "ridmap"];
 
 impl Options {
     /// Reads the options of a mount.
@@ -69,7 +71,7 @@ impl Options {
             if !options.know(option)? {
                 let (name, value) =
                     option.split_once('=').map_or((option.as_str(), None), |(name, value)| (name, Some(value)));
-                if options.bind {
+                if options.bind || options.remount {
                     let place = mount.destination.display();
                     return Err(unsupported(
                         &format!("mounts: the option {option:?} of {place}"),
@@ -100,6 +102,7 @@ impl Options {
             "bind" => self.bind = true,
             "rbind" => (self.bind, self.recursive) = (true, true),
             "tmpcopyup" => self.copies_up = true,
+            "remount" => self.remount = true,
             _ => return Ok(self.attribute(option) || self.propagate(option)),
         }
         Ok(true)
@@ -143,7 +146,11 @@ pub fn mount_options() -> Vec<String> {
     let attributes = ATTRIBUTES.iter().map(|(name, ..)| *name);
     let names: Vec<_> = attributes.chain(PROPAGATIONS.iter().map(|(name, _)| *name)).collect();
     let recursive = names.iter().map(|name| format!("r{name}"));
-    let other = USUAL.iter().copied().chain(["bind", "rbind", "tmpcopyup"]).map(str::to_owned);
+    let other = USUAL
+        .iter()
+        .copied()
+        .chain(["bind", "dirsync", "lazytime", "rbind", "remount", "sync", "tmpcopyup"])
+        .map(str::to_owned);
     let mut all: Vec<_> = names.iter().map(|name| (*name).to_owned()).chain(recursive).chain(other).collect();
     all.sort();
     all
@@ -197,7 +204,7 @@ mod tests {
 
     #[test]
     fn an_option_that_has_no_effect_here_is_refused() {
-        for (kind, option) in [("tmpfs", "remount"), ("bind", "idmap"), ("bind", "size=1"), ("tmpfs", "sync")] {
+        for (kind, option) in [("tmpfs", "mand"), ("bind", "idmap"), ("bind", "size=1"), ("bind", "sync")] {
             assert_eq!(read(kind, &[option]).unwrap_err().code(), 125, "{option}");
         }
     }

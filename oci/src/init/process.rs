@@ -5,17 +5,18 @@ use super::{devices, inside, namespaces, terminal};
 use crate::channel::{Channel, Message};
 use crate::config::{Config, Process};
 use crate::create::Load;
-use crate::{hooks, policy};
+use crate::{hooks, policy, resources};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use rustix::fs::{CWD, OFlags, openat};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use wave_cgroups::Cgroup;
 use wave_engine::cache::Cache;
 use wave_engine::policy::PolicyDocument;
-use wave_engine::{Container, Engine, Failure, Module};
+use wave_engine::{Container, Engine, Failure, Module, input};
 use wave_policy::chain;
 
 /// What `start` sends.
@@ -42,8 +43,8 @@ pub struct Setup<'a> {
     pub waiting: Option<OwnedFd>,
     /// Where the other end of the terminal goes.
     pub console: Option<UnixStream>,
-    /// The container's cgroups, by the name of their hierarchy.
-    pub cgroups: Vec<(String, PathBuf)>,
+    /// The container's cgroup.
+    pub cgroup: &'a Cgroup,
     /// The state that hooks get.
     pub state: &'a dyn Fn(&str, Option<i32>) -> String,
     /// Loads the program.
@@ -63,6 +64,8 @@ fn give_up(channel: &mut Channel, failure: Failure) -> i32 {
 
 /// Only the parent returns.
 fn fork(setup: &mut Setup<'_>) -> Result<(), Failure> {
+    // First, while the host's cgroups can be reached and written to. The process of the container is forked into it.
+    resources::enter(setup.config, setup.cgroup)?;
     namespaces::join(setup.config)?;
     if setup.config.has("user") {
         namespaces::make_user()?;
@@ -99,9 +102,10 @@ fn prepare(setup: &mut Setup<'_>) -> Result<i32, Failure> {
         std::fs::write("/proc/self/oom_score_adj", score.to_string())
             .map_err(|error| cannot("set oomScoreAdj", error).at("process.oomScoreAdj"))?;
     }
-    let root = Root::mount(config, setup.bundle, &setup.cgroups)?;
+    let root = Root::mount(config, setup.bundle, &resources::hierarchies(setup.cgroup))?;
     setup.channel.ask(&Message::Mounted)?;
-    hooks::run("createContainer", &config.hooks.create_container, &(setup.state)("creating", Some(1)))?;
+    let pid = Some(std::process::id().cast_signed());
+    hooks::run("createContainer", &config.hooks.create_container, &(setup.state)("creating", pid))?;
     root.enter(config.root.as_ref().is_some_and(|root| root.readonly))?;
     if process.terminal
         && let Some(console) = setup.console.take()
@@ -114,8 +118,14 @@ fn prepare(setup: &mut Setup<'_>) -> Result<i32, Failure> {
     }
     let program = load(setup, process)?;
     setup.channel.ask(&Message::Loaded)?;
-    wait_for_start(setup)?;
-    hooks::run("startContainer", &config.hooks.start_container, &(setup.state)("created", Some(1)))?;
+    let mut caller = wait_for_start(setup)?;
+    if let Err(failure) = hooks::run("startContainer", &config.hooks.start_container, &(setup.state)("created", pid)) {
+        return Ok(give_up(&mut caller, failure));
+    }
+    // From here on the status is `running`.
+    drop(setup.waiting.take());
+    // The caller may be gone; the container starts all the same.
+    drop(caller.send(&Message::Started));
     Ok(program())
 }
 
@@ -152,14 +162,15 @@ fn find_module(top: std::os::fd::BorrowedFd<'_>, process: &Process) -> Result<Mo
     };
     for directory in directories {
         let path = directory.join(name);
+        let cannot = |why: std::io::Error| {
+            let what = format!("cannot read the module `{}`: {why}", path.display());
+            Failure::not_runnable(what).at("process.args")
+        };
         match inside::read(top, &path) {
-            Ok(_) => return Ok(Module::file(path)),
+            // By the descriptor that was checked: a path could lead elsewhere the next time.
+            Ok(file) => return read_module(file).map_err(cannot).map(|bytes| Module::bytes(path.clone(), bytes)),
             Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {}
-            Err(errno) => {
-                let why = std::io::Error::from(errno);
-                return Err(Failure::not_runnable(format!("cannot read the module `{}`: {why}", path.display()))
-                    .at("process.args"));
-            }
+            Err(errno) => return Err(cannot(errno.into())),
         }
     }
     Err(Failure::not_found(format!("no module `{name}` in the container: no such file or directory"))
@@ -167,9 +178,21 @@ fn find_module(top: std::os::fd::BorrowedFd<'_>, process: &Process) -> Result<Mo
         .fix("give its path in the image, for example /app.wasm"))
 }
 
+fn read_module(file: std::fs::File) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(input::MAX_MODULE_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > input::MAX_MODULE_BYTES {
+        true => Err(std::io::ErrorKind::FileTooLarge.into()),
+        false => Ok(bytes),
+    }
+}
+
 /// Applies the resource limits. A program cannot raise a limit, so one above that of this process stays at that.
 fn limit(process: &Process) -> Result<(), Failure> {
-    for limit in &process.rlimits {
+    for (index, limit) in process.rlimits.iter().enumerate() {
+        if process.rlimits.iter().skip(index + 1).any(|other| other.name == limit.name) {
+            return Err(Failure::refused(format!("{} is there twice", limit.name)).at("process.rlimits"));
+        }
         let resource = resource(&limit.name).ok_or_else(|| {
             crate::config::unsupported(&format!("process.rlimits {:?}", limit.name), "the names of setrlimit(2) are")
         })?;
@@ -204,16 +227,12 @@ fn resource(name: &str) -> Option<Resource> {
 }
 
 /// Waits for `start`. A connection that sends something else is not it.
-fn wait_for_start(setup: &mut Setup<'_>) -> Result<(), Failure> {
+fn wait_for_start(setup: &Setup<'_>) -> Result<Channel, Failure> {
     loop {
         let (mut stream, _) = setup.listener.accept().map_err(|error| cannot("wait for start", error))?;
         let mut word = [0; START.len()];
         if stream.read_exact(&mut word).is_ok() && word == *START {
-            // From here on the status is `running`.
-            drop(setup.waiting.take());
-            // The runtime may be gone; the container starts all the same.
-            drop(stream.write_all(&[1]));
-            return Ok(());
+            return Ok(Channel::over(stream));
         }
     }
 }
