@@ -126,7 +126,9 @@ fn prepare(setup: &mut Setup<'_>) -> Result<i32, Failure> {
     drop(setup.waiting.take());
     // The caller may be gone; the container starts all the same.
     drop(caller.send(&Message::Started));
-    Ok(program())
+    drop(caller);
+    // At once: a sealed process cannot close what is open here.
+    wave_sandbox::exit(program())
 }
 
 /// Compiles, verifies and loads the module, and opens the grants.
