@@ -91,8 +91,12 @@ pub(super) fn program(calls: &BTreeMap<u32, Vec<Rule>>, default: u32) -> Vec<Ins
     program.extend([load_word(NUMBER), jump(BPF_JGE, X32_BIT, 0, 1), kill]);
     debug_assert_eq!(program.len(), PROLOGUE);
     let mut parts: Vec<(u32, Vec<Instruction>)> = Vec::new();
-    for number in 0..calls.last_key_value().map_or(0, |(last, _)| last + 1) {
-        let code = of_number(calls.get(&number).map_or(&[], Vec::as_slice), default);
+    let last = calls.last_key_value().map_or(0, |(last, _)| *last).max(RT_SIGRETURN);
+    for number in 0..=last {
+        let mut code = of_number(calls.get(&number).map_or(&[], Vec::as_slice), default);
+        if number == RT_SIGRETURN {
+            code.iter_mut().for_each(end_instead_of_errno);
+        }
         match parts.last_mut() {
             Some((bound, same)) if *same == code => *bound = number + 1,
             _ => parts.push((number + 1, code)),
@@ -106,6 +110,18 @@ pub(super) fn program(calls: &BTreeMap<u32, Vec<Rule>>, default: u32) -> Vec<Ins
     }
     program.push(answer(default));
     program
+}
+
+/// A signal handler returns by this call. If it fails, the process runs what happens to lie behind it, with registers of the guest on
+/// its stack. So the process ends instead.
+#[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "numbers of calls are small")]
+const RT_SIGRETURN: u32 = libc::SYS_rt_sigreturn as u32;
+
+fn end_instead_of_errno(instruction: &mut Instruction) {
+    let Instruction { code, k, .. } = instruction;
+    if *code == BPF_RETURN && *k & libc::SECCOMP_RET_ACTION_FULL == libc::SECCOMP_RET_ERRNO {
+        *k = libc::SECCOMP_RET_KILL_PROCESS;
+    }
 }
 
 /// The answers to calls with one number: that of the first rule without conditions, else the strictest of the rules that match.

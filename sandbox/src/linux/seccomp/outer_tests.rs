@@ -160,6 +160,26 @@ fn of_several_rules_one_decides() {
     assert_eq!(answers("ERRNO", json!([rule("ERRNO", json!([])), first])), [ALLOW, ALLOW, EPERM, EPERM]);
 }
 
+/// A handler that cannot return must not go on.
+#[test]
+fn rt_sigreturn_never_fails() {
+    let answers = |default: &str, rules: Value| {
+        let filter = compiled(json!({"defaultAction": format!("SCMP_ACT_{default}"), "syscalls": rules}));
+        ["rt_sigprocmask", "rt_sigreturn", "ioctl"].map(|call| on(&filter, call, [0; 6]))
+    };
+    let rule = |action: &str| json!([{"names": ["rt_sigreturn"], "action": format!("SCMP_ACT_{action}")}]);
+    let args = json!([{"index": 0, "value": 1, "op": "SCMP_CMP_EQ"}]);
+    assert_eq!(answers("ERRNO", json!([])), [EPERM, KILL_PROCESS, EPERM]);
+    assert_eq!(
+        answers("ERRNO", json!([{"names": ["rt_sigreturn"], "action": "SCMP_ACT_LOG", "args": args}])),
+        [EPERM, KILL_PROCESS, EPERM]
+    );
+    assert_eq!(answers("ALLOW", rule("ERRNO")), [ALLOW, KILL_PROCESS, ALLOW]);
+    assert_eq!(answers("ERRNO", rule("ALLOW")), [EPERM, ALLOW, EPERM]);
+    assert_eq!(answers("ERRNO", rule("TRAP")), [EPERM, TRAP, EPERM]);
+    assert_eq!(answers("KILL", json!([])), [KILL_THREAD; 3]);
+}
+
 #[test]
 fn what_cannot_be_applied_is_refused_by_name() {
     let with = |name: &str, value: Value| {

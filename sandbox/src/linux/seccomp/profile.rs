@@ -189,7 +189,8 @@ impl SeccompProfile {
     /// The filter of the profile.
     ///
     /// The first rule of a call that has no conditions decides, as in libseccomp. Without one, the strictest action of the rules that
-    /// match applies, or the default action. A rule whose action is the default one has no effect, as in runc and crun.
+    /// match applies, or the default action. A rule whose action is the default one has no effect, as in runc and crun. In one place this
+    /// is stricter than libseccomp: where `rt_sigreturn` would fail, it ends the process, which cannot go on.
     ///
     /// # Errors
     /// [`SeccompProfileError`] with the first property that cannot be applied.
