@@ -17,7 +17,9 @@ fn on_terminal(wave: Wave, module: &std::path::Path) -> Vec<u8> {
     settings.output_flags.remove(OutputFlags::OPOST);
     tcsetattr(&pty.slave, SetArg::TCSANOW, &settings).unwrap();
     let slave = || Stdio::from(pty.slave.try_clone().unwrap());
-    let mut child = wave.command(module).stdin(Stdio::null()).stdout(slave()).stderr(slave()).spawn().unwrap();
+    let mut command = wave.command(module);
+    command.env("NO_COLOR", "1");
+    let mut child = command.stdin(Stdio::null()).stdout(slave()).stderr(slave()).spawn().unwrap();
     child.wait().unwrap();
     drop(pty.slave);
     let mut seen = Vec::new();
