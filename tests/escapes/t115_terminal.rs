@@ -18,9 +18,10 @@ fn on_terminal(wave: Wave, module: &std::path::Path) -> Vec<u8> {
     tcsetattr(&pty.slave, SetArg::TCSANOW, &settings).unwrap();
     let slave = || Stdio::from(pty.slave.try_clone().unwrap());
     let mut command = wave.command(module);
-    command.env("NO_COLOR", "1");
-    let mut child = command.stdin(Stdio::null()).stdout(slave()).stderr(slave()).spawn().unwrap();
-    child.wait().unwrap();
+    command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(slave()).stderr(slave());
+    command.spawn().unwrap().wait().unwrap();
+    // Each has its copies of the terminal.
+    drop(command);
     drop(pty.slave);
     let mut seen = Vec::new();
     // EIO says that the last process with the other end is gone.
