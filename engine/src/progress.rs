@@ -66,7 +66,7 @@ impl Answering {
 
     /// Sends a step. An error is ignored: sending the answer meets it again.
     pub fn step(&self, step: Step) {
-        drop(send(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), &Message::<()>::Step(step)));
+        drop(send(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner), &Message::<()>::Step(step)));
     }
 
     /// Sends the answer, and returns the channel.
