@@ -1,5 +1,6 @@
 //! What was typed. Names follow `wasmtime` where it has one.
 
+use crate::terminal::Color;
 use crate::text::{parse_duration, parse_size};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -25,6 +26,13 @@ pub struct Cli {
     /// Which kernel layers must hold before the guest runs [default: strict, or what the policy says]
     #[arg(long, global = true, value_enum, value_name = "LEVEL")]
     pub sandbox: Option<Sandbox>,
+    /// Print no notes and no progress. Errors, and what weakens the sandbox, are still printed
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    // `terminal::set_color` reads it, for invalid command lines too.
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -621,9 +629,11 @@ fn names() -> &'static [String] {
 /// The flags of `wave run`, with those of `wave` itself.
 pub fn flags_of_run() -> impl Iterator<Item = &'static str> {
     static FLAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
-        let run = Run::augment_args(clap::Command::new("").arg(clap::Arg::new("sandbox").long("sandbox")));
+        let own = ["sandbox", "quiet", "color"].map(|name| clap::Arg::new(name).long(name));
+        let run = Run::augment_args(clap::Command::new("").args(own));
         let long = run.get_arguments().filter_map(clap::Arg::get_long).chain(["help"]).map(|long| format!("--{long}"));
-        let short = run.get_arguments().filter_map(clap::Arg::get_short).chain(['h']).map(|short| format!("-{short}"));
+        let short =
+            run.get_arguments().filter_map(clap::Arg::get_short).chain(['h', 'q']).map(|short| format!("-{short}"));
         long.chain(short).collect()
     });
     FLAGS.iter().map(String::as_str)
@@ -640,9 +650,12 @@ pub fn with_implied_run(args: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
     }
     let mut at = 1;
     while let Some(word) = args.get(at).map(|word| word.to_string_lossy()) {
-        if word == "--sandbox" {
+        if word == "--sandbox" || word == "--color" {
             at += 2;
-        } else if word.starts_with("--sandbox=") {
+        } else if ["--sandbox=", "--color="].iter().any(|start| word.starts_with(start))
+            || word == "-q"
+            || word == "--quiet"
+        {
             at += 1;
         } else {
             let known = OWN.contains(&&*word) || Command::has_subcommand(&word);
@@ -680,6 +693,7 @@ mod tests {
         assert_eq!(implied("wave --sandbox=off --dir . app.wasm"), "wave --sandbox=off run --dir . app.wasm");
         assert_eq!(implied("wave -"), "wave run -");
         assert_eq!(implied("/usr/bin/wave-oci state x"), "/usr/bin/wave-oci oci state x");
+        assert_eq!(implied("wave -q --color never a.wasm -q"), "wave -q --color never run a.wasm -q");
         for line in ["wave", "wave run app.wasm", "wave --sandbox strict doctor", "wave --help", "wave -V"] {
             assert_eq!(implied(line), line);
         }

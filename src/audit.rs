@@ -19,7 +19,7 @@ pub fn audit(sandbox: Option<Sandbox>, arguments: &args::Audit) -> Result<u8, Fa
     let file = input::read_file(path)?;
     let policy = arguments.policy.as_deref().map(PolicyDocument::read).transpose()?;
     policy.as_ref().map_or(Ok(()), |policy| policy.check_pin(path, &file))?;
-    worker::run(&worker::limits(sandbox, path), 1, || report(arguments, &file, policy.as_ref()))
+    worker::run(&worker::limits(sandbox, path), 1, |_| report(arguments, &file, policy.as_ref()))
 }
 
 fn report(arguments: &args::Audit, file: &[u8], policy: Option<&PolicyDocument>) -> Result<Output, Failure> {

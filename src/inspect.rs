@@ -20,7 +20,7 @@ pub fn inspect(sandbox: Option<Sandbox>, arguments: &Inspect) -> Result<u8, Fail
     let bytes = input::read_file(module)?;
     worker::announce(module, &bytes);
     let threads = compile::threads(bytes.len());
-    worker::run(&worker::limits(sandbox, module), threads, || summarize(module, &bytes, *format, threads))
+    worker::run(&worker::limits(sandbox, module), threads, |_| summarize(module, &bytes, *format, threads))
 }
 
 fn summarize(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Output, Failure> {

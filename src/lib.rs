@@ -16,7 +16,8 @@
 //! | `manual` | tests of `docs/man` |
 //! | `worker` | a sealed process for subcommands that read a module |
 //! | `usage` | messages for invalid command lines |
-//! | `text` | printing |
+//! | `text`, `style`, `terminal` | printing, with colour on a terminal |
+//! | `progress` | how far long work is |
 #![forbid(unsafe_code)]
 
 mod args;
@@ -34,8 +35,11 @@ mod oci;
 mod outcome;
 mod plan;
 mod policy;
+mod progress;
 mod report;
 mod run;
+mod style;
+mod terminal;
 mod text;
 mod trace;
 mod usage;
@@ -60,11 +64,11 @@ pub fn main(typed: Vec<OsString>) -> ! {
     // Before anything else runs: what the parent left behind decides nothing.
     if let Err(error) = wave_sandbox::start() {
         let failure = Failure::refused(text::chain(&error)).fix(error.fix());
-        text::note(&failure.to_string());
+        text::fail(&failure);
         wave_sandbox::exit(i32::from(failure.code()));
     }
     if let Err(failure) = ensure_stack() {
-        text::note(&failure.to_string());
+        text::fail(&failure);
         wave_sandbox::exit(i32::from(failure.code()));
     }
     command(&typed)
@@ -73,6 +77,11 @@ pub fn main(typed: Vec<OsString>) -> ! {
 /// Runs the command. A function of its own, because it needs more stack than there may be before [`ensure_stack`].
 #[inline(never)]
 fn command(typed: &[OsString]) -> ! {
+    terminal::set_color(typed);
+    if typed.len() < 2 {
+        text::note(usage::FIRST_STEPS);
+        wave_sandbox::exit(2);
+    }
     let args = args::with_implied_run(typed.iter().cloned());
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
@@ -83,7 +92,7 @@ fn command(typed: &[OsString]) -> ! {
         Ok(code) => code,
         Err(failure) => {
             let failure = usage::or_command(failure, args::implied_module(typed, &args).as_deref());
-            text::note(&failure.to_string());
+            text::fail(&failure);
             failure.code()
         }
     };
@@ -108,6 +117,7 @@ fn ensure_stack() -> Result<(), Failure> {
 }
 
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    terminal::set_quiet(cli.quiet);
     match cli.command {
         Command::Run(arguments) => run::run(cli.sandbox, &arguments),
         Command::Learn(arguments) => learn::learn(cli.sandbox, *arguments),

@@ -1,7 +1,8 @@
 //! Prints how a run is protected: relaxations at the start, all layers on request.
 
 use crate::args::Format;
-use crate::text::{clean, json_line, note};
+use crate::style;
+use crate::text::{clean, json_line, note, note_painted};
 use wave_engine::Failure;
 use wave_sandbox::{Report, State};
 
@@ -31,6 +32,7 @@ pub fn print(format: Option<Format>, report: &RunReport<'_>) -> Result<(), Failu
     let RunReport { sandbox, relaxations, unused } = report;
     match format {
         Some(Format::Text) => {
+            let note = |text: &str| note_painted(text, style::report);
             note(&sandbox.to_string());
             relaxations.iter().for_each(|flag| note(&format!("  relaxed by {}\n", clean(flag))));
             unused

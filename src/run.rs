@@ -3,8 +3,9 @@
 use crate::args::{Format, Run, Sandbox};
 use crate::outcome;
 use crate::plan::{module, plan};
+use crate::progress;
 use crate::report::{self, RunReport};
-use crate::text::{chain, clean, for_program, limit_for_program, note, out, short};
+use crate::text::{chain, clean, for_program, limit_for_program, note, out, remark, short};
 use crate::trace::Tracer;
 use std::time::Duration;
 use wave_engine::{Engine, Failure, Module, Outcome, Plan, Ready, Unused};
@@ -76,7 +77,7 @@ pub fn execute(
     witness: &mut dyn Witness,
 ) -> Result<u8, Failure> {
     // The first message: without it, errors of the program that follow cannot be understood.
-    plan.notes().iter().for_each(|text| note(text));
+    plan.notes().iter().for_each(|text| remark(text));
     if format.is_none() {
         report::announce(&plan.relaxations());
     }
@@ -99,11 +100,11 @@ pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failur
     let relaxations = plan.relaxations();
     let limit = TimeLimit { time: plan.limits.timeout, line: plan.line_of_policy("limits.timeout").map(str::to_owned) };
     let output_bytes = plan.limits.max_output.unwrap_or(u64::MAX);
-    let ready = engine.prepare(plan, module)?;
+    let ready = engine.watched_by(progress::line()).prepare(plan, module)?;
     // A client would notice; so should the operator.
     for unused in ready.unused() {
         if let Unused::Listener(address) = unused {
-            note(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
+            remark(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
         }
     }
     Ok(Loaded { ready, relaxations, limit, output_bytes })

@@ -32,6 +32,7 @@ mod peers;
 mod plan;
 pub mod policy;
 pub mod program;
+pub mod progress;
 mod ranges;
 mod refusal;
 mod run;

@@ -12,6 +12,7 @@ use crate::observer::{Observer, SharedObserver};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::program::{self, Program};
+use crate::progress::Step;
 use crate::ranges::ProgramRanges;
 use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::Source;
@@ -36,6 +37,7 @@ pub const SPARE_FILES: u64 = 64;
 pub struct Engine {
     observer: Option<SharedObserver>,
     supervised: bool,
+    watch: Option<Box<dyn Fn(Step) + Sync>>,
     container: Option<Container>,
 }
 
@@ -99,13 +101,22 @@ impl Engine {
         self
     }
 
+    /// Calls `watch` with each step of [`prepare`](Self::prepare), and drops it at its end.
+    #[must_use]
+    pub fn watched_by(mut self, watch: Option<Box<dyn Fn(Step) + Sync>>) -> Self {
+        self.watch = watch;
+        self
+    }
+
     /// Reads, compiles, verifies and loads a module, and opens its grants. This process must have a single thread.
     ///
     /// # Errors
     /// If the module cannot run as planned. [`Failure::code`] is the exit code.
     pub fn prepare(mut self, mut plan: Plan, module: Module) -> Result<Ready, Failure> {
         let name = module.name.clone();
-        match self.load(&mut plan, module) {
+        let loaded = self.load(&mut plan, module);
+        self.watch = None;
+        match loaded {
             Ok(Loaded { program, entry, namespaces, addresses, chosen, unused }) => {
                 Ok(Ready { plan, module: name, program, entry, namespaces, addresses, chosen, unused, engine: self })
             }
@@ -144,6 +155,7 @@ impl Engine {
             verify: plan.verify,
             threads,
             observes: &|function| self.observer.as_ref().is_some_and(|observer| observer.lock().observes(function)),
+            watch: self.watch.as_deref(),
         };
         // Listeners are bound by now. They and the connections that they accept stay in the network namespace of the host.
         let namespaces = (plan.level != Level::Off).then(wave_sandbox::leave_namespaces);

@@ -116,7 +116,7 @@ impl Container {
         // Before the cgroup is made: whoever deletes the container has to find it.
         self.directory.save(&self.state)?;
         self.state.cgroup = resources::make(&self.config, request)?;
-        self.state.has_cgroup = true;
+        self.state.has_cgroup = !self.state.cgroup.is_none();
         self.directory.save(&self.state)?;
 
         // The process becomes a child of this one when the process that makes it ends.
@@ -194,6 +194,11 @@ impl Container {
 
     fn map_ids(&self, pid: i32) -> Result<(), Failure> {
         let linux = &self.config.linux;
+        if !nix::unistd::geteuid().is_root() {
+            // Who maps groups without privileges must not drop any (user_namespaces(7)).
+            std::fs::write(format!("/proc/{pid}/setgroups"), "deny")
+                .map_err(|error| cannot("write setgroups", &error).at("linux.gidMappings"))?;
+        }
         for (file, mappings) in [("uid_map", &linux.uid_mappings), ("gid_map", &linux.gid_mappings)] {
             let line = |map: &IdMapping| format!("{} {} {}\n", map.container_id, map.host_id, map.size);
             let lines: String = mappings.iter().map(line).collect();

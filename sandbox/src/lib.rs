@@ -31,8 +31,8 @@ use unsupported as platform;
 #[allow(unused_imports, reason = "`unsupported` offers nothing more")]
 pub use platform::specific::*;
 pub use platform::{
-    Allocator, Channel, Worker, end_with_parent, exit, inherited_descriptor, leave_namespaces, prepare_allocator,
-    report_failures, seal, start, supervise, variable,
+    Allocator, Channel, OuterFilter, Worker, end_with_parent, exit, inherited_descriptor, leave_namespaces,
+    prepare_allocator, report_failures, seal, start, supervise, variable,
 };
 
 pub use ended::{DeniedCall, Ended, Supervised, Usage};

@@ -2,6 +2,7 @@
 
 use std::os::fd::{BorrowedFd, RawFd};
 
+use crate::OuterFilter;
 use crate::report::LayerName;
 
 use wave_policy::{Access, Policy};
@@ -37,8 +38,11 @@ pub struct SealPlan<'a> {
     /// Whether the process ends when the one that forked it ends: see [`supervise`](crate::supervise). It also does after
     /// [`end_with_parent`](crate::end_with_parent).
     pub supervised: bool,
+    /// A filter of the container, which the process is under besides the one of the seal. It can only deny more. Every level applies it,
+    /// also `off`, as a part of [`LayerName::Seccomp`].
+    pub outer_filter: Option<&'a OuterFilter>,
     /// Layers that are not applied, and reported as not requested: for programs that measure one layer, or test what the others
-    /// hold without it. `wave` names none, here or below.
+    /// hold without it. `wave` names none, here or below. [`LayerName::Seccomp`] stands for `outer_filter`, too.
     pub left_out: &'a [LayerName],
     /// Layers whose step fails with [`Cause::Injected`](crate::Cause::Injected), in the place of applying the layer.
     pub failing: &'a [LayerName],
@@ -60,6 +64,7 @@ impl<'a> SealPlan<'a> {
             groups: &[],
             capabilities: &[],
             supervised: false,
+            outer_filter: None,
             left_out: &[],
             failing: &[],
         }

@@ -21,7 +21,7 @@ mod witness;
 use crate::args::{Run, Sandbox};
 use crate::plan::{module, plan, refuse_within};
 use crate::run;
-use crate::text::{chain, json_line, note};
+use crate::text::{chain, fail, json_line};
 use crate::trace::Tracer;
 use area::{AREA_BYTES, Text};
 use count::Counter;
@@ -50,7 +50,7 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run, place: &str) -> Result<u8,
         let mut recorder = Recorder::new(texts);
         let outcome = run_recorded(sandbox, arguments, path, counts, &mut recorder);
         i32::from(outcome.unwrap_or_else(|failure| {
-            note(&failure.to_string());
+            fail(&failure);
             recorder.failed(&failure);
             failure.code()
         }))

@@ -9,5 +9,6 @@ mod inputs;
 mod outcome;
 mod readme;
 mod report;
+mod terminal;
 mod trace;
 mod traps;

@@ -3,7 +3,7 @@
 //! Arguments are `key=value`:
 //! `level`, `role` (compiler), `functions` (comma-separated), `grant` (path:access, may repeat), `growable`, `listener` and
 //! `manual` (any value; the last is the manual resolver), `before` (a change of the process before the seal, may repeat), `kernel` (a faked one, see `kernel.rs`),
-//! `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
+//! `profile` (a container's seccomp profile, as JSON), `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
 //! layer, may repeat), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
 //! `worker.rs`), `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`,
 //! `time`, `sweep`, `failing` (see `failing.rs`), or `connect` (a port of this host, to be reached from the listener).
@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
 use wave_policy::{FilesystemGrant, Identity, Policy, Resolver, Role, Surface};
-use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, Report, SealPlan, seal};
+use wave_sandbox::{
+    AddressRange, Grant, GrowableRange, LayerName, OuterFilter, Report, SealPlan, SeccompProfile, seal,
+};
 
 pub const REFUSED: i32 = 125;
 const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
@@ -62,6 +64,7 @@ pub fn main(args: &[String]) -> ! {
         LayerName::ALL.into_iter().filter(|layer| args.all(key).any(|name| name == layer.as_str())).collect()
     };
     let (left_out, failing) = (named("without"), named("fail"));
+    let outer = args.get("profile").map(outer_filter);
     let plan = SealPlan {
         grants: if forgotten { &[] } else { &grants },
         growable,
@@ -70,6 +73,7 @@ pub fn main(args: &[String]) -> ! {
         namespaces: args.get("namespaces").map(|_| wave_sandbox::leave_namespaces()),
         title: args.get("title"),
         keep_fds: &sockets,
+        outer_filter: outer.as_ref(),
         left_out: &left_out,
         failing: &failing,
         ..SealPlan::new(&policy)
@@ -225,6 +229,11 @@ fn native_code() -> u64 {
         assert_eq!(libc::mprotect(at, len, libc::PROT_READ | libc::PROT_EXEC), 0);
         at as u64
     }
+}
+
+fn outer_filter(profile: &str) -> OuterFilter {
+    let profile: SeccompProfile = serde_json::from_str(profile).expect("a profile");
+    profile.compile().expect("the profile has a filter")
 }
 
 fn open_grant(text: &str) -> (FilesystemGrant, File) {
