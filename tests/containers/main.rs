@@ -7,6 +7,7 @@ mod containerd;
 mod endings;
 mod files;
 mod guests;
+mod kills;
 mod limits;
 mod many;
 mod network;

@@ -152,6 +152,16 @@ impl Scene {
         numbers(Path::new("/proc")).find(is_it)
     }
 
+    /// The ids outside of all processes of a program in here.
+    pub fn named(&self, program: &str) -> Vec<u32> {
+        let namespace = |process: u32| fs::read_link(format!("/proc/{process}/ns/pid")).ok();
+        let name = |process: u32| fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
+        let own = namespace(self.init.id());
+        numbers(Path::new("/proc"))
+            .filter(|&process| namespace(process) == own && name(process).trim() == program)
+            .collect()
+    }
+
     /// The control group of a process, by its id outside, in the hierarchy that has a controller.
     pub fn group(&self, process: u32, controller: &str) -> PathBuf {
         let hierarchies = hierarchies();
@@ -198,9 +208,14 @@ impl Scene {
 
     /// The same; waits a while for what callers clean up in the background.
     pub fn left(&self) -> Vec<String> {
+        self.left_of(|_| true)
+    }
+
+    /// The same, of some kind.
+    pub fn left_of(&self, counts: impl Fn(&String) -> bool) -> Vec<String> {
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let left = self.new_since_start();
+            let left: Vec<_> = self.new_since_start().into_iter().filter(&counts).collect();
             if left.is_empty() || Instant::now() > deadline {
                 return left;
             }
