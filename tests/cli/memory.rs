@@ -114,7 +114,7 @@ fn a_policy_has_the_limit_too() {
     run(wave().flag("--max-rss", "32M"), GROWS).is(137, "", &REACHED.replace("64M", "32M"));
     assert_eq!(outcome(wave(), GROWS), (137, json!({"kind": "memory_limit", "limit_bytes": 64 << 20})));
     let shown = run(wave().switch("--dry-run"), GROWS);
-    assert!(shown.stdout.contains("max-rss 64M"), "{}", shown.stdout);
+    assert!(shown.stdout.contains("process:  67108864 bytes"), "{}", shown.stdout);
 }
 
 #[test]
