@@ -75,7 +75,7 @@ impl MemoryBound {
     fn limit_data(&self, why: &Error) -> Result<(), Failure> {
         note(&format!(
             "wave: note: no control group can be created for --max-rss: {}\n  so:    RLIMIT_DATA bounds each process of the run to {}: \
-             private memory that can be written, used or not; code and files do not count\n",
+             private memory that can be written, used or not, some 80M at the start; code and files do not count\n",
             clean(&chain(why)),
             self.text(),
         ));
