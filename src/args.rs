@@ -152,6 +152,9 @@ pub struct Run {
     /// Write how the run ended to a file or an inherited descriptor (fd:3), as one JSON object
     #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
     pub outcome: Option<String>,
+    /// Control group under which --max-rss makes one for this run, such as /ci/jobs [default: that of wave]
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<String>,
     /// Print the plan of the run, and do not run it
     #[arg(long)]
     pub dry_run: bool,

@@ -6,6 +6,7 @@
 //! | `flag` | the syntax of `--dir`, and advice for other syntaxes |
 //! | `plan` | from arguments to a plan |
 //! | `run` | `wave run`: plan, prepare, seal, enter, report |
+//! | `bound` | `--max-rss`: memory of the whole process |
 //! | `trace` | what `--trace` prints |
 //! | `report` | the layers of a run, printed |
 //! | `learn` | `wave learn`: an observed run, and the policy it needs |
@@ -22,6 +23,7 @@
 
 mod args;
 mod audit;
+mod bound;
 mod cache;
 mod compile;
 mod completion;

@@ -1,6 +1,7 @@
 //! `wave run`: plan, prepare, seal, enter, report.
 
 use crate::args::{Format, Run, Sandbox};
+use crate::bound::MemoryBound;
 use crate::outcome;
 use crate::plan::{module, plan};
 use crate::progress;
@@ -25,10 +26,19 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
         show(&plan, &module);
         return Ok(0);
     }
+    let line = plan.line_of_policy("limits.max-rss").map(str::to_owned);
+    match MemoryBound::new(plan.limits.max_rss, line, arguments.cgroup.as_deref())? {
+        Some(bound) => bound.supervise(|engine| planned(engine, plan, module, arguments)),
+        None => planned(Engine::default(), plan, module, arguments),
+    }
+}
+
+/// Runs a program as planned, in this process.
+fn planned(engine: Engine, plan: Plan, module: Module, arguments: &Run) -> Result<u8, Failure> {
     let tracer = Tracer::new(&arguments.trace, arguments.trace_format, &plan);
     let engine = match tracer.is_on() {
-        true => Engine::default().observed_by(Box::new(tracer)),
-        false => Engine::default(),
+        true => engine.observed_by(Box::new(tracer)),
+        false => engine,
     };
     execute(engine, plan, module, arguments.report, &mut Nobody)
 }

@@ -99,6 +99,9 @@ impl fmt::Display for Plan {
         }
         writeln!(f, "memory:   {} bytes", self.limits.memory_bytes())?;
         writeln!(f, "stack:    {} bytes", self.limits.stack_bytes())?;
+        if let Some(bytes) = self.limits.max_rss {
+            writeln!(f, "process:  {bytes} bytes, compiler included")?;
+        }
         if self.level != Level::Off {
             let (time, bytes) = (self.limits.compile_timeout(), self.limits.compile_memory_bytes());
             writeln!(f, "compiler: {time:?}, {bytes} bytes")?;

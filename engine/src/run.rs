@@ -39,6 +39,7 @@ pub struct Engine {
     supervised: bool,
     watch: Option<Box<dyn Fn(Step) + Sync>>,
     container: Option<Container>,
+    rss_bytes: Option<u64>,
 }
 
 /// What the process of a container has that no other run has.
@@ -108,6 +109,14 @@ impl Engine {
         self
     }
 
+    /// Says that this process and its children have this much memory at most: `max-rss` is the caller's part. `None`: as much as the
+    /// host has, so that a plan with the limit is refused.
+    #[must_use]
+    pub fn bounded_to(mut self, rss_bytes: Option<u64>) -> Self {
+        self.rss_bytes = rss_bytes;
+        self
+    }
+
     /// Reads, compiles, verifies and loads a module, and opens its grants. This process must have a single thread.
     ///
     /// # Errors
@@ -126,6 +135,7 @@ impl Engine {
 
     fn load(&mut self, plan: &mut Plan, module: Module) -> Result<Loaded, Failure> {
         wave_sandbox::prepare_allocator();
+        self.confirm_rss(plan)?;
         let path = module.name.clone();
         let limits = plan.compile_limits(&path);
         let start = |bytes: Vec<u8>| {
@@ -168,6 +178,18 @@ impl Engine {
         let unused = unused::remove_unused(plan, &mut addresses, &mut program)?;
         chosen.retain(|address| addresses.contains(address));
         Ok(Loaded { program, entry, namespaces, addresses, chosen, unused })
+    }
+}
+
+impl Engine {
+    /// Refuses a limit that nobody has applied.
+    fn confirm_rss(&self, plan: &Plan) -> Result<(), Failure> {
+        match plan.limits.max_rss {
+            Some(limit) if self.rss_bytes.is_none_or(|bytes| bytes > limit) => {
+                Err(Failure::refused("nothing bounds the memory of this process").raise("max-rss"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -162,6 +162,12 @@ limits! {
         // Half of the smallest stack is reserved for hostcalls. A stack larger than the largest is no limit.
         range: 512 << 10..=4 << 30,
     }
+    max_rss: u64 = None, "max-rss", "Maximum memory of the whole process, as a control group counts it" {
+        detail: ": the compiler, the heap of wave and cached files are in it",
+        at_limit: "Exit code 137. Without a control group of its own, a run gets RLIMIT_DATA instead, and says so",
+        // More than any machine has; the numbers of the kernel have a sign.
+        range: 1..=1 << 60,
+    }
     compile_timeout: Duration = Some(COMPILE_TIMEOUT), "compile-timeout", "Stop compiling after this time" {
         at_limit: "Exit code 125. Not with `--sandbox off`",
     }

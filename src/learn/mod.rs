@@ -24,6 +24,7 @@ mod observe;
 mod used;
 
 use crate::args::{self, Run, Sandbox};
+use crate::bound::{self, MemoryBound};
 use crate::plan::{module, plan};
 use crate::run;
 use crate::text::{chain, note};
@@ -89,13 +90,18 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let area_bytes = NonZeroUsize::new(AREA_BYTES).unwrap_or(NonZeroUsize::MIN);
     let started = Instant::now();
     let tracer = Tracer::new(&run.trace, run.trace_format, &plan);
+    let line = plan.line_of_policy("limits.max-rss").map(str::to_owned);
+    let bound = MemoryBound::new(plan.limits.max_rss, line, run.cgroup.as_deref())?;
     let mut parts = Some((plan, bytes, tracer));
     let supervised = supervise(area_bytes, |area| {
         let outcome = match (parts.take(), UseObserver::new(area, layout)) {
             (Some((plan, bytes, tracer)), Some(learner)) => {
                 let observer = Box::new(Both { learner, tracer });
-                let engine = Engine::default().observed_by(observer).supervised();
-                run::execute(engine, plan, Module::bytes(&name, bytes), format, &mut run::Nobody)
+                let engine = bound.as_ref().map_or_else(|| Ok(Engine::default()), MemoryBound::enter);
+                let engine = engine.map(|engine| engine.observed_by(observer).supervised());
+                engine.and_then(|engine| {
+                    run::execute(engine, plan, Module::bytes(&name, bytes), format, &mut run::Nobody)
+                })
             }
             _ => Err(Failure::refused("the memory for what is observed is too small")),
         };
@@ -104,8 +110,13 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
             failure.code()
         }))
     });
+    let exceeded = bound.and_then(|bound| bound.finish(supervised.as_ref().ok().map(|supervised| supervised.ended)));
     let Supervised { ended, left, .. } = supervised
         .map_err(|error| Failure::refused(format!("cannot start a process for the run: {}", chain(&error))))?;
+    if exceeded.is_some() {
+        note(&format!("wave: learn: the run was cut short, `{}` is unchanged\n", target.name()));
+        return Ok(bound::exit_code(ended, exceeded));
+    }
     let wall = started.elapsed();
     // Taken in the other process only.
     let Some((plan, bytes, _)) = parts else { return Err(Failure::refused("the plan of the run is gone")) };

@@ -210,9 +210,11 @@ fn the_picture_of_the_house_has_the_arrows_of_the_manifests() {
             continue;
         }
         let text = read(&format!("{directory}/Cargo.toml"));
-        let dependencies = text.split("\n[dependencies]\n").nth(1).unwrap_or_default();
-        let dependencies = dependencies.split("\n[").next().unwrap_or_default();
-        let on = dependencies.lines().filter_map(|line| line.strip_prefix("wave-")?.split(['.', ' ']).next());
+        // Those of one platform too, and not those of tests.
+        let is_ours =
+            |title: &str| title == "dependencies]" || title.starts_with("target.") && title.ends_with(".dependencies]");
+        let sections = text.split("\n[").filter(|section| section.lines().next().is_some_and(is_ours));
+        let on = sections.flat_map(str::lines).filter_map(|line| line.strip_prefix("wave-")?.split(['.', ' ']).next());
         declared.extend(on.map(|other| (name.clone(), other.to_owned())));
     }
     drawn.sort();

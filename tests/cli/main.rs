@@ -6,6 +6,7 @@ mod deterministic;
 mod documents;
 mod examples;
 mod inputs;
+mod memory;
 mod outcome;
 mod readme;
 mod report;
