@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from conftest import EXAMPLES, children, descriptors, wait_for_a_sealed_child
+from conftest import EXAMPLES, children, pipes, wait_for_a_sealed_child
 from guests import COPIES, RAISES, SPINS, TRAPS, prints
 
 import wave_sandbox as wave
@@ -29,11 +29,11 @@ def run(request: pytest.FixtureRequest) -> Run:
     started: Run = request.param
 
     def checked(*args: Any, **options: Any) -> wave.Outcome:
-        before = descriptors()
+        before = pipes()
         try:
             return started(*args, **options)
         finally:
-            assert (descriptors(), children()) == (before, [])
+            assert (pipes(), children()) == (before, [])
 
     return checked
 
@@ -164,9 +164,9 @@ def test_a_run_that_is_cancelled_is_killed(guest: Guest) -> None:
             await task
         assert children() == []
 
-    before = descriptors()
+    before = pipes()
     asyncio.run(cancel())
-    assert descriptors() == before
+    assert pipes() == before
 
 
 def test_an_interrupt_kills_the_run(guest: Guest) -> None:
