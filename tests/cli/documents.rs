@@ -124,6 +124,20 @@ fn is_committed(path: &str, generated: &str) {
     );
 }
 
+/// Where people write Markdown files.
+const DIRECTORIES: [&str; 10] = [
+    "",
+    "benches",
+    "clients/python",
+    "clients/rust",
+    "docs",
+    "examples",
+    "examples/agent",
+    "fuzz",
+    "proofs",
+    "proofs/oracle",
+];
+
 /// The Markdown files of this repository that people write, by their paths.
 fn written_documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -131,8 +145,7 @@ fn written_documents() -> Vec<PathBuf> {
         let entries = fs::read_dir(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
     };
-    let files =
-        ["", "docs", "benches", "examples", "fuzz", "proofs", "proofs/oracle"].into_iter().flat_map(in_directory);
+    let files = DIRECTORIES.into_iter().flat_map(in_directory);
     let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|extension| extension == "md")).collect();
     assert!(files.len() > 15, "{files:?}");
     files
