@@ -8,6 +8,9 @@
 //! | `run` | `wave run`: plan, prepare, seal, enter, report |
 //! | `trace` | what `--trace` prints |
 //! | `report` | the layers of a run, printed |
+//! | `outcome` | how a run ended, for programs |
+//! | `place` | where outcome, trace and report are written to |
+//! | `record` | files that are written after the seal |
 //! | `learn` | `wave learn`: an observed run, and the policy it needs |
 //! | `policy` | `wave policy` |
 //! | `audit`, `why` | `wave audit` and `wave why`, whose answers are those of `wave_audit` |
@@ -30,8 +33,10 @@ mod learn;
 #[cfg(test)]
 mod manual;
 mod outcome;
+mod place;
 mod plan;
 mod policy;
+mod record;
 mod report;
 mod run;
 mod text;

@@ -1,9 +1,10 @@
 //! `wave run`: plan, prepare, seal, enter, report.
 
-use crate::args::{Format, Run, Sandbox};
+use crate::args::{Run, Sandbox};
 use crate::outcome;
 use crate::plan::{module, plan};
-use crate::report::{self, RunReport};
+use crate::record::Records;
+use crate::report::{self, Reporting, RunReport};
 use crate::text::{chain, clean, for_program, limit_for_program, note, out, short};
 use crate::trace::Tracer;
 use std::time::Duration;
@@ -24,12 +25,11 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
         show(&plan, &module);
         return Ok(0);
     }
-    let tracer = Tracer::new(&arguments.trace, arguments.trace_format, &plan);
-    let engine = match tracer.is_on() {
-        true => Engine::default().observed_by(Box::new(tracer)),
-        false => Engine::default(),
-    };
-    execute(engine, plan, module, arguments.report, &mut Nobody)
+    let records = Records::open(arguments, &plan)?;
+    let tracer = Tracer::new(arguments, &plan, records.trace);
+    let engine = records.kept_by(Engine::default());
+    let engine = if tracer.is_on() { engine.observed_by(Box::new(tracer)) } else { engine };
+    execute(engine, plan, module, records.reporting(arguments), &mut Nobody)
 }
 
 /// Prints the plan of a run.
@@ -72,13 +72,13 @@ pub fn execute(
     engine: Engine,
     plan: Plan,
     module: Module,
-    format: Option<Format>,
+    reporting: Reporting,
     witness: &mut dyn Witness,
 ) -> Result<u8, Failure> {
     // The first message: without it, errors of the program that follow cannot be understood.
     plan.notes().iter().for_each(|text| note(text));
     let relaxations = plan.relaxations();
-    if format.is_none() {
+    if !reporting.is_on_stderr() {
         report::announce(&relaxations);
     }
     let limit = TimeLimit { time: plan.limits.timeout, line: plan.line_of_policy("limits.timeout").map(str::to_owned) };
@@ -94,7 +94,7 @@ pub fn execute(
     let sealed = ready.seal()?;
     sealed.chosen_addresses().iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
     let report = RunReport { sandbox: &sealed.report(), relaxations: &relaxations, unused: &unused };
-    report::print(format, &report)?;
+    reporting.print(&report)?;
     witness.sealed(&report);
     limit_for_program(output_bytes);
     let outcome = sealed.enter();

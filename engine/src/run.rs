@@ -18,7 +18,7 @@ use crate::unused::{self, Unused};
 use std::fs::OpenOptions;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use wave_contract::module::ModuleInfo;
@@ -35,6 +35,7 @@ pub const SPARE_FILES: u64 = 64;
 pub struct Engine {
     observer: Option<SharedObserver>,
     supervised: bool,
+    records: Vec<RawFd>,
 }
 
 /// A loaded program in a process that is not sealed yet. No instruction of it has run.
@@ -74,6 +75,14 @@ impl Engine {
     #[must_use]
     pub fn supervised(mut self) -> Self {
         self.supervised = true;
+        self
+    }
+
+    /// Keeps a descriptor open, and permits writing to it after the seal: for an observer, or a report. It is one of
+    /// [`RECORD_FDS`](wave_policy::RECORD_FDS), and nothing closes it.
+    #[must_use]
+    pub fn recording_to(mut self, fd: RawFd) -> Self {
+        self.records.push(fd);
         self
     }
 
@@ -158,9 +167,8 @@ impl Ready {
             wave_runtime::arm_deadline(limit)
                 .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
         }
-        let sealed =
-            seal(&self.plan, &self.module, self.addresses, self.namespaces, self.engine.supervised, &mut self.program)
-                .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
+        let sealed = seal(&self.plan, &self.module, self.addresses, self.namespaces, &self.engine, &mut self.program)
+            .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
         let Self { program, entry, chosen, engine, .. } = self;
         Ok(SealedRun { program, entry, sealed, chosen, observer: engine.observer })
     }
@@ -251,7 +259,7 @@ fn seal(
     module: &Path,
     listeners: Vec<SocketAddr>,
     namespaces: Option<Namespaces>,
-    supervised: bool,
+    engine: &Engine,
     program: &mut Program,
 ) -> Result<Sealed, Failure> {
     let ranges = ProgramRanges::of(&program.store);
@@ -263,7 +271,8 @@ fn seal(
         host: granted.host_path.to_owned(),
         access: policy_access(granted.access),
     };
-    let sockets: Vec<_> = wasi.sockets().map(|socket| socket.as_raw_fd()).collect();
+    let sockets = wasi.sockets().map(|socket| socket.as_raw_fd());
+    let kept: Vec<_> = sockets.chain(engine.records.iter().copied()).collect();
     let policy = Policy {
         level: plan.level,
         surface,
@@ -277,11 +286,12 @@ fn seal(
         },
         identity: plan.identity,
         prints_results: plan.invoke.is_some(),
+        records: !engine.records.is_empty(),
         ..Policy::default()
     };
     let title = format!("wave run {}", clean(&module.display().to_string()));
     let plan = ranges.seal_plan(&policy, &grants);
-    let seal = SealPlan { namespaces, title: Some(&title), keep_fds: &sockets, supervised, ..plan };
+    let seal = SealPlan { namespaces, title: Some(&title), keep_fds: &kept, supervised: engine.supervised, ..plan };
     wave_sandbox::seal(&seal).map_err(|error| {
         let fix = limit_fix_of(&error).unwrap_or_else(|| error.fix().to_owned());
         Failure::refused(chain(&error)).at("--sandbox").fix(fix)

@@ -25,6 +25,7 @@ mod used;
 
 use crate::args::{self, Run, Sandbox};
 use crate::plan::{module, plan};
+use crate::record::Records;
 use crate::run;
 use crate::text::{chain, note};
 use crate::trace::Tracer;
@@ -70,10 +71,9 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
             .fix("run the program once more, with wave run --outcome"));
     }
     run::end_with_parent(&run)?;
-    let (format, dry_run) = (run.report, run.dry_run);
     let typed = Typed::new(&run);
     let (plan, module) = (plan(sandbox, &run)?, module(&run));
-    if dry_run {
+    if run.dry_run {
         run::show(&plan, &module);
         return Ok(0);
     }
@@ -88,14 +88,16 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let layout = Layout { grants: plan.grants.len(), listeners: plan.listen.len() };
     let area_bytes = NonZeroUsize::new(AREA_BYTES).unwrap_or(NonZeroUsize::MIN);
     let started = Instant::now();
-    let tracer = Tracer::new(&run.trace, run.trace_format, &plan);
+    let records = Records::open(&run, &plan)?;
+    let reporting = records.reporting(&run);
+    let tracer = Tracer::new(&run, &plan, records.trace);
     let mut parts = Some((plan, bytes, tracer));
     let supervised = supervise(area_bytes, |area| {
         let outcome = match (parts.take(), UseObserver::new(area, layout)) {
             (Some((plan, bytes, tracer)), Some(learner)) => {
                 let observer = Box::new(Both { learner, tracer });
-                let engine = Engine::default().observed_by(observer).supervised();
-                run::execute(engine, plan, Module::bytes(&name, bytes), format, &mut run::Nobody)
+                let engine = records.kept_by(Engine::default().observed_by(observer).supervised());
+                run::execute(engine, plan, Module::bytes(&name, bytes), reporting, &mut run::Nobody)
             }
             _ => Err(Failure::refused("the memory for what is observed is too small")),
         };

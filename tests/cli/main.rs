@@ -8,6 +8,7 @@ mod examples;
 mod inputs;
 mod outcome;
 mod readme;
+mod records;
 mod report;
 mod trace;
 mod traps;
