@@ -9,7 +9,7 @@ use crate::text::{chain, clean, for_program, limit_for_program, note, out, short
 use crate::trace::Tracer;
 use std::time::Duration;
 use wave_engine::{Engine, Failure, Module, Outcome, Plan, Unused};
-use wave_runtime::{Frame, Stop, Stopped, Value};
+use wave_runtime::{Deadline, Frame, Stop, Stopped, Value, passed_deadline};
 
 /// Runs a program; the result is its exit code.
 ///
@@ -81,7 +81,10 @@ pub fn execute(
     if !reporting.is_on_stderr() {
         report::announce(&relaxations);
     }
-    let limit = TimeLimit { time: plan.limits.timeout, line: plan.line_of_policy("limits.timeout").map(str::to_owned) };
+    let limits = [("timeout", plan.limits.timeout), ("cpu-time", plan.limits.cpu_time)].map(|(name, time)| {
+        let id = format!("limits.{name}");
+        TimeLimit { time, line: plan.line_of_policy(&id).map(|line| format!("{id} ({line})")) }
+    });
     let output_bytes = plan.limits.max_output.unwrap_or(u64::MAX);
     let ready = engine.prepare(plan, module)?;
     // A client would notice; so should the operator.
@@ -104,12 +107,12 @@ pub fn execute(
         Outcome::Returned(results) => {
             results.iter().for_each(|result| for_program(out, &(show_value(*result) + "\n")));
         }
-        Outcome::Stopped(stopped) => explain(stopped, &limit),
+        Outcome::Stopped(stopped) => explain(stopped, &limits),
     }
     Ok(outcome.exit_code())
 }
 
-/// The time limit of a run, and the line of the policy that sets it.
+/// A time limit of a run, and the line of the policy that sets it.
 struct TimeLimit {
     time: Option<Duration>,
     line: Option<String>,
@@ -128,7 +131,7 @@ fn show_value(value: Value) -> String {
 }
 
 /// Prints how a guest ended that did not return.
-fn explain(stopped: &Stopped, limit: &TimeLimit) {
+fn explain(stopped: &Stopped, [wall, processor]: &[TimeLimit; 2]) {
     match stopped.stop {
         Stop::Exit(code) if code > 255 => {
             note(&format!("wave: the guest exited with {code}, which no exit status can hold (0 to 255)\n"));
@@ -136,10 +139,14 @@ fn explain(stopped: &Stopped, limit: &TimeLimit) {
         Stop::Exit(_) => {}
         Stop::Signal(number) => note(&format!("wave: the guest raised signal {number} on itself\n")),
         Stop::Deadline => {
+            let (limit, what) = match passed_deadline() {
+                Some(Deadline::Processor) => (processor, "processor time limit"),
+                _ => (wall, "time limit"),
+            };
             let time = limit.time.map_or_else(String::new, |limit| format!(" of {limit:?}"));
-            note(&format!("wave: time limit{time} reached\n"));
+            note(&format!("wave: {what}{time} reached\n"));
             if let Some(line) = &limit.line {
-                note(&format!("  where: limits.timeout ({})\n", clean(line)));
+                note(&format!("  where: {}\n", clean(line)));
             }
             print_backtrace(&stopped.backtrace);
         }

@@ -122,6 +122,9 @@ impl fmt::Display for Plan {
             Some(limit) => writeln!(f, "timeout:  {limit:?}")?,
             None => writeln!(f, "timeout:  none")?,
         }
+        if let Some(limit) = self.limits.cpu_time {
+            writeln!(f, "cpu time: {limit:?}")?;
+        }
         match self.identity {
             Some(Identity { uid, gid }) => writeln!(f, "user:     {uid}:{gid} (when started as root)")?,
             None => writeln!(f, "user:     a free one (when started as root)")?,

@@ -2,6 +2,7 @@
 
 mod advice;
 mod arguments;
+mod cpu_time;
 mod deterministic;
 mod documents;
 mod examples;
