@@ -85,6 +85,9 @@ pub struct Run {
     /// Set an environment variable, or pass on the one of that name. Nothing else is inherited
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
+    /// Set the variables of a file: lines NAME=VALUE, or NAME to pass one on; # starts a comment. --env wins
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub env_files: Vec<PathBuf>,
     /// The program's own name, its first argument [default: the file name of the module]
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `args` | the definition of the command line |
 //! | `flag` | the syntax of `--dir`, and advice for other syntaxes |
+//! | `env` | the variables of `--env` and `--env-file` |
 //! | `plan` | from arguments to a plan |
 //! | `run` | `wave run`: plan, prepare, seal, enter, report |
 //! | `trace` | what `--trace` prints |
@@ -27,6 +28,7 @@ mod cache;
 mod compile;
 mod completion;
 mod doctor;
+mod env;
 mod flag;
 mod inspect;
 mod learn;

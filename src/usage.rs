@@ -46,16 +46,7 @@ const FLAGS: [(&[&str], &str); 29] = [
         "WASI has no working directory: relative paths start at the directory that is called `.`, as in --dir HOST::.::ro",
     ),
     (
-        &[
-            "-e",
-            "--env-file",
-            "--inherit-env",
-            "--forward-host-env",
-            "--env-inherit",
-            "--environment",
-            "--allow-env",
-            "--env-host",
-        ],
+        &["-e", "--inherit-env", "--forward-host-env", "--env-inherit", "--environment", "--allow-env", "--env-host"],
         VARIABLE,
     ),
     (&["--env-all", "--env-merge", "--unsetenv", "--clear-env"], VARIABLE),

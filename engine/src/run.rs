@@ -232,7 +232,7 @@ fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shar
     };
     let config = Config {
         args: std::mem::take(&mut plan.args),
-        env: std::mem::take(&mut plan.env),
+        env: std::mem::take(&mut plan.env).into_iter().map(|variable| variable.text).collect(),
         preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
         interrupted: wave_runtime::deadline_passed,
         // Without a limit nothing interrupts, and every transfer is one call.

@@ -5,6 +5,7 @@ mod arguments;
 mod cpu_time;
 mod deterministic;
 mod documents;
+mod env_file;
 mod examples;
 mod inputs;
 mod outcome;
