@@ -152,6 +152,10 @@ limits! {
         detail: ": 5s, 300ms, 2m",
         at_limit: "Exit code 124",
     }
+    cpu_time: Duration = None, "cpu-time", "Stop the program after this processor time" {
+        detail: ", its own and that of its hostcalls",
+        at_limit: "Exit code 124",
+    }
     max_memory: u64 = Some(MEMORY_BYTES), "max-memory", "Maximum linear memory" {
         at_limit: "A module that declares more initially exits with 137; `memory.grow` beyond it fails",
         ceiling: Some(MEMORY_BYTES as u128),

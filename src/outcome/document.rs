@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wave_engine::{Failure, Outcome};
 use wave_policy::all_functions;
-use wave_runtime::{Stop, Stopped};
+use wave_runtime::{Deadline, Stop, Stopped, passed_deadline};
 use wave_sandbox::{DENIED, Ended, OUT_OF_MEMORY, Supervised, Usage};
 
 /// The names of signals on Linux, from 1 on. Source: signal(7).
@@ -57,6 +57,8 @@ pub enum Ending {
     Trapped { trap: String, frames: Vec<Frame> },
     /// The time limit was reached.
     TimeLimit { frames: Vec<Frame> },
+    /// The limit on processor time was reached.
+    CpuLimit { frames: Vec<Frame> },
     /// It raised this signal on itself.
     Raised { signal: u8, name: String },
     /// `wave` did not enter the program.
@@ -96,9 +98,10 @@ impl Ending {
             Outcome::Stopped(Stopped { stop: Stop::Trap(trap), backtrace }) => {
                 Self::Trapped { trap: trap.to_string(), frames: frames(backtrace) }
             }
-            Outcome::Stopped(Stopped { stop: Stop::Deadline, backtrace }) => {
-                Self::TimeLimit { frames: frames(backtrace) }
-            }
+            Outcome::Stopped(Stopped { stop: Stop::Deadline, backtrace }) => match passed_deadline() {
+                Some(Deadline::Processor) => Self::CpuLimit { frames: frames(backtrace) },
+                _ => Self::TimeLimit { frames: frames(backtrace) },
+            },
         }
     }
 
@@ -107,7 +110,7 @@ impl Ending {
         Some(match self {
             Self::Exited { code } => i32::from(u8::try_from(*code).unwrap_or(125)),
             Self::Trapped { .. } => 134,
-            Self::TimeLimit { .. } => 124,
+            Self::TimeLimit { .. } | Self::CpuLimit { .. } => 124,
             Self::Raised { signal, .. } => 128 | i32::from(*signal & 0x7f),
             _ => return None,
         })

@@ -6,7 +6,6 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `place` | where the object is written to |
 //! | `area` | the memory that both share |
 //! | `count` | counts hostcalls, in the process of the run |
 //! | `witness` | records layers and end, in the process of the run |
@@ -15,19 +14,19 @@
 mod area;
 mod count;
 mod document;
-mod place;
 mod witness;
 
 use crate::args::{Run, Sandbox};
 use crate::bound::{self, MemoryBound};
+use crate::place::Place;
 use crate::plan::{module, plan, refuse_within};
+use crate::record::Records;
 use crate::run;
 use crate::text::{chain, fail, json_line};
 use crate::trace::Tracer;
 use area::{AREA_BYTES, Text};
 use count::Counter;
 use document::{Document, Names};
-use place::Place;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
@@ -42,7 +41,7 @@ use witness::Recorder;
 /// If the object cannot be written. Every other failure is in it.
 pub fn run(sandbox: Option<Sandbox>, arguments: &Run, place: &str) -> Result<u8, Failure> {
     wave_sandbox::prepare_allocator();
-    let place = Place::open(place)?;
+    let place = Place::open("--outcome", place)?;
     let area_bytes = NonZeroUsize::new(AREA_BYTES).unwrap_or(NonZeroUsize::MIN);
     let started = Instant::now();
     let (bound, refused) = match bound_of(arguments) {
@@ -103,7 +102,8 @@ fn run_recorded(
     let name = module(arguments).name;
     let bytes = input::read_file_within(&name, plan.limits.compile_timeout())?;
     recorder.text(Text::Module, &pin::of(&bytes));
-    let tracer = Tracer::new(&arguments.trace, arguments.trace_format, &plan);
-    let engine = engine.observed_by(Box::new(Counter::new(counts, tracer))).supervised();
-    run::execute(engine, plan, Module::bytes(&name, bytes), arguments.report, recorder)
+    let records = Records::open(arguments, &plan)?;
+    let tracer = Tracer::new(arguments, &plan, records.trace);
+    let engine = records.kept_by(engine.observed_by(Box::new(Counter::new(counts, tracer))).supervised());
+    run::execute(engine, plan, Module::bytes(&name, bytes), records.reporting(arguments), recorder)
 }
