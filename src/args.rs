@@ -95,6 +95,9 @@ pub struct Run {
     /// Set an environment variable, or pass on the one of that name. Nothing else is inherited
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
+    /// Set the variables of a file: lines NAME=VALUE, or NAME to pass one on; # starts a comment. --env wins
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub env_files: Vec<PathBuf>,
     /// The program's own name, its first argument [default: the file name of the module]
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,
@@ -146,12 +149,21 @@ pub struct Run {
     /// Format of the trace; `json` is one object per line
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub trace_format: Format,
+    /// Write the trace to a file or an inherited descriptor (fd:3) instead of standard error. Without --trace, everything is traced
+    #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
+    pub trace_file: Option<String>,
     /// Print to standard error which layers are applied
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub report: Option<Format>,
+    /// Write the report to a file or an inherited descriptor (fd:3) instead of standard error. Without --report, it is text
+    #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
+    pub report_file: Option<String>,
     /// Write how the run ended to a file or an inherited descriptor (fd:3), as one JSON object
     #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
     pub outcome: Option<String>,
+    /// Control group under which --max-rss makes one for this run, such as /ci/jobs [default: that of wave]
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<String>,
     /// Print the plan of the run, and do not run it
     #[arg(long)]
     pub dry_run: bool,
@@ -173,6 +185,17 @@ impl Run {
             random_seed: self.random_seed,
             ..Values::default()
         }
+    }
+
+    /// The hostcalls that are traced.
+    pub fn traced(&self) -> Vec<Traced> {
+        let all = self.trace.is_empty() && self.trace_file.is_some();
+        if all { vec![Traced::All] } else { self.trace.clone() }
+    }
+
+    /// The format of the report. `None`: there is none.
+    pub fn report(&self) -> Option<Format> {
+        self.report.or_else(|| self.report_file.as_ref().map(|_| Format::Text))
     }
 }
 

@@ -4,10 +4,15 @@
 //! |---|---|
 //! | `args` | the definition of the command line |
 //! | `flag` | the syntax of `--dir`, and advice for other syntaxes |
+//! | `env` | the variables of `--env` and `--env-file` |
 //! | `plan` | from arguments to a plan |
 //! | `run` | `wave run`: plan, prepare, seal, enter, report |
+//! | `bound` | `--max-rss`: memory of the whole process |
 //! | `trace` | what `--trace` prints |
 //! | `report` | the layers of a run, printed |
+//! | `outcome` | how a run ended, for programs |
+//! | `place` | where outcome, trace and report are written to |
+//! | `record` | files that are written after the seal |
 //! | `learn` | `wave learn`: an observed run, and the policy it needs |
 //! | `oci` | `wave oci`, the OCI runtime |
 //! | `policy` | `wave policy` |
@@ -22,10 +27,12 @@
 
 mod args;
 mod audit;
+mod bound;
 mod cache;
 mod compile;
 mod completion;
 mod doctor;
+mod env;
 mod flag;
 mod inspect;
 mod learn;
@@ -33,9 +40,11 @@ mod learn;
 mod manual;
 mod oci;
 mod outcome;
+mod place;
 mod plan;
 mod policy;
 mod progress;
+mod record;
 mod report;
 mod run;
 mod style;

@@ -1,6 +1,7 @@
 //! `wave oci`, also called `wave-oci`: the command line of the OCI runtime. Flags are those that callers of runc use.
 
 use crate::args::Sandbox;
+use crate::report::Reporting;
 use crate::run::{self, Nobody};
 use crate::text::{chain, clean, note, out};
 use clap::{Args, Subcommand, ValueEnum};
@@ -285,7 +286,8 @@ fn request(bundle: Bundle, root: Root, systemd_cgroup: bool, no_cgroup: bool) ->
 /// Loads a program as `wave run` does.
 fn load(engine: Engine, plan: Plan, module: Module) -> Result<Program, Failure> {
     let loaded = run::load(engine, plan, module)?;
-    Ok(Box::new(move || match loaded.run(None, &mut Nobody) {
+    let reporting = Reporting { format: None, file: None };
+    Ok(Box::new(move || match loaded.run(reporting, &mut Nobody) {
         Ok(code) => i32::from(code),
         Err(failure) => {
             note(&failure.to_string());

@@ -1,15 +1,17 @@
 //! `wave run`: plan, prepare, seal, enter, report.
 
-use crate::args::{Format, Run, Sandbox};
+use crate::args::{Run, Sandbox};
+use crate::bound::MemoryBound;
 use crate::outcome;
 use crate::plan::{module, plan};
 use crate::progress;
-use crate::report::{self, RunReport};
+use crate::record::Records;
+use crate::report::{self, Reporting, RunReport};
 use crate::text::{chain, clean, for_program, limit_for_program, note, out, remark, short};
 use crate::trace::Tracer;
 use std::time::Duration;
 use wave_engine::{Engine, Failure, Module, Outcome, Plan, Ready, Unused};
-use wave_runtime::{Frame, Stop, Stopped, Value};
+use wave_runtime::{Deadline, Frame, Stop, Stopped, Value, passed_deadline};
 
 /// Runs a program; the result is its exit code.
 ///
@@ -25,12 +27,20 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
         show(&plan, &module);
         return Ok(0);
     }
-    let tracer = Tracer::new(&arguments.trace, arguments.trace_format, &plan);
-    let engine = match tracer.is_on() {
-        true => Engine::default().observed_by(Box::new(tracer)),
-        false => Engine::default(),
-    };
-    execute(engine, plan, module, arguments.report, &mut Nobody)
+    let line = plan.line_of_policy("limits.max-rss").map(str::to_owned);
+    match MemoryBound::new(plan.limits.max_rss, line, arguments.cgroup.as_deref())? {
+        Some(bound) => bound.supervise(|engine| planned(engine, plan, module, arguments)),
+        None => planned(Engine::default(), plan, module, arguments),
+    }
+}
+
+/// Runs a program as planned, in this process.
+fn planned(engine: Engine, plan: Plan, module: Module, arguments: &Run) -> Result<u8, Failure> {
+    let records = Records::open(arguments, &plan)?;
+    let tracer = Tracer::new(arguments, &plan, records.trace);
+    let engine = records.kept_by(engine);
+    let engine = if tracer.is_on() { engine.observed_by(Box::new(tracer)) } else { engine };
+    execute(engine, plan, module, records.reporting(arguments), &mut Nobody)
 }
 
 /// Prints the plan of a run.
@@ -73,22 +83,22 @@ pub fn execute(
     engine: Engine,
     plan: Plan,
     module: Module,
-    format: Option<Format>,
+    reporting: Reporting,
     witness: &mut dyn Witness,
 ) -> Result<u8, Failure> {
     // The first message: without it, errors of the program that follow cannot be understood.
     plan.notes().iter().for_each(|text| remark(text));
-    if format.is_none() {
+    if !reporting.is_on_stderr() {
         report::announce(&plan.relaxations());
     }
-    load(engine, plan, module)?.run(format, witness)
+    load(engine, plan, module)?.run(reporting, witness)
 }
 
 /// A loaded program.
 pub struct Loaded {
     ready: Ready,
     relaxations: Vec<String>,
-    limit: TimeLimit,
+    limits: [TimeLimit; 2],
     output_bytes: u64,
 }
 
@@ -98,7 +108,10 @@ pub struct Loaded {
 /// If it cannot run as planned.
 pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failure> {
     let relaxations = plan.relaxations();
-    let limit = TimeLimit { time: plan.limits.timeout, line: plan.line_of_policy("limits.timeout").map(str::to_owned) };
+    let limits = [("timeout", plan.limits.timeout), ("cpu-time", plan.limits.cpu_time)].map(|(name, time)| {
+        let id = format!("limits.{name}");
+        TimeLimit { time, line: plan.line_of_policy(&id).map(|line| format!("{id} ({line})")) }
+    });
     let output_bytes = plan.limits.max_output.unwrap_or(u64::MAX);
     let ready = engine.watched_by(progress::line()).prepare(plan, module)?;
     // A client would notice; so should the operator.
@@ -107,7 +120,7 @@ pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failur
             remark(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
         }
     }
-    Ok(Loaded { ready, relaxations, limit, output_bytes })
+    Ok(Loaded { ready, relaxations, limits, output_bytes })
 }
 
 impl Loaded {
@@ -115,13 +128,13 @@ impl Loaded {
     ///
     /// # Errors
     /// If the process could not be sealed. The program has not run.
-    pub fn run(self, format: Option<Format>, witness: &mut dyn Witness) -> Result<u8, Failure> {
-        let Self { ready, relaxations, limit, output_bytes } = self;
+    pub fn run(self, reporting: Reporting, witness: &mut dyn Witness) -> Result<u8, Failure> {
+        let Self { ready, relaxations, limits, output_bytes } = self;
         let unused: Vec<_> = ready.unused().iter().map(ToString::to_string).collect();
         let sealed = ready.seal()?;
         sealed.chosen_addresses().iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
         let report = RunReport { sandbox: &sealed.report(), relaxations: &relaxations, unused: &unused };
-        report::print(format, &report)?;
+        reporting.print(&report)?;
         witness.sealed(&report);
         limit_for_program(output_bytes);
         let outcome = sealed.enter();
@@ -131,13 +144,13 @@ impl Loaded {
             Outcome::Returned(results) => {
                 results.iter().for_each(|result| for_program(out, &(show_value(*result) + "\n")));
             }
-            Outcome::Stopped(stopped) => explain(stopped, &limit),
+            Outcome::Stopped(stopped) => explain(stopped, &limits),
         }
         Ok(outcome.exit_code())
     }
 }
 
-/// The time limit of a run, and the line of the policy that sets it.
+/// A time limit of a run, and the line of the policy that sets it.
 struct TimeLimit {
     time: Option<Duration>,
     line: Option<String>,
@@ -156,7 +169,7 @@ fn show_value(value: Value) -> String {
 }
 
 /// Prints how a guest ended that did not return.
-fn explain(stopped: &Stopped, limit: &TimeLimit) {
+fn explain(stopped: &Stopped, [wall, processor]: &[TimeLimit; 2]) {
     match stopped.stop {
         Stop::Exit(code) if code > 255 => {
             note(&format!("wave: the guest exited with {code}, which no exit status can hold (0 to 255)\n"));
@@ -164,10 +177,14 @@ fn explain(stopped: &Stopped, limit: &TimeLimit) {
         Stop::Exit(_) => {}
         Stop::Signal(number) => note(&format!("wave: the guest raised signal {number} on itself\n")),
         Stop::Deadline => {
+            let (limit, what) = match passed_deadline() {
+                Some(Deadline::Processor) => (processor, "processor time limit"),
+                _ => (wall, "time limit"),
+            };
             let time = limit.time.map_or_else(String::new, |limit| format!(" of {limit:?}"));
-            note(&format!("wave: time limit{time} reached\n"));
+            note(&format!("wave: {what}{time} reached\n"));
             if let Some(line) = &limit.line {
-                note(&format!("  where: limits.timeout ({})\n", clean(line)));
+                note(&format!("  where: {}\n", clean(line)));
             }
             print_backtrace(&stopped.backtrace);
         }

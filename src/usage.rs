@@ -43,8 +43,7 @@ const PRIVILEGES: &str =
     "a run has no capabilities, whatever is asked; started as root, it becomes a user that --user UID:GID can name";
 const PERMISSIONS: &str = "a program starts no processes, threads or libraries; directories, variables and listeners are granted one by \
                            one, by --dir, --env and --tcplisten";
-const PROCESSOR: &str =
-    "wave limits time by --timeout TIME; a share of the processor is the service manager's to limit";
+const PROCESSOR: &str = "wave limits time by --timeout TIME, processor time by --cpu-time TIME; a share of the processor is the service manager's to limit";
 
 /// Flags of Wasmtime, Wasmer, WasmEdge, iwasm, Docker, Podman, Node.js and Deno, and what there is instead.
 const FLAGS: [(&[&str], &str); 29] = [
@@ -61,16 +60,7 @@ const FLAGS: [(&[&str], &str); 29] = [
         "WASI has no working directory: relative paths start at the directory that is called `.`, as in --dir HOST::.::ro",
     ),
     (
-        &[
-            "-e",
-            "--env-file",
-            "--inherit-env",
-            "--forward-host-env",
-            "--env-inherit",
-            "--environment",
-            "--allow-env",
-            "--env-host",
-        ],
+        &["-e", "--inherit-env", "--forward-host-env", "--env-inherit", "--environment", "--allow-env", "--env-host"],
         VARIABLE,
     ),
     (&["--env-all", "--env-merge", "--unsetenv", "--clear-env"], VARIABLE),

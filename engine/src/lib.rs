@@ -48,7 +48,7 @@ pub use input::Module;
 pub use observer::Observer;
 pub use outcome::Outcome;
 pub use peers::parse_network;
-pub use plan::{Plan, owner_of_writable};
+pub use plan::{Plan, Variable, owner_of_writable};
 pub use ranges::ProgramRanges;
 pub use refusal::Refusal;
 pub use run::{Container, Engine, Ready, SPARE_FILES, SealedRun};

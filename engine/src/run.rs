@@ -17,12 +17,14 @@ use crate::ranges::ProgramRanges;
 use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::Source;
 use crate::unused::{self, Unused};
+use rustix::time::{ClockId, clock_gettime};
 use std::fs::OpenOptions;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use wave_contract::module::ModuleInfo;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
@@ -32,6 +34,9 @@ use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
 /// Descriptors that the process may have open beyond the guest's own. Path resolution uses them.
 pub const SPARE_FILES: u64 = 64;
 
+/// Seconds of processor time that a program has to stop and to be reported, one of them for rounding.
+const KILL_AFTER_S: u64 = 3;
+
 /// Runs one program in this process.
 #[derive(Default)]
 pub struct Engine {
@@ -39,6 +44,8 @@ pub struct Engine {
     supervised: bool,
     watch: Option<Box<dyn Fn(Step) + Sync>>,
     container: Option<Container>,
+    rss_bytes: Option<u64>,
+    records: Vec<RawFd>,
 }
 
 /// What the process of a container has that no other run has.
@@ -108,6 +115,22 @@ impl Engine {
         self
     }
 
+    /// Says that this process and its children have this much memory at most: `max-rss` is the caller's part. `None`: as much as the
+    /// host has, so that a plan with the limit is refused.
+    #[must_use]
+    pub fn bounded_to(mut self, rss_bytes: Option<u64>) -> Self {
+        self.rss_bytes = rss_bytes;
+        self
+    }
+
+    /// Keeps a descriptor open, and permits writing to it after the seal: for an observer, or a report. It is one of
+    /// [`RECORD_FDS`](wave_policy::RECORD_FDS), and nothing closes it.
+    #[must_use]
+    pub fn recording_to(mut self, fd: RawFd) -> Self {
+        self.records.push(fd);
+        self
+    }
+
     /// Reads, compiles, verifies and loads a module, and opens its grants. This process must have a single thread.
     ///
     /// # Errors
@@ -126,6 +149,7 @@ impl Engine {
 
     fn load(&mut self, plan: &mut Plan, module: Module) -> Result<Loaded, Failure> {
         wave_sandbox::prepare_allocator();
+        self.confirm_rss(plan)?;
         let path = module.name.clone();
         let limits = plan.compile_limits(&path);
         let start = |bytes: Vec<u8>| {
@@ -171,6 +195,18 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// Refuses a limit that nobody has applied.
+    fn confirm_rss(&self, plan: &Plan) -> Result<(), Failure> {
+        match plan.limits.max_rss {
+            Some(limit) if self.rss_bytes.is_none_or(|bytes| bytes > limit) => {
+                Err(Failure::refused("nothing bounds the memory of this process").raise("max-rss"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 struct Loaded {
     program: ManuallyDrop<Program>,
     entry: EntryPoint,
@@ -191,11 +227,12 @@ impl Ready {
     /// # Errors
     /// 125 if a layer that the level requires cannot be applied. The guest has not run.
     pub fn seal(mut self) -> Result<SealedRun, Failure> {
-        if let Some(limit) = self.plan.limits.timeout {
-            // Before the seal, because the filter refuses timers afterwards.
-            wave_runtime::arm_deadline(limit)
-                .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
-        }
+        // Before the seal, because the filter refuses timers afterwards.
+        let limits = &self.plan.limits;
+        let armed = limits.timeout.map_or(Ok(()), wave_runtime::arm_deadline);
+        armed
+            .and_then(|()| limits.cpu_time.map_or(Ok(()), wave_runtime::arm_processor_deadline))
+            .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
         let sealed = seal(&self.plan, &self.module, self.addresses, self.namespaces, &self.engine, &mut self.program)
             .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
         let Self { program, entry, chosen, engine, .. } = self;
@@ -255,11 +292,11 @@ fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shar
     };
     let config = Config {
         args: std::mem::take(&mut plan.args),
-        env: std::mem::take(&mut plan.env),
+        env: std::mem::take(&mut plan.env).into_iter().map(|variable| variable.text).collect(),
         preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
         interrupted: wave_runtime::deadline_passed,
         // Without a limit nothing interrupts, and every transfer is one call.
-        step_bytes: plan.limits.timeout.map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),
+        step_bytes: plan.limits.timeout.or(plan.limits.cpu_time).map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),
         limits: monitor_limits(&plan.limits),
         peers: plan.accept_from.take(),
         devices: plan.devices.iter().map(|(_, number)| *number).collect(),
@@ -282,6 +319,14 @@ fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shar
     Ok(wasi)
 }
 
+/// When the kernel kills a process whose program has more than this processor time left, in seconds since the process began. The
+/// program itself stops earlier; native code can block that signal, and not this one. A quarter more, because the kernel counts ticks
+/// for this. Source: setrlimit(2), `RLIMIT_CPU`.
+fn killed_at(limit: Duration) -> u64 {
+    let used = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
+    used.saturating_add(limit).saturating_add(limit / 4).as_secs().saturating_add(KILL_AFTER_S)
+}
+
 /// Derives the policy of the kernel layers and seals the process.
 fn seal(
     plan: &Plan,
@@ -300,7 +345,8 @@ fn seal(
         host: granted.host_path.to_owned(),
         access: policy_access(granted.access),
     };
-    let sockets: Vec<_> = wasi.sockets().map(|socket| socket.as_raw_fd()).collect();
+    let sockets = wasi.sockets().map(|socket| socket.as_raw_fd());
+    let kept: Vec<_> = sockets.chain(engine.records.iter().copied()).collect();
     let policy = Policy {
         level: plan.level,
         surface,
@@ -310,10 +356,12 @@ fn seal(
         limits: wave_policy::ProcessLimits {
             open_files: u64::from(monitor_limits(&plan.limits).open_files) + SPARE_FILES,
             file_size_bytes: plan.limits.max_file_size,
+            processor_seconds: plan.limits.cpu_time.map(killed_at),
             ..wave_policy::ProcessLimits::default()
         },
         identity: plan.identity,
         prints_results: plan.invoke.is_some(),
+        records: !engine.records.is_empty(),
         ..Policy::default()
     };
     let container = engine.container.as_ref();
@@ -323,7 +371,7 @@ fn seal(
     let seal = SealPlan {
         namespaces,
         title: Some(&title),
-        keep_fds: &sockets,
+        keep_fds: &kept,
         supervised: engine.supervised,
         may_be_root: container.is_some(),
         groups: container.map_or(&[], |container| &container.groups),

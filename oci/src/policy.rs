@@ -9,7 +9,7 @@ use crate::init::openable_devices;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use wave_engine::policy::PolicyDocument;
-use wave_engine::{Access, DirectoryGrant, Failure, Identity, Level, PlanBuilder};
+use wave_engine::{Access, DirectoryGrant, Failure, Identity, Level, PlanBuilder, Variable};
 
 /// The annotation that names the operator's policy.
 pub const POLICY: &str = "dev.wave.policy";
@@ -73,10 +73,10 @@ pub fn request(config: &Config, document: Option<PolicyDocument>) -> Result<Plan
     let words: Vec<_> = process.args.iter().map(|word| word.clone().into_bytes()).collect();
     let [name, args @ ..] = &*words else { return Err(Failure::refused("the configuration has no process.args")) };
     let grants = if document.is_some() { Vec::new() } else { grants(config) };
-    let mut env: Vec<_> = process.env.iter().map(|variable| variable.clone().into_bytes()).collect();
-    let has_pwd = env.iter().any(|variable| variable.starts_with(b"PWD="));
+    let mut env: Vec<_> = process.env.iter().map(|text| variable(text.clone().into_bytes())).collect();
+    let has_pwd = process.env.iter().any(|variable| variable.starts_with("PWD="));
     if !has_pwd && process.cwd != Path::new("/") {
-        env.push([b"PWD=", process.cwd.as_os_str().as_encoded_bytes()].concat());
+        env.push(variable([b"PWD=", process.cwd.as_os_str().as_encoded_bytes()].concat()));
     }
     Ok(PlanBuilder {
         policy: document,
@@ -90,6 +90,10 @@ pub fn request(config: &Config, document: Option<PolicyDocument>) -> Result<Plan
         user: Some(Identity { uid: process.user.uid, gid: process.user.gid }),
         ..PlanBuilder::default()
     })
+}
+
+fn variable(text: Vec<u8>) -> Variable {
+    Variable { text, is_passed: false, place: "process.env".to_owned() }
 }
 
 /// The directories of the program: the root, and what is mounted below a root that is read-only and can be written to. Mounts below

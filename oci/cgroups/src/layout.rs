@@ -74,6 +74,17 @@ impl Layout {
         }
     }
 
+    /// The hierarchy with this controller alone: that of v1, or else cgroup v2, which may lack it.
+    #[must_use]
+    pub fn only(mut self, controller: &str) -> Self {
+        let of_v1 = |hierarchy: &Hierarchy| hierarchy.controllers.iter().any(|name| name == controller);
+        match self.hierarchies.iter().any(of_v1) {
+            true => self.hierarchies.retain(of_v1),
+            false => self.hierarchies.retain(|hierarchy| hierarchy.version == Version::V2),
+        }
+        self
+    }
+
     /// What kind of host this is.
     pub fn kind(&self) -> Kind {
         let has = |version| self.hierarchies.iter().any(|hierarchy| hierarchy.version == version);
@@ -199,6 +210,9 @@ mod tests {
         assert_eq!(layout.kind(), Kind::Hybrid);
         assert!(!layout.systemd_runs());
         assert_eq!(layout.hierarchies[0].controllers, ["cpu", "cpuacct"]);
+        let controllers = |name| layout.clone().only(name).hierarchies.into_iter().map(|one| one.controllers);
+        assert_eq!(controllers("cpuacct").collect::<Vec<_>>(), [["cpu", "cpuacct"]]);
+        assert_eq!(controllers("memory").collect::<Vec<_>>(), [[""; 0]]);
         let at = "/sys/fs/cgroup";
         assert_eq!(
             directories(&root, &layout, "/x/y"),

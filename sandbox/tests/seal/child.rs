@@ -2,11 +2,11 @@
 //!
 //! Arguments are `key=value`:
 //! `level`, `role` (compiler), `functions` (comma-separated), `grant` (path:access, may repeat), `growable`, `listener` and
-//! `manual` (any value; the last is the manual resolver), `before` (a change of the process before the seal, may repeat), `kernel` (a faked one, see `kernel.rs`),
+//! `manual` (any value; the last is the manual resolver), `seconds` (of processor time), `before` (a change of the process before the seal, may repeat), `kernel` (a faked one, see `kernel.rs`),
 //! `profile` (a container's seccomp profile, as JSON), `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
 //! layer, may repeat), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
 //! `worker.rs`), `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`,
-//! `time`, `sweep`, `failing` (see `failing.rs`), or `connect` (a port of this host, to be reached from the listener).
+//! `spin`, `time`, `sweep`, `failing` (see `failing.rs`), or `connect` (a port of this host, to be reached from the listener).
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
-use wave_policy::{FilesystemGrant, Identity, Policy, Resolver, Role, Surface};
+use wave_policy::{FilesystemGrant, Identity, Policy, ProcessLimits, Resolver, Role, Surface};
 use wave_sandbox::{
     AddressRange, Grant, GrowableRange, LayerName, OuterFilter, Report, SealPlan, SeccompProfile, seal,
 };
@@ -121,6 +121,11 @@ fn act(args: &Args<'_>, report: &Report, addresses: Addresses, grants: &[Grant<'
     let values = |text: &str| -> Vec<i64> { text.split(',').map(|text| value(text, addresses, grants)).collect() };
     if let Some(call) = args.get("call") {
         wave_sandbox::exit(raw(&values(call)).err().unwrap_or(0));
+    }
+    if args.get("spin").is_some() {
+        loop {
+            std::hint::spin_loop();
+        }
     }
     if let Some(call) = args.get("call_from_code") {
         wave_sandbox::exit(raw_at(addresses.code, &values(call)).err().unwrap_or(0));
@@ -254,6 +259,10 @@ fn policy(args: &Args<'_>, grants: Vec<FilesystemGrant>) -> Policy {
             let uid = uid.parse().expect("a user id");
             Identity { uid, gid: uid }
         }),
+        limits: ProcessLimits {
+            processor_seconds: args.get("seconds").map(|seconds| seconds.parse().expect("a number")),
+            ..ProcessLimits::default()
+        },
         resolver: if args.get("manual").is_some() { Resolver::Manual } else { Resolver::Kernel },
         ..Policy::default()
     }
@@ -291,6 +300,7 @@ fn change_state(what: &str) {
             mask.add(nix::sys::signal::Signal::SIGSYS);
             mask.thread_block().expect("a valid mask");
         }
+        "blocked_signals" => nix::sys::signal::SigSet::all().thread_block().expect("a valid mask"),
         "user_namespace" => {
             let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
             nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).expect("user namespaces are on");
