@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use wave_contract::module::ModuleInfo;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
-use wave_sandbox::{Grant, LayerName, Namespaces, Report, SealPlan, Sealed};
+use wave_sandbox::{Grant, LayerName, Namespaces, OuterFilter, Report, SealPlan, Sealed};
 use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
 
 /// Descriptors that the process may have open beyond the guest's own. Path resolution uses them.
@@ -35,6 +35,7 @@ pub const SPARE_FILES: u64 = 64;
 pub struct Engine {
     observer: Option<SharedObserver>,
     supervised: bool,
+    outer_filter: Option<OuterFilter>,
 }
 
 /// A loaded program in a process that is not sealed yet. No instruction of it has run.
@@ -74,6 +75,14 @@ impl Engine {
     #[must_use]
     pub fn supervised(mut self) -> Self {
         self.supervised = true;
+        self
+    }
+
+    /// Seals the process under the filter of a container as well, which can only deny more. Every program needs `brk`, `exit_group` and
+    /// `rt_sigreturn`; others need the calls behind the functions that they import.
+    #[must_use]
+    pub fn filtered_by(mut self, filter: OuterFilter) -> Self {
+        self.outer_filter = Some(filter);
         self
     }
 
@@ -158,9 +167,8 @@ impl Ready {
             wave_runtime::arm_deadline(limit)
                 .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
         }
-        let sealed =
-            seal(&self.plan, &self.module, self.addresses, self.namespaces, self.engine.supervised, &mut self.program)
-                .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
+        let sealed = seal(&self.plan, &self.module, self.addresses, self.namespaces, &self.engine, &mut self.program)
+            .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
         let Self { program, entry, chosen, engine, .. } = self;
         Ok(SealedRun { program, entry, sealed, chosen, observer: engine.observer })
     }
@@ -251,7 +259,7 @@ fn seal(
     module: &Path,
     listeners: Vec<SocketAddr>,
     namespaces: Option<Namespaces>,
-    supervised: bool,
+    engine: &Engine,
     program: &mut Program,
 ) -> Result<Sealed, Failure> {
     let ranges = ProgramRanges::of(&program.store);
@@ -281,7 +289,14 @@ fn seal(
     };
     let title = format!("wave run {}", clean(&module.display().to_string()));
     let plan = ranges.seal_plan(&policy, &grants);
-    let seal = SealPlan { namespaces, title: Some(&title), keep_fds: &sockets, supervised, ..plan };
+    let seal = SealPlan {
+        namespaces,
+        title: Some(&title),
+        keep_fds: &sockets,
+        supervised: engine.supervised,
+        outer_filter: engine.outer_filter.as_ref(),
+        ..plan
+    };
     wave_sandbox::seal(&seal).map_err(|error| {
         let fix = limit_fix_of(&error).unwrap_or_else(|| error.fix().to_owned());
         Failure::refused(chain(&error)).at("--sandbox").fix(fix)
