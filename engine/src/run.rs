@@ -28,7 +28,7 @@ use std::time::Duration;
 use wave_contract::module::ModuleInfo;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
-use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, Report, SealPlan, Sealed};
+use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, OuterFilter, Report, SealPlan, Sealed};
 use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
 
 /// Descriptors that the process may have open beyond the guest's own. Path resolution uses them.
@@ -46,6 +46,7 @@ pub struct Engine {
     container: Option<Container>,
     rss_bytes: Option<u64>,
     records: Vec<RawFd>,
+    outer_filter: Option<OuterFilter>,
 }
 
 /// What the process of a container has that no other run has.
@@ -128,6 +129,14 @@ impl Engine {
     #[must_use]
     pub fn recording_to(mut self, fd: RawFd) -> Self {
         self.records.push(fd);
+        self
+    }
+
+    /// Seals the process under the filter of a container as well, which can only deny more. Every program needs `brk`, `exit_group` and
+    /// `rt_sigreturn`; others need the calls behind the functions that they import.
+    #[must_use]
+    pub fn filtered_by(mut self, filter: OuterFilter) -> Self {
+        self.outer_filter = Some(filter);
         self
     }
 
@@ -376,6 +385,7 @@ fn seal(
         may_be_root: container.is_some(),
         groups: container.map_or(&[], |container| &container.groups),
         capabilities: container.map_or(&[], |container| &container.capabilities),
+        outer_filter: engine.outer_filter.as_ref(),
         ..plan
     };
     wave_sandbox::seal(&seal).map_err(|error| {

@@ -7,7 +7,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wave_engine::Failure;
-use wave_sandbox::FileCapability;
+use wave_policy::chain;
+use wave_sandbox::{FileCapability, OuterFilter, SeccompProfile};
 
 /// Larger files are refused. podman's have 12 KiB.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
@@ -228,7 +229,7 @@ pub struct Linux {
     /// Kernel parameters of the container's namespaces.
     pub sysctl: BTreeMap<String, String>,
     /// A system call filter.
-    pub seccomp: Option<Value>,
+    pub seccomp: Option<SeccompProfile>,
     /// How mounts propagate.
     pub rootfs_propagation: Option<String>,
     /// Paths that cannot be read.
@@ -324,6 +325,15 @@ impl Config {
         self.process.as_ref().ok_or_else(|| missing("process"))
     }
 
+    /// The filter of `linux.seccomp`, under which the process is sealed as well.
+    ///
+    /// # Errors
+    /// 125 for what the filter cannot do, such as asking another program.
+    pub fn outer_filter(&self) -> Result<Option<OuterFilter>, Failure> {
+        let compiled = self.linux.seccomp.as_ref().map(SeccompProfile::compile).transpose();
+        compiled.map_err(|error| Failure::refused(chain(&error)))
+    }
+
     /// The namespace of a kind.
     pub fn namespace(&self, kind: &str) -> Option<&Namespace> {
         self.linux.namespaces.iter().find(|namespace| namespace.kind == kind)
@@ -342,6 +352,7 @@ impl Config {
         self.check_process()?;
         self.check_namespaces()?;
         self.check_linux()?;
+        self.outer_filter()?;
         self.hooks.check()?;
         if self.annotations.contains_key("") {
             return Err(Failure::refused("an annotation has no name").at("annotations"));

@@ -148,7 +148,12 @@ fn load(setup: &mut Setup<'_>, process: &Process) -> Result<crate::create::Progr
         groups: process.user.additional_gids.clone(),
         title: format!("wave oci {}", process.args.first().map_or("", String::as_str)),
     };
-    (setup.load)(Engine::default().in_container(container), plan, module)
+    let engine = Engine::default().in_container(container);
+    let engine = match setup.config.outer_filter()? {
+        Some(filter) => engine.filtered_by(filter),
+        None => engine,
+    };
+    (setup.load)(engine, plan, module)
 }
 
 /// The module that the first argument names: by `PATH` if it has no slash, else relative to the working directory.
