@@ -58,6 +58,8 @@ pub struct Container {
     pub groups: Vec<u32>,
     /// Capabilities that its root keeps.
     pub capabilities: Vec<FileCapability>,
+    /// Whether network, ipc and uts namespace are its own and empty already, so that leaving them again protects nothing.
+    pub has_namespaces: bool,
     /// What `ps` shows.
     pub title: String,
 }
@@ -191,7 +193,12 @@ impl Engine {
             watch: self.watch.as_deref(),
         };
         // Listeners are bound by now. They and the connections that they accept stay in the network namespace of the host.
-        let namespaces = (plan.level != Level::Off).then(wave_sandbox::leave_namespaces);
+        let has_own = self.container.as_ref().is_some_and(|container| container.has_namespaces);
+        let namespaces = match plan.level {
+            Level::Off => None,
+            _ if has_own => Some(Namespaces::Left),
+            _ => Some(wave_sandbox::leave_namespaces()),
+        };
         let allowed = |info: &ModuleInfo| match &plan.policy {
             Some(policy) => policy.check_module(&path, info, plan.checked_resolver),
             None => Ok(()),

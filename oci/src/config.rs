@@ -35,6 +35,9 @@ pub struct Config {
     pub annotations: BTreeMap<String, String>,
     /// What Linux alone has.
     pub linux: Linux,
+    /// The text that it was read from.
+    #[serde(skip)]
+    pub text: Vec<u8>,
 }
 
 /// `process`.
@@ -172,7 +175,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    fn check(&self) -> Result<(), Failure> {
+    fn all(&self) -> impl Iterator<Item = &Hook> {
         let lists = [
             &self.prestart,
             &self.create_runtime,
@@ -181,7 +184,11 @@ impl Hooks {
             &self.poststart,
             &self.poststop,
         ];
-        for hook in lists.into_iter().flatten() {
+        lists.into_iter().flatten()
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        for hook in self.all() {
             let refuse =
                 |what: &str| Err(Failure::refused(format!("the hook `{}` {what}", hook.path.display())).at("hooks"));
             if !hook.path.is_absolute() {
@@ -311,8 +318,9 @@ impl Config {
         let cannot = |error: std::io::Error| Failure::refused(format!("cannot read the configuration: {error}"));
         let text = crate::state::read_bounded(&path, MAX_CONFIG_BYTES)
             .map_err(|error| cannot(error).at(place()).fix("name the directory of the bundle by --bundle"))?;
-        let config: Self = serde_json::from_slice(&text)
+        let mut config: Self = serde_json::from_slice(&text)
             .map_err(|error| Failure::refused(format!("invalid configuration: {error}")).at(place()))?;
+        config.text = text;
         config.check().map_err(|failure| failure.at(place()))?;
         Ok(config)
     }
@@ -337,6 +345,14 @@ impl Config {
     /// The namespace of a kind.
     pub fn namespace(&self, kind: &str) -> Option<&Namespace> {
         self.linux.namespaces.iter().find(|namespace| namespace.kind == kind)
+    }
+
+    /// Whether network, ipc and uts namespace are new and nobody puts anything into them: no hook, no address to listen on.
+    pub fn is_alone(&self) -> bool {
+        let is_new = |kind| self.namespace(kind).is_some_and(|namespace| namespace.path.is_none());
+        ["network", "ipc", "uts"].into_iter().all(is_new)
+            && self.hooks.all().next().is_none()
+            && !self.annotations.keys().any(|key| key.starts_with("dev.wave."))
     }
 
     /// Whether the container has a namespace of a kind that it does not share with its runtime.

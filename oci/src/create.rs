@@ -110,9 +110,7 @@ struct Container {
 impl Container {
     fn make(&mut self, request: &Create, inputs: Inputs<'_>) -> Result<i32, Failure> {
         // What the bundle has later has no effect.
-        let text = std::fs::read(self.state.bundle.join("config.json"));
-        let text = text.map_err(|error| cannot("read the configuration", &error))?;
-        self.directory.write("config.json", &text)?;
+        self.directory.write("config.json", &self.config.text)?;
         // Before the cgroup is made: whoever deletes the container has to find it.
         self.directory.save(&self.state)?;
         self.state.cgroup = resources::make(&self.config, request)?;

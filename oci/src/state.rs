@@ -355,8 +355,9 @@ pub fn write_at_once(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// Reads a file that is not too large.
 pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    let mut bytes = Vec::with_capacity(file.metadata().map_or(0, |found| found.len().min(max_bytes)) as usize + 1);
+    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > max_bytes {
         true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {max_bytes} bytes"))),
         false => Ok(bytes),

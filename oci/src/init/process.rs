@@ -146,6 +146,7 @@ fn load(setup: &mut Setup<'_>, process: &Process) -> Result<crate::create::Progr
         cache: setup.cache.take(),
         capabilities: process.capabilities.kept(),
         groups: process.user.additional_gids.clone(),
+        has_namespaces: setup.config.is_alone(),
         title: format!("wave oci {}", process.args.first().map_or("", String::as_str)),
     };
     let engine = Engine::default().in_container(container);
