@@ -6,9 +6,11 @@
 
 use crate::text::{chain, clean, note};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs::{self, DirEntry};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wave_cgroups::{Cgroup, CgroupPath, Error, Layout, Memory, Resources};
 use wave_engine::{Engine, Failure};
 use wave_policy::limits::Kind;
@@ -16,6 +18,12 @@ use wave_sandbox::{Ended, OUT_OF_MEMORY};
 
 /// Where Linux has control groups.
 const MOUNT: &str = "/sys/fs/cgroup";
+
+/// How the names of the groups of runs begin. The number of the process that waits follows.
+const PREFIX: &str = "wave-run-";
+
+/// A group without processes that is older than this is not about to be joined.
+const JOINED_WITHIN: Duration = Duration::from_secs(60);
 
 /// A bound on memory.
 pub struct MemoryBound {
@@ -118,6 +126,7 @@ impl MemoryBound {
         for error in [kills.err(), group.kill_all().and_then(|()| group.delete()).err()].into_iter().flatten() {
             note(&format!("wave: note: the control group of the run is left: {}\n", clean(&chain(&error))));
         }
+        group.paths().filter_map(Path::parent).for_each(remove_left);
         exceeded.then_some(self.limit_bytes)
     }
 
@@ -139,7 +148,7 @@ impl Place {
     /// A place with a name that no other run has: what others left there would count as ours.
     fn find(parent: Option<&str>) -> Result<Self, Error> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
-        let name = format!("wave-run-{}-{now:x}", process::id());
+        let name = format!("{PREFIX}{}-{now:x}", process::id());
         let path = parent.map_or_else(|| name.clone(), |parent| format!("{parent}/{name}"));
         let (layout, path) = (Layout::detect()?.only("memory"), CgroupPath::parse(Some(&path), &name, false)?);
         let group = Cgroup::planned(&layout, &path)?;
@@ -157,8 +166,52 @@ impl Place {
     }
 }
 
+/// Removes the groups of runs whose waiting process was killed. The kernel removes no group that has processes.
+fn remove_left(parent: &Path) {
+    let is_left = |entry: &DirEntry| {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok());
+        let created = entry.metadata().and_then(|data| data.modified()).ok();
+        let is_old = created.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > JOINED_WITHIN);
+        is_old && number.is_some_and(|number| !Path::new("/proc").join(number.to_string()).exists())
+    };
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten().filter(is_left) {
+        // The next run tries again.
+        let _kept = fs::remove_dir(entry.path());
+    }
+}
+
 fn resources(limit_bytes: u64, with_swap: bool) -> Resources {
     let limit = i64::try_from(limit_bytes).ok();
     let memory = Memory { limit, swap: limit.filter(|_| with_swap), ..Memory::default() };
     Resources { memory: Some(memory), ..Resources::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn what_is_left_is_old_empty_and_of_nobody() {
+        let parent = tempfile::tempdir().unwrap();
+        let nobody = u32::MAX;
+        let names = [
+            format!("{PREFIX}{nobody}-old"),
+            format!("{PREFIX}{nobody}-new"),
+            format!("{PREFIX}{nobody}-full"),
+            format!("{PREFIX}{}-alive", process::id()),
+            format!("{PREFIX}x-other"),
+            "other".to_owned(),
+        ];
+        let at = |name: &String| parent.path().join(name);
+        names.iter().for_each(|name| fs::create_dir(at(name)).unwrap());
+        fs::create_dir(at(&names[2]).join("inner")).unwrap();
+        for name in names.iter().filter(|name| !name.ends_with("new")) {
+            File::open(at(name)).unwrap().set_modified(SystemTime::now() - 2 * JOINED_WITHIN).unwrap();
+        }
+        remove_left(parent.path());
+        let left: Vec<_> = names.iter().filter(|name| at(name).exists()).collect();
+        assert_eq!(left, names[1..].iter().collect::<Vec<_>>());
+    }
 }
