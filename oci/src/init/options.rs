@@ -175,8 +175,10 @@ mod tests {
     use super::*;
 
     fn read(kind: &str, options: &[&str]) -> Result<Options, Failure> {
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        Options::read(&Mount { kind: kind.to_owned(), options, ..Mount::default() })
+        let mut mount = Mount::default();
+        kind.clone_into(&mut mount.kind);
+        mount.options = options.iter().map(|option| (*option).to_owned()).collect();
+        Options::read(&mount)
     }
 
     #[test]
