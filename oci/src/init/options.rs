@@ -1,6 +1,7 @@
 //! Options of mounts. Source: config.md, "Linux mount options".
 
-use crate::config::{Mount, unsupported};
+use crate::config::Mount;
+use crate::failure::unsupported;
 use wave_engine::Failure;
 
 /// What the options of a mount mean.
