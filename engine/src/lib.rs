@@ -55,4 +55,4 @@ pub use run::{Container, Engine, Ready, SPARE_FILES, SealedRun};
 pub use unused::Unused;
 pub use wave_policy::file::Limits;
 pub use wave_policy::{Access, Identity, Level};
-pub use wave_sandbox::{Allocator, exit, start};
+pub use wave_sandbox::{Allocator, OuterFilter, exit, start};

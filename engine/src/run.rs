@@ -28,7 +28,7 @@ use std::time::Duration;
 use wave_contract::module::ModuleInfo;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
-use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, Report, SealPlan, Sealed};
+use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, OuterFilter, Report, SealPlan, Sealed};
 use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
 
 /// Descriptors that the process may have open beyond the guest's own. Path resolution uses them.
@@ -46,6 +46,7 @@ pub struct Engine {
     container: Option<Container>,
     rss_bytes: Option<u64>,
     records: Vec<RawFd>,
+    outer_filter: Option<OuterFilter>,
 }
 
 /// What the process of a container has that no other run has.
@@ -57,6 +58,8 @@ pub struct Container {
     pub groups: Vec<u32>,
     /// Capabilities that its root keeps.
     pub capabilities: Vec<FileCapability>,
+    /// Whether network, ipc and uts namespace are its own and empty already, so that leaving them again protects nothing.
+    pub has_namespaces: bool,
     /// What `ps` shows.
     pub title: String,
 }
@@ -131,6 +134,14 @@ impl Engine {
         self
     }
 
+    /// Seals the process under the filter of a container as well, which can only deny more. Every program needs `brk`, `exit_group` and
+    /// `rt_sigreturn`; others need the calls behind the functions that they import.
+    #[must_use]
+    pub fn filtered_by(mut self, filter: OuterFilter) -> Self {
+        self.outer_filter = Some(filter);
+        self
+    }
+
     /// Reads, compiles, verifies and loads a module, and opens its grants. This process must have a single thread.
     ///
     /// # Errors
@@ -182,7 +193,12 @@ impl Engine {
             watch: self.watch.as_deref(),
         };
         // Listeners are bound by now. They and the connections that they accept stay in the network namespace of the host.
-        let namespaces = (plan.level != Level::Off).then(wave_sandbox::leave_namespaces);
+        let has_own = self.container.as_ref().is_some_and(|container| container.has_namespaces);
+        let namespaces = match plan.level {
+            Level::Off => None,
+            _ if has_own => Some(Namespaces::Left),
+            _ => Some(wave_sandbox::leave_namespaces()),
+        };
         let allowed = |info: &ModuleInfo| match &plan.policy {
             Some(policy) => policy.check_module(&path, info, plan.checked_resolver),
             None => Ok(()),
@@ -376,10 +392,30 @@ fn seal(
         may_be_root: container.is_some(),
         groups: container.map_or(&[], |container| &container.groups),
         capabilities: container.map_or(&[], |container| &container.capabilities),
+        outer_filter: engine.outer_filter.as_ref(),
         ..plan
     };
     wave_sandbox::seal(&seal).map_err(|error| {
         let fix = limit_fix_of(&error).unwrap_or_else(|| error.fix().to_owned());
         Failure::refused(chain(&error)).at("--sandbox").fix(fix)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::PlanBuilder;
+    use wave_policy::file::Limits;
+
+    #[test]
+    fn a_limit_that_nobody_has_applied_is_refused() {
+        let plan = |max_rss| {
+            let limits = Limits { max_rss, ..Limits::default() };
+            PlanBuilder { limits, ..PlanBuilder::default() }.build().unwrap()
+        };
+        let is_refused = |limit, bounded| Engine::default().bounded_to(bounded).confirm_rss(&plan(limit)).is_err();
+        assert!(is_refused(Some(5), None) && is_refused(Some(5), Some(6)));
+        assert!(!is_refused(Some(5), Some(5)) && !is_refused(Some(5), Some(4)));
+        assert!(!is_refused(None, None) && !is_refused(None, Some(5)));
+    }
 }

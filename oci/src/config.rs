@@ -2,12 +2,14 @@
 //!
 //! Source: OCI runtime specification, config.md and config-linux.md.
 
+use crate::failure::{cannot, unsupported};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use wave_engine::Failure;
-use wave_sandbox::FileCapability;
+use wave_policy::chain;
+use wave_sandbox::{FileCapability, OuterFilter, SeccompProfile};
 
 /// Larger files are refused. podman's have 12 KiB.
 const MAX_CONFIG_BYTES: u64 = 16 << 20;
@@ -34,6 +36,9 @@ pub struct Config {
     pub annotations: BTreeMap<String, String>,
     /// What Linux alone has.
     pub linux: Linux,
+    /// The text that it was read from.
+    #[serde(skip)]
+    pub text: Vec<u8>,
 }
 
 /// `process`.
@@ -171,7 +176,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    fn check(&self) -> Result<(), Failure> {
+    fn all(&self) -> impl Iterator<Item = &Hook> {
         let lists = [
             &self.prestart,
             &self.create_runtime,
@@ -180,7 +185,11 @@ impl Hooks {
             &self.poststart,
             &self.poststop,
         ];
-        for hook in lists.into_iter().flatten() {
+        lists.into_iter().flatten()
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        for hook in self.all() {
             let refuse =
                 |what: &str| Err(Failure::refused(format!("the hook `{}` {what}", hook.path.display())).at("hooks"));
             if !hook.path.is_absolute() {
@@ -228,7 +237,7 @@ pub struct Linux {
     /// Kernel parameters of the container's namespaces.
     pub sysctl: BTreeMap<String, String>,
     /// A system call filter.
-    pub seccomp: Option<Value>,
+    pub seccomp: Option<SeccompProfile>,
     /// How mounts propagate.
     pub rootfs_propagation: Option<String>,
     /// Paths that cannot be read.
@@ -307,11 +316,12 @@ impl Config {
     pub fn read(bundle: &Path) -> Result<Self, Failure> {
         let path = bundle.join("config.json");
         let place = || path.display().to_string();
-        let cannot = |error: std::io::Error| Failure::refused(format!("cannot read the configuration: {error}"));
-        let text = crate::state::read_bounded(&path, MAX_CONFIG_BYTES)
-            .map_err(|error| cannot(error).at(place()).fix("name the directory of the bundle by --bundle"))?;
-        let config: Self = serde_json::from_slice(&text)
+        let text = crate::state::read_bounded(&path, MAX_CONFIG_BYTES).map_err(|error| {
+            cannot("read the configuration", error).at(place()).fix("name the directory of the bundle by --bundle")
+        })?;
+        let mut config: Self = serde_json::from_slice(&text)
             .map_err(|error| Failure::refused(format!("invalid configuration: {error}")).at(place()))?;
+        config.text = text;
         config.check().map_err(|failure| failure.at(place()))?;
         Ok(config)
     }
@@ -324,9 +334,26 @@ impl Config {
         self.process.as_ref().ok_or_else(|| missing("process"))
     }
 
+    /// The filter of `linux.seccomp`, under which the process is sealed as well.
+    ///
+    /// # Errors
+    /// 125 for what the filter cannot do, such as asking another program.
+    pub fn outer_filter(&self) -> Result<Option<OuterFilter>, Failure> {
+        let compiled = self.linux.seccomp.as_ref().map(SeccompProfile::compile).transpose();
+        compiled.map_err(|error| Failure::refused(chain(&error)))
+    }
+
     /// The namespace of a kind.
     pub fn namespace(&self, kind: &str) -> Option<&Namespace> {
         self.linux.namespaces.iter().find(|namespace| namespace.kind == kind)
+    }
+
+    /// Whether network, ipc and uts namespace are new and nobody puts anything into them: no hook, no address to listen on.
+    pub fn is_alone(&self) -> bool {
+        let is_new = |kind| self.namespace(kind).is_some_and(|namespace| namespace.path.is_none());
+        ["network", "ipc", "uts"].into_iter().all(is_new)
+            && self.hooks.all().next().is_none()
+            && !self.annotations.keys().any(|key| key.starts_with("dev.wave."))
     }
 
     /// Whether the container has a namespace of a kind that it does not share with its runtime.
@@ -342,6 +369,7 @@ impl Config {
         self.check_process()?;
         self.check_namespaces()?;
         self.check_linux()?;
+        self.outer_filter()?;
         self.hooks.check()?;
         if self.annotations.contains_key("") {
             return Err(Failure::refused("an annotation has no name").at("annotations"));
@@ -456,11 +484,6 @@ fn refuse_present(properties: &[(&str, bool)]) -> Result<(), Failure> {
         Some((name, _)) => Err(Failure::refused(format!("`{name}` is not supported")).fix("leave it out")),
         None => Ok(()),
     }
-}
-
-/// The failure for a property that cannot be applied.
-pub fn unsupported(what: &str, but: &str) -> Failure {
-    Failure::refused(format!("{what} is not supported")).fix(format!("change it: {but}"))
 }
 
 fn missing(what: &str) -> Failure {

@@ -77,6 +77,12 @@ fn each_property_that_is_not_applied_is_refused_by_name() {
             "cannot join the network namespace",
         ),
         ("/linux/namespaces", json!([{ "type": "mount", "path": "/proc/self/ns/mnt" }]), "the path of the namespace"),
+        ("/linux/seccomp", json!({ "defaultAction": "SCMP_ACT_NOTIFY" }), "linux.seccomp.defaultAction"),
+        (
+            "/linux/seccomp",
+            json!({ "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/x" }),
+            "linux.seccomp.listenerPath",
+        ),
         ("/linux/cgroupsPath", json!("/a/../b"), "cgroup"),
         ("/linux/resources", json!({ "unknown": 1 }), "unknown"),
         ("/annotations", json!({ "": "x" }), "an annotation has no name"),

@@ -92,7 +92,7 @@ impl Cgroup {
         for hierarchy in &layout.hierarchies {
             cgroup.directories.push(create_in(hierarchy, path, &mut new)?);
         }
-        cgroup.check_fresh()?;
+        cgroup.check_fresh(&new)?;
         cgroup.apply(resources)?;
         cgroup.apply_devices()?;
         new.0.clear();
@@ -196,8 +196,13 @@ impl Cgroup {
         self.directories.iter().find(|directory| directory.version == Version::V2)
     }
 
-    fn check_fresh(&self) -> Result<(), Error> {
-        for directory in &self.directories {
+    /// Nobody else is in the cgroup. What is new is empty.
+    fn check_fresh(&self, new: &New) -> Result<(), Error> {
+        let old: Vec<_> = self.directories.iter().filter(|directory| !new.0.contains(&directory.path)).collect();
+        if old.is_empty() {
+            return Ok(());
+        }
+        for directory in old {
             let processes = pids_under(&directory.path)?.len();
             if processes > 0 {
                 return Err(Error::Occupied { path: directory.path.clone(), processes });
@@ -357,7 +362,8 @@ fn create_in(hierarchy: &Hierarchy, path: &CgroupPath, new: &mut New) -> Result<
             new.0.push(path.to_owned());
         }
         match hierarchy.version {
-            Version::V1 => inherit_cpuset(path)?,
+            Version::V1 if hierarchy.controllers.iter().any(|name| name == "cpuset") => inherit_cpuset(path)?,
+            Version::V1 => {}
             Version::V2 if path != leaf => enable_usual(path),
             Version::V2 => {}
         }
@@ -378,7 +384,9 @@ fn inherit_cpuset(path: &Path) -> Result<(), Error> {
 }
 
 fn enable_usual(parent: &Path) {
-    USUAL.iter().for_each(|controller| enable(parent, controller));
+    let offered = files::read(&parent.join("cgroup.controllers")).unwrap_or_default();
+    let is_offered = |controller: &&&str| offered.split(' ').any(|name| name == **controller);
+    USUAL.iter().filter(is_offered).for_each(|controller| enable(parent, controller));
 }
 
 /// Lets the children of a v2 cgroup be limited by a controller. If that fails, the property that needs it is the error.
