@@ -8,10 +8,10 @@ use wave_test_support::{c_example, finish};
 
 #[test]
 fn standard_input_comes_through() {
+    let Some(podman) = Podman::new() else { return };
     if c_example("cat").is_none() {
         return;
     }
-    let Some(podman) = Podman::new() else { return };
     let mut command = podman.run_command(&["--rm", "-i"], &["/cat.wasm"]);
     let mut child = podman.scene.spawn(command.stdin(Stdio::piped()));
     let mut input = child.stdin.take().expect("stdin is piped");
