@@ -121,8 +121,10 @@ impl Container {
         // The process becomes a child of this one when the process that makes it ends.
         nix::sys::prctl::set_child_subreaper(true)
             .map_err(|errno| cannot("become a subreaper", std::io::Error::from(errno)))?;
-        let (mut channel, far) = Channel::pair().map_err(|error| cannot("make a socket", &error))?;
-        let maker = self.spawn(far, inputs)?;
+        let (near, far) = Channel::pair().map_err(|error| cannot("make a socket", &error))?;
+        let mut near = Some(near);
+        let maker = self.spawn(&mut near, far, inputs)?;
+        let mut channel = near.expect("only the other process takes its copy");
         let pid = self.attend(&mut channel, maker)?;
         self.state.process = Some(ProcessId::of(pid).ok_or_else(|| self.ended())?);
         self.directory.save(&self.state)?;
@@ -136,7 +138,7 @@ impl Container {
     }
 
     /// Starts the process that makes the process of the container.
-    fn spawn(&mut self, channel: Channel, inputs: Inputs<'_>) -> Result<i32, Failure> {
+    fn spawn(&mut self, near: &mut Option<Channel>, channel: Channel, inputs: Inputs<'_>) -> Result<i32, Failure> {
         let Inputs { load, policy, console } = inputs;
         let listener = self.listen()?;
         let waiting = Some(self.directory.waiting()?);
@@ -158,6 +160,8 @@ impl Container {
         let maker = wave_sandbox::container::spawn(move || {
             // The runtime's alone: a command that waits for it waits for the runtime, not for the container.
             drop(lock.take());
+            // With a copy of this end, the process would wait forever for a runtime that was killed.
+            drop(near.take());
             init::run(setup)
         });
         maker.map_err(|error| Failure::refused(chain(&error)))

@@ -21,7 +21,17 @@ const VICTIMS: [&str; 5] = ["create", "start", "kill", "delete", "run"];
 
 #[test]
 fn killed_commands_leave_nothing() {
-    let Some(host) = Host::new() else { return };
+    kill_commands("cgroupfs");
+}
+
+/// Then there is no control group whose processes `delete` could end.
+#[test]
+fn killed_commands_leave_nothing_without_a_control_group() {
+    kill_commands("disabled");
+}
+
+fn kill_commands(manager: &'static str) {
+    let Some(host) = Host::new(manager) else { return };
     let mut random = Random::new();
     // Each undisturbed, for the times; the first compiles the module.
     host.round("create", None);
@@ -39,17 +49,19 @@ fn killed_commands_leave_nothing() {
 struct Host {
     scene: Scene,
     bundle: PathBuf,
+    /// Who manages control groups.
+    manager: &'static str,
 }
 
 impl Host {
-    fn new() -> Option<Self> {
+    fn new(manager: &'static str) -> Option<Self> {
         let scene = Scene::new(&[])?;
         let bundle = scene.path("bundle");
         fs::create_dir_all(bundle.join("rootfs")).expect("own directory");
         fs::copy(guests::root().join("wait.wasm"), bundle.join("rootfs/wait.wasm")).expect("own directory");
         let kinds = ["pid", "mount", "network", "ipc", "uts"];
         let namespaces: Vec<_> = kinds.iter().map(|kind| serde_json::json!({ "type": kind })).collect();
-        let config = serde_json::json!({
+        let mut config = serde_json::json!({
             "ociVersion": "1.0.2",
             "process": { "user": { "uid": 0, "gid": 0 }, "args": ["/wait.wasm"], "env": [], "cwd": "/" },
             "root": { "path": "rootfs" },
@@ -57,20 +69,21 @@ impl Host {
                 { "destination": "/proc", "type": "proc", "source": "proc", "options": ["nosuid", "noexec", "nodev"] },
                 { "destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["nosuid", "nodev"] },
             ],
-            "linux": {
-                "namespaces": namespaces,
-                "cgroupsPath": format!("{}/one", scene.cgroup()),
-                "resources": { "pids": { "limit": 100 }, "memory": { "limit": 1 << 30 } },
-            },
+            "linux": { "namespaces": namespaces },
         });
+        if manager != "disabled" {
+            config["linux"]["cgroupsPath"] = format!("{}/one", scene.cgroup()).into();
+            config["linux"]["resources"] =
+                serde_json::json!({ "pids": { "limit": 100 }, "memory": { "limit": 1 << 30 } });
+        }
         fs::write(bundle.join("config.json"), config.to_string()).expect("own directory");
-        Some(Self { scene, bundle })
+        Some(Self { scene, bundle, manager })
     }
 
     /// One of the runtime's commands for the container. Nobody reads what it prints: the container may have its streams.
     fn command(&self, name: &str) -> Command {
         let mut command = self.scene.command(self.scene.runtime());
-        command.arg(name);
+        command.args(["--cgroup-manager", self.manager, name]);
         match name {
             "create" | "run" => command.arg("--bundle").arg(&self.bundle).arg("--pid-file").arg(self.scene.path("pid")),
             "delete" => command.arg("--force"),
