@@ -216,7 +216,8 @@ impl Engine {
     fn confirm_rss(&self, plan: &Plan) -> Result<(), Failure> {
         match plan.limits.max_rss {
             Some(limit) if self.rss_bytes.is_none_or(|bytes| bytes > limit) => {
-                Err(Failure::refused("nothing bounds the memory of this process").raise("max-rss"))
+                Err(Failure::refused("nothing bounds the memory of this process as `max-rss` asks")
+                    .fix("drop `max-rss`; the memory of a container is bounded by `linux.resources`"))
             }
             _ => Ok(()),
         }
