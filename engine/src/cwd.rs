@@ -48,7 +48,7 @@ pub(crate) fn grant(cwd: &str, place: &str, grants: &[DirectoryGrant]) -> Result
 
 /// Whether wasi-libc starts elsewhere than at `cwd`.
 pub(crate) fn is_only_announced(cwd: &str, grants: &[DirectoryGrant]) -> bool {
-    cwd.trim_matches('/') != ""
+    !cwd.trim_matches('/').is_empty()
         && grants.iter().any(|grant| grant.guest != NAME && rooted(&grant.guest) == Path::new("/"))
 }
 
