@@ -98,6 +98,9 @@ pub struct Run {
     /// Set the variables of a file: lines NAME=VALUE, or NAME to pass one on; # starts a comment. --env wins
     #[arg(long = "env-file", value_name = "FILE")]
     pub env_files: Vec<PathBuf>,
+    /// Start the program in this directory of its own, inside a granted one. Sets PWD; programs with wasi-libc find relative paths there
+    #[arg(long, value_name = "GUEST")]
+    pub cwd: Option<String>,
     /// The program's own name, its first argument [default: the file name of the module]
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,
@@ -180,6 +183,7 @@ impl Run {
     /// The keys of a policy that flags set, too.
     pub fn settings(&self) -> Values {
         Values {
+            cwd: self.cwd.clone(),
             deterministic: self.deterministic.then_some(true),
             clock_resolution: self.clock_resolution,
             random_seed: self.random_seed,

@@ -56,8 +56,8 @@ const FLAGS: [(&[&str], &str); 29] = [
     (&["--read-only"], "a directory is granted for reading by --dir HOST::GUEST::ro; none is there otherwise"),
     (&["--tmpfs"], "a run has no files of its own: make a directory, grant it, and remove it afterwards"),
     (
-        &["-w", "--cwd", "--workdir", "--chdir", "--working-dir"],
-        "WASI has no working directory: relative paths start at the directory that is called `.`, as in --dir HOST::.::ro",
+        &["-w", "--workdir", "--chdir", "--working-dir"],
+        "a program starts at --cwd GUEST, inside a directory that --dir grants; or call one `.`, as in --dir HOST::.::ro",
     ),
     (
         &["-e", "--inherit-env", "--forward-host-env", "--env-inherit", "--environment", "--allow-env", "--env-host"],

@@ -20,6 +20,7 @@ mod builder;
 pub mod cache;
 pub mod compile;
 mod convert;
+mod cwd;
 mod entry;
 mod failure;
 mod grants;

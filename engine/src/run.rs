@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::compile::{self, Compiler};
 use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
+use crate::cwd;
 use crate::entry::EntryPoint;
 use crate::failure::Failure;
 use crate::grants::DirectoryGrant;
@@ -292,10 +293,11 @@ impl SealedRun {
 /// Creates the host side of WASI. Each granted directory is opened once, because Landlock rules and the monitor have to
 /// use the same descriptor (T28).
 fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&SharedObserver>) -> Result<Wasi, Failure> {
-    let open = |grant: &DirectoryGrant| {
+    let open = |(index, grant): (usize, &DirectoryGrant)| {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY);
-        let dir = options.open(&grant.host);
+        let is_start = plan.cwd_grant == Some(index);
+        let dir = if is_start { cwd::open(&grant.host) } else { options.open(&grant.host) };
         let dir = dir.map_err(|error| {
             let fix = limit_fix(&error).unwrap_or_else(|| "check its permissions".to_owned());
             grant.unusable(&error.to_string()).fix(fix)
@@ -307,10 +309,11 @@ fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shar
             access: monitor_access(grant.access),
         })
     };
+    let preopens = plan.grants.iter().enumerate().map(open).collect::<Result<_, _>>()?;
     let config = Config {
         args: std::mem::take(&mut plan.args),
         env: std::mem::take(&mut plan.env).into_iter().map(|variable| variable.text).collect(),
-        preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
+        preopens,
         interrupted: wave_runtime::deadline_passed,
         // Without a limit nothing interrupts, and every transfer is one call.
         step_bytes: plan.limits.timeout.or(plan.limits.cpu_time).map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),

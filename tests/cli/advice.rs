@@ -131,7 +131,7 @@ fn flags_of_other_tools_are_answered() {
         (&["--gas-limit", "10"], "--timeout TIME"),
         (&["--memory", "64m"], "--max-memory SIZE"),
         (&["--stack-size=65536"], "--max-stack SIZE"),
-        (&["--cwd", "d"], "--dir HOST::.::ro"),
+        (&["--workdir", "d"], "--cwd GUEST"),
         (&["-S", "http"], "WASI preview 1 is always there"),
         (&["-Scli"], "WASI preview 1 is always there"),
         (&["-W", "fuel=10"], "the features are fixed"),

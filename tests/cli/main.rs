@@ -3,6 +3,7 @@
 mod advice;
 mod arguments;
 mod cpu_time;
+mod cwd;
 mod deterministic;
 mod documents;
 mod env_file;

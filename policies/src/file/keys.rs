@@ -115,6 +115,9 @@ keys! {
         /// First arguments of the program.
         args: Vec<String>, "args", Ty::List(&Ty::Text),
             "First arguments of the program; those of the command line follow";
+        /// Where the program starts.
+        cwd: String, "cwd" flag "--cwd", Ty::Text,
+            "Where the program starts: an absolute path of its own, inside a directory that it may reach";
         /// The same clocks, random numbers and NaNs in every run.
         deterministic: bool, "deterministic" flag "--deterministic", Ty::Bool,
             "The same clocks, random numbers and NaNs in every run";
@@ -330,7 +333,10 @@ mod tests {
         let full = PolicyFile::parse(include_str!("full.toml")).unwrap().values;
         let settings = Values { deterministic: Some(true), ..full }.settings();
         let flags = KEYS.iter().filter(|key| key.is_said(&settings)).map(|key| key.as_flag(&settings));
-        assert_eq!(flags.collect::<Vec<_>>(), ["--deterministic", "--clock-resolution 1ms", "--random-seed 7"]);
+        assert_eq!(
+            flags.collect::<Vec<_>>(),
+            ["--cwd /data", "--deterministic", "--clock-resolution 1ms", "--random-seed 7"]
+        );
         // Not to be deterministic is what a run is anyway.
         let off = Values { deterministic: Some(false), ..Values::default() };
         assert_eq!(off.settings(), Values::default());
