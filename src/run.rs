@@ -8,6 +8,7 @@ use crate::text::{chain, clean, for_program, limit_for_program, note, out, short
 use crate::trace::Tracer;
 use std::time::Duration;
 use wave_engine::{Engine, Failure, Module, Outcome, Plan, Unused};
+use wave_policy::limits::Fuel;
 use wave_runtime::{Frame, Stop, Stopped, Value};
 
 /// Runs a program; the result is its exit code.
@@ -81,7 +82,7 @@ pub fn execute(
     if format.is_none() {
         report::announce(&relaxations);
     }
-    let limit = TimeLimit { time: plan.limits.timeout, line: plan.line_of_policy("limits.timeout").map(str::to_owned) };
+    let ends = Ends::of(&plan);
     let output_bytes = plan.limits.max_output.unwrap_or(u64::MAX);
     let ready = engine.prepare(plan, module)?;
     // A client would notice; so should the operator.
@@ -104,15 +105,29 @@ pub fn execute(
         Outcome::Returned(results) => {
             results.iter().for_each(|result| for_program(out, &(show_value(*result) + "\n")));
         }
-        Outcome::Stopped(stopped) => explain(stopped, &limit),
+        Outcome::Stopped(stopped) => explain(stopped, &ends),
     }
     Ok(outcome.exit_code())
 }
 
-/// The time limit of a run, and the line of the policy that sets it.
-struct TimeLimit {
+/// The limits that end a run, and the lines of the policy that set them.
+struct Ends {
     time: Option<Duration>,
-    line: Option<String>,
+    time_line: Option<String>,
+    fuel: Option<Fuel>,
+    fuel_line: Option<String>,
+}
+
+impl Ends {
+    fn of(plan: &Plan) -> Self {
+        let line = |id| plan.line_of_policy(id).map(str::to_owned);
+        Self {
+            time: plan.limits.timeout,
+            time_line: line("limits.timeout"),
+            fuel: plan.limits.fuel,
+            fuel_line: line("limits.fuel"),
+        }
+    }
 }
 
 fn show_value(value: Value) -> String {
@@ -128,7 +143,7 @@ fn show_value(value: Value) -> String {
 }
 
 /// Prints how a guest ended that did not return.
-fn explain(stopped: &Stopped, limit: &TimeLimit) {
+fn explain(stopped: &Stopped, ends: &Ends) {
     match stopped.stop {
         Stop::Exit(code) if code > 255 => {
             note(&format!("wave: the guest exited with {code}, which no exit status can hold (0 to 255)\n"));
@@ -136,17 +151,28 @@ fn explain(stopped: &Stopped, limit: &TimeLimit) {
         Stop::Exit(_) => {}
         Stop::Signal(number) => note(&format!("wave: the guest raised signal {number} on itself\n")),
         Stop::Deadline => {
-            let time = limit.time.map_or_else(String::new, |limit| format!(" of {limit:?}"));
+            let time = ends.time.map_or_else(String::new, |limit| format!(" of {limit:?}"));
             note(&format!("wave: time limit{time} reached\n"));
-            if let Some(line) = &limit.line {
-                note(&format!("  where: limits.timeout ({})\n", clean(line)));
-            }
+            print_line("limits.timeout", ends.time_line.as_deref());
+            print_backtrace(&stopped.backtrace);
+        }
+        Stop::OutOfFuel => {
+            let units = ends.fuel.map_or_else(String::new, |Fuel(units)| format!(" of {units}"));
+            note(&format!("wave: fuel{units} used up\n"));
+            print_line("limits.fuel", ends.fuel_line.as_deref());
             print_backtrace(&stopped.backtrace);
         }
         Stop::Trap(trap) => {
             note(&format!("wave: trap: {trap}\n"));
             print_backtrace(&stopped.backtrace);
         }
+    }
+}
+
+/// Prints the line of the policy that sets a limit.
+fn print_line(key: &str, line: Option<&str>) {
+    if let Some(line) = line {
+        note(&format!("  where: {key} ({})\n", clean(line)));
     }
 }
 

@@ -56,6 +56,8 @@ pub enum Ending {
     Trapped { trap: String, frames: Vec<Frame> },
     /// The time limit was reached.
     TimeLimit { frames: Vec<Frame> },
+    /// The fuel was used up.
+    OutOfFuel { frames: Vec<Frame> },
     /// It raised this signal on itself.
     Raised { signal: u8, name: String },
     /// `wave` did not enter the program.
@@ -96,6 +98,9 @@ impl Ending {
             Outcome::Stopped(Stopped { stop: Stop::Deadline, backtrace }) => {
                 Self::TimeLimit { frames: frames(backtrace) }
             }
+            Outcome::Stopped(Stopped { stop: Stop::OutOfFuel, backtrace }) => {
+                Self::OutOfFuel { frames: frames(backtrace) }
+            }
         }
     }
 
@@ -104,7 +109,7 @@ impl Ending {
         Some(match self {
             Self::Exited { code } => i32::from(u8::try_from(*code).unwrap_or(125)),
             Self::Trapped { .. } => 134,
-            Self::TimeLimit { .. } => 124,
+            Self::TimeLimit { .. } | Self::OutOfFuel { .. } => 124,
             Self::Raised { signal, .. } => 128 | i32::from(*signal & 0x7f),
             _ => return None,
         })
@@ -169,6 +174,8 @@ pub struct Document {
     policy: Option<File>,
     time: Time,
     memory: Memory,
+    /// Units of fuel that were used. `null` if there was no limit on them.
+    fuel_used: Option<u64>,
     files: Files,
     streams: Streams,
     hostcalls: Vec<Hostcall>,
@@ -247,6 +254,7 @@ impl Document {
             policy: names.policy.as_ref().map(|path| file(path, Text::Policy)),
             time: Time { wall_us: micros(wall), user_us: micros(user), system_us: micros(system) },
             memory: Memory { linear_bytes: total(Total::Memory), process_bytes: peak_bytes },
+            fuel_used: total(Total::Fuel).checked_sub(1),
             files: Files {
                 opened: total(Total::Opened),
                 opened_to_write: total(Total::OpenedToWrite),

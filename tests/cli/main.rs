@@ -5,6 +5,7 @@ mod arguments;
 mod deterministic;
 mod documents;
 mod examples;
+mod fuel;
 mod inputs;
 mod outcome;
 mod readme;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use wave_compiler::{CompileError, CompileOptions, ImportLinkage, Module};
+use wave_contract::artifact::CodeSettings;
 use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
 use wave_contract::types::SignatureId;
@@ -19,20 +20,20 @@ pub struct Job {
     pub signatures: Vec<SignatureId>,
     /// For every imported function, whether the host implements it.
     pub host_imports: Vec<bool>,
-    /// Whether computed NaNs are canonical, with one bit pattern.
-    pub canonical_nans: bool,
+    /// What is asked of the code beyond what the module says.
+    pub settings: CodeSettings,
     /// Maximum threads for compiling.
     pub threads: usize,
 }
 
 impl Job {
     /// The job for a module whose objects are placed.
-    pub fn at(placement: &Placement, canonical_nans: bool, threads: usize) -> Self {
+    pub fn at(placement: &Placement, settings: CodeSettings, threads: usize) -> Self {
         Self {
             addressing: placement.addressing.clone(),
             signatures: placement.signatures.clone(),
             host_imports: placement.host_imports.clone(),
-            canonical_nans,
+            settings,
             threads,
         }
     }
@@ -50,7 +51,7 @@ impl Job {
             imports: &imports,
             threads: self.threads,
             verify_ir: false,
-            canonical_nans: self.canonical_nans,
+            settings: self.settings,
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::input;
 use crate::refusal::Refusal;
 use std::path::Path;
 use wave_compiler::Module;
+use wave_contract::artifact::CodeSettings;
 use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
@@ -149,6 +150,6 @@ pub fn compile_only(path: &Path, module: &Module<'_>, threads: usize) -> Result<
 /// 126 for an invalid function.
 pub fn compile_for(path: &Path, module: &Module<'_>, terms: &Terms, threads: usize) -> Result<CodeImage, Failure> {
     let Terms { addressing, signatures, host_imports } = terms.clone();
-    let job = Job { addressing, signatures, host_imports, canonical_nans: false, threads };
+    let job = Job { addressing, signatures, host_imports, settings: CodeSettings::default(), threads };
     job.compile(module).map_err(|error| Refusal::from(&error).failure(path))
 }
