@@ -46,7 +46,7 @@ pub use convert::{monitor_access, policy_access, surface_of};
 pub use failure::Failure;
 pub use grants::{DirectoryGrant, Overlap, overlaps, overlaps_as_written, refuse_overlap};
 pub use input::Module;
-pub use observer::Observer;
+pub use observer::{Observer, Used};
 pub use outcome::Outcome;
 pub use peers::parse_network;
 pub use plan::{Plan, Variable, owner_of_writable};

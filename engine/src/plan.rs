@@ -10,6 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use wave_contract::artifact::CodeSettings;
 use wave_policy::file::{Limits, Values};
 use wave_policy::limits::LIMITS;
 use wave_policy::{Access, Identity, Level, Resolver, clean};
@@ -203,6 +204,11 @@ impl Plan {
     /// Whether clocks, random numbers and NaNs are the same in every run.
     pub fn deterministic(&self) -> bool {
         self.settings.deterministic == Some(true)
+    }
+
+    /// What is asked of the code beyond what the module says.
+    pub fn code_settings(&self) -> CodeSettings {
+        CodeSettings { canonical_nans: self.deterministic(), fuel: self.limits.fuel.is_some() }
     }
 
     /// The resolution of clocks in nanoseconds.

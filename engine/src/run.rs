@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::grants::DirectoryGrant;
 use crate::input::Module;
 use crate::network::{self, Listener};
-use crate::observer::{Observer, SharedObserver};
+use crate::observer::{Observer, SharedObserver, Used};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::program::{self, Program};
@@ -27,6 +27,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wave_contract::module::ModuleInfo;
+use wave_policy::limits::Fuel;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
 use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, OuterFilter, Report, SealPlan, Sealed};
@@ -184,10 +185,11 @@ impl Engine {
             store: StoreOptions {
                 stack_bytes: plan.limits.stack_bytes(),
                 memory_limit_bytes: plan.limits.memory_bytes(),
+                fuel: plan.limits.fuel.map(|Fuel(units)| units),
                 seed,
                 ..StoreOptions::default()
             },
-            canonical_nans: plan.deterministic(),
+            settings: plan.code_settings(),
             verify: plan.verify,
             threads,
             observes: &|function| self.observer.as_ref().is_some_and(|observer| observer.lock().observes(function)),
@@ -281,7 +283,8 @@ impl SealedRun {
         let outcome = entry.enter(&mut program, &sealed);
         if let Some(observer) = &observer {
             let stop = outcome.as_ref().err().map(|stopped| &stopped.stop);
-            observer.lock().ends(stop, program.store.memory_len_bytes());
+            let used = Used { memory_bytes: program.store.memory_len_bytes(), fuel: program.store.fuel_used() };
+            observer.lock().ends(stop, used);
         }
         match outcome {
             Ok(results) => Outcome::Returned(results),

@@ -42,7 +42,7 @@ use used::Use;
 use wave_engine::compile::{self, Declared};
 use wave_engine::policy::{can_grow, pin};
 use wave_engine::{
-    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Variable, input, owner_of_writable, surface_of,
+    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Used, Variable, input, owner_of_writable, surface_of,
 };
 use wave_policy::Level;
 use wave_policy::file::{Derived, Values};
@@ -172,8 +172,8 @@ impl Observer for Both {
         self.learner.begins();
     }
 
-    fn ends(&mut self, stop: Option<&Stop>, memory_bytes: u64) {
-        self.learner.ends(stop, memory_bytes);
+    fn ends(&mut self, stop: Option<&Stop>, used: Used) {
+        self.learner.ends(stop, used);
     }
 }
 

@@ -8,6 +8,7 @@ mod deterministic;
 mod documents;
 mod env_file;
 mod examples;
+mod fuel;
 mod inputs;
 mod memory;
 mod outcome;

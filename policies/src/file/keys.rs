@@ -155,8 +155,8 @@ keys! {
             "Clocks move only in steps of this length";
     }
     "random", "Random numbers; those of the kernel if not given" => {
-        /// Where random numbers begin, [`MOST_SEED`](super::MOST_SEED) at most. `None`: with the kernel, or the one sequence of a deterministic run.
-        random_seed: u64, "seed" flag "--random-seed", REQUIRED, Ty::Seed,
+        /// Where random numbers begin, [`MOST_NUMBER`](super::MOST_NUMBER) at most. `None`: with the kernel, or the one sequence of a deterministic run.
+        random_seed: u64, "seed" flag "--random-seed", REQUIRED, Ty::Number,
             "They are those of this number, the same in each run, and no secret";
     }
     "limits", "How much the program may use; names as the flags of `wave run`": Ty::Table(&schema::LIMITS) => {}
