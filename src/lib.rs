@@ -8,10 +8,11 @@
 //! | `run` | `wave run`: plan, prepare, seal, enter, report |
 //! | `trace` | what `--trace` prints |
 //! | `report` | the layers of a run, printed |
+//! | `image` | `oci:DIR[:TAG]`: from an image to the module of a run |
 //! | `learn` | `wave learn`: an observed run, and the policy it needs |
 //! | `policy` | `wave policy` |
 //! | `audit`, `why` | `wave audit` and `wave why`, whose answers are those of `wave_audit` |
-//! | `cache`, `compile`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
+//! | `cache`, `compile`, `pack`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
 //! | `manual` | tests of `docs/man` |
 //! | `worker` | a sealed process for subcommands that read a module |
 //! | `usage` | messages for invalid command lines |
@@ -25,11 +26,13 @@ mod compile;
 mod completion;
 mod doctor;
 mod flag;
+mod image;
 mod inspect;
 mod learn;
 #[cfg(test)]
 mod manual;
 mod outcome;
+mod pack;
 mod plan;
 mod policy;
 mod report;
@@ -113,6 +116,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Verify(arguments) => verify::verify(cli.sandbox, &arguments),
         Command::Cache(arguments) => cache::cache(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),
+        Command::Pack(arguments) => pack::pack(cli.sandbox, &arguments),
         Command::Inspect(arguments) => inspect::inspect(cli.sandbox, &arguments),
         Command::Policy(arguments) => policy::policy(cli.sandbox, &arguments),
         Command::Audit(arguments) => audit::audit(cli.sandbox, &arguments),

@@ -1,8 +1,9 @@
 //! `wave run`: plan, prepare, seal, enter, report.
 
 use crate::args::{Format, Run, Sandbox};
+use crate::image::Program;
 use crate::outcome;
-use crate::plan::{module, plan};
+use crate::plan::plan;
 use crate::report::{self, RunReport};
 use crate::text::{chain, clean, for_program, limit_for_program, note, out, short};
 use crate::trace::Tracer;
@@ -19,7 +20,8 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
     if let Some(place) = &arguments.outcome {
         return outcome::run(sandbox, arguments, place);
     }
-    let (plan, module) = (plan(sandbox, arguments)?, module(arguments));
+    let program = Program::of(sandbox, arguments)?;
+    let (plan, module) = (plan(sandbox, arguments, &program)?, program.module);
     if arguments.dry_run {
         show(&plan, &module);
         return Ok(0);

@@ -5,6 +5,7 @@
 
 use crate::args::Sandbox;
 use crate::text::{clean, note, out};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
@@ -45,18 +46,27 @@ impl Output {
 /// # Errors
 /// The failure of the work; 125 if a sealed process is required and cannot be started, or if it reaches its limits.
 pub fn run(limits: &CompileLimits, threads: usize, work: impl Fn() -> Result<Output, Failure>) -> Result<u8, Failure> {
-    match sealed(limits, threads, &work)? {
-        Some(said) => said.map(Output::print),
-        None => work().map(Output::print),
-    }
+    value(limits, threads, work).map(Output::print)
+}
+
+/// Works in a sealed process and returns what it made, which is not trusted. This process must have one thread.
+///
+/// # Errors
+/// As for [`run`].
+pub fn value<T: Serialize + DeserializeOwned>(
+    limits: &CompileLimits,
+    threads: usize,
+    work: impl Fn() -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    sealed(limits, threads, &work)?.unwrap_or_else(work)
 }
 
 /// What came of the work in a sealed process. `None` if there is none and it can be done without.
-fn sealed(
+fn sealed<T: Serialize + DeserializeOwned>(
     limits: &CompileLimits,
     threads: usize,
-    work: &impl Fn() -> Result<Output, Failure>,
-) -> Result<Option<Result<Output, Failure>>, Failure> {
+    work: &impl Fn() -> Result<T, Failure>,
+) -> Result<Option<Result<T, Failure>>, Failure> {
     if limits.level == Level::Off {
         return Ok(None);
     }

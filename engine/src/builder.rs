@@ -9,6 +9,7 @@ use crate::grants::{DirectoryGrant, device, refuse_overlap};
 use crate::peers::parse_network;
 use crate::plan::{Plan, owner_of_writable};
 use crate::policy::PolicyDocument;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -40,6 +41,8 @@ pub struct PlanBuilder {
     pub args: Vec<Vec<u8>>,
     /// Environment variables as `NAME=VALUE`, in addition to those of the policy.
     pub env: Vec<Vec<u8>>,
+    /// Environment variables that the program brings along, as an image does. Those of the policy and of [`Self::env`] replace them.
+    pub default_env: Vec<Vec<u8>>,
     /// Export to call instead of `_start`, with its arguments.
     pub invoke: Option<(String, Vec<OsString>)>,
     /// Device nodes that the guest may open if a granted directory leads to them.
@@ -142,13 +145,14 @@ impl PlanBuilder {
         })
     }
 
-    /// The variables of the policy and of the request. The request wins.
+    /// The variables of the program, of the policy and of the request. The last one wins.
     fn environment(&self, values: &Values) -> Result<Vec<Vec<u8>>, Failure> {
-        let mut env = environment(self.policy.as_ref(), values)?;
-        for variable in &self.env {
-            env.retain(|other| name_of(other) != name_of(variable));
-            env.push(variable.clone());
-        }
+        let policy = environment(self.policy.as_ref(), values)?;
+        let all = self.default_env.iter().chain(&policy).chain(&self.env);
+        // A set, because a policy or an image can name a hundred thousand.
+        let mut seen = HashSet::new();
+        let mut env: Vec<_> = all.rev().filter(|variable| seen.insert(name_of(variable))).cloned().collect();
+        env.reverse();
         Ok(env)
     }
 

@@ -5,6 +5,7 @@ mod arguments;
 mod deterministic;
 mod documents;
 mod examples;
+mod images;
 mod inputs;
 mod outcome;
 mod readme;
