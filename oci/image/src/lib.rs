@@ -14,7 +14,7 @@
 //! | `schema` | the documents |
 //! | `find` | from an image to its module |
 //! | `tree` | the files of an image, layer by layer |
-//! | `tar`, `gzip` | layers |
+//! | `tar`, `gzip`, `inflate` | layers |
 //! | `digest`, `sha2` | digests |
 //! | `folder` | reading beneath a directory, without links |
 //! | `pack` | writing a layout |
@@ -27,6 +27,7 @@ mod find;
 mod folder;
 mod gzip;
 mod image;
+mod inflate;
 mod pack;
 mod problem;
 mod reference;

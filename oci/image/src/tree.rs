@@ -222,8 +222,11 @@ fn join(path: &[u8], name: &[u8]) -> Vec<u8> {
     if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
 }
 
+/// A path in an archive, but for its last name, and that name.
+type ParentAndName<'a> = (Vec<u8>, &'a [u8]);
+
 /// The parent and the last name of a path in an archive. `None` for the root.
-fn split(path: &[u8]) -> Result<Option<(Vec<u8>, &[u8])>, &'static str> {
+fn split(path: &[u8]) -> Result<Option<ParentAndName<'_>>, &'static str> {
     let names: Vec<_> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".").collect();
     if names.contains(&&b".."[..]) {
         return Err("its path has `..` in it");

@@ -282,7 +282,7 @@ fn the_program_is_found_as_container_tools_find_it() {
         let image = layout.read_tag(None).expect("an image");
         let given: Vec<_> = given.iter().map(Into::into).collect();
         let command = image.command(&given);
-        let found = image.find(command.first().map(|word| OsStr::new(word)));
+        let found = image.find(command.first().map(OsStr::new));
         (
             command.iter().map(|word| word.display().to_string()).collect::<Vec<_>>().join(" "),
             found.map(|found| found.module),

@@ -88,7 +88,7 @@ impl Layout {
     /// The module of the only image.
     pub fn find(&self) -> Result<Found, Problem> {
         let image = self.read_tag(None)?;
-        image.find(image.command(&[]).first().map(|word| OsStr::new(word)))
+        image.find(image.command(&[]).first().map(OsStr::new))
     }
 
     #[track_caller]
