@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 use wave_test_support::user::User;
 use wave_test_support::{
-    Outcome, assert_tree, copy_program, finish, has_program, open_to_all, source, tree, writable_dir,
+    Outcome, as_root, assert_tree, copy_program, finish, has_program, open_to_all, source, tree, writable_dir,
 };
 
 const GREETING: &str = "Hello from inside the sandbox!\n";
@@ -473,6 +473,35 @@ fn t62_hostile_layers_take_time_in_proportion() {
     }
 }
 
+/// A plan needs no compiler: what starts a process there unpacks layers.
+#[test]
+fn t62_layers_are_unpacked_in_a_sealed_process() {
+    let dir = place();
+    pack(dir.path(), &["hello.wat"]);
+    // The limit on processes does not hold for root.
+    let user = if as_root() { User::Nobody } else { User::Own };
+    let limited = |words: &[&str]| {
+        let mut command = Command::new("bash");
+        command.args(["-c", "ulimit -u 0; exec \"$@\"", "bash"]).arg(dir.path().join("wave")).args(words);
+        run_in(dir.path(), user, &mut command)
+    };
+    let why = "cannot start a process: the kernel refused fork: Resource temporarily unavailable (os error 11)";
+    let said = limited(&["run", "--dry-run", "oci:out"]);
+    let note = format!("wave: note: the module is read without a sealed process: {why}\n");
+    assert_eq!((said.status.code(), said.stderr), (Some(0), note));
+    limited(&["--sandbox", "strict", "run", "--dry-run", "oci:out"]).is(
+        125,
+        "",
+        &format!("wave: cannot compile the module in a sealed process: {why}\n  where: --sandbox\n  fix:   raise the limit on processes and threads: ulimit -u is 0\n"),
+    );
+    for words in
+        [["--sandbox", "strict", "run", "--dry-run", "hello.wat"], ["--sandbox", "off", "run", "--dry-run", "oci:out"]]
+    {
+        let said = limited(&words);
+        assert_eq!((said.status.code(), &*said.stderr), (Some(0), ""), "{words:?}");
+    }
+}
+
 /// skopeo takes both forms, and what it copies runs: as it is, and packed by it.
 #[test]
 fn skopeo_copies_what_is_packed() {
@@ -512,7 +541,7 @@ fn an_image_by_buildah_runs() {
     if !has_program(&mut Command::new("buildah"), "buildah") {
         return;
     }
-    if !wave_test_support::as_root() {
+    if !as_root() {
         return wave_test_support::cannot_run("buildah takes subordinate ids for an ordinary user");
     }
     let dir = place();
