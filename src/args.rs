@@ -1,5 +1,6 @@
 //! What was typed. Names follow `wasmtime` where it has one.
 
+use crate::terminal::Color;
 use crate::text::{parse_duration, parse_size};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -25,6 +26,13 @@ pub struct Cli {
     /// Which kernel layers must hold before the guest runs [default: strict, or what the policy says]
     #[arg(long, global = true, value_enum, value_name = "LEVEL")]
     pub sandbox: Option<Sandbox>,
+    /// Print no notes and no progress. Errors, and what weakens the sandbox, are still printed
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    // `terminal::set_color` reads it, for invalid command lines too.
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub color: Color,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -51,6 +59,8 @@ pub enum Command {
     Inspect(Inspect),
     /// Report what a module can ask for, which system calls that takes, and what it cannot do
     Audit(Audit),
+    /// Run programs as containers, for podman, containerd and others: an OCI runtime
+    Oci(Box<crate::oci::Oci>),
     /// Write, check and show policy files
     #[command(subcommand)]
     Policy(Policy),
@@ -87,6 +97,9 @@ pub struct Run {
     /// Set an environment variable, or pass on the one of that name. Nothing else is inherited
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
+    /// Set the variables of a file: lines NAME=VALUE, or NAME to pass one on; # starts a comment. --env wins
+    #[arg(long = "env-file", value_name = "FILE")]
+    pub env_files: Vec<PathBuf>,
     /// The program's own name, its first argument [default: the file name of the module]
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,
@@ -138,12 +151,21 @@ pub struct Run {
     /// Format of the trace; `json` is one object per line
     #[arg(long, value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     pub trace_format: Format,
+    /// Write the trace to a file or an inherited descriptor (fd:3) instead of standard error. Without --trace, everything is traced
+    #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
+    pub trace_file: Option<String>,
     /// Print to standard error which layers are applied
     #[arg(long, value_name = "FORMAT", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub report: Option<Format>,
+    /// Write the report to a file or an inherited descriptor (fd:3) instead of standard error. Without --report, it is text
+    #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
+    pub report_file: Option<String>,
     /// Write how the run ended to a file or an inherited descriptor (fd:3), as one JSON object
     #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
     pub outcome: Option<String>,
+    /// Control group under which --max-rss makes one for this run, such as /ci/jobs [default: that of wave]
+    #[arg(long, value_name = "PATH")]
+    pub cgroup: Option<String>,
     /// Print the plan of the run, and do not run it
     #[arg(long)]
     pub dry_run: bool,
@@ -165,6 +187,17 @@ impl Run {
             random_seed: self.random_seed,
             ..Values::default()
         }
+    }
+
+    /// The hostcalls that are traced.
+    pub fn traced(&self) -> Vec<Traced> {
+        let all = self.trace.is_empty() && self.trace_file.is_some();
+        if all { vec![Traced::All] } else { self.trace.clone() }
+    }
+
+    /// The format of the report. `None`: there is none.
+    pub fn report(&self) -> Option<Format> {
+        self.report.or_else(|| self.report_file.as_ref().map(|_| Format::Text))
     }
 }
 
@@ -666,23 +699,33 @@ fn names() -> &'static [String] {
 /// The flags of `wave run`, with those of `wave` itself.
 pub fn flags_of_run() -> impl Iterator<Item = &'static str> {
     static FLAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
-        let run = Run::augment_args(clap::Command::new("").arg(clap::Arg::new("sandbox").long("sandbox")));
+        let own = ["sandbox", "quiet", "color"].map(|name| clap::Arg::new(name).long(name));
+        let run = Run::augment_args(clap::Command::new("").args(own));
         let long = run.get_arguments().filter_map(clap::Arg::get_long).chain(["help"]).map(|long| format!("--{long}"));
-        let short = run.get_arguments().filter_map(clap::Arg::get_short).chain(['h']).map(|short| format!("-{short}"));
+        let short =
+            run.get_arguments().filter_map(clap::Arg::get_short).chain(['h', 'q']).map(|short| format!("-{short}"));
         long.chain(short).collect()
     });
     FLAGS.iter().map(String::as_str)
 }
 
-/// Inserts `run` when the first word that is not an option of `wave` itself is no subcommand.
+/// Inserts `oci` if the command was called by the name `wave-oci`. Otherwise `run`, if the first word that is not an option of `wave`
+/// itself is no subcommand.
 pub fn with_implied_run(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
     const OWN: [&str; 5] = ["-h", "--help", "-V", "--version", "help"];
     let mut args: Vec<OsString> = args.into_iter().collect();
+    if args.first().is_some_and(|name| std::path::Path::new(name).file_name() == Some("wave-oci".as_ref())) {
+        args.insert(1, "oci".into());
+        return args;
+    }
     let mut at = 1;
     while let Some(word) = args.get(at).map(|word| word.to_string_lossy()) {
-        if word == "--sandbox" {
+        if word == "--sandbox" || word == "--color" {
             at += 2;
-        } else if word.starts_with("--sandbox=") {
+        } else if ["--sandbox=", "--color="].iter().any(|start| word.starts_with(start))
+            || word == "-q"
+            || word == "--quiet"
+        {
             at += 1;
         } else {
             let known = OWN.contains(&&*word) || Command::has_subcommand(&word);
@@ -698,6 +741,7 @@ pub fn with_implied_run(args: impl IntoIterator<Item = OsString>) -> Vec<OsStrin
 /// The word for which `run` was inserted, if it can be a command.
 pub fn implied_module(typed: &[OsString], args: &[OsString]) -> Option<String> {
     let at = typed.iter().zip(args).position(|(typed, arg)| typed != arg).filter(|_| typed.len() < args.len())?;
+    args.get(at).filter(|word| *word == "run")?;
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
     typed.get(at)?.to_str().filter(|word| word.chars().all(is_word)).map(str::to_owned)
 }
@@ -718,6 +762,8 @@ mod tests {
         assert_eq!(implied("wave --sandbox off app.wasm"), "wave --sandbox off run app.wasm");
         assert_eq!(implied("wave --sandbox=off --dir . app.wasm"), "wave --sandbox=off run --dir . app.wasm");
         assert_eq!(implied("wave -"), "wave run -");
+        assert_eq!(implied("/usr/bin/wave-oci state x"), "/usr/bin/wave-oci oci state x");
+        assert_eq!(implied("wave -q --color never a.wasm -q"), "wave -q --color never run a.wasm -q");
         for line in ["wave", "wave run app.wasm", "wave --sandbox strict doctor", "wave --help", "wave -V"] {
             assert_eq!(implied(line), line);
         }

@@ -21,7 +21,7 @@ pub fn audit(sandbox: Option<Sandbox>, arguments: &args::Audit) -> Result<u8, Fa
     let file = image::read(&limits)?;
     let policy = arguments.policy.as_deref().map(PolicyDocument::read).transpose()?;
     policy.as_ref().map_or(Ok(()), |policy| policy.check_pin(path, &file))?;
-    worker::run(&limits, 1, || report(arguments, &file, policy.as_ref()))
+    worker::run(&limits, 1, |_| report(arguments, &file, policy.as_ref()))
 }
 
 fn report(arguments: &args::Audit, file: &[u8], policy: Option<&PolicyDocument>) -> Result<Output, Failure> {

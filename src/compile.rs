@@ -3,7 +3,8 @@
 use crate::args::{Compile, Sandbox};
 use crate::image;
 use crate::plan;
-use crate::text::{clean, note};
+use crate::progress;
+use crate::text::{clean, remark};
 use crate::worker::{self, Output};
 use std::fs::File;
 use std::io::Write;
@@ -14,6 +15,7 @@ use wave_engine::Failure;
 use wave_engine::compile::{self, CompileLimits, Compiler};
 use wave_engine::input;
 use wave_engine::program;
+use wave_engine::progress::Watch;
 use wave_policy::Level;
 use wave_policy::limits::{COMPILE_MEMORY_BYTES, COMPILE_TIMEOUT};
 
@@ -36,7 +38,7 @@ pub fn compile(sandbox: Option<Sandbox>, arguments: &Compile) -> Result<u8, Fail
             let limits = limits(worker::level(sandbox));
             let bytes = image::read(&limits)?;
             worker::announce(path, &bytes);
-            worker::run(&limits, threads, || measure(path, &bytes, threads))
+            worker::run(&limits, threads, |watch| measure(path, &bytes, threads, watch))
         }
     }
 }
@@ -46,14 +48,15 @@ fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimi
     let path = &arguments.module;
     let file = image::read(&limits)?;
     if Artifact::is_one(&file) {
-        note(&format!(
+        remark(&format!(
             "wave: note: `{}` is a compiled file: the module in it is compiled again, its code is not used\n",
             clean(&path.display().to_string())
         ));
     }
     let bytes = input::module_of(path, file)?;
     let compiler = Compiler::start(limits, bytes, threads)?;
-    let artifact = program::compile_artifact(path, compiler, arguments.deterministic, threads)?;
+    let artifact =
+        program::compile_artifact(path, compiler, arguments.deterministic, threads, progress::line().as_deref())?;
     let failed = |error: std::io::Error| {
         Failure::refused(format!("cannot write the program: {error}")).at(output.display().to_string())
     };
@@ -62,11 +65,11 @@ fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimi
     Ok(0)
 }
 
-fn measure(path: &Path, bytes: &[u8], threads: usize) -> Result<Output, Failure> {
+fn measure(path: &Path, bytes: &[u8], threads: usize, watch: Watch<'_>) -> Result<Output, Failure> {
     let bytes = input::module(path, bytes)?;
     let start = Instant::now();
     let module = compile::parse(path, &bytes)?;
-    let image = compile::compile_only(path, &module, threads)?;
+    let image = compile::compile_only(path, &module, threads, watch)?;
     Ok(Output::new(format!(
         "{} functions, {} bytes of wasm, {} bytes of code, {} traps, {} threads, {:.1} ms\n",
         image.functions.len(),

@@ -1,10 +1,15 @@
 //! `wave doctor`: which layers this kernel and processor can provide.
 
 use crate::args::{Doctor, Format};
-use crate::text::{clean, json, out};
+use crate::style;
+use crate::text::{clean, json, out, out_painted};
 use serde::Serialize;
 use wave_engine::Failure;
+use wave_engine::cache::has_key;
 use wave_sandbox::{LANDLOCK_LEVELS, LandlockLevel, LayerProbe, Presence};
+
+/// What a layer says that every level but off needs.
+const NOTHING_RUNS: &str = "nothing runs";
 
 /// Prints what each layer finds. Exit code 1 when `strict` would refuse to run.
 ///
@@ -15,15 +20,11 @@ pub fn doctor(arguments: &Doctor) -> Result<u8, Failure> {
     let abi = wave_sandbox::landlock_abi();
     match arguments.format {
         Format::Text => {
+            let out = |text: &str| out_painted(text, style::doctor);
             layers.iter().for_each(|layer| out(&line(layer)));
-            let refusing: Vec<_> =
-                layers.iter().filter(|layer| layer.blocks_strict()).map(|layer| layer.name).collect();
-            out(&match *refusing {
-                [] => "\nwave runs here under strict.\n".to_owned(),
-                _ => format!("\nwave refuses strict here, for want of: {}.\n", refusing.join(", ")),
-            });
             out("\nLandlock by ABI level, and what holds in its place on a kernel without it:\n");
             LANDLOCK_LEVELS.iter().for_each(|level| out(&level_line(level, abi)));
+            out(&format!("\n{}\n", conclusion(&layers, has_key())));
         }
         Format::Json => {
             let entries: Vec<_> = layers.iter().map(|layer| LayerRow::new(layer, abi)).collect();
@@ -31,6 +32,22 @@ pub fn doctor(arguments: &Doctor) -> Result<u8, Failure> {
         }
     }
     Ok(u8::from(layers.iter().any(LayerProbe::blocks_strict)))
+}
+
+/// What works here, in one line.
+fn conclusion(layers: &[LayerProbe], caches: bool) -> String {
+    let missing = |layer: &&LayerProbe| matches!(layer.presence, Presence::Missing(_));
+    let refusing: Vec<_> = layers.iter().filter(|layer| layer.blocks_strict()).map(|layer| layer.name).collect();
+    let stops_standard = layers.iter().filter(missing).any(|layer| layer.without == NOTHING_RUNS);
+    let levels = match (refusing.is_empty(), stops_standard) {
+        (true, _) => "wave runs here under strict, standard and off".to_owned(),
+        (false, false) => {
+            format!("wave runs here under standard and off; it refuses strict, for want of: {}", refusing.join(", "))
+        }
+        (false, true) => format!("wave refuses strict and standard here, for want of: {}", refusing.join(", ")),
+    };
+    let cache = if caches { "compiled code is cached" } else { "nothing is cached, because the kernel keeps no key" };
+    format!("{levels}; {cache}.")
 }
 
 #[derive(Serialize)]

@@ -4,12 +4,12 @@
 
 use crate::args::{Run, Sandbox};
 use crate::plan::module_name;
-use crate::text::{clean, note};
+use crate::text::{clean, remark};
 use crate::worker;
 use std::ffi::OsString;
 use std::path::Path;
 use wave_engine::compile::CompileLimits;
-use wave_engine::{Failure, Module, input};
+use wave_engine::{Failure, Module, Variable, input};
 use wave_image::{Found, Image, Kind, Problem, Reference};
 
 /// The program of a run.
@@ -22,7 +22,7 @@ pub struct Program {
     /// Its further arguments.
     pub args: Vec<OsString>,
     /// The variables that it brings along.
-    pub env: Vec<Vec<u8>>,
+    pub env: Vec<Variable>,
 }
 
 impl Program {
@@ -67,14 +67,7 @@ impl Program {
             module: Module::bytes(&limits.module, found.module),
             name: own,
             args: if run.invoke.is_some() { typed.to_vec() } else { command },
-            env: image
-                .settings
-                .env
-                .into_iter()
-                .flatten()
-                .filter(|text| is_variable(text))
-                .map(String::into_bytes)
-                .collect(),
+            env: variables(image.settings.env.unwrap_or_default(), &limits.module),
         })
     }
 }
@@ -95,13 +88,16 @@ fn find(limits: &CompileLimits, reference: &Reference, given: &[OsString]) -> Re
     let refuse = |problem| failure(&limits.module, problem);
     let image = Image::read(reference).map_err(refuse)?;
     let command = image.command(given);
-    let found = worker::value(limits, 1, || image.find(command.first().map(OsString::as_os_str)).map_err(refuse))?;
+    let found = worker::value(limits, 1, |_| image.find(command.first().map(OsString::as_os_str)).map_err(refuse))?;
     Ok((image, found))
 }
 
-/// Whether a text is a name and a value. Container tools leave out what is not.
-fn is_variable(text: &str) -> bool {
-    text.find('=').is_some_and(|at| at > 0)
+/// The variables of an image. Container tools leave out what is not a name and a value.
+fn variables(env: Vec<String>, image: &Path) -> Vec<Variable> {
+    let place = clean(&image.display().to_string()).into_owned();
+    let is_variable = |text: &String| text.find('=').is_some_and(|at| at > 0);
+    let texts = env.into_iter().filter(is_variable).map(String::into_bytes);
+    texts.map(|text| Variable { text, is_passed: false, place: place.clone() }).collect()
 }
 
 /// The failure for a problem in a layout.
@@ -120,7 +116,7 @@ pub fn failure(name: &Path, problem: Problem) -> Failure {
 
 fn note_others(name: &Path, count: usize) {
     let files = if count == 1 { "another file".to_owned() } else { format!("{count} other files") };
-    note(&format!(
+    remark(&format!(
         "wave: note: the image has {files} beside the module, which a run does not show to the program\n  where: {}\n  \
          fix:   unpack the image and grant what the program needs by --dir, or run it with a container tool\n",
         clean(&name.display().to_string())

@@ -22,7 +22,7 @@ pub fn inspect(sandbox: Option<Sandbox>, arguments: &Inspect) -> Result<u8, Fail
     let bytes = image::read(&limits)?;
     worker::announce(module, &bytes);
     let threads = compile::threads(bytes.len());
-    worker::run(&limits, threads, || summarize(module, &bytes, *format, threads))
+    worker::run(&limits, threads, |_| summarize(module, &bytes, *format, threads))
 }
 
 fn summarize(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Output, Failure> {

@@ -4,39 +4,54 @@
 //! |---|---|
 //! | `args` | the definition of the command line |
 //! | `flag` | the syntax of `--dir`, and advice for other syntaxes |
+//! | `env` | the variables of `--env` and `--env-file` |
 //! | `plan` | from arguments to a plan |
 //! | `run` | `wave run`: plan, prepare, seal, enter, report |
+//! | `bound` | `--max-rss`: memory of the whole process |
 //! | `trace` | what `--trace` prints |
 //! | `report` | the layers of a run, printed |
 //! | `image` | `oci:DIR[:TAG]`: from an image to the module of a run |
+//! | `outcome` | how a run ended, for programs |
+//! | `place` | where outcome, trace and report are written to |
+//! | `record` | files that are written after the seal |
 //! | `learn` | `wave learn`: an observed run, and the policy it needs |
+//! | `oci` | `wave oci`, the OCI runtime |
 //! | `policy` | `wave policy` |
 //! | `audit`, `why` | `wave audit` and `wave why`, whose answers are those of `wave_audit` |
 //! | `cache`, `compile`, `pack`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
 //! | `manual` | tests of `docs/man` |
 //! | `worker` | a sealed process for subcommands that read a module |
 //! | `usage` | messages for invalid command lines |
-//! | `text` | printing |
+//! | `text`, `style`, `terminal` | printing, with colour on a terminal |
+//! | `progress` | how far long work is |
 #![forbid(unsafe_code)]
 
 mod args;
 mod audit;
+mod bound;
 mod cache;
 mod compile;
 mod completion;
 mod doctor;
+mod env;
 mod flag;
 mod image;
 mod inspect;
 mod learn;
 #[cfg(test)]
 mod manual;
+mod oci;
 mod outcome;
 mod pack;
+mod place;
 mod plan;
 mod policy;
+mod progress;
+mod record;
 mod report;
 mod run;
+mod style;
+mod terminal;
 mod text;
 mod trace;
 mod usage;
@@ -61,11 +76,11 @@ pub fn main(typed: Vec<OsString>) -> ! {
     // Before anything else runs: what the parent left behind decides nothing.
     if let Err(error) = wave_sandbox::start() {
         let failure = Failure::refused(text::chain(&error)).fix(error.fix());
-        text::note(&failure.to_string());
+        text::fail(&failure);
         wave_sandbox::exit(i32::from(failure.code()));
     }
     if let Err(failure) = ensure_stack() {
-        text::note(&failure.to_string());
+        text::fail(&failure);
         wave_sandbox::exit(i32::from(failure.code()));
     }
     command(&typed)
@@ -74,6 +89,11 @@ pub fn main(typed: Vec<OsString>) -> ! {
 /// Runs the command. A function of its own, because it needs more stack than there may be before [`ensure_stack`].
 #[inline(never)]
 fn command(typed: &[OsString]) -> ! {
+    terminal::set_color(typed);
+    if typed.len() < 2 {
+        text::note(usage::FIRST_STEPS);
+        wave_sandbox::exit(2);
+    }
     let args = args::with_implied_run(typed.iter().cloned());
     let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
@@ -84,7 +104,7 @@ fn command(typed: &[OsString]) -> ! {
         Ok(code) => code,
         Err(failure) => {
             let failure = usage::or_command(failure, args::implied_module(typed, &args).as_deref());
-            text::note(&failure.to_string());
+            text::fail(&failure);
             failure.code()
         }
     };
@@ -109,6 +129,7 @@ fn ensure_stack() -> Result<(), Failure> {
 }
 
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
+    terminal::set_quiet(cli.quiet);
     match cli.command {
         Command::Run(arguments) => run::run(cli.sandbox, &arguments),
         Command::Learn(arguments) => learn::learn(cli.sandbox, *arguments),
@@ -118,6 +139,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Wast(arguments) => wast::wast(&arguments),
         Command::Pack(arguments) => pack::pack(cli.sandbox, &arguments),
         Command::Inspect(arguments) => inspect::inspect(cli.sandbox, &arguments),
+        Command::Oci(arguments) => oci::oci(cli.sandbox, *arguments),
         Command::Policy(arguments) => policy::policy(cli.sandbox, &arguments),
         Command::Audit(arguments) => audit::audit(cli.sandbox, &arguments),
         Command::Why(arguments) => why::why(&arguments),

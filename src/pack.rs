@@ -73,7 +73,7 @@ fn item(limits: &CompileLimits, tag: Option<&str>) -> Result<Item, Failure> {
             .fix("pack the module"));
     }
     let threads = compile::threads(file.len());
-    let module = worker::value(limits, threads, || checked(path, &file, threads))?;
+    let module = worker::value(limits, threads, |_| checked(path, &file, threads))?;
     Ok(Item { tag, name, module })
 }
 

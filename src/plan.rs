@@ -1,10 +1,10 @@
 //! From the arguments to the [`Plan`] of a run.
 
 use crate::args::{Run, Sandbox};
-use crate::flag;
 use crate::image::Program;
+use crate::{env, flag};
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use wave_engine::policy::PolicyDocument;
 use wave_engine::{DirectoryGrant, Failure, Identity, Level, Plan, PlanBuilder};
@@ -27,7 +27,7 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run, program: &Program) -> Result<Pl
         grants: run.dirs.iter().map(|flag| flag::grant(flag)).collect::<Result<_, _>>()?,
         name: name.into_vec(),
         args,
-        env: run.env.iter().map(|flag| parse_env(flag)).collect::<Result<_, _>>()?,
+        env: env::variables(run)?,
         default_env: program.env.clone(),
         invoke,
         devices: run.devices.clone(),
@@ -76,25 +76,6 @@ pub const fn level(sandbox: Sandbox) -> Level {
     }
 }
 
-fn parse_env(flag: &str) -> Result<Vec<u8>, Failure> {
-    let place = || format!("--env {flag}");
-    let (name, value) = match flag.split_once('=') {
-        Some((name, value)) => (name, value.as_bytes().to_vec()),
-        None => match wave_sandbox::variable(flag) {
-            Some(value) => (flag, value.as_bytes().to_vec()),
-            None => {
-                return Err(Failure::refused(format!("there is no environment variable `{flag}` to pass on"))
-                    .at(place())
-                    .fix(format!("set it, or give the value: --env {flag}=VALUE")));
-            }
-        },
-    };
-    if name.is_empty() {
-        return Err(Failure::usage("an environment variable needs a name").at(place()).fix("write --env NAME=VALUE"));
-    }
-    Ok([name.as_bytes(), b"=", &value].concat())
-}
-
 fn parse_identity(user: &str) -> Result<Identity, Failure> {
     let (uid, gid) = user.split_once(':').unwrap_or((user, user));
     let number = |text: &str| text.parse::<u32>().ok().filter(|id| *id != 0 && *id != u32::MAX);
@@ -123,13 +104,6 @@ mod tests {
         for user in ["0", "1:0", "root", "-1", "4294967295", ""] {
             assert_eq!(parse_identity(user).unwrap_err().code(), 2, "{user}");
         }
-    }
-
-    #[test]
-    fn environment_variables_need_a_name_and_a_value() {
-        assert_eq!(parse_env("A=b=c").unwrap(), b"A=b=c");
-        assert_eq!(parse_env("=x").unwrap_err().code(), 2);
-        assert_eq!(parse_env("WAVE_TEST_NO_SUCH_VARIABLE").unwrap_err().code(), 125);
     }
 
     fn plan(file: &Path, flags: &[String]) -> Plan {

@@ -1,7 +1,9 @@
 //! Prints how a run is protected: relaxations at the start, all layers on request.
 
 use crate::args::Format;
-use crate::text::{clean, json_line, note};
+use crate::record::RecordFile;
+use crate::style;
+use crate::text::{clean, json_line, note, note_painted};
 use wave_engine::Failure;
 use wave_sandbox::{Report, State};
 
@@ -23,35 +25,60 @@ pub fn announce(relaxations: &[String]) {
     }
 }
 
-/// Prints the layers to standard error: all of them in a format that was requested, otherwise those that `standard` lacks.
-///
-/// # Errors
-/// When the report cannot be written.
-pub fn print(format: Option<Format>, report: &RunReport<'_>) -> Result<(), Failure> {
+/// How a report is printed.
+#[derive(Clone, Copy, Debug)]
+pub struct Reporting {
+    /// `None`: only what `standard` lacks is printed.
+    pub format: Option<Format>,
+    /// Where it goes, if not to standard error.
+    pub file: Option<RecordFile>,
+}
+
+impl Reporting {
+    /// Whether standard error has the report.
+    pub const fn is_on_stderr(self) -> bool {
+        self.format.is_some() && self.file.is_none()
+    }
+
+    /// Prints the layers: all of them in a format that was requested. Where that is not on standard error, those that `standard` lacks
+    /// are printed there.
+    ///
+    /// # Errors
+    /// When the report cannot be written.
+    pub fn print(self, report: &RunReport<'_>) -> Result<(), Failure> {
+        let text = match self.format {
+            Some(Format::Text) => in_text(report),
+            Some(Format::Json) => json_line(report)?,
+            None => String::new(),
+        };
+        match self.file {
+            None if text.is_empty() => {}
+            None if self.format == Some(Format::Text) => note_painted(&text, style::report),
+            None => note(&text),
+            Some(file) => file.write(&text).map_err(|error| {
+                Failure::refused(format!("cannot write the report: {error}"))
+                    .at("--report-file")
+                    .fix("check the space on the disk, or who reads the pipe")
+            })?,
+        }
+        if !self.is_on_stderr() {
+            note_waived(report.sandbox);
+        }
+        Ok(())
+    }
+}
+
+fn in_text(report: &RunReport<'_>) -> String {
     let RunReport { sandbox, relaxations, unused } = report;
-    match format {
-        Some(Format::Text) => {
-            note(&sandbox.to_string());
-            relaxations.iter().for_each(|flag| note(&format!("  relaxed by {}\n", clean(flag))));
-            unused
-                .iter()
-                .for_each(|grant| note(&format!("  not given, as the module has no use for it: {}\n", clean(grant))));
-        }
-        Some(Format::Json) => {
-            note(&json_line(report)?);
-        }
-        None => {
-            for layer in &sandbox.layers {
-                if let State::Waived { reason } = &layer.state {
-                    note(&format!(
-                        "wave: relaxed by --sandbox {}: no {} ({})\n",
-                        sandbox.level,
-                        layer.name,
-                        clean(reason)
-                    ));
-                }
-            }
+    let relaxed = relaxations.iter().map(|flag| format!("  relaxed by {}\n", clean(flag)));
+    let unused = unused.iter().map(|grant| format!("  not given, as the module has no use for it: {}\n", clean(grant)));
+    relaxed.chain(unused).fold(sandbox.to_string(), |all, line| all + &line)
+}
+
+fn note_waived(report: &Report) {
+    for layer in &report.layers {
+        if let State::Waived { reason } = &layer.state {
+            note(&format!("wave: relaxed by --sandbox {}: no {} ({})\n", report.level, layer.name, clean(reason)));
         }
     }
-    Ok(())
 }

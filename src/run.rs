@@ -1,15 +1,18 @@
 //! `wave run`: plan, prepare, seal, enter, report.
 
-use crate::args::{Format, Run, Sandbox};
+use crate::args::{Run, Sandbox};
+use crate::bound::MemoryBound;
 use crate::image::Program;
 use crate::outcome;
 use crate::plan::plan;
-use crate::report::{self, RunReport};
-use crate::text::{chain, clean, for_program, limit_for_program, note, out, short};
+use crate::progress;
+use crate::record::Records;
+use crate::report::{self, Reporting, RunReport};
+use crate::text::{chain, clean, for_program, limit_for_program, note, out, remark, short};
 use crate::trace::Tracer;
 use std::time::Duration;
-use wave_engine::{Engine, Failure, Module, Outcome, Plan, Unused};
-use wave_runtime::{Frame, Stop, Stopped, Value};
+use wave_engine::{Engine, Failure, Module, Outcome, Plan, Ready, Unused};
+use wave_runtime::{Deadline, Frame, Stop, Stopped, Value, passed_deadline};
 
 /// Runs a program; the result is its exit code.
 ///
@@ -26,12 +29,20 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
         show(&plan, &module);
         return Ok(0);
     }
-    let tracer = Tracer::new(&arguments.trace, arguments.trace_format, &plan);
-    let engine = match tracer.is_on() {
-        true => Engine::default().observed_by(Box::new(tracer)),
-        false => Engine::default(),
-    };
-    execute(engine, plan, module, arguments.report, &mut Nobody)
+    let line = plan.line_of_policy("limits.max-rss").map(str::to_owned);
+    match MemoryBound::new(plan.limits.max_rss, line, arguments.cgroup.as_deref())? {
+        Some(bound) => bound.supervise(|engine| planned(engine, plan, module, arguments)),
+        None => planned(Engine::default(), plan, module, arguments),
+    }
+}
+
+/// Runs a program as planned, in this process.
+fn planned(engine: Engine, plan: Plan, module: Module, arguments: &Run) -> Result<u8, Failure> {
+    let records = Records::open(arguments, &plan)?;
+    let tracer = Tracer::new(arguments, &plan, records.trace);
+    let engine = records.kept_by(engine);
+    let engine = if tracer.is_on() { engine.observed_by(Box::new(tracer)) } else { engine };
+    execute(engine, plan, module, records.reporting(arguments), &mut Nobody)
 }
 
 /// Prints the plan of a run.
@@ -74,44 +85,74 @@ pub fn execute(
     engine: Engine,
     plan: Plan,
     module: Module,
-    format: Option<Format>,
+    reporting: Reporting,
     witness: &mut dyn Witness,
 ) -> Result<u8, Failure> {
     // The first message: without it, errors of the program that follow cannot be understood.
-    plan.notes().iter().for_each(|text| note(text));
-    let relaxations = plan.relaxations();
-    if format.is_none() {
-        report::announce(&relaxations);
+    plan.notes().iter().for_each(|text| remark(text));
+    if !reporting.is_on_stderr() {
+        report::announce(&plan.relaxations());
     }
-    let limit = TimeLimit { time: plan.limits.timeout, line: plan.line_of_policy("limits.timeout").map(str::to_owned) };
+    load(engine, plan, module)?.run(reporting, witness)
+}
+
+/// A loaded program.
+pub struct Loaded {
+    ready: Ready,
+    relaxations: Vec<String>,
+    limits: [TimeLimit; 2],
+    output_bytes: u64,
+}
+
+/// Loads a program.
+///
+/// # Errors
+/// If it cannot run as planned.
+pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failure> {
+    let relaxations = plan.relaxations();
+    let limits = [("timeout", plan.limits.timeout), ("cpu-time", plan.limits.cpu_time)].map(|(name, time)| {
+        let id = format!("limits.{name}");
+        TimeLimit { time, line: plan.line_of_policy(&id).map(|line| format!("{id} ({line})")) }
+    });
     let output_bytes = plan.limits.max_output.unwrap_or(u64::MAX);
-    let ready = engine.prepare(plan, module)?;
+    let ready = engine.watched_by(progress::line()).prepare(plan, module)?;
     // A client would notice; so should the operator.
     for unused in ready.unused() {
         if let Unused::Listener(address) = unused {
-            note(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
+            remark(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
         }
     }
-    let unused: Vec<_> = ready.unused().iter().map(ToString::to_string).collect();
-    let sealed = ready.seal()?;
-    sealed.chosen_addresses().iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
-    let report = RunReport { sandbox: &sealed.report(), relaxations: &relaxations, unused: &unused };
-    report::print(format, &report)?;
-    witness.sealed(&report);
-    limit_for_program(output_bytes);
-    let outcome = sealed.enter();
-    // Before anything is printed, because a reader that has gone away ends this process.
-    witness.ended(&outcome);
-    match &outcome {
-        Outcome::Returned(results) => {
-            results.iter().for_each(|result| for_program(out, &(show_value(*result) + "\n")));
-        }
-        Outcome::Stopped(stopped) => explain(stopped, &limit),
-    }
-    Ok(outcome.exit_code())
+    Ok(Loaded { ready, relaxations, limits, output_bytes })
 }
 
-/// The time limit of a run, and the line of the policy that sets it.
+impl Loaded {
+    /// Seals the process, runs the program and prints how it ended. Returns its exit code.
+    ///
+    /// # Errors
+    /// If the process could not be sealed. The program has not run.
+    pub fn run(self, reporting: Reporting, witness: &mut dyn Witness) -> Result<u8, Failure> {
+        let Self { ready, relaxations, limits, output_bytes } = self;
+        let unused: Vec<_> = ready.unused().iter().map(ToString::to_string).collect();
+        let sealed = ready.seal()?;
+        sealed.chosen_addresses().iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
+        let report = RunReport { sandbox: &sealed.report(), relaxations: &relaxations, unused: &unused };
+        reporting.print(&report)?;
+        witness.sealed(&report);
+        limit_for_program(output_bytes);
+        let outcome = sealed.enter();
+        // Before anything is printed, because a reader that has gone away ends this process.
+        witness.ended(&outcome);
+        match &outcome {
+            Outcome::Returned(results) => {
+                results.iter().for_each(|result| for_program(out, &(show_value(*result) + "\n")));
+            }
+            Outcome::Stopped(stopped) => explain(stopped, &limits),
+        }
+        Ok(outcome.exit_code())
+    }
+}
+
+/// A time limit of a run, and the line of the policy that sets it.
 struct TimeLimit {
     time: Option<Duration>,
     line: Option<String>,
@@ -130,7 +171,7 @@ fn show_value(value: Value) -> String {
 }
 
 /// Prints how a guest ended that did not return.
-fn explain(stopped: &Stopped, limit: &TimeLimit) {
+fn explain(stopped: &Stopped, [wall, processor]: &[TimeLimit; 2]) {
     match stopped.stop {
         Stop::Exit(code) if code > 255 => {
             note(&format!("wave: the guest exited with {code}, which no exit status can hold (0 to 255)\n"));
@@ -138,10 +179,14 @@ fn explain(stopped: &Stopped, limit: &TimeLimit) {
         Stop::Exit(_) => {}
         Stop::Signal(number) => note(&format!("wave: the guest raised signal {number} on itself\n")),
         Stop::Deadline => {
+            let (limit, what) = match passed_deadline() {
+                Some(Deadline::Processor) => (processor, "processor time limit"),
+                _ => (wall, "time limit"),
+            };
             let time = limit.time.map_or_else(String::new, |limit| format!(" of {limit:?}"));
-            note(&format!("wave: time limit{time} reached\n"));
+            note(&format!("wave: {what}{time} reached\n"));
             if let Some(line) = &limit.line {
-                note(&format!("  where: limits.timeout ({})\n", clean(line)));
+                note(&format!("  where: {}\n", clean(line)));
             }
             print_backtrace(&stopped.backtrace);
         }

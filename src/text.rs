@@ -1,8 +1,11 @@
 //! Printing. Output is safe for a terminal, and a closed pipe is no crash.
 
+use crate::style::{self, Paint};
+use crate::terminal;
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use wave_engine::Failure;
 pub use wave_engine::json::{escape_json, json, json_line};
 pub use wave_policy::{chain, clean, clean_lines, parse_duration, parse_size, shell_word, short};
 
@@ -16,7 +19,19 @@ const TIME_LIMIT: i32 = 124;
 /// command ends without a message; any other error is printed to standard error. The time limit of a run also ends the wait for a
 /// slow reader (T108).
 pub fn out(text: &str) {
+    write_out(&clean_lines(text));
+}
+
+/// As [`out`], in colour if standard output has colour.
+pub fn out_painted(text: &str, paint: Paint) {
     let text = clean_lines(text);
+    match terminal::out_is_colored() {
+        true => write_out(&style::lines(&text, paint)),
+        false => write_out(&text),
+    }
+}
+
+fn write_out(text: &str) {
     let mut rest = text.as_bytes();
     while !rest.is_empty() {
         // Not by `Stdout`, which tries again after each signal.
@@ -69,7 +84,31 @@ pub fn for_program(print: impl FnOnce(&str), text: &str) {
 ///
 /// A deadline that has passed is signaled again and again, which also ends the wait for a reader that does not read (T108).
 pub fn note(text: &str) {
+    note_painted(text, style::message);
+}
+
+/// Prints what a user can do without, as [`note`] does. Nothing with `--quiet`.
+pub fn remark(text: &str) {
+    if !terminal::is_quiet() {
+        note(text);
+    }
+}
+
+/// Prints an error, as [`note`] does.
+pub fn fail(failure: &Failure) {
+    note_painted(&failure.to_string(), style::failure);
+}
+
+/// As [`note`], painted in another way.
+pub fn note_painted(text: &str, paint: Paint) {
     let text = clean_lines(text);
+    match terminal::error_is_colored() {
+        true => write_note(&style::lines(&text, paint)),
+        false => write_note(&text),
+    }
+}
+
+fn write_note(text: &str) {
     let mut rest = text.as_bytes();
     loop {
         match io::stderr().write(rest) {

@@ -1,10 +1,12 @@
 //! `--trace`: each hostcall as a line of text or a JSON object, and what would allow a denied one.
 
-use crate::args::{Format, Traced};
+use crate::args::{Format, Run, Traced};
 use crate::flag;
+use crate::record::RecordFile;
 use crate::text::{clean, for_program, json_line, note, short};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
+use std::io::ErrorKind;
 use wave_engine::{DirectoryGrant, Observer, Plan};
 use wave_policy::Access;
 use wave_wasi::{Argument, Decision, Errno, Failure, Record, Rule, Stop};
@@ -14,17 +16,32 @@ pub struct Tracer {
     areas: Vec<Traced>,
     json: bool,
     ways: Ways,
+    /// Where the lines go, if not to standard error.
+    file: Option<RecordFile>,
+    /// Whether the file took no more.
+    is_full: bool,
 }
 
 impl Tracer {
-    /// Prints the calls of these areas.
-    pub fn new(areas: &[Traced], format: Format, plan: &Plan) -> Self {
-        Self { areas: areas.to_vec(), json: format == Format::Json, ways: Ways::of(plan) }
+    /// Prints the calls of the areas that a run names.
+    pub fn new(run: &Run, plan: &Plan, file: Option<RecordFile>) -> Self {
+        let json = run.trace_format == Format::Json;
+        Self { areas: run.traced(), json, ways: Ways::of(plan), file, is_full: false }
     }
 
     /// Whether anything is printed.
     pub const fn is_on(&self) -> bool {
         !self.areas.is_empty()
+    }
+
+    /// Writes to the file. The first error ends the trace, and not the program.
+    fn write(&mut self, file: RecordFile, text: &str) {
+        let Err(error) = file.write(text) else { return };
+        self.is_full = true;
+        // A deadline that has passed says itself why the run ended.
+        if error.kind() != ErrorKind::Interrupted {
+            note(&format!("wave: cannot write the trace, the rest is left out: {error}\n"));
+        }
     }
 }
 
@@ -35,7 +52,11 @@ impl Observer for Tracer {
 
     fn hostcall(&mut self, record: &Record) {
         let text = if self.json { in_json(record, &self.ways) } else { in_text(record, &self.ways) };
-        for_program(note, &text);
+        match self.file {
+            None => for_program(note, &text),
+            Some(_) if self.is_full => {}
+            Some(file) => for_program(|text| self.write(file, text), &text),
+        }
     }
 }
 

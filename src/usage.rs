@@ -3,10 +3,24 @@
 //! The advice has the form of a flag, with nothing in it that was typed, and the narrowest grant first (T130).
 
 use crate::args;
-use crate::text::{clean, note, out};
+use crate::style;
+use crate::text::{clean, fail, note_painted, out_painted};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use wave_engine::Failure;
+
+/// What `wave` prints without arguments.
+pub const FIRST_STEPS: &str = "\
+wave runs WebAssembly programs that nobody trusts.
+
+  wave app.wasm                         run a program: it gets no file, no variable, no network
+  wave --dir data::/data::ro app.wasm   run it with a directory that it may read
+  wave learn -o app.toml app.wasm       run it and write what it used as a policy
+  wave run --policy app.toml app.wasm   run it under that policy
+  wave audit app.wasm                   see what it could do, without running it
+
+`wave --help` lists all commands, `wave doctor` says what works on this host.
+";
 
 const DIRECTORY: &str =
     "a directory is granted by --dir HOST::GUEST::ro, the one of the host first; ::append or ::rw lets it be written";
@@ -29,8 +43,7 @@ const PRIVILEGES: &str =
     "a run has no capabilities, whatever is asked; started as root, it becomes a user that --user UID:GID can name";
 const PERMISSIONS: &str = "a program starts no processes, threads or libraries; directories, variables and listeners are granted one by \
                            one, by --dir, --env and --tcplisten";
-const PROCESSOR: &str =
-    "wave limits time by --timeout TIME; a share of the processor is the service manager's to limit";
+const PROCESSOR: &str = "wave limits time by --timeout TIME, processor time by --cpu-time TIME; a share of the processor is the service manager's to limit";
 
 /// Flags of Wasmtime, Wasmer, WasmEdge, iwasm, Docker, Podman, Node.js and Deno, and what there is instead.
 const FLAGS: [(&[&str], &str); 29] = [
@@ -47,16 +60,7 @@ const FLAGS: [(&[&str], &str); 29] = [
         "WASI has no working directory: relative paths start at the directory that is called `.`, as in --dir HOST::.::ro",
     ),
     (
-        &[
-            "-e",
-            "--env-file",
-            "--inherit-env",
-            "--forward-host-env",
-            "--env-inherit",
-            "--environment",
-            "--allow-env",
-            "--env-host",
-        ],
+        &["-e", "--inherit-env", "--forward-host-env", "--env-inherit", "--environment", "--allow-env", "--env-host"],
         VARIABLE,
     ),
     (&["--env-all", "--env-merge", "--unsetenv", "--clear-env"], VARIABLE),
@@ -192,10 +196,8 @@ const FLAGS: [(&[&str], &str); 29] = [
         &[
             "-D",
             "-g",
-            "-q",
             "--debug",
             "--verbose",
-            "--quiet",
             "--log",
             "--log-level",
             "--log-file",
@@ -314,7 +316,7 @@ fn command_for(word: &str) -> Option<String> {
 pub fn explain(mut error: clap::Error, args: &[OsString]) -> i32 {
     let code = error.exit_code();
     if !error.use_stderr() {
-        out(&error.render().to_string());
+        out_painted(&error.render().to_string(), style::help);
         return code;
     }
     if let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) =
@@ -322,7 +324,7 @@ pub fn explain(mut error: clap::Error, args: &[OsString]) -> i32 {
         && flag.starts_with('-')
         && let Some(failure) = unknown_flag(flag, args)
     {
-        note(&failure.to_string());
+        fail(&failure);
         return code;
     }
     // Values that were typed are quoted in one line, without control characters.
@@ -332,7 +334,7 @@ pub fn explain(mut error: clap::Error, args: &[OsString]) -> i32 {
     }
     // `-- --flag` would be taken for the module.
     error.remove(ContextKind::Suggested);
-    note(&error.render().to_string());
+    note_painted(&error.render().to_string(), style::failure);
     code
 }
 

@@ -14,6 +14,7 @@ use wave_contract::types::SignatureRegistry;
 use wave_engine::Failure;
 use wave_engine::compile;
 use wave_engine::input;
+use wave_engine::progress::{Step, Watch, counted};
 use wave_verifier::{Report, Terms, Uses, VerifyError};
 
 /// Verifies the code of an artifact, or of a module that is compiled as if it were to run alone, in a sealed process, and prints
@@ -26,17 +27,19 @@ pub fn verify(sandbox: Option<Sandbox>, arguments: &Verify) -> Result<u8, Failur
     let threads = arguments.threads.map_or_else(compile::default_threads, std::num::NonZero::get);
     let limits = worker::limits(sandbox, path);
     let bytes = image::read(&limits)?;
-    worker::run(&limits, threads, || report(path, &bytes, threads, arguments.format))
+    worker::run(&limits, threads, |watch| report(path, &bytes, threads, arguments.format, watch))
 }
 
-fn report(path: &Path, bytes: &[u8], threads: usize, format: Format) -> Result<Output, Failure> {
+fn report(path: &Path, bytes: &[u8], threads: usize, format: Format, watch: Watch<'_>) -> Result<Output, Failure> {
     let code = match Artifact::is_one(bytes) {
         true => of_artifact(path, bytes)?,
-        false => of_module(path, bytes, threads)?,
+        false => of_module(path, bytes, threads, watch)?,
     };
     let Code { module, image, terms, compiling } = code;
     let started = Instant::now();
-    let outcome = wave_verifier::verify(image, &module, terms, threads).map(|(_, report)| report);
+    let outcome = counted(watch, Step::Verifying, |each| {
+        wave_verifier::verify_watched(image, &module, terms, threads, each).map(|(_, report)| report)
+    });
     let took = Took { compiling, verifying: started.elapsed() };
     let out = match format {
         Format::Text => text(&outcome, &took)?,
@@ -64,7 +67,7 @@ fn of_artifact(path: &Path, bytes: &[u8]) -> Result<Code, Failure> {
 }
 
 /// What is compiled now, as if it were to run alone.
-fn of_module(path: &Path, bytes: &[u8], threads: usize) -> Result<Code, Failure> {
+fn of_module(path: &Path, bytes: &[u8], threads: usize, watch: Watch<'_>) -> Result<Code, Failure> {
     let bytes = input::module(path, bytes)?;
     let module = compile::parse(path, &bytes)?;
     let info = module.info();
@@ -78,7 +81,7 @@ fn of_module(path: &Path, bytes: &[u8], threads: usize) -> Result<Code, Failure>
         host_imports: vec![true; info.imported_functions as usize],
     };
     let started = Instant::now();
-    let image = compile::compile_for(path, &module, &terms, threads)?;
+    let image = compile::compile_for(path, &module, &terms, threads, watch)?;
     Ok(Code { module: bytes.into_owned(), image, terms, compiling: Some(started.elapsed()) })
 }
 

@@ -4,15 +4,16 @@
 //! time and memory are those of compiling. Its text is not trusted: control characters are escaped.
 
 use crate::args::Sandbox;
-use crate::text::{clean, note, out};
+use crate::progress;
+use crate::text::{clean, note, out, remark};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::io::{BufReader, BufWriter, Write};
+use std::io::BufReader;
 use std::path::Path;
 use wave_contract::artifact::Artifact;
-use wave_contract::encoding::{read_value, write_value};
 use wave_engine::Failure;
 use wave_engine::compile::CompileLimits;
+use wave_engine::progress::{Answering, Step, Watch, read_answer};
 use wave_policy::Level;
 use wave_sandbox::{State, Worker, WorkerError};
 
@@ -45,7 +46,11 @@ impl Output {
 ///
 /// # Errors
 /// The failure of the work; 125 if a sealed process is required and cannot be started, or if it reaches its limits.
-pub fn run(limits: &CompileLimits, threads: usize, work: impl Fn() -> Result<Output, Failure>) -> Result<u8, Failure> {
+pub fn run(
+    limits: &CompileLimits,
+    threads: usize,
+    work: impl Fn(Watch<'_>) -> Result<Output, Failure>,
+) -> Result<u8, Failure> {
     value(limits, threads, work).map(Output::print)
 }
 
@@ -56,24 +61,32 @@ pub fn run(limits: &CompileLimits, threads: usize, work: impl Fn() -> Result<Out
 pub fn value<T: Serialize + DeserializeOwned>(
     limits: &CompileLimits,
     threads: usize,
-    work: impl Fn() -> Result<T, Failure>,
+    work: impl Fn(Watch<'_>) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    sealed(limits, threads, &work)?.unwrap_or_else(work)
+    // Gone before anything else is printed.
+    let line = progress::line();
+    match sealed(limits, threads, line.as_deref(), &work)? {
+        Some(said) => said,
+        None => work(line.as_deref()),
+    }
 }
 
 /// What came of the work in a sealed process. `None` if there is none and it can be done without.
 fn sealed<T: Serialize + DeserializeOwned>(
     limits: &CompileLimits,
     threads: usize,
-    work: &impl Fn() -> Result<T, Failure>,
+    watch: Watch<'_>,
+    work: &impl Fn(Watch<'_>) -> Result<T, Failure>,
 ) -> Result<Option<Result<T, Failure>>, Failure> {
     if limits.level == Level::Off {
         return Ok(None);
     }
-    let started = Worker::start(&limits.policy(threads), limits.timeout, |mut channel| {
-        let mut to = BufWriter::new(&mut channel);
+    let started = Worker::start(&limits.policy(threads), limits.timeout, |channel| {
+        let answering = Answering::new(channel);
+        let step = |step| answering.step(step);
+        let said = work(watch.is_some().then_some(&step));
         // If sending fails, the other side notices.
-        drop(write_value(&mut to, &work()).and_then(|()| to.flush()));
+        drop(answering.answer(&said));
     });
     let without = |error: &WorkerError| -> Result<_, Failure> {
         if let State::Waived { reason } = limits.without_worker(error)? {
@@ -91,7 +104,7 @@ fn sealed<T: Serialize + DeserializeOwned>(
         Err(error) => return without(&error),
     }
     let mut from = BufReader::new(worker);
-    let answer = read_value(&mut from, limits.memory_bytes);
+    let answer = read_answer(&mut from, limits.memory_bytes, watch, Step::Reading);
     answer.map(Some).map_err(|error| limits.exchange_failure(from.get_mut(), &error))
 }
 
@@ -105,7 +118,7 @@ pub fn note_unsealed(reason: Option<&str>) {
 /// Prints that a compiled file has code of its own beside the module in it.
 pub fn announce(path: &Path, file: &[u8]) {
     if Artifact::is_one(file) {
-        note(&format!(
+        remark(&format!(
             "wave: note: `{}` is a compiled file: this describes the module in it. Its code has access to what that module declares, \
              and need not do what the module does\n",
             clean(&path.display().to_string())

@@ -7,7 +7,7 @@ use crate::convert::detected_resolver;
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, device, refuse_overlap};
 use crate::peers::parse_network;
-use crate::plan::{Plan, owner_of_writable};
+use crate::plan::{Plan, Variable, owner_of_writable};
 use crate::policy::PolicyDocument;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -39,10 +39,10 @@ pub struct PlanBuilder {
     pub name: Vec<u8>,
     /// Its further arguments, after those of the policy.
     pub args: Vec<Vec<u8>>,
-    /// Environment variables as `NAME=VALUE`, in addition to those of the policy.
-    pub env: Vec<Vec<u8>>,
+    /// Environment variables, in addition to those of the policy. Of one name, the last wins.
+    pub env: Vec<Variable>,
     /// Environment variables that the program brings along, as an image does. Those of the policy and of [`Self::env`] replace them.
-    pub default_env: Vec<Vec<u8>>,
+    pub default_env: Vec<Variable>,
     /// Export to call instead of `_start`, with its arguments.
     pub invoke: Option<(String, Vec<OsString>)>,
     /// Device nodes that the guest may open if a granted directory leads to them.
@@ -146,7 +146,7 @@ impl PlanBuilder {
     }
 
     /// The variables of the program, of the policy and of the request. The last one wins.
-    fn environment(&self, values: &Values) -> Result<Vec<Vec<u8>>, Failure> {
+    fn environment(&self, values: &Values) -> Result<Vec<Variable>, Failure> {
         let policy = environment(self.policy.as_ref(), values)?;
         let all = self.default_env.iter().chain(&policy).chain(&self.env);
         // A set, because a policy or an image can name a hundred thousand.
@@ -175,12 +175,12 @@ fn resolver(level: Level, leaves_truncation: bool) -> Resolver {
 }
 
 /// The name in `NAME=VALUE`.
-fn name_of(variable: &[u8]) -> &[u8] {
-    variable.split(|byte| *byte == b'=').next().unwrap_or_default()
+fn name_of(variable: &Variable) -> &[u8] {
+    variable.text.split(|byte| *byte == b'=').next().unwrap_or_default()
 }
 
 /// The variables of the policy. Variables that it passes on are read from the environment of `wave`.
-fn environment(policy: Option<&PolicyDocument>, values: &Values) -> Result<Vec<Vec<u8>>, Failure> {
+fn environment(policy: Option<&PolicyDocument>, values: &Values) -> Result<Vec<Variable>, Failure> {
     let mut env = Vec::new();
     for (index, name) in values.env_pass.iter().flatten().enumerate() {
         let value = wave_sandbox::variable(name).ok_or_else(|| {
@@ -190,23 +190,23 @@ fn environment(policy: Option<&PolicyDocument>, values: &Values) -> Result<Vec<V
                 .at(place)
                 .fix("set it, or give it a value in `[env.set]`")
         })?;
-        env.push(variable(name, &value));
+        env.push(variable(name, &value, true));
     }
     for (name, value) in values.env_set.iter().flatten() {
-        env.push(variable(name, OsStr::new(value)));
+        env.push(variable(name, OsStr::new(value), false));
     }
     Ok(env)
 }
 
-fn variable(name: &str, value: &OsStr) -> Vec<u8> {
-    [name.as_bytes(), b"=", value.as_bytes()].concat()
+fn variable(name: &str, value: &OsStr, is_passed: bool) -> Variable {
+    let place = if is_passed { "env.pass".to_owned() } else { format!("env.set.{name}") };
+    Variable { text: [name.as_bytes(), b"=", value.as_bytes()].concat(), is_passed, place }
 }
 
 /// The flags that allow more than the policy.
 fn beyond(values: &Values, builder: &PlanBuilder) -> Vec<String> {
     let mut beyond: Vec<_> = builder.grants.iter().map(|grant| grant.place.clone()).collect();
-    let names = builder.env.iter().map(|variable| String::from_utf8_lossy(name_of(variable)));
-    beyond.extend(names.map(|name| format!("--env {name}")));
+    beyond.extend(builder.env.iter().map(|variable| variable.place.clone()));
     beyond.extend(builder.listen.iter().map(|address| format!("--tcplisten {address}")));
     beyond.extend(builder.listenfd.then(|| "--listenfd".to_owned()));
     // Without a list every peer may connect, so the first network only narrows that.
@@ -253,8 +253,8 @@ fn origins(policy: &PolicyDocument, builder: &PlanBuilder) -> Vec<(String, Strin
     for name in values.env_set.iter().flat_map(|set| set.keys()) {
         file(format!("env.set.{name}"), &mut origins);
     }
-    for name in builder.env.iter().map(|variable| String::from_utf8_lossy(name_of(variable))) {
-        origins.push((format!("env.set.{name}"), format!("--env {name}")));
+    for variable in &builder.env {
+        origins.push((format!("env.set.{}", String::from_utf8_lossy(name_of(variable))), variable.place.clone()));
     }
     let sockets = values.listen.iter().flatten().count();
     (0..sockets).for_each(|index| file(format!("net.listen[{index}]"), &mut origins));

@@ -16,7 +16,7 @@ use wave_policy::chain;
 use wave_policy::limits::COMPILE_TIMEOUT;
 
 /// Larger files are refused before they are read, because the compiler could not handle them.
-const MAX_MODULE_BYTES: u64 = 1 << 30;
+pub const MAX_MODULE_BYTES: u64 = 1 << 30;
 
 /// How long to wait for a process to open a FIFO for writing.
 const WRITER_TIME: Duration = Duration::from_secs(5);

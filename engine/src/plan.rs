@@ -23,8 +23,8 @@ pub struct Plan {
     pub grants: Vec<DirectoryGrant>,
     /// Arguments of the guest, its name first.
     pub args: Vec<Vec<u8>>,
-    /// Environment of the guest, as `NAME=VALUE`.
-    pub env: Vec<Vec<u8>>,
+    /// Environment of the guest.
+    pub env: Vec<Variable>,
     /// Export to call instead of `_start`, with its arguments.
     pub invoke: Option<(String, Vec<OsString>)>,
     /// Device nodes the guest may open, with their numbers.
@@ -61,6 +61,17 @@ pub struct Plan {
     pub origins: Vec<(String, String)>,
 }
 
+/// A variable of the guest's environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// `NAME=VALUE`.
+    pub text: Vec<u8>,
+    /// Whether the value is that of the variable that the caller's own environment has.
+    pub is_passed: bool,
+    /// The flag or key that sets it, for messages.
+    pub place: String,
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = |list: &[Vec<u8>]| -> String {
@@ -75,7 +86,8 @@ impl fmt::Display for Plan {
             None => writeln!(f, "call:     _start")?,
         }
         writeln!(f, "args:    {}", words(&self.args))?;
-        writeln!(f, "env:     {}", if self.env.is_empty() { " none".to_owned() } else { words(&self.env) })?;
+        let env: Vec<_> = self.env.iter().map(|variable| variable.text.clone()).collect();
+        writeln!(f, "env:     {}", if env.is_empty() { " none".to_owned() } else { words(&env) })?;
         if self.grants.is_empty() {
             writeln!(f, "files:    none")?;
         }
@@ -99,6 +111,9 @@ impl fmt::Display for Plan {
         }
         writeln!(f, "memory:   {} bytes", self.limits.memory_bytes())?;
         writeln!(f, "stack:    {} bytes", self.limits.stack_bytes())?;
+        if let Some(bytes) = self.limits.max_rss {
+            writeln!(f, "process:  {bytes} bytes, compiler included")?;
+        }
         if self.level != Level::Off {
             let (time, bytes) = (self.limits.compile_timeout(), self.limits.compile_memory_bytes());
             writeln!(f, "compiler: {time:?}, {bytes} bytes")?;
@@ -121,6 +136,9 @@ impl fmt::Display for Plan {
         match self.limits.timeout {
             Some(limit) => writeln!(f, "timeout:  {limit:?}")?,
             None => writeln!(f, "timeout:  none")?,
+        }
+        if let Some(limit) = self.limits.cpu_time {
+            writeln!(f, "cpu time: {limit:?}")?;
         }
         match self.identity {
             Some(Identity { uid, gid }) => writeln!(f, "user:     {uid}:{gid} (when started as root)")?,

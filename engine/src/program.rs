@@ -5,6 +5,7 @@ use crate::cache;
 use crate::compile::{Compiler, Job, ReadyCompiler, parse};
 use crate::failure::Failure;
 use crate::input;
+use crate::progress::{Step, Watch, counted};
 use crate::refusal::Refusal;
 use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::{CacheSlot, CodeSource, Recompile};
@@ -33,6 +34,8 @@ pub struct Options<'a> {
     pub threads: usize,
     /// Which hostcalls are reported to an observer.
     pub observes: Observes<'a>,
+    /// Who waits for it.
+    pub watch: Watch<'a>,
 }
 
 /// A loaded program.
@@ -66,9 +69,10 @@ pub fn compile_artifact(
     compiler: Compiler,
     canonical_nans: bool,
     threads: usize,
+    watch: Watch<'_>,
 ) -> Result<Artifact, Failure> {
     let options =
-        Options { store: StoreOptions::default(), canonical_nans, verify: true, threads, observes: &|_| false };
+        Options { store: StoreOptions::default(), canonical_nans, verify: true, threads, observes: &|_| false, watch };
     let wasi = Wasi::new(Config::default()).map_err(|error| Failure::refused(chain(&error)))?;
     let mut store = Store::new(options.store, wasi).map_err(|error| store_failure(&error))?;
     let mut loader = Loader { path, store: &mut store, options: &options, slot: None };
@@ -189,15 +193,15 @@ impl Loader<'_> {
         precompiled: Option<CodeImage>,
         place: impl FnOnce(&mut Self, &ModuleInfo) -> Result<(Placement, Job), Failure>,
     ) -> Result<VerifiedCode, Failure> {
-        let path = self.path;
+        let (path, watch) = (self.path, self.options.watch);
         match compiler.ready()? {
             ReadyCompiler::Worker(mut worker, compiler) => {
-                let (info, bytes) = worker.declarations()?;
+                let (info, bytes) = worker.declarations(watch)?;
                 let (placement, job) = place(self, &info)?;
                 let ((image, verifier), worker) = match precompiled {
                     Some(image) => (self.verify_precompiled(image, &info, &bytes, &placement)?, worker.dismiss()?),
                     None => {
-                        let (image, worker) = worker.compile(job, &info, bytes.len())?;
+                        let (image, worker) = worker.compile(job, &info, bytes.len(), watch)?;
                         (verify(path, image, &bytes, &placement, self.options)?, worker)
                     }
                 };
@@ -212,7 +216,7 @@ impl Loader<'_> {
                 let (image, verifier) = match precompiled {
                     Some(image) => self.verify_precompiled(image, module.info(), &bytes, &placement)?,
                     None => {
-                        let image = job.compile(&module).map_err(|error| Refusal::from(&error).failure(path))?;
+                        let image = job.compile(&module, watch).map_err(|error| Refusal::from(&error).failure(path))?;
                         verify(path, image, &bytes, &placement, self.options)?
                     }
                 };
@@ -261,8 +265,10 @@ fn verify(
             Verified::unproved(image, bytes, terms).map_err(|error| verification_failure(path, &error.into()))?;
         return Ok((image, State::NotRequested));
     }
-    let (image, report) = wave_verifier::verify(image, bytes, terms, options.threads)
-        .map_err(|error| verification_failure(path, &error))?;
+    let (image, report) = counted(options.watch, Step::Verifying, |each| {
+        wave_verifier::verify_watched(image, bytes, terms, options.threads, each)
+    })
+    .map_err(|error| verification_failure(path, &error))?;
     let detail = format!("{} functions, {} instructions", report.functions, report.instructions);
     Ok((image, State::Applied { detail }))
 }

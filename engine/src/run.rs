@@ -1,5 +1,6 @@
 //! One run: [`Engine::prepare`], [`Ready::seal`], [`SealedRun::enter`].
 
+use crate::cache::Cache;
 use crate::compile::{self, Compiler};
 use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
 use crate::entry::EntryPoint;
@@ -11,30 +12,56 @@ use crate::observer::{Observer, SharedObserver};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::program::{self, Program};
+use crate::progress::Step;
 use crate::ranges::ProgramRanges;
 use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::Source;
 use crate::unused::{self, Unused};
+use rustix::time::{ClockId, clock_gettime};
 use std::fs::OpenOptions;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use wave_contract::module::ModuleInfo;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
-use wave_sandbox::{Grant, LayerName, Namespaces, Report, SealPlan, Sealed};
+use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, OuterFilter, Report, SealPlan, Sealed};
 use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
 
 /// Descriptors that the process may have open beyond the guest's own. Path resolution uses them.
 pub const SPARE_FILES: u64 = 64;
+
+/// Seconds of processor time that a program has to stop and to be reported, one of them for rounding.
+const KILL_AFTER_S: u64 = 3;
 
 /// Runs one program in this process.
 #[derive(Default)]
 pub struct Engine {
     observer: Option<SharedObserver>,
     supervised: bool,
+    watch: Option<Box<dyn Fn(Step) + Sync>>,
+    container: Option<Container>,
+    rss_bytes: Option<u64>,
+    records: Vec<RawFd>,
+    outer_filter: Option<OuterFilter>,
+}
+
+/// What the process of a container has that no other run has.
+#[derive(Default)]
+pub struct Container {
+    /// The cache, opened before the process left the file system of the host. `None`: nothing is cached.
+    pub cache: Option<Cache>,
+    /// Supplementary groups of the process.
+    pub groups: Vec<u32>,
+    /// Capabilities that its root keeps.
+    pub capabilities: Vec<FileCapability>,
+    /// Whether network, ipc and uts namespace are its own and empty already, so that leaving them again protects nothing.
+    pub has_namespaces: bool,
+    /// What `ps` shows.
+    pub title: String,
 }
 
 /// A loaded program in a process that is not sealed yet. No instruction of it has run.
@@ -77,13 +104,53 @@ impl Engine {
         self
     }
 
+    /// Runs in a container, whose user may be root.
+    #[must_use]
+    pub fn in_container(mut self, container: Container) -> Self {
+        self.container = Some(container);
+        self
+    }
+
+    /// Calls `watch` with each step of [`prepare`](Self::prepare), and drops it at its end.
+    #[must_use]
+    pub fn watched_by(mut self, watch: Option<Box<dyn Fn(Step) + Sync>>) -> Self {
+        self.watch = watch;
+        self
+    }
+
+    /// Says that this process and its children have this much memory at most: `max-rss` is the caller's part. `None`: as much as the
+    /// host has, so that a plan with the limit is refused.
+    #[must_use]
+    pub fn bounded_to(mut self, rss_bytes: Option<u64>) -> Self {
+        self.rss_bytes = rss_bytes;
+        self
+    }
+
+    /// Keeps a descriptor open, and permits writing to it after the seal: for an observer, or a report. It is one of
+    /// [`RECORD_FDS`](wave_policy::RECORD_FDS), and nothing closes it.
+    #[must_use]
+    pub fn recording_to(mut self, fd: RawFd) -> Self {
+        self.records.push(fd);
+        self
+    }
+
+    /// Seals the process under the filter of a container as well, which can only deny more. Every program needs `brk`, `exit_group` and
+    /// `rt_sigreturn`; others need the calls behind the functions that they import.
+    #[must_use]
+    pub fn filtered_by(mut self, filter: OuterFilter) -> Self {
+        self.outer_filter = Some(filter);
+        self
+    }
+
     /// Reads, compiles, verifies and loads a module, and opens its grants. This process must have a single thread.
     ///
     /// # Errors
     /// If the module cannot run as planned. [`Failure::code`] is the exit code.
-    pub fn prepare(self, mut plan: Plan, module: Module) -> Result<Ready, Failure> {
+    pub fn prepare(mut self, mut plan: Plan, module: Module) -> Result<Ready, Failure> {
         let name = module.name.clone();
-        match self.load(&mut plan, module) {
+        let loaded = self.load(&mut plan, module);
+        self.watch = None;
+        match loaded {
             Ok(Loaded { program, entry, namespaces, addresses, chosen, unused }) => {
                 Ok(Ready { plan, module: name, program, entry, namespaces, addresses, chosen, unused, engine: self })
             }
@@ -91,8 +158,9 @@ impl Engine {
         }
     }
 
-    fn load(&self, plan: &mut Plan, module: Module) -> Result<Loaded, Failure> {
+    fn load(&mut self, plan: &mut Plan, module: Module) -> Result<Loaded, Failure> {
         wave_sandbox::prepare_allocator();
+        self.confirm_rss(plan)?;
         let path = module.name.clone();
         let limits = plan.compile_limits(&path);
         let start = |bytes: Vec<u8>| {
@@ -101,7 +169,11 @@ impl Engine {
         };
         // The compiler starts before anything is opened, so that it inherits nothing. It works while this process
         // prepares the rest.
-        let Source { code, slot, seed, threads } = Source::find(plan, module, &start)?;
+        let cache = match &mut self.container {
+            Some(container) => container.cache.take(),
+            None => plan.cache.then(Cache::open).and_then(Result::ok),
+        };
+        let Source { code, slot, seed, threads } = Source::find(plan, module, cache, &start)?;
         let listeners = network::listeners(plan)?;
         let mut addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
         let chosen = listeners.iter().filter(|listener| listener.chosen_port);
@@ -118,9 +190,15 @@ impl Engine {
             verify: plan.verify,
             threads,
             observes: &|function| self.observer.as_ref().is_some_and(|observer| observer.lock().observes(function)),
+            watch: self.watch.as_deref(),
         };
         // Listeners are bound by now. They and the connections that they accept stay in the network namespace of the host.
-        let namespaces = (plan.level != Level::Off).then(wave_sandbox::leave_namespaces);
+        let has_own = self.container.as_ref().is_some_and(|container| container.has_namespaces);
+        let namespaces = match plan.level {
+            Level::Off => None,
+            _ if has_own => Some(Namespaces::Left),
+            _ => Some(wave_sandbox::leave_namespaces()),
+        };
         let allowed = |info: &ModuleInfo| match &plan.policy {
             Some(policy) => policy.check_module(&path, info, plan.checked_resolver),
             None => Ok(()),
@@ -130,6 +208,18 @@ impl Engine {
         let unused = unused::remove_unused(plan, &mut addresses, &mut program)?;
         chosen.retain(|address| addresses.contains(address));
         Ok(Loaded { program, entry, namespaces, addresses, chosen, unused })
+    }
+}
+
+impl Engine {
+    /// Refuses a limit that nobody has applied.
+    fn confirm_rss(&self, plan: &Plan) -> Result<(), Failure> {
+        match plan.limits.max_rss {
+            Some(limit) if self.rss_bytes.is_none_or(|bytes| bytes > limit) => {
+                Err(Failure::refused("nothing bounds the memory of this process").raise("max-rss"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -153,14 +243,14 @@ impl Ready {
     /// # Errors
     /// 125 if a layer that the level requires cannot be applied. The guest has not run.
     pub fn seal(mut self) -> Result<SealedRun, Failure> {
-        if let Some(limit) = self.plan.limits.timeout {
-            // Before the seal, because the filter refuses timers afterwards.
-            wave_runtime::arm_deadline(limit)
-                .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
-        }
-        let sealed =
-            seal(&self.plan, &self.module, self.addresses, self.namespaces, self.engine.supervised, &mut self.program)
-                .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
+        // Before the seal, because the filter refuses timers afterwards.
+        let limits = &self.plan.limits;
+        let armed = limits.timeout.map_or(Ok(()), wave_runtime::arm_deadline);
+        armed
+            .and_then(|()| limits.cpu_time.map_or(Ok(()), wave_runtime::arm_processor_deadline))
+            .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
+        let sealed = seal(&self.plan, &self.module, self.addresses, self.namespaces, &self.engine, &mut self.program)
+            .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
         let Self { program, entry, chosen, engine, .. } = self;
         Ok(SealedRun { program, entry, sealed, chosen, observer: engine.observer })
     }
@@ -218,11 +308,11 @@ fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shar
     };
     let config = Config {
         args: std::mem::take(&mut plan.args),
-        env: std::mem::take(&mut plan.env),
+        env: std::mem::take(&mut plan.env).into_iter().map(|variable| variable.text).collect(),
         preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
         interrupted: wave_runtime::deadline_passed,
         // Without a limit nothing interrupts, and every transfer is one call.
-        step_bytes: plan.limits.timeout.map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),
+        step_bytes: plan.limits.timeout.or(plan.limits.cpu_time).map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),
         limits: monitor_limits(&plan.limits),
         peers: plan.accept_from.take(),
         devices: plan.devices.iter().map(|(_, number)| *number).collect(),
@@ -245,13 +335,21 @@ fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shar
     Ok(wasi)
 }
 
+/// When the kernel kills a process whose program has more than this processor time left, in seconds since the process began. The
+/// program itself stops earlier; native code can block that signal, and not this one. A quarter more, because the kernel counts ticks
+/// for this. Source: setrlimit(2), `RLIMIT_CPU`.
+fn killed_at(limit: Duration) -> u64 {
+    let used = Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default();
+    used.saturating_add(limit).saturating_add(limit / 4).as_secs().saturating_add(KILL_AFTER_S)
+}
+
 /// Derives the policy of the kernel layers and seals the process.
 fn seal(
     plan: &Plan,
     module: &Path,
     listeners: Vec<SocketAddr>,
     namespaces: Option<Namespaces>,
-    supervised: bool,
+    engine: &Engine,
     program: &mut Program,
 ) -> Result<Sealed, Failure> {
     let ranges = ProgramRanges::of(&program.store);
@@ -263,7 +361,8 @@ fn seal(
         host: granted.host_path.to_owned(),
         access: policy_access(granted.access),
     };
-    let sockets: Vec<_> = wasi.sockets().map(|socket| socket.as_raw_fd()).collect();
+    let sockets = wasi.sockets().map(|socket| socket.as_raw_fd());
+    let kept: Vec<_> = sockets.chain(engine.records.iter().copied()).collect();
     let policy = Policy {
         level: plan.level,
         surface,
@@ -273,15 +372,29 @@ fn seal(
         limits: wave_policy::ProcessLimits {
             open_files: u64::from(monitor_limits(&plan.limits).open_files) + SPARE_FILES,
             file_size_bytes: plan.limits.max_file_size,
+            processor_seconds: plan.limits.cpu_time.map(killed_at),
             ..wave_policy::ProcessLimits::default()
         },
         identity: plan.identity,
         prints_results: plan.invoke.is_some(),
+        records: !engine.records.is_empty(),
         ..Policy::default()
     };
-    let title = format!("wave run {}", clean(&module.display().to_string()));
+    let container = engine.container.as_ref();
+    let title = container.map_or_else(|| format!("wave run {}", module.display()), |container| container.title.clone());
+    let title = clean(&title);
     let plan = ranges.seal_plan(&policy, &grants);
-    let seal = SealPlan { namespaces, title: Some(&title), keep_fds: &sockets, supervised, ..plan };
+    let seal = SealPlan {
+        namespaces,
+        title: Some(&title),
+        keep_fds: &kept,
+        supervised: engine.supervised,
+        may_be_root: container.is_some(),
+        groups: container.map_or(&[], |container| &container.groups),
+        capabilities: container.map_or(&[], |container| &container.capabilities),
+        outer_filter: engine.outer_filter.as_ref(),
+        ..plan
+    };
     wave_sandbox::seal(&seal).map_err(|error| {
         let fix = limit_fix_of(&error).unwrap_or_else(|| error.fix().to_owned());
         Failure::refused(chain(&error)).at("--sandbox").fix(fix)

@@ -60,17 +60,17 @@ struct Settings {
 }
 
 impl<'a> Source<'a> {
-    /// Finds the code of a program, or starts to compile it. This process must have a single thread.
+    /// Finds the code of a program in the cache, or starts to compile it. This process must have a single thread.
     ///
     /// # Errors
     /// If the module cannot be read, does not match the pin of the policy, or the compiler cannot be started.
-    pub fn find(plan: &Plan, module: Module, start: StartCompiler<'a>) -> Result<Self, Failure> {
+    pub fn find(plan: &Plan, module: Module, cache: Option<Cache>, start: StartCompiler<'a>) -> Result<Self, Failure> {
         let (path, bytes) = (&module.name, module.bytes);
         let settings = || {
             let processor = wave_compiler::processor().ok()?;
             Some(Settings { processor, canonical_nans: plan.deterministic() })
         };
-        let cache = plan.cache.then(Cache::open).and_then(Result::ok).zip(settings());
+        let cache = cache.zip(settings());
         // A policy pins another hash than the cache uses, so the module has to be read for it.
         let (cache, settings) = match cache {
             // A pipe can be read only once, and its writer would notice an extra open.

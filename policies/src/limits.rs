@@ -152,6 +152,10 @@ limits! {
         detail: ": 5s, 300ms, 2m",
         at_limit: "Exit code 124",
     }
+    cpu_time: Duration = None, "cpu-time", "Stop the program after this processor time" {
+        detail: ", its own and that of its hostcalls",
+        at_limit: "Exit code 124",
+    }
     max_memory: u64 = Some(MEMORY_BYTES), "max-memory", "Maximum linear memory" {
         at_limit: "A module that declares more initially exits with 137; `memory.grow` beyond it fails",
         ceiling: Some(MEMORY_BYTES as u128),
@@ -161,6 +165,12 @@ limits! {
         at_limit: "Beyond: a trap, exit code 134",
         // Half of the smallest stack is reserved for hostcalls. A stack larger than the largest is no limit.
         range: 512 << 10..=4 << 30,
+    }
+    max_rss: u64 = None, "max-rss", "Maximum memory of the whole process, as a control group counts it" {
+        detail: ": the compiler, the heap of wave and cached files are in it",
+        at_limit: "Exit code 137. Without a control group of its own, a run gets RLIMIT_DATA instead, and says so",
+        // More than any machine has; the numbers of the kernel have a sign.
+        range: 1..=1 << 60,
     }
     compile_timeout: Duration = Some(COMPILE_TIMEOUT), "compile-timeout", "Stop compiling after this time" {
         at_limit: "Exit code 125. Not with `--sandbox off`",

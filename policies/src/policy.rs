@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::table::{ALWAYS, COMPILER, GROWABLE, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS};
+use crate::table::{ALWAYS, COMPILER, GROWABLE, RECORDS, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS};
 use crate::{Access, Level, Need, RuleSet, Surface, SyscallRule};
 
 /// What one run may do. Plain data: nothing is enforced until `wave-sandbox` seals with it.
@@ -31,7 +31,13 @@ pub struct Policy {
     pub identity: Option<Identity>,
     /// The results of an export are printed on standard output.
     pub prints_results: bool,
+    /// Something is written to descriptors of [`RECORD_FDS`] after the seal: a trace, a report.
+    pub records: bool,
 }
+
+/// Descriptors of files that `wave` writes to after the seal. The filter permits these two and no other, so whoever has such a file moves
+/// it there.
+pub const RECORD_FDS: [i32; 2] = [100, 101];
 
 impl Policy {
     /// The rules of the system-call filter: those of every run, and the rows of the imported functions that can
@@ -46,6 +52,7 @@ impl Policy {
         }
         let runtime = if growable { ALWAYS.union(GROWABLE) } else { ALWAYS };
         let runtime = if self.prints_results { runtime.union(RESULTS) } else { runtime };
+        let runtime = if self.records { runtime.union(RECORDS) } else { runtime };
         let resolver = match self.resolver {
             Resolver::Kernel => RESOLVER_KERNEL,
             Resolver::Manual => RESOLVER_MANUAL,
@@ -174,6 +181,18 @@ mod tests {
         let policy = Policy::default();
         assert!(policy.rules(true).any(|rule| rule.call == "mprotect"));
         assert!(!policy.rules(false).any(|rule| rule.call == "mprotect"));
+    }
+
+    #[test]
+    fn records_are_written_to_their_descriptors_only_and_only_if_asked_for() {
+        let policy = Policy { records: true, ..Policy::default() };
+        let permitted = |policy: &Policy, fd: u64| {
+            policy.rules(false).filter(|rule| rule.call == "write").any(|rule| rule.permits(&[fd, 0, 0, 0, 0, 0], &[]))
+        };
+        let written: Vec<_> = (0..1024).filter(|fd| permitted(&policy, *fd)).collect();
+        assert_eq!(written, [2, 100, 101]);
+        assert!(RECORD_FDS.iter().all(|fd| written.contains(&u64::try_from(*fd).expect("not negative"))));
+        assert!(!permitted(&Policy::default(), 100));
     }
 
     #[test]

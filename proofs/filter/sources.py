@@ -109,7 +109,8 @@ def of_seals(work: Path, checker: Checker) -> Iterator[Filter]:
             yield seal(checker, f"{level}, {resolver}, two memories, code of {code[1]:#x} bytes", rules, plan)
         rules = policy.of_policy(text, list(MEMORIES))
         policy.add_row(rules, "results")
-        yield seal(checker, f"{level}, {resolver}, results of an export", rules, f"{words} results")
+        policy.add_row(rules, "records")
+        yield seal(checker, f"{level}, {resolver}, results of an export, records", rules, f"{words} results records")
         rules = policy.of_policy(text, list(MEMORIES))
         if resolver == "manual":
             policy.without_truncation(rules)

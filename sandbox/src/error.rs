@@ -90,6 +90,9 @@ pub enum Cause {
     /// The kernel refused the filter.
     #[error("the kernel refused the system-call filter")]
     Install(#[source] Source),
+    /// The kernel refused the filter of [`SealPlan::outer_filter`](crate::SealPlan::outer_filter).
+    #[error("the kernel refused the container's own filter")]
+    OuterFilter(#[source] Source),
     /// The policy names root as the user or group to become.
     #[error("the policy names root as the user to become")]
     NamedRoot,

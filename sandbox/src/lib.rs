@@ -31,13 +31,13 @@ use unsupported as platform;
 #[allow(unused_imports, reason = "`unsupported` offers nothing more")]
 pub use platform::specific::*;
 pub use platform::{
-    Allocator, Channel, Worker, end_with_parent, exit, inherited_descriptor, leave_namespaces, prepare_allocator,
-    report_failures, seal, start, supervise, variable,
+    Allocator, Channel, OuterFilter, Worker, end_with_parent, exit, inherited_descriptor, leave_namespaces,
+    prepare_allocator, report_failures, seal, start, supervise, variable,
 };
 
 pub use ended::{DeniedCall, Ended, Supervised, Usage};
 pub use error::{Cause, SealError, StartError, WorkerError};
-pub use plan::{AddressRange, Grant, GrowableRange, Namespaces, SealPlan};
+pub use plan::{AddressRange, FileCapability, Grant, GrowableRange, Namespaces, SealPlan};
 pub use report::{Demand, Layer, LayerName, Report, State};
 pub use sealed::Sealed;
 pub use status::{DENIED, OUT_OF_MEMORY};

@@ -2,6 +2,7 @@
 
 use std::os::fd::{BorrowedFd, RawFd};
 
+use crate::OuterFilter;
 use crate::report::LayerName;
 
 use wave_policy::{Access, Policy};
@@ -27,11 +28,21 @@ pub struct SealPlan<'a> {
     /// Other descriptors that stay open, besides 0, 1, 2 and those of the grants. The seal closes all others, whoever owns them. So drop or
     /// forget their owners before the seal: an owner that uses or closes its descriptor later may reach another file.
     pub keep_fds: &'a [RawFd],
+    /// Whether `policy.identity` may be root: for containers, whose configuration names their user. Without capabilities root is the
+    /// owner of files and nothing more.
+    pub may_be_root: bool,
+    /// Supplementary groups that the process has afterwards, for containers.
+    pub groups: &'a [u32],
+    /// Capabilities that root has afterwards, as far as it has them now, for containers.
+    pub capabilities: &'a [FileCapability],
     /// Whether the process ends when the one that forked it ends: see [`supervise`](crate::supervise). It also does after
     /// [`end_with_parent`](crate::end_with_parent).
     pub supervised: bool,
+    /// A filter of the container, which the process is under besides the one of the seal. It can only deny more. Every level applies it,
+    /// also `off`, as a part of [`LayerName::Seccomp`].
+    pub outer_filter: Option<&'a OuterFilter>,
     /// Layers that are not applied, and reported as not requested: for programs that measure one layer, or test what the others
-    /// hold without it. `wave` names none, here or below.
+    /// hold without it. `wave` names none, here or below. [`LayerName::Seccomp`] stands for `outer_filter`, too.
     pub left_out: &'a [LayerName],
     /// Layers whose step fails with [`Cause::Injected`](crate::Cause::Injected), in the place of applying the layer.
     pub failing: &'a [LayerName],
@@ -49,9 +60,40 @@ impl<'a> SealPlan<'a> {
             namespaces: None,
             title: None,
             keep_fds: &[],
+            may_be_root: false,
+            groups: &[],
+            capabilities: &[],
             supervised: false,
+            outer_filter: None,
             left_out: &[],
             failing: &[],
+        }
+    }
+}
+
+/// A capability that has a use for a program with files alone: what its owner may do to files of others, where Landlock and mounts
+/// let it. Source: capabilities(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileCapability {
+    /// Read, write and search whatever the mode of a file says.
+    DacOverride,
+    /// Read and search whatever the mode of a file says.
+    DacReadSearch,
+    /// Change modes and times.
+    Fowner,
+}
+
+impl FileCapability {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::DacOverride, Self::DacReadSearch, Self::Fowner];
+
+    /// Its name, such as `CAP_FOWNER`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DacOverride => "CAP_DAC_OVERRIDE",
+            Self::DacReadSearch => "CAP_DAC_READ_SEARCH",
+            Self::Fowner => "CAP_FOWNER",
         }
     }
 }

@@ -24,8 +24,10 @@ mod observe;
 mod used;
 
 use crate::args::{self, Run, Sandbox};
+use crate::bound::{self, MemoryBound};
 use crate::image::Program;
 use crate::plan::plan;
+use crate::record::Records;
 use crate::run;
 use crate::text::{chain, note};
 use crate::trace::Tracer;
@@ -35,13 +37,14 @@ use file::Target;
 use merge::Learned;
 use narrow::{Granted, Imports};
 use observe::UseObserver;
-use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 use used::Use;
 use wave_engine::compile::{self, Declared};
 use wave_engine::policy::{can_grow, pin};
-use wave_engine::{DirectoryGrant, Engine, Failure, Module, Observer, Plan, input, owner_of_writable, surface_of};
+use wave_engine::{
+    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Variable, input, owner_of_writable, surface_of,
+};
 use wave_policy::Level;
 use wave_policy::file::Derived;
 use wave_runtime::Stop;
@@ -71,11 +74,10 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
             .fix("run the program once more, with wave run --outcome"));
     }
     run::end_with_parent(&run)?;
-    let (format, dry_run) = (run.report, run.dry_run);
     let typed = Typed::new(&run);
     let program = Program::of(sandbox, &run)?;
     let (plan, module) = (plan(sandbox, &run, &program)?, program.module);
-    if dry_run {
+    if run.dry_run {
         run::show(&plan, &module);
         return Ok(0);
     }
@@ -89,14 +91,21 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let layout = Layout { grants: plan.grants.len(), listeners: plan.listen.len() };
     let area_bytes = NonZeroUsize::new(AREA_BYTES).unwrap_or(NonZeroUsize::MIN);
     let started = Instant::now();
-    let tracer = Tracer::new(&run.trace, run.trace_format, &plan);
+    let records = Records::open(&run, &plan)?;
+    let reporting = records.reporting(&run);
+    let tracer = Tracer::new(&run, &plan, records.trace);
+    let line = plan.line_of_policy("limits.max-rss").map(str::to_owned);
+    let bound = MemoryBound::new(plan.limits.max_rss, line, run.cgroup.as_deref())?;
     let mut parts = Some((plan, bytes, tracer));
     let supervised = supervise(area_bytes, |area| {
         let outcome = match (parts.take(), UseObserver::new(area, layout)) {
             (Some((plan, bytes, tracer)), Some(learner)) => {
                 let observer = Box::new(Both { learner, tracer });
-                let engine = Engine::default().observed_by(observer).supervised();
-                run::execute(engine, plan, Module::bytes(&name, bytes), format, &mut run::Nobody)
+                let engine = bound.as_ref().map_or_else(|| Ok(Engine::default()), MemoryBound::enter);
+                let engine = engine.map(|engine| records.kept_by(engine.observed_by(observer).supervised()));
+                engine.and_then(|engine| {
+                    run::execute(engine, plan, Module::bytes(&name, bytes), reporting, &mut run::Nobody)
+                })
             }
             _ => Err(Failure::refused("the memory for what is observed is too small")),
         };
@@ -105,8 +114,13 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
             failure.code()
         }))
     });
+    let exceeded = bound.and_then(|bound| bound.finish(supervised.as_ref().ok().map(|supervised| supervised.ended)));
     let Supervised { ended, left, .. } = supervised
         .map_err(|error| Failure::refused(format!("cannot start a process for the run: {}", chain(&error))))?;
+    if exceeded.is_some() {
+        note(&format!("wave: learn: the run was cut short, `{}` is unchanged\n", target.name()));
+        return Ok(bound::exit_code(ended, exceeded));
+    }
     let wall = started.elapsed();
     // Taken in the other process only.
     let Some((plan, bytes, _)) = parts else { return Err(Failure::refused("the plan of the run is gone")) };
@@ -166,45 +180,27 @@ impl Observer for Both {
 
 /// Arguments that a plan resolves and a policy must name as they were typed.
 struct Typed {
-    /// Whether each `--env`, by its name, is passed on.
-    env: Vec<(String, bool)>,
     flags: Vec<String>,
 }
 
 impl Typed {
     fn new(run: &Run) -> Self {
-        let env = run.env.iter().map(|flag| match flag.split_once('=') {
-            Some((name, _)) => (name.to_owned(), false),
-            None => (flag.clone(), true),
-        });
         let mut flags: Vec<String> = run.devices.iter().map(|path| format!("--device {}", path.display())).collect();
         flags.extend(run.invoke.iter().map(|function| format!("--invoke {function}")));
         flags.extend(run.argv0.iter().map(|name| format!("--argv0 {name}")));
         flags.extend((run.manual_resolver).then(|| "--resolver manual".to_owned()));
         flags.extend(run.terminal_controls.then(|| "--terminal-controls".to_owned()));
-        Self { env: env.collect(), flags }
+        Self { flags }
     }
 }
 
 /// What was granted, in the words of a policy.
 fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failure> {
     let values = plan.policy.as_ref().map(|policy| &policy.values);
-    let mut passed: HashSet<&str> =
-        values.iter().flat_map(|values| values.env_pass.iter().flatten()).map(String::as_str).collect();
-    for name in values.iter().flat_map(|values| values.env_set.iter().flat_map(|set| set.keys())) {
-        passed.remove(name.as_str());
-    }
-    for (name, pass) in &typed.env {
-        if *pass {
-            passed.insert(name)
-        } else {
-            passed.remove(name.as_str())
-        };
-    }
-    let variable = |variable: &Vec<u8>| {
-        let text = String::from_utf8_lossy(variable).into_owned();
+    let variable = |variable: &Variable| {
+        let text = String::from_utf8_lossy(&variable.text).into_owned();
         let (name, value) = text.split_once('=').unwrap_or((&text, ""));
-        (name.to_owned(), (!passed.contains(name)).then(|| value.to_owned()))
+        (name.to_owned(), (!variable.is_passed).then(|| value.to_owned()))
     };
     let dirs = plan.grants.iter().map(|grant| Ok((grant.clone(), target.host(&grant.host)?)));
     Ok(Granted {

@@ -1,6 +1,7 @@
 //! The outcome of a run, as programs read it. `docs/outcome.md` explains each field; `docs/outcome.schema.json` is its schema.
 
 use super::area::{self, OfCall, REASONS, Stage, Text, Total};
+use crate::bound;
 use crate::words::word;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wave_engine::{Failure, Outcome};
 use wave_policy::all_functions;
-use wave_runtime::{Stop, Stopped};
+use wave_runtime::{Deadline, Stop, Stopped, passed_deadline};
 use wave_sandbox::{DENIED, Ended, OUT_OF_MEMORY, Supervised, Usage};
 
 /// The names of signals on Linux, from 1 on. Source: signal(7).
@@ -56,6 +57,8 @@ pub enum Ending {
     Trapped { trap: String, frames: Vec<Frame> },
     /// The time limit was reached.
     TimeLimit { frames: Vec<Frame> },
+    /// The limit on processor time was reached.
+    CpuLimit { frames: Vec<Frame> },
     /// It raised this signal on itself.
     Raised { signal: u8, name: String },
     /// `wave` did not enter the program.
@@ -64,6 +67,8 @@ pub enum Ending {
     DeniedSystemCall { number: Option<i32>, name: Option<String> },
     /// The process of the run needed more memory than there is.
     OutOfMemory,
+    /// The kernel ended a process of the run because all of them together needed more than `--max-rss`.
+    MemoryLimit { limit_bytes: u64 },
     /// A signal from outside killed the process of the run.
     Killed { signal: i32, name: String, program_was_running: bool },
     /// The process of the run ended in a way that no program can bring about without breaking something.
@@ -93,9 +98,10 @@ impl Ending {
             Outcome::Stopped(Stopped { stop: Stop::Trap(trap), backtrace }) => {
                 Self::Trapped { trap: trap.to_string(), frames: frames(backtrace) }
             }
-            Outcome::Stopped(Stopped { stop: Stop::Deadline, backtrace }) => {
-                Self::TimeLimit { frames: frames(backtrace) }
-            }
+            Outcome::Stopped(Stopped { stop: Stop::Deadline, backtrace }) => match passed_deadline() {
+                Some(Deadline::Processor) => Self::CpuLimit { frames: frames(backtrace) },
+                _ => Self::TimeLimit { frames: frames(backtrace) },
+            },
         }
     }
 
@@ -104,7 +110,7 @@ impl Ending {
         Some(match self {
             Self::Exited { code } => i32::from(u8::try_from(*code).unwrap_or(125)),
             Self::Trapped { .. } => 134,
-            Self::TimeLimit { .. } => 124,
+            Self::TimeLimit { .. } | Self::CpuLimit { .. } => 124,
             Self::Raised { signal, .. } => 128 | i32::from(*signal & 0x7f),
             _ => return None,
         })
@@ -228,11 +234,14 @@ struct Denial {
 }
 
 impl Document {
-    /// The outcome of a run that was waited for.
-    pub fn new(supervised: &Supervised, wall: Duration, names: &Names) -> Self {
+    /// The outcome of a run that was waited for. `exceeded` is the limit on the memory of the process, if that ended it.
+    pub fn new(supervised: &Supervised, wall: Duration, names: &Names, exceeded: Option<u64>) -> Self {
         let (counts, texts) = area::split_left(supervised.left);
         let total = |total| word(counts, area::total(total));
-        let ending = Ending::find(supervised, Stage::of(total(Total::Stage)), texts);
+        let ending = match exceeded {
+            Some(limit_bytes) => Ending::MemoryLimit { limit_bytes },
+            None => Ending::find(supervised, Stage::of(total(Total::Stage)), texts),
+        };
         let file = |path: &PathBuf, hash| File {
             name: path.display().to_string(),
             blake3: area::text(texts, hash).filter(|hash| is_hash(hash)).map(str::to_owned),
@@ -241,7 +250,7 @@ impl Document {
         let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Self {
             version: names.version,
-            exit_code: supervised.ended.exit_code(),
+            exit_code: bound::exit_code(supervised.ended, exceeded),
             ending,
             module: file(&names.module, Text::Module),
             policy: names.policy.as_ref().map(|path| file(path, Text::Policy)),

@@ -6,7 +6,6 @@
 //!
 //! | file | does |
 //! |---|---|
-//! | `place` | where the object is written to |
 //! | `area` | the memory that both share |
 //! | `count` | counts hostcalls, in the process of the run |
 //! | `witness` | records layers and end, in the process of the run |
@@ -15,24 +14,25 @@
 mod area;
 mod count;
 mod document;
-mod place;
 mod witness;
 
 use crate::args::{Run, Sandbox};
+use crate::bound::{self, MemoryBound};
 use crate::image::Program;
+use crate::place::Place;
 use crate::plan::{module_name, plan, refuse_within};
+use crate::record::Records;
 use crate::run;
-use crate::text::{chain, json_line, note};
+use crate::text::{chain, fail, json_line};
 use crate::trace::Tracer;
 use area::{AREA_BYTES, Text};
 use count::Counter;
 use document::{Document, Names};
-use place::Place;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
-use wave_engine::policy::{pin, read_text};
-use wave_engine::{Engine, Failure, Module};
+use wave_engine::policy::{PolicyDocument, pin, read_text};
+use wave_engine::{Engine, Failure, Limits, Module};
 use wave_sandbox::supervise;
 use witness::Recorder;
 
@@ -42,20 +42,30 @@ use witness::Recorder;
 /// If the object cannot be written. Every other failure is in it.
 pub fn run(sandbox: Option<Sandbox>, arguments: &Run, place: &str) -> Result<u8, Failure> {
     wave_sandbox::prepare_allocator();
-    let place = Place::open(place)?;
+    let place = Place::open("--outcome", place)?;
     let area_bytes = NonZeroUsize::new(AREA_BYTES).unwrap_or(NonZeroUsize::MIN);
     let started = Instant::now();
+    let (bound, refused) = match bound_of(arguments) {
+        Ok(bound) => (bound, None),
+        // The process of the run reports it, as every failure.
+        Err(failure) => (None, Some(failure)),
+    };
     let supervised = supervise(area_bytes, |area| {
         let path = place.path();
         let (counts, texts) = area::split(area);
         let mut recorder = Recorder::new(texts);
-        let outcome = run_recorded(sandbox, arguments, path, counts, &mut recorder);
+        let outcome = match refused {
+            Some(failure) => Err(failure),
+            None => run_recorded(sandbox, arguments, (path, bound.as_ref()), counts, &mut recorder),
+        };
         i32::from(outcome.unwrap_or_else(|failure| {
-            note(&failure.to_string());
+            fail(&failure);
             recorder.failed(&failure);
             failure.code()
         }))
     });
+    let ended = supervised.as_ref().ok().map(|supervised| supervised.ended);
+    let exceeded = bound.and_then(|bound| bound.finish(ended));
     let supervised = supervised
         .map_err(|error| Failure::refused(format!("cannot start a process for the run: {}", chain(&error))))?;
     let names = Names {
@@ -63,19 +73,29 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run, place: &str) -> Result<u8,
         policy: arguments.policy.clone(),
         version: env!("CARGO_PKG_VERSION"),
     };
-    let document = Document::new(&supervised, started.elapsed(), &names);
+    let document = Document::new(&supervised, started.elapsed(), &names, exceeded);
     place.write(&json_line(&document)?)?;
-    Ok(supervised.ended.exit_code())
+    Ok(bound::exit_code(supervised.ended, exceeded))
+}
+
+/// The bound on memory that flags and policy ask for. The process of the run reports a policy that cannot be read.
+fn bound_of(arguments: &Run) -> Result<Option<MemoryBound>, Failure> {
+    let policy = arguments.policy.as_deref().and_then(|path| PolicyDocument::read(path).ok());
+    let limits = policy.as_ref().map_or_else(Limits::default, |policy| policy.values.limits.clone());
+    let line = policy.as_ref().filter(|_| arguments.limits.0.max_rss.is_none());
+    let line = line.and_then(|policy| policy.origin("limits.max-rss"));
+    MemoryBound::new(arguments.limits.0.over(&limits).max_rss, line, arguments.cgroup.as_deref())
 }
 
 /// The run, in its own process.
 fn run_recorded(
     sandbox: Option<Sandbox>,
     arguments: &Run,
-    place: Option<&Path>,
+    (place, bound): (Option<&Path>, Option<&MemoryBound>),
     counts: &'static mut [u8],
     recorder: &mut Recorder,
 ) -> Result<u8, Failure> {
+    let engine = bound.map_or_else(|| Ok(Engine::default()), MemoryBound::enter)?;
     if let Some(policy) = &arguments.policy {
         recorder.text(Text::Policy, &pin::of(read_text(policy)?.as_bytes()));
     }
@@ -86,7 +106,8 @@ fn run_recorded(
     }
     let (name, bytes) = program.module.read(plan.limits.compile_timeout())?;
     recorder.text(Text::Module, &pin::of(&bytes));
-    let tracer = Tracer::new(&arguments.trace, arguments.trace_format, &plan);
-    let engine = Engine::default().observed_by(Box::new(Counter::new(counts, tracer))).supervised();
-    run::execute(engine, plan, Module::bytes(&name, bytes), arguments.report, recorder)
+    let records = Records::open(arguments, &plan)?;
+    let tracer = Tracer::new(arguments, &plan, records.trace);
+    let engine = records.kept_by(engine.observed_by(Box::new(Counter::new(counts, tracer))).supervised());
+    run::execute(engine, plan, Module::bytes(&name, bytes), records.reporting(arguments), recorder)
 }

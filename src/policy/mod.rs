@@ -4,7 +4,7 @@ mod diff;
 
 use crate::args::{ExportFormat, Policy, Sandbox};
 use crate::image;
-use crate::text::{clean, note, out};
+use crate::text::{clean, note, out, remark};
 use crate::worker;
 use std::path::Path;
 use wave_audit::export;
@@ -42,7 +42,7 @@ fn generate(resolver: Resolver, limits: CompileLimits) -> Result<u8, Failure> {
     worker::note_unsealed(unsealed.as_deref());
     let surface = surface_of(&info);
     if let Some(unknown) = surface.unknown().first() {
-        note(&format!(
+        remark(&format!(
             "wave: note: the import `{}` `{}` is unknown, so the module cannot run\n",
             clean(&unknown.module),
             clean(&unknown.name)
@@ -113,7 +113,7 @@ fn check(path: &Path, module: Option<CompileLimits>) -> Result<u8, Failure> {
     let looked = module.map_or(Ok(()), |module| check_module(&policy, module, &mut findings));
     print(&findings.wrong);
     for (what, place) in &findings.notes {
-        note(&format!("wave: note: {}\n  where: {}\n", clean(what), clean(place)));
+        remark(&format!("wave: note: {}\n  where: {}\n", clean(what), clean(place)));
     }
     print_more(findings.more);
     looked.map(|()| u8::from(!findings.wrong.is_empty()))

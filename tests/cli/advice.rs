@@ -121,7 +121,7 @@ fn flags_of_other_tools_are_answered() {
         (&["--allow-fs-read=d"], "--dir HOST::GUEST::ro"),
         (&["--allow-write"], "--dir HOST::GUEST::append"),
         (&["-e", "A=b"], "--env NAME=VALUE"),
-        (&["--env-file", "f"], "--env NAME=VALUE"),
+        (&["--environment", "f"], "--env NAME=VALUE"),
         (&["--inherit-env"], "--env NAME=VALUE"),
         (&["--net"], "--tcplisten ADDRESS:PORT"),
         (&["--network=host"], "--tcplisten ADDRESS:PORT"),

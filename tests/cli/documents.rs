@@ -124,6 +124,20 @@ fn is_committed(path: &str, generated: &str) {
     );
 }
 
+/// Where people write Markdown files.
+const DIRECTORIES: [&str; 10] = [
+    "",
+    "benches",
+    "clients/python",
+    "clients/rust",
+    "docs",
+    "examples",
+    "examples/agent",
+    "fuzz",
+    "proofs",
+    "proofs/oracle",
+];
+
 /// The Markdown files of this repository that people write, by their paths.
 fn written_documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -131,8 +145,7 @@ fn written_documents() -> Vec<PathBuf> {
         let entries = fs::read_dir(root.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         entries.map(|entry| entry.expect("an entry").path()).collect::<Vec<_>>()
     };
-    let files =
-        ["", "docs", "benches", "examples", "fuzz", "proofs", "proofs/oracle"].into_iter().flat_map(in_directory);
+    let files = DIRECTORIES.into_iter().flat_map(in_directory);
     let files: Vec<_> = files.filter(|file| file.extension().is_some_and(|extension| extension == "md")).collect();
     assert!(files.len() > 15, "{files:?}");
     files
@@ -210,9 +223,11 @@ fn the_picture_of_the_house_has_the_arrows_of_the_manifests() {
             continue;
         }
         let text = read(&format!("{directory}/Cargo.toml"));
-        let dependencies = text.split("\n[dependencies]\n").nth(1).unwrap_or_default();
-        let dependencies = dependencies.split("\n[").next().unwrap_or_default();
-        let on = dependencies.lines().filter_map(|line| line.strip_prefix("wave-")?.split(['.', ' ']).next());
+        // Those of one platform too, and not those of tests.
+        let is_ours =
+            |title: &str| title == "dependencies]" || title.starts_with("target.") && title.ends_with(".dependencies]");
+        let sections = text.split("\n[").filter(|section| section.lines().next().is_some_and(is_ours));
+        let on = sections.flat_map(str::lines).filter_map(|line| line.strip_prefix("wave-")?.split(['.', ' ']).next());
         declared.extend(on.map(|other| (name.clone(), other.to_owned())));
     }
     drawn.sort();

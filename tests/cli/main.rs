@@ -2,13 +2,18 @@
 
 mod advice;
 mod arguments;
+mod cpu_time;
 mod deterministic;
 mod documents;
+mod env_file;
 mod examples;
 mod images;
 mod inputs;
+mod memory;
 mod outcome;
 mod readme;
+mod records;
 mod report;
+mod terminal;
 mod trace;
 mod traps;

@@ -17,8 +17,11 @@ fn on_terminal(wave: Wave, module: &std::path::Path) -> Vec<u8> {
     settings.output_flags.remove(OutputFlags::OPOST);
     tcsetattr(&pty.slave, SetArg::TCSANOW, &settings).unwrap();
     let slave = || Stdio::from(pty.slave.try_clone().unwrap());
-    let mut child = wave.command(module).stdin(Stdio::null()).stdout(slave()).stderr(slave()).spawn().unwrap();
-    child.wait().unwrap();
+    let mut command = wave.command(module);
+    command.env("NO_COLOR", "1").stdin(Stdio::null()).stdout(slave()).stderr(slave());
+    command.spawn().unwrap().wait().unwrap();
+    // Each has its copies of the terminal.
+    drop(command);
     drop(pty.slave);
     let mut seen = Vec::new();
     // EIO says that the last process with the other end is gone.

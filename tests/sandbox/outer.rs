@@ -401,7 +401,9 @@ fn root_without_capabilities_is_told_which_one_is_missing() {
             );
             assert!(doctor.stdout.contains(&line), "{}", doctor.stdout);
             assert!(
-                doctor.stdout.contains("\nwave refuses strict here, for want of: identity.\n"),
+                doctor
+                    .stdout
+                    .contains("\nwave runs here under standard and off; it refuses strict, for want of: identity; "),
                 "{}",
                 doctor.stdout
             );

@@ -338,9 +338,15 @@ impl Unit {
     fn limits(&mut self, values: &Values) {
         let limits = values.limits.over(&Limits::USUAL);
         self.line("");
-        self.comment(
-            "Limits. No MemoryMax= follows from the policy: the heap of `wave` and the memory of the compiler are not in its numbers.",
-        );
+        match limits.max_rss {
+            Some(bytes) => {
+                self.comment("Limits.");
+                self.line(&format!("MemoryMax={bytes}"));
+            }
+            None => self.comment(
+                "Limits. No MemoryMax= follows from the policy: the heap of `wave` and the memory of the compiler are not in its numbers.",
+            ),
+        }
         self.line("LimitCORE=0");
         if let Some(files) = limits.max_open_files {
             self.line(&format!("LimitNOFILE={}", u64::from(files) + SPARE_FILES));

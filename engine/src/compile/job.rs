@@ -1,5 +1,6 @@
 //! The compile job, and the number of its threads.
 
+use crate::progress::{Step, Watch, counted};
 use serde::{Deserialize, Serialize};
 use wave_compiler::{CompileError, CompileOptions, ImportLinkage, Module};
 use wave_contract::context::Addressing;
@@ -23,6 +24,8 @@ pub struct Job {
     pub canonical_nans: bool,
     /// Maximum threads for compiling.
     pub threads: usize,
+    /// Whether somebody waits for it.
+    pub watched: bool,
 }
 
 impl Job {
@@ -34,24 +37,26 @@ impl Job {
             host_imports: placement.host_imports.clone(),
             canonical_nans,
             threads,
+            watched: false,
         }
     }
 
-    /// Compiles in this process.
+    /// Compiles in this process. `watch` is called with each step.
     ///
     /// # Errors
     /// Any [`CompileError`].
-    pub fn compile(&self, module: &Module<'_>) -> Result<CodeImage, CompileError> {
+    pub fn compile(&self, module: &Module<'_>, watch: Watch<'_>) -> Result<CodeImage, CompileError> {
         let linkage = |host: &bool| if *host { ImportLinkage::Host } else { ImportLinkage::Guest };
         let imports: Vec<ImportLinkage> = self.host_imports.iter().map(linkage).collect();
-        module.compile(&CompileOptions {
+        let options = CompileOptions {
             addressing: self.addressing.clone(),
             signatures: &self.signatures,
             imports: &imports,
             threads: self.threads,
             verify_ir: false,
             canonical_nans: self.canonical_nans,
-        })
+        };
+        counted(watch, Step::Compiling, |each| module.compile_watched(&options, each))
     }
 }
 

@@ -14,6 +14,7 @@ pub use worker::{CompileWorker, EndingWorker};
 
 use crate::failure::Failure;
 use crate::input;
+use crate::progress::Watch;
 use crate::refusal::Refusal;
 use std::path::Path;
 use wave_compiler::Module;
@@ -104,7 +105,7 @@ pub fn declarations(limits: CompileLimits, bytes: Vec<u8>) -> Result<Declared, F
     let path = limits.module.clone();
     match Compiler::start(limits, bytes, 1)?.ready()? {
         ReadyCompiler::Worker(mut worker, _) => {
-            let (info, bytes) = worker.declarations()?;
+            let (info, bytes) = worker.declarations(None)?;
             worker.dismiss()?.wait()?;
             Ok(Declared { info, bytes, unsealed: None })
         }
@@ -132,7 +133,7 @@ pub fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Module<'a>, Failure> {
 ///
 /// # Errors
 /// 126 for an invalid function.
-pub fn compile_only(path: &Path, module: &Module<'_>, threads: usize) -> Result<CodeImage, Failure> {
+pub fn compile_only(path: &Path, module: &Module<'_>, threads: usize, watch: Watch<'_>) -> Result<CodeImage, Failure> {
     let info = module.info();
     let mut registry = SignatureRegistry::default();
     let terms = Terms {
@@ -140,15 +141,21 @@ pub fn compile_only(path: &Path, module: &Module<'_>, threads: usize) -> Result<
         signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
         host_imports: vec![true; info.imported_functions as usize],
     };
-    compile_for(path, module, &terms, threads)
+    compile_for(path, module, &terms, threads, watch)
 }
 
 /// Compiles a module for these addresses and signatures, in this process.
 ///
 /// # Errors
 /// 126 for an invalid function.
-pub fn compile_for(path: &Path, module: &Module<'_>, terms: &Terms, threads: usize) -> Result<CodeImage, Failure> {
+pub fn compile_for(
+    path: &Path,
+    module: &Module<'_>,
+    terms: &Terms,
+    threads: usize,
+    watch: Watch<'_>,
+) -> Result<CodeImage, Failure> {
     let Terms { addressing, signatures, host_imports } = terms.clone();
-    let job = Job { addressing, signatures, host_imports, canonical_nans: false, threads };
-    job.compile(module).map_err(|error| Refusal::from(&error).failure(path))
+    let job = Job { addressing, signatures, host_imports, canonical_nans: false, threads, watched: false };
+    job.compile(module, watch).map_err(|error| Refusal::from(&error).failure(path))
 }

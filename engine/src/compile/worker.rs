@@ -5,6 +5,7 @@ use super::job::Job;
 use super::limits::CompileLimits;
 use crate::failure::Failure;
 use crate::input;
+use crate::progress::{self, Answering, Step, Watch, read_answer};
 use crate::refusal::Refusal;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -39,10 +40,11 @@ impl CompileWorker {
     ///
     /// # Errors
     /// 126 for an invalid module, 125 if compiling reaches a limit or the answer is not valid.
-    pub fn declarations(&mut self) -> Result<(ModuleInfo, Vec<u8>), Failure> {
+    pub fn declarations(&mut self, watch: Watch<'_>) -> Result<(ModuleInfo, Vec<u8>), Failure> {
         type Answer = Result<(Option<Vec<u8>>, ModuleInfo), Refusal>;
         let len = self.bytes.len() as u64;
         let max_bytes = len.saturating_mul(EXPANSION).saturating_add(SMALLEST_BYTES).min(self.limits.memory_bytes);
+        progress::wait(&self.worker, watch, Step::Reading);
         let answer: io::Result<Answer> = read_value(&mut self.worker, max_bytes);
         let answer = answer.map_err(|error| self.failure(&error))?;
         let (translated, info) = answer.map_err(|refusal| refusal.failure(&self.limits.module))?;
@@ -52,16 +54,18 @@ impl CompileWorker {
         Ok((info, bytes))
     }
 
-    /// The module's code, checked, and the worker, which was killed.
+    /// The module's code, checked, and the worker, which was killed. `watch` is called with each step.
     ///
     /// # Errors
     /// As for [`declarations`](Self::declarations).
     pub fn compile(
         mut self,
-        job: Job,
+        mut job: Job,
         info: &ModuleInfo,
         module_len: usize,
+        watch: Watch<'_>,
     ) -> Result<(CodeImage, EndingWorker), Failure> {
+        job.watched = watch.is_some();
         let bounds = ImageBounds {
             functions: Some(info.functions.len()),
             signatures: info.types.len(),
@@ -72,7 +76,7 @@ impl CompileWorker {
             write_value(&mut to, &job)?;
             to.flush()?;
             drop(to);
-            let answer: Result<(), Refusal> = read_value(worker, SMALLEST_BYTES)?;
+            let answer: Result<(), Refusal> = read_answer(worker, SMALLEST_BYTES, watch, Step::Compiling(0, 0))?;
             Ok(match answer {
                 Ok(()) => Ok(read_image(worker, job.addressing.clone(), &bounds)?),
                 Err(refusal) => Err(refusal),
@@ -146,15 +150,14 @@ pub(super) fn serve(bytes: &[u8], mut channel: Channel) -> io::Result<()> {
     };
     send(&mut channel, &Ok::<_, Refusal>((translated, module.info())))?;
     let job: Job = read_value(&mut channel, u64::MAX)?;
-    match job.compile(&module) {
-        Ok(image) => {
-            let mut to = BufWriter::new(&mut channel);
-            write_value(&mut to, &Ok::<(), Refusal>(()))?;
-            write_image(&mut to, &image)?;
-            to.flush()
-        }
-        Err(error) => send(&mut channel, &Err::<(), _>(Refusal::from(&error))),
-    }
+    let answering = Answering::new(channel);
+    let step = |step| answering.step(step);
+    let compiled = job.compile(&module, job.watched.then_some(&step));
+    let channel = answering.answer(&compiled.as_ref().map(|_| ()).map_err(Refusal::from))?;
+    let Ok(image) = compiled else { return Ok(()) };
+    let mut to = BufWriter::new(channel);
+    write_image(&mut to, &image)?;
+    to.flush()
 }
 
 /// Sends a value in one write.

@@ -60,7 +60,11 @@ pub(crate) fn validate(module: &Module<'_>, threads: usize) -> Result<(), Compil
 }
 
 /// Compiles all functions.
-pub(crate) fn compile(module: &Module<'_>, options: &CompileOptions<'_>) -> Result<CodeImage, CompileError> {
+pub(crate) fn compile(
+    module: &Module<'_>,
+    options: &CompileOptions<'_>,
+    each: &(dyn Fn(usize) + Sync),
+) -> Result<CodeImage, CompileError> {
     let info = &module.info;
     check(info, options)?;
     let &CompileOptions { verify_ir, canonical_nans, .. } = options;
@@ -80,8 +84,11 @@ pub(crate) fn compile(module: &Module<'_>, options: &CompileOptions<'_>) -> Resu
         *weight = body.as_bytes().len();
     }
     let job = Job { module, env, entries: &entries, settings, target };
-    let chunks =
-        parallel::run(&weights, options.threads, Worker::default, |worker, index| worker.compile(&job, index))?;
+    let chunks = parallel::run(&weights, options.threads, Worker::default, |worker, index| {
+        worker.compile(&job, index)?;
+        each(weights.len());
+        Ok(())
+    })?;
     let chunks = chunks.into_iter().map(|worker| worker.chunk).collect();
     link::link(chunks, info.functions.len(), &entries, options.addressing.clone(), target.processor.clone())
 }

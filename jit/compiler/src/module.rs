@@ -100,7 +100,19 @@ impl<'a> Module<'a> {
     /// # Errors
     /// Any [`CompileError`]; of several bad functions, the one with the smallest index.
     pub fn compile(&self, options: &CompileOptions<'_>) -> Result<CodeImage, CompileError> {
-        compile::compile(self, options)
+        self.compile_watched(options, &|_| {})
+    }
+
+    /// As [`compile`](Self::compile). Each time a function is compiled, `each` is called with the number of all, on any of the threads.
+    ///
+    /// # Errors
+    /// As [`compile`](Self::compile).
+    pub fn compile_watched(
+        &self,
+        options: &CompileOptions<'_>,
+        each: &(dyn Fn(usize) + Sync),
+    ) -> Result<CodeImage, CompileError> {
+        compile::compile(self, options, each)
     }
 }
 

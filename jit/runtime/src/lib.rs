@@ -49,7 +49,7 @@ pub use host::{Caller, HostFunction, HostParam, HostResult, IntoHostFunction};
 pub use link::{Binding, Item, LinkError, Placement};
 pub use mapping::prefer_large_pages;
 pub use memory::MemoryError;
-pub use signal::{arm_deadline, deadline_passed};
+pub use signal::{Deadline, arm_deadline, arm_processor_deadline, deadline_passed, passed_deadline};
 pub use store::{CallError, GlobalId, InstanceId, MemoryId, PreparedCall, Store, StoreOptions, TableId};
 pub use trap::{Frame, Stop, Stopped, Trap};
 pub use value::Value;

@@ -9,7 +9,7 @@ use crate::enter::{Activation, CURRENT, Fault, FaultKind, wave_guest_landing};
 use crate::mapping::Mapping;
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 use wave_contract::trap::TrapCode;
 
@@ -21,13 +21,33 @@ const ALTERNATE_STACK_BYTES: usize = 128 << 10;
 /// The interval at which a deadline that has passed is signaled again, until the signal interrupts guest code.
 const REPEAT: Duration = Duration::from_millis(10);
 
-static DEADLINE_PASSED: AtomicBool = AtomicBool::new(false);
+/// The [`Deadline`] that passed first, or [`NONE`].
+static DEADLINE_PASSED: AtomicU8 = AtomicU8::new(NONE);
 
-/// Whether the deadline has passed. A hostcall whose system call was interrupted checks this and stops.
+const NONE: u8 = 0;
+
+/// What a deadline counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Deadline {
+    /// Wall-clock time.
+    Wall = 1,
+    /// Processor time of this process, in user space and in the kernel.
+    Processor = 2,
+}
+
+/// Whether a deadline has passed. A hostcall whose system call was interrupted checks this and stops.
 #[inline]
 #[must_use]
 pub fn deadline_passed() -> bool {
-    DEADLINE_PASSED.load(Ordering::Relaxed)
+    DEADLINE_PASSED.load(Ordering::Relaxed) != NONE
+}
+
+/// The deadline that has passed, the first if both have.
+#[must_use]
+pub fn passed_deadline() -> Option<Deadline> {
+    let passed = DEADLINE_PASSED.load(Ordering::Relaxed);
+    [Deadline::Wall, Deadline::Processor].into_iter().find(|deadline| *deadline as u8 == passed)
 }
 
 /// Installs the fault handlers, once per process, and this thread's alternate stack.
@@ -66,6 +86,45 @@ pub fn arm_deadline(limit: Duration) -> io::Result<()> {
     // SAFETY: `timer` is a valid value that the call only reads; no old value is asked for.
     let rc = unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
     if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Stops the guest after `limit` of processor time from now on, its own and that of hostcalls. Time that the process waits does not
+/// count. The kernel compares at each tick of its clock (1 to 10 ms), so the limit is never reached early.
+///
+/// Not by `ITIMER_PROF`: that counts ticks. A guest that sleeps over each tick would use none, and one that wakes at each would use
+/// more than it has had.
+///
+/// The signal is repeated after more processor time, so a hostcall that begins to wait between the signal and its system call ends
+/// the run only when its wait ends. It uses no processor time until then.
+///
+/// # Errors
+/// The kernel's error.
+pub fn arm_processor_deadline(limit: Duration) -> io::Result<()> {
+    handle(libc::SIGPROF, on_deadline)?;
+    let time = |duration: Duration| libc::timespec {
+        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(duration.subsec_nanos()),
+    };
+    // SAFETY: all zeroes is a valid `sigevent`; its fields are set below.
+    let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+    event.sigev_notify = libc::SIGEV_SIGNAL;
+    event.sigev_signo = libc::SIGPROF;
+    event.sigev_value = libc::sigval { sival_ptr: mark() };
+    let mut timer: libc::timer_t = std::ptr::null_mut();
+    // SAFETY: the kernel reads a live local and stores the timer in another one.
+    let rc = unsafe { libc::timer_create(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut event, &raw mut timer) };
+    if rc != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let value = libc::itimerspec { it_value: time(limit.max(Duration::from_nanos(1))), it_interval: time(REPEAT) };
+    // SAFETY: the timer was just made; `value` is a valid value that the call only reads; no old value is asked for.
+    let rc = unsafe { libc::timer_settime(timer, 0, &raw const value, std::ptr::null_mut()) };
+    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// What the signal of the processor's timer carries: an address that no other process knows.
+fn mark() -> *mut libc::c_void {
+    (&raw const DEADLINE_PASSED).cast_mut().cast()
 }
 
 thread_local! {
@@ -160,13 +219,21 @@ fn die(signal: i32, message: &'static [u8]) -> ! {
 
 /// Handles the deadline's signal, as [`on_fault`]. A signal that interrupts host code only sets a flag, and comes again.
 ///
-/// Only the kernel's own signal counts. Another process can send SIGALRM, but not in the kernel's name (rt_sigqueueinfo(2)).
-extern "C" fn on_deadline(_: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: as in `on_fault`.
-    if unsafe { (*info).si_code } != libc::SI_KERNEL {
+/// Only the kernel's own signal counts. Another process can send SIGALRM, but not in the kernel's name (rt_sigqueueinfo(2)). It can send
+/// SIGPROF in a timer's name, and then does not know what that carries.
+extern "C" fn on_deadline(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: as in `on_fault`; a signal in a timer's name carries a value.
+    let (code, carried) = unsafe { ((*info).si_code, (*info).si_value().sival_ptr) };
+    let is_due = match signal {
+        libc::SIGPROF => code == libc::SI_TIMER && carried == mark(),
+        _ => code == libc::SI_KERNEL,
+    };
+    if !is_due {
         return;
     }
-    DEADLINE_PASSED.store(true, Ordering::Relaxed);
+    let deadline = if signal == libc::SIGPROF { Deadline::Processor } else { Deadline::Wall };
+    // The first one is the reason.
+    DEADLINE_PASSED.compare_exchange(NONE, deadline as u8, Ordering::Relaxed, Ordering::Relaxed).ok();
     // SAFETY: as in `on_fault`.
     let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
     if let Some(guest) = InterruptedGuest::find(context) {

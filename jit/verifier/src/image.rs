@@ -236,8 +236,22 @@ pub fn verify(
     terms: Terms,
     threads: usize,
 ) -> Result<(Verified<CodeImage>, Report), VerifyError> {
+    verify_watched(image, module, terms, threads, &|_| {})
+}
+
+/// As [`verify`]. Each time a function was checked, `each` is called with the number of all, on any of the threads.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_watched(
+    image: CodeImage,
+    module: &[u8],
+    terms: Terms,
+    threads: usize,
+    each: &(dyn Fn(usize) + Sync),
+) -> Result<(Verified<CodeImage>, Report), VerifyError> {
     let declarations = declarations::read(module)?;
-    let report = verify_all(&image, &declarations, &terms, threads).map_err(VerifyError::Refused)?;
+    let report = verify_all(&image, &declarations, &terms, threads, each).map_err(VerifyError::Refused)?;
     Ok((Verified { code: image, declarations, terms, is_proved: true }, report))
 }
 
@@ -327,7 +341,13 @@ fn whole(what: &str) -> Vec<Refusal> {
     }]
 }
 
-fn verify_all(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usize) -> Result<Report, Vec<Refusal>> {
+fn verify_all(
+    image: &CodeImage,
+    info: &ModuleInfo,
+    terms: &Terms,
+    threads: usize,
+    each: &(dyn Fn(usize) + Sync),
+) -> Result<Report, Vec<Refusal>> {
     let tables = Tables::of(image);
     let (shared, mut units) = Shared::new(image, &tables, info, terms)?;
     let covered: u64 = units.iter().map(|unit| u64::from(unit.range.len)).sum();
@@ -342,6 +362,7 @@ fn verify_all(image: &CodeImage, info: &ModuleInfo, terms: &Terms, threads: usiz
                 Ok((accepted, steps)) => counts.add(&accepted, steps),
                 Err(refusal) => refusals.push(refusal),
             }
+            each(units.len());
         }
         (counts, refusals)
     };

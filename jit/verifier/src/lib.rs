@@ -39,7 +39,7 @@ mod value;
 mod walk;
 
 pub use declarations::DeclarationError;
-pub use image::{Report, Terms, Unit, Units, Uses, Verified, VerifyError, verify, with_units};
+pub use image::{Report, Terms, Unit, Units, Uses, Verified, VerifyError, verify, verify_watched, with_units};
 pub use record::{Key, Record, Signature};
 pub use refusal::{Refusal, Rule, UnitName};
 pub use walk::Scratch;

@@ -6,7 +6,7 @@ use std::fmt;
 pub(super) const X86_64: u32 = 0xc000_003e;
 
 /// `BPF_MAXINSNS`: the kernel accepts no longer program, and jumps only lead forward.
-const MAX_INSTRUCTIONS: usize = 4096;
+pub(super) const MAX_INSTRUCTIONS: usize = 4096;
 
 /// One instruction of a filter program, as `struct sock_filter` of `linux/filter.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use nix::sys::signal::{SigSet, Signal};
 use wave_policy::Surface;
 
+use super::seccomp::outer::TRAP_DATA;
 use super::sys::{self, Message, TrappedCall};
 use super::syscalls;
 use crate::error::Cause;
@@ -80,6 +81,10 @@ fn describe(out: &mut Message, denied: &TrappedCall, surface: &Surface, guest_co
     let mut imported = wave_policy::functions_using(name).filter(|function| surface.contains(function.name)).peekable();
     if guest_code.contains(denied.address) {
         writeln!(out, "  cause: no hostcall; compiled code makes no system call, so the program broke out of its own")?;
+    } else if denied.data.cast_unsigned() == TRAP_DATA {
+        // The seal permits it.
+        writeln!(out, "  cause: the seccomp profile of the container denies it")?;
+        return writeln!(out, "  fix:   if the program needs it, allow it in that profile");
     } else if imported.peek().is_some() {
         write!(out, "  cause: perhaps one of these, though none should lead to it with these arguments and grants:")?;
         for function in imported {
@@ -104,8 +109,11 @@ mod tests {
     const CODE: AddressRange = AddressRange { start: 0x2000, len_bytes: 0x1000 };
 
     fn message(number: i32, is_native: bool, address: u64) -> String {
+        message_of(TrappedCall { number, is_native, address, arguments: [1, 0xff, 0, 0, 0, u64::MAX], data: 0 })
+    }
+
+    fn message_of(denied: TrappedCall) -> String {
         let mut out = Message::default();
-        let denied = TrappedCall { number, is_native, address, arguments: [1, 0xff, 0, 0, 0, u64::MAX] };
         let surface = Surface::from_imports([("wasi_snapshot_preview1", "path_open")]);
         describe(&mut out, &denied, &surface, CODE).expect("room for the message");
         String::from_utf8(out.as_bytes().to_vec()).expect("text")
@@ -129,6 +137,14 @@ mod tests {
         let imported = message(257, true, 0);
         assert!(imported.contains("cause: perhaps one of these"), "{imported}");
         assert!(imported.contains("and grants: path_open\n"), "{imported}");
+    }
+
+    #[test]
+    fn a_call_that_a_container_denies_is_none_of_the_seal() {
+        let of = |data| message_of(TrappedCall { number: 257, is_native: true, address: 0, arguments: [0; 6], data });
+        assert!(of(0).contains("cause: perhaps one of these"), "{}", of(0));
+        let end = "  cause: the seccomp profile of the container denies it\n  fix:   if the program needs it, allow it in that profile\n";
+        assert!(of(1).starts_with("wave: denied system call openat (257)\n") && of(1).ends_with(end), "{}", of(1));
     }
 
     #[test]

@@ -37,8 +37,8 @@ impl fmt::Display for Assumed {
     }
 }
 
-/// Becomes the wanted user and group, or unused ones if the process is root. Drops supplementary groups.
-pub(crate) fn assume(wanted: Option<Identity>) -> Result<Assumed, Cause> {
+/// Becomes the wanted user and group, or unused ones if the process is root. Its supplementary groups are `others` afterwards.
+pub(crate) fn assume(wanted: Option<Identity>, others: &[u32]) -> Result<Assumed, Cause> {
     let (identity, kind) = choose(wanted)?;
     let (uid, gid) = (Uid::from_raw(identity.uid), Gid::from_raw(identity.gid));
     let users = getresuid().map_err(Cause::refused("getresuid"))?;
@@ -48,11 +48,14 @@ pub(crate) fn assume(wanted: Option<Identity>) -> Result<Assumed, Cause> {
     if let Some(missing) = missing_capabilities(changes_user, changes_group) {
         return Err(if is_root()? { Cause::RootWithout(missing) } else { Cause::NotRoot });
     }
-    let groups = drop_groups(identity.uid == 0 || !is_root()?)?;
+    let others = match others {
+        [] => drop_groups(identity.uid == 0 || !is_root()?)?,
+        wanted => set_groups(wanted)?,
+    };
     // The group first: the change of the user takes away the right to change it.
     setresgid(gid, gid, gid).map_err(Cause::refused("setresgid"))?;
     setresuid(uid, uid, uid).map_err(Cause::refused("setresuid"))?;
-    Ok(Assumed { identity, detail: format!("{kind}; {groups}") })
+    Ok(Assumed { identity, detail: format!("{kind}; {others}") })
 }
 
 /// Refuses root as the wanted identity. That is a mistake in the policy, not a missing layer.
@@ -143,6 +146,13 @@ pub(crate) fn with_real_user<T>(uid: u32, action: impl FnOnce() -> Result<T, Err
 fn has_capability(capability: Capability) -> bool {
     // If the set cannot be read, the step that needs the capability fails and says why.
     caps::has_cap(None, CapSet::Effective, capability).unwrap_or(true)
+}
+
+/// Sets the supplementary groups.
+fn set_groups(wanted: &[u32]) -> Result<String, Cause> {
+    let groups: Vec<_> = wanted.iter().copied().map(Gid::from_raw).collect();
+    setgroups(&groups).map_err(Cause::refused("setgroups"))?;
+    Ok(format!("{} other groups, as named", groups.len()))
 }
 
 /// Clears the supplementary groups. `optional`: if the process may not clear them, it keeps them, and the report says so.

@@ -2,6 +2,7 @@
 //! crate wraps safely.
 
 mod bpf;
+pub mod container;
 mod denial;
 mod failing;
 mod filter_check;
@@ -24,6 +25,7 @@ mod worker;
 pub use failing::report_failures;
 pub use namespaces::leave_namespaces;
 pub use seal::{exit, prepare_allocator, seal};
+pub use seccomp::outer::OuterFilter;
 pub use start::{end_with_parent, inherited_descriptor, start, variable};
 pub use supervisor::supervise;
 pub use sys::Allocator;

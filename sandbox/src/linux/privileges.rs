@@ -1,11 +1,12 @@
 //! Capabilities, securebits, `no_new_privs`, and the flags that keep other processes out of this one.
 
-use caps::{CapSet, Capability};
+use caps::{CapSet, Capability, CapsHashSet};
 use nix::errno::Errno;
 use nix::sys::prctl;
 
 use super::sys;
 use crate::error::Cause;
+use crate::plan::FileCapability;
 
 /// Root has no special rights, a change of ids keeps no capability, and none becomes ambient. The locks make this final.
 const SECUREBITS: i32 = libc::SECBIT_NOROOT
@@ -56,22 +57,51 @@ pub(crate) fn confirm_bounding_set() -> Result<(), Cause> {
     }
 }
 
-/// Empties the ambient, inheritable, effective and permitted set.
-pub(crate) fn drop_capabilities() -> Result<String, Cause> {
+/// Empties the ambient and inheritable set, and leaves `kept` in the effective and permitted set.
+pub(crate) fn drop_capabilities(kept: &[FileCapability]) -> Result<String, Cause> {
+    let kept = held(kept)?;
     for set in SETS {
-        caps::clear(None, set).map_err(|_| refused_capset())?;
+        let left = if matches!(set, CapSet::Effective | CapSet::Permitted) { kept.clone() } else { CapsHashSet::new() };
+        match left.is_empty() {
+            true => caps::clear(None, set).map_err(|_| refused_capset())?,
+            false => caps::set(None, set, &left).map_err(|_| refused_capset())?,
+        }
     }
-    Ok("effective, permitted, inheritable and ambient set empty".to_owned())
+    if kept.is_empty() {
+        return Ok("effective, permitted, inheritable and ambient set empty".to_owned());
+    }
+    let mut names: Vec<_> = kept.iter().map(ToString::to_string).collect();
+    names.sort();
+    Ok(format!("effective and permitted set {}, inheritable and ambient set empty", names.join(" ")))
 }
 
-pub(crate) fn confirm_capabilities() -> Result<(), Cause> {
+pub(crate) fn confirm_capabilities(kept: &[FileCapability]) -> Result<(), Cause> {
+    let kept: CapsHashSet = kept.iter().copied().map(capability).collect();
+    let none = CapsHashSet::new();
     // The ambient set is a subset of two of these (capabilities(7)); reading it takes a call for each capability.
-    for set in [CapSet::Effective, CapSet::Permitted, CapSet::Inheritable] {
-        if !caps::read(None, set).map_err(|_| refused_capset())?.is_empty() {
+    for (set, allowed) in [(CapSet::Effective, &kept), (CapSet::Permitted, &kept), (CapSet::Inheritable, &none)] {
+        if !caps::read(None, set).map_err(|_| refused_capset())?.is_subset(allowed) {
             return Err(Cause::StillThere("a capability"));
         }
     }
     Ok(())
+}
+
+/// Those that the process has. Another user than root has lost all.
+fn held(wanted: &[FileCapability]) -> Result<CapsHashSet, Cause> {
+    if wanted.is_empty() {
+        return Ok(CapsHashSet::new());
+    }
+    let permitted = caps::read(None, CapSet::Permitted).map_err(|_| refused_capset())?;
+    Ok(wanted.iter().copied().map(capability).filter(|capability| permitted.contains(capability)).collect())
+}
+
+const fn capability(wanted: FileCapability) -> Capability {
+    match wanted {
+        FileCapability::DacOverride => Capability::CAP_DAC_OVERRIDE,
+        FileCapability::DacReadSearch => Capability::CAP_DAC_READ_SEARCH,
+        FileCapability::Fowner => Capability::CAP_FOWNER,
+    }
 }
 
 /// The error of `caps` has only a text, so this is the last error of the kernel.

@@ -20,7 +20,8 @@ use crate::sealed::Sealed;
 /// system calls of [`Policy::rules`](wave_policy::Policy::rules); any other ends it with status [`DENIED`](crate::DENIED) and a
 /// message. Leave it by [`exit`]: `std::process::exit` runs handlers that make other calls.
 ///
-/// With [`Level::Off`] nothing changes but the limit on file size, and the report says so.
+/// With [`Level::Off`] nothing changes but the limit on file size, and the report says so. A container's own filter is installed then,
+/// too, with `no_new_privs`.
 ///
 /// # Errors
 /// [`SealError`] if a layer that the level requires could not be applied. Other layers may be applied by then, so the caller can only
@@ -42,12 +43,18 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     if policy.level == Level::Off {
         // A limit that the user asked for is no optional layer.
         process::limit_file_size(&policy.limits).map_err(|cause| layers.error(LayerName::Limits, cause))?;
-        return Ok(Sealed { report: Report::nothing(Level::Off) });
+        let report = Report::nothing(Level::Off);
+        // Nor is a container's own filter, which belongs to the container and not to the level.
+        let Some(outer) = plan.outer_filter else { return Ok(Sealed { report }) };
+        let detail = outer.install_alone().map_err(|cause| layers.error(LayerName::Seccomp, cause))?;
+        return Ok(Sealed { report: report.with(LayerName::Seccomp, State::Applied { detail }) });
     }
 
     // Before anything changes: a plan that contradicts itself is a mistake at every level.
     landlock::check_grants(plan).map_err(|cause| layers.error(LayerName::Landlock, cause))?;
-    identity::refuse_root(policy.identity).map_err(|cause| layers.error(LayerName::Identity, cause))?;
+    if !plan.may_be_root {
+        identity::refuse_root(policy.identity).map_err(|cause| layers.error(LayerName::Identity, cause))?;
+    }
 
     // The caller reports these: they happened before, one of them in another process.
     layers.skip(LayerName::Compiler);
@@ -90,10 +97,10 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     }
 
     // Before the capability sets, which take CAP_SETUID and CAP_SETGID away, and before Landlock: it reads /proc/self/uid_map.
-    let identity = layers.apply(LayerName::Identity, || identity::assume(policy.identity))?;
+    let identity = layers.apply(LayerName::Identity, || identity::assume(policy.identity, plan.groups))?;
 
     // After the last step that needs a capability. Landlock and the filter need none once no_new_privs is set.
-    layers.apply(LayerName::Capabilities, privileges::drop_capabilities)?;
+    layers.apply(LayerName::Capabilities, || privileges::drop_capabilities(plan.capabilities))?;
 
     // Before Landlock and the filter: without capabilities, the kernel refuses both unless this is set.
     layers.apply(LayerName::NoNewPrivs, privileges::set_no_new_privs)?;
@@ -126,7 +133,7 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     // After the other layers, since a later step may undo an earlier one. Before the filter, which denies the calls that read back.
     layers.confirm(LayerName::Limits, || process::confirm_limits(&policy.limits))?;
     layers.confirm(LayerName::Bounding, privileges::confirm_bounding_set)?;
-    layers.confirm(LayerName::Capabilities, privileges::confirm_capabilities)?;
+    layers.confirm(LayerName::Capabilities, || privileges::confirm_capabilities(plan.capabilities))?;
     layers.confirm(LayerName::NoNewPrivs, privileges::confirm_no_new_privs)?;
     layers.confirm(LayerName::NotDumpable, privileges::confirm_not_dumpable)?;
     layers.confirm(LayerName::NoNewCode, privileges::confirm_no_new_code)?;
@@ -137,7 +144,8 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     // From here on the process cannot abort itself: the filter denies the call. A SIGABRT from outside has its default effect again.
     sys::restore_default(Signal::SIGABRT)
         .map_err(|errno| layers.error(LayerName::Seccomp, Cause::refused("signal(SIGABRT)")(errno)))?;
-    // Last, since it denies the system calls of every step above. It tests itself.
+    // Last, since it denies the system calls of every step above. It tests itself. A container's own filter comes immediately before it:
+    // after every other step, so that a profile cannot deny one, and not after it, since it denies seccomp(2).
     layers.apply(LayerName::Seccomp, || seccomp::install(plan))?;
 
     Ok(Sealed { report: layers.report })

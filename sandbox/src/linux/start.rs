@@ -230,15 +230,33 @@ fn reset_signals() -> Result<(), Cause> {
     }
     // The handler of before `main` again; the loop has removed it.
     sys::install_abort_handler().map_err(Cause::refused("sigaction"))?;
-    if getpid().as_raw() == 1 {
-        IS_FIRST.store(true, Ordering::Relaxed);
-        for signal in TERMINATION_SIGNALS {
-            if !sys::is_ignored(signal).map_err(Cause::refused("sigaction"))? {
-                sys::exit_on_signal(signal).map_err(Cause::refused("sigaction"))?;
-            }
+    handle_termination_as_first()?;
+    SigSet::empty().thread_set_mask().map_err(Cause::refused("sigprocmask"))
+}
+
+/// Lets the signals that ask for an end do so, if this is the first process of its PID namespace.
+fn handle_termination_as_first() -> Result<(), Cause> {
+    if getpid().as_raw() != 1 {
+        return Ok(());
+    }
+    IS_FIRST.store(true, Ordering::Relaxed);
+    for signal in TERMINATION_SIGNALS {
+        if !sys::is_ignored(signal).map_err(Cause::refused("sigaction"))? {
+            sys::exit_on_signal(signal).map_err(Cause::refused("sigaction"))?;
         }
     }
-    SigSet::empty().thread_set_mask().map_err(Cause::refused("sigprocmask"))
+    Ok(())
+}
+
+/// The first thing that the process of a container does. It outlives its parent, and requests to end must end it, also as the first
+/// process of a PID namespace.
+pub(crate) fn prepare_container() -> Result<(), Cause> {
+    record_parent(getppid());
+    // Nobody outside of the container decides what it ignores.
+    for signal in TERMINATION_SIGNALS {
+        sys::restore_default(signal).map_err(Cause::refused("sigaction"))?;
+    }
+    handle_termination_as_first()
 }
 
 /// Restricts a mask that lets everyone write: nobody chose it for the files of a guest. Any other mask is the user's choice.

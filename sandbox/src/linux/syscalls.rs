@@ -2,6 +2,8 @@
 //!
 //! Source: `arch/x86/entry/syscalls/syscall_64.tbl` of Linux 6.19; numbers are never reused.
 
+use std::collections::BTreeMap;
+
 use wave_policy::{SyscallRule, all_rules};
 
 /// Names of calls 0 to 336, in order. One text, because each slice of a table would cost a relocation at start.
@@ -55,6 +57,12 @@ pub fn name(number: usize) -> Option<&'static str> {
         Some(index) => FROM_424.split(' ').nth(index),
         None => FROM_0.split(' ').nth(number),
     }
+}
+
+/// The numbers of all calls by their names.
+pub(crate) fn by_name() -> BTreeMap<&'static str, u32> {
+    let all = (0..).zip(FROM_0.split(' ')).chain((424..).zip(FROM_424.split(' ')));
+    all.map(|(number, name)| (name, number)).collect()
 }
 
 /// The number of the system call with this name. `const`, so that the build fails if the policy table names a call that the
@@ -154,6 +162,8 @@ mod tests {
         for n in (0..=336).chain(424..=470) {
             let text = name(n).expect("a call without a gap");
             assert_eq!(usize::try_from(number(text)), Ok(n), "{text}");
+            assert_eq!(by_name().get(text).map(|n| *n as usize), Some(n), "{text}");
         }
+        assert_eq!(by_name().len(), 337 + 47);
     }
 }

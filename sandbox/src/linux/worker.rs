@@ -157,20 +157,36 @@ impl Worker {
         }
     }
 
+    /// Whether reading returns within `patience`: there is something to read, or the work's time is up.
+    pub fn is_readable_within(&self, patience: Duration) -> bool {
+        let left = self.left();
+        left <= patience || self.poll(PollFlags::POLLIN, patience) != Ok(false)
+    }
+
     /// Waits until the socket can be read or written.
     fn wait(&self, events: PollFlags) -> io::Result<()> {
         loop {
-            let left = self.deadline.saturating_duration_since(Instant::now());
-            // Rounded up, so that the last wait does not spin.
-            let left = i32::try_from(left.as_millis().saturating_add(u128::from(!left.is_zero()))).unwrap_or(i32::MAX);
-            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            match poll(&mut [PollFd::new(self.socket.as_fd(), events)], timeout) {
-                Ok(0) if left == 0 => return Err(io::ErrorKind::TimedOut.into()),
-                Ok(0) | Err(Errno::EINTR) => {}
-                Ok(_) => return Ok(()),
+            let left = self.left();
+            match self.poll(events, left) {
+                Ok(false) if left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(false) | Err(Errno::EINTR) => {}
+                Ok(true) => return Ok(()),
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+
+    /// The rest of the time for the work.
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Waits once. Whether the socket can be read or written.
+    fn poll(&self, events: PollFlags, patience: Duration) -> Result<bool, Errno> {
+        // Rounded up, so that the last wait does not spin.
+        let millis = patience.as_millis().saturating_add(u128::from(!patience.is_zero()));
+        let timeout = PollTimeout::try_from(i32::try_from(millis).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX);
+        Ok(poll(&mut [PollFd::new(self.socket.as_fd(), events)], timeout)? > 0)
     }
 }
 

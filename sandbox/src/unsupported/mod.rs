@@ -7,7 +7,7 @@
 mod seal;
 mod worker;
 
-pub use seal::{exit, leave_namespaces, prepare_allocator, seal};
+pub use seal::{OuterFilter, exit, leave_namespaces, prepare_allocator, seal};
 pub use std::alloc::System as Allocator;
 pub use worker::{Channel, Worker, end_with_parent, inherited_descriptor, report_failures, start, supervise, variable};
 

@@ -9,6 +9,10 @@ use crate::plan::{Namespaces, SealPlan};
 use crate::report::{LayerName, Report};
 use crate::sealed::Sealed;
 
+/// A filter of system calls, which does not exist here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OuterFilter {}
+
 /// Refuses every level but `off`.
 ///
 /// # Errors

@@ -75,6 +75,11 @@ impl Worker {
     }
 
     /// There is no worker.
+    pub fn is_readable_within(&self, _: Duration) -> bool {
+        match *self {}
+    }
+
+    /// There is no worker.
     pub fn autopsy(&mut self, _: &io::Error) -> Ended {
         match *self {}
     }

@@ -2,11 +2,11 @@
 //!
 //! Arguments are `key=value`:
 //! `level`, `role` (compiler), `functions` (comma-separated), `grant` (path:access, may repeat), `growable`, `listener` and
-//! `manual` (any value; the last is the manual resolver), `before` (a change of the process before the seal, may repeat), `kernel` (a faked one, see `kernel.rs`),
-//! `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
+//! `manual` (any value; the last is the manual resolver), `seconds` (of processor time), `before` (a change of the process before the seal, may repeat), `kernel` (a faked one, see `kernel.rs`),
+//! `profile` (a container's seccomp profile, as JSON), `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
 //! layer, may repeat), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
 //! `worker.rs`), `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`,
-//! `time`, `sweep`, `failing` (see `failing.rs`), or `connect` (a port of this host, to be reached from the listener).
+//! `spin`, `time`, `sweep`, `failing` (see `failing.rs`), or `connect` (a port of this host, to be reached from the listener).
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,8 +16,10 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
-use wave_policy::{FilesystemGrant, Identity, Policy, Resolver, Role, Surface};
-use wave_sandbox::{AddressRange, Grant, GrowableRange, LayerName, Report, SealPlan, seal};
+use wave_policy::{FilesystemGrant, Identity, Policy, ProcessLimits, Resolver, Role, Surface};
+use wave_sandbox::{
+    AddressRange, Grant, GrowableRange, LayerName, OuterFilter, Report, SealPlan, SeccompProfile, seal,
+};
 
 pub const REFUSED: i32 = 125;
 const ANY_PORT: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
@@ -62,6 +64,7 @@ pub fn main(args: &[String]) -> ! {
         LayerName::ALL.into_iter().filter(|layer| args.all(key).any(|name| name == layer.as_str())).collect()
     };
     let (left_out, failing) = (named("without"), named("fail"));
+    let outer = args.get("profile").map(outer_filter);
     let plan = SealPlan {
         grants: if forgotten { &[] } else { &grants },
         growable,
@@ -70,6 +73,7 @@ pub fn main(args: &[String]) -> ! {
         namespaces: args.get("namespaces").map(|_| wave_sandbox::leave_namespaces()),
         title: args.get("title"),
         keep_fds: &sockets,
+        outer_filter: outer.as_ref(),
         left_out: &left_out,
         failing: &failing,
         ..SealPlan::new(&policy)
@@ -117,6 +121,11 @@ fn act(args: &Args<'_>, report: &Report, addresses: Addresses, grants: &[Grant<'
     let values = |text: &str| -> Vec<i64> { text.split(',').map(|text| value(text, addresses, grants)).collect() };
     if let Some(call) = args.get("call") {
         wave_sandbox::exit(raw(&values(call)).err().unwrap_or(0));
+    }
+    if args.get("spin").is_some() {
+        loop {
+            std::hint::spin_loop();
+        }
     }
     if let Some(call) = args.get("call_from_code") {
         wave_sandbox::exit(raw_at(addresses.code, &values(call)).err().unwrap_or(0));
@@ -227,6 +236,11 @@ fn native_code() -> u64 {
     }
 }
 
+fn outer_filter(profile: &str) -> OuterFilter {
+    let profile: SeccompProfile = serde_json::from_str(profile).expect("a profile");
+    profile.compile().expect("the profile has a filter")
+}
+
 fn open_grant(text: &str) -> (FilesystemGrant, File) {
     let (host, access) = text.rsplit_once(':').expect("path:access");
     let file = File::options().read(true).custom_flags(libc::O_PATH).open(host).expect("a granted path");
@@ -245,6 +259,10 @@ fn policy(args: &Args<'_>, grants: Vec<FilesystemGrant>) -> Policy {
             let uid = uid.parse().expect("a user id");
             Identity { uid, gid: uid }
         }),
+        limits: ProcessLimits {
+            processor_seconds: args.get("seconds").map(|seconds| seconds.parse().expect("a number")),
+            ..ProcessLimits::default()
+        },
         resolver: if args.get("manual").is_some() { Resolver::Manual } else { Resolver::Kernel },
         ..Policy::default()
     }
@@ -282,6 +300,7 @@ fn change_state(what: &str) {
             mask.add(nix::sys::signal::Signal::SIGSYS);
             mask.thread_block().expect("a valid mask");
         }
+        "blocked_signals" => nix::sys::signal::SigSet::all().thread_block().expect("a valid mask"),
         "user_namespace" => {
             let (uid, gid) = (nix::unistd::getuid(), nix::unistd::getgid());
             nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWUSER).expect("user namespaces are on");

@@ -10,6 +10,7 @@ use crate::run::{NOBODY, User, command, expect, open_to_all, outcome};
 
 pub const CASES: &[Case] = &[
     ("gaps::t108_a_wait_outlasts_the_time_limit", t108_a_wait_outlasts_the_time_limit),
+    ("gaps::t108_processor_time_holds_with_signals_blocked", t108_processor_time_holds_with_signals_blocked),
     ("gaps::a_redirected_stream_is_truncated", a_redirected_stream_is_truncated),
 ];
 
@@ -34,6 +35,18 @@ fn t108_a_wait_outlasts_the_time_limit(user: User) {
     assert_eq!(child.try_wait().expect("own child"), None, "the mask holds the signal back");
     child.kill().expect("own child");
     assert_eq!(status(child), 128 + libc::SIGKILL);
+}
+
+/// T108: the kernel kills a process whose processor time is over, whatever it has blocked.
+fn t108_processor_time_holds_with_signals_blocked(user: User) {
+    let start = |args: &[&str]| command(user, &[&["before=blocked_signals", "spin="], args].concat()).spawn();
+    let mut unlimited = start(&[]).expect("a child");
+    let limited = start(&["seconds=1"]).expect("a child");
+    let ended = outcome(&limited.wait_with_output().expect("output of the child"));
+    assert_eq!(ended.status, 128 + libc::SIGKILL, "{ended:?}");
+    assert_eq!(unlimited.try_wait().expect("own child"), None, "the control");
+    unlimited.kill().expect("own child");
+    unlimited.wait().expect("own child");
 }
 
 /// Waits until `SIGALRM` is in this mask of a process.

@@ -13,6 +13,7 @@ mod gaps;
 mod kernel;
 mod levels;
 mod memory;
+mod profiles;
 mod run;
 mod status;
 mod sweep;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         gaps::CASES,
         levels::CASES,
         memory::CASES,
+        profiles::CASES,
         status::CASES,
         sweep::CASES,
         worker::CASES,

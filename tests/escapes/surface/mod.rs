@@ -161,6 +161,12 @@ fn results() -> Honest {
     Honest::new(run, |traced| traced.outcome.is(0, "7\n", ""))
 }
 
+fn records() -> Honest {
+    let yields = r#"(module (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
+        (func (export "_start") (drop (call $yield))))"#;
+    Honest::new(module(yields).trace_file(), |traced| traced.outcome.is(0, "", ""))
+}
+
 fn growth() -> Honest {
     let grows = r#"(module (memory 0 100) (func (export "_start")
         (if (i32.ne (memory.grow (i32.const 3)) (i32.const 0)) (then unreachable))
@@ -320,6 +326,7 @@ const GUESTS: &[Guest] = &[
     ("streams", streams),
     ("trap", trap),
     ("results", results),
+    ("records", records),
     ("growth", growth),
     ("heap", || heap(true)),
     ("heap by mmap", || heap(false)),

@@ -92,6 +92,14 @@ impl Run {
         self.flag("--invoke", export)
     }
 
+    /// Writes the trace to a file of its own.
+    pub fn trace_file(mut self) -> Self {
+        self.policy.records = true;
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("trace").display().to_string();
+        self.keeping(dir).and(move |wave| wave.flag("--trace-file", &path))
+    }
+
     /// A flag that changes nothing about the policy.
     pub fn flag(self, name: &'static str, value: &'static str) -> Self {
         self.and(move |wave| wave.flag(name, value))

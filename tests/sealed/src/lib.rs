@@ -47,7 +47,7 @@ pub fn compile<T>(
     let info = module.info();
     let bindings: Vec<_> = info.imports.iter().map(|import| bind(info, import)).collect::<Result<_>>()?;
     let placement = store.place(info, &bindings)?;
-    let image = Job::at(&placement, false, 1).compile(&module)?;
+    let image = Job::at(&placement, false, 1).compile(&module, None)?;
     Ok((Placed { info: module.into_info(), placement, bytes }, image))
 }
 

@@ -165,6 +165,7 @@ mod tests {
             grants: vec![FilesystemGrant { host: "/".into(), access: Access::ReadWrite }],
             listeners: vec![([127, 0, 0, 1], 80).into()],
             prints_results: true,
+            records: true,
             ..Policy::default()
         };
         let manual = Policy { resolver: Resolver::Manual, ..policy.clone() };

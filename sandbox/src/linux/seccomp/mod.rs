@@ -1,5 +1,9 @@
 //! The system-call filter, compiled from the policy's rules.
 
+pub(crate) mod outer;
+#[cfg(test)]
+mod outer_tests;
+pub(crate) mod profile;
 mod program;
 #[cfg(test)]
 mod tests;
@@ -19,6 +23,7 @@ use super::landlock::{self, STRICT_ABI};
 use super::{narrower, sys, syscalls};
 use crate::error::Cause;
 use crate::plan::{AddressRange, GrowableRange, SealPlan};
+use outer::OuterFilter;
 
 impl From<seccompiler::BackendError> for Cause {
     fn from(error: seccompiler::BackendError) -> Self {
@@ -35,7 +40,9 @@ pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
     let restricts_truncation = restricts_truncation(plan, sys::landlock_abi());
     let (program, calls) = compile(plan, restricts_truncation)?;
     let filter = check(program, plan, restricts_truncation)?;
-    load(&filter)?;
+    permit_filters()?;
+    let outer = plan.outer_filter.map(OuterFilter::install_first).transpose()?.unwrap_or_default();
+    load(filter.program(), 0).map_err(|errno| Cause::Install(errno.into()))?;
     // An emulated kernel may accept the filter and not enforce it.
     if sys::filtered_getppid() != Err(Errno::from_raw(SELF_TEST.1)) {
         return Err(Cause::FilterSelfTest);
@@ -43,7 +50,9 @@ pub(crate) fn install(plan: &SealPlan<'_>) -> Result<String, Cause> {
     let origin = if denied_origin(plan).is_some() { ", none from the guest's code" } else { "" };
     let truncation = if restricts_truncation { ", O_TRUNC needs write access" } else { "" };
     let instructions = filter.program().len();
-    Ok(format!("{calls} calls{origin}, {instructions} instructions{truncation}, any other call ends the process"))
+    Ok(format!(
+        "{outer}{calls} calls{origin}, {instructions} instructions{truncation}, any other call ends the process"
+    ))
 }
 
 /// The filter that [`seal`](crate::seal()) installs for a plan, as the kernel gets it, where Landlock restricts truncation. The grants
@@ -84,13 +93,15 @@ fn check(program: Vec<Instruction>, plan: &SealPlan<'_>, restricts_truncation: b
     Checked::new(program, plan, restricts_truncation).map_err(|difference| Cause::FilterDiffers(difference.into()))
 }
 
-/// Gives the kernel a filter. No other function makes this call.
-fn load(filter: &Checked) -> Result<(), Cause> {
+/// Without it, which the seal has set unless that layer was left out, the kernel accepts no filter from an ordinary user.
+fn permit_filters() -> Result<(), Cause> {
+    nix::sys::prctl::set_no_new_privs().map_err(Cause::refused("prctl(PR_SET_NO_NEW_PRIVS)"))
+}
+
+/// Gives the kernel a filter: ours, which is [`Checked`], and before it that of a container. No other function makes this call.
+fn load(program: &[Instruction], flags: libc::c_ulong) -> Result<(), Errno> {
     let instruction = |&Instruction { code, jt, jf, k }: &Instruction| libc::sock_filter { code, jt, jf, k };
-    let program: Vec<_> = filter.program().iter().map(instruction).collect();
-    // The seal has set it, unless that layer was left out. The kernel accepts no filter from an ordinary user without it.
-    nix::sys::prctl::set_no_new_privs().map_err(Cause::refused("prctl(PR_SET_NO_NEW_PRIVS)"))?;
-    sys::install_filter(&program).map_err(|errno| Cause::Install(errno.into()))
+    sys::install_filter(&program.iter().map(instruction).collect::<Vec<_>>(), flags)
 }
 
 /// The rules that apply to a plan.

@@ -12,6 +12,7 @@ mod descriptors;
 mod emergency;
 mod facilities;
 mod filter;
+mod mounts;
 mod pages;
 mod prctl;
 mod shared;
@@ -30,6 +31,7 @@ pub(crate) use facilities::{
     filtered_getppid, has_close_range, has_mseal, has_openat2, has_seccomp_action, landlock_abi,
 };
 pub(crate) use filter::install_filter;
+pub(crate) use mounts::set_mount_attributes;
 pub(crate) use pages::{mseal, remap_in_place};
 pub(crate) use prctl::{
     die_with_parent, drop_from_bounding_set, has_refuse_exec_gain, in_bounding_set, parent_death_signal,

@@ -18,6 +18,8 @@ pub(crate) struct TrappedCall {
     pub address: u64,
     /// The argument registers of x86-64.
     pub arguments: [u64; 6],
+    /// The lower half of the filter's answer.
+    pub data: i32,
 }
 
 /// What [`on_trap`] calls. A `OnceLock` that is set is read by one atomic load.
@@ -40,7 +42,9 @@ pub(crate) unsafe fn install_trap_handler(handler: fn(&TrappedCall) -> !) -> Res
 /// The start of `siginfo_t` when its signal is SIGSYS. Source: `include/uapi/asm-generic/siginfo.h`.
 #[repr(C)]
 struct TrapInfo {
-    signal: [c_int; 4],
+    signal: c_int,
+    errno: c_int,
+    code: [c_int; 2],
     call_address: usize,
     call: c_int,
     architecture: c_uint,
@@ -62,6 +66,7 @@ extern "C" fn on_trap(signal: c_int, info: *mut libc::siginfo_t, context: *mut c
         is_native: info.architecture == AUDIT_ARCH_X86_64,
         address: info.call_address as u64,
         arguments: order.map(|register| value(register).map_or(0, |value| value.cast_unsigned())),
+        data: info.errno,
     };
     match HANDLER.get() {
         Some(handler) => handler(&call),

@@ -1,0 +1,241 @@
+//! `create`: the runtime's side.
+
+use crate::channel::{Channel, Message};
+use crate::config::{Config, IdMapping};
+use crate::init::{self, Setup};
+use crate::log::{self, Log};
+use crate::resources;
+use crate::state::{Directory, Lock, ProcessId, Root, State, write_at_once};
+use crate::{hooks, lifecycle, policy};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::io;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use wave_engine::cache::Cache;
+use wave_engine::policy::PolicyDocument;
+use wave_engine::{Engine, Failure, Module, Plan};
+use wave_policy::chain;
+
+/// A loaded program. Calling it seals the process and runs the program; the result is the exit status.
+pub type Program = Box<dyn FnOnce() -> i32>;
+
+/// Loads a program.
+pub type Load<'a> = &'a dyn Fn(Engine, Plan, Module) -> Result<Program, Failure>;
+
+/// What the caller of `create` says.
+#[derive(Debug)]
+pub struct Create {
+    /// Where the state of containers is.
+    pub root: Root,
+    /// The name of the container.
+    pub id: String,
+    /// The directory with `config.json`.
+    pub bundle: PathBuf,
+    /// Where to write the number of the process.
+    pub pid_file: Option<PathBuf>,
+    /// A socket that gets the other end of the terminal.
+    pub console_socket: Option<PathBuf>,
+    /// Whether `linux.cgroupsPath` names a systemd slice.
+    pub systemd_cgroup: bool,
+    /// Whether the container gets no cgroup.
+    pub no_cgroup: bool,
+}
+
+/// Creates a container: its process waits for `start`, with the program loaded. Returns the number of the process.
+///
+/// # Errors
+/// If the configuration cannot be applied or the module cannot run. Nothing is left then.
+pub fn create(request: &Create, load: Load<'_>, log: &Log) -> Result<i32, Failure> {
+    let bundle = std::path::absolute(&request.bundle)
+        .map_err(|error| Failure::refused(format!("cannot use the bundle: {error}")).at("--bundle"))?;
+    let config = Config::read(&bundle)?;
+    let dropped = config.process()?.capabilities.dropped();
+    if !dropped.is_empty() {
+        log.warning(&format!("process.capabilities: no program gets {}", dropped.join(", ")));
+    }
+    let console = console(&config, request)?;
+    let policy = policy::read(&config)?;
+    let cgroup = resources::planned(&config, request)?;
+    let directory = Directory::new(&request.root, &request.id)?;
+    let lock = Some(directory.create()?);
+    let state = State {
+        bundle,
+        created: log::now(),
+        annotations: config.annotations.clone(),
+        cgroup,
+        has_cgroup: false,
+        process: None,
+    };
+    let mut container = Container { config, state, directory, lock, pid: None };
+    let outcome = container.make(request, Inputs { load, policy, console });
+    outcome.inspect_err(|_| container.undo())
+}
+
+/// What the process gets that the runtime has opened.
+struct Inputs<'a> {
+    load: Load<'a>,
+    policy: Option<PolicyDocument>,
+    console: Option<UnixStream>,
+}
+
+/// Connects to the socket that gets the terminal.
+fn console(config: &Config, request: &Create) -> Result<Option<UnixStream>, Failure> {
+    match (config.process()?.terminal, &request.console_socket) {
+        (true, Some(path)) => {
+            let connected = UnixStream::connect(path);
+            connected.map(Some).map_err(|error| {
+                Failure::refused(format!("cannot connect to `{}`: {error}", path.display())).at("--console-socket")
+            })
+        }
+        (true, None) => Err(Failure::usage("process.terminal needs a socket for the terminal")
+            .fix("name it by --console-socket, or set process.terminal to false")),
+        (false, Some(_)) => {
+            Err(Failure::usage("--console-socket is for containers with process.terminal").fix("drop it"))
+        }
+        (false, None) => Ok(None),
+    }
+}
+
+/// A container that is being created.
+struct Container {
+    config: Config,
+    state: State,
+    directory: Directory,
+    lock: Option<Lock>,
+    /// Its process, once it exists.
+    pid: Option<i32>,
+}
+
+impl Container {
+    fn make(&mut self, request: &Create, inputs: Inputs<'_>) -> Result<i32, Failure> {
+        // What the bundle has later has no effect.
+        self.directory.write("config.json", &self.config.text)?;
+        // Before the cgroup is made: whoever deletes the container has to find it.
+        self.directory.save(&self.state)?;
+        self.state.cgroup = resources::make(&self.config, request)?;
+        self.state.has_cgroup = !self.state.cgroup.is_none();
+        self.directory.save(&self.state)?;
+
+        // The process becomes a child of this one when the process that makes it ends.
+        nix::sys::prctl::set_child_subreaper(true).map_err(|errno| cannot("become a subreaper", &errno.into()))?;
+        let (mut channel, far) = Channel::pair().map_err(|error| cannot("make a socket", &error))?;
+        let maker = self.spawn(far, inputs)?;
+        let pid = self.attend(&mut channel, maker)?;
+        self.state.process = Some(ProcessId::of(pid).ok_or_else(|| self.ended())?);
+        self.directory.save(&self.state)?;
+        if let Some(path) = &request.pid_file {
+            write_at_once(path, pid.to_string().as_bytes())
+                .map_err(|error| cannot(&format!("write `{}`", path.display()), &error).at("--pid-file"))?;
+        }
+        // Until here the process ends with this one, and from here on it does not.
+        channel.allow().map_err(|_| self.ended())?;
+        Ok(pid)
+    }
+
+    /// Starts the process that makes the process of the container.
+    fn spawn(&mut self, channel: Channel, inputs: Inputs<'_>) -> Result<i32, Failure> {
+        let Inputs { load, policy, console } = inputs;
+        let listener = self.listen()?;
+        let waiting = Some(self.directory.waiting()?);
+        let Self { config, state, directory, lock, .. } = self;
+        let describe = |status: &str, pid: Option<i32>| state.describe(&directory.id, status, pid);
+        let setup = Setup {
+            config,
+            bundle: &state.bundle,
+            policy,
+            cache: Cache::open().ok(),
+            channel,
+            listener,
+            waiting,
+            console,
+            cgroup: &state.cgroup,
+            state: &describe,
+            load,
+        };
+        let maker = wave_sandbox::container::spawn(move || {
+            // The runtime's alone: a command that waits for it waits for the runtime, not for the container.
+            drop(lock.take());
+            init::run(setup)
+        });
+        maker.map_err(|error| Failure::refused(chain(&error)))
+    }
+
+    fn listen(&self) -> Result<UnixListener, Failure> {
+        let (_directory, path) = self.directory.socket()?;
+        UnixListener::bind(path).map_err(|error| cannot("make the socket for start", &error))
+    }
+
+    /// Does for the process what it asks for, until its program is loaded.
+    fn attend(&mut self, channel: &mut Channel, maker: i32) -> Result<i32, Failure> {
+        let gone = |error: io::Error| cannot("talk to the process of the container", &error);
+        loop {
+            match channel.receive().map_err(gone)? {
+                Some(Message::MapIds) => self.map_ids(maker)?,
+                Some(Message::Forked(pid)) => {
+                    self.pid = Some(pid);
+                    wait(maker);
+                }
+                Some(Message::Mounted) => {
+                    let state = self.state.describe(&self.directory.id, "creating", self.pid);
+                    let hooks = &self.config.hooks;
+                    hooks::run("prestart", &hooks.prestart, &state)?;
+                    hooks::run("createRuntime", &hooks.create_runtime, &state)?;
+                }
+                Some(Message::Loaded) => return self.pid.ok_or_else(|| self.ended()),
+                Some(Message::Failed(failure)) => return Err(failure),
+                Some(Message::Started) | None => return Err(self.ended()),
+            }
+            channel.allow().map_err(gone)?;
+        }
+    }
+
+    fn map_ids(&self, pid: i32) -> Result<(), Failure> {
+        let linux = &self.config.linux;
+        if !nix::unistd::geteuid().is_root() {
+            // Who maps groups without privileges must not drop any (user_namespaces(7)).
+            std::fs::write(format!("/proc/{pid}/setgroups"), "deny")
+                .map_err(|error| cannot("write setgroups", &error).at("linux.gidMappings"))?;
+        }
+        for (file, mappings) in [("uid_map", &linux.uid_mappings), ("gid_map", &linux.gid_mappings)] {
+            let line = |map: &IdMapping| format!("{} {} {}\n", map.container_id, map.host_id, map.size);
+            let lines: String = mappings.iter().map(line).collect();
+            std::fs::write(format!("/proc/{pid}/{file}"), lines)
+                .map_err(|error| cannot(&format!("write {file}"), &error).at("linux.uidMappings, linux.gidMappings"))?;
+        }
+        Ok(())
+    }
+
+    /// The failure for a process that ended without a word.
+    fn ended(&self) -> Failure {
+        let how = match self.pid.map(|pid| waitpid(Pid::from_raw(pid), None)) {
+            Some(Ok(WaitStatus::Signaled(_, signal, _))) => format!("it was killed by {signal}"),
+            Some(Ok(WaitStatus::Exited(_, code))) => format!("it ended with status {code}"),
+            _ => "it gave no reason".to_owned(),
+        };
+        let failure = Failure::refused(format!("the process of the container has ended: {how}"));
+        match self.state.cgroup.oom_kills() {
+            Ok(kills) if kills > 0 => failure.fix("raise the memory limit: compiling the module needs more"),
+            _ => failure,
+        }
+    }
+
+    /// Removes what there is.
+    fn undo(&self) {
+        if let Some(pid) = self.pid {
+            nix::sys::signal::kill(Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).ok();
+            wait(pid);
+        }
+        // The failure that is reported is that of `create`.
+        drop(lifecycle::remove(&self.directory, Some(&self.state), &self.config.hooks.poststop));
+    }
+}
+
+/// Waits for a child, however it ends.
+fn wait(pid: i32) {
+    waitpid(Pid::from_raw(pid), None).ok();
+}
+
+fn cannot(verb: &str, error: &io::Error) -> Failure {
+    Failure::refused(format!("cannot {verb}: {error}"))
+}

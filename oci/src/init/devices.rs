@@ -1,0 +1,112 @@
+//! Device nodes and links in `/dev`. Source: config-linux.md, "Default Devices", and runtime-linux.md, "Dev symbolic links".
+
+use super::inside::{self, Kind};
+use super::mounts::{attach_to, clone_tree};
+use crate::config::{Config, Device};
+use rustix::fd::AsFd;
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid, chmodat, chownat, makedev, mknodat, statat, symlinkat};
+use rustix::io::Errno;
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use wave_engine::Failure;
+
+/// The devices that every container has: path, major and minor number.
+const DEFAULT: [(&str, u32, u32); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+/// Links that every container has.
+const LINKS: [(&str, &str); 5] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+    ("/dev/ptmx", "pts/ptmx"),
+];
+
+/// Creates the devices of the specification and of the configuration.
+///
+/// # Errors
+/// 125 if one cannot be created.
+pub fn create(root: BorrowedFd<'_>, config: &Config) -> Result<(), Failure> {
+    for device in all(config) {
+        create_one(root, &device)
+            .map_err(|errno| cannot("create the device", &device.path, errno).at("linux.devices"))?;
+    }
+    for (path, target) in LINKS {
+        link(root, Path::new(path), target).map_err(|errno| cannot("create the link", Path::new(path), errno))?;
+    }
+    Ok(())
+}
+
+/// The character devices that a program may open.
+pub fn openable(config: &Config) -> Vec<PathBuf> {
+    let terminals = ["/dev/tty", "/dev/console"].map(Path::new);
+    let is_ordinary =
+        |device: &Device| matches!(device.kind.as_str(), "c" | "u") && !terminals.contains(&&*device.path);
+    all(config).into_iter().filter(is_ordinary).map(|device| device.path).collect()
+}
+
+fn all(config: &Config) -> Vec<Device> {
+    let named = &config.linux.devices;
+    let default = DEFAULT.iter().filter(|(path, ..)| named.iter().all(|device| device.path != Path::new(path)));
+    let default = default.map(|(path, major, minor)| Device {
+        kind: "c".to_owned(),
+        path: path.into(),
+        major: *major,
+        minor: *minor,
+        file_mode: Some(0o666),
+        uid: 0,
+        gid: 0,
+    });
+    default.chain(named.iter().cloned()).collect()
+}
+
+fn create_one(root: BorrowedFd<'_>, device: &Device) -> Result<(), Errno> {
+    let kind = match device.kind.as_str() {
+        "c" | "u" => FileType::CharacterDevice,
+        "b" => FileType::BlockDevice,
+        "p" => FileType::Fifo,
+        _ => return Err(Errno::INVAL),
+    };
+    let number = makedev(device.major, device.minor);
+    let (parent, name) = inside::split(&device.path).ok_or(Errno::INVAL)?;
+    let parent = inside::find_or_create(root, &parent, Kind::Directory)?;
+    if let Ok(found) = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+        let same =
+            FileType::from_raw_mode(found.st_mode) == kind && (kind == FileType::Fifo || found.st_rdev == number);
+        return if same { Ok(()) } else { Err(Errno::EXIST) };
+    }
+    match mknodat(&parent, name, kind, Mode::empty(), number) {
+        // In a user namespace nobody creates devices: the host's is mounted.
+        Err(Errno::PERM) if kind != FileType::Fifo => return bind(root, &device.path),
+        outcome => outcome?,
+    }
+    chmodat(&parent, name, Mode::from_raw_mode(device.file_mode.unwrap_or(0o666)), AtFlags::empty())?;
+    chownat(&parent, name, Some(Uid::from_raw(device.uid)), Some(Gid::from_raw(device.gid)), AtFlags::SYMLINK_NOFOLLOW)
+}
+
+fn bind(root: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
+    let tree = clone_tree(CWD, path, false)?;
+    let place = inside::find_or_create(root, path, Kind::File)?;
+    attach_to(tree.as_fd(), place.as_fd())
+}
+
+fn link(root: BorrowedFd<'_>, path: &Path, target: &str) -> Result<(), Errno> {
+    let (parent, name) = inside::split(path).ok_or(Errno::INVAL)?;
+    let parent = inside::find_or_create(root, &parent, Kind::Directory)?;
+    match symlinkat(target, &parent, name) {
+        // The image has one, or a file system that was mounted.
+        Err(Errno::EXIST) => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn cannot(verb: &str, path: &Path, errno: Errno) -> Failure {
+    Failure::refused(format!("cannot {verb} `{}`: {}", path.display(), std::io::Error::from(errno)))
+}

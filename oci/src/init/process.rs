@@ -1,0 +1,255 @@
+//! The steps of the process of the container.
+
+use super::root::Root;
+use super::{devices, inside, namespaces, terminal};
+use crate::channel::{Channel, Message};
+use crate::config::{Config, Process};
+use crate::create::Load;
+use crate::{hooks, policy, resources};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use rustix::fs::{CWD, OFlags, openat};
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use wave_cgroups::Cgroup;
+use wave_engine::cache::Cache;
+use wave_engine::policy::PolicyDocument;
+use wave_engine::{Container, Engine, Failure, Module, input};
+use wave_policy::chain;
+
+/// What `start` sends.
+pub const START: &[u8] = b"start";
+
+/// The wait status of a process that the runtime has given up.
+const FAILED: i32 = 125;
+
+/// Everything that the process needs, opened by the runtime.
+pub struct Setup<'a> {
+    /// The configuration.
+    pub config: &'a Config,
+    /// The bundle, absolute.
+    pub bundle: &'a Path,
+    /// The operator's policy.
+    pub policy: Option<PolicyDocument>,
+    /// The cache of this user.
+    pub cache: Option<Cache>,
+    /// The runtime.
+    pub channel: Channel,
+    /// Where `start` connects.
+    pub listener: UnixListener,
+    /// Locked until the program is entered.
+    pub waiting: Option<OwnedFd>,
+    /// Where the other end of the terminal goes.
+    pub console: Option<UnixStream>,
+    /// The container's cgroup.
+    pub cgroup: &'a Cgroup,
+    /// The state that hooks get.
+    pub state: &'a dyn Fn(&str, Option<i32>) -> String,
+    /// Loads the program.
+    pub load: Load<'a>,
+}
+
+/// Makes the namespaces and starts the process of the container in them. Its number goes to the runtime.
+pub fn run(mut setup: Setup<'_>) -> i32 {
+    fork(&mut setup).map_or_else(|failure| give_up(&mut setup.channel, failure), |()| 0)
+}
+
+fn give_up(channel: &mut Channel, failure: Failure) -> i32 {
+    // Without a runtime nobody wants to know.
+    drop(channel.send(&Message::Failed(failure)));
+    FAILED
+}
+
+/// Only the parent returns.
+fn fork(setup: &mut Setup<'_>) -> Result<(), Failure> {
+    // First, while the host's cgroups can be reached and written to. The process of the container is forked into it.
+    resources::enter(setup.config, setup.cgroup)?;
+    namespaces::join(setup.config)?;
+    if setup.config.has("user") {
+        namespaces::make_user()?;
+        setup.channel.ask(&Message::MapIds)?;
+        namespaces::become_root()?;
+    }
+    namespaces::make(setup.config)?;
+    let child = wave_sandbox::container::spawn(|| {
+        prepare(setup).unwrap_or_else(|failure| give_up(&mut setup.channel, failure))
+    });
+    let child = child.map_err(|error| Failure::refused(chain(&error)))?;
+    setup.channel.send(&Message::Forked(child)).map_err(|error| Failure::refused(error.to_string()))
+}
+
+/// The process of the container. The result is its exit status.
+fn prepare(setup: &mut Setup<'_>) -> Result<i32, Failure> {
+    wave_sandbox::container::begin().map_err(|error| Failure::refused(chain(&error)))?;
+    setup.channel.wait()?;
+    let (config, process) = (setup.config, setup.config.process()?);
+    nix::unistd::setsid().map_err(|errno| Failure::refused(format!("setsid: {}", errno.desc())))?;
+    namespaces::make_cgroup(config)?;
+    if let Some(name) = &config.hostname {
+        nix::unistd::sethostname(name).map_err(|errno| cannot("set the host name", errno.into()))?;
+    }
+    if let Some(name) = &config.domainname {
+        std::fs::write("/proc/sys/kernel/domainname", name).map_err(|error| cannot("set the domain name", error))?;
+    }
+    for (key, value) in &config.linux.sysctl {
+        let path = Path::new("/proc/sys").join(key.replace('.', "/"));
+        std::fs::write(path, value)
+            .map_err(|error| cannot("set a kernel parameter", error).at(format!("linux.sysctl.{key}")))?;
+    }
+    if let Some(score) = process.oom_score_adj {
+        std::fs::write("/proc/self/oom_score_adj", score.to_string())
+            .map_err(|error| cannot("set oomScoreAdj", error).at("process.oomScoreAdj"))?;
+    }
+    let root = Root::mount(config, setup.bundle, &resources::hierarchies(setup.cgroup))?;
+    setup.channel.ask(&Message::Mounted)?;
+    let pid = Some(std::process::id().cast_signed());
+    hooks::run("createContainer", &config.hooks.create_container, &(setup.state)("creating", pid))?;
+    root.enter(config.root.as_ref().is_some_and(|root| root.readonly))?;
+    if process.terminal
+        && let Some(console) = setup.console.take()
+    {
+        terminal::open(&console, process.console_size)?;
+    }
+    limit(process)?;
+    if let Some(mask) = process.user.umask {
+        umask(Mode::from_bits_truncate(mask));
+    }
+    let program = load(setup, process)?;
+    setup.channel.ask(&Message::Loaded)?;
+    let mut caller = wait_for_start(setup)?;
+    if let Err(failure) = hooks::run("startContainer", &config.hooks.start_container, &(setup.state)("created", pid)) {
+        return Ok(give_up(&mut caller, failure));
+    }
+    // From here on the status is `running`.
+    drop(setup.waiting.take());
+    // The caller may be gone; the container starts all the same.
+    drop(caller.send(&Message::Started));
+    drop(caller);
+    // At once: a sealed process cannot close what is open here.
+    wave_sandbox::exit(program())
+}
+
+/// Compiles, verifies and loads the module, and opens the grants.
+fn load(setup: &mut Setup<'_>, process: &Process) -> Result<crate::create::Program, Failure> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let top = openat(CWD, "/", flags, rustix::fs::Mode::empty());
+    let top = top.map_err(|errno| cannot("open /", errno.into()))?;
+    let directory = inside::find_or_create(top.as_fd(), &process.cwd, inside::Kind::Directory);
+    let directory = directory.map_err(|errno| cannot("use the working directory", errno.into()).at("process.cwd"))?;
+    nix::unistd::fchdir(&directory)
+        .map_err(|errno| cannot("use the working directory", errno.into()).at("process.cwd"))?;
+    let module = find_module(top.as_fd(), process)?;
+    let plan = policy::request(setup.config, setup.policy.take())?.build()?;
+    let container = Container {
+        cache: setup.cache.take(),
+        capabilities: process.capabilities.kept(),
+        groups: process.user.additional_gids.clone(),
+        has_namespaces: setup.config.is_alone(),
+        title: format!("wave oci {}", process.args.first().map_or("", String::as_str)),
+    };
+    let engine = Engine::default().in_container(container);
+    let engine = match setup.config.outer_filter()? {
+        Some(filter) => engine.filtered_by(filter),
+        None => engine,
+    };
+    (setup.load)(engine, plan, module)
+}
+
+/// The module that the first argument names: by `PATH` if it has no slash, else relative to the working directory.
+fn find_module(top: std::os::fd::BorrowedFd<'_>, process: &Process) -> Result<Module, Failure> {
+    let name = process.args.first().map_or("", String::as_str);
+    let variable = process.env.iter().find_map(|variable| variable.strip_prefix("PATH="));
+    let directories: Vec<_> = match name.contains('/') {
+        true => vec![process.cwd.clone()],
+        // A module is no command, and images name it without a path: the working directory is searched last.
+        false => {
+            variable.unwrap_or("").split(':').map(|part| process.cwd.join(part)).chain([process.cwd.clone()]).collect()
+        }
+    };
+    for directory in directories {
+        let path = directory.join(name);
+        let cannot = |why: std::io::Error| {
+            let what = format!("cannot read the module `{}`: {why}", path.display());
+            Failure::not_runnable(what).at("process.args")
+        };
+        match inside::read(top, &path) {
+            // By the descriptor that was checked: a path could lead elsewhere the next time.
+            Ok(file) => return read_module(file).map_err(cannot).map(|bytes| Module::bytes(path.clone(), bytes)),
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => {}
+            Err(errno) => return Err(cannot(errno.into())),
+        }
+    }
+    Err(Failure::not_found(format!("no module `{name}` in the container: no such file or directory"))
+        .at("process.args")
+        .fix("give its path in the image, for example /app.wasm"))
+}
+
+fn read_module(file: std::fs::File) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(input::MAX_MODULE_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > input::MAX_MODULE_BYTES {
+        true => Err(std::io::ErrorKind::FileTooLarge.into()),
+        false => Ok(bytes),
+    }
+}
+
+/// Applies the resource limits. A program cannot raise a limit, so one above that of this process stays at that.
+fn limit(process: &Process) -> Result<(), Failure> {
+    for (index, limit) in process.rlimits.iter().enumerate() {
+        if process.rlimits.iter().skip(index + 1).any(|other| other.name == limit.name) {
+            return Err(Failure::refused(format!("{} is there twice", limit.name)).at("process.rlimits"));
+        }
+        let resource = resource(&limit.name).ok_or_else(|| {
+            crate::config::unsupported(&format!("process.rlimits {:?}", limit.name), "the names of setrlimit(2) are")
+        })?;
+        let refuse =
+            |errno: nix::errno::Errno| cannot(&format!("set {}", limit.name), errno.into()).at("process.rlimits");
+        let (_, most) = getrlimit(resource).map_err(refuse)?;
+        setrlimit(resource, limit.soft.min(limit.hard).min(most), limit.hard.min(most)).map_err(refuse)?;
+    }
+    Ok(())
+}
+
+fn resource(name: &str) -> Option<Resource> {
+    Some(match name {
+        "RLIMIT_AS" => Resource::RLIMIT_AS,
+        "RLIMIT_CORE" => Resource::RLIMIT_CORE,
+        "RLIMIT_CPU" => Resource::RLIMIT_CPU,
+        "RLIMIT_DATA" => Resource::RLIMIT_DATA,
+        "RLIMIT_FSIZE" => Resource::RLIMIT_FSIZE,
+        "RLIMIT_LOCKS" => Resource::RLIMIT_LOCKS,
+        "RLIMIT_MEMLOCK" => Resource::RLIMIT_MEMLOCK,
+        "RLIMIT_MSGQUEUE" => Resource::RLIMIT_MSGQUEUE,
+        "RLIMIT_NICE" => Resource::RLIMIT_NICE,
+        "RLIMIT_NOFILE" => Resource::RLIMIT_NOFILE,
+        "RLIMIT_NPROC" => Resource::RLIMIT_NPROC,
+        "RLIMIT_RSS" => Resource::RLIMIT_RSS,
+        "RLIMIT_RTPRIO" => Resource::RLIMIT_RTPRIO,
+        "RLIMIT_RTTIME" => Resource::RLIMIT_RTTIME,
+        "RLIMIT_SIGPENDING" => Resource::RLIMIT_SIGPENDING,
+        "RLIMIT_STACK" => Resource::RLIMIT_STACK,
+        _ => return None,
+    })
+}
+
+/// Waits for `start`. A connection that sends something else is not it.
+fn wait_for_start(setup: &Setup<'_>) -> Result<Channel, Failure> {
+    loop {
+        let (mut stream, _) = setup.listener.accept().map_err(|error| cannot("wait for start", error))?;
+        let mut word = [0; START.len()];
+        if stream.read_exact(&mut word).is_ok() && word == *START {
+            return Ok(Channel::over(stream));
+        }
+    }
+}
+
+/// The character devices that a program may open.
+pub fn openable_devices(config: &Config) -> Vec<PathBuf> {
+    devices::openable(config)
+}
+
+fn cannot(verb: &str, error: std::io::Error) -> Failure {
+    Failure::refused(format!("cannot {verb}: {error}"))
+}

@@ -1,0 +1,128 @@
+//! From the configuration, and the operator's policy, to the plan of a run.
+//!
+//! Without a policy, the program has what the configuration gives: the root file system and everything that is mounted there. A
+//! policy is a file of the host that the annotation `dev.wave.policy` names. It can only narrow: the program has its directories,
+//! variables, addresses and limits, inside of the container's.
+
+use crate::config::{Config, unsupported};
+use crate::init::openable_devices;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use wave_engine::policy::PolicyDocument;
+use wave_engine::{Access, DirectoryGrant, Failure, Identity, Level, PlanBuilder, Variable};
+
+/// The annotation that names the operator's policy.
+pub const POLICY: &str = "dev.wave.policy";
+
+/// The annotation with addresses to listen on, separated by commas, in the network namespace of the container.
+pub const LISTEN: &str = "dev.wave.tcplisten";
+
+/// Annotations of ours.
+const KNOWN: [&str; 2] = [POLICY, LISTEN];
+
+/// Reads the operator's policy, before the process leaves the host's file system.
+///
+/// # Errors
+/// 125 if it is not a policy, or would widen what the container has.
+pub fn read(config: &Config) -> Result<Option<PolicyDocument>, Failure> {
+    let unknown = config.annotations.keys().find(|key| key.starts_with("dev.wave.") && !KNOWN.contains(&key.as_str()));
+    if let Some(key) = unknown {
+        return Err(unsupported(&format!("the annotation {key}"), &format!("{} are", KNOWN.join(" and "))));
+    }
+    let Some(path) = config.annotations.get(POLICY) else { return Ok(None) };
+    let path = Path::new(path);
+    let place = || format!("the annotation {POLICY}");
+    if !path.is_absolute() {
+        return Err(Failure::refused(format!("`{}` is not an absolute path", path.display())).at(place()));
+    }
+    let document = PolicyDocument::read(path).map_err(|failure| not_a_policy(path, &failure))?;
+    let values = &document.values;
+    let widens = [
+        (
+            "sandbox",
+            values.sandbox.is_some_and(|level| level != Level::Strict),
+            "a container is always sealed as `strict`",
+        ),
+        ("args", values.args.is_some(), "the arguments are those of the configuration"),
+        ("env.pass", values.env_pass.is_some(), "the environment is that of the configuration"),
+    ];
+    if let Some((key, _, why)) = widens.iter().find(|(_, present, _)| *present) {
+        return Err(Failure::refused(format!("the policy `{}` sets `{key}`, and {why}", path.display())).at(place()));
+    }
+    Ok(Some(document))
+}
+
+/// An image may carry the annotation, so the message quotes nothing of the file.
+fn not_a_policy(path: &Path, failure: &Failure) -> Failure {
+    let readable = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file());
+    let why = if readable { "it is no valid policy" } else { "there is no such file" };
+    let mut refused =
+        Failure::refused(format!("cannot use `{}`: {why}", path.display())).at(format!("the annotation {POLICY}"));
+    if readable && failure.code() == 125 {
+        refused = refused.fix(format!("wave policy check {}", path.display()));
+    }
+    refused
+}
+
+/// The request for the run of a container, once its root is the root of this process.
+///
+/// # Errors
+/// 125 for invalid annotations.
+pub fn request(config: &Config, document: Option<PolicyDocument>) -> Result<PlanBuilder, Failure> {
+    let process = config.process()?;
+    let words: Vec<_> = process.args.iter().map(|word| word.clone().into_bytes()).collect();
+    let [name, args @ ..] = &*words else { return Err(Failure::refused("the configuration has no process.args")) };
+    let grants = if document.is_some() { Vec::new() } else { grants(config) };
+    let mut env: Vec<_> = process.env.iter().map(|text| variable(text.clone().into_bytes())).collect();
+    let has_pwd = process.env.iter().any(|variable| variable.starts_with("PWD="));
+    if !has_pwd && process.cwd != Path::new("/") {
+        env.push(variable([b"PWD=", process.cwd.as_os_str().as_encoded_bytes()].concat()));
+    }
+    Ok(PlanBuilder {
+        policy: document,
+        level: Some(Level::Strict),
+        devices: if grants.is_empty() { Vec::new() } else { openable_devices(config) },
+        grants,
+        name: name.clone(),
+        args: args.to_vec(),
+        env,
+        listen: listen(config)?,
+        user: Some(Identity { uid: process.user.uid, gid: process.user.gid }),
+        ..PlanBuilder::default()
+    })
+}
+
+fn variable(text: Vec<u8>) -> Variable {
+    Variable { text, is_passed: false, place: "process.env".to_owned() }
+}
+
+/// The directories of the program: the root, and what is mounted below a root that is read-only and can be written to. Mounts below
+/// a root that can be written to are part of it; the kernel refuses to write to those that are read-only.
+fn grants(config: &Config) -> Vec<DirectoryGrant> {
+    let readonly = config.root.as_ref().is_some_and(|root| root.readonly);
+    let access = if readonly { Access::ReadOnly } else { Access::ReadWrite };
+    let root = DirectoryGrant::new("/", "/", access);
+    let is_writable = |path: &PathBuf| readonly && is_writable_directory(path);
+    let destinations = config.mounts.iter().filter(|mount| matches!(mount.kind.as_str(), "bind" | "tmpfs" | ""));
+    let destinations = destinations.map(|mount| mount.destination.clone()).filter(is_writable);
+    let below = destinations.map(|path| DirectoryGrant::new(&path, path.display().to_string(), Access::ReadWrite));
+    std::iter::once(root).chain(below).collect()
+}
+
+fn is_writable_directory(path: &Path) -> bool {
+    let is_directory = std::fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    let flags = rustix::fs::statvfs(path).map(|found| found.f_flag);
+    is_directory && flags.is_ok_and(|flags| !flags.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+fn listen(config: &Config) -> Result<Vec<SocketAddr>, Failure> {
+    let Some(list) = config.annotations.get(LISTEN) else { return Ok(Vec::new()) };
+    let address = |text: &str| {
+        text.trim().parse().map_err(|_| {
+            Failure::refused(format!("{text:?} is no address with a port"))
+                .at(format!("the annotation {LISTEN}"))
+                .fix("write ADDRESS:PORT, for example 0.0.0.0:8080")
+        })
+    };
+    list.split(',').map(address).collect()
+}

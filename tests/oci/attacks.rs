@@ -1,0 +1,172 @@
+//! What a hostile image and a hostile neighbor try.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use serde_json::json;
+use wave_test_support::tree;
+
+use crate::bundle::{Bundle, EXIT};
+
+/// Links of the image at every place where the runtime creates or mounts something. Nothing outside of the image changes.
+#[test]
+fn links_of_the_image_do_not_lead_out() {
+    let Some(mut bundle) = Bundle::new(EXIT) else { return };
+    let outside = bundle.path("outside");
+    fs::create_dir(&outside).unwrap();
+    fs::write(outside.join("file"), "host").unwrap();
+    let up = outside.to_str().unwrap();
+    for name in ["dev", "proc", "etc", "data", "t"] {
+        symlink(up, bundle.rootfs().join(name)).unwrap();
+    }
+    symlink("../../../../../../../../etc", bundle.rootfs().join("climb")).unwrap();
+    bundle.mount("bind", "/etc", "/etc/sub", &["bind", "ro"]);
+    bundle.mount("tmpfs", "tmpfs", "/t/sub", &[]);
+    bundle.mount("bind", "/etc/hostname", "/climb/wave-test-file", &["bind", "ro"]);
+    bundle.set("/process/cwd", json!("/data/cwd"));
+    let before = tree(&outside);
+    // The links lead to a path inside the image that does not exist, so nothing can be mounted there.
+    let output = bundle.call(&["create", "c"]);
+    assert_eq!(output.status.code(), Some(125));
+    assert_eq!(tree(&outside), before);
+    assert!(!std::path::Path::new("/etc/wave-test-file").exists());
+    bundle.is_clean();
+    // With a directory of that name in the image, everything is made there.
+    fs::create_dir_all(bundle.rootfs().join(up.trim_start_matches('/'))).unwrap();
+    fs::create_dir(bundle.rootfs().join("etc2")).unwrap();
+    fs::remove_file(bundle.rootfs().join("climb")).unwrap();
+    symlink("../../../../etc2", bundle.rootfs().join("climb")).unwrap();
+    assert_eq!(bundle.run(), (42, String::new(), String::new()));
+    assert_eq!(tree(&outside), before);
+}
+
+/// A module that the image names through procfs would be a file that the runtime has open.
+#[test]
+fn no_path_of_procfs_leads_to_what_the_runtime_has_open() {
+    let Some(mut bundle) = Bundle::new(EXIT) else { return };
+    for link in ["/proc/self/exe", "/proc/self/root/etc/hostname", "/proc/1/root/app.wasm", "/proc/self/cwd/app.wasm"] {
+        fs::remove_file(bundle.rootfs().join("link")).ok();
+        symlink(link, bundle.rootfs().join("link")).unwrap();
+        bundle.args(&["/link"]);
+        let output = bundle.call(&["create", "c"]);
+        assert_eq!(output.status.code(), Some(126), "{link}");
+        bundle.is_clean();
+    }
+    for descriptor in 0..64 {
+        bundle.args(&[&format!("/proc/self/fd/{descriptor}")]);
+        let output = bundle.call(&["create", "c"]);
+        assert!(matches!(output.status.code(), Some(126 | 127)), "{descriptor}");
+    }
+    bundle.args(&["/app.wasm"]);
+    assert_eq!(bundle.run().0, 42);
+}
+
+/// What shows the kernel is read-only, whatever the configuration says, and a program reaches none of it.
+#[test]
+fn the_kernel_is_neither_read_nor_written() {
+    let Some(mut bundle) = Bundle::with_tools(&["ls", "cat", "cp"]) else { return };
+    bundle.config["mounts"][0]["options"] = json!(["rw"]);
+    bundle.mount("sysfs", "sysfs", "/sys", &["rw"]).mount("cgroup", "cgroup", "/sys/fs/cgroup", &["rw"]);
+    bundle.set("/process/capabilities", json!({ "effective": ["CAP_DAC_OVERRIDE", "CAP_SYS_ADMIN"] }));
+    // With version 1, a directory of hierarchies.
+    let has_v2 = fs::exists("/sys/fs/cgroup/cgroup.controllers").unwrap();
+    let cgroup = if has_v2 { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/pids" };
+    for args in [
+        &["/cat.wasm", "/proc/version"][..],
+        &["/ls.wasm", "/sys"],
+        &["/ls.wasm", cgroup],
+        &["/cat.wasm", "/proc/self/environ"],
+        &["/cp.wasm", "/ls.wasm", "/proc/sys/kernel/core_pattern"],
+    ] {
+        bundle.args(args);
+        let (code, out, error) = bundle.run();
+        assert_eq!((code, out.as_str()), (1, ""), "{args:?}");
+        let denied = ["Capabilities insufficient", "Read-only file system"].iter().any(|why| error.contains(why));
+        assert!(denied, "{args:?}: {error}");
+    }
+    bundle.must(&["create", "--pid-file", "pid", "c"]);
+    let pid = fs::read_to_string(bundle.path("pid")).unwrap();
+    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).unwrap();
+    let kernel: Vec<_> = mounts
+        .lines()
+        .filter(|line| ["/proc ", "/sys ", "/sys/fs/cgroup "].iter().any(|path| line.contains(&format!(" {path}"))))
+        .collect();
+    assert_eq!(kernel.len(), 3, "{mounts}");
+    assert!(
+        kernel.iter().all(|line| line.split(' ').nth(5).is_some_and(|options| options.starts_with("ro"))),
+        "{kernel:?}"
+    );
+    bundle.must(&["delete", "--force", "c"]);
+}
+
+/// An image may carry the annotation that names a policy. What the message says of the file is whether it is a policy.
+#[test]
+fn a_file_that_is_no_policy_is_not_quoted() {
+    let Some(mut bundle) = Bundle::new(EXIT) else { return };
+    let secret = bundle.path("secret");
+    fs::write(&secret, "password = \"hunter2\"\n").unwrap();
+    bundle.set("/annotations", json!({ "dev.wave.policy": secret.to_str().unwrap() }));
+    let output = bundle.call(&["create", "c"]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(
+        error.contains("it is no valid policy") && !error.contains("hunter2") && !error.contains("password"),
+        "{error}"
+    );
+    assert!(!fs::read_to_string(bundle.path("log.json")).unwrap().contains("hunter2"));
+}
+
+/// A policy narrows what the configuration gives, and cannot widen it.
+#[test]
+fn a_policy_narrows() {
+    let Some(mut bundle) = Bundle::with_tools(&["ls", "cat"]) else { return };
+    fs::create_dir(bundle.rootfs().join("in")).unwrap();
+    fs::write(bundle.rootfs().join("in/file"), "text\n").unwrap();
+    let policy = bundle.path("policy.toml");
+    bundle.set("/annotations", json!({ "dev.wave.policy": policy.to_str().unwrap() }));
+    fs::write(&policy, "version = 1\n[[fs]]\nhost = \"/in\"\nguest = \"/in\"\naccess = \"ro\"\n").unwrap();
+    bundle.args(&["/cat.wasm", "/in/file"]);
+    assert_eq!(bundle.run(), (0, "text\n".to_owned(), String::new()));
+    bundle.args(&["/ls.wasm", "/"]);
+    assert_ne!(bundle.run().0, 0);
+    for (text, why) in [
+        ("version = 1\nsandbox = \"off\"\n", "sets `sandbox`"),
+        ("version = 1\nargs = [\"x\"]\n", "sets `args`"),
+        ("version = 1\n[env]\npass = [\"HOME\"]\n", "sets `env.pass`"),
+    ] {
+        fs::write(&policy, text).unwrap();
+        bundle.is_refused(&["create", "c"], why);
+        bundle.is_clean();
+    }
+    // Its directories are those of the container: the host's are not there.
+    fs::write(&policy, "version = 1\n[[fs]]\nhost = \"/usr/bin\"\nguest = \"/usr\"\naccess = \"ro\"\n").unwrap();
+    bundle.is_refused(&["create", "c"], "no such directory");
+}
+
+#[test]
+fn a_policy_limits_time() {
+    let Some(mut bundle) = Bundle::new(crate::bundle::LOOP) else { return };
+    let policy = bundle.path("policy.toml");
+    fs::write(&policy, "version = 1\n[limits]\ntimeout = \"100ms\"\n").unwrap();
+    bundle.set("/annotations", json!({ "dev.wave.policy": policy.to_str().unwrap() }));
+    let (code, _, error) = bundle.run();
+    assert_eq!(code, 124);
+    assert!(error.contains("time limit of 100ms reached"), "{error}");
+}
+
+/// Callers die. Whatever they leave, `delete --force` removes.
+#[test]
+fn a_create_that_was_killed_leaves_nothing_that_cannot_be_deleted() {
+    let Some(bundle) = Bundle::new(EXIT) else { return };
+    bundle.write();
+    for round in 0..40_u32 {
+        let mut create = bundle.command(&["create", "c"]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_micros(u64::from(round) * 700));
+        create.kill().unwrap();
+        create.wait().unwrap();
+        bundle.must(&["delete", "--force", "c"]);
+        // The process sees that its maker is gone.
+        bundle.is_clean();
+    }
+    assert_eq!(bundle.run().0, 42);
+}
