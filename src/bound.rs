@@ -1,14 +1,16 @@
 //! `--max-rss`: a bound on the memory of the whole process, and of the one that compiles.
 //!
-//! A control group of the run counts it. The waiting process creates it and removes it again; the process of the run joins it before
-//! it reads anything, and cannot leave it once it is sealed. Without a control group, RLIMIT_DATA is the nearest thing: RLIMIT_AS would
+//! A control group of the run counts it. The process of the run creates and joins it before it reads anything, and cannot leave it once
+//! it is sealed. The process that waits has chosen its name, and removes it: signals that ask for an end do not end that one. Without a control group, RLIMIT_DATA is the nearest thing: RLIMIT_AS would
 //! count the 8 GiB that each linear memory reserves, and RLIMIT_RSS has no effect (getrlimit(2)).
 
 use crate::text::{chain, clean, note};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs::{self, DirEntry};
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::process;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wave_cgroups::{Cgroup, CgroupPath, Error, Layout, Memory, Resources};
 use wave_engine::{Engine, Failure};
 use wave_policy::limits::Kind;
@@ -17,44 +19,49 @@ use wave_sandbox::{Ended, OUT_OF_MEMORY};
 /// Where Linux has control groups.
 const MOUNT: &str = "/sys/fs/cgroup";
 
+/// How the names of the groups of runs begin. The number of the process that waits follows.
+const PREFIX: &str = "wave-run-";
+
+/// A group without processes that is older than this is not about to be joined.
+const JOINED_WITHIN: Duration = Duration::from_secs(60);
+
 /// A bound on memory.
 pub struct MemoryBound {
     limit_bytes: u64,
     /// The line of the policy that sets it.
     line: Option<String>,
-    by: By,
+    /// `--cgroup`.
+    parent: Option<String>,
+    /// Where its control group will be, or why nowhere.
+    group: Result<Place, Error>,
 }
 
-/// What bounds the memory.
-enum By {
-    /// A control group.
-    Group(Cgroup),
-    /// RLIMIT_DATA, because there is no control group.
-    Data(Error),
+/// Where a control group will be.
+struct Place {
+    layout: Layout,
+    path: CgroupPath,
+    group: Cgroup,
 }
 
 impl MemoryBound {
-    /// Creates the control group of a run: under `parent`, or that of this process. `line` is the line of the policy with the limit.
+    /// The bound of a run. `parent` is the control group under which its own will be; `line` is the line of the policy with the limit.
     ///
     /// # Errors
-    /// 2 for a parent without a limit, 125 for a parent under which none can be created.
+    /// 2 for a parent without a limit, 125 for one that cannot be.
     pub fn new(limit: Option<u64>, line: Option<String>, parent: Option<&str>) -> Result<Option<Self>, Failure> {
-        let place = || parent.map(|path| format!("--cgroup {}", clean(path))).unwrap_or_default();
+        let at = || format!("--cgroup {}", clean(parent.unwrap_or_default()));
         let Some(limit_bytes) = limit else {
-            let unused =
-                || Failure::usage("a control group without a limit").at(place()).fix("add --max-rss, or drop it");
+            let unused = || Failure::usage("a control group without a limit").at(at()).fix("add --max-rss, or drop it");
             return parent.map_or(Ok(None), |_| Err(unused()));
         };
         if parent.is_some_and(|path| path.starts_with(MOUNT)) {
             let what = format!("a control group is named from the root of its hierarchy, without {MOUNT}");
-            return Err(Failure::usage(what).at(place()).fix("write, for example, --cgroup /ci/jobs"));
+            return Err(Failure::usage(what).at(at()).fix("write, for example, --cgroup /ci/jobs"));
         }
-        let by = match create(parent, limit_bytes) {
-            Ok(cgroup) => By::Group(cgroup),
-            Err(error) if parent.is_none() => By::Data(error),
-            Err(error) => return Err(Failure::refused(chain(&error)).at(place()).fix(error.fix())),
-        };
-        Ok(Some(Self { limit_bytes, line, by }))
+        match Place::find(parent) {
+            Err(error) if parent.is_some() => Err(Failure::refused(chain(&error)).at(at()).fix(error.fix())),
+            group => Ok(Some(Self { limit_bytes, line, parent: parent.map(str::to_owned), group })),
+        }
     }
 
     /// Applies the bound to this process and its children.
@@ -62,12 +69,15 @@ impl MemoryBound {
     /// # Errors
     /// 125 if the kernel refuses.
     pub fn enter(&self) -> Result<Engine, Failure> {
-        match &self.by {
-            By::Group(cgroup) => {
-                let joined = cgroup.join(process::id());
-                joined.map_err(|error| Failure::refused(chain(&error)).at(self.place()).fix(error.fix()))?;
+        let joined = self.group.as_ref().map(|place| place.join(self.limit_bytes));
+        match (joined, &self.parent) {
+            (Ok(Ok(())), _) => {}
+            (Ok(Err(error)), Some(parent)) => {
+                let place = format!("--cgroup {}", clean(parent));
+                return Err(Failure::refused(chain(&error)).at(place).fix(error.fix()));
             }
-            By::Data(why) => self.limit_data(why)?,
+            (Ok(Err(error)), None) => self.limit_data(&error)?,
+            (Err(error), _) => self.limit_data(error)?,
         }
         Ok(Engine::default().bounded_to(Some(self.limit_bytes)))
     }
@@ -84,14 +94,11 @@ impl MemoryBound {
             .map_err(|errno| Failure::refused(format!("the kernel refused RLIMIT_DATA: {errno}")).at(self.place()))
     }
 
-    /// Does the work of a run, in a process of its own if somebody has to remove the control group. Returns its exit code.
+    /// Does the work of a run in a process of its own. Returns its exit code.
     ///
     /// # Errors
-    /// If the run could not begin.
+    /// If there can be no such process.
     pub fn supervise(&self, work: impl FnOnce(Engine) -> Result<u8, Failure>) -> Result<u8, Failure> {
-        if matches!(self.by, By::Data(_)) {
-            return work(self.enter()?);
-        }
         wave_sandbox::prepare_allocator();
         let supervised = wave_sandbox::supervise(NonZeroUsize::MIN, |_| {
             let outcome = self.enter().and_then(work);
@@ -108,17 +115,18 @@ impl MemoryBound {
 
     /// Removes the control group. Says so and returns the limit if it is what ended the process of the run.
     pub fn finish(&self, ended: Option<Ended>) -> Option<u64> {
-        let By::Group(cgroup) = &self.by else { return None };
-        let kills = cgroup.oom_kills();
+        let Ok(Place { group, .. }) = &self.group else { return None };
+        let kills = group.oom_kills();
         // Whoever compiles can be the one that is killed; the run is refused then.
         let is_cut_short = matches!(ended, Some(Ended::Signal(9) | Ended::Status(125)));
         let exceeded = is_cut_short && kills.as_ref().is_ok_and(|kills| *kills > 0);
         if exceeded {
             note(&format!("wave: memory limit of {} reached\n  where: {}\n", self.text(), clean(&self.place())));
         }
-        for error in [kills.err(), cgroup.kill_all().and_then(|()| cgroup.delete()).err()].into_iter().flatten() {
+        for error in [kills.err(), group.kill_all().and_then(|()| group.delete()).err()].into_iter().flatten() {
             note(&format!("wave: note: the control group of the run is left: {}\n", clean(&chain(&error))));
         }
+        group.paths().filter_map(Path::parent).for_each(remove_left);
         exceeded.then_some(self.limit_bytes)
     }
 
@@ -136,16 +144,40 @@ pub fn exit_code(ended: Ended, exceeded: Option<u64>) -> u8 {
     exceeded.and_then(|_| u8::try_from(OUT_OF_MEMORY).ok()).unwrap_or_else(|| ended.exit_code())
 }
 
-/// Creates a control group with a name that no other run has: what others left there would count as ours.
-fn create(parent: Option<&str>, limit_bytes: u64) -> Result<Cgroup, Error> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
-    let name = format!("wave-run-{}-{now:x}", process::id());
-    let path = parent.map_or_else(|| name.clone(), |parent| format!("{parent}/{name}"));
-    let (layout, path) = (Layout::detect()?.only("memory"), CgroupPath::parse(Some(&path), &name, false)?);
-    match Cgroup::create(&layout, &path, &resources(limit_bytes, true)) {
-        // Without accounting of swap, what is swapped is not bounded. It is not in memory either.
-        Err(Error::NoFile { .. }) => Cgroup::create(&layout, &path, &resources(limit_bytes, false)),
-        created => created,
+impl Place {
+    /// A place with a name that no other run has: what others left there would count as ours.
+    fn find(parent: Option<&str>) -> Result<Self, Error> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+        let name = format!("{PREFIX}{}-{now:x}", process::id());
+        let path = parent.map_or_else(|| name.clone(), |parent| format!("{parent}/{name}"));
+        let (layout, path) = (Layout::detect()?.only("memory"), CgroupPath::parse(Some(&path), &name, false)?);
+        let group = Cgroup::planned(&layout, &path)?;
+        Ok(Self { layout, path, group })
+    }
+
+    fn join(&self, limit_bytes: u64) -> Result<(), Error> {
+        let create = |with_swap| Cgroup::create(&self.layout, &self.path, &resources(limit_bytes, with_swap));
+        let group = match create(true) {
+            // Without accounting of swap, what is swapped is not bounded. It is not in memory either.
+            Err(Error::NoFile { .. }) => create(false),
+            created => created,
+        };
+        group?.join(process::id())
+    }
+}
+
+/// Removes the groups of runs whose waiting process was killed. The kernel removes no group that has processes.
+fn remove_left(parent: &Path) {
+    let is_left = |entry: &DirEntry| {
+        let name = entry.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok());
+        let created = entry.metadata().and_then(|data| data.modified()).ok();
+        let is_old = created.and_then(|time| time.elapsed().ok()).is_some_and(|age| age > JOINED_WITHIN);
+        is_old && number.is_some_and(|number| !Path::new("/proc").join(number.to_string()).exists())
+    };
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten().filter(is_left) {
+        // The next run tries again.
+        let _kept = fs::remove_dir(entry.path());
     }
 }
 
@@ -153,4 +185,33 @@ fn resources(limit_bytes: u64, with_swap: bool) -> Resources {
     let limit = i64::try_from(limit_bytes).ok();
     let memory = Memory { limit, swap: limit.filter(|_| with_swap), ..Memory::default() };
     Resources { memory: Some(memory), ..Resources::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn what_is_left_is_old_empty_and_of_nobody() {
+        let parent = tempfile::tempdir().unwrap();
+        let nobody = u32::MAX;
+        let names = [
+            format!("{PREFIX}{nobody}-old"),
+            format!("{PREFIX}{nobody}-new"),
+            format!("{PREFIX}{nobody}-full"),
+            format!("{PREFIX}{}-alive", process::id()),
+            format!("{PREFIX}x-other"),
+            "other".to_owned(),
+        ];
+        let at = |name: &String| parent.path().join(name);
+        names.iter().for_each(|name| fs::create_dir(at(name)).unwrap());
+        fs::create_dir(at(&names[2]).join("inner")).unwrap();
+        for name in names.iter().filter(|name| !name.ends_with("new")) {
+            File::open(at(name)).unwrap().set_modified(SystemTime::now() - 2 * JOINED_WITHIN).unwrap();
+        }
+        remove_left(parent.path());
+        let left: Vec<_> = names.iter().filter(|name| at(name).exists()).collect();
+        assert_eq!(left, names[1..].iter().collect::<Vec<_>>());
+    }
 }

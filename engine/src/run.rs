@@ -400,3 +400,22 @@ fn seal(
         Failure::refused(chain(&error)).at("--sandbox").fix(fix)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::builder::PlanBuilder;
+    use wave_policy::file::Limits;
+
+    #[test]
+    fn a_limit_that_nobody_has_applied_is_refused() {
+        let plan = |max_rss| {
+            let limits = Limits { max_rss, ..Limits::default() };
+            PlanBuilder { limits, ..PlanBuilder::default() }.build().unwrap()
+        };
+        let is_refused = |limit, bounded| Engine::default().bounded_to(bounded).confirm_rss(&plan(limit)).is_err();
+        assert!(is_refused(Some(5), None) && is_refused(Some(5), Some(6)));
+        assert!(!is_refused(Some(5), Some(5)) && !is_refused(Some(5), Some(4)));
+        assert!(!is_refused(None, None) && !is_refused(None, Some(5)));
+    }
+}

@@ -96,6 +96,7 @@ def described(outcome: wave.Outcome) -> Dict[str, Any]:
         "stderr": outcome.stderr.decode(errors="replace"),
         "trap": outcome.trap,
         "seconds": outcome.time.wall,
+        "processor_seconds": outcome.time.user + outcome.time.system,
         "memory_bytes": outcome.memory.process,
     }
     text = json.dumps(facts, ensure_ascii=False)

@@ -2,6 +2,7 @@
 //!
 //! Source: OCI runtime specification, config.md and config-linux.md.
 
+use crate::failure::{cannot, unsupported};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -315,9 +316,9 @@ impl Config {
     pub fn read(bundle: &Path) -> Result<Self, Failure> {
         let path = bundle.join("config.json");
         let place = || path.display().to_string();
-        let cannot = |error: std::io::Error| Failure::refused(format!("cannot read the configuration: {error}"));
-        let text = crate::state::read_bounded(&path, MAX_CONFIG_BYTES)
-            .map_err(|error| cannot(error).at(place()).fix("name the directory of the bundle by --bundle"))?;
+        let text = crate::state::read_bounded(&path, MAX_CONFIG_BYTES).map_err(|error| {
+            cannot("read the configuration", error).at(place()).fix("name the directory of the bundle by --bundle")
+        })?;
         let mut config: Self = serde_json::from_slice(&text)
             .map_err(|error| Failure::refused(format!("invalid configuration: {error}")).at(place()))?;
         config.text = text;
@@ -483,11 +484,6 @@ fn refuse_present(properties: &[(&str, bool)]) -> Result<(), Failure> {
         Some((name, _)) => Err(Failure::refused(format!("`{name}` is not supported")).fix("leave it out")),
         None => Ok(()),
     }
-}
-
-/// The failure for a property that cannot be applied.
-pub fn unsupported(what: &str, but: &str) -> Failure {
-    Failure::refused(format!("{what} is not supported")).fix(format!("change it: {but}"))
 }
 
 fn missing(what: &str) -> Failure {

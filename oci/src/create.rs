@@ -2,6 +2,7 @@
 
 use crate::channel::{Channel, Message};
 use crate::config::{Config, IdMapping};
+use crate::failure::{cannot, cannot_at};
 use crate::init::{self, Setup};
 use crate::log::{self, Log};
 use crate::resources;
@@ -118,7 +119,8 @@ impl Container {
         self.directory.save(&self.state)?;
 
         // The process becomes a child of this one when the process that makes it ends.
-        nix::sys::prctl::set_child_subreaper(true).map_err(|errno| cannot("become a subreaper", &errno.into()))?;
+        nix::sys::prctl::set_child_subreaper(true)
+            .map_err(|errno| cannot("become a subreaper", std::io::Error::from(errno)))?;
         let (mut channel, far) = Channel::pair().map_err(|error| cannot("make a socket", &error))?;
         let maker = self.spawn(far, inputs)?;
         let pid = self.attend(&mut channel, maker)?;
@@ -126,7 +128,7 @@ impl Container {
         self.directory.save(&self.state)?;
         if let Some(path) = &request.pid_file {
             write_at_once(path, pid.to_string().as_bytes())
-                .map_err(|error| cannot(&format!("write `{}`", path.display()), &error).at("--pid-file"))?;
+                .map_err(|error| cannot_at("write", path, &error).at("--pid-file"))?;
         }
         // Until here the process ends with this one, and from here on it does not.
         channel.allow().map_err(|_| self.ended())?;
@@ -234,8 +236,4 @@ impl Container {
 /// Waits for a child, however it ends.
 fn wait(pid: i32) {
     waitpid(Pid::from_raw(pid), None).ok();
-}
-
-fn cannot(verb: &str, error: &io::Error) -> Failure {
-    Failure::refused(format!("cannot {verb}: {error}"))
 }

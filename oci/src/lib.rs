@@ -12,7 +12,8 @@
 //! of the configuration is applied or refused by name; a property that no version of the specification knows is ignored, as the
 //! specification demands.
 //!
-//! Dependencies point down this list: `runtime`, `init`; `policy`, `hooks`; `state`, `config`, `log`.
+//! Dependencies point down this list: `create`, `lifecycle`; `init`; `policy`, `resources`, `hooks`, `channel`, `features`; `state`;
+//! `config`; `log`, `failure`.
 //!
 //! Source: OCI runtime specification 1.2.
 #![forbid(unsafe_code)]
@@ -20,6 +21,7 @@
 mod channel;
 mod config;
 mod create;
+mod failure;
 mod features;
 mod hooks;
 mod init;

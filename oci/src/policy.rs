@@ -4,7 +4,8 @@
 //! policy is a file of the host that the annotation `dev.wave.policy` names. It can only narrow: the program has its directories,
 //! variables, addresses and limits, inside of the container's.
 
-use crate::config::{Config, unsupported};
+use crate::config::Config;
+use crate::failure::unsupported;
 use crate::init::openable_devices;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

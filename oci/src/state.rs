@@ -8,6 +8,7 @@
 //! | `waiting` | locked by the process of the container until it enters the program, so that the kernel keeps the status |
 //! | `start` | a socket where that process waits for `start` |
 
+use crate::failure::cannot_at;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -61,7 +62,7 @@ impl Root {
         let entries = match std::fs::read_dir(&self.0) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(cannot("read", &self.0, &error)),
+            Err(error) => return Err(cannot_at("read", &self.0, &error)),
         };
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let mut names: Vec<_> = names.filter(|name| check_id(name).is_ok()).collect();
@@ -194,13 +195,13 @@ impl Directory {
         let mut builder = std::fs::DirBuilder::new();
         builder.mode(0o700);
         if let Some(root) = self.path.parent() {
-            builder.recursive(true).create(root).map_err(|error| cannot("create", root, &error))?;
+            builder.recursive(true).create(root).map_err(|error| cannot_at("create", root, &error))?;
         }
         builder.recursive(false).create(&self.path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 Failure::refused(format!("a container `{}` exists", self.id)).fix("choose another name, or delete it")
             }
-            _ => cannot("create", &self.path, &error),
+            _ => cannot_at("create", &self.path, &error),
         })?;
         self.lock()
     }
@@ -216,7 +217,7 @@ impl Directory {
             let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
             let file = file.map_err(|error| self.missing(&error))?;
             rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))
-                .map_err(|errno| cannot("lock", &path, &errno.into()))?;
+                .map_err(|errno| cannot_at("lock", &path, errno))?;
             // The command before may have deleted the container.
             let (held, now) = (rustix::fs::fstat(&file), rustix::fs::stat(&path));
             match (held, now) {
@@ -236,7 +237,7 @@ impl Directory {
         match error.kind() {
             io::ErrorKind::NotFound => Failure::refused(format!("there is no container `{}`", self.id))
                 .fix("list all by `wave oci list`, or name their directory by --root"),
-            _ => cannot("use", &self.path, error),
+            _ => cannot_at("use", &self.path, error),
         }
     }
 
@@ -245,7 +246,7 @@ impl Directory {
     /// # Errors
     /// 125 if the file system refuses.
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
-        write_at_once(&self.path.join(name), bytes).map_err(|error| cannot("write", &self.path.join(name), &error))
+        write_at_once(&self.path.join(name), bytes).map_err(|error| cannot_at("write", &self.path.join(name), &error))
     }
 
     /// Writes the state.
@@ -304,8 +305,8 @@ impl Directory {
     pub fn waiting(&self) -> Result<OwnedFd, Failure> {
         let path = self.path.join("waiting");
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.map_err(|error| cannot("create", &path, &error))?;
-        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| cannot("lock", &path, &errno.into()))?;
+        let file = file.map_err(|error| cannot_at("create", &path, &error))?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|errno| cannot_at("lock", &path, errno))?;
         Ok(OwnedFd::from(file))
     }
 
@@ -327,7 +328,7 @@ impl Directory {
     /// 125 if the file system refuses.
     pub fn remove(&self) -> Result<(), Failure> {
         match std::fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot("remove", &self.path, &error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(cannot_at("remove", &self.path, &error)),
             _ => Ok(()),
         }
     }
@@ -356,16 +357,13 @@ pub fn write_at_once(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Reads a file that is not too large.
 pub fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
     let file = File::open(path)?;
-    let mut bytes = Vec::with_capacity(file.metadata().map_or(0, |found| found.len().min(max_bytes)) as usize + 1);
+    let len = file.metadata().map_or(0, |found| found.len().min(max_bytes));
+    let mut bytes = Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 1);
     file.take(max_bytes + 1).read_to_end(&mut bytes)?;
     match bytes.len() as u64 > max_bytes {
         true => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {max_bytes} bytes"))),
         false => Ok(bytes),
     }
-}
-
-fn cannot(verb: &str, path: &Path, error: &io::Error) -> Failure {
-    Failure::refused(format!("cannot {verb} `{}`: {error}", path.display()))
 }
 
 #[cfg(test)]

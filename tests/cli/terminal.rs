@@ -50,6 +50,13 @@ fn piped(mut command: Command) -> (String, String, Option<i32>) {
     (text(output.stdout), text(output.stderr), output.status.code())
 }
 
+/// How long it takes to compile a module.
+fn compiling(path: &str) -> Duration {
+    let started = Instant::now();
+    assert_eq!(piped(wave(&["compile", "--discard", path])).2, Some(0));
+    started.elapsed()
+}
+
 /// A program that prints `hello`, and takes a while to compile and verify.
 fn slow_program() -> (TempDir, String) {
     let dir = tempfile::tempdir().expect("a directory");
@@ -66,9 +73,8 @@ fn slow_program() -> (TempDir, String) {
             function.repeat(functions)
         );
         fs::write(&path, module).expect("own directory");
-        let started = Instant::now();
-        assert_eq!(piped(wave(&["compile", "--discard", &path])).2, Some(0));
-        if started.elapsed() > Duration::from_millis(1500) {
+        // Twice, so that nothing else that this machine does makes it slow.
+        if (0..2).all(|_| compiling(&path) > Duration::from_millis(1200)) {
             return (dir, path);
         }
         functions *= 2;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -43,8 +44,7 @@ impl Bundle {
     }
 
     fn with(files: &[(&str, &Path)]) -> Option<Self> {
-        if !as_root() || !has_capability(CAP_SYS_ADMIN) {
-            cannot_run("making namespaces and cgroups takes root");
+        if !can_make_containers() {
             return None;
         }
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -186,12 +186,8 @@ impl Bundle {
 
     /// The directories of the container's cgroup.
     pub fn cgroups(&self) -> Vec<String> {
-        let path = self.config["linux"]["cgroupsPath"].as_str().expect("set").trim_start_matches('/').to_owned();
-        let mounts = fs::read_to_string("/proc/self/mounts").expect("readable");
-        let cgroups =
-            mounts.lines().filter(|line| line.split(' ').nth(2).is_some_and(|kind| kind.starts_with("cgroup")));
-        let paths = cgroups.filter_map(|line| Some(Path::new(line.split(' ').nth(1)?).join(&path)));
-        paths.filter(|path| path.exists()).map(|path| path.display().to_string()).collect()
+        let path = self.config["linux"]["cgroupsPath"].as_str().expect("set");
+        cgroup_mounts().iter().map(|mount| format!("{mount}{path}")).filter(|path| Path::new(path).exists()).collect()
     }
 }
 
@@ -200,6 +196,43 @@ impl Drop for Bundle {
         // A test that fails leaves no container.
         drop(self.command(&["delete", "--force", "c"]).output());
     }
+}
+
+/// Whether this user and this host make namespaces and cgroups; if not, that is said.
+fn can_make_containers() -> bool {
+    static CAN: LazyLock<Result<(), String>> = LazyLock::new(|| {
+        if !as_root() || !has_capability(CAP_SYS_ADMIN) {
+            return Err("making namespaces and cgroups takes root".to_owned());
+        }
+        let mut command = Command::new("unshare");
+        let output = command.args(["--mount", "--net", "--ipc", "--uts", "--pid", "--fork", "true"]).output();
+        match &output {
+            Ok(found) if found.status.success() => {}
+            _ => return Err(format!("no namespaces can be made here: {output:?}")),
+        }
+        let probe = format!("/wave-test/probe-{}", std::process::id());
+        let made: Vec<_> = cgroup_mounts()
+            .iter()
+            .map(|mount| format!("{mount}{probe}"))
+            .map(|path| {
+                let made = fs::create_dir_all(&path).map_err(|error| format!("{path}: {error}"));
+                fs::remove_dir(&path).ok();
+                made
+            })
+            .collect();
+        match made.is_empty() {
+            true => Err("no cgroup file system is mounted".to_owned()),
+            false => made.into_iter().collect(),
+        }
+    });
+    CAN.as_ref().map_err(|why| cannot_run(why)).is_ok()
+}
+
+/// Where cgroup file systems are mounted.
+fn cgroup_mounts() -> Vec<String> {
+    let mounts = fs::read_to_string("/proc/self/mounts").expect("readable");
+    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    fields.filter(|fields| fields[2].starts_with("cgroup")).map(|fields| fields[1].to_owned()).collect()
 }
 
 /// Exit code, standard output and standard error.

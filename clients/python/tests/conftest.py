@@ -90,11 +90,19 @@ def pipes() -> List[str]:
     return sorted(name for name in found if name.startswith(("pipe:", "socket:")))
 
 
-def wait_for_a_sealed_child() -> int:
-    """Waits until a run has sealed a process: `wave` waits for it then. Returns the process id of `wave`."""
+def wait_for_a_sealed_child() -> List[int]:
+    """Waits until a run has sealed a process: `wave` waits for it then. Returns the processes, `wave` first."""
     while True:
         found = children()
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             if any("Seccomp:\t2" in Path(f"/proc/{child}/status").read_text() for child in found):
-                return found[0]
+                return found
         time.sleep(0.01)
+
+
+def wait_for_the_end_of(processes: List[int]) -> None:
+    """Waits until none of them runs. Those whose parent was killed are not ours any more, and end a moment later."""
+    for process in processes:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            while "State:\tZ" not in Path(f"/proc/{process}/status").read_text():
+                time.sleep(0.01)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from conftest import EXAMPLES, children, pipes, wait_for_a_sealed_child
+from conftest import EXAMPLES, children, pipes, wait_for_a_sealed_child, wait_for_the_end_of
 from guests import COPIES, RAISES, SPINS, TRAPS, prints
 
 import wave_sandbox as wave
@@ -70,7 +70,7 @@ def test_endings_have_kinds_of_their_own(run: Run, guest: Guest) -> None:
 
 def test_a_signal_from_outside_is_told_from_one_that_was_raised(run: Run, guest: Guest) -> None:
     def kill() -> None:
-        os.kill(wait_for_a_sealed_child(), signal.SIGTERM)
+        os.kill(wait_for_a_sealed_child()[0], signal.SIGTERM)
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -158,20 +158,40 @@ def test_a_run_that_is_cancelled_is_killed(guest: Guest) -> None:
     async def cancel() -> None:
         task = asyncio.create_task(wave.run_async(spins))
         await asyncio.sleep(0)
-        await asyncio.get_running_loop().run_in_executor(None, wait_for_a_sealed_child)
+        processes = await asyncio.get_running_loop().run_in_executor(None, wait_for_a_sealed_child)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         assert children() == []
+        wait_for_the_end_of(processes)
 
     before = pipes()
     asyncio.run(cancel())
     assert pipes() == before
 
 
+def test_a_run_can_be_cancelled_at_each_moment(guest: Guest) -> None:
+    spins = guest(SPINS)
+
+    async def cancel(after: int) -> None:
+        task = asyncio.create_task(wave.run_async(spins, timeout=60))
+        for _ in range(after):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    before = pipes()
+    for after in range(20):
+        asyncio.run(cancel(after))
+        assert (pipes(), children()) == (before, []), after
+
+
 def test_an_interrupt_kills_the_run(guest: Guest) -> None:
+    processes = []
+
     def interrupt() -> None:
-        wait_for_a_sealed_child()
+        processes.extend(wait_for_a_sealed_child())
         os.kill(os.getpid(), signal.SIGINT)
 
     killer = threading.Thread(target=interrupt)
@@ -180,6 +200,7 @@ def test_an_interrupt_kills_the_run(guest: Guest) -> None:
         wave.run(guest(SPINS))
     killer.join()
     assert children() == []
+    wait_for_the_end_of(processes)
 
 
 def test_many_runs_at_once_do_not_mix(guest: Guest) -> None:

@@ -9,7 +9,7 @@ use std::process::{Child, Command, ExitStatus, Stdio, id};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use wave_cgroups::{Cgroup, CgroupPath, Error, Layout, Resources};
+use wave_cgroups::{Cgroup, CgroupPath, Error, Kind, Layout, Resources};
 use wave_test_support::{as_root, cannot_run};
 
 /// A cgroup that is removed at the end of its test, with its processes.
@@ -18,7 +18,21 @@ struct Live(Cgroup);
 impl Live {
     /// Nothing if this user may not create cgroups.
     fn create(name: &str, resources: &str) -> Option<Self> {
-        match attempt(name, resources) {
+        Self::of(attempt(name, resources))
+    }
+
+    /// As [`Self::create`], in cgroup v2 alone, also where controllers are in v1.
+    fn create_v2(name: &str, resources: &str) -> Option<Self> {
+        let layout = Layout::detect().unwrap();
+        if layout.kind() == Kind::V1 {
+            cannot_run("cgroup v2 is not mounted");
+            return None;
+        }
+        Self::of(attempt_in(&layout.only("of no v1 hierarchy"), name, resources))
+    }
+
+    fn of(created: Result<Cgroup, Error>) -> Option<Self> {
+        match created {
             Ok(cgroup) => Some(Self(cgroup)),
             Err(error) if error.is_permission() && !as_root() => {
                 cannot_run(&format!("only root may create cgroups here: {error}"));
@@ -61,8 +75,12 @@ impl Drop for Live {
 }
 
 fn attempt(name: &str, resources: &str) -> Result<Cgroup, Error> {
+    attempt_in(&Layout::detect().unwrap(), name, resources)
+}
+
+fn attempt_in(layout: &Layout, name: &str, resources: &str) -> Result<Cgroup, Error> {
     let path = CgroupPath::parse(Some(&format!("/wave-test-{}-{name}", id())), "id", false).unwrap();
-    Cgroup::create(&Layout::detect().unwrap(), &path, &json(resources))
+    Cgroup::create(layout, &path, &json(resources))
 }
 
 fn json(resources: &str) -> Resources {
@@ -133,7 +151,12 @@ fn cpu() {
 
 #[test]
 fn frozen_processes_stand_still_and_can_be_killed() {
-    let Some(live) = Live::create("frozen", "{}") else { return };
+    freezes(Live::create("frozen", "{}"));
+    freezes(Live::create_v2("frozen-v2", "{}"));
+}
+
+fn freezes(live: Option<Live>) {
+    let Some(live) = live else { return };
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("ticks");
     File::create(&file).unwrap();
@@ -159,8 +182,14 @@ fn frozen_processes_stand_still_and_can_be_killed() {
 
 #[test]
 fn kill_all_meets_children_and_those_that_fork() {
-    let Some(live) = Live::create("forks", r#"{"pids":{"limit":40}}"#) else { return };
-    let mut child = live.run("sleep 600 & while :; do (sleep 600 & sleep 0.01) & done 2>/dev/null");
+    kills(Live::create("forks", r#"{"pids":{"limit":40}}"#));
+    // Nothing bounds it here but the pauses in between.
+    kills(Live::create_v2("forks-v2", "{}"));
+}
+
+fn kills(live: Option<Live>) {
+    let Some(live) = live else { return };
+    let mut child = live.run("sleep 600 & while :; do (sleep 600 & sleep 0.01) & sleep 0.01; done 2>/dev/null");
     until("it forks", || live.0.pids().unwrap().len() > 5);
     live.0.kill_all().unwrap();
     assert!(live.0.pids().unwrap().is_empty());
@@ -217,4 +246,23 @@ fn failure_leaves_nothing() {
         let other = path.with_file_name(format!("wave-test-{}-failing", id()));
         assert!(path.exists() && !other.exists(), "{}", other.display());
     }
+}
+
+#[test]
+fn a_controller_of_v2_is_enabled_where_it_is_needed() {
+    let Some(plain) = Live::create_v2("plain", "{}") else { return };
+    let controllers = |live: &Live| live.read(["cgroup.controllers"; 2]);
+    let root = plain.0.paths().next().unwrap().parent().unwrap().join("cgroup.controllers");
+    if !fs::read_to_string(root).unwrap().contains("hugetlb") {
+        return cannot_run("this kernel has no controller `hugetlb` in cgroup v2");
+    }
+    let limits = r#"{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}"#;
+    let live = Live::create_v2("huge", limits).unwrap();
+    assert!(controllers(&live).contains("hugetlb"));
+    assert_eq!(live.read(["hugetlb.2MB.max"; 2]), "4194304");
+    live.0.update(&json(&limits.replace("4194304", "0"))).unwrap();
+    assert_eq!(live.read(["hugetlb.2MB.max"; 2]), "0");
+    let error = attempt_in(&Layout::detect().unwrap().only("nothing"), "none", r#"{"rdma":{"x":{"hcaHandles":1}}}"#)
+        .unwrap_err();
+    assert!(matches!(error, Error::Controller { .. }), "{error}");
 }

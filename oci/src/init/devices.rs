@@ -3,6 +3,7 @@
 use super::inside::{self, Kind};
 use super::mounts::{attach_to, clone_tree};
 use crate::config::{Config, Device};
+use crate::failure::cannot_at;
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid, chmodat, chownat, makedev, mknodat, statat, symlinkat};
 use rustix::io::Errno;
@@ -36,10 +37,10 @@ const LINKS: [(&str, &str); 5] = [
 pub fn create(root: BorrowedFd<'_>, config: &Config) -> Result<(), Failure> {
     for device in all(config) {
         create_one(root, &device)
-            .map_err(|errno| cannot("create the device", &device.path, errno).at("linux.devices"))?;
+            .map_err(|errno| cannot_at("create the device", &device.path, errno).at("linux.devices"))?;
     }
     for (path, target) in LINKS {
-        link(root, Path::new(path), target).map_err(|errno| cannot("create the link", Path::new(path), errno))?;
+        link(root, Path::new(path), target).map_err(|errno| cannot_at("create the link", Path::new(path), errno))?;
     }
     Ok(())
 }
@@ -105,8 +106,4 @@ fn link(root: BorrowedFd<'_>, path: &Path, target: &str) -> Result<(), Errno> {
         Err(Errno::EXIST) => Ok(()),
         outcome => outcome,
     }
-}
-
-fn cannot(verb: &str, path: &Path, errno: Errno) -> Failure {
-    Failure::refused(format!("cannot {verb} `{}`: {}", path.display(), std::io::Error::from(errno)))
 }

@@ -4,7 +4,8 @@
 use super::copy;
 use super::inside::{self, Kind};
 use super::options::Options;
-use crate::config::{Mount, unsupported};
+use crate::config::Mount;
+use crate::failure::unsupported;
 use rustix::fd::AsFd;
 use rustix::fs::CWD;
 use rustix::io::Errno;

@@ -1,6 +1,7 @@
 //! Options of mounts. Source: config.md, "Linux mount options".
 
-use crate::config::{Mount, unsupported};
+use crate::config::Mount;
+use crate::failure::unsupported;
 use wave_engine::Failure;
 
 /// What the options of a mount mean.
@@ -175,8 +176,10 @@ mod tests {
     use super::*;
 
     fn read(kind: &str, options: &[&str]) -> Result<Options, Failure> {
-        let options = options.iter().map(|option| (*option).to_owned()).collect();
-        Options::read(&Mount { kind: kind.to_owned(), options, ..Mount::default() })
+        let mut mount = Mount::default();
+        kind.clone_into(&mut mount.kind);
+        mount.options = options.iter().map(|option| (*option).to_owned()).collect();
+        Options::read(&mount)
     }
 
     #[test]

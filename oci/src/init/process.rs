@@ -5,6 +5,7 @@ use super::{devices, inside, namespaces, terminal};
 use crate::channel::{Channel, Message};
 use crate::config::{Config, Process};
 use crate::create::Load;
+use crate::failure::{cannot, unsupported};
 use crate::{hooks, policy, resources};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
@@ -88,7 +89,7 @@ fn prepare(setup: &mut Setup<'_>) -> Result<i32, Failure> {
     nix::unistd::setsid().map_err(|errno| Failure::refused(format!("setsid: {}", errno.desc())))?;
     namespaces::make_cgroup(config)?;
     if let Some(name) = &config.hostname {
-        nix::unistd::sethostname(name).map_err(|errno| cannot("set the host name", errno.into()))?;
+        nix::unistd::sethostname(name).map_err(|errno| cannot("set the host name", std::io::Error::from(errno)))?;
     }
     if let Some(name) = &config.domainname {
         std::fs::write("/proc/sys/kernel/domainname", name).map_err(|error| cannot("set the domain name", error))?;
@@ -135,11 +136,12 @@ fn prepare(setup: &mut Setup<'_>) -> Result<i32, Failure> {
 fn load(setup: &mut Setup<'_>, process: &Process) -> Result<crate::create::Program, Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let top = openat(CWD, "/", flags, rustix::fs::Mode::empty());
-    let top = top.map_err(|errno| cannot("open /", errno.into()))?;
+    let top = top.map_err(|errno| cannot("open /", std::io::Error::from(errno)))?;
     let directory = inside::find_or_create(top.as_fd(), &process.cwd, inside::Kind::Directory);
-    let directory = directory.map_err(|errno| cannot("use the working directory", errno.into()).at("process.cwd"))?;
+    let directory = directory
+        .map_err(|errno| cannot("use the working directory", std::io::Error::from(errno)).at("process.cwd"))?;
     nix::unistd::fchdir(&directory)
-        .map_err(|errno| cannot("use the working directory", errno.into()).at("process.cwd"))?;
+        .map_err(|errno| cannot("use the working directory", std::io::Error::from(errno)).at("process.cwd"))?;
     let module = find_module(top.as_fd(), process)?;
     let plan = policy::request(setup.config, setup.policy.take())?.build()?;
     let container = Container {
@@ -202,10 +204,11 @@ fn limit(process: &Process) -> Result<(), Failure> {
             return Err(Failure::refused(format!("{} is there twice", limit.name)).at("process.rlimits"));
         }
         let resource = resource(&limit.name).ok_or_else(|| {
-            crate::config::unsupported(&format!("process.rlimits {:?}", limit.name), "the names of setrlimit(2) are")
+            unsupported(&format!("process.rlimits {:?}", limit.name), "the names of setrlimit(2) are")
         })?;
-        let refuse =
-            |errno: nix::errno::Errno| cannot(&format!("set {}", limit.name), errno.into()).at("process.rlimits");
+        let refuse = |errno: nix::errno::Errno| {
+            cannot(&format!("set {}", limit.name), std::io::Error::from(errno)).at("process.rlimits")
+        };
         let (_, most) = getrlimit(resource).map_err(refuse)?;
         setrlimit(resource, limit.soft.min(limit.hard).min(most), limit.hard.min(most)).map_err(refuse)?;
     }
@@ -248,8 +251,4 @@ fn wait_for_start(setup: &Setup<'_>) -> Result<Channel, Failure> {
 /// The character devices that a program may open.
 pub fn openable_devices(config: &Config) -> Vec<PathBuf> {
     devices::openable(config)
-}
-
-fn cannot(verb: &str, error: std::io::Error) -> Failure {
-    Failure::refused(format!("cannot {verb}: {error}"))
 }

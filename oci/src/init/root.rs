@@ -5,6 +5,7 @@ use super::inside;
 use super::mounts::{self, attach_to, clone_tree, make_empty};
 use super::options::propagation;
 use crate::config::Config;
+use crate::failure::cannot_at;
 use nix::mount::{MntFlags, umount2};
 use rustix::fd::AsFd;
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -34,12 +35,12 @@ impl Root {
             _ => libc::MS_PRIVATE,
         };
         let top = openat(CWD, "/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let top = top.map_err(|errno| cannot("open", Path::new("/"), errno))?;
+        let top = top.map_err(|errno| cannot_at("open", Path::new("/"), errno))?;
         set_mount_attributes(top.as_fd(), true, 0, 0, host).map_err(|error| Failure::refused(chain(&error)))?;
 
         let root = config.root.as_ref().map_or(Path::new("rootfs"), |root| &root.path);
         let path = bundle.join(root);
-        let refuse = |errno| cannot("use the root file system", &path, errno).at("root.path");
+        let refuse = |errno| cannot_at("use the root file system", &path, errno).at("root.path");
         let place =
             openat(CWD, &path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(refuse)?;
         let fd = clone_tree(place.as_fd(), Path::new(""), true).map_err(refuse)?;
@@ -51,10 +52,10 @@ impl Root {
         devices::create(root.fd(), config)?;
         for path in &config.linux.readonly_paths {
             root.make_readonly(path)
-                .map_err(|errno| cannot("make read-only", path, errno).at("linux.readonlyPaths"))?;
+                .map_err(|errno| cannot_at("make read-only", path, errno).at("linux.readonlyPaths"))?;
         }
         for path in &config.linux.masked_paths {
-            root.mask(path).map_err(|errno| cannot("mask", path, errno).at("linux.maskedPaths"))?;
+            root.mask(path).map_err(|errno| cannot_at("mask", path, errno).at("linux.maskedPaths"))?;
         }
         Ok(root)
     }
@@ -116,8 +117,4 @@ impl Root {
         }
         Ok(())
     }
-}
-
-fn cannot(verb: &str, path: &Path, errno: Errno) -> Failure {
-    Failure::refused(format!("cannot {verb} `{}`: {}", path.display(), std::io::Error::from(errno)))
 }

@@ -1,6 +1,5 @@
 //! mount_setattr(2), which no crate has.
 
-use std::ffi::{c_int, c_uint};
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use nix::errno::Errno;
@@ -24,10 +23,10 @@ pub(crate) fn set_mount_attributes(
             libc::SYS_mount_setattr,
             mount.as_raw_fd(),
             c"".as_ptr(),
-            flags.cast_unsigned() as c_uint,
+            flags.cast_unsigned(),
             &raw const attributes,
             size_of::<libc::mount_attr>(),
         )
     };
-    Errno::result(rc as c_int).map(drop)
+    Errno::result(rc).map(drop)
 }
