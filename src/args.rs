@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use wave_audit::why::Operation;
 use wave_engine::parse_network;
-use wave_policy::file::Values;
+use wave_policy::file::{MOST_NUMBER, Values};
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
 use wave_policy::{Area, Resolver};
 use wave_wasi::PeerRule;
@@ -20,7 +20,7 @@ use wave_wasi::PeerRule;
 #[derive(Debug, Parser)]
 #[command(name = "wave", version, about, max_term_width = 100)]
 #[command(after_help = "Short form: `wave [OPTIONS] MODULE [ARGS]…` means `wave run`.\n\
-Exit codes: the guest's own 0-255; 2 usage, 124 time limit, 125 refused before the guest ran, 126 not a runnable module,\n\
+Exit codes: the guest's own 0-255; 2 usage, 124 limit on time or fuel, 125 refused before the guest ran, 126 not a runnable module,\n\
 127 not found, 134 trap, 137 memory limit, 159 denied system call, 128+n signal n.")]
 pub struct Cli {
     /// Which kernel layers must hold before the guest runs [default: strict, or what the policy says]
@@ -100,6 +100,9 @@ pub struct Run {
     /// Set the variables of a file: lines NAME=VALUE, or NAME to pass one on; # starts a comment. --env wins
     #[arg(long = "env-file", value_name = "FILE")]
     pub env_files: Vec<PathBuf>,
+    /// Start the program in this directory of its own, inside a granted one. Sets PWD; programs with wasi-libc find relative paths there
+    #[arg(long, value_name = "GUEST")]
+    pub cwd: Option<String>,
     /// The program's own name, its first argument [default: the file name of the module]
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,
@@ -128,7 +131,7 @@ pub struct Run {
     #[arg(long)]
     pub deterministic: bool,
     /// Seed of the program's random numbers, which are then the same in every run and not secret
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=wave_policy::file::MOST_SEED))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=MOST_NUMBER))]
     pub random_seed: Option<u64>,
     /// Run code without verifying it. Only with `--sandbox off`, and not for a .wave file
     #[arg(long)]
@@ -182,6 +185,7 @@ impl Run {
     /// The keys of a policy that flags set, too.
     pub fn settings(&self) -> Values {
         Values {
+            cwd: self.cwd.clone(),
             deterministic: self.deterministic.then_some(true),
             clock_resolution: self.clock_resolution,
             random_seed: self.random_seed,
@@ -260,6 +264,7 @@ fn limit_flag(limit: &'static Limit) -> Arg {
         Kind::Time => ("TIME", ValueParser::new(parse)),
         Kind::Size => ("SIZE", ValueParser::new(parse)),
         Kind::Count => ("N", ValueParser::new(clap::value_parser!(u32).map(u128::from))),
+        Kind::Units => ("N", ValueParser::new(clap::value_parser!(u64).range(..=MOST_NUMBER).map(u128::from))),
     };
     Arg::new(limit.name).long(limit.name).value_name(value).value_parser(parser).help(limit.help())
 }
@@ -342,6 +347,9 @@ pub struct Compile {
     /// Compile for `wave run --deterministic`
     #[arg(long, conflicts_with = "discard")]
     pub deterministic: bool,
+    /// Compile for `wave run --fuel`: the code counts fuel, and is slower
+    #[arg(long, conflicts_with = "discard")]
+    pub fuel: bool,
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help = limit_help("compile-timeout"))]
     pub compile_timeout: Option<Duration>,
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help = limit_help("compile-memory"))]
@@ -441,6 +449,9 @@ pub struct Wast {
     /// Allow several memories in a module
     #[arg(long)]
     pub multi_memory: bool,
+    /// Compile code that counts fuel, without a limit on it
+    #[arg(long)]
+    pub fuel: bool,
     /// Scripts
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
-use wave_contract::artifact::Artifact;
+use wave_contract::artifact::{Artifact, CodeSettings};
 use wave_engine::Failure;
 use wave_engine::compile::{self, CompileLimits, Compiler};
 use wave_engine::input;
@@ -55,8 +55,8 @@ fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimi
     }
     let bytes = input::module_of(path, file)?;
     let compiler = Compiler::start(limits, bytes, threads)?;
-    let artifact =
-        program::compile_artifact(path, compiler, arguments.deterministic, threads, progress::line().as_deref())?;
+    let settings = CodeSettings { canonical_nans: arguments.deterministic, fuel: arguments.fuel };
+    let artifact = program::compile_artifact(path, compiler, settings, threads, progress::line().as_deref())?;
     let failed = |error: std::io::Error| {
         Failure::refused(format!("cannot write the program: {error}")).at(output.display().to_string())
     };

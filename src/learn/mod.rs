@@ -43,10 +43,10 @@ use used::Use;
 use wave_engine::compile::{self, Declared};
 use wave_engine::policy::{can_grow, pin};
 use wave_engine::{
-    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Variable, input, owner_of_writable, surface_of,
+    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Used, Variable, input, owner_of_writable, surface_of,
 };
 use wave_policy::Level;
-use wave_policy::file::Derived;
+use wave_policy::file::{Derived, Values};
 use wave_runtime::Stop;
 use wave_sandbox::{Ended, Supervised, supervise};
 use wave_wasi::Record;
@@ -173,8 +173,8 @@ impl Observer for Both {
         self.learner.begins();
     }
 
-    fn ends(&mut self, stop: Option<&Stop>, memory_bytes: u64) {
-        self.learner.ends(stop, memory_bytes);
+    fn ends(&mut self, stop: Option<&Stop>, used: Used) {
+        self.learner.ends(stop, used);
     }
 }
 
@@ -206,7 +206,8 @@ fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failu
     Ok(Granted {
         level: plan.level,
         args: values.and_then(|values| values.args.clone()),
-        settings: plan.settings.clone(),
+        // The policy has its directory by the name `.`, and `PWD`: the one around it may turn out unused.
+        settings: Values { cwd: None, ..plan.settings.clone() },
         dirs: dirs.collect::<Result<_, Failure>>()?,
         env: plan.env.iter().map(variable).collect(),
         listen: plan.listen.clone(),
