@@ -47,6 +47,8 @@ pub enum Command {
     Learn(Box<Learn>),
     /// Compile a module to a file that `wave run` takes
     Compile(Compile),
+    /// Write modules to an OCI image layout, which container tools take
+    Pack(Pack),
     /// Verify the code of a module or of a compiled program, and print what it uses
     Verify(Verify),
     /// Show or clear the cache of verified code
@@ -173,7 +175,7 @@ pub struct Run {
     // Last of the options: its heading holds for all that follow.
     #[command(flatten)]
     pub limits: LimitFlags,
-    /// `.wasm`, `.wat` or `.wave` file (`-` is standard input), then the arguments of the program
+    /// `.wasm`, `.wat` or `.wave` file, or `oci:DIR[:TAG]` (`-` is standard input), then the arguments of the program
     // One list: whatever follows the module is the program's, options included.
     #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
@@ -355,9 +357,54 @@ pub struct Compile {
     /// Threads to compile with [default: one per processor]
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
-    /// `.wasm` or `.wat` file, or a `.wave` file, whose module is compiled again. `-` is standard input
+    /// `.wasm` or `.wat` file, `oci:DIR[:TAG]`, or a `.wave` file, whose module is compiled again. `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
+}
+
+/// `wave pack`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The same modules give the same bytes. An image that has the tag is replaced, in one step with all others.\n\
+`skopeo copy oci:DIR:TAG docker://…` or `podman pull oci:DIR:TAG` take it from there; `wave run oci:DIR:TAG` runs it.\n\
+Exit codes: 0 written, 2 usage, 125 not written, 126 not a module, 127 not found."
+)]
+pub struct Pack {
+    /// Directory: a layout, which keeps its other images, or a new or empty one
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Tag of the image [default: the name of the module without its extension]
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = PackFormat::Image)]
+    pub format: PackFormat,
+    /// The platform that an image names
+    #[arg(long, value_enum, default_value_t = Platform::Linux)]
+    pub platform: Platform,
+    /// `.wasm` or `.wat` files; `-` is standard input. Each becomes an image
+    #[arg(value_name = "MODULE", required = true)]
+    pub modules: Vec<PathBuf>,
+}
+
+/// What a module is packed as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PackFormat {
+    /// An image whose one file is the module: for podman, containerd and others, with a runtime for modules
+    Image,
+    /// The WebAssembly artifact of the CNCF: for wkg, Spin and wasmCloud; podman and containerd do not run it
+    Artifact,
+}
+
+/// A platform that an image names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Platform {
+    /// What container tools on such a host take without a question
+    #[value(name = "linux/amd64")]
+    Linux,
+    /// What some of them use to choose a runtime
+    #[value(name = "wasi/wasm")]
+    Wasi,
 }
 
 /// `wave verify`.
@@ -372,7 +419,7 @@ pub struct Verify {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// `.wasm`, `.wat` or `.wave` file; `-` is standard input
+    /// `.wasm`, `.wat` or `.wave` file, or `oci:DIR[:TAG]`; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
 }
@@ -422,7 +469,7 @@ pub enum Mode {
 /// `wave inspect`.
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// `.wasm` or `.wat` file; `-` is standard input
+    /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
     /// Output format
@@ -437,7 +484,7 @@ pub struct Inspect {
 Exit codes: 0 audited, 1 the score is above --threshold, 2 usage, 125 the policy is not for it, 126 not a module, 127 not found."
 )]
 pub struct Audit {
-    /// `.wasm` or `.wat` file; `-` is standard input
+    /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
     /// Output format
@@ -485,7 +532,7 @@ pub enum Policy {
         /// Derive `[os]` for who resolves paths: `manual` for kernels before 6.2
         #[arg(long, value_name = "WHO", value_parser = parse_resolver(), default_value = "kernel")]
         resolver: Resolver,
-        /// `.wasm` or `.wat` file; `-` is standard input
+        /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input
         #[arg(value_name = "MODULE")]
         module: PathBuf,
     },
@@ -494,7 +541,7 @@ pub enum Policy {
         /// Policy file
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// `.wasm` or `.wat` file; `-` is standard input
+        /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input
         #[arg(value_name = "MODULE")]
         module: Option<PathBuf>,
     },

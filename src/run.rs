@@ -2,8 +2,9 @@
 
 use crate::args::{Run, Sandbox};
 use crate::bound::MemoryBound;
+use crate::image::Program;
 use crate::outcome;
-use crate::plan::{module, plan};
+use crate::plan::plan;
 use crate::progress;
 use crate::record::Records;
 use crate::report::{self, Reporting, RunReport};
@@ -23,7 +24,8 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
     if let Some(place) = &arguments.outcome {
         return outcome::run(sandbox, arguments, place);
     }
-    let (plan, module) = (plan(sandbox, arguments)?, module(arguments));
+    let program = Program::of(sandbox, arguments)?;
+    let (plan, module) = (plan(sandbox, arguments, &program)?, program.module);
     if arguments.dry_run {
         show(&plan, &module);
         return Ok(0);

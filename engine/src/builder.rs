@@ -10,6 +10,7 @@ use crate::grants::{DirectoryGrant, device, refuse_overlap};
 use crate::peers::parse_network;
 use crate::plan::{Plan, Variable, owner_of_writable};
 use crate::policy::PolicyDocument;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -41,6 +42,8 @@ pub struct PlanBuilder {
     pub args: Vec<Vec<u8>>,
     /// Environment variables, in addition to those of the policy. Of one name, the last wins.
     pub env: Vec<Variable>,
+    /// Environment variables that the program brings along, as an image does. Those of the policy and of [`Self::env`] replace them.
+    pub default_env: Vec<Variable>,
     /// Export to call instead of `_start`, with its arguments.
     pub invoke: Option<(String, Vec<OsString>)>,
     /// Device nodes that the guest may open if a granted directory leads to them.
@@ -151,14 +154,15 @@ impl PlanBuilder {
         })
     }
 
-    /// The variables of the policy and of the request. The request wins, and over all the working directory.
+    /// The variables of the program, of the policy and of the request. The last one wins, and over all the working directory.
     fn environment(&self, values: &Values, cwd: Option<&str>) -> Result<Vec<Variable>, Failure> {
-        let mut env = environment(self.policy.as_ref(), values)?;
+        let policy = environment(self.policy.as_ref(), values)?;
         let pwd = cwd.map(|cwd| Variable { place: self.cwd_place(), ..variable("PWD", OsStr::new(cwd), false) });
-        for variable in self.env.iter().chain(&pwd) {
-            env.retain(|other| name_of(other) != name_of(variable));
-            env.push(variable.clone());
-        }
+        let all = self.default_env.iter().chain(&policy).chain(&self.env).chain(&pwd);
+        // A set, because a policy or an image can name a hundred thousand.
+        let mut seen = HashSet::new();
+        let mut env: Vec<_> = all.rev().filter(|variable| seen.insert(name_of(variable))).cloned().collect();
+        env.reverse();
         Ok(env)
     }
 

@@ -25,7 +25,8 @@ mod used;
 
 use crate::args::{self, Run, Sandbox};
 use crate::bound::{self, MemoryBound};
-use crate::plan::{module, plan};
+use crate::image::Program;
+use crate::plan::plan;
 use crate::record::Records;
 use crate::run;
 use crate::text::{chain, note};
@@ -74,7 +75,8 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     }
     run::end_with_parent(&run)?;
     let typed = Typed::new(&run);
-    let (plan, module) = (plan(sandbox, &run)?, module(&run));
+    let program = Program::of(sandbox, &run)?;
+    let (plan, module) = (plan(sandbox, &run, &program)?, program.module);
     if run.dry_run {
         run::show(&plan, &module);
         return Ok(0);
@@ -82,8 +84,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let target = Target::open(&output)?;
     target.refuse_within(&plan.grants)?;
     let granted = granted(&plan, &typed, &target)?;
-    let name = module.name;
-    let bytes = input::read_file_within(&name, plan.limits.compile_timeout())?;
+    let (name, bytes) = module.read(plan.limits.compile_timeout())?;
     let blake3 = pin::of(&bytes);
     target.check(&granted, (&name, &bytes), new_module)?;
 

@@ -9,6 +9,7 @@ mod documents;
 mod env_file;
 mod examples;
 mod fuel;
+mod images;
 mod inputs;
 mod memory;
 mod outcome;
