@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use wave_audit::why::Operation;
 use wave_engine::parse_network;
-use wave_policy::file::Values;
+use wave_policy::file::{MOST_NUMBER, Values};
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
 use wave_policy::{Area, Resolver};
 use wave_wasi::PeerRule;
@@ -20,7 +20,7 @@ use wave_wasi::PeerRule;
 #[derive(Debug, Parser)]
 #[command(name = "wave", version, about, max_term_width = 100)]
 #[command(after_help = "Short form: `wave [OPTIONS] MODULE [ARGS]…` means `wave run`.\n\
-Exit codes: the guest's own 0-255; 2 usage, 124 time limit, 125 refused before the guest ran, 126 not a runnable module,\n\
+Exit codes: the guest's own 0-255; 2 usage, 124 limit on time or fuel, 125 refused before the guest ran, 126 not a runnable module,\n\
 127 not found, 134 trap, 137 memory limit, 159 denied system call, 128+n signal n.")]
 pub struct Cli {
     /// Which kernel layers must hold before the guest runs [default: strict, or what the policy says]
@@ -47,6 +47,8 @@ pub enum Command {
     Learn(Box<Learn>),
     /// Compile a module to a file that `wave run` takes
     Compile(Compile),
+    /// Write modules to an OCI image layout, which container tools take
+    Pack(Pack),
     /// Verify the code of a module or of a compiled program, and print what it uses
     Verify(Verify),
     /// Show or clear the cache of verified code
@@ -98,6 +100,9 @@ pub struct Run {
     /// Set the variables of a file: lines NAME=VALUE, or NAME to pass one on; # starts a comment. --env wins
     #[arg(long = "env-file", value_name = "FILE")]
     pub env_files: Vec<PathBuf>,
+    /// Start the program in this directory of its own, inside a granted one. Sets PWD; programs with wasi-libc find relative paths there
+    #[arg(long, value_name = "GUEST")]
+    pub cwd: Option<String>,
     /// The program's own name, its first argument [default: the file name of the module]
     #[arg(long, value_name = "NAME")]
     pub argv0: Option<String>,
@@ -126,7 +131,7 @@ pub struct Run {
     #[arg(long)]
     pub deterministic: bool,
     /// Seed of the program's random numbers, which are then the same in every run and not secret
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=wave_policy::file::MOST_SEED))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=MOST_NUMBER))]
     pub random_seed: Option<u64>,
     /// Run code without verifying it. Only with `--sandbox off`, and not for a .wave file
     #[arg(long)]
@@ -170,7 +175,7 @@ pub struct Run {
     // Last of the options: its heading holds for all that follow.
     #[command(flatten)]
     pub limits: LimitFlags,
-    /// `.wasm`, `.wat` or `.wave` file (`-` is standard input), then the arguments of the program
+    /// `.wasm`, `.wat` or `.wave` file, or `oci:DIR[:TAG]` (`-` is standard input), then the arguments of the program
     // One list: whatever follows the module is the program's, options included.
     #[arg(value_name = "MODULE [ARGS]", required = true, trailing_var_arg = true)]
     pub command: Vec<OsString>,
@@ -180,6 +185,7 @@ impl Run {
     /// The keys of a policy that flags set, too.
     pub fn settings(&self) -> Values {
         Values {
+            cwd: self.cwd.clone(),
             deterministic: self.deterministic.then_some(true),
             clock_resolution: self.clock_resolution,
             random_seed: self.random_seed,
@@ -258,6 +264,7 @@ fn limit_flag(limit: &'static Limit) -> Arg {
         Kind::Time => ("TIME", ValueParser::new(parse)),
         Kind::Size => ("SIZE", ValueParser::new(parse)),
         Kind::Count => ("N", ValueParser::new(clap::value_parser!(u32).map(u128::from))),
+        Kind::Units => ("N", ValueParser::new(clap::value_parser!(u64).range(..=MOST_NUMBER).map(u128::from))),
     };
     Arg::new(limit.name).long(limit.name).value_name(value).value_parser(parser).help(limit.help())
 }
@@ -340,6 +347,9 @@ pub struct Compile {
     /// Compile for `wave run --deterministic`
     #[arg(long, conflicts_with = "discard")]
     pub deterministic: bool,
+    /// Compile for `wave run --fuel`: the code counts fuel, and is slower
+    #[arg(long, conflicts_with = "discard")]
+    pub fuel: bool,
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help = limit_help("compile-timeout"))]
     pub compile_timeout: Option<Duration>,
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help = limit_help("compile-memory"))]
@@ -347,9 +357,54 @@ pub struct Compile {
     /// Threads to compile with [default: one per processor]
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
-    /// `.wasm` or `.wat` file, or a `.wave` file, whose module is compiled again. `-` is standard input
+    /// `.wasm` or `.wat` file, `oci:DIR[:TAG]`, or a `.wave` file, whose module is compiled again. `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
+}
+
+/// `wave pack`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The same modules give the same bytes. An image that has the tag is replaced, in one step with all others.\n\
+`skopeo copy oci:DIR:TAG docker://…` or `podman pull oci:DIR:TAG` take it from there; `wave run oci:DIR:TAG` runs it.\n\
+Exit codes: 0 written, 2 usage, 125 not written, 126 not a module, 127 not found."
+)]
+pub struct Pack {
+    /// Directory: a layout, which keeps its other images, or a new or empty one
+    #[arg(short, long, value_name = "DIR")]
+    pub output: PathBuf,
+    /// Tag of the image [default: the name of the module without its extension]
+    #[arg(long)]
+    pub tag: Option<String>,
+    /// What to write
+    #[arg(long, value_enum, default_value_t = PackFormat::Image)]
+    pub format: PackFormat,
+    /// The platform that an image names
+    #[arg(long, value_enum, default_value_t = Platform::Linux)]
+    pub platform: Platform,
+    /// `.wasm` or `.wat` files; `-` is standard input. Each becomes an image
+    #[arg(value_name = "MODULE", required = true)]
+    pub modules: Vec<PathBuf>,
+}
+
+/// What a module is packed as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PackFormat {
+    /// An image whose one file is the module: for podman, containerd and others, with a runtime for modules
+    Image,
+    /// The WebAssembly artifact of the CNCF: for wkg, Spin and wasmCloud; podman and containerd do not run it
+    Artifact,
+}
+
+/// A platform that an image names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Platform {
+    /// What container tools on such a host take without a question
+    #[value(name = "linux/amd64")]
+    Linux,
+    /// What some of them use to choose a runtime
+    #[value(name = "wasi/wasm")]
+    Wasi,
 }
 
 /// `wave verify`.
@@ -364,7 +419,7 @@ pub struct Verify {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-    /// `.wasm`, `.wat` or `.wave` file; `-` is standard input
+    /// `.wasm`, `.wat` or `.wave` file, or `oci:DIR[:TAG]`; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
 }
@@ -394,6 +449,9 @@ pub struct Wast {
     /// Allow several memories in a module
     #[arg(long)]
     pub multi_memory: bool,
+    /// Compile code that counts fuel, without a limit on it
+    #[arg(long)]
+    pub fuel: bool,
     /// Scripts
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
@@ -411,7 +469,7 @@ pub enum Mode {
 /// `wave inspect`.
 #[derive(Args, Debug)]
 pub struct Inspect {
-    /// `.wasm` or `.wat` file; `-` is standard input
+    /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
     /// Output format
@@ -426,7 +484,7 @@ pub struct Inspect {
 Exit codes: 0 audited, 1 the score is above --threshold, 2 usage, 125 the policy is not for it, 126 not a module, 127 not found."
 )]
 pub struct Audit {
-    /// `.wasm` or `.wat` file; `-` is standard input
+    /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input
     #[arg(value_name = "MODULE")]
     pub module: PathBuf,
     /// Output format
@@ -474,7 +532,7 @@ pub enum Policy {
         /// Derive `[os]` for who resolves paths: `manual` for kernels before 6.2
         #[arg(long, value_name = "WHO", value_parser = parse_resolver(), default_value = "kernel")]
         resolver: Resolver,
-        /// `.wasm` or `.wat` file; `-` is standard input
+        /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input
         #[arg(value_name = "MODULE")]
         module: PathBuf,
     },
@@ -483,7 +541,7 @@ pub enum Policy {
         /// Policy file
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// `.wasm` or `.wat` file; `-` is standard input
+        /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input
         #[arg(value_name = "MODULE")]
         module: Option<PathBuf>,
     },

@@ -1,10 +1,11 @@
 //! `wave audit`: what a module can ask for, what that means in system calls, and what it cannot do.
 
 use crate::args::{self, AuditFormat, Sandbox};
+use crate::image;
 use crate::worker::{self, Output};
 use wave_audit::{Audit, decimal};
+use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
-use wave_engine::{Failure, input};
 
 /// Exit code of a module whose score is above the threshold.
 const ABOVE: u8 = 1;
@@ -16,10 +17,11 @@ const ABOVE: u8 = 1;
 /// 127 when there is no module, 126 when it is none or is broken, 125 for a policy that is not for it.
 pub fn audit(sandbox: Option<Sandbox>, arguments: &args::Audit) -> Result<u8, Failure> {
     let path = &arguments.module;
-    let file = input::read_file(path)?;
+    let limits = worker::limits(sandbox, path);
+    let file = image::read(&limits)?;
     let policy = arguments.policy.as_deref().map(PolicyDocument::read).transpose()?;
     policy.as_ref().map_or(Ok(()), |policy| policy.check_pin(path, &file))?;
-    worker::run(&worker::limits(sandbox, path), 1, |_| report(arguments, &file, policy.as_ref()))
+    worker::run(&limits, 1, |_| report(arguments, &file, policy.as_ref()))
 }
 
 fn report(arguments: &args::Audit, file: &[u8], policy: Option<&PolicyDocument>) -> Result<Output, Failure> {

@@ -1,6 +1,7 @@
 //! `wave compile`: a program as a file, or how long that takes.
 
 use crate::args::{Compile, Sandbox};
+use crate::image;
 use crate::plan;
 use crate::progress;
 use crate::text::{clean, remark};
@@ -9,7 +10,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::time::Instant;
-use wave_contract::artifact::Artifact;
+use wave_contract::artifact::{Artifact, CodeSettings};
 use wave_engine::Failure;
 use wave_engine::compile::{self, CompileLimits, Compiler};
 use wave_engine::input;
@@ -34,9 +35,9 @@ pub fn compile(sandbox: Option<Sandbox>, arguments: &Compile) -> Result<u8, Fail
             write(arguments, output, threads, limits)
         }
         None => {
-            let bytes = input::read_file_within(path, timeout)?;
-            worker::announce(path, &bytes);
             let limits = limits(worker::level(sandbox));
+            let bytes = image::read(&limits)?;
+            worker::announce(path, &bytes);
             worker::run(&limits, threads, |watch| measure(path, &bytes, threads, watch))
         }
     }
@@ -45,7 +46,7 @@ pub fn compile(sandbox: Option<Sandbox>, arguments: &Compile) -> Result<u8, Fail
 fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimits) -> Result<u8, Failure> {
     wave_sandbox::prepare_allocator();
     let path = &arguments.module;
-    let file = input::read_file_within(path, limits.timeout)?;
+    let file = image::read(&limits)?;
     if Artifact::is_one(&file) {
         remark(&format!(
             "wave: note: `{}` is a compiled file: the module in it is compiled again, its code is not used\n",
@@ -54,8 +55,8 @@ fn write(arguments: &Compile, output: &Path, threads: usize, limits: CompileLimi
     }
     let bytes = input::module_of(path, file)?;
     let compiler = Compiler::start(limits, bytes, threads)?;
-    let artifact =
-        program::compile_artifact(path, compiler, arguments.deterministic, threads, progress::line().as_deref())?;
+    let settings = CodeSettings { canonical_nans: arguments.deterministic, fuel: arguments.fuel };
+    let artifact = program::compile_artifact(path, compiler, settings, threads, progress::line().as_deref())?;
     let failed = |error: std::io::Error| {
         Failure::refused(format!("cannot write the program: {error}")).at(output.display().to_string())
     };

@@ -1,6 +1,7 @@
 //! `wave inspect`: what a module is and asks for.
 
 use crate::args::{Format, Inspect, Sandbox};
+use crate::image;
 use crate::text::{chain, clean, json};
 use crate::worker::{self, Output};
 use serde::Serialize;
@@ -17,10 +18,11 @@ use wave_engine::input;
 /// When there is no module, or it is invalid.
 pub fn inspect(sandbox: Option<Sandbox>, arguments: &Inspect) -> Result<u8, Failure> {
     let Inspect { module, format } = arguments;
-    let bytes = input::read_file(module)?;
+    let limits = worker::limits(sandbox, module);
+    let bytes = image::read(&limits)?;
     worker::announce(module, &bytes);
     let threads = compile::threads(bytes.len());
-    worker::run(&worker::limits(sandbox, module), threads, |_| summarize(module, &bytes, *format, threads))
+    worker::run(&limits, threads, |_| summarize(module, &bytes, *format, threads))
 }
 
 fn summarize(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Output, Failure> {

@@ -10,6 +10,7 @@
 //! | `bound` | `--max-rss`: memory of the whole process |
 //! | `trace` | what `--trace` prints |
 //! | `report` | the layers of a run, printed |
+//! | `image` | `oci:DIR[:TAG]`: from an image to the module of a run |
 //! | `outcome` | how a run ended, for programs |
 //! | `place` | where outcome, trace and report are written to |
 //! | `record` | files that are written after the seal |
@@ -17,7 +18,7 @@
 //! | `oci` | `wave oci`, the OCI runtime |
 //! | `policy` | `wave policy` |
 //! | `audit`, `why` | `wave audit` and `wave why`, whose answers are those of `wave_audit` |
-//! | `cache`, `compile`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
+//! | `cache`, `compile`, `pack`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
 //! | `manual` | tests of `docs/man` |
 //! | `worker` | a sealed process for subcommands that read a module |
 //! | `usage` | messages for invalid command lines |
@@ -34,12 +35,14 @@ mod completion;
 mod doctor;
 mod env;
 mod flag;
+mod image;
 mod inspect;
 mod learn;
 #[cfg(test)]
 mod manual;
 mod oci;
 mod outcome;
+mod pack;
 mod place;
 mod plan;
 mod policy;
@@ -134,6 +137,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Verify(arguments) => verify::verify(cli.sandbox, &arguments),
         Command::Cache(arguments) => cache::cache(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),
+        Command::Pack(arguments) => pack::pack(cli.sandbox, &arguments),
         Command::Inspect(arguments) => inspect::inspect(cli.sandbox, &arguments),
         Command::Oci(arguments) => oci::oci(cli.sandbox, *arguments),
         Command::Policy(arguments) => policy::policy(cli.sandbox, &arguments),

@@ -1,22 +1,22 @@
 //! From the arguments to the [`Plan`] of a run.
 
 use crate::args::{Run, Sandbox};
+use crate::image::Program;
 use crate::{env, flag};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use wave_engine::policy::PolicyDocument;
-use wave_engine::{DirectoryGrant, Failure, Identity, Level, Module, Plan, PlanBuilder};
+use wave_engine::{DirectoryGrant, Failure, Identity, Level, Plan, PlanBuilder};
 
 /// Resolves the arguments of a run.
 ///
 /// # Errors
 /// 2 for values that make no sense, 125 for what this host does not have.
-pub fn plan(sandbox: Option<Sandbox>, run: &Run) -> Result<Plan, Failure> {
+pub fn plan(sandbox: Option<Sandbox>, run: &Run, program: &Program) -> Result<Plan, Failure> {
     let policy = run.policy.as_deref().map(PolicyDocument::read).transpose()?;
-    let words = run.command.iter().skip(1).cloned();
-    let name = run.argv0.clone().map(OsString::from);
-    let name = name.or_else(|| module(run).name.file_name().map(OsString::from)).unwrap_or_else(|| "-".into());
+    let words = program.args.iter().cloned();
+    let name = run.argv0.clone().map_or_else(|| program.name.clone(), OsString::from);
     let (args, invoke) = match &run.invoke {
         Some(function) => (Vec::new(), Some((function.clone(), words.collect()))),
         None => (words.map(OsString::into_vec).collect(), None),
@@ -28,6 +28,7 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run) -> Result<Plan, Failure> {
         name: name.into_vec(),
         args,
         env: env::variables(run)?,
+        default_env: program.env.clone(),
         invoke,
         devices: run.devices.clone(),
         listen: run.tcplisten.clone(),
@@ -45,8 +46,8 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run) -> Result<Plan, Failure> {
 }
 
 /// The module that was named.
-pub fn module(run: &Run) -> Module {
-    Module::file(run.command.first().map_or_else(PathBuf::new, PathBuf::from))
+pub fn module_name(run: &Run) -> &Path {
+    run.command.first().map_or(Path::new(""), Path::new)
 }
 
 /// Refuses a file of ours that the program may write to: it would write its own `what`. `place` names the flag and the file.
@@ -111,7 +112,7 @@ mod tests {
         let words = start.into_iter().chain([file]).chain(flags.iter().cloned()).chain(["m.wasm".to_owned()]);
         let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
         let Command::Run(run) = cli.command else { panic!("not a run") };
-        super::plan(cli.sandbox, &run).unwrap_or_else(|failure| panic!("{failure}"))
+        super::plan(cli.sandbox, &run, &Program::file(&run)).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     fn rank(level: Level) -> usize {

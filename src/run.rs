@@ -2,8 +2,9 @@
 
 use crate::args::{Run, Sandbox};
 use crate::bound::MemoryBound;
+use crate::image::Program;
 use crate::outcome;
-use crate::plan::{module, plan};
+use crate::plan::plan;
 use crate::progress;
 use crate::record::Records;
 use crate::report::{self, Reporting, RunReport};
@@ -11,6 +12,7 @@ use crate::text::{chain, clean, for_program, limit_for_program, note, out, remar
 use crate::trace::Tracer;
 use std::time::Duration;
 use wave_engine::{Engine, Failure, Module, Outcome, Plan, Ready, Unused};
+use wave_policy::limits::Fuel;
 use wave_runtime::{Deadline, Frame, Stop, Stopped, Value, passed_deadline};
 
 /// Runs a program; the result is its exit code.
@@ -22,7 +24,8 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
     if let Some(place) = &arguments.outcome {
         return outcome::run(sandbox, arguments, place);
     }
-    let (plan, module) = (plan(sandbox, arguments)?, module(arguments));
+    let program = Program::of(sandbox, arguments)?;
+    let (plan, module) = (plan(sandbox, arguments, &program)?, program.module);
     if arguments.dry_run {
         show(&plan, &module);
         return Ok(0);
@@ -98,7 +101,7 @@ pub fn execute(
 pub struct Loaded {
     ready: Ready,
     relaxations: Vec<String>,
-    limits: [TimeLimit; 2],
+    ends: Ends,
     output_bytes: u64,
 }
 
@@ -108,10 +111,7 @@ pub struct Loaded {
 /// If it cannot run as planned.
 pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failure> {
     let relaxations = plan.relaxations();
-    let limits = [("timeout", plan.limits.timeout), ("cpu-time", plan.limits.cpu_time)].map(|(name, time)| {
-        let id = format!("limits.{name}");
-        TimeLimit { time, line: plan.line_of_policy(&id).map(|line| format!("{id} ({line})")) }
-    });
+    let ends = Ends::of(&plan);
     let output_bytes = plan.limits.max_output.unwrap_or(u64::MAX);
     let ready = engine.watched_by(progress::line()).prepare(plan, module)?;
     // A client would notice; so should the operator.
@@ -120,7 +120,7 @@ pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failur
             remark(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
         }
     }
-    Ok(Loaded { ready, relaxations, limits, output_bytes })
+    Ok(Loaded { ready, relaxations, ends, output_bytes })
 }
 
 impl Loaded {
@@ -129,7 +129,7 @@ impl Loaded {
     /// # Errors
     /// If the process could not be sealed. The program has not run.
     pub fn run(self, reporting: Reporting, witness: &mut dyn Witness) -> Result<u8, Failure> {
-        let Self { ready, relaxations, limits, output_bytes } = self;
+        let Self { ready, relaxations, ends, output_bytes } = self;
         let unused: Vec<_> = ready.unused().iter().map(ToString::to_string).collect();
         let sealed = ready.seal()?;
         sealed.chosen_addresses().iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
@@ -144,16 +144,45 @@ impl Loaded {
             Outcome::Returned(results) => {
                 results.iter().for_each(|result| for_program(out, &(show_value(*result) + "\n")));
             }
-            Outcome::Stopped(stopped) => explain(stopped, &limits),
+            Outcome::Stopped(stopped) => explain(stopped, &ends),
         }
         Ok(outcome.exit_code())
     }
 }
 
-/// A time limit of a run, and the line of the policy that sets it.
-struct TimeLimit {
-    time: Option<Duration>,
+/// The limits that end a run.
+struct Ends {
+    wall: Limit<Duration>,
+    processor: Limit<Duration>,
+    fuel: Limit<Fuel>,
+}
+
+/// A limit, and the line of the policy that sets it.
+struct Limit<T> {
+    value: Option<T>,
     line: Option<String>,
+}
+
+impl Ends {
+    fn of(plan: &Plan) -> Self {
+        Self {
+            wall: Limit::new(plan, "limits.timeout", plan.limits.timeout),
+            processor: Limit::new(plan, "limits.cpu-time", plan.limits.cpu_time),
+            fuel: Limit::new(plan, "limits.fuel", plan.limits.fuel),
+        }
+    }
+}
+
+impl<T> Limit<T> {
+    fn new(plan: &Plan, id: &str, value: Option<T>) -> Self {
+        Self { value, line: plan.line_of_policy(id).map(|line| format!("{id} ({line})")) }
+    }
+
+    fn print_line(&self) {
+        if let Some(line) = &self.line {
+            note(&format!("  where: {}\n", clean(line)));
+        }
+    }
 }
 
 fn show_value(value: Value) -> String {
@@ -169,7 +198,7 @@ fn show_value(value: Value) -> String {
 }
 
 /// Prints how a guest ended that did not return.
-fn explain(stopped: &Stopped, [wall, processor]: &[TimeLimit; 2]) {
+fn explain(stopped: &Stopped, ends: &Ends) {
     match stopped.stop {
         Stop::Exit(code) if code > 255 => {
             note(&format!("wave: the guest exited with {code}, which no exit status can hold (0 to 255)\n"));
@@ -178,14 +207,18 @@ fn explain(stopped: &Stopped, [wall, processor]: &[TimeLimit; 2]) {
         Stop::Signal(number) => note(&format!("wave: the guest raised signal {number} on itself\n")),
         Stop::Deadline => {
             let (limit, what) = match passed_deadline() {
-                Some(Deadline::Processor) => (processor, "processor time limit"),
-                _ => (wall, "time limit"),
+                Some(Deadline::Processor) => (&ends.processor, "processor time limit"),
+                _ => (&ends.wall, "time limit"),
             };
-            let time = limit.time.map_or_else(String::new, |limit| format!(" of {limit:?}"));
+            let time = limit.value.map_or_else(String::new, |limit| format!(" of {limit:?}"));
             note(&format!("wave: {what}{time} reached\n"));
-            if let Some(line) = &limit.line {
-                note(&format!("  where: {}\n", clean(line)));
-            }
+            limit.print_line();
+            print_backtrace(&stopped.backtrace);
+        }
+        Stop::OutOfFuel => {
+            let units = ends.fuel.value.map_or_else(String::new, |Fuel(units)| format!(" of {units}"));
+            note(&format!("wave: fuel{units} used up\n"));
+            ends.fuel.print_line();
             print_backtrace(&stopped.backtrace);
         }
         Stop::Trap(trap) => {
@@ -195,6 +228,7 @@ fn explain(stopped: &Stopped, [wall, processor]: &[TimeLimit; 2]) {
     }
 }
 
+/// Prints the line of the policy that sets a limit.
 fn print_backtrace(frames: &[Frame]) {
     for frame in frames {
         let number = frame.function.map_or_else(|| "?".to_owned(), |function| function.to_string());

@@ -28,7 +28,7 @@ const VARIABLE: &str =
     "each variable is given by --env NAME=VALUE, or passed on by --env NAME; nothing is inherited otherwise";
 const NETWORK: &str = "a program opens no connections and looks up no names; it may accept connections by --tcplisten ADDRESS:PORT, \
                        from some networks only by --accept-from ADDRESS/BITS";
-const TIME: &str = "time is limited by --timeout TIME, such as 5s; instructions are not counted";
+const TIME: &str = "time is limited by --timeout TIME, such as 5s; executed operators, by --fuel N";
 const MEMORY: &str = "memory is limited by --max-memory SIZE, the stack by --max-stack SIZE";
 const FEATURES: &str =
     "the features are fixed: WebAssembly 2.0 with SIMD, tail calls and extended constant expressions; leave it out";
@@ -56,8 +56,8 @@ const FLAGS: [(&[&str], &str); 29] = [
     (&["--read-only"], "a directory is granted for reading by --dir HOST::GUEST::ro; none is there otherwise"),
     (&["--tmpfs"], "a run has no files of its own: make a directory, grant it, and remove it afterwards"),
     (
-        &["-w", "--cwd", "--workdir", "--chdir", "--working-dir"],
-        "WASI has no working directory: relative paths start at the directory that is called `.`, as in --dir HOST::.::ro",
+        &["-w", "--workdir", "--chdir", "--working-dir"],
+        "a program starts at --cwd GUEST, inside a directory that --dir grants; or call one `.`, as in --dir HOST::.::ro",
     ),
     (
         &["-e", "--inherit-env", "--forward-host-env", "--env-inherit", "--environment", "--allow-env", "--env-host"],
@@ -102,7 +102,6 @@ const FLAGS: [(&[&str], &str); 29] = [
     ),
     (
         &[
-            "--fuel",
             "--gas-limit",
             "--gas",
             "--metering",

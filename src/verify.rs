@@ -1,6 +1,7 @@
 //! `wave verify`: what the verifier finds in the code of a module or of an artifact.
 
 use crate::args::{Format, Sandbox, Verify};
+use crate::image;
 use crate::text::{chain, clean};
 use crate::worker::{self, Output};
 use serde_json::json;
@@ -24,8 +25,9 @@ use wave_verifier::{Report, Terms, Uses, VerifyError};
 pub fn verify(sandbox: Option<Sandbox>, arguments: &Verify) -> Result<u8, Failure> {
     let path = &arguments.module;
     let threads = arguments.threads.map_or_else(compile::default_threads, std::num::NonZero::get);
-    let bytes = input::read_file(path)?;
-    worker::run(&worker::limits(sandbox, path), threads, |watch| report(path, &bytes, threads, arguments.format, watch))
+    let limits = worker::limits(sandbox, path);
+    let bytes = image::read(&limits)?;
+    worker::run(&limits, threads, |watch| report(path, &bytes, threads, arguments.format, watch))
 }
 
 fn report(path: &Path, bytes: &[u8], threads: usize, format: Format, watch: Watch<'_>) -> Result<Output, Failure> {

@@ -13,6 +13,7 @@ use wast::parser::{self, ParseBuffer};
 use wast::token::Id;
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke};
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
+use wave_contract::artifact::CodeSettings;
 use wave_contract::types::{MemoryType, TableType, ValType};
 use wave_engine::Failure;
 use wave_engine::compile::default_threads;
@@ -58,6 +59,7 @@ pub fn wast(arguments: &Arguments) -> Result<u8, Failure> {
 struct Script<'a> {
     sealed: &'a Sealed,
     multi_memory: bool,
+    fuel: bool,
     store: Store<()>,
     /// What scripts call `spectest`, and what they register themselves.
     registered: HashMap<String, Namespace>,
@@ -112,6 +114,7 @@ impl<'a> Script<'a> {
         Ok(Self {
             sealed,
             multi_memory: arguments.multi_memory,
+            fuel: arguments.fuel,
             store,
             registered: HashMap::from([("spectest".to_owned(), Namespace::Host(spectest))]),
             named: HashMap::new(),
@@ -256,7 +259,7 @@ impl<'a> Script<'a> {
                 imports: &imports,
                 threads: default_threads(),
                 verify_ir: true,
-                canonical_nans: false,
+                settings: CodeSettings { fuel: self.fuel, ..CodeSettings::default() },
             })
             .map_err(|error| Ending::Invalid(chain(&error)))?;
         let info = module.into_info();

@@ -6,6 +6,7 @@
 use crate::args::Sandbox;
 use crate::progress;
 use crate::text::{clean, note, out, remark};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::BufReader;
 use std::path::Path;
@@ -50,24 +51,33 @@ pub fn run(
     threads: usize,
     work: impl Fn(Watch<'_>) -> Result<Output, Failure>,
 ) -> Result<u8, Failure> {
+    value(limits, threads, work).map(Output::print)
+}
+
+/// Works in a sealed process and returns what it made, which is not trusted. This process must have one thread.
+///
+/// # Errors
+/// As for [`run`].
+pub fn value<T: Serialize + DeserializeOwned>(
+    limits: &CompileLimits,
+    threads: usize,
+    work: impl Fn(Watch<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    // Gone before anything else is printed.
     let line = progress::line();
-    let said = match sealed(limits, threads, line.as_deref(), &work) {
-        Ok(None) => work(line.as_deref()),
-        Ok(Some(said)) => said,
-        Err(failure) => Err(failure),
-    };
-    // Before anything is printed.
-    drop(line);
-    said.map(Output::print)
+    match sealed(limits, threads, line.as_deref(), &work)? {
+        Some(said) => said,
+        None => work(line.as_deref()),
+    }
 }
 
 /// What came of the work in a sealed process. `None` if there is none and it can be done without.
-fn sealed(
+fn sealed<T: Serialize + DeserializeOwned>(
     limits: &CompileLimits,
     threads: usize,
     watch: Watch<'_>,
-    work: &impl Fn(Watch<'_>) -> Result<Output, Failure>,
-) -> Result<Option<Result<Output, Failure>>, Failure> {
+    work: &impl Fn(Watch<'_>) -> Result<T, Failure>,
+) -> Result<Option<Result<T, Failure>>, Failure> {
     if limits.level == Level::Off {
         return Ok(None);
     }

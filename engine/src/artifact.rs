@@ -6,7 +6,7 @@
 
 use crate::failure::Failure;
 use std::path::Path;
-use wave_contract::artifact::Artifact;
+use wave_contract::artifact::{Artifact, CodeSettings};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
 use wave_policy::{chain, clean};
@@ -52,12 +52,18 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Artifact, Failure> {
 ///
 /// # Errors
 /// 125 if it was not.
-pub fn check_settings(path: &Path, artifact: &Artifact, canonical_nans: bool) -> Result<(), Failure> {
-    let (what, fix) = match (artifact.origin.canonical_nans, canonical_nans) {
+pub fn check_settings(path: &Path, artifact: &Artifact, wanted: CodeSettings) -> Result<(), Failure> {
+    let found = artifact.origin.settings;
+    let (what, fix) = match (found.canonical_nans, wanted.canonical_nans) {
         (true, false) => ("the artifact was compiled with --deterministic", "run it with --deterministic"),
         (false, true) => {
             ("the artifact was compiled without --deterministic", "compile it again: wave compile --deterministic -o")
         }
+        // Code that counts fuel can run without a limit.
+        _ if wanted.fuel && !found.fuel => (
+            "the artifact was compiled without --fuel: its code counts none",
+            "compile it again: wave compile --fuel -o",
+        ),
         _ => return Ok(()),
     };
     Err(Failure::refused(what).at(path.display().to_string()).fix(fix))

@@ -4,11 +4,13 @@
 //! beyond the policy are listed, so that they can be reported at the start (T101).
 
 use crate::convert::detected_resolver;
+use crate::cwd;
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, device, refuse_overlap};
 use crate::peers::parse_network;
 use crate::plan::{Plan, Variable, owner_of_writable};
 use crate::policy::PolicyDocument;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
@@ -40,6 +42,8 @@ pub struct PlanBuilder {
     pub args: Vec<Vec<u8>>,
     /// Environment variables, in addition to those of the policy. Of one name, the last wins.
     pub env: Vec<Variable>,
+    /// Environment variables that the program brings along, as an image does. Those of the policy and of [`Self::env`] replace them.
+    pub default_env: Vec<Variable>,
     /// Export to call instead of `_start`, with its arguments.
     pub invoke: Option<(String, Vec<OsString>)>,
     /// Device nodes that the guest may open if a granted directory leads to them.
@@ -99,14 +103,24 @@ impl PlanBuilder {
             grants.push(grant.clone().checked()?);
         }
         refuse_overlap(&grants)?;
-        let devices = self.devices.iter().map(|path| device(path)).collect::<Result<_, _>>()?;
-        let first = self.policy.iter().flat_map(PolicyDocument::args);
-        let args = std::iter::once(self.name.clone()).chain(first).chain(self.args.iter().cloned()).collect();
         let user_is_named = self.user.is_some();
         let identity = match self.user {
             Some(user) => Some(user),
             None => owner_of_writable(&grants)?,
         };
+        let mut settings = self.settings.settings().over(values.settings());
+        // Deterministic clocks have no resolution.
+        settings.clock_resolution = settings.clock_resolution.filter(|_| self.settings.deterministic != Some(true));
+        let cwd_place = self.cwd_place();
+        let start = match &settings.cwd {
+            Some(cwd) => cwd::grant(cwd, &cwd_place, &grants)?,
+            None => None,
+        };
+        let cwd_grant = start.is_some().then_some(grants.len());
+        grants.extend(start);
+        let devices = self.devices.iter().map(|path| device(path)).collect::<Result<_, _>>()?;
+        let first = self.policy.iter().flat_map(PolicyDocument::args);
+        let args = std::iter::once(self.name.clone()).chain(first).chain(self.args.iter().cloned()).collect();
         let resolver = match self.manual_resolver {
             true => Resolver::Manual,
             false => resolver(level, wave_sandbox::landlock_leaves_truncation()),
@@ -114,14 +128,12 @@ impl PlanBuilder {
         // Without directories, no path is resolved.
         let is_checked = !self.manual_resolver && !grants.is_empty();
         let checked_resolver = is_checked.then_some(resolver);
-        let mut settings = self.settings.settings().over(values.settings());
-        // Deterministic clocks have no resolution.
-        settings.clock_resolution = settings.clock_resolution.filter(|_| self.settings.deterministic != Some(true));
         Ok(Plan {
             level,
             grants,
             args,
-            env: self.environment(values)?,
+            env: self.environment(values, settings.cwd.as_deref())?,
+            cwd_grant,
             devices,
             listen: values.listen.iter().flatten().chain(&self.listen).copied().collect(),
             accept_from: self.peers(values)?,
@@ -142,14 +154,25 @@ impl PlanBuilder {
         })
     }
 
-    /// The variables of the policy and of the request. The request wins.
-    fn environment(&self, values: &Values) -> Result<Vec<Variable>, Failure> {
-        let mut env = environment(self.policy.as_ref(), values)?;
-        for variable in &self.env {
-            env.retain(|other| name_of(other) != name_of(variable));
-            env.push(variable.clone());
-        }
+    /// The variables of the program, of the policy and of the request. The last one wins, and over all the working directory.
+    fn environment(&self, values: &Values, cwd: Option<&str>) -> Result<Vec<Variable>, Failure> {
+        let policy = environment(self.policy.as_ref(), values)?;
+        let pwd = cwd.map(|cwd| Variable { place: self.cwd_place(), ..variable("PWD", OsStr::new(cwd), false) });
+        let all = self.default_env.iter().chain(&policy).chain(&self.env).chain(&pwd);
+        // A set, because a policy or an image can name a hundred thousand.
+        let mut seen = HashSet::new();
+        let mut env: Vec<_> = all.rev().filter(|variable| seen.insert(name_of(variable))).cloned().collect();
+        env.reverse();
         Ok(env)
+    }
+
+    /// What sets the working directory.
+    fn cwd_place(&self) -> String {
+        match (&self.settings.cwd, &self.policy) {
+            (Some(cwd), _) => format!("--cwd {cwd}"),
+            (None, Some(policy)) => policy.origin("cwd").unwrap_or_else(|| "cwd".to_owned()),
+            (None, None) => "cwd".to_owned(),
+        }
     }
 
     /// Peers whose connections are accepted. `None`: all peers.

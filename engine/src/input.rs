@@ -43,6 +43,15 @@ impl Module {
     pub fn bytes(name: impl Into<PathBuf>, bytes: Vec<u8>) -> Self {
         Self { name: name.into(), bytes: Some(bytes) }
     }
+
+    /// Its name and its bytes, which are read now unless they were. A pipe must end within `time`.
+    ///
+    /// # Errors
+    /// 127 if the file does not exist, 126 if it cannot be read.
+    pub fn read(self, time: Duration) -> Result<(PathBuf, Vec<u8>), Failure> {
+        let bytes = self.bytes.map_or_else(|| read_file_within(&self.name, time), Ok)?;
+        Ok((self.name, bytes))
+    }
 }
 
 /// The binary module in the bytes of a file. Text is translated, and from a compiled file the module is taken.

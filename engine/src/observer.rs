@@ -19,8 +19,17 @@ pub trait Observer: Send {
     /// Called before the guest is entered.
     fn begins(&mut self) {}
 
-    /// Called when the guest has returned, or has stopped for this reason. `_memory_bytes` is the size of its linear memory.
-    fn ends(&mut self, _stop: Option<&Stop>, _memory_bytes: u64) {}
+    /// Called when the guest has returned, or has stopped for this reason.
+    fn ends(&mut self, _stop: Option<&Stop>, _used: Used) {}
+}
+
+/// What a guest has used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Used {
+    /// The size of its linear memory.
+    pub memory_bytes: u64,
+    /// Units of fuel, if they are limited.
+    pub fuel: Option<u64>,
 }
 
 /// The observer of a run, shared by the hostcalls and the run.

@@ -1,6 +1,7 @@
 //! The plan of one run: grants, limits and level, resolved and checked.
 
 use crate::compile::CompileLimits;
+use crate::cwd;
 use crate::failure::Failure;
 use crate::grants::DirectoryGrant;
 use crate::policy::PolicyDocument;
@@ -9,6 +10,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use wave_contract::artifact::CodeSettings;
 use wave_policy::file::{Limits, Values};
 use wave_policy::limits::LIMITS;
 use wave_policy::{Access, Identity, Level, Resolver, clean};
@@ -21,6 +23,8 @@ pub struct Plan {
     pub level: Level,
     /// Granted directories.
     pub grants: Vec<DirectoryGrant>,
+    /// The index of the grant that makes relative paths begin at the working directory, if there is one.
+    pub cwd_grant: Option<usize>,
     /// Arguments of the guest, its name first.
     pub args: Vec<Vec<u8>>,
     /// Environment of the guest.
@@ -127,6 +131,9 @@ impl fmt::Display for Plan {
         } else if self.clock_resolution_ns() > 1 {
             writeln!(f, "clocks:   in steps of {} ns", self.clock_resolution_ns())?;
         }
+        if let Some(cwd) = &self.settings.cwd {
+            writeln!(f, "starts:   at {}", clean(cwd))?;
+        }
         if let Some(seed) = self.settings.random_seed {
             writeln!(f, "random:   numbers of the seed {seed}")?;
         }
@@ -199,6 +206,11 @@ impl Plan {
         self.settings.deterministic == Some(true)
     }
 
+    /// What is asked of the code beyond what the module says.
+    pub fn code_settings(&self) -> CodeSettings {
+        CodeSettings { canonical_nans: self.deterministic(), fuel: self.limits.fuel.is_some() }
+    }
+
     /// The resolution of clocks in nanoseconds.
     pub fn clock_resolution_ns(&self) -> u64 {
         self.settings.clock_resolution.map_or(1, |step| u64::try_from(step.as_nanos()).unwrap_or(u64::MAX))
@@ -216,9 +228,20 @@ impl Plan {
     }
 }
 
-/// What the operator should know before a run that was started as root: which writable directories the user of the run may not
-/// write to.
+/// What the operator should know before a run.
 fn notes(plan: &Plan) -> Vec<String> {
+    let cwd = plan.settings.cwd.as_deref().filter(|cwd| cwd::is_only_announced(cwd, &plan.grants));
+    let cwd = cwd.map(|cwd| {
+        format!(
+            "wave: note: a directory is called `/`, so programs with wasi-libc (C, Rust, Python) start there; PWD is `{}`\n",
+            clean(cwd)
+        )
+    });
+    cwd.into_iter().chain(owner_notes(plan)).collect()
+}
+
+/// Which writable directories the user of a run that was started as root may not write to.
+fn owner_notes(plan: &Plan) -> Vec<String> {
     if plan.level == Level::Off || !started_as_root() {
         return Vec::new();
     }

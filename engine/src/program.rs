@@ -10,7 +10,7 @@ use crate::refusal::Refusal;
 use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::{CacheSlot, CodeSource, Recompile};
 use std::path::Path;
-use wave_contract::artifact::{Artifact, Provenance};
+use wave_contract::artifact::{Artifact, CodeSettings, Provenance};
 use wave_contract::image::CodeImage;
 use wave_contract::module::{ImportType, ModuleInfo};
 use wave_policy::{chain, short};
@@ -26,8 +26,8 @@ pub type Observes<'a> = &'a dyn Fn(&str) -> bool;
 pub struct Options<'a> {
     /// Stack, memory, addresses.
     pub store: StoreOptions,
-    /// Whether computed NaNs are canonical, with one bit pattern.
-    pub canonical_nans: bool,
+    /// What is asked of the code beyond what the module says.
+    pub settings: CodeSettings,
     /// Whether code is verified before it is loaded.
     pub verify: bool,
     /// Maximum threads for compiling and verifying.
@@ -67,12 +67,12 @@ impl Program {
 pub fn compile_artifact(
     path: &Path,
     compiler: Compiler,
-    canonical_nans: bool,
+    settings: CodeSettings,
     threads: usize,
     watch: Watch<'_>,
 ) -> Result<Artifact, Failure> {
     let options =
-        Options { store: StoreOptions::default(), canonical_nans, verify: true, threads, observes: &|_| false, watch };
+        Options { store: StoreOptions::default(), settings, verify: true, threads, observes: &|_| false, watch };
     let wasi = Wasi::new(Config::default()).map_err(|error| Failure::refused(chain(&error)))?;
     let mut store = Store::new(options.store, wasi).map_err(|error| store_failure(&error))?;
     let mut loader = Loader { path, store: &mut store, options: &options, slot: None };
@@ -81,7 +81,7 @@ pub fn compile_artifact(
     let origin = Provenance {
         wave: artifact::VERSION.to_owned(),
         module: *blake3::hash(&bytes).as_bytes(),
-        canonical_nans,
+        settings,
         seed: store.seed(),
     };
     Ok(Artifact { origin, module: bytes, signatures, host_imports, image: image.into_code() })
@@ -243,7 +243,7 @@ impl Loader<'_> {
         let Self { path, store, options, .. } = self;
         let bindings = bind(path, info, options.observes)?;
         let placement = store.place(info, &bindings).map_err(|error| link_failure(path, &error))?;
-        let job = Job::at(&placement, options.canonical_nans, options.threads);
+        let job = Job::at(&placement, options.settings, options.threads);
         Ok((placement, job))
     }
 }

@@ -3,12 +3,13 @@
 use crate::cache::Cache;
 use crate::compile::{self, Compiler};
 use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
+use crate::cwd;
 use crate::entry::EntryPoint;
 use crate::failure::Failure;
 use crate::grants::DirectoryGrant;
 use crate::input::Module;
 use crate::network::{self, Listener};
-use crate::observer::{Observer, SharedObserver};
+use crate::observer::{Observer, SharedObserver, Used};
 use crate::outcome::Outcome;
 use crate::plan::Plan;
 use crate::program::{self, Program};
@@ -26,6 +27,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use wave_contract::module::ModuleInfo;
+use wave_policy::limits::Fuel;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
 use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, OuterFilter, Report, SealPlan, Sealed};
@@ -183,10 +185,11 @@ impl Engine {
             store: StoreOptions {
                 stack_bytes: plan.limits.stack_bytes(),
                 memory_limit_bytes: plan.limits.memory_bytes(),
+                fuel: plan.limits.fuel.map(|Fuel(units)| units),
                 seed,
                 ..StoreOptions::default()
             },
-            canonical_nans: plan.deterministic(),
+            settings: plan.code_settings(),
             verify: plan.verify,
             threads,
             observes: &|function| self.observer.as_ref().is_some_and(|observer| observer.lock().observes(function)),
@@ -216,7 +219,8 @@ impl Engine {
     fn confirm_rss(&self, plan: &Plan) -> Result<(), Failure> {
         match plan.limits.max_rss {
             Some(limit) if self.rss_bytes.is_none_or(|bytes| bytes > limit) => {
-                Err(Failure::refused("nothing bounds the memory of this process").raise("max-rss"))
+                Err(Failure::refused("nothing bounds the memory of this process as `max-rss` asks")
+                    .fix("drop `max-rss`; the memory of a container is bounded by `linux.resources`"))
             }
             _ => Ok(()),
         }
@@ -279,7 +283,8 @@ impl SealedRun {
         let outcome = entry.enter(&mut program, &sealed);
         if let Some(observer) = &observer {
             let stop = outcome.as_ref().err().map(|stopped| &stopped.stop);
-            observer.lock().ends(stop, program.store.memory_len_bytes());
+            let used = Used { memory_bytes: program.store.memory_len_bytes(), fuel: program.store.fuel_used() };
+            observer.lock().ends(stop, used);
         }
         match outcome {
             Ok(results) => Outcome::Returned(results),
@@ -291,10 +296,11 @@ impl SealedRun {
 /// Creates the host side of WASI. Each granted directory is opened once, because Landlock rules and the monitor have to
 /// use the same descriptor (T28).
 fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&SharedObserver>) -> Result<Wasi, Failure> {
-    let open = |grant: &DirectoryGrant| {
+    let open = |(index, grant): (usize, &DirectoryGrant)| {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY);
-        let dir = options.open(&grant.host);
+        let is_start = plan.cwd_grant == Some(index);
+        let dir = if is_start { cwd::open(&grant.host) } else { options.open(&grant.host) };
         let dir = dir.map_err(|error| {
             let fix = limit_fix(&error).unwrap_or_else(|| "check its permissions".to_owned());
             grant.unusable(&error.to_string()).fix(fix)
@@ -306,10 +312,11 @@ fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&Shar
             access: monitor_access(grant.access),
         })
     };
+    let preopens = plan.grants.iter().enumerate().map(open).collect::<Result<_, _>>()?;
     let config = Config {
         args: std::mem::take(&mut plan.args),
         env: std::mem::take(&mut plan.env).into_iter().map(|variable| variable.text).collect(),
-        preopens: plan.grants.iter().map(open).collect::<Result<_, _>>()?,
+        preopens,
         interrupted: wave_runtime::deadline_passed,
         // Without a limit nothing interrupts, and every transfer is one call.
         step_bytes: plan.limits.timeout.or(plan.limits.cpu_time).map_or(usize::MAX, |_| wave_wasi::STEP_BYTES),

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::input::{self, Module};
 use crate::plan::Plan;
 use std::path::Path;
+use wave_contract::artifact::CodeSettings;
 use wave_contract::digest::digest;
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
@@ -52,11 +53,11 @@ pub type StartCompiler<'a> = &'a dyn Fn(Vec<u8>) -> Result<Compiler, Failure>;
 /// Starts a compiler for a program whose cached code cannot be used.
 pub type Recompile<'a> = Box<dyn FnOnce() -> Result<Compiler, Failure> + 'a>;
 
-/// The settings that code must have been compiled with.
+/// What code must have been compiled for.
 #[derive(Clone, Copy)]
-struct Settings {
+struct Target {
     processor: &'static str,
-    canonical_nans: bool,
+    settings: CodeSettings,
 }
 
 impl<'a> Source<'a> {
@@ -66,18 +67,18 @@ impl<'a> Source<'a> {
     /// If the module cannot be read, does not match the pin of the policy, or the compiler cannot be started.
     pub fn find(plan: &Plan, module: Module, cache: Option<Cache>, start: StartCompiler<'a>) -> Result<Self, Failure> {
         let (path, bytes) = (&module.name, module.bytes);
-        let settings = || {
+        let target = || {
             let processor = wave_compiler::processor().ok()?;
-            Some(Settings { processor, canonical_nans: plan.deterministic() })
+            Some(Target { processor, settings: plan.code_settings() })
         };
-        let cache = cache.zip(settings());
+        let cache = cache.zip(target());
         // A policy pins another hash than the cache uses, so the module has to be read for it.
-        let (cache, settings) = match cache {
+        let (cache, target) = match cache {
             // A pipe can be read only once, and its writer would notice an extra open.
-            Some((cache, settings)) if bytes.is_none() && input::is_regular(path) && plan.policy.is_none() => {
-                match Self::of_file(path, cache, settings, start) {
+            Some((cache, target)) if bytes.is_none() && input::is_regular(path) && plan.policy.is_none() => {
+                match Self::of_file(path, cache, target, start) {
                     Ok(found) => return Ok(found),
-                    Err(cache) => (Some(cache), Some(settings)),
+                    Err(cache) => (Some(cache), Some(target)),
                 }
             }
             cache => cache.unzip(),
@@ -87,7 +88,7 @@ impl<'a> Source<'a> {
         if let Some(policy) = &plan.policy {
             policy.check_pin(path, &bytes)?;
         }
-        Self::of_bytes(plan, path, bytes, cache.zip(settings), start)
+        Self::of_bytes(plan, path, bytes, cache.zip(target), start)
     }
 
     /// Finds the code of a program whose bytes were read and match the policy, or starts to compile it.
@@ -95,7 +96,7 @@ impl<'a> Source<'a> {
         plan: &Plan,
         path: &Path,
         bytes: Vec<u8>,
-        cache: Option<(Cache, Settings)>,
+        cache: Option<(Cache, Target)>,
         start: StartCompiler<'a>,
     ) -> Result<Self, Failure> {
         let content = Content::of(&bytes);
@@ -105,10 +106,9 @@ impl<'a> Source<'a> {
                 .fix("drop --no-verify, or run the module"));
         }
         let threads = compile::threads(bytes.len());
-        let name = |content, settings: Settings| settings.name(content, &bytes, threads);
+        let name = |content, target: Target| target.name(content, &bytes, threads);
         let slot = cache.zip(content);
-        let slot =
-            slot.and_then(|((cache, settings), content)| Some(CacheSlot { cache, name: name(content, settings)? }));
+        let slot = slot.and_then(|((cache, target), content)| Some(CacheSlot { cache, name: name(content, target)? }));
         let cached = slot.as_ref().and_then(|CacheSlot { cache, name }| cache.find(name, threads));
         if let Some(CachedCode { seed, accepted, data }) = cached {
             let recompile: Recompile<'a> = match content {
@@ -125,7 +125,7 @@ impl<'a> Source<'a> {
         let (code, seed) = match content {
             Some(Content::Artifact) => {
                 let artifact = artifact::read(path, &bytes)?;
-                artifact::check_settings(path, &artifact, plan.deterministic())?;
+                artifact::check_settings(path, &artifact, plan.code_settings())?;
                 let seed = artifact.origin.seed;
                 (CodeSource::Precompiled(start(artifact.module)?, Box::new(artifact.image)), Some(seed))
             }
@@ -135,17 +135,17 @@ impl<'a> Source<'a> {
     }
 
     /// Finds the cached code of a large module without reading the module into memory.
-    fn of_file(path: &Path, cache: Cache, settings: Settings, start: StartCompiler<'a>) -> Result<Self, Cache> {
+    fn of_file(path: &Path, cache: Cache, target: Target, start: StartCompiler<'a>) -> Result<Self, Cache> {
         let find = || {
             let threads = compile::default_threads();
-            let name = cache.name_of_file(path, settings.processor, settings.canonical_nans, threads)?;
+            let name = cache.name_of_file(path, target.processor, target.settings, threads)?;
             Some((name, threads, cache.find(&name, threads)?))
         };
         let Some((name, threads, CachedCode { seed, accepted, data })) = find() else { return Err(cache) };
         let path = path.to_owned();
         let recompile = Box::new(move || {
             let bytes = input::read_file(&path)?;
-            if settings.name(Content::Module, &bytes, threads) != Some(name) {
+            if target.name(Content::Module, &bytes, threads) != Some(name) {
                 return Err(Failure::refused("the module changed while it was read").at(path.display().to_string()));
             }
             start(bytes)
@@ -155,8 +155,8 @@ impl<'a> Source<'a> {
     }
 }
 
-impl Settings {
+impl Target {
     fn name(self, content: Content, bytes: &[u8], threads: usize) -> Option<EntryName> {
-        EntryName::new(content, &digest(bytes, threads), self.processor, self.canonical_nans, threads)
+        EntryName::new(content, &digest(bytes, threads), self.processor, self.settings, threads)
     }
 }

@@ -12,6 +12,7 @@
 //! assert_eq!(limits.max_entries, Some(7));
 //! ```
 
+use crate::file::MOST_NUMBER;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -60,7 +61,13 @@ pub enum Kind {
     Size,
     /// A number of things, 32 bits.
     Count,
+    /// A number of units of fuel, as large as a policy file can have it.
+    Units,
 }
+
+/// An amount of fuel, which is what operators of WebAssembly cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fuel(pub u64);
 
 /// The row that the others complete.
 const ROW: Limit = Limit {
@@ -121,6 +128,18 @@ impl Amount for u32 {
     }
 }
 
+impl Amount for Fuel {
+    const KIND: Kind = Kind::Units;
+
+    fn number(self) -> u128 {
+        self.0.into()
+    }
+
+    fn of(number: u128) -> Option<Self> {
+        number.try_into().ok().map(Self)
+    }
+}
+
 macro_rules! limits {
     ($($field:ident: $ty:ty = $default:expr, $name:literal, $about:literal { $($row:tt)* })*) => {
         /// Limits, named as the flags of `wave run`. Sizes are in bytes.
@@ -155,6 +174,13 @@ limits! {
     cpu_time: Duration = None, "cpu-time", "Stop the program after this processor time" {
         detail: ", its own and that of its hostcalls",
         at_limit: "Exit code 124",
+    }
+    fuel: Fuel = None, "fuel", "Stop the program after this many units of fuel" {
+        detail: ": an operator of WebAssembly is one unit, whatever time it takes. The same program, input and budget \
+                 end at the same place",
+        at_limit: "Exit code 124",
+        counts: Some("units of fuel"),
+        range: 0..=MOST_NUMBER as u128,
     }
     max_memory: u64 = Some(MEMORY_BYTES), "max-memory", "Maximum linear memory" {
         at_limit: "A module that declares more initially exits with 137; `memory.grow` beyond it fails",
@@ -257,6 +283,7 @@ impl Kind {
             Self::Time => crate::parse_duration(text).map(Amount::number),
             Self::Size => crate::parse_size(text).map(Amount::number),
             Self::Count => text.parse::<u32>().map(Amount::number).map_err(|error| error.to_string()),
+            Self::Units => text.parse::<u64>().map(Amount::number).map_err(|error| error.to_string()),
         }
     }
 
@@ -272,7 +299,7 @@ impl Kind {
                 ("ns", 1),
             ],
             Self::Size => &[("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)],
-            Self::Count => &[],
+            Self::Count | Self::Units => &[],
         };
         let (unit, length) = match units.iter().find(|(_, length)| value > 0 && value.is_multiple_of(*length)) {
             Some((unit, length)) => (*unit, *length),
@@ -441,7 +468,7 @@ mod tests {
 
     #[test]
     fn a_value_reads_back_as_it_is_written() {
-        for kind in [Kind::Time, Kind::Size, Kind::Count] {
+        for kind in [Kind::Time, Kind::Size, Kind::Count, Kind::Units] {
             for value in [1, 999, 1000, 1024, 60_000_000, 1 << 20, 3 << 30] {
                 assert_eq!(kind.parse(&kind.text(value)), Ok(value), "{kind:?} {value}");
             }
@@ -449,6 +476,7 @@ mod tests {
         assert_eq!([Kind::Time, Kind::Size, Kind::Count].map(|kind| kind.text(0)), ["0ns", "0", "0"]);
         assert_eq!(Kind::Size.text(u64::MAX.into()), u64::MAX.to_string());
         assert!(Kind::Count.parse("4294967296").is_err());
+        assert_eq!(Kind::Units.parse("4294967296"), Ok(1 << 32));
     }
 
     #[test]

@@ -78,10 +78,13 @@ pub enum Stage {
     Trap,
     /// The time limit.
     Deadline,
+    /// The limit on fuel.
+    OutOfFuel,
 }
 
 impl Stage {
-    const ALL: [Self; 6] = [Self::Refused, Self::Running, Self::Done, Self::Raised, Self::Trap, Self::Deadline];
+    const ALL: [Self; 7] =
+        [Self::Refused, Self::Running, Self::Done, Self::Raised, Self::Trap, Self::Deadline, Self::OutOfFuel];
 
     /// The stage of a number.
     pub fn of(number: u64) -> Option<Self> {

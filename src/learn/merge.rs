@@ -263,6 +263,7 @@ pub fn ending(stage: Stage, code: u8) -> Option<String> {
         Stage::Raised => Some("by a signal that the program raised on itself".to_owned()),
         Stage::Trap => Some("by a trap".to_owned()),
         Stage::Deadline => Some("at its time limit".to_owned()),
+        Stage::OutOfFuel => Some("when its fuel was used up".to_owned()),
     }
 }
 
@@ -274,7 +275,7 @@ pub fn suggestion(limits: &Limits, name: &str, most: u64) -> Option<String> {
     Some(match limit.kind {
         Kind::Time => format!("\"{}s\"", twice / 1000),
         Kind::Size => format!("\"{}K\"", twice / 1024),
-        Kind::Count => twice.to_string(),
+        Kind::Count | Kind::Units => twice.to_string(),
     })
 }
 

@@ -25,7 +25,8 @@ mod used;
 
 use crate::args::{self, Run, Sandbox};
 use crate::bound::{self, MemoryBound};
-use crate::plan::{module, plan};
+use crate::image::Program;
+use crate::plan::plan;
 use crate::record::Records;
 use crate::run;
 use crate::text::{chain, note};
@@ -42,10 +43,10 @@ use used::Use;
 use wave_engine::compile::{self, Declared};
 use wave_engine::policy::{can_grow, pin};
 use wave_engine::{
-    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Variable, input, owner_of_writable, surface_of,
+    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Used, Variable, input, owner_of_writable, surface_of,
 };
 use wave_policy::Level;
-use wave_policy::file::Derived;
+use wave_policy::file::{Derived, Values};
 use wave_runtime::Stop;
 use wave_sandbox::{Ended, Supervised, supervise};
 use wave_wasi::Record;
@@ -74,7 +75,8 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     }
     run::end_with_parent(&run)?;
     let typed = Typed::new(&run);
-    let (plan, module) = (plan(sandbox, &run)?, module(&run));
+    let program = Program::of(sandbox, &run)?;
+    let (plan, module) = (plan(sandbox, &run, &program)?, program.module);
     if run.dry_run {
         run::show(&plan, &module);
         return Ok(0);
@@ -82,8 +84,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let target = Target::open(&output)?;
     target.refuse_within(&plan.grants)?;
     let granted = granted(&plan, &typed, &target)?;
-    let name = module.name;
-    let bytes = input::read_file_within(&name, plan.limits.compile_timeout())?;
+    let (name, bytes) = module.read(plan.limits.compile_timeout())?;
     let blake3 = pin::of(&bytes);
     target.check(&granted, (&name, &bytes), new_module)?;
 
@@ -172,8 +173,8 @@ impl Observer for Both {
         self.learner.begins();
     }
 
-    fn ends(&mut self, stop: Option<&Stop>, memory_bytes: u64) {
-        self.learner.ends(stop, memory_bytes);
+    fn ends(&mut self, stop: Option<&Stop>, used: Used) {
+        self.learner.ends(stop, used);
     }
 }
 
@@ -205,7 +206,8 @@ fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failu
     Ok(Granted {
         level: plan.level,
         args: values.and_then(|values| values.args.clone()),
-        settings: plan.settings.clone(),
+        // The policy has its directory by the name `.`, and `PWD`: the one around it may turn out unused.
+        settings: Values { cwd: None, ..plan.settings.clone() },
         dirs: dirs.collect::<Result<_, Failure>>()?,
         env: plan.env.iter().map(variable).collect(),
         listen: plan.listen.clone(),

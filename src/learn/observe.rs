@@ -5,6 +5,7 @@ use super::area::{
 };
 use crate::words::{self, WORD, store};
 use std::collections::BTreeMap;
+use wave_engine::Used;
 use wave_policy::all_functions;
 use wave_runtime::Stop;
 use wave_wasi::{Access, Decision, ENTRY_BYTES, Errno, Failure, FdFlags, OFlags, Record, Rights};
@@ -50,14 +51,15 @@ impl wave_engine::Observer for UseObserver<'_> {
         store(self.ending, 0, Stage::Running as u64);
     }
 
-    fn ends(&mut self, stop: Option<&Stop>, memory_bytes: u64) {
+    fn ends(&mut self, stop: Option<&Stop>, used: Used) {
         let stage = match stop {
             None | Some(Stop::Exit(_)) => Stage::Done,
             Some(Stop::Signal(_)) => Stage::Raised,
             Some(Stop::Trap(_)) => Stage::Trap,
             Some(Stop::Deadline) => Stage::Deadline,
+            Some(Stop::OutOfFuel) => Stage::OutOfFuel,
         };
-        store(self.ending, WORD, memory_bytes);
+        store(self.ending, WORD, used.memory_bytes);
         store(self.ending, 0, stage as u64);
     }
 }

@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::learn::observe::UseObserver;
     use crate::words::store;
-    use wave_engine::Observer as _;
+    use wave_engine::{Observer as _, Used};
     use wave_wasi::{Argument, Decision, Errno, Failure, Record};
 
     const LAYOUT: Layout = Layout { grants: 2, listeners: 1 };
@@ -180,7 +180,7 @@ mod tests {
             observer.hostcall(&call("path_filestat_get", &[("fd", 9)], "../y", 1));
             observer.hostcall(&call("fd_close", &[("fd", 9)], "", 1));
             observer.hostcall(&call("path_filestat_get", &[("fd", 9)], "gone", 1));
-            observer.ends(None, 1 << 20);
+            observer.ends(None, Used { memory_bytes: 1 << 20, fuel: None });
         });
         assert_eq!((used.stage, used.memory_bytes, used.open_files), (Some(Stage::Done), 1 << 20, 7));
         let paths: Vec<_> = used.grants[1].paths.iter().map(|(path, counts)| (&**path, *counts)).collect();

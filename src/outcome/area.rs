@@ -49,6 +49,8 @@ pub enum Total {
     Stage,
     /// The largest linear memory, in bytes.
     Memory,
+    /// One more than the units of fuel that were used; 0 if there was no limit on them.
+    Fuel,
     /// Files that were opened.
     Opened,
     /// Those that were opened for writing.

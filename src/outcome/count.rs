@@ -4,7 +4,7 @@ use super::area::{self, OfCall, REASONS, Stage, Total};
 use crate::trace::Tracer;
 use crate::words::{add, raise, store};
 use std::collections::BTreeSet;
-use wave_engine::Observer;
+use wave_engine::{Observer, Used};
 use wave_policy::all_functions;
 use wave_runtime::Stop;
 use wave_wasi::{Decision, Record, Rights, Rule};
@@ -119,8 +119,9 @@ impl Observer for Counter {
         store(self.area, area::total(Total::Stage), Stage::Running as u64);
     }
 
-    fn ends(&mut self, _stop: Option<&Stop>, memory_bytes: u64) {
-        raise(self.area, area::total(Total::Memory), memory_bytes);
+    fn ends(&mut self, _stop: Option<&Stop>, used: Used) {
+        raise(self.area, area::total(Total::Memory), used.memory_bytes);
+        store(self.area, area::total(Total::Fuel), used.fuel.map_or(0, |units| units.saturating_add(1)));
         store(self.area, area::total(Total::Stage), Stage::Over as u64);
     }
 }

@@ -59,6 +59,8 @@ pub enum Ending {
     TimeLimit { frames: Vec<Frame> },
     /// The limit on processor time was reached.
     CpuLimit { frames: Vec<Frame> },
+    /// The fuel was used up.
+    OutOfFuel { frames: Vec<Frame> },
     /// It raised this signal on itself.
     Raised { signal: u8, name: String },
     /// `wave` did not enter the program.
@@ -102,6 +104,9 @@ impl Ending {
                 Some(Deadline::Processor) => Self::CpuLimit { frames: frames(backtrace) },
                 _ => Self::TimeLimit { frames: frames(backtrace) },
             },
+            Outcome::Stopped(Stopped { stop: Stop::OutOfFuel, backtrace }) => {
+                Self::OutOfFuel { frames: frames(backtrace) }
+            }
         }
     }
 
@@ -110,7 +115,7 @@ impl Ending {
         Some(match self {
             Self::Exited { code } => i32::from(u8::try_from(*code).unwrap_or(125)),
             Self::Trapped { .. } => 134,
-            Self::TimeLimit { .. } | Self::CpuLimit { .. } => 124,
+            Self::TimeLimit { .. } | Self::CpuLimit { .. } | Self::OutOfFuel { .. } => 124,
             Self::Raised { signal, .. } => 128 | i32::from(*signal & 0x7f),
             _ => return None,
         })
@@ -175,6 +180,8 @@ pub struct Document {
     policy: Option<File>,
     time: Time,
     memory: Memory,
+    /// Units of fuel that were used. `null` if there was no limit on them.
+    fuel_used: Option<u64>,
     files: Files,
     streams: Streams,
     hostcalls: Vec<Hostcall>,
@@ -256,6 +263,7 @@ impl Document {
             policy: names.policy.as_ref().map(|path| file(path, Text::Policy)),
             time: Time { wall_us: micros(wall), user_us: micros(user), system_us: micros(system) },
             memory: Memory { linear_bytes: total(Total::Memory), process_bytes: peak_bytes },
+            fuel_used: total(Total::Fuel).checked_sub(1),
             files: Files {
                 opened: total(Total::Opened),
                 opened_to_write: total(Total::OpenedToWrite),

@@ -18,8 +18,9 @@ mod witness;
 
 use crate::args::{Run, Sandbox};
 use crate::bound::{self, MemoryBound};
+use crate::image::Program;
 use crate::place::Place;
-use crate::plan::{module, plan, refuse_within};
+use crate::plan::{module_name, plan, refuse_within};
 use crate::record::Records;
 use crate::run;
 use crate::text::{chain, fail, json_line};
@@ -31,7 +32,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 use wave_engine::policy::{PolicyDocument, pin, read_text};
-use wave_engine::{Engine, Failure, Limits, Module, input};
+use wave_engine::{Engine, Failure, Limits, Module};
 use wave_sandbox::supervise;
 use witness::Recorder;
 
@@ -67,8 +68,11 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run, place: &str) -> Result<u8,
     let exceeded = bound.and_then(|bound| bound.finish(ended));
     let supervised = supervised
         .map_err(|error| Failure::refused(format!("cannot start a process for the run: {}", chain(&error))))?;
-    let names =
-        Names { module: module(arguments).name, policy: arguments.policy.clone(), version: env!("CARGO_PKG_VERSION") };
+    let names = Names {
+        module: module_name(arguments).to_owned(),
+        policy: arguments.policy.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
     let document = Document::new(&supervised, started.elapsed(), &names, exceeded);
     place.write(&json_line(&document)?)?;
     Ok(bound::exit_code(supervised.ended, exceeded))
@@ -95,12 +99,12 @@ fn run_recorded(
     if let Some(policy) = &arguments.policy {
         recorder.text(Text::Policy, &pin::of(read_text(policy)?.as_bytes()));
     }
-    let plan = plan(sandbox, arguments)?;
+    let program = Program::of(sandbox, arguments)?;
+    let plan = plan(sandbox, arguments, &program)?;
     if let Some(path) = place {
         refuse_within(path, &plan.grants, "outcome", format!("--outcome {}", path.display()))?;
     }
-    let name = module(arguments).name;
-    let bytes = input::read_file_within(&name, plan.limits.compile_timeout())?;
+    let (name, bytes) = program.module.read(plan.limits.compile_timeout())?;
     recorder.text(Text::Module, &pin::of(&bytes));
     let records = Records::open(arguments, &plan)?;
     let tracer = Tracer::new(arguments, &plan, records.trace);

@@ -3,6 +3,7 @@
 mod diff;
 
 use crate::args::{ExportFormat, Policy, Sandbox};
+use crate::image;
 use crate::text::{clean, note, out, remark};
 use crate::worker;
 use std::path::Path;
@@ -34,7 +35,7 @@ pub fn policy(sandbox: Option<Sandbox>, arguments: &Policy) -> Result<u8, Failur
 
 fn generate(resolver: Resolver, limits: CompileLimits) -> Result<u8, Failure> {
     let path = limits.module.clone();
-    let file = input::read_file(&path)?;
+    let file = image::read(&limits)?;
     worker::announce(&path, &file);
     let blake3 = pin::of(&file);
     let Declared { info, unsealed, .. } = compile::declarations(limits, input::module_of(&path, file)?)?;
@@ -120,7 +121,7 @@ fn check(path: &Path, module: Option<CompileLimits>) -> Result<u8, Failure> {
 
 fn check_module(policy: &PolicyDocument, limits: CompileLimits, findings: &mut Findings) -> Result<(), Failure> {
     let path = limits.module.clone();
-    let file = input::read_file(&path)?;
+    let file = image::read(&limits)?;
     let pin = policy.check_pin(&path, &file);
     let declared = input::module_of(&path, file).and_then(|bytes| compile::declarations(limits, bytes));
     let declared = declared.map(|Declared { info, unsealed, .. }| {

@@ -10,6 +10,7 @@ use std::panic::catch_unwind;
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork, pipe};
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
+use wave_contract::artifact::CodeSettings;
 use wave_policy::Policy;
 use wave_runtime::{Binding, CallError, Caller, HostFunction, Item, Stop, Store, StoreOptions, Trap};
 use wave_sandbox::{GrowableRange, SealPlan, seal};
@@ -86,7 +87,7 @@ fn run(name: &str) -> ! {
         imports: &[ImportLinkage::Host],
         threads: 1,
         verify_ir: false,
-        canonical_nans: false,
+        settings: CodeSettings::default(),
     };
     let image = module.compile(&options).expect("the module compiles");
     let (image, _) = wave_verifier::verify(image, &bytes, placement.terms(), 1).expect("the code is in order");

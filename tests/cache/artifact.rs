@@ -237,6 +237,27 @@ fn t59_what_does_not_fit_is_refused() {
     deterministic.refuses(125, "compiled with --deterministic");
 }
 
+#[test]
+fn t59_fuel_needs_code_that_counts_it() {
+    let plain = Program::compiled(&[]);
+    // Also once its code is in the cache.
+    for _ in 0..2 {
+        let refused = plain.run(&["--fuel", "1000"]);
+        assert_eq!((refused.status.code(), &*refused.stdout), (Some(125), ""), "{refused:?}");
+        assert!(refused.stderr.contains("compiled without --fuel: its code counts none"), "{refused:?}");
+        assert!(refused.stderr.contains("fix:   compile it again: wave compile --fuel -o"), "{refused:?}");
+        plain.run(&[]).is(PRINTED.1, PRINTED.0, "");
+    }
+    let counting = Program::compiled(&["--fuel"]);
+    for _ in 0..2 {
+        counting.run(&["--fuel", "1000"]).is(PRINTED.1, PRINTED.0, "");
+        let ended = counting.run(&["--fuel", "5"]);
+        assert_eq!((ended.status.code(), &*ended.stdout), (Some(124), ""), "{ended:?}");
+        // Without a limit it runs as any other.
+        counting.run(&[]).is(PRINTED.1, PRINTED.0, "");
+    }
+}
+
 /// T59: damage is said as such.
 #[test]
 fn t59_damage_is_refused() {
@@ -253,7 +274,7 @@ fn t59_damage_is_refused() {
     let mut other = whole.clone();
     other[4] = 9;
     fs::write(program.file(), &other).expect("own file");
-    program.refuses(126, "the artifact has format 9, and this program knows format 2");
+    program.refuses(126, "the artifact has format 9, and this program knows format 3");
 }
 
 /// T59: files of somebody who knows the format end a run in a documented way.

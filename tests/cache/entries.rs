@@ -179,6 +179,7 @@ impl Random {
 
 #[test]
 fn the_second_run_takes_the_code_of_the_first() {
+    let program = PLACE.path().join("program.wasm").display().to_string();
     for home in homes() {
         assert!(is_compiled(&home.run(&["--no-cache"])));
         assert!(home.entries().is_empty(), "nothing is kept");
@@ -192,9 +193,13 @@ fn the_second_run_takes_the_code_of_the_first() {
         assert_eq!(home.entries().len(), 2);
         assert!(is_cached(&home.run(&["--deterministic"])));
         assert!(is_cached(&home.run(&[])));
+        assert!(is_compiled(&home.run(&["--fuel", "1000"])), "cached code counts no fuel");
+        assert!(is_cached(&home.run(&["--fuel", "2000"])), "code does not depend on how much");
+        assert_eq!(home.wave(&["run", "--fuel", "50", &program]).status.code(), Some(124));
+        assert!(is_compiled(&home.run(&["--fuel", "1000", "--deterministic"])));
 
         let info = home.wave(&["cache", "info"]);
-        assert!(info.stdout.contains("programs:       2\n"), "{info:?}");
+        assert!(info.stdout.contains("programs:       4\n"), "{info:?}");
         assert_eq!(home.wave(&["cache", "clear"]).status.code(), Some(0));
         assert!(home.entries().is_empty());
         assert!(is_compiled(&home.run(&[])));

@@ -149,7 +149,7 @@ fn processor_ms(dir: &Path, words: &[&str]) -> (f64, Outcome) {
 
 /// Ten times as much takes ten times as long, and not a hundred times. Below the first figure, it is the start of the process.
 #[track_caller]
-fn is_in_proportion(what: &str, dir: &Path, few: &[&str], many: &[&str]) {
+pub fn is_in_proportion(what: &str, dir: &Path, few: &[&str], many: &[&str]) {
     let ((less, first), (more, second)) = (processor_ms(dir, few), processor_ms(dir, many));
     assert!(more < 40.0 * less.max(20.0), "{what}: {less} ms, ten times as much {more} ms");
     for outcome in [first, second] {

@@ -3,10 +3,13 @@
 mod advice;
 mod arguments;
 mod cpu_time;
+mod cwd;
 mod deterministic;
 mod documents;
 mod env_file;
 mod examples;
+mod fuel;
+mod images;
 mod inputs;
 mod memory;
 mod outcome;

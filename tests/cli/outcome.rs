@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use wave_test_support::{Outcome, Wave, example, give_to_guest, source, tree, wat, writable_dir};
 
 /// Each exit code that means something, and a message that a program can print to look so.
-const FAKES: [(u32, &str); 8] = [
+const FAKES: [(u32, &str); 9] = [
     (2, "error: unexpected argument"),
     (124, "wave: time limit of 1s reached"),
+    (124, "wave: fuel of 1 used up"),
     (125, "wave: cannot apply landlock"),
     (126, "wave: not a module"),
     (127, "wave: no such file"),
@@ -102,12 +103,16 @@ fn a_trap_has_its_frames() {
 }
 
 #[test]
-fn the_time_limit_and_raised_signals_have_kinds_of_their_own() {
+fn limits_and_raised_signals_have_kinds_of_their_own() {
     let spin = r#"(module (func (export "_start") (loop (br 0))))"#;
     let (_, value) = run(Wave::strict().flag("--timeout", "100ms"), spin);
     assert_eq!((&value["exit_code"], &value["ending"]["kind"]), (&json!(124), &json!("time_limit")));
     assert!(value["time"]["wall_us"].as_u64() >= Some(100_000), "{value}");
     assert!(value["time"]["user_us"].as_u64() > Some(0), "{value}");
+    assert_eq!(value["fuel_used"], Value::Null);
+    let (_, value) = run(Wave::strict().flag("--fuel", "100"), spin);
+    assert_eq!((&value["exit_code"], &value["ending"]["kind"]), (&json!(124), &json!("out_of_fuel")));
+    assert_eq!(value["fuel_used"], 100);
     let raise = r#"(module (import "wasi_snapshot_preview1" "proc_raise" (func $raise (param i32) (result i32)))
         (memory (export "memory") 1) (func (export "_start") (drop (call $raise (i32.const 15)))))"#;
     let (_, value) = run(Wave::strict(), raise);

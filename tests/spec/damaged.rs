@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use wave_compiler::{CompileError, CompileOptions, ImportLinkage, Module};
+use wave_contract::artifact::CodeSettings;
 use wave_contract::context::Addressing;
 use wave_contract::types::{SignatureId, SignatureRegistry};
 use wave_test_support::{Wave, c_example, finish, source};
@@ -109,7 +110,7 @@ fn compile(bytes: &[u8]) -> Result<(), CompileError> {
             imports: &imports,
             threads: 1,
             verify_ir: true,
-            canonical_nans: false,
+            settings: CodeSettings::default(),
         })
         .map(drop)
 }

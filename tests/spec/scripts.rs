@@ -32,12 +32,13 @@ fn write(dir: &Path, file: &TestFile) -> std::path::PathBuf {
 }
 
 /// Runs every set and compares the numbers of directives, so that a script that is lost or cut short is noticed.
-fn assert_all(mode: &str) {
-    let core = run(mode, &[], spec(SpecVersion::V2));
+fn assert_all(mode: &str, extra: &[&str]) {
+    let with = |flag| [extra, &[flag]].concat();
+    let core = run(mode, extra, spec(SpecVersion::V2));
     // One of the vector scripts is about the syntax of lanes in modules with two memories.
-    let simd = run(mode, &["--multi-memory"], proposal(Proposal::Simd));
-    let tail_call = run(mode, &[], proposal(Proposal::TailCall));
-    let extended_const = run(mode, &[], proposal(Proposal::ExtendedConst));
+    let simd = run(mode, &with("--multi-memory"), proposal(Proposal::Simd));
+    let tail_call = run(mode, extra, proposal(Proposal::TailCall));
+    let extended_const = run(mode, extra, proposal(Proposal::ExtendedConst));
     println!("mode {mode}: core {core}, simd {simd}, tail-call {tail_call}, extended-const {extended_const}");
     assert_eq!([core, simd, tail_call, extended_const], EXPECTED, "number of directives in mode {mode}");
 }
@@ -47,10 +48,16 @@ const EXPECTED: [u32; 4] = [28012, 25990, 119, 284];
 
 #[test]
 fn every_assertion_passes_with_constant_addresses() {
-    assert_all("fixed");
+    assert_all("fixed", &[]);
 }
 
 #[test]
 fn every_assertion_passes_with_a_context_argument() {
-    assert_all("arg");
+    assert_all("arg", &[]);
+}
+
+#[test]
+fn every_assertion_passes_where_code_counts_fuel() {
+    assert_all("fixed", &["--fuel"]);
+    assert_all("arg", &["--fuel"]);
 }

@@ -54,6 +54,15 @@ pub fn answer_host_path(policy: &PolicyDocument, path: &Path, op: Operation) -> 
     })
 }
 
+/// A path as it is looked up: a relative one starts at the policy's `cwd`, unless a directory is called `/`.
+pub fn from_start(policy: &PolicyDocument, path: &str) -> String {
+    let has_root = policy.directories().any(|grant| strip_name(&grant.guest).is_empty());
+    match &policy.values.cwd {
+        Some(cwd) if !path.starts_with('/') && !has_root => format!("{cwd}/{path}"),
+        _ => path.to_owned(),
+    }
+}
+
 /// The grant that a path is looked up in, and the rest of the path. The longest guest name counts, and the last of equal ones.
 fn preopen<'p>(grants: &[DirectoryGrant], path: &'p str) -> Option<(usize, &'p str)> {
     let path = path.trim_start_matches('/');

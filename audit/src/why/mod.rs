@@ -76,7 +76,7 @@ fn policy_clone(policy: &PolicyDocument) -> Result<PolicyDocument, Failure> {
 
 fn answer_once(policy: &PolicyDocument, question: &Question) -> Result<Reply, Failure> {
     Ok(match question {
-        Question::Path(path, op) => files::answer_path(policy, path, *op),
+        Question::Path(path, op) => files::answer_path(policy, &files::from_start(policy, path), *op),
         Question::HostPath(path, op) => files::answer_host_path(policy, path, *op)?,
         Question::Connect(_) => others::connect(policy),
         Question::Listen(address) => others::listen(policy, *address),

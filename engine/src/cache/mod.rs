@@ -20,7 +20,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use wave_contract::artifact::Artifact;
+use wave_contract::artifact::{Artifact, CodeSettings};
 use wave_contract::digest::{Digest, digest, digest_read};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
@@ -117,11 +117,11 @@ impl EntryName {
         content: Content,
         digest: &Digest,
         processor: &str,
-        canonical_nans: bool,
+        settings: CodeSettings,
         threads: usize,
     ) -> Option<Self> {
         let mut hasher = blake3::Hasher::new_derive_key(content.purpose());
-        hasher.update(digest).update(&build::identity(threads)?).update(&[u8::from(canonical_nans)]);
+        hasher.update(digest).update(&build::identity(threads)?).update(&[settings.to_byte()]);
         hasher.update(env!("CARGO_PKG_VERSION").as_bytes()).update(&[0]).update(processor.as_bytes());
         Some(Self(*hasher.finalize().as_bytes()))
     }
@@ -153,7 +153,7 @@ impl Cache {
         &self,
         path: &Path,
         processor: &str,
-        canonical_nans: bool,
+        settings: CodeSettings,
         threads: usize,
     ) -> Option<EntryName> {
         // Opening a FIFO would block, and its data can be read only once.
@@ -163,7 +163,7 @@ impl Cache {
         file.read_exact_at(&mut start, 0).ok().filter(|()| Content::of(&start) == Some(Content::Module))?;
         let read = |from, buffer: &mut [u8]| file.read_exact_at(buffer, from);
         let module = digest_read(metadata.len(), threads, read).ok()?;
-        EntryName::new(Content::Module, &module, processor, canonical_nans, threads)
+        EntryName::new(Content::Module, &module, processor, settings, threads)
     }
 
     /// Finds the cached code of a program.

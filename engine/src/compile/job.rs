@@ -3,6 +3,7 @@
 use crate::progress::{Step, Watch, counted};
 use serde::{Deserialize, Serialize};
 use wave_compiler::{CompileError, CompileOptions, ImportLinkage, Module};
+use wave_contract::artifact::CodeSettings;
 use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
 use wave_contract::types::SignatureId;
@@ -20,8 +21,8 @@ pub struct Job {
     pub signatures: Vec<SignatureId>,
     /// For every imported function, whether the host implements it.
     pub host_imports: Vec<bool>,
-    /// Whether computed NaNs are canonical, with one bit pattern.
-    pub canonical_nans: bool,
+    /// What is asked of the code beyond what the module says.
+    pub settings: CodeSettings,
     /// Maximum threads for compiling.
     pub threads: usize,
     /// Whether somebody waits for it.
@@ -30,12 +31,12 @@ pub struct Job {
 
 impl Job {
     /// The job for a module whose objects are placed.
-    pub fn at(placement: &Placement, canonical_nans: bool, threads: usize) -> Self {
+    pub fn at(placement: &Placement, settings: CodeSettings, threads: usize) -> Self {
         Self {
             addressing: placement.addressing.clone(),
             signatures: placement.signatures.clone(),
             host_imports: placement.host_imports.clone(),
-            canonical_nans,
+            settings,
             threads,
             watched: false,
         }
@@ -54,7 +55,7 @@ impl Job {
             imports: &imports,
             threads: self.threads,
             verify_ir: false,
-            canonical_nans: self.canonical_nans,
+            settings: self.settings,
         };
         counted(watch, Step::Compiling, |each| module.compile_watched(&options, each))
     }

@@ -18,6 +18,7 @@ use crate::progress::Watch;
 use crate::refusal::Refusal;
 use std::path::Path;
 use wave_compiler::Module;
+use wave_contract::artifact::CodeSettings;
 use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
@@ -156,6 +157,6 @@ pub fn compile_for(
     watch: Watch<'_>,
 ) -> Result<CodeImage, Failure> {
     let Terms { addressing, signatures, host_imports } = terms.clone();
-    let job = Job { addressing, signatures, host_imports, canonical_nans: false, threads, watched: false };
+    let job = Job { addressing, signatures, host_imports, settings: CodeSettings::default(), threads, watched: false };
     job.compile(module, watch).map_err(|error| Refusal::from(&error).failure(path))
 }

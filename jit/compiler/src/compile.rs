@@ -12,6 +12,7 @@ use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use std::collections::HashMap;
+use wave_contract::artifact::CodeSettings;
 use wave_contract::context::{Addressing, ContextLayout};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
@@ -30,8 +31,8 @@ pub struct CompileOptions<'a> {
     pub threads: usize,
     /// Whether Cranelift checks the code it is given: for tests, it costs 40 % of the time.
     pub verify_ir: bool,
-    /// Whether operations give the canonical NaN only, so that results do not depend on the processor.
-    pub canonical_nans: bool,
+    /// What is asked of the code beyond what the module says.
+    pub settings: CodeSettings,
 }
 
 /// What an imported function is.
@@ -67,7 +68,7 @@ pub(crate) fn compile(
 ) -> Result<CodeImage, CompileError> {
     let info = &module.info;
     check(info, options)?;
-    let &CompileOptions { verify_ir, canonical_nans, .. } = options;
+    let &CompileOptions { verify_ir, settings: CodeSettings { canonical_nans, .. }, .. } = options;
     let settings = Settings { verify_ir, canonical_nans, optimize: true };
     let target = target(settings)?;
     let layout = ContextLayout::new(info).ok_or(CompileError::TooLarge {

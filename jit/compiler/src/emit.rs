@@ -10,7 +10,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
 use std::collections::HashMap;
-use wave_contract::abi::{REGISTER_INTEGERS, SLOT_BYTES, host_result_in_register, results_in_registers};
+use wave_contract::abi::{FUEL, REGISTER_INTEGERS, SLOT_BYTES, host_result_in_register, results_in_registers};
 use wave_contract::context::{self, Addressing, ContextLayout, FixedAddresses, GlobalSlot};
 use wave_contract::libcall::Libcall;
 use wave_contract::module::ModuleInfo;
@@ -122,6 +122,7 @@ struct Regions {
     table: MemFlagsData,
     global: MemFlagsData,
     results: MemFlagsData,
+    fuel: MemFlagsData,
     slots: MemFlagsData,
     /// Context fields that never change while code runs: not memory at all for the optimizer.
     constant: MemFlagsData,
@@ -141,6 +142,7 @@ impl Regions {
             global: region(3, "global").with_notrap().with_aligned(),
             results: region(4, "results").with_notrap().with_aligned(),
             slots: region(5, "slots").with_notrap(),
+            fuel: region(6, "fuel").with_notrap().with_aligned(),
             constant: MemFlagsData::trusted().with_endianness(Endianness::Little).with_readonly().with_can_move(),
         }
     }
@@ -296,6 +298,20 @@ impl<'e, 'b> Emitter<'e, 'b> {
         for (slot, &value) in (0..).step_by(SLOT_BYTES as usize).zip(values) {
             self.b.ins().store(self.regions.results, value, area, slot);
         }
+    }
+
+    /// The fuel counter (I64).
+    pub(crate) fn load_fuel(&mut self) -> Value {
+        let area = self.results();
+        self.b.ins().load(I64, self.regions.fuel, area, offset(FUEL))
+    }
+
+    /// Takes `units` (I64) from the fuel, or traps and takes nothing. Gives the new counter.
+    pub(crate) fn take_fuel(&mut self, counter: Value, units: Value) -> Value {
+        let counter = self.b.ins().uadd_overflow_trap(counter, units, trap_code(trap::TrapCode::OutOfFuel));
+        let area = self.results();
+        self.b.ins().store(self.regions.fuel, counter, area, offset(FUEL));
+        counter
     }
 
     /// Reads an entry thunk's arguments.

@@ -2,6 +2,8 @@
 
 use crate::{CompileError, CompileOptions, ImportLinkage, Module};
 use std::collections::HashSet;
+use wave_contract::abi::FUEL;
+use wave_contract::artifact::CodeSettings;
 use wave_contract::context::{Addressing, FixedAddresses, MemoryAddresses};
 use wave_contract::image::{CodeImage, TEXT_ALIGN};
 use wave_contract::module::{ConstOp, ExportKind, ModuleInfo, SegmentMode};
@@ -36,25 +38,22 @@ fn far(info: &ModuleInfo) -> Addressing {
     Addressing::Fixed(fixed)
 }
 
+const PLAIN: CodeSettings = CodeSettings { canonical_nans: false, fuel: false };
+const EVERY: CodeSettings = CodeSettings { canonical_nans: true, fuel: true };
+
 fn compile_as(
     bytes: &[u8],
     addressing: impl Fn(&ModuleInfo) -> Addressing,
     linkage: ImportLinkage,
     threads: usize,
-    canonical_nans: bool,
+    settings: CodeSettings,
 ) -> Result<CodeImage, CompileError> {
     let module = Module::parse(bytes)?;
     let signatures = signatures(module.info());
     let imports = vec![linkage; module.info().imported_functions as usize];
     let addressing = addressing(module.info());
-    let options = CompileOptions {
-        addressing,
-        signatures: &signatures,
-        imports: &imports,
-        threads,
-        verify_ir: true,
-        canonical_nans,
-    };
+    let options =
+        CompileOptions { addressing, signatures: &signatures, imports: &imports, threads, verify_ir: true, settings };
     let image = module.compile(&options)?;
     check_image(module.info(), &image);
     Ok(image)
@@ -83,10 +82,10 @@ fn compile(text: &str) -> CodeImage {
     let bytes = wat::parse_str(text).expect("the test's text is right");
     for linkage in [ImportLinkage::Host, ImportLinkage::Guest] {
         for addressing in [fixed, far, |_: &ModuleInfo| Addressing::Arg] {
-            compile_as(&bytes, addressing, linkage, 1, true).unwrap_or_else(|error| panic!("{error}\n{text}"));
+            compile_as(&bytes, addressing, linkage, 1, EVERY).unwrap_or_else(|error| panic!("{error}\n{text}"));
         }
     }
-    compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, false).expect("it compiled before")
+    compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, PLAIN).expect("it compiled before")
 }
 
 /// Trap codes of the first function that is not imported.
@@ -140,7 +139,7 @@ fn traps_have_their_codes() {
 #[test]
 fn positions_are_those_of_the_operators() {
     let bytes = wat::parse_str("(module (memory 1) (func $f) (func call $f nop unreachable))").expect("text is right");
-    let image = compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, false).expect("it compiles");
+    let image = compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, PLAIN).expect("it compiles");
     let range = image.functions[1];
     let positions: Vec<u32> = (range.start..range.start + range.len).filter_map(|at| image.sources.get(at)).collect();
     let opcodes: Vec<u8> = positions.iter().map(|&at| bytes[at as usize]).collect();
@@ -470,15 +469,15 @@ fn refusals() {
         let bytes = wat::parse_str(text).expect("the test's text is right");
         let module = Module::parse(&bytes).expect("declarations are valid");
         assert!(matches!(module.validate(1), Err(CompileError::Invalid { .. })), "{text}");
-        let refused = compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, false);
+        let refused = compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, PLAIN);
         assert_eq!(refused.err(), module.validate(4).err(), "{text}");
     }
     let vector = wat::parse_str(r#"(module (import "" "" (func (param v128))))"#).expect("text is right");
     assert!(matches!(
-        compile_as(&vector, |_| Addressing::Arg, ImportLinkage::Host, 1, false),
+        compile_as(&vector, |_| Addressing::Arg, ImportLinkage::Host, 1, PLAIN),
         Err(CompileError::Unsupported { .. })
     ));
-    assert!(compile_as(&vector, |_| Addressing::Arg, ImportLinkage::Guest, 1, false).is_ok());
+    assert!(compile_as(&vector, |_| Addressing::Arg, ImportLinkage::Guest, 1, PLAIN).is_ok());
 }
 
 #[test]
@@ -491,7 +490,7 @@ fn wrong_options_are_refused() {
         imports: &[],
         threads: 1,
         verify_ir: false,
-        canonical_nans: false,
+        settings: PLAIN,
     };
     let ids = signatures(module.info());
     assert!(matches!(module.compile(&options(Addressing::Arg, &[])), Err(CompileError::Options { .. })));
@@ -518,8 +517,8 @@ fn large() -> Vec<u8> {
 #[test]
 fn output_does_not_depend_on_threads() {
     let bytes = large();
-    let one = compile_as(&bytes, fixed, ImportLinkage::Host, 1, false).expect("it compiles");
-    let many = compile_as(&bytes, fixed, ImportLinkage::Host, 5, false).expect("it compiles");
+    let one = compile_as(&bytes, fixed, ImportLinkage::Host, 1, PLAIN).expect("it compiles");
+    let many = compile_as(&bytes, fixed, ImportLinkage::Host, 5, PLAIN).expect("it compiles");
     assert!(one.text == many.text && one.functions == many.functions && one.entries == many.entries);
     assert!(one.traps == many.traps && one.sources == many.sources);
 }
@@ -561,6 +560,57 @@ fn speculation_stays_inside_tables() {
     }
 }
 
+/// How often the code of the first function takes fuel.
+fn charges(body: &str) -> usize {
+    let text = format!(
+        "(module (memory 1) (table 1 funcref) (func (param i32) (result i32) {body} local.get 0) (func) (export \"f\" (func 1)))"
+    );
+    let bytes = wat::parse_str(text).expect("the test's text is right");
+    let image = compile_as(&bytes, fixed, ImportLinkage::Host, 1, EVERY).expect("it compiles");
+    image.traps.iter().filter(|(_, code)| *code == TrapCode::OutOfFuel as u8).count()
+}
+
+#[test]
+fn fuel_is_taken_once_per_block() {
+    // The function's own block, and the blocks of a body before it.
+    for (body, expected) in [
+        ("", 1),
+        ("nop block end", 1),
+        ("call 1 call 1 i32.const 0 call_indirect", 1),
+        ("loop end", 1),
+        ("call 1 loop end", 2),
+        ("call 1 loop local.get 0 br_if 0 end", 3),
+        ("local.get 0 if end", 2),
+        ("local.get 0 if call 1 else call 1 end", 4),
+        ("block local.get 0 br_if 0 call 1 end", 3),
+        ("block block local.get 0 br_table 0 1 0 1 end call 1 end", 3),
+        ("block br 0 call 1 call 1 end", 2),
+        // What is moved comes on top.
+        ("i32.const 0 i32.const 0 local.get 0 memory.fill", 2),
+        ("i32.const 0 i32.const 0 local.get 0 memory.copy", 2),
+        ("ref.null func local.get 0 table.grow drop", 2),
+        ("local.get 0 memory.grow drop", 1),
+    ] {
+        assert_eq!(charges(body), expected, "{body}");
+    }
+}
+
+#[test]
+fn code_takes_fuel_only_if_it_is_asked_to() {
+    let bytes = large();
+    let code = |fuel| {
+        let settings = CodeSettings { fuel, ..PLAIN };
+        compile_as(&bytes, fixed, ImportLinkage::Host, 1, settings).expect("it compiles")
+    };
+    let takes = |image: &CodeImage| image.traps.iter().any(|(_, code)| code == TrapCode::OutOfFuel as u8);
+    // The address of the counter's area, and its offset there.
+    let names = |image: &CodeImage| {
+        [0x1100_0000, FUEL].map(|number| image.text.windows(4).any(|bytes| bytes == number.to_le_bytes()))
+    };
+    assert!(takes(&code(true)) && names(&code(true)) == [true; 2]);
+    assert!(!takes(&code(false)) && names(&code(false)) == [false; 2]);
+}
+
 #[test]
 fn mutilated_modules_never_panic() {
     let texts = [
@@ -587,7 +637,7 @@ fn mutilated_modules_never_panic() {
                 }
             }
             // A panic of the code generator would show as this message.
-            let outcome = compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, false);
+            let outcome = compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, PLAIN);
             if let Err(CompileError::Codegen { message, .. }) = outcome {
                 panic!("{message}: {bytes:?}");
             }
@@ -626,11 +676,11 @@ fn bodies_past_the_bounds_are_refused() {
 
 fn refuse(text: &str) {
     let bytes = wat::parse_str(text).expect("the test's text is right");
-    let outcome = compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, false);
+    let outcome = compile_as(&bytes, |_| Addressing::Arg, ImportLinkage::Host, 1, PLAIN);
     assert!(matches!(outcome, Err(CompileError::Unsupported { .. })));
 }
 
 fn compile_quick(text: &str) {
     let bytes = wat::parse_str(text).expect("the test's text is right");
-    compile_as(&bytes, fixed, ImportLinkage::Host, 1, false).expect("it compiles");
+    compile_as(&bytes, fixed, ImportLinkage::Host, 1, PLAIN).expect("it compiles");
 }

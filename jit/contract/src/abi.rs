@@ -14,6 +14,11 @@
 //! results, or a vector, are returned in the result area. A `status` other than 0 stops the guest: code jumps to a trap
 //! with [`TrapCode::Host`](crate::trap::TrapCode::Host), and the runtime knows the reason.
 //!
+//! The last slot of the area is the **fuel counter**, an integer of 64 bits. Code that counts fuel subtracts what it is
+//! about to do, and stops by a trap with [`TrapCode::OutOfFuel`](crate::trap::TrapCode::OutOfFuel) instead of doing what
+//! the counter does not cover. Other code never reads it. The counter is kept as [`counter_of`] says, so that one
+//! addition subtracts and compares.
+//!
 //! An entry thunk loads arguments from `slots`, calls `code`, and stores the results to `slots`, both from the first
 //! slot on.
 
@@ -28,8 +33,27 @@ pub const REGISTER_INTEGERS: usize = 6;
 /// Results of one class (integer, vector) that fit in registers.
 pub const REGISTER_RESULTS: usize = 8;
 
-/// Size of the result area: a slot for each of the 1000 results that a function type may have.
+/// Size of the result area: a slot for each of the 1000 results that a function type may have, and the fuel counter.
 pub const RESULT_AREA_BYTES: u32 = 1024 * SLOT_BYTES;
+
+/// Offset in the result area of the fuel counter (u64).
+pub const FUEL: u32 = RESULT_AREA_BYTES - SLOT_BYTES;
+
+/// Bytes of linear memory that a bulk operation moves for one unit of fuel: a power of two.
+pub const BYTES_PER_FUEL: u32 = 64;
+
+/// The fuel counter when this much fuel is left: the number of units that can still be added without a carry is what is
+/// left. A counter of 0 has the most fuel there can be.
+#[must_use]
+pub const fn counter_of(fuel: u64) -> u64 {
+    !fuel
+}
+
+/// The fuel that a counter stands for: the inverse of [`counter_of`].
+#[must_use]
+pub const fn fuel_of(counter: u64) -> u64 {
+    !counter
+}
 
 /// Whether a guest function returns in registers.
 #[must_use]

@@ -23,7 +23,7 @@ use std::io;
 pub const MAGIC: [u8; 4] = *b"\0wav";
 
 /// Version of the format.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Maximum bytes of an [`Provenance`].
 const MAX_ORIGIN_BYTES: u64 = 4096;
@@ -37,10 +37,27 @@ pub struct Provenance {
     pub wave: String,
     /// BLAKE3 hash of the module.
     pub module: [u8; 32],
-    /// Whether all computed NaNs have the same bit pattern.
-    pub canonical_nans: bool,
+    /// What was asked of the code.
+    pub settings: CodeSettings,
     /// The seed that its addresses follow from.
     pub seed: u64,
+}
+
+/// What is asked of code beyond what its module says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct CodeSettings {
+    /// Whether all computed NaNs have the same bit pattern, so that results do not depend on the processor.
+    pub canonical_nans: bool,
+    /// Whether the code counts fuel, see [`crate::abi`].
+    pub fuel: bool,
+}
+
+impl CodeSettings {
+    /// The settings as one byte. Different settings have different bytes.
+    #[must_use]
+    pub fn to_byte(self) -> u8 {
+        u8::from(self.canonical_nans) | u8::from(self.fuel) << 1
+    }
 }
 
 /// A module and its code. Only the lengths have been checked.
@@ -136,9 +153,11 @@ mod tests {
     /// Every byte is tried; under Miri, which takes a thousand times as long, a few.
     const STEP: usize = if cfg!(miri) { 29 } else { 1 };
 
+    const SETTINGS: CodeSettings = CodeSettings { canonical_nans: true, fuel: true };
+
     fn artifact() -> Artifact {
         Artifact {
-            origin: Provenance { wave: "1.2.3".to_owned(), module: [7; 32], canonical_nans: true, seed: 9 },
+            origin: Provenance { wave: "1.2.3".to_owned(), module: [7; 32], settings: SETTINGS, seed: 9 },
             module: b"\0asm\x01\0\0\0".to_vec(),
             signatures: vec![SignatureId(3)],
             host_imports: vec![true, false],

@@ -4,6 +4,7 @@
 //! lie inside the module. A compiler that a module has taken over could send anything, so all of this is checked here.
 //! The machine code is not: that is the verifier's part.
 
+use crate::abi::{FUEL, SLOT_BYTES};
 use crate::image::{CodeImage, CodeRange};
 use crate::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
 use crate::trap::TrapCode;
@@ -12,6 +13,8 @@ use std::collections::HashSet;
 
 /// Maximum parameters, and maximum results, of a function. The result area has room for as many.
 const MAX_VALUES: usize = 1000;
+
+const _: () = assert!(MAX_VALUES <= (FUEL / SLOT_BYTES) as usize, "results do not reach the fuel counter");
 
 /// Maximum linear memories of a module.
 const MAX_MEMORIES: usize = 100;

@@ -14,6 +14,8 @@ pub enum TrapCode {
     TableOutOfBounds = 4,
     /// A hostcall or library call stops the guest. The runtime knows the reason.
     Host = 5,
+    /// The fuel is used up, see [`crate::abi`].
+    OutOfFuel = 6,
     /// Too little stack.
     StackOverflow = 251,
     /// Integer overflow: `INT_MIN / -1`, or a float too large to convert.
@@ -28,12 +30,13 @@ pub enum TrapCode {
 
 impl TrapCode {
     /// Every code.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unreachable,
         Self::IndirectCallToNull,
         Self::BadSignature,
         Self::TableOutOfBounds,
         Self::Host,
+        Self::OutOfFuel,
         Self::StackOverflow,
         Self::IntegerOverflow,
         Self::HeapOutOfBounds,

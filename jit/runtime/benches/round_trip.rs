@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
+use wave_contract::artifact::CodeSettings;
 use wave_policy::{Level, Policy};
 use wave_runtime::{Binding, Caller, HostFunction, Item, PreparedCall, Stop, Store, StoreOptions};
 use wave_sandbox::{SealPlan, Sealed};
@@ -74,7 +75,7 @@ fn load(store: &mut Store<()>) -> [PreparedCall; 5] {
             imports: &[ImportLinkage::Host],
             threads: 1,
             verify_ir: false,
-            canonical_nans: false,
+            settings: CodeSettings::default(),
         })
         .expect("the module compiles");
     let (image, _) = wave_verifier::verify(image, &bytes, placement.terms(), 1).expect("the code is in order");

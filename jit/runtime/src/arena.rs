@@ -53,6 +53,10 @@ impl Arena {
         self.mapping.write(offset as usize, value.to_le_bytes());
     }
 
+    pub fn read_u64(&self, offset: u32) -> u64 {
+        u64::from_le_bytes(self.mapping.read(offset as usize))
+    }
+
     pub fn write_slot(&mut self, offset: u32, value: u128) {
         self.mapping.write(offset as usize, value.to_le_bytes());
     }

@@ -18,7 +18,7 @@ use std::io;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
-use wave_contract::abi::{HostReturn, RESULT_AREA_BYTES};
+use wave_contract::abi::{FUEL, HostReturn, RESULT_AREA_BYTES, counter_of, fuel_of};
 use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN, STORE};
 use wave_contract::trap::TrapCode;
 use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureRegistry, TableType};
@@ -35,11 +35,14 @@ pub struct StoreOptions {
     pub stack_bytes: u64,
     /// Maximum size of one linear memory, in bytes.
     pub memory_limit_bytes: u64,
+    /// The fuel for all calls together, in units; code that was compiled to count it stops when it is used up. `None`: the
+    /// most there can be.
+    pub fuel: Option<u64>,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { fixed: true, seed: None, stack_bytes: 8 << 20, memory_limit_bytes: 4 << 30 }
+        Self { fixed: true, seed: None, stack_bytes: 8 << 20, memory_limit_bytes: 4 << 30, fuel: None }
     }
 }
 
@@ -246,6 +249,15 @@ impl<T> Store<T> {
         self.inner().memories.iter().map(|(memory, _)| memory.len_bytes()).sum()
     }
 
+    /// How much of [`StoreOptions::fuel`] is used, in units; `None` if there is no limit. Faulty code can make this any
+    /// number up to the limit.
+    #[must_use]
+    pub fn fuel_used(&self) -> Option<u64> {
+        let inner = self.inner();
+        let left = fuel_of(inner.arena.read_u64(inner.results + FUEL));
+        Some(inner.options.fuel?.saturating_sub(left))
+    }
+
     /// The seed that the addresses of mode fixed follow from, see [`StoreOptions::seed`].
     #[must_use]
     pub fn seed(&self) -> u64 {
@@ -361,6 +373,10 @@ impl Inner {
         let mut arena = Arena::new(low_addresses.as_mut())?;
         let full = || io::Error::from_raw_os_error(libc::ENOMEM);
         let results = arena.take(RESULT_AREA_BYTES).ok_or_else(full)?;
+        // Fresh memory says that there is the most fuel; a run without a limit does not touch the page.
+        if let Some(fuel) = options.fuel {
+            arena.write_u64(results + FUEL, counter_of(fuel));
+        }
         let no_memory = arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or_else(full)?;
         let code = CodeRegion::new()?;
         let stack = GuestStack::new(options.stack_bytes)?;
@@ -471,6 +487,8 @@ impl Inner {
             FaultKind::Deadline => Stop::Deadline,
             FaultKind::Code(code) => match TrapCode::from_u8(code).and_then(Trap::from_code) {
                 Some(trap) => Stop::Trap(trap),
+                // Code that nobody asked to count fuel cannot have used it up.
+                None if code == TrapCode::OutOfFuel as u8 && self.options.fuel.is_some() => Stop::OutOfFuel,
                 None => pending.unwrap_or(Stop::Trap(Trap::Unreachable)),
             },
         };

@@ -29,7 +29,7 @@ pub enum Trap {
 }
 
 impl Trap {
-    /// The trap that a code stands for. `None` for [`TrapCode::Host`]: the store knows the reason.
+    /// The trap that a code stands for. `None` for those that are none: for [`TrapCode::Host`] the store knows the reason.
     pub(crate) const fn from_code(code: TrapCode) -> Option<Self> {
         Some(match code {
             TrapCode::Unreachable => Self::Unreachable,
@@ -41,7 +41,7 @@ impl Trap {
             TrapCode::HeapOutOfBounds => Self::MemoryOutOfBounds,
             TrapCode::IntegerDivisionByZero => Self::IntegerDivideByZero,
             TrapCode::BadConversionToInteger => Self::InvalidConversionToInteger,
-            TrapCode::Host => return None,
+            TrapCode::Host | TrapCode::OutOfFuel => return None,
         })
     }
 }
@@ -74,6 +74,8 @@ pub enum Stop {
     Signal(u8),
     /// The time limit was reached.
     Deadline,
+    /// The fuel is used up.
+    OutOfFuel,
 }
 
 /// How a call into the guest ended, when it did not return.

@@ -4,6 +4,7 @@
 use std::ops::Range;
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
 use wave_contract::Inconsistent;
+use wave_contract::artifact::CodeSettings;
 use wave_contract::encoding::{ImageBounds, read_image, read_value, write_image, write_value};
 use wave_contract::image::{CodeImage, CodeRange};
 use wave_contract::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
@@ -79,7 +80,7 @@ fn compile(module: &Module<'_>, placement: &Placement) -> CodeImage {
         imports: &imports,
         threads: 1,
         verify_ir: false,
-        canonical_nans: false,
+        settings: CodeSettings::default(),
     };
     module.compile(&options).expect("the module compiles")
 }

@@ -1,6 +1,7 @@
 //! Instances from outside: what traps, what stays, what the host sees. Each test runs in both modes.
 
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
+use wave_contract::artifact::CodeSettings;
 use wave_policy::{Level, Policy};
 use wave_runtime::{
     Binding, CallError, Caller, Frame, Function, HostFunction, InstanceId, Item, LinkError, MemoryError, Stop, Stopped,
@@ -35,7 +36,7 @@ fn load<T>(store: &mut Store<T>, text: &str, bindings: Vec<Binding<T>>) -> Resul
         imports: &imports,
         threads: 1,
         verify_ir: true,
-        canonical_nans: false,
+        settings: CodeSettings::default(),
     };
     let image = module.compile(&options).expect("the module compiles");
     let (image, _) = wave_verifier::verify(image, &bytes, placement.terms(), 1).expect("the code is in order");

@@ -7,6 +7,7 @@ mod support;
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
 use support::{Bench, CELL, CONTEXT, DESCRIPTOR, MEMORY, Mode, RESULTS, TABLES};
+use wave_contract::abi::{FUEL, RESULT_AREA_BYTES};
 use wave_contract::context::{
     ARENA, Addressing, ContextLayout, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
 };
@@ -262,6 +263,20 @@ fn t65_constants_of_the_context_are_read_only() {
     refuses(&bench, Rule::Memory, "a part of a field", |a| a.mov(ecx, dword_ptr((CTX + STACK_LIMIT as i32) as u64)));
     refuses(&bench, Rule::Memory, "an entry of a table", |a| a.mov(at(ENTRY), rdi));
     accepts(&bench, "results", |a| a.mov(at(RESULTS as i32), rdi));
+    let counter = (RESULTS as u32 + FUEL) as i32;
+    accepts(&bench, "the fuel counter", |a| {
+        let mut enough = a.create_label();
+        a.mov(ecx, 7)?;
+        a.add(rcx, at(counter))?;
+        a.jae(enough)?;
+        a.ud2()?;
+        a.set_label(&mut enough)?;
+        a.mov(at(counter), rcx)
+    });
+    let behind = (RESULTS as u32 + RESULT_AREA_BYTES) as i32;
+    accepts(&bench, "the end of its slot", |a| a.mov(at(behind - 8), rdi));
+    refuses(&bench, Rule::Memory, "what is behind its slot", |a| a.mov(at(behind - 7), rdi));
+    refuses(&bench, Rule::Leak, "an address in the fuel counter", |a| a.mov(at(counter), rsp));
     let libcall = CTX + ContextLayout::libcall(Libcall::MemoryGrow) as i32;
     refuses(&bench, Rule::Memory, "a library call", |a| a.mov(at(libcall), rdi));
     refuses(&bench, Rule::Leak, "its address, where the program can read it", |a| {

@@ -115,6 +115,9 @@ keys! {
         /// First arguments of the program.
         args: Vec<String>, "args", Ty::List(&Ty::Text),
             "First arguments of the program; those of the command line follow";
+        /// Where the program starts.
+        cwd: String, "cwd" flag "--cwd", Ty::Text,
+            "Where the program starts: an absolute path of its own, inside a directory that it may reach";
         /// The same clocks, random numbers and NaNs in every run.
         deterministic: bool, "deterministic" flag "--deterministic", Ty::Bool,
             "The same clocks, random numbers and NaNs in every run";
@@ -152,8 +155,8 @@ keys! {
             "Clocks move only in steps of this length";
     }
     "random", "Random numbers; those of the kernel if not given" => {
-        /// Where random numbers begin, [`MOST_SEED`](super::MOST_SEED) at most. `None`: with the kernel, or the one sequence of a deterministic run.
-        random_seed: u64, "seed" flag "--random-seed", REQUIRED, Ty::Seed,
+        /// Where random numbers begin, [`MOST_NUMBER`](super::MOST_NUMBER) at most. `None`: with the kernel, or the one sequence of a deterministic run.
+        random_seed: u64, "seed" flag "--random-seed", REQUIRED, Ty::Number,
             "They are those of this number, the same in each run, and no secret";
     }
     "limits", "How much the program may use; names as the flags of `wave run`": Ty::Table(&schema::LIMITS) => {}
@@ -330,7 +333,10 @@ mod tests {
         let full = PolicyFile::parse(include_str!("full.toml")).unwrap().values;
         let settings = Values { deterministic: Some(true), ..full }.settings();
         let flags = KEYS.iter().filter(|key| key.is_said(&settings)).map(|key| key.as_flag(&settings));
-        assert_eq!(flags.collect::<Vec<_>>(), ["--deterministic", "--clock-resolution 1ms", "--random-seed 7"]);
+        assert_eq!(
+            flags.collect::<Vec<_>>(),
+            ["--cwd /data", "--deterministic", "--clock-resolution 1ms", "--random-seed 7"]
+        );
         // Not to be deterministic is what a run is anyway.
         let off = Values { deterministic: Some(false), ..Values::default() };
         assert_eq!(off.settings(), Values::default());

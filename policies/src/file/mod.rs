@@ -29,7 +29,7 @@ pub use format::{comments, format};
 pub use keys::{KEYS, Key, Values};
 pub use os::Derived;
 pub use problem::{Problem, Problems, nearest};
-pub use schema::{MOST_SEED, json_schema};
+pub use schema::{MOST_NUMBER, json_schema};
 
 use crate::Access;
 pub use crate::limits::Limits;

@@ -286,7 +286,7 @@ fn limits(table: &Table<'_>) -> Limits {
     for limit in LIMITS {
         let value = match limit.kind {
             Kind::Time => time(table, limit.name).map(|time| time.as_nanos()),
-            Kind::Size | Kind::Count => size(table, limit.name).map(u128::from),
+            Kind::Size | Kind::Count | Kind::Units => size(table, limit.name).map(u128::from),
         };
         limit.set(&mut limits, value);
     }

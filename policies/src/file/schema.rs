@@ -13,8 +13,8 @@ use toml::de::DeValue;
 /// The version of the format that this build reads.
 pub(crate) const VERSION: u64 = 1;
 
-/// The largest seed of random numbers: what every reader of TOML takes for a number.
-pub const MOST_SEED: u64 = i64::MAX as u64;
+/// The largest seed of random numbers, and amount of fuel: what every reader of TOML takes for a number.
+pub const MOST_NUMBER: u64 = i64::MAX as u64;
 
 /// The kernel takes no longer path: `PATH_MAX`, less the zero at its end.
 const MOST_PATH_BYTES: usize = 4095;
@@ -39,8 +39,8 @@ pub(crate) enum Ty {
     Size,
     Time,
     Count,
-    /// A number up to [`MOST_SEED`].
-    Seed,
+    /// A number up to [`MOST_NUMBER`].
+    Number,
     Hash,
     Address,
     Network,
@@ -92,6 +92,7 @@ pub(crate) static LIMITS: [Field; limits::LIMITS.len()] = {
             Kind::Time => Ty::Time,
             Kind::Size => Ty::Size,
             Kind::Count => Ty::Count,
+            Kind::Units => Ty::Number,
         };
         fields[index] = field(limit.name, ty, limit.about);
         index += 1;
@@ -171,7 +172,7 @@ impl Ty {
             Self::Size => "a size such as \"64M\", or a number of bytes".into(),
             Self::Time => "a time such as \"5s\" or \"300ms\"".into(),
             Self::Count => "a number from 0 to 4294967295".into(),
-            Self::Seed => format!("a number from 0 to {MOST_SEED}"),
+            Self::Number => format!("a number from 0 to {MOST_NUMBER}"),
             Self::Hash => "64 hexadecimal digits in quotes".into(),
             Self::Address => "an address with a port such as \"127.0.0.1:8080\"".into(),
             Self::Network => "an address or network such as \"10.0.0.0/8\"".into(),
@@ -190,14 +191,14 @@ impl Ty {
 
     /// Checks a single value; lists and tables are their reader's business.
     pub(crate) fn check(&self, value: &DeValue<'_>) -> Result<(), Wrong> {
-        if let (Self::Version | Self::Size | Self::Count | Self::Seed, Some(number)) = (self, integer(value)) {
+        if let (Self::Version | Self::Size | Self::Count | Self::Number, Some(number)) = (self, integer(value)) {
             return match self {
                 Self::Version if number != VERSION => Err((
                     format!("version {number} of the format is unknown"),
                     format!("write version = {VERSION}, or use a newer wave").into(),
                 )),
                 Self::Count if u32::try_from(number).is_err() => Err(self.unexpected(value)),
-                Self::Seed if number > MOST_SEED => Err(self.unexpected(value)),
+                Self::Number if number > MOST_NUMBER => Err(self.unexpected(value)),
                 _ => Ok(()),
             };
         }
@@ -216,7 +217,7 @@ impl Ty {
 
     const fn is_text(&self) -> bool {
         match self {
-            Self::Version | Self::Bool | Self::Count | Self::Seed | Self::List(_) | Self::Networks => false,
+            Self::Version | Self::Bool | Self::Count | Self::Number | Self::List(_) | Self::Networks => false,
             Self::Table(_) | Self::Tables(_) | Self::Variables | Self::Rules => false,
             Self::Text | Self::Path | Self::Word(_) | Self::Size | Self::Time | Self::Hash => true,
             Self::Address | Self::Network | Self::Variable | Self::Function => true,
@@ -260,7 +261,7 @@ impl Ty {
             ]}),
             Self::Time => json!({"type": "string", "pattern": "^[0-9.]+(ns|us|ms|s|m|h)?$"}),
             Self::Count => json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
-            Self::Seed => json!({"type": "integer", "minimum": 0, "maximum": MOST_SEED}),
+            Self::Number => json!({"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}),
             Self::Hash => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
             Self::Address => json!({"type": "string", "pattern": ":[0-9]+$"}),
             Self::Network => json!({"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}),

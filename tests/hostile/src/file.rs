@@ -5,7 +5,7 @@ use super::script::{self, Script};
 use super::{MEMORY, MEMORY_PER_BYTE, PROGRAMS, memory};
 use std::sync::LazyLock;
 use wave_compiler::Module;
-use wave_contract::artifact::{Artifact, MAGIC, Provenance, VERSION};
+use wave_contract::artifact::{Artifact, CodeSettings, MAGIC, Provenance, VERSION};
 use wave_contract::context::{Addressing, FixedAddresses};
 use wave_verifier::Terms;
 
@@ -16,7 +16,12 @@ const HEAD_BYTES: usize = MAGIC.len() + size_of_val(&VERSION);
 static BODIES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let body = |program: &super::Compiled| {
         let artifact = Artifact {
-            origin: Provenance { wave: "0.0.0".to_owned(), module: [0; 32], canonical_nans: false, seed: 1 },
+            origin: Provenance {
+                wave: "0.0.0".to_owned(),
+                module: [0; 32],
+                settings: CodeSettings::default(),
+                seed: 1,
+            },
             module: program.bytes.clone(),
             signatures: program.terms.signatures.clone(),
             host_imports: program.terms.host_imports.clone(),

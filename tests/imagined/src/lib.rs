@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use wave_compiler::{CompileOptions, ImportLinkage, Module};
+use wave_contract::artifact::CodeSettings;
 use wave_contract::context::{Addressing, FixedAddresses};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
@@ -49,7 +50,7 @@ pub fn compiled(mode: Mode, module: &[u8], threads: usize) -> Compiled {
         imports: &vec![ImportLinkage::Host; terms.host_imports.len()],
         threads,
         verify_ir: true,
-        canonical_nans: false,
+        settings: CodeSettings::default(),
     };
     let image = module.compile(&options).expect("it compiles");
     Compiled { bytes, info, terms, image }

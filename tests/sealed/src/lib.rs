@@ -5,6 +5,7 @@
 use std::error::Error;
 
 use wave_compiler::Module;
+use wave_contract::artifact::CodeSettings;
 use wave_contract::image::CodeImage;
 use wave_contract::module::{Import, ModuleInfo};
 use wave_engine::ProgramRanges;
@@ -47,7 +48,7 @@ pub fn compile<T>(
     let info = module.info();
     let bindings: Vec<_> = info.imports.iter().map(|import| bind(info, import)).collect::<Result<_>>()?;
     let placement = store.place(info, &bindings)?;
-    let image = Job::at(&placement, false, 1).compile(&module, None)?;
+    let image = Job::at(&placement, CodeSettings::default(), 1).compile(&module, None)?;
     Ok((Placed { info: module.into_info(), placement, bytes }, image))
 }
 

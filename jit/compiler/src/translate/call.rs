@@ -16,13 +16,14 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
-    /// Pushes the results of a guest call.
+    /// Pushes the results of a guest call, which may have taken fuel.
     fn push_results(&mut self, call: Inst, ty: &FuncType) {
         if results_in_registers(ty) {
             self.stack.extend_from_slice(self.e.b.inst_results(call));
         } else {
             self.e.load_results(&ty.results, self.stack);
         }
+        self.reload_counter();
     }
 
     pub(super) fn call(&mut self, function: u32) -> Result<(), CompileError> {

@@ -4,6 +4,7 @@
 
 use super::Translator;
 use super::control::Opening;
+use super::fuel::ends_block;
 use super::memory::Extend;
 use crate::emit::trap_code;
 use crate::error::CompileError;
@@ -17,7 +18,14 @@ use wave_contract::trap::TrapCode;
 impl Translator<'_, '_> {
     /// Translates one operator, reachable or not.
     pub(super) fn operator(&mut self, operator: &Operator<'_>) -> Result<(), CompileError> {
-        let Some(depth) = self.dead else { return self.reachable(operator) };
+        let Some(depth) = self.dead else {
+            self.charge_operator(operator);
+            self.reachable(operator)?;
+            if ends_block(operator) {
+                self.fuel = None;
+            }
+            return Ok(());
+        };
         match operator {
             Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.dead = Some(depth + 1),
             Operator::End if depth > 0 => self.dead = Some(depth - 1),

@@ -96,6 +96,7 @@ impl Translator<'_, '_> {
         let height = self.settle_top(count);
         arguments[leading.len()..].copy_from_slice(&self.stack[height..]);
         self.stack.truncate(height);
+        self.charge_length(libcall, arguments);
         if let Some(result) = self.e.libcall(libcall, arguments) {
             self.push(result);
         }

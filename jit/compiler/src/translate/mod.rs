@@ -7,6 +7,7 @@
 mod call;
 mod control;
 mod dispatch;
+mod fuel;
 mod local;
 mod memory;
 mod numeric;
@@ -23,7 +24,8 @@ use cranelift_codegen::ir::{
     BlockArg, Endianness, Function, InstBuilder, MemFlagsData, SourceLoc, StackSlot, Type, UserFuncName, Value,
 };
 use cranelift_codegen::isa::TargetFrontendConfig;
-use cranelift_frontend::{FuncInstBuilder, FunctionBuilder, FunctionBuilderContext};
+use cranelift_frontend::{FuncInstBuilder, FunctionBuilder, FunctionBuilderContext, Variable};
+use fuel::Charge;
 use wasmparser::{
     FuncToValidate, FuncValidatorAllocations, FunctionBody, OperatorsReader, OperatorsReaderAllocations,
     ValidatorResources, WasmFeatures,
@@ -157,9 +159,12 @@ pub(crate) fn translate<'a>(
         variables: 0,
         spilled: None,
         charged: 0,
+        fuel: None,
+        counter: None,
         offset: 0,
     };
     translator.define_locals(entry, ty.params.len(), source.body.as_bytes().len());
+    translator.define_counter();
 
     let mut reader = OperatorsReader::new_with_allocs(reader, std::mem::take(operators));
     while !reader.eof() {
@@ -205,6 +210,10 @@ struct Translator<'e, 'b> {
     variables: usize,
     spilled: Option<StackSlot>,
     charged: usize,
+    /// What the current block of operators takes of the fuel, once it takes any.
+    fuel: Option<Charge>,
+    /// The fuel counter, where code counts fuel and has variables.
+    counter: Option<Variable>,
     /// Position of the current operator in the module.
     offset: u64,
 }

@@ -112,6 +112,7 @@ pub fn diff(old: &Values, new: &Values) -> Vec<Change> {
     let mut diff = Diff { old, new, changes: Vec::new() };
     diff.sandbox();
     diff.args();
+    diff.cwd();
     diff.deterministic();
     diff.module();
     diff.functions();
@@ -127,9 +128,10 @@ pub fn diff(old: &Values, new: &Values) -> Vec<Change> {
 }
 
 /// The keys whose meaning is compared.
-const COMPARED: [&str; 11] = [
+const COMPARED: [&str; 12] = [
     "sandbox",
     "args",
+    "cwd",
     "deterministic",
     "module.blake3",
     "wasi.functions",
@@ -171,6 +173,15 @@ impl Diff<'_> {
             let side = |args: &[String], values: &Values| Side::said(in_order(args), "args", values.args.is_some());
             let text = format!("the first arguments are {}, were {}", in_order(&new), in_order(&old));
             self.add(Effect::Neutral, "args", "", side(&old, self.old), side(&new, self.new), text);
+        }
+    }
+
+    fn cwd(&mut self) {
+        let [old, new] = [self.old, self.new].map(|values| values.cwd.as_deref().unwrap_or("/"));
+        if old != new {
+            let side = |cwd: &str, values: &Values| Side::said(cwd, "cwd", values.cwd.is_some());
+            let text = format!("the program starts at {new}, was {old}");
+            self.add(Effect::Neutral, "cwd", "", side(old, self.old), side(new, self.new), text);
         }
     }
 

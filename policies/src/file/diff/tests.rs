@@ -97,7 +97,7 @@ prop_compose! {
     fn policies()(
         sandbox in of(select(vec![Level::Strict, Level::Standard, Level::Off])),
         args in of(vec(select(&["", "a", "b c"][..]), 0..3)),
-        deterministic in of(any::<bool>()),
+        (deterministic, cwd) in (of(any::<bool>()), of(select(&["/d", "/e"][..]))),
         pin in of(select(&["a", "b"][..])),
         functions in of(vec(select(&FUNCTIONS[..]), 0..5)),
         fs in directories(),
@@ -111,6 +111,7 @@ prop_compose! {
             sandbox,
             args: args.as_deref().map(owned),
             deterministic,
+            cwd: cwd.map(str::to_owned),
             blake3: pin.map(|digit| digit.repeat(64)),
             functions: functions.as_deref().map(owned),
             fs,
