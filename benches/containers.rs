@@ -57,7 +57,6 @@ fn main() {
         }
     }
     println!("\nMinimum of all rounds; in brackets how far the median lies above it.");
-    podman.ends();
 }
 
 /// Runs both in turn. The first round fills the cache and is not counted.

@@ -10,8 +10,8 @@ use wave_test_support::{assert_tree, c_example, fill, open_to_all};
 
 /// podman with two directories of the host: one with a file, one that is empty.
 fn with_directories() -> Option<(Podman, PathBuf, PathBuf)> {
-    c_example("cp")?;
     let podman = Podman::new()?;
+    c_example("cp")?;
     let (data, out) = (podman.scene.path("data"), podman.scene.path("out"));
     for dir in [&data, &out] {
         fs::create_dir(dir).expect("own directory");
@@ -82,10 +82,10 @@ fn files_belong_to_the_user() {
 
 #[test]
 fn the_environment_is_the_containers() {
+    let Some(podman) = Podman::new() else { return };
     if c_example("args_env").is_none() {
         return;
     }
-    let Some(podman) = Podman::new() else { return };
     let run = podman.run(&["-e", "COLOR=blue", "-e", "EMPTY="], &["/args_env.wasm", "one two", ""]);
     assert_eq!((run.status.code(), &*run.stderr), (Some(0), ""), "{run:?}");
     let lines: Vec<_> = run.stdout.lines().collect();
@@ -100,8 +100,8 @@ fn the_environment_is_the_containers() {
 
 #[test]
 fn cpython_with_two_volumes() {
-    let Some(python) = cpython() else { return };
     let Some((podman, data, out)) = with_directories() else { return };
+    let Some(python) = cpython() else { return };
     let script = "
 import sys
 text = open('/data/in').read()

@@ -27,7 +27,7 @@ fn killed_commands_leave_nothing() {
     host.round("create", None);
     let times = VICTIMS.map(|victim| host.round(victim, None));
     for number in 0..rounds() {
-        let victim = random.below(VICTIMS.len() as u64) as usize;
+        let victim = random.index(VICTIMS.len());
         let delay = random.duration(times[victim] * 3 / 2);
         host.round(VICTIMS[victim], Some(delay));
         let left = host.scene.left();
@@ -130,7 +130,7 @@ fn killed_callers_leave_nothing() {
     let time = begin.elapsed();
     for number in 0..rounds().div_ceil(10) {
         let delay = random.duration(time * 3 / 2);
-        let victim = ["podman", "conmon"][random.below(2) as usize];
+        let victim = ["podman", "conmon"][random.index(2)];
         let mut command = start();
         let mut child = podman.scene.spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
         thread::sleep(delay);
@@ -182,12 +182,12 @@ impl Random {
         self.0
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+    fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.next()).expect("64 bits") % len
     }
 
     fn duration(&mut self, longest: Duration) -> Duration {
         let most = u64::try_from(longest.as_micros()).expect("it is short");
-        Duration::from_micros(self.below(most + 1))
+        Duration::from_micros(self.next() % (most + 1))
     }
 }

@@ -45,6 +45,25 @@ fn throttled(group: &Path) -> u64 {
 }
 
 #[test]
+fn limits_can_change_while_it_runs() {
+    let Some(podman) = Podman::new() else { return };
+    podman.start("one", &["--cpus", "0.5"], &["/wait.wasm"]);
+    podman.has_printed("one", "ready");
+    let group = podman.scene.group(podman.process("one"), "cpu");
+    podman.does(&["update", "--cpus", "0.25", "one"]);
+    assert_eq!(bandwidth(&group), ["25000", "100000"]);
+    podman.ends();
+}
+
+#[test]
+fn without_a_control_group_it_runs_as_well() {
+    let Some(podman) = Podman::new() else { return };
+    let hello = ["run", "--rm", "--cgroups=disabled", "guests", "/hello.wasm"];
+    podman.tries(&hello).is(0, "hello\n", "");
+    podman.ends();
+}
+
+#[test]
 fn without_capabilities_it_runs_as_well() {
     let Some(podman) = Podman::new() else { return };
     podman.start("none", &["--cap-drop", "all"], &["/wait.wasm"]);

@@ -13,3 +13,4 @@ mod many;
 mod network;
 mod podman;
 mod scene;
+mod streams;

@@ -5,13 +5,9 @@ use std::net::TcpStream;
 
 use crate::podman::Podman;
 use crate::scene::until;
-use wave_test_support::has_program;
 
 #[test]
 fn a_published_port_is_served() {
-    if !has_program(&mut std::process::Command::new("iptables"), "iptables") {
-        return;
-    }
     let Some(podman) = Podman::new() else { return };
     // Nobody else is in this network, so that the port is free.
     let flags = ["-p", "127.0.0.1:8888:8080", "--annotation", "dev.wave.tcplisten=0.0.0.0:8080"];

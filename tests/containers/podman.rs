@@ -15,7 +15,7 @@ pub struct Podman {
 impl Podman {
     /// `None`, said on stderr, where it cannot work.
     pub fn new() -> Option<Self> {
-        let scene = Scene::new(&[("podman", "podman"), ("conmon", "conmon")])?;
+        let scene = Scene::new(&[("podman", "podman"), ("conmon", "conmon"), ("iptables", "iptables")])?;
         // Without CAP_SYS_RESOURCE nobody gets podman's usual limits.
         let configuration = format!(
             r#"

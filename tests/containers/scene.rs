@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -42,8 +42,7 @@ const EMPTY: [&str; 6] = [
 /// The namespaces with their process 1.
 pub struct Scene {
     init: Child,
-    /// The control group above those of all containers, from the root of each hierarchy.
-    cgroup: String,
+    cgroup: Cgroup,
     before: BTreeSet<String>,
     place: TempDir,
 }
@@ -51,23 +50,22 @@ pub struct Scene {
 impl Scene {
     /// `None`, said on stderr, where no such namespaces can be had or a program is missing.
     pub fn new(programs: &[(&str, &str)]) -> Option<Self> {
-        static COUNT: AtomicUsize = AtomicUsize::new(0);
         if !as_root() || !has_capability(SYS_ADMIN) {
             cannot_run("containers with namespaces and control groups need root with CAP_SYS_ADMIN");
             return None;
         }
-        if !programs.iter().all(|(name, package)| has_program(&mut Command::new(name), package)) {
+        let has = |(name, package): &(&str, &str)| has_program(&mut Command::new(name), package);
+        // It knows its version by another flag, and looks no further.
+        if !programs.iter().all(has) || !has_program(Command::new("ip").arg("-V"), "iproute2") {
             return None;
         }
-        let cgroup = format!("wave-test-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let made = hierarchies().iter().try_for_each(|one| match fs::create_dir(one.root.join(&cgroup)) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            made => made,
-        });
-        if hierarchies().is_empty() || made.is_err() {
-            cannot_run(&format!("no control groups can be made: {made:?}"));
-            return None;
-        }
+        let cgroup = match Cgroup::new() {
+            Ok(cgroup) => cgroup,
+            Err(error) => {
+                cannot_run(&format!("no control groups can be made: {error}"));
+                return None;
+            }
+        };
         let init = match start_init() {
             Ok(init) => init,
             Err(why) => {
@@ -95,7 +93,7 @@ impl Scene {
 
     /// The control group for containers, as callers name it.
     pub fn cgroup(&self) -> String {
-        format!("/{}", self.cgroup)
+        format!("/{}", self.cgroup.0)
     }
 
     /// Does something on a thread inside.
@@ -147,7 +145,8 @@ impl Scene {
             let read = |name: &str| fs::read_to_string(format!("/proc/{process}/{name}")).unwrap_or_default();
             let status = read("status");
             let ids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
-            ids.and_then(|ids| ids.split_whitespace().nth(1)) == Some(&within) && read("cgroup").contains(&self.cgroup)
+            ids.and_then(|ids| ids.split_whitespace().nth(1)) == Some(&within)
+                && read("cgroup").contains(&self.cgroup.0)
         };
         numbers(Path::new("/proc")).find(is_it)
     }
@@ -176,7 +175,7 @@ impl Scene {
             controllers.split(',').any(|one| one == name).then_some(path)
         });
         let group = group.unwrap_or_else(|| panic!("no {controller} in {text}"));
-        assert!(group.starts_with(&self.cgroup()), "{group} is not below {}", self.cgroup);
+        assert!(group.starts_with(&self.cgroup()), "{group} is not below {}", self.cgroup());
         hierarchy.root.join(group.trim_start_matches('/'))
     }
 
@@ -188,10 +187,10 @@ impl Scene {
         found.extend(links(&root));
         for hierarchy in hierarchies() {
             let mut groups = Vec::new();
-            walk(&hierarchy.root.join(&self.cgroup), &mut groups);
+            walk(&hierarchy.root.join(&self.cgroup.0), &mut groups);
             // podman puts its monitors there, and leaves the empty group.
             let groups =
-                groups.iter().filter(|path| path.is_dir() && !path.ends_with(format!("{}/conmon", self.cgroup)));
+                groups.iter().filter(|path| path.is_dir() && !path.ends_with(format!("{}/conmon", self.cgroup.0)));
             found.extend(groups.map(|path| format!("control group {}", path.display())));
         }
         let mut files = Vec::new();
@@ -239,8 +238,36 @@ impl Drop for Scene {
             assert!(Instant::now() < deadline, "the namespaces do not end");
             thread::sleep(Duration::from_millis(2));
         }
+    }
+}
+
+/// A control group above those of all containers, named from the root of each hierarchy.
+struct Cgroup(String);
+
+impl Cgroup {
+    fn new() -> io::Result<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let cgroup = Self(format!("wave-test-{}-{number}", std::process::id()));
+        let hierarchies = hierarchies();
+        if hierarchies.is_empty() {
+            return Err(io::Error::new(ErrorKind::NotFound, "none are mounted"));
+        }
+        for hierarchy in hierarchies {
+            match fs::create_dir(hierarchy.root.join(&cgroup.0)) {
+                // The same one can be mounted twice.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => made?,
+            }
+        }
+        Ok(cgroup)
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
         for hierarchy in hierarchies() {
-            let mut groups = vec![hierarchy.root.join(&self.cgroup)];
+            let mut groups = vec![hierarchy.root.join(&self.0)];
             walk(&groups[0].clone(), &mut groups);
             // The last of its processes may be ending.
             let deadline = Instant::now() + Duration::from_secs(10);
