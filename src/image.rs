@@ -23,6 +23,8 @@ pub struct Program {
     pub args: Vec<OsString>,
     /// The variables that it brings along.
     pub env: Vec<Variable>,
+    /// Where it starts, if a granted directory has that place.
+    pub cwd: Option<String>,
 }
 
 impl Program {
@@ -46,6 +48,7 @@ impl Program {
             name: path.file_name().map_or_else(|| "-".into(), OsString::from),
             args: run.command.iter().skip(1).cloned().collect(),
             env: Vec::new(),
+            cwd: None,
         }
     }
 
@@ -68,6 +71,7 @@ impl Program {
             name: own,
             args: if run.invoke.is_some() { typed.to_vec() } else { command },
             env: variables(image.settings.env.unwrap_or_default(), &limits.module),
+            cwd: image.settings.working_dir,
         })
     }
 }

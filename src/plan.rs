@@ -29,6 +29,7 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run, program: &Program) -> Result<Pl
         args,
         env: env::variables(run)?,
         default_env: program.env.clone(),
+        default_cwd: program.cwd.clone(),
         invoke,
         devices: run.devices.clone(),
         listen: run.tcplisten.clone(),

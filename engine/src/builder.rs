@@ -44,6 +44,8 @@ pub struct PlanBuilder {
     pub env: Vec<Variable>,
     /// Environment variables that the program brings along, as an image does. Those of the policy and of [`Self::env`] replace them.
     pub default_env: Vec<Variable>,
+    /// Where the program starts if neither a setting nor the policy says so, as an image does. It counts if a granted directory has it.
+    pub default_cwd: Option<String>,
     /// Export to call instead of `_start`, with its arguments.
     pub invoke: Option<(String, Vec<OsString>)>,
     /// Device nodes that the guest may open if a granted directory leads to them.
@@ -112,6 +114,8 @@ impl PlanBuilder {
         // Deterministic clocks have no resolution.
         settings.clock_resolution = settings.clock_resolution.filter(|_| self.settings.deterministic != Some(true));
         let cwd_place = self.cwd_place();
+        let granted = |cwd: &&String| cwd::grant(cwd, &cwd_place, &grants).is_ok();
+        settings.cwd = settings.cwd.or_else(|| self.default_cwd.as_ref().filter(granted).cloned());
         let start = match &settings.cwd {
             Some(cwd) => cwd::grant(cwd, &cwd_place, &grants)?,
             None => None,

@@ -193,6 +193,12 @@ fn words_and_variables_of_an_image_are_defaults() {
     fs::write(dir.path().join("p.toml"), "version = 1\nextends = \"cli\"\n[env.set]\nA = \"policy\"\n")
         .expect("own directory");
     run(&["--policy", "p.toml"], &[]).is(0, "/words.wasm\nfirst\ndefault\nB=image\nA=policy\n", "");
+    configure(dir.path(), r#""Entrypoint":["/words.wasm"],"WorkingDir":"/data/sub""#);
+    fs::create_dir_all(dir.path().join("data/sub")).expect("own directory");
+    run(&[], &[]).is(0, "/words.wasm\n", "");
+    run(&["--dir", "data::/other::ro"], &[]).is(0, "/words.wasm\n", "");
+    run(&["--dir", "data::/data::ro"], &[]).is(0, "/words.wasm\nPWD=/data/sub\n", "");
+    run(&["--dir", "data::/data::ro", "--cwd", "/data"], &[]).is(0, "/words.wasm\nPWD=/data\n", "");
     // Words after the image are those of the export.
     run(&["--invoke", "nothing"], &[]).is(0, "", "");
     configure(dir.path(), r#""Cmd":["/words.wasm","default"]"#);
