@@ -7,8 +7,8 @@ use wave_policy::{Access, Resolver, Surface, file::Limits};
 
 /// The limits that the engine enforces itself; all others are the monitor's.
 #[cfg(test)]
-const ENGINE_LIMITS: [&str; 7] =
-    ["timeout", "cpu-time", "fuel", "max-memory", "max-stack", "compile-timeout", "compile-memory"];
+const ENGINE_LIMITS: [&str; 8] =
+    ["timeout", "cpu-time", "fuel", "max-memory", "max-stack", "max-rss", "compile-timeout", "compile-memory"];
 
 /// The monitor's type of an access.
 pub const fn monitor_access(access: Access) -> wave_wasi::Access {

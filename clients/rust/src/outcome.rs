@@ -99,6 +99,16 @@ pub enum Ending {
         /// Where the program was, the innermost frame first.
         frames: Vec<Frame>,
     },
+    /// The limit on processor time was reached.
+    CpuLimit {
+        /// Where the program was, the innermost frame first.
+        frames: Vec<Frame>,
+    },
+    /// The fuel was used up.
+    OutOfFuel {
+        /// Where the program was, the innermost frame first.
+        frames: Vec<Frame>,
+    },
     /// The program raised a signal on itself.
     Raised {
         /// The signal.
@@ -126,6 +136,11 @@ pub enum Ending {
     },
     /// The process needed more memory than the host gives it.
     OutOfMemory,
+    /// The memory of the whole process reached its limit.
+    MemoryLimit {
+        /// That limit.
+        limit_bytes: u64,
+    },
     /// A signal from outside ended the process.
     Killed {
         /// The signal.

@@ -40,7 +40,7 @@ fn documents() -> Vec<Value> {
 #[test]
 fn each_ending_of_the_schema_has_a_type() {
     let documents = documents();
-    assert_eq!(documents.len(), 9);
+    assert_eq!(documents.len(), 12);
     for document in documents {
         let outcome: Outcome = document.to_string().parse().unwrap_or_else(|error| panic!("{error}: {document}"));
         let name = format!("{:?}", outcome.ending).to_lowercase();

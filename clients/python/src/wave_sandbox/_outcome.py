@@ -58,8 +58,8 @@ class Outcome:
     """How a run ended, what it printed, and what it used."""
 
     kind: str
-    """`exited`, `trapped`, `time_limit`, `raised`, `refused`, `denied_system_call`, `memory_limit`, `out_of_memory`, `killed` or
-    `broken`. A later version of `wave` may add one; treat it as a failure."""
+    """`exited`, `trapped`, `time_limit`, `cpu_limit`, `out_of_fuel`, `raised`, `refused`, `denied_system_call`, `memory_limit`,
+    `out_of_memory`, `killed` or `broken`. A later version of `wave` may add one; treat it as a failure."""
     code: Optional[int]
     """What the program exited with, if it did. No other ending has it."""
     stdout: bytes
