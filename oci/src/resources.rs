@@ -1,26 +1,10 @@
 //! The cgroup of a container.
 
-use crate::config::Config;
+use crate::config::{Config, Device};
 use crate::create::Create;
 use std::path::PathBuf;
 use wave_cgroups::{Cgroup, CgroupPath, DeviceRule, Layout, Resources};
 use wave_engine::Failure;
-
-/// The devices that every container may use, after the rules of the configuration: the default devices, terminals, and the right to
-/// create any node. Major and minor number, `None` for all.
-const DEFAULT_DEVICES: [(&str, Option<i64>, Option<i64>, &str); 11] = [
-    ("c", None, None, "m"),
-    ("b", None, None, "m"),
-    ("c", Some(1), Some(3), "rwm"),
-    ("c", Some(1), Some(5), "rwm"),
-    ("c", Some(1), Some(7), "rwm"),
-    ("c", Some(1), Some(8), "rwm"),
-    ("c", Some(1), Some(9), "rwm"),
-    ("c", Some(5), Some(0), "rwm"),
-    ("c", Some(5), Some(1), "rwm"),
-    ("c", Some(5), Some(2), "rwm"),
-    ("c", Some(136), None, "rwm"),
-];
 
 /// The cgroup of a container, not made.
 ///
@@ -71,26 +55,26 @@ fn place(config: &Config, request: &Create) -> Result<Option<(Layout, CgroupPath
 
 fn limits(config: &Config) -> Resources {
     let mut resources = config.linux.resources.clone().unwrap_or_default();
+    // A list of rules denies what it does not allow, and the runtime has to create the nodes of the configuration.
     if !resources.devices.is_empty() {
-        let default = DEFAULT_DEVICES.iter().map(|(kind, major, minor, access)| DeviceRule {
-            allow: true,
-            kind: Some((*kind).to_owned()),
-            major: *major,
-            minor: *minor,
-            access: Some((*access).to_owned()),
-        });
-        resources.devices.extend(default);
-        for device in &config.linux.devices {
-            resources.devices.push(DeviceRule {
-                allow: true,
-                kind: Some(device.kind.replace('u', "c")),
-                major: Some(device.major.into()),
-                minor: Some(device.minor.into()),
-                access: Some("rwm".to_owned()),
-            });
-        }
+        resources.devices.extend(config.linux.devices.iter().filter_map(rule));
     }
     resources
+}
+
+fn rule(device: &Device) -> Option<DeviceRule> {
+    let kind = match device.kind.as_str() {
+        "c" | "u" => "c",
+        "b" => "b",
+        _ => return None,
+    };
+    Some(DeviceRule {
+        allow: true,
+        kind: Some(kind.to_owned()),
+        major: Some(device.major.into()),
+        minor: Some(device.minor.into()),
+        access: Some("rwm".to_owned()),
+    })
 }
 
 /// The cgroup's directory in each hierarchy of version 1, by the name that the hierarchy has below `/sys/fs/cgroup`.

@@ -99,6 +99,22 @@ fn the_kernel_is_neither_read_nor_written() {
     bundle.must(&["delete", "--force", "c"]);
 }
 
+/// A device node in a directory of the host is no device of the container, even one that the container may use.
+#[test]
+fn devices_in_a_volume_are_not_devices() {
+    let Some(mut bundle) = Bundle::with_tools(&["cat"]) else { return };
+    let dir = bundle.path("data");
+    fs::create_dir(&dir).unwrap();
+    let (node, mode) = (nix::sys::stat::SFlag::S_IFCHR, nix::sys::stat::Mode::from_bits_truncate(0o666));
+    nix::sys::stat::mknod(&dir.join("null"), node, mode, nix::sys::stat::makedev(1, 3)).unwrap();
+    bundle.mount("bind", dir.to_str().unwrap(), "/data", &["rbind"]).args(&["/cat.wasm", "/data/null"]);
+    let (code, _, error) = bundle.run();
+    assert_ne!(code, 0);
+    assert!(error.contains("Permission denied"), "{error}");
+    bundle.config["mounts"][2]["options"] = json!(["rbind", "dev"]);
+    assert_eq!(bundle.run(), (0, String::new(), String::new()));
+}
+
 /// An image may carry the annotation that names a policy. What the message says of the file is whether it is a policy.
 #[test]
 fn a_file_that_is_no_policy_is_not_quoted() {

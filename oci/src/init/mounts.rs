@@ -44,6 +44,11 @@ pub fn mount(
     if options.bind {
         let source = open_source(bundle, mount, &options)?;
         let kind = if inside::is_directory(source.as_fd()).map_err(refuse)? { Kind::Directory } else { Kind::File };
+        let mut options = options;
+        // Devices of the host in a directory are no devices of the container, unless the configuration says so.
+        if kind == Kind::Directory && options.clear & libc::MOUNT_ATTR_NODEV == 0 {
+            options.set |= libc::MOUNT_ATTR_NODEV;
+        }
         let place = inside::find_or_create(root, &mount.destination, kind).map_err(refuse)?;
         return attach(&source, place.as_fd(), &options).map_err(|failure| failure.at(place_of(mount)));
     }
