@@ -38,6 +38,8 @@ COMPOSED = {
     "STDIN": lambda: 0,
     "STDOUT": lambda: 1,
     "STDERR": lambda: 2,
+    "RECORDS": lambda: 100,  # and 101: the command's own choice
+    "RECORDS_KIND": lambda: WORD & ~1,
 }
 
 
