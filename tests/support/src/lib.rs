@@ -5,6 +5,7 @@ pub mod around;
 pub mod binary;
 pub mod cpython;
 pub mod outside;
+pub mod packages;
 pub mod testsuite;
 pub mod user;
 
