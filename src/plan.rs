@@ -24,7 +24,7 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run, program: &Program) -> Result<Pl
     let builder = PlanBuilder {
         policy,
         level: sandbox.map(level),
-        grants: run.dirs.iter().map(|flag| flag::grant(flag)).collect::<Result<_, _>>()?,
+        grants: grants(run)?,
         name: name.into_vec(),
         args,
         env: env::variables(run)?,
@@ -46,6 +46,12 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run, program: &Program) -> Result<Pl
     builder.build()
 }
 
+/// The granted directories, then the granted files.
+fn grants(run: &Run) -> Result<Vec<DirectoryGrant>, Failure> {
+    let dirs = run.dirs.iter().map(|flag| flag::grant(flag));
+    dirs.chain(run.files.iter().map(|flag| flag::file(flag))).collect()
+}
+
 /// The module that was named.
 pub fn module_name(run: &Run) -> &Path {
     run.command.first().map_or(Path::new(""), Path::new)
@@ -62,7 +68,7 @@ pub fn refuse_within(path: &Path, grants: &[DirectoryGrant], what: &str, place: 
             let problem = format!("the program could write its own {what}: `{}` is granted", grant.host.display());
             return Err(Failure::refused(problem)
                 .at(place)
-                .fix(format!("write the {what} to another directory, or grant this one ::ro")));
+                .fix(format!("write the {what} elsewhere, or grant this ::ro")));
         }
     }
     Ok(())
