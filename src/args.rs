@@ -446,9 +446,6 @@ pub struct Wast {
     /// How code addresses memory and context
     #[arg(long, value_enum, default_value_t = Mode::Fixed)]
     pub mode: Mode,
-    /// Allow several memories in a module
-    #[arg(long)]
-    pub multi_memory: bool,
     /// Compile code that counts fuel, without a limit on it
     #[arg(long)]
     pub fuel: bool,

@@ -58,7 +58,6 @@ pub fn wast(arguments: &Arguments) -> Result<u8, Failure> {
 /// The state of one script.
 struct Script<'a> {
     sealed: &'a Sealed,
-    multi_memory: bool,
     fuel: bool,
     store: Store<()>,
     /// What scripts call `spectest`, and what they register themselves.
@@ -113,7 +112,6 @@ impl<'a> Script<'a> {
         let spectest = spectest(&mut store).map_err(|error| Failure::refused(chain(&error)))?;
         Ok(Self {
             sealed,
-            multi_memory: arguments.multi_memory,
             fuel: arguments.fuel,
             store,
             registered: HashMap::from([("spectest".to_owned(), Namespace::Host(spectest))]),
@@ -230,13 +228,12 @@ impl<'a> Script<'a> {
     }
 
     fn validate(&self, bytes: &[u8]) -> Result<(), String> {
-        let module = self.parse(bytes).map_err(|ending| ending.describe())?;
+        let module = Self::parse(bytes).map_err(|ending| ending.describe())?;
         module.validate(default_threads()).map_err(|error| chain(&error))
     }
 
-    fn parse<'b>(&self, bytes: &'b [u8]) -> Result<Module<'b>, Ending> {
-        let parsed = if self.multi_memory { Module::parse_multi_memory(bytes) } else { Module::parse(bytes) };
-        parsed.map_err(|error| Ending::Invalid(chain(&error)))
+    fn parse<'b>(bytes: &'b [u8]) -> Result<Module<'b>, Ending> {
+        Module::parse(bytes).map_err(|error| Ending::Invalid(chain(&error)))
     }
 
     fn instantiate_quoted(&mut self, module: &mut QuoteWat) -> Result<InstanceId, Ending> {
@@ -245,7 +242,7 @@ impl<'a> Script<'a> {
     }
 
     fn instantiate(&mut self, bytes: Vec<u8>) -> Result<InstanceId, Ending> {
-        let module = self.parse(&bytes)?;
+        let module = Self::parse(&bytes)?;
         let info = module.info();
         let bindings = info.imports.iter().map(|import| self.resolve(&import.module, &import.name));
         let bindings = bindings.collect::<Result<Vec<_>, _>>()?;

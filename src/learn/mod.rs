@@ -132,7 +132,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let module = input::module_of(&name, bytes)?;
     let Declared { info, unsealed, .. } = compile::declarations(plan.compile_limits(&name), module)?;
     worker::note_unsealed(unsealed.as_deref());
-    let pages = info.memories.iter().map(|memory| u64::from(memory.min_pages)).max().unwrap_or(0);
+    let pages = info.memories.iter().map(|memory| u64::from(memory.min_pages)).sum::<u64>();
     let imports = Imports {
         name: name.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned()),
         blake3,

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use wave_contract::module::ModuleInfo;
+use wave_contract::types::MemoryType;
 use wave_policy::Resolver;
 use wave_policy::file::{Derived, PolicyFile, Problem, Problems, Profile, Values};
 use wave_policy::limits::COMPILE_TIMEOUT;
@@ -338,10 +339,9 @@ impl PolicyDocument {
 /// Whether any linear memory of a module can grow within a limit.
 pub fn can_grow(info: &ModuleInfo, limit_bytes: Option<u64>) -> bool {
     let limit = limit_bytes.map_or(MAX_PAGES, |bytes| bytes / PAGE_BYTES);
-    info.memories.iter().any(|memory| {
-        let most = memory.max_pages.map_or(MAX_PAGES, u64::from).min(limit);
-        most > u64::from(memory.min_pages)
-    })
+    let initial: u64 = info.memories.iter().map(|memory| u64::from(memory.min_pages)).sum();
+    let is_growable = |memory: &MemoryType| memory.max_pages.map_or(MAX_PAGES, u64::from) > u64::from(memory.min_pages);
+    initial < limit && info.memories.iter().any(is_growable)
 }
 
 /// The failure for a problem in a policy file.

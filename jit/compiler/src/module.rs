@@ -4,7 +4,7 @@ use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
 use wasmparser::{
     DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
-    Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    Parser, Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 use wave_contract::image::CodeImage;
 use wave_contract::module::{
@@ -13,8 +13,15 @@ use wave_contract::module::{
 };
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
-/// The features that a module may use by default: WebAssembly 2.0, tail calls and extended constant expressions.
-const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
+/// What function bodies may use: WebAssembly 2.0 and these proposals.
+const FEATURES: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::MULTI_MEMORY);
+
+/// What the other sections may use. The validator allows constant expressions that read earlier globals only together with the
+/// types of the collector; those are refused where declarations are read, below.
+const SECTION_FEATURES: WasmFeatures = FEATURES.union(WasmFeatures::FUNCTION_REFERENCES).union(WasmFeatures::GC);
 
 /// Largest module in bytes: positions are 32 bits, and text is a few times larger.
 pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
@@ -35,18 +42,6 @@ impl<'a> Module<'a> {
     /// # Errors
     /// [`CompileError::Component`] for a component, [`CompileError::Invalid`] with the place of the first mistake.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, CompileError> {
-        Self::parse_with(bytes, FEATURES)
-    }
-
-    /// As [`Module::parse`], for modules that may have several memories.
-    ///
-    /// # Errors
-    /// As [`Module::parse`].
-    pub fn parse_multi_memory(bytes: &'a [u8]) -> Result<Self, CompileError> {
-        Self::parse_with(bytes, FEATURES.union(WasmFeatures::MULTI_MEMORY))
-    }
-
-    fn parse_with(bytes: &'a [u8], features: WasmFeatures) -> Result<Self, CompileError> {
         if bytes.len() > MAX_MODULE_BYTES {
             return Err(CompileError::TooLarge {
                 what: "module",
@@ -59,9 +54,9 @@ impl<'a> Module<'a> {
             return Err(CompileError::Component);
         }
         let mut declarations = Declarations::default();
-        let mut validator = Validator::new_with_features(features);
+        let mut validator = Validator::new_with_features(SECTION_FEATURES);
         let mut parser = Parser::new(0);
-        parser.set_features(features);
+        parser.set_features(SECTION_FEATURES);
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             // The validator comes first, so that the rest can rely on valid input.
@@ -72,7 +67,7 @@ impl<'a> Module<'a> {
             declarations.payload(payload)?;
         }
         let Declarations { info, bodies, resources, .. } = declarations;
-        Ok(Self { info, bodies, features, resources })
+        Ok(Self { info, bodies, features: FEATURES, resources })
     }
 
     /// What the module declares.
@@ -154,7 +149,12 @@ impl<'a> Declarations<'a> {
             }
             Payload::TableSection(section) => {
                 for table in section {
-                    info.tables.push(table_type(&table?.ty)?);
+                    let table = table?;
+                    if let TableInit::Expr(init) = table.init {
+                        let offset = init.get_binary_reader().original_position();
+                        return Err(unsupported("table with an initial value".to_owned(), offset));
+                    }
+                    info.tables.push(table_type(&table.ty)?);
                 }
             }
             Payload::MemorySection(section) => {

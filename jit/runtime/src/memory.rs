@@ -39,11 +39,16 @@ pub enum MemoryError {
 }
 
 impl LinearMemory {
-    /// Reserves a memory of type `ty` that never grows past `limit_bytes`.
+    /// Reserves a memory of type `ty`. It never grows past `limit_bytes`, of which other memories use `used_bytes` already.
     ///
     /// Reservation and guard are the same for a memory of zero pages (T51).
-    pub fn new(ty: MemoryType, limit_bytes: u64, low: Option<&mut LowAddresses>) -> Result<Self, MemoryError> {
-        let needed = u64::from(ty.min_pages) * PAGE_BYTES;
+    pub fn new(
+        ty: MemoryType,
+        limit_bytes: u64,
+        used_bytes: u64,
+        low: Option<&mut LowAddresses>,
+    ) -> Result<Self, MemoryError> {
+        let needed = u64::from(ty.min_pages) * PAGE_BYTES + used_bytes;
         if needed > limit_bytes {
             return Err(MemoryError::Limit { needed, limit: limit_bytes });
         }
@@ -58,7 +63,7 @@ impl LinearMemory {
             mapping: mapping.map_err(MemoryError::Reserve)?,
             ty,
             pages: 0,
-            max_pages: declared.min(limit_bytes / PAGE_BYTES),
+            max_pages: declared.min((limit_bytes - used_bytes) / PAGE_BYTES),
         };
         memory.resize(u64::from(ty.min_pages)).map_err(MemoryError::Reserve)?;
         Ok(memory)
@@ -75,12 +80,16 @@ impl LinearMemory {
         Ok(())
     }
 
-    /// Grows by `delta` pages and returns the old size in pages, or `None` past the maximum or when the kernel refuses.
+    /// Grows by `delta` pages and returns the old size in pages, or `None` past the maximum, by more than `room_bytes`, or when
+    /// the kernel refuses.
     ///
     /// Source: WebAssembly Core 2.0, `memory.grow`.
-    pub fn grow(&mut self, delta: u32) -> Option<u32> {
+    pub fn grow(&mut self, delta: u32, room_bytes: u64) -> Option<u32> {
         let old = self.pages;
         let new = old.checked_add(u64::from(delta)).filter(|new| *new <= self.max_pages)?;
+        if u64::from(delta) * PAGE_BYTES > room_bytes {
+            return None;
+        }
         if delta > 0 {
             self.resize(new).ok()?;
         }
@@ -110,9 +119,11 @@ impl LinearMemory {
         self.mapping.range()
     }
 
-    /// Bytes that it can grow to: the part of the reservation whose access may still change. 0 if it cannot grow.
-    pub fn growable_bytes(&self) -> u64 {
-        if self.max_pages > self.pages { self.max_pages * PAGE_BYTES } else { 0 }
+    /// Bytes that it can grow to if it may grow by `room_bytes`: the part of the reservation whose access may still change. 0 if
+    /// it cannot grow.
+    pub fn growable_bytes(&self, room_bytes: u64) -> u64 {
+        let most = self.max_pages.min(self.pages + room_bytes / PAGE_BYTES);
+        if most > self.pages { most * PAGE_BYTES } else { 0 }
     }
 
     /// Its type for import matching: the current size is the minimum.
