@@ -38,6 +38,7 @@ const PROPOSALS: &[(Proposal, u32)] = &[
     (Proposal::ExtendedConst, 284),
     (Proposal::MultiMemory, 912),
     (Proposal::Annotations, 617),
+    (Proposal::RelaxedSimd, 77),
 ];
 
 /// Directives of the core scripts of WebAssembly 2.0.

@@ -11,6 +11,7 @@ mod fuel;
 mod local;
 mod memory;
 mod numeric;
+mod relaxed;
 mod simd;
 mod simd_memory;
 mod table;
