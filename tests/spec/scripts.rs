@@ -39,6 +39,7 @@ const PROPOSALS: &[(Proposal, u32)] = &[
     (Proposal::MultiMemory, 912),
     (Proposal::Annotations, 617),
     (Proposal::RelaxedSimd, 77),
+    (Proposal::WideArithmetic, 109),
 ];
 
 /// Directives of the core scripts of WebAssembly 2.0.

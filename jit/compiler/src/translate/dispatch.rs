@@ -203,6 +203,11 @@ impl Translator<'_, '_> {
             Operator::I64Extend16S => self.extend_low(I16, I64),
             Operator::I64Extend32S => self.extend_low(I32, I64),
 
+            Operator::I64Add128 => self.binary_128(|ins, x, y| ins.iadd(x, y)),
+            Operator::I64Sub128 => self.binary_128(|ins, x, y| ins.isub(x, y)),
+            Operator::I64MulWideS => self.multiply_wide(Extend::Signed),
+            Operator::I64MulWideU => self.multiply_wide(Extend::Unsigned),
+
             other => return self.vector(other),
         }
         Ok(())

@@ -15,6 +15,7 @@ mod relaxed;
 mod simd;
 mod simd_memory;
 mod table;
+mod wide;
 
 use crate::emit::{EmitScratch, Emitter, Environment, FUNCTIONS, clif_type};
 use crate::error::CompileError;
