@@ -17,6 +17,7 @@
 mod compile;
 mod emit;
 mod error;
+mod hints;
 mod link;
 mod module;
 mod parallel;

@@ -2,6 +2,7 @@
 
 use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
+use crate::hints::BranchHints;
 use wasmparser::{
     DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
     Parser, Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
@@ -32,6 +33,7 @@ pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
 pub struct Module<'a> {
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
+    pub(crate) hints: BranchHints,
     /// What the module may use.
     pub(crate) features: WasmFeatures,
     /// What the validator of each body asks; absent exactly when there are no bodies.
@@ -68,8 +70,9 @@ impl<'a> Module<'a> {
             }
             declarations.payload(payload)?;
         }
-        let Declarations { info, bodies, resources, .. } = declarations;
-        Ok(Self { info, bodies, features: FEATURES, resources })
+        let Declarations { info, bodies, hints, resources } = declarations;
+        let hints = hints.unwrap_or_default();
+        Ok(Self { info, bodies, hints, features: FEATURES, resources })
     }
 
     /// What the module declares.
@@ -117,6 +120,8 @@ impl<'a> Module<'a> {
 struct Declarations<'a> {
     info: ModuleInfo,
     bodies: Vec<FunctionBody<'a>>,
+    /// Those of the first section that has any.
+    hints: Option<BranchHints>,
     resources: Option<ValidatorResources>,
 }
 
@@ -204,8 +209,12 @@ impl<'a> Declarations<'a> {
                     info.data.push(DataSegment { mode, bytes: end.saturating_sub(data.data.len())..end });
                 }
             }
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Name(names) = section.as_known() {
+            Payload::CustomSection(section) => match section.as_known() {
+                // They come before the code, or they are not for it.
+                KnownCustom::BranchHints(hints) if self.bodies.is_empty() => {
+                    self.hints.get_or_insert_with(|| BranchHints::read(hints));
+                }
+                KnownCustom::Name(names) => {
                     // Names are for messages only: those that cannot be parsed are left out (T75).
                     for name in names {
                         match name {
@@ -216,7 +225,8 @@ impl<'a> Declarations<'a> {
                         }
                     }
                 }
-            }
+                _ => {}
+            },
             _ => {}
         }
         Ok(())
