@@ -72,10 +72,10 @@ pub const KINDS: &[FactKind] = &[
     FactKind {
         id: "unsupported-memory",
         level: Level::Error,
-        text: "shared memory, 64-bit memory, pages of another size or several memories: wave supports none of these, so it cannot run",
+        text: "shared memory, or pages of a size that is neither 64 KiB nor 1 byte: wave supports none of these, so it cannot run",
         find: |module, _| {
-            let odd = |memory: &Memory| memory.shared || memory.wide || memory.custom_pages;
-            without_names(module.memories.len() > 1 || module.memories.iter().any(odd))
+            let odd = |memory: &Memory| memory.shared || !matches!(memory.page_log2, 0 | 16);
+            without_names(module.memories.iter().any(odd))
         },
     },
     FactKind {

@@ -1,11 +1,13 @@
 //! Module bytes to code image, by Cranelift.
 //!
-//! WebAssembly 2.0 plus tail calls and extended constant expressions. What the code may assume and must obey is fixed in
+//! What the code may assume and must obey is fixed in
 //! [`wave_contract`]; this crate makes no system call, runs nothing and is not trusted.
 //!
 //! | file | what |
 //! |---|---|
 //! | `module.rs` | bytes to declarations, checked by the validator |
+//! | `edition.rs` | what a version of the specification accepts |
+//! | `hints.rs` | which side of a branch is the likely one |
 //! | `target.rs` | processor and settings of the code generator |
 //! | `compile.rs` | all functions, on several threads |
 //! | `emit.rs` | where code finds things, calls to the host |
@@ -15,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 mod compile;
+mod edition;
 mod emit;
 mod error;
 mod hints;
@@ -29,6 +32,7 @@ mod translate;
 mod tests;
 
 pub use compile::{CompileOptions, ImportLinkage};
+pub use edition::Edition;
 pub use error::CompileError;
 pub use module::Module;
 pub use target::processor;

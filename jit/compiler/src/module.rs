@@ -20,7 +20,9 @@ const FEATURES: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::EXTENDED_CONST)
     .union(WasmFeatures::MULTI_MEMORY)
     .union(WasmFeatures::RELAXED_SIMD)
-    .union(WasmFeatures::WIDE_ARITHMETIC);
+    .union(WasmFeatures::WIDE_ARITHMETIC)
+    .union(WasmFeatures::CUSTOM_PAGE_SIZES)
+    .union(WasmFeatures::MEMORY64);
 
 /// What the other sections may use. The validator allows constant expressions that read earlier globals only together with the
 /// types of the collector; those are refused where declarations are read, below.
@@ -290,20 +292,21 @@ fn ref_type(ty: wasmparser::RefType) -> Result<ValType, CompileError> {
     }
 }
 
-fn limit(value: u64) -> Result<u32, CompileError> {
-    u32::try_from(value).map_err(|_| unsupported(format!("limit {value} above 2^32"), 0))
-}
-
 fn table_type(ty: &wasmparser::TableType) -> Result<TableType, CompileError> {
-    Ok(TableType {
-        element: ref_type(ty.element_type)?,
-        min: limit(ty.initial)?,
-        max: ty.maximum.map(limit).transpose()?,
-    })
+    let wasmparser::TableType { initial, maximum: max, table64: wide, .. } = *ty;
+    let min = u32::try_from(initial).map_err(|_| unsupported(format!("table of {initial} entries"), 0))?;
+    Ok(TableType { element: ref_type(ty.element_type)?, min, max, wide })
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, CompileError> {
-    Ok(MemoryType { min_pages: limit(ty.initial)?, max_pages: ty.maximum.map(limit).transpose()? })
+    let usual = MemoryType::new(ty.initial, ty.maximum);
+    let page_log2 = match ty.page_size_log2 {
+        None => usual.page_log2,
+        Some(0) => 0,
+        Some(16) => 16,
+        Some(other) => return Err(unsupported(format!("memory with pages of 2^{other} bytes"), 0)),
+    };
+    Ok(MemoryType { page_log2, wide: ty.memory64, ..usual })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, CompileError> {

@@ -84,7 +84,7 @@ impl Translator<'_, '_> {
     fn relaxed_dot(&mut self) {
         let right = self.pop_vector(I8X16);
         let left = self.pop_vector(I8X16);
-        let value = self.ins().x86_pmaddubsw(right, left);
+        let value = self.ins().x86_pmaddubsw(left, right);
         self.push(value);
     }
 }
