@@ -54,7 +54,6 @@ use wave_wasi::Record;
 /// Signals from outside that end a run in the middle: INT, TERM, HUP, QUIT.
 const ENDS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-
 /// Runs a program, observed; the result is its exit code.
 ///
 /// # Errors

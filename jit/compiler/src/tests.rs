@@ -698,7 +698,9 @@ fn branch(kind: &str, hints: Option<&[u8]>) -> CodeImage {
         format!(r#"(@custom "metadata.code.branch_hint" (before code) "{hints}")"#)
     });
     let body = match kind {
-        "if" => "(if (local.get 0) (then (i32.store (i32.const 0) (i32.const 1))) (else (local.set 0 (i32.mul (local.get 1) (local.get 1)))))",
+        "if" => {
+            "(if (local.get 0) (then (i32.store (i32.const 0) (i32.const 1))) (else (local.set 0 (i32.mul (local.get 1) (local.get 1)))))"
+        }
         _ => "(block (br_if 0 (local.get 0)) (i32.store (i32.const 0) (i32.const 1)) (local.set 0 (i32.const 7)))",
     };
     compile(&format!(
@@ -715,7 +717,8 @@ fn hints_move_the_unlikely_side() {
         let likely = branch(kind, Some(&hint(0, offset, 1)));
         let unlikely = branch(kind, Some(&hint(0, offset, 0)));
         assert_ne!(likely.text, unlikely.text, "{kind}: the sides are in another order");
-        let store_at = |image: &CodeImage| (0..).find(|at| image.traps.get(*at) == Some(TrapCode::HeapOutOfBounds as u8));
+        let store_at =
+            |image: &CodeImage| (0..).find(|at| image.traps.get(*at) == Some(TrapCode::HeapOutOfBounds as u8));
         match kind {
             "if" => assert!(store_at(&unlikely) > store_at(&likely), "the unlikely side is last"),
             _ => assert!(store_at(&likely) > store_at(&unlikely), "the unlikely side is last"),

@@ -182,7 +182,8 @@ fn is_reference(ty: ValType) -> bool {
 }
 
 fn is_table(ty: &TableType) -> bool {
-    is_reference(ty.element) && ty.max.is_none_or(|max| u64::from(ty.min) <= max && (ty.wide || max <= u64::from(u32::MAX)))
+    is_reference(ty.element)
+        && ty.max.is_none_or(|max| u64::from(ty.min) <= max && (ty.wide || max <= u64::from(u32::MAX)))
 }
 
 /// Type of the indexes of a memory or table.

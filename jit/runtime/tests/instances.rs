@@ -124,7 +124,13 @@ fn t52_the_limit_is_one_of_all_memories_together() {
 }
 
 /// What a call of an export gives: a value or a trap.
-fn outcome(store: &mut Store<()>, sealed: &Sealed, instance: InstanceId, name: &str, args: &[Value]) -> Result<Value, Trap> {
+fn outcome(
+    store: &mut Store<()>,
+    sealed: &Sealed,
+    instance: InstanceId,
+    name: &str,
+    args: &[Value],
+) -> Result<Value, Trap> {
     let function = function(store, instance, name);
     match store.call(sealed, function, args) {
         Ok(values) => Ok(values[0]),

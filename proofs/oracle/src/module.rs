@@ -62,10 +62,7 @@ pub fn declarations() -> ModuleInfo {
             table(ValType::FuncRef, 2, Some(3)),
             table(ValType::ExternRef, 1, None),
         ],
-        memories: vec![
-            MemoryType::new(1, Some(10)),
-            MemoryType::new(1, Some(2)),
-        ],
+        memories: vec![MemoryType::new(1, Some(10)), MemoryType::new(1, Some(2))],
         globals: vec![
             i64_(true),
             i64_(false),

@@ -297,7 +297,11 @@ impl<'b> Translator<'_, 'b> {
         self.push(value);
     }
 
-    pub(super) fn vector_binary(&mut self, ty: Type, operation: impl FnOnce(FuncInstBuilder<'_, 'b>, Value, Value) -> Value) {
+    pub(super) fn vector_binary(
+        &mut self,
+        ty: Type,
+        operation: impl FnOnce(FuncInstBuilder<'_, 'b>, Value, Value) -> Value,
+    ) {
         let right = self.pop_vector(ty);
         let left = self.pop_vector(ty);
         let value = operation(self.ins(), left, right);
