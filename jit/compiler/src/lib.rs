@@ -1,7 +1,7 @@
 //! Module bytes to code image, by Cranelift.
 //!
-//! What the code may assume and must obey is fixed in
-//! [`wave_contract`]; this crate makes no system call, runs nothing and is not trusted.
+//! What the code may assume and must obey is fixed in [`wave_contract`]; this crate makes no system call, runs nothing and is not
+//! trusted.
 //!
 //! | file | what |
 //! |---|---|

@@ -81,6 +81,11 @@ pub struct TableType {
     pub wide: bool,
 }
 
+/// Binary logarithm of the size of usual pages.
+const PAGE_LOG2: u8 = 16;
+
+const _: () = assert!(1 << PAGE_LOG2 == PAGE_BYTES);
+
 /// A linear memory's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MemoryType {
@@ -98,7 +103,7 @@ impl MemoryType {
     /// A memory with pages of 64 KiB and indexes of 32 bits.
     #[must_use]
     pub const fn new(min_pages: u64, max_pages: Option<u64>) -> Self {
-        Self { min_pages, max_pages, page_log2: PAGE_BYTES.trailing_zeros() as u8, wide: false }
+        Self { min_pages, max_pages, page_log2: PAGE_LOG2, wide: false }
     }
 
     /// The initial size in bytes; `u64::MAX` if it is larger than that.
