@@ -1,10 +1,11 @@
 //! Module bytes to code image, by Cranelift.
 //!
-//! What the code may assume and must obey is fixed in [`wave_contract`]; this crate makes no system call, runs nothing and is not
-//! trusted.
+//! `features.rs` lists the features that it compiles. What the code may assume and must obey is fixed in
+//! [`wave_contract`]; this crate makes no system call, runs nothing and is not trusted.
 //!
 //! | file | what |
 //! |---|---|
+//! | `features.rs` | features of WebAssembly, and what is said of those that are not supported |
 //! | `module.rs` | bytes to declarations, checked by the validator |
 //! | `edition.rs` | what a version of the specification accepts |
 //! | `hints.rs` | which side of a branch is the likely one |
@@ -20,6 +21,7 @@ mod compile;
 mod edition;
 mod emit;
 mod error;
+pub mod features;
 mod hints;
 mod link;
 mod module;

@@ -2,6 +2,7 @@
 
 use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
+use crate::features;
 use crate::hints::BranchHints;
 use wasmparser::{
     DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
@@ -14,25 +15,12 @@ use wave_contract::module::{
 };
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
-/// What function bodies may use: WebAssembly 2.0 and these proposals.
-const FEATURES: WasmFeatures = WasmFeatures::WASM2
-    .union(WasmFeatures::TAIL_CALL)
-    .union(WasmFeatures::EXTENDED_CONST)
-    .union(WasmFeatures::MULTI_MEMORY)
-    .union(WasmFeatures::RELAXED_SIMD)
-    .union(WasmFeatures::WIDE_ARITHMETIC)
-    .union(WasmFeatures::CUSTOM_PAGE_SIZES)
-    .union(WasmFeatures::MEMORY64);
-
-/// What the other sections may use. The validator allows constant expressions that read earlier globals only together with the
-/// types of the collector; those are refused where declarations are read, below.
-const SECTION_FEATURES: WasmFeatures = FEATURES.union(WasmFeatures::FUNCTION_REFERENCES).union(WasmFeatures::GC);
-
 /// Largest module in bytes: positions are 32 bits, and text is a few times larger.
 pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
 
 /// A parsed module: declarations are valid, bodies are located but not validated yet.
 pub struct Module<'a> {
+    bytes: &'a [u8],
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
     pub(crate) hints: BranchHints,
@@ -59,10 +47,14 @@ impl<'a> Module<'a> {
         if let [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] = bytes {
             return Err(CompileError::Component);
         }
+        let features = features::supported();
+        // The validator allows constant expressions that read earlier globals only together with the types of the collector. Those
+        // are refused where declarations are read, below, and not validated in bodies.
+        let of_sections = features.union(WasmFeatures::FUNCTION_REFERENCES).union(WasmFeatures::GC);
         let mut declarations = Declarations::default();
-        let mut validator = Validator::new_with_features(SECTION_FEATURES);
+        let mut validator = Validator::new_with_features(of_sections);
         let mut parser = Parser::new(0);
-        parser.set_features(SECTION_FEATURES);
+        parser.set_features(of_sections);
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             // The validator comes first, so that the rest can rely on valid input.
@@ -74,7 +66,13 @@ impl<'a> Module<'a> {
         }
         let Declarations { info, bodies, hints, resources } = declarations;
         let hints = hints.unwrap_or_default();
-        Ok(Self { info, bodies, hints, features: FEATURES, resources })
+        Ok(Self { bytes, info, bodies, hints, features, resources })
+    }
+
+    /// The bytes that it was read from.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// What the module declares.
