@@ -225,11 +225,12 @@ impl UseObserver<'_> {
                         let path = dir.as_deref().zip(call.path("path")).and_then(|(dir, path)| join(dir, path));
                         Thing::Named { grant: *grant, path, at_the_end }
                     }
-                    Some(Thing::List) => call.0.grant.map_or(Thing::List, |grant| Thing::Named {
-                        grant,
-                        path: Some(Vec::new()),
-                        at_the_end,
-                    }),
+                    Some(Thing::List) => match (call.0.grant, call.path("path").and_then(|path| join(b"", path))) {
+                        (Some(grant), Some(name)) if !name.is_empty() => {
+                            Thing::Named { grant, path: Some(Vec::new()), at_the_end }
+                        }
+                        _ => Thing::List,
+                    },
                     _ => return,
                 };
                 if let Some(opened) = call.stored("opened_fd") {
