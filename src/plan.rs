@@ -68,7 +68,7 @@ pub fn refuse_within(path: &Path, grants: &[DirectoryGrant], what: &str, place: 
             let problem = format!("the program could write its own {what}: `{}` is granted", grant.host.display());
             return Err(Failure::refused(problem)
                 .at(place)
-                .fix(format!("write the {what} elsewhere, or grant this ::ro")));
+                .fix(format!("write the {what} to another directory, or grant this one ::ro")));
         }
     }
     Ok(())
