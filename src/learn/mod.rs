@@ -26,7 +26,7 @@ mod used;
 use crate::args::{self, Run, Sandbox};
 use crate::bound::{self, MemoryBound};
 use crate::image::Program;
-use crate::plan::plan;
+use crate::plan::{GivenPolicy, plan};
 use crate::record::Records;
 use crate::run;
 use crate::text::{chain, note};
@@ -75,8 +75,10 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     }
     run::end_with_parent(&run)?;
     let typed = Typed::new(&run);
+    let policy = GivenPolicy::read(&run);
+    let bound = MemoryBound::of(&run, policy.document())?;
     let program = Program::of(sandbox, &run)?;
-    let (plan, module) = (plan(sandbox, &run, &program)?, program.module);
+    let (plan, module) = (plan(sandbox, &run, &program, policy.document?)?, program.module);
     if run.dry_run {
         run::show(&plan, &module);
         return Ok(0);
@@ -94,8 +96,6 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let records = Records::open(&run, &plan)?;
     let reporting = records.reporting(&run);
     let tracer = Tracer::new(&run, &plan, records.trace);
-    let line = plan.line_of_policy("limits.max-rss").map(str::to_owned);
-    let bound = MemoryBound::new(plan.limits.max_rss, line, run.cgroup.as_deref())?;
     let mut parts = Some((plan, bytes, tracer));
     let supervised = supervise(area_bytes, |area| {
         let outcome = match (parts.take(), UseObserver::new(area, layout)) {
