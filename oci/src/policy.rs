@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use wave_engine::policy::PolicyDocument;
 use wave_engine::{Access, DirectoryGrant, Failure, Identity, Level, PlanBuilder, Variable};
-use wave_policy::file::{Directory, Effect, Values, diff};
+use wave_policy::file::{Change, Directory, Effect, Values, diff};
 
 /// The annotation that names the operator's policy.
 pub const POLICY: &str = "dev.wave.policy";
@@ -107,12 +107,15 @@ pub fn read_of_image(
         return Err(cannot(&format!("it grants `{}`, which the operator's policy does not", other.display())));
     }
     let given = operator.map_or_else(|| given(config), |operator| Ok(operator.values.clone()))?;
-    let widens = diff(&given, &document.values).into_iter().find(|change| change.effect == Effect::Widens);
-    match widens {
-        Some(change) => {
-            let whose = if operator.is_some() { "the operator's policy" } else { "the configuration" };
-            Err(cannot(&format!("it allows more than {whose}: {} ({})", change.text, change.key)))
-        }
+    let whose = if operator.is_some() { "the operator's policy" } else { "the configuration" };
+    // What is neither wider nor narrower, as another hash of the module, is the operator's to say if there is an operator's policy.
+    let is_more = |change: &Change| match change.effect {
+        Effect::Widens => true,
+        Effect::Neutral => operator.is_some() && change.key != "fs",
+        Effect::Narrows => false,
+    };
+    match diff(&given, &document.values).into_iter().find(is_more) {
+        Some(change) => Err(cannot(&format!("it does more than narrow {whose}: {} ({})", change.text, change.key))),
         None => Ok(Some(document)),
     }
 }
