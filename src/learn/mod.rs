@@ -49,7 +49,7 @@ use wave_engine::{
     DirectoryGrant, Engine, Failure, Module, Observer, Plan, Used, Variable, input, owner_of_writable, surface_of,
 };
 use wave_policy::Level;
-use wave_policy::file::{Derived, Values};
+use wave_policy::file::Derived;
 use wave_runtime::Stop;
 use wave_sandbox::{Ended, Supervised, supervise};
 use wave_wasi::Record;

@@ -170,8 +170,8 @@ impl Cgroup {
 
     /// Removes the cgroup if no process and no child is in it, and answers whether it is gone: the kernel decides it without a list.
     pub fn delete_if_empty(&self) -> bool {
-        // All of them, and not up to the first that stays.
-        self.directories.iter().fold(true, |gone, directory| remove(&directory.path).is_ok() && gone)
+        let stays = |directory: &&Directory| remove(&directory.path).is_err();
+        self.directories.iter().filter(stays).count() == 0
     }
 
     /// The directories of version 1, by the names of their controllers.
