@@ -16,6 +16,9 @@ pub enum TrapCode {
     Host = 5,
     /// The fuel is used up, see [`crate::abi`].
     OutOfFuel = 6,
+    /// An access past the end of linear memory, found by a comparison: where memory need not end at a page of the host, and where
+    /// indexes are 64-bit.
+    MemoryOutOfBounds = 9,
     /// Too little stack.
     StackOverflow = 251,
     /// Integer overflow: `INT_MIN / -1`, or a float too large to convert.
@@ -30,13 +33,14 @@ pub enum TrapCode {
 
 impl TrapCode {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unreachable,
         Self::IndirectCallToNull,
         Self::BadSignature,
         Self::TableOutOfBounds,
         Self::Host,
         Self::OutOfFuel,
+        Self::MemoryOutOfBounds,
         Self::StackOverflow,
         Self::IntegerOverflow,
         Self::HeapOutOfBounds,
