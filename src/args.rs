@@ -452,6 +452,9 @@ pub struct Wast {
     /// Compile code that counts fuel, without a limit on it
     #[arg(long)]
     pub fuel: bool,
+    /// Refuse modules with several tables, as WebAssembly 1.0 does
+    #[arg(long)]
+    pub single_table: bool,
     /// Scripts
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,

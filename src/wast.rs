@@ -60,6 +60,7 @@ struct Script<'a> {
     sealed: &'a Sealed,
     multi_memory: bool,
     fuel: bool,
+    single_table: bool,
     store: Store<()>,
     /// What scripts call `spectest`, and what they register themselves.
     registered: HashMap<String, Namespace>,
@@ -115,6 +116,7 @@ impl<'a> Script<'a> {
             sealed,
             multi_memory: arguments.multi_memory,
             fuel: arguments.fuel,
+            single_table: arguments.single_table,
             store,
             registered: HashMap::from([("spectest".to_owned(), Namespace::Host(spectest))]),
             named: HashMap::new(),
@@ -231,6 +233,9 @@ impl<'a> Script<'a> {
 
     fn validate(&self, bytes: &[u8]) -> Result<(), String> {
         let module = self.parse(bytes).map_err(|ending| ending.describe())?;
+        if self.single_table && module.info().tables.len() > 1 {
+            return Err("multiple tables".to_owned());
+        }
         module.validate(default_threads()).map_err(|error| chain(&error))
     }
 
@@ -343,7 +348,8 @@ fn expect_trap<T: std::fmt::Debug>(result: Result<T, Ending>, message: &str) -> 
 fn spectest(store: &mut Store<()>) -> Result<HashMap<&'static str, Export>, wave_runtime::LinkError> {
     type Caller<'a> = wave_runtime::Caller<'a, ()>;
     let table = TableType { element: ValType::FuncRef, min: 10, max: Some(20) };
-    let memory = MemoryType { min_pages: 1, max_pages: Some(2) };
+    let memory = MemoryType { min_pages: 1, max_pages: Some(2), shared: false };
+    let shared = MemoryType { shared: true, ..memory };
     let mut global = |value| store.new_global(value, false).map(|global| Export::Item(Item::Global(global)));
     let mut exports = HashMap::from([
         ("global_i32", global(Value::I32(666))?),
@@ -353,6 +359,7 @@ fn spectest(store: &mut Store<()>) -> Result<HashMap<&'static str, Export>, wave
     ]);
     exports.insert("table", Export::Item(Item::Table(store.new_table(table)?)));
     exports.insert("memory", Export::Item(Item::Memory(store.new_memory(memory)?)));
+    exports.insert("shared_memory", Export::Item(Item::Memory(store.new_memory(shared)?)));
     let functions = [
         ("print", HostFunction::new(|_: &mut Caller| Ok::<(), Stop>(()))),
         ("print_i32", HostFunction::new(|_: &mut Caller, _: i32| Ok::<(), Stop>(()))),

@@ -65,16 +65,16 @@ pub const KINDS: &[FactKind] = &[
         level: Level::Error,
         text: "imports that wave does not provide, so it cannot run",
         find: |module, _| {
-            let unknown = module.imports.iter().filter(|import| module.kind == Kind::Module && !is_wasi(import));
+            let unknown = module.imports.iter().filter(|import| module.kind == Kind::Module && !is_provided(import));
             with_names(unknown.map(Import::full_name))
         },
     },
     FactKind {
         id: "unsupported-memory",
         level: Level::Error,
-        text: "shared memory, 64-bit memory, pages of another size or several memories: wave supports none of these, so it cannot run",
+        text: "64-bit memory, pages of another size or several memories: wave supports none of these, so it cannot run",
         find: |module, _| {
-            let odd = |memory: &Memory| memory.shared || memory.wide || memory.custom_pages;
+            let odd = |memory: &Memory| memory.wide || memory.custom_pages;
             without_names(module.memories.len() > 1 || module.memories.iter().any(odd))
         },
     },
@@ -93,6 +93,15 @@ pub const KINDS: &[FactKind] = &[
             let exports = module.exports.iter().map(|export| export.name.clone());
             let name = module.name.clone().into_iter();
             with_names(imports.chain(exports).chain(name).filter(|name| name.contains(harmful)))
+        },
+    },
+    FactKind {
+        id: "threads",
+        level: Level::Warning,
+        text: "imports `wasi` `thread-spawn`, which always fails here: wave offers no threads, so it may work more slowly or give up",
+        find: |module, _| {
+            let is_asking = |import: &Import| is_wasi(import) && surface_of_one(import).asks_for_threads();
+            without_names(module.imports.iter().any(is_asking))
         },
     },
     FactKind {
@@ -195,12 +204,21 @@ pub fn facts(declarations: &Declarations, surface: &Surface) -> Vec<Fact> {
 pub fn surface(module: &Declarations) -> Surface {
     let known = module.imports.iter().filter(|import| is_wasi(import));
     Surface::from_imports(known.map(|import| (import.module.as_deref().unwrap_or_default(), &*import.name)))
+        .with_shared_memory(module.memories.iter().any(|memory| memory.shared))
 }
 
-/// Whether an import is a function of the reviewed table.
+/// Whether `wave` has something for an import.
+fn is_provided(import: &Import) -> bool {
+    is_wasi(import) || import.is_shared_memory()
+}
+
+/// Whether an import is a function that `wave` provides.
 fn is_wasi(import: &Import) -> bool {
-    let Some(module) = import.module.as_deref().filter(|_| import.item == Item::Function) else { return false };
-    Surface::from_imports([(module, &*import.name)]).unknown().is_empty()
+    import.module.is_some() && import.item == Item::Function && surface_of_one(import).unknown().is_empty()
+}
+
+fn surface_of_one(import: &Import) -> Surface {
+    Surface::from_imports([(import.module.as_deref().unwrap_or_default(), &*import.name)])
 }
 
 impl Import {

@@ -13,8 +13,9 @@ use wave_contract::module::{
 };
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
-/// The features that a module may use by default: WebAssembly 2.0, tail calls and extended constant expressions.
-const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
+/// The features that a module may use by default: WebAssembly 2.0, tail calls, extended constant expressions and atomics.
+const FEATURES: WasmFeatures =
+    WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST).union(WasmFeatures::THREADS);
 
 /// Largest module in bytes: positions are 32 bits, and text is a few times larger.
 pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
@@ -291,7 +292,8 @@ fn table_type(ty: &wasmparser::TableType) -> Result<TableType, CompileError> {
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, CompileError> {
-    Ok(MemoryType { min_pages: limit(ty.initial)?, max_pages: ty.maximum.map(limit).transpose()? })
+    let (min_pages, max_pages) = (limit(ty.initial)?, ty.maximum.map(limit).transpose()?);
+    Ok(MemoryType { min_pages, max_pages, shared: ty.shared })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, CompileError> {

@@ -85,6 +85,8 @@ pub struct MemoryType {
     pub min_pages: u32,
     /// Maximum pages that it may grow to.
     pub max_pages: Option<u32>,
+    /// Whether it is declared as shared. It is this thread's alone all the same: nothing here starts another one.
+    pub shared: bool,
 }
 
 /// A global's type.

@@ -368,6 +368,9 @@ impl Inner {
         for libcall in Libcall::ALL {
             self.arena.write_u64(start + ContextLayout::libcall(libcall), libcalls::address(libcall));
         }
+        if let Some(code) = self.wait {
+            self.arena.write_u64(start + ContextLayout::libcall(Libcall::AtomicWait), code);
+        }
         for (index, memory) in (0u32..).zip(&placement.memories) {
             let (memory, descriptor) = &self.memories[*memory];
             let slot = start + placement.layout.memory(index);
@@ -512,7 +515,8 @@ fn table_matches(expected: TableType, found: TableType) -> bool {
 }
 
 fn memory_matches(expected: MemoryType, found: MemoryType) -> bool {
-    limits_match(expected.min_pages, expected.max_pages, found.min_pages, found.max_pages)
+    expected.shared == found.shared
+        && limits_match(expected.min_pages, expected.max_pages, found.min_pages, found.max_pages)
 }
 
 const _: () = assert!(GLOBAL_BYTES as usize == size_of::<u128>());

@@ -117,7 +117,7 @@ impl LinearMemory {
 
     /// Its type for import matching: the current size is the minimum.
     pub fn current_type(&self) -> MemoryType {
-        MemoryType { min_pages: u32::try_from(self.pages).unwrap_or(u32::MAX), max_pages: self.ty.max_pages }
+        MemoryType { min_pages: u32::try_from(self.pages).unwrap_or(u32::MAX), ..self.ty }
     }
 
     /// Address ranges of the fields that change when it grows: its size, and the writable pages of its mapping.

@@ -172,7 +172,8 @@ fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, DeclarationErr
     if ty.memory64 || ty.page_size_log2.is_some() {
         return Err(unsupported("a memory that is not one of 32 bits and usual pages"));
     }
-    Ok(MemoryType { min_pages: limit(ty.initial)?, max_pages: ty.maximum.map(limit).transpose()? })
+    let (min_pages, max_pages) = (limit(ty.initial)?, ty.maximum.map(limit).transpose()?);
+    Ok(MemoryType { min_pages, max_pages, shared: ty.shared })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, DeclarationError> {

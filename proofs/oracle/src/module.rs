@@ -63,8 +63,8 @@ pub fn declarations() -> ModuleInfo {
             table(ValType::ExternRef, 1, None),
         ],
         memories: vec![
-            MemoryType { min_pages: 1, max_pages: Some(10) },
-            MemoryType { min_pages: 1, max_pages: Some(2) },
+            MemoryType { min_pages: 1, max_pages: Some(10), shared: false },
+            MemoryType { min_pages: 1, max_pages: Some(2), shared: false },
         ],
         globals: vec![
             i64_(true),

@@ -203,6 +203,7 @@ impl Translator<'_, '_> {
             Operator::I64Extend16S => self.extend_low(I16, I64),
             Operator::I64Extend32S => self.extend_low(I32, I64),
 
+            other if self.atomic(other) => {}
             other => return self.vector(other),
         }
         Ok(())
