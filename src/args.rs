@@ -20,6 +20,7 @@ use wave_wasi::PeerRule;
 #[derive(Debug, Parser)]
 #[command(name = "wave", version, about, max_term_width = 100)]
 #[command(after_help = "Short form: `wave [OPTIONS] MODULE [ARGS]…` means `wave run`.\n\
+`wave --version --verbose` lists the features of WebAssembly.\n\
 Exit codes: the guest's own 0-255; 2 usage, 124 limit on time or fuel, 125 refused before the guest ran, 126 not a runnable module,\n\
 127 not found, 134 trap, 137 memory limit, 159 denied system call, 128+n signal n.")]
 pub struct Cli {
@@ -483,8 +484,8 @@ pub struct Inspect {
 /// `wave audit`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The module is only read, not validated and not run. A component is audited by its imports, though it cannot run.\n\
-Exit codes: 0 audited, 1 the score is above --threshold, 2 usage, 125 the policy is not for it, 126 not a module, 127 not found."
+    after_help = "The module is read and validated, and not run. A component is audited by its imports, though it cannot run.\n\
+Exit codes: 0 audited, 1 it cannot run or its score is above --threshold, 2 usage, 125 the policy is not for it, 126 not a module, 127 not found."
 )]
 pub struct Audit {
     /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input

@@ -2,7 +2,7 @@
 
 use crate::args::{Format, Inspect, Sandbox};
 use crate::image;
-use crate::text::{chain, clean, json};
+use crate::text::{clean, json};
 use crate::worker::{self, Output};
 use serde::Serialize;
 use std::fmt::Write;
@@ -28,7 +28,7 @@ pub fn inspect(sandbox: Option<Sandbox>, arguments: &Inspect) -> Result<u8, Fail
 fn summarize(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Output, Failure> {
     let bytes = input::module(path, bytes)?;
     let module = compile::parse(path, &bytes)?;
-    module.validate(threads).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;
+    compile::validate(path, &module, threads)?;
     let summary = Summary::new(module.info(), bytes.len());
     Ok(Output::new(match format {
         Format::Text => summary.text(),

@@ -1,10 +1,11 @@
 //! Module bytes to code image, by Cranelift.
 //!
-//! WebAssembly 2.0 plus tail calls and extended constant expressions. What the code may assume and must obey is fixed in
+//! `features.rs` lists the features that it compiles. What the code may assume and must obey is fixed in
 //! [`wave_contract`]; this crate makes no system call, runs nothing and is not trusted.
 //!
 //! | file | what |
 //! |---|---|
+//! | `features.rs` | features of WebAssembly, and what is said of those that are not supported |
 //! | `module.rs` | bytes to declarations, checked by the validator |
 //! | `target.rs` | processor and settings of the code generator |
 //! | `compile.rs` | all functions, on several threads |
@@ -17,6 +18,7 @@
 mod compile;
 mod emit;
 mod error;
+pub mod features;
 mod link;
 mod module;
 mod parallel;

@@ -2,6 +2,7 @@
 
 use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
+use crate::features;
 use wasmparser::{
     DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
     Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
@@ -13,15 +14,12 @@ use wave_contract::module::{
 };
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
-/// The features that a module may use by default: WebAssembly 2.0, tail calls, extended constant expressions and atomics.
-const FEATURES: WasmFeatures =
-    WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST).union(WasmFeatures::THREADS);
-
 /// Largest module in bytes: positions are 32 bits, and text is a few times larger.
 pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
 
 /// A parsed module: declarations are valid, bodies are located but not validated yet.
 pub struct Module<'a> {
+    bytes: &'a [u8],
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
     /// What the module may use.
@@ -36,7 +34,7 @@ impl<'a> Module<'a> {
     /// # Errors
     /// [`CompileError::Component`] for a component, [`CompileError::Invalid`] with the place of the first mistake.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, CompileError> {
-        Self::parse_with(bytes, FEATURES)
+        Self::parse_with(bytes, features::supported())
     }
 
     /// As [`Module::parse`], for modules that may have several memories.
@@ -44,7 +42,7 @@ impl<'a> Module<'a> {
     /// # Errors
     /// As [`Module::parse`].
     pub fn parse_multi_memory(bytes: &'a [u8]) -> Result<Self, CompileError> {
-        Self::parse_with(bytes, FEATURES.union(WasmFeatures::MULTI_MEMORY))
+        Self::parse_with(bytes, features::supported().union(WasmFeatures::MULTI_MEMORY))
     }
 
     fn parse_with(bytes: &'a [u8], features: WasmFeatures) -> Result<Self, CompileError> {
@@ -73,7 +71,13 @@ impl<'a> Module<'a> {
             declarations.payload(payload)?;
         }
         let Declarations { info, bodies, resources, .. } = declarations;
-        Ok(Self { info, bodies, features, resources })
+        Ok(Self { bytes, info, bodies, features, resources })
+    }
+
+    /// The bytes that it was read from.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// What the module declares.
