@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 use wave_audit::why::Operation;
+use wave_compiler::Edition;
 use wave_engine::parse_network;
 use wave_policy::file::{MOST_NUMBER, Values};
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
@@ -447,15 +448,15 @@ pub struct Wast {
     /// How code addresses memory and context
     #[arg(long, value_enum, default_value_t = Mode::Fixed)]
     pub mode: Mode,
-    /// Allow several memories in a module
-    #[arg(long)]
-    pub multi_memory: bool,
     /// Compile code that counts fuel, without a limit on it
     #[arg(long)]
     pub fuel: bool,
-    /// Refuse modules with several tables, as WebAssembly 1.0 does
+    /// Read scripts as Wasmtime writes its own: names of modules are registered, a module whose segment does not fit is unlinkable, and why is not compared
     #[arg(long)]
-    pub single_table: bool,
+    pub lenient: bool,
+    /// Refuse what this version of the specification refuses, such as 2.0, or 2.0+memory64 with a proposal
+    #[arg(long, value_name = "VERSION", value_parser = edition)]
+    pub edition: Option<Edition>,
     /// Scripts
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
@@ -518,6 +519,10 @@ pub enum AuditFormat {
 }
 
 /// Reads a score, in tenths.
+fn edition(text: &str) -> Result<Edition, String> {
+    Edition::parse(text).ok_or_else(|| "write 1.0, 2.0 or 3.0, and `+` before each proposal".to_owned())
+}
+
 fn parse_score(text: &str) -> Result<u32, String> {
     let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str, most| {

@@ -57,22 +57,20 @@ pub static FEATURES: &[Feature] = &[
     yes("reference-types", "references as values, several tables", "2.0", WasmFeatures::REFERENCE_TYPES),
     yes("simd128", "vectors of 128 bits", "2.0", WasmFeatures::SIMD),
     yes("tail-call", "tail calls", "3.0", WasmFeatures::TAIL_CALL),
-    yes("extended-const", "arithmetic in constant expressions", "3.0", WasmFeatures::EXTENDED_CONST),
-    yes("branch-hinting", "hints on branches, which are ignored", "proposal branch-hinting", WasmFeatures::empty()),
-    Feature {
-        name: "multi-memory",
-        title: "several memories",
-        origin: "3.0",
-        flags: WasmFeatures::MULTI_MEMORY,
-        support: Support::No { why: NOT_BUILT, fix: "merge the memories into one: wasm-opt --multi-memory-lowering" },
-    },
-    Feature {
-        name: "relaxed-simd",
-        title: "relaxed vector operations",
-        origin: "3.0",
-        flags: WasmFeatures::RELAXED_SIMD,
-        support: Support::No { why: NOT_BUILT, fix: "build without -mrelaxed-simd" },
-    },
+    yes(
+        "extended-const",
+        "arithmetic and earlier globals in constant expressions",
+        "3.0",
+        WasmFeatures::EXTENDED_CONST,
+    ),
+    yes(
+        "branch-hinting",
+        "hints on branches: code of unlikely ones is moved out of the way",
+        "proposal branch-hinting",
+        WasmFeatures::empty(),
+    ),
+    yes("multi-memory", "several memories", "3.0", WasmFeatures::MULTI_MEMORY),
+    yes("relaxed-simd", "relaxed vector operations", "3.0", WasmFeatures::RELAXED_SIMD),
     Feature {
         name: "exception-handling",
         title: "exceptions with `exnref`",
@@ -97,28 +95,20 @@ pub static FEATURES: &[Feature] = &[
         flags: WasmFeatures::GC,
         support: Support::No { why: NOT_BUILT, fix: OBJECTS },
     },
-    Feature {
-        name: "memory64",
-        title: "memories and tables with addresses of 64 bits",
-        origin: "3.0",
-        flags: WasmFeatures::MEMORY64,
-        support: Support::No { why: NOT_BUILT, fix: "build for wasm32 instead of wasm64" },
-    },
+    yes(
+        "memory64",
+        "memories and tables with 64-bit indexes; memories of at most 4 GiB",
+        "3.0",
+        WasmFeatures::MEMORY64,
+    ),
     yes("atomics", "atomic operations and shared memories, in one thread", "proposal threads", WasmFeatures::THREADS),
-    Feature {
-        name: "wide-arithmetic",
-        title: "arithmetic of 128 bits",
-        origin: "proposal wide-arithmetic",
-        flags: WasmFeatures::WIDE_ARITHMETIC,
-        support: Support::No { why: NOT_BUILT, fix: "build without -mwide-arithmetic" },
-    },
-    Feature {
-        name: "custom-page-sizes",
-        title: "memories with pages of one byte",
-        origin: "proposal custom-page-sizes",
-        flags: WasmFeatures::CUSTOM_PAGE_SIZES,
-        support: Support::No { why: NOT_BUILT, fix: "link with pages of 64 KiB: without --page-size" },
-    },
+    yes("wide-arithmetic", "arithmetic of 128 bits", "proposal wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
+    yes(
+        "custom-page-sizes",
+        "memories with pages of one byte",
+        "proposal custom-page-sizes",
+        WasmFeatures::CUSTOM_PAGE_SIZES,
+    ),
     Feature {
         name: "legacy-exceptions",
         title: "exceptions in their old form, `try` and `catch`",
@@ -257,6 +247,10 @@ pub enum Verdict {
 /// Says which features a module needs that are not supported. Reads all of it, function bodies too, once if it can run.
 #[must_use]
 pub fn judge(bytes: &[u8]) -> Verdict {
+    // It can be valid with a feature that the validator knows only as part of another one.
+    if crate::Module::parse(bytes).is_ok_and(|module| module.validate(1).is_ok()) {
+        return Verdict::Runs;
+    }
     let mut enabled = supported();
     let mut needs = Vec::new();
     // A feature that is found is enabled, so each turn finds another one.
@@ -377,7 +371,7 @@ mod tests {
             ),
             ("gc", "(module (type (struct)))"),
             ("gc", "(module (func (drop (ref.i31 (i32.const 1)))))"),
-            ("gc", "(module (global i32 (i32.const 1)) (global i32 (global.get 0)))"),
+            ("extended-const", "(module (global i32 (i32.const 1)) (global i32 (global.get 0)))"),
             ("memory64", "(module (memory i64 1))"),
             ("memory64", "(module (table i64 1 funcref))"),
             ("memory64", "(module (memory i64 0x1_0000_0001))"),

@@ -3,9 +3,10 @@
 use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
 use crate::features;
+use crate::hints::BranchHints;
 use wasmparser::{
     DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
-    Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    Parser, Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 use wave_contract::image::CodeImage;
 use wave_contract::module::{
@@ -22,6 +23,7 @@ pub struct Module<'a> {
     bytes: &'a [u8],
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
+    pub(crate) hints: BranchHints,
     /// What the module may use.
     pub(crate) features: WasmFeatures,
     /// What the validator of each body asks; absent exactly when there are no bodies.
@@ -34,18 +36,6 @@ impl<'a> Module<'a> {
     /// # Errors
     /// [`CompileError::Component`] for a component, [`CompileError::Invalid`] with the place of the first mistake.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, CompileError> {
-        Self::parse_with(bytes, features::supported())
-    }
-
-    /// As [`Module::parse`], for modules that may have several memories.
-    ///
-    /// # Errors
-    /// As [`Module::parse`].
-    pub fn parse_multi_memory(bytes: &'a [u8]) -> Result<Self, CompileError> {
-        Self::parse_with(bytes, features::supported().union(WasmFeatures::MULTI_MEMORY))
-    }
-
-    fn parse_with(bytes: &'a [u8], features: WasmFeatures) -> Result<Self, CompileError> {
         if bytes.len() > MAX_MODULE_BYTES {
             return Err(CompileError::TooLarge {
                 what: "module",
@@ -57,10 +47,14 @@ impl<'a> Module<'a> {
         if let [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] = bytes {
             return Err(CompileError::Component);
         }
+        let features = features::supported();
+        // The validator allows constant expressions that read earlier globals only together with the types of the collector. Those
+        // are refused where declarations are read, below, and not validated in bodies.
+        let of_sections = features.union(WasmFeatures::FUNCTION_REFERENCES).union(WasmFeatures::GC);
         let mut declarations = Declarations::default();
-        let mut validator = Validator::new_with_features(features);
+        let mut validator = Validator::new_with_features(of_sections);
         let mut parser = Parser::new(0);
-        parser.set_features(features);
+        parser.set_features(of_sections);
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             // The validator comes first, so that the rest can rely on valid input.
@@ -70,8 +64,9 @@ impl<'a> Module<'a> {
             }
             declarations.payload(payload)?;
         }
-        let Declarations { info, bodies, resources, .. } = declarations;
-        Ok(Self { bytes, info, bodies, features, resources })
+        let Declarations { info, bodies, hints, resources } = declarations;
+        let hints = hints.unwrap_or_default();
+        Ok(Self { bytes, info, bodies, hints, features, resources })
     }
 
     /// The bytes that it was read from.
@@ -125,6 +120,8 @@ impl<'a> Module<'a> {
 struct Declarations<'a> {
     info: ModuleInfo,
     bodies: Vec<FunctionBody<'a>>,
+    /// Those of the first section that has any.
+    hints: Option<BranchHints>,
     resources: Option<ValidatorResources>,
 }
 
@@ -159,7 +156,12 @@ impl<'a> Declarations<'a> {
             }
             Payload::TableSection(section) => {
                 for table in section {
-                    info.tables.push(table_type(&table?.ty)?);
+                    let table = table?;
+                    if let TableInit::Expr(init) = table.init {
+                        let offset = init.get_binary_reader().original_position();
+                        return Err(unsupported("table with an initial value".to_owned(), offset));
+                    }
+                    info.tables.push(table_type(&table.ty)?);
                 }
             }
             Payload::MemorySection(section) => {
@@ -207,8 +209,12 @@ impl<'a> Declarations<'a> {
                     info.data.push(DataSegment { mode, bytes: end.saturating_sub(data.data.len())..end });
                 }
             }
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Name(names) = section.as_known() {
+            Payload::CustomSection(section) => match section.as_known() {
+                // They come before the code, or they are not for it.
+                KnownCustom::BranchHints(hints) if self.bodies.is_empty() => {
+                    self.hints.get_or_insert_with(|| BranchHints::read(hints));
+                }
+                KnownCustom::Name(names) => {
                     // Names are for messages only: those that cannot be parsed are left out (T75).
                     for name in names {
                         match name {
@@ -219,7 +225,8 @@ impl<'a> Declarations<'a> {
                         }
                     }
                 }
-            }
+                _ => {}
+            },
             _ => {}
         }
         Ok(())
@@ -283,21 +290,21 @@ fn ref_type(ty: wasmparser::RefType) -> Result<ValType, CompileError> {
     }
 }
 
-fn limit(value: u64) -> Result<u32, CompileError> {
-    u32::try_from(value).map_err(|_| unsupported(format!("limit {value} above 2^32"), 0))
-}
-
 fn table_type(ty: &wasmparser::TableType) -> Result<TableType, CompileError> {
-    Ok(TableType {
-        element: ref_type(ty.element_type)?,
-        min: limit(ty.initial)?,
-        max: ty.maximum.map(limit).transpose()?,
-    })
+    let wasmparser::TableType { initial, maximum: max, table64: wide, .. } = *ty;
+    let min = u32::try_from(initial).map_err(|_| unsupported(format!("table of {initial} entries"), 0))?;
+    Ok(TableType { element: ref_type(ty.element_type)?, min, max, wide })
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, CompileError> {
-    let (min_pages, max_pages) = (limit(ty.initial)?, ty.maximum.map(limit).transpose()?);
-    Ok(MemoryType { min_pages, max_pages, shared: ty.shared })
+    let usual = MemoryType::new(ty.initial, ty.maximum);
+    let page_log2 = match ty.page_size_log2 {
+        None => usual.page_log2,
+        Some(0) => 0,
+        Some(16) => 16,
+        Some(other) => return Err(unsupported(format!("memory with pages of 2^{other} bytes"), 0)),
+    };
+    Ok(MemoryType { page_log2, wide: ty.memory64, shared: ty.shared, ..usual })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, CompileError> {

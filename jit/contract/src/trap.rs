@@ -20,6 +20,9 @@ pub enum TrapCode {
     UnalignedAtomic = 7,
     /// `memory.atomic.wait` on a memory that is not shared.
     ExpectedSharedMemory = 8,
+    /// An access past the end of linear memory, found by a comparison: where memory need not end at a page of the host, and where
+    /// indexes are 64-bit.
+    MemoryOutOfBounds = 9,
     /// Too little stack.
     StackOverflow = 251,
     /// Integer overflow: `INT_MIN / -1`, or a float too large to convert.
@@ -34,7 +37,7 @@ pub enum TrapCode {
 
 impl TrapCode {
     /// Every code.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Unreachable,
         Self::IndirectCallToNull,
         Self::BadSignature,
@@ -43,6 +46,7 @@ impl TrapCode {
         Self::OutOfFuel,
         Self::UnalignedAtomic,
         Self::ExpectedSharedMemory,
+        Self::MemoryOutOfBounds,
         Self::StackOverflow,
         Self::IntegerOverflow,
         Self::HeapOutOfBounds,

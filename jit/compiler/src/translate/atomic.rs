@@ -119,7 +119,7 @@ impl<'b> Translator<'_, 'b> {
             self.ins().trapnz(low, trap_code(TrapCode::UnalignedAtomic));
         }
         self.push(index);
-        self.address(memarg)
+        self.address(memarg, of.bytes())
     }
 
     /// Loads `from` and extends it by zeros to `to`.
