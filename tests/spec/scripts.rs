@@ -60,7 +60,7 @@ fn assert_all(mode: &str, extra: &[&str]) {
             // Written before several memories were part of the standard.
             Proposal::Memory64 => run(mode, &as_of("2.0+memory64"), proposal(*set)),
             // Before several tables were.
-            Proposal::Threads => run(mode, &as_of("1.0+atomics"), proposal(*set)),
+            Proposal::Threads => run(mode, &as_of("1.0+threads"), proposal(*set)),
             _ => run(mode, extra, proposal(*set)),
         };
         println!("mode {mode}: {set}: {passed}");
