@@ -220,7 +220,7 @@ impl Engine {
         match plan.limits.max_rss {
             Some(limit) if self.rss_bytes.is_none_or(|bytes| bytes > limit) => {
                 Err(Failure::refused("nothing bounds the memory of this process as `max-rss` asks")
-                    .fix("drop `max-rss`; the memory of a container is bounded by `linux.resources`"))
+                    .fix("drop `max-rss`, or bound the process and say so by `Engine::bounded_to`"))
             }
             _ => Ok(()),
         }
