@@ -121,6 +121,9 @@ pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failur
             remark(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
         }
     }
+    if ready.asks_for_threads() {
+        remark("wave: note: the module imports `wasi` `thread-spawn`, which always fails: wave offers no threads\n");
+    }
     Ok(Loaded { ready, relaxations, ends, output_bytes })
 }
 

@@ -242,6 +242,11 @@ impl Ready {
         &self.unused
     }
 
+    /// Whether the module imports the function that starts threads. It is answered with an error: no guest gets one (T7).
+    pub fn asks_for_threads(&self) -> bool {
+        self.program.info().is_ok_and(|info| surface_of(info).asks_for_threads())
+    }
+
     /// Seals the process. Only the guest runs afterwards, and the seal cannot be undone.
     ///
     /// # Errors
