@@ -42,6 +42,7 @@ const PROPOSALS: &[(Proposal, u32)] = &[
     (Proposal::WideArithmetic, 109),
     (Proposal::CustomPageSizes, 207),
     (Proposal::Memory64, 1606),
+    (Proposal::Threads, 619),
 ];
 
 /// Directives of the core scripts of WebAssembly 2.0.
@@ -58,6 +59,8 @@ fn assert_all(mode: &str, extra: &[&str]) {
         let passed = match set {
             // Written before several memories were part of the standard.
             Proposal::Memory64 => run(mode, &as_of("2.0+memory64"), proposal(*set)),
+            // Before several tables were.
+            Proposal::Threads => run(mode, &as_of("1.0+threads"), proposal(*set)),
             _ => run(mode, extra, proposal(*set)),
         };
         println!("mode {mode}: {set}: {passed}");
