@@ -246,8 +246,8 @@ fn root_is_told_of_a_grant_that_its_program_cannot_use() {
     };
     let note = |user: &str| {
         format!(
-            "wave: note: started as root, the program runs as {user}, who may not write to `{path}`\n  fix:   give the \
-             directory to a user and name that one by --user UID:GID, or grant it ::ro\n"
+            "wave: note: started as root, the program runs as {user}, who may not write to `{path}`\n  fix:   give it \
+             to a user and name that one by --user UID:GID, or grant it ::ro\n"
         )
     };
     assert_eq!(said(&[], path, 0o755), if root { note("a user that owns nothing") } else { String::new() });
