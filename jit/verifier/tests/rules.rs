@@ -11,7 +11,7 @@ use wave_contract::abi::{FUEL, RESULT_AREA_BYTES};
 use wave_contract::context::{
     ARENA, Addressing, ContextLayout, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
 };
-use wave_contract::image::TEXT_PADDING;
+use wave_contract::image::{CodeRange, TEXT_PADDING};
 use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
 use wave_verifier::{Rule, VerifyError, verify};
@@ -1014,6 +1014,41 @@ fn t67_jump_tables_are_clamped() {
     bench.refuses(Rule::Target, "without a bound", jump(None, Clamp::Right, 3));
     let bytes = bench.with(SUBJECT, |a| dispatch(a, Some(2), Clamp::Right, 3, true));
     bench.refuses(Rule::Target, "a byte in the place of an offset", bytes);
+}
+
+/// T67, T57: the index of a jump table may be a constant. What the other entries lead to is followed as well: it is code of the
+/// module, and tables speak of it.
+#[test]
+fn t67_a_jump_table_may_have_a_constant_index() {
+    let bench = fixed();
+    let code = |index: u32, last: u32, third: u32| {
+        let mut image = bench.with(SUBJECT, |a| {
+            let mut table = a.create_label();
+            a.mov(eax, index)?;
+            a.mov(ecx, last)?;
+            a.cmp(eax, ecx)?;
+            a.cmovb(ecx, eax)?;
+            a.lea(rax, ptr(table))?;
+            a.movsxd(rdx, dword_ptr(rax + rcx * 4))?;
+            a.add(rax, rdx)?;
+            a.jmp(rax)?;
+            a.set_label(&mut table)?;
+            a.dd(&[12, 13, third])?;
+            a.ret()?;
+            a.ud2()
+        });
+        // The second entry leads to this one.
+        let CodeRange { start, len } = image.functions[SUBJECT];
+        image.traps.push(start + len - 2, TrapCode::Unreachable as u8);
+        image
+    };
+    for index in [0, 1, 2, 3, u32::MAX] {
+        bench.accepts("a constant index", code(index, 2, 12));
+        bench.refuses(Rule::Target, "an entry that leads out of the function", code(index, 2, 15));
+        bench.refuses(Rule::Target, "more entries than there are", code(index, 3, 12));
+    }
+    // A table of the first entry alone: nothing leads to what the tables speak of.
+    bench.refuses(Rule::Metadata, "no other entry", code(0, 0, 12));
 }
 
 /// T70: in mode arg, the context is passed on.
