@@ -15,10 +15,13 @@ use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 /// Bytes of a word.
-const WORD_BYTES: i64 = 8;
+const WORD_BYTES: i32 = 8;
 
 /// Words of a line.
-const LINE: usize = 8;
+const LINE: u32 = 8;
+
+/// What is known of the words of a line.
+type Values = [Value; LINE as usize];
 
 /// A map from the offsets of words to what is known of them.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +50,7 @@ enum Tree {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Leaf {
     line: u32,
-    values: [Value; LINE],
+    values: Values,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,20 +71,19 @@ pub const NODE_BYTES: u64 = (size_of::<Leaf>() + 2 * size_of::<usize>()) as u64;
 /// The number of the word that a byte lies in, counted from the lowest that there may be. The highest words of a frame without
 /// arguments, from offset -56 to 0, are one line.
 fn number(at: i64) -> u32 {
-    let above = at - i64::from(i32::MIN) + WORD_BYTES * (LINE as i64 - 1);
-    u32::try_from(above.div_euclid(WORD_BYTES).max(0)).unwrap_or(u32::MAX)
+    let above = at - i64::from(i32::MIN) + i64::from(WORD_BYTES) * i64::from(LINE - 1);
+    u32::try_from(above.div_euclid(WORD_BYTES.into()).max(0)).unwrap_or(u32::MAX)
 }
 
-/// The offset of a word.
-fn offset(line: u32, place: usize) -> i32 {
-    let number = i64::from(line) * LINE as i64 + place as i64;
-    let at = (number - (LINE as i64 - 1)) * WORD_BYTES + i64::from(i32::MIN);
+/// The offset of the word with a number.
+fn offset(number: u32) -> i32 {
+    let at = (i64::from(number) - i64::from(LINE - 1)) * i64::from(WORD_BYTES) + i64::from(i32::MIN);
     i32::try_from(at).unwrap_or(i32::MIN)
 }
 
 /// A word's line, and its place there.
 const fn split(number: u32) -> (u32, usize) {
-    (number / LINE as u32, number as usize % LINE)
+    (number / LINE, (number % LINE) as usize)
 }
 
 impl Words {
@@ -112,7 +114,7 @@ impl Words {
         loop {
             match tree {
                 Tree::Branch(branch) => tree = branch.child(line),
-                Tree::Leaf(leaf) if leaf.line == line && at % WORD_BYTES as i32 == 0 => return leaf.values[place],
+                Tree::Leaf(leaf) if leaf.line == line && at % WORD_BYTES == 0 => return leaf.values[place],
                 _ => return Value::Any,
             }
         }
@@ -120,7 +122,7 @@ impl Words {
 
     /// Sets what is known of the word at an offset.
     pub fn set(&mut self, at: i32, value: Value) {
-        if at % WORD_BYTES as i32 != 0 {
+        if at % WORD_BYTES != 0 {
             return;
         }
         if value == Value::Any {
@@ -200,7 +202,7 @@ impl Tree {
     }
 
     /// A line of words.
-    fn leaf(line: u32, values: [Value; LINE]) -> Self {
+    fn leaf(line: u32, values: Values) -> Self {
         match values.iter().all(|value| *value == Value::Any) {
             true => Self::Empty,
             false => Self::Leaf(Rc::new(Leaf { line, values })),
@@ -239,8 +241,8 @@ impl Tree {
         match self {
             Self::Empty => {}
             Self::Leaf(leaf) => {
-                let words = leaf.values.iter().enumerate().filter(|(_, value)| **value != Value::Any);
-                all.extend(words.map(|(place, value)| (offset(leaf.line, place), *value)));
+                let words = (leaf.line * LINE..).zip(leaf.values).filter(|(_, value)| *value != Value::Any);
+                all.extend(words.map(|(number, value)| (offset(number), value)));
             }
             Self::Branch(branch) => {
                 branch.low.list(all);
@@ -264,7 +266,7 @@ impl Tree {
                 branch.is_transient = branch.low.is_transient() || branch.high.is_transient();
             }
             _ => {
-                let mut values = [Value::Any; LINE];
+                let mut values = [Value::Any; LINE as usize];
                 values[place] = value;
                 let (new, old) = (Self::leaf(line, values), std::mem::take(self));
                 *made += 2;
@@ -284,7 +286,7 @@ impl Tree {
     fn words(&self) -> Option<RangeInclusive<u32>> {
         let (line, bit) = self.key()?;
         let lines = if bit == 0 { 1 } else { 2 * bit };
-        Some(line * LINE as u32..=(line + (lines - 1)) * LINE as u32 + (LINE as u32 - 1))
+        Some(line * LINE..=(line + (lines - 1)) * LINE + (LINE - 1))
     }
 
     /// Whether any word in a range is known.
