@@ -2,5 +2,6 @@
 
 mod cpython;
 mod damaged;
+mod misc;
 mod scripts;
 mod wasi;

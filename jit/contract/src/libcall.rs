@@ -32,11 +32,14 @@ pub enum Libcall {
     ElemDrop,
     /// `(function) -> reference`
     RefFunc,
+    /// `(lower half of the timeout, upper half) -> 2`: `memory.atomic.wait` on a shared memory that has the expected value. The
+    /// timeout is in nanoseconds and signed; a negative one is none.
+    AtomicWait,
 }
 
 impl Libcall {
     /// Every library call, in order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::MemoryGrow,
         Self::MemoryCopy,
         Self::MemoryFill,
@@ -50,6 +53,7 @@ impl Libcall {
         Self::TableInit,
         Self::ElemDrop,
         Self::RefFunc,
+        Self::AtomicWait,
     ];
 
     /// Parameters after the context. All are 32-bit: `ExternRef` stands for any reference.
@@ -57,7 +61,7 @@ impl Libcall {
     pub const fn params(self) -> &'static [ValType] {
         match self {
             Self::DataDrop | Self::ElemDrop | Self::RefFunc => &[I32],
-            Self::MemoryGrow | Self::TableGet => &[I32, I32],
+            Self::MemoryGrow | Self::TableGet | Self::AtomicWait => &[I32, I32],
             Self::TableSet => &[I32, I32, ExternRef],
             Self::TableGrow => &[I32, ExternRef, I32],
             Self::TableFill => &[I32, I32, ExternRef, I32],
@@ -69,6 +73,6 @@ impl Libcall {
     /// Whether `value` of the [`HostReturn`](crate::abi::HostReturn) carries a 32-bit result.
     #[must_use]
     pub const fn has_result(self) -> bool {
-        matches!(self, Self::MemoryGrow | Self::TableGet | Self::TableGrow | Self::RefFunc)
+        matches!(self, Self::MemoryGrow | Self::TableGet | Self::TableGrow | Self::RefFunc | Self::AtomicWait)
     }
 }

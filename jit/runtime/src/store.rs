@@ -4,6 +4,7 @@ use crate::arena::Arena;
 use crate::code::CodeRegion;
 use crate::enter::{Activation, ActivationCell, FaultKind, enter_with};
 use crate::function::{Function, FunctionEntry};
+use crate::host::HostFunction;
 use crate::instance::Instance;
 use crate::link::LinkError;
 use crate::low_addresses::LowAddresses;
@@ -20,8 +21,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wave_contract::abi::{FUEL, HostReturn, RESULT_AREA_BYTES, counter_of, fuel_of};
 use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN, STORE};
+use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
-use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureRegistry, TableType};
+use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureRegistry, TableType, ValType};
 use wave_sandbox::Sealed;
 
 /// How instances reach their contexts, and how much they may use.
@@ -33,7 +35,7 @@ pub struct StoreOptions {
     pub seed: Option<u64>,
     /// Size of the guest's stack, in bytes.
     pub stack_bytes: u64,
-    /// Maximum size of one linear memory, in bytes.
+    /// Maximum size of all linear memories together, in bytes.
     pub memory_limit_bytes: u64,
     /// The fuel for all calls together, in units; code that was compiled to count it stops when it is used up. `None`: the
     /// most there can be.
@@ -118,6 +120,8 @@ pub struct Inner {
     links: Vec<Box<InstanceLink>>,
     activation: ActivationCell,
     pending: Option<Stop>,
+    /// Code of the embedder's [`Store::set_wait`].
+    pub wait: Option<u64>,
 }
 
 /// What the first slot of a context points to: the way from guest code to its store.
@@ -194,6 +198,23 @@ impl<T> Store<T> {
         links.last().map_or(0, |link| std::ptr::from_ref::<InstanceLink>(link).expose_provenance() as u64)
     }
 
+    /// Sets what `memory.atomic.wait` does in instances that are loaded from now on, when it has found the expected value in a
+    /// shared memory. It is passed the two halves of the timeout in nanoseconds, which is signed, the lower one first. A
+    /// negative one is none. It must return [`TIMED_OUT`] once that has passed: nothing wakes it before, because the guest has no
+    /// other thread. Without this, time passes at once, and to wait without a timeout is [`Trap::Deadlock`].
+    ///
+    /// # Errors
+    /// [`LinkError::Import`] if it is not a function of that type.
+    pub fn set_wait(&mut self, wait: &HostFunction<T>) -> Result<(), LinkError> {
+        let expected = FuncType::new(Libcall::AtomicWait.params(), [ValType::I32]);
+        if wait.ty != expected {
+            let reason = format!("expected a function {expected}, found {}", wait.ty);
+            return Err(LinkError::Import { module: "memory".to_owned(), name: "atomic.wait".to_owned(), reason });
+        }
+        self.inner_mut().wait = Some(wait.code as u64);
+        Ok(())
+    }
+
     /// Creates a table of nulls.
     ///
     /// # Errors
@@ -239,14 +260,15 @@ impl<T> Store<T> {
     /// space changes once instances are loaded.
     #[must_use]
     pub fn growable(&self) -> Vec<(u64, u64)> {
+        let room = self.inner().memory_room_bytes();
         let memories = self.inner().memories.iter();
-        memories.map(|(memory, _)| (memory.base(), memory.growable_bytes())).filter(|(_, len)| *len > 0).collect()
+        memories.map(|(memory, _)| (memory.base(), memory.growable_bytes(room))).filter(|(_, len)| *len > 0).collect()
     }
 
     /// Current size of all linear memories together, in bytes. It never shrinks.
     #[must_use]
     pub fn memory_len_bytes(&self) -> u64 {
-        self.inner().memories.iter().map(|(memory, _)| memory.len_bytes()).sum()
+        self.inner().memory_len_bytes()
     }
 
     /// How much of [`StoreOptions::fuel`] is used, in units; `None` if there is no limit. Faulty code can make this any
@@ -409,6 +431,7 @@ impl Inner {
             links: Vec::new(),
             activation: ActivationCell::new(activation),
             pending: None,
+            wait: None,
         })
     }
 
@@ -421,6 +444,16 @@ impl Inner {
         [of_raw(host_sp), of_raw(fault), of(&self.pending)]
     }
 
+    /// Current size of all memories together, in bytes.
+    pub fn memory_len_bytes(&self) -> u64 {
+        self.memories.iter().map(|(memory, _)| memory.len_bytes()).sum()
+    }
+
+    /// By how much all memories together may still grow, in bytes.
+    pub fn memory_room_bytes(&self) -> u64 {
+        self.options.memory_limit_bytes.saturating_sub(self.memory_len_bytes())
+    }
+
     pub fn new_table(&mut self, ty: TableType) -> Result<usize, LinkError> {
         self.tables.push(Table::new(ty, self.low_addresses.as_mut()).map_err(LinkError::Table)?);
         Ok(self.tables.len() - 1)
@@ -428,7 +461,8 @@ impl Inner {
 
     pub fn new_memory(&mut self, ty: MemoryType) -> Result<usize, LinkError> {
         let descriptor = self.arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or(LinkError::ArenaFull)?;
-        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, self.low_addresses.as_mut())?;
+        let used = self.memory_len_bytes();
+        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, used, self.low_addresses.as_mut())?;
         self.arena.write_u64(descriptor + MEMORY_LEN, memory.len_bytes());
         self.memory_ranges.push(memory.reservation());
         self.activation.set_memories(&raw const *self.memory_ranges);
@@ -469,8 +503,9 @@ impl Inner {
 
     pub fn grow_memory(&mut self, instance: usize, memory: u32, delta: u32) -> Option<u32> {
         let memory = self.memory_number(instance, memory).ok()?;
+        let room = self.memory_room_bytes();
         let (memory, descriptor) = &mut self.memories[memory];
-        let old = memory.grow(delta)?;
+        let old = memory.grow(delta, room)?;
         self.arena.write_u64(*descriptor + MEMORY_LEN, memory.len_bytes());
         Some(old)
     }

@@ -26,6 +26,12 @@ pub enum Trap {
     InvalidConversionToInteger,
     /// The guest's stack is full.
     StackExhausted,
+    /// An atomic access at an address that is no multiple of its size.
+    UnalignedAtomic,
+    /// `memory.atomic.wait` on a memory that is not shared.
+    ExpectedSharedMemory,
+    /// `memory.atomic.wait` without a timeout: there is no other thread that could end it.
+    Deadlock,
 }
 
 impl Trap {
@@ -38,9 +44,11 @@ impl Trap {
             TrapCode::TableOutOfBounds => Self::UndefinedElement,
             TrapCode::StackOverflow => Self::StackExhausted,
             TrapCode::IntegerOverflow => Self::IntegerOverflow,
-            TrapCode::HeapOutOfBounds => Self::MemoryOutOfBounds,
+            TrapCode::HeapOutOfBounds | TrapCode::MemoryOutOfBounds => Self::MemoryOutOfBounds,
             TrapCode::IntegerDivisionByZero => Self::IntegerDivideByZero,
             TrapCode::BadConversionToInteger => Self::InvalidConversionToInteger,
+            TrapCode::UnalignedAtomic => Self::UnalignedAtomic,
+            TrapCode::ExpectedSharedMemory => Self::ExpectedSharedMemory,
             TrapCode::Host | TrapCode::OutOfFuel => return None,
         })
     }
@@ -59,6 +67,9 @@ impl fmt::Display for Trap {
             Self::IntegerOverflow => "integer overflow",
             Self::InvalidConversionToInteger => "invalid conversion to integer",
             Self::StackExhausted => "call stack exhausted",
+            Self::UnalignedAtomic => "unaligned atomic",
+            Self::ExpectedSharedMemory => "expected shared memory",
+            Self::Deadlock => "deadlock: memory.atomic.wait without a timeout, and no other thread could wake it",
         })
     }
 }

@@ -115,6 +115,7 @@ fn shift_of(libcall: Libcall) -> Option<i64> {
         | Libcall::TableGet
         | Libcall::TableSet
         | Libcall::ElemDrop
-        | Libcall::RefFunc => None,
+        | Libcall::RefFunc
+        | Libcall::AtomicWait => None,
     }
 }
