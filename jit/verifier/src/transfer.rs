@@ -387,8 +387,7 @@ impl Interpreter<'_> {
                 match left {
                     Value::Index(table) if whole && by == 4 => {
                         let made = Entry::Made(offset(instruction));
-                        self.look_through(state);
-                        state.forget(|value| entry_of(value) == Some(made));
+                        self.forget(state, |value| value.entry() == Some(made));
                         if state.checked.is_some_and(|checked| checked.entry == made) {
                             state.checked = None;
                         }
@@ -645,7 +644,6 @@ impl Interpreter<'_> {
     }
 
     fn write_frame(&mut self, state: &mut State, at: i32, bytes: u32, value: Value) -> Result<(), Problem> {
-        self.look_through(state);
         self.in_frame(state, at, bytes)?;
         state.touched = state.touched.min(at);
         state.write(at, bytes, value);
@@ -753,19 +751,6 @@ fn same_registers(state: &State, instruction: &Instruction) -> bool {
     match (general(instruction.op0_register()), general(instruction.op1_register())) {
         (Some(one), Some(other)) => one.bytes == other.bytes && state.same(one.gpr, other.gpr),
         _ => false,
-    }
-}
-
-/// The table entry that a value belongs to.
-pub fn entry_of(value: Value) -> Option<Entry> {
-    match value {
-        Value::EntryOffset { entry, .. }
-        | Value::EntryField { entry, .. }
-        | Value::Signature { entry, .. }
-        | Value::Code { entry, .. }
-        | Value::CalleeOffset(entry)
-        | Value::CalleeContext(entry) => Some(entry),
-        _ => None,
     }
 }
 

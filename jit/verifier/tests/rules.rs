@@ -11,7 +11,7 @@ use wave_contract::abi::{FUEL, RESULT_AREA_BYTES};
 use wave_contract::context::{
     ARENA, Addressing, ContextLayout, FIRST_MEMORY, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
 };
-use wave_contract::image::TEXT_PADDING;
+use wave_contract::image::{CodeRange, TEXT_PADDING};
 use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
 use wave_verifier::{Rule, VerifyError, verify};
@@ -1084,6 +1084,41 @@ fn t67_jump_tables_are_clamped() {
     bench.refuses(Rule::Target, "a byte in the place of an offset", bytes);
 }
 
+/// T67, T57: the index of a jump table may be a constant. What the other entries lead to is followed as well: it is code of the
+/// module, and tables speak of it.
+#[test]
+fn t67_a_jump_table_may_have_a_constant_index() {
+    let bench = fixed();
+    let code = |index: u32, last: u32, third: u32| {
+        let mut image = bench.with(SUBJECT, |a| {
+            let mut table = a.create_label();
+            a.mov(eax, index)?;
+            a.mov(ecx, last)?;
+            a.cmp(eax, ecx)?;
+            a.cmovb(ecx, eax)?;
+            a.lea(rax, ptr(table))?;
+            a.movsxd(rdx, dword_ptr(rax + rcx * 4))?;
+            a.add(rax, rdx)?;
+            a.jmp(rax)?;
+            a.set_label(&mut table)?;
+            a.dd(&[12, 13, third])?;
+            a.ret()?;
+            a.ud2()
+        });
+        // The second entry leads to this one.
+        let CodeRange { start, len } = image.functions[SUBJECT];
+        image.traps.push(start + len - 2, TrapCode::Unreachable as u8);
+        image
+    };
+    for index in [0, 1, 2, 3, u32::MAX] {
+        bench.accepts("a constant index", code(index, 2, 12));
+        bench.refuses(Rule::Target, "an entry that leads out of the function", code(index, 2, 15));
+        bench.refuses(Rule::Target, "more entries than there are", code(index, 3, 12));
+    }
+    // A table of the first entry alone: nothing leads to what the tables speak of.
+    bench.refuses(Rule::Metadata, "no other entry", code(0, 0, 12));
+}
+
 /// T70: in mode arg, the context is passed on.
 #[test]
 fn t70_callees_find_their_context() {
@@ -1478,38 +1513,9 @@ fn t71_work_is_bounded() {
     bench.refuses(Rule::Target, "a loop to the entry", few);
 }
 
-/// T71: no step is free, and the last one counts too.
+/// T71: what states share is not looked at, however many words of the frame are known where a jump leads.
 #[test]
-fn t71_each_known_word_has_its_price() {
-    let bench = fixed();
-    let pushes = |words: usize, rest: &[u8]| {
-        let mut code = vec![0x53; words];
-        code.extend_from_slice(rest);
-        code.extend([0x48, 0x81, 0xc4]);
-        code.extend((8 * words as u32).to_le_bytes());
-        code.push(0xc3);
-        bench.with_bytes(SUBJECT, &code)
-    };
-    bench.accepts("pushes", pushes(2_047, &[]));
-    bench.refuses(Rule::Budget, "pushes, each above more words", pushes(8_191, &[]));
-
-    // A call forgets what was read of tables: each word is looked at.
-    let calls = |words: usize, count: usize| {
-        let start = bench.image.text.len().next_multiple_of(64) + words;
-        let call = |number: usize| {
-            let end = (start + 5 * (number + 1)) as i64;
-            let relative = (bench.function(CALLEE) as i64 - end) as i32;
-            [&[0xe8], &relative.to_le_bytes()[..]].concat()
-        };
-        pushes(words, &(0..count).flat_map(call).collect::<Vec<_>>())
-    };
-    bench.accepts("calls", calls(2_047, 6_000));
-    bench.refuses(Rule::Budget, "calls below many words", calls(12_287, 6_000));
-}
-
-/// T71: where jumps lead, all that is known is kept; so much must not be known in so many places.
-#[test]
-fn t71_memory_is_bounded() {
+fn t71_large_frames_are_cheap() {
     let bench = fixed();
     let code = |words: usize, jumps: usize| {
         let mut code = vec![0x53; words];
@@ -1519,9 +1525,99 @@ fn t71_memory_is_bounded() {
         code.push(0xc3);
         bench.with_bytes(SUBJECT, &code)
     };
-    bench.accepts("1000 words in 60 places", code(1_000, 60));
-    let refusal = bench.refuses(Rule::Budget, "1000 words in 600 places", code(1_000, 600));
-    assert!(refusal.what.contains("too much of the frame is known"), "{refusal}");
+    bench.accepts("8191 words", code(8_191, 0));
+    // 40 million words in all.
+    let report = bench.verify(code(8_191, 5_000)).expect("8191 words in 5000 places");
+    assert!(report.steps < 40_000, "{}", report.steps);
+}
+
+/// T71: what differs between states has its price where they meet.
+#[test]
+fn t71_different_words_have_their_price() {
+    let bench = fixed();
+    let code = |words: usize, jumps: usize| {
+        // xor eax, eax; push rax, as often; jne the end; each word becomes 2; jne the end, as often
+        let mut code = [0x31, 0xc0].to_vec();
+        code.extend(vec![0x50; words]);
+        let end = 6 + 12 * words + 6 * jumps;
+        let mut left = end;
+        let mut jump = |code: &mut Vec<u8>, behind: usize| {
+            left -= behind + 6;
+            code.extend([0x0f, 0x85]);
+            code.extend((left as u32).to_le_bytes());
+        };
+        jump(&mut code, 0);
+        for word in 0..words {
+            // mov qword [rsp + 8 * word], 2
+            code.extend([0x48, 0xc7, 0x84, 0x24]);
+            code.extend((8 * word as u32).to_le_bytes());
+            code.extend([2, 0, 0, 0]);
+        }
+        jump(&mut code, 12 * words);
+        (1..jumps).for_each(|_| jump(&mut code, 0));
+        code.extend([0x48, 0x81, 0xc4]);
+        code.extend((8 * words as u32).to_le_bytes());
+        code.push(0xc3);
+        bench.with_bytes(SUBJECT, &code)
+    };
+    bench.accepts("2000 words that differ at 2000 jumps", code(2_000, 2_000));
+    bench.refuses(Rule::Budget, "16000 words that differ at 40000 jumps", code(16_000, 40_000));
+}
+
+/// T71: a call forgets what was read of tables and of the host: each line of words with such a value is looked at.
+#[test]
+fn t71_words_that_calls_forget_have_their_price() {
+    let bench = fixed();
+    let layout = ContextLayout::new(&bench.info).expect("a small module");
+    let host = (CTX as u32 + layout.function(0)) as u64;
+    let callee = bench.function(CALLEE);
+    let code = |words: i32, calls: usize| {
+        bench.with(SUBJECT, |a| {
+            let mut trap = a.create_label();
+            a.sub(rsp, 8)?;
+            a.mov(eax, CTX)?;
+            a.cmp(rsp, qword_ptr(rax + STACK_LIMIT as i32))?;
+            a.jb(trap)?;
+            a.mov(edi, CTX)?;
+            a.call(qword_ptr(host))?;
+            a.test(rdx, rdx)?;
+            a.jne(trap)?;
+            for _ in 0..words {
+                a.push(rdx)?;
+            }
+            for _ in 0..calls {
+                a.call(callee)?;
+            }
+            a.add(rsp, 8 * words + 8)?;
+            a.ret()?;
+            a.set_label(&mut trap)?;
+            a.ud2()
+        })
+    };
+    bench.accepts("6000 calls above 2000 words", code(2_000, 6_000));
+    bench.refuses(Rule::Budget, "12000 calls above 16000 words", code(16_000, 12_000));
+}
+
+/// T71: the states where jumps lead take no more memory than a multiple of the code.
+#[test]
+fn t71_memory_is_bounded() {
+    let bench = fixed();
+    let code = |jumps: usize| {
+        // xor eax, eax; sub rsp, 0xfff8; mov [rsp + 2^n], rbx for each n: many branches above the word that changes
+        let mut code = [0x31, 0xc0, 0x48, 0x81, 0xec, 0xf8, 0xff, 0, 0].to_vec();
+        for bit in 6..16 {
+            code.extend([0x48, 0x89, 0x9c, 0x24]);
+            code.extend((1_u32 << bit).to_le_bytes());
+        }
+        // In turn: mov [rsp], rax; jne to what follows; mov [rsp], rbx; jne to what follows
+        let both = [[0x48, 0x89, 0x44, 0x24, 0, 0x75, 0], [0x48, 0x89, 0x5c, 0x24, 0, 0x75, 0]];
+        code.extend(both.as_flattened().repeat(jumps));
+        code.extend([0x48, 0x81, 0xc4, 0xf8, 0xff, 0, 0, 0xc3]);
+        bench.with_bytes(SUBJECT, &code)
+    };
+    bench.accepts("a change in 1000 places", code(500));
+    let refusal = bench.refuses(Rule::Budget, "a change in 10000 places", code(5_000));
+    assert!(refusal.what.contains("too much is known in too many places"), "{refusal}");
 }
 
 /// T71: each entry of a jump table is followed from each jump.

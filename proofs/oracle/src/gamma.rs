@@ -131,11 +131,11 @@ impl World {
             }
         }
         for (at, value) in state.words() {
-            let bits = self.memory.u64(self.in_frame(*at));
-            if !self.stands_for(*value, bits) {
+            let bits = self.memory.u64(self.in_frame(at));
+            if !self.stands_for(value, bits) {
                 return Err(format!("word {at} is {bits:#x}, known as {value:?}"));
             }
-            if self.in_frame(*at) < registers.general[4] {
+            if self.in_frame(at) < registers.general[4] {
                 return Err(format!("word {at} is known, and lies below the stack pointer"));
             }
         }

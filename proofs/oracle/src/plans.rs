@@ -75,7 +75,7 @@ impl Scene<'_> {
         let further = distance + 8 * random.below(3) as i64;
         // The stack pointer comes from a word that holds an address of the frame, if one does.
         let stack = self.state.stack().unwrap_or(0);
-        let frame = self.state.words().iter().find(|(_, value)| matches!(value, Value::Frame(_)));
+        let frame = self.state.words().into_iter().find(|(_, value)| matches!(value, Value::Frame(_)));
         let source = frame.map_or(distance, |(at, _)| i64::from(at - stack));
         plan.push_back(match random.below(12) {
             0 => load(Code::Lea_r64_m, whole(register), Target::at(Register::RSP, further)),
@@ -115,7 +115,7 @@ impl Scene<'_> {
         }
         // The stack pointer may have moved since: one of `align` comes first.
         let Some(stack) = self.state.stack() else { return false };
-        let Some((at, _)) = self.state.words().iter().find(|(_, own)| *own == value) else { return false };
+        let Some((at, _)) = self.state.words().into_iter().find(|(_, own)| *own == value) else { return false };
         plan.push_front(load(Code::Mov_r64_rm64, whole(to), Target::at(Register::RSP, i64::from(at - stack))));
         true
     }
