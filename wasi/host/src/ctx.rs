@@ -178,7 +178,7 @@ pub struct Wasi {
     pub(crate) tracer: Option<Tracer>,
     pub(crate) lists: Lists,
     grants: Vec<GrantedPath>,
-    /// Which of them the monitor's grants are, by number. A list counts as its first file.
+    /// Which of them the monitor's grants are, by number. A list is none of them.
     pub(crate) numbers: Vec<Option<usize>>,
     sockets: Vec<HostFd>,
 }
@@ -376,7 +376,7 @@ impl Wasi {
         let host = self.lists.next_list();
         let mut names = Vec::with_capacity(files.len());
         let mut granted = Vec::with_capacity(files.len());
-        self.numbers.push(files.first().map(|single| single.index));
+        self.numbers.push(None);
         for single in files {
             self.numbers.push(Some(single.index));
             names.push(single.entry);
