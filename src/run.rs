@@ -197,6 +197,7 @@ fn show_value(value: Value) -> String {
         Value::F64(bits) => f64::from_bits(bits).to_string(),
         Value::V128(bits) => format!("{bits:#034x}"),
         Value::FuncRef(function) => if function.is_some() { "funcref" } else { "null" }.to_owned(),
+        Value::NullAny | Value::NullExn => "null".to_owned(),
         Value::ExternRef(number) => number.map_or_else(|| "null".to_owned(), |number| format!("externref {number}")),
     }
 }

@@ -35,11 +35,13 @@ pub enum Libcall {
     /// `(lower half of the timeout, upper half) -> 2`: `memory.atomic.wait` on a shared memory that has the expected value. The
     /// timeout is in nanoseconds and signed; a negative one is none.
     AtomicWait,
+    /// `(reference to a function, type) -> 1 if it is one of this type, which is not null; else 0`
+    FunctionIs,
 }
 
 impl Libcall {
     /// Every library call, in order of its number.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::MemoryGrow,
         Self::MemoryCopy,
         Self::MemoryFill,
@@ -54,6 +56,7 @@ impl Libcall {
         Self::ElemDrop,
         Self::RefFunc,
         Self::AtomicWait,
+        Self::FunctionIs,
     ];
 
     /// Parameters after the context. All are 32-bit: `ExternRef` stands for any reference.
@@ -62,6 +65,7 @@ impl Libcall {
         match self {
             Self::DataDrop | Self::ElemDrop | Self::RefFunc => &[I32],
             Self::MemoryGrow | Self::TableGet | Self::AtomicWait => &[I32, I32],
+            Self::FunctionIs => &[ExternRef, I32],
             Self::TableSet => &[I32, I32, ExternRef],
             Self::TableGrow => &[I32, ExternRef, I32],
             Self::TableFill => &[I32, I32, ExternRef, I32],
@@ -73,6 +77,9 @@ impl Libcall {
     /// Whether `value` of the [`HostReturn`](crate::abi::HostReturn) carries a 32-bit result.
     #[must_use]
     pub const fn has_result(self) -> bool {
-        matches!(self, Self::MemoryGrow | Self::TableGet | Self::TableGrow | Self::RefFunc | Self::AtomicWait)
+        matches!(
+            self,
+            Self::MemoryGrow | Self::TableGet | Self::TableGrow | Self::RefFunc | Self::AtomicWait | Self::FunctionIs
+        )
     }
 }

@@ -96,9 +96,12 @@ pub(super) const fn ends_block(operator: &Operator<'_>) -> bool {
             | Operator::Br { .. }
             | Operator::BrIf { .. }
             | Operator::BrTable { .. }
+            | Operator::BrOnNull { .. }
+            | Operator::BrOnNonNull { .. }
             | Operator::Return
             | Operator::ReturnCall { .. }
             | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. }
             | Operator::Unreachable
     )
 }
@@ -116,6 +119,7 @@ fn shift_of(libcall: Libcall) -> Option<i64> {
         | Libcall::TableSet
         | Libcall::ElemDrop
         | Libcall::RefFunc
-        | Libcall::AtomicWait => None,
+        | Libcall::AtomicWait
+        | Libcall::FunctionIs => None,
     }
 }
