@@ -458,7 +458,6 @@ fn refusals() {
         "(module (table 1 (ref func)))",
         "(module (global $later i32 (global.get 1)) (global i32 (i32.const 1)))",
         "(module (global (mut i32) (i32.const 1)) (global i32 (global.get 0)))",
-        "(module (memory 1 1 shared))",
         "(module (tag))",
     ] {
         let bytes = wat::parse_str(text).expect("the test's text is right");
