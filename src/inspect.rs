@@ -68,6 +68,9 @@ impl Summary {
                 ImportType::Function(ty) => info.types.get(ty as usize).map_or_else(String::new, ToString::to_string),
                 ImportType::Table(ty) => format!("table of {}, at least {}", ty.element, ty.min),
                 ImportType::Memory(ty) => format!("memory, at least {} pages", ty.min_pages),
+                ImportType::Tag(ty) => {
+                    format!("tag {}", info.types.get(ty as usize).map_or_else(String::new, ToString::to_string))
+                }
                 ImportType::Global(ty) => format!("{}global {}", if ty.mutable { "mutable " } else { "" }, ty.content),
             },
         });
@@ -79,6 +82,7 @@ impl Summary {
                 ExportKind::Table => "table".to_owned(),
                 ExportKind::Memory => "memory".to_owned(),
                 ExportKind::Global => "global".to_owned(),
+                ExportKind::Tag => "tag".to_owned(),
             },
         });
         Self {

@@ -21,7 +21,7 @@ use wave_engine::input::{self, Bounds};
 use wave_engine::program::first_refusal;
 use wave_policy::limits::COMPILE_TIMEOUT;
 use wave_policy::{Level, Policy};
-use wave_runtime::{Binding, CallError, HostFunction, InstanceId, Item, Stop, Store, StoreOptions, Value};
+use wave_runtime::{Binding, CallError, HostFunction, InstanceId, Item, Stop, Store, StoreOptions, Trap, Value};
 use wave_sandbox::{SealPlan, Sealed};
 
 /// Larger scripts are refused; the largest of the specification has one.
@@ -207,8 +207,10 @@ impl<'a> Script<'a> {
                     Ok(_) => Err("the module was linked".to_owned()),
                 }
             }
-            other @ (WastDirective::AssertException { .. }
-            | WastDirective::AssertSuspension { .. }
+            WastDirective::AssertException { exec, .. } => {
+                expect_trap(self.execute(exec), &Trap::UncaughtException.to_string())
+            }
+            other @ (WastDirective::AssertSuspension { .. }
             | WastDirective::Thread(_)
             | WastDirective::Wait { .. }) => Err(format!("directive of a proposal that is not supported: {other:?}")),
         }
@@ -245,7 +247,7 @@ impl<'a> Script<'a> {
     }
 
     fn instantiate(&mut self, bytes: Vec<u8>) -> Result<InstanceId, Ending> {
-        let module = self.parse(&bytes)?;
+        let module = self.parse(&bytes)?.linked();
         let info = module.info();
         let bindings = info.imports.iter().map(|import| self.resolve(&import.module, &import.name));
         let bindings = bindings.collect::<Result<Vec<_>, _>>()?;

@@ -295,7 +295,7 @@ fn bind(path: &Path, info: &ModuleInfo, observes: Observes<'_>) -> Result<Vec<Bi
     };
     let bind = |import: &wave_contract::module::Import| match import.ty {
         ImportType::Function(_) => function(&import.module, &import.name).map(Binding::Host),
-        ImportType::Table(_) | ImportType::Memory(_) | ImportType::Global(_) => None,
+        ImportType::Table(_) | ImportType::Memory(_) | ImportType::Global(_) | ImportType::Tag(_) => None,
     };
     info.imports
         .iter()

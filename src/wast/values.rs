@@ -22,6 +22,9 @@ pub fn argument(arg: &WastArg) -> Result<Value, String> {
         WastArg::Core(WastArgCore::RefNull(HeapType::Abstract { ty: AbstractHeapType::Extern, .. })) => {
             Value::ExternRef(None)
         }
+        WastArg::Core(WastArgCore::RefNull(HeapType::Abstract { ty: AbstractHeapType::Exn, .. })) => {
+            Value::ExnRef(None)
+        }
         WastArg::Core(WastArgCore::RefExtern(number)) => Value::ExternRef(Some(*number)),
         other => return Err(format!("argument of a proposal that is not supported: {other:?}")),
     })
@@ -47,7 +50,10 @@ fn matches_core(value: Value, want: &WastRetCore) -> bool {
         (Value::F32(bits), WastRetCore::F32(want)) => matches_f32(bits, want),
         (Value::F64(bits), WastRetCore::F64(want)) => matches_f64(bits, want),
         (Value::V128(bits), WastRetCore::V128(want)) => matches_v128(bits, want),
-        (Value::FuncRef(None) | Value::ExternRef(None), WastRetCore::RefNull(None)) => true,
+        (Value::FuncRef(None) | Value::ExternRef(None) | Value::ExnRef(None), WastRetCore::RefNull(None)) => true,
+        (Value::ExnRef(None), WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Exn, .. }))) => {
+            true
+        }
         (Value::FuncRef(None), WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Func, .. }))) => {
             true
         }

@@ -3,7 +3,7 @@
 use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
 use wasmparser::{
-    DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
+    AbstractHeapType, DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
     Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 use wave_contract::image::CodeImage;
@@ -14,7 +14,9 @@ use wave_contract::module::{
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
 /// The features that a module may use by default: WebAssembly 2.0, tail calls and extended constant expressions.
-const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
+const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::EXCEPTIONS)
+    .union(WasmFeatures::LEGACY_EXCEPTIONS);
 
 /// Largest module in bytes: positions are 32 bits, and text is a few times larger.
 pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
@@ -23,6 +25,8 @@ pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
 pub struct Module<'a> {
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
+    /// Whether instances of other modules may call it and be called by it.
+    pub(crate) linked: bool,
     /// What the module may use.
     pub(crate) features: WasmFeatures,
     /// What the validator of each body asks; absent exactly when there are no bodies.
@@ -72,7 +76,7 @@ impl<'a> Module<'a> {
             declarations.payload(payload)?;
         }
         let Declarations { info, bodies, resources, .. } = declarations;
-        Ok(Self { info, bodies, features, resources })
+        Ok(Self { info, bodies, linked: false, features, resources })
     }
 
     /// What the module declares.
@@ -85,6 +89,13 @@ impl<'a> Module<'a> {
     #[must_use]
     pub fn into_info(self) -> ModuleInfo {
         self.info
+    }
+
+    /// The same module, to be linked to instances of other modules: their functions, which may throw, can get into its
+    /// tables.
+    #[must_use]
+    pub fn linked(self) -> Self {
+        Self { linked: true, ..self }
     }
 
     /// Validates every function body with up to `threads` threads and compiles nothing.
@@ -162,6 +173,11 @@ impl<'a> Declarations<'a> {
                     info.memories.push(memory_type(&memory?)?);
                 }
             }
+            Payload::TagSection(section) => {
+                for tag in section {
+                    info.tags.push(tag?.func_type_idx);
+                }
+            }
             Payload::GlobalSection(section) => {
                 for global in section {
                     let global = global?;
@@ -177,6 +193,7 @@ impl<'a> Declarations<'a> {
                         ExternalKind::Table => ExportKind::Table,
                         ExternalKind::Memory => ExportKind::Memory,
                         ExternalKind::Global => ExportKind::Global,
+                        ExternalKind::Tag => ExportKind::Tag,
                         other => return Err(unsupported(format!("export of kind {other:?}"), 0)),
                     };
                     info.exports.push(Export { name: export.name.to_owned(), kind, index: export.index });
@@ -208,7 +225,8 @@ impl<'a> Declarations<'a> {
                     for name in names {
                         match name {
                             Ok(Name::Module { name, .. }) => info.name = Some(name.to_owned()),
-                            Ok(Name::Function(map)) => function_names(&mut info.names, map.into_iter()),
+                            Ok(Name::Function(map)) => index_names(&mut info.names, map.into_iter()),
+                            Ok(Name::Tag(map)) => index_names(&mut info.tag_names, map.into_iter()),
                             Ok(_) => {}
                             Err(_) => break,
                         }
@@ -246,7 +264,12 @@ impl<'a> Declarations<'a> {
                 info.imported_globals += 1;
                 ImportType::Global(ty)
             }
-            TypeRef::Tag(_) | TypeRef::FuncExact(_) => {
+            TypeRef::Tag(ty) => {
+                info.tags.push(ty.func_type_idx);
+                info.imported_tags += 1;
+                ImportType::Tag(ty.func_type_idx)
+            }
+            TypeRef::FuncExact(_) => {
                 return Err(unsupported("import of an unknown kind".to_owned(), 0));
             }
         })
@@ -273,6 +296,10 @@ fn ref_type(ty: wasmparser::RefType) -> Result<ValType, CompileError> {
         Ok(ValType::FuncRef)
     } else if ty == wasmparser::RefType::EXTERNREF {
         Ok(ValType::ExternRef)
+    } else if let wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::Exn | AbstractHeapType::NoExn } =
+        ty.heap_type()
+    {
+        Ok(ValType::ExnRef)
     } else {
         Err(unsupported(format!("reference type {ty}"), 0))
     }
@@ -345,7 +372,7 @@ fn const_expr(expression: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Compi
     Ok(operators)
 }
 
-fn function_names<'a>(
+fn index_names<'a>(
     names: &mut FunctionNames,
     map: impl Iterator<Item = wasmparser::Result<wasmparser::Naming<'a>>>,
 ) {

@@ -4,7 +4,7 @@
 //! lie inside the module. A compiler that a module has taken over could send anything, so all of this is checked here.
 //! The machine code is not: that is the verifier's part.
 
-use crate::abi::{FUEL, SLOT_BYTES};
+use crate::abi::{EXCEPTION, SLOT_BYTES};
 use crate::image::{CodeImage, CodeRange};
 use crate::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
 use crate::trap::TrapCode;
@@ -14,7 +14,7 @@ use std::collections::HashSet;
 /// Maximum parameters, and maximum results, of a function. The result area has room for as many.
 const MAX_VALUES: usize = 1000;
 
-const _: () = assert!(MAX_VALUES <= (FUEL / SLOT_BYTES) as usize, "results do not reach the fuel counter");
+const _: () = assert!(MAX_VALUES <= (EXCEPTION / SLOT_BYTES) as usize, "results do not reach what follows them");
 
 /// Maximum linear memories of a module.
 const MAX_MEMORIES: usize = 100;
@@ -50,6 +50,8 @@ impl ModuleInfo {
         ensure(self.memories.len() <= MAX_MEMORIES, "there are too many memories")?;
         let is_memory = |min: u32, max: Option<u32>| min <= max.unwrap_or(MAX_PAGES) && max.unwrap_or(0) <= MAX_PAGES;
         ensure(self.memories.iter().all(|ty| is_memory(ty.min_pages, ty.max_pages)), "a memory type is invalid")?;
+        let is_tag = |ty: &u32| self.types.get(*ty as usize).is_some_and(|ty| ty.results.is_empty());
+        ensure(self.tags.iter().all(is_tag), "a tag has no type")?;
         self.check_imports()?;
         self.check_globals()?;
         ensure(self.exports.iter().all(|export| self.has(export.kind, export.index)), "an export does not exist")?;
@@ -59,7 +61,7 @@ impl ModuleInfo {
         }
         self.check_elements()?;
         self.check_data(module_len)?;
-        ensure(self.names.is_consistent(), "function names overlap")
+        ensure(self.names.is_consistent() && self.tag_names.is_consistent(), "names overlap")
     }
 
     fn has(&self, kind: ExportKind, index: u32) -> bool {
@@ -68,25 +70,33 @@ impl ModuleInfo {
             ExportKind::Table => exists(&self.tables, index),
             ExportKind::Memory => exists(&self.memories, index),
             ExportKind::Global => exists(&self.globals, index),
+            ExportKind::Tag => exists(&self.tags, index),
         }
     }
 
     /// Imports come first in each index space, and in order.
     fn check_imports(&self) -> Check {
-        let (mut functions, mut tables, mut memories, mut globals) = (0_u32, 0_u32, 0_u32, 0_u32);
+        let (mut functions, mut tables, mut memories, mut globals, mut tags) = (0_u32, 0_u32, 0_u32, 0_u32, 0_u32);
         for import in &self.imports {
             let (same, next) = match import.ty {
                 ImportType::Function(ty) => (self.functions.get(functions as usize) == Some(&ty), &mut functions),
                 ImportType::Table(ty) => (self.tables.get(tables as usize) == Some(&ty), &mut tables),
                 ImportType::Memory(ty) => (self.memories.get(memories as usize) == Some(&ty), &mut memories),
                 ImportType::Global(ty) => (self.globals.get(globals as usize) == Some(&ty), &mut globals),
+                ImportType::Tag(ty) => (self.tags.get(tags as usize) == Some(&ty), &mut tags),
             };
             ensure(same, "an import is not what its index space says")?;
             // The item exists, so the count stays below 2^32.
             *next += 1;
         }
-        let counted = [functions, tables, memories, globals];
-        let declared = [self.imported_functions, self.imported_tables, self.imported_memories, self.imported_globals];
+        let counted = [functions, tables, memories, globals, tags];
+        let declared = [
+            self.imported_functions,
+            self.imported_tables,
+            self.imported_memories,
+            self.imported_globals,
+            self.imported_tags,
+        ];
         ensure(counted == declared, "the number of imports is wrong")
     }
 
@@ -102,7 +112,7 @@ impl ModuleInfo {
 
     fn check_elements(&self) -> Check {
         for segment in &self.elements {
-            ensure(is_reference(segment.element), "elements are no references")?;
+            ensure(segment.element.is_reference(), "elements are no references")?;
             if let SegmentMode::Active { index, offset } = &segment.mode {
                 let table = self.tables.get(*index as usize);
                 ensure(table.is_some_and(|table| table.element == segment.element), "an element segment has no table")?;
@@ -139,7 +149,7 @@ impl ModuleInfo {
 
     /// Whether a constant expression has one value, of this type, and reads only constants among the first `globals`.
     fn gives(&self, expression: &[ConstOp], ty: ValType, globals: usize) -> bool {
-        use ValType::{ExternRef, F32, F64, FuncRef, I32, I64, V128};
+        use ValType::{F32, F64, FuncRef, I32, I64, V128};
         // A module can have hundreds of thousands, most of them a single constant.
         let mut stack: Vec<Option<ValType>> = Vec::new();
         for op in expression {
@@ -149,7 +159,7 @@ impl ModuleInfo {
                 ConstOp::F32Const(_) => Some(F32),
                 ConstOp::F64Const(_) => Some(F64),
                 ConstOp::V128Const(_) => Some(V128),
-                // A null reference has either type.
+                // A null reference has any type.
                 ConstOp::RefNull => None,
                 ConstOp::RefFunc(function) if exists(&self.functions, function) => Some(FuncRef),
                 ConstOp::RefFunc(_) => return false,
@@ -172,18 +182,14 @@ impl ModuleInfo {
         }
         match stack[..] {
             [Some(found)] => found == ty,
-            [None] => matches!(ty, FuncRef | ExternRef),
+            [None] => ty.is_reference(),
             _ => false,
         }
     }
 }
 
-fn is_reference(ty: ValType) -> bool {
-    matches!(ty, ValType::FuncRef | ValType::ExternRef)
-}
-
 fn is_table(ty: &TableType) -> bool {
-    is_reference(ty.element) && ty.max.is_none_or(|max| ty.min <= max)
+    ty.element.is_reference() && ty.max.is_none_or(|max| ty.min <= max)
 }
 
 impl CodeImage {

@@ -32,11 +32,15 @@ pub enum Libcall {
     ElemDrop,
     /// `(function) -> reference`
     RefFunc,
+    /// `(tag) -> reference` to a new exception, which carries what is in the result area, a slot for each value of the tag.
+    Throw,
+    /// `(reference, tag) -> 1` if the exception has this tag, and then its values are in the result area; otherwise 0.
+    Catch,
 }
 
 impl Libcall {
     /// Every library call, in order of its number.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::MemoryGrow,
         Self::MemoryCopy,
         Self::MemoryFill,
@@ -50,14 +54,17 @@ impl Libcall {
         Self::TableInit,
         Self::ElemDrop,
         Self::RefFunc,
+        Self::Throw,
+        Self::Catch,
     ];
 
     /// Parameters after the context. All are 32-bit: `ExternRef` stands for any reference.
     #[must_use]
     pub const fn params(self) -> &'static [ValType] {
         match self {
-            Self::DataDrop | Self::ElemDrop | Self::RefFunc => &[I32],
+            Self::DataDrop | Self::ElemDrop | Self::RefFunc | Self::Throw => &[I32],
             Self::MemoryGrow | Self::TableGet => &[I32, I32],
+            Self::Catch => &[ExternRef, I32],
             Self::TableSet => &[I32, I32, ExternRef],
             Self::TableGrow => &[I32, ExternRef, I32],
             Self::TableFill => &[I32, I32, ExternRef, I32],
@@ -69,6 +76,6 @@ impl Libcall {
     /// Whether `value` of the [`HostReturn`](crate::abi::HostReturn) carries a 32-bit result.
     #[must_use]
     pub const fn has_result(self) -> bool {
-        matches!(self, Self::MemoryGrow | Self::TableGet | Self::TableGrow | Self::RefFunc)
+        matches!(self, Self::MemoryGrow | Self::TableGet | Self::TableGrow | Self::RefFunc | Self::Throw | Self::Catch)
     }
 }

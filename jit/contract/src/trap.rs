@@ -16,6 +16,8 @@ pub enum TrapCode {
     Host = 5,
     /// The fuel is used up, see [`crate::abi`].
     OutOfFuel = 6,
+    /// `throw_ref` of null.
+    NullException = 7,
     /// Too little stack.
     StackOverflow = 251,
     /// Integer overflow: `INT_MIN / -1`, or a float too large to convert.
@@ -30,13 +32,14 @@ pub enum TrapCode {
 
 impl TrapCode {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unreachable,
         Self::IndirectCallToNull,
         Self::BadSignature,
         Self::TableOutOfBounds,
         Self::Host,
         Self::OutOfFuel,
+        Self::NullException,
         Self::StackOverflow,
         Self::IntegerOverflow,
         Self::HeapOutOfBounds,

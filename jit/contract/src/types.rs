@@ -20,9 +20,17 @@ pub enum ValType {
     FuncRef,
     /// Host reference: a handle.
     ExternRef,
+    /// Reference to an exception: a handle.
+    ExnRef,
 }
 
 impl ValType {
+    /// Whether values of this type are references.
+    #[must_use]
+    pub const fn is_reference(self) -> bool {
+        matches!(self, Self::FuncRef | Self::ExternRef | Self::ExnRef)
+    }
+
     /// Whether values of this type are held in vector registers.
     #[must_use]
     pub const fn is_vector_class(self) -> bool {
@@ -40,6 +48,7 @@ impl fmt::Display for ValType {
             Self::V128 => "v128",
             Self::FuncRef => "funcref",
             Self::ExternRef => "externref",
+            Self::ExnRef => "exnref",
         })
     }
 }
@@ -70,7 +79,7 @@ impl fmt::Display for FuncType {
 /// A table's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct TableType {
-    /// [`ValType::FuncRef`] or [`ValType::ExternRef`].
+    /// The type of the references.
     pub element: ValType,
     /// Initial entries.
     pub min: u32,

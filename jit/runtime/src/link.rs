@@ -5,13 +5,14 @@
 //! segments and runs the start function. It needs the seal, like every other entry into guest code (T98).
 
 use crate::code::CodeError;
+use crate::exception::Tag;
 use crate::function::{Function, FunctionEntry};
 use crate::host::HostFunction;
 use crate::instance::Instance;
 use crate::libcalls;
 use crate::mapping::LARGE_PAGE_BYTES;
 use crate::memory::MemoryError;
-use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Store, TableId};
+use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Store, TableId, TagId, shortened};
 use crate::trap::{Stop, Stopped, Trap};
 use crate::value::Value;
 use std::io;
@@ -48,6 +49,8 @@ pub enum Item {
     Memory(MemoryId),
     /// A global.
     Global(GlobalId),
+    /// A tag.
+    Tag(TagId),
 }
 
 /// Why a module could not be instantiated. No guest code has run.
@@ -102,6 +105,7 @@ pub struct Placement {
     tables: Vec<usize>,
     memories: Vec<usize>,
     globals: Vec<usize>,
+    tags: Vec<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -132,6 +136,7 @@ impl<T> Store<T> {
             tables: Vec::new(),
             memories: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
         };
         for (import, binding) in info.imports.iter().zip(bindings) {
             placement.bind(inner, info, import, binding)?;
@@ -188,8 +193,8 @@ impl<T> Store<T> {
         }
         let data: Vec<_> = info.data.iter().map(|segment| segment.bytes.clone()).collect();
         wipe_all_but(&mut bytes, &data);
-        let Placement { tables, memories, globals, .. } = placement;
-        inner.instances.push(Instance { info, image, bytes, functions, tables, memories, globals, elements, data });
+        let Placement { tables, memories, globals, tags, .. } = placement;
+        inner.instances.push(Instance { info, image, bytes, functions, tables, memories, globals, tags, elements, data });
         Ok(InstanceId(number))
     }
 
@@ -198,7 +203,7 @@ impl<T> Store<T> {
     /// # Errors
     /// A segment that leaves its memory or table traps like the corresponding instruction. Segments copied before stay.
     pub fn initialize(&mut self, sealed: &Sealed, instance: InstanceId) -> Result<(), Stopped> {
-        let trapped = |trap| Stopped { stop: Stop::Trap(trap), backtrace: Vec::new() };
+        let trapped = |trap| Stopped { stop: Stop::Trap(trap), backtrace: Vec::new(), tag: None };
         let start = self.inner_mut().copy_segments(instance.0).map_err(trapped)?;
         let Some(start) = start else { return Ok(()) };
         match self.call(sealed, start, &[]) {
@@ -220,6 +225,7 @@ impl<T> Store<T> {
             ExportKind::Table => Item::Table(TableId(*instance.tables.get(index)?)),
             ExportKind::Memory => Item::Memory(MemoryId(*instance.memories.get(index)?)),
             ExportKind::Global => Item::Global(GlobalId(*instance.globals.get(index)?)),
+            ExportKind::Tag => Item::Tag(TagId(*instance.tags.get(index)?)),
         })
     }
 
@@ -282,6 +288,16 @@ impl Placement {
                 let found = inner.globals.get(global.0).map(|global| global.ty);
                 (found != Some(expected)).then(|| format!("expected {expected:?}, found {found:?}"))
             }
+            (ImportType::Tag(ty), Binding::Item(Item::Tag(tag))) => {
+                self.tags.push(tag.0);
+                let expected = self.signatures[ty as usize];
+                let found = inner.tags.get(tag.0).map(|tag| tag.signature);
+                (found != Some(expected)).then(|| {
+                    let found = found.and_then(|id| inner.signatures.get(id));
+                    let found = found.map_or_else(|| "a foreign tag".to_owned(), ToString::to_string);
+                    format!("expected a tag {}, found {found}", info.types[ty as usize])
+                })
+            }
             _ => Some("an item of another kind".to_owned()),
         };
         match reason {
@@ -303,6 +319,11 @@ impl Placement {
                 inner.globals.push(Global { ty: *ty, cell: self.context + offset });
                 self.globals.push(inner.globals.len() - 1);
             }
+        }
+        for (index, ty) in (0u32..).zip(&info.tags).skip(info.imported_tags as usize) {
+            let values = info.types[*ty as usize].params.clone();
+            inner.tags.push(Tag { signature: self.signatures[*ty as usize], values, name: tag_name(info, index) });
+            self.tags.push(inner.tags.len() - 1);
         }
         Ok(())
     }
@@ -481,6 +502,13 @@ impl Inner {
         let of = &self.instances[instance];
         self.evaluate(expression, &of.functions, &of.globals)
     }
+}
+
+/// What messages call a tag: its own name, else what it is exported as, else its number.
+fn tag_name(info: &ModuleInfo, tag: u32) -> String {
+    let exported = || info.exports.iter().find(|export| export.kind == ExportKind::Tag && export.index == tag);
+    let name = info.tag_names.get(tag).or_else(|| Some(&exported()?.name));
+    name.map_or_else(|| tag.to_string(), shortened)
 }
 
 const fn low_u32(bits: u128) -> u32 {

@@ -26,6 +26,12 @@ pub enum Trap {
     InvalidConversionToInteger,
     /// The guest's stack is full.
     StackExhausted,
+    /// `throw_ref` of null.
+    NullException,
+    /// An exception that nothing in the guest caught.
+    UncaughtException,
+    /// More exceptions exist at once than the runtime keeps, or they carry more.
+    TooManyExceptions,
 }
 
 impl Trap {
@@ -41,6 +47,7 @@ impl Trap {
             TrapCode::HeapOutOfBounds => Self::MemoryOutOfBounds,
             TrapCode::IntegerDivisionByZero => Self::IntegerDivideByZero,
             TrapCode::BadConversionToInteger => Self::InvalidConversionToInteger,
+            TrapCode::NullException => Self::NullException,
             TrapCode::Host | TrapCode::OutOfFuel => return None,
         })
     }
@@ -59,6 +66,9 @@ impl fmt::Display for Trap {
             Self::IntegerOverflow => "integer overflow",
             Self::InvalidConversionToInteger => "invalid conversion to integer",
             Self::StackExhausted => "call stack exhausted",
+            Self::NullException => "null exception reference",
+            Self::UncaughtException => "uncaught exception",
+            Self::TooManyExceptions => "too many exceptions at once",
         })
     }
 }
@@ -85,6 +95,8 @@ pub struct Stopped {
     pub stop: Stop,
     /// Innermost frame first.
     pub backtrace: Vec<Frame>,
+    /// Name of the tag of an uncaught exception.
+    pub tag: Option<String>,
 }
 
 /// One frame of a backtrace.

@@ -20,6 +20,8 @@ pub enum Value {
     FuncRef(Option<Function>),
     /// `externref`: a number of the embedder's choice below 2^32 - 1; `None` is null
     ExternRef(Option<u32>),
+    /// `exnref`: a handle; `None` is null. The host can only look at it.
+    ExnRef(Option<u32>),
 }
 
 impl Value {
@@ -34,6 +36,7 @@ impl Value {
             Self::V128(_) => ValType::V128,
             Self::FuncRef(_) => ValType::FuncRef,
             Self::ExternRef(_) => ValType::ExternRef,
+            Self::ExnRef(_) => ValType::ExnRef,
         }
     }
 
@@ -46,6 +49,7 @@ impl Value {
             Self::F64(bits) => u128::from(bits),
             Self::V128(bits) => bits,
             Self::FuncRef(function) => function.map_or(0, |function| u128::from(function.handle())),
+            Self::ExnRef(handle) => u128::from(handle.unwrap_or(0)),
             Self::ExternRef(number) => number.map_or(0, |number| u128::from(number) + 1),
         }
     }
@@ -60,6 +64,7 @@ impl Value {
             ValType::V128 => Self::V128(bits),
             ValType::FuncRef => Self::FuncRef(Function::from_handle(bits as u32)),
             ValType::ExternRef => Self::ExternRef((bits as u32).checked_sub(1)),
+            ValType::ExnRef => Self::ExnRef(Some(bits as u32).filter(|handle| *handle != 0)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The declarations of a module that its code depends on. They are read from the module's bytes, not taken from the compiler.
 
-use wasmparser::{Parser, Payload, TypeRef};
+use wasmparser::{AbstractHeapType, HeapType, Parser, Payload, TypeRef};
 use wave_contract::module::{Import, ImportType, ModuleInfo};
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
@@ -130,7 +130,9 @@ fn import_type(info: &mut ModuleInfo, ty: TypeRef) -> Result<ImportType, Declara
             info.imported_globals += 1;
             ImportType::Global(ty)
         }
-        TypeRef::Tag(_) | TypeRef::FuncExact(_) => return Err(unsupported("an import of another kind")),
+        // Code knows tags only by their number, which the runtime checks.
+        TypeRef::Tag(ty) => ImportType::Tag(ty.func_type_idx),
+        TypeRef::FuncExact(_) => return Err(unsupported("an import of another kind")),
     })
 }
 
@@ -154,6 +156,8 @@ fn ref_type(ty: wasmparser::RefType) -> Result<ValType, DeclarationError> {
         Ok(ValType::FuncRef)
     } else if ty == wasmparser::RefType::EXTERNREF {
         Ok(ValType::ExternRef)
+    } else if matches!(ty.heap_type(), HeapType::Abstract { shared: false, ty: AbstractHeapType::Exn | AbstractHeapType::NoExn }) {
+        Ok(ValType::ExnRef)
     } else {
         Err(unsupported(format!("references of type {ty}")))
     }

@@ -16,14 +16,17 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
-    /// Pushes the results of a guest call, which may have taken fuel.
-    fn push_results(&mut self, call: Inst, ty: &FuncType) {
+    /// Pushes the results of a guest call, which may have taken fuel and may have thrown.
+    fn push_results(&mut self, call: Inst, ty: &FuncType, throws: bool) {
         if results_in_registers(ty) {
             self.stack.extend_from_slice(self.e.b.inst_results(call));
         } else {
             self.e.load_results(&ty.results, self.stack);
         }
         self.reload_counter();
+        if throws {
+            self.look_for_exception();
+        }
     }
 
     pub(super) fn call(&mut self, function: u32) -> Result<(), CompileError> {
@@ -35,7 +38,7 @@ impl Translator<'_, '_> {
                 self.take_arguments(ty)?;
                 let callee = self.e.function(function);
                 let call = self.e.b.ins().call(callee, self.values);
-                self.push_results(call, ty);
+                self.push_results(call, ty, self.e.env.throwing.function(function));
             }
             Some(ImportLinkage::Guest) => {
                 let (code, context) = self.e.guest_import(function);
@@ -43,7 +46,7 @@ impl Translator<'_, '_> {
                 self.take_arguments(ty)?;
                 let signature = self.e.guest(self.e.env.function_type_index(function));
                 let call = self.e.b.ins().call_indirect(signature, code, self.values);
-                self.push_results(call, ty);
+                self.push_results(call, ty, self.e.env.throwing.function(function));
             }
             Some(ImportLinkage::Host) => {
                 self.values.push(self.e.context());
@@ -57,7 +60,9 @@ impl Translator<'_, '_> {
     pub(super) fn call_indirect(&mut self, ty_index: u32, table: u32) -> Result<(), CompileError> {
         let (signature, code) = self.indirect_callee(ty_index, table)?;
         let call = self.e.b.ins().call_indirect(signature, code, self.values);
-        self.push_results(call, self.e.env.ty(ty_index));
+        let env = self.e.env;
+        let throws = env.throwing.indirect(env.options.signatures[ty_index as usize]);
+        self.push_results(call, env.ty(ty_index), throws);
         Ok(())
     }
 
