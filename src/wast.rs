@@ -210,9 +210,10 @@ impl<'a> Script<'a> {
             WastDirective::AssertException { exec, .. } => {
                 expect_trap(self.execute(exec), &Trap::UncaughtException.to_string())
             }
-            other @ (WastDirective::AssertSuspension { .. }
-            | WastDirective::Thread(_)
-            | WastDirective::Wait { .. }) => Err(format!("directive of a proposal that is not supported: {other:?}")),
+            other
+            @ (WastDirective::AssertSuspension { .. } | WastDirective::Thread(_) | WastDirective::Wait { .. }) => {
+                Err(format!("directive of a proposal that is not supported: {other:?}"))
+            }
         }
     }
 

@@ -51,9 +51,7 @@ fn matches_core(value: Value, want: &WastRetCore) -> bool {
         (Value::F64(bits), WastRetCore::F64(want)) => matches_f64(bits, want),
         (Value::V128(bits), WastRetCore::V128(want)) => matches_v128(bits, want),
         (Value::FuncRef(None) | Value::ExternRef(None) | Value::ExnRef(None), WastRetCore::RefNull(None)) => true,
-        (Value::ExnRef(None), WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Exn, .. }))) => {
-            true
-        }
+        (Value::ExnRef(None), WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Exn, .. }))) => true,
         (Value::FuncRef(None), WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Func, .. }))) => {
             true
         }

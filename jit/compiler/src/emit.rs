@@ -11,7 +11,9 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
 use std::collections::HashMap;
-use wave_contract::abi::{EXCEPTION, FUEL, REGISTER_INTEGERS, SLOT_BYTES, host_result_in_register, results_in_registers};
+use wave_contract::abi::{
+    EXCEPTION, FUEL, REGISTER_INTEGERS, SLOT_BYTES, host_result_in_register, results_in_registers,
+};
 use wave_contract::context::{self, Addressing, ContextLayout, FixedAddresses, GlobalSlot};
 use wave_contract::libcall::Libcall;
 use wave_contract::module::ModuleInfo;

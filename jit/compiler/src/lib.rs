@@ -1,6 +1,6 @@
 //! Module bytes to code image, by Cranelift.
 //!
-//! WebAssembly 2.0 plus tail calls and extended constant expressions. What the code may assume and must obey is fixed in
+//! WebAssembly 2.0 plus tail calls, extended constant expressions and exceptions. What the code may assume and must obey is fixed in
 //! [`wave_contract`]; this crate makes no system call, runs nothing and is not trusted.
 //!
 //! | file | what |

@@ -3,8 +3,8 @@
 use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
 use wasmparser::{
-    AbstractHeapType, DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
-    Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    AbstractHeapType, DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom,
+    Name, Operator, Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 use wave_contract::image::CodeImage;
 use wave_contract::module::{
@@ -13,8 +13,11 @@ use wave_contract::module::{
 };
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
-/// The features that a module may use by default: WebAssembly 2.0, tail calls and extended constant expressions.
-const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST)
+/// The features that a module may use by default: WebAssembly 2.0, tail calls, extended constant expressions and exceptions of
+/// both generations.
+const FEATURES: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::EXTENDED_CONST)
     .union(WasmFeatures::EXCEPTIONS)
     .union(WasmFeatures::LEGACY_EXCEPTIONS);
 
@@ -296,8 +299,10 @@ fn ref_type(ty: wasmparser::RefType) -> Result<ValType, CompileError> {
         Ok(ValType::FuncRef)
     } else if ty == wasmparser::RefType::EXTERNREF {
         Ok(ValType::ExternRef)
-    } else if let wasmparser::HeapType::Abstract { shared: false, ty: AbstractHeapType::Exn | AbstractHeapType::NoExn } =
-        ty.heap_type()
+    } else if let wasmparser::HeapType::Abstract {
+        shared: false,
+        ty: AbstractHeapType::Exn | AbstractHeapType::NoExn,
+    } = ty.heap_type()
     {
         Ok(ValType::ExnRef)
     } else {
@@ -372,10 +377,7 @@ fn const_expr(expression: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Compi
     Ok(operators)
 }
 
-fn index_names<'a>(
-    names: &mut FunctionNames,
-    map: impl Iterator<Item = wasmparser::Result<wasmparser::Naming<'a>>>,
-) {
+fn index_names<'a>(names: &mut FunctionNames, map: impl Iterator<Item = wasmparser::Result<wasmparser::Naming<'a>>>) {
     for naming in map {
         match naming {
             Ok(naming) => names.push(naming.index, naming.name),

@@ -34,13 +34,15 @@ impl Throwing {
     /// Reads all bodies, if there can be exceptions at all.
     pub(crate) fn of(module: &Module<'_>, options: &CompileOptions<'_>) -> Result<Self, CompileError> {
         let info = &module.info;
-        let foreign = module.linked && exchanges_functions(info, options.imports);
+        let imported = options.imports.contains(&ImportLinkage::Guest);
+        let foreign = imported || module.linked && exchanges_functions(info);
         if info.tags.is_empty() && !foreign {
             return Ok(Self::default());
         }
         let bodies = read(module, options.threads)?;
         let throws = options.imports.iter().map(|linkage| *linkage == ImportLinkage::Guest);
-        let mut found: Vec<u32> = (0..).zip(throws).filter(|(_, throws)| *throws).map(|(function, _)| function).collect();
+        let mut found: Vec<u32> =
+            (0..).zip(throws).filter(|(_, throws)| *throws).map(|(function, _)| function).collect();
         let mut callers = vec![Vec::new(); info.functions.len()];
         let mut indirect_callers: HashMap<SignatureId, Vec<u32>> = HashMap::new();
         let signature = |ty: u32| options.signatures.get(ty as usize).copied().unwrap_or(SignatureId::NULL);
@@ -94,22 +96,22 @@ fn read(module: &Module<'_>, threads: usize) -> Result<Vec<Body>, CompileError> 
     match legacy.filter(|_| bodies.iter().any(|body| body.modern)) {
         None => Ok(bodies),
         Some(offset) => Err(CompileError::Invalid {
-            message: "`try` of the older exceptions proposal, in a module that also uses `try_table` or `throw_ref`".to_owned(),
+            message: "`try` of the older exceptions proposal, in a module that also uses `try_table` or `throw_ref`"
+                .to_owned(),
             offset,
         }),
     }
 }
 
-/// Whether a module can get hold of other instances' functions, and call them.
-fn exchanges_functions(info: &ModuleInfo, imports: &[ImportLinkage]) -> bool {
+/// Whether a module can get hold of other instances' functions, but for those it imports.
+fn exchanges_functions(info: &ModuleInfo) -> bool {
     let carries = |ty: &FuncType| ty.params.iter().chain(&ty.results).any(|ty| ty.is_reference());
     let shared = |import: &ImportType| match import {
         ImportType::Table(_) => true,
         ImportType::Global(ty) => ty.content.is_reference(),
         ImportType::Function(_) | ImportType::Memory(_) | ImportType::Tag(_) => false,
     };
-    imports.contains(&ImportLinkage::Guest)
-        || info.imports.iter().any(|import| shared(&import.ty))
+    info.imports.iter().any(|import| shared(&import.ty))
         || info.exports.iter().any(|export| matches!(export.kind, ExportKind::Table | ExportKind::Global))
         || info.types.iter().any(carries)
 }

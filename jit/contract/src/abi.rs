@@ -78,7 +78,13 @@ pub fn results_in_registers(ty: &FuncType) -> bool {
 pub fn host_result_in_register(ty: &FuncType) -> bool {
     matches!(
         *ty.results,
-        [] | [ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64 | ValType::FuncRef | ValType::ExternRef | ValType::ExnRef]
+        [] | [ValType::I32
+            | ValType::I64
+            | ValType::F32
+            | ValType::F64
+            | ValType::FuncRef
+            | ValType::ExternRef
+            | ValType::ExnRef]
     )
 }
 

@@ -194,7 +194,18 @@ impl<T> Store<T> {
         let data: Vec<_> = info.data.iter().map(|segment| segment.bytes.clone()).collect();
         wipe_all_but(&mut bytes, &data);
         let Placement { tables, memories, globals, tags, .. } = placement;
-        inner.instances.push(Instance { info, image, bytes, functions, tables, memories, globals, tags, elements, data });
+        inner.instances.push(Instance {
+            info,
+            image,
+            bytes,
+            functions,
+            tables,
+            memories,
+            globals,
+            tags,
+            elements,
+            data,
+        });
         Ok(InstanceId(number))
     }
 

@@ -500,7 +500,11 @@ impl Inner {
         let pending = self.pending.take();
         let Some(fault) = self.activation.take_fault() else {
             // Only a handler resumes at the landing, and it records a fault.
-            return Stopped { stop: pending.unwrap_or(Stop::Trap(Trap::Unreachable)), backtrace: Vec::new(), tag: None };
+            return Stopped {
+                stop: pending.unwrap_or(Stop::Trap(Trap::Unreachable)),
+                backtrace: Vec::new(),
+                tag: None,
+            };
         };
         let stop = match fault.kind {
             FaultKind::StackGuard => Stop::Trap(Trap::StackExhausted),

@@ -156,7 +156,10 @@ fn ref_type(ty: wasmparser::RefType) -> Result<ValType, DeclarationError> {
         Ok(ValType::FuncRef)
     } else if ty == wasmparser::RefType::EXTERNREF {
         Ok(ValType::ExternRef)
-    } else if matches!(ty.heap_type(), HeapType::Abstract { shared: false, ty: AbstractHeapType::Exn | AbstractHeapType::NoExn }) {
+    } else if matches!(
+        ty.heap_type(),
+        HeapType::Abstract { shared: false, ty: AbstractHeapType::Exn | AbstractHeapType::NoExn }
+    ) {
         Ok(ValType::ExnRef)
     } else {
         Err(unsupported(format!("references of type {ty}")))
