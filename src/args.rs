@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 use wave_audit::why::Operation;
+use wave_compiler::Edition;
 use wave_engine::parse_network;
 use wave_policy::file::{MOST_NUMBER, Values};
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
@@ -20,6 +21,7 @@ use wave_wasi::PeerRule;
 #[derive(Debug, Parser)]
 #[command(name = "wave", version, about, max_term_width = 100)]
 #[command(after_help = "Short form: `wave [OPTIONS] MODULE [ARGS]…` means `wave run`.\n\
+`wave --version --verbose` lists the features of WebAssembly.\n\
 Exit codes: the guest's own 0-255; 2 usage, 124 limit on time or fuel, 125 refused before the guest ran, 126 not a runnable module,\n\
 127 not found, 134 trap, 137 memory limit, 159 denied system call, 128+n signal n.")]
 pub struct Cli {
@@ -446,12 +448,15 @@ pub struct Wast {
     /// How code addresses memory and context
     #[arg(long, value_enum, default_value_t = Mode::Fixed)]
     pub mode: Mode,
-    /// Allow several memories in a module
-    #[arg(long)]
-    pub multi_memory: bool,
     /// Compile code that counts fuel, without a limit on it
     #[arg(long)]
     pub fuel: bool,
+    /// Read scripts as Wasmtime writes its own: names of modules are registered, a module whose segment does not fit is unlinkable, and why is not compared
+    #[arg(long)]
+    pub lenient: bool,
+    /// Refuse what this version of the specification refuses, such as 2.0, or 2.0+memory64 with a proposal
+    #[arg(long, value_name = "VERSION", value_parser = edition)]
+    pub edition: Option<Edition>,
     /// Scripts
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
@@ -480,8 +485,8 @@ pub struct Inspect {
 /// `wave audit`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The module is only read, not validated and not run. A component is audited by its imports, though it cannot run.\n\
-Exit codes: 0 audited, 1 the score is above --threshold, 2 usage, 125 the policy is not for it, 126 not a module, 127 not found."
+    after_help = "The module is read and validated, and not run. A component is audited by its imports, though it cannot run.\n\
+Exit codes: 0 audited, 1 it cannot run or its score is above --threshold, 2 usage, 125 the policy is not for it, 126 not a module, 127 not found."
 )]
 pub struct Audit {
     /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input
@@ -514,6 +519,10 @@ pub enum AuditFormat {
 }
 
 /// Reads a score, in tenths.
+fn edition(text: &str) -> Result<Edition, String> {
+    Edition::parse(text).ok_or_else(|| "write 1.0, 2.0 or 3.0, and `+` before each proposal".to_owned())
+}
+
 fn parse_score(text: &str) -> Result<u32, String> {
     let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str, most| {

@@ -21,6 +21,7 @@
 //! | `cache`, `compile`, `pack`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
 //! | `manual` | tests of `docs/man` |
 //! | `worker` | a sealed process for subcommands that read a module |
+//! | `version` | `wave --version --verbose` |
 //! | `usage` | messages for invalid command lines |
 //! | `text`, `style`, `terminal` | printing, with colour on a terminal |
 //! | `progress` | how far long work is |
@@ -56,6 +57,7 @@ mod text;
 mod trace;
 mod usage;
 mod verify;
+mod version;
 mod wast;
 mod why;
 mod words;

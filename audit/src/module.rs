@@ -95,6 +95,9 @@ pub struct Memory {
     pub wide: bool,
     /// Whether it declares its own page size.
     pub custom_pages: bool,
+    /// Binary logarithm of the size of its pages in bytes.
+    #[serde(skip)]
+    pub page_log2: u32,
 }
 
 /// A table.
@@ -387,6 +390,7 @@ impl Memory {
             shared: ty.shared,
             wide: ty.memory64,
             custom_pages: ty.page_size_log2.is_some(),
+            page_log2: ty.page_size_log2.unwrap_or(16),
         }
     }
 

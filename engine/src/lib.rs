@@ -54,6 +54,7 @@ pub use ranges::ProgramRanges;
 pub use refusal::Refusal;
 pub use run::{Container, Engine, Ready, SPARE_FILES, SealedRun};
 pub use unused::Unused;
+pub use wave_compiler::features;
 pub use wave_policy::file::Limits;
 pub use wave_policy::{Access, Identity, Level};
 pub use wave_sandbox::{Allocator, OuterFilter, exit, start};

@@ -216,7 +216,8 @@ impl Loader<'_> {
                 let (image, verifier) = match precompiled {
                     Some(image) => self.verify_precompiled(image, module.info(), &bytes, &placement)?,
                     None => {
-                        let image = job.compile(&module, watch).map_err(|error| Refusal::from(&error).failure(path))?;
+                        let image =
+                            job.compile(&module, watch).map_err(|error| Refusal::of(&error, &bytes).failure(path))?;
                         verify(path, image, &bytes, &placement, self.options)?
                     }
                 };

@@ -54,8 +54,6 @@ use wave_wasi::Record;
 /// Signals from outside that end a run in the middle: INT, TERM, HUP, QUIT.
 const ENDS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-const PAGE_BYTES: u64 = 64 << 10;
-
 /// Runs a program, observed; the result is its exit code.
 ///
 /// # Errors
@@ -132,12 +130,12 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let module = input::module_of(&name, bytes)?;
     let Declared { info, unsealed, .. } = compile::declarations(plan.compile_limits(&name), module)?;
     worker::note_unsealed(unsealed.as_deref());
-    let pages = info.memories.iter().map(|memory| u64::from(memory.min_pages)).max().unwrap_or(0);
+    let memory_bytes = info.memories.iter().fold(0_u64, |sum, memory| sum.saturating_add(memory.min_bytes()));
     let imports = Imports {
         name: name.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned()),
         blake3,
         surface: surface_of(&info),
-        memory_bytes: pages * PAGE_BYTES,
+        memory_bytes,
     };
     let ending = merge::ending(stage, code);
     let mut learned = merge::merge(&granted, &used, &imports, target.before(), ending, wall)?;

@@ -2,6 +2,7 @@
 
 mod cpython;
 mod damaged;
+mod misc;
 mod scripts;
 mod wasi;
 mod yowasp;

@@ -23,8 +23,8 @@ const MAX_FINDINGS: usize = 100;
 /// Longer lines are not quoted in a message.
 const SHOWN_BYTES: usize = 200;
 
-const PAGE_BYTES: u64 = 64 << 10;
-const MAX_PAGES: u64 = 65_536;
+/// Linear memory that a run may have if there is no lower limit.
+const MAX_MEMORY_BYTES: u64 = 4 << 30;
 
 /// A difference between a module and a policy: the rule, what differs, and the fix.
 type Difference = (String, String, Rc<str>);
@@ -337,11 +337,9 @@ impl PolicyDocument {
 
 /// Whether any linear memory of a module can grow within a limit.
 pub fn can_grow(info: &ModuleInfo, limit_bytes: Option<u64>) -> bool {
-    let limit = limit_bytes.map_or(MAX_PAGES, |bytes| bytes / PAGE_BYTES);
-    info.memories.iter().any(|memory| {
-        let most = memory.max_pages.map_or(MAX_PAGES, u64::from).min(limit);
-        most > u64::from(memory.min_pages)
-    })
+    let initial = info.memories.iter().fold(0_u64, |sum, memory| sum.saturating_add(memory.min_bytes()));
+    let room = limit_bytes.unwrap_or(MAX_MEMORY_BYTES).saturating_sub(initial);
+    info.memories.iter().any(|memory| memory.can_grow(room))
 }
 
 /// The failure for a problem in a policy file.

@@ -2,6 +2,7 @@
 
 use crate::emit::Environment;
 use crate::error::CompileError;
+use crate::hints::FunctionHints;
 use crate::link::{self, Chunk};
 use crate::module::{MAX_MODULE_BYTES, Module};
 use crate::target::{Settings, Target, target};
@@ -57,7 +58,8 @@ pub(crate) fn validate(module: &Module<'_>, threads: usize) -> Result<(), Compil
         let function = module.info.imported_functions + body;
         let ty = module.info.functions[function as usize];
         let (body, features) = (&module.bodies[body as usize], module.features);
-        translate::validate(Source { function, ty, body, resources, features }, scratch)
+        let hints = FunctionHints::default();
+        translate::validate(Source { function, ty, body, hints, resources, features }, scratch)
     })
     .map(drop)
 }
@@ -168,7 +170,8 @@ impl Worker {
             let body = &job.module.bodies[(index - env.info.imported_functions) as usize];
             let resources = job.module.resources.as_ref().expect("a body was validated against them");
             let (ty, features) = (env.function_type_index(index), job.module.features);
-            let source = Source { function: index, ty, body, resources, features };
+            let hints = job.module.hints.of(index);
+            let source = Source { function: index, ty, body, hints, resources, features };
             let Self { context, builders, scratch, .. } = self;
             let outcome =
                 translate::translate(env, source, Shape::Usual, &mut context.func, builders, scratch, config)?;

@@ -18,7 +18,7 @@ use wave_contract::context::{self, Addressing, ContextLayout, FixedAddresses, Gl
 use wave_contract::libcall::Libcall;
 use wave_contract::module::ModuleInfo;
 use wave_contract::trap;
-use wave_contract::types::{FuncType, ValType};
+use wave_contract::types::{FuncType, MemoryType, ValType};
 
 /// Namespace of the module's functions in external names, by function index.
 pub(crate) const FUNCTIONS: u32 = 0;
@@ -227,10 +227,34 @@ impl<'e, 'b> Emitter<'e, 'b> {
         self.b.ins().return_(values);
     }
 
-    /// Address and offset of an access to linear memory. The index is 32 bits, the offset as in the instruction.
-    pub(crate) fn heap_address(&mut self, memory: u32, index: Value, offset: u64) -> (Value, i32) {
+    /// Address and offset of an access of so many bytes to linear memory. Index and offset are as in the instruction.
+    ///
+    /// All end in a 32-bit index plus a 32-bit offset, which do not leave the reservation. What else is checked here is only
+    /// what the module may notice.
+    pub(crate) fn heap_address(&mut self, memory: u32, index: Value, offset: u64, bytes: u32) -> (Value, i32) {
+        let MemoryType { wide, page_log2, .. } = self.env.info.memories[memory as usize];
         let base = self.memory_base(memory);
+        let mut offset = offset;
+        let index = if wide {
+            if offset > u64::from(u32::MAX) {
+                // No memory is so large.
+                let always = self.b.ins().iconst(I64, 1);
+                self.b.ins().trapnz(always, trap_code(trap::TrapCode::MemoryOutOfBounds));
+                offset = 0;
+            }
+            self.low_half(index, trap::TrapCode::MemoryOutOfBounds)
+        } else {
+            index
+        };
         let index = self.b.ins().uextend(I64, index);
+        if page_log2 == 0 {
+            // The end need not be that of a page of the host. The sum cannot wrap.
+            let len = self.memory_bytes(memory);
+            let end = self.b.ins().iconst(I64, (offset + u64::from(bytes)).cast_signed());
+            let end = self.b.ins().iadd(index, end);
+            let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThan, end, len);
+            self.b.ins().trapnz(outside, trap_code(trap::TrapCode::MemoryOutOfBounds));
+        }
         match i32::try_from(offset) {
             Ok(offset) => (self.b.ins().iadd(base, index), offset),
             Err(_) => {
@@ -239,6 +263,22 @@ impl<'e, 'b> Emitter<'e, 'b> {
                 (self.b.ins().iadd(base, index), 0)
             }
         }
+    }
+
+    /// The lower half of a 64-bit index. Traps if the upper half is not zero: memories and tables are not so large.
+    fn low_half(&mut self, index: Value, code: trap::TrapCode) -> Value {
+        let high = self.b.ins().ushr_imm_u(index, 32);
+        self.b.ins().trapnz(high, trap_code(code));
+        self.b.ins().ireduce(I32, index)
+    }
+
+    /// A 64-bit operand of a library call in 32 bits: what these do not hold becomes the highest number, which every memory and
+    /// table refuses as all numbers above it.
+    pub(crate) fn clamp(&mut self, operand: Value) -> Value {
+        let high = self.b.ins().ushr_imm_u(operand, 32);
+        let low = self.b.ins().ireduce(I32, operand);
+        let highest = self.b.ins().iconst(I32, -1);
+        self.b.ins().select(high, highest, low)
     }
 
     /// Current length of a memory in bytes (I64).
@@ -402,6 +442,8 @@ impl<'e, 'b> Emitter<'e, 'b> {
     pub(crate) fn table_entry(&mut self, table: u32, ty: u32, index: Value) -> (Value, Value) {
         let expected = self.env.options.signatures[ty as usize].0;
         let flags = self.regions.table;
+        let wide = self.env.info.tables[table as usize].wide;
+        let index = if wide { self.low_half(index, trap::TrapCode::TableOutOfBounds) } else { index };
         let len = self.table_len(table);
         let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
         self.b.ins().trapnz(outside, trap_code(trap::TrapCode::TableOutOfBounds));

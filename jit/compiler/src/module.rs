@@ -2,9 +2,11 @@
 
 use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
+use crate::features;
+use crate::hints::BranchHints;
 use wasmparser::{
     AbstractHeapType, DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom,
-    Name, Operator, Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    Name, Operator, Parser, Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 use wave_contract::image::CodeImage;
 use wave_contract::module::{
@@ -13,21 +15,15 @@ use wave_contract::module::{
 };
 use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
 
-/// The features that a module may use by default: WebAssembly 2.0, tail calls, extended constant expressions and exceptions of
-/// both generations.
-const FEATURES: WasmFeatures = WasmFeatures::WASM2
-    .union(WasmFeatures::TAIL_CALL)
-    .union(WasmFeatures::EXTENDED_CONST)
-    .union(WasmFeatures::EXCEPTIONS)
-    .union(WasmFeatures::LEGACY_EXCEPTIONS);
-
 /// Largest module in bytes: positions are 32 bits, and text is a few times larger.
 pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
 
 /// A parsed module: declarations are valid, bodies are located but not validated yet.
 pub struct Module<'a> {
+    bytes: &'a [u8],
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
+    pub(crate) hints: BranchHints,
     /// Whether instances of other modules may call it and be called by it.
     pub(crate) linked: bool,
     /// What the module may use.
@@ -42,18 +38,6 @@ impl<'a> Module<'a> {
     /// # Errors
     /// [`CompileError::Component`] for a component, [`CompileError::Invalid`] with the place of the first mistake.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, CompileError> {
-        Self::parse_with(bytes, FEATURES)
-    }
-
-    /// As [`Module::parse`], for modules that may have several memories.
-    ///
-    /// # Errors
-    /// As [`Module::parse`].
-    pub fn parse_multi_memory(bytes: &'a [u8]) -> Result<Self, CompileError> {
-        Self::parse_with(bytes, FEATURES.union(WasmFeatures::MULTI_MEMORY))
-    }
-
-    fn parse_with(bytes: &'a [u8], features: WasmFeatures) -> Result<Self, CompileError> {
         if bytes.len() > MAX_MODULE_BYTES {
             return Err(CompileError::TooLarge {
                 what: "module",
@@ -65,10 +49,14 @@ impl<'a> Module<'a> {
         if let [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] = bytes {
             return Err(CompileError::Component);
         }
+        let features = features::supported();
+        // The validator allows constant expressions that read earlier globals only together with the types of the collector. Those
+        // are refused where declarations are read, below, and not validated in bodies.
+        let of_sections = features.union(WasmFeatures::FUNCTION_REFERENCES).union(WasmFeatures::GC);
         let mut declarations = Declarations::default();
-        let mut validator = Validator::new_with_features(features);
+        let mut validator = Validator::new_with_features(of_sections);
         let mut parser = Parser::new(0);
-        parser.set_features(features);
+        parser.set_features(of_sections);
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             // The validator comes first, so that the rest can rely on valid input.
@@ -78,8 +66,15 @@ impl<'a> Module<'a> {
             }
             declarations.payload(payload)?;
         }
-        let Declarations { info, bodies, resources, .. } = declarations;
-        Ok(Self { info, bodies, linked: false, features, resources })
+        let Declarations { info, bodies, hints, resources } = declarations;
+        let hints = hints.unwrap_or_default();
+        Ok(Self { bytes, info, bodies, hints, linked: false, features, resources })
+    }
+
+    /// The bytes that it was read from.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// What the module declares.
@@ -134,6 +129,8 @@ impl<'a> Module<'a> {
 struct Declarations<'a> {
     info: ModuleInfo,
     bodies: Vec<FunctionBody<'a>>,
+    /// Those of the first section that has any.
+    hints: Option<BranchHints>,
     resources: Option<ValidatorResources>,
 }
 
@@ -168,7 +165,12 @@ impl<'a> Declarations<'a> {
             }
             Payload::TableSection(section) => {
                 for table in section {
-                    info.tables.push(table_type(&table?.ty)?);
+                    let table = table?;
+                    if let TableInit::Expr(init) = table.init {
+                        let offset = init.get_binary_reader().original_position();
+                        return Err(unsupported("table with an initial value".to_owned(), offset));
+                    }
+                    info.tables.push(table_type(&table.ty)?);
                 }
             }
             Payload::MemorySection(section) => {
@@ -222,8 +224,12 @@ impl<'a> Declarations<'a> {
                     info.data.push(DataSegment { mode, bytes: end.saturating_sub(data.data.len())..end });
                 }
             }
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Name(names) = section.as_known() {
+            Payload::CustomSection(section) => match section.as_known() {
+                // They come before the code, or they are not for it.
+                KnownCustom::BranchHints(hints) if self.bodies.is_empty() => {
+                    self.hints.get_or_insert_with(|| BranchHints::read(hints));
+                }
+                KnownCustom::Name(names) => {
                     // Names are for messages only: those that cannot be parsed are left out (T75).
                     for name in names {
                         match name {
@@ -235,7 +241,8 @@ impl<'a> Declarations<'a> {
                         }
                     }
                 }
-            }
+                _ => {}
+            },
             _ => {}
         }
         Ok(())
@@ -310,20 +317,21 @@ fn ref_type(ty: wasmparser::RefType) -> Result<ValType, CompileError> {
     }
 }
 
-fn limit(value: u64) -> Result<u32, CompileError> {
-    u32::try_from(value).map_err(|_| unsupported(format!("limit {value} above 2^32"), 0))
-}
-
 fn table_type(ty: &wasmparser::TableType) -> Result<TableType, CompileError> {
-    Ok(TableType {
-        element: ref_type(ty.element_type)?,
-        min: limit(ty.initial)?,
-        max: ty.maximum.map(limit).transpose()?,
-    })
+    let wasmparser::TableType { initial, maximum: max, table64: wide, .. } = *ty;
+    let min = u32::try_from(initial).map_err(|_| unsupported(format!("table of {initial} entries"), 0))?;
+    Ok(TableType { element: ref_type(ty.element_type)?, min, max, wide })
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, CompileError> {
-    Ok(MemoryType { min_pages: limit(ty.initial)?, max_pages: ty.maximum.map(limit).transpose()? })
+    let usual = MemoryType::new(ty.initial, ty.maximum);
+    let page_log2 = match ty.page_size_log2 {
+        None => usual.page_log2,
+        Some(0) => 0,
+        Some(16) => 16,
+        Some(other) => return Err(unsupported(format!("memory with pages of 2^{other} bytes"), 0)),
+    };
+    Ok(MemoryType { page_log2, wide: ty.memory64, ..usual })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, CompileError> {

@@ -451,18 +451,24 @@ fn refusals() {
     assert!(matches!(Module::parse(b"").err(), Some(CompileError::Invalid { .. })));
     assert!(matches!(Module::parse(b"(module)").err(), Some(CompileError::Invalid { .. })));
     for text in [
-        "(module (memory i64 1))",
-        "(module (memory 1) (memory 1))",
+        "(module (table i64 0x1_0000_0000 funcref))",
+        "(module (table 1 funcref (ref.null func)))",
+        "(module (type $t (func)) (func (param (ref null $t))))",
+        "(module (global anyref (ref.null any)))",
+        "(module (global i31ref (ref.i31 (i32.const 1))))",
+        "(module (global $later i32 (global.get 1)) (global i32 (i32.const 1)))",
+        "(module (global (mut i32) (i32.const 1)) (global i32 (global.get 0)))",
         "(module (memory 1 1 shared))",
         "(module (type (struct)))",
         "(module (tag))",
     ] {
         let bytes = wat::parse_str(text).expect("the test's text is right");
-        assert!(matches!(Module::parse(&bytes).err(), Some(CompileError::Invalid { .. })), "{text}");
+        let refused = Module::parse(&bytes).err();
+        assert!(matches!(refused, Some(CompileError::Invalid { .. } | CompileError::Unsupported { .. })), "{text}");
     }
     for text in [
         "(module (func (result i32)))",
-        "(module (func (param v128) (result v128) local.get 0 local.get 0 i8x16.relaxed_swizzle))",
+        "(module (func (drop (ref.i31 (i32.const 1)))))",
         "(module (func i32.const 0 i32.add drop))",
         "(module (func (local i32) local.get 1 drop))",
     ] {
@@ -730,7 +736,7 @@ fn only_calls_that_may_throw_are_looked_behind() {
     let catches = "(block $c (try_table (catch_all $c) (throw $t)))";
     let same = sizes(&module("(tag $t)", catches), false);
     assert_eq!(same[1..], without[1..]);
-    let legacy = "(try (do (throw $t)) (catch $t))";
+    let legacy = "try (throw $t) catch $t end";
     assert!(sizes(&module("(tag $t)", legacy), false)[4] > without[4], "another tag would go on");
 
     // Functions of other instances can get into a table that is shared. What the host calls alone cannot change that.
@@ -742,7 +748,7 @@ fn only_calls_that_may_throw_are_looked_behind() {
 
 #[test]
 fn two_generations_of_exceptions_are_not_mixed() {
-    let mixed = "(module (tag $t) (func (try (do) (catch $t))) (func (try_table (throw $t))))";
+    let mixed = "(module (tag $t) (func try catch $t end) (func (try_table (throw $t))))";
     let bytes = wat::parse_str(mixed).expect("text");
     let expected = CompileError::Invalid {
         message: "`try` of the older exceptions proposal, in a module that also uses `try_table` or `throw_ref`"
@@ -751,7 +757,7 @@ fn two_generations_of_exceptions_are_not_mixed() {
     };
     assert_eq!(Module::parse(&bytes).expect("valid so far").validate(1), Err(expected.clone()));
     assert_eq!(compile_as(&bytes, fixed, ImportLinkage::Host, 1, PLAIN).err(), Some(expected));
-    for one in ["(try (do (throw $t)) (catch $t))", "(try_table (throw $t))"] {
+    for one in ["try (throw $t) catch $t end", "(try_table (throw $t))"] {
         compile(&format!("(module (tag $t) (func (throw $t)) (func {one}))"));
     }
 }
@@ -764,11 +770,83 @@ fn t62_many_blocks_that_catch() {
         format!("(module (tag $t (param i64)) (func $f (throw $t (i64.const 1))) (func {body}))")
     };
     compile(&nested("(block (result i64) (try_table (catch $t 0)", ") (i64.const 0)) (drop)"));
-    compile(&nested("(try (do", ") (catch $t (drop)) (catch_all (rethrow 0)))"));
-    compile(&nested("(try (do", ") (delegate 0))"));
+    compile(&nested("try ", " catch $t drop catch_all rethrow 0 end "));
+    compile(&nested("try ", " delegate 0 "));
     let clauses = "(catch $t 0)".repeat(1000);
     compile(&format!(
         "(module (tag $t (param i64)) (func $f (throw $t (i64.const 1)))
             (func (result i64) (block (result i64) (try_table {clauses} (call $f)) (i64.const 0))))"
     ));
+}
+
+/// A function that has one branch, whose sides are a store and a sum; `hints` is the content of a custom section.
+fn branch(kind: &str, hints: Option<&[u8]>) -> CodeImage {
+    let section = hints.map_or_else(String::new, |hints| {
+        let hints: String = hints.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        format!(r#"(@custom "metadata.code.branch_hint" (before code) "{hints}")"#)
+    });
+    let body = match kind {
+        "if" => {
+            "(if (local.get 0) (then (i32.store (i32.const 0) (i32.const 1))) (else (local.set 0 (i32.mul (local.get 1) (local.get 1)))))"
+        }
+        _ => "(block (br_if 0 (local.get 0)) (i32.store (i32.const 0) (i32.const 1)) (local.set 0 (i32.const 7)))",
+    };
+    compile(&format!(
+        "(module {section} (memory 1) (func (param i32 i32) (result i32) {body} (i32.add (local.get 0) (local.get 1))))"
+    ))
+}
+
+#[test]
+fn hints_move_the_unlikely_side() {
+    // The branch is the operator at this offset of the body: behind the number of locals and `local.get 0`, and a block's start.
+    for (kind, offset) in [("if", 3), ("br_if", 5)] {
+        let plain = branch(kind, None);
+        let hint = |function, offset, taken| [1, function, 1, offset, 1, taken];
+        let likely = branch(kind, Some(&hint(0, offset, 1)));
+        let unlikely = branch(kind, Some(&hint(0, offset, 0)));
+        assert_ne!(likely.text, unlikely.text, "{kind}: the sides are in another order");
+        let store_at =
+            |image: &CodeImage| (0..).find(|at| image.traps.get(*at) == Some(TrapCode::HeapOutOfBounds as u8));
+        match kind {
+            "if" => assert!(store_at(&unlikely) > store_at(&likely), "the unlikely side is last"),
+            _ => assert!(store_at(&likely) > store_at(&unlikely), "the unlikely side is last"),
+        }
+        let good = hint(0, offset, 1);
+        let ignored: [(&str, &[u8]); 8] = [
+            ("for another function", &hint(1, offset, 1)),
+            ("for another operator", &hint(0, offset + 1, 1)),
+            ("neither taken nor not", &hint(0, offset, 2)),
+            ("cut off", &good[..5]),
+            ("bytes behind it", &[&good[..], &[0]].concat()),
+            ("a longer hint", &[1, 0, 1, offset, 2, 1, 1]),
+            ("twice the same branch", &[1, 0, 2, offset, 1, 1, offset, 1, 1]),
+            ("functions out of order", &[2, 1, 1, offset, 1, 1, 0, 1, offset, 1, 1]),
+        ];
+        for (what, hints) in ignored {
+            assert_eq!(branch(kind, Some(hints)).text, plain.text, "{kind}: {what}");
+        }
+    }
+}
+
+#[test]
+fn indexes_of_64_bits_are_checked_and_others_are_not() {
+    use TrapCode::{HeapOutOfBounds, MemoryOutOfBounds};
+    let load = |memory: &str, index: &str, offset: &str| {
+        traps(&format!(
+            "(module (memory {memory}) (func (param {index}) (result i32) (i32.load {offset} (local.get 0))))"
+        ))
+    };
+    assert_eq!(load("1", "i32", ""), [HeapOutOfBounds]);
+    assert_eq!(load("1 (pagesize 65536)", "i32", ""), [HeapOutOfBounds]);
+    let sorted = |mut codes: Vec<TrapCode>| {
+        codes.sort_by_key(|code| *code as u8);
+        codes
+    };
+    assert_eq!(sorted(load("i64 1", "i64", "")), [MemoryOutOfBounds, HeapOutOfBounds]);
+    assert_eq!(sorted(load("1 (pagesize 1)", "i32", "")), [MemoryOutOfBounds, HeapOutOfBounds]);
+    assert_eq!(
+        sorted(load("i64 1 (pagesize 1)", "i64", "offset=0xffffffff")),
+        [MemoryOutOfBounds, MemoryOutOfBounds, HeapOutOfBounds]
+    );
+    assert!(load("i64 1", "i64", "offset=0x100000000").contains(&MemoryOutOfBounds));
 }

@@ -8,7 +8,7 @@ use crate::abi::{EXCEPTION, SLOT_BYTES};
 use crate::image::{CodeImage, CodeRange};
 use crate::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
 use crate::trap::TrapCode;
-use crate::types::{FuncType, SignatureId, TableType, ValType};
+use crate::types::{FuncType, MemoryType, SignatureId, TableType, ValType};
 use std::collections::HashSet;
 
 /// Maximum parameters, and maximum results, of a function. The result area has room for as many.
@@ -18,9 +18,6 @@ const _: () = assert!(MAX_VALUES <= (EXCEPTION / SLOT_BYTES) as usize, "results 
 
 /// Maximum linear memories of a module.
 const MAX_MEMORIES: usize = 100;
-
-/// Maximum pages of a linear memory.
-const MAX_PAGES: u32 = 65_536;
 
 /// What is inconsistent in declarations or code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,8 +45,7 @@ impl ModuleInfo {
         ensure(self.functions.iter().all(|ty| exists(&self.types, *ty)), "a function has no type")?;
         ensure(self.tables.iter().all(is_table), "a table type is invalid")?;
         ensure(self.memories.len() <= MAX_MEMORIES, "there are too many memories")?;
-        let is_memory = |min: u32, max: Option<u32>| min <= max.unwrap_or(MAX_PAGES) && max.unwrap_or(0) <= MAX_PAGES;
-        ensure(self.memories.iter().all(|ty| is_memory(ty.min_pages, ty.max_pages)), "a memory type is invalid")?;
+        ensure(self.memories.iter().all(is_memory), "a memory type is invalid")?;
         let is_tag = |ty: &u32| self.types.get(*ty as usize).is_some_and(|ty| ty.results.is_empty());
         ensure(self.tags.iter().all(is_tag), "a tag has no type")?;
         self.check_imports()?;
@@ -116,7 +112,8 @@ impl ModuleInfo {
             if let SegmentMode::Active { index, offset } = &segment.mode {
                 let table = self.tables.get(*index as usize);
                 ensure(table.is_some_and(|table| table.element == segment.element), "an element segment has no table")?;
-                ensure(self.gives(offset, ValType::I32, self.globals.len()), "an element segment's offset is invalid")?;
+                let index = index_type(table.is_some_and(|table| table.wide));
+                ensure(self.gives(offset, index, self.globals.len()), "an element segment's offset is invalid")?;
             }
             let valid = match &segment.items {
                 ElementItems::Functions(functions) => {
@@ -135,8 +132,10 @@ impl ModuleInfo {
         for segment in &self.data {
             match &segment.mode {
                 SegmentMode::Active { index, offset } => {
-                    ensure(exists(&self.memories, *index), "a data segment has no memory")?;
-                    ensure(self.gives(offset, ValType::I32, self.globals.len()), "a data segment's offset is invalid")?;
+                    let memory = self.memories.get(*index as usize);
+                    let index = index_type(memory.is_some_and(|memory| memory.wide));
+                    ensure(memory.is_some(), "a data segment has no memory")?;
+                    ensure(self.gives(offset, index, self.globals.len()), "a data segment's offset is invalid")?;
                 }
                 SegmentMode::Passive => {}
                 SegmentMode::Declared => return Err(Inconsistent("a data segment is only declared")),
@@ -189,7 +188,25 @@ impl ModuleInfo {
 }
 
 fn is_table(ty: &TableType) -> bool {
-    ty.element.is_reference() && ty.max.is_none_or(|max| ty.min <= max)
+    ty.element.is_reference()
+        && ty.max.is_none_or(|max| u64::from(ty.min) <= max && (ty.wide || max <= u64::from(u32::MAX)))
+}
+
+/// Type of the indexes of a memory or table.
+fn index_type(wide: bool) -> ValType {
+    if wide { ValType::I64 } else { ValType::I32 }
+}
+
+fn is_memory(ty: &MemoryType) -> bool {
+    // Bytes that indexes reach. Of one-byte pages the specification allows one less with 32-bit indexes.
+    let log2_bytes = if ty.wide { 64 } else { 32 };
+    let most = match ty.page_log2 {
+        0 if ty.wide => u64::MAX,
+        0 => u64::from(u32::MAX),
+        16 => 1 << (log2_bytes - 16),
+        _ => return false,
+    };
+    ty.min_pages <= ty.max_pages.unwrap_or(most) && ty.max_pages.unwrap_or(0) <= most
 }
 
 impl CodeImage {

@@ -18,6 +18,9 @@ pub enum TrapCode {
     OutOfFuel = 6,
     /// `throw_ref` of null.
     NullException = 7,
+    /// An access past the end of linear memory, found by a comparison: where memory need not end at a page of the host, and where
+    /// indexes are 64-bit.
+    MemoryOutOfBounds = 9,
     /// Too little stack.
     StackOverflow = 251,
     /// Integer overflow: `INT_MIN / -1`, or a float too large to convert.
@@ -32,7 +35,7 @@ pub enum TrapCode {
 
 impl TrapCode {
     /// Every code.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Unreachable,
         Self::IndirectCallToNull,
         Self::BadSignature,
@@ -40,6 +43,7 @@ impl TrapCode {
         Self::Host,
         Self::OutOfFuel,
         Self::NullException,
+        Self::MemoryOutOfBounds,
         Self::StackOverflow,
         Self::IntegerOverflow,
         Self::HeapOutOfBounds,

@@ -1,5 +1,6 @@
 //! WebAssembly types and the process-wide identity of a signature.
 
+use crate::PAGE_BYTES;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -84,16 +85,61 @@ pub struct TableType {
     /// Initial entries.
     pub min: u32,
     /// Maximum entries that it may grow to.
-    pub max: Option<u32>,
+    pub max: Option<u64>,
+    /// Whether its indexes are 64-bit.
+    pub wide: bool,
 }
 
-/// A linear memory's type, in pages of 64 KiB.
+/// Binary logarithm of the size of usual pages.
+const PAGE_LOG2: u8 = 16;
+
+const _: () = assert!(1 << PAGE_LOG2 == PAGE_BYTES);
+
+/// A linear memory's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct MemoryType {
     /// Initial pages.
-    pub min_pages: u32,
+    pub min_pages: u64,
     /// Maximum pages that it may grow to.
-    pub max_pages: Option<u32>,
+    pub max_pages: Option<u64>,
+    /// Binary logarithm of the size of its pages in bytes: 16, or 0.
+    pub page_log2: u8,
+    /// Whether its indexes are 64-bit.
+    pub wide: bool,
+}
+
+impl MemoryType {
+    /// A memory with pages of 64 KiB and indexes of 32 bits.
+    #[must_use]
+    pub const fn new(min_pages: u64, max_pages: Option<u64>) -> Self {
+        Self { min_pages, max_pages, page_log2: PAGE_LOG2, wide: false }
+    }
+
+    /// The initial size in bytes; `u64::MAX` if it is larger than that.
+    #[must_use]
+    pub const fn min_bytes(&self) -> u64 {
+        self.min_pages.saturating_mul(1 << self.page_log2)
+    }
+
+    /// Pages that it can have at most, whatever it declares. One with 64-bit indexes is no larger than one with 32-bit indexes,
+    /// so that its accesses stay in the same reservation. Except for the usual kind, sizes in bytes are below 2^32 - 1.
+    #[must_use]
+    pub const fn most_pages(&self) -> u64 {
+        let any = match (self.page_log2, self.wide) {
+            (16, false) => 1 << 16,
+            (page_log2, _) => (u32::MAX as u64 - 1) >> page_log2,
+        };
+        match self.max_pages {
+            Some(max) if max < any => max,
+            _ => any,
+        }
+    }
+
+    /// Whether it can grow by a page if all memories together may have so many bytes more.
+    #[must_use]
+    pub const fn can_grow(&self, room_bytes: u64) -> bool {
+        self.most_pages() > self.min_pages && room_bytes >> self.page_log2 > 0
+    }
 }
 
 /// A global's type.

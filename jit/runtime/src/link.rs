@@ -186,9 +186,12 @@ impl<T> Store<T> {
         let elements = elements.collect();
         for segment in info.data.iter().filter(|segment| segment.bytes.len() >= LARGE_PAGE_BYTES) {
             if let SegmentMode::Active { index, offset } = &segment.mode {
-                let start = low_u32(inner.evaluate(offset, &functions, &placement.globals)) as usize;
+                let start = inner.evaluate(offset, &functions, &placement.globals);
                 let memory = placement.memories[*index as usize];
-                inner.memories[memory].0.prefer_large_pages(start..start + segment.bytes.len());
+                if let Some(start) = index_u32(start, info.memories[*index as usize].wide) {
+                    let start = start as usize;
+                    inner.memories[memory].0.prefer_large_pages(start..start + segment.bytes.len());
+                }
             }
         }
         let data: Vec<_> = info.data.iter().map(|segment| segment.bytes.clone()).collect();
@@ -488,7 +491,8 @@ impl Inner {
         for (index, segment) in (0u32..).zip(elements) {
             match &segment.mode {
                 SegmentMode::Active { index: table, offset } => {
-                    let offset = low_u32(self.evaluate_in(instance, offset));
+                    let wide = self.instances[instance].info.tables[*table as usize].wide;
+                    let offset = index_u32(self.evaluate_in(instance, offset), wide).ok_or(Trap::TableOutOfBounds)?;
                     let len = self.instances[instance].elements[index as usize].len();
                     let len = u32::try_from(len).map_err(|_| Trap::TableOutOfBounds)?;
                     self.table_init(instance, index, *table, offset, 0, len)?;
@@ -500,7 +504,8 @@ impl Inner {
         }
         for (index, segment) in (0u32..).zip(data) {
             if let SegmentMode::Active { index: memory, offset } = &segment.mode {
-                let offset = low_u32(self.evaluate_in(instance, offset));
+                let wide = self.instances[instance].info.memories[*memory as usize].wide;
+                let offset = index_u32(self.evaluate_in(instance, offset), wide).ok_or(Trap::MemoryOutOfBounds)?;
                 let len = u32::try_from(segment.bytes.len()).map_err(|_| Trap::MemoryOutOfBounds)?;
                 self.memory_init(instance, index, *memory, offset, 0, len)?;
                 self.instances[instance].data[index as usize] = 0..0;
@@ -526,6 +531,11 @@ const fn low_u32(bits: u128) -> u32 {
     bits as u32
 }
 
+/// An index into a memory or table; `None` for one of 64 bits that is past the end of each.
+fn index_u32(bits: u128, wide: bool) -> Option<u32> {
+    if wide { u32::try_from(bits as u64).ok() } else { Some(low_u32(bits)) }
+}
+
 fn arithmetic(op: ConstOp, left: u128, right: u128) -> u128 {
     let (left32, right32) = (low_u32(left), low_u32(right));
     let (left64, right64) = (left as u64, right as u64);
@@ -542,16 +552,19 @@ fn arithmetic(op: ConstOp, left: u128, right: u128) -> u128 {
 /// Whether limits match those of an import: at least its minimum, and a maximum that is no larger.
 ///
 /// Source: WebAssembly Core 2.0, import matching.
-fn limits_match(min: u32, max: Option<u32>, found_min: u32, found_max: Option<u32>) -> bool {
+fn limits_match(min: u64, max: Option<u64>, found_min: u64, found_max: Option<u64>) -> bool {
     found_min >= min && max.is_none_or(|max| found_max.is_some_and(|found| found <= max))
 }
 
 fn table_matches(expected: TableType, found: TableType) -> bool {
-    expected.element == found.element && limits_match(expected.min, expected.max, found.min, found.max)
+    expected.element == found.element
+        && expected.wide == found.wide
+        && limits_match(expected.min.into(), expected.max, found.min.into(), found.max)
 }
 
 fn memory_matches(expected: MemoryType, found: MemoryType) -> bool {
-    limits_match(expected.min_pages, expected.max_pages, found.min_pages, found.max_pages)
+    (expected.page_log2, expected.wide) == (found.page_log2, found.wide)
+        && limits_match(expected.min_pages, expected.max_pages, found.min_pages, found.max_pages)
 }
 
 const _: () = assert!(GLOBAL_BYTES as usize == size_of::<u128>());

@@ -34,7 +34,7 @@ pub struct StoreOptions {
     pub seed: Option<u64>,
     /// Size of the guest's stack, in bytes.
     pub stack_bytes: u64,
-    /// Maximum size of one linear memory, in bytes.
+    /// Maximum size of all linear memories together, in bytes.
     pub memory_limit_bytes: u64,
     /// The fuel for all calls together, in units; code that was compiled to count it stops when it is used up. `None`: the
     /// most there can be.
@@ -246,14 +246,15 @@ impl<T> Store<T> {
     /// space changes once instances are loaded.
     #[must_use]
     pub fn growable(&self) -> Vec<(u64, u64)> {
+        let room = self.inner().memory_room_bytes();
         let memories = self.inner().memories.iter();
-        memories.map(|(memory, _)| (memory.base(), memory.growable_bytes())).filter(|(_, len)| *len > 0).collect()
+        memories.map(|(memory, _)| (memory.base(), memory.growable_bytes(room))).filter(|(_, len)| *len > 0).collect()
     }
 
     /// Current size of all linear memories together, in bytes. It never shrinks.
     #[must_use]
     pub fn memory_len_bytes(&self) -> u64 {
-        self.inner().memories.iter().map(|(memory, _)| memory.len_bytes()).sum()
+        self.inner().memory_len_bytes()
     }
 
     /// How much of [`StoreOptions::fuel`] is used, in units; `None` if there is no limit. Faulty code can make this any
@@ -441,6 +442,16 @@ impl Inner {
         [of_raw(host_sp), of_raw(fault), of(&self.pending)]
     }
 
+    /// Current size of all memories together, in bytes.
+    pub fn memory_len_bytes(&self) -> u64 {
+        self.memories.iter().map(|(memory, _)| memory.len_bytes()).sum()
+    }
+
+    /// By how much all memories together may still grow, in bytes.
+    pub fn memory_room_bytes(&self) -> u64 {
+        self.options.memory_limit_bytes.saturating_sub(self.memory_len_bytes())
+    }
+
     pub fn new_table(&mut self, ty: TableType) -> Result<usize, LinkError> {
         self.tables.push(Table::new(ty, self.low_addresses.as_mut()).map_err(LinkError::Table)?);
         Ok(self.tables.len() - 1)
@@ -448,7 +459,8 @@ impl Inner {
 
     pub fn new_memory(&mut self, ty: MemoryType) -> Result<usize, LinkError> {
         let descriptor = self.arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or(LinkError::ArenaFull)?;
-        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, self.low_addresses.as_mut())?;
+        let used = self.memory_len_bytes();
+        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, used, self.low_addresses.as_mut())?;
         self.arena.write_u64(descriptor + MEMORY_LEN, memory.len_bytes());
         self.memory_ranges.push(memory.reservation());
         self.activation.set_memories(&raw const *self.memory_ranges);
@@ -489,8 +501,9 @@ impl Inner {
 
     pub fn grow_memory(&mut self, instance: usize, memory: u32, delta: u32) -> Option<u32> {
         let memory = self.memory_number(instance, memory).ok()?;
+        let room = self.memory_room_bytes();
         let (memory, descriptor) = &mut self.memories[memory];
-        let old = memory.grow(delta)?;
+        let old = memory.grow(delta, room)?;
         self.arena.write_u64(*descriptor + MEMORY_LEN, memory.len_bytes());
         Some(old)
     }

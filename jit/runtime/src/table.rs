@@ -32,7 +32,7 @@ pub struct OutOfBounds;
 impl Table {
     /// Creates a table of nulls and reserves room for every entry that it may grow to.
     pub fn new(ty: TableType, low: Option<&mut LowAddresses>) -> io::Result<Self> {
-        let max = ty.max.unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
+        let max = ty.max.and_then(|max| u32::try_from(max).ok()).unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
         if ty.min > max {
             return Err(io::Error::from_raw_os_error(libc::ENOMEM));
         }

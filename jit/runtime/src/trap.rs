@@ -44,7 +44,7 @@ impl Trap {
             TrapCode::TableOutOfBounds => Self::UndefinedElement,
             TrapCode::StackOverflow => Self::StackExhausted,
             TrapCode::IntegerOverflow => Self::IntegerOverflow,
-            TrapCode::HeapOutOfBounds => Self::MemoryOutOfBounds,
+            TrapCode::HeapOutOfBounds | TrapCode::MemoryOutOfBounds => Self::MemoryOutOfBounds,
             TrapCode::IntegerDivisionByZero => Self::IntegerDivideByZero,
             TrapCode::BadConversionToInteger => Self::InvalidConversionToInteger,
             TrapCode::NullException => Self::NullException,

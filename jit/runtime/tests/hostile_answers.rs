@@ -235,13 +235,15 @@ const EDITS: &[Edit] = &[
     ("there are too many memories", |info| info.memories = vec![info.memories[0]; 101]),
     ("a memory type is invalid", |info| info.memories[0].max_pages = Some(0)),
     ("a memory type is invalid", |info| info.memories[0].max_pages = Some(65_537)),
+    ("a memory type is invalid", |info| info.memories[0].page_log2 = 12),
+    ("a memory type is invalid", |info| info.memories[0].page_log2 = 200),
     ("a memory type is invalid", |info| {
         info.memories[0].min_pages = 65_537;
         info.memories[0].max_pages = None;
     }),
     ("an import is not what its index space says", |info| info.imports[0].ty = ImportType::Function(0)),
     ("an import is not what its index space says", |info| {
-        info.imports[0].ty = ImportType::Table(TableType { element: ValType::FuncRef, min: 1, max: None });
+        info.imports[0].ty = ImportType::Table(TableType { element: ValType::FuncRef, min: 1, max: None, wide: false });
     }),
     ("the number of imports is wrong", |info| info.imported_functions += 1),
     ("the number of imports is wrong", |info| info.imported_globals = u32::MAX),

@@ -166,20 +166,18 @@ fn ref_type(ty: wasmparser::RefType) -> Result<ValType, DeclarationError> {
     }
 }
 
-fn limit(value: u64) -> Result<u32, DeclarationError> {
-    u32::try_from(value).map_err(|_| unsupported(format!("a limit of {value}")))
-}
-
 fn table_type(ty: &wasmparser::TableType) -> Result<TableType, DeclarationError> {
-    let element = ref_type(ty.element_type)?;
-    Ok(TableType { element, min: limit(ty.initial)?, max: ty.maximum.map(limit).transpose()? })
+    let min = u32::try_from(ty.initial).map_err(|_| unsupported(format!("a table of {} entries", ty.initial)))?;
+    Ok(TableType { element: ref_type(ty.element_type)?, min, max: ty.maximum, wide: ty.table64 })
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, DeclarationError> {
-    if ty.memory64 || ty.page_size_log2.is_some() {
-        return Err(unsupported("a memory that is not one of 32 bits and usual pages"));
-    }
-    Ok(MemoryType { min_pages: limit(ty.initial)?, max_pages: ty.maximum.map(limit).transpose()? })
+    let page_log2 = match ty.page_size_log2 {
+        None | Some(16) => 16,
+        Some(0) => 0,
+        Some(other) => return Err(unsupported(format!("a memory with pages of 2^{other} bytes"))),
+    };
+    Ok(MemoryType { min_pages: ty.initial, max_pages: ty.maximum, page_log2, wide: ty.memory64 })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, DeclarationError> {

@@ -101,7 +101,8 @@ impl<'a> Places<'a> {
             add(memory.descriptor, 8, Object::Descriptor(index));
         }
         for (index, (address, table)) in (0..).zip(fixed.tables.iter().zip(&info.tables)) {
-            let entries = u64::from(table.max.unwrap_or(u32::MAX).max(1));
+            // No table has more entries than 32 bits count, whatever it declares.
+            let entries = table.max.unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX));
             let len = u64::from(TABLE_ENTRIES) + entries * u64::from(TABLE_ENTRY_BYTES);
             add(*address, len, Object::Table(index));
         }

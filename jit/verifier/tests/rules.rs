@@ -9,7 +9,7 @@ use iced_x86::code_asm::*;
 use support::{Bench, CELL, CONTEXT, DESCRIPTOR, MEMORY, Mode, RESULTS, TABLES};
 use wave_contract::abi::{FUEL, RESULT_AREA_BYTES};
 use wave_contract::context::{
-    ARENA, Addressing, ContextLayout, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
+    ARENA, Addressing, ContextLayout, FIRST_MEMORY, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
 };
 use wave_contract::image::TEXT_PADDING;
 use wave_contract::libcall::Libcall;
@@ -77,6 +77,58 @@ fn cell(bench: &Bench, global: u32) -> i32 {
     let layout = ContextLayout::new(&bench.info).expect("a small module");
     let GlobalSlot::Cell(cell) = layout.global(global) else { panic!("it is imported") };
     cell as i32
+}
+
+/// T64: a 64-bit index is one of 32 bits once its upper half was found to be zero, or is left out; the check alone says nothing.
+#[test]
+fn t64_an_index_of_64_bits_is_narrowed() {
+    for (mode, bench) in [(Mode::Fixed, fixed()), (Mode::Arg, arg())] {
+        accepts(&bench, "the lower half, zero-extended", |a| {
+            let mut outside = a.create_label();
+            a.mov(rax, rsi)?;
+            a.shr(rax, 32)?;
+            a.test(rax, rax)?;
+            a.jne(outside)?;
+            a.mov(eax, esi)?;
+            load(a, mode)?;
+            a.ret()?;
+            a.set_label(&mut outside)?;
+            a.ud2()
+        });
+        refuses(&bench, Rule::Memory, "all of it, compared with 2^32", |a| {
+            let mut outside = a.create_label();
+            a.mov(rax, rsi)?;
+            a.shr(rax, 32)?;
+            a.test(rax, rax)?;
+            a.jne(outside)?;
+            a.mov(rax, rsi)?;
+            load(a, mode)?;
+            a.ret()?;
+            a.set_label(&mut outside)?;
+            a.ud2()
+        });
+        refuses(&bench, Rule::Memory, "the lower half after 64 bits were added", |a| {
+            a.mov(eax, esi)?;
+            a.add(rax, rsi)?;
+            load(a, mode)
+        });
+        refuses(&bench, Rule::Memory, "its upper half shifted by too little", |a| {
+            a.mov(rax, rsi)?;
+            a.shr(rax, 31)?;
+            load(a, mode)
+        });
+    }
+}
+
+/// Reads linear memory at RAX.
+fn load(a: &mut CodeAssembler, mode: Mode) -> Assembled {
+    match mode {
+        Mode::Fixed => a.mov(ecx, dword_ptr(rax + MEM)),
+        Mode::Arg => {
+            a.mov(rdx, qword_ptr(rdi + FIRST_MEMORY as i32))?;
+            a.mov(ecx, dword_ptr(rdx + rax))
+        }
+    }
 }
 
 /// T64: what is added to the base of a memory is a number of 32 bits, zero-extended.
@@ -376,6 +428,10 @@ fn t66_t69_only_listed_instructions() {
         ("vpmaskmovd store", &[0xc4, 0xe2, 0x71, 0x8e, 0x07]),
         ("vpgatherdd", &[0xc4, 0xe2, 0x69, 0x90, 0x04, 0x0f]),
         ("vgatherqpd", &[0xc4, 0xe2, 0xe9, 0x93, 0x04, 0x0f]),
+        ("vfmadd231ps, which the compiler does not use", &[0xc4, 0xe2, 0x71, 0xb8, 0xc2]),
+        ("vfmadd213ss, which it does not use either", &[0xc4, 0xe2, 0x71, 0xa9, 0xc2]),
+        ("vfmadd213ps ymm", &[0xc4, 0xe2, 0x75, 0xa8, 0xc2]),
+        ("vfmaddps of four operands", &[0xc4, 0xe3, 0xf1, 0x68, 0xc2, 0x30]),
         ("vmovups ymm", &[0xc5, 0xfc, 0x10, 0x07]),
         ("vmovups zmm", &[0x62, 0xf1, 0x7c, 0x48, 0x10, 0x07]),
         ("vscatterdps", &[0x62, 0xf2, 0x7d, 0x49, 0xa2, 0x04, 0x07]),
@@ -394,6 +450,18 @@ fn t66_t69_only_listed_instructions() {
     for (name, bytes) in forbidden {
         refuses_bytes(&bench, Rule::Instruction, name, bytes);
     }
+    accepts(&bench, "fused multiplications and additions", |a| {
+        a.vfmadd213ps(xmm0, xmm1, xmm2)?;
+        a.vfmadd132pd(xmm0, xmm1, xmm2)?;
+        a.vfmsub213pd(xmm0, xmm1, xmm2)?;
+        a.vfnmadd213ps(xmm0, xmm1, xmm2)?;
+        a.vfnmsub132ps(xmm0, xmm1, xmm2)?;
+        a.mov(eax, edi)?;
+        a.vfmadd213ps(xmm0, xmm1, xmmword_ptr(rax + MEM))
+    });
+    refuses(&bench, Rule::Memory, "the same with an index of 64 bits", |a| {
+        a.vfmadd213ps(xmm0, xmm1, xmmword_ptr(rdi + MEM))
+    });
     refuses_bytes(&bench, Rule::Encoding, "lock", &[0xf0, 0x01, 0x04, 0x24]);
     refuses_bytes(&bench, Rule::Encoding, "the second byte of a register", &[0x88, 0xe0]);
     refuses_bytes(&bench, Rule::Boundary, "REX2, of APX", &[0xd5, 0x10, 0x8b, 0xc0]);

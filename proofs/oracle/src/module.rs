@@ -48,7 +48,7 @@ const IMPORT_THUNKS: u32 = 0x8000;
 #[must_use]
 pub fn declarations() -> ModuleInfo {
     let i64_ = |mutable| GlobalType { content: ValType::I64, mutable };
-    let table = |element, min, max| TableType { element, min, max };
+    let table = |element, min, max| TableType { element, min, max, wide: false };
     ModuleInfo {
         types: vec![
             FuncType::new([ValType::I32], [ValType::I32]),
@@ -62,10 +62,7 @@ pub fn declarations() -> ModuleInfo {
             table(ValType::FuncRef, 2, Some(3)),
             table(ValType::ExternRef, 1, None),
         ],
-        memories: vec![
-            MemoryType { min_pages: 1, max_pages: Some(10) },
-            MemoryType { min_pages: 1, max_pages: Some(2) },
-        ],
+        memories: vec![MemoryType::new(1, Some(10)), MemoryType::new(1, Some(2))],
         globals: vec![
             i64_(true),
             i64_(false),

@@ -288,5 +288,5 @@
 (assert_invalid (module (tag (result i32))) "non-empty tag result type")
 (assert_invalid (module (tag $t (param i32)) (func (throw $t))) "type mismatch")
 (assert_invalid
-  (module (tag $t) (func (try (do) (catch $t))) (func (try_table)))
+  (module (tag $t) (func try catch $t end) (func (try_table)))
   "older exceptions proposal")

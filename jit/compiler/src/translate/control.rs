@@ -38,11 +38,14 @@ pub(super) enum Kind {
 
 /// Where an `if` goes when its condition is 0.
 pub(super) enum Otherwise {
-    /// To the exit, by this branch: without parameters and results there may be no `else`.
-    Exit(Inst),
+    /// To the exit, by this branch: without parameters and results there may be no `else`. With a hint that it is unlikely.
+    Exit(Inst, Unlikely),
     /// To this block, with these parameters.
     Block(Block, Vec<Value>),
 }
+
+/// Whether a hint says that a block is hardly ever entered.
+type Unlikely = bool;
 
 impl<'m> Frame<'m> {
     /// The outermost frame.
@@ -176,10 +179,17 @@ impl<'e> Translator<'e, '_> {
                 let then = self.e.b.create_block();
                 let otherwise = self.e.b.create_block();
                 let branch = self.e.b.ins().brif(condition, then, &[], otherwise, &[]);
+                let likely = self.hint();
+                if likely == Some(false) {
+                    self.e.b.set_cold_block(then);
+                }
                 let otherwise = if params.is_empty() && results.is_empty() {
                     exit = Some(otherwise);
-                    Otherwise::Exit(branch)
+                    Otherwise::Exit(branch, likely == Some(true))
                 } else {
+                    if likely == Some(true) {
+                        self.e.b.set_cold_block(otherwise);
+                    }
                     self.e.b.seal_block(otherwise);
                     Otherwise::Block(otherwise, self.stack[height..].to_vec())
                 };
@@ -211,8 +221,11 @@ impl<'e> Translator<'e, '_> {
                 self.stack.extend(params);
                 block
             }
-            Otherwise::Exit(branch) => {
+            Otherwise::Exit(branch, unlikely) => {
                 let block = self.e.b.create_block();
+                if unlikely {
+                    self.e.b.set_cold_block(block);
+                }
                 let exit = exit.expect("the branch goes to it");
                 self.e.b.change_jump_destination(branch, exit, block);
                 self.e.b.seal_block(block);
@@ -250,7 +263,7 @@ impl<'e> Translator<'e, '_> {
                 let caught = std::mem::replace(caught, Try::Handler(None));
                 self.end_try(caught, height, results.len())?;
             }
-            Kind::Function | Kind::Block | Kind::If(Otherwise::Exit(_)) | Kind::Else => {}
+            Kind::Function | Kind::Block | Kind::If(Otherwise::Exit(..)) | Kind::Else => {}
         }
         if let Some(exit) = self.frame(0).exit {
             if self.dead.is_none() {
@@ -287,10 +300,31 @@ impl<'e> Translator<'e, '_> {
         let target = self.target(depth);
         self.collect_branch(count);
         let next = self.e.b.create_block();
-        self.e.b.ins().brif(condition, target, self.branch.iter(), next, &[]);
+        match self.hint() {
+            // Others may come to the target often: what is unlikely is the way there.
+            Some(false) => {
+                let way = self.e.b.create_block();
+                self.e.b.set_cold_block(way);
+                self.e.b.ins().brif(condition, way, &[], next, &[]);
+                self.e.b.seal_block(way);
+                self.e.b.switch_to_block(way);
+                self.e.b.ins().jump(target, self.branch.iter());
+            }
+            hint => {
+                if hint == Some(true) {
+                    self.e.b.set_cold_block(next);
+                }
+                self.e.b.ins().brif(condition, target, self.branch.iter(), next, &[]);
+            }
+        }
         self.e.b.seal_block(next);
         self.e.b.switch_to_block(next);
         Ok(())
+    }
+
+    /// Whether the condition of the current operator is likely to hold, if the module says so.
+    fn hint(&self) -> Option<bool> {
+        self.hints.at(self.offset_in_body)
     }
 
     pub(super) fn br_table(&mut self, table: &BrTable<'_>) -> Result<(), CompileError> {

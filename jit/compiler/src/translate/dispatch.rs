@@ -91,7 +91,7 @@ impl Translator<'_, '_> {
             Operator::TableSize { table } => self.table_size(*table),
             Operator::TableGet { table } => self.libcall(Libcall::TableGet, &[*table], 1),
             Operator::TableSet { table } => self.libcall(Libcall::TableSet, &[*table], 2),
-            Operator::TableGrow { table } => self.libcall(Libcall::TableGrow, &[*table], 2),
+            Operator::TableGrow { table } => self.table_grow(*table),
             Operator::TableFill { table } => self.libcall(Libcall::TableFill, &[*table], 3),
             Operator::TableCopy { dst_table, src_table } => {
                 self.libcall(Libcall::TableCopy, &[*dst_table, *src_table], 3)
@@ -100,7 +100,7 @@ impl Translator<'_, '_> {
             Operator::ElemDrop { elem_index } => self.libcall(Libcall::ElemDrop, &[*elem_index], 0),
 
             Operator::MemorySize { mem } => self.memory_size(*mem),
-            Operator::MemoryGrow { mem } => self.libcall(Libcall::MemoryGrow, &[*mem], 1),
+            Operator::MemoryGrow { mem } => self.memory_grow(*mem),
             Operator::MemoryCopy { dst_mem, src_mem } => self.libcall(Libcall::MemoryCopy, &[*dst_mem, *src_mem], 3),
             Operator::MemoryFill { mem } => self.libcall(Libcall::MemoryFill, &[*mem], 3),
             Operator::MemoryInit { data_index, mem } => self.libcall(Libcall::MemoryInit, &[*data_index, *mem], 3),
@@ -218,6 +218,11 @@ impl Translator<'_, '_> {
             Operator::I64Extend8S => self.extend_low(I8, I64),
             Operator::I64Extend16S => self.extend_low(I16, I64),
             Operator::I64Extend32S => self.extend_low(I32, I64),
+
+            Operator::I64Add128 => self.binary_128(|ins, x, y| ins.iadd(x, y)),
+            Operator::I64Sub128 => self.binary_128(|ins, x, y| ins.isub(x, y)),
+            Operator::I64MulWideS => self.multiply_wide(Extend::Signed),
+            Operator::I64MulWideU => self.multiply_wide(Extend::Unsigned),
 
             other => return self.vector(other),
         }

@@ -12,12 +12,15 @@ mod fuel;
 mod local;
 mod memory;
 mod numeric;
+mod relaxed;
 mod simd;
 mod simd_memory;
 mod table;
+mod wide;
 
 use crate::emit::{EmitScratch, Emitter, Environment, FUNCTIONS, clif_type};
 use crate::error::CompileError;
+use crate::hints::FunctionHints;
 use crate::module::val_type;
 use control::Frame;
 use cranelift_codegen::ir::types::{I8, I8X16, I32};
@@ -73,6 +76,7 @@ pub(crate) struct Source<'a, 'm> {
     pub(crate) function: u32,
     pub(crate) ty: u32,
     pub(crate) body: &'a FunctionBody<'m>,
+    pub(crate) hints: FunctionHints<'a>,
     pub(crate) resources: &'a ValidatorResources,
     pub(crate) features: WasmFeatures,
 }
@@ -112,7 +116,7 @@ pub(crate) enum Outcome {
 /// Validates a body and translates it to `func`.
 pub(crate) fn translate<'a>(
     env: &'a Environment<'a>,
-    source: Source<'_, '_>,
+    source: Source<'a, '_>,
     shape: Shape,
     func: &'a mut Function,
     builders: &'a mut FunctionBuilderContext,
@@ -163,7 +167,9 @@ pub(crate) fn translate<'a>(
         landing: None,
         fuel: None,
         counter: None,
+        hints: source.hints,
         offset: 0,
+        offset_in_body: 0,
     };
     translator.define_locals(entry, ty.params.len(), source.body.as_bytes().len());
     translator.define_counter();
@@ -173,6 +179,7 @@ pub(crate) fn translate<'a>(
         let (operator, offset) = reader.read_with_offset()?;
         validator.op(offset, &operator)?;
         translator.offset = offset;
+        translator.offset_in_body = u32::try_from(offset - source.body.range().start).unwrap_or(u32::MAX);
         translator.e.b.set_srcloc(source_position(offset));
         translator.operator(&operator)?;
         if translator.loops > MAX_OPTIMISED_LOOPS && shape == Shape::Usual {
@@ -219,8 +226,11 @@ struct Translator<'e, 'b> {
     fuel: Option<Charge>,
     /// The fuel counter, where code counts fuel and has variables.
     counter: Option<Variable>,
+    hints: FunctionHints<'b>,
     /// Position of the current operator in the module.
     offset: u64,
+    /// The same, in the function's body: hints are counted so.
+    offset_in_body: u32,
 }
 
 impl<'b> Translator<'_, 'b> {
