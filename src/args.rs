@@ -25,6 +25,16 @@ use wave_wasi::PeerRule;
 Exit codes: the guest's own 0-255; 2 usage, 124 limit on time or fuel, 125 refused before the guest ran, 126 not a runnable module,\n\
 127 not found, 134 trap, 137 memory limit, 159 denied system call, 128+n signal n.")]
 pub struct Cli {
+    #[command(flatten)]
+    pub every: Every,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The flags that every subcommand takes.
+#[derive(Args, Debug)]
+pub struct Every {
     /// Which kernel layers must hold before the guest runs [default: strict, or what the policy says]
     #[arg(long, global = true, value_enum, value_name = "LEVEL")]
     pub sandbox: Option<Sandbox>,
@@ -35,9 +45,27 @@ pub struct Cli {
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
-    /// What to do
-    #[command(subcommand)]
-    pub command: Command,
+}
+
+impl Cli {
+    /// Parses a command line with its subcommand.
+    ///
+    /// # Errors
+    /// For help and version as well.
+    pub fn parse_from_words(words: &[OsString]) -> Result<Self, clap::Error> {
+        Self::quickly(words).map_or_else(|| Self::try_parse_from(words), Ok)
+    }
+
+    /// Parses a command line that starts a program: to define the flags of all the other subcommands takes longer than the rest.
+    /// `None` for a line that only the whole definition can explain.
+    fn quickly(words: &[OsString]) -> Option<Self> {
+        let command = Every::augment_args(clap::Command::new("wave"));
+        let command = match words.iter().find_map(|word| ["run", "oci"].into_iter().find(|name| *name == word))? {
+            "run" => command.subcommand(Run::augment_args(clap::Command::new("run"))),
+            _ => command.subcommand(crate::oci::Oci::augment_args(clap::Command::new("oci"))),
+        };
+        Self::from_arg_matches(&command.try_get_matches_from(words).ok()?).ok()
+    }
 }
 
 /// The subcommands.
@@ -415,6 +443,12 @@ pub enum Platform {
 Verified code stays inside its memory and its own functions. Whether it does what the module says is not checked.\n\
 Exit codes: 0 verified, 1 refused, 2 usage, 126 not a module that can be compiled, 127 not found.")]
 pub struct Verify {
+    /// Compile a module as for `wave run --deterministic`
+    #[arg(long)]
+    pub deterministic: bool,
+    /// Compile a module as for `wave run --fuel`: the code counts fuel
+    #[arg(long)]
+    pub fuel: bool,
     /// Threads to compile and verify with [default: one per processor]
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
@@ -770,6 +804,35 @@ pub fn implied_module(typed: &[OsString], args: &[OsString]) -> Option<String> {
 mod tests {
     use super::*;
     use wave_sandbox::LayerName;
+
+    /// A line that is parsed by a part of the definition means what it means to the whole.
+    #[test]
+    fn what_is_parsed_quickly_is_the_same() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for (line, is_quick) in [
+            ("wave run m.wasm", true),
+            ("wave --sandbox off -q run --fuel 5 --dir a::b::ro m.wasm run oci --help", true),
+            ("wave run -q --color never --sandbox standard m.wasm", true),
+            ("wave oci --root r run --bundle b c", true),
+            ("wave oci kill --all c TERM -q", true),
+            ("wave run", false),
+            ("wave run --help", false),
+            ("wave run --version", false),
+            ("wave run --bad m.wasm", false),
+            ("wave help run", false),
+            ("wave cache run", false),
+            ("wave learn -o p.toml run", false),
+            ("wave audit m.wasm", false),
+            ("wave oci features --help", false),
+        ] {
+            let line = words(line);
+            let (quick, whole) = (Cli::quickly(&line), Cli::try_parse_from(&line));
+            assert_eq!(quick.is_some(), is_quick, "{line:?}");
+            if let Some(quick) = quick {
+                assert_eq!(format!("{quick:?}"), format!("{:?}", whole.expect("it is valid")), "{line:?}");
+            }
+        }
+    }
 
     fn implied(line: &str) -> String {
         let words = line.split(' ').map(OsString::from);

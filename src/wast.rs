@@ -355,6 +355,7 @@ fn spectest(store: &mut Store<()>) -> Result<HashMap<&'static str, Export>, wave
     type Caller<'a> = wave_runtime::Caller<'a, ()>;
     let table = TableType { element: ValType::FuncRef, min: 10, max: Some(20), wide: false };
     let memory = MemoryType::new(1, Some(2));
+    let shared = MemoryType { shared: true, ..memory };
     let mut global = |value| store.new_global(value, false).map(|global| Export::Item(Item::Global(global)));
     let mut exports = HashMap::from([
         ("global_i32", global(Value::I32(666))?),
@@ -364,6 +365,7 @@ fn spectest(store: &mut Store<()>) -> Result<HashMap<&'static str, Export>, wave
     ]);
     exports.insert("table", Export::Item(Item::Table(store.new_table(table)?)));
     exports.insert("memory", Export::Item(Item::Memory(store.new_memory(memory)?)));
+    exports.insert("shared_memory", Export::Item(Item::Memory(store.new_memory(shared)?)));
     let functions = [
         ("print", HostFunction::new(|_: &mut Caller| Ok::<(), Stop>(()))),
         ("print_i32", HostFunction::new(|_: &mut Caller, _: i32| Ok::<(), Stop>(()))),

@@ -79,7 +79,7 @@ pub const KINDS: &[FactKind] = &[
         level: Level::Error,
         text: "imports that wave does not provide, so it cannot run",
         find: |Subject { module, .. }| {
-            let unknown = module.imports.iter().filter(|import| module.kind == Kind::Module && !is_wasi(import));
+            let unknown = module.imports.iter().filter(|import| module.kind == Kind::Module && !is_provided(import));
             with_names(unknown.map(Import::full_name))
         },
     },
@@ -116,6 +116,15 @@ pub const KINDS: &[FactKind] = &[
             let exports = module.exports.iter().map(|export| export.name.clone());
             let name = module.name.clone().into_iter();
             with_names(imports.chain(exports).chain(name).filter(|name| name.contains(harmful)))
+        },
+    },
+    FactKind {
+        id: "threads",
+        level: Level::Warning,
+        text: "imports `wasi` `thread-spawn`, which always fails here: wave offers no threads, so it may work more slowly or give up",
+        find: |Subject { module, .. }| {
+            let is_asking = |import: &Import| is_wasi(import) && surface_of_one(import).asks_for_threads();
+            without_names(module.imports.iter().any(is_asking))
         },
     },
     FactKind {
@@ -221,12 +230,21 @@ pub fn facts(subject: &Subject<'_>) -> Vec<Fact> {
 pub fn surface(module: &Declarations) -> Surface {
     let known = module.imports.iter().filter(|import| is_wasi(import));
     Surface::from_imports(known.map(|import| (import.module.as_deref().unwrap_or_default(), &*import.name)))
+        .with_shared_memory(module.memories.iter().any(|memory| memory.shared))
 }
 
-/// Whether an import is a function of the reviewed table.
+/// Whether `wave` has something for an import.
+fn is_provided(import: &Import) -> bool {
+    is_wasi(import) || import.is_shared_memory()
+}
+
+/// Whether an import is a function that `wave` provides.
 fn is_wasi(import: &Import) -> bool {
-    let Some(module) = import.module.as_deref().filter(|_| import.item == Item::Function) else { return false };
-    Surface::from_imports([(module, &*import.name)]).unknown().is_empty()
+    import.module.is_some() && import.item == Item::Function && surface_of_one(import).unknown().is_empty()
+}
+
+fn surface_of_one(import: &Import) -> Surface {
+    Surface::from_imports([(import.module.as_deref().unwrap_or_default(), &*import.name)])
 }
 
 impl Import {

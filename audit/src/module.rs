@@ -126,6 +126,9 @@ pub enum Item {
     Other,
 }
 
+/// The type of an imported memory that is shared. Of others it is empty.
+const SHARED: &str = "shared";
+
 /// An import.
 #[derive(Debug, Serialize)]
 pub struct Import {
@@ -308,7 +311,7 @@ impl Reader {
             }
             TypeRef::Memory(ty) => {
                 self.out.memories.push(Memory::new(&ty, true));
-                (Item::Memory, "".into())
+                (Item::Memory, if ty.shared { SHARED } else { "" }.into())
             }
             TypeRef::Global(ty) => (Item::Global, ty.content_type.to_string().into()),
             TypeRef::Tag(_) => (Item::Tag, "".into()),
@@ -378,6 +381,13 @@ impl Declarations {
                 self.target_features.push(name.to_owned());
             }
         }
+    }
+}
+
+impl Import {
+    /// Whether it is a shared memory, which a run creates.
+    pub fn is_shared_memory(&self) -> bool {
+        self.item == Item::Memory && &*self.ty == SHARED
     }
 }
 

@@ -220,7 +220,7 @@ impl Engine {
         match plan.limits.max_rss {
             Some(limit) if self.rss_bytes.is_none_or(|bytes| bytes > limit) => {
                 Err(Failure::refused("nothing bounds the memory of this process as `max-rss` asks")
-                    .fix("drop `max-rss`; the memory of a container is bounded by `linux.resources`"))
+                    .fix("drop `max-rss`, or bound the process and say so by `Engine::bounded_to`"))
             }
             _ => Ok(()),
         }
@@ -240,6 +240,11 @@ impl Ready {
     /// The grants that the module cannot use and therefore did not get (T123).
     pub fn unused(&self) -> &[Unused] {
         &self.unused
+    }
+
+    /// Whether the module imports the function that starts threads. It is answered with an error: no guest gets one (T7).
+    pub fn asks_for_threads(&self) -> bool {
+        self.program.info().is_ok_and(|info| surface_of(info).asks_for_threads())
     }
 
     /// Seals the process. Only the guest runs afterwards, and the seal cannot be undone.

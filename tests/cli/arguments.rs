@@ -348,6 +348,26 @@ fn verify_says_what_code_uses() {
     let said = wave(&["verify", "examples/hello.wat"]);
     assert_eq!((said.code, &*said.stderr), (Some(0), ""));
     assert!(said.stdout.starts_with("verified:       yes\nfunctions:      4\n"), "{}", said.stdout);
+    // Code that counts fuel is other code, and so is code that makes every NaN the same.
+    let bytes = |flags: &[&str], module: &str| {
+        let said = wave(&[&["verify", "--format", "json"], flags, &[module]].concat());
+        let report: serde_json::Value = serde_json::from_str(&said.stdout).expect("one JSON document");
+        assert_eq!((said.code, &report["verified"]), (Some(0), &true.into()), "{report}");
+        report["bytes"].as_u64().expect("a number")
+    };
+    let plain = bytes(&[], "examples/hello.wat");
+    assert!(bytes(&["--fuel"], "examples/hello.wat") > plain);
+    let adds = "(module (func (export \"_start\") (drop (f32.add (f32.load (i32.const 0)) (f32.load (i32.const 4))))) (memory 1))";
+    let (_dir, adds) = wave_test_support::wat(adds);
+    let adds = adds.to_str().expect("UTF-8");
+    assert!(bytes(&["--deterministic"], adds) >= bytes(&[], adds));
+    let (dir, compiled) = (tempfile::tempdir().expect("a temporary directory"), "fuel.wave");
+    let compiled = dir.path().join(compiled).display().to_string();
+    assert_eq!(wave(&["compile", "--fuel", "-o", &compiled, "examples/hello.wat"]).code, Some(0));
+    assert!(bytes(&[], &compiled) > plain);
+    let said = wave(&["verify", "--fuel", &compiled]);
+    let message = "wave: the code of a compiled file is verified as it is\n  where: --fuel\n  fix:   leave it out\n";
+    assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(2), "", message));
     let said = wave(&["verify", "README.md"]);
     assert_eq!((said.code, &*said.stdout), (Some(126), ""));
     let said = wave(&["verify", "examples/nothing.wat"]);

@@ -70,6 +70,30 @@ fn memory_out_of_bounds() {
 }
 
 #[test]
+fn unaligned_atomics() {
+    let name = "unaligned atomic";
+    for (access, ty) in
+        [("i32.atomic.load", "i32"), ("i64.atomic.rmw32.add_u", "i64"), ("i32.atomic.rmw16.xchg_u", "i32")]
+    {
+        let operand = if access.contains("load") { String::new() } else { format!("({ty}.const 1)") };
+        traps(&format!("(drop ({access} offset=3 (local.get $zero) {operand}))"), name);
+        traps(&format!("(drop ({access} offset=4294967292 (i32.const 1) {operand}))"), name);
+        ends_well(&format!("(drop ({access} offset=65532 (local.get $zero) {operand}))"));
+    }
+    traps("(drop (memory.atomic.notify (i32.const 2) (i32.const 0)))", name);
+    traps("(drop (memory.atomic.wait64 (i32.const 4) (i64.const 0) (i64.const 0)))", name);
+    traps("(i32.atomic.store8 (i32.const 65536) (i32.const 0))", "out of bounds memory access");
+    traps("(drop (memory.atomic.notify (i32.const 65536) (i32.const 0)))", "out of bounds memory access");
+    ends_well("(drop (memory.atomic.notify (i32.const 65532) (i32.const 0))) (atomic.fence)");
+}
+
+#[test]
+fn a_wait_on_a_memory_that_is_not_shared() {
+    traps("(drop (memory.atomic.wait32 (i32.const 4) (i32.const 0) (i64.const 0)))", "expected shared memory");
+    ends_well("(if (local.get $zero) (then (drop (memory.atomic.wait32 (i32.const 4) (i32.const 0) (i64.const 0)))))");
+}
+
+#[test]
 fn division_by_zero() {
     for ty in ["i32", "i64"] {
         for op in ["div_s", "div_u", "rem_s", "rem_u"] {

@@ -42,6 +42,7 @@ const PROPOSALS: &[(Proposal, u32)] = &[
     (Proposal::WideArithmetic, 109),
     (Proposal::CustomPageSizes, 207),
     (Proposal::Memory64, 1606),
+    (Proposal::Threads, 619),
 ];
 
 /// Directives of the core scripts of WebAssembly 2.0.
@@ -58,6 +59,8 @@ fn assert_all(mode: &str, extra: &[&str]) {
         let passed = match set {
             // Written before several memories were part of the standard.
             Proposal::Memory64 => run(mode, &as_of("2.0+memory64"), proposal(*set)),
+            // Before several tables were.
+            Proposal::Threads => run(mode, &as_of("1.0+threads"), proposal(*set)),
             _ => run(mode, extra, proposal(*set)),
         };
         println!("mode {mode}: {set}: {passed}");
@@ -106,7 +109,7 @@ const OWN: [(&str, u32); 2] = [("exceptions.wast", 0), ("legacy.wast", 0)];
 fn every_assertion_on_exceptions_that_needs_nothing_else_passes() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for mode in ["fixed", "arg"] {
-        for file in proposal(Proposal::Exceptions) {
+        for file in proposal(Proposal::ExceptionHandling) {
             let path = write(dir.path(), &file);
             let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
             let output = command.args(["wast", "--mode", mode]).arg(&path).output().expect("wave runs");

@@ -157,7 +157,7 @@ pub fn compile_only(path: &Path, module: &Module<'_>, threads: usize, watch: Wat
         signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
         host_imports: vec![true; info.imported_functions as usize],
     };
-    compile_for(path, module, &terms, threads, watch)
+    compile_for(path, module, &terms, CodeSettings::default(), threads, watch)
 }
 
 /// Compiles a module for these addresses and signatures, in this process.
@@ -168,10 +168,11 @@ pub fn compile_for(
     path: &Path,
     module: &Module<'_>,
     terms: &Terms,
+    settings: CodeSettings,
     threads: usize,
     watch: Watch<'_>,
 ) -> Result<CodeImage, Failure> {
     let Terms { addressing, signatures, host_imports } = terms.clone();
-    let job = Job { addressing, signatures, host_imports, settings: CodeSettings::default(), threads, watched: false };
+    let job = Job { addressing, signatures, host_imports, settings, threads, watched: false };
     job.compile(module, watch).map_err(|error| Refusal::of(&error, module.bytes()).failure(path))
 }

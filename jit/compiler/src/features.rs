@@ -92,16 +92,7 @@ pub static FEATURES: &[Feature] = &[
         "3.0",
         WasmFeatures::MEMORY64,
     ),
-    Feature {
-        name: "atomics",
-        title: "atomic operations and shared memories",
-        origin: "proposal threads",
-        flags: WasmFeatures::THREADS,
-        support: Support::No {
-            why: NOT_BUILT,
-            fix: "build without -pthread and -matomics, for wasm32-wasip1; a program runs in one thread",
-        },
-    },
+    yes("atomics", "atomic operations and shared memories, in one thread", "proposal threads", WasmFeatures::THREADS),
     yes("wide-arithmetic", "arithmetic of 128 bits", "proposal wide-arithmetic", WasmFeatures::WIDE_ARITHMETIC),
     yes(
         "custom-page-sizes",

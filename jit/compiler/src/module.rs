@@ -331,7 +331,7 @@ fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, CompileError> 
         Some(16) => 16,
         Some(other) => return Err(unsupported(format!("memory with pages of 2^{other} bytes"), 0)),
     };
-    Ok(MemoryType { page_log2, wide: ty.memory64, ..usual })
+    Ok(MemoryType { page_log2, wide: ty.memory64, shared: ty.shared, ..usual })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, CompileError> {

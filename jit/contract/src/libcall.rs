@@ -36,11 +36,14 @@ pub enum Libcall {
     Throw,
     /// `(reference, tag) -> 1` if the exception has this tag, and then its values are in the result area; otherwise 0.
     Catch,
+    /// `(lower half of the timeout, upper half) -> 2`: `memory.atomic.wait` on a shared memory that has the expected value. The
+    /// timeout is in nanoseconds and signed; a negative one is none.
+    AtomicWait,
 }
 
 impl Libcall {
     /// Every library call, in order of its number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::MemoryGrow,
         Self::MemoryCopy,
         Self::MemoryFill,
@@ -56,6 +59,7 @@ impl Libcall {
         Self::RefFunc,
         Self::Throw,
         Self::Catch,
+        Self::AtomicWait,
     ];
 
     /// Parameters after the context. All are 32-bit: `ExternRef` stands for any reference.
@@ -63,7 +67,7 @@ impl Libcall {
     pub const fn params(self) -> &'static [ValType] {
         match self {
             Self::DataDrop | Self::ElemDrop | Self::RefFunc | Self::Throw => &[I32],
-            Self::MemoryGrow | Self::TableGet => &[I32, I32],
+            Self::MemoryGrow | Self::TableGet | Self::AtomicWait => &[I32, I32],
             Self::Catch => &[ExternRef, I32],
             Self::TableSet => &[I32, I32, ExternRef],
             Self::TableGrow => &[I32, ExternRef, I32],
@@ -76,6 +80,15 @@ impl Libcall {
     /// Whether `value` of the [`HostReturn`](crate::abi::HostReturn) carries a 32-bit result.
     #[must_use]
     pub const fn has_result(self) -> bool {
-        matches!(self, Self::MemoryGrow | Self::TableGet | Self::TableGrow | Self::RefFunc | Self::Throw | Self::Catch)
+        matches!(
+            self,
+            Self::MemoryGrow
+                | Self::TableGet
+                | Self::TableGrow
+                | Self::RefFunc
+                | Self::Throw
+                | Self::Catch
+                | Self::AtomicWait
+        )
     }
 }

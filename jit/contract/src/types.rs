@@ -106,13 +106,15 @@ pub struct MemoryType {
     pub page_log2: u8,
     /// Whether its indexes are 64-bit.
     pub wide: bool,
+    /// Whether it is declared as shared. It is this thread's alone all the same: nothing here starts another one.
+    pub shared: bool,
 }
 
 impl MemoryType {
-    /// A memory with pages of 64 KiB and indexes of 32 bits.
+    /// A memory with pages of 64 KiB and indexes of 32 bits, not shared.
     #[must_use]
     pub const fn new(min_pages: u64, max_pages: Option<u64>) -> Self {
-        Self { min_pages, max_pages, page_log2: PAGE_LOG2, wide: false }
+        Self { min_pages, max_pages, page_log2: PAGE_LOG2, wide: false, shared: false }
     }
 
     /// The initial size in bytes; `u64::MAX` if it is larger than that.

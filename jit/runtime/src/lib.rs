@@ -48,6 +48,7 @@ mod value;
 pub use code::{CodeError, prepare_loading};
 pub use function::Function;
 pub use host::{Caller, HostFunction, HostParam, HostResult, IntoHostFunction};
+pub use libcalls::TIMED_OUT;
 pub use link::{Binding, Item, LinkError, Placement};
 pub use mapping::prefer_large_pages;
 pub use memory::MemoryError;

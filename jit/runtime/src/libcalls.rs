@@ -13,6 +13,9 @@ pub const STEP_BYTES: usize = 1 << 20;
 /// How many table entries are moved between two checks of the deadline.
 pub const STEP_ENTRIES: usize = 1 << 14;
 
+/// What `memory.atomic.wait` gives after its timeout. Nothing could wake it before.
+pub const TIMED_OUT: u32 = 2;
+
 /// Address of a library call.
 pub fn address(libcall: Libcall) -> u64 {
     let pointer = match libcall {
@@ -31,6 +34,7 @@ pub fn address(libcall: Libcall) -> u64 {
         Libcall::RefFunc => ref_func as *const (),
         Libcall::Throw => throw as *const (),
         Libcall::Catch => catch as *const (),
+        Libcall::AtomicWait => atomic_wait as *const (),
     };
     pointer as u64
 }
@@ -119,6 +123,10 @@ libcalls! {
     }
     fn catch(store, instance, exception, tag) {
         store.catch(instance, exception, tag)
+    }
+    /// Where no embedder has a notion of time, it passes at once: see `Store::set_wait`.
+    fn atomic_wait(_store, _instance, _timeout_low, timeout_high) {
+        if timeout_high.cast_signed() < 0 { Err(Trap::Deadlock) } else { Ok(TIMED_OUT) }
     }
     fn ref_func(store, instance, function) {
         Ok(store.instance_mut(instance).function(function).map_or(0, |function| function.handle()))

@@ -403,6 +403,9 @@ impl Inner {
         for libcall in Libcall::ALL {
             self.arena.write_u64(start + ContextLayout::libcall(libcall), libcalls::address(libcall));
         }
+        if let Some(code) = self.wait {
+            self.arena.write_u64(start + ContextLayout::libcall(Libcall::AtomicWait), code);
+        }
         for (index, memory) in (0u32..).zip(&placement.memories) {
             let (memory, descriptor) = &self.memories[*memory];
             let slot = start + placement.layout.memory(index);
@@ -563,7 +566,7 @@ fn table_matches(expected: TableType, found: TableType) -> bool {
 }
 
 fn memory_matches(expected: MemoryType, found: MemoryType) -> bool {
-    (expected.page_log2, expected.wide) == (found.page_log2, found.wide)
+    (expected.page_log2, expected.wide, expected.shared) == (found.page_log2, found.wide, found.shared)
         && limits_match(expected.min_pages, expected.max_pages, found.min_pages, found.max_pages)
 }
 

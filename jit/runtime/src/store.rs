@@ -5,6 +5,7 @@ use crate::code::{CodeRegion, Location};
 use crate::enter::{Activation, ActivationCell, FaultKind, enter_with};
 use crate::exception::{Exceptions, Tag, calls};
 use crate::function::{Function, FunctionEntry};
+use crate::host::HostFunction;
 use crate::instance::Instance;
 use crate::link::LinkError;
 use crate::low_addresses::LowAddresses;
@@ -21,8 +22,9 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wave_contract::abi::{FUEL, HostReturn, RESULT_AREA_BYTES, counter_of, fuel_of};
 use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN, STORE};
+use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
-use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureRegistry, TableType};
+use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureRegistry, TableType, ValType};
 use wave_sandbox::Sealed;
 
 /// How instances reach their contexts, and how much they may use.
@@ -125,6 +127,8 @@ pub struct Inner {
     links: Vec<Box<InstanceLink>>,
     activation: ActivationCell,
     pending: Option<Stop>,
+    /// Code of the embedder's [`Store::set_wait`].
+    pub wait: Option<u64>,
 }
 
 /// What the first slot of a context points to: the way from guest code to its store.
@@ -199,6 +203,23 @@ impl<T> Store<T> {
         links.push(Box::new(link));
         // The box stays where it is, also when the list grows or the store moves.
         links.last().map_or(0, |link| std::ptr::from_ref::<InstanceLink>(link).expose_provenance() as u64)
+    }
+
+    /// Sets what `memory.atomic.wait` does in instances that are loaded from now on, when it has found the expected value in a
+    /// shared memory. It is passed the two halves of the timeout in nanoseconds, which is signed, the lower one first. A
+    /// negative one is none. It must return [`TIMED_OUT`] once that has passed: nothing wakes it before, because the guest has no
+    /// other thread. Without this, time passes at once, and to wait without a timeout is [`Trap::Deadlock`].
+    ///
+    /// # Errors
+    /// [`LinkError::Import`] if it is not a function of that type.
+    pub fn set_wait(&mut self, wait: &HostFunction<T>) -> Result<(), LinkError> {
+        let expected = FuncType::new(Libcall::AtomicWait.params(), [ValType::I32]);
+        if wait.ty != expected {
+            let reason = format!("expected a function {expected}, found {}", wait.ty);
+            return Err(LinkError::Import { module: "memory".to_owned(), name: "atomic.wait".to_owned(), reason });
+        }
+        self.inner_mut().wait = Some(wait.code as u64);
+        Ok(())
     }
 
     /// Creates a table of nulls.
@@ -430,6 +451,7 @@ impl Inner {
             links: Vec::new(),
             activation: ActivationCell::new(activation),
             pending: None,
+            wait: None,
         })
     }
 

@@ -32,6 +32,12 @@ pub enum Trap {
     UncaughtException,
     /// More exceptions exist at once than the runtime keeps, or they carry more.
     TooManyExceptions,
+    /// An atomic access at an address that is no multiple of its size.
+    UnalignedAtomic,
+    /// `memory.atomic.wait` on a memory that is not shared.
+    ExpectedSharedMemory,
+    /// `memory.atomic.wait` without a timeout: there is no other thread that could end it.
+    Deadlock,
 }
 
 impl Trap {
@@ -48,6 +54,8 @@ impl Trap {
             TrapCode::IntegerDivisionByZero => Self::IntegerDivideByZero,
             TrapCode::BadConversionToInteger => Self::InvalidConversionToInteger,
             TrapCode::NullException => Self::NullException,
+            TrapCode::UnalignedAtomic => Self::UnalignedAtomic,
+            TrapCode::ExpectedSharedMemory => Self::ExpectedSharedMemory,
             TrapCode::Host | TrapCode::OutOfFuel => return None,
         })
     }
@@ -69,6 +77,9 @@ impl fmt::Display for Trap {
             Self::NullException => "null exception reference",
             Self::UncaughtException => "uncaught exception",
             Self::TooManyExceptions => "too many exceptions at once",
+            Self::UnalignedAtomic => "unaligned atomic",
+            Self::ExpectedSharedMemory => "expected shared memory",
+            Self::Deadlock => "deadlock: memory.atomic.wait without a timeout, and no other thread could wake it",
         })
     }
 }

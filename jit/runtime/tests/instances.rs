@@ -374,3 +374,42 @@ fn many_results_cross_between_instances() {
         }
     });
 }
+
+/// Waits on a shared memory that holds the expected value.
+const WAITS: &str = r#"(module (memory 1 1 shared)
+    (func (export "wait") (result i32) (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 0x1_0000_0002)))
+    (func (export "forever") (result i32) (memory.atomic.wait64 (i32.const 0) (i64.const 0) (i64.const -1)))
+    (func (export "differs") (result i32) (memory.atomic.wait32 (i32.const 0) (i32.const 1) (i64.const -1))))"#;
+
+#[test]
+fn t7_a_wait_ends_by_its_timeout_alone() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let instance = load(store, WAITS, Vec::new()).unwrap();
+        for (name, result) in [("wait", 2), ("differs", 1)] {
+            let function = function(store, instance, name);
+            assert_eq!(store.call(sealed, function, &[]).unwrap(), [Value::I32(result)], "{name}");
+        }
+        assert_eq!(stop(store, sealed, instance, "forever").stop, Stop::Trap(Trap::Deadlock));
+    });
+}
+
+#[test]
+fn an_embedder_decides_what_a_wait_is() {
+    in_both_modes(|store: &mut Store<Vec<(u32, u32)>>, sealed| {
+        type Waiter<'a, 'b> = &'a mut Caller<'b, Vec<(u32, u32)>>;
+        let wrong = HostFunction::new(|_: Waiter, _: u32, _: u64| Ok::<u32, Stop>(2));
+        assert!(matches!(store.set_wait(&wrong), Err(LinkError::Import { .. })));
+        store
+            .set_wait(&HostFunction::new(|caller: Waiter, low: u32, high: u32| {
+                caller.data().push((low, high));
+                Ok::<u32, Stop>(2)
+            }))
+            .unwrap();
+        let instance = load(store, WAITS, Vec::new()).unwrap();
+        for (name, result) in [("wait", 2), ("forever", 2), ("differs", 1)] {
+            let function = function(store, instance, name);
+            assert_eq!(store.call(sealed, function, &[]).unwrap(), [Value::I32(result)], "{name}");
+        }
+        assert_eq!(*store.data_mut(), [(2, 1), (u32::MAX, u32::MAX)]);
+    });
+}

@@ -177,7 +177,7 @@ fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, DeclarationErr
         Some(0) => 0,
         Some(other) => return Err(unsupported(format!("a memory with pages of 2^{other} bytes"))),
     };
-    Ok(MemoryType { min_pages: ty.initial, max_pages: ty.maximum, page_log2, wide: ty.memory64 })
+    Ok(MemoryType { min_pages: ty.initial, max_pages: ty.maximum, page_log2, wide: ty.memory64, shared: ty.shared })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, DeclarationError> {

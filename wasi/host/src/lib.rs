@@ -69,7 +69,7 @@ mod walk;
 
 pub use ctx::{Config, ConfigError, GrantedDirectory, Preopen, STEP_BYTES, Wasi};
 pub use failure::{Failure, Stop};
-pub use link::{PREVIEW1, UNSTABLE, host_function, traced_function};
+pub use link::{PREVIEW1, THREAD_SPAWN, UNSTABLE, atomic_wait, host_function, traced_function};
 pub use resolve::Resolver;
 pub use trace::{Argument, Decision, Record};
 pub use wave_monitor::{Access, ENTRY_BYTES, Errno, FdFlags, LimitName, Limits, OFlags, PeerRule, Rights, Rule};

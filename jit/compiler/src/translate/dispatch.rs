@@ -224,6 +224,7 @@ impl Translator<'_, '_> {
             Operator::I64MulWideS => self.multiply_wide(Extend::Signed),
             Operator::I64MulWideU => self.multiply_wide(Extend::Unsigned),
 
+            other if self.atomic(other) => {}
             other => return self.vector(other),
         }
         Ok(())

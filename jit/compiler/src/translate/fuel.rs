@@ -135,6 +135,7 @@ fn shift_of(libcall: Libcall) -> Option<i64> {
         | Libcall::ElemDrop
         | Libcall::RefFunc
         | Libcall::Throw
-        | Libcall::Catch => None,
+        | Libcall::Catch
+        | Libcall::AtomicWait => None,
     }
 }

@@ -42,17 +42,21 @@ impl Translator<'_, '_> {
     /// A load of `from` that is extended to the integer `to`.
     pub(super) fn load_extend(&mut self, to: Type, from: Type, extend: Extend, memarg: &MemArg) {
         let (base, offset) = self.address(memarg, from.bytes());
+        let value = self.load_extended(to, from, extend, base, offset);
+        self.push(value);
+    }
+
+    pub(super) fn load_extended(&mut self, to: Type, from: Type, extend: Extend, base: Value, offset: i32) -> Value {
         let flags = self.e.heap();
         let ins = self.ins();
-        let value = match (from, extend) {
+        match (from, extend) {
             (I8, Extend::Signed) => ins.sload8(to, flags, base, offset),
             (I8, Extend::Unsigned) => ins.uload8(to, flags, base, offset),
             (I16, Extend::Signed) => ins.sload16(to, flags, base, offset),
             (I16, Extend::Unsigned) => ins.uload16(to, flags, base, offset),
             (_, Extend::Signed) => ins.sload32(flags, base, offset),
             (_, Extend::Unsigned) => ins.uload32(flags, base, offset),
-        };
-        self.push(value);
+        }
     }
 
     /// A store of a whole value.

@@ -4,6 +4,7 @@
 //! form (see [`Translator::settle`]): results of comparisons (`I8` where WebAssembly says i32), and vectors (any lane
 //! type where the canonical one is `I8X16`).
 
+mod atomic;
 mod call;
 mod control;
 mod dispatch;
