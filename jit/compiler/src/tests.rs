@@ -709,9 +709,10 @@ fn sizes(text: &str, linked: bool) -> Vec<u32> {
 fn only_calls_that_may_throw_are_looked_behind() {
     let module = |tag: &str, body: &str| {
         format!(
-            r#"(module {tag}
+            r#"(module
                 (type $plain (func)) (type $number (func (param i32)))
                 (import "host" "f" (func $host))
+                {tag}
                 (table 4 funcref) (elem (i32.const 0) func $thrower $quiet)
                 (func $thrower (type $plain) {body})
                 (func $quiet (type $number))
@@ -753,7 +754,7 @@ fn two_generations_of_exceptions_are_not_mixed() {
     let expected = CompileError::Invalid {
         message: "`try` of the older exceptions proposal, in a module that also uses `try_table` or `throw_ref`"
             .to_owned(),
-        offset: 0x1f,
+        offset: 0x1d,
     };
     assert_eq!(Module::parse(&bytes).expect("valid so far").validate(1), Err(expected.clone()));
     assert_eq!(compile_as(&bytes, fixed, ImportLinkage::Host, 1, PLAIN).err(), Some(expected));
