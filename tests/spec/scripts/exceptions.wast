@@ -31,7 +31,7 @@
   (func (export "call") (type $get)
     (call $throw (local.get 0)) (global.set $after (i32.const 1)))
   (func (export "indirect") (param $entry i32) (param i32) (result i32)
-    (call_indirect (type $get) (local.get 1) (local.get $entry)) (global.set $after (i32.const 2)) (i32.const 3))
+    (drop (call_indirect (type $get) (local.get 1) (local.get $entry))) (global.set $after (i32.const 2)) (i32.const 3))
   (func (export "tail") (type $get) (return_call $throw (local.get 0)))
   (func (export "tail indirect") (param $entry i32) (param i32) (result i32)
     (return_call_indirect (type $get) (local.get 1) (local.get $entry)))
