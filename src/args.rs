@@ -124,6 +124,9 @@ pub struct Run {
     /// Grant a directory: HOST[::GUEST[::ro|rw|append]]; GUEST is HOST if not given, access is rw
     #[arg(long = "dir", value_name = "GRANT")]
     pub dirs: Vec<String>,
+    /// Grant a single file, in the same form. Its directory in the program has granted files and nothing else
+    #[arg(long = "file", value_name = "GRANT")]
+    pub files: Vec<String>,
     /// Set an environment variable, or pass on the one of that name. Nothing else is inherited
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,

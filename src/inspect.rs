@@ -98,7 +98,7 @@ impl Summary {
             ty: match import.ty {
                 ImportType::Function(ty) => info.types.get(ty as usize).map_or_else(String::new, ToString::to_string),
                 ImportType::Tag(ty) => {
-                    format!("tag {}", info.types.get(ty as usize).map_or_else(String::new, ToString::to_string))
+                    format!("tag {}", info.signature(ty).map_or_else(String::new, ToString::to_string))
                 }
                 ImportType::Table(ty) => {
                     format!("table of {}, at least {}{}", ty.element, ty.min, remark(index_bits(ty.wide)))

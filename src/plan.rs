@@ -54,7 +54,7 @@ pub fn plan(
     let builder = PlanBuilder {
         policy,
         level: sandbox.map(level),
-        grants: run.dirs.iter().map(|flag| flag::grant(flag)).collect::<Result<_, _>>()?,
+        grants: grants(run)?,
         name: name.into_vec(),
         args,
         env: env::variables(run)?,
@@ -74,6 +74,12 @@ pub fn plan(
         no_cache: run.no_cache,
     };
     builder.build()
+}
+
+/// The granted directories, then the granted files.
+fn grants(run: &Run) -> Result<Vec<DirectoryGrant>, Failure> {
+    let dirs = run.dirs.iter().map(|flag| flag::grant(flag));
+    dirs.chain(run.files.iter().map(|flag| flag::file(flag))).collect()
 }
 
 /// The module that was named.

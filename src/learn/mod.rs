@@ -46,7 +46,8 @@ use used::Use;
 use wave_engine::compile::{self, Declared};
 use wave_engine::policy::{can_grow, pin};
 use wave_engine::{
-    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Used, Variable, input, owner_of_writable, surface_of,
+    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Used, Variable, first_descriptors, input,
+    owner_of_writable, surface_of,
 };
 use wave_policy::Level;
 use wave_policy::file::Derived;
@@ -99,9 +100,10 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let records = Records::open(&run, &plan)?;
     let reporting = records.reporting(&run);
     let tracer = Tracer::new(&run, &plan, records.trace);
+    let first = first_descriptors(&plan.grants);
     let mut parts = Some((plan, bytes, tracer));
     let supervised = supervise(area_bytes, |area| {
-        let outcome = match (parts.take(), UseObserver::new(area, layout)) {
+        let outcome = match (parts.take(), UseObserver::new(area, layout, &first)) {
             (Some((plan, bytes, tracer)), Some(learner)) => {
                 let observer = Box::new(Both { learner, tracer });
                 let engine = bound.as_ref().map_or_else(|| Ok(Engine::default()), MemoryBound::enter);

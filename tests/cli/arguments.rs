@@ -149,9 +149,13 @@ fn an_unusable_directory_is_125_with_flag_path_and_parent() {
     );
     let file = here.join("file");
     fs::write(&file, "").unwrap();
-    let said = wave(&["--dir", file.to_str().unwrap(), "examples/hello.wat"]);
+    let said = wave(&["--file", here.to_str().unwrap(), "examples/hello.wat"]);
     assert_eq!(said.code, Some(125));
-    assert!(said.stderr.contains(": not a directory\n"), "{}", said.stderr);
+    assert!(said.stderr.contains(": a directory, not a file\n"), "{}", said.stderr);
+    for flag in ["--dir", "--file"] {
+        let said = wave(&[flag, file.to_str().unwrap(), "examples/hello.wat"]);
+        assert_eq!(said.code, Some(0), "{flag}: {}", said.stderr);
+    }
 }
 
 #[test]
@@ -242,8 +246,8 @@ fn root_is_told_of_a_grant_that_its_program_cannot_use() {
     };
     let note = |user: &str| {
         format!(
-            "wave: note: started as root, the program runs as {user}, who may not write to `{path}`\n  fix:   give the \
-             directory to a user and name that one by --user UID:GID, or grant it ::ro\n"
+            "wave: note: started as root, the program runs as {user}, who may not write to `{path}`\n  fix:   give it \
+             to a user and name that one by --user UID:GID, or grant it ::ro\n"
         )
     };
     assert_eq!(said(&[], path, 0o755), if root { note("a user that owns nothing") } else { String::new() });

@@ -198,6 +198,25 @@ fn c_examples_run_as_before_under_what_they_were_seen_to_use() {
     }
 }
 
+/// C programs find single files, and what they used of them is learnt as files.
+#[test]
+fn single_files_are_learnt_as_such() {
+    let flags = ["--file", "in/a::/files/a::rw", "--file", "out/b::files/b::rw", "--dir", "in::/in::rw"];
+    for (name, args, expected) in [
+        ("cat", &["/files/a"][..], &[("/files/a", "ro")][..]),
+        ("cat", &["files/b"], &[("files/b", "ro")]),
+        ("stat", &["/files/b"], &[("files/b", "ro")]),
+        ("cp", &["/in/a", "/files/b"], &[("files/b", "rw")]),
+    ] {
+        let Some(module) = c_example(name) else { return };
+        let learnt = learns(&FILES, &[&flags[..], &["--deterministic"]].concat(), &module, args);
+        let text = policy(&learnt);
+        let found = directories(&text);
+        let found = found.iter().map(|(guest, access)| (&**guest, &**access)).filter(|(guest, _)| *guest != "/in");
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{name} {args:?}: {text}");
+    }
+}
+
 /// Where a program starts is a key of the policy, and no directory of its own. Later runs under the policy learn into it.
 #[test]
 fn where_a_program_starts_is_learnt() {

@@ -18,15 +18,15 @@ use wave_contract::artifact::CodeSettings;
 use wave_contract::context::{Addressing, ContextLayout};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
-use wave_contract::types::SignatureId;
+use wave_contract::types::{SignatureId, TypeIds};
 
 /// How to compile a module.
 #[derive(Debug, Clone)]
 pub struct CompileOptions<'a> {
     /// How code finds its context.
     pub addressing: Addressing,
-    /// Process-wide identity of each type, by type index.
-    pub signatures: &'a [SignatureId],
+    /// Process-wide ids of each type, by type index.
+    pub signatures: &'a [TypeIds],
     /// What each imported function is.
     pub imports: &'a [ImportLinkage],
     /// Maximum number of threads, this one included.
@@ -116,11 +116,11 @@ fn check(info: &ModuleInfo, options: &CompileOptions<'_>) -> Result<(), CompileE
 }
 
 /// The distinct signatures of the module's functions, each with a type index, in order of first use.
-fn entries(info: &ModuleInfo, signatures: &[SignatureId]) -> Vec<(SignatureId, u32)> {
+fn entries(info: &ModuleInfo, signatures: &[TypeIds]) -> Vec<(SignatureId, u32)> {
     let mut entries = Vec::new();
     let mut seen = HashMap::new();
     for &ty in &info.functions {
-        let signature = signatures[ty as usize];
+        let signature = signatures[ty as usize].exact;
         seen.entry(signature).or_insert_with(|| entries.push((signature, ty)));
     }
     entries

@@ -8,11 +8,11 @@ use wave_contract::context::{Addressing, FixedAddresses, MemoryAddresses};
 use wave_contract::image::{CodeImage, TEXT_ALIGN};
 use wave_contract::module::{ConstOp, ExportKind, ModuleInfo, SegmentMode};
 use wave_contract::trap::TrapCode;
-use wave_contract::types::{SignatureId, SignatureRegistry, ValType};
+use wave_contract::types::{SignatureRegistry, TypeIds, ValType};
 
-fn signatures(info: &ModuleInfo) -> Vec<SignatureId> {
+fn signatures(info: &ModuleInfo) -> Vec<TypeIds> {
     let mut registry = SignatureRegistry::default();
-    info.types.iter().map(|ty| registry.intern(ty)).collect()
+    registry.intern_module(info)
 }
 
 fn fixed(info: &ModuleInfo) -> Addressing {
@@ -25,6 +25,7 @@ fn fixed(info: &ModuleInfo) -> Addressing {
             .collect(),
         tables: cells(0x1300_0000, info.tables.len()),
         globals: cells(0x1400_0000, info.globals.len()),
+        functions: 0x1500_0000,
     })
 }
 
@@ -452,14 +453,11 @@ fn refusals() {
     assert!(matches!(Module::parse(b"(module)").err(), Some(CompileError::Invalid { .. })));
     for text in [
         "(module (table i64 0x1_0000_0000 funcref))",
-        "(module (table 1 funcref (ref.null func)))",
-        "(module (type $t (func)) (func (param (ref null $t))))",
-        "(module (global anyref (ref.null any)))",
         "(module (global i31ref (ref.i31 (i32.const 1))))",
+        "(module (type $s (struct)) (global (ref $s) (struct.new $s)))",
+        "(module (table 1 (ref func)))",
         "(module (global $later i32 (global.get 1)) (global i32 (i32.const 1)))",
         "(module (global (mut i32) (i32.const 1)) (global i32 (global.get 0)))",
-        "(module (memory 1 1 shared))",
-        "(module (type (struct)))",
         "(module (tag))",
     ] {
         let bytes = wat::parse_str(text).expect("the test's text is right");
@@ -469,6 +467,8 @@ fn refusals() {
     for text in [
         "(module (func (result i32)))",
         "(module (func (drop (ref.i31 (i32.const 1)))))",
+        "(module (func unreachable (ref.i31 (i32.const 1)) drop))",
+        "(module (type $t (func)) (func (local (ref $t)) (drop (local.get 0))))",
         "(module (func i32.const 0 i32.add drop))",
         "(module (func (local i32) local.get 1 drop))",
     ] {

@@ -7,14 +7,14 @@ use crate::parallel;
 use std::collections::{HashMap, HashSet};
 use wasmparser::{Catch, FunctionBody, Operator};
 use wave_contract::module::{ConstExpr, ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo};
-use wave_contract::types::{FuncType, SignatureId};
+use wave_contract::types::SignatureId;
 
 /// Which functions may throw. Host functions never do.
 #[derive(Default)]
 pub(crate) struct Throwing {
     /// By function index; empty if none does.
     functions: Vec<bool>,
-    /// Signatures of functions that may throw and that references exist to.
+    /// Shapes of functions that may throw and that references exist to.
     signatures: HashSet<SignatureId>,
     /// Whether references may be to functions of which nothing is known.
     foreign: bool,
@@ -26,7 +26,7 @@ impl Throwing {
         self.functions.get(function as usize).is_some_and(|throws| *throws)
     }
 
-    /// Whether a call through a table may throw.
+    /// Whether a call through a table or reference may throw: of a type with this shape.
     pub(crate) fn indirect(&self, signature: SignatureId) -> bool {
         self.foreign || self.signatures.contains(&signature)
     }
@@ -45,7 +45,7 @@ impl Throwing {
             (0..).zip(throws).filter(|(_, throws)| *throws).map(|(function, _)| function).collect();
         let mut callers = vec![Vec::new(); info.functions.len()];
         let mut indirect_callers: HashMap<SignatureId, Vec<u32>> = HashMap::new();
-        let signature = |ty: u32| options.signatures.get(ty as usize).copied().unwrap_or(SignatureId::NULL);
+        let signature = |ty: u32| options.signatures.get(ty as usize).map_or(SignatureId::NULL, |ids| ids.shape);
         for (function, body) in (info.imported_functions..).zip(&bodies) {
             if body.throws || foreign && !body.indirect.is_empty() {
                 found.push(function);
@@ -105,7 +105,6 @@ fn read(module: &Module<'_>, threads: usize) -> Result<Vec<Body>, CompileError> 
 
 /// Whether a module can get hold of other instances' functions, but for those it imports.
 fn exchanges_functions(info: &ModuleInfo) -> bool {
-    let carries = |ty: &FuncType| ty.params.iter().chain(&ty.results).any(|ty| ty.is_reference());
     let shared = |import: &ImportType| match import {
         ImportType::Table(_) => true,
         ImportType::Global(ty) => ty.content.is_reference(),
@@ -113,7 +112,7 @@ fn exchanges_functions(info: &ModuleInfo) -> bool {
     };
     info.imports.iter().any(|import| shared(&import.ty))
         || info.exports.iter().any(|export| matches!(export.kind, ExportKind::Table | ExportKind::Global))
-        || info.types.iter().any(carries)
+        || info.types.iter().any(|ty| ty.values().any(|ty| ty.is_reference()))
 }
 
 /// The functions that references can be to.
@@ -144,7 +143,7 @@ struct Body {
     throws: bool,
     /// Functions that it calls where it does not catch everything.
     calls: Vec<u32>,
-    /// Types of its indirect calls, likewise.
+    /// Types of its calls through tables and references, likewise.
     indirect: Vec<u32>,
     /// Functions that it makes references to.
     references: Vec<u32>,
@@ -185,10 +184,10 @@ impl Body {
                 Operator::ReturnCall { function_index } => {
                     calls.insert(function_index);
                 }
-                Operator::CallIndirect { type_index, .. } if !caught => {
+                Operator::CallIndirect { type_index, .. } | Operator::CallRef { type_index } if !caught => {
                     indirect.insert(type_index);
                 }
-                Operator::ReturnCallIndirect { type_index, .. } => {
+                Operator::ReturnCallIndirect { type_index, .. } | Operator::ReturnCallRef { type_index } => {
                     indirect.insert(type_index);
                 }
                 Operator::RefFunc { function_index } => {

@@ -84,7 +84,7 @@ pub fn host_result_in_register(ty: &FuncType) -> bool {
             | ValType::F64
             | ValType::FuncRef
             | ValType::ExternRef
-            | ValType::ExnRef]
+            | ValType::Ref(_)]
     )
 }
 

@@ -39,11 +39,13 @@ pub enum Libcall {
     /// `(lower half of the timeout, upper half) -> 2`: `memory.atomic.wait` on a shared memory that has the expected value. The
     /// timeout is in nanoseconds and signed; a negative one is none.
     AtomicWait,
+    /// `(reference to a function, type) -> 1 if it is one of this type, which is not null; else 0`
+    FunctionIs,
 }
 
 impl Libcall {
     /// Every library call, in order of its number.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::MemoryGrow,
         Self::MemoryCopy,
         Self::MemoryFill,
@@ -60,6 +62,7 @@ impl Libcall {
         Self::Throw,
         Self::Catch,
         Self::AtomicWait,
+        Self::FunctionIs,
     ];
 
     /// Parameters after the context. All are 32-bit: `ExternRef` stands for any reference.
@@ -68,7 +71,7 @@ impl Libcall {
         match self {
             Self::DataDrop | Self::ElemDrop | Self::RefFunc | Self::Throw => &[I32],
             Self::MemoryGrow | Self::TableGet | Self::AtomicWait => &[I32, I32],
-            Self::Catch => &[ExternRef, I32],
+            Self::Catch | Self::FunctionIs => &[ExternRef, I32],
             Self::TableSet => &[I32, I32, ExternRef],
             Self::TableGrow => &[I32, ExternRef, I32],
             Self::TableFill => &[I32, I32, ExternRef, I32],
@@ -89,6 +92,7 @@ impl Libcall {
                 | Self::Throw
                 | Self::Catch
                 | Self::AtomicWait
+                | Self::FunctionIs
         )
     }
 }

@@ -16,6 +16,10 @@ pub enum TrapCode {
     Host = 5,
     /// The fuel is used up, see [`crate::abi`].
     OutOfFuel = 6,
+    /// A call through a null reference.
+    NullFunction = 16,
+    /// A null reference where there must be none.
+    NullReference = 17,
     /// An atomic access at an address that is no multiple of its size.
     UnalignedAtomic = 7,
     /// `memory.atomic.wait` on a memory that is not shared.
@@ -39,13 +43,15 @@ pub enum TrapCode {
 
 impl TrapCode {
     /// Every code.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Unreachable,
         Self::IndirectCallToNull,
         Self::BadSignature,
         Self::TableOutOfBounds,
         Self::Host,
         Self::OutOfFuel,
+        Self::NullFunction,
+        Self::NullReference,
         Self::UnalignedAtomic,
         Self::ExpectedSharedMemory,
         Self::NullException,

@@ -109,7 +109,7 @@ impl Exceptions {
     fn reach_carried(&mut self, found: &mut Vec<usize>, tags: &[Tag]) {
         while let Some(index) = found.pop() {
             let Some(tag) = self.list[index].tag.and_then(|tag| tags.get(tag)) else { continue };
-            for (at, _) in tag.values.iter().enumerate().filter(|(_, ty)| **ty == ValType::ExnRef) {
+            for (at, _) in tag.values.iter().enumerate().filter(|(_, ty)| ty.is_exception()) {
                 let number = self.list[index].values.get(at).map_or(0, |bits| *bits as u32);
                 self.reach(number, found);
             }
@@ -188,13 +188,13 @@ impl Inner {
         let mut found = Vec::new();
         let exceptions = &mut self.exceptions;
         let low_u32 = |bits: u128| bits as u32;
-        for (at, _) in (0..).zip(&self.tags[thrown].values).filter(|(_, ty)| **ty == ValType::ExnRef) {
+        for (at, _) in (0..).zip(&self.tags[thrown].values).filter(|(_, ty)| ty.is_exception()) {
             exceptions.reach(low_u32(self.arena.read_slot(self.results + at * SLOT_BYTES)), &mut found);
         }
-        for global in self.globals.iter().filter(|global| global.ty.content == ValType::ExnRef) {
+        for global in self.globals.iter().filter(|global| global.ty.content.is_exception()) {
             exceptions.reach(low_u32(self.arena.read_slot(global.cell)), &mut found);
         }
-        for table in self.tables.iter().filter(|table| table.current_type().element == ValType::ExnRef) {
+        for table in self.tables.iter().filter(|table| table.current_type().element.is_exception()) {
             table.references(0..table.len() as usize).iter().for_each(|handle| exceptions.reach(*handle, &mut found));
         }
         for address in (sp..self.stack.top()).step_by(8) {
@@ -235,6 +235,9 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wave_contract::types::{HeapType, RefType};
+
+    const EXNREF: ValType = ValType::reference(RefType { nullable: true, heap: HeapType::Exn });
 
     fn tag(values: &[ValType]) -> Tag {
         Tag { signature: SignatureId(1), values: values.into(), name: String::new() }
@@ -249,7 +252,7 @@ mod tests {
 
     #[test]
     fn what_is_referred_to_stays_and_the_rest_goes() {
-        let tags = [tag(&[ValType::I64]), tag(&[ValType::I32, ValType::ExnRef])];
+        let tags = [tag(&[ValType::I64]), tag(&[ValType::I32, EXNREF])];
         let mut all = Exceptions::default();
         let number = all.add(0, [7].into_iter(), [0; MAX_CALLS]);
         let inner = all.add(0, [8].into_iter(), [0; MAX_CALLS]);
@@ -267,7 +270,7 @@ mod tests {
 
     #[test]
     fn exceptions_that_hold_each_other_go_too() {
-        let tags = [tag(&[ValType::ExnRef])];
+        let tags = [tag(&[EXNREF])];
         let mut all = Exceptions::default();
         let first = all.add(0, [u128::from(FIRST_HANDLE + 1)].into_iter(), [0; MAX_CALLS]);
         let second = all.add(0, [u128::from(first)].into_iter(), [0; MAX_CALLS]);

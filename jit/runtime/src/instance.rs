@@ -3,6 +3,7 @@
 use crate::function::Function;
 use std::ops::Range;
 use wave_contract::module::ModuleInfo;
+use wave_contract::types::TypeIds;
 
 /// One instance.
 pub struct Instance {
@@ -12,6 +13,8 @@ pub struct Instance {
     pub image: usize,
     /// Bytes of its module, zeroed outside of the data segments.
     pub bytes: Vec<u8>,
+    /// The ids of its types.
+    pub types: Vec<TypeIds>,
     /// Its functions.
     pub functions: Vec<Function>,
     /// Its tables, by number in the store.

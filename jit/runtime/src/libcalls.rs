@@ -34,6 +34,7 @@ pub fn address(libcall: Libcall) -> u64 {
         Libcall::RefFunc => ref_func as *const (),
         Libcall::Throw => throw as *const (),
         Libcall::Catch => catch as *const (),
+        Libcall::FunctionIs => function_is as *const (),
         Libcall::AtomicWait => atomic_wait as *const (),
     };
     pointer as u64
@@ -93,7 +94,11 @@ libcalls! {
         Ok(0)
     }
     fn table_get(store, instance, table, index) {
-        store.table(instance, table)?.get(index).map_err(|_| Trap::TableOutOfBounds)
+        let reference = store.table(instance, table)?.get(index).map_err(|_| Trap::TableOutOfBounds)?;
+        if store.table(instance, table)?.has_functions() {
+            store.share(reference);
+        }
+        Ok(reference)
     }
     fn table_set(store, instance, table, index, reference) {
         let (table, functions) = store.table_mut(instance, table)?;
@@ -129,7 +134,12 @@ libcalls! {
         if timeout_high.cast_signed() < 0 { Err(Trap::Deadlock) } else { Ok(TIMED_OUT) }
     }
     fn ref_func(store, instance, function) {
-        Ok(store.instance_mut(instance).function(function).map_or(0, |function| function.handle()))
+        let reference = store.instance_mut(instance).function(function).map_or(0, |function| function.handle());
+        store.share(reference);
+        Ok(reference)
+    }
+    fn function_is(store, instance, reference, ty) {
+        Ok(u32::from(store.function_is(instance, reference, ty)))
     }
 }
 

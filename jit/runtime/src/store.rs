@@ -1,6 +1,6 @@
 //! The store: it owns every runtime object, and enters guest code.
 
-use crate::arena::Arena;
+use crate::arena::{Arena, SharedFunction};
 use crate::code::{CodeRegion, Location};
 use crate::enter::{Activation, ActivationCell, FaultKind, enter_with};
 use crate::exception::{Exceptions, Tag, calls};
@@ -24,7 +24,9 @@ use wave_contract::abi::{FUEL, HostReturn, RESULT_AREA_BYTES, counter_of, fuel_o
 use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN, STORE};
 use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
-use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureRegistry, TableType, ValType};
+use wave_contract::types::{
+    FuncType, GlobalType, HeapType, Hierarchy, MemoryType, RefType, SignatureRegistry, TableType, ValType,
+};
 use wave_sandbox::Sealed;
 
 /// How instances reach their contexts, and how much they may use.
@@ -245,6 +247,7 @@ impl<T> Store<T> {
     pub fn new_global(&mut self, value: Value, mutable: bool) -> Result<GlobalId, LinkError> {
         let inner = self.inner_mut();
         let cell = inner.arena.take(wave_contract::context::GLOBAL_BYTES).ok_or(LinkError::ArenaFull)?;
+        inner.share_value(value);
         inner.arena.write_slot(cell, value.to_bits());
         inner.globals.push(Global { ty: GlobalType { content: value.ty(), mutable }, cell });
         Ok(GlobalId(inner.globals.len() - 1))
@@ -255,7 +258,7 @@ impl<T> Store<T> {
     pub fn global(&self, global: GlobalId) -> Option<Value> {
         let inner = self.inner();
         let global = inner.globals.get(global.0)?;
-        Some(Value::from_bits(global.ty.content, inner.arena.read_slot(global.cell)))
+        Some(Value::from_bits(&inner.signatures, global.ty.content, inner.arena.read_slot(global.cell)))
     }
 
     /// The accessible bytes of a memory.
@@ -315,16 +318,20 @@ impl<T> Store<T> {
     pub fn call(&mut self, sealed: &Sealed, function: Function, arguments: &[Value]) -> Result<Vec<Value>, CallError> {
         let entry = self.prepare_call(function)?;
         let ty = self.function_type(function).ok_or(CallError::Foreign)?.clone();
-        if !ty.params.iter().copied().eq(arguments.iter().map(|argument| argument.ty())) {
+        let inner = self.inner_mut();
+        let fits = |(argument, ty): (&Value, &ValType)| inner.signatures.matches(inner.type_of(*argument), *ty);
+        if arguments.len() != ty.params.len() || !arguments.iter().zip(&ty.params).all(fits) {
             let found = arguments.iter().map(|argument| argument.ty().to_string()).collect::<Vec<_>>().join(", ");
             return Err(CallError::Arguments { expected: ty, found });
         }
         let mut slots = vec![0u128; arguments.len().max(ty.results.len())];
         for (slot, argument) in slots.iter_mut().zip(arguments) {
             *slot = argument.to_bits();
+            inner.share_value(*argument);
         }
         self.enter(sealed, &entry, &mut slots).map_err(CallError::Stopped)?;
-        Ok(ty.results.iter().zip(&slots).map(|(ty, bits)| Value::from_bits(*ty, *bits)).collect())
+        let types = &self.inner().signatures;
+        Ok(ty.results.iter().zip(&slots).map(|(ty, bits)| Value::from_bits(types, *ty, *bits)).collect())
     }
 
     /// Prepares many calls of a function that has no parameters and no results.
@@ -475,8 +482,53 @@ impl Inner {
     }
 
     pub fn new_table(&mut self, ty: TableType) -> Result<usize, LinkError> {
-        self.tables.push(Table::new(ty, self.low_addresses.as_mut()).map_err(LinkError::Table)?);
+        let hierarchy = ty.element.as_reference().and_then(|ty| self.signatures.hierarchy(ty.heap));
+        let has_functions = hierarchy == Some(Hierarchy::Func);
+        self.tables.push(Table::new(ty, has_functions, self.low_addresses.as_mut()).map_err(LinkError::Table)?);
         Ok(self.tables.len() - 1)
+    }
+
+    /// The function behind a reference. `None` for null and for what the runtime never gave away.
+    fn function(&self, reference: u32) -> Option<&FunctionEntry> {
+        self.functions.get((reference as usize).checked_sub(1)?)
+    }
+
+    /// Enters the function behind a reference that code is about to have in the function table, so that code can call it.
+    pub fn share(&mut self, reference: u32) {
+        if let Some(&FunctionEntry { code, shape, context, .. }) = self.function(reference) {
+            let function = SharedFunction { code, shape: shape.0, context };
+            self.arena.share_function(reference, &function, self.functions.len() + 1);
+        }
+    }
+
+    /// As [`Inner::share`], if a value is a reference to a function.
+    pub fn share_value(&mut self, value: Value) {
+        if let Value::FuncRef(Some(function)) = value {
+            self.share(function.handle());
+        }
+    }
+
+    /// The most precise type of a value.
+    fn type_of(&self, value: Value) -> ValType {
+        let heap = match value {
+            Value::FuncRef(None) => return ValType::Ref(RefType { nullable: true, heap: HeapType::NoFunc }),
+            Value::ExternRef(None) => return ValType::Ref(RefType { nullable: true, heap: HeapType::NoExtern }),
+            Value::FuncRef(Some(function)) => match self.function(function.handle()) {
+                Some(function) => HeapType::Concrete(function.signature.0),
+                None => HeapType::Func,
+            },
+            Value::ExternRef(Some(_)) => HeapType::Extern,
+            other => return other.ty(),
+        };
+        ValType::Ref(RefType { nullable: false, heap })
+    }
+
+    /// Whether a reference is to a function of one of an instance's types, or of a subtype.
+    pub fn function_is(&self, instance: usize, reference: u32, ty: u32) -> bool {
+        let ty = self.instances[instance].types.get(ty as usize);
+        self.function(reference)
+            .zip(ty)
+            .is_some_and(|(function, ty)| self.signatures.is_subtype(function.signature, ty.exact))
     }
 
     pub fn new_memory(&mut self, ty: MemoryType) -> Result<usize, LinkError> {

@@ -24,6 +24,10 @@ pub enum Trap {
     IntegerOverflow,
     /// Conversion of NaN to an integer.
     InvalidConversionToInteger,
+    /// A call through a null reference.
+    NullFunction,
+    /// A null reference where there must be none.
+    NullReference,
     /// The guest's stack is full.
     StackExhausted,
     /// `throw_ref` of null.
@@ -48,6 +52,8 @@ impl Trap {
             TrapCode::IndirectCallToNull => Self::UninitializedElement,
             TrapCode::BadSignature => Self::IndirectCallTypeMismatch,
             TrapCode::TableOutOfBounds => Self::UndefinedElement,
+            TrapCode::NullFunction => Self::NullFunction,
+            TrapCode::NullReference => Self::NullReference,
             TrapCode::StackOverflow => Self::StackExhausted,
             TrapCode::IntegerOverflow => Self::IntegerOverflow,
             TrapCode::HeapOutOfBounds | TrapCode::MemoryOutOfBounds => Self::MemoryOutOfBounds,
@@ -73,6 +79,8 @@ impl fmt::Display for Trap {
             Self::IntegerDivideByZero => "integer divide by zero",
             Self::IntegerOverflow => "integer overflow",
             Self::InvalidConversionToInteger => "invalid conversion to integer",
+            Self::NullFunction => "null function reference",
+            Self::NullReference => "null reference",
             Self::StackExhausted => "call stack exhausted",
             Self::NullException => "null exception reference",
             Self::UncaughtException => "uncaught exception",

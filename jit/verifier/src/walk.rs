@@ -74,7 +74,7 @@ fn walk(task: &Shared<'_>, unit: &Unit<'_>, from: u32, scratch: &mut Scratch) ->
             certificate.claim(head, state.clone());
         }
     }
-    Ok(walk.interpreter.work)
+    Ok(walk.interpreter.work())
 }
 
 /// One function while it is followed.
@@ -141,9 +141,9 @@ impl Walk<'_> {
 
     /// Joins a state with the stored state of a leader.
     fn reach(&mut self, leader: u32, state: &State) -> Result<(), Problem> {
-        self.interpreter.spend(state)?;
+        self.interpreter.check_budget()?;
         let is_new = self.leaders.get(leader).is_none();
-        if self.leaders.join(leader, state)? {
+        if self.leaders.join(leader, state, &mut self.interpreter.visited)? {
             self.queue(leader);
         }
         // If code was followed through here, what it knows here is found by following it again.

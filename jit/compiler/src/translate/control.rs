@@ -7,6 +7,7 @@ use super::exception::Try;
 use super::{MAX_NESTING, MAX_TABLE_ENTRIES, TABLE_ENTRY_VALUES, Translator};
 use crate::emit::{Environment, clif_type};
 use crate::error::CompileError;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, BlockCall, Inst, InstBuilder, JumpTableData, Value};
 use std::collections::HashMap;
 use wasmparser::{BlockType, BrTable};
@@ -82,8 +83,8 @@ const fn single(ty: ValType) -> &'static [ValType] {
         ValType::F64 => &[ValType::F64],
         ValType::V128 => &[ValType::V128],
         ValType::FuncRef => &[ValType::FuncRef],
-        ValType::ExternRef => &[ValType::ExternRef],
-        ValType::ExnRef => &[ValType::ExnRef],
+        // Code treats all references the same.
+        ValType::ExternRef | ValType::Ref(_) => &[ValType::ExternRef],
     }
 }
 
@@ -319,6 +320,27 @@ impl<'e> Translator<'e, '_> {
         }
         self.e.b.seal_block(next);
         self.e.b.switch_to_block(next);
+        Ok(())
+    }
+
+    /// `br_on_null`: branches without the reference if it is null, and keeps it otherwise.
+    pub(super) fn br_on_null(&mut self, depth: u32) -> Result<(), CompileError> {
+        let reference = self.pop();
+        let null = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
+        self.push(null);
+        self.br_if(depth)?;
+        self.push(reference);
+        Ok(())
+    }
+
+    /// `br_on_non_null`: branches with the reference if it is not null, and drops it otherwise.
+    pub(super) fn br_on_non_null(&mut self, depth: u32) -> Result<(), CompileError> {
+        let reference = self.pop();
+        self.push(reference);
+        let present = self.ins().icmp_imm_u(IntCC::NotEqual, reference, 0);
+        self.push(present);
+        self.br_if(depth)?;
+        self.pop();
         Ok(())
     }
 

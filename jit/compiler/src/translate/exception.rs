@@ -34,7 +34,7 @@ impl<'e> Translator<'e, '_> {
     /// What the values of an exception with this tag are.
     fn payload(&self, tag: u32) -> Result<&'e [ValType], CompileError> {
         let info = self.e.env.info;
-        let ty = info.tags.get(tag as usize).and_then(|ty| info.types.get(*ty as usize));
+        let ty = info.tags.get(tag as usize).and_then(|ty| info.signature(*ty));
         Ok(&ty.ok_or_else(|| self.unsupported("exception without a tag"))?.params)
     }
 

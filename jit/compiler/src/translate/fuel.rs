@@ -108,9 +108,12 @@ pub(super) const fn ends_block(operator: &Operator<'_>) -> bool {
             | Operator::Br { .. }
             | Operator::BrIf { .. }
             | Operator::BrTable { .. }
+            | Operator::BrOnNull { .. }
+            | Operator::BrOnNonNull { .. }
             | Operator::Return
             | Operator::ReturnCall { .. }
             | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. }
             | Operator::Unreachable
             | Operator::Throw { .. }
             | Operator::ThrowRef
@@ -136,6 +139,7 @@ fn shift_of(libcall: Libcall) -> Option<i64> {
         | Libcall::RefFunc
         | Libcall::Throw
         | Libcall::Catch
-        | Libcall::AtomicWait => None,
+        | Libcall::AtomicWait
+        | Libcall::FunctionIs => None,
     }
 }

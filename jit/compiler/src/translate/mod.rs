@@ -21,6 +21,7 @@ mod wide;
 
 use crate::emit::{EmitScratch, Emitter, Environment, FUNCTIONS, clif_type};
 use crate::error::CompileError;
+use crate::features;
 use crate::hints::FunctionHints;
 use crate::module::val_type;
 use control::Frame;
@@ -91,9 +92,24 @@ impl Source<'_, '_> {
 
 /// Validates a body without translating it.
 pub(crate) fn validate(source: Source<'_, '_>, scratch: &mut Scratch) -> Result<(), CompileError> {
-    let mut validator = source.to_validate().into_validator(std::mem::take(&mut scratch.validator));
-    validator.validate(source.body)?;
-    scratch.validator = validator.into_allocations();
+    let mut valid = |features| {
+        let validator = std::mem::take(&mut scratch.validator);
+        let mut validator = Source { features, ..source }.to_validate().into_validator(validator);
+        validator.validate(source.body)?;
+        scratch.validator = validator.into_allocations();
+        Ok::<_, CompileError>(())
+    };
+    // Most have none of the types that only come with objects, and then none of their instructions.
+    if valid(source.features.difference(features::TYPES)).is_ok() {
+        return Ok(());
+    }
+    valid(source.features)?;
+    for operator in source.body.get_operators_reader()?.into_iter_with_offsets() {
+        let (operator, offset) = operator?;
+        if features::is_for_objects(&operator) {
+            return Err(CompileError::Unsupported { what: format!("{operator:?}"), offset });
+        }
+    }
     Ok(())
 }
 
