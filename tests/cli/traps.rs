@@ -358,11 +358,12 @@ fn ten_million_exceptions_need_the_memory_of_one() {
             (try_table (catch_all_ref $cleanup) (call $throws (local.get 0)))
             (return))
           (throw_ref))
-        (func (export "f") (result i64) (local $n i32) (local $sum i64)
+        (func (export "f") (result i64) (local $n i32) (local $caught i32) (local $sum i64)
           (local.set $n (i32.const 10000000))
           (loop $l
-            (block $c (result i32) (try_table (catch $cpp $c) (call $cleans (local.get $n))) (unreachable))
-            (local.set $sum (i64.add (local.get $sum) (i64.extend_i32_u)))
+            (local.set $caught
+              (block $c (result i32) (try_table (catch $cpp $c) (call $cleans (local.get $n))) (unreachable)))
+            (local.set $sum (i64.add (local.get $sum) (i64.extend_i32_u (local.get $caught))))
             (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
           (local.get $sum)))"#;
     run(Wave::strict().flag("--invoke", "f"), text).is(0, "50000005000000\n", "");
