@@ -71,7 +71,7 @@ fn call(program: &mut Program, sealed: &Sealed, function: Function, args: &[Valu
         CallError::Stopped(stopped) => stopped,
         // `EntryPoint::find` has found and checked every function that is called.
         CallError::Arguments { .. } | CallError::Foreign => {
-            Stopped { stop: Stop::Trap(wave_runtime::Trap::IndirectCallTypeMismatch), backtrace: Vec::new() }
+            Stopped { stop: Stop::Trap(wave_runtime::Trap::IndirectCallTypeMismatch), backtrace: Vec::new(), tag: None }
         }
     })
 }

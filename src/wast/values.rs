@@ -35,7 +35,7 @@ fn null(ty: &AbstractHeapType) -> Option<Value> {
         | AbstractHeapType::Struct
         | AbstractHeapType::Array
         | AbstractHeapType::None => Value::NullAny,
-        AbstractHeapType::Exn | AbstractHeapType::NoExn => Value::NullExn,
+        AbstractHeapType::Exn | AbstractHeapType::NoExn => Value::ExnRef(None),
         AbstractHeapType::Cont | AbstractHeapType::NoCont => return None,
     })
 }
@@ -61,7 +61,7 @@ fn matches_core(value: Value, want: &WastRetCore) -> bool {
         (Value::F64(bits), WastRetCore::F64(want)) => matches_f64(bits, want),
         (Value::V128(bits), WastRetCore::V128(want)) => matches_v128(bits, want),
         (
-            Value::FuncRef(None) | Value::ExternRef(None) | Value::NullAny | Value::NullExn,
+            Value::FuncRef(None) | Value::ExternRef(None) | Value::NullAny | Value::ExnRef(None),
             WastRetCore::RefNull(None),
         ) => true,
         (value, WastRetCore::RefNull(Some(HeapType::Abstract { ty, .. }))) => null(ty) == Some(value),

@@ -6,8 +6,9 @@ use crate::hints::FunctionHints;
 use crate::link::{self, Chunk};
 use crate::module::{MAX_MODULE_BYTES, Module};
 use crate::target::{Settings, Target, target};
+use crate::throwing::Throwing;
 use crate::translate::{self, Outcome, Scratch, Shape, Source};
-use crate::{parallel, thunk};
+use crate::{parallel, throwing, thunk};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{CodegenError, Context};
@@ -51,6 +52,7 @@ const THUNK_BYTES: usize = 40;
 /// Validates all bodies.
 pub(crate) fn validate(module: &Module<'_>, threads: usize) -> Result<(), CompileError> {
     let Some(resources) = &module.resources else { return Ok(()) };
+    throwing::check(module, threads)?;
     let weights: Vec<usize> = module.bodies.iter().map(|body| body.as_bytes().len()).collect();
     parallel::run(&weights, threads, Scratch::default, |scratch, body| {
         let function = module.info.imported_functions + body;
@@ -78,7 +80,7 @@ pub(crate) fn compile(
         len_bytes: u64::from(u32::MAX),
         max_bytes: MAX_MODULE_BYTES as u64,
     })?;
-    let env = Environment { info, layout, options };
+    let env = Environment { info, layout, options, throwing: Throwing::of(module, options)? };
     let entries = entries(info, options.signatures);
 
     let imports = info.imported_functions as usize;

@@ -1,6 +1,7 @@
 //! Instructions that depend on the contract: where code finds things, and how it calls the host.
 
 use crate::compile::{CompileOptions, ImportLinkage};
+use crate::throwing::Throwing;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8X16, I32, I64};
 use cranelift_codegen::ir::{
@@ -10,7 +11,9 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
 use std::collections::HashMap;
-use wave_contract::abi::{FUEL, REGISTER_INTEGERS, SLOT_BYTES, host_result_in_register, results_in_registers};
+use wave_contract::abi::{
+    EXCEPTION, FUEL, REGISTER_INTEGERS, SLOT_BYTES, host_result_in_register, results_in_registers,
+};
 use wave_contract::context::{self, Addressing, ContextLayout, FixedAddresses, GlobalSlot};
 use wave_contract::libcall::Libcall;
 use wave_contract::module::ModuleInfo;
@@ -27,6 +30,7 @@ pub(crate) struct Environment<'a> {
     pub(crate) info: &'a ModuleInfo,
     pub(crate) layout: ContextLayout,
     pub(crate) options: &'a CompileOptions<'a>,
+    pub(crate) throwing: Throwing,
 }
 
 impl<'a> Environment<'a> {
@@ -132,6 +136,7 @@ struct Regions {
     global: MemFlagsData,
     results: MemFlagsData,
     fuel: MemFlagsData,
+    exception: MemFlagsData,
     slots: MemFlagsData,
     /// Context fields that never change while code runs: not memory at all for the optimizer.
     constant: MemFlagsData,
@@ -152,6 +157,7 @@ impl Regions {
             results: region(4, "results").with_notrap().with_aligned(),
             slots: region(5, "slots").with_notrap(),
             fuel: region(6, "fuel").with_notrap().with_aligned(),
+            exception: region(7, "exception").with_notrap().with_aligned(),
             constant: MemFlagsData::trusted().with_endianness(Endianness::Little).with_readonly().with_can_move(),
         }
     }
@@ -361,6 +367,18 @@ impl<'e, 'b> Emitter<'e, 'b> {
         let area = self.results();
         self.b.ins().store(self.regions.fuel, counter, area, offset(FUEL));
         counter
+    }
+
+    /// The handle of the exception that is being thrown (I32), or 0.
+    pub(crate) fn load_exception(&mut self) -> Value {
+        let area = self.results();
+        self.b.ins().load(I32, self.regions.exception, area, offset(EXCEPTION))
+    }
+
+    /// Says which exception is being thrown, or with 0, none.
+    pub(crate) fn store_exception(&mut self, exception: Value) {
+        let area = self.results();
+        self.b.ins().store(self.regions.exception, exception, area, offset(EXCEPTION));
     }
 
     /// Reads an entry thunk's arguments.

@@ -71,16 +71,7 @@ pub static FEATURES: &[Feature] = &[
     ),
     yes("multi-memory", "several memories", "3.0", WasmFeatures::MULTI_MEMORY),
     yes("relaxed-simd", "relaxed vector operations", "3.0", WasmFeatures::RELAXED_SIMD),
-    Feature {
-        name: "exception-handling",
-        title: "exceptions with `exnref`",
-        origin: "3.0",
-        flags: WasmFeatures::EXCEPTIONS,
-        support: Support::No {
-            why: NOT_BUILT,
-            fix: "build without exceptions: -fno-exceptions in C++, panic = \"abort\" in Rust",
-        },
-    },
+    yes("exception-handling", "exceptions with `exnref`", "3.0", WasmFeatures::EXCEPTIONS),
     yes(
         "function-references",
         "typed function references; groups of types and subtypes",
@@ -108,16 +99,12 @@ pub static FEATURES: &[Feature] = &[
         "proposal custom-page-sizes",
         WasmFeatures::CUSTOM_PAGE_SIZES,
     ),
-    Feature {
-        name: "legacy-exceptions",
-        title: "exceptions in their old form, `try` and `catch`",
-        origin: "proposal exception-handling, 2021",
-        flags: WasmFeatures::LEGACY_EXCEPTIONS,
-        support: Support::No {
-            why: "browsers have it, and no version of the standard",
-            fix: "build without exceptions: -fno-exceptions in C++, panic = \"abort\" in Rust",
-        },
-    },
+    yes(
+        "legacy-exceptions",
+        "exceptions in their old form, `try` and `catch`; not in one module with `exnref`",
+        "proposal exception-handling, 2021",
+        WasmFeatures::LEGACY_EXCEPTIONS,
+    ),
     Feature {
         name: "stack-switching",
         title: "coroutines",

@@ -28,6 +28,8 @@ pub struct Module<'a> {
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
     pub(crate) hints: BranchHints,
+    /// Whether instances of other modules may call it and be called by it.
+    pub(crate) linked: bool,
     /// What the module may use.
     pub(crate) features: WasmFeatures,
     /// What the validator of each body asks; absent exactly when there are no bodies.
@@ -70,7 +72,7 @@ impl<'a> Module<'a> {
         }
         let Declarations { info, bodies, hints, resources } = declarations;
         let hints = hints.unwrap_or_default();
-        Ok(Self { bytes, info, bodies, hints, features, resources })
+        Ok(Self { bytes, info, bodies, hints, linked: false, features, resources })
     }
 
     /// The bytes that it was read from.
@@ -89,6 +91,13 @@ impl<'a> Module<'a> {
     #[must_use]
     pub fn into_info(self) -> ModuleInfo {
         self.info
+    }
+
+    /// The same module, to be linked to instances of other modules: their functions, which may throw, can get into its
+    /// tables.
+    #[must_use]
+    pub fn linked(self) -> Self {
+        Self { linked: true, ..self }
     }
 
     /// Validates every function body with up to `threads` threads and compiles nothing.
@@ -175,6 +184,11 @@ impl<'a> Declarations<'a> {
                     info.memories.push(memory_type(&memory?)?);
                 }
             }
+            Payload::TagSection(section) => {
+                for tag in section {
+                    info.tags.push(tag?.func_type_idx);
+                }
+            }
             Payload::GlobalSection(section) => {
                 for global in section {
                     let global = global?;
@@ -190,6 +204,7 @@ impl<'a> Declarations<'a> {
                         ExternalKind::Table => ExportKind::Table,
                         ExternalKind::Memory => ExportKind::Memory,
                         ExternalKind::Global => ExportKind::Global,
+                        ExternalKind::Tag => ExportKind::Tag,
                         other => return Err(unsupported(format!("export of kind {other:?}"), 0)),
                     };
                     info.exports.push(Export { name: export.name.to_owned(), kind, index: export.index });
@@ -225,7 +240,8 @@ impl<'a> Declarations<'a> {
                     for name in names {
                         match name {
                             Ok(Name::Module { name, .. }) => info.name = Some(name.to_owned()),
-                            Ok(Name::Function(map)) => function_names(&mut info.names, map.into_iter()),
+                            Ok(Name::Function(map)) => index_names(&mut info.names, map.into_iter()),
+                            Ok(Name::Tag(map)) => index_names(&mut info.tag_names, map.into_iter()),
                             Ok(_) => {}
                             Err(_) => break,
                         }
@@ -264,7 +280,12 @@ impl<'a> Declarations<'a> {
                 info.imported_globals += 1;
                 ImportType::Global(ty)
             }
-            TypeRef::Tag(_) | TypeRef::FuncExact(_) => {
+            TypeRef::Tag(ty) => {
+                info.tags.push(ty.func_type_idx);
+                info.imported_tags += 1;
+                ImportType::Tag(ty.func_type_idx)
+            }
+            TypeRef::FuncExact(_) => {
                 return Err(unsupported("import of an unknown kind".to_owned(), 0));
             }
         })
@@ -413,10 +434,7 @@ fn const_expr(expression: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Compi
     Ok(operators)
 }
 
-fn function_names<'a>(
-    names: &mut FunctionNames,
-    map: impl Iterator<Item = wasmparser::Result<wasmparser::Naming<'a>>>,
-) {
+fn index_names<'a>(names: &mut FunctionNames, map: impl Iterator<Item = wasmparser::Result<wasmparser::Naming<'a>>>) {
     for naming in map {
         match naming {
             Ok(naming) => names.push(naming.index, naming.name),

@@ -4,7 +4,7 @@
 //! lie inside the module. A compiler that a module has taken over could send anything, so all of this is checked here.
 //! The machine code is not: that is the verifier's part.
 
-use crate::abi::{FUEL, SLOT_BYTES};
+use crate::abi::{EXCEPTION, SLOT_BYTES};
 use crate::image::{CodeImage, CodeRange};
 use crate::module::{ConstExpr, ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
 use crate::trap::TrapCode;
@@ -14,7 +14,7 @@ use std::collections::HashSet;
 /// Maximum parameters, and maximum results, of a function. The result area has room for as many.
 const MAX_VALUES: usize = 1000;
 
-const _: () = assert!(MAX_VALUES <= (FUEL / SLOT_BYTES) as usize, "results do not reach the fuel counter");
+const _: () = assert!(MAX_VALUES <= (EXCEPTION / SLOT_BYTES) as usize, "results do not reach what follows them");
 
 /// Maximum fields of a structure.
 const MAX_FIELDS: usize = 10_000;
@@ -49,6 +49,8 @@ impl ModuleInfo {
         ensure(self.globals.iter().all(|ty| self.is_value(ty.content)), "a global's type is invalid")?;
         ensure(self.memories.len() <= MAX_MEMORIES, "there are too many memories")?;
         ensure(self.memories.iter().all(is_memory), "a memory type is invalid")?;
+        let is_tag = |ty: &u32| self.signature(*ty).is_some_and(|ty| ty.results.is_empty());
+        ensure(self.tags.iter().all(is_tag), "a tag has no type")?;
         self.check_imports()?;
         self.check_globals()?;
         ensure(self.exports.iter().all(|export| self.has(export.kind, export.index)), "an export does not exist")?;
@@ -59,7 +61,7 @@ impl ModuleInfo {
         self.check_tables()?;
         self.check_elements()?;
         self.check_data(module_len)?;
-        ensure(self.names.is_consistent(), "function names overlap")
+        ensure(self.names.is_consistent() && self.tag_names.is_consistent(), "names overlap")
     }
 
     /// Types refer to earlier ones and to those of their own group, and their supertypes are earlier.
@@ -105,25 +107,33 @@ impl ModuleInfo {
             ExportKind::Table => exists(&self.tables, index),
             ExportKind::Memory => exists(&self.memories, index),
             ExportKind::Global => exists(&self.globals, index),
+            ExportKind::Tag => exists(&self.tags, index),
         }
     }
 
     /// Imports come first in each index space, and in order.
     fn check_imports(&self) -> Check {
-        let (mut functions, mut tables, mut memories, mut globals) = (0_u32, 0_u32, 0_u32, 0_u32);
+        let (mut functions, mut tables, mut memories, mut globals, mut tags) = (0_u32, 0_u32, 0_u32, 0_u32, 0_u32);
         for import in &self.imports {
             let (same, next) = match import.ty {
                 ImportType::Function(ty) => (self.functions.get(functions as usize) == Some(&ty), &mut functions),
                 ImportType::Table(ty) => (self.tables.get(tables as usize) == Some(&ty), &mut tables),
                 ImportType::Memory(ty) => (self.memories.get(memories as usize) == Some(&ty), &mut memories),
                 ImportType::Global(ty) => (self.globals.get(globals as usize) == Some(&ty), &mut globals),
+                ImportType::Tag(ty) => (self.tags.get(tags as usize) == Some(&ty), &mut tags),
             };
             ensure(same, "an import is not what its index space says")?;
             // The item exists, so the count stays below 2^32.
             *next += 1;
         }
-        let counted = [functions, tables, memories, globals];
-        let declared = [self.imported_functions, self.imported_tables, self.imported_memories, self.imported_globals];
+        let counted = [functions, tables, memories, globals, tags];
+        let declared = [
+            self.imported_functions,
+            self.imported_tables,
+            self.imported_memories,
+            self.imported_globals,
+            self.imported_tags,
+        ];
         ensure(counted == declared, "the number of imports is wrong")
     }
 

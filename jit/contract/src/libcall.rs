@@ -32,6 +32,10 @@ pub enum Libcall {
     ElemDrop,
     /// `(function) -> reference`
     RefFunc,
+    /// `(tag) -> reference` to a new exception, which carries what is in the result area, a slot for each value of the tag.
+    Throw,
+    /// `(reference, tag) -> 1` if the exception has this tag, and then its values are in the result area; otherwise 0.
+    Catch,
     /// `(lower half of the timeout, upper half) -> 2`: `memory.atomic.wait` on a shared memory that has the expected value. The
     /// timeout is in nanoseconds and signed; a negative one is none.
     AtomicWait,
@@ -41,7 +45,7 @@ pub enum Libcall {
 
 impl Libcall {
     /// Every library call, in order of its number.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::MemoryGrow,
         Self::MemoryCopy,
         Self::MemoryFill,
@@ -55,6 +59,8 @@ impl Libcall {
         Self::TableInit,
         Self::ElemDrop,
         Self::RefFunc,
+        Self::Throw,
+        Self::Catch,
         Self::AtomicWait,
         Self::FunctionIs,
     ];
@@ -63,9 +69,9 @@ impl Libcall {
     #[must_use]
     pub const fn params(self) -> &'static [ValType] {
         match self {
-            Self::DataDrop | Self::ElemDrop | Self::RefFunc => &[I32],
+            Self::DataDrop | Self::ElemDrop | Self::RefFunc | Self::Throw => &[I32],
             Self::MemoryGrow | Self::TableGet | Self::AtomicWait => &[I32, I32],
-            Self::FunctionIs => &[ExternRef, I32],
+            Self::Catch | Self::FunctionIs => &[ExternRef, I32],
             Self::TableSet => &[I32, I32, ExternRef],
             Self::TableGrow => &[I32, ExternRef, I32],
             Self::TableFill => &[I32, I32, ExternRef, I32],
@@ -79,7 +85,14 @@ impl Libcall {
     pub const fn has_result(self) -> bool {
         matches!(
             self,
-            Self::MemoryGrow | Self::TableGet | Self::TableGrow | Self::RefFunc | Self::AtomicWait | Self::FunctionIs
+            Self::MemoryGrow
+                | Self::TableGet
+                | Self::TableGrow
+                | Self::RefFunc
+                | Self::Throw
+                | Self::Catch
+                | Self::AtomicWait
+                | Self::FunctionIs
         )
     }
 }

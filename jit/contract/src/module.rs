@@ -34,6 +34,10 @@ pub struct ModuleInfo {
     pub imported_globals: u32,
     /// Initial values of the globals that are not imported.
     pub global_inits: Vec<ConstExpr>,
+    /// Type index of every tag: the parameters are what an exception with this tag carries.
+    pub tags: Vec<u32>,
+    /// How many of `tags` are imported.
+    pub imported_tags: u32,
     /// Exports, in order.
     pub exports: Vec<Export>,
     /// Start function.
@@ -44,6 +48,8 @@ pub struct ModuleInfo {
     pub data: Vec<DataSegment>,
     /// Function names from the name section.
     pub names: FunctionNames,
+    /// Tag names from the name section.
+    pub tag_names: FunctionNames,
 }
 
 impl ModuleInfo {
@@ -94,6 +100,8 @@ pub enum ImportType {
     Memory(MemoryType),
     /// A global.
     Global(GlobalType),
+    /// A tag, by type index.
+    Tag(u32),
 }
 
 /// One export.
@@ -118,6 +126,8 @@ pub enum ExportKind {
     Memory,
     /// A global.
     Global,
+    /// A tag.
+    Tag,
 }
 
 /// A constant expression in stack order. It is validated, so evaluation finds its operands.
@@ -201,7 +211,7 @@ pub struct DataSegment {
     pub bytes: Range<usize>,
 }
 
-/// Function names, as sorted ranges of one text. A large module has tens of thousands.
+/// Names of functions or tags, as sorted ranges of one text. A large module has tens of thousands.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct FunctionNames {
     text: String,

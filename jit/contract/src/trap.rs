@@ -24,6 +24,8 @@ pub enum TrapCode {
     UnalignedAtomic = 7,
     /// `memory.atomic.wait` on a memory that is not shared.
     ExpectedSharedMemory = 8,
+    /// `throw_ref` of null.
+    NullException = 12,
     /// An access past the end of linear memory, found by a comparison: where memory need not end at a page of the host, and where
     /// indexes are 64-bit.
     MemoryOutOfBounds = 9,
@@ -41,7 +43,7 @@ pub enum TrapCode {
 
 impl TrapCode {
     /// Every code.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Unreachable,
         Self::IndirectCallToNull,
         Self::BadSignature,
@@ -52,6 +54,7 @@ impl TrapCode {
         Self::NullReference,
         Self::UnalignedAtomic,
         Self::ExpectedSharedMemory,
+        Self::NullException,
         Self::MemoryOutOfBounds,
         Self::StackOverflow,
         Self::IntegerOverflow,

@@ -54,6 +54,12 @@ impl ValType {
         self.as_reference().is_some()
     }
 
+    /// Whether values are references to exceptions.
+    #[must_use]
+    pub fn is_exception(self) -> bool {
+        matches!(self.as_reference(), Some(RefType { heap: HeapType::Exn | HeapType::NoExn, .. }))
+    }
+
     /// The type with another number for each type that it names.
     #[must_use]
     pub fn renumbered(self, number: &impl Fn(u32) -> u32) -> Self {

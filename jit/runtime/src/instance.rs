@@ -23,6 +23,8 @@ pub struct Instance {
     pub memories: Vec<usize>,
     /// Its globals, by number in the store.
     pub globals: Vec<usize>,
+    /// Its tags, by number in the store.
+    pub tags: Vec<usize>,
     /// References of the element segments. Empty for dropped ones.
     pub elements: Vec<Vec<u32>>,
     /// Ranges of the data segments in `bytes`. Empty for dropped ones.

@@ -5,13 +5,14 @@
 //! segments and runs the start function. It needs the seal, like every other entry into guest code (T98).
 
 use crate::code::CodeError;
+use crate::exception::Tag;
 use crate::function::{Function, FunctionEntry};
 use crate::host::HostFunction;
 use crate::instance::Instance;
 use crate::libcalls;
 use crate::mapping::LARGE_PAGE_BYTES;
 use crate::memory::MemoryError;
-use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Store, TableId};
+use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Store, TableId, TagId, shortened};
 use crate::trap::{Stop, Stopped, Trap};
 use crate::value::Value;
 use std::io;
@@ -48,6 +49,8 @@ pub enum Item {
     Memory(MemoryId),
     /// A global.
     Global(GlobalId),
+    /// A tag.
+    Tag(TagId),
 }
 
 /// Why a module could not be instantiated. No guest code has run.
@@ -105,6 +108,7 @@ pub struct Placement {
     tables: Vec<usize>,
     memories: Vec<usize>,
     globals: Vec<usize>,
+    tags: Vec<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -135,6 +139,7 @@ impl<T> Store<T> {
             tables: Vec::new(),
             memories: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
         };
         for (import, binding) in info.imports.iter().zip(bindings) {
             placement.bind(inner, info, import, binding)?;
@@ -204,7 +209,7 @@ impl<T> Store<T> {
         }
         let data: Vec<_> = info.data.iter().map(|segment| segment.bytes.clone()).collect();
         wipe_all_but(&mut bytes, &data);
-        let Placement { signatures: types, tables, memories, globals, .. } = placement;
+        let Placement { signatures: types, tables, memories, globals, tags, .. } = placement;
         inner.instances.push(Instance {
             info,
             image,
@@ -214,6 +219,7 @@ impl<T> Store<T> {
             tables,
             memories,
             globals,
+            tags,
             elements,
             data,
         });
@@ -225,7 +231,7 @@ impl<T> Store<T> {
     /// # Errors
     /// A segment that leaves its memory or table traps like the corresponding instruction. Segments copied before stay.
     pub fn initialize(&mut self, sealed: &Sealed, instance: InstanceId) -> Result<(), Stopped> {
-        let trapped = |trap| Stopped { stop: Stop::Trap(trap), backtrace: Vec::new() };
+        let trapped = |trap| Stopped { stop: Stop::Trap(trap), backtrace: Vec::new(), tag: None };
         let start = self.inner_mut().copy_segments(instance.0).map_err(trapped)?;
         let Some(start) = start else { return Ok(()) };
         match self.call(sealed, start, &[]) {
@@ -247,6 +253,7 @@ impl<T> Store<T> {
             ExportKind::Table => Item::Table(TableId(*instance.tables.get(index)?)),
             ExportKind::Memory => Item::Memory(MemoryId(*instance.memories.get(index)?)),
             ExportKind::Global => Item::Global(GlobalId(*instance.globals.get(index)?)),
+            ExportKind::Tag => Item::Tag(TagId(*instance.tags.get(index)?)),
         })
     }
 
@@ -316,6 +323,17 @@ impl Placement {
                     .is_none_or(|found| !global_matches(types, expected, found))
                     .then(|| format!("expected {expected:?}, found {found:?}"))
             }
+            (ImportType::Tag(ty), Binding::Item(Item::Tag(tag))) => {
+                self.tags.push(tag.0);
+                let expected = self.signatures[ty as usize].exact;
+                let found = inner.tags.get(tag.0).map(|tag| tag.signature);
+                (found != Some(expected)).then(|| {
+                    let found = found.and_then(|id| inner.signatures.get(id));
+                    let found = found.map_or_else(|| "a foreign tag".to_owned(), ToString::to_string);
+                    let expected = info.signature(ty).map_or_else(String::new, ToString::to_string);
+                    format!("expected a tag {expected}, found {found}")
+                })
+            }
             _ => Some("an item of another kind".to_owned()),
         };
         match reason {
@@ -347,6 +365,15 @@ impl Placement {
                 inner.globals.push(Global { ty, cell: self.context + offset });
                 self.globals.push(inner.globals.len() - 1);
             }
+        }
+        for (index, ty) in (0u32..).zip(&info.tags).skip(info.imported_tags as usize) {
+            let values = info.signature(*ty).map_or_else(Box::default, |ty| ty.params.clone());
+            inner.tags.push(Tag {
+                signature: self.signatures[*ty as usize].exact,
+                values,
+                name: tag_name(info, index),
+            });
+            self.tags.push(inner.tags.len() - 1);
         }
         Ok(())
     }
@@ -536,6 +563,13 @@ impl Inner {
         let of = &self.instances[instance];
         self.evaluate(expression, &of.functions, &of.globals)
     }
+}
+
+/// What messages call a tag: its own name, else what it is exported as, else its number.
+fn tag_name(info: &ModuleInfo, tag: u32) -> String {
+    let exported = || info.exports.iter().find(|export| export.kind == ExportKind::Tag && export.index == tag);
+    let name = info.tag_names.get(tag).or_else(|| Some(&exported()?.name));
+    name.map_or_else(|| tag.to_string(), shortened)
 }
 
 const fn low_u32(bits: u128) -> u32 {

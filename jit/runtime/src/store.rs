@@ -1,8 +1,9 @@
 //! The store: it owns every runtime object, and enters guest code.
 
 use crate::arena::{Arena, SharedFunction};
-use crate::code::CodeRegion;
+use crate::code::{CodeRegion, Location};
 use crate::enter::{Activation, ActivationCell, FaultKind, enter_with};
+use crate::exception::{Exceptions, Tag, calls};
 use crate::function::{Function, FunctionEntry};
 use crate::host::HostFunction;
 use crate::instance::Instance;
@@ -66,6 +67,10 @@ pub struct MemoryId(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GlobalId(pub(crate) usize);
 
+/// Number of a tag in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TagId(pub(crate) usize);
+
 /// A global: its type and where its cell lies in the arena.
 #[derive(Clone, Copy, Debug)]
 pub struct Global {
@@ -115,6 +120,8 @@ pub struct Inner {
     pub memories: Vec<(LinearMemory, u32)>,
     pub memory_ranges: Vec<Range<usize>>,
     pub globals: Vec<Global>,
+    pub tags: Vec<Tag>,
+    pub exceptions: Exceptions,
     pub instances: Vec<Instance>,
     pub code: CodeRegion,
     pub stack: GuestStack,
@@ -366,7 +373,18 @@ impl<T> Store<T> {
         // stack is this store's own and nobody is on it, because host functions cannot call back into their store. No
         // reference to the store is used while guest code runs.
         let status = unsafe { enter_with(activation, entry.thunk, slots.as_mut_ptr(), entry.code, entry.context, top) };
-        if status == 0 { Ok(()) } else { Err(self.inner_mut().stopped()) }
+        let inner = self.inner_mut();
+        // Taken in any case, so that it is not found when code is entered again.
+        let uncaught = inner.take_uncaught();
+        match (status, uncaught) {
+            (0, None) => Ok(()),
+            (0, Some((tag, calls))) => Err(Stopped {
+                stop: Stop::Trap(Trap::UncaughtException),
+                backtrace: inner.frames(calls.into_iter()),
+                tag,
+            }),
+            _ => Err(inner.stopped()),
+        }
     }
 }
 
@@ -432,6 +450,8 @@ impl Inner {
             memories: Vec::new(),
             memory_ranges: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
+            exceptions: Exceptions::default(),
             instances: Vec::new(),
             code,
             stack,
@@ -567,7 +587,11 @@ impl Inner {
         let pending = self.pending.take();
         let Some(fault) = self.activation.take_fault() else {
             // Only a handler resumes at the landing, and it records a fault.
-            return Stopped { stop: pending.unwrap_or(Stop::Trap(Trap::Unreachable)), backtrace: Vec::new() };
+            return Stopped {
+                stop: pending.unwrap_or(Stop::Trap(Trap::Unreachable)),
+                backtrace: Vec::new(),
+                tag: None,
+            };
         };
         let stop = match fault.kind {
             FaultKind::StackGuard => Stop::Trap(Trap::StackExhausted),
@@ -579,40 +603,25 @@ impl Inner {
                 None => pending.unwrap_or(Stop::Trap(Trap::Unreachable)),
             },
         };
-        Stopped { stop, backtrace: self.backtrace(fault.pc, fault.fp) }
+        Stopped { stop, backtrace: self.frames(calls(&self.stack, fault.pc, fault.fp)), tag: None }
     }
 
-    /// Follows the chain of frame pointers. A hostile guest can change it, but only words of the guest's stack are read.
-    fn backtrace(&self, pc: usize, mut fp: usize) -> Vec<Frame> {
+    /// What lies at code addresses. Ends at the first that is not code.
+    fn frames(&self, addresses: impl Iterator<Item = usize>) -> Vec<Frame> {
         const MAX_FRAMES: usize = 64;
-        let mut frames = Vec::new();
-        let mut pc = Some(pc);
-        while let Some(address) = pc
-            && frames.len() < MAX_FRAMES
-            && let Some(location) = self.code.locate(address)
-        {
-            if let Some(function) = location.function {
-                let info = self.instances.iter().find(|instance| instance.image == location.image).map(|of| &of.info);
-                let name = info.and_then(|info| info.names.get(function)).map(shortened);
-                frames.push(Frame { function: Some(function), name, position: location.position });
-            }
-            let next = self.stack.word_at(fp).filter(|next| *next > fp);
-            // The call instruction ends at the return address.
-            pc = self.stack.word_at(fp.wrapping_add(8)).map(|back| back.wrapping_sub(1));
-            match next {
-                Some(next) => fp = next,
-                None => {
-                    // The outermost guest frame: its caller is the entry thunk, which has no function.
-                    break;
-                }
-            }
-        }
-        frames
+        let located = addresses.map_while(|address| self.code.locate(address));
+        let frame = |location: Location| {
+            let function = location.function?;
+            let info = self.instances.iter().find(|instance| instance.image == location.image).map(|of| &of.info);
+            let name = info.and_then(|info| info.names.get(function)).map(shortened);
+            Some(Frame { function: Some(function), name, position: location.position })
+        };
+        located.filter_map(frame).take(MAX_FRAMES).collect()
     }
 }
 
-/// The first kilobyte of a function's name. A module's names have any length, and they are copied here.
-fn shortened(name: &str) -> String {
+/// The first kilobyte of a name. A module's names have any length, and they are copied here.
+pub fn shortened(name: &str) -> String {
     const MAX_BYTES: usize = 1024;
     name.get(..name.floor_char_boundary(MAX_BYTES)).unwrap_or_default().to_owned()
 }

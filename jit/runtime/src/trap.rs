@@ -30,6 +30,12 @@ pub enum Trap {
     NullReference,
     /// The guest's stack is full.
     StackExhausted,
+    /// `throw_ref` of null.
+    NullException,
+    /// An exception that nothing in the guest caught.
+    UncaughtException,
+    /// More exceptions exist at once than the runtime keeps, or they carry more.
+    TooManyExceptions,
     /// An atomic access at an address that is no multiple of its size.
     UnalignedAtomic,
     /// `memory.atomic.wait` on a memory that is not shared.
@@ -53,6 +59,7 @@ impl Trap {
             TrapCode::HeapOutOfBounds | TrapCode::MemoryOutOfBounds => Self::MemoryOutOfBounds,
             TrapCode::IntegerDivisionByZero => Self::IntegerDivideByZero,
             TrapCode::BadConversionToInteger => Self::InvalidConversionToInteger,
+            TrapCode::NullException => Self::NullException,
             TrapCode::UnalignedAtomic => Self::UnalignedAtomic,
             TrapCode::ExpectedSharedMemory => Self::ExpectedSharedMemory,
             TrapCode::Host | TrapCode::OutOfFuel => return None,
@@ -75,6 +82,9 @@ impl fmt::Display for Trap {
             Self::NullFunction => "null function reference",
             Self::NullReference => "null reference",
             Self::StackExhausted => "call stack exhausted",
+            Self::NullException => "null exception reference",
+            Self::UncaughtException => "uncaught exception",
+            Self::TooManyExceptions => "too many exceptions at once",
             Self::UnalignedAtomic => "unaligned atomic",
             Self::ExpectedSharedMemory => "expected shared memory",
             Self::Deadlock => "deadlock: memory.atomic.wait without a timeout, and no other thread could wake it",
@@ -104,6 +114,8 @@ pub struct Stopped {
     pub stop: Stop,
     /// Innermost frame first.
     pub backtrace: Vec<Frame>,
+    /// Name of the tag of an uncaught exception.
+    pub tag: Option<String>,
 }
 
 /// One frame of a backtrace.

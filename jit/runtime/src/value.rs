@@ -22,8 +22,8 @@ pub enum Value {
     ExternRef(Option<u32>),
     /// `anyref`: null. There are no objects yet.
     NullAny,
-    /// `exnref`: null
-    NullExn,
+    /// `exnref`: a handle; `None` is null. The host can only look at it.
+    ExnRef(Option<u32>),
 }
 
 impl Value {
@@ -39,7 +39,8 @@ impl Value {
             Self::FuncRef(_) => ValType::FuncRef,
             Self::ExternRef(_) => ValType::ExternRef,
             Self::NullAny => ValType::Ref(RefType { nullable: true, heap: HeapType::None }),
-            Self::NullExn => ValType::Ref(RefType { nullable: true, heap: HeapType::NoExn }),
+            Self::ExnRef(None) => ValType::Ref(RefType { nullable: true, heap: HeapType::NoExn }),
+            Self::ExnRef(Some(_)) => ValType::Ref(RefType { nullable: false, heap: HeapType::Exn }),
         }
     }
 
@@ -52,8 +53,9 @@ impl Value {
             Self::F64(bits) => u128::from(bits),
             Self::V128(bits) => bits,
             Self::FuncRef(function) => function.map_or(0, |function| u128::from(function.handle())),
+            Self::ExnRef(handle) => u128::from(handle.unwrap_or(0)),
             Self::ExternRef(number) => number.map_or(0, |number| u128::from(number) + 1),
-            Self::NullAny | Self::NullExn => 0,
+            Self::NullAny => 0,
         }
     }
 
@@ -71,7 +73,7 @@ impl Value {
                 Some(Hierarchy::Func) => Self::from_bits(types, ValType::FuncRef, bits),
                 Some(Hierarchy::Extern) => Self::from_bits(types, ValType::ExternRef, bits),
                 Some(Hierarchy::Any) | None => Self::NullAny,
-                Some(Hierarchy::Exn) => Self::NullExn,
+                Some(Hierarchy::Exn) => Self::ExnRef(Some(bits as u32).filter(|handle| *handle != 0)),
             },
         }
     }

@@ -138,7 +138,9 @@ fn import_type(info: &mut ModuleInfo, ty: TypeRef) -> Result<ImportType, Declara
             info.imported_globals += 1;
             ImportType::Global(ty)
         }
-        TypeRef::Tag(_) | TypeRef::FuncExact(_) => return Err(unsupported("an import of another kind")),
+        // Code knows tags only by their number, which the runtime checks.
+        TypeRef::Tag(ty) => ImportType::Tag(ty.func_type_idx),
+        TypeRef::FuncExact(_) => return Err(unsupported("an import of another kind")),
     })
 }
 

@@ -1574,6 +1574,35 @@ fn t57_tables_speak_of_what_is_there() {
     }
 }
 
+/// Code that only a jump back leads to, as behind handlers of exceptions: what a table says of it counts, and it is checked.
+#[test]
+fn t57_code_that_only_a_jump_back_leads_to() {
+    let bench = fixed();
+    let code = |trap: Option<u32>, register: AsmRegister64| {
+        let mut image = bench.with(SUBJECT, |a| {
+            let (mut behind, mut before) = (a.create_label(), a.create_label());
+            a.jmp(behind)?;
+            a.set_label(&mut before)?;
+            a.mov(eax, dword_ptr(register + MEM))?;
+            a.ret()?;
+            a.set_label(&mut behind)?;
+            a.mov(edi, edi)?;
+            a.jmp(before)
+        });
+        // The jump takes two bytes.
+        let at = image.functions[SUBJECT].start + 2;
+        if let Some(trap) = trap {
+            image.traps.push(at + trap, TrapCode::HeapOutOfBounds as u8);
+        }
+        image
+    };
+    bench.accepts("without a table", code(None, rdi));
+    bench.accepts("with its own fault", code(Some(0), rdi));
+    bench.refuses(Rule::Metadata, "inside of it", code(Some(1), rdi));
+    bench.refuses(Rule::Memory, "an address that is no index", code(Some(0), rsi));
+    bench.refuses(Rule::Memory, "the same without a table", code(None, rsi));
+}
+
 /// T71: more work than its length allows is a refusal.
 #[test]
 fn t71_work_is_bounded() {

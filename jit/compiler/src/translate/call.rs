@@ -20,14 +20,17 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
-    /// Pushes the results of a guest call, which may have taken fuel.
-    fn push_results(&mut self, call: Inst, ty: &FuncType) {
+    /// Pushes the results of a guest call, which may have taken fuel and may have thrown.
+    fn push_results(&mut self, call: Inst, ty: &FuncType, throws: bool) {
         if results_in_registers(ty) {
             self.stack.extend_from_slice(self.e.b.inst_results(call));
         } else {
             self.e.load_results(&ty.results, self.stack);
         }
         self.reload_counter();
+        if throws {
+            self.look_for_exception();
+        }
     }
 
     pub(super) fn call(&mut self, function: u32) -> Result<(), CompileError> {
@@ -39,7 +42,7 @@ impl Translator<'_, '_> {
                 self.take_arguments(ty)?;
                 let callee = self.e.function(function);
                 let call = self.e.b.ins().call(callee, self.values);
-                self.push_results(call, ty);
+                self.push_results(call, ty, self.e.env.throwing.function(function));
             }
             Some(ImportLinkage::Guest) => {
                 let (code, context) = self.e.guest_import(function);
@@ -47,7 +50,7 @@ impl Translator<'_, '_> {
                 self.take_arguments(ty)?;
                 let signature = self.e.guest(self.e.env.function_type_index(function));
                 let call = self.e.b.ins().call_indirect(signature, code, self.values);
-                self.push_results(call, ty);
+                self.push_results(call, ty, self.e.env.throwing.function(function));
             }
             Some(ImportLinkage::Host) => {
                 self.values.push(self.e.context());
@@ -64,7 +67,7 @@ impl Translator<'_, '_> {
         }
         let (signature, code) = self.indirect_callee(ty_index, table)?;
         let call = self.e.b.ins().call_indirect(signature, code, self.values);
-        self.push_results(call, self.e.env.ty(ty_index));
+        self.push_results(call, self.e.env.ty(ty_index), self.may_throw(ty_index));
         Ok(())
     }
 
@@ -93,7 +96,7 @@ impl Translator<'_, '_> {
     pub(super) fn call_ref(&mut self, ty_index: u32) -> Result<(), CompileError> {
         let (signature, code) = self.referenced_callee(ty_index)?;
         let call = self.e.b.ins().call_indirect(signature, code, self.values);
-        self.push_results(call, self.e.env.ty(ty_index));
+        self.push_results(call, self.e.env.ty(ty_index), self.may_throw(ty_index));
         Ok(())
     }
 
@@ -112,6 +115,12 @@ impl Translator<'_, '_> {
         self.e.leading_arguments(context, self.values);
         self.take_arguments(self.e.env.ty(ty_index))?;
         Ok((self.e.guest(ty_index), code))
+    }
+
+    /// Whether a call through a table or reference may throw.
+    fn may_throw(&self, ty_index: u32) -> bool {
+        let env = self.e.env;
+        env.throwing.indirect(env.options.signatures[ty_index as usize].shape)
     }
 
     fn has_subtypes(&self, ty_index: u32) -> bool {
@@ -172,6 +181,9 @@ impl Translator<'_, '_> {
             self.e.load_results(&ty.results, self.stack);
         }
         self.reload_counter();
+        if self.may_throw(ty_index) {
+            self.look_for_exception();
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! The Cranelift block behind an `end` is made when the first branch needs it; most blocks are never branched to, and then
 //! code goes on where it was.
 
+use super::exception::Try;
 use super::{MAX_NESTING, MAX_TABLE_ENTRIES, TABLE_ENTRY_VALUES, Translator};
 use crate::emit::{Environment, clif_type};
 use crate::error::CompileError;
@@ -15,16 +16,16 @@ use wave_contract::types::{FuncType, ValType};
 
 /// One entry of the control stack.
 pub(super) struct Frame<'m> {
-    kind: Kind,
+    pub(super) kind: Kind,
     params: &'m [ValType],
-    results: &'m [ValType],
+    pub(super) results: &'m [ValType],
     /// Height of the operand stack below the parameters.
-    height: usize,
+    pub(super) height: usize,
     /// Where code goes on behind `end`, once something branches there.
     exit: Option<Block>,
 }
 
-enum Kind {
+pub(super) enum Kind {
     Function,
     Block,
     Loop(Block),
@@ -32,10 +33,12 @@ enum Kind {
     If(Otherwise),
     /// Behind an `else`.
     Else,
+    /// Catches exceptions, or handles one.
+    Try(Try),
 }
 
 /// Where an `if` goes when its condition is 0.
-enum Otherwise {
+pub(super) enum Otherwise {
     /// To the exit, by this branch: without parameters and results there may be no `else`. With a hint that it is unlikely.
     Exit(Inst, Unlikely),
     /// To this block, with these parameters.
@@ -91,7 +94,7 @@ impl<'e> Translator<'e, '_> {
         self.dead = Some(0);
     }
 
-    fn frame(&mut self, depth: u32) -> &mut Frame<'e> {
+    pub(super) fn frame(&mut self, depth: u32) -> &mut Frame<'e> {
         let at = self.frames.len().checked_sub(depth as usize + 1).expect("validated: the label exists");
         &mut self.frames[at]
     }
@@ -105,7 +108,7 @@ impl<'e> Translator<'e, '_> {
     }
 
     /// The Cranelift block that a branch goes to.
-    fn target(&mut self, depth: u32) -> Block {
+    pub(super) fn target(&mut self, depth: u32) -> Block {
         let frame = self.frame(depth);
         match (&frame.kind, frame.exit) {
             (&Kind::Loop(header), _) => header,
@@ -120,7 +123,7 @@ impl<'e> Translator<'e, '_> {
     }
 
     /// Jumps with the top `count` values.
-    fn jump(&mut self, target: Block, count: usize) {
+    pub(super) fn jump(&mut self, target: Block, count: usize) {
         self.collect_branch(count);
         self.e.b.ins().jump(target, self.branch.iter());
         self.set_dead();
@@ -141,12 +144,26 @@ impl<'e> Translator<'e, '_> {
         self.dead = None;
     }
 
-    pub(super) fn open(&mut self, kind_of: Opening, ty: BlockType) -> Result<(), CompileError> {
+    /// The parameters and results of a block that can be opened.
+    fn opened(&mut self, ty: BlockType) -> Result<(&'e [ValType], &'e [ValType]), CompileError> {
         let (params, results) = signature(self.e.env, ty)?;
         self.charge(params.len() + results.len() + 1)?;
         if self.frames.len() > MAX_NESTING {
             return Err(self.unsupported(format!("blocks nested more than {MAX_NESTING} deep")));
         }
+        Ok((params, results))
+    }
+
+    /// Opens a block that code just goes on into.
+    pub(super) fn open_kind(&mut self, kind: Kind, ty: BlockType) -> Result<(), CompileError> {
+        let (params, results) = self.opened(ty)?;
+        let height = self.settle_top(params.len());
+        self.frames.push(Frame { kind, params, results, height, exit: None });
+        Ok(())
+    }
+
+    pub(super) fn open(&mut self, kind_of: Opening, ty: BlockType) -> Result<(), CompileError> {
+        let (params, results) = self.opened(ty)?;
         let condition = matches!(kind_of, Opening::If).then(|| self.pop_raw());
         let height = self.settle_top(params.len());
         let mut exit = None;
@@ -242,6 +259,10 @@ impl<'e> Translator<'e, '_> {
                 self.stack.extend(params);
                 self.e.b.switch_to_block(block);
                 self.jump(exit, results.len());
+            }
+            Kind::Try(caught) => {
+                let caught = std::mem::replace(caught, Try::Handler(None));
+                self.end_try(caught, height, results.len())?;
             }
             Kind::Function | Kind::Block | Kind::If(Otherwise::Exit(..)) | Kind::Else => {}
         }

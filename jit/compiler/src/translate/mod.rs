@@ -8,6 +8,7 @@ mod atomic;
 mod call;
 mod control;
 mod dispatch;
+mod exception;
 mod fuel;
 mod local;
 mod memory;
@@ -26,7 +27,7 @@ use crate::module::val_type;
 use control::Frame;
 use cranelift_codegen::ir::types::{I8, I8X16, I32};
 use cranelift_codegen::ir::{
-    BlockArg, Endianness, Function, InstBuilder, MemFlagsData, SourceLoc, StackSlot, Type, UserFuncName, Value,
+    Block, BlockArg, Endianness, Function, InstBuilder, MemFlagsData, SourceLoc, StackSlot, Type, UserFuncName, Value,
 };
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder, FunctionBuilderContext, Variable};
@@ -180,6 +181,7 @@ pub(crate) fn translate<'a>(
         variables: 0,
         spilled: None,
         charged: 0,
+        landing: None,
         fuel: None,
         counter: None,
         hints: source.hints,
@@ -202,6 +204,7 @@ pub(crate) fn translate<'a>(
         }
     }
     reader.finish()?;
+    translator.end_landing();
     *operators = reader.into_allocations();
     *validator_allocations = validator.into_allocations();
     translator.e.b.finalize(config);
@@ -234,6 +237,8 @@ struct Translator<'e, 'b> {
     variables: usize,
     spilled: Option<StackSlot>,
     charged: usize,
+    /// Where code goes on when something has been thrown that no block of this function catches, once something can be.
+    landing: Option<Block>,
     /// What the current block of operators takes of the fuel, once it takes any.
     fuel: Option<Charge>,
     /// The fuel counter, where code counts fuel and has variables.
