@@ -97,6 +97,9 @@ impl Summary {
             name: import.name.clone(),
             ty: match import.ty {
                 ImportType::Function(ty) => info.types.get(ty as usize).map_or_else(String::new, ToString::to_string),
+                ImportType::Tag(ty) => {
+                    format!("tag {}", info.signature(ty).map_or_else(String::new, ToString::to_string))
+                }
                 ImportType::Table(ty) => {
                     format!("table of {}, at least {}{}", ty.element, ty.min, remark(index_bits(ty.wide)))
                 }
@@ -114,6 +117,7 @@ impl Summary {
                 ExportKind::Table => "table".to_owned(),
                 ExportKind::Memory => "memory".to_owned(),
                 ExportKind::Global => "global".to_owned(),
+                ExportKind::Tag => "tag".to_owned(),
             },
         });
         Self {

@@ -197,6 +197,8 @@ fn show_value(value: Value) -> String {
         Value::F64(bits) => f64::from_bits(bits).to_string(),
         Value::V128(bits) => format!("{bits:#034x}"),
         Value::FuncRef(function) => if function.is_some() { "funcref" } else { "null" }.to_owned(),
+        Value::ExnRef(exception) => if exception.is_some() { "exnref" } else { "null" }.to_owned(),
+        Value::NullAny => "null".to_owned(),
         Value::ExternRef(number) => number.map_or_else(|| "null".to_owned(), |number| format!("externref {number}")),
     }
 }
@@ -226,7 +228,8 @@ fn explain(stopped: &Stopped, ends: &Ends) {
             print_backtrace(&stopped.backtrace);
         }
         Stop::Trap(trap) => {
-            note(&format!("wave: trap: {trap}\n"));
+            let tag = stopped.tag.as_deref().map_or_else(String::new, |tag| format!(" with tag `{}`", short(tag)));
+            for_program(note, &format!("wave: trap: {trap}{tag}\n"));
             print_backtrace(&stopped.backtrace);
         }
     }

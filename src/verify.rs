@@ -81,7 +81,7 @@ fn of_module(arguments: &Verify, bytes: &[u8], threads: usize, watch: Watch<'_>)
     let mut registry = SignatureRegistry::default();
     let terms = Terms {
         addressing: Addressing::Fixed(addresses),
-        signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
+        signatures: registry.intern_module(info),
         host_imports: vec![true; info.imported_functions as usize],
     };
     let settings = CodeSettings { canonical_nans: arguments.deterministic, fuel: arguments.fuel };

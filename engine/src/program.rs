@@ -308,7 +308,7 @@ fn bind(
                 let memory = store.new_memory(ty).map_err(|error| link_failure(path, &error))?;
                 Some(Binding::Item(Item::Memory(memory)))
             }
-            ImportType::Table(_) | ImportType::Memory(_) | ImportType::Global(_) => None,
+            ImportType::Table(_) | ImportType::Memory(_) | ImportType::Global(_) | ImportType::Tag(_) => None,
         };
         bindings.push(binding.ok_or_else(|| {
             Failure::not_runnable(format!("unknown import `{}` `{}`", short(module), short(name)))

@@ -4,8 +4,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Scripts that ask for one of these in their first lines are run.
-const FEATURES: &[&str] =
-    &["branch_hinting", "custom_page_sizes", "memory64", "multi_memory", "simd", "tail_call", "wide_arithmetic"];
+const FEATURES: &[&str] = &[
+    "branch_hinting",
+    "custom_page_sizes",
+    "exceptions",
+    "memory64",
+    "multi_memory",
+    "simd",
+    "tail_call",
+    "wide_arithmetic",
+];
 
 /// What they may also ask for.
 const BESIDES: &[&str] = &["bulk_memory", "reference_types"];

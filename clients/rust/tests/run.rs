@@ -123,7 +123,7 @@ fn a_program_that_prints_an_outcome_changes_nothing() {
 #[test]
 fn traps_and_limits_have_kinds_of_their_own() {
     let trap = ending("trap", r#"(module (func $f unreachable) (func $g (export "_start") (call $f)))"#);
-    let Ending::Trapped { trap, frames } = trap else { panic!("{trap:?}") };
+    let Ending::Trapped { trap, frames, .. } = trap else { panic!("{trap:?}") };
     let names: Vec<_> = frames.iter().map(|frame| frame.name.as_deref()).collect();
     assert_eq!((trap.as_str(), names), ("unreachable", vec![Some("f"), Some("g")]));
 

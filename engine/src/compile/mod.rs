@@ -154,7 +154,7 @@ pub fn compile_only(path: &Path, module: &Module<'_>, threads: usize, watch: Wat
     let mut registry = SignatureRegistry::default();
     let terms = Terms {
         addressing: Addressing::Arg,
-        signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
+        signatures: registry.intern_module(info),
         host_imports: vec![true; info.imported_functions as usize],
     };
     compile_for(path, module, &terms, CodeSettings::default(), threads, watch)

@@ -3,7 +3,7 @@
 //! What the validator accepts, what `wave` says of a module that needs more, `wave --version --verbose` and the block in
 //! `docs/webassembly.md` follow from it.
 
-use wasmparser::{FuncValidatorAllocations, Parser, ValidPayload, Validator, WasmFeatures};
+use wasmparser::{FuncValidatorAllocations, Operator, Parser, ValidPayload, Validator, WasmFeatures};
 
 /// One feature: a proposal, or what a version of the standard has.
 #[derive(Debug)]
@@ -71,23 +71,13 @@ pub static FEATURES: &[Feature] = &[
     ),
     yes("multi-memory", "several memories", "3.0", WasmFeatures::MULTI_MEMORY),
     yes("relaxed-simd", "relaxed vector operations", "3.0", WasmFeatures::RELAXED_SIMD),
-    Feature {
-        name: "exception-handling",
-        title: "exceptions with `exnref`",
-        origin: "3.0",
-        flags: WasmFeatures::EXCEPTIONS,
-        support: Support::No {
-            why: NOT_BUILT,
-            fix: "build without exceptions: -fno-exceptions in C++, panic = \"abort\" in Rust",
-        },
-    },
-    Feature {
-        name: "function-references",
-        title: "typed function references",
-        origin: "3.0",
-        flags: WasmFeatures::FUNCTION_REFERENCES,
-        support: Support::No { why: NOT_BUILT, fix: OBJECTS },
-    },
+    yes("exception-handling", "exceptions with `exnref`", "3.0", WasmFeatures::EXCEPTIONS),
+    yes(
+        "function-references",
+        "typed function references; groups of types and subtypes",
+        "3.0",
+        WasmFeatures::FUNCTION_REFERENCES,
+    ),
     Feature {
         name: "gc",
         title: "garbage-collected objects",
@@ -109,16 +99,12 @@ pub static FEATURES: &[Feature] = &[
         "proposal custom-page-sizes",
         WasmFeatures::CUSTOM_PAGE_SIZES,
     ),
-    Feature {
-        name: "legacy-exceptions",
-        title: "exceptions in their old form, `try` and `catch`",
-        origin: "proposal exception-handling, 2021",
-        flags: WasmFeatures::LEGACY_EXCEPTIONS,
-        support: Support::No {
-            why: "browsers have it, and no version of the standard",
-            fix: "build without exceptions: -fno-exceptions in C++, panic = \"abort\" in Rust",
-        },
-    },
+    yes(
+        "legacy-exceptions",
+        "exceptions in their old form, `try` and `catch`; not in one module with `exnref`",
+        "proposal exception-handling, 2021",
+        WasmFeatures::LEGACY_EXCEPTIONS,
+    ),
     Feature {
         name: "stack-switching",
         title: "coroutines",
@@ -208,6 +194,22 @@ const COMPONENTS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
 pub(crate) fn supported() -> WasmFeatures {
     let rows = FEATURES.iter().filter(|feature| feature.support == Support::Yes);
     rows.fold(WasmFeatures::empty(), |all, feature| all.union(feature.flags))
+}
+
+/// What lets modules declare types that refer to each other, and subtypes. Instructions for objects are refused one by one.
+pub(crate) const TYPES: WasmFeatures = WasmFeatures::GC;
+
+/// Whether an instruction creates, tests or reads objects.
+pub(crate) fn is_for_objects(operator: &Operator<'_>) -> bool {
+    macro_rules! of_proposal {
+        ($(@$proposal:ident $name:ident $({ $($argument:ident: $ty:ty),* })? => $visit:ident ($($annotation:tt)*))*) => {
+            match operator {
+                $(Operator::$name { .. } => matches!(stringify!($proposal), "gc"),)*
+                _ => false,
+            }
+        };
+    }
+    wasmparser::for_each_operator!(of_proposal)
 }
 
 /// What a validator could be asked to accept beyond that. Components are no modules, and compact imports take memory without bound.
@@ -369,7 +371,10 @@ mod tests {
                 "function-references",
                 "(module (type $t (func)) (func (param funcref) (drop (ref.as_non_null (local.get 0)))))",
             ),
-            ("gc", "(module (type (struct)))"),
+            ("function-references", "(module (rec (type (struct (field (ref null 1)))) (type (sub (array i8)))))"),
+            ("gc", "(module (type (struct)) (func (drop (struct.new 0))))"),
+            ("gc", "(module (type (struct)) (func unreachable (struct.new 0) drop))"),
+            ("gc", "(module (type (struct)) (global (ref 0) (struct.new 0)))"),
             ("gc", "(module (func (drop (ref.i31 (i32.const 1)))))"),
             ("extended-const", "(module (global i32 (i32.const 1)) (global i32 (global.get 0)))"),
             ("memory64", "(module (memory i64 1))"),

@@ -13,6 +13,7 @@
 //! | `compile.rs` | all functions, on several threads |
 //! | `emit.rs` | where code finds things, calls to the host |
 //! | `translate/` | one function body, operator by operator |
+//! | `throwing.rs` | which calls may throw an exception |
 //! | `thunk.rs` | thunks of imports and entries |
 //! | `link.rs` | functions to one text with its tables |
 #![forbid(unsafe_code)]
@@ -27,6 +28,7 @@ mod link;
 mod module;
 mod parallel;
 mod target;
+mod throwing;
 mod thunk;
 mod translate;
 

@@ -8,11 +8,11 @@ use wave_contract::context::{Addressing, FixedAddresses, MemoryAddresses};
 use wave_contract::image::{CodeImage, TEXT_ALIGN};
 use wave_contract::module::{ConstOp, ExportKind, ModuleInfo, SegmentMode};
 use wave_contract::trap::TrapCode;
-use wave_contract::types::{SignatureId, SignatureRegistry, ValType};
+use wave_contract::types::{SignatureRegistry, TypeIds, ValType};
 
-fn signatures(info: &ModuleInfo) -> Vec<SignatureId> {
+fn signatures(info: &ModuleInfo) -> Vec<TypeIds> {
     let mut registry = SignatureRegistry::default();
-    info.types.iter().map(|ty| registry.intern(ty)).collect()
+    registry.intern_module(info)
 }
 
 fn fixed(info: &ModuleInfo) -> Addressing {
@@ -25,6 +25,7 @@ fn fixed(info: &ModuleInfo) -> Addressing {
             .collect(),
         tables: cells(0x1300_0000, info.tables.len()),
         globals: cells(0x1400_0000, info.globals.len()),
+        functions: 0x1500_0000,
     })
 }
 
@@ -452,14 +453,11 @@ fn refusals() {
     assert!(matches!(Module::parse(b"(module)").err(), Some(CompileError::Invalid { .. })));
     for text in [
         "(module (table i64 0x1_0000_0000 funcref))",
-        "(module (table 1 funcref (ref.null func)))",
-        "(module (type $t (func)) (func (param (ref null $t))))",
-        "(module (global anyref (ref.null any)))",
         "(module (global i31ref (ref.i31 (i32.const 1))))",
+        "(module (type $s (struct)) (global (ref $s) (struct.new $s)))",
+        "(module (table 1 (ref func)))",
         "(module (global $later i32 (global.get 1)) (global i32 (i32.const 1)))",
         "(module (global (mut i32) (i32.const 1)) (global i32 (global.get 0)))",
-        "(module (memory 1 1 shared))",
-        "(module (type (struct)))",
         "(module (tag))",
     ] {
         let bytes = wat::parse_str(text).expect("the test's text is right");
@@ -469,6 +467,8 @@ fn refusals() {
     for text in [
         "(module (func (result i32)))",
         "(module (func (drop (ref.i31 (i32.const 1)))))",
+        "(module (func unreachable (ref.i31 (i32.const 1)) drop))",
+        "(module (type $t (func)) (func (local (ref $t)) (drop (local.get 0))))",
         "(module (func i32.const 0 i32.add drop))",
         "(module (func (local i32) local.get 1 drop))",
     ] {
@@ -689,6 +689,95 @@ fn refuse(text: &str) {
 fn compile_quick(text: &str) {
     let bytes = wat::parse_str(text).expect("the test's text is right");
     compile_as(&bytes, fixed, ImportLinkage::Host, 1, PLAIN).expect("it compiles");
+}
+
+/// Size of each function that is not imported, in bytes.
+fn sizes(text: &str, linked: bool) -> Vec<u32> {
+    let bytes = wat::parse_str(text).expect("the test's text is right");
+    let module = Module::parse(&bytes).expect("valid");
+    let module = if linked { module.linked() } else { module };
+    let signatures = signatures(module.info());
+    let imports = vec![ImportLinkage::Host; module.info().imported_functions as usize];
+    let addressing = fixed(module.info());
+    let (signatures, imports) = (&*signatures, &*imports);
+    let options = CompileOptions { addressing, signatures, imports, threads: 1, verify_ir: true, settings: PLAIN };
+    let image = module.compile(&options).expect("it compiles");
+    image.functions[imports.len()..].iter().map(|range| range.len).collect()
+}
+
+#[test]
+fn only_calls_that_may_throw_are_looked_behind() {
+    let module = |tag: &str, body: &str| {
+        format!(
+            r#"(module
+                (type $plain (func)) (type $number (func (param i32)))
+                (import "host" "f" (func $host))
+                {tag}
+                (table 4 funcref) (elem (i32.const 0) func $thrower $quiet)
+                (func $thrower (type $plain) {body})
+                (func $quiet (type $number))
+                (func $calls_host (call $host))
+                (func $calls_quiet (call $quiet (i32.const 1)))
+                (func $calls_thrower (call $thrower))
+                (func $calls_caller (call $calls_thrower))
+                (func $indirect_thrower (call_indirect (type $plain) (i32.const 0)))
+                (func $indirect_quiet (call_indirect (type $number) (i32.const 1) (i32.const 1)))
+                (func $tail (return_call $thrower))
+                (func $calls_tail (call $tail)))"#
+        )
+    };
+    let without = sizes(&module("", "unreachable"), false);
+    let with = sizes(&module("(tag $t)", "(throw $t)"), false);
+    let larger: Vec<bool> = with.iter().zip(&without).map(|(with, without)| with > without).collect();
+    assert_eq!(larger, [true, false, false, false, true, true, true, false, false, true]);
+    // A tag that nothing throws changes nothing.
+    assert_eq!(sizes(&module("(tag $t)", "unreachable"), false), without);
+
+    // What catches everything does not throw.
+    let catches = "(block $c (try_table (catch_all $c) (throw $t)))";
+    let same = sizes(&module("(tag $t)", catches), false);
+    assert_eq!(same[1..], without[1..]);
+    let legacy = "try (throw $t) catch $t end";
+    assert!(sizes(&module("(tag $t)", legacy), false)[4] > without[4], "another tag would go on");
+
+    // Functions of other instances can get into a table that is shared. What the host calls alone cannot change that.
+    let text = |table: &str| format!("(module (table {table} 1 funcref) (func (call_indirect (i32.const 0))))");
+    assert_eq!(sizes(&text(""), true), sizes(&text(""), false));
+    assert_eq!(sizes(&text("(export \"t\")"), false), sizes(&text(""), false));
+    assert!(sizes(&text("(export \"t\")"), true) > sizes(&text(""), false));
+}
+
+#[test]
+fn two_generations_of_exceptions_are_not_mixed() {
+    let mixed = "(module (tag $t) (func try catch $t end) (func (try_table (throw $t))))";
+    let bytes = wat::parse_str(mixed).expect("text");
+    let expected = CompileError::Invalid {
+        message: "`try` of the older exceptions proposal, in a module that also uses `try_table` or `throw_ref`"
+            .to_owned(),
+        offset: 0x1d,
+    };
+    assert_eq!(Module::parse(&bytes).expect("valid so far").validate(1), Err(expected.clone()));
+    assert_eq!(compile_as(&bytes, fixed, ImportLinkage::Host, 1, PLAIN).err(), Some(expected));
+    for one in ["try (throw $t) catch $t end", "(try_table (throw $t))"] {
+        compile(&format!("(module (tag $t) (func (throw $t)) (func {one}))"));
+    }
+}
+
+/// T62: a thousand nested blocks that catch, and as many clauses, in every shape.
+#[test]
+fn t62_many_blocks_that_catch() {
+    let nested = |open: &str, close: &str| {
+        let body = format!("{}(call $f){}", open.repeat(1000), close.repeat(1000));
+        format!("(module (tag $t (param i64)) (func $f (throw $t (i64.const 1))) (func {body}))")
+    };
+    compile(&nested("(block (result i64) (try_table (catch $t 0)", ") (i64.const 0)) (drop)"));
+    compile(&nested("try ", " catch $t drop catch_all rethrow 0 end "));
+    compile(&nested("try ", " delegate 0 "));
+    let clauses = "(catch $t 0)".repeat(1000);
+    compile(&format!(
+        "(module (tag $t (param i64)) (func $f (throw $t (i64.const 1)))
+            (func (result i64) (block (result i64) (try_table {clauses} (call $f)) (i64.const 0))))"
+    ));
 }
 
 /// A function that has one branch, whose sides are a store and a sum; `hints` is the content of a custom section.

@@ -10,7 +10,6 @@ use crate::value::{Entry, Gpr, Object, Value};
 use iced_x86::{Code, Instruction, OpKind, Register};
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::context::{TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE};
-use wave_contract::types::ValType;
 
 /// How memory is used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -577,12 +576,10 @@ impl Interpreter<'_> {
 
     /// Reads a field of a table entry.
     fn entry(&self, state: &State, table: u8, entry: Entry, field: u32, bytes: u32) -> Result<Value, Problem> {
-        let declared = self.task.info.tables.get(usize::from(table));
-        let Some(declared) = declared.filter(|table| table.element == ValType::FuncRef) else {
+        let Some(least) = self.task.places.entries(table) else {
             return Err(Problem::new(Rule::Memory, "a table that code does not read"));
         };
         if let Entry::Constant { index, .. } = entry {
-            let least = declared.min;
             let compared = matches!(state.longer, Some((own, least)) if own == table && index <= least);
             // Entry 0 of every table can be read; see the contract.
             if index >= least && !compared && index != 0 {

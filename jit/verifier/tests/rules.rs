@@ -6,7 +6,7 @@ mod support;
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
-use support::{Bench, CELL, CONTEXT, DESCRIPTOR, MEMORY, Mode, RESULTS, TABLES};
+use support::{Bench, CELL, CONTEXT, DESCRIPTOR, FUNCTIONS, MEMORY, Mode, RESULTS, TABLES};
 use wave_contract::abi::{FUEL, RESULT_AREA_BYTES};
 use wave_contract::context::{
     ARENA, Addressing, ContextLayout, FIRST_MEMORY, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
@@ -39,6 +39,7 @@ const POPPER: usize = 3;
 const MEM: i32 = MEMORY as i32;
 const TABLE: i32 = TABLES as i32;
 const ENTRY: i32 = TABLE + TABLE_ENTRIES as i32;
+const FUNCTION_TABLE: i32 = FUNCTIONS as i32;
 const OTHER_TABLE: i32 = TABLE + 0x10_0000;
 const CTX: i32 = CONTEXT as i32;
 
@@ -72,10 +73,13 @@ fn refuses_bytes(bench: &Bench, rule: Rule, what: &str, bytes: &[u8]) {
     bench.refuses(rule, what, bench.with_bytes(SUBJECT, &[bytes, &[0xc3]].concat()));
 }
 
+fn layout(bench: &Bench) -> ContextLayout {
+    ContextLayout::new(&bench.info).expect("a small module")
+}
+
 /// Offset of a global's cell in the context.
 fn cell(bench: &Bench, global: u32) -> i32 {
-    let layout = ContextLayout::new(&bench.info).expect("a small module");
-    let GlobalSlot::Cell(cell) = layout.global(global) else { panic!("it is imported") };
+    let GlobalSlot::Cell(cell) = layout(bench).global(global) else { panic!("it is imported") };
     cell as i32
 }
 
@@ -329,7 +333,7 @@ fn t65_constants_of_the_context_are_read_only() {
     accepts(&bench, "the end of its slot", |a| a.mov(at(behind - 8), rdi));
     refuses(&bench, Rule::Memory, "what is behind its slot", |a| a.mov(at(behind - 7), rdi));
     refuses(&bench, Rule::Leak, "an address in the fuel counter", |a| a.mov(at(counter), rsp));
-    let libcall = CTX + ContextLayout::libcall(Libcall::MemoryGrow) as i32;
+    let libcall = CTX + layout(&bench).libcall(Libcall::MemoryGrow) as i32;
     refuses(&bench, Rule::Memory, "a library call", |a| a.mov(at(libcall), rdi));
     refuses(&bench, Rule::Leak, "its address, where the program can read it", |a| {
         a.mov(rcx, at(libcall))?;
@@ -657,10 +661,16 @@ fn t68_large_frames_are_touched() {
 
 /// What an indirect call through table 0 takes.
 fn through_table(a: &mut CodeAssembler, change: impl Fn(&str) -> bool, signature: u32) -> Assembled {
+    through_table_at(a, TABLE, change, signature)
+}
+
+/// What an indirect call through a table takes.
+fn through_table_at(a: &mut CodeAssembler, table: i32, change: impl Fn(&str) -> bool, signature: u32) -> Assembled {
+    let entry = table + TABLE_ENTRIES as i32;
     let mut trap = a.create_label();
     let kept = |step: &str| !change(step);
     a.sub(rsp, 8)?;
-    a.mov(eax, if kept("its own length") { TABLE } else { OTHER_TABLE })?;
+    a.mov(eax, if kept("its own length") { table } else { OTHER_TABLE })?;
     a.mov(eax, dword_ptr(rax))?;
     if kept("the comparison with the length") {
         a.cmp(edi, eax)?;
@@ -679,13 +689,13 @@ fn through_table(a: &mut CodeAssembler, change: impl Fn(&str) -> bool, signature
     }
     if kept("the comparison of the signature") {
         let field = if kept("the field of the signature") { 8 } else { 12 };
-        a.cmp(dword_ptr(rax + (ENTRY + field)), signature as i32)?;
+        a.cmp(dword_ptr(rax + (entry + field)), signature as i32)?;
         if kept("the outcome") { a.jne(trap)? } else { a.je(trap)? }
     }
     if kept("the same entry") {
-        a.call(qword_ptr(rax + ENTRY))?;
+        a.call(qword_ptr(rax + entry))?;
     } else {
-        a.call(qword_ptr(rax + (ENTRY + 16)))?;
+        a.call(qword_ptr(rax + (entry + 16)))?;
     }
     a.add(rsp, 8)?;
     a.ret()?;
@@ -749,7 +759,7 @@ fn t68_the_stack_pointer_has_few_writers() {
 #[test]
 fn t68_nothing_is_known_below_the_stack_pointer() {
     for bench in [fixed(), arg()] {
-        let libcall = ContextLayout::libcall(Libcall::DataDrop) as i32;
+        let libcall = layout(&bench).libcall(Libcall::DataDrop) as i32;
         let (is_fixed, context) = (bench.terms.addressing.fixed().is_some(), CONTEXT as i32);
         let field = |at: i32| if is_fixed { qword_ptr((context + at) as u64) } else { qword_ptr(rdi + at) };
         // RBX minus what is read from where RBX was copied from: zero, if that is still there. A word is lost by `lose`.
@@ -827,6 +837,92 @@ fn t67_calls_through_tables_are_checked() {
     bench.refuses(Rule::Memory, "with that alone", call("the comparison with the length", nothing));
     bench.refuses(Rule::Target, "a signature that no type has", call("", 77));
     bench.refuses(Rule::Target, "the null entry", call("", 0));
+}
+
+/// T67: a call by reference is a call through the function table, whose entries have the ids of shapes. An entry of a table of
+/// the module never has one of them, so that nobody relies on what an id means in another table.
+#[test]
+fn t67_calls_by_reference_are_checked() {
+    let typed = MODULE
+        .replace("(type $nothing (func))", "(type $nothing (func (result funcref)))")
+        .replace("(func $callee (type $nothing))", "(func $callee (type $nothing) (ref.null func))");
+    for (module, same) in [(MODULE, true), (&*typed, false)] {
+        let bench = Bench::new(Mode::Fixed, module.as_bytes());
+        let ids = bench.terms.signatures[1];
+        assert_eq!(ids.exact == ids.shape, same, "{ids:?}");
+        let call = |dropped: &'static str, signature: u32| {
+            bench.with(SUBJECT, |a| through_table_at(a, FUNCTION_TABLE, |step| step == dropped, signature))
+        };
+        bench.accepts("all steps", call("", ids.shape.0));
+        for (step, rule) in [
+            ("the right condition", Rule::Memory),
+            ("its own length", Rule::Memory),
+            ("the size of an entry", Rule::Memory),
+            ("the comparison of the signature", Rule::Signature),
+            ("the field of the signature", Rule::Signature),
+            ("the outcome", Rule::Signature),
+            ("the same entry", Rule::Memory),
+        ] {
+            bench.refuses(rule, step, call(step, ids.shape.0));
+        }
+        bench.refuses(Rule::Target, "a shape that no type has", call("", 77));
+        bench.refuses(Rule::Target, "the null entry", call("", 0));
+    }
+}
+
+/// T67: of the function table, code may read entry 0 and those below its length, and write nothing.
+#[test]
+fn t67_the_function_table_is_read_only() {
+    for bench in [fixed(), arg()] {
+        let is_fixed = bench.terms.addressing.fixed().is_some();
+        let header = |a: &mut CodeAssembler| match is_fixed {
+            true => a.mov(eax, FUNCTION_TABLE),
+            false => a.mov(rax, qword_ptr(rdi + layout(&bench).function_table() as i32)),
+        };
+        let entry = |index: i32| TABLE_ENTRIES as i32 + 16 * index + 8;
+        accepts(&bench, "its length", |a| header(a).and_then(|()| a.mov(eax, dword_ptr(rax))));
+        accepts(&bench, "entry 0", |a| header(a).and_then(|()| a.mov(eax, dword_ptr(rax + entry(0)))));
+        let one = |a: &mut CodeAssembler, compare: bool| {
+            let mut trap = a.create_label();
+            header(a)?;
+            if compare {
+                a.cmp(dword_ptr(rax), 1)?;
+                a.jbe(trap)?;
+            }
+            a.mov(eax, dword_ptr(rax + entry(1)))?;
+            a.ret()?;
+            a.set_label(&mut trap)?;
+            a.ud2()
+        };
+        bench.accepts("entry 1 if there is one", bench.with(SUBJECT, |a| one(a, true)));
+        bench.refuses(Rule::TableBound, "entry 1, which may not be there", bench.with(SUBJECT, |a| one(a, false)));
+        for (what, at) in [("its length", 0), ("an entry", entry(0))] {
+            refuses(&bench, Rule::Memory, what, |a| header(a).and_then(|()| a.mov(dword_ptr(rax + at), ecx)));
+        }
+    }
+}
+
+/// T67: a table of typed function references has entries as one of any functions; no other table has.
+#[test]
+fn t67_tables_of_functions_have_entries() {
+    let table = |ty: &str| MODULE.replace("(table $long 4 10 funcref)", &format!("(table $long 4 10 {ty})"));
+    for (ty, has_entries) in [
+        ("(ref null $nothing)", true),
+        ("nullfuncref", true),
+        ("externref", false),
+        ("anyref", false),
+        ("(ref null i31)", false),
+    ] {
+        let bench = Bench::new(Mode::Fixed, table(ty).as_bytes());
+        let image = bench.with(SUBJECT, |a| {
+            a.mov(ecx, dword_ptr((ENTRY + 8) as u64))?;
+            a.ret()
+        });
+        match has_entries {
+            true => bench.accepts(ty, image),
+            false => drop(bench.refuses(Rule::Memory, ty, image)),
+        }
+    }
 }
 
 /// T67: what a comparison says of a register is true of everything that holds the same, and of nothing else.
@@ -1476,6 +1572,35 @@ fn t57_tables_speak_of_what_is_there() {
     ] {
         bench.refuses(Rule::Metadata, what, code(Some((at, trap))));
     }
+}
+
+/// Code that only a jump back leads to, as behind handlers of exceptions: what a table says of it counts, and it is checked.
+#[test]
+fn t57_code_that_only_a_jump_back_leads_to() {
+    let bench = fixed();
+    let code = |trap: Option<u32>, register: AsmRegister64| {
+        let mut image = bench.with(SUBJECT, |a| {
+            let (mut behind, mut before) = (a.create_label(), a.create_label());
+            a.jmp(behind)?;
+            a.set_label(&mut before)?;
+            a.mov(eax, dword_ptr(register + MEM))?;
+            a.ret()?;
+            a.set_label(&mut behind)?;
+            a.mov(edi, edi)?;
+            a.jmp(before)
+        });
+        // The jump takes two bytes.
+        let at = image.functions[SUBJECT].start + 2;
+        if let Some(trap) = trap {
+            image.traps.push(at + trap, TrapCode::HeapOutOfBounds as u8);
+        }
+        image
+    };
+    bench.accepts("without a table", code(None, rdi));
+    bench.accepts("with its own fault", code(Some(0), rdi));
+    bench.refuses(Rule::Metadata, "inside of it", code(Some(1), rdi));
+    bench.refuses(Rule::Memory, "an address that is no index", code(Some(0), rsi));
+    bench.refuses(Rule::Memory, "the same without a table", code(None, rsi));
 }
 
 /// T71: more work than its length allows is a refusal.

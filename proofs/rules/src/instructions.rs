@@ -133,7 +133,7 @@ impl<W: Write> Printer<'_, W> {
                     name: UnitName::Function(0),
                     range: *range,
                     code: bytes,
-                    ty: &made.info.types[0],
+                    ty: made.info.signature(0).expect("each module has a function"),
                     traps: &[],
                     sources: &[],
                 };

@@ -46,7 +46,7 @@ pub fn compiled_with(settings: CodeSettings, mode: Mode, module: &[u8], threads:
             Mode::Fixed => Addressing::Fixed(FixedAddresses::imagined(&info).expect("a module that has room")),
             Mode::Arg => Addressing::Arg,
         },
-        signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
+        signatures: registry.intern_module(&info),
         host_imports: vec![true; info.imported_functions as usize],
     };
     let options = CompileOptions {

@@ -32,7 +32,7 @@ fn fetch() -> PathBuf {
     module
 }
 
-fn python(args: &[&str]) {
+pub(crate) fn python(args: &[&str]) {
     let run = Command::new("python3").args(args).output().expect("python3 starts");
     assert!(run.status.success(), "python3 {args:?}: {}", String::from_utf8_lossy(&run.stderr));
 }

@@ -8,6 +8,7 @@ pub mod cpython;
 pub mod outside;
 pub mod testsuite;
 pub mod user;
+pub mod yowasp;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -8,6 +8,7 @@ use super::fuel::ends_block;
 use super::memory::Extend;
 use crate::emit::trap_code;
 use crate::error::CompileError;
+use crate::features::is_for_objects;
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
@@ -27,10 +28,18 @@ impl Translator<'_, '_> {
             return Ok(());
         };
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.dead = Some(depth + 1),
-            Operator::End if depth > 0 => self.dead = Some(depth - 1),
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. }
+            | Operator::Try { .. } => self.dead = Some(depth + 1),
+            Operator::End | Operator::Delegate { .. } if depth > 0 => self.dead = Some(depth - 1),
             Operator::End => self.end()?,
             Operator::Else if depth == 0 => self.otherwise(),
+            Operator::Catch { tag_index } if depth == 0 => self.handler(Some(*tag_index))?,
+            Operator::CatchAll if depth == 0 => self.handler(None)?,
+            Operator::Delegate { relative_depth } => self.delegate(*relative_depth)?,
+            other if is_for_objects(other) => return Err(self.unsupported(format!("{other:?}"))),
             _ => {}
         }
         Ok(())
@@ -58,6 +67,20 @@ impl Translator<'_, '_> {
             Operator::ReturnCallIndirect { type_index, table_index } => {
                 self.return_call_indirect(*type_index, *table_index)?
             }
+            Operator::CallRef { type_index } => self.call_ref(*type_index)?,
+            Operator::ReturnCallRef { type_index } => self.return_call_ref(*type_index)?,
+            Operator::BrOnNull { relative_depth } => self.br_on_null(*relative_depth)?,
+            Operator::BrOnNonNull { relative_depth } => self.br_on_non_null(*relative_depth)?,
+            Operator::RefAsNonNull => self.ref_as_non_null(),
+
+            Operator::TryTable { try_table } => self.open_try_table(try_table)?,
+            Operator::Throw { tag_index } => self.throw(*tag_index)?,
+            Operator::ThrowRef => self.throw_ref(),
+            Operator::Try { blockty } => self.open_try(*blockty)?,
+            Operator::Catch { tag_index } => self.handler(Some(*tag_index))?,
+            Operator::CatchAll => self.handler(None)?,
+            Operator::Rethrow { relative_depth } => self.rethrow(*relative_depth)?,
+            Operator::Delegate { relative_depth } => self.delegate(*relative_depth)?,
 
             Operator::Drop => {
                 self.pop_raw();

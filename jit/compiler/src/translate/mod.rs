@@ -8,6 +8,7 @@ mod atomic;
 mod call;
 mod control;
 mod dispatch;
+mod exception;
 mod fuel;
 mod local;
 mod memory;
@@ -20,12 +21,13 @@ mod wide;
 
 use crate::emit::{EmitScratch, Emitter, Environment, FUNCTIONS, clif_type};
 use crate::error::CompileError;
+use crate::features;
 use crate::hints::FunctionHints;
 use crate::module::val_type;
 use control::Frame;
 use cranelift_codegen::ir::types::{I8, I8X16, I32};
 use cranelift_codegen::ir::{
-    BlockArg, Endianness, Function, InstBuilder, MemFlagsData, SourceLoc, StackSlot, Type, UserFuncName, Value,
+    Block, BlockArg, Endianness, Function, InstBuilder, MemFlagsData, SourceLoc, StackSlot, Type, UserFuncName, Value,
 };
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder, FunctionBuilderContext, Variable};
@@ -90,9 +92,24 @@ impl Source<'_, '_> {
 
 /// Validates a body without translating it.
 pub(crate) fn validate(source: Source<'_, '_>, scratch: &mut Scratch) -> Result<(), CompileError> {
-    let mut validator = source.to_validate().into_validator(std::mem::take(&mut scratch.validator));
-    validator.validate(source.body)?;
-    scratch.validator = validator.into_allocations();
+    let mut valid = |features| {
+        let validator = std::mem::take(&mut scratch.validator);
+        let mut validator = Source { features, ..source }.to_validate().into_validator(validator);
+        validator.validate(source.body)?;
+        scratch.validator = validator.into_allocations();
+        Ok::<_, CompileError>(())
+    };
+    // Most have none of the types that only come with objects, and then none of their instructions.
+    if valid(source.features.difference(features::TYPES)).is_ok() {
+        return Ok(());
+    }
+    valid(source.features)?;
+    for operator in source.body.get_operators_reader()?.into_iter_with_offsets() {
+        let (operator, offset) = operator?;
+        if features::is_for_objects(&operator) {
+            return Err(CompileError::Unsupported { what: format!("{operator:?}"), offset });
+        }
+    }
     Ok(())
 }
 
@@ -164,6 +181,7 @@ pub(crate) fn translate<'a>(
         variables: 0,
         spilled: None,
         charged: 0,
+        landing: None,
         fuel: None,
         counter: None,
         hints: source.hints,
@@ -186,6 +204,7 @@ pub(crate) fn translate<'a>(
         }
     }
     reader.finish()?;
+    translator.end_landing();
     *operators = reader.into_allocations();
     *validator_allocations = validator.into_allocations();
     translator.e.b.finalize(config);
@@ -218,6 +237,8 @@ struct Translator<'e, 'b> {
     variables: usize,
     spilled: Option<StackSlot>,
     charged: usize,
+    /// Where code goes on when something has been thrown that no block of this function catches, once something can be.
+    landing: Option<Block>,
     /// What the current block of operators takes of the fuel, once it takes any.
     fuel: Option<Charge>,
     /// The fuel counter, where code counts fuel and has variables.

@@ -1,10 +1,12 @@
 //! Tables and references.
 
 use super::Translator;
+use crate::emit::trap_code;
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use wave_contract::libcall::Libcall;
+use wave_contract::trap::TrapCode;
 
 impl Translator<'_, '_> {
     pub(super) fn table_size(&mut self, table: u32) {
@@ -24,6 +26,12 @@ impl Translator<'_, '_> {
     pub(super) fn ref_null(&mut self) {
         let null = self.ins().iconst(I32, 0);
         self.push(null);
+    }
+
+    pub(super) fn ref_as_non_null(&mut self) {
+        let reference = self.pop();
+        self.ins().trapz(reference, trap_code(TrapCode::NullReference));
+        self.push(reference);
     }
 
     pub(super) fn ref_is_null(&mut self) {
