@@ -5,23 +5,14 @@
 
 mod support;
 
-#[path = "../tests/containers/guests.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod guests;
-#[path = "../tests/containers/podman.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod podman;
-#[path = "../tests/containers/scene.rs"]
-#[allow(dead_code, reason = "the tests use the rest")]
-mod scene;
-
-use podman::Podman;
-use scene::Scene;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 use support::{Args, Times, run};
+use wave_test_support::containers::guests;
+use wave_test_support::containers::podman::Podman;
+use wave_test_support::containers::scene::Scene;
 
 /// The longest, as a part of runc's time.
 const BUDGETS: [(&str, f64); 2] = [("run", 0.25), ("podman run", 1.0)];

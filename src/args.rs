@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::Duration;
 use wave_audit::why::Operation;
+use wave_compiler::Edition;
 use wave_engine::parse_network;
 use wave_policy::file::{MOST_NUMBER, Values};
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
@@ -20,9 +21,20 @@ use wave_wasi::PeerRule;
 #[derive(Debug, Parser)]
 #[command(name = "wave", version, about, max_term_width = 100)]
 #[command(after_help = "Short form: `wave [OPTIONS] MODULE [ARGS]…` means `wave run`.\n\
+`wave --version --verbose` lists the features of WebAssembly.\n\
 Exit codes: the guest's own 0-255; 2 usage, 124 limit on time or fuel, 125 refused before the guest ran, 126 not a runnable module,\n\
 127 not found, 134 trap, 137 memory limit, 159 denied system call, 128+n signal n.")]
 pub struct Cli {
+    #[command(flatten)]
+    pub every: Every,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The flags that every subcommand takes.
+#[derive(Args, Debug)]
+pub struct Every {
     /// Which kernel layers must hold before the guest runs [default: strict, or what the policy says]
     #[arg(long, global = true, value_enum, value_name = "LEVEL")]
     pub sandbox: Option<Sandbox>,
@@ -33,9 +45,27 @@ pub struct Cli {
     /// When to use colour
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
     pub color: Color,
-    /// What to do
-    #[command(subcommand)]
-    pub command: Command,
+}
+
+impl Cli {
+    /// Parses a command line with its subcommand.
+    ///
+    /// # Errors
+    /// For help and version as well.
+    pub fn parse_from_words(words: &[OsString]) -> Result<Self, clap::Error> {
+        Self::quickly(words).map_or_else(|| Self::try_parse_from(words), Ok)
+    }
+
+    /// Parses a command line that starts a program: to define the flags of all the other subcommands takes longer than the rest.
+    /// `None` for a line that only the whole definition can explain.
+    fn quickly(words: &[OsString]) -> Option<Self> {
+        let command = Every::augment_args(clap::Command::new("wave"));
+        let command = match words.iter().find_map(|word| ["run", "oci"].into_iter().find(|name| *name == word))? {
+            "run" => command.subcommand(Run::augment_args(clap::Command::new("run"))),
+            _ => command.subcommand(crate::oci::Oci::augment_args(clap::Command::new("oci"))),
+        };
+        Self::from_arg_matches(&command.try_get_matches_from(words).ok()?).ok()
+    }
 }
 
 /// The subcommands.
@@ -94,6 +124,9 @@ pub struct Run {
     /// Grant a directory: HOST[::GUEST[::ro|rw|append]]; GUEST is HOST if not given, access is rw
     #[arg(long = "dir", value_name = "GRANT")]
     pub dirs: Vec<String>,
+    /// Grant a single file, in the same form. Its directory in the program has granted files and nothing else
+    #[arg(long = "file", value_name = "GRANT")]
+    pub files: Vec<String>,
     /// Set an environment variable, or pass on the one of that name. Nothing else is inherited
     #[arg(long = "env", value_name = "NAME[=VALUE]")]
     pub env: Vec<String>,
@@ -413,6 +446,12 @@ pub enum Platform {
 Verified code stays inside its memory and its own functions. Whether it does what the module says is not checked.\n\
 Exit codes: 0 verified, 1 refused, 2 usage, 126 not a module that can be compiled, 127 not found.")]
 pub struct Verify {
+    /// Compile a module as for `wave run --deterministic`
+    #[arg(long)]
+    pub deterministic: bool,
+    /// Compile a module as for `wave run --fuel`: the code counts fuel
+    #[arg(long)]
+    pub fuel: bool,
     /// Threads to compile and verify with [default: one per processor]
     #[arg(long, value_name = "N")]
     pub threads: Option<std::num::NonZeroUsize>,
@@ -446,12 +485,15 @@ pub struct Wast {
     /// How code addresses memory and context
     #[arg(long, value_enum, default_value_t = Mode::Fixed)]
     pub mode: Mode,
-    /// Allow several memories in a module
-    #[arg(long)]
-    pub multi_memory: bool,
     /// Compile code that counts fuel, without a limit on it
     #[arg(long)]
     pub fuel: bool,
+    /// Read scripts as Wasmtime writes its own: names of modules are registered, a module whose segment does not fit is unlinkable, and why is not compared
+    #[arg(long)]
+    pub lenient: bool,
+    /// Refuse what this version of the specification refuses, such as 2.0, or 2.0+memory64 with a proposal
+    #[arg(long, value_name = "VERSION", value_parser = edition)]
+    pub edition: Option<Edition>,
     /// Scripts
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
@@ -480,8 +522,8 @@ pub struct Inspect {
 /// `wave audit`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The module is only read, not validated and not run. A component is audited by its imports, though it cannot run.\n\
-Exit codes: 0 audited, 1 the score is above --threshold, 2 usage, 125 the policy is not for it, 126 not a module, 127 not found."
+    after_help = "The module is read and validated, and not run. A component is audited by its imports, though it cannot run.\n\
+Exit codes: 0 audited, 1 it cannot run or its score is above --threshold, 2 usage, 125 the policy is not for it, 126 not a module, 127 not found."
 )]
 pub struct Audit {
     /// `.wasm` or `.wat` file, or `oci:DIR[:TAG]`; `-` is standard input
@@ -514,6 +556,10 @@ pub enum AuditFormat {
 }
 
 /// Reads a score, in tenths.
+fn edition(text: &str) -> Result<Edition, String> {
+    Edition::parse(text).ok_or_else(|| "write 1.0, 2.0 or 3.0, and `+` before each proposal".to_owned())
+}
+
 fn parse_score(text: &str) -> Result<u32, String> {
     let (whole, tenth) = text.split_once('.').unwrap_or((text, "0"));
     let digits = |part: &str, most| {
@@ -761,6 +807,35 @@ pub fn implied_module(typed: &[OsString], args: &[OsString]) -> Option<String> {
 mod tests {
     use super::*;
     use wave_sandbox::LayerName;
+
+    /// A line that is parsed by a part of the definition means what it means to the whole.
+    #[test]
+    fn what_is_parsed_quickly_is_the_same() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        for (line, is_quick) in [
+            ("wave run m.wasm", true),
+            ("wave --sandbox off -q run --fuel 5 --dir a::b::ro m.wasm run oci --help", true),
+            ("wave run -q --color never --sandbox standard m.wasm", true),
+            ("wave oci --root r run --bundle b c", true),
+            ("wave oci kill --all c TERM -q", true),
+            ("wave run", false),
+            ("wave run --help", false),
+            ("wave run --version", false),
+            ("wave run --bad m.wasm", false),
+            ("wave help run", false),
+            ("wave cache run", false),
+            ("wave learn -o p.toml run", false),
+            ("wave audit m.wasm", false),
+            ("wave oci features --help", false),
+        ] {
+            let line = words(line);
+            let (quick, whole) = (Cli::quickly(&line), Cli::try_parse_from(&line));
+            assert_eq!(quick.is_some(), is_quick, "{line:?}");
+            if let Some(quick) = quick {
+                assert_eq!(format!("{quick:?}"), format!("{:?}", whole.expect("it is valid")), "{line:?}");
+            }
+        }
+    }
 
     fn implied(line: &str) -> String {
         let words = line.split(' ').map(OsString::from);

@@ -7,10 +7,10 @@ use wave_audit::{Audit, decimal};
 use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
 
-/// Exit code of a module whose score is above the threshold.
-const ABOVE: u8 = 1;
+/// Exit code of a module that cannot run, or whose score is above the threshold.
+const NO: u8 = 1;
 
-/// Reads a module's declarations, in a sealed process, and prints what follows from them. Nothing of it is validated, compiled or
+/// Reads and validates a module, in a sealed process, and prints what follows from its declarations. Nothing of it is compiled or
 /// run.
 ///
 /// # Errors
@@ -34,10 +34,14 @@ fn report(arguments: &args::Audit, file: &[u8], policy: Option<&PolicyDocument>)
         AuditFormat::Json => report.json()?,
         AuditFormat::Sarif => report.sarif(above)?,
     };
-    let note = above.map(|threshold| {
+    let mut note = String::new();
+    if !report.can_run() {
+        note += "wave: the module cannot run: the report says why\n";
+    }
+    if let Some(threshold) = above {
         let (score, threshold) = (decimal(report.score.tenths), decimal(threshold));
-        format!("wave: the exposure score {score} is above the threshold {threshold}\n")
-    });
-    let code = if above.is_some() { ABOVE } else { 0 };
-    Ok(Output { out, note: note.unwrap_or_default(), code })
+        note += &format!("wave: the exposure score {score} is above the threshold {threshold}\n");
+    }
+    let code = if note.is_empty() { 0 } else { NO };
+    Ok(Output { out, note, code })
 }

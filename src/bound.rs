@@ -1,9 +1,11 @@
 //! `--max-rss`: a bound on the memory of the whole process, and of the one that compiles.
 //!
 //! A control group of the run counts it. The process of the run creates and joins it before it reads anything, and cannot leave it once
-//! it is sealed. The process that waits has chosen its name, and removes it: signals that ask for an end do not end that one. Without a control group, RLIMIT_DATA is the nearest thing: RLIMIT_AS would
-//! count the 8 GiB that each linear memory reserves, and RLIMIT_RSS has no effect (getrlimit(2)).
+//! it is sealed. The process that waits has chosen its name, and removes it: signals that ask for an end do not end that one. Without a
+//! control group, RLIMIT_DATA is the nearest thing: RLIMIT_AS would count the 8 GiB that each linear memory reserves, and RLIMIT_RSS has
+//! no effect (getrlimit(2)).
 
+use crate::args::Run;
 use crate::text::{chain, clean, note};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::fs::{self, DirEntry};
@@ -12,7 +14,8 @@ use std::path::Path;
 use std::process;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use wave_cgroups::{Cgroup, CgroupPath, Error, Layout, Memory, Resources};
-use wave_engine::{Engine, Failure};
+use wave_engine::policy::PolicyDocument;
+use wave_engine::{Engine, Failure, Limits};
 use wave_policy::limits::Kind;
 use wave_sandbox::{Ended, OUT_OF_MEMORY};
 
@@ -28,8 +31,8 @@ const JOINED_WITHIN: Duration = Duration::from_secs(60);
 /// A bound on memory.
 pub struct MemoryBound {
     limit_bytes: u64,
-    /// The line of the policy that sets it.
-    line: Option<String>,
+    /// What sets it: the flag, or a line of the policy.
+    place: String,
     /// `--cgroup`.
     parent: Option<String>,
     /// Where its control group will be, or why nowhere.
@@ -44,11 +47,20 @@ struct Place {
 }
 
 impl MemoryBound {
-    /// The bound of a run. `parent` is the control group under which its own will be; `line` is the line of the policy with the limit.
+    /// The bound that flags and policy ask for, before anything of the program is read.
     ///
     /// # Errors
-    /// 2 for a parent without a limit, 125 for one that cannot be.
-    pub fn new(limit: Option<u64>, line: Option<String>, parent: Option<&str>) -> Result<Option<Self>, Failure> {
+    /// 2 for `--cgroup` without a limit, 125 for a control group that cannot be.
+    pub fn of(run: &Run, policy: Option<&PolicyDocument>) -> Result<Option<Self>, Failure> {
+        let limits = policy.map_or_else(Limits::default, |policy| policy.values.limits.clone());
+        let of_policy = policy.filter(|_| run.limits.0.max_rss.is_none());
+        let place = of_policy.and_then(|policy| policy.origin("limits.max-rss"));
+        let place = place.unwrap_or_else(|| "--max-rss".to_owned());
+        Self::new(run.limits.0.over(&limits).max_rss, place, run.cgroup.as_deref())
+    }
+
+    /// The bound that `place` sets. `parent` is the control group under which its own will be.
+    fn new(limit: Option<u64>, place: String, parent: Option<&str>) -> Result<Option<Self>, Failure> {
         let at = || format!("--cgroup {}", clean(parent.unwrap_or_default()));
         let Some(limit_bytes) = limit else {
             let unused = || Failure::usage("a control group without a limit").at(at()).fix("add --max-rss, or drop it");
@@ -60,7 +72,7 @@ impl MemoryBound {
         }
         match Place::find(parent) {
             Err(error) if parent.is_some() => Err(Failure::refused(chain(&error)).at(at()).fix(error.fix())),
-            group => Ok(Some(Self { limit_bytes, line, parent: parent.map(str::to_owned), group })),
+            group => Ok(Some(Self { limit_bytes, place, parent: parent.map(str::to_owned), group })),
         }
     }
 
@@ -91,7 +103,7 @@ impl MemoryBound {
         ));
         let hard = getrlimit(Resource::Data).maximum.map_or(self.limit_bytes, |hard| hard.min(self.limit_bytes));
         setrlimit(Resource::Data, Rlimit { current: Some(hard), maximum: Some(hard) })
-            .map_err(|errno| Failure::refused(format!("the kernel refused RLIMIT_DATA: {errno}")).at(self.place()))
+            .map_err(|errno| Failure::refused(format!("the kernel refused RLIMIT_DATA: {errno}")).at(&*self.place))
     }
 
     /// Does the work of a run in a process of its own. Returns its exit code.
@@ -121,17 +133,13 @@ impl MemoryBound {
         let is_cut_short = matches!(ended, Some(Ended::Signal(9) | Ended::Status(125)));
         let exceeded = is_cut_short && kills.as_ref().is_ok_and(|kills| *kills > 0);
         if exceeded {
-            note(&format!("wave: memory limit of {} reached\n  where: {}\n", self.text(), clean(&self.place())));
+            note(&format!("wave: memory limit of {} reached\n  where: {}\n", self.text(), clean(&self.place)));
         }
         for error in [kills.err(), group.kill_all().and_then(|()| group.delete()).err()].into_iter().flatten() {
             note(&format!("wave: note: the control group of the run is left: {}\n", clean(&chain(&error))));
         }
         group.paths().filter_map(Path::parent).for_each(remove_left);
         exceeded.then_some(self.limit_bytes)
-    }
-
-    fn place(&self) -> String {
-        self.line.as_ref().map_or_else(|| "--max-rss".to_owned(), |line| format!("limits.max-rss ({line})"))
     }
 
     fn text(&self) -> String {

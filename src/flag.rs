@@ -1,4 +1,4 @@
-//! `--dir HOST[::GUEST[::ro|rw|append]]`: its syntax, and advice for the syntax of other tools.
+//! `--dir HOST[::GUEST[::ro|rw|append]]`, and `--file`: their syntax, and advice for the syntax of other tools.
 //!
 //! A single colon is never a part of a path here, and no guest path ends like an access: with either, a misspelt `ro` would be
 //! the end of a name, and the directory could be written (T130). The advice grants what the flag asked for or less.
@@ -60,7 +60,7 @@ const OPTIONS: [&str; 27] = [
 /// The parts of a grant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parts<'f> {
-    /// Where the directory is on the host.
+    /// Where the directory or file is on the host.
     pub host: &'f str,
     /// What the guest calls it.
     pub guest: &'f str,
@@ -68,14 +68,27 @@ pub struct Parts<'f> {
     pub access: Access,
 }
 
-/// Reads a grant, and checks that the directory is there.
+/// Reads a `--dir`, and checks that the directory, or file, is there.
 ///
 /// # Errors
-/// 2 for any other form, 125 for a directory that is not there.
+/// 2 for any other form, 125 for what is not there.
 pub fn grant(flag: &str) -> Result<DirectoryGrant, Failure> {
     let Parts { host, guest, access } = parse(flag)?;
-    let place = format!("--dir {flag}");
-    DirectoryGrant { host: host.into(), guest: guest.to_owned(), access, place }.checked()
+    DirectoryGrant { place: format!("--dir {flag}"), ..DirectoryGrant::new(host, guest, access) }.checked()
+}
+
+/// Reads a `--file`, and checks that the file is there. What both flags take alike is a file for both.
+///
+/// # Errors
+/// 2 for any other form, 125 for what is not there or is a directory.
+pub fn file(flag: &str) -> Result<DirectoryGrant, Failure> {
+    let place = format!("--file {flag}");
+    let parts = read(flag).map_err(|what| {
+        let form = "write HOST::GUEST::ro, the file of the host first; a path with a colon is granted in a policy file";
+        Failure::usage(what).at(place.clone()).fix(form)
+    });
+    let Parts { host, guest, access } = parts?;
+    DirectoryGrant { place, ..DirectoryGrant::file(host, guest, access) }.checked()
 }
 
 /// Reads the parts of a grant.
@@ -134,7 +147,7 @@ fn advice(flag: &str) -> String {
         );
     };
     let Some(grant) = write(&host, &guest, access) else { return IN_A_FILE.to_owned() };
-    if Path::new(&host).is_dir() {
+    if Path::new(&host).exists() {
         return format!("write {grant}");
     }
     format!("create the directory `{host}`, and write {grant}")

@@ -2,12 +2,13 @@
 
 use crate::args::{Format, Inspect, Sandbox};
 use crate::image;
-use crate::text::{chain, clean, json};
+use crate::text::{clean, json};
 use crate::worker::{self, Output};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
 use wave_contract::module::{ExportKind, ImportType, ModuleInfo};
+use wave_contract::types::MemoryType;
 use wave_engine::Failure;
 use wave_engine::compile;
 use wave_engine::input;
@@ -28,7 +29,7 @@ pub fn inspect(sandbox: Option<Sandbox>, arguments: &Inspect) -> Result<u8, Fail
 fn summarize(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Result<Output, Failure> {
     let bytes = input::module(path, bytes)?;
     let module = compile::parse(path, &bytes)?;
-    module.validate(threads).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;
+    compile::validate(path, &module, threads)?;
     let summary = Summary::new(module.info(), bytes.len());
     Ok(Output::new(match format {
         Format::Text => summary.text(),
@@ -41,7 +42,8 @@ struct Summary {
     name: Option<String>,
     size_bytes: usize,
     functions: usize,
-    memory_pages: Vec<(u32, Option<u32>)>,
+    memory_pages: Vec<(u64, Option<u64>)>,
+    memories: Vec<Memory>,
     tables: Vec<u32>,
     globals: usize,
     data_segments: usize,
@@ -49,6 +51,35 @@ struct Summary {
     start: bool,
     imports: Vec<Item>,
     exports: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Memory {
+    min_pages: u64,
+    max_pages: Option<u64>,
+    page_bytes: u64,
+    index_bits: u8,
+}
+
+impl Memory {
+    fn new(ty: &MemoryType) -> Self {
+        let MemoryType { min_pages, max_pages, page_log2, wide, .. } = *ty;
+        Self { min_pages, max_pages, page_bytes: 1 << page_log2, index_bits: index_bits(wide) }
+    }
+
+    /// What is not as usual.
+    fn remark(&self) -> String {
+        let pages = if self.page_bytes == 1 { " of 1 byte" } else { "" };
+        pages.to_owned() + remark(self.index_bits)
+    }
+}
+
+const fn index_bits(wide: bool) -> u8 {
+    if wide { 64 } else { 32 }
+}
+
+const fn remark(index_bits: u8) -> &'static str {
+    if index_bits == 64 { ", 64-bit indexes" } else { "" }
 }
 
 #[derive(Serialize)]
@@ -66,8 +97,15 @@ impl Summary {
             name: import.name.clone(),
             ty: match import.ty {
                 ImportType::Function(ty) => info.types.get(ty as usize).map_or_else(String::new, ToString::to_string),
-                ImportType::Table(ty) => format!("table of {}, at least {}", ty.element, ty.min),
-                ImportType::Memory(ty) => format!("memory, at least {} pages", ty.min_pages),
+                ImportType::Tag(ty) => {
+                    format!("tag {}", info.signature(ty).map_or_else(String::new, ToString::to_string))
+                }
+                ImportType::Table(ty) => {
+                    format!("table of {}, at least {}{}", ty.element, ty.min, remark(index_bits(ty.wide)))
+                }
+                ImportType::Memory(ty) => {
+                    format!("memory, at least {} pages{}", ty.min_pages, Memory::new(&ty).remark())
+                }
                 ImportType::Global(ty) => format!("{}global {}", if ty.mutable { "mutable " } else { "" }, ty.content),
             },
         });
@@ -79,6 +117,7 @@ impl Summary {
                 ExportKind::Table => "table".to_owned(),
                 ExportKind::Memory => "memory".to_owned(),
                 ExportKind::Global => "global".to_owned(),
+                ExportKind::Tag => "tag".to_owned(),
             },
         });
         Self {
@@ -86,6 +125,7 @@ impl Summary {
             size_bytes,
             functions: info.functions.len(),
             memory_pages: info.memories.iter().map(|memory| (memory.min_pages, memory.max_pages)).collect(),
+            memories: info.memories.iter().map(Memory::new).collect(),
             tables: info.tables.iter().map(|table| table.min).collect(),
             globals: info.globals.len(),
             data_segments: info.data.len(),
@@ -106,13 +146,14 @@ impl Summary {
         writeln!(out, "name:      {}", self.name.as_deref().map_or("none".into(), clean))?;
         writeln!(out, "size:      {} bytes", self.size_bytes)?;
         writeln!(out, "functions: {}", self.functions)?;
-        if self.memory_pages.is_empty() {
+        if self.memories.is_empty() {
             writeln!(out, "memory:    none")?;
         }
-        for (min, max) in &self.memory_pages {
-            match max {
-                Some(max) => writeln!(out, "memory:    {min} to {max} pages")?,
-                None => writeln!(out, "memory:    {min} pages, no maximum")?,
+        for memory in &self.memories {
+            let (min, remark) = (memory.min_pages, memory.remark());
+            match memory.max_pages {
+                Some(max) => writeln!(out, "memory:    {min} to {max} pages{remark}")?,
+                None => writeln!(out, "memory:    {min} pages{remark}, no maximum")?,
             }
         }
         writeln!(out, "tables:    {:?}", self.tables)?;

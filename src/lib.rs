@@ -21,6 +21,7 @@
 //! | `cache`, `compile`, `pack`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
 //! | `manual` | tests of `docs/man` |
 //! | `worker` | a sealed process for subcommands that read a module |
+//! | `version` | `wave --version --verbose` |
 //! | `usage` | messages for invalid command lines |
 //! | `text`, `style`, `terminal` | printing, with colour on a terminal |
 //! | `progress` | how far long work is |
@@ -56,13 +57,13 @@ mod text;
 mod trace;
 mod usage;
 mod verify;
+mod version;
 mod wast;
 mod why;
 mod words;
 mod worker;
 
 use args::{Cli, Command};
-use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::ffi::OsString;
 use wave_engine::Failure;
@@ -95,7 +96,7 @@ fn command(typed: &[OsString]) -> ! {
         wave_sandbox::exit(2);
     }
     let args = args::with_implied_run(typed.iter().cloned());
-    let cli = match Cli::try_parse_from(&args) {
+    let cli = match Cli::parse_from_words(&args) {
         Ok(cli) => cli,
         // Help and version are errors to clap.
         Err(error) => wave_sandbox::exit(usage::explain(error, &args)),
@@ -129,19 +130,19 @@ fn ensure_stack() -> Result<(), Failure> {
 }
 
 fn dispatch(cli: Cli) -> Result<u8, Failure> {
-    terminal::set_quiet(cli.quiet);
+    terminal::set_quiet(cli.every.quiet);
     match cli.command {
-        Command::Run(arguments) => run::run(cli.sandbox, &arguments),
-        Command::Learn(arguments) => learn::learn(cli.sandbox, *arguments),
-        Command::Compile(arguments) => compile::compile(cli.sandbox, &arguments),
-        Command::Verify(arguments) => verify::verify(cli.sandbox, &arguments),
+        Command::Run(arguments) => run::run(cli.every.sandbox, &arguments),
+        Command::Learn(arguments) => learn::learn(cli.every.sandbox, *arguments),
+        Command::Compile(arguments) => compile::compile(cli.every.sandbox, &arguments),
+        Command::Verify(arguments) => verify::verify(cli.every.sandbox, &arguments),
         Command::Cache(arguments) => cache::cache(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),
-        Command::Pack(arguments) => pack::pack(cli.sandbox, &arguments),
-        Command::Inspect(arguments) => inspect::inspect(cli.sandbox, &arguments),
-        Command::Oci(arguments) => oci::oci(cli.sandbox, *arguments),
-        Command::Policy(arguments) => policy::policy(cli.sandbox, &arguments),
-        Command::Audit(arguments) => audit::audit(cli.sandbox, &arguments),
+        Command::Pack(arguments) => pack::pack(cli.every.sandbox, &arguments),
+        Command::Inspect(arguments) => inspect::inspect(cli.every.sandbox, &arguments),
+        Command::Oci(arguments) => oci::oci(cli.every.sandbox, *arguments),
+        Command::Policy(arguments) => policy::policy(cli.every.sandbox, &arguments),
+        Command::Audit(arguments) => audit::audit(cli.every.sandbox, &arguments),
         Command::Why(arguments) => why::why(&arguments),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
         Command::Completion(arguments) => completion::completion(&arguments),

@@ -298,13 +298,13 @@ fn load(engine: Engine, plan: Plan, module: Module) -> Result<Program, Failure> 
 
 /// Creates and starts a container, and waits for its end if it is not detached. Signals are passed on.
 fn run_container(request: &Create, detach: bool, log: &Log) -> Result<u8, Failure> {
-    let pid = Pid::from_raw(wave_oci::create(request, &load, log)?);
     let refuse =
         |errno: nix::errno::Errno| Failure::refused(format!("cannot wait for the container: {}", errno.desc()));
     let mut awaited: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
     awaited.add(Signal::SIGCHLD);
-    awaited.thread_block().map_err(refuse)?;
-    wave_oci::start(&request.root, &request.id)?;
+    // Not earlier: the process of the container would begin with them blocked.
+    let ready = || awaited.thread_block().map_err(refuse);
+    let pid = Pid::from_raw(wave_oci::create_and_start(request, &ready, &load, log)?);
     if detach {
         return Ok(0);
     }

@@ -6,15 +6,45 @@ use crate::{env, flag};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
-use wave_engine::policy::PolicyDocument;
+use wave_engine::policy::{PolicyDocument, pin, read_text};
 use wave_engine::{DirectoryGrant, Failure, Identity, Level, Plan, PlanBuilder};
+
+/// The policy file of a run. It is read once, because it may be a pipe.
+pub struct GivenPolicy {
+    /// The BLAKE3 hash of the file, if it could be read.
+    pub hash: Option<String>,
+    /// What is in it. It is what [`plan`] takes.
+    pub document: Result<Option<PolicyDocument>, Failure>,
+}
+
+impl GivenPolicy {
+    /// Reads the file that was named, if any.
+    pub fn read(run: &Run) -> Self {
+        let Some(path) = run.policy.as_deref() else { return Self { hash: None, document: Ok(None) } };
+        match read_text(path) {
+            Ok(text) => {
+                Self { hash: Some(pin::of(text.as_bytes())), document: PolicyDocument::parse(path, &text).map(Some) }
+            }
+            Err(failure) => Self { hash: None, document: Err(failure) },
+        }
+    }
+
+    /// What is in it, if that is a policy.
+    pub fn document(&self) -> Option<&PolicyDocument> {
+        self.document.as_ref().ok()?.as_ref()
+    }
+}
 
 /// Resolves the arguments of a run.
 ///
 /// # Errors
 /// 2 for values that make no sense, 125 for what this host does not have.
-pub fn plan(sandbox: Option<Sandbox>, run: &Run, program: &Program) -> Result<Plan, Failure> {
-    let policy = run.policy.as_deref().map(PolicyDocument::read).transpose()?;
+pub fn plan(
+    sandbox: Option<Sandbox>,
+    run: &Run,
+    program: &Program,
+    policy: Option<PolicyDocument>,
+) -> Result<Plan, Failure> {
     let words = program.args.iter().cloned();
     let name = run.argv0.clone().map_or_else(|| program.name.clone(), OsString::from);
     let (args, invoke) = match &run.invoke {
@@ -24,7 +54,7 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run, program: &Program) -> Result<Pl
     let builder = PlanBuilder {
         policy,
         level: sandbox.map(level),
-        grants: run.dirs.iter().map(|flag| flag::grant(flag)).collect::<Result<_, _>>()?,
+        grants: grants(run)?,
         name: name.into_vec(),
         args,
         env: env::variables(run)?,
@@ -44,6 +74,12 @@ pub fn plan(sandbox: Option<Sandbox>, run: &Run, program: &Program) -> Result<Pl
         no_cache: run.no_cache,
     };
     builder.build()
+}
+
+/// The granted directories, then the granted files.
+fn grants(run: &Run) -> Result<Vec<DirectoryGrant>, Failure> {
+    let dirs = run.dirs.iter().map(|flag| flag::grant(flag));
+    dirs.chain(run.files.iter().map(|flag| flag::file(flag))).collect()
 }
 
 /// The module that was named.
@@ -113,7 +149,8 @@ mod tests {
         let words = start.into_iter().chain([file]).chain(flags.iter().cloned()).chain(["m.wasm".to_owned()]);
         let cli = Cli::try_parse_from(words).unwrap_or_else(|error| panic!("{error}"));
         let Command::Run(run) = cli.command else { panic!("not a run") };
-        super::plan(cli.sandbox, &run, &Program::file(&run)).unwrap_or_else(|failure| panic!("{failure}"))
+        let policy = GivenPolicy::read(&run).document.unwrap_or_else(|failure| panic!("{failure}"));
+        super::plan(cli.every.sandbox, &run, &Program::file(&run), policy).unwrap_or_else(|failure| panic!("{failure}"))
     }
 
     fn rank(level: Level) -> usize {

@@ -4,7 +4,7 @@ use crate::args::{Run, Sandbox};
 use crate::bound::MemoryBound;
 use crate::image::Program;
 use crate::outcome;
-use crate::plan::plan;
+use crate::plan::{GivenPolicy, plan};
 use crate::progress;
 use crate::record::Records;
 use crate::report::{self, Reporting, RunReport};
@@ -24,21 +24,22 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run) -> Result<u8, Failure> {
     if let Some(place) = &arguments.outcome {
         return outcome::run(sandbox, arguments, place);
     }
+    let policy = GivenPolicy::read(arguments);
+    // Before the module is looked for: an image is unpacked for it.
+    match MemoryBound::of(arguments, policy.document())? {
+        Some(bound) => bound.supervise(|engine| planned(engine, sandbox, arguments, policy)),
+        None => planned(Engine::default(), sandbox, arguments, policy),
+    }
+}
+
+/// Plans a run and does it, in this process.
+fn planned(engine: Engine, sandbox: Option<Sandbox>, arguments: &Run, policy: GivenPolicy) -> Result<u8, Failure> {
     let program = Program::of(sandbox, arguments)?;
-    let (plan, module) = (plan(sandbox, arguments, &program)?, program.module);
+    let (plan, module) = (plan(sandbox, arguments, &program, policy.document?)?, program.module);
     if arguments.dry_run {
         show(&plan, &module);
         return Ok(0);
     }
-    let line = plan.line_of_policy("limits.max-rss").map(str::to_owned);
-    match MemoryBound::new(plan.limits.max_rss, line, arguments.cgroup.as_deref())? {
-        Some(bound) => bound.supervise(|engine| planned(engine, plan, module, arguments)),
-        None => planned(Engine::default(), plan, module, arguments),
-    }
-}
-
-/// Runs a program as planned, in this process.
-fn planned(engine: Engine, plan: Plan, module: Module, arguments: &Run) -> Result<u8, Failure> {
     let records = Records::open(arguments, &plan)?;
     let tracer = Tracer::new(arguments, &plan, records.trace);
     let engine = records.kept_by(engine);
@@ -120,6 +121,9 @@ pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failur
             remark(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
         }
     }
+    if ready.asks_for_threads() {
+        remark("wave: note: the module imports `wasi` `thread-spawn`, which always fails: wave offers no threads\n");
+    }
     Ok(Loaded { ready, relaxations, ends, output_bytes })
 }
 
@@ -193,6 +197,8 @@ fn show_value(value: Value) -> String {
         Value::F64(bits) => f64::from_bits(bits).to_string(),
         Value::V128(bits) => format!("{bits:#034x}"),
         Value::FuncRef(function) => if function.is_some() { "funcref" } else { "null" }.to_owned(),
+        Value::ExnRef(exception) => if exception.is_some() { "exnref" } else { "null" }.to_owned(),
+        Value::NullAny => "null".to_owned(),
         Value::ExternRef(number) => number.map_or_else(|| "null".to_owned(), |number| format!("externref {number}")),
     }
 }
@@ -222,7 +228,8 @@ fn explain(stopped: &Stopped, ends: &Ends) {
             print_backtrace(&stopped.backtrace);
         }
         Stop::Trap(trap) => {
-            note(&format!("wave: trap: {trap}\n"));
+            let tag = stopped.tag.as_deref().map_or_else(String::new, |tag| format!(" with tag `{}`", short(tag)));
+            for_program(note, &format!("wave: trap: {trap}{tag}\n"));
             print_backtrace(&stopped.backtrace);
         }
     }

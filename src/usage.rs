@@ -4,7 +4,8 @@
 
 use crate::args;
 use crate::style;
-use crate::text::{clean, fail, note_painted, out_painted};
+use crate::text::{clean, fail, note_painted, out, out_painted};
+use crate::version;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 use wave_engine::Failure;
@@ -30,8 +31,7 @@ const NETWORK: &str = "a program opens no connections and looks up no names; it 
                        from some networks only by --accept-from ADDRESS/BITS";
 const TIME: &str = "time is limited by --timeout TIME, such as 5s; executed operators, by --fuel N";
 const MEMORY: &str = "memory is limited by --max-memory SIZE, the stack by --max-stack SIZE";
-const FEATURES: &str =
-    "the features are fixed: WebAssembly 2.0 with SIMD, tail calls and extended constant expressions; leave it out";
+const FEATURES: &str = "the features are fixed, `wave --version --verbose` lists them; leave it out";
 const WASI: &str =
     "WASI preview 1 is always there; what a program may reach is granted by --dir, --env and --tcplisten; leave it out";
 const COMPILER: &str = "all code is compiled in one way and verified; leave it out";
@@ -314,6 +314,10 @@ fn command_for(word: &str) -> Option<String> {
 /// Prints what is wrong with a command line, or the help it asks for. Returns the exit code.
 pub fn explain(mut error: clap::Error, args: &[OsString]) -> i32 {
     let code = error.exit_code();
+    if error.kind() == ErrorKind::DisplayVersion && args.iter().any(|word| word == "--verbose") {
+        out(&version::verbose());
+        return code;
+    }
     if !error.use_stderr() {
         out_painted(&error.render().to_string(), style::help);
         return code;
@@ -391,7 +395,12 @@ mod tests {
         let texts = FLAGS.iter().map(|(_, advice)| advice).chain(FAMILIES.iter().map(|(_, advice)| advice));
         for advice in texts {
             for word in advice.split(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
-                assert!(!word.starts_with("--") || ours.contains(&word) || word == "--help", "{word}: {advice}");
+                assert!(
+                    !word.starts_with("--")
+                        || ours.contains(&word)
+                        || ["--help", "--version", "--verbose"].contains(&word),
+                    "{word}: {advice}"
+                );
             }
             assert!(!advice.contains("--sandbox") && !advice.contains("--no-verify"), "{advice}");
             for (at, _) in advice.match_indices("--dir HOST") {

@@ -5,9 +5,8 @@ use crate::image;
 use crate::text::{chain, clean};
 use crate::worker::{self, Output};
 use serde_json::json;
-use std::path::Path;
 use std::time::{Duration, Instant};
-use wave_contract::artifact::Artifact;
+use wave_contract::artifact::{Artifact, CodeSettings};
 use wave_contract::context::{Addressing, FixedAddresses};
 use wave_contract::image::CodeImage;
 use wave_contract::types::SignatureRegistry;
@@ -27,13 +26,13 @@ pub fn verify(sandbox: Option<Sandbox>, arguments: &Verify) -> Result<u8, Failur
     let threads = arguments.threads.map_or_else(compile::default_threads, std::num::NonZero::get);
     let limits = worker::limits(sandbox, path);
     let bytes = image::read(&limits)?;
-    worker::run(&limits, threads, |watch| report(path, &bytes, threads, arguments.format, watch))
+    worker::run(&limits, threads, |watch| report(arguments, &bytes, threads, watch))
 }
 
-fn report(path: &Path, bytes: &[u8], threads: usize, format: Format, watch: Watch<'_>) -> Result<Output, Failure> {
+fn report(arguments: &Verify, bytes: &[u8], threads: usize, watch: Watch<'_>) -> Result<Output, Failure> {
     let code = match Artifact::is_one(bytes) {
-        true => of_artifact(path, bytes)?,
-        false => of_module(path, bytes, threads, watch)?,
+        true => of_artifact(arguments, bytes)?,
+        false => of_module(arguments, bytes, threads, watch)?,
     };
     let Code { module, image, terms, compiling } = code;
     let started = Instant::now();
@@ -41,7 +40,7 @@ fn report(path: &Path, bytes: &[u8], threads: usize, format: Format, watch: Watc
         wave_verifier::verify_watched(image, &module, terms, threads, each).map(|(_, report)| report)
     });
     let took = Took { compiling, verifying: started.elapsed() };
-    let out = match format {
+    let out = match arguments.format {
         Format::Text => text(&outcome, &took)?,
         Format::Json => json(&outcome, &took)?,
     };
@@ -58,16 +57,21 @@ struct Code {
 }
 
 /// What an artifact has: any, of any version and for any processor.
-fn of_artifact(path: &Path, bytes: &[u8]) -> Result<Code, Failure> {
-    let artifact =
-        Artifact::read(bytes).map_err(|error| Failure::not_runnable(chain(&error)).at(path.display().to_string()))?;
+fn of_artifact(arguments: &Verify, bytes: &[u8]) -> Result<Code, Failure> {
+    let flags = [("--deterministic", arguments.deterministic), ("--fuel", arguments.fuel)];
+    if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) {
+        return Err(Failure::usage("the code of a compiled file is verified as it is").at(*flag).fix("leave it out"));
+    }
+    let path = arguments.module.display();
+    let artifact = Artifact::read(bytes).map_err(|error| Failure::not_runnable(chain(&error)).at(path.to_string()))?;
     let Artifact { module, signatures, host_imports, image, .. } = artifact;
     let terms = Terms { addressing: image.addressing.clone(), signatures, host_imports };
     Ok(Code { module, image, terms, compiling: None })
 }
 
 /// What is compiled now, as if it were to run alone.
-fn of_module(path: &Path, bytes: &[u8], threads: usize, watch: Watch<'_>) -> Result<Code, Failure> {
+fn of_module(arguments: &Verify, bytes: &[u8], threads: usize, watch: Watch<'_>) -> Result<Code, Failure> {
+    let path = &arguments.module;
     let bytes = input::module(path, bytes)?;
     let module = compile::parse(path, &bytes)?;
     let info = module.info();
@@ -77,11 +81,12 @@ fn of_module(path: &Path, bytes: &[u8], threads: usize, watch: Watch<'_>) -> Res
     let mut registry = SignatureRegistry::default();
     let terms = Terms {
         addressing: Addressing::Fixed(addresses),
-        signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
+        signatures: registry.intern_module(info),
         host_imports: vec![true; info.imported_functions as usize],
     };
+    let settings = CodeSettings { canonical_nans: arguments.deterministic, fuel: arguments.fuel };
     let started = Instant::now();
-    let image = compile::compile_for(path, &module, &terms, threads, watch)?;
+    let image = compile::compile_for(path, &module, &terms, settings, threads, watch)?;
     Ok(Code { module: bytes.into_owned(), image, terms, compiling: Some(started.elapsed()) })
 }
 

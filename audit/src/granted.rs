@@ -86,6 +86,7 @@ impl Granted {
 
     /// Whether a memory can grow within the limit of the policy.
     pub fn can_grow(&self, memory: &Memory) -> bool {
-        memory.can_grow() && self.max_memory.is_none_or(|most| most >> 16 > memory.min_pages)
+        memory.can_grow()
+            && self.max_memory.is_none_or(|most| most.checked_shr(memory.page_log2).unwrap_or(0) > memory.min_pages)
     }
 }

@@ -40,8 +40,8 @@ use wave_engine::policy::{PolicyDocument, pin};
 use wave_engine::{Failure, input};
 
 impl Audit {
-    /// Reads the declarations of the module in the bytes of a file, and derives the report. The module is not
-    /// validated, compiled or run.
+    /// Reads and validates the module in the bytes of a file, and derives the report from its declarations. The module is
+    /// neither compiled nor run.
     ///
     /// # Errors
     /// 126 if the file is not a module or is broken, 125 if the policy does not match it, 2 for a policy with a component.

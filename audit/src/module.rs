@@ -95,6 +95,9 @@ pub struct Memory {
     pub wide: bool,
     /// Whether it declares its own page size.
     pub custom_pages: bool,
+    /// Binary logarithm of the size of its pages in bytes.
+    #[serde(skip)]
+    pub page_log2: u32,
 }
 
 /// A table.
@@ -122,6 +125,9 @@ pub enum Item {
     /// A type, value, module or component.
     Other,
 }
+
+/// The type of an imported memory that is shared. Of others it is empty.
+const SHARED: &str = "shared";
 
 /// An import.
 #[derive(Debug, Serialize)]
@@ -305,7 +311,7 @@ impl Reader {
             }
             TypeRef::Memory(ty) => {
                 self.out.memories.push(Memory::new(&ty, true));
-                (Item::Memory, "".into())
+                (Item::Memory, if ty.shared { SHARED } else { "" }.into())
             }
             TypeRef::Global(ty) => (Item::Global, ty.content_type.to_string().into()),
             TypeRef::Tag(_) => (Item::Tag, "".into()),
@@ -378,6 +384,13 @@ impl Declarations {
     }
 }
 
+impl Import {
+    /// Whether it is a shared memory, which a run creates.
+    pub fn is_shared_memory(&self) -> bool {
+        self.item == Item::Memory && &*self.ty == SHARED
+    }
+}
+
 impl Memory {
     fn new(ty: &MemoryType, imported: bool) -> Self {
         Self {
@@ -387,6 +400,7 @@ impl Memory {
             shared: ty.shared,
             wide: ty.memory64,
             custom_pages: ty.page_size_log2.is_some(),
+            page_log2: ty.page_size_log2.unwrap_or(16),
         }
     }
 

@@ -217,7 +217,7 @@ fn facts(audit: &Audit, blocks: &mut Vec<Block>) {
         return;
     }
     let row = |fact: &super::facts::Fact| {
-        let mut text = words(fact.text);
+        let mut text = words(&fact.text);
         if fact.count > 0 {
             text.push(Span::Text(": ".to_owned()));
             text.extend(names(fact.names.iter().map(String::as_str), fact.count));

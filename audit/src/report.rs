@@ -1,12 +1,13 @@
 //! The report: complete, plain data. Every format prints the same value.
 
 use super::capabilities::{Verdict, verdicts};
-use super::facts::{Fact, facts, surface};
+use super::facts::{Fact, Level, Subject, facts, surface};
 use super::granted::Granted;
 use super::grants::{Gain, gains};
 use super::module::{Declarations, Kind, Memory};
 use super::score::{Score, package, score};
 use serde::Serialize;
+use wave_engine::features;
 use wave_policy::{Area, Need, Surface};
 
 /// What a module declares, and what follows from it.
@@ -57,8 +58,12 @@ pub struct ImportedFunction {
 }
 
 impl Audit {
-    /// Derives the report from the declarations.
+    /// Derives the report from the declarations, and validates a module.
     pub fn new(file: &str, bytes: &[u8], module: Declarations, granted: Option<Granted>) -> Self {
+        let verdict = match module.kind {
+            Kind::Module => features::judge(bytes),
+            Kind::Component => features::Verdict::Runs,
+        };
         let surface = surface(&module);
         let growable = module.memories.iter().any(Memory::can_grow);
         let (grants, powers) = match module.kind {
@@ -73,11 +78,16 @@ impl Audit {
             areas: areas(&module, &surface),
             grants,
             powers,
-            facts: facts(&module, &surface),
+            facts: facts(&Subject { module: &module, surface: &surface, verdict: &verdict }),
             score: score(&module, &surface, granted.as_ref()),
             granted,
             module,
         }
+    }
+
+    /// Whether `wave` can run it.
+    pub fn can_run(&self) -> bool {
+        self.facts.iter().all(|fact| fact.level != Level::Error)
     }
 
     /// Records that the module was in a compiled file of this size and hash.

@@ -329,7 +329,7 @@ mod tests {
     fn memory_counts_by_what_it_may_become() {
         let with = |max_pages| {
             let (imported, shared, wide, custom_pages) = (false, false, false, false);
-            let memory = Memory { min_pages: 1, max_pages, imported, shared, wide, custom_pages };
+            let memory = Memory { min_pages: 1, max_pages, imported, shared, wide, custom_pages, page_log2: 16 };
             let declarations = Declarations { memories: vec![memory], ..Declarations::default() };
             score(&declarations, &Surface::default(), None).tenths
         };

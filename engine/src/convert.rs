@@ -1,7 +1,7 @@
 //! Conversions between crates. The monitor and the hostcalls know no policy, and have their own types for accesses,
 //! resolvers and limits.
 
-use wave_contract::module::ModuleInfo;
+use wave_contract::module::{ImportType, ModuleInfo};
 use wave_policy::limits::LIMITS;
 use wave_policy::{Access, Resolver, Surface, file::Limits};
 
@@ -55,9 +55,11 @@ pub(crate) fn monitor_limits(limits: &Limits) -> wave_wasi::Limits {
     enforced
 }
 
-/// The surface of a module.
+/// The surface of a module. A shared memory that it imports is no part of it: a run creates one.
 pub fn surface_of(info: &ModuleInfo) -> Surface {
-    Surface::from_imports(info.imports.iter().map(|import| (&import.module, &import.name)))
+    let asked = info.imports.iter().filter(|import| !matches!(import.ty, ImportType::Memory(ty) if ty.shared));
+    Surface::from_imports(asked.map(|import| (&import.module, &import.name)))
+        .with_shared_memory(info.memories.iter().any(|memory| memory.shared))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! already, a second one would take its place for absolute paths too: there, only `PWD` is set.
 
 use crate::failure::Failure;
-use crate::grants::DirectoryGrant;
+use crate::grants::{DirectoryGrant, GrantKind, rooted};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
@@ -41,15 +41,25 @@ pub(crate) fn grant(cwd: &str, place: &str, grants: &[DirectoryGrant]) -> Result
     let host = real_directory(&base.host, &rest).map_err(|what| {
         refuse(format!("the program cannot start at `{cwd}`: {what}"), "name a directory inside a grant")
     })?;
-    let has_root = grants.iter().any(|grant| rooted(&grant.guest) == Path::new("/"));
-    let grant = DirectoryGrant { host, guest: NAME.to_owned(), access: base.access, place: place.to_owned() };
+    let has_root = grants.iter().any(|grant| rooted(directory_of(grant)) == Path::new("/"));
+    let grant = DirectoryGrant {
+        kind: GrantKind::Directory,
+        place: place.to_owned(),
+        ..DirectoryGrant::new(host, NAME, base.access)
+    };
     Ok((!has_root).then_some(grant))
 }
 
 /// Whether wasi-libc starts elsewhere than at `cwd`.
 pub(crate) fn is_only_announced(cwd: &str, grants: &[DirectoryGrant]) -> bool {
     !cwd.trim_matches('/').is_empty()
-        && grants.iter().any(|grant| grant.guest != NAME && rooted(&grant.guest) == Path::new("/"))
+        && grants.iter().map(directory_of).any(|name| name != NAME && rooted(name) == Path::new("/"))
+}
+
+/// The name of the directory that a program finds a grant as, or in.
+fn directory_of(grant: &DirectoryGrant) -> &str {
+    let of_file = if grant.is_file() { grant.name_in_directory() } else { None };
+    of_file.map_or(&grant.guest, |(directory, _)| directory)
 }
 
 /// Opens the directory of a grant that [`grant`] has made. A link that was put on the way meanwhile is refused.
@@ -59,12 +69,6 @@ pub(crate) fn is_only_announced(cwd: &str, grants: &[DirectoryGrant]) -> bool {
 pub(crate) fn open(host: &Path) -> std::io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(openat2(CWD, host, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?.into())
-}
-
-/// A guest name as wasi-libc compares it: `data`, `./data` and `/data` are one.
-fn rooted(guest: &str) -> PathBuf {
-    let parts = Path::new(guest).components().filter(|part| matches!(part, Component::Normal(_)));
-    Path::new("/").join(parts.collect::<PathBuf>())
 }
 
 /// The directory `rest` inside `base`, without links: one inside a grant may lead out of it, and an earlier program may have made it.

@@ -71,7 +71,7 @@ fn call(program: &mut Program, sealed: &Sealed, function: Function, args: &[Valu
         CallError::Stopped(stopped) => stopped,
         // `EntryPoint::find` has found and checked every function that is called.
         CallError::Arguments { .. } | CallError::Foreign => {
-            Stopped { stop: Stop::Trap(wave_runtime::Trap::IndirectCallTypeMismatch), backtrace: Vec::new() }
+            Stopped { stop: Stop::Trap(wave_runtime::Trap::IndirectCallTypeMismatch), backtrace: Vec::new(), tag: None }
         }
     })
 }
@@ -120,7 +120,7 @@ fn parse_value(ty: ValType, word: &OsString) -> Result<Value, Failure> {
         ValType::I64 => integer(64).map(|bits| Value::I64(bits.cast_signed())),
         ValType::F32 => text.parse().ok().map(|value: f32| Value::F32(value.to_bits())),
         ValType::F64 => text.parse().ok().map(|value: f64| Value::F64(value.to_bits())),
-        ValType::V128 | ValType::FuncRef | ValType::ExternRef => None,
+        ValType::V128 | ValType::FuncRef | ValType::ExternRef | ValType::Ref(_) => None,
     };
     value.ok_or_else(|| Failure::usage(format!("`{text}` is not a valid {ty}")).at("arguments of --invoke"))
 }

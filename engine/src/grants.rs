@@ -1,13 +1,29 @@
-//! Granted directories and device nodes, checked before anything is loaded.
+//! Granted directories, files and device nodes, checked before anything is loaded.
 
 use crate::failure::Failure;
+use rustix::fs::{Mode, OFlags};
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use wave_policy::Access;
+use wave_wasi::SingleFile;
 
-/// A granted directory.
+/// What a grant is of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GrantKind {
+    /// A directory tree or a single file: what the path leads to.
+    #[default]
+    Any,
+    /// A directory tree.
+    Directory,
+    /// A single file. The guest finds it in a directory that has nothing but granted files.
+    File,
+}
+
+/// A granted directory, or a single file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirectoryGrant {
     /// Its path on the host.
@@ -16,55 +32,101 @@ pub struct DirectoryGrant {
     pub guest: String,
     /// What the guest may do there.
     pub access: Access,
+    /// Which of both it has to be.
+    pub kind: GrantKind,
     /// The flag or the policy rule that granted it, for messages.
     pub place: String,
 }
 
 impl DirectoryGrant {
-    /// Grants a directory, which does not have to exist yet.
+    /// Grants a directory or a file, which does not have to exist yet.
     pub fn new(host: impl Into<PathBuf>, guest: impl Into<String>, access: Access) -> Self {
         let host = host.into();
         let place = format!("the grant of `{}`", host.display());
-        Self { host, guest: guest.into(), access, place }
+        Self { host, guest: guest.into(), access, kind: GrantKind::Any, place }
     }
 
-    /// Returns the grant if the directory exists.
+    /// Grants a single file, as [`new`](Self::new). A directory is refused.
+    pub fn file(host: impl Into<PathBuf>, guest: impl Into<String>, access: Access) -> Self {
+        Self { kind: GrantKind::File, ..Self::new(host, guest, access) }
+    }
+
+    /// Returns the grant, with its kind, if the directory or file exists.
     ///
     /// # Errors
-    /// 125 if it does not.
+    /// 125 if it does not, or if it is of another kind. 2 for a file whose path in the guest has no name at its end.
     pub fn checked(self) -> Result<Self, Failure> {
-        let grant = self;
-        match std::fs::metadata(&grant.host) {
-            Ok(metadata) if metadata.is_dir() => Ok(grant),
-            Ok(_) => Err(grant
-                .unusable("not a directory")
-                .fix("make a directory of what the program may use, and grant that")),
-            Err(error) => Err(grant.missing(&error)),
+        let found = std::fs::metadata(&self.host).map_err(|error| self.missing(&error))?;
+        let kind = self.kind_of(&found).map_err(|(what, fix)| self.unusable(what).fix(fix))?;
+        let grant = Self { kind, ..self };
+        if kind == GrantKind::File && grant.name_in_directory().is_none() {
+            return Err(Failure::usage(format!("`{}` is no name for a file", grant.guest))
+                .at(grant.place)
+                .fix("give the file a path in the program that ends in a name: HOST::/etc/NAME::ro"));
+        }
+        Ok(grant)
+    }
+
+    /// What kind of grant an object can be, or why it can be none, and what helps.
+    fn kind_of(&self, found: &std::fs::Metadata) -> Result<GrantKind, (&'static str, &'static str)> {
+        let kind = found.file_type();
+        match self.kind {
+            GrantKind::Any | GrantKind::Directory if kind.is_dir() => Ok(GrantKind::Directory),
+            GrantKind::Directory => {
+                Err(("not a directory", "make a directory of what the program may use, and grant that"))
+            }
+            GrantKind::File if kind.is_dir() => Err(("a directory, not a file", "grant it by --dir")),
+            GrantKind::Any | GrantKind::File if kind.is_file() || kind.is_fifo() => Ok(GrantKind::File),
+            // Which devices are allowed, the builder knows.
+            GrantKind::Any | GrantKind::File if kind.is_char_device() => Ok(GrantKind::File),
+            GrantKind::Any | GrantKind::File => {
+                Err(("neither a directory nor a file", "no run is given a socket or a disk"))
+            }
         }
     }
 
-    /// Why the directory cannot be granted on this host.
+    /// Whether it is a single file, as far as it is known on this host.
+    pub fn is_file(&self) -> bool {
+        match self.kind {
+            GrantKind::File => true,
+            GrantKind::Directory => false,
+            GrantKind::Any => std::fs::metadata(&self.host).is_ok_and(|found| !found.is_dir()),
+        }
+    }
+
+    /// The guest's directory of a single file, and the name in it. `None` if the path ends in no name.
+    pub fn name_in_directory(&self) -> Option<(&str, &str)> {
+        let name = self.guest.rsplit('/').next().filter(|name| !matches!(*name, "" | "." | ".."))?;
+        let directory = self.guest.get(..self.guest.len() - name.len())?;
+        Some(match (directory.trim_end_matches('/'), directory) {
+            ("", "") => (".", name),
+            ("", _) => ("/", name),
+            (directory, _) => (directory, name),
+        })
+    }
+
+    /// Why it cannot be granted on this host.
     pub fn problem_here(&self) -> Option<String> {
         match std::fs::metadata(&self.host) {
-            Ok(metadata) if metadata.is_dir() => None,
-            Ok(_) => Some("not a directory".to_owned()),
+            Ok(found) => self.kind_of(&found).err().map(|(what, _)| what.to_owned()),
             Err(error) => Some(error.to_string()),
         }
     }
 
-    /// The failure for a directory that cannot be used.
+    /// The failure for a directory or file that cannot be used.
     pub fn unusable(&self, reason: &str) -> Failure {
         Failure::refused(format!("cannot preopen `{}`: {reason}", self.host.display())).at(self.place.clone())
     }
 
-    /// The failure for a directory that does not exist. It names the nearest existing parent.
+    /// The failure for a directory or file that does not exist. It names the nearest existing parent.
     pub fn missing(&self, error: &std::io::Error) -> Failure {
         if error.kind() != std::io::ErrorKind::NotFound {
             return self.unusable(&error.to_string()).fix("check the permissions of the path");
         }
         let absolute = std::path::absolute(&self.host).unwrap_or_else(|_| self.host.clone());
         let parent = absolute.ancestors().skip(1).find(|parent| parent.exists()).unwrap_or(Path::new("/"));
-        self.unusable("no such directory").fix(format!(
+        let what = if self.kind == GrantKind::File { "no such file" } else { "no such directory" };
+        self.unusable(what).fix(format!(
             "create it, or drop the {} if the guest can do without it; the nearest existing parent is `{}`",
             if self.place.starts_with("--") { "flag" } else { "rule" },
             parent.display()
@@ -184,6 +246,112 @@ pub fn refuse_overlap(grants: &[DirectoryGrant]) -> Result<(), Failure> {
     Err(refuse(what).at(inner.place.clone()).fix(fix))
 }
 
+/// Refuses names of single files that another grant takes away, or whose other meaning a file would take away: programs look up
+/// a path in the directory with the longest name that it begins with.
+///
+/// # Errors
+/// 2 if a flag adds the file, 125 if a policy file does.
+pub fn refuse_taken_names(grants: &[DirectoryGrant]) -> Result<(), Failure> {
+    match taken_names(grants).into_iter().next().and_then(|taken| Some((grants.get(taken.file)?, taken.what))) {
+        None => Ok(()),
+        Some((file, what)) => {
+            let refuse = if file.place.starts_with("--") { Failure::usage } else { Failure::refused };
+            Err(refuse(what).at(file.place.clone()).fix(OTHER_NAME))
+        }
+    }
+}
+
+/// What helps against a [`TakenName`].
+pub const OTHER_NAME: &str = "give the file a path in a directory of its own, for example HOST::/files/NAME::ro";
+
+/// A single file whose name cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TakenName {
+    /// Index of the grant.
+    pub file: usize,
+    /// Why.
+    pub what: String,
+}
+
+/// The single files with [taken names](refuse_taken_names).
+pub fn taken_names(grants: &[DirectoryGrant]) -> Vec<TakenName> {
+    let names: Vec<_> = grants.iter().map(|grant| (rooted(&grant.guest), grant.is_file())).collect();
+    let mut files: HashMap<&Path, usize> = HashMap::new();
+    let mut directories: HashMap<&Path, usize> = HashMap::new();
+    let mut taken = Vec::new();
+    for (index, (name, is_file)) in names.iter().enumerate() {
+        let known = if *is_file { &mut files } else { &mut directories };
+        if known.insert(name, index).is_some() && *is_file {
+            taken.push(TakenName { file: index, what: format!("two files are called `{}`", name.display()) });
+        }
+    }
+    for (name, index) in &files {
+        let same = directories.get(*name).map(|_| format!("`{}` is a file and a directory", name.display()));
+        let inside = name.parent().filter(|parent| directories.contains_key(parent)).map(|parent| {
+            format!("`{}` would be in `{}`, which is a granted directory", name.display(), parent.display())
+        });
+        taken.extend(same.or(inside).map(|what| TakenName { file: *index, what }));
+    }
+    for (name, _) in &names {
+        let around = name.ancestors().skip(1).find_map(|parent| Some((parent, *files.get(parent)?)));
+        if let Some((parent, file)) = around {
+            let what = format!("`{}` is a file, and `{}` would be in it", parent.display(), name.display());
+            taken.push(TakenName { file, what });
+        }
+    }
+    taken.sort_by(|one, other| (one.file, &one.what).cmp(&(other.file, &other.what)));
+    taken.dedup_by_key(|taken| taken.file);
+    taken
+}
+
+/// A guest name as wasi-libc compares it: `data`, `./data` and `/data` are one.
+pub(crate) fn rooted(guest: &str) -> PathBuf {
+    let parts = Path::new(guest).components().filter(|part| matches!(part, Component::Normal(_)));
+    Path::new("/").join(parts.collect::<PathBuf>())
+}
+
+/// The descriptors that a run begins with after the standard streams: the index of a granted directory, and `None` for each
+/// directory of single files.
+pub fn first_descriptors(grants: &[DirectoryGrant]) -> Vec<Option<usize>> {
+    let directories = grants.iter().enumerate().filter(|(_, grant)| !grant.is_file()).map(|(index, _)| Some(index));
+    let files = grants.iter().filter(|grant| grant.is_file()).filter_map(DirectoryGrant::name_in_directory);
+    let lists: BTreeSet<_> = files.map(|(directory, _)| rooted(directory)).collect();
+    directories.chain(lists.iter().map(|_| None)).collect()
+}
+
+/// Opens a single file and the directory that it is in. Links in its path are followed now, and never again.
+///
+/// # Errors
+/// The system's error.
+pub(crate) fn open_file(grant: &DirectoryGrant) -> std::io::Result<(OwnedFd, SingleFile)> {
+    let real = std::fs::canonicalize(&grant.host)?;
+    let no_name = || std::io::Error::from(std::io::ErrorKind::IsADirectory);
+    let (parent, host_name) = real.parent().zip(real.file_name()).ok_or_else(no_name)?;
+    let (_, guest_name) = grant.name_in_directory().ok_or_else(no_name)?;
+    let handle = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let parent = rustix::fs::open(parent, handle | OFlags::DIRECTORY, Mode::empty())?;
+    let file = rustix::fs::openat(&parent, host_name, handle, Mode::empty())?;
+    let (host_name, guest_name) = (host_name.as_bytes().to_vec(), guest_name.as_bytes().to_vec());
+    Ok((parent, SingleFile { file, host_name, guest_name }))
+}
+
+/// Refuses a device that is granted as a single file, unless it is one of those that the guest may open.
+///
+/// # Errors
+/// 125 for another device.
+pub fn refuse_devices(grants: &[DirectoryGrant], devices: &[(PathBuf, u64)]) -> Result<(), Failure> {
+    let files = grants.iter().filter(|grant| grant.kind == GrantKind::File);
+    for grant in files {
+        let found = std::fs::metadata(&grant.host).map_err(|error| grant.missing(&error))?;
+        let is_device = found.file_type().is_char_device();
+        if is_device && !devices.iter().any(|(_, number)| *number == found.rdev()) {
+            let host = grant.host.display();
+            return Err(grant.unusable("a device").fix(format!("to let the program use it, add --device {host}")));
+        }
+    }
+    Ok(())
+}
+
 /// Looks up the number of a device node.
 ///
 /// # Errors
@@ -208,7 +376,7 @@ mod tests {
     fn grant(flag: &str) -> DirectoryGrant {
         let parts: Vec<_> = flag.split("::").collect();
         let (guest, access) = (parts[1].to_owned(), parts[2].parse().unwrap());
-        DirectoryGrant { host: parts[0].into(), guest, access, place: format!("--dir {flag}") }
+        DirectoryGrant { place: format!("--dir {flag}"), ..DirectoryGrant::new(parts[0], guest, access) }
     }
 
     #[test]
@@ -237,7 +405,7 @@ mod tests {
         for round in 0..500 {
             let grant = |_| {
                 let (host, access) = (PathBuf::from(names[random(names.len())]), accesses[random(3)]);
-                DirectoryGrant { host, guest: String::new(), access, place: String::new() }
+                DirectoryGrant::new(host, "", access)
             };
             let grants: Vec<_> = (0..round % 8).map(grant).collect();
             let places: Vec<_> = grants.iter().map(|grant| grant.host.clone()).collect();

@@ -44,7 +44,10 @@ mod unused;
 pub use builder::PlanBuilder;
 pub use convert::{monitor_access, policy_access, surface_of};
 pub use failure::Failure;
-pub use grants::{DirectoryGrant, Overlap, overlaps, overlaps_as_written, refuse_overlap};
+pub use grants::{
+    DirectoryGrant, GrantKind, Overlap, first_descriptors, overlaps, overlaps_as_written, refuse_overlap,
+    refuse_taken_names, taken_names,
+};
 pub use input::Module;
 pub use observer::{Observer, Used};
 pub use outcome::Outcome;
@@ -54,6 +57,7 @@ pub use ranges::ProgramRanges;
 pub use refusal::Refusal;
 pub use run::{Container, Engine, Ready, SPARE_FILES, SealedRun};
 pub use unused::Unused;
+pub use wave_compiler::features;
 pub use wave_policy::file::Limits;
 pub use wave_policy::{Access, Identity, Level};
 pub use wave_sandbox::{Allocator, OuterFilter, exit, start};

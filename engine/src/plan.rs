@@ -3,7 +3,7 @@
 use crate::compile::CompileLimits;
 use crate::cwd;
 use crate::failure::Failure;
-use crate::grants::DirectoryGrant;
+use crate::grants::{DirectoryGrant, GrantKind};
 use crate::policy::PolicyDocument;
 use std::ffi::OsString;
 use std::fmt;
@@ -21,7 +21,7 @@ use wave_wasi::PeerRule;
 pub struct Plan {
     /// Which layers are required.
     pub level: Level,
-    /// Granted directories.
+    /// Granted directories and files.
     pub grants: Vec<DirectoryGrant>,
     /// The index of the grant that makes relative paths begin at the working directory, if there is one.
     pub cwd_grant: Option<usize>,
@@ -97,7 +97,8 @@ impl fmt::Display for Plan {
         }
         for (index, grant) in self.grants.iter().enumerate() {
             let (host, guest) = (grant.host.display().to_string(), &grant.guest);
-            writeln!(f, "fs[{index}]:    {} {} as {}", grant.access, clean(&host), clean(guest))?;
+            let what = if grant.kind == GrantKind::File { "file " } else { "" };
+            writeln!(f, "fs[{index}]:    {} {what}{} as {}", grant.access, clean(&host), clean(guest))?;
         }
         for (path, _) in &self.devices {
             writeln!(f, "device:   {}", clean(&path.display().to_string()))?;
@@ -254,7 +255,7 @@ fn owner_notes(plan: &Plan) -> Vec<String> {
             plan.identity.map_or_else(|| "a user that owns nothing".to_owned(), |user| format!("user {}", user.uid));
         format!(
             "wave: note: started as root, the program runs as {user}, who may not write to `{}`\n  \
-             fix:   give the directory to a user and name that one by --user UID:GID, or grant it ::ro\n",
+             fix:   give it to a user and name that one by --user UID:GID, or grant it ::ro\n",
             clean(&host)
         )
     };

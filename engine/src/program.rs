@@ -14,7 +14,7 @@ use wave_contract::artifact::{Artifact, CodeSettings, Provenance};
 use wave_contract::image::CodeImage;
 use wave_contract::module::{ImportType, ModuleInfo};
 use wave_policy::{chain, short};
-use wave_runtime::{Binding, InstanceId, LinkError, MemoryError, Placement, Store, StoreOptions};
+use wave_runtime::{Binding, InstanceId, Item, LinkError, MemoryError, Placement, Store, StoreOptions};
 use wave_sandbox::State;
 use wave_verifier::{Terms, Verified, VerifyError};
 use wave_wasi::{Config, Wasi};
@@ -101,6 +101,7 @@ pub fn load(
     allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
 ) -> Result<Program, Failure> {
     let mut store = Store::new(options.store, wasi).map_err(|error| store_failure(&error))?;
+    store.set_wait(&wave_wasi::atomic_wait()).map_err(|error| link_failure(path, &error))?;
     // Done here, because the compiler worker is still busy.
     wave_runtime::prepare_loading().map_err(|error| link_failure(path, &error.into()))?;
     let loader = Loader { path, store: &mut store, options, slot };
@@ -216,7 +217,8 @@ impl Loader<'_> {
                 let (image, verifier) = match precompiled {
                     Some(image) => self.verify_precompiled(image, module.info(), &bytes, &placement)?,
                     None => {
-                        let image = job.compile(&module, watch).map_err(|error| Refusal::from(&error).failure(path))?;
+                        let image =
+                            job.compile(&module, watch).map_err(|error| Refusal::of(&error, &bytes).failure(path))?;
                         verify(path, image, &bytes, &placement, self.options)?
                     }
                 };
@@ -241,7 +243,7 @@ impl Loader<'_> {
     /// Creates the objects that a module declares. The compiler needs their addresses.
     fn place(&mut self, info: &ModuleInfo) -> Result<(Placement, Job), Failure> {
         let Self { path, store, options, .. } = self;
-        let bindings = bind(path, info, options.observes)?;
+        let bindings = bind(path, store, info, options.observes)?;
         let placement = store.place(info, &bindings).map_err(|error| link_failure(path, &error))?;
         let job = Job::at(&placement, options.settings, options.threads);
         Ok((placement, job))
@@ -288,25 +290,33 @@ fn verification_failure(path: &Path, error: &VerifyError) -> Failure {
         .fix("the compiler that built the code has a bug or was compromised: report it, with the module")
 }
 
-fn bind(path: &Path, info: &ModuleInfo, observes: Observes<'_>) -> Result<Vec<Binding<Wasi>>, Failure> {
-    let function = |module: &str, name: &str| match observes(name) {
-        true => wave_wasi::traced_function(module, name),
-        false => wave_wasi::host_function(module, name),
-    };
-    let bind = |import: &wave_contract::module::Import| match import.ty {
-        ImportType::Function(_) => function(&import.module, &import.name).map(Binding::Host),
-        ImportType::Table(_) | ImportType::Memory(_) | ImportType::Global(_) => None,
-    };
-    info.imports
-        .iter()
-        .map(|import| {
-            bind(import).ok_or_else(|| {
-                Failure::not_runnable(format!("unknown import `{}` `{}`", short(&import.module), short(&import.name)))
-                    .at(path.display().to_string())
-                    .fix("wave provides the functions of wasi_snapshot_preview1 and wasi_unstable: build for wasm32-wasip1")
-            })
-        })
-        .collect()
+/// What the imports of a module are. A shared memory is created for whoever imports one, as for programs that are built for
+/// threads: all of them import theirs, under no name that is agreed on.
+fn bind(
+    path: &Path,
+    store: &mut Store<Wasi>,
+    info: &ModuleInfo,
+    observes: Observes<'_>,
+) -> Result<Vec<Binding<Wasi>>, Failure> {
+    let mut bindings = Vec::with_capacity(info.imports.len());
+    for import in &info.imports {
+        let (module, name) = (&*import.module, &*import.name);
+        let binding = match import.ty {
+            ImportType::Function(_) if observes(name) => wave_wasi::traced_function(module, name).map(Binding::Host),
+            ImportType::Function(_) => wave_wasi::host_function(module, name).map(Binding::Host),
+            ImportType::Memory(ty) if ty.shared => {
+                let memory = store.new_memory(ty).map_err(|error| link_failure(path, &error))?;
+                Some(Binding::Item(Item::Memory(memory)))
+            }
+            ImportType::Table(_) | ImportType::Memory(_) | ImportType::Global(_) | ImportType::Tag(_) => None,
+        };
+        bindings.push(binding.ok_or_else(|| {
+            Failure::not_runnable(format!("unknown import `{}` `{}`", short(module), short(name)))
+                .at(path.display().to_string())
+                .fix("wave provides the functions of wasi_snapshot_preview1 and wasi_unstable: build for wasm32-wasip1")
+        })?);
+    }
+    Ok(bindings)
 }
 
 /// The failure if no store can be created.

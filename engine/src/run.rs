@@ -6,7 +6,7 @@ use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_a
 use crate::cwd;
 use crate::entry::EntryPoint;
 use crate::failure::Failure;
-use crate::grants::DirectoryGrant;
+use crate::grants::{DirectoryGrant, GrantKind, open_file, rooted};
 use crate::input::Module;
 use crate::network::{self, Listener};
 use crate::observer::{Observer, SharedObserver, Used};
@@ -19,6 +19,7 @@ use crate::shortage::{limit_fix, limit_fix_of};
 use crate::source::Source;
 use crate::unused::{self, Unused};
 use rustix::time::{ClockId, clock_gettime};
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
@@ -31,7 +32,7 @@ use wave_policy::limits::Fuel;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::StoreOptions;
 use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, OuterFilter, Report, SealPlan, Sealed};
-use wave_wasi::{Config, GrantedDirectory, Preopen, Wasi};
+use wave_wasi::{Config, Granted, Preopen, Wasi};
 
 /// Descriptors that the process may have open beyond the guest's own. Path resolution uses them.
 pub const SPARE_FILES: u64 = 64;
@@ -220,7 +221,7 @@ impl Engine {
         match plan.limits.max_rss {
             Some(limit) if self.rss_bytes.is_none_or(|bytes| bytes > limit) => {
                 Err(Failure::refused("nothing bounds the memory of this process as `max-rss` asks")
-                    .fix("drop `max-rss`; the memory of a container is bounded by `linux.resources`"))
+                    .fix("drop `max-rss`, or bound the process and say so by `Engine::bounded_to`"))
             }
             _ => Ok(()),
         }
@@ -240,6 +241,11 @@ impl Ready {
     /// The grants that the module cannot use and therefore did not get (T123).
     pub fn unused(&self) -> &[Unused] {
         &self.unused
+    }
+
+    /// Whether the module imports the function that starts threads. It is answered with an error: no guest gets one (T7).
+    pub fn asks_for_threads(&self) -> bool {
+        self.program.info().is_ok_and(|info| surface_of(info).asks_for_threads())
     }
 
     /// Seals the process. Only the guest runs afterwards, and the seal cannot be undone.
@@ -293,26 +299,34 @@ impl SealedRun {
     }
 }
 
-/// Creates the host side of WASI. Each granted directory is opened once, because Landlock rules and the monitor have to
+/// Creates the host side of WASI. Each granted directory and file is opened once, because Landlock rules and the monitor have to
 /// use the same descriptor (T28).
 fn create_wasi(plan: &mut Plan, listeners: Vec<Listener>, observer: Option<&SharedObserver>) -> Result<Wasi, Failure> {
-    let open = |(index, grant): (usize, &DirectoryGrant)| {
+    let open_directory = |index: usize, grant: &DirectoryGrant| {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY);
         let is_start = plan.cwd_grant == Some(index);
-        let dir = if is_start { cwd::open(&grant.host) } else { options.open(&grant.host) };
-        let dir = dir.map_err(|error| {
+        if is_start { cwd::open(&grant.host) } else { options.open(&grant.host) }
+    };
+    // Files of one directory are in one list, however the flags wrote it.
+    let mut lists: HashMap<PathBuf, String> = HashMap::new();
+    let mut open = |(index, grant): (usize, &DirectoryGrant)| {
+        let opened = match grant.kind {
+            GrantKind::File => open_file(grant).map(|(parent, file)| (parent, Some(file))),
+            GrantKind::Any | GrantKind::Directory => open_directory(index, grant).map(|dir| (dir.into(), None)),
+        };
+        let (dir, file) = opened.map_err(|error| {
             let fix = limit_fix(&error).unwrap_or_else(|| "check its permissions".to_owned());
             grant.unusable(&error.to_string()).fix(fix)
         })?;
-        Ok(Preopen {
-            dir: dir.into(),
-            host_path: grant.host.clone(),
-            guest_path: grant.guest.clone(),
-            access: monitor_access(grant.access),
-        })
+        let guest_path = match grant.name_in_directory().filter(|_| file.is_some()) {
+            Some((list, _)) => lists.entry(rooted(list)).or_insert_with(|| list.to_owned()).clone(),
+            None => grant.guest.clone(),
+        };
+        let (host_path, access) = (grant.host.clone(), monitor_access(grant.access));
+        Ok(Preopen { dir, host_path, guest_path, access, file })
     };
-    let preopens = plan.grants.iter().enumerate().map(open).collect::<Result<_, _>>()?;
+    let preopens = plan.grants.iter().enumerate().map(&mut open).collect::<Result<_, _>>()?;
     let config = Config {
         args: std::mem::take(&mut plan.args),
         env: std::mem::take(&mut plan.env).into_iter().map(|variable| variable.text).collect(),
@@ -363,21 +377,25 @@ fn seal(
     let surface = surface_of(program.info()?);
     let wasi = &*program.store.data_mut();
     let grants: Vec<_> =
-        wasi.directories().map(|granted| Grant { fd: granted.dir, access: policy_access(granted.access) }).collect();
-    let directory = |granted: GrantedDirectory<'_>| FilesystemGrant {
+        wasi.grants().map(|granted| Grant { fd: granted.fd, access: policy_access(granted.access) }).collect();
+    let described = |granted: Granted<'_>| FilesystemGrant {
         host: granted.host_path.to_owned(),
         access: policy_access(granted.access),
     };
     let sockets = wasi.sockets().map(|socket| socket.as_raw_fd());
-    let kept: Vec<_> = sockets.chain(engine.records.iter().copied()).collect();
+    // Handles: what is in these directories has no rule, except the granted files.
+    let parents = wasi.parents().map(|parent| parent.as_raw_fd());
+    let files = wasi.parents().count() as u64;
+    let kept: Vec<_> = sockets.chain(parents).chain(engine.records.iter().copied()).collect();
     let policy = Policy {
         level: plan.level,
         surface,
-        grants: wasi.directories().map(directory).collect(),
+        grants: wasi.grants().map(described).collect(),
         resolver: plan.resolver,
         listeners,
         limits: wave_policy::ProcessLimits {
-            open_files: u64::from(monitor_limits(&plan.limits).open_files) + SPARE_FILES,
+            // Each granted file takes two that the guest's limit does not count.
+            open_files: u64::from(monitor_limits(&plan.limits).open_files) + SPARE_FILES + 2 * files,
             file_size_bytes: plan.limits.max_file_size,
             processor_seconds: plan.limits.cpu_time.map(killed_at),
             ..wave_policy::ProcessLimits::default()

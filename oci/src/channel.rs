@@ -10,9 +10,9 @@ use wave_engine::Failure;
 pub enum Message {
     /// The ids of its user namespace have to be mapped.
     MapIds,
-    /// The process of the container has this number. It has not begun.
+    /// The process of the container has this number, in a user namespace. It has not begun.
     Forked(i32),
-    /// Its namespaces exist and its file systems are mounted.
+    /// Its namespaces exist and its file systems are mounted, and the runtime has hooks for that moment.
     Mounted,
     /// Its program is loaded.
     Loaded,
@@ -20,6 +20,15 @@ pub enum Message {
     Started,
     /// It cannot go on.
     Failed(Failure),
+}
+
+/// What the runtime answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The process may go on. Once its program is loaded, it waits for `start`.
+    GoOn = 1,
+    /// Its program is started now.
+    Start = 2,
 }
 
 /// A longer message is not one of ours.
@@ -75,19 +84,19 @@ impl Channel {
         Ok(Some(serde_json::from_slice(&bytes)?))
     }
 
-    /// Answers that the process may go on.
+    /// Answers a message.
     ///
     /// # Errors
-    /// If it is gone.
-    pub fn allow(&mut self) -> io::Result<()> {
-        self.0.write_all(&[1])
+    /// If the process is gone.
+    pub fn answer(&mut self, answer: Answer) -> io::Result<()> {
+        self.0.write_all(&[answer as u8])
     }
 
     /// Sends a message and waits until the runtime answers.
     ///
     /// # Errors
     /// If the runtime is gone: nobody wants this process.
-    pub fn ask(&mut self, message: &Message) -> Result<(), Failure> {
+    pub fn ask(&mut self, message: &Message) -> Result<Answer, Failure> {
         let gone = |error: io::Error| Failure::refused(format!("the runtime has ended: {error}"));
         self.send(message).map_err(gone)?;
         self.wait()
@@ -97,8 +106,25 @@ impl Channel {
     ///
     /// # Errors
     /// As [`ask`](Self::ask).
-    pub fn wait(&mut self) -> Result<(), Failure> {
+    pub fn wait(&mut self) -> Result<Answer, Failure> {
         let gone = |error: io::Error| Failure::refused(format!("the runtime has ended: {error}"));
-        self.0.read_exact(&mut [0]).map_err(gone)
+        let mut answer = [0];
+        self.0.read_exact(&mut answer).map_err(gone)?;
+        let known = [Answer::GoOn, Answer::Start].into_iter().find(|known| [*known as u8] == answer);
+        known.ok_or_else(|| gone(io::ErrorKind::InvalidData.into()))
+    }
+
+    /// Waits until the program is entered.
+    ///
+    /// # Errors
+    /// The failure of the process.
+    pub fn await_start(&mut self, id: &str) -> Result<(), Failure> {
+        let refuse =
+            |error: io::Error| Failure::refused(format!("cannot start `{id}`: its process does not answer: {error}"));
+        match self.receive().map_err(refuse)? {
+            Some(Message::Started) => Ok(()),
+            Some(Message::Failed(failure)) => Err(failure),
+            _ => Err(refuse(io::ErrorKind::UnexpectedEof.into())),
+        }
     }
 }

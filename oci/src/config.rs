@@ -188,6 +188,11 @@ impl Hooks {
         lists.into_iter().flatten()
     }
 
+    /// Whether the runtime has any to run before the container is created.
+    pub fn has_early(&self) -> bool {
+        !self.prestart.is_empty() || !self.create_runtime.is_empty()
+    }
+
     fn check(&self) -> Result<(), Failure> {
         for hook in self.all() {
             let refuse =

@@ -1,12 +1,12 @@
 //! `create`: the runtime's side.
 
-use crate::channel::{Channel, Message};
+use crate::channel::{Answer, Channel, Message};
 use crate::config::{Config, IdMapping};
 use crate::failure::{cannot, cannot_at};
 use crate::init::{self, Setup};
 use crate::log::{self, Log};
-use crate::resources;
-use crate::state::{Directory, Lock, ProcessId, Root, State, write_at_once};
+use crate::resources::Place;
+use crate::state::{Directory, Lock, ProcessId, Root, State, Step, write_at_once};
 use crate::{hooks, lifecycle, policy};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -23,6 +23,9 @@ pub type Program = Box<dyn FnOnce() -> i32>;
 
 /// Loads a program.
 pub type Load<'a> = &'a dyn Fn(Engine, Plan, Module) -> Result<Program, Failure>;
+
+/// What is done once the program is loaded, before it is started.
+pub type Ready<'a> = &'a dyn Fn() -> Result<(), Failure>;
 
 /// What the caller of `create` says.
 #[derive(Debug)]
@@ -48,6 +51,18 @@ pub struct Create {
 /// # Errors
 /// If the configuration cannot be applied or the module cannot run. Nothing is left then.
 pub fn create(request: &Create, load: Load<'_>, log: &Log) -> Result<i32, Failure> {
+    create_and(request, None, load, log)
+}
+
+/// Creates a container, calls `ready`, and starts the program. Returns the number of the process.
+///
+/// # Errors
+/// As [`create`], and if a hook or `ready` fails. Nothing is left then.
+pub fn create_and_start(request: &Create, ready: Ready<'_>, load: Load<'_>, log: &Log) -> Result<i32, Failure> {
+    create_and(request, Some(ready), load, log)
+}
+
+fn create_and(request: &Create, ready: Option<Ready<'_>>, load: Load<'_>, log: &Log) -> Result<i32, Failure> {
     let bundle = std::path::absolute(&request.bundle)
         .map_err(|error| Failure::refused(format!("cannot use the bundle: {error}")).at("--bundle"))?;
     let config = Config::read(&bundle)?;
@@ -57,7 +72,8 @@ pub fn create(request: &Create, load: Load<'_>, log: &Log) -> Result<i32, Failur
     }
     let console = console(&config, request)?;
     let policy = policy::read(&config)?;
-    let cgroup = resources::planned(&config, request)?;
+    let place = Place::find(&config, request)?;
+    let cgroup = place.planned()?;
     let directory = Directory::new(&request.root, &request.id)?;
     let lock = Some(directory.create()?);
     let state = State {
@@ -66,11 +82,17 @@ pub fn create(request: &Create, load: Load<'_>, log: &Log) -> Result<i32, Failur
         annotations: config.annotations.clone(),
         cgroup,
         has_cgroup: false,
+        max_rss: policy.as_ref().and_then(|policy| policy.values.limits.max_rss),
         process: None,
     };
-    let mut container = Container { config, state, directory, lock, pid: None };
-    let outcome = container.make(request, Inputs { load, policy, console });
-    outcome.inspect_err(|_| container.undo())
+    let mut container = Container { config, state, directory, lock, pid: None, maker: None };
+    let outcome = container.make(request, &place, Inputs { load, policy, console, ready });
+    let (pid, mut channel) = outcome.inspect_err(|_| container.undo())?;
+    if ready.is_some() {
+        let started = channel.await_start(&request.id);
+        lifecycle::after_start(started, &container.directory, &container.state, &container.config.hooks)?;
+    }
+    Ok(pid)
 }
 
 /// What the process gets that the runtime has opened.
@@ -78,6 +100,7 @@ struct Inputs<'a> {
     load: Load<'a>,
     policy: Option<PolicyDocument>,
     console: Option<UnixStream>,
+    ready: Option<Ready<'a>>,
 }
 
 /// Connects to the socket that gets the terminal.
@@ -106,43 +129,50 @@ struct Container {
     lock: Option<Lock>,
     /// Its process, once it exists.
     pid: Option<i32>,
+    /// The process that makes it in a user namespace.
+    maker: Option<i32>,
 }
 
 impl Container {
-    fn make(&mut self, request: &Create, inputs: Inputs<'_>) -> Result<i32, Failure> {
+    fn make(&mut self, request: &Create, place: &Place, inputs: Inputs<'_>) -> Result<(i32, Channel), Failure> {
+        let ready = inputs.ready;
         // What the bundle has later has no effect.
         self.directory.write("config.json", &self.config.text)?;
         // Before the cgroup is made: whoever deletes the container has to find it.
-        self.directory.save(&self.state)?;
-        self.state.cgroup = resources::make(&self.config, request)?;
+        self.directory.save(Step::Planned, &self.state)?;
+        self.state.cgroup = place.make(&self.config, self.state.max_rss)?;
         self.state.has_cgroup = !self.state.cgroup.is_none();
-        self.directory.save(&self.state)?;
+        self.directory.save(Step::Made, &self.state)?;
 
-        // The process becomes a child of this one when the process that makes it ends.
+        // In a user namespace, another process makes it. It becomes a child of this one when that one ends.
         nix::sys::prctl::set_child_subreaper(true)
             .map_err(|errno| cannot("become a subreaper", std::io::Error::from(errno)))?;
         let (near, far) = Channel::pair().map_err(|error| cannot("make a socket", &error))?;
         let mut near = Some(near);
-        let maker = self.spawn(&mut near, far, inputs)?;
+        self.spawn(&mut near, far, inputs)?;
         let mut channel = near.expect("only the other process takes its copy");
-        let pid = self.attend(&mut channel, maker)?;
+        let pid = self.attend(&mut channel)?;
         self.state.process = Some(ProcessId::of(pid).ok_or_else(|| self.ended())?);
-        self.directory.save(&self.state)?;
+        self.directory.save(Step::Started, &self.state)?;
         if let Some(path) = &request.pid_file {
             write_at_once(path, pid.to_string().as_bytes())
                 .map_err(|error| cannot_at("write", path, &error).at("--pid-file"))?;
         }
         // Until here the process ends with this one, and from here on it does not.
-        channel.allow().map_err(|_| self.ended())?;
-        Ok(pid)
+        let answer = match ready {
+            Some(ready) => ready().map(|()| Answer::Start)?,
+            None => Answer::GoOn,
+        };
+        channel.answer(answer).map_err(|_| self.ended())?;
+        Ok((pid, channel))
     }
 
-    /// Starts the process that makes the process of the container.
-    fn spawn(&mut self, near: &mut Option<Channel>, channel: Channel, inputs: Inputs<'_>) -> Result<i32, Failure> {
-        let Inputs { load, policy, console } = inputs;
-        let listener = self.listen()?;
+    /// Starts the process of the container, or for a user namespace the one that makes it.
+    fn spawn(&mut self, near: &mut Option<Channel>, channel: Channel, inputs: Inputs<'_>) -> Result<(), Failure> {
+        let Inputs { load, policy, console, ready } = inputs;
+        let listener = if ready.is_none() { Some(self.listen()?) } else { None };
         let waiting = Some(self.directory.waiting()?);
-        let Self { config, state, directory, lock, .. } = self;
+        let Self { config, state, directory, lock, pid, maker } = self;
         let describe = |status: &str, pid: Option<i32>| state.describe(&directory.id, status, pid);
         let setup = Setup {
             config,
@@ -157,14 +187,19 @@ impl Container {
             state: &describe,
             load,
         };
-        let maker = wave_sandbox::container::spawn(move || {
+        let work = move || {
             // The runtime's alone: a command that waits for it waits for the runtime, not for the container.
             drop(lock.take());
             // With a copy of this end, the process would wait forever for a runtime that was killed.
             drop(near.take());
             init::run(setup)
-        });
-        maker.map_err(|error| Failure::refused(chain(&error)))
+        };
+        let spawn = |number: &mut Option<i32>| {
+            let spawned = wave_sandbox::container::spawn(work);
+            *number = Some(spawned.map_err(|error| Failure::refused(chain(&error)))?);
+            Ok(())
+        };
+        if config.has("user") { spawn(maker) } else { init::fork_into(config, || spawn(pid)) }
     }
 
     fn listen(&self) -> Result<UnixListener, Failure> {
@@ -173,14 +208,14 @@ impl Container {
     }
 
     /// Does for the process what it asks for, until its program is loaded.
-    fn attend(&mut self, channel: &mut Channel, maker: i32) -> Result<i32, Failure> {
+    fn attend(&mut self, channel: &mut Channel) -> Result<i32, Failure> {
         let gone = |error: io::Error| cannot("talk to the process of the container", &error);
         loop {
             match channel.receive().map_err(gone)? {
-                Some(Message::MapIds) => self.map_ids(maker)?,
+                Some(Message::MapIds) => self.map_ids()?,
                 Some(Message::Forked(pid)) => {
                     self.pid = Some(pid);
-                    wait(maker);
+                    self.maker.take().into_iter().for_each(wait);
                 }
                 Some(Message::Mounted) => {
                     let state = self.state.describe(&self.directory.id, "creating", self.pid);
@@ -192,11 +227,12 @@ impl Container {
                 Some(Message::Failed(failure)) => return Err(failure),
                 Some(Message::Started) | None => return Err(self.ended()),
             }
-            channel.allow().map_err(gone)?;
+            channel.answer(Answer::GoOn).map_err(gone)?;
         }
     }
 
-    fn map_ids(&self, pid: i32) -> Result<(), Failure> {
+    fn map_ids(&self) -> Result<(), Failure> {
+        let pid = self.maker.ok_or_else(|| self.ended())?;
         let linux = &self.config.linux;
         if !nix::unistd::geteuid().is_root() {
             // Who maps groups without privileges must not drop any (user_namespaces(7)).

@@ -1,7 +1,7 @@
 //! Commands for a container that `create` has made.
 
-use crate::channel::{Channel, Message};
-use crate::config::Hook;
+use crate::channel::Channel;
+use crate::config::{Hook, Hooks};
 use crate::hooks;
 use crate::init::START;
 use crate::resources;
@@ -56,16 +56,25 @@ pub fn start(root: &Root, id: &str) -> Result<(), Failure> {
     let _lock = container.directory.lock()?;
     let config = container.directory.config()?;
     container.require(&[Status::Created], "started")?;
-    let started = ask_to_start(&container).and_then(|()| {
-        let state = container.state.describe(id, "running", container.state.process.map(|process| process.pid));
-        hooks::run("poststart", &config.hooks.poststart, &state)
+    let started = ask_to_start(&container);
+    after_start(started, &container.directory, &container.state, &config.hooks)
+}
+
+/// What follows the start of a program, or that it could not be started.
+///
+/// # Errors
+/// That of the start, or 125 if a hook fails. The specification wants such a container destroyed.
+pub fn after_start(
+    started: Result<(), Failure>,
+    directory: &Directory,
+    state: &State,
+    hooks: &Hooks,
+) -> Result<(), Failure> {
+    let ran = started.and_then(|()| {
+        let running = state.describe(&directory.id, "running", state.process.map(|process| process.pid));
+        hooks::run("poststart", &hooks.poststart, &running)
     });
-    // The specification wants a container whose hook failed destroyed.
-    started.inspect_err(|_| {
-        let destroyed = end(&container.state)
-            .and_then(|()| remove(&container.directory, Some(&container.state), &config.hooks.poststop));
-        drop(destroyed);
-    })
+    ran.inspect_err(|_| drop(end(state).and_then(|()| remove(directory, Some(state), &hooks.poststop))))
 }
 
 fn ask_to_start(container: &Container) -> Result<(), Failure> {
@@ -75,11 +84,7 @@ fn ask_to_start(container: &Container) -> Result<(), Failure> {
     let (_directory, path) = container.directory.socket()?;
     let mut stream = UnixStream::connect(path).map_err(refuse)?;
     stream.write_all(START).map_err(refuse)?;
-    match Channel::over(stream).receive().map_err(refuse)? {
-        Some(Message::Started) => Ok(()),
-        Some(Message::Failed(failure)) => Err(failure),
-        _ => Err(refuse(io::ErrorKind::UnexpectedEof.into())),
-    }
+    Channel::over(stream).await_start(id)
 }
 
 /// Sends a signal to the program of a container; `all`: to every process of its cgroup.
@@ -140,6 +145,7 @@ pub fn update(root: &Root, id: &str, resources: &Resources) -> Result<(), Failur
     let _lock = container.directory.lock()?;
     container.require(&[Status::Created, Status::Running, Status::Paused], "updated")?;
     container.require_cgroup("limit")?;
+    resources::check_update(resources, container.state.max_rss)?;
     container.state.cgroup.update(resources).map_err(|error| resources::failure(&error))
 }
 
@@ -220,7 +226,8 @@ fn end(state: &State) -> Result<(), Failure> {
             await_end(&pidfd);
         }
     }
-    if state.has_cgroup {
+    // Most often nobody is left, and the kernel says so at once.
+    if state.has_cgroup && !state.cgroup.delete_if_empty() {
         state.cgroup.kill_all().map_err(|error| resources::failure(&error))?;
     }
     Ok(())

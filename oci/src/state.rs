@@ -4,7 +4,9 @@
 //! |---|---|
 //! | `lock` | locked by the command that changes the container |
 //! | `config.json` | the configuration that `create` has read; later changes of the bundle have no effect |
-//! | `state.json` | written once before anything is made, and again with the process |
+//! | `planned.json` | the state before anything is made |
+//! | `made.json` | the state with the cgroup |
+//! | `state.json` | the state with the process |
 //! | `waiting` | locked by the process of the container until it enters the program, so that the kernel keeps the status |
 //! | `start` | a socket where that process waits for `start` |
 
@@ -26,6 +28,30 @@ const MAX_ID_BYTES: usize = 255;
 
 /// A state is no larger.
 const MAX_STATE_BYTES: u64 = 16 << 20;
+
+/// How far `create` is. Each step has a file of its own, which is written once: a file system on a disk may wait for a file that takes
+/// the place of another (ext4, `auto_da_alloc`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing is made.
+    Planned,
+    /// The cgroup is made.
+    Made,
+    /// The process is there, with its program loaded.
+    Started,
+}
+
+impl Step {
+    const LAST_FIRST: [Self; 3] = [Self::Started, Self::Made, Self::Planned];
+
+    const fn file(self) -> &'static str {
+        match self {
+            Self::Planned => "planned.json",
+            Self::Made => "made.json",
+            Self::Started => "state.json",
+        }
+    }
+}
 
 /// The version of the specification that states follow.
 pub const VERSION: &str = "1.2.0";
@@ -118,6 +144,8 @@ pub struct State {
     pub cgroup: Cgroup,
     /// Whether it was made. Before that, the processes in it are somebody else's.
     pub has_cgroup: bool,
+    /// The most memory that the policy gives it.
+    pub max_rss: Option<u64>,
     /// The process.
     pub process: Option<ProcessId>,
 }
@@ -253,9 +281,9 @@ impl Directory {
     ///
     /// # Errors
     /// 125 if the file system refuses.
-    pub fn save(&self, state: &State) -> Result<(), Failure> {
+    pub fn save(&self, step: Step, state: &State) -> Result<(), Failure> {
         let text = serde_json::to_vec(state).map_err(|error| Failure::refused(error.to_string()))?;
-        self.write("state.json", &text)
+        self.write(step.file(), &text)
     }
 
     /// Reads the state. `None` if `create` has not written it.
@@ -263,17 +291,20 @@ impl Directory {
     /// # Errors
     /// 125 if there is no such container or its state is damaged.
     pub fn state(&self) -> Result<Option<State>, Failure> {
-        let path = self.path.join("state.json");
-        let bytes = match read_bounded(&path, MAX_STATE_BYTES) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && self.exists() => return Ok(None),
-            Err(error) => return Err(self.missing(&error)),
-        };
-        serde_json::from_slice(&bytes).map(Some).map_err(|error| {
-            Failure::refused(format!("damaged state: {error}"))
-                .at(path.display().to_string())
-                .fix("delete --force the container")
-        })
+        for step in Step::LAST_FIRST {
+            let path = self.path.join(step.file());
+            let bytes = match read_bounded(&path, MAX_STATE_BYTES) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(self.missing(&error)),
+            };
+            return serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+                Failure::refused(format!("damaged state: {error}"))
+                    .at(path.display().to_string())
+                    .fix("delete --force the container")
+            });
+        }
+        if self.exists() { Ok(None) } else { Err(self.missing(&io::ErrorKind::NotFound.into())) }
     }
 
     /// The configuration that `create` has read.
@@ -397,6 +428,20 @@ mod tests {
         assert!(container.create().unwrap_err().to_string().contains("a container `one` exists"));
         assert_eq!(root.ids().unwrap(), ["one"]);
         assert!(container.state().unwrap().is_none());
+        let mut state = State {
+            bundle: "/b".into(),
+            created: String::new(),
+            annotations: BTreeMap::new(),
+            cgroup: Cgroup::none(),
+            has_cgroup: false,
+            max_rss: None,
+            process: None,
+        };
+        for (step, pid) in [(Step::Planned, 1), (Step::Made, 2), (Step::Started, 3)] {
+            state.process = Some(ProcessId { pid, started: 0 });
+            container.save(step, &state).unwrap();
+            assert_eq!(container.state().unwrap().unwrap().process, state.process, "the newest counts");
+        }
         container.remove().unwrap();
         container.remove().unwrap();
         assert_eq!(root.ids().unwrap(), [""; 0]);

@@ -183,6 +183,7 @@ limits! {
         range: 0..=MOST_NUMBER as u128,
     }
     max_memory: u64 = Some(MEMORY_BYTES), "max-memory", "Maximum linear memory" {
+        detail: ", of all memories of the module together",
         at_limit: "A module that declares more initially exits with 137; `memory.grow` beyond it fails",
         ceiling: Some(MEMORY_BYTES as u128),
     }

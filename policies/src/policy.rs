@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::table::{ALWAYS, COMPILER, GROWABLE, RECORDS, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS};
+use crate::table::{ALWAYS, COMPILER, GROWABLE, RECORDS, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS, SHARED};
 use crate::{Access, Level, Need, RuleSet, Surface, SyscallRule};
 
 /// What one run may do. Plain data: nothing is enforced until `wave-sandbox` seals with it.
@@ -51,6 +51,7 @@ impl Policy {
             return COMPILER;
         }
         let runtime = if growable { ALWAYS.union(GROWABLE) } else { ALWAYS };
+        let runtime = if self.surface.has_shared_memory() { runtime.union(SHARED) } else { runtime };
         let runtime = if self.prints_results { runtime.union(RESULTS) } else { runtime };
         let runtime = if self.records { runtime.union(RECORDS) } else { runtime };
         let resolver = match self.resolver {
@@ -181,6 +182,14 @@ mod tests {
         let policy = Policy::default();
         assert!(policy.rules(true).any(|rule| rule.call == "mprotect"));
         assert!(!policy.rules(false).any(|rule| rule.call == "mprotect"));
+    }
+
+    #[test]
+    fn a_wait_comes_only_with_shared_memory() {
+        let of = |shared| Policy { surface: Surface::default().with_shared_memory(shared), ..Policy::default() };
+        let waits = |policy: &Policy| ids(policy).contains(&"ppoll");
+        assert!(waits(&of(true)) && !waits(&of(false)));
+        assert!(!waits(&Policy { role: Role::Compiler, ..of(true) }));
     }
 
     #[test]

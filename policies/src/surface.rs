@@ -1,10 +1,16 @@
-//! The surface: which WASI functions a module imports.
+//! The surface: which WASI functions a module imports, and whether it has shared memory.
 
 use crate::table::{FUNCTIONS, Function};
 use std::collections::BTreeSet;
 
 /// The import module names that hold WASI preview1 functions.
 const WASI_MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
+
+/// The import of WASI threads that starts one. It is provided, and always fails: see [`Surface::asks_for_threads`].
+pub const THREAD_SPAWN: (&str, &str) = ("wasi", "thread-spawn");
+
+/// Besides the bits of functions: whether a memory is shared.
+const SHARED_MEMORY: u64 = 1 << 63;
 
 /// An import by its two names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
@@ -15,13 +21,15 @@ pub struct Import {
     pub name: String,
 }
 
-/// The set of WASI functions a module imports. The default is the empty surface: a module that only computes.
+/// The set of WASI functions a module imports, and whether one of its memories is shared: then `memory.atomic.wait` may sleep.
+/// The default is the empty surface: a module that only computes.
 ///
 /// The same function under `wasi_snapshot_preview1` and `wasi_unstable` is one member, so a module gains nothing
 /// by choosing the other name (T74).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Surface {
     functions: u64,
+    threads: bool,
     unknown: Vec<Import>,
 }
 
@@ -42,6 +50,7 @@ impl Surface {
             let (module, name) = (module.as_ref(), name.as_ref());
             match position(module, name) {
                 Some(index) => surface.functions |= 1 << index,
+                None if (module, name) == THREAD_SPAWN => surface.threads = true,
                 None => {
                     let import = Import { module: module.to_owned(), name: name.to_owned() };
                     if seen.insert(import.clone()) {
@@ -58,14 +67,31 @@ impl Surface {
         Self::from_imports(names.into_iter().map(|name| (WASI_MODULES[0], name)))
     }
 
-    /// The set of known functions as a number, for [`Surface::from_bits`] in the same process.
+    /// This surface, of a module in which some memory is shared or none is.
+    #[must_use]
+    pub fn with_shared_memory(mut self, shared: bool) -> Self {
+        self.functions = if shared { self.functions | SHARED_MEMORY } else { self.functions & !SHARED_MEMORY };
+        self
+    }
+
+    /// Whether a memory is shared.
+    pub const fn has_shared_memory(&self) -> bool {
+        self.functions & SHARED_MEMORY != 0
+    }
+
+    /// Whether the module imports the function that starts threads. Its answer is an error: `wave` offers none.
+    pub const fn asks_for_threads(&self) -> bool {
+        self.threads
+    }
+
+    /// What is known of it as a number, for [`Surface::from_bits`] in the same process.
     pub const fn bits(&self) -> u64 {
         self.functions
     }
 
     /// The surface with these functions. Allocates nothing, so a signal handler may ask.
     pub const fn from_bits(functions: u64) -> Self {
-        Self { functions, unknown: Vec::new() }
+        Self { functions, threads: false, unknown: Vec::new() }
     }
 
     /// The same functions, without the imports that are none.
@@ -121,6 +147,26 @@ mod tests {
         let twice = Surface::from_imports([(PREVIEW1, "fd_write"), ("wasi_unstable", "fd_write")]);
         assert_eq!(names(&twice), ["fd_write"]);
         assert_eq!(twice, Surface::from_imports([("wasi_unstable", "fd_write")]));
+    }
+
+    #[test]
+    fn shared_memory_is_no_function() {
+        let surface = Surface::from_imports([(PREVIEW1, "fd_write")]);
+        let shared = surface.clone().with_shared_memory(true);
+        assert!(shared.has_shared_memory() && !surface.has_shared_memory());
+        assert_eq!((names(&shared), names(&surface)), (vec!["fd_write"], vec!["fd_write"]));
+        assert_eq!(Surface::from_bits(shared.bits()), shared);
+        assert_eq!(shared.known().with_shared_memory(false), surface);
+    }
+
+    #[test]
+    fn a_thread_is_asked_for_by_one_name_and_adds_nothing() {
+        let surface = Surface::from_imports([("wasi", "thread-spawn")]);
+        assert!(surface.asks_for_threads() && surface.unknown().is_empty() && surface.bits() == 0);
+        for (module, name) in [("wasi", "thread_spawn"), (PREVIEW1, "thread-spawn"), ("env", "thread-spawn")] {
+            let other = Surface::from_imports([(module, name)]);
+            assert!(!other.asks_for_threads() && other.unknown().len() == 1, "{module} {name}");
+        }
     }
 
     #[test]

@@ -309,7 +309,9 @@ mod tests {
         ];
         let guests = FUNCTIONS
             .iter()
-            .fold(ALWAYS.union(GROWABLE).union(RESULTS).union(RECORDS), |all, function| all.union(function.rules));
+            .fold(ALWAYS.union(GROWABLE).union(SHARED).union(RESULTS).union(RECORDS), |all, function| {
+                all.union(function.rules)
+            });
         for rule in guests.union(RESOLVER_KERNEL).union(RESOLVER_MANUAL).iter() {
             assert!(!never.contains(&rule.call), "{}", rule.id);
         }

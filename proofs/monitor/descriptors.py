@@ -3,7 +3,8 @@
 from z3 import And, BitVecRef, BoolRef, Not, Or, UGE, ULT, If, BitVecVal, ZeroExt
 
 from proofs.monitor.frame import Call, Row, refuses
-from proofs.monitor.wasi import BADF, NONBLOCK, NOTCAPABLE, rights
+from proofs.monitor.policy import ALWAYS_READY
+from proofs.monitor.wasi import BADF, NONBLOCK, NOTCAPABLE, NOTDIR, rights
 from proofs.prove.types import Value
 
 # The kernel takes offsets and sizes as signed numbers.
@@ -40,6 +41,12 @@ def is_kind(call: Call, fd: BitVecRef, kinds: tuple[str, ...], errno: int) -> Ro
     return Row(Not(one_of(call.entry(fd).kind, *kinds)), refuses(errno))
 
 
+def is_directory(call: Call, fd: BitVecRef, kinds: tuple[str, ...] = ("Directory",)) -> list[Row]:
+    """What is no directory is NOTDIR. Of a list of granted files, other decisions say what it has."""
+    listed = And(call.entry(fd).kind.is_variant("List"), Not(one_of(call.entry(fd).kind, *kinds)))
+    return [Row(listed, refuses(NOTCAPABLE)), is_kind(call, fd, kinds, NOTDIR)]
+
+
 def acts_on(call: Call, fd: BitVecRef, effect: Value) -> BoolRef:
     """Whether an effect has the host's object of this descriptor, and no other."""
     return effect.on.number == call.entry(fd).host.number
@@ -47,7 +54,7 @@ def acts_on(call: Call, fd: BitVecRef, effect: Value) -> BoolRef:
 
 def waits(entry: Value, waiting: Value) -> BoolRef:
     """Whether a call waits as the kind of its descriptor and its flags say."""
-    never = one_of(entry.kind, "RegularFile", "Directory")
+    never = one_of(entry.kind, *ALWAYS_READY)
     refuse = entry.flags.number & NONBLOCK != 0
     return And(
         waiting.is_variant("Never") == never,

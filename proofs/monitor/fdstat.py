@@ -17,6 +17,7 @@ FILE_TYPES = {
     "Listener": "SocketStream",
     "Stream": "SocketStream",
     "Other": "Unknown",
+    "List": "Directory",
 }
 
 

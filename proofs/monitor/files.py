@@ -6,6 +6,7 @@ from proofs.monitor.descriptors import (
     OFFSETS,
     acts_on,
     ends_beyond,
+    is_directory,
     has,
     is_kind,
     is_open,
@@ -147,7 +148,7 @@ def readdir_rows(call: Call, kinds=("Directory",), slack=0) -> list[Row]:
     fd, length = call.fd.number, ZeroExt(32, call.len.number)
     return [
         is_open(call, fd),
-        is_kind(call, fd, kinds, NOTDIR),
+        *is_directory(call, fd, kinds),
         needs(call, fd, "fd_readdir"),
         Row(UGT(length, per_call(call) + slack), refuses(TOOBIG)),
         Row(

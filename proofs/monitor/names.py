@@ -2,17 +2,17 @@
 
 from z3 import And, Not
 
-from proofs.monitor.descriptors import is_kind, is_open, needs, valid_entry
+from proofs.monitor.descriptors import is_directory, is_open, needs, valid_entry
 from proofs.monitor.frame import ALWAYS, Call, Decision, Row, admits, refuses
 from proofs.monitor.parsed import answer, hooks, is_name, is_place, refused
-from proofs.monitor.wasi import BUSY, EXIST, INVAL, ISDIR, NOTCAPABLE, NOTDIR, NOTEMPTY, PERM, SYMLINK_FOLLOW
+from proofs.monitor.wasi import BUSY, EXIST, INVAL, ISDIR, NOTCAPABLE, NOTEMPTY, PERM, SYMLINK_FOLLOW
 
 DIRECTORIES = ("Directory",)
 
 
 def under(call: Call, fd, right: str, path: str, kinds=DIRECTORIES) -> list[Row]:
     """A path is under an open directory that has the right, and its parser accepts it."""
-    return [is_open(call, fd), is_kind(call, fd, kinds, NOTDIR), needs(call, fd, right), refused(call, path)]
+    return [is_open(call, fd), *is_directory(call, fd, kinds), needs(call, fd, right), refused(call, path)]
 
 
 def unknown_flags(call: Call, defined=SYMLINK_FOLLOW) -> Row:

@@ -2,10 +2,10 @@
 
 from z3 import And, BitVecRef, BitVecVal, BoolRef, Extract, If, Not, Or
 
-from proofs.monitor.descriptors import has, is_kind, is_open
+from proofs.monitor.descriptors import has, is_directory, is_open, one_of
 from proofs.monitor.frame import ALWAYS, Call, Decision, End, Row, admits, gives, refuses
 from proofs.monitor.parsed import hooks, is_place, refused
-from proofs.monitor.policy import APPLIES, GRANTED, of_table
+from proofs.monitor.policy import APPLIES, GRANTED, PASS_ON, of_table
 from proofs.monitor.sockets import has_room
 from proofs.monitor.table import table_is_as_before
 from proofs.monitor.wasi import (
@@ -15,7 +15,6 @@ from proofs.monitor.wasi import (
     DIRECTORY,
     INVAL,
     NOTCAPABLE,
-    NOTDIR,
     NOTSUP,
     SYMLINK_FOLLOW,
     TRUNC,
@@ -86,7 +85,7 @@ def open_rows(
         Row(flags & ~FD_FLAGS != 0, refuses(INVAL)),
         Row((base | inheriting) & ~ALL_RIGHTS != 0, refuses(INVAL)),
         is_open(call, fd),
-        is_kind(call, fd, ("Directory",), NOTDIR),
+        *is_directory(call, fd),
         Row(Not(has(dir_, needed(oflags, create))), refuses(NOTCAPABLE)),
         refused(call, "path"),
         *([has_room(call)] if room else []),
@@ -168,7 +167,7 @@ def install_after(end: End, after_granted=None, after_flags_are_kept=True) -> Bo
         entry.origin.same(grant.origin),
         entry.flags.number == (flags if after_flags_are_kept else flags & 0),
         entry.base.number == grant.base.number & of_table(call.kind, APPLIES) & granted,
-        entry.inheriting.number == If(call.kind.is_variant("Directory"), passed_on, passed_on & 0),
+        entry.inheriting.number == If(one_of(call.kind, *PASS_ON), passed_on, passed_on & 0),
     )
 
 

@@ -43,12 +43,19 @@ APPLIES = {
     "Listener": STREAM & ~rights("fd_write") | rights("sock_accept"),
     "Stream": STREAM | rights("sock_shutdown"),
     "Other": STREAM,
+    # Granted files: what is there can be found, opened, created without being made, and truncated.
+    "List": rights(
+        "fd_fdstat_set_flags", "fd_readdir", "fd_filestat_get", "path_open", "path_filestat_get", "path_create_file",
+        "path_filestat_set_size",
+    ),
 }  # fmt: skip
 
 # Objects with a position.
-SEEKABLE = ("RegularFile", "Directory", "Device")
+SEEKABLE = ("RegularFile", "Directory", "Device", "List")
 # Objects that never let a call wait.
-ALWAYS_READY = ("RegularFile", "Directory")
+ALWAYS_READY = ("RegularFile", "Directory", "List")
+# Objects that pass rights on to what is opened through them.
+PASS_ON = ("Directory", "List")
 
 
 def of_table(value: Value, table: dict[str, int], bits: int = 64):

@@ -2,8 +2,9 @@
 
 from z3 import And, If
 
+from proofs.monitor.descriptors import one_of
 from proofs.monitor.frame import ALWAYS, Call, Decision, Row, admits, gives, refuses
-from proofs.monitor.policy import APPLIES, CHANGES, GRANTED, of_table
+from proofs.monitor.policy import APPLIES, CHANGES, GRANTED, PASS_ON, of_table
 from proofs.monitor.wasi import ALL_RIGHTS, INVAL, NOTCAPABLE, rights
 
 MORE_FOR_APPEND = {**GRANTED, "Append": GRANTED["Append"] | rights("path_unlink_file")}
@@ -19,7 +20,7 @@ def inheriting_rows(call: Call, granted=None, everyone=False) -> list[Row]:
     passed_on = call.wanted.number & of_table(call.access, granted or GRANTED)
     nothing = passed_on if everyone else passed_on & 0
     return [
-        Row(ALWAYS, gives(lambda result: result.number == If(call.kind.is_variant("Directory"), passed_on, nothing)))
+        Row(ALWAYS, gives(lambda result: result.number == If(one_of(call.kind, *PASS_ON), passed_on, nothing)))
     ]
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 PT_LOAD, PT_GNU_RELRO = 1, 0x6474E552
 SHT_SYMTAB, SHT_RELA, SHT_DYNSYM = 2, 4, 11
-STT_OBJECT, STT_FUNC = 1, 2
+STT_OBJECT, STT_FUNC, STT_GNU_IFUNC = 1, 2, 10
 EXECUTABLE, WRITABLE = 1, 2
-R_GLOB_DAT, R_JUMP_SLOT, R_RELATIVE = 6, 7, 8
+R_GLOB_DAT, R_JUMP_SLOT, R_RELATIVE, R_IRELATIVE = 6, 7, 8, 37
 
-# Imported functions have no address in the file. They get one here, where no segment is.
+# Imported functions have no address in the file, and neither have those that a static program chooses by the processor when it starts
+# (IFUNC). They get one here, where no segment is.
 IMPORTS = 0x7E00_0000_0000
 
 
@@ -82,6 +83,13 @@ class Binary:
             symbols.append((self._file[names + name : end].decode(), info & 15, value, size))
         return symbols
 
+    @cached_property
+    def _choices(self) -> dict[int, str]:
+        """The functions that are chosen at the start, by the address of what chooses."""
+        found = sorted(self._of_kind(STT_GNU_IFUNC), key=lambda function: not function.symbol.startswith("_"))
+        # The name without underscores comes last, and counts.
+        return {function.address: function.symbol for function in found}
+
     def _relocate(self) -> None:
         for section in self._sections:
             if section[1] != SHT_RELA:
@@ -96,6 +104,10 @@ class Binary:
                     address = symbols[symbol][2] or IMPORTS + 16 * len(self.imports)
                     if not symbols[symbol][2]:
                         self.imports[address] = symbols[symbol][0]
+                    self._write(place, address)
+                elif kind == R_IRELATIVE:
+                    address = IMPORTS + 16 * len(self.imports)
+                    self.imports[address] = self._choices.get(addend, f"what {addend:#x} chooses")
                     self._write(place, address)
 
     def _write(self, address: int, value: int) -> None:

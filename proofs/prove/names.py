@@ -62,7 +62,8 @@ class Names:
         self._by_address: dict[int, str] = dict(binary.imports)
         self._functions: dict[int, Function] = {}
         self._objects = {demangled(item.symbol): item.address for item in binary.objects}
-        for function in binary.functions:
+        # Of several names of one address, as `free` and `__libc_free`, the one without underscores counts.
+        for function in sorted(binary.functions, key=lambda function: function.symbol.startswith("_")):
             path = demangled(function.symbol)
             self._by_path.setdefault(path, {})[function.address] = function
             self._by_address.setdefault(function.address, path)

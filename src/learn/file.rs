@@ -89,14 +89,9 @@ impl Target {
         })
     }
 
-    /// A directory of the policy as a grant.
+    /// A directory or file of the policy as a grant.
     pub fn grant(&self, directory: &Directory) -> DirectoryGrant {
-        DirectoryGrant {
-            host: self.dir.join(&directory.host),
-            guest: directory.guest.clone(),
-            access: directory.access,
-            place: String::new(),
-        }
+        DirectoryGrant::new(self.dir.join(&directory.host), &directory.guest, directory.access)
     }
 
     /// Whether a run can be added to the file without a contradiction.

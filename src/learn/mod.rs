@@ -10,6 +10,7 @@
 //! | `area` | the memory that both share |
 //! | `observe` | what each hostcall means for a policy, in the process of the run |
 //! | `used` | what the run used, read as hostile data |
+//! | `start` | the directory where the program started |
 //! | `narrow` | from that to a policy for the run |
 //! | `merge` | that together with the policy of the file |
 //! | `notes` | the comments: counts that later runs add to |
@@ -21,12 +22,13 @@ mod merge;
 mod narrow;
 mod notes;
 mod observe;
+mod start;
 mod used;
 
 use crate::args::{self, Run, Sandbox};
 use crate::bound::{self, MemoryBound};
 use crate::image::Program;
-use crate::plan::plan;
+use crate::plan::{GivenPolicy, plan};
 use crate::record::Records;
 use crate::run;
 use crate::text::{chain, note};
@@ -37,24 +39,24 @@ use file::Target;
 use merge::Learned;
 use narrow::{Granted, Imports};
 use observe::UseObserver;
+use start::Start;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 use used::Use;
 use wave_engine::compile::{self, Declared};
 use wave_engine::policy::{can_grow, pin};
 use wave_engine::{
-    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Used, Variable, input, owner_of_writable, surface_of,
+    DirectoryGrant, Engine, Failure, Module, Observer, Plan, Used, Variable, first_descriptors, input,
+    owner_of_writable, surface_of,
 };
 use wave_policy::Level;
-use wave_policy::file::{Derived, Values};
+use wave_policy::file::Derived;
 use wave_runtime::Stop;
 use wave_sandbox::{Ended, Supervised, supervise};
 use wave_wasi::Record;
 
 /// Signals from outside that end a run in the middle: INT, TERM, HUP, QUIT.
 const ENDS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
-
-const PAGE_BYTES: u64 = 64 << 10;
 
 /// Runs a program, observed; the result is its exit code.
 ///
@@ -75,15 +77,19 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     }
     run::end_with_parent(&run)?;
     let typed = Typed::new(&run);
+    let policy = GivenPolicy::read(&run);
+    let bound = MemoryBound::of(&run, policy.document())?;
     let program = Program::of(sandbox, &run)?;
-    let (plan, module) = (plan(sandbox, &run, &program)?, program.module);
+    let (plan, module) = (plan(sandbox, &run, &program, policy.document?)?, program.module);
     if run.dry_run {
         run::show(&plan, &module);
         return Ok(0);
     }
     let target = Target::open(&output)?;
     target.refuse_within(&plan.grants)?;
-    let granted = granted(&plan, &typed, &target)?;
+    let mut granted = granted(&plan, &typed, &target)?;
+    let start = Start::of(&plan);
+    start.iter().for_each(|start| start.leave_out(&mut granted));
     let (name, bytes) = module.read(plan.limits.compile_timeout())?;
     let blake3 = pin::of(&bytes);
     target.check(&granted, (&name, &bytes), new_module)?;
@@ -94,11 +100,10 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let records = Records::open(&run, &plan)?;
     let reporting = records.reporting(&run);
     let tracer = Tracer::new(&run, &plan, records.trace);
-    let line = plan.line_of_policy("limits.max-rss").map(str::to_owned);
-    let bound = MemoryBound::new(plan.limits.max_rss, line, run.cgroup.as_deref())?;
+    let first = first_descriptors(&plan.grants);
     let mut parts = Some((plan, bytes, tracer));
     let supervised = supervise(area_bytes, |area| {
-        let outcome = match (parts.take(), UseObserver::new(area, layout)) {
+        let outcome = match (parts.take(), UseObserver::new(area, layout, &first)) {
             (Some((plan, bytes, tracer)), Some(learner)) => {
                 let observer = Box::new(Both { learner, tracer });
                 let engine = bound.as_ref().map_or_else(|| Ok(Engine::default()), MemoryBound::enter);
@@ -124,7 +129,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let wall = started.elapsed();
     // Taken in the other process only.
     let Some((plan, bytes, _)) = parts else { return Err(Failure::refused("the plan of the run is gone")) };
-    let used = Use::read(left, layout);
+    let mut used = Use::read(left, layout);
     let Some((stage, code)) = outcome(ended, used.stage)? else {
         note(&format!("wave: learn: the program did not run, `{}` is unchanged\n", target.name()));
         return Ok(ended.exit_code());
@@ -132,14 +137,17 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let module = input::module_of(&name, bytes)?;
     let Declared { info, unsealed, .. } = compile::declarations(plan.compile_limits(&name), module)?;
     worker::note_unsealed(unsealed.as_deref());
-    let pages = info.memories.iter().map(|memory| u64::from(memory.min_pages)).max().unwrap_or(0);
+    let memory_bytes = info.memories.iter().fold(0_u64, |sum, memory| sum.saturating_add(memory.min_bytes()));
     let imports = Imports {
         name: name.file_name().map_or_else(|| "-".into(), |name| name.to_string_lossy().into_owned()),
         blake3,
         surface: surface_of(&info),
-        memory_bytes: pages * PAGE_BYTES,
+        memory_bytes,
     };
     let ending = merge::ending(stage, code);
+    if let Some(start) = start {
+        start.count_for_around(&mut used, &mut granted);
+    }
     let mut learned = merge::merge(&granted, &used, &imports, target.before(), ending, wall)?;
     let growable = can_grow(&info, learned.values.limits.max_memory);
     learned.values.os = Some(Derived::of(&imports.surface, growable, plan.resolver));
@@ -206,8 +214,7 @@ fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failu
     Ok(Granted {
         level: plan.level,
         args: values.and_then(|values| values.args.clone()),
-        // The policy has its directory by the name `.`, and `PWD`: the one around it may turn out unused.
-        settings: Values { cwd: None, ..plan.settings.clone() },
+        settings: plan.settings.clone(),
         dirs: dirs.collect::<Result<_, Failure>>()?,
         env: plan.env.iter().map(variable).collect(),
         listen: plan.listen.clone(),

@@ -34,6 +34,8 @@ enum Thing {
         path: Option<Vec<u8>>,
         at_the_end: bool,
     },
+    /// A directory of granted files. Which one is meant, the path says.
+    List,
     Listener(usize),
     Connection,
 }
@@ -65,12 +67,15 @@ impl wave_engine::Observer for UseObserver<'_> {
 }
 
 impl<'a> UseObserver<'a> {
-    /// Notes in this memory. `None` if it is too small.
-    pub fn new(area: &'a mut [u8], layout: Layout) -> Option<Self> {
+    /// Notes in this memory. `None` if it is too small. `first` are the descriptors of the grants
+    /// ([`first_descriptors`](wave_engine::first_descriptors)).
+    pub fn new(area: &'a mut [u8], layout: Layout, first: &[Option<usize>]) -> Option<Self> {
         let (ending, area) = area.split_at_mut_checked(ENDING_BYTES)?;
         let streams = (0..3).map(|_| Thing::Stream);
-        let named = |grant| Thing::Named { grant, path: Some(Vec::new()), at_the_end: false };
-        let things = streams.chain((0..layout.grants).map(named)).chain((0..layout.listeners).map(Thing::Listener));
+        let granted = |grant: &Option<usize>| {
+            grant.map_or(Thing::List, |grant| Thing::Named { grant, path: Some(Vec::new()), at_the_end: false })
+        };
+        let things = streams.chain(first.iter().map(granted)).chain((0..layout.listeners).map(Thing::Listener));
         let open = (0..).zip(things).collect();
         Some(Self { ending, area, layout, entries: BTreeMap::new(), used: 0, open })
     }
@@ -160,9 +165,16 @@ impl UseObserver<'_> {
                 continue;
             }
             let Some(path) = call.path(name) else { continue };
-            let Some(Thing::Named { grant, path: dir, .. }) = at.and_then(|fd| self.open.get(&fd)) else { continue };
-            let grant = *grant;
-            match dir.as_deref().and_then(|dir| join(dir, path)) {
+            let (grant, path) = match at.and_then(|fd| self.open.get(&fd)) {
+                Some(Thing::Named { grant, path: dir, .. }) => (*grant, dir.as_deref().and_then(|dir| join(dir, path))),
+                // The file is all there is under its grant.
+                Some(Thing::List) => match if name == "new_path" { call.0.new_grant } else { call.0.grant } {
+                    Some(grant) => (grant, Some(Vec::new())),
+                    None => continue,
+                },
+                _ => continue,
+            };
+            match path {
                 Some(path) => self.count(grant, path, what),
                 None => self.add(Layout::total(Total::More), 1),
             }
@@ -207,12 +219,22 @@ impl UseObserver<'_> {
         let Some(fd) = call.fd() else { return };
         match call.0.function {
             "path_open" => {
-                let Some(Thing::Named { grant, path: dir, .. }) = self.open.get(&fd) else { return };
-                let (grant, path) = (*grant, dir.as_deref().zip(call.path("path")));
-                let path = path.and_then(|(dir, path)| join(dir, path));
                 let at_the_end = call.appends();
+                let thing = match self.open.get(&fd) {
+                    Some(Thing::Named { grant, path: dir, .. }) => {
+                        let path = dir.as_deref().zip(call.path("path")).and_then(|(dir, path)| join(dir, path));
+                        Thing::Named { grant: *grant, path, at_the_end }
+                    }
+                    Some(Thing::List) => match (call.0.grant, call.path("path").and_then(|path| join(b"", path))) {
+                        (Some(grant), Some(name)) if !name.is_empty() => {
+                            Thing::Named { grant, path: Some(Vec::new()), at_the_end }
+                        }
+                        _ => Thing::List,
+                    },
+                    _ => return,
+                };
                 if let Some(opened) = call.stored("opened_fd") {
-                    self.open.insert(opened, Thing::Named { grant, path, at_the_end });
+                    self.open.insert(opened, thing);
                 }
             }
             "sock_accept" => {

@@ -162,7 +162,7 @@ mod tests {
     /// What an observer left.
     fn observed(run: impl FnOnce(&mut UseObserver<'_>)) -> Use {
         let mut area = area();
-        run(&mut UseObserver::new(&mut area, LAYOUT).expect("it is large enough"));
+        run(&mut UseObserver::new(&mut area, LAYOUT, &[Some(0), Some(1)]).expect("it is large enough"));
         Use::read(&area, LAYOUT)
     }
 

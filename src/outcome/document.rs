@@ -54,7 +54,13 @@ pub enum Ending {
     /// The program returned, which is code 0, or asked to exit with this code.
     Exited { code: u32 },
     /// It trapped.
-    Trapped { trap: String, frames: Vec<Frame> },
+    Trapped {
+        trap: String,
+        /// Name of the tag of an uncaught exception.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tag: Option<String>,
+        frames: Vec<Frame>,
+    },
     /// The time limit was reached.
     TimeLimit { frames: Vec<Frame> },
     /// The limit on processor time was reached.
@@ -97,14 +103,14 @@ impl Ending {
             Outcome::Stopped(Stopped { stop: Stop::Signal(number), .. }) => {
                 Self::Raised { signal: *number, name: signal_name((*number).into()) }
             }
-            Outcome::Stopped(Stopped { stop: Stop::Trap(trap), backtrace }) => {
-                Self::Trapped { trap: trap.to_string(), frames: frames(backtrace) }
+            Outcome::Stopped(Stopped { stop: Stop::Trap(trap), backtrace, tag }) => {
+                Self::Trapped { trap: trap.to_string(), tag: tag.clone(), frames: frames(backtrace) }
             }
-            Outcome::Stopped(Stopped { stop: Stop::Deadline, backtrace }) => match passed_deadline() {
+            Outcome::Stopped(Stopped { stop: Stop::Deadline, backtrace, .. }) => match passed_deadline() {
                 Some(Deadline::Processor) => Self::CpuLimit { frames: frames(backtrace) },
                 _ => Self::TimeLimit { frames: frames(backtrace) },
             },
-            Outcome::Stopped(Stopped { stop: Stop::OutOfFuel, backtrace }) => {
+            Outcome::Stopped(Stopped { stop: Stop::OutOfFuel, backtrace, .. }) => {
                 Self::OutOfFuel { frames: frames(backtrace) }
             }
         }

@@ -18,9 +18,10 @@ mod witness;
 
 use crate::args::{Run, Sandbox};
 use crate::bound::{self, MemoryBound};
+use crate::flag;
 use crate::image::Program;
 use crate::place::Place;
-use crate::plan::{module_name, plan, refuse_within};
+use crate::plan::{GivenPolicy, module_name, plan};
 use crate::record::Records;
 use crate::run;
 use crate::text::{chain, fail, json_line};
@@ -29,10 +30,9 @@ use area::{AREA_BYTES, Text};
 use count::Counter;
 use document::{Document, Names};
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::time::Instant;
-use wave_engine::policy::{PolicyDocument, pin, read_text};
-use wave_engine::{Engine, Failure, Limits, Module};
+use wave_engine::policy::{PolicyDocument, pin};
+use wave_engine::{DirectoryGrant, Engine, Failure, Module};
 use wave_sandbox::supervise;
 use witness::Recorder;
 
@@ -42,21 +42,21 @@ use witness::Recorder;
 /// If the object cannot be written. Every other failure is in it.
 pub fn run(sandbox: Option<Sandbox>, arguments: &Run, place: &str) -> Result<u8, Failure> {
     wave_sandbox::prepare_allocator();
-    let place = Place::open("--outcome", place)?;
+    let policy = GivenPolicy::read(arguments);
+    let place = Place::open_record("--outcome", place, &grants_of(arguments, policy.document()))?;
     let area_bytes = NonZeroUsize::new(AREA_BYTES).unwrap_or(NonZeroUsize::MIN);
     let started = Instant::now();
-    let (bound, refused) = match bound_of(arguments) {
+    let (bound, refused) = match MemoryBound::of(arguments, policy.document()) {
         Ok(bound) => (bound, None),
         // The process of the run reports it, as every failure.
         Err(failure) => (None, Some(failure)),
     };
     let supervised = supervise(area_bytes, |area| {
-        let path = place.path();
         let (counts, texts) = area::split(area);
         let mut recorder = Recorder::new(texts);
         let outcome = match refused {
             Some(failure) => Err(failure),
-            None => run_recorded(sandbox, arguments, (path, bound.as_ref()), counts, &mut recorder),
+            None => run_recorded(sandbox, arguments, (policy, bound.as_ref()), counts, &mut recorder),
         };
         i32::from(outcome.unwrap_or_else(|failure| {
             fail(&failure);
@@ -78,32 +78,28 @@ pub fn run(sandbox: Option<Sandbox>, arguments: &Run, place: &str) -> Result<u8,
     Ok(bound::exit_code(supervised.ended, exceeded))
 }
 
-/// The bound on memory that flags and policy ask for. The process of the run reports a policy that cannot be read.
-fn bound_of(arguments: &Run) -> Result<Option<MemoryBound>, Failure> {
-    let policy = arguments.policy.as_deref().and_then(|path| PolicyDocument::read(path).ok());
-    let limits = policy.as_ref().map_or_else(Limits::default, |policy| policy.values.limits.clone());
-    let line = policy.as_ref().filter(|_| arguments.limits.0.max_rss.is_none());
-    let line = line.and_then(|policy| policy.origin("limits.max-rss"));
-    MemoryBound::new(arguments.limits.0.over(&limits).max_rss, line, arguments.cgroup.as_deref())
+/// The directories that flags and policy grant. The process of the run reports what makes no sense, and runs nothing then.
+fn grants_of(arguments: &Run, policy: Option<&PolicyDocument>) -> Vec<DirectoryGrant> {
+    let of_policy = policy.and_then(|policy| policy.grants().ok()).unwrap_or_default();
+    let of_flags = arguments.dirs.iter().filter_map(|typed| flag::grant(typed).ok());
+    let is_there = |grant: &DirectoryGrant| grant.host.canonicalize().is_ok();
+    of_policy.into_iter().chain(of_flags).filter(is_there).collect()
 }
 
 /// The run, in its own process.
 fn run_recorded(
     sandbox: Option<Sandbox>,
     arguments: &Run,
-    (place, bound): (Option<&Path>, Option<&MemoryBound>),
+    (policy, bound): (GivenPolicy, Option<&MemoryBound>),
     counts: &'static mut [u8],
     recorder: &mut Recorder,
 ) -> Result<u8, Failure> {
     let engine = bound.map_or_else(|| Ok(Engine::default()), MemoryBound::enter)?;
-    if let Some(policy) = &arguments.policy {
-        recorder.text(Text::Policy, &pin::of(read_text(policy)?.as_bytes()));
+    if let Some(hash) = &policy.hash {
+        recorder.text(Text::Policy, hash);
     }
     let program = Program::of(sandbox, arguments)?;
-    let plan = plan(sandbox, arguments, &program)?;
-    if let Some(path) = place {
-        refuse_within(path, &plan.grants, "outcome", format!("--outcome {}", path.display()))?;
-    }
+    let plan = plan(sandbox, arguments, &program, policy.document?)?;
     let (name, bytes) = program.module.read(plan.limits.compile_timeout())?;
     recorder.text(Text::Module, &pin::of(&bytes));
     let records = Records::open(arguments, &plan)?;

@@ -16,14 +16,27 @@ pub fn argument(arg: &WastArg) -> Result<Value, String> {
         WastArg::Core(WastArgCore::F32(value)) => Value::F32(value.bits),
         WastArg::Core(WastArgCore::F64(value)) => Value::F64(value.bits),
         WastArg::Core(WastArgCore::V128(value)) => Value::V128(vector(value)),
-        WastArg::Core(WastArgCore::RefNull(HeapType::Abstract { ty: AbstractHeapType::Func, .. })) => {
-            Value::FuncRef(None)
-        }
-        WastArg::Core(WastArgCore::RefNull(HeapType::Abstract { ty: AbstractHeapType::Extern, .. })) => {
-            Value::ExternRef(None)
+        WastArg::Core(WastArgCore::RefNull(HeapType::Abstract { ty, .. })) => {
+            null(ty).ok_or_else(|| format!("argument of a proposal that is not supported: {arg:?}"))?
         }
         WastArg::Core(WastArgCore::RefExtern(number)) => Value::ExternRef(Some(*number)),
         other => return Err(format!("argument of a proposal that is not supported: {other:?}")),
+    })
+}
+
+/// The null of a type.
+fn null(ty: &AbstractHeapType) -> Option<Value> {
+    Some(match ty {
+        AbstractHeapType::Func | AbstractHeapType::NoFunc => Value::FuncRef(None),
+        AbstractHeapType::Extern | AbstractHeapType::NoExtern => Value::ExternRef(None),
+        AbstractHeapType::Any
+        | AbstractHeapType::Eq
+        | AbstractHeapType::I31
+        | AbstractHeapType::Struct
+        | AbstractHeapType::Array
+        | AbstractHeapType::None => Value::NullAny,
+        AbstractHeapType::Exn | AbstractHeapType::NoExn => Value::ExnRef(None),
+        AbstractHeapType::Cont | AbstractHeapType::NoCont => return None,
     })
 }
 
@@ -47,14 +60,11 @@ fn matches_core(value: Value, want: &WastRetCore) -> bool {
         (Value::F32(bits), WastRetCore::F32(want)) => matches_f32(bits, want),
         (Value::F64(bits), WastRetCore::F64(want)) => matches_f64(bits, want),
         (Value::V128(bits), WastRetCore::V128(want)) => matches_v128(bits, want),
-        (Value::FuncRef(None) | Value::ExternRef(None), WastRetCore::RefNull(None)) => true,
-        (Value::FuncRef(None), WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Func, .. }))) => {
-            true
-        }
         (
-            Value::ExternRef(None),
-            WastRetCore::RefNull(Some(HeapType::Abstract { ty: AbstractHeapType::Extern, .. })),
+            Value::FuncRef(None) | Value::ExternRef(None) | Value::NullAny | Value::ExnRef(None),
+            WastRetCore::RefNull(None),
         ) => true,
+        (value, WastRetCore::RefNull(Some(HeapType::Abstract { ty, .. }))) => null(ty) == Some(value),
         (Value::ExternRef(Some(number)), WastRetCore::RefExtern(want)) => want.is_none_or(|want| want == number),
         (Value::FuncRef(Some(_)), WastRetCore::RefFunc(None)) => true,
         _ => false,

@@ -98,14 +98,15 @@ fn a_path_with_a_colon_is_granted_by_a_policy() {
     assert_tree(&place.path().join("d:x"), &["made: ", "there: x"]);
 }
 
-/// A file is no directory; the advice is not the directory around it.
+/// A file is granted as it is, and a directory is not granted where a file was meant; no advice is the directory around it.
 #[test]
 fn t130_no_advice_names_the_directory_around() {
     let place = place();
-    let refused = wave(place.path(), &["run", "--dir", "d/there", "makes.wat"]);
-    let expected = "wave: cannot preopen `d/there`: not a directory\n  where: --dir d/there\n  \
-                    fix:   make a directory of what the program may use, and grant that\n";
+    let refused = wave(place.path(), &["run", "--file", "d", "makes.wat"]);
+    let expected = "wave: cannot preopen `d`: a directory, not a file\n  where: --file d\n  fix:   grant it by --dir\n";
     assert_eq!((refused.status.code(), &*text(&refused.stderr)), (Some(125), expected));
+    let shown = wave(place.path(), &["run", "--dry-run", "--dir", "d/there", "makes.wat"]);
+    assert!(text(&shown.stdout).contains("fs[0]:    rw file d/there as d/there\n"), "{}", text(&shown.stdout));
 }
 
 /// What users of other runtimes type is answered by what there is instead, without "use `-- --x`".

@@ -149,9 +149,13 @@ fn an_unusable_directory_is_125_with_flag_path_and_parent() {
     );
     let file = here.join("file");
     fs::write(&file, "").unwrap();
-    let said = wave(&["--dir", file.to_str().unwrap(), "examples/hello.wat"]);
+    let said = wave(&["--file", here.to_str().unwrap(), "examples/hello.wat"]);
     assert_eq!(said.code, Some(125));
-    assert!(said.stderr.contains(": not a directory\n"), "{}", said.stderr);
+    assert!(said.stderr.contains(": a directory, not a file\n"), "{}", said.stderr);
+    for flag in ["--dir", "--file"] {
+        let said = wave(&[flag, file.to_str().unwrap(), "examples/hello.wat"]);
+        assert_eq!(said.code, Some(0), "{flag}: {}", said.stderr);
+    }
 }
 
 #[test]
@@ -242,8 +246,8 @@ fn root_is_told_of_a_grant_that_its_program_cannot_use() {
     };
     let note = |user: &str| {
         format!(
-            "wave: note: started as root, the program runs as {user}, who may not write to `{path}`\n  fix:   give the \
-             directory to a user and name that one by --user UID:GID, or grant it ::ro\n"
+            "wave: note: started as root, the program runs as {user}, who may not write to `{path}`\n  fix:   give it \
+             to a user and name that one by --user UID:GID, or grant it ::ro\n"
         )
     };
     assert_eq!(said(&[], path, 0o755), if root { note("a user that owns nothing") } else { String::new() });
@@ -348,6 +352,26 @@ fn verify_says_what_code_uses() {
     let said = wave(&["verify", "examples/hello.wat"]);
     assert_eq!((said.code, &*said.stderr), (Some(0), ""));
     assert!(said.stdout.starts_with("verified:       yes\nfunctions:      4\n"), "{}", said.stdout);
+    // Code that counts fuel is other code, and so is code that makes every NaN the same.
+    let bytes = |flags: &[&str], module: &str| {
+        let said = wave(&[&["verify", "--format", "json"], flags, &[module]].concat());
+        let report: serde_json::Value = serde_json::from_str(&said.stdout).expect("one JSON document");
+        assert_eq!((said.code, &report["verified"]), (Some(0), &true.into()), "{report}");
+        report["bytes"].as_u64().expect("a number")
+    };
+    let plain = bytes(&[], "examples/hello.wat");
+    assert!(bytes(&["--fuel"], "examples/hello.wat") > plain);
+    let adds = "(module (func (export \"_start\") (drop (f32.add (f32.load (i32.const 0)) (f32.load (i32.const 4))))) (memory 1))";
+    let (_dir, adds) = wave_test_support::wat(adds);
+    let adds = adds.to_str().expect("UTF-8");
+    assert!(bytes(&["--deterministic"], adds) >= bytes(&[], adds));
+    let (dir, compiled) = (tempfile::tempdir().expect("a temporary directory"), "fuel.wave");
+    let compiled = dir.path().join(compiled).display().to_string();
+    assert_eq!(wave(&["compile", "--fuel", "-o", &compiled, "examples/hello.wat"]).code, Some(0));
+    assert!(bytes(&[], &compiled) > plain);
+    let said = wave(&["verify", "--fuel", &compiled]);
+    let message = "wave: the code of a compiled file is verified as it is\n  where: --fuel\n  fix:   leave it out\n";
+    assert_eq!((said.code, &*said.stdout, &*said.stderr), (Some(2), "", message));
     let said = wave(&["verify", "README.md"]);
     assert_eq!((said.code, &*said.stdout), (Some(126), ""));
     let said = wave(&["verify", "examples/nothing.wat"]);
@@ -544,4 +568,86 @@ fn nothing_of_the_guest_runs_when_a_layer_is_missing() {
     let output = command.output().expect("a shell");
     assert_eq!((output.status.code(), &*output.stdout), (Some(125), &b""[..]));
     assert!(String::from_utf8_lossy(&output.stderr).contains("ulimit -v"));
+}
+
+/// What a module needs beyond what is supported is said in the same words by every command that reads one, and `audit` answers no. The
+/// need may lie in a section or in a function body alone. Each feature that is refused has its neighbor: the module without it.
+#[test]
+fn every_command_says_alike_what_is_not_supported() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("module.wat");
+    let file = path.to_str().unwrap();
+    let commands: &[&[&str]] = &[
+        &["run"],
+        &["--sandbox", "off", "run"],
+        &["inspect"],
+        &["--sandbox", "off", "inspect"],
+        &["verify"],
+        &["compile", "--discard"],
+        &["compile", "-o", "/dev/null"],
+        &["policy", "gen"],
+        &["--sandbox", "off", "policy", "gen"],
+    ];
+    let needs: &[(&[&str], &str)] = &[
+        (&["stack-switching"], "(type $f (func)) (type $c (cont $f))"),
+        (&["shared-everything-threads"], "(global (shared i32) (i32.const 0))"),
+        (&["memory-control"], "(memory 1) (func (memory.discard (i32.const 0) (i32.const 0)))"),
+        (
+            &["shared-everything-threads", "memory-control"],
+            "(global (shared i32) (i32.const 0)) (memory 1) (func (memory.discard (i32.const 0) (i32.const 0)))",
+        ),
+    ];
+    for (names, text) in needs {
+        fs::write(&path, format!("(module {text} (func (export \"_start\")))")).unwrap();
+        let (what, fix) = wave_engine::features::explain(names);
+        let expected = format!("wave: {what}\n  where: {file}\n  fix:   {fix}\n");
+        for command in commands {
+            let said = wave(&[command, &[file][..]].concat());
+            assert_eq!(said.code, Some(126), "{command:?}: {}", said.stderr);
+            assert!(said.stderr.ends_with(&expected), "{command:?}: {}", said.stderr);
+        }
+        let said = wave(&["audit", "--format", "json", file]);
+        assert_eq!(said.code, Some(1), "{}", said.stderr);
+        assert_eq!(said.stderr, "wave: the module cannot run: the report says why\n");
+        let report: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+        let facts = report["facts"].as_array().unwrap().iter();
+        let facts: Vec<_> = facts.filter(|fact| fact["level"] == "error").map(|fact| &fact["text"]).collect();
+        assert_eq!(facts, [&format!("{what}; it cannot run: {fix}")]);
+    }
+    fs::write(&path, "(module (memory 1) (func (export \"_start\")))").unwrap();
+    for command in commands {
+        let said = wave(&[command, &[file][..]].concat());
+        assert_eq!(said.code, Some(0), "{command:?}: {}", said.stderr);
+    }
+    assert_eq!(wave(&["audit", file]).code, Some(0));
+}
+
+/// What is invalid is invalid for `audit`, too.
+#[test]
+fn an_audit_of_an_invalid_module_answers_no() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("module.wat");
+    fs::write(&path, "(module (func (result i32) i64.const 0) (func (export \"_start\")))").unwrap();
+    let said = wave(&["audit", path.to_str().unwrap()]);
+    assert_eq!(said.code, Some(1), "{}", said.stderr);
+    assert!(
+        said.stdout.contains("error  not valid, so it cannot run: type mismatch: expected i32, found i64"),
+        "{}",
+        said.stdout
+    );
+}
+
+#[test]
+fn the_long_version_lists_the_features() {
+    use wave_engine::features::{FEATURES, Support};
+    let said = wave(&["--version", "--verbose"]);
+    assert_eq!((said.code, &*said.stderr), (Some(0), ""));
+    let short = wave(&["--version"]).stdout;
+    let lines: Vec<_> = said.stdout.strip_prefix(&*short).expect("the version first").lines().skip(2).collect();
+    assert_eq!(lines.len(), FEATURES.len(), "{}", said.stdout);
+    for (line, feature) in lines.iter().zip(FEATURES) {
+        let words: Vec<_> = line.split_whitespace().take(2).collect();
+        let supported = if feature.support == Support::Yes { "yes" } else { "no" };
+        assert_eq!(words, [supported, feature.name], "{line}");
+    }
 }

@@ -124,6 +124,26 @@ fn is_committed(path: &str, generated: &str) {
     );
 }
 
+/// The list of features is the table. `WAVE_BLESS=1` writes it anew.
+#[test]
+fn the_document_on_webassembly_has_the_table_of_features() {
+    use std::fmt::Write;
+    use wave_engine::features::{FEATURES, Support};
+    let path = "docs/webassembly.md";
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("the document");
+    let (before, rest) = text.split_once("<!-- features -->\n").expect("the start of the block");
+    let (_, after) = rest.split_once("<!-- end -->\n").expect("its end");
+    let mut block = "\n| feature | what it is | defined in | supported |\n|---|---|---|---|\n".to_owned();
+    for feature in FEATURES {
+        let supported = match feature.support {
+            Support::Yes => "yes".to_owned(),
+            Support::No { why, fix } => format!("no: {why}. To do: {fix}"),
+        };
+        writeln!(block, "| `{}` | {} | {} | {supported} |", feature.name, feature.title, feature.origin).expect("text");
+    }
+    is_committed(path, &format!("{before}<!-- features -->\n{block}\n<!-- end -->\n{after}"));
+}
+
 /// Where people write Markdown files.
 const DIRECTORIES: [&str; 10] = [
     "",

@@ -457,6 +457,7 @@ fn a_pipe_with_a_writer_is_read_to_its_end() {
     let dir = place();
     by_bash(dir.path(), "./wave run <(cat hello.wat)").is(0, GREETING, "");
     by_bash(dir.path(), "./wave run --policy <(cat p.toml) <(sleep 0.3; cat hello.wat)").is(0, GREETING, "");
+    by_bash(dir.path(), "./wave run --outcome out.json --policy <(cat p.toml) hello.wat").is(0, GREETING, "");
     by_bash(dir.path(), "./wave policy check <(cat p.toml) <(cat hello.wat)").is(0, "", "");
     let inspected = by_bash(dir.path(), "./wave inspect <(cat hello.wat)");
     assert!(inspected.status.success() && inspected.stdout.contains("exports:\n"), "{inspected:?}");

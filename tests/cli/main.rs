@@ -2,6 +2,7 @@
 
 mod advice;
 mod arguments;
+mod atomics;
 mod cpu_time;
 mod cwd;
 mod deterministic;

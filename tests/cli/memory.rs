@@ -117,6 +117,29 @@ fn a_policy_has_the_limit_too() {
     assert!(shown.stdout.contains("process:  67108864 bytes"), "{}", shown.stdout);
 }
 
+/// An image is unpacked under the bound, too: here for a plan, which compiles nothing.
+#[test]
+fn an_image_is_unpacked_within_the_limit() {
+    let Some(parent) = Parent::new("image") else { return };
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    // A custom section of 80 MiB of zeros, which packs well.
+    let zeros = 80 << 20;
+    let mut module = b"\0asm\x01\0\0\0\0\x82\x80\x80\x28\x01x".to_vec();
+    module.resize(module.len() + zeros, 0);
+    fs::write(dir.path().join("large.wasm"), module).expect("own directory");
+    let mut pack = Command::new(wave_test_support::wave());
+    let packed = pack.current_dir(dir.path()).args(["pack", "--format", "image", "-o", "out", "large.wasm"]).output();
+    let packed = packed.expect("wave starts");
+    assert!(packed.status.success(), "{packed:?}");
+    let plan = |limit: &str| {
+        let wave = parent.strict(limit).current_dir(dir.path()).switch("--dry-run");
+        wave.run("oci:out", [""; 0])
+    };
+    plan("32M").is(137, "", &REACHED.replace("64M", "32M"));
+    let said = plan("1G");
+    assert_eq!((said.status.code(), &*said.stderr), (Some(0), ""));
+}
+
 #[test]
 fn signals_that_ask_for_an_end_leave_nothing_either() {
     let Some(parent) = Parent::new("signals") else { return };

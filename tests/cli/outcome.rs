@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -257,6 +258,10 @@ fn the_outcome_goes_to_a_descriptor_or_a_file_of_the_callers() {
     let wave = || Wave::strict().flag("--outcome", "fd:7");
     wave().by_shell(&script).run(&hello, [""; 0]).is(0, "Hello from inside the sandbox!\n", "");
     assert_eq!(observed.read()["exit_code"], 0);
+    // A pipe that is also the program's.
+    let printed = wave().by_shell("exec \"$@\" 7>&1").run(&hello, [""; 0]);
+    assert_eq!((printed.status.code(), &*printed.stdout), (Some(125), ""));
+    assert!(printed.stderr.contains("it is a standard stream"), "{}", printed.stderr);
     for (place, code) in [("fd:1", 2), ("fd:x", 2), ("fd:-1", 2), ("fd:999", 125), ("/missing/outcome", 125)] {
         let printed = Wave::strict().flag("--outcome", place).run(&hello, [""; 0]);
         assert_eq!((printed.status.code(), &*printed.stdout), (Some(code), ""), "{place}");
@@ -278,6 +283,52 @@ fn no_program_writes_its_own_outcome() {
     assert!(printed.stderr.contains("the program could write its own outcome"), "{}", printed.stderr);
     wave("ro").run(&hello, [""; 0]).is(0, "Hello from inside the sandbox!\n", "");
     assert_eq!(tree(granted.path()).len(), 1, "{:?}", tree(granted.path()));
+}
+
+/// The program of an earlier run may have left a link where the outcome is to be.
+#[test]
+fn an_outcome_empties_no_file_behind_a_link_of_a_program() {
+    let (granted, own) = (writable_dir(), tempfile::tempdir().expect("a temporary directory"));
+    let precious = own.path().join("precious");
+    fs::write(&precious, "precious").expect("own directory");
+    symlink(&precious, granted.path().join("link")).expect("linked");
+    symlink(own.path(), granted.path().join("way")).expect("linked");
+    symlink(granted.path().join("link"), own.path().join("through")).expect("linked");
+    let policy = own.path().join("p.toml");
+    let host = granted.path().display();
+    let text = format!("version = 1\n[[fs]]\nhost = \"{host}\"\nguest = \"/d\"\naccess = \"rw\"\n");
+    fs::write(&policy, text).expect("own directory");
+    let hello = source("examples/hello.wat");
+    let wave = |access, place: &Path| {
+        let wave = Wave::strict().dir(granted.path(), "/d", access);
+        wave.flag("--outcome", place.to_str().expect("UTF-8")).run(&hello, [""; 0])
+    };
+    let before = tree(granted.path());
+    let places = ["new", "link", "way/new", "way/../new"].map(|place| granted.path().join(place));
+    for place in places.iter().chain([&own.path().join("through")]) {
+        let by_policy = Wave::strict().flag("--policy", policy.to_str().expect("UTF-8"));
+        let by_policy = by_policy.flag("--outcome", place.to_str().expect("UTF-8")).run(&hello, [""; 0]);
+        // Another grant that makes no sense hides none.
+        let beside = Wave::strict().dir(granted.path(), "/d", "rw").flag("--dir", "missing::/m");
+        let beside = beside.flag("--outcome", place.to_str().expect("UTF-8")).run(&hello, [""; 0]);
+        for printed in [wave("rw", place), by_policy, beside] {
+            assert_eq!((printed.status.code(), &*printed.stdout), (Some(125), ""), "{}", place.display());
+            assert!(
+                printed.stderr.starts_with("wave: the program could write its own outcome: "),
+                "{}",
+                printed.stderr
+            );
+        }
+        assert_eq!(fs::read_to_string(&precious).expect("it is there"), "precious");
+        assert_eq!(tree(granted.path()), before);
+    }
+    // The neighbours: the same links where the program cannot make any, and a file beside the grant.
+    for place in [&places[1], &precious] {
+        wave("ro", place).is(0, "Hello from inside the sandbox!\n", "");
+        assert!(fs::read_to_string(&precious).expect("it is there").contains(r#""kind":"exited""#));
+    }
+    let printed = wave("rw", &precious);
+    printed.is(0, "Hello from inside the sandbox!\n", "");
 }
 
 /// What differs between a value and its schema, as far as this schema goes: types, fields, fixed words, alternatives.

@@ -70,6 +70,30 @@ fn memory_out_of_bounds() {
 }
 
 #[test]
+fn unaligned_atomics() {
+    let name = "unaligned atomic";
+    for (access, ty) in
+        [("i32.atomic.load", "i32"), ("i64.atomic.rmw32.add_u", "i64"), ("i32.atomic.rmw16.xchg_u", "i32")]
+    {
+        let operand = if access.contains("load") { String::new() } else { format!("({ty}.const 1)") };
+        traps(&format!("(drop ({access} offset=3 (local.get $zero) {operand}))"), name);
+        traps(&format!("(drop ({access} offset=4294967292 (i32.const 1) {operand}))"), name);
+        ends_well(&format!("(drop ({access} offset=65532 (local.get $zero) {operand}))"));
+    }
+    traps("(drop (memory.atomic.notify (i32.const 2) (i32.const 0)))", name);
+    traps("(drop (memory.atomic.wait64 (i32.const 4) (i64.const 0) (i64.const 0)))", name);
+    traps("(i32.atomic.store8 (i32.const 65536) (i32.const 0))", "out of bounds memory access");
+    traps("(drop (memory.atomic.notify (i32.const 65536) (i32.const 0)))", "out of bounds memory access");
+    ends_well("(drop (memory.atomic.notify (i32.const 65532) (i32.const 0))) (atomic.fence)");
+}
+
+#[test]
+fn a_wait_on_a_memory_that_is_not_shared() {
+    traps("(drop (memory.atomic.wait32 (i32.const 4) (i32.const 0) (i64.const 0)))", "expected shared memory");
+    ends_well("(if (local.get $zero) (then (drop (memory.atomic.wait32 (i32.const 4) (i32.const 0) (i64.const 0)))))");
+}
+
+#[test]
 fn division_by_zero() {
     for ty in ["i32", "i64"] {
         for op in ["div_s", "div_u", "rem_s", "rem_u"] {
@@ -236,4 +260,111 @@ fn a_long_sleep_ends_at_the_time_limit() {
 fn what_ends_in_time_is_not_disturbed() {
     run(Wave::strict().flag("--timeout", "100s"), &sleeper(50_000_000)).is(0, "", "");
     run(Wave::strict().flag("--timeout", "100s"), r#"(module (func (export "_start")))"#).is(0, "", "");
+}
+
+/// Exceptions as compilers emit them, with something thrown by the innermost function and a body for the middle one.
+#[track_caller]
+fn throws(middle: &str, start: &str) -> Outcome {
+    let text = format!(
+        r#"(module
+             (tag $failure (export "failure") (param i32))
+             (tag $other)
+             (func $inner (throw $failure (i32.const 7)))
+             (func $middle {middle})
+             (func $_start (export "_start") {start}))"#
+    );
+    run(Wave::strict(), &text)
+}
+
+#[test]
+fn uncaught_exception() {
+    let uncaught = "uncaught exception with tag `failure`";
+    throws("(call $inner)", "(call $middle)").is_trap(uncaught, &["inner", "middle", "_start"]);
+    // What is caught and thrown again comes from where it was thrown first.
+    let again =
+        "(block $caught (result exnref) (try_table (catch_all_ref $caught) (call $inner)) (return)) (throw_ref)";
+    throws(again, "(call $middle)").is_trap(uncaught, &["inner", "middle", "_start"]);
+    let other = "(block $caught (try_table (catch $other $caught) (call $middle)))";
+    throws("(call $inner)", other).is_trap(uncaught, &["inner", "middle", "_start"]);
+    let caught = "(block $caught (try_table (catch_all $caught) (call $middle)))";
+    throws("(call $inner)", caught).is(0, "", "");
+    throws("(throw $other)", "(call $middle)").is_trap("uncaught exception with tag `other`", &["middle", "_start"]);
+    throws("(throw_ref (ref.null exn))", "(call $middle)").is_trap("null exception reference", &["middle", "_start"]);
+}
+
+#[test]
+fn uncaught_exception_of_other_entries() {
+    let text = r#"(module (tag $t) (func $f (throw $t)) (start $f) (func (export "_start")))"#;
+    run(Wave::strict(), text).is_trap("uncaught exception with tag `t`", &["f"]);
+    let text = r#"(module (tag $t) (func $init (export "_initialize") (throw $t)) (func (export "f")))"#;
+    run(Wave::strict().flag("--invoke", "f"), text).is_trap("uncaught exception with tag `t`", &["init"]);
+    let text = r#"(module (tag $t) (func $g (export "f") (result i32) (throw $t)))"#;
+    run(Wave::strict().flag("--invoke", "f"), text).is_trap("uncaught exception with tag `t`", &["g"]);
+    let text = r#"(module (tag $t) (func $g (throw $t)) (func (export "f") (result i32)
+        (block $caught (try_table (catch $t $caught) (call $g))) (i32.const 5)))"#;
+    run(Wave::strict().flag("--invoke", "f"), text).is(0, "5\n", "");
+}
+
+#[test]
+fn traps_are_no_exceptions() {
+    let inside = |body: &str| {
+        format!(
+            r#"(module (tag $t) (memory (export "memory") 1)
+                 (func $throws (throw $t))
+                 (func $down (call $down) (call $throws))
+                 (func $body {body})
+                 (func $_start (export "_start") (block $caught (try_table (catch_all $caught) (call $body)))))"#
+        )
+    };
+    let frames = ["body", "_start"];
+    run(Wave::strict(), &inside("(unreachable)")).is_trap("unreachable", &frames);
+    let past = "(drop (i32.load (i32.const -1)))";
+    run(Wave::strict(), &inside(past)).is_trap("out of bounds memory access", &frames);
+    let deep = run(Wave::strict(), &inside("(call $down)"));
+    assert!(deep.stderr.starts_with("wave: trap: call stack exhausted\n  at down\n"), "{deep:?}");
+    assert_eq!(deep.status.code(), Some(134));
+    let endless = "(loop $l (block $c (try_table (catch_all $c) (call $throws))) (br $l))";
+    let late = run(Wave::strict().flag("--timeout", "300ms"), &inside(endless));
+    assert_eq!(late.status.code(), Some(124), "{late:?}");
+    let spent = run(Wave::strict().flag("--fuel", "10000"), &inside(endless));
+    assert_eq!(spent.status.code(), Some(124), "{spent:?}");
+    run(Wave::strict(), &inside("(call $throws)")).is(0, "", "");
+}
+
+/// Fuel follows from the module alone: a call that throws has taken what its block of operators takes.
+#[test]
+fn exceptions_take_the_fuel_that_their_operators_say() {
+    let text = r#"(module (tag $t (param i32))
+        (func $throws (throw $t (i32.const 1)))
+        (func (export "_start") (local $n i32) (local.set $n (i32.const 5))
+          (loop $l
+            (block $c (result i32) (try_table (catch $t $c) (call $throws)) (i32.const 0))
+            (drop)
+            (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))))"#;
+    // Before the loop 2. Each round: call 1, inside 2, behind the label 6.
+    let all = 2 + 5 * 9;
+    run(Wave::strict().flag("--fuel", &all.to_string()), text).is(0, "", "");
+    let run = run(Wave::strict().flag("--fuel", &(all - 1).to_string()), text);
+    assert_eq!(run.status.code(), Some(124), "{run:?}");
+}
+
+/// A C++ program's loop: each round throws, a cleanup catches and throws again, and the handler takes the number.
+#[test]
+fn ten_million_exceptions_need_the_memory_of_one() {
+    let text = r#"(module (tag $cpp (param i32))
+        (func $throws (param i32) (throw $cpp (local.get 0)))
+        (func $cleans (param i32)
+          (block $cleanup (result exnref)
+            (try_table (catch_all_ref $cleanup) (call $throws (local.get 0)))
+            (return))
+          (throw_ref))
+        (func (export "f") (result i64) (local $n i32) (local $caught i32) (local $sum i64)
+          (local.set $n (i32.const 10000000))
+          (loop $l
+            (local.set $caught
+              (block $c (result i32) (try_table (catch $cpp $c) (call $cleans (local.get $n))) (unreachable)))
+            (local.set $sum (i64.add (local.get $sum) (i64.extend_i32_u (local.get $caught))))
+            (br_if $l (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+          (local.get $sum)))"#;
+    run(Wave::strict().flag("--invoke", "f"), text).is(0, "50000005000000\n", "");
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use wave_test_support::packages::package;
-use wave_test_support::{Wave, fill, writable_dir};
+use wave_test_support::{Wave, fill, wave, writable_dir};
 
 const COUNTER: &str = "\
 module top(input clk, output led);

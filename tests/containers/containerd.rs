@@ -7,8 +7,8 @@ use std::process::{Child, Command, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::podman::Podman;
-use crate::scene::{Scene, until};
+use wave_test_support::containers::podman::Podman;
+use wave_test_support::containers::scene::{Scene, until};
 use wave_test_support::{Outcome, assert_tree, c_example, fill, has_program, open_to_all};
 
 const ADDRESS: &str = "/dev/shm/containerd/socket";

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::podman::Podman;
+use wave_test_support::containers::podman::Podman;
 
 #[test]
 fn hello() {
@@ -82,7 +82,9 @@ fn an_operators_time_limit_is_124() {
 fn on_failure_starts_three_times_more() {
     let Some(podman) = Podman::new() else { return };
     podman.start("fails", &["--restart", "on-failure:3"], &["/fail.wasm"]);
-    crate::scene::until("three restarts", || (podman.inspect("fails", "RestartCount") == "3").then_some(()));
+    wave_test_support::containers::scene::until("three restarts", || {
+        (podman.inspect("fails", "RestartCount") == "3").then_some(())
+    });
     assert_eq!(podman.exit_code("fails"), 42);
     assert_eq!(podman.does(&["logs", "fails"]), "again\n".repeat(4));
     podman.start("works", &["--restart", "on-failure:3"], &["/hello.wasm"]);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use crate::podman::{Podman, volume};
+use wave_test_support::containers::podman::{Podman, volume};
 use wave_test_support::cpython::cpython;
 use wave_test_support::{assert_tree, c_example, fill, open_to_all};
 

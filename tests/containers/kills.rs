@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::guests;
-use crate::podman::Podman;
-use crate::scene::{Scene, until};
+use wave_test_support::containers::guests;
+use wave_test_support::containers::podman::Podman;
+use wave_test_support::containers::scene::{Scene, until};
 
 /// What is killed in a round.
 const VICTIMS: [&str; 5] = ["create", "start", "kill", "delete", "run"];

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::podman::Podman;
-use crate::scene::until;
+use wave_test_support::containers::podman::Podman;
+use wave_test_support::containers::scene::until;
 #[test]
 fn memory_is_limited() {
     let Some(podman) = Podman::new() else { return };

@@ -6,11 +6,8 @@
 mod containerd;
 mod endings;
 mod files;
-mod guests;
 mod kills;
 mod limits;
 mod many;
 mod network;
-mod podman;
-mod scene;
 mod streams;

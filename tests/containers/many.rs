@@ -2,8 +2,8 @@
 
 use std::thread;
 
-use crate::podman::Podman;
-use crate::scene::until;
+use wave_test_support::containers::podman::Podman;
+use wave_test_support::containers::scene::until;
 
 const MANY: usize = 50;
 

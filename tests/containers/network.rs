@@ -3,8 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::podman::Podman;
-use crate::scene::until;
+use wave_test_support::containers::podman::Podman;
+use wave_test_support::containers::scene::until;
 
 #[test]
 fn a_published_port_is_served() {

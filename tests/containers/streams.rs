@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::podman::Podman;
+use wave_test_support::containers::podman::Podman;
 use wave_test_support::{c_example, finish};
 
 #[test]

@@ -22,6 +22,7 @@ mod t113_information;
 mod t115_terminal;
 mod t11_padding;
 mod t12_offsets;
+mod t13_single_files;
 mod t14_climbs;
 mod t15_final_link;
 mod t16_directory_link;

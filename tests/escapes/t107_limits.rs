@@ -31,6 +31,12 @@ fn memories_and_tables_have_limits() {
     Wave::strict().flag("--max-memory", "1M").run(&path, [""; 0]).is(0, "", "");
     for (module, code) in [
         (r#"(module (memory 17) (func (export "_start")))"#, 137),
+        (r#"(module (memory 8) (memory 8) (func (export "_start")))"#, 0),
+        (r#"(module (memory 8) (memory 9) (func (export "_start")))"#, 137),
+        (r#"(module (memory i64 17) (func (export "_start")))"#, 137),
+        (r#"(module (memory i64 0x1000000000000) (func (export "_start")))"#, 137),
+        (r#"(module (memory 1048576 (pagesize 1)) (func (export "_start")))"#, 0),
+        (r#"(module (memory 1048577 (pagesize 1)) (func (export "_start")))"#, 137),
         (r#"(module (memory 65536) (func (export "_start")))"#, 137),
         (r#"(module (table 4294967295 funcref) (func (export "_start")))"#, 125),
     ] {

@@ -159,6 +159,84 @@ fn a_policy_narrows() {
     bundle.is_refused(&["create", "c"], "no such directory");
 }
 
+/// A policy of the image narrows too, what the configuration gives or what the operator's policy does, and widens neither.
+#[test]
+fn a_policy_in_the_image_narrows() {
+    let Some(mut bundle) = Bundle::with_tools(&["ls", "cat"]) else { return };
+    for dir in ["in", "out", "etc"] {
+        fs::create_dir(bundle.rootfs().join(dir)).unwrap();
+        fs::write(bundle.rootfs().join(dir).join("file"), format!("{dir}\n")).unwrap();
+    }
+    symlink("/out", bundle.rootfs().join("in/link")).unwrap();
+    let (inside, operator) = (bundle.rootfs().join("etc/policy.toml"), bundle.path("policy.toml"));
+    let grants = |host: &str, access: &str| {
+        format!("version = 1\n[[fs]]\nhost = \"{host}\"\nguest = \"{host}\"\naccess = \"{access}\"\n")
+    };
+    let image = "/annotations/dev.wave.image-policy";
+    bundle.set("/annotations", json!({}));
+    bundle.set(image, json!("/etc/policy.toml"));
+    bundle.args(&["/cat.wasm", "/in/file"]);
+    bundle.is_refused(&["create", "c"], "No such file or directory");
+    fs::write(&inside, grants("/in", "ro")).unwrap();
+    assert_eq!(bundle.run(), (0, "in\n".to_owned(), String::new()));
+    bundle.args(&["/cat.wasm", "/out/file"]);
+    assert_ne!(bundle.run().0, 0);
+    bundle.set(image, json!(""));
+    assert_eq!(bundle.run(), (0, "out\n".to_owned(), String::new()), "an empty annotation names none");
+    bundle.set(image, json!("/etc/policy.toml"));
+    for (text, why) in [
+        ("version = 1\nsandbox = \"off\"\n", "sets `sandbox`"),
+        ("version = 1\nargs = [\"x\"]\n", "sets `args`"),
+        ("version = 1\n[env]\npass = [\"HOME\"]\n", "sets `env.pass`"),
+        ("version = 1\n[env]\nset = { A = \"b\" }\n", "it does more than narrow the configuration: "),
+        ("version = 1\n[net]\nlisten = [\"0.0.0.0:80\"]\n", "it does more than narrow the configuration: "),
+        ("version = 1\n[limits]\nmax-open-files = 1000000\n", "it does more than narrow the configuration: "),
+        ("version = 1\n[limits]\nmax-rss = \"1G\"\n", "the cgroup is made before the image is read"),
+        ("password = \"hunter2\"\n", "it is no valid policy"),
+    ] {
+        fs::write(&inside, text).unwrap();
+        bundle.is_refused(&["create", "c"], why);
+        assert!(!fs::read_to_string(bundle.path("log.json")).unwrap().contains("hunter2"));
+        bundle.is_clean();
+    }
+    // Under a root that is read-only, it gives no more than that.
+    bundle.set("/root/readonly", json!(true));
+    fs::write(&inside, grants("/in", "rw")).unwrap();
+    bundle.is_refused(&["create", "c"], "may write under /in");
+    bundle.set("/root/readonly", json!(false));
+    // The operator's decides what can be given: directories by their names, because the image has links.
+    bundle.set("/annotations/dev.wave.policy", json!(operator.to_str().unwrap()));
+    bundle.args(&["/cat.wasm", "/in/file"]);
+    fs::write(&operator, grants("/in", "ro") + "[limits]\ntimeout = \"1h\"\n").unwrap();
+    for (text, why) in [
+        (grants("/in", "rw") + "[limits]\ntimeout = \"1h\"\n", "may write under /in"),
+        (grants("/in", "ro"), "it does more than narrow the operator's policy: "),
+        (
+            format!("{}[limits]\ntimeout = \"1h\"\n[random]\nseed = 1\n", grants("/in", "ro")),
+            "it does more than narrow the operator's policy: ",
+        ),
+        (
+            grants("/in/link", "ro") + "[limits]\ntimeout = \"1h\"\n",
+            "it grants `/in/link`, which the operator's policy does not",
+        ),
+        (
+            grants("/out", "ro") + "[limits]\ntimeout = \"1h\"\n",
+            "it grants `/out`, which the operator's policy does not",
+        ),
+    ] {
+        fs::write(&inside, text).unwrap();
+        bundle.is_refused(&["create", "c"], why);
+        bundle.is_clean();
+    }
+    fs::write(&inside, grants("/in", "ro") + "[limits]\ntimeout = \"1m\"\n").unwrap();
+    assert_eq!(bundle.run(), (0, "in\n".to_owned(), String::new()));
+    // The policy is looked up in the container: no link leads to a file of the host.
+    fs::write(bundle.path("host.toml"), grants("/in", "ro") + "[limits]\ntimeout = \"1m\"\n").unwrap();
+    fs::remove_file(&inside).unwrap();
+    symlink(bundle.path("host.toml"), &inside).unwrap();
+    bundle.is_refused(&["create", "c"], "No such file or directory");
+}
+
 #[test]
 fn a_policy_limits_time() {
     let Some(mut bundle) = Bundle::new(crate::bundle::LOOP) else { return };
@@ -168,6 +246,40 @@ fn a_policy_limits_time() {
     let (code, _, error) = bundle.run();
     assert_eq!(code, 124);
     assert!(error.contains("time limit of 100ms reached"), "{error}");
+}
+
+/// Its limit on memory becomes that of the cgroup, where `linux.resources` has no lower one. Nobody raises it later.
+#[test]
+fn a_policy_limits_memory() {
+    const FILLS: &str = r#"(module
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1280)
+        (func (export "_start")
+          (memory.fill (i32.const 0) (i32.const 1) (i32.const 83886080))
+          (call $exit (i32.const 42))))"#;
+    let Some(mut bundle) = Bundle::new(FILLS) else { return };
+    let policy = bundle.path("policy.toml");
+    bundle.set("/annotations", json!({ "dev.wave.policy": policy.to_str().unwrap() }));
+    let limit = |limit: &str| fs::write(&policy, format!("version = 1\n[limits]\nmax-rss = \"{limit}\"\n")).unwrap();
+    limit("512M");
+    assert_eq!(bundle.run().0, 42);
+    limit("48M");
+    assert_eq!(bundle.run().0, 137);
+    bundle.set("/linux/resources/memory/limit", json!(1_u64 << 30));
+    assert_eq!(bundle.run().0, 137, "the policy narrows");
+    limit("512M");
+    bundle.set("/linux/resources/memory/limit", json!(48 << 20));
+    assert_eq!(bundle.run().0, 137, "the policy does not widen");
+    bundle.must(&["create", "c"]);
+    let error = bundle.call(&["update", "--memory=-1", "c"]);
+    let text = String::from_utf8_lossy(&error.stderr).into_owned();
+    assert_eq!(error.status.code(), Some(125), "{text}");
+    assert!(text.contains("the policy of the container gives it 536870912 bytes of memory"), "{text}");
+    bundle.must(&["update", "--memory=402653184", "--memory-swap=402653184", "c"]);
+    bundle.must(&["delete", "--force", "c"]);
+    bundle.set("/linux/resources", json!({}));
+    bundle.is_refused(&["--cgroup-manager", "disabled", "create", "c"], "it has no cgroup");
+    bundle.is_clean();
 }
 
 /// Callers die. Whatever they leave, `delete --force` removes.

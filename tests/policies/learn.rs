@@ -198,6 +198,51 @@ fn c_examples_run_as_before_under_what_they_were_seen_to_use() {
     }
 }
 
+/// C programs find single files, and what they used of them is learnt as files.
+#[test]
+fn single_files_are_learnt_as_such() {
+    let flags = ["--file", "in/a::/files/a::rw", "--file", "out/b::files/b::rw", "--dir", "in::/in::rw"];
+    for (name, args, expected) in [
+        ("cat", &["/files/a"][..], &[("/files/a", "ro")][..]),
+        ("cat", &["files/b"], &[("files/b", "ro")]),
+        ("cp", &["/in/a", "/files/b"], &[("files/b", "rw")]),
+    ] {
+        let Some(module) = c_example(name) else { return };
+        let learnt = learns(&FILES, &[&flags[..], &["--deterministic"]].concat(), &module, args);
+        let text = policy(&learnt);
+        let found = directories(&text);
+        let found = found.iter().map(|(guest, access)| (&**guest, &**access)).filter(|(guest, _)| *guest != "/in");
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{name} {args:?}: {text}");
+    }
+}
+
+/// Where a program starts is a key of the policy, and no directory of its own. Later runs under the policy learn into it.
+#[test]
+fn where_a_program_starts_is_learnt() {
+    let Some(cat) = c_example("cat") else { return };
+    let dir = learns(&[("in/sub/file", "text\n")], &["--dir", "in::/data::ro", "--cwd", "/data/sub"], &cat, &["file"]);
+    let learnt = policy(&dir);
+    assert!(learnt.contains("\ncwd = \"/data/sub\"\n"), "{learnt}");
+    is_granted(&learnt, &[("/data", "ro")]);
+    assert!(learnt.contains("sub/file") && !learnt.contains("PWD"), "{learnt}");
+    let again = ["learn", "--policy", "p.toml", "-o", "p.toml", cat.to_str().expect("UTF-8"), "file"];
+    let said = wave(dir.path(), &again);
+    assert_eq!((said.status.code(), &*said.stdout), (Some(0), "text\n"), "{}", said.stderr);
+    is_granted(&policy(&dir), &[("/data", "ro")]);
+    let elsewhere =
+        ["learn", "--policy", "p.toml", "--cwd", "/data", "-o", "p.toml", cat.to_str().expect("UTF-8"), "sub/file"];
+    let said = wave(dir.path(), &elsewhere);
+    assert_eq!(said.status.code(), Some(125), "{}", said.stderr);
+    assert!(said.stderr.contains("the run has another cwd"), "{}", said.stderr);
+    // A program that does not look is only told.
+    let exit = guest(dir.path(), r#"(module (func (export "_start")))"#);
+    let line = ["learn", "-o", "q.toml", "--dir", "in::/data::ro", "--cwd", "/data/sub", exit.to_str().expect("UTF-8")];
+    assert_eq!(wave(dir.path(), &line).status.code(), Some(0));
+    let unused = fs::read_to_string(dir.path().join("q.toml")).expect("the policy is written");
+    assert!(!unused.contains("cwd"), "{unused}");
+    is_granted(&unused, &[]);
+}
+
 #[test]
 fn a_run_that_its_time_limit_ends_is_learnt_with_the_limit() {
     let Some(endless) = c_example("loop") else { return };

@@ -377,6 +377,38 @@ fn a_path_belongs_to_the_directory_with_the_longest_name() {
     assert_eq!(answer["allowed"], false);
 }
 
+/// A single file is found in a directory that has nothing else.
+#[test]
+fn a_file_is_granted_without_its_directory() {
+    let Some(cat) = c_example("cat") else { return };
+    let dir = place();
+    fill(dir.path(), &[("data/only", "only")]);
+    let rules = [rule("data", "/a", "ro"), rule("data/only", "/etc/only", "ro")].concat();
+    set_policy(dir.path(), &format!("version = 1\n{rules}"));
+    let cat = cat.to_str().expect("UTF-8");
+    for (path, allowed) in [
+        ("/etc/only", true),
+        ("etc/./only", true),
+        ("/etc/note", false),
+        ("/etc/only/x", false),
+        ("/etc/only/../only", false),
+        ("/etc/../a/note", false),
+        ("/a/note", true),
+    ] {
+        let said = wave(dir.path(), &["run", "--policy", "p.toml", cat, path]);
+        let answer = why(dir.path(), &["--path", path, "--op", "read"]);
+        assert_eq!((said.status.success(), &answer["allowed"]), (allowed, &Value::from(allowed)), "{path}: {answer:#}");
+    }
+    let ask = |path: &str, op: &str| why(dir.path(), &["--path", path, "--op", op]);
+    let write = ask("/etc/only", "write");
+    assert_eq!(write["to_allow"][0]["lines"][0], "access = \"rw\"", "{write:#}");
+    for (path, op, allowed) in [("/etc", "list", true), ("/etc/only", "stat", true), ("/etc/only", "delete", false)] {
+        assert_eq!(ask(path, op)["allowed"], allowed, "{path} {op}");
+    }
+    let host = dir.path().join("data/only");
+    assert_eq!(why(dir.path(), &["--host-path", host.to_str().unwrap(), "--op", "read"])["allowed"], true);
+}
+
 /// The filter of each published kind of module: `why` lists the calls that `shapes.toml` does (T84 compares those with what a
 /// sealed process can really call).
 #[test]

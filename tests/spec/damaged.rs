@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use wave_compiler::{CompileError, CompileOptions, ImportLinkage, Module};
 use wave_contract::artifact::CodeSettings;
 use wave_contract::context::Addressing;
-use wave_contract::types::{SignatureId, SignatureRegistry};
+use wave_contract::types::SignatureRegistry;
 use wave_test_support::{Wave, c_example, finish, source};
 
 /// Processes that compile; each has mutants of its own.
@@ -101,7 +101,7 @@ fn large_modules() -> Vec<Vec<u8>> {
 fn compile(bytes: &[u8]) -> Result<(), CompileError> {
     let module = Module::parse(bytes)?;
     let mut registry = SignatureRegistry::default();
-    let signatures: Vec<SignatureId> = module.info().types.iter().map(|ty| registry.intern(ty)).collect();
+    let signatures = registry.intern_module(module.info());
     let imports = vec![ImportLinkage::Host; module.info().imported_functions as usize];
     module
         .compile(&CompileOptions {

@@ -8,7 +8,7 @@ pub(super) fn ruleset(policy: &Policy) -> String {
     let mut text = "\
 # Handled: every right that the kernel knows, so anything not listed below is denied. Files and directories from ABI 1; `refer`
 # from ABI 2; `truncate` from ABI 3, which `strict` asks for; TCP from ABI 4; signals and abstract sockets from ABI 6. TCP has no
-# rule: listening sockets are opened before.
+# rule: listening sockets are opened before. A single file has only read_file, write_file and truncate of its rights.
 "
     .to_owned();
     if policy.grants.is_empty() {

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use wave_engine::policy::PolicyDocument;
 use wave_engine::{DirectoryGrant, Failure, monitor_access};
 use wave_monitor::OFlags as OpenFlags;
-use wave_monitor::{Errno, FdFlags, HostFd, LookupFlags, Monitor, NewTime, NewTimes, OpenRequest, Rights, Rule};
+use wave_monitor::{
+    Errno, FdFlags, GrantedFile, HostFd, LookupFlags, Monitor, NewTime, NewTimes, OpenRequest, Rights, Rule,
+};
 use wave_policy::Access;
 
 /// The descriptor of the first preopen.
@@ -24,6 +26,47 @@ pub fn answer_path(policy: &PolicyDocument, path: &str, op: Operation) -> Reply 
         Some((index, rest)) => answer_inside_grant(policy, &grants, index, rest, op),
         None => answer_outside_grants(policy, path, op),
     }
+}
+
+/// How a program finds a grant: a directory, or a directory that has granted files and nothing else.
+enum Place {
+    Directory(Access),
+    List(Vec<GrantedFile>),
+}
+
+impl Place {
+    /// The place of a grant, if it had another access.
+    fn of(grants: &[DirectoryGrant], grant: &DirectoryGrant, access: Access) -> Self {
+        if !grant.is_file() {
+            return Self::Directory(access);
+        }
+        let list = directory_of(grant);
+        let files = grants.iter().filter(|file| file.is_file() && directory_of(file) == list);
+        let files = files.filter_map(|file| {
+            let (_, name) = file.name_in_directory()?;
+            let access = monitor_access(if file == grant { access } else { file.access });
+            Some(GrantedFile { name: name.as_bytes().to_vec(), host: HostFd::new(PREOPEN), access })
+        });
+        Self::List(files.collect())
+    }
+
+    /// The place in a monitor of its own, and its descriptor.
+    fn granted(self) -> Result<(Monitor, u32), Errno> {
+        let mut monitor = Monitor::new(wave_monitor::Limits::default());
+        let fd = match self {
+            Self::Directory(access) => {
+                monitor.grant_directory(HostFd::new(PREOPEN), b"/".to_vec(), monitor_access(access))?
+            }
+            Self::List(files) => monitor.grant_list(HostFd::new(PREOPEN), b"/".to_vec(), files)?,
+        };
+        Ok((monitor, fd))
+    }
+}
+
+/// The name of the directory that a program finds a grant as, or in.
+fn directory_of(grant: &DirectoryGrant) -> &str {
+    let file = if grant.is_file() { grant.name_in_directory() } else { None };
+    strip_name(file.map_or(&grant.guest, |(directory, _)| directory))
 }
 
 /// Answers a question about a path of the host. Of several granted directories around it, the one with the most access counts.
@@ -46,7 +89,11 @@ pub fn answer_host_path(policy: &PolicyDocument, path: &Path, op: Operation) -> 
         let rest = whole.strip_prefix(real.get(host)?).ok()?.to_str()?;
         Some(if rest.is_empty() { ".".to_owned() } else { rest.to_owned() })
     };
-    let reached = grants.iter().enumerate().filter_map(|(index, grant)| Some((index, inside(&grant.host)?)));
+    let reached = grants.iter().enumerate().filter_map(|(index, grant)| {
+        let rest = inside(&grant.host)?;
+        let name = grant.name_in_directory().filter(|_| grant.is_file());
+        Some((index, name.map_or(rest, |(_, name)| name.to_owned())))
+    });
     let rank = |index: usize| grants.get(index).map(|grant| grant.access);
     Ok(match reached.max_by_key(|(index, _)| rank(*index)) {
         Some((index, rest)) => answer_inside_grant(policy, &grants, index, &rest, op),
@@ -56,23 +103,27 @@ pub fn answer_host_path(policy: &PolicyDocument, path: &Path, op: Operation) -> 
 
 /// A path as it is looked up: a relative one starts at the policy's `cwd`, unless a directory is called `/`.
 pub fn from_start(policy: &PolicyDocument, path: &str) -> String {
-    let has_root = policy.directories().any(|grant| strip_name(&grant.guest).is_empty());
+    let has_root = policy.directories().any(|grant| directory_of(&grant).is_empty());
     match &policy.values.cwd {
         Some(cwd) if !path.starts_with('/') && !has_root => format!("{cwd}/{path}"),
         _ => path.to_owned(),
     }
 }
 
-/// The grant that a path is looked up in, and the rest of the path. The longest guest name counts, and the last of equal ones.
+/// The grant that a path is looked up in, and the rest of the path. The longest guest name counts, and the last of equal ones. Of
+/// files in one directory it is the file that the path begins with, if there is one.
 fn preopen<'p>(grants: &[DirectoryGrant], path: &'p str) -> Option<(usize, &'p str)> {
     let path = path.trim_start_matches('/');
     let lengths = grants.iter().enumerate().filter_map(|(index, grant)| {
-        let name = strip_name(&grant.guest);
+        let name = directory_of(grant);
         path.starts_with(name).then_some(())?;
         let whole = path.get(name.trim_end_matches('/').len()..)?;
-        (name.is_empty() || whole.is_empty() || whole.starts_with('/')).then_some((name.len(), index))
+        let is_below = name.is_empty() || whole.is_empty() || whole.starts_with('/');
+        let first = whole.split('/').find(|part| !matches!(*part, "" | "."));
+        let is_it = grant.is_file() && grant.name_in_directory().map(|(_, name)| name) == first;
+        is_below.then_some((name.len(), is_it, index))
     });
-    let (length, index) = lengths.max()?;
+    let (length, _, index) = lengths.max()?;
     let rest = path.get(length..)?.trim_start_matches('/');
     Some((index, if rest.is_empty() { "." } else { rest }))
 }
@@ -104,7 +155,8 @@ fn answer_outside_grants(policy: &PolicyDocument, path: &str, op: Operation) -> 
         answer.advice = Some("grant the directory it is in, in an [[fs]] of the policy".to_owned());
         return Reply { answer, edit: imported };
     }
-    let access = Access::ALL.into_iter().find(|access| admit(*access, "x", op).is_ok()).unwrap_or_default();
+    let allows = |access: &Access| admit(Place::Directory(*access), "x", op).is_ok();
+    let access = Access::ALL.into_iter().find(allows).unwrap_or_default();
     let edit = imported.or_else(|| policy.file.add_directory(directory, directory, access.as_str()));
     if edit.is_some() {
         answer.notes.push(format!("that grants all of `{directory}`"));
@@ -124,22 +176,26 @@ fn answer_inside_grant(
     let imported = calls::add_imports(&mut answer, policy, functions(op));
     let Some(grant) = grants.get(index) else { return Reply { answer, edit: None } };
     let rule = policy.origin(&format!("fs[{index}]"));
-    let is =
-        format!("`{rest}` in `{}`, which is `{}` on the host, {}", grant.guest, grant.host.display(), grant.access);
+    let admit = |access| admit(Place::of(grants, grant, access), rest, op);
+    let (host, granted) = (grant.host.display(), grant.access);
+    let is = match Reached::of(grant, rest) {
+        Reached::Inside => format!("`{rest}` in `{}`, which is `{host}` on the host, {granted}", grant.guest),
+        Reached::File => format!("`{}`, which is the file `{host}` on the host, {granted}", grant.guest),
+        Reached::List => format!("`{rest}` in `/{}`, which has granted files and nothing else", directory_of(grant)),
+    };
     let mut edit = None;
-    match admit(grant.access, rest, op) {
+    match admit(grant.access) {
         Err(errno) => {
             answer.add(Layer::Monitor, Verdict::Denies, rule, format!("{is}: {} ({})", reason(errno), errno.name()));
             if matches!(errno.rule(), Rule::ReadOnly | Rule::AppendOnly) {
-                let enough =
-                    [Access::Append, Access::ReadWrite].into_iter().find(|wider| admit(*wider, rest, op).is_ok());
+                let enough = [Access::Append, Access::ReadWrite].into_iter().find(|wider| admit(*wider).is_ok());
                 edit = enough
                     .and_then(|access| policy.file.replace(&format!("fs[{index}].access"), &format!("\"{access}\"")));
             } else if errno.rule() == Rule::Beneath {
                 answer.advice = Some("grant the directory it leads to, in an [[fs]] of its own".to_owned());
             }
         }
-        Ok(()) => match find_object(&grant.host, rest, op) {
+        Ok(()) => match find_granted(grant, rest, op) {
             HostObject::Refused(why, advice) => {
                 answer.add(Layer::Monitor, Verdict::Denies, rule, format!("{is}: {}", why.text()));
                 answer.advice = Some(advice.to_owned());
@@ -151,13 +207,57 @@ fn answer_inside_grant(
             }
         },
     }
-    add_landlock(&mut answer, policy, Some((grants, grant)), op);
+    match Reached::of(grant, rest) {
+        Reached::List if kernel_layers_off(policy).is_none() => {
+            answer.add(Layer::Landlock, Verdict::Silent, None, "no directory of the host is behind it");
+        }
+        _ => add_landlock(&mut answer, policy, Some((grants, grant)), op),
+    }
     calls::add_filter(&mut answer, policy, functions(op));
     Reply { answer, edit: imported.or(edit) }
 }
 
+/// What a path reaches under a grant.
+enum Reached {
+    /// Something in a granted directory.
+    Inside,
+    /// The granted file.
+    File,
+    /// The directory of granted files itself, or what is not in it.
+    List,
+}
+
+impl Reached {
+    fn of(grant: &DirectoryGrant, rest: &str) -> Self {
+        let mut parts = rest.split('/').skip_while(|part| *part == ".");
+        let is_name = grant.name_in_directory().map(|(_, name)| name) == parts.next() && parts.next().is_none();
+        match (grant.is_file(), is_name) {
+            (false, _) => Self::Inside,
+            (true, true) => Self::File,
+            (true, false) => Self::List,
+        }
+    }
+}
+
 fn reason(errno: Errno) -> &'static str {
-    errno.rule().text()
+    // A monitor without a file system says so only of what is no granted file.
+    if errno == Errno::NOENT { Rule::Listed.text() } else { errno.rule().text() }
+}
+
+/// What a path that the monitor admits leads to on the host.
+fn find_granted(grant: &DirectoryGrant, rest: &str, op: Operation) -> HostObject {
+    match Reached::of(grant, rest) {
+        Reached::Inside => find_object(&grant.host, rest, op),
+        Reached::List => HostObject::Found,
+        Reached::File => {
+            let real = std::fs::canonicalize(&grant.host).ok();
+            let place = real.as_deref().and_then(|real| Some((real.parent()?, real.file_name()?.to_str()?)));
+            match place {
+                Some((parent, name)) => find_object(parent, name, op),
+                None => HostObject::Unclear("the file cannot be found".to_owned()),
+            }
+        }
+    }
 }
 
 /// Canonical paths of directories. Each is looked up once.
@@ -180,10 +280,12 @@ fn add_landlock(
     if let Some(off) = kernel_layers_off(policy) {
         return answer.add(Layer::Landlock, Verdict::Silent, None, off);
     }
-    let needed = rights(op);
     let Some((grants, grant)) = place else {
         return answer.add(Layer::Landlock, Verdict::Denies, None, "no rule covers it");
     };
+    let (what, of_file) = if grant.is_file() { ("file", true) } else { ("directory", false) };
+    // A granted file is there already.
+    let needed: Vec<_> = rights(op).iter().copied().filter(|right| !of_file || *right != "make_reg").collect();
     if needed.is_empty() {
         return answer.add(
             Layer::Landlock,
@@ -198,10 +300,8 @@ fn add_landlock(
     let given: BTreeSet<&str> = around.flat_map(|grant| grant.access.landlock_rights()).copied().collect();
     let missing: Vec<_> = needed.iter().copied().filter(|right| !given.contains(right)).collect();
     match missing.is_empty() {
-        true => answer.add(Layer::Landlock, Verdict::Allows, None, format!("the directory has {}", needed.join(", "))),
-        false => {
-            answer.add(Layer::Landlock, Verdict::Denies, None, format!("the directory lacks {}", missing.join(", ")))
-        }
+        true => answer.add(Layer::Landlock, Verdict::Allows, None, format!("the {what} has {}", needed.join(", "))),
+        false => answer.add(Layer::Landlock, Verdict::Denies, None, format!("the {what} lacks {}", missing.join(", "))),
     }
 }
 
@@ -242,16 +342,16 @@ const fn rights(op: Operation) -> &'static [&'static str] {
     }
 }
 
-/// Asks a monitor with one granted directory whether it admits an operation.
-fn admit(access: Access, rest: &str, op: Operation) -> Result<(), Errno> {
-    let mut monitor = Monitor::new(wave_monitor::Limits::default());
-    let fd = monitor.grant_directory(HostFd::new(PREOPEN), b"/".to_vec(), monitor_access(access))?;
+/// Asks a monitor with one place whether it admits an operation.
+fn admit(place: Place, rest: &str, op: Operation) -> Result<(), Errno> {
+    let (monitor, fd) = place.granted()?;
+    let is_list = monitor.is_list(fd);
     let path = rest.as_bytes();
     let follow = u32::from(LookupFlags::SYMLINK_FOLLOW.bits());
     let open = |oflags: OpenFlags, base: Rights, fdflags: FdFlags| {
         let (base, oflags, fdflags) = (base.bits(), oflags.bits().into(), fdflags.bits().into());
         let request = OpenRequest { fd, lookup: follow, path, oflags, base, inheriting: 0, fdflags };
-        monitor.admit_open(request).map(drop)
+        if is_list { monitor.admit_open_listed(request).map(drop) } else { monitor.admit_open(request).map(drop) }
     };
     let (none, anywhere) = (OpenFlags::empty(), FdFlags::empty());
     match op {
@@ -264,6 +364,7 @@ fn admit(access: Access, rest: &str, op: Operation) -> Result<(), Errno> {
         Operation::Truncate => open(OpenFlags::TRUNC, Rights::FD_WRITE, anywhere),
         Operation::List => open(OpenFlags::DIRECTORY, Rights::FD_READDIR, anywhere),
         Operation::Delete => monitor.admit_unlink(fd, path)?.name.map(drop),
+        Operation::Stat if is_list => monitor.admit_stat_listed(fd, follow, path).map(drop),
         Operation::Stat => monitor.admit_stat_at(fd, follow, path).map(drop),
         Operation::Times => {
             let now = NewTimes { access: NewTime::Now, modification: NewTime::Now };
@@ -340,12 +441,7 @@ mod tests {
     use super::*;
 
     fn grants(names: &[&str]) -> Vec<DirectoryGrant> {
-        let grant = |name: &&str| DirectoryGrant {
-            host: "/".into(),
-            guest: (*name).to_owned(),
-            access: Access::ReadOnly,
-            place: String::new(),
-        };
+        let grant = |name: &&str| DirectoryGrant::new("/", *name, Access::ReadOnly);
         names.iter().map(grant).collect()
     }
 
@@ -375,10 +471,10 @@ mod tests {
     #[test]
     fn each_operation_is_admitted_with_some_access_and_the_rights_follow() {
         for (op, ..) in Operation::ALL {
-            assert!(admit(Access::ReadWrite, "x", op).is_ok(), "{op:?}");
+            assert!(admit(Place::Directory(Access::ReadWrite), "x", op).is_ok(), "{op:?}");
             for access in Access::ALL {
                 let held = rights(op).iter().all(|right| access.landlock_rights().contains(right));
-                let admitted = admit(access, "x", op).is_ok();
+                let admitted = admit(Place::Directory(access), "x", op).is_ok();
                 // What the monitor admits, Landlock must allow too. The reverse does not hold, because Landlock lacks
                 // some rights.
                 assert!(!admitted || held, "{op:?} {access}");

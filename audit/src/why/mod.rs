@@ -122,7 +122,7 @@ fn widen_inner(policy: &PolicyDocument, grants: &[DirectoryGrant], inner: usize,
 }
 
 fn missing(grants: &[DirectoryGrant]) -> Vec<String> {
-    let missing = grants.iter().filter(|grant| !grant.host.is_dir());
+    let missing = grants.iter().filter(|grant| !grant.host.exists());
     missing
         .map(|grant| format!("there is no directory `{}`: create it, or name another", grant.host.display()))
         .collect()

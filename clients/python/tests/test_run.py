@@ -93,6 +93,9 @@ def test_grants_reach_the_program_and_nothing_else_does(run: Run, place: Path) -
     show = EXAMPLES / "show.wat"
     assert run(show, ["note"], dirs={place: ("/d", "ro")}).stdout == b"granted"
     assert run(show, ["note"], dirs={str(place): "ro"}).stdout == b"granted"
+    single = run(show, ["note"], files={place / "note": ("/d/note", "ro")})
+    assert single.stdout == b"granted"
+    assert not run(show, ["note"], files={place: ("/d", "ro")}).ok
     without = run(show, ["note"])
     assert (without.ok, without.stdout) == (False, b"")
     words = ["--dir=/::/", "two words", "-"]
@@ -107,6 +110,8 @@ def test_grants_reach_the_program_and_nothing_else_does(run: Run, place: Path) -
         {"dirs": {"/": ("", "ro")}},
         {"dirs": {"": ("/d", "ro")}},
         {"dirs": {"/": "rx"}},
+        {"files": {"a:b": "ro"}},
+        {"files": {"/": "rx"}},
         {"env": {"": "1"}},
         {"env": {"A=B": "1"}},
         {"sandbox": "none"},

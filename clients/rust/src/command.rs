@@ -131,6 +131,16 @@ impl Command {
     /// Neither name may have a colon in it, or be no UTF-8: the run is an [`Error::Argument`]. Such a directory can be granted in a
     /// policy file.
     pub fn dir(&mut self, host: impl AsRef<Path>, guest: impl AsRef<Path>, access: Access) -> &mut Self {
+        self.grant("dir", host.as_ref(), guest.as_ref(), access)
+    }
+
+    /// Grants a single file of the host under the name that the program sees, as [`dir`](Self::dir) does a directory. In the program,
+    /// its directory has granted files and nothing else.
+    pub fn file(&mut self, host: impl AsRef<Path>, guest: impl AsRef<Path>, access: Access) -> &mut Self {
+        self.grant("file", host.as_ref(), guest.as_ref(), access)
+    }
+
+    fn grant(&mut self, flag: &str, host: &Path, guest: &Path, access: Access) -> &mut Self {
         let access = match access {
             Access::ReadOnly => "ro",
             Access::ReadWrite => "rw",
@@ -138,12 +148,12 @@ impl Command {
         };
         let name =
             |path: &Path| path.to_str().filter(|path| !path.is_empty() && !path.contains(':')).map(str::to_owned);
-        match (name(host.as_ref()), name(guest.as_ref())) {
-            (Some(host), Some(guest)) => self.flags.push(format!("--dir={host}::{guest}::{access}").into()),
+        match (name(host), name(guest)) {
+            (Some(host), Some(guest)) => self.flags.push(format!("--{flag}={host}::{guest}::{access}").into()),
             _ => self.refuse(format!(
                 "cannot grant `{}` as `{}`: a name is UTF-8 without colons; grant it in a policy file",
-                host.as_ref().display(),
-                guest.as_ref().display()
+                host.display(),
+                guest.display()
             )),
         }
         self

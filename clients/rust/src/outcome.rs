@@ -91,6 +91,9 @@ pub enum Ending {
     Trapped {
         /// What happened, such as `unreachable`.
         trap: String,
+        /// Name of the tag of an uncaught exception.
+        #[serde(default)]
+        tag: Option<String>,
         /// The backtrace, the innermost frame first.
         frames: Vec<Frame>,
     },

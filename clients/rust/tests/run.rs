@@ -123,7 +123,7 @@ fn a_program_that_prints_an_outcome_changes_nothing() {
 #[test]
 fn traps_and_limits_have_kinds_of_their_own() {
     let trap = ending("trap", r#"(module (func $f unreachable) (func $g (export "_start") (call $f)))"#);
-    let Ending::Trapped { trap, frames } = trap else { panic!("{trap:?}") };
+    let Ending::Trapped { trap, frames, .. } = trap else { panic!("{trap:?}") };
     let names: Vec<_> = frames.iter().map(|frame| frame.name.as_deref()).collect();
     assert_eq!((trap.as_str(), names), ("unreachable", vec![Some("f"), Some("g")]));
 
@@ -226,6 +226,9 @@ fn grants_reach_the_program_and_nothing_else_does() {
     let mut command = wave(example("show.wat"));
     command.arg("note").dir(&dir.0, "/d", Access::ReadOnly);
     assert_eq!(command.output().expect("an outcome").stdout, b"granted");
+    let single = |path: &Path| wave(example("show.wat")).arg("note").file(path, "/d/note", Access::ReadOnly).output();
+    assert_eq!(single(&dir.0.join("note")).expect("an outcome").stdout, b"granted");
+    assert!(!single(&dir.0).expect("an outcome").outcome.success(), "a directory is no file");
     let without = wave(example("show.wat")).arg("note").output().expect("an outcome");
     assert!(!without.outcome.success() && without.stdout.is_empty(), "{without:?}");
     for (host, guest) in [("a:b", "/d"), ("/", "d::rw"), ("/", ""), ("", "/d")] {

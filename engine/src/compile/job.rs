@@ -6,7 +6,7 @@ use wave_compiler::{CompileError, CompileOptions, ImportLinkage, Module};
 use wave_contract::artifact::CodeSettings;
 use wave_contract::context::Addressing;
 use wave_contract::image::CodeImage;
-use wave_contract::types::SignatureId;
+use wave_contract::types::TypeIds;
 use wave_runtime::Placement;
 
 /// Modules below this size are compiled by one thread. That also saves the call that counts the processors.
@@ -18,7 +18,7 @@ pub struct Job {
     /// How code reaches its context.
     pub addressing: Addressing,
     /// Identity of every type.
-    pub signatures: Vec<SignatureId>,
+    pub signatures: Vec<TypeIds>,
     /// For every imported function, whether the host implements it.
     pub host_imports: Vec<bool>,
     /// What is asked of the code beyond what the module says.

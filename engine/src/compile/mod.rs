@@ -26,6 +26,7 @@ use wave_contract::types::SignatureRegistry;
 use wave_policy::Level;
 use wave_sandbox::{State, Worker, WorkerError};
 use wave_verifier::Terms;
+use worker::Purpose;
 
 /// A compiler that is reading a module.
 pub struct Compiler {
@@ -54,12 +55,16 @@ impl Compiler {
     /// # Errors
     /// If `strict` requires a worker and none can be started.
     pub fn start(limits: CompileLimits, bytes: Vec<u8>, threads: usize) -> Result<Self, Failure> {
+        Self::start_for(Purpose::Compile, limits, bytes, threads)
+    }
+
+    fn start_for(purpose: Purpose, limits: CompileLimits, bytes: Vec<u8>, threads: usize) -> Result<Self, Failure> {
         if limits.level == Level::Off {
             return Ok(Self { bytes, limits, process: Process::InProcess(State::NotRequested) });
         }
         let worker = Worker::start(&limits.policy(threads), limits.timeout, |channel| {
             // If an answer cannot be sent, the other process sees the end of the channel.
-            drop(worker::serve(&bytes, channel));
+            drop(worker::serve(&bytes, purpose, channel));
         });
         let process = match worker {
             Ok(worker) => Process::Worker(worker),
@@ -98,13 +103,13 @@ pub struct Declared {
     pub unsealed: Option<String>,
 }
 
-/// Reads the declarations of a module in a sealed process, as a run does. This process must have a single thread.
+/// Reads the declarations of a module in a sealed process, as a run does, and validates all of it. This process must have a single thread.
 ///
 /// # Errors
 /// As [`CompileWorker::declarations`].
 pub fn declarations(limits: CompileLimits, bytes: Vec<u8>) -> Result<Declared, Failure> {
     let path = limits.module.clone();
-    match Compiler::start(limits, bytes, 1)?.ready()? {
+    match Compiler::start_for(Purpose::Declare, limits, bytes, 1)?.ready()? {
         ReadyCompiler::Worker(mut worker, _) => {
             let (info, bytes) = worker.declarations(None)?;
             worker.dismiss()?.wait()?;
@@ -116,7 +121,9 @@ pub fn declarations(limits: CompileLimits, bytes: Vec<u8>) -> Result<Declared, F
                 _ => None,
             };
             let bytes = input::binary(&path, bytes)?;
-            let info = parse(&path, &bytes)?.into_info();
+            let module = parse(&path, &bytes)?;
+            validate(&path, &module, 1)?;
+            let info = module.into_info();
             Ok(Declared { info, bytes, unsealed })
         }
     }
@@ -127,7 +134,15 @@ pub fn declarations(limits: CompileLimits, bytes: Vec<u8>) -> Result<Declared, F
 /// # Errors
 /// 126 for anything that is not a valid module.
 pub fn parse<'a>(path: &Path, bytes: &'a [u8]) -> Result<Module<'a>, Failure> {
-    Module::parse(bytes).map_err(|error| Refusal::from(&error).failure(path))
+    Module::parse(bytes).map_err(|error| Refusal::of(&error, bytes).failure(path))
+}
+
+/// Validates the function bodies of a module in this process, with up to `threads` threads.
+///
+/// # Errors
+/// 126 for an invalid function.
+pub fn validate(path: &Path, module: &Module<'_>, threads: usize) -> Result<(), Failure> {
+    module.validate(threads).map_err(|error| Refusal::of(&error, module.bytes()).failure(path))
 }
 
 /// Compiles a module for measurements. Its code cannot be loaded.
@@ -139,10 +154,10 @@ pub fn compile_only(path: &Path, module: &Module<'_>, threads: usize, watch: Wat
     let mut registry = SignatureRegistry::default();
     let terms = Terms {
         addressing: Addressing::Arg,
-        signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
+        signatures: registry.intern_module(info),
         host_imports: vec![true; info.imported_functions as usize],
     };
-    compile_for(path, module, &terms, threads, watch)
+    compile_for(path, module, &terms, CodeSettings::default(), threads, watch)
 }
 
 /// Compiles a module for these addresses and signatures, in this process.
@@ -153,10 +168,11 @@ pub fn compile_for(
     path: &Path,
     module: &Module<'_>,
     terms: &Terms,
+    settings: CodeSettings,
     threads: usize,
     watch: Watch<'_>,
 ) -> Result<CodeImage, Failure> {
     let Terms { addressing, signatures, host_imports } = terms.clone();
-    let job = Job { addressing, signatures, host_imports, settings: CodeSettings::default(), threads, watched: false };
-    job.compile(module, watch).map_err(|error| Refusal::from(&error).failure(path))
+    let job = Job { addressing, signatures, host_imports, settings, threads, watched: false };
+    job.compile(module, watch).map_err(|error| Refusal::of(&error, module.bytes()).failure(path))
 }

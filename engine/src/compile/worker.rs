@@ -134,16 +134,30 @@ fn cannot_end(error: &io::Error) -> Failure {
         .fix("give the container CAP_KILL, or CAP_SETUID to become the user of that process; or start it as an ordinary user")
 }
 
+/// What a worker is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The module is compiled afterwards, unless its code is cached.
+    Compile,
+    /// Only the declarations are asked for. The bodies are validated before they are sent.
+    Declare,
+}
+
 /// Runs the worker's side of the protocol.
-pub(super) fn serve(bytes: &[u8], mut channel: Channel) -> io::Result<()> {
+pub(super) fn serve(bytes: &[u8], purpose: Purpose, mut channel: Channel) -> io::Result<()> {
     let binary = match input::to_binary(bytes) {
         Ok(binary) => binary,
         Err(refusal) => return send(&mut channel, &Err::<(), _>(refusal)),
     };
     let module = match Module::parse(&binary) {
         Ok(module) => module,
-        Err(error) => return send(&mut channel, &Err::<(), _>(Refusal::from(&error))),
+        Err(error) => return send(&mut channel, &Err::<(), _>(Refusal::of(&error, &binary))),
     };
+    if purpose == Purpose::Declare
+        && let Err(error) = module.validate(1)
+    {
+        return send(&mut channel, &Err::<(), _>(Refusal::of(&error, &binary)));
+    }
     let translated = match &binary {
         Cow::Owned(binary) => Some(binary),
         Cow::Borrowed(_) => None,
@@ -153,7 +167,7 @@ pub(super) fn serve(bytes: &[u8], mut channel: Channel) -> io::Result<()> {
     let answering = Answering::new(channel);
     let step = |step| answering.step(step);
     let compiled = job.compile(&module, job.watched.then_some(&step));
-    let channel = answering.answer(&compiled.as_ref().map(|_| ()).map_err(Refusal::from))?;
+    let channel = answering.answer(&compiled.as_ref().map(|_| ()).map_err(|error| Refusal::of(error, &binary)))?;
     let Ok(image) = compiled else { return Ok(()) };
     let mut to = BufWriter::new(channel);
     write_image(&mut to, &image)?;

@@ -3,7 +3,7 @@
 use super::pin::Mismatch;
 use crate::convert::surface_of;
 use crate::failure::Failure;
-use crate::grants::{DirectoryGrant, overlaps_as_written};
+use crate::grants::{DirectoryGrant, GrantKind, OTHER_NAME, overlaps_as_written, taken_names};
 use crate::input::{self, Bounds};
 use crate::peers::parse_network;
 use std::collections::BTreeSet;
@@ -23,8 +23,8 @@ const MAX_FINDINGS: usize = 100;
 /// Longer lines are not quoted in a message.
 const SHOWN_BYTES: usize = 200;
 
-const PAGE_BYTES: u64 = 64 << 10;
-const MAX_PAGES: u64 = 65_536;
+/// Linear memory that a run may have if there is no lower limit.
+const MAX_MEMORY_BYTES: u64 = 4 << 30;
 
 /// A difference between a module and a policy: the rule, what differs, and the fix.
 type Difference = (String, String, Rc<str>);
@@ -129,8 +129,8 @@ impl PolicyDocument {
         wrong
     }
 
-    /// Checks the directories on this host. A directory inside another one with more access is a problem. A missing
-    /// directory is a note, because it may exist on another host.
+    /// Checks the directories and files on this host. One inside another one with more access is a problem, and so is a file
+    /// whose name another one has. A missing one is a note, because it may exist on another host.
     pub fn check_directories(&self, findings: &mut Findings) {
         let grants: Vec<_> = self.directories().collect();
         for overlap in overlaps_as_written(&grants) {
@@ -139,6 +139,9 @@ impl PolicyDocument {
                 Some(self.refuse(&format!("fs[{}]", overlap.inner), &what, fix))
             };
             findings.add(refuse);
+        }
+        for taken in taken_names(&grants) {
+            findings.add(|| Some(self.refuse(&format!("fs[{}]", taken.file), &taken.what, OTHER_NAME)));
         }
         for grant in &grants {
             findings.note(|| {
@@ -180,16 +183,16 @@ impl PolicyDocument {
         self.values.args.iter().flatten().map(|arg| arg.clone().into_bytes())
     }
 
-    /// The granted directories. A relative path is relative to the policy file, so that it does not depend on the
+    /// The granted directories and files. A relative path is relative to the policy file, so that it does not depend on the
     /// working directory.
     ///
     /// # Errors
-    /// 125 if a directory does not exist.
+    /// 125 if one does not exist.
     pub fn grants(&self) -> Result<Vec<DirectoryGrant>, Failure> {
         self.directories().map(DirectoryGrant::checked).collect()
     }
 
-    /// The granted directories, whether they exist or not.
+    /// The granted directories and files, whether they exist or not.
     pub fn directories(&self) -> impl Iterator<Item = DirectoryGrant> {
         let base = self.path.parent().unwrap_or(Path::new(""));
         self.values.fs.iter().enumerate().map(move |(index, directory)| {
@@ -198,6 +201,7 @@ impl PolicyDocument {
                 host: base.join(&directory.host),
                 guest: directory.guest.clone(),
                 access: directory.access,
+                kind: GrantKind::Any,
                 place: place(&self.path, &id, &self.file).unwrap_or(id),
             }
         })
@@ -337,11 +341,9 @@ impl PolicyDocument {
 
 /// Whether any linear memory of a module can grow within a limit.
 pub fn can_grow(info: &ModuleInfo, limit_bytes: Option<u64>) -> bool {
-    let limit = limit_bytes.map_or(MAX_PAGES, |bytes| bytes / PAGE_BYTES);
-    info.memories.iter().any(|memory| {
-        let most = memory.max_pages.map_or(MAX_PAGES, u64::from).min(limit);
-        most > u64::from(memory.min_pages)
-    })
+    let initial = info.memories.iter().fold(0_u64, |sum, memory| sum.saturating_add(memory.min_bytes()));
+    let room = limit_bytes.unwrap_or(MAX_MEMORY_BYTES).saturating_sub(initial);
+    info.memories.iter().any(|memory| memory.can_grow(room))
 }
 
 /// The failure for a problem in a policy file.

@@ -2,11 +2,13 @@
 
 use crate::emit::Environment;
 use crate::error::CompileError;
+use crate::hints::FunctionHints;
 use crate::link::{self, Chunk};
 use crate::module::{MAX_MODULE_BYTES, Module};
 use crate::target::{Settings, Target, target};
+use crate::throwing::Throwing;
 use crate::translate::{self, Outcome, Scratch, Shape, Source};
-use crate::{parallel, thunk};
+use crate::{parallel, throwing, thunk};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{CodegenError, Context};
@@ -16,15 +18,15 @@ use wave_contract::artifact::CodeSettings;
 use wave_contract::context::{Addressing, ContextLayout};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
-use wave_contract::types::SignatureId;
+use wave_contract::types::{SignatureId, TypeIds};
 
 /// How to compile a module.
 #[derive(Debug, Clone)]
 pub struct CompileOptions<'a> {
     /// How code finds its context.
     pub addressing: Addressing,
-    /// Process-wide identity of each type, by type index.
-    pub signatures: &'a [SignatureId],
+    /// Process-wide ids of each type, by type index.
+    pub signatures: &'a [TypeIds],
     /// What each imported function is.
     pub imports: &'a [ImportLinkage],
     /// Maximum number of threads, this one included.
@@ -50,12 +52,14 @@ const THUNK_BYTES: usize = 40;
 /// Validates all bodies.
 pub(crate) fn validate(module: &Module<'_>, threads: usize) -> Result<(), CompileError> {
     let Some(resources) = &module.resources else { return Ok(()) };
+    throwing::check(module, threads)?;
     let weights: Vec<usize> = module.bodies.iter().map(|body| body.as_bytes().len()).collect();
     parallel::run(&weights, threads, Scratch::default, |scratch, body| {
         let function = module.info.imported_functions + body;
         let ty = module.info.functions[function as usize];
         let (body, features) = (&module.bodies[body as usize], module.features);
-        translate::validate(Source { function, ty, body, resources, features }, scratch)
+        let hints = FunctionHints::default();
+        translate::validate(Source { function, ty, body, hints, resources, features }, scratch)
     })
     .map(drop)
 }
@@ -76,7 +80,7 @@ pub(crate) fn compile(
         len_bytes: u64::from(u32::MAX),
         max_bytes: MAX_MODULE_BYTES as u64,
     })?;
-    let env = Environment { info, layout, options };
+    let env = Environment { info, layout, options, throwing: Throwing::of(module, options)? };
     let entries = entries(info, options.signatures);
 
     let imports = info.imported_functions as usize;
@@ -112,11 +116,11 @@ fn check(info: &ModuleInfo, options: &CompileOptions<'_>) -> Result<(), CompileE
 }
 
 /// The distinct signatures of the module's functions, each with a type index, in order of first use.
-fn entries(info: &ModuleInfo, signatures: &[SignatureId]) -> Vec<(SignatureId, u32)> {
+fn entries(info: &ModuleInfo, signatures: &[TypeIds]) -> Vec<(SignatureId, u32)> {
     let mut entries = Vec::new();
     let mut seen = HashMap::new();
     for &ty in &info.functions {
-        let signature = signatures[ty as usize];
+        let signature = signatures[ty as usize].exact;
         seen.entry(signature).or_insert_with(|| entries.push((signature, ty)));
     }
     entries
@@ -166,7 +170,8 @@ impl Worker {
             let body = &job.module.bodies[(index - env.info.imported_functions) as usize];
             let resources = job.module.resources.as_ref().expect("a body was validated against them");
             let (ty, features) = (env.function_type_index(index), job.module.features);
-            let source = Source { function: index, ty, body, resources, features };
+            let hints = job.module.hints.of(index);
+            let source = Source { function: index, ty, body, hints, resources, features };
             let Self { context, builders, scratch, .. } = self;
             let outcome =
                 translate::translate(env, source, Shape::Usual, &mut context.func, builders, scratch, config)?;

@@ -1,6 +1,7 @@
 //! Instructions that depend on the contract: where code finds things, and how it calls the host.
 
 use crate::compile::{CompileOptions, ImportLinkage};
+use crate::throwing::Throwing;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8X16, I32, I64};
 use cranelift_codegen::ir::{
@@ -10,12 +11,14 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::CallConv;
 use cranelift_frontend::FunctionBuilder;
 use std::collections::HashMap;
-use wave_contract::abi::{FUEL, REGISTER_INTEGERS, SLOT_BYTES, host_result_in_register, results_in_registers};
+use wave_contract::abi::{
+    EXCEPTION, FUEL, REGISTER_INTEGERS, SLOT_BYTES, host_result_in_register, results_in_registers,
+};
 use wave_contract::context::{self, Addressing, ContextLayout, FixedAddresses, GlobalSlot};
 use wave_contract::libcall::Libcall;
 use wave_contract::module::ModuleInfo;
 use wave_contract::trap;
-use wave_contract::types::{FuncType, ValType};
+use wave_contract::types::{FuncType, MemoryType, SignatureId, ValType};
 
 /// Namespace of the module's functions in external names, by function index.
 pub(crate) const FUNCTIONS: u32 = 0;
@@ -27,6 +30,7 @@ pub(crate) struct Environment<'a> {
     pub(crate) info: &'a ModuleInfo,
     pub(crate) layout: ContextLayout,
     pub(crate) options: &'a CompileOptions<'a>,
+    pub(crate) throwing: Throwing,
 }
 
 impl<'a> Environment<'a> {
@@ -53,7 +57,7 @@ impl<'a> Environment<'a> {
     }
 
     pub(crate) fn ty(&self, index: u32) -> &'a FuncType {
-        &self.info.types[index as usize]
+        self.info.signature(index).expect("validated: it is a type of functions")
     }
 
     /// Signature of a guest function.
@@ -82,7 +86,7 @@ impl<'a> Environment<'a> {
 /// How a value lies in registers and memory.
 pub(crate) const fn clif_type(ty: ValType) -> Type {
     match ty {
-        ValType::I32 | ValType::FuncRef | ValType::ExternRef => I32,
+        ValType::I32 | ValType::FuncRef | ValType::ExternRef | ValType::Ref(_) => I32,
         ValType::I64 => I64,
         ValType::F32 => F32,
         ValType::F64 => F64,
@@ -115,6 +119,15 @@ enum SignatureKey {
     Libcall(Libcall),
 }
 
+/// Where there are entries with functions.
+#[derive(Clone, Copy)]
+enum Entries {
+    /// In a table of the module.
+    Table(u32),
+    /// In the function table, whose indexes are references.
+    Functions,
+}
+
 /// Memory kinds: two accesses alias only within one kind.
 struct Regions {
     heap: MemFlagsData,
@@ -123,6 +136,7 @@ struct Regions {
     global: MemFlagsData,
     results: MemFlagsData,
     fuel: MemFlagsData,
+    exception: MemFlagsData,
     slots: MemFlagsData,
     /// Context fields that never change while code runs: not memory at all for the optimizer.
     constant: MemFlagsData,
@@ -143,6 +157,7 @@ impl Regions {
             results: region(4, "results").with_notrap().with_aligned(),
             slots: region(5, "slots").with_notrap(),
             fuel: region(6, "fuel").with_notrap().with_aligned(),
+            exception: region(7, "exception").with_notrap().with_aligned(),
             constant: MemFlagsData::trusted().with_endianness(Endianness::Little).with_readonly().with_can_move(),
         }
     }
@@ -221,10 +236,34 @@ impl<'e, 'b> Emitter<'e, 'b> {
         self.b.ins().return_(values);
     }
 
-    /// Address and offset of an access to linear memory. The index is 32 bits, the offset as in the instruction.
-    pub(crate) fn heap_address(&mut self, memory: u32, index: Value, offset: u64) -> (Value, i32) {
+    /// Address and offset of an access of so many bytes to linear memory. Index and offset are as in the instruction.
+    ///
+    /// All end in a 32-bit index plus a 32-bit offset, which do not leave the reservation. What else is checked here is only
+    /// what the module may notice.
+    pub(crate) fn heap_address(&mut self, memory: u32, index: Value, offset: u64, bytes: u32) -> (Value, i32) {
+        let MemoryType { wide, page_log2, .. } = self.env.info.memories[memory as usize];
         let base = self.memory_base(memory);
+        let mut offset = offset;
+        let index = if wide {
+            if offset > u64::from(u32::MAX) {
+                // No memory is so large.
+                let always = self.b.ins().iconst(I64, 1);
+                self.b.ins().trapnz(always, trap_code(trap::TrapCode::MemoryOutOfBounds));
+                offset = 0;
+            }
+            self.low_half(index, trap::TrapCode::MemoryOutOfBounds)
+        } else {
+            index
+        };
         let index = self.b.ins().uextend(I64, index);
+        if page_log2 == 0 {
+            // The end need not be that of a page of the host. The sum cannot wrap.
+            let len = self.memory_bytes(memory);
+            let end = self.b.ins().iconst(I64, (offset + u64::from(bytes)).cast_signed());
+            let end = self.b.ins().iadd(index, end);
+            let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThan, end, len);
+            self.b.ins().trapnz(outside, trap_code(trap::TrapCode::MemoryOutOfBounds));
+        }
         match i32::try_from(offset) {
             Ok(offset) => (self.b.ins().iadd(base, index), offset),
             Err(_) => {
@@ -233,6 +272,22 @@ impl<'e, 'b> Emitter<'e, 'b> {
                 (self.b.ins().iadd(base, index), 0)
             }
         }
+    }
+
+    /// The lower half of a 64-bit index. Traps if the upper half is not zero: memories and tables are not so large.
+    fn low_half(&mut self, index: Value, code: trap::TrapCode) -> Value {
+        let high = self.b.ins().ushr_imm_u(index, 32);
+        self.b.ins().trapnz(high, trap_code(code));
+        self.b.ins().ireduce(I32, index)
+    }
+
+    /// A 64-bit operand of a library call in 32 bits: what these do not hold becomes the highest number, which every memory and
+    /// table refuses as all numbers above it.
+    pub(crate) fn clamp(&mut self, operand: Value) -> Value {
+        let high = self.b.ins().ushr_imm_u(operand, 32);
+        let low = self.b.ins().ireduce(I32, operand);
+        let highest = self.b.ins().iconst(I32, -1);
+        self.b.ins().select(high, highest, low)
     }
 
     /// Current length of a memory in bytes (I64).
@@ -314,6 +369,18 @@ impl<'e, 'b> Emitter<'e, 'b> {
         counter
     }
 
+    /// The handle of the exception that is being thrown (I32), or 0.
+    pub(crate) fn load_exception(&mut self) -> Value {
+        let area = self.results();
+        self.b.ins().load(I32, self.regions.exception, area, offset(EXCEPTION))
+    }
+
+    /// Says which exception is being thrown, or with 0, none.
+    pub(crate) fn store_exception(&mut self, exception: Value) {
+        let area = self.results();
+        self.b.ins().store(self.regions.exception, exception, area, offset(EXCEPTION));
+    }
+
     /// Reads an entry thunk's arguments.
     pub(crate) fn load_slots(&mut self, slots: Value, types: &[ValType], out: &mut Vec<Value>) {
         for (slot, &ty) in (0..).step_by(SLOT_BYTES as usize).zip(types) {
@@ -382,9 +449,60 @@ impl<'e, 'b> Emitter<'e, 'b> {
 
     /// Checks a table's entry and gives its code address and context. Traps when it is out of bounds, null or of another type.
     pub(crate) fn table_entry(&mut self, table: u32, ty: u32, index: Value) -> (Value, Value) {
-        let expected = self.env.options.signatures[ty as usize].0;
+        let index = self.table_index(table, index);
+        let table = Entries::Table(table);
+        let expected = self.env.options.signatures[ty as usize].exact;
+        self.entry(table, expected, index, |e, signature| {
+            e.b.ins().trapz(signature, trap_code(trap::TrapCode::IndirectCallToNull));
+            e.b.ins().trap(trap_code(trap::TrapCode::BadSignature));
+        })
+    }
+
+    /// As [`Self::table_entry`]. An entry of another type does not trap: `otherwise` is given its index, and leaves the block.
+    pub(crate) fn table_entry_or(
+        &mut self,
+        table: u32,
+        ty: u32,
+        index: Value,
+        otherwise: impl FnOnce(&mut Self, Value),
+    ) -> (Value, Value) {
+        let index = self.table_index(table, index);
+        let table = Entries::Table(table);
+        let expected = self.env.options.signatures[ty as usize].exact;
+        self.entry(table, expected, index, |e, signature| {
+            e.b.ins().trapz(signature, trap_code(trap::TrapCode::IndirectCallToNull));
+            otherwise(e, index);
+        })
+    }
+
+    /// The index of an indirect call, as 32 bits.
+    fn table_index(&mut self, table: u32, index: Value) -> Value {
+        let wide = self.env.info.tables[table as usize].wide;
+        if wide { self.low_half(index, trap::TrapCode::TableOutOfBounds) } else { index }
+    }
+
+    /// Code address and context of the function that a reference stands for. Traps when it is null.
+    ///
+    /// That the entry exists and has the shape of the type follows from validation. The verifier does not rely on that.
+    pub(crate) fn referenced_function(&mut self, ty: u32, reference: Value) -> (Value, Value) {
+        let expected = self.env.options.signatures[ty as usize].shape;
+        self.entry(Entries::Functions, expected, reference, |e, signature| {
+            e.b.ins().trapz(signature, trap_code(trap::TrapCode::NullFunction));
+            e.b.ins().trap(trap_code(trap::TrapCode::BadSignature));
+        })
+    }
+
+    /// Code address and context of an entry with an expected signature. `otherwise` leaves the block for others.
+    fn entry(
+        &mut self,
+        entries: Entries,
+        expected: SignatureId,
+        index: Value,
+        otherwise: impl FnOnce(&mut Self, Value),
+    ) -> (Value, Value) {
         let flags = self.regions.table;
-        let len = self.table_len(table);
+        let table = self.entries(entries);
+        let len = self.b.ins().load(I32, flags, table, offset(context::TABLE_LEN));
         let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
         self.b.ins().trapnz(outside, trap_code(trap::TrapCode::TableOutOfBounds));
 
@@ -393,11 +511,11 @@ impl<'e, 'b> Emitter<'e, 'b> {
         let index = self.b.ins().select_spectre_guard(outside, zero, index);
         let index = self.b.ins().uextend(I64, index);
         let index = self.b.ins().ishl_imm_u(index, i64::from(context::TABLE_ENTRY_BYTES.trailing_zeros()));
-        let table = self.table(table);
+        let table = self.entries(entries);
         let entry = self.b.ins().iadd(table, index);
         let field = |field: u32| offset(context::TABLE_ENTRIES + field);
         let signature = self.b.ins().load(I32, flags, entry, field(context::TABLE_ENTRY_SIGNATURE));
-        let mismatch = self.b.ins().icmp_imm_u(IntCC::NotEqual, signature, i64::from(expected));
+        let mismatch = self.b.ins().icmp_imm_u(IntCC::NotEqual, signature, i64::from(expected.0));
         let (bad, good) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(mismatch, bad, &[], good, &[]);
         self.b.seal_block(bad);
@@ -405,8 +523,7 @@ impl<'e, 'b> Emitter<'e, 'b> {
 
         self.b.set_cold_block(bad);
         self.b.switch_to_block(bad);
-        self.b.ins().trapz(signature, trap_code(trap::TrapCode::IndirectCallToNull));
-        self.b.ins().trap(trap_code(trap::TrapCode::BadSignature));
+        otherwise(self, signature);
 
         self.b.switch_to_block(good);
         let code = self.b.ins().load(I64, flags, entry, field(context::TABLE_ENTRY_CODE));
@@ -419,6 +536,14 @@ impl<'e, 'b> Emitter<'e, 'b> {
             self.context
         };
         (code, context)
+    }
+
+    fn entries(&mut self, entries: Entries) -> Value {
+        match (entries, self.env.fixed()) {
+            (Entries::Table(table), _) => self.table(table),
+            (Entries::Functions, Some(fixed)) => address(&mut self.b, fixed.functions),
+            (Entries::Functions, None) => self.constant(self.env.layout.function_table()),
+        }
     }
 
     /// Calls code of the host with the context and `arguments`; gives the raw value.
@@ -462,7 +587,7 @@ impl<'e, 'b> Emitter<'e, 'b> {
         let mut all = [self.context; 6];
         let all = &mut all[..=arguments.len()];
         all[1..].copy_from_slice(arguments);
-        let value = self.host(ContextLayout::libcall(libcall), signature, all);
+        let value = self.host(self.env.layout.libcall(libcall), signature, all);
         libcall.has_result().then(|| self.b.ins().ireduce(I32, value))
     }
 }

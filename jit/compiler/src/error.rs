@@ -3,7 +3,7 @@
 /// Why a module was refused or could not be compiled. Nothing of it has run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
-    /// The bytes are no valid WebAssembly 2.0 module.
+    /// The bytes are no valid module, or need a feature that is not supported: [`crate::features::judge`] tells.
     #[error("invalid module at offset {offset:#x}: {message}")]
     Invalid {
         /// What is wrong, in the validator's words.

@@ -2,27 +2,34 @@
 
 use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
+use crate::features;
+use crate::hints::BranchHints;
 use wasmparser::{
-    DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody, KnownCustom, Name, Operator,
-    Parser, Payload, TypeRef, ValidPayload, Validator, ValidatorResources, WasmFeatures,
+    CompositeInnerType, DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody,
+    KnownCustom, Name, Operator, Parser, Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources,
+    WasmFeatures,
 };
 use wave_contract::image::CodeImage;
 use wave_contract::module::{
     ConstExpr, ConstOp, DataSegment, ElementItems, ElementSegment, Export, ExportKind, FunctionNames, Import,
     ImportType, ModuleInfo, SegmentMode,
 };
-use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
-
-/// The features that a module may use by default: WebAssembly 2.0, tail calls and extended constant expressions.
-const FEATURES: WasmFeatures = WasmFeatures::WASM2.union(WasmFeatures::TAIL_CALL).union(WasmFeatures::EXTENDED_CONST);
+use wave_contract::types::{
+    CompositeType, FieldType, FuncType, GlobalType, HeapType, MemoryType, RefType, StorageType, SubType, TableType,
+    ValType,
+};
 
 /// Largest module in bytes: positions are 32 bits, and text is a few times larger.
 pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
 
 /// A parsed module: declarations are valid, bodies are located but not validated yet.
 pub struct Module<'a> {
+    bytes: &'a [u8],
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
+    pub(crate) hints: BranchHints,
+    /// Whether instances of other modules may call it and be called by it.
+    pub(crate) linked: bool,
     /// What the module may use.
     pub(crate) features: WasmFeatures,
     /// What the validator of each body asks; absent exactly when there are no bodies.
@@ -35,18 +42,6 @@ impl<'a> Module<'a> {
     /// # Errors
     /// [`CompileError::Component`] for a component, [`CompileError::Invalid`] with the place of the first mistake.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, CompileError> {
-        Self::parse_with(bytes, FEATURES)
-    }
-
-    /// As [`Module::parse`], for modules that may have several memories.
-    ///
-    /// # Errors
-    /// As [`Module::parse`].
-    pub fn parse_multi_memory(bytes: &'a [u8]) -> Result<Self, CompileError> {
-        Self::parse_with(bytes, FEATURES.union(WasmFeatures::MULTI_MEMORY))
-    }
-
-    fn parse_with(bytes: &'a [u8], features: WasmFeatures) -> Result<Self, CompileError> {
         if bytes.len() > MAX_MODULE_BYTES {
             return Err(CompileError::TooLarge {
                 what: "module",
@@ -58,10 +53,14 @@ impl<'a> Module<'a> {
         if let [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] = bytes {
             return Err(CompileError::Component);
         }
+        let features = features::supported().union(features::TYPES);
+        // The validator allows constant expressions that read earlier globals only together with the types of the collector. Those
+        // are refused where declarations are read, below, and not validated in bodies.
+        let of_sections = features.union(WasmFeatures::FUNCTION_REFERENCES).union(WasmFeatures::GC);
         let mut declarations = Declarations::default();
-        let mut validator = Validator::new_with_features(features);
+        let mut validator = Validator::new_with_features(of_sections);
         let mut parser = Parser::new(0);
-        parser.set_features(features);
+        parser.set_features(of_sections);
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             // The validator comes first, so that the rest can rely on valid input.
@@ -71,8 +70,15 @@ impl<'a> Module<'a> {
             }
             declarations.payload(payload)?;
         }
-        let Declarations { info, bodies, resources, .. } = declarations;
-        Ok(Self { info, bodies, features, resources })
+        let Declarations { info, bodies, hints, resources } = declarations;
+        let hints = hints.unwrap_or_default();
+        Ok(Self { bytes, info, bodies, hints, linked: false, features, resources })
+    }
+
+    /// The bytes that it was read from.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// What the module declares.
@@ -85,6 +91,13 @@ impl<'a> Module<'a> {
     #[must_use]
     pub fn into_info(self) -> ModuleInfo {
         self.info
+    }
+
+    /// The same module, to be linked to instances of other modules: their functions, which may throw, can get into its
+    /// tables.
+    #[must_use]
+    pub fn linked(self) -> Self {
+        Self { linked: true, ..self }
     }
 
     /// Validates every function body with up to `threads` threads and compiles nothing.
@@ -120,6 +133,8 @@ impl<'a> Module<'a> {
 struct Declarations<'a> {
     info: ModuleInfo,
     bodies: Vec<FunctionBody<'a>>,
+    /// Those of the first section that has any.
+    hints: Option<BranchHints>,
     resources: Option<ValidatorResources>,
 }
 
@@ -128,12 +143,14 @@ impl<'a> Declarations<'a> {
         let info = &mut self.info;
         match payload {
             Payload::TypeSection(section) => {
-                for ty in section.into_iter_err_on_gc_types() {
-                    let ty = ty?;
-                    let list = |types: &[wasmparser::ValType]| {
-                        types.iter().map(|&ty| val_type(ty)).collect::<Result<Vec<_>, _>>()
-                    };
-                    info.types.push(FuncType::new(list(ty.params())?, list(ty.results())?));
+                for group in section {
+                    let start = info.types.len();
+                    for ty in group?.types() {
+                        info.types.push(sub_type(ty)?);
+                    }
+                    if info.types.len() > start + 1 {
+                        info.groups.push(type_index(start)?..type_index(info.types.len())?);
+                    }
                 }
             }
             Payload::ImportSection(section) => {
@@ -154,12 +171,22 @@ impl<'a> Declarations<'a> {
             }
             Payload::TableSection(section) => {
                 for table in section {
-                    info.tables.push(table_type(&table?.ty)?);
+                    let table = table?;
+                    info.tables.push(table_type(&table.ty)?);
+                    info.table_inits.push(match &table.init {
+                        TableInit::RefNull => None,
+                        TableInit::Expr(init) => Some(const_expr(init)?),
+                    });
                 }
             }
             Payload::MemorySection(section) => {
                 for memory in section {
                     info.memories.push(memory_type(&memory?)?);
+                }
+            }
+            Payload::TagSection(section) => {
+                for tag in section {
+                    info.tags.push(tag?.func_type_idx);
                 }
             }
             Payload::GlobalSection(section) => {
@@ -177,6 +204,7 @@ impl<'a> Declarations<'a> {
                         ExternalKind::Table => ExportKind::Table,
                         ExternalKind::Memory => ExportKind::Memory,
                         ExternalKind::Global => ExportKind::Global,
+                        ExternalKind::Tag => ExportKind::Tag,
                         other => return Err(unsupported(format!("export of kind {other:?}"), 0)),
                     };
                     info.exports.push(Export { name: export.name.to_owned(), kind, index: export.index });
@@ -202,19 +230,25 @@ impl<'a> Declarations<'a> {
                     info.data.push(DataSegment { mode, bytes: end.saturating_sub(data.data.len())..end });
                 }
             }
-            Payload::CustomSection(section) => {
-                if let KnownCustom::Name(names) = section.as_known() {
+            Payload::CustomSection(section) => match section.as_known() {
+                // They come before the code, or they are not for it.
+                KnownCustom::BranchHints(hints) if self.bodies.is_empty() => {
+                    self.hints.get_or_insert_with(|| BranchHints::read(hints));
+                }
+                KnownCustom::Name(names) => {
                     // Names are for messages only: those that cannot be parsed are left out (T75).
                     for name in names {
                         match name {
                             Ok(Name::Module { name, .. }) => info.name = Some(name.to_owned()),
-                            Ok(Name::Function(map)) => function_names(&mut info.names, map.into_iter()),
+                            Ok(Name::Function(map)) => index_names(&mut info.names, map.into_iter()),
+                            Ok(Name::Tag(map)) => index_names(&mut info.tag_names, map.into_iter()),
                             Ok(_) => {}
                             Err(_) => break,
                         }
                     }
                 }
-            }
+                _ => {}
+            },
             _ => {}
         }
         Ok(())
@@ -246,7 +280,12 @@ impl<'a> Declarations<'a> {
                 info.imported_globals += 1;
                 ImportType::Global(ty)
             }
-            TypeRef::Tag(_) | TypeRef::FuncExact(_) => {
+            TypeRef::Tag(ty) => {
+                info.tags.push(ty.func_type_idx);
+                info.imported_tags += 1;
+                ImportType::Tag(ty.func_type_idx)
+            }
+            TypeRef::FuncExact(_) => {
                 return Err(unsupported("import of an unknown kind".to_owned(), 0));
             }
         })
@@ -269,29 +308,79 @@ pub(crate) fn val_type(ty: wasmparser::ValType) -> Result<ValType, CompileError>
 }
 
 fn ref_type(ty: wasmparser::RefType) -> Result<ValType, CompileError> {
-    if ty == wasmparser::RefType::FUNCREF {
-        Ok(ValType::FuncRef)
-    } else if ty == wasmparser::RefType::EXTERNREF {
-        Ok(ValType::ExternRef)
-    } else {
-        Err(unsupported(format!("reference type {ty}"), 0))
-    }
+    let heap = heap_type(ty.heap_type()).ok_or_else(|| unsupported(format!("reference type {ty}"), 0))?;
+    Ok(ValType::reference(RefType { nullable: ty.is_nullable(), heap }))
 }
 
-fn limit(value: u64) -> Result<u32, CompileError> {
-    u32::try_from(value).map_err(|_| unsupported(format!("limit {value} above 2^32"), 0))
-}
-
-fn table_type(ty: &wasmparser::TableType) -> Result<TableType, CompileError> {
-    Ok(TableType {
-        element: ref_type(ty.element_type)?,
-        min: limit(ty.initial)?,
-        max: ty.maximum.map(limit).transpose()?,
+/// `None` for a type of a proposal that is not supported.
+fn heap_type(ty: wasmparser::HeapType) -> Option<HeapType> {
+    use wasmparser::AbstractHeapType as Abstract;
+    Some(match ty {
+        wasmparser::HeapType::Concrete(index) => HeapType::Concrete(index.as_module_index()?),
+        wasmparser::HeapType::Abstract { shared: false, ty } => match ty {
+            Abstract::Func => HeapType::Func,
+            Abstract::NoFunc => HeapType::NoFunc,
+            Abstract::Extern => HeapType::Extern,
+            Abstract::NoExtern => HeapType::NoExtern,
+            Abstract::Any => HeapType::Any,
+            Abstract::Eq => HeapType::Eq,
+            Abstract::I31 => HeapType::I31,
+            Abstract::Struct => HeapType::Struct,
+            Abstract::Array => HeapType::Array,
+            Abstract::None => HeapType::None,
+            Abstract::Exn => HeapType::Exn,
+            Abstract::NoExn => HeapType::NoExn,
+            Abstract::Cont | Abstract::NoCont => return None,
+        },
+        wasmparser::HeapType::Abstract { shared: true, .. } | wasmparser::HeapType::Exact(_) => return None,
     })
 }
 
+fn sub_type(ty: &wasmparser::SubType) -> Result<SubType, CompileError> {
+    let field = |field: &wasmparser::FieldType| {
+        let storage = match field.element_type {
+            wasmparser::StorageType::I8 => StorageType::I8,
+            wasmparser::StorageType::I16 => StorageType::I16,
+            wasmparser::StorageType::Val(ty) => StorageType::Value(val_type(ty)?),
+        };
+        Ok(FieldType { storage, mutable: field.mutable })
+    };
+    let list = |types: &[wasmparser::ValType]| types.iter().map(|&ty| val_type(ty)).collect::<Result<Vec<_>, _>>();
+    let composite = match &ty.composite_type.inner {
+        CompositeInnerType::Func(ty) => CompositeType::Func(FuncType::new(list(ty.params())?, list(ty.results())?)),
+        CompositeInnerType::Struct(ty) => {
+            CompositeType::Struct(ty.fields.iter().map(field).collect::<Result<_, CompileError>>()?)
+        }
+        CompositeInnerType::Array(ty) => CompositeType::Array(field(&ty.0)?),
+        CompositeInnerType::Cont(_) => return Err(unsupported("a type of continuations".to_owned(), 0)),
+    };
+    let supertype = match ty.supertype_idxs.as_slice() {
+        [] => None,
+        [index] => index.unpack().as_module_index(),
+        _ => return Err(unsupported("a type with several supertypes".to_owned(), 0)),
+    };
+    Ok(SubType { is_final: ty.is_final, supertype, composite })
+}
+
+fn type_index(index: usize) -> Result<u32, CompileError> {
+    u32::try_from(index).map_err(|_| unsupported("more than 2^32 types".to_owned(), 0))
+}
+
+fn table_type(ty: &wasmparser::TableType) -> Result<TableType, CompileError> {
+    let wasmparser::TableType { initial, maximum: max, table64: wide, .. } = *ty;
+    let min = u32::try_from(initial).map_err(|_| unsupported(format!("table of {initial} entries"), 0))?;
+    Ok(TableType { element: ref_type(ty.element_type)?, min, max, wide })
+}
+
 fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, CompileError> {
-    Ok(MemoryType { min_pages: limit(ty.initial)?, max_pages: ty.maximum.map(limit).transpose()? })
+    let usual = MemoryType::new(ty.initial, ty.maximum);
+    let page_log2 = match ty.page_size_log2 {
+        None => usual.page_log2,
+        Some(0) => 0,
+        Some(16) => 16,
+        Some(other) => return Err(unsupported(format!("memory with pages of 2^{other} bytes"), 0)),
+    };
+    Ok(MemoryType { page_log2, wide: ty.memory64, shared: ty.shared, ..usual })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, CompileError> {
@@ -345,10 +434,7 @@ fn const_expr(expression: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Compi
     Ok(operators)
 }
 
-fn function_names<'a>(
-    names: &mut FunctionNames,
-    map: impl Iterator<Item = wasmparser::Result<wasmparser::Naming<'a>>>,
-) {
+fn index_names<'a>(names: &mut FunctionNames, map: impl Iterator<Item = wasmparser::Result<wasmparser::Naming<'a>>>) {
     for naming in map {
         match naming {
             Ok(naming) => names.push(naming.index, naming.name),

@@ -8,11 +8,11 @@ use wave_contract::context::{Addressing, FixedAddresses, MemoryAddresses};
 use wave_contract::image::{CodeImage, TEXT_ALIGN};
 use wave_contract::module::{ConstOp, ExportKind, ModuleInfo, SegmentMode};
 use wave_contract::trap::TrapCode;
-use wave_contract::types::{SignatureId, SignatureRegistry, ValType};
+use wave_contract::types::{SignatureRegistry, TypeIds, ValType};
 
-fn signatures(info: &ModuleInfo) -> Vec<SignatureId> {
+fn signatures(info: &ModuleInfo) -> Vec<TypeIds> {
     let mut registry = SignatureRegistry::default();
-    info.types.iter().map(|ty| registry.intern(ty)).collect()
+    registry.intern_module(info)
 }
 
 fn fixed(info: &ModuleInfo) -> Addressing {
@@ -25,6 +25,7 @@ fn fixed(info: &ModuleInfo) -> Addressing {
             .collect(),
         tables: cells(0x1300_0000, info.tables.len()),
         globals: cells(0x1400_0000, info.globals.len()),
+        functions: 0x1500_0000,
     })
 }
 
@@ -451,18 +452,23 @@ fn refusals() {
     assert!(matches!(Module::parse(b"").err(), Some(CompileError::Invalid { .. })));
     assert!(matches!(Module::parse(b"(module)").err(), Some(CompileError::Invalid { .. })));
     for text in [
-        "(module (memory i64 1))",
-        "(module (memory 1) (memory 1))",
-        "(module (memory 1 1 shared))",
-        "(module (type (struct)))",
+        "(module (table i64 0x1_0000_0000 funcref))",
+        "(module (global i31ref (ref.i31 (i32.const 1))))",
+        "(module (type $s (struct)) (global (ref $s) (struct.new $s)))",
+        "(module (table 1 (ref func)))",
+        "(module (global $later i32 (global.get 1)) (global i32 (i32.const 1)))",
+        "(module (global (mut i32) (i32.const 1)) (global i32 (global.get 0)))",
         "(module (tag))",
     ] {
         let bytes = wat::parse_str(text).expect("the test's text is right");
-        assert!(matches!(Module::parse(&bytes).err(), Some(CompileError::Invalid { .. })), "{text}");
+        let refused = Module::parse(&bytes).err();
+        assert!(matches!(refused, Some(CompileError::Invalid { .. } | CompileError::Unsupported { .. })), "{text}");
     }
     for text in [
         "(module (func (result i32)))",
-        "(module (func (param v128) (result v128) local.get 0 local.get 0 i8x16.relaxed_swizzle))",
+        "(module (func (drop (ref.i31 (i32.const 1)))))",
+        "(module (func unreachable (ref.i31 (i32.const 1)) drop))",
+        "(module (type $t (func)) (func (local (ref $t)) (drop (local.get 0))))",
         "(module (func i32.const 0 i32.add drop))",
         "(module (func (local i32) local.get 1 drop))",
     ] {
@@ -683,4 +689,165 @@ fn refuse(text: &str) {
 fn compile_quick(text: &str) {
     let bytes = wat::parse_str(text).expect("the test's text is right");
     compile_as(&bytes, fixed, ImportLinkage::Host, 1, PLAIN).expect("it compiles");
+}
+
+/// Size of each function that is not imported, in bytes.
+fn sizes(text: &str, linked: bool) -> Vec<u32> {
+    let bytes = wat::parse_str(text).expect("the test's text is right");
+    let module = Module::parse(&bytes).expect("valid");
+    let module = if linked { module.linked() } else { module };
+    let signatures = signatures(module.info());
+    let imports = vec![ImportLinkage::Host; module.info().imported_functions as usize];
+    let addressing = fixed(module.info());
+    let (signatures, imports) = (&*signatures, &*imports);
+    let options = CompileOptions { addressing, signatures, imports, threads: 1, verify_ir: true, settings: PLAIN };
+    let image = module.compile(&options).expect("it compiles");
+    image.functions[imports.len()..].iter().map(|range| range.len).collect()
+}
+
+#[test]
+fn only_calls_that_may_throw_are_looked_behind() {
+    let module = |tag: &str, body: &str| {
+        format!(
+            r#"(module
+                (type $plain (func)) (type $number (func (param i32)))
+                (import "host" "f" (func $host))
+                {tag}
+                (table 4 funcref) (elem (i32.const 0) func $thrower $quiet)
+                (func $thrower (type $plain) {body})
+                (func $quiet (type $number))
+                (func $calls_host (call $host))
+                (func $calls_quiet (call $quiet (i32.const 1)))
+                (func $calls_thrower (call $thrower))
+                (func $calls_caller (call $calls_thrower))
+                (func $indirect_thrower (call_indirect (type $plain) (i32.const 0)))
+                (func $indirect_quiet (call_indirect (type $number) (i32.const 1) (i32.const 1)))
+                (func $tail (return_call $thrower))
+                (func $calls_tail (call $tail)))"#
+        )
+    };
+    let without = sizes(&module("", "unreachable"), false);
+    let with = sizes(&module("(tag $t)", "(throw $t)"), false);
+    let larger: Vec<bool> = with.iter().zip(&without).map(|(with, without)| with > without).collect();
+    assert_eq!(larger, [true, false, false, false, true, true, true, false, false, true]);
+    // A tag that nothing throws changes nothing.
+    assert_eq!(sizes(&module("(tag $t)", "unreachable"), false), without);
+
+    // What catches everything does not throw.
+    let catches = "(block $c (try_table (catch_all $c) (throw $t)))";
+    let same = sizes(&module("(tag $t)", catches), false);
+    assert_eq!(same[1..], without[1..]);
+    let legacy = "try (throw $t) catch $t end";
+    assert!(sizes(&module("(tag $t)", legacy), false)[4] > without[4], "another tag would go on");
+
+    // Functions of other instances can get into a table that is shared. What the host calls alone cannot change that.
+    let text = |table: &str| format!("(module (table {table} 1 funcref) (func (call_indirect (i32.const 0))))");
+    assert_eq!(sizes(&text(""), true), sizes(&text(""), false));
+    assert_eq!(sizes(&text("(export \"t\")"), false), sizes(&text(""), false));
+    assert!(sizes(&text("(export \"t\")"), true) > sizes(&text(""), false));
+}
+
+#[test]
+fn two_generations_of_exceptions_are_not_mixed() {
+    let mixed = "(module (tag $t) (func try catch $t end) (func (try_table (throw $t))))";
+    let bytes = wat::parse_str(mixed).expect("text");
+    let expected = CompileError::Invalid {
+        message: "`try` of the older exceptions proposal, in a module that also uses `try_table` or `throw_ref`"
+            .to_owned(),
+        offset: 0x1d,
+    };
+    assert_eq!(Module::parse(&bytes).expect("valid so far").validate(1), Err(expected.clone()));
+    assert_eq!(compile_as(&bytes, fixed, ImportLinkage::Host, 1, PLAIN).err(), Some(expected));
+    for one in ["try (throw $t) catch $t end", "(try_table (throw $t))"] {
+        compile(&format!("(module (tag $t) (func (throw $t)) (func {one}))"));
+    }
+}
+
+/// T62: a thousand nested blocks that catch, and as many clauses, in every shape.
+#[test]
+fn t62_many_blocks_that_catch() {
+    let nested = |open: &str, close: &str| {
+        let body = format!("{}(call $f){}", open.repeat(1000), close.repeat(1000));
+        format!("(module (tag $t (param i64)) (func $f (throw $t (i64.const 1))) (func {body}))")
+    };
+    compile(&nested("(block (result i64) (try_table (catch $t 0)", ") (i64.const 0)) (drop)"));
+    compile(&nested("try ", " catch $t drop catch_all rethrow 0 end "));
+    compile(&nested("try ", " delegate 0 "));
+    let clauses = "(catch $t 0)".repeat(1000);
+    compile(&format!(
+        "(module (tag $t (param i64)) (func $f (throw $t (i64.const 1)))
+            (func (result i64) (block (result i64) (try_table {clauses} (call $f)) (i64.const 0))))"
+    ));
+}
+
+/// A function that has one branch, whose sides are a store and a sum; `hints` is the content of a custom section.
+fn branch(kind: &str, hints: Option<&[u8]>) -> CodeImage {
+    let section = hints.map_or_else(String::new, |hints| {
+        let hints: String = hints.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        format!(r#"(@custom "metadata.code.branch_hint" (before code) "{hints}")"#)
+    });
+    let body = match kind {
+        "if" => {
+            "(if (local.get 0) (then (i32.store (i32.const 0) (i32.const 1))) (else (local.set 0 (i32.mul (local.get 1) (local.get 1)))))"
+        }
+        _ => "(block (br_if 0 (local.get 0)) (i32.store (i32.const 0) (i32.const 1)) (local.set 0 (i32.const 7)))",
+    };
+    compile(&format!(
+        "(module {section} (memory 1) (func (param i32 i32) (result i32) {body} (i32.add (local.get 0) (local.get 1))))"
+    ))
+}
+
+#[test]
+fn hints_move_the_unlikely_side() {
+    // The branch is the operator at this offset of the body: behind the number of locals and `local.get 0`, and a block's start.
+    for (kind, offset) in [("if", 3), ("br_if", 5)] {
+        let plain = branch(kind, None);
+        let hint = |function, offset, taken| [1, function, 1, offset, 1, taken];
+        let likely = branch(kind, Some(&hint(0, offset, 1)));
+        let unlikely = branch(kind, Some(&hint(0, offset, 0)));
+        assert_ne!(likely.text, unlikely.text, "{kind}: the sides are in another order");
+        let store_at =
+            |image: &CodeImage| (0..).find(|at| image.traps.get(*at) == Some(TrapCode::HeapOutOfBounds as u8));
+        match kind {
+            "if" => assert!(store_at(&unlikely) > store_at(&likely), "the unlikely side is last"),
+            _ => assert!(store_at(&likely) > store_at(&unlikely), "the unlikely side is last"),
+        }
+        let good = hint(0, offset, 1);
+        let ignored: [(&str, &[u8]); 8] = [
+            ("for another function", &hint(1, offset, 1)),
+            ("for another operator", &hint(0, offset + 1, 1)),
+            ("neither taken nor not", &hint(0, offset, 2)),
+            ("cut off", &good[..5]),
+            ("bytes behind it", &[&good[..], &[0]].concat()),
+            ("a longer hint", &[1, 0, 1, offset, 2, 1, 1]),
+            ("twice the same branch", &[1, 0, 2, offset, 1, 1, offset, 1, 1]),
+            ("functions out of order", &[2, 1, 1, offset, 1, 1, 0, 1, offset, 1, 1]),
+        ];
+        for (what, hints) in ignored {
+            assert_eq!(branch(kind, Some(hints)).text, plain.text, "{kind}: {what}");
+        }
+    }
+}
+
+#[test]
+fn indexes_of_64_bits_are_checked_and_others_are_not() {
+    use TrapCode::{HeapOutOfBounds, MemoryOutOfBounds};
+    let load = |memory: &str, index: &str, offset: &str| {
+        traps(&format!(
+            "(module (memory {memory}) (func (param {index}) (result i32) (i32.load {offset} (local.get 0))))"
+        ))
+    };
+    assert_eq!(load("1", "i32", ""), [HeapOutOfBounds]);
+    assert_eq!(load("1 (pagesize 65536)", "i32", ""), [HeapOutOfBounds]);
+    let sorted = |mut codes: Vec<TrapCode>| {
+        codes.sort_by_key(|code| *code as u8);
+        codes
+    };
+    assert_eq!(sorted(load("i64 1", "i64", "")), [MemoryOutOfBounds, HeapOutOfBounds]);
+    assert_eq!(sorted(load("1 (pagesize 1)", "i32", "")), [MemoryOutOfBounds, HeapOutOfBounds]);
+    assert_eq!(
+        sorted(load("i64 1 (pagesize 1)", "i64", "offset=0xffffffff")),
+        [MemoryOutOfBounds, MemoryOutOfBounds, HeapOutOfBounds]
+    );
+    assert!(load("i64 1", "i64", "offset=0x100000000").contains(&MemoryOutOfBounds));
 }

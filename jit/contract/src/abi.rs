@@ -19,6 +19,13 @@
 //! the counter does not cover. Other code never reads it. The counter is kept as [`counter_of`] says, so that one
 //! addition subtracts and compares.
 //!
+//! The slot before holds the **exception** that is being thrown, an integer of 32 bits: its handle, or 0 if there is none.
+//! Code that throws stores the handle and returns; what the results are then is nobody's business. Code that calls a
+//! function which may throw looks at the slot afterwards, and handles the exception, or returns as well. Code that catches
+//! it stores 0. Where nothing can be thrown, code never touches the slot. The values that an exception carries are passed
+//! to and from [`Libcall::Throw`](crate::libcall::Libcall::Throw) and [`Libcall::Catch`](crate::libcall::Libcall::Catch)
+//! in the result area, one slot each.
+//!
 //! An entry thunk loads arguments from `slots`, calls `code`, and stores the results to `slots`, both from the first
 //! slot on.
 
@@ -33,11 +40,15 @@ pub const REGISTER_INTEGERS: usize = 6;
 /// Results of one class (integer, vector) that fit in registers.
 pub const REGISTER_RESULTS: usize = 8;
 
-/// Size of the result area: a slot for each of the 1000 results that a function type may have, and the fuel counter.
+/// Size of the result area: a slot for each of the 1000 results that a function type may have, the exception, and
+/// the fuel counter.
 pub const RESULT_AREA_BYTES: u32 = 1024 * SLOT_BYTES;
 
 /// Offset in the result area of the fuel counter (u64).
 pub const FUEL: u32 = RESULT_AREA_BYTES - SLOT_BYTES;
+
+/// Offset in the result area of the handle of the exception that is being thrown (u32), or 0.
+pub const EXCEPTION: u32 = FUEL - SLOT_BYTES;
 
 /// Bytes of linear memory that a bulk operation moves for one unit of fuel: a power of two.
 pub const BYTES_PER_FUEL: u32 = 64;
@@ -67,7 +78,13 @@ pub fn results_in_registers(ty: &FuncType) -> bool {
 pub fn host_result_in_register(ty: &FuncType) -> bool {
     matches!(
         *ty.results,
-        [] | [ValType::I32 | ValType::I64 | ValType::F32 | ValType::F64 | ValType::FuncRef | ValType::ExternRef]
+        [] | [ValType::I32
+            | ValType::I64
+            | ValType::F32
+            | ValType::F64
+            | ValType::FuncRef
+            | ValType::ExternRef
+            | ValType::Ref(_)]
     )
 }
 

@@ -16,14 +16,14 @@
 use crate::context::Addressing;
 use crate::encoding::{ImageBounds, read_image, read_value, write_image, write_value};
 use crate::image::CodeImage;
-use crate::types::SignatureId;
+use crate::types::TypeIds;
 use std::io;
 
 /// The first bytes of every artifact.
 pub const MAGIC: [u8; 4] = *b"\0wav";
 
 /// Version of the format.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 5;
 
 /// Maximum bytes of an [`Provenance`].
 const MAX_ORIGIN_BYTES: u64 = 4096;
@@ -68,7 +68,7 @@ pub struct Artifact {
     /// The module's bytes.
     pub module: Vec<u8>,
     /// Identity of every type.
-    pub signatures: Vec<SignatureId>,
+    pub signatures: Vec<TypeIds>,
     /// For every imported function, whether the host implements it.
     pub host_imports: Vec<bool>,
     /// The code.
@@ -134,8 +134,7 @@ impl Artifact {
         let module = usize::try_from(module_len).ok().and_then(|len| from.split_at_checked(len));
         let (module, mut from) = module.ok_or(io::ErrorKind::UnexpectedEof)?;
         let len = from.len() as u64;
-        let (addressing, signatures, host_imports): (Addressing, Vec<SignatureId>, Vec<bool>) =
-            read_value(&mut from, len)?;
+        let (addressing, signatures, host_imports): (Addressing, Vec<TypeIds>, Vec<bool>) = read_value(&mut from, len)?;
         let bounds = ImageBounds { functions: None, signatures: signatures.len(), bytes: len };
         let image = read_image(&mut from, addressing, &bounds)?;
         if !from.is_empty() {
@@ -149,6 +148,7 @@ impl Artifact {
 mod tests {
     use super::*;
     use crate::image::CodeRange;
+    use crate::types::SignatureId;
 
     /// Every byte is tried; under Miri, which takes a thousand times as long, a few.
     const STEP: usize = if cfg!(miri) { 29 } else { 1 };
@@ -159,7 +159,7 @@ mod tests {
         Artifact {
             origin: Provenance { wave: "1.2.3".to_owned(), module: [7; 32], settings: SETTINGS, seed: 9 },
             module: b"\0asm\x01\0\0\0".to_vec(),
-            signatures: vec![SignatureId(3)],
+            signatures: vec![TypeIds { exact: SignatureId(3), shape: SignatureId(3) }],
             host_imports: vec![true, false],
             image: CodeImage {
                 addressing: Addressing::Arg,

@@ -4,23 +4,23 @@
 //! lie inside the module. A compiler that a module has taken over could send anything, so all of this is checked here.
 //! The machine code is not: that is the verifier's part.
 
-use crate::abi::{FUEL, SLOT_BYTES};
+use crate::abi::{EXCEPTION, SLOT_BYTES};
 use crate::image::{CodeImage, CodeRange};
-use crate::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
+use crate::module::{ConstExpr, ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
 use crate::trap::TrapCode;
-use crate::types::{FuncType, SignatureId, TableType, ValType};
+use crate::types::{CompositeType, FuncType, HeapType, Hierarchy, MemoryType, TableType, TypeIds, ValType};
 use std::collections::HashSet;
 
 /// Maximum parameters, and maximum results, of a function. The result area has room for as many.
 const MAX_VALUES: usize = 1000;
 
-const _: () = assert!(MAX_VALUES <= (FUEL / SLOT_BYTES) as usize, "results do not reach the fuel counter");
+const _: () = assert!(MAX_VALUES <= (EXCEPTION / SLOT_BYTES) as usize, "results do not reach what follows them");
+
+/// Maximum fields of a structure.
+const MAX_FIELDS: usize = 10_000;
 
 /// Maximum linear memories of a module.
 const MAX_MEMORIES: usize = 100;
-
-/// Maximum pages of a linear memory.
-const MAX_PAGES: u32 = 65_536;
 
 /// What is inconsistent in declarations or code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,13 +43,14 @@ impl ModuleInfo {
     /// # Errors
     /// The first inconsistency.
     pub fn check(&self, module_len: usize) -> Check {
-        let is_type = |ty: &FuncType| ty.params.len() <= MAX_VALUES && ty.results.len() <= MAX_VALUES;
-        ensure(self.types.iter().all(is_type), "a type has too many values")?;
-        ensure(self.functions.iter().all(|ty| exists(&self.types, *ty)), "a function has no type")?;
-        ensure(self.tables.iter().all(is_table), "a table type is invalid")?;
+        self.check_types()?;
+        ensure(self.functions.iter().all(|ty| self.signature(*ty).is_some()), "a function has no type")?;
+        ensure(self.tables.iter().all(|ty| self.is_table(ty)), "a table type is invalid")?;
+        ensure(self.globals.iter().all(|ty| self.is_value(ty.content)), "a global's type is invalid")?;
         ensure(self.memories.len() <= MAX_MEMORIES, "there are too many memories")?;
-        let is_memory = |min: u32, max: Option<u32>| min <= max.unwrap_or(MAX_PAGES) && max.unwrap_or(0) <= MAX_PAGES;
-        ensure(self.memories.iter().all(|ty| is_memory(ty.min_pages, ty.max_pages)), "a memory type is invalid")?;
+        ensure(self.memories.iter().all(is_memory), "a memory type is invalid")?;
+        let is_tag = |ty: &u32| self.signature(*ty).is_some_and(|ty| ty.results.is_empty());
+        ensure(self.tags.iter().all(is_tag), "a tag has no type")?;
         self.check_imports()?;
         self.check_globals()?;
         ensure(self.exports.iter().all(|export| self.has(export.kind, export.index)), "an export does not exist")?;
@@ -57,9 +58,47 @@ impl ModuleInfo {
             let ty = self.function_type(start);
             ensure(ty.is_some_and(|ty| *ty == FuncType::default()), "the start function has arguments or results")?;
         }
+        self.check_tables()?;
         self.check_elements()?;
         self.check_data(module_len)?;
-        ensure(self.names.is_consistent(), "function names overlap")
+        ensure(self.names.is_consistent() && self.tag_names.is_consistent(), "names overlap")
+    }
+
+    /// Types refer to earlier ones and to those of their own group, and their supertypes are earlier.
+    fn check_types(&self) -> Check {
+        let mut groups = self.groups.iter().peekable();
+        let mut end = 0;
+        for (index, ty) in (0..).zip(&self.types) {
+            if let Some(group) = groups.next_if(|group| group.start == index && index >= end && group.start < group.end)
+            {
+                end = group.end;
+            }
+            let known = end.max(index + 1);
+            let is_known = |ty: ValType| match ty.as_reference().map(|ty| ty.heap) {
+                Some(HeapType::Concrete(index)) => index < known,
+                _ => true,
+            };
+            ensure(ty.values().all(is_known), "a type refers to a later one")?;
+            ensure(ty.supertype.is_none_or(|above| above < index), "a type is a subtype of a later one")?;
+            let few = |count: usize| count <= MAX_VALUES;
+            let is_small = match &ty.composite {
+                CompositeType::Func(ty) => few(ty.params.len()) && few(ty.results.len()),
+                CompositeType::Struct(fields) => fields.len() <= MAX_FIELDS,
+                CompositeType::Array(_) => true,
+            };
+            ensure(is_small, "a type has too many values")?;
+        }
+        ensure(groups.next().is_none() && end as usize <= self.types.len(), "a group of types is not there")
+    }
+
+    /// Whether a type names only types of this module.
+    fn is_value(&self, ty: ValType) -> bool {
+        !ty.is_reference() || self.hierarchy(ty).is_some()
+    }
+
+    fn is_table(&self, ty: &TableType) -> bool {
+        self.hierarchy(ty.element).is_some()
+            && ty.max.is_none_or(|max| u64::from(ty.min) <= max && (ty.wide || max <= u64::from(u32::MAX)))
     }
 
     fn has(&self, kind: ExportKind, index: u32) -> bool {
@@ -68,25 +107,33 @@ impl ModuleInfo {
             ExportKind::Table => exists(&self.tables, index),
             ExportKind::Memory => exists(&self.memories, index),
             ExportKind::Global => exists(&self.globals, index),
+            ExportKind::Tag => exists(&self.tags, index),
         }
     }
 
     /// Imports come first in each index space, and in order.
     fn check_imports(&self) -> Check {
-        let (mut functions, mut tables, mut memories, mut globals) = (0_u32, 0_u32, 0_u32, 0_u32);
+        let (mut functions, mut tables, mut memories, mut globals, mut tags) = (0_u32, 0_u32, 0_u32, 0_u32, 0_u32);
         for import in &self.imports {
             let (same, next) = match import.ty {
                 ImportType::Function(ty) => (self.functions.get(functions as usize) == Some(&ty), &mut functions),
                 ImportType::Table(ty) => (self.tables.get(tables as usize) == Some(&ty), &mut tables),
                 ImportType::Memory(ty) => (self.memories.get(memories as usize) == Some(&ty), &mut memories),
                 ImportType::Global(ty) => (self.globals.get(globals as usize) == Some(&ty), &mut globals),
+                ImportType::Tag(ty) => (self.tags.get(tags as usize) == Some(&ty), &mut tags),
             };
             ensure(same, "an import is not what its index space says")?;
             // The item exists, so the count stays below 2^32.
             *next += 1;
         }
-        let counted = [functions, tables, memories, globals];
-        let declared = [self.imported_functions, self.imported_tables, self.imported_memories, self.imported_globals];
+        let counted = [functions, tables, memories, globals, tags];
+        let declared = [
+            self.imported_functions,
+            self.imported_tables,
+            self.imported_memories,
+            self.imported_globals,
+            self.imported_tags,
+        ];
         ensure(counted == declared, "the number of imports is wrong")
     }
 
@@ -100,17 +147,30 @@ impl ModuleInfo {
         Ok(())
     }
 
+    fn check_tables(&self) -> Check {
+        let defined = self.tables.get(self.imported_tables as usize..).unwrap_or_default();
+        ensure(defined.len() == self.table_inits.len(), "there is another number of values of tables")?;
+        let is_value = |(table, init): (&TableType, &Option<ConstExpr>)| match init {
+            Some(init) => self.gives(init, table.element, self.globals.len()),
+            None => true,
+        };
+        ensure(defined.iter().zip(&self.table_inits).all(is_value), "a table's value is invalid")
+    }
+
     fn check_elements(&self) -> Check {
         for segment in &self.elements {
-            ensure(is_reference(segment.element), "elements are no references")?;
+            let hierarchy = self.hierarchy(segment.element);
+            ensure(hierarchy.is_some(), "elements are no references")?;
             if let SegmentMode::Active { index, offset } = &segment.mode {
                 let table = self.tables.get(*index as usize);
-                ensure(table.is_some_and(|table| table.element == segment.element), "an element segment has no table")?;
-                ensure(self.gives(offset, ValType::I32, self.globals.len()), "an element segment's offset is invalid")?;
+                let fits = |table: &TableType| self.hierarchy(table.element) == hierarchy;
+                ensure(table.is_some_and(fits), "an element segment has no table")?;
+                let index = index_type(table.is_some_and(|table| table.wide));
+                ensure(self.gives(offset, index, self.globals.len()), "an element segment's offset is invalid")?;
             }
             let valid = match &segment.items {
                 ElementItems::Functions(functions) => {
-                    segment.element == ValType::FuncRef && functions.iter().all(|index| exists(&self.functions, *index))
+                    hierarchy == Some(Hierarchy::Func) && functions.iter().all(|index| exists(&self.functions, *index))
                 }
                 ElementItems::Expressions(expressions) => {
                     expressions.iter().all(|item| self.gives(item, segment.element, self.globals.len()))
@@ -125,8 +185,10 @@ impl ModuleInfo {
         for segment in &self.data {
             match &segment.mode {
                 SegmentMode::Active { index, offset } => {
-                    ensure(exists(&self.memories, *index), "a data segment has no memory")?;
-                    ensure(self.gives(offset, ValType::I32, self.globals.len()), "a data segment's offset is invalid")?;
+                    let memory = self.memories.get(*index as usize);
+                    let index = index_type(memory.is_some_and(|memory| memory.wide));
+                    ensure(memory.is_some(), "a data segment has no memory")?;
+                    ensure(self.gives(offset, index, self.globals.len()), "a data segment's offset is invalid")?;
                 }
                 SegmentMode::Passive => {}
                 SegmentMode::Declared => return Err(Inconsistent("a data segment is only declared")),
@@ -139,7 +201,7 @@ impl ModuleInfo {
 
     /// Whether a constant expression has one value, of this type, and reads only constants among the first `globals`.
     fn gives(&self, expression: &[ConstOp], ty: ValType, globals: usize) -> bool {
-        use ValType::{ExternRef, F32, F64, FuncRef, I32, I64, V128};
+        use ValType::{F32, F64, FuncRef, I32, I64, V128};
         // A module can have hundreds of thousands, most of them a single constant.
         let mut stack: Vec<Option<ValType>> = Vec::new();
         for op in expression {
@@ -149,7 +211,7 @@ impl ModuleInfo {
                 ConstOp::F32Const(_) => Some(F32),
                 ConstOp::F64Const(_) => Some(F64),
                 ConstOp::V128Const(_) => Some(V128),
-                // A null reference has either type.
+                // A null reference has any type.
                 ConstOp::RefNull => None,
                 ConstOp::RefFunc(function) if exists(&self.functions, function) => Some(FuncRef),
                 ConstOp::RefFunc(_) => return false,
@@ -171,19 +233,32 @@ impl ModuleInfo {
             stack.push(value);
         }
         match stack[..] {
+            // Which type of its kind a reference has is validated; the host relies on the kind alone.
+            [Some(found)] if ty.is_reference() => {
+                self.hierarchy(found).is_some_and(|of| Some(of) == self.hierarchy(ty))
+            }
             [Some(found)] => found == ty,
-            [None] => matches!(ty, FuncRef | ExternRef),
+            [None] => self.hierarchy(ty).is_some(),
             _ => false,
         }
     }
 }
 
-fn is_reference(ty: ValType) -> bool {
-    matches!(ty, ValType::FuncRef | ValType::ExternRef)
+/// Type of the indexes of a memory or table.
+fn index_type(wide: bool) -> ValType {
+    if wide { ValType::I64 } else { ValType::I32 }
 }
 
-fn is_table(ty: &TableType) -> bool {
-    is_reference(ty.element) && ty.max.is_none_or(|max| ty.min <= max)
+fn is_memory(ty: &MemoryType) -> bool {
+    // Bytes that indexes reach. Of one-byte pages the specification allows one less with 32-bit indexes.
+    let log2_bytes = if ty.wide { 64 } else { 32 };
+    let most = match ty.page_log2 {
+        0 if ty.wide => u64::MAX,
+        0 => u64::from(u32::MAX),
+        16 => 1 << (log2_bytes - 16),
+        _ => return false,
+    };
+    ty.min_pages <= ty.max_pages.unwrap_or(most) && ty.max_pages.unwrap_or(0) <= most
 }
 
 impl CodeImage {
@@ -191,7 +266,7 @@ impl CodeImage {
     ///
     /// # Errors
     /// The first inconsistency.
-    pub fn check(&self, info: &ModuleInfo, signatures: &[SignatureId], module_len: usize) -> Check {
+    pub fn check(&self, info: &ModuleInfo, signatures: &[TypeIds], module_len: usize) -> Check {
         ensure(signatures.len() == info.types.len(), "there is another number of signatures")?;
         ensure(self.functions.len() == info.functions.len(), "there is another number of functions")?;
         let inside =
@@ -203,8 +278,9 @@ impl CodeImage {
             ensure(inside(&entry.code), "an entry lies outside the text")?;
             ensure(entered.insert(entry.signature), "a signature has two entries")?;
         }
-        let used: HashSet<_> = info.functions.iter().filter_map(|ty| signatures.get(*ty as usize)).collect();
-        ensure(used.len() == entered.len() && used.into_iter().all(|id| entered.contains(id)), "an entry is missing")?;
+        let used: HashSet<_> =
+            info.functions.iter().filter_map(|ty| signatures.get(*ty as usize)).map(|ids| ids.exact).collect();
+        ensure(used.len() == entered.len() && used.iter().all(|id| entered.contains(id)), "an entry is missing")?;
 
         let in_text = |last: Option<u32>| last.is_none_or(|last| (last as usize) < self.text.len());
         let is_code = |code| TrapCode::from_u8(code).is_some();

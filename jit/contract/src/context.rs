@@ -22,6 +22,9 @@ pub const FIRST_MEMORY: u32 = 0x18;
 pub const ARENA: u32 = 0x28;
 /// First of the library calls' addresses (u64 each, in [`Libcall::ALL`] order). Read only, constant.
 pub const LIBCALLS: u32 = 0x30;
+/// How many library calls have their addresses there. Those of the others follow the globals, so that code that uses none of
+/// them is the same with and without them.
+pub const FIRST_LIBCALLS: u32 = 13;
 
 /// Offset in a memory slot of the address (u64) of byte 0. Read only, constant.
 pub const MEMORY_BASE: u32 = 0;
@@ -49,6 +52,11 @@ pub const TABLE_ENTRY_SIGNATURE: u32 = 8;
 /// Offset in an entry of the callee's context, relative to the arena (u32). Used in mode arg.
 pub const TABLE_ENTRY_CONTEXT: u32 = 12;
 
+/// Most functions of all instances together: entries of the **function table**, which has the layout of a table. A function
+/// reference is an index in it. Its entries hold the ids of [shapes](crate::types::FuncType::shape), so that a
+/// function of any subtype can be called. They are null until code can have the reference.
+pub const MAX_FUNCTIONS: u32 = (1 << 21) - 1;
+
 /// Offset in a function import slot of the code address (u64).
 pub const IMPORT_CODE: u32 = 0;
 /// Offset in a function import slot of the callee's context (u64). Used in mode arg by imports from other instances.
@@ -68,6 +76,8 @@ pub struct ContextLayout {
     functions: u32,
     memories: u32,
     globals: u32,
+    function_table: u32,
+    libcalls: u32,
     size: u32,
 }
 
@@ -76,7 +86,7 @@ impl ContextLayout {
     #[must_use]
     pub fn new(module: &ModuleInfo) -> Option<Self> {
         let count = |n: usize| u32::try_from(n).ok();
-        let tables = LIBCALLS + 8 * count(Libcall::ALL.len())?;
+        let tables = LIBCALLS + 8 * FIRST_LIBCALLS;
         let imported_globals = tables.checked_add(count(module.tables.len())?.checked_mul(8)?)?;
         let functions =
             imported_globals.checked_add(module.imported_globals.checked_mul(8)?)?.checked_next_multiple_of(16)?;
@@ -84,7 +94,9 @@ impl ContextLayout {
         let more_memories = count(module.memories.len().saturating_sub(1))?;
         let globals = memories.checked_add(more_memories.checked_mul(MEMORY_BYTES)?)?;
         let defined = count(module.globals.len())?.checked_sub(module.imported_globals)?;
-        let size = globals.checked_add(defined.checked_mul(GLOBAL_BYTES)?)?;
+        let function_table = globals.checked_add(defined.checked_mul(GLOBAL_BYTES)?)?;
+        let libcalls = function_table.checked_add(8)?;
+        let size = libcalls.checked_add(8 * count(Libcall::ALL.len())?.checked_sub(FIRST_LIBCALLS)?)?;
         let imported_global_count = module.imported_globals;
         (size <= i32::MAX as u32).then_some(Self {
             tables,
@@ -93,6 +105,8 @@ impl ContextLayout {
             functions,
             memories,
             globals,
+            function_table,
+            libcalls,
             size,
         })
     }
@@ -105,8 +119,23 @@ impl ContextLayout {
 
     /// Slot with the address of a library call. Read only, constant.
     #[must_use]
-    pub const fn libcall(libcall: Libcall) -> u32 {
-        LIBCALLS + 8 * libcall as u32
+    pub const fn libcall(&self, libcall: Libcall) -> u32 {
+        match (libcall as u32).checked_sub(FIRST_LIBCALLS) {
+            None => LIBCALLS + 8 * libcall as u32,
+            Some(further) => self.further_libcalls() + 8 * further,
+        }
+    }
+
+    /// First slot of the library calls after the first [`FIRST_LIBCALLS`].
+    #[must_use]
+    pub const fn further_libcalls(&self) -> u32 {
+        self.libcalls
+    }
+
+    /// Slot with the address of the function table's header. Read only, constant.
+    #[must_use]
+    pub const fn function_table(&self) -> u32 {
+        self.function_table
     }
 
     /// Slot of a memory: [`MEMORY_BASE`], [`MEMORY_DESCRIPTOR`]. Read only, constant.
@@ -162,6 +191,8 @@ pub struct FixedAddresses {
     pub tables: Vec<u64>,
     /// Cell of every global.
     pub globals: Vec<u64>,
+    /// Header of the function table.
+    pub functions: u64,
 }
 
 impl FixedAddresses {
@@ -172,6 +203,7 @@ impl FixedAddresses {
         const RESULTS: u64 = 0x1800_0000;
         const DESCRIPTORS: u64 = 0x1900_0000;
         const CELLS: u64 = 0x1a00_0000;
+        const FUNCTIONS: u64 = 0x1c00_0000;
         const TABLES: u64 = 0x2000_0000;
         const MEMORY: u64 = 0x4000_0000;
         /// Distance between the bases of two memories.
@@ -200,6 +232,7 @@ impl FixedAddresses {
             memories: (0..).take(module.memories.len()).map(memory).collect(),
             tables,
             globals: (0..).take(module.globals.len()).map(global).collect(),
+            functions: FUNCTIONS,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What a validated module declares: everything but its code.
 
-use crate::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
+use crate::types::{FuncType, GlobalType, Hierarchy, MemoryType, SubType, TableType, ValType};
 use std::ops::Range;
 
 /// The declarations of one module. Index spaces begin with the imports, as in the specification.
@@ -8,8 +8,10 @@ use std::ops::Range;
 pub struct ModuleInfo {
     /// Name of the module from its name section.
     pub name: Option<String>,
-    /// Function types, by type index.
-    pub types: Vec<FuncType>,
+    /// Types, by type index.
+    pub types: Vec<SubType>,
+    /// The groups of two or more types that may refer to each other, in order. Any other type is a group of its own.
+    pub groups: Vec<Range<u32>>,
     /// Imports, in order.
     pub imports: Vec<Import>,
     /// Type index of every function.
@@ -20,6 +22,8 @@ pub struct ModuleInfo {
     pub tables: Vec<TableType>,
     /// How many of `tables` are imported.
     pub imported_tables: u32,
+    /// First value of all entries of each table that is not imported, if it is not null.
+    pub table_inits: Vec<Option<ConstExpr>>,
     /// Every linear memory. WebAssembly 2.0 allows one.
     pub memories: Vec<MemoryType>,
     /// How many of `memories` are imported.
@@ -30,6 +34,10 @@ pub struct ModuleInfo {
     pub imported_globals: u32,
     /// Initial values of the globals that are not imported.
     pub global_inits: Vec<ConstExpr>,
+    /// Type index of every tag: the parameters are what an exception with this tag carries.
+    pub tags: Vec<u32>,
+    /// How many of `tags` are imported.
+    pub imported_tags: u32,
     /// Exports, in order.
     pub exports: Vec<Export>,
     /// Start function.
@@ -40,13 +48,27 @@ pub struct ModuleInfo {
     pub data: Vec<DataSegment>,
     /// Function names from the name section.
     pub names: FunctionNames,
+    /// Tag names from the name section.
+    pub tag_names: FunctionNames,
 }
 
 impl ModuleInfo {
     /// Signature of a function by its index.
     #[must_use]
     pub fn function_type(&self, function: u32) -> Option<&FuncType> {
-        self.types.get(*self.functions.get(function as usize)? as usize)
+        self.signature(*self.functions.get(function as usize)?)
+    }
+
+    /// Signature with a type index.
+    #[must_use]
+    pub fn signature(&self, index: u32) -> Option<&FuncType> {
+        self.types.get(index as usize)?.function()
+    }
+
+    /// What the references of a type are. `None` if it is no reference type of this module.
+    #[must_use]
+    pub fn hierarchy(&self, ty: ValType) -> Option<Hierarchy> {
+        ty.as_reference()?.heap.hierarchy(|index| self.types.get(index as usize))
     }
 
     /// Finds an export by name.
@@ -78,6 +100,8 @@ pub enum ImportType {
     Memory(MemoryType),
     /// A global.
     Global(GlobalType),
+    /// A tag, by type index.
+    Tag(u32),
 }
 
 /// One export.
@@ -102,6 +126,8 @@ pub enum ExportKind {
     Memory,
     /// A global.
     Global,
+    /// A tag.
+    Tag,
 }
 
 /// A constant expression in stack order. It is validated, so evaluation finds its operands.
@@ -185,7 +211,7 @@ pub struct DataSegment {
     pub bytes: Range<usize>,
 }
 
-/// Function names, as sorted ranges of one text. A large module has tens of thousands.
+/// Names of functions or tags, as sorted ranges of one text. A large module has tens of thousands.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct FunctionNames {
     text: String,

@@ -16,6 +16,19 @@ pub enum TrapCode {
     Host = 5,
     /// The fuel is used up, see [`crate::abi`].
     OutOfFuel = 6,
+    /// A call through a null reference.
+    NullFunction = 16,
+    /// A null reference where there must be none.
+    NullReference = 17,
+    /// An atomic access at an address that is no multiple of its size.
+    UnalignedAtomic = 7,
+    /// `memory.atomic.wait` on a memory that is not shared.
+    ExpectedSharedMemory = 8,
+    /// `throw_ref` of null.
+    NullException = 12,
+    /// An access past the end of linear memory, found by a comparison: where memory need not end at a page of the host, and where
+    /// indexes are 64-bit.
+    MemoryOutOfBounds = 9,
     /// Too little stack.
     StackOverflow = 251,
     /// Integer overflow: `INT_MIN / -1`, or a float too large to convert.
@@ -30,13 +43,19 @@ pub enum TrapCode {
 
 impl TrapCode {
     /// Every code.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 17] = [
         Self::Unreachable,
         Self::IndirectCallToNull,
         Self::BadSignature,
         Self::TableOutOfBounds,
         Self::Host,
         Self::OutOfFuel,
+        Self::NullFunction,
+        Self::NullReference,
+        Self::UnalignedAtomic,
+        Self::ExpectedSharedMemory,
+        Self::NullException,
+        Self::MemoryOutOfBounds,
         Self::StackOverflow,
         Self::IntegerOverflow,
         Self::HeapOutOfBounds,

@@ -31,6 +31,8 @@ pub struct FunctionEntry {
     pub code: u64,
     /// Its signature.
     pub signature: SignatureId,
+    /// The shape of its signature.
+    pub shape: SignatureId,
     /// Its context, as an offset in the arena.
     pub context: u32,
     /// The loaded image it belongs to.

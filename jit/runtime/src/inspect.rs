@@ -7,6 +7,7 @@ use crate::store::{InstanceId, Store};
 use std::ops::Range;
 use wave_contract::abi::RESULT_AREA_BYTES;
 use wave_contract::context::{GLOBAL_BYTES, MEMORY_DESCRIPTOR_BYTES, TABLE_ENTRY_BYTES};
+use wave_contract::types::SignatureId;
 
 /// Who may change the bytes of a range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +71,16 @@ pub fn places<T>(store: &Store<T>, instance: InstanceId) -> Vec<Place> {
     for field in inner.changing_fields() {
         add("state of the store", field, Writer::Runtime);
     }
+    for field in inner.exception_fields() {
+        add("exceptions", field, Writer::Runtime);
+    }
     CURRENT.with(|current| add("current activation", of(current), Writer::Runtime));
     for (what, range) in signal::changing() {
         add(what, range, Writer::Runtime);
     }
+    let [len, function_table] = inner.arena.function_places();
+    add("length of the function table", len, Writer::Runtime);
+    add("function table", function_table, Writer::Table);
     add("code and what is known of it", inner.code.range(), Writer::Nobody);
     add("contexts and cells", inner.arena.range(), Writer::Nobody);
     places
@@ -81,14 +88,15 @@ pub fn places<T>(store: &Store<T>, instance: InstanceId) -> Vec<Place> {
 
 /// Each entry that a table can have except null, as code reads it.
 pub fn entries<T>(store: &Store<T>) -> Vec<[u8; TABLE_ENTRY_BYTES as usize]> {
-    let entry = |function: &crate::function::FunctionEntry| {
+    let entry = |function: &crate::function::FunctionEntry, signature: SignatureId| {
         let mut bytes = [0; TABLE_ENTRY_BYTES as usize];
         bytes[..8].copy_from_slice(&function.code.to_le_bytes());
-        bytes[8..12].copy_from_slice(&function.signature.0.to_le_bytes());
+        bytes[8..12].copy_from_slice(&signature.0.to_le_bytes());
         bytes[12..].copy_from_slice(&function.context.to_le_bytes());
         bytes
     };
-    store.inner().functions.iter().map(entry).collect()
+    let functions = store.inner().functions.iter();
+    functions.flat_map(|function| [entry(function, function.signature), entry(function, function.shape)]).collect()
 }
 
 /// The context of an instance.

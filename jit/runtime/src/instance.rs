@@ -3,6 +3,7 @@
 use crate::function::Function;
 use std::ops::Range;
 use wave_contract::module::ModuleInfo;
+use wave_contract::types::TypeIds;
 
 /// One instance.
 pub struct Instance {
@@ -12,6 +13,8 @@ pub struct Instance {
     pub image: usize,
     /// Bytes of its module, zeroed outside of the data segments.
     pub bytes: Vec<u8>,
+    /// The ids of its types.
+    pub types: Vec<TypeIds>,
     /// Its functions.
     pub functions: Vec<Function>,
     /// Its tables, by number in the store.
@@ -20,6 +23,8 @@ pub struct Instance {
     pub memories: Vec<usize>,
     /// Its globals, by number in the store.
     pub globals: Vec<usize>,
+    /// Its tags, by number in the store.
+    pub tags: Vec<usize>,
     /// References of the element segments. Empty for dropped ones.
     pub elements: Vec<Vec<u32>>,
     /// Ranges of the data segments in `bytes`. Empty for dropped ones.

@@ -8,6 +8,7 @@
 //! | `low_addresses` | addresses for mode fixed |
 //! | `enter`, `signal` | entering and leaving guest code |
 //! | `host`, `libcalls`, `bulk` | what guest code calls |
+//! | `exception` | what was thrown |
 //! | `store`, `instance`, `link`, `function`, `value` | the objects of the specification |
 //! | `inspect` | where all of it lies, for programs that watch it |
 //!
@@ -24,6 +25,7 @@ mod bulk;
 mod code;
 #[expect(unsafe_code, reason = "switches stacks")]
 mod enter;
+mod exception;
 mod function;
 #[expect(unsafe_code, reason = "turns a context into a caller")]
 mod host;
@@ -46,11 +48,12 @@ mod value;
 pub use code::{CodeError, prepare_loading};
 pub use function::Function;
 pub use host::{Caller, HostFunction, HostParam, HostResult, IntoHostFunction};
+pub use libcalls::TIMED_OUT;
 pub use link::{Binding, Item, LinkError, Placement};
 pub use mapping::prefer_large_pages;
 pub use memory::MemoryError;
 pub use signal::{Deadline, arm_deadline, arm_processor_deadline, deadline_passed, passed_deadline};
-pub use store::{CallError, GlobalId, InstanceId, MemoryId, PreparedCall, Store, StoreOptions, TableId};
+pub use store::{CallError, GlobalId, InstanceId, MemoryId, PreparedCall, Store, StoreOptions, TableId, TagId};
 pub use trap::{Frame, Stop, Stopped, Trap};
 pub use value::Value;
 

@@ -13,6 +13,9 @@ pub const STEP_BYTES: usize = 1 << 20;
 /// How many table entries are moved between two checks of the deadline.
 pub const STEP_ENTRIES: usize = 1 << 14;
 
+/// What `memory.atomic.wait` gives after its timeout. Nothing could wake it before.
+pub const TIMED_OUT: u32 = 2;
+
 /// Address of a library call.
 pub fn address(libcall: Libcall) -> u64 {
     let pointer = match libcall {
@@ -29,6 +32,10 @@ pub fn address(libcall: Libcall) -> u64 {
         Libcall::TableInit => table_init as *const (),
         Libcall::ElemDrop => elem_drop as *const (),
         Libcall::RefFunc => ref_func as *const (),
+        Libcall::Throw => throw as *const (),
+        Libcall::Catch => catch as *const (),
+        Libcall::FunctionIs => function_is as *const (),
+        Libcall::AtomicWait => atomic_wait as *const (),
     };
     pointer as u64
 }
@@ -87,7 +94,11 @@ libcalls! {
         Ok(0)
     }
     fn table_get(store, instance, table, index) {
-        store.table(instance, table)?.get(index).map_err(|_| Trap::TableOutOfBounds)
+        let reference = store.table(instance, table)?.get(index).map_err(|_| Trap::TableOutOfBounds)?;
+        if store.table(instance, table)?.has_functions() {
+            store.share(reference);
+        }
+        Ok(reference)
     }
     fn table_set(store, instance, table, index, reference) {
         let (table, functions) = store.table_mut(instance, table)?;
@@ -115,9 +126,55 @@ libcalls! {
         store.instance_mut(instance).drop_elements(segment);
         Ok(0)
     }
-    fn ref_func(store, instance, function) {
-        Ok(store.instance_mut(instance).function(function).map_or(0, |function| function.handle()))
+    fn catch(store, instance, exception, tag) {
+        store.catch(instance, exception, tag)
     }
+    /// Where no embedder has a notion of time, it passes at once: see `Store::set_wait`.
+    fn atomic_wait(_store, _instance, _timeout_low, timeout_high) {
+        if timeout_high.cast_signed() < 0 { Err(Trap::Deadlock) } else { Ok(TIMED_OUT) }
+    }
+    fn ref_func(store, instance, function) {
+        let reference = store.instance_mut(instance).function(function).map_or(0, |function| function.handle());
+        store.share(reference);
+        Ok(reference)
+    }
+    fn function_is(store, instance, reference, ty) {
+        Ok(u32::from(store.function_is(instance, reference, ty)))
+    }
+}
+
+/// Saves the registers that guest code may hold references in, and calls [`throw_from`] with where they are. The frame is
+/// that of a function with a frame pointer.
+///
+/// # Safety
+/// As [`throw_from`], but for the stack.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+unsafe extern "C" fn throw(context: *mut u8, tag: u32) -> HostReturn {
+    core::arch::naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov rdx, rsp",
+        "sub rsp, 8",
+        "call {throw_from}",
+        "leave",
+        "ret",
+        throw_from = sym throw_from,
+    )
+}
+
+/// Creates an exception.
+///
+/// # Safety
+/// As [`with`].
+unsafe extern "C" fn throw_from(context: *mut u8, tag: u32, sp: usize) -> HostReturn {
+    // SAFETY: guest code passes its own context.
+    unsafe { with(context, |store, instance| store.throw(instance, tag, sp)) }
 }
 
 /// Does work of `len` units in parts of at most `step`. Each part is a range inside `0..len`; `backwards` starts with

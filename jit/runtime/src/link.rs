@@ -5,27 +5,28 @@
 //! segments and runs the start function. It needs the seal, like every other entry into guest code (T98).
 
 use crate::code::CodeError;
+use crate::exception::Tag;
 use crate::function::{Function, FunctionEntry};
 use crate::host::HostFunction;
 use crate::instance::Instance;
 use crate::libcalls;
 use crate::mapping::LARGE_PAGE_BYTES;
 use crate::memory::MemoryError;
-use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Store, TableId};
+use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Store, TableId, TagId, shortened};
 use crate::trap::{Stop, Stopped, Trap};
 use crate::value::Value;
 use std::io;
 use std::mem;
 use std::ops::Range;
 use wave_contract::context::{
-    self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, MemoryAddresses,
+    self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, MAX_FUNCTIONS, MemoryAddresses,
 };
 use wave_contract::image::CodeImage;
 use wave_contract::libcall::Libcall;
 use wave_contract::module::{
     ConstOp, DataSegment, ElementItems, ElementSegment, ExportKind, Import, ImportType, ModuleInfo, SegmentMode,
 };
-use wave_contract::types::{MemoryType, SignatureId, TableType};
+use wave_contract::types::{GlobalType, MemoryType, SignatureRegistry, TableType, TypeIds, ValType};
 use wave_sandbox::Sealed;
 use wave_verifier::{Terms, Verified};
 
@@ -48,6 +49,8 @@ pub enum Item {
     Memory(MemoryId),
     /// A global.
     Global(GlobalId),
+    /// A tag.
+    Tag(TagId),
 }
 
 /// Why a module could not be instantiated. No guest code has run.
@@ -74,6 +77,9 @@ pub enum LinkError {
     /// The module declares more globals, tables or imports than fit.
     #[error("contexts of all instances exceed 64 MiB")]
     ArenaFull,
+    /// There are too many functions.
+    #[error("all instances together have more than {MAX_FUNCTIONS} functions")]
+    Functions,
     /// A table could not be reserved.
     #[error("cannot reserve a table (at most {} entries)", crate::table::MAX_ENTRIES)]
     Table(#[source] io::Error),
@@ -92,8 +98,8 @@ pub enum LinkError {
 pub struct Placement {
     /// How the code must reach its context.
     pub addressing: Addressing,
-    /// Identity of every type of the module.
-    pub signatures: Vec<SignatureId>,
+    /// The ids of every type of the module.
+    pub signatures: Vec<TypeIds>,
     /// For every imported function, whether the host implements it.
     pub host_imports: Vec<bool>,
     layout: ContextLayout,
@@ -102,6 +108,7 @@ pub struct Placement {
     tables: Vec<usize>,
     memories: Vec<usize>,
     globals: Vec<usize>,
+    tags: Vec<usize>,
 }
 
 #[derive(Clone, Copy)]
@@ -124,7 +131,7 @@ impl<T> Store<T> {
         let context = inner.arena.take(layout.size()).ok_or(LinkError::ArenaFull)?;
         let mut placement = Placement {
             addressing: Addressing::Arg,
-            signatures: info.types.iter().map(|ty| inner.signatures.intern(ty)).collect(),
+            signatures: inner.signatures.intern_module(info),
             host_imports: Vec::new(),
             layout,
             context,
@@ -132,6 +139,7 @@ impl<T> Store<T> {
             tables: Vec::new(),
             memories: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
         };
         for (import, binding) in info.imports.iter().zip(bindings) {
             placement.bind(inner, info, import, binding)?;
@@ -173,23 +181,48 @@ impl<T> Store<T> {
 
         for (init, global) in info.global_inits.iter().zip(&placement.globals[info.imported_globals as usize..]) {
             let bits = inner.evaluate(init, &functions, &placement.globals);
-            let cell = inner.globals[*global].cell;
+            let Global { cell, ty } = inner.globals[*global];
             inner.arena.write_slot(cell, bits);
+            inner.share_value(Value::from_bits(&inner.signatures, ty.content, bits));
+        }
+        for (init, table) in info.table_inits.iter().zip(&placement.tables[info.imported_tables as usize..]) {
+            if let Some(init) = init {
+                let reference = low_u32(inner.evaluate(init, &functions, &placement.globals));
+                let table = &mut inner.tables[*table];
+                // All of the table, so nothing is out of bounds.
+                let filled = table.fill(0, reference, table.len(), &inner.functions);
+                debug_assert_eq!(filled, Ok(()), "a table holds its own entries");
+            }
         }
         let elements =
             info.elements.iter().map(|segment| inner.elements(&segment.items, &functions, &placement.globals));
         let elements = elements.collect();
         for segment in info.data.iter().filter(|segment| segment.bytes.len() >= LARGE_PAGE_BYTES) {
             if let SegmentMode::Active { index, offset } = &segment.mode {
-                let start = low_u32(inner.evaluate(offset, &functions, &placement.globals)) as usize;
+                let start = inner.evaluate(offset, &functions, &placement.globals);
                 let memory = placement.memories[*index as usize];
-                inner.memories[memory].0.prefer_large_pages(start..start + segment.bytes.len());
+                if let Some(start) = index_u32(start, info.memories[*index as usize].wide) {
+                    let start = start as usize;
+                    inner.memories[memory].0.prefer_large_pages(start..start + segment.bytes.len());
+                }
             }
         }
         let data: Vec<_> = info.data.iter().map(|segment| segment.bytes.clone()).collect();
         wipe_all_but(&mut bytes, &data);
-        let Placement { tables, memories, globals, .. } = placement;
-        inner.instances.push(Instance { info, image, bytes, functions, tables, memories, globals, elements, data });
+        let Placement { signatures: types, tables, memories, globals, tags, .. } = placement;
+        inner.instances.push(Instance {
+            info,
+            image,
+            bytes,
+            types,
+            functions,
+            tables,
+            memories,
+            globals,
+            tags,
+            elements,
+            data,
+        });
         Ok(InstanceId(number))
     }
 
@@ -198,7 +231,7 @@ impl<T> Store<T> {
     /// # Errors
     /// A segment that leaves its memory or table traps like the corresponding instruction. Segments copied before stay.
     pub fn initialize(&mut self, sealed: &Sealed, instance: InstanceId) -> Result<(), Stopped> {
-        let trapped = |trap| Stopped { stop: Stop::Trap(trap), backtrace: Vec::new() };
+        let trapped = |trap| Stopped { stop: Stop::Trap(trap), backtrace: Vec::new(), tag: None };
         let start = self.inner_mut().copy_segments(instance.0).map_err(trapped)?;
         let Some(start) = start else { return Ok(()) };
         match self.call(sealed, start, &[]) {
@@ -220,6 +253,7 @@ impl<T> Store<T> {
             ExportKind::Table => Item::Table(TableId(*instance.tables.get(index)?)),
             ExportKind::Memory => Item::Memory(MemoryId(*instance.memories.get(index)?)),
             ExportKind::Global => Item::Global(GlobalId(*instance.globals.get(index)?)),
+            ExportKind::Tag => Item::Tag(TagId(*instance.tags.get(index)?)),
         })
     }
 
@@ -245,25 +279,29 @@ impl Placement {
         import: &Import,
         binding: &Binding<T>,
     ) -> Result<(), LinkError> {
+        let types = &inner.signatures;
         let reason = match (import.ty, binding) {
             (ImportType::Function(ty), Binding::Host(host)) => {
-                let expected = &info.types[ty as usize];
+                let expected = self.signatures[ty as usize].exact;
                 self.imports.push(FunctionImport::Host { code: host.code as u64 });
                 self.host_imports.push(true);
-                (*expected != host.ty).then(|| format!("expected a function {expected}, found {}", host.ty))
+                // It has no subtypes and no supertypes.
+                (types.find(&host.ty) != Some(expected))
+                    .then(|| format!("expected a function {}, found {}", info.types[ty as usize], host.ty))
             }
             (ImportType::Function(ty), Binding::Item(Item::Function(function))) => {
-                let expected = self.signatures[ty as usize];
+                let expected = self.signatures[ty as usize].exact;
                 let found = inner.functions.get(function.index()).map(|function| function.signature);
                 self.imports.push(FunctionImport::Guest(*function));
                 self.host_imports.push(false);
-                (found != Some(expected)).then(|| {
-                    let found = found.and_then(|id| inner.signatures.get(id));
+                found.is_none_or(|found| !types.is_subtype(found, expected)).then(|| {
+                    let found = found.and_then(|id| types.get(id));
                     let found = found.map_or_else(|| "a foreign function".to_owned(), ToString::to_string);
                     format!("expected a function {}, found {found}", info.types[ty as usize])
                 })
             }
             (ImportType::Table(expected), Binding::Item(Item::Table(table))) => {
+                let expected = self.table(expected);
                 self.tables.push(table.0);
                 let found = inner.tables.get(table.0).map(crate::table::Table::current_type);
                 found
@@ -279,8 +317,22 @@ impl Placement {
             }
             (ImportType::Global(expected), Binding::Item(Item::Global(global))) => {
                 self.globals.push(global.0);
+                let expected = GlobalType { content: self.value(expected.content), ..expected };
                 let found = inner.globals.get(global.0).map(|global| global.ty);
-                (found != Some(expected)).then(|| format!("expected {expected:?}, found {found:?}"))
+                found
+                    .is_none_or(|found| !global_matches(types, expected, found))
+                    .then(|| format!("expected {expected:?}, found {found:?}"))
+            }
+            (ImportType::Tag(ty), Binding::Item(Item::Tag(tag))) => {
+                self.tags.push(tag.0);
+                let expected = self.signatures[ty as usize].exact;
+                let found = inner.tags.get(tag.0).map(|tag| tag.signature);
+                (found != Some(expected)).then(|| {
+                    let found = found.and_then(|id| inner.signatures.get(id));
+                    let found = found.map_or_else(|| "a foreign tag".to_owned(), ToString::to_string);
+                    let expected = info.signature(ty).map_or_else(String::new, ToString::to_string);
+                    format!("expected a tag {expected}, found {found}")
+                })
             }
             _ => Some("an item of another kind".to_owned()),
         };
@@ -290,19 +342,38 @@ impl Placement {
         }
     }
 
+    /// One of the module's value types in the store's terms.
+    fn value(&self, ty: ValType) -> ValType {
+        ty.renumbered(&|index| self.signatures.get(index as usize).map_or(0, |ids| ids.exact.0))
+    }
+
+    fn table(&self, ty: TableType) -> TableType {
+        TableType { element: self.value(ty.element), ..ty }
+    }
+
     /// Creates the objects that the module declares itself.
     fn declare(&mut self, inner: &mut Inner, info: &ModuleInfo) -> Result<(), LinkError> {
         for ty in info.tables.iter().skip(info.imported_tables as usize) {
-            self.tables.push(inner.new_table(*ty)?);
+            self.tables.push(inner.new_table(self.table(*ty))?);
         }
         for ty in info.memories.iter().skip(info.imported_memories as usize) {
             self.memories.push(inner.new_memory(*ty)?);
         }
         for (index, ty) in (0u32..).zip(&info.globals).skip(info.imported_globals as usize) {
             if let GlobalSlot::Cell(offset) = self.layout.global(index) {
-                inner.globals.push(Global { ty: *ty, cell: self.context + offset });
+                let ty = GlobalType { content: self.value(ty.content), ..*ty };
+                inner.globals.push(Global { ty, cell: self.context + offset });
                 self.globals.push(inner.globals.len() - 1);
             }
+        }
+        for (index, ty) in (0u32..).zip(&info.tags).skip(info.imported_tags as usize) {
+            let values = info.signature(*ty).map_or_else(Box::default, |ty| ty.params.clone());
+            inner.tags.push(Tag {
+                signature: self.signatures[*ty as usize].exact,
+                values,
+                name: tag_name(info, index),
+            });
+            self.tags.push(inner.tags.len() - 1);
         }
         Ok(())
     }
@@ -318,6 +389,7 @@ impl Placement {
             memories: self.memories.iter().map(memory).collect(),
             tables: self.tables.iter().map(|table| inner.tables[*table].address()).collect(),
             globals: self.globals.iter().map(|global| inner.arena.address(inner.globals[*global].cell)).collect(),
+            functions: inner.arena.function_table(),
         }
     }
 }
@@ -332,6 +404,9 @@ impl Inner {
     ) -> Result<Vec<Function>, LinkError> {
         let loaded = self.code.image(image).ok_or(LinkError::Image("not loaded"))?;
         let image = u32::try_from(image).map_err(|_| LinkError::Image("too many images"))?;
+        if self.functions.len() + info.functions.len() > MAX_FUNCTIONS as usize {
+            return Err(LinkError::Functions);
+        }
         let mut functions = Vec::with_capacity(info.functions.len());
         for (index, ty) in (0u32..).zip(&info.functions) {
             if let Some(FunctionImport::Guest(function)) = placement.imports.get(index as usize) {
@@ -340,7 +415,8 @@ impl Inner {
             }
             self.functions.push(FunctionEntry {
                 code: loaded.function(index).ok_or(LinkError::Image("a function is missing"))?,
-                signature: placement.signatures[*ty as usize],
+                signature: placement.signatures[*ty as usize].exact,
+                shape: placement.signatures[*ty as usize].shape,
                 context: placement.context,
                 image,
             });
@@ -360,13 +436,17 @@ impl Inner {
             (context::FIRST_MEMORY + context::MEMORY_BASE, DANGLING),
             (context::FIRST_MEMORY + context::MEMORY_DESCRIPTOR, self.arena.address(self.no_memory)),
             (context::ARENA, self.arena.address(0)),
+            (placement.layout.function_table(), self.arena.function_table()),
         ];
         let start = placement.context;
         for (slot, value) in header {
             self.arena.write_u64(start + slot, value);
         }
         for libcall in Libcall::ALL {
-            self.arena.write_u64(start + ContextLayout::libcall(libcall), libcalls::address(libcall));
+            self.arena.write_u64(start + placement.layout.libcall(libcall), libcalls::address(libcall));
+        }
+        if let Some(code) = self.wait {
+            self.arena.write_u64(start + placement.layout.libcall(Libcall::AtomicWait), code);
         }
         for (index, memory) in (0u32..).zip(&placement.memories) {
             let (memory, descriptor) = &self.memories[*memory];
@@ -456,7 +536,8 @@ impl Inner {
         for (index, segment) in (0u32..).zip(elements) {
             match &segment.mode {
                 SegmentMode::Active { index: table, offset } => {
-                    let offset = low_u32(self.evaluate_in(instance, offset));
+                    let wide = self.instances[instance].info.tables[*table as usize].wide;
+                    let offset = index_u32(self.evaluate_in(instance, offset), wide).ok_or(Trap::TableOutOfBounds)?;
                     let len = self.instances[instance].elements[index as usize].len();
                     let len = u32::try_from(len).map_err(|_| Trap::TableOutOfBounds)?;
                     self.table_init(instance, index, *table, offset, 0, len)?;
@@ -468,7 +549,8 @@ impl Inner {
         }
         for (index, segment) in (0u32..).zip(data) {
             if let SegmentMode::Active { index: memory, offset } = &segment.mode {
-                let offset = low_u32(self.evaluate_in(instance, offset));
+                let wide = self.instances[instance].info.memories[*memory as usize].wide;
+                let offset = index_u32(self.evaluate_in(instance, offset), wide).ok_or(Trap::MemoryOutOfBounds)?;
                 let len = u32::try_from(segment.bytes.len()).map_err(|_| Trap::MemoryOutOfBounds)?;
                 self.memory_init(instance, index, *memory, offset, 0, len)?;
                 self.instances[instance].data[index as usize] = 0..0;
@@ -483,8 +565,20 @@ impl Inner {
     }
 }
 
+/// What messages call a tag: its own name, else what it is exported as, else its number.
+fn tag_name(info: &ModuleInfo, tag: u32) -> String {
+    let exported = || info.exports.iter().find(|export| export.kind == ExportKind::Tag && export.index == tag);
+    let name = info.tag_names.get(tag).or_else(|| Some(&exported()?.name));
+    name.map_or_else(|| tag.to_string(), shortened)
+}
+
 const fn low_u32(bits: u128) -> u32 {
     bits as u32
+}
+
+/// An index into a memory or table; `None` for one of 64 bits that is past the end of each.
+fn index_u32(bits: u128, wide: bool) -> Option<u32> {
+    if wide { u32::try_from(bits as u64).ok() } else { Some(low_u32(bits)) }
 }
 
 fn arithmetic(op: ConstOp, left: u128, right: u128) -> u128 {
@@ -503,16 +597,26 @@ fn arithmetic(op: ConstOp, left: u128, right: u128) -> u128 {
 /// Whether limits match those of an import: at least its minimum, and a maximum that is no larger.
 ///
 /// Source: WebAssembly Core 2.0, import matching.
-fn limits_match(min: u32, max: Option<u32>, found_min: u32, found_max: Option<u32>) -> bool {
+fn limits_match(min: u64, max: Option<u64>, found_min: u64, found_max: Option<u64>) -> bool {
     found_min >= min && max.is_none_or(|max| found_max.is_some_and(|found| found <= max))
 }
 
+/// Whether a global can be imported as another: with the same type if it can change, or else with one that has its values.
+///
+/// Source: WebAssembly Core 3.0, import matching.
+fn global_matches(types: &SignatureRegistry, expected: GlobalType, found: GlobalType) -> bool {
+    expected == found || !expected.mutable && !found.mutable && types.matches(found.content, expected.content)
+}
+
 fn table_matches(expected: TableType, found: TableType) -> bool {
-    expected.element == found.element && limits_match(expected.min, expected.max, found.min, found.max)
+    expected.element == found.element
+        && expected.wide == found.wide
+        && limits_match(expected.min.into(), expected.max, found.min.into(), found.max)
 }
 
 fn memory_matches(expected: MemoryType, found: MemoryType) -> bool {
-    limits_match(expected.min_pages, expected.max_pages, found.min_pages, found.max_pages)
+    (expected.page_log2, expected.wide, expected.shared) == (found.page_log2, found.wide, found.shared)
+        && limits_match(expected.min_pages, expected.max_pages, found.min_pages, found.max_pages)
 }
 
 const _: () = assert!(GLOBAL_BYTES as usize == size_of::<u128>());

@@ -1,17 +1,14 @@
 //! Linear memory: a reservation that no 32-bit access can leave. Its first bytes are accessible.
 
 use crate::low_addresses::LowAddresses;
-use crate::mapping::{LARGE_PAGE_BYTES, Mapping};
+use crate::mapping::{HOST_PAGE_BYTES, LARGE_PAGE_BYTES, Mapping};
 use std::io;
 use std::ops::Range;
+use wave_contract::MEMORY_RESERVATION_BYTES;
 use wave_contract::types::MemoryType;
-use wave_contract::{MEMORY_RESERVATION_BYTES, PAGE_BYTES};
 
 /// Addresses of the base in mode fixed: low enough to fit a displacement.
 const LOW_WINDOW: Range<usize> = 0x4000_0000..0x7000_0000;
-
-/// Maximum pages of a 32-bit memory.
-const MAX_PAGES: u64 = 65_536;
 
 /// One linear memory. Its base never moves.
 #[derive(Debug)]
@@ -39,13 +36,19 @@ pub enum MemoryError {
 }
 
 impl LinearMemory {
-    /// Reserves a memory of type `ty` that never grows past `limit_bytes`.
+    /// Reserves a memory of type `ty`. It never grows past `limit_bytes`, of which other memories use `used_bytes` already.
     ///
     /// Reservation and guard are the same for a memory of zero pages (T51).
-    pub fn new(ty: MemoryType, limit_bytes: u64, low: Option<&mut LowAddresses>) -> Result<Self, MemoryError> {
-        let needed = u64::from(ty.min_pages) * PAGE_BYTES;
-        if needed > limit_bytes {
-            return Err(MemoryError::Limit { needed, limit: limit_bytes });
+    pub fn new(
+        ty: MemoryType,
+        limit_bytes: u64,
+        used_bytes: u64,
+        low: Option<&mut LowAddresses>,
+    ) -> Result<Self, MemoryError> {
+        let needed = ty.min_bytes().saturating_add(used_bytes);
+        if needed > limit_bytes || ty.min_pages > ty.most_pages() {
+            let most = used_bytes.saturating_add(ty.most_pages() << ty.page_log2);
+            return Err(MemoryError::Limit { needed, limit: limit_bytes.min(most) });
         }
         let len = MEMORY_RESERVATION_BYTES as usize;
         // The start is inside the window; the reservation itself may end far above it.
@@ -53,20 +56,20 @@ impl LinearMemory {
             Some(places) => places.reserve(&LOW_WINDOW, len),
             None => Mapping::reserve(len),
         };
-        let declared = ty.max_pages.map_or(MAX_PAGES, u64::from).min(MAX_PAGES);
         let mut memory = Self {
             mapping: mapping.map_err(MemoryError::Reserve)?,
             ty,
             pages: 0,
-            max_pages: declared.min(limit_bytes / PAGE_BYTES),
+            max_pages: ty.most_pages().min((limit_bytes - used_bytes) >> ty.page_log2),
         };
-        memory.resize(u64::from(ty.min_pages)).map_err(MemoryError::Reserve)?;
+        memory.resize(ty.min_pages).map_err(MemoryError::Reserve)?;
         Ok(memory)
     }
 
     fn resize(&mut self, pages: u64) -> io::Result<()> {
-        let len = (pages * PAGE_BYTES) as usize;
-        if len > 0 {
+        let host_pages = |pages: u64| ((pages << self.ty.page_log2) as usize).next_multiple_of(HOST_PAGE_BYTES);
+        let len = host_pages(pages);
+        if len > host_pages(self.pages) {
             // Always from the base, although the first part is accessible already: so the syscall filter can allow a single
             // address.
             self.mapping.make_writable(0..len)?;
@@ -75,12 +78,17 @@ impl LinearMemory {
         Ok(())
     }
 
-    /// Grows by `delta` pages and returns the old size in pages, or `None` past the maximum or when the kernel refuses.
+    /// Grows by `delta` pages and returns the old size in pages, or `None` past the maximum, by more than `room_bytes`, or when
+    /// the kernel refuses.
     ///
     /// Source: WebAssembly Core 2.0, `memory.grow`.
-    pub fn grow(&mut self, delta: u32) -> Option<u32> {
+    pub fn grow(&mut self, delta: u32, room_bytes: u64) -> Option<u32> {
         let old = self.pages;
         let new = old.checked_add(u64::from(delta)).filter(|new| *new <= self.max_pages)?;
+        // Code passes `u32::MAX` for all that 32 bits cannot hold.
+        if delta == u32::MAX || u64::from(delta) << self.ty.page_log2 > room_bytes {
+            return None;
+        }
         if delta > 0 {
             self.resize(new).ok()?;
         }
@@ -97,7 +105,7 @@ impl LinearMemory {
 
     /// Current size in bytes.
     pub fn len_bytes(&self) -> u64 {
-        self.pages * PAGE_BYTES
+        self.pages << self.ty.page_log2
     }
 
     /// Address of byte 0.
@@ -110,14 +118,17 @@ impl LinearMemory {
         self.mapping.range()
     }
 
-    /// Bytes that it can grow to: the part of the reservation whose access may still change. 0 if it cannot grow.
-    pub fn growable_bytes(&self) -> u64 {
-        if self.max_pages > self.pages { self.max_pages * PAGE_BYTES } else { 0 }
+    /// Bytes that it can grow to if it may grow by `room_bytes`: the part of the reservation whose access may still change. 0 if
+    /// it cannot grow.
+    pub fn growable_bytes(&self, room_bytes: u64) -> u64 {
+        let most = self.max_pages.min(self.pages + (room_bytes >> self.ty.page_log2));
+        let bytes = (most << self.ty.page_log2).next_multiple_of(HOST_PAGE_BYTES as u64);
+        if most > self.pages { bytes } else { 0 }
     }
 
     /// Its type for import matching: the current size is the minimum.
     pub fn current_type(&self) -> MemoryType {
-        MemoryType { min_pages: u32::try_from(self.pages).unwrap_or(u32::MAX), max_pages: self.ty.max_pages }
+        MemoryType { min_pages: self.pages, ..self.ty }
     }
 
     /// Address ranges of the fields that change when it grows: its size, and the writable pages of its mapping.

@@ -1,9 +1,11 @@
 //! The store: it owns every runtime object, and enters guest code.
 
-use crate::arena::Arena;
-use crate::code::CodeRegion;
+use crate::arena::{Arena, SharedFunction};
+use crate::code::{CodeRegion, Location};
 use crate::enter::{Activation, ActivationCell, FaultKind, enter_with};
+use crate::exception::{Exceptions, Tag, calls};
 use crate::function::{Function, FunctionEntry};
+use crate::host::HostFunction;
 use crate::instance::Instance;
 use crate::link::LinkError;
 use crate::low_addresses::LowAddresses;
@@ -20,8 +22,11 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wave_contract::abi::{FUEL, HostReturn, RESULT_AREA_BYTES, counter_of, fuel_of};
 use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN, STORE};
+use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
-use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureRegistry, TableType};
+use wave_contract::types::{
+    FuncType, GlobalType, HeapType, Hierarchy, MemoryType, RefType, SignatureRegistry, TableType, ValType,
+};
 use wave_sandbox::Sealed;
 
 /// How instances reach their contexts, and how much they may use.
@@ -33,7 +38,7 @@ pub struct StoreOptions {
     pub seed: Option<u64>,
     /// Size of the guest's stack, in bytes.
     pub stack_bytes: u64,
-    /// Maximum size of one linear memory, in bytes.
+    /// Maximum size of all linear memories together, in bytes.
     pub memory_limit_bytes: u64,
     /// The fuel for all calls together, in units; code that was compiled to count it stops when it is used up. `None`: the
     /// most there can be.
@@ -61,6 +66,10 @@ pub struct MemoryId(pub(crate) usize);
 /// Number of a global in its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GlobalId(pub(crate) usize);
+
+/// Number of a tag in its store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TagId(pub(crate) usize);
 
 /// A global: its type and where its cell lies in the arena.
 #[derive(Clone, Copy, Debug)]
@@ -111,6 +120,8 @@ pub struct Inner {
     pub memories: Vec<(LinearMemory, u32)>,
     pub memory_ranges: Vec<Range<usize>>,
     pub globals: Vec<Global>,
+    pub tags: Vec<Tag>,
+    pub exceptions: Exceptions,
     pub instances: Vec<Instance>,
     pub code: CodeRegion,
     pub stack: GuestStack,
@@ -118,6 +129,8 @@ pub struct Inner {
     links: Vec<Box<InstanceLink>>,
     activation: ActivationCell,
     pending: Option<Stop>,
+    /// Code of the embedder's [`Store::set_wait`].
+    pub wait: Option<u64>,
 }
 
 /// What the first slot of a context points to: the way from guest code to its store.
@@ -194,6 +207,23 @@ impl<T> Store<T> {
         links.last().map_or(0, |link| std::ptr::from_ref::<InstanceLink>(link).expose_provenance() as u64)
     }
 
+    /// Sets what `memory.atomic.wait` does in instances that are loaded from now on, when it has found the expected value in a
+    /// shared memory. It is passed the two halves of the timeout in nanoseconds, which is signed, the lower one first. A
+    /// negative one is none. It must return [`TIMED_OUT`] once that has passed: nothing wakes it before, because the guest has no
+    /// other thread. Without this, time passes at once, and to wait without a timeout is [`Trap::Deadlock`].
+    ///
+    /// # Errors
+    /// [`LinkError::Import`] if it is not a function of that type.
+    pub fn set_wait(&mut self, wait: &HostFunction<T>) -> Result<(), LinkError> {
+        let expected = FuncType::new(Libcall::AtomicWait.params(), [ValType::I32]);
+        if wait.ty != expected {
+            let reason = format!("expected a function {expected}, found {}", wait.ty);
+            return Err(LinkError::Import { module: "memory".to_owned(), name: "atomic.wait".to_owned(), reason });
+        }
+        self.inner_mut().wait = Some(wait.code as u64);
+        Ok(())
+    }
+
     /// Creates a table of nulls.
     ///
     /// # Errors
@@ -217,6 +247,7 @@ impl<T> Store<T> {
     pub fn new_global(&mut self, value: Value, mutable: bool) -> Result<GlobalId, LinkError> {
         let inner = self.inner_mut();
         let cell = inner.arena.take(wave_contract::context::GLOBAL_BYTES).ok_or(LinkError::ArenaFull)?;
+        inner.share_value(value);
         inner.arena.write_slot(cell, value.to_bits());
         inner.globals.push(Global { ty: GlobalType { content: value.ty(), mutable }, cell });
         Ok(GlobalId(inner.globals.len() - 1))
@@ -227,7 +258,7 @@ impl<T> Store<T> {
     pub fn global(&self, global: GlobalId) -> Option<Value> {
         let inner = self.inner();
         let global = inner.globals.get(global.0)?;
-        Some(Value::from_bits(global.ty.content, inner.arena.read_slot(global.cell)))
+        Some(Value::from_bits(&inner.signatures, global.ty.content, inner.arena.read_slot(global.cell)))
     }
 
     /// The accessible bytes of a memory.
@@ -239,14 +270,15 @@ impl<T> Store<T> {
     /// space changes once instances are loaded.
     #[must_use]
     pub fn growable(&self) -> Vec<(u64, u64)> {
+        let room = self.inner().memory_room_bytes();
         let memories = self.inner().memories.iter();
-        memories.map(|(memory, _)| (memory.base(), memory.growable_bytes())).filter(|(_, len)| *len > 0).collect()
+        memories.map(|(memory, _)| (memory.base(), memory.growable_bytes(room))).filter(|(_, len)| *len > 0).collect()
     }
 
     /// Current size of all linear memories together, in bytes. It never shrinks.
     #[must_use]
     pub fn memory_len_bytes(&self) -> u64 {
-        self.inner().memories.iter().map(|(memory, _)| memory.len_bytes()).sum()
+        self.inner().memory_len_bytes()
     }
 
     /// How much of [`StoreOptions::fuel`] is used, in units; `None` if there is no limit. Faulty code can make this any
@@ -286,16 +318,20 @@ impl<T> Store<T> {
     pub fn call(&mut self, sealed: &Sealed, function: Function, arguments: &[Value]) -> Result<Vec<Value>, CallError> {
         let entry = self.prepare_call(function)?;
         let ty = self.function_type(function).ok_or(CallError::Foreign)?.clone();
-        if !ty.params.iter().copied().eq(arguments.iter().map(|argument| argument.ty())) {
+        let inner = self.inner_mut();
+        let fits = |(argument, ty): (&Value, &ValType)| inner.signatures.matches(inner.type_of(*argument), *ty);
+        if arguments.len() != ty.params.len() || !arguments.iter().zip(&ty.params).all(fits) {
             let found = arguments.iter().map(|argument| argument.ty().to_string()).collect::<Vec<_>>().join(", ");
             return Err(CallError::Arguments { expected: ty, found });
         }
         let mut slots = vec![0u128; arguments.len().max(ty.results.len())];
         for (slot, argument) in slots.iter_mut().zip(arguments) {
             *slot = argument.to_bits();
+            inner.share_value(*argument);
         }
         self.enter(sealed, &entry, &mut slots).map_err(CallError::Stopped)?;
-        Ok(ty.results.iter().zip(&slots).map(|(ty, bits)| Value::from_bits(*ty, *bits)).collect())
+        let types = &self.inner().signatures;
+        Ok(ty.results.iter().zip(&slots).map(|(ty, bits)| Value::from_bits(types, *ty, *bits)).collect())
     }
 
     /// Prepares many calls of a function that has no parameters and no results.
@@ -337,7 +373,18 @@ impl<T> Store<T> {
         // stack is this store's own and nobody is on it, because host functions cannot call back into their store. No
         // reference to the store is used while guest code runs.
         let status = unsafe { enter_with(activation, entry.thunk, slots.as_mut_ptr(), entry.code, entry.context, top) };
-        if status == 0 { Ok(()) } else { Err(self.inner_mut().stopped()) }
+        let inner = self.inner_mut();
+        // Taken in any case, so that it is not found when code is entered again.
+        let uncaught = inner.take_uncaught();
+        match (status, uncaught) {
+            (0, None) => Ok(()),
+            (0, Some((tag, calls))) => Err(Stopped {
+                stop: Stop::Trap(Trap::UncaughtException),
+                backtrace: inner.frames(calls.into_iter()),
+                tag,
+            }),
+            _ => Err(inner.stopped()),
+        }
     }
 }
 
@@ -403,12 +450,15 @@ impl Inner {
             memories: Vec::new(),
             memory_ranges: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
+            exceptions: Exceptions::default(),
             instances: Vec::new(),
             code,
             stack,
             links: Vec::new(),
             activation: ActivationCell::new(activation),
             pending: None,
+            wait: None,
         })
     }
 
@@ -421,14 +471,70 @@ impl Inner {
         [of_raw(host_sp), of_raw(fault), of(&self.pending)]
     }
 
+    /// Current size of all memories together, in bytes.
+    pub fn memory_len_bytes(&self) -> u64 {
+        self.memories.iter().map(|(memory, _)| memory.len_bytes()).sum()
+    }
+
+    /// By how much all memories together may still grow, in bytes.
+    pub fn memory_room_bytes(&self) -> u64 {
+        self.options.memory_limit_bytes.saturating_sub(self.memory_len_bytes())
+    }
+
     pub fn new_table(&mut self, ty: TableType) -> Result<usize, LinkError> {
-        self.tables.push(Table::new(ty, self.low_addresses.as_mut()).map_err(LinkError::Table)?);
+        let hierarchy = ty.element.as_reference().and_then(|ty| self.signatures.hierarchy(ty.heap));
+        let has_functions = hierarchy == Some(Hierarchy::Func);
+        self.tables.push(Table::new(ty, has_functions, self.low_addresses.as_mut()).map_err(LinkError::Table)?);
         Ok(self.tables.len() - 1)
+    }
+
+    /// The function behind a reference. `None` for null and for what the runtime never gave away.
+    fn function(&self, reference: u32) -> Option<&FunctionEntry> {
+        self.functions.get((reference as usize).checked_sub(1)?)
+    }
+
+    /// Enters the function behind a reference that code is about to have in the function table, so that code can call it.
+    pub fn share(&mut self, reference: u32) {
+        if let Some(&FunctionEntry { code, shape, context, .. }) = self.function(reference) {
+            let function = SharedFunction { code, shape: shape.0, context };
+            self.arena.share_function(reference, &function, self.functions.len() + 1);
+        }
+    }
+
+    /// As [`Inner::share`], if a value is a reference to a function.
+    pub fn share_value(&mut self, value: Value) {
+        if let Value::FuncRef(Some(function)) = value {
+            self.share(function.handle());
+        }
+    }
+
+    /// The most precise type of a value.
+    fn type_of(&self, value: Value) -> ValType {
+        let heap = match value {
+            Value::FuncRef(None) => return ValType::Ref(RefType { nullable: true, heap: HeapType::NoFunc }),
+            Value::ExternRef(None) => return ValType::Ref(RefType { nullable: true, heap: HeapType::NoExtern }),
+            Value::FuncRef(Some(function)) => match self.function(function.handle()) {
+                Some(function) => HeapType::Concrete(function.signature.0),
+                None => HeapType::Func,
+            },
+            Value::ExternRef(Some(_)) => HeapType::Extern,
+            other => return other.ty(),
+        };
+        ValType::Ref(RefType { nullable: false, heap })
+    }
+
+    /// Whether a reference is to a function of one of an instance's types, or of a subtype.
+    pub fn function_is(&self, instance: usize, reference: u32, ty: u32) -> bool {
+        let ty = self.instances[instance].types.get(ty as usize);
+        self.function(reference)
+            .zip(ty)
+            .is_some_and(|(function, ty)| self.signatures.is_subtype(function.signature, ty.exact))
     }
 
     pub fn new_memory(&mut self, ty: MemoryType) -> Result<usize, LinkError> {
         let descriptor = self.arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or(LinkError::ArenaFull)?;
-        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, self.low_addresses.as_mut())?;
+        let used = self.memory_len_bytes();
+        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, used, self.low_addresses.as_mut())?;
         self.arena.write_u64(descriptor + MEMORY_LEN, memory.len_bytes());
         self.memory_ranges.push(memory.reservation());
         self.activation.set_memories(&raw const *self.memory_ranges);
@@ -469,8 +575,9 @@ impl Inner {
 
     pub fn grow_memory(&mut self, instance: usize, memory: u32, delta: u32) -> Option<u32> {
         let memory = self.memory_number(instance, memory).ok()?;
+        let room = self.memory_room_bytes();
         let (memory, descriptor) = &mut self.memories[memory];
-        let old = memory.grow(delta)?;
+        let old = memory.grow(delta, room)?;
         self.arena.write_u64(*descriptor + MEMORY_LEN, memory.len_bytes());
         Some(old)
     }
@@ -480,7 +587,11 @@ impl Inner {
         let pending = self.pending.take();
         let Some(fault) = self.activation.take_fault() else {
             // Only a handler resumes at the landing, and it records a fault.
-            return Stopped { stop: pending.unwrap_or(Stop::Trap(Trap::Unreachable)), backtrace: Vec::new() };
+            return Stopped {
+                stop: pending.unwrap_or(Stop::Trap(Trap::Unreachable)),
+                backtrace: Vec::new(),
+                tag: None,
+            };
         };
         let stop = match fault.kind {
             FaultKind::StackGuard => Stop::Trap(Trap::StackExhausted),
@@ -492,40 +603,25 @@ impl Inner {
                 None => pending.unwrap_or(Stop::Trap(Trap::Unreachable)),
             },
         };
-        Stopped { stop, backtrace: self.backtrace(fault.pc, fault.fp) }
+        Stopped { stop, backtrace: self.frames(calls(&self.stack, fault.pc, fault.fp)), tag: None }
     }
 
-    /// Follows the chain of frame pointers. A hostile guest can change it, but only words of the guest's stack are read.
-    fn backtrace(&self, pc: usize, mut fp: usize) -> Vec<Frame> {
+    /// What lies at code addresses. Ends at the first that is not code.
+    fn frames(&self, addresses: impl Iterator<Item = usize>) -> Vec<Frame> {
         const MAX_FRAMES: usize = 64;
-        let mut frames = Vec::new();
-        let mut pc = Some(pc);
-        while let Some(address) = pc
-            && frames.len() < MAX_FRAMES
-            && let Some(location) = self.code.locate(address)
-        {
-            if let Some(function) = location.function {
-                let info = self.instances.iter().find(|instance| instance.image == location.image).map(|of| &of.info);
-                let name = info.and_then(|info| info.names.get(function)).map(shortened);
-                frames.push(Frame { function: Some(function), name, position: location.position });
-            }
-            let next = self.stack.word_at(fp).filter(|next| *next > fp);
-            // The call instruction ends at the return address.
-            pc = self.stack.word_at(fp.wrapping_add(8)).map(|back| back.wrapping_sub(1));
-            match next {
-                Some(next) => fp = next,
-                None => {
-                    // The outermost guest frame: its caller is the entry thunk, which has no function.
-                    break;
-                }
-            }
-        }
-        frames
+        let located = addresses.map_while(|address| self.code.locate(address));
+        let frame = |location: Location| {
+            let function = location.function?;
+            let info = self.instances.iter().find(|instance| instance.image == location.image).map(|of| &of.info);
+            let name = info.and_then(|info| info.names.get(function)).map(shortened);
+            Some(Frame { function: Some(function), name, position: location.position })
+        };
+        located.filter_map(frame).take(MAX_FRAMES).collect()
     }
 }
 
-/// The first kilobyte of a function's name. A module's names have any length, and they are copied here.
-fn shortened(name: &str) -> String {
+/// The first kilobyte of a name. A module's names have any length, and they are copied here.
+pub fn shortened(name: &str) -> String {
     const MAX_BYTES: usize = 1024;
     name.get(..name.floor_char_boundary(MAX_BYTES)).unwrap_or_default().to_owned()
 }

@@ -9,7 +9,7 @@ use std::ops::Range;
 use wave_contract::context::{
     TABLE_ENTRIES, TABLE_ENTRY_BYTES, TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE, TABLE_LEN,
 };
-use wave_contract::types::{TableType, ValType};
+use wave_contract::types::TableType;
 
 /// Maximum entries of any table (T54). Growing past it fails, which the specification allows.
 pub const MAX_ENTRIES: u32 = 10_000_000;
@@ -20,6 +20,8 @@ const LOW_WINDOW: Range<usize> = 0x2000_0000..0x4000_0000;
 #[derive(Debug)]
 pub struct Table {
     ty: TableType,
+    /// Whether it has the entries that code reads.
+    has_functions: bool,
     mapping: Mapping,
     references: Vec<u32>,
     max: u32,
@@ -30,13 +32,13 @@ pub struct Table {
 pub struct OutOfBounds;
 
 impl Table {
-    /// Creates a table of nulls and reserves room for every entry that it may grow to.
-    pub fn new(ty: TableType, low: Option<&mut LowAddresses>) -> io::Result<Self> {
-        let max = ty.max.unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
+    /// Creates a table of nulls and reserves room for every entry that it may grow to. The type is in the store's terms.
+    pub fn new(ty: TableType, has_functions: bool, low: Option<&mut LowAddresses>) -> io::Result<Self> {
+        let max = ty.max.and_then(|max| u32::try_from(max).ok()).unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
         if ty.min > max {
             return Err(io::Error::from_raw_os_error(libc::ENOMEM));
         }
-        let entries = if ty.element == ValType::FuncRef { max } else { 0 };
+        let entries = if has_functions { max } else { 0 };
         let len = TABLE_ENTRIES as usize + entries as usize * TABLE_ENTRY_BYTES as usize;
         let len = len.next_multiple_of(crate::mapping::HOST_PAGE_BYTES);
         let mut mapping = match low {
@@ -44,7 +46,7 @@ impl Table {
             None => Mapping::reserve(len)?,
         };
         mapping.make_writable(0..len)?;
-        let mut table = Self { ty, mapping, references: vec![0; ty.min as usize], max };
+        let mut table = Self { ty, has_functions, mapping, references: vec![0; ty.min as usize], max };
         table.publish_len();
         Ok(table)
     }
@@ -66,6 +68,11 @@ impl Table {
     /// Address ranges of the list of references: the `Vec`, and its elements.
     pub fn reference_fields(&self) -> [Range<usize>; 2] {
         [crate::inspect::of(&self.references), crate::inspect::of_slice(&self.references)]
+    }
+
+    /// Whether its references stand for functions.
+    pub fn has_functions(&self) -> bool {
+        self.has_functions
     }
 
     /// Number of entries.
@@ -92,7 +99,7 @@ impl Table {
 
     fn put(&mut self, index: usize, reference: u32, functions: &[FunctionEntry]) {
         self.references[index] = reference;
-        if self.ty.element != ValType::FuncRef {
+        if !self.has_functions {
             return;
         }
         let (code, signature, context) = match (reference as usize).checked_sub(1).and_then(|at| functions.get(at)) {

@@ -24,8 +24,24 @@ pub enum Trap {
     IntegerOverflow,
     /// Conversion of NaN to an integer.
     InvalidConversionToInteger,
+    /// A call through a null reference.
+    NullFunction,
+    /// A null reference where there must be none.
+    NullReference,
     /// The guest's stack is full.
     StackExhausted,
+    /// `throw_ref` of null.
+    NullException,
+    /// An exception that nothing in the guest caught.
+    UncaughtException,
+    /// More exceptions exist at once than the runtime keeps, or they carry more.
+    TooManyExceptions,
+    /// An atomic access at an address that is no multiple of its size.
+    UnalignedAtomic,
+    /// `memory.atomic.wait` on a memory that is not shared.
+    ExpectedSharedMemory,
+    /// `memory.atomic.wait` without a timeout: there is no other thread that could end it.
+    Deadlock,
 }
 
 impl Trap {
@@ -36,11 +52,16 @@ impl Trap {
             TrapCode::IndirectCallToNull => Self::UninitializedElement,
             TrapCode::BadSignature => Self::IndirectCallTypeMismatch,
             TrapCode::TableOutOfBounds => Self::UndefinedElement,
+            TrapCode::NullFunction => Self::NullFunction,
+            TrapCode::NullReference => Self::NullReference,
             TrapCode::StackOverflow => Self::StackExhausted,
             TrapCode::IntegerOverflow => Self::IntegerOverflow,
-            TrapCode::HeapOutOfBounds => Self::MemoryOutOfBounds,
+            TrapCode::HeapOutOfBounds | TrapCode::MemoryOutOfBounds => Self::MemoryOutOfBounds,
             TrapCode::IntegerDivisionByZero => Self::IntegerDivideByZero,
             TrapCode::BadConversionToInteger => Self::InvalidConversionToInteger,
+            TrapCode::NullException => Self::NullException,
+            TrapCode::UnalignedAtomic => Self::UnalignedAtomic,
+            TrapCode::ExpectedSharedMemory => Self::ExpectedSharedMemory,
             TrapCode::Host | TrapCode::OutOfFuel => return None,
         })
     }
@@ -58,7 +79,15 @@ impl fmt::Display for Trap {
             Self::IntegerDivideByZero => "integer divide by zero",
             Self::IntegerOverflow => "integer overflow",
             Self::InvalidConversionToInteger => "invalid conversion to integer",
+            Self::NullFunction => "null function reference",
+            Self::NullReference => "null reference",
             Self::StackExhausted => "call stack exhausted",
+            Self::NullException => "null exception reference",
+            Self::UncaughtException => "uncaught exception",
+            Self::TooManyExceptions => "too many exceptions at once",
+            Self::UnalignedAtomic => "unaligned atomic",
+            Self::ExpectedSharedMemory => "expected shared memory",
+            Self::Deadlock => "deadlock: memory.atomic.wait without a timeout, and no other thread could wake it",
         })
     }
 }
@@ -85,6 +114,8 @@ pub struct Stopped {
     pub stop: Stop,
     /// Innermost frame first.
     pub backtrace: Vec<Frame>,
+    /// Name of the tag of an uncaught exception.
+    pub tag: Option<String>,
 }
 
 /// One frame of a backtrace.

@@ -1,7 +1,7 @@
 //! Values that cross between host and guest.
 
 use crate::function::Function;
-use wave_contract::types::ValType;
+use wave_contract::types::{HeapType, Hierarchy, RefType, SignatureRegistry, ValType};
 
 /// A WebAssembly value. Floats are bit patterns, so that NaN payloads survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub enum Value {
     FuncRef(Option<Function>),
     /// `externref`: a number of the embedder's choice below 2^32 - 1; `None` is null
     ExternRef(Option<u32>),
+    /// `anyref`: null. There are no objects yet.
+    NullAny,
+    /// `exnref`: a handle; `None` is null. The host can only look at it.
+    ExnRef(Option<u32>),
 }
 
 impl Value {
@@ -34,6 +38,9 @@ impl Value {
             Self::V128(_) => ValType::V128,
             Self::FuncRef(_) => ValType::FuncRef,
             Self::ExternRef(_) => ValType::ExternRef,
+            Self::NullAny => ValType::Ref(RefType { nullable: true, heap: HeapType::None }),
+            Self::ExnRef(None) => ValType::Ref(RefType { nullable: true, heap: HeapType::NoExn }),
+            Self::ExnRef(Some(_)) => ValType::Ref(RefType { nullable: false, heap: HeapType::Exn }),
         }
     }
 
@@ -46,12 +53,14 @@ impl Value {
             Self::F64(bits) => u128::from(bits),
             Self::V128(bits) => bits,
             Self::FuncRef(function) => function.map_or(0, |function| u128::from(function.handle())),
+            Self::ExnRef(handle) => u128::from(handle.unwrap_or(0)),
             Self::ExternRef(number) => number.map_or(0, |number| u128::from(number) + 1),
+            Self::NullAny => 0,
         }
     }
 
-    /// The value of type `ty` in a slot's lowest bits. Bits above the type's width are ignored.
-    pub(crate) fn from_bits(ty: ValType, bits: u128) -> Self {
+    /// The value of type `ty` in a slot's lowest bits. Bits above the type's width are ignored. `types` knows what `ty` names.
+    pub(crate) fn from_bits(types: &SignatureRegistry, ty: ValType, bits: u128) -> Self {
         match ty {
             ValType::I32 => Self::I32(bits as i32),
             ValType::I64 => Self::I64(bits as i64),
@@ -60,6 +69,12 @@ impl Value {
             ValType::V128 => Self::V128(bits),
             ValType::FuncRef => Self::FuncRef(Function::from_handle(bits as u32)),
             ValType::ExternRef => Self::ExternRef((bits as u32).checked_sub(1)),
+            ValType::Ref(RefType { heap, .. }) => match types.hierarchy(heap) {
+                Some(Hierarchy::Func) => Self::from_bits(types, ValType::FuncRef, bits),
+                Some(Hierarchy::Extern) => Self::from_bits(types, ValType::ExternRef, bits),
+                Some(Hierarchy::Any) | None => Self::NullAny,
+                Some(Hierarchy::Exn) => Self::ExnRef(Some(bits as u32).filter(|handle| *handle != 0)),
+            },
         }
     }
 }

@@ -8,7 +8,7 @@ use wave_contract::artifact::CodeSettings;
 use wave_contract::encoding::{ImageBounds, read_image, read_value, write_image, write_value};
 use wave_contract::image::{CodeImage, CodeRange};
 use wave_contract::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
-use wave_contract::types::{FuncType, SignatureId, TableType, ValType};
+use wave_contract::types::{CompositeType, FuncType, HeapType, RefType, SignatureId, TableType, TypeIds, ValType};
 use wave_policy::{Level, Policy};
 use wave_runtime::{Binding, Caller, HostFunction, Placement, Stop, Store, StoreOptions};
 use wave_sandbox::{SealPlan, Sealed};
@@ -68,7 +68,7 @@ fn bindings(info: &ModuleInfo) -> Vec<Binding<()>> {
 struct Honest {
     bytes: Vec<u8>,
     info: ModuleInfo,
-    signatures: Vec<SignatureId>,
+    signatures: Vec<TypeIds>,
     image: CodeImage,
 }
 
@@ -226,22 +226,40 @@ fn t62_mutated_images_are_refused_or_harmless() {
 /// A change of the declarations and what is said of it.
 type Edit = (&'static str, fn(&mut ModuleInfo));
 
+/// References to a type.
+const fn unknown(index: u32) -> ValType {
+    ValType::reference(RefType { nullable: true, heap: HeapType::Concrete(index) })
+}
+
 const EDITS: &[Edit] = &[
-    ("a type has too many values", |info| info.types[0] = FuncType::new(vec![ValType::I32; 1001], [])),
-    ("a type has too many values", |info| info.types[0] = FuncType::new([], vec![ValType::I32; 1001])),
+    ("a type has too many values", |info| info.types[0] = FuncType::new(vec![ValType::I32; 1001], []).into()),
+    ("a type has too many values", |info| info.types[0] = FuncType::new([], vec![ValType::I32; 1001]).into()),
+    ("a type refers to a later one", |info| info.types[0] = FuncType::new([unknown(1)], []).into()),
+    ("a type is a subtype of a later one", |info| info.types[0].supertype = Some(0)),
+    ("a group of types is not there", |info| info.groups.push(0..99)),
+    ("a group of types is not there", |info| info.groups.extend([0..2, 1..2])),
+    ("a group of types is not there", |info| info.groups.push(Range { start: 1, end: 0 })),
+    ("a function has no type", |info| info.types[0].composite = CompositeType::Struct([].into())),
+    ("a table type is invalid", |info| info.tables[0].element = unknown(99)),
+    ("a global's type is invalid", |info| info.globals[0].content = unknown(99)),
+    ("there is another number of values of tables", |info| info.table_inits.push(None)),
+    ("a table's value is invalid", |info| info.table_inits[0] = Some(vec![ConstOp::I32Const(1)])),
+    ("a table's value is invalid", |info| info.table_inits[0] = Some(vec![ConstOp::RefFunc(99)])),
     ("a function has no type", |info| info.functions[3] = 99),
     ("a table type is invalid", |info| info.tables[0].element = ValType::I32),
     ("a table type is invalid", |info| info.tables[0].max = Some(4)),
     ("there are too many memories", |info| info.memories = vec![info.memories[0]; 101]),
     ("a memory type is invalid", |info| info.memories[0].max_pages = Some(0)),
     ("a memory type is invalid", |info| info.memories[0].max_pages = Some(65_537)),
+    ("a memory type is invalid", |info| info.memories[0].page_log2 = 12),
+    ("a memory type is invalid", |info| info.memories[0].page_log2 = 200),
     ("a memory type is invalid", |info| {
         info.memories[0].min_pages = 65_537;
         info.memories[0].max_pages = None;
     }),
     ("an import is not what its index space says", |info| info.imports[0].ty = ImportType::Function(0)),
     ("an import is not what its index space says", |info| {
-        info.imports[0].ty = ImportType::Table(TableType { element: ValType::FuncRef, min: 1, max: None });
+        info.imports[0].ty = ImportType::Table(TableType { element: ValType::FuncRef, min: 1, max: None, wide: false });
     }),
     ("the number of imports is wrong", |info| info.imported_functions += 1),
     ("the number of imports is wrong", |info| info.imported_globals = u32::MAX),

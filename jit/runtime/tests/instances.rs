@@ -96,7 +96,166 @@ fn t52_memory_grows_to_its_limit_and_not_past_it() {
         else {
             panic!("larger than the limit")
         };
-        assert_eq!((needed, limit), (17 << 16, 16 << 16));
+        assert_eq!((needed, limit), ((16 + 17) << 16, 16 << 16));
+    });
+}
+
+#[test]
+fn t52_the_limit_is_one_of_all_memories_together() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let text = r#"(module (memory 3) (memory 4 8)
+            (func (export "first") (param i32) (result i32) (memory.grow 0 (local.get 0)))
+            (func (export "second") (param i32) (result i32) (memory.grow 1 (local.get 0))))"#;
+        let instance = load(store, text, Vec::new()).unwrap();
+        let [first, second] = ["first", "second"].map(|name| function(store, instance, name));
+        let most: Vec<_> = store.growable().into_iter().map(|(_, len)| len).collect();
+        assert_eq!(most, [12 << 16, 8 << 16]);
+        // The store's limit is 16 pages.
+        for (of, delta, old) in
+            [(first, 10, -1), (second, 5, -1), (second, 4, 4), (first, 6, -1), (first, 5, 3), (first, 1, -1)]
+        {
+            assert_eq!(store.call(sealed, of, &[Value::I32(delta)]).unwrap(), [Value::I32(old)], "by {delta}");
+        }
+        assert!(store.growable().is_empty(), "nothing is left to make accessible");
+        let refused = load(store, "(module (memory 1))", Vec::new());
+        assert!(matches!(refused, Err(LinkError::Memory(MemoryError::Limit { .. }))));
+        assert!(load(store, "(module (memory 0))", Vec::new()).is_ok());
+    });
+}
+
+/// What a call of an export gives: a value or a trap.
+fn outcome(
+    store: &mut Store<()>,
+    sealed: &Sealed,
+    instance: InstanceId,
+    name: &str,
+    args: &[Value],
+) -> Result<Value, Trap> {
+    let function = function(store, instance, name);
+    match store.call(sealed, function, args) {
+        Ok(values) => Ok(values[0]),
+        Err(CallError::Stopped(Stopped { stop: Stop::Trap(trap), .. })) => Err(trap),
+        other => panic!("{name} gave {other:?}"),
+    }
+}
+
+/// T51: an index of 64 bits, and its sum with an offset, do not wrap.
+#[test]
+fn t51_64_bit_indexes_do_not_wrap() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let text = r#"(module (memory i64 2) (table i64 3 funcref)
+            (data (i64.const 131064) "abcdefgh")
+            (func (export "plain") (param i64) (result i64) (i64.load (local.get 0)))
+            (func (export "high") (param i64) (result i64) (i64.load offset=0xfffffff8 (local.get 0)))
+            (func (export "higher") (param i64) (result i64) (i64.load offset=0x100000000 (local.get 0)))
+            (func (export "highest") (param i64) (result i64) (i64.load offset=0xffffffffffffffff (local.get 0)))
+            (func (export "store") (param i64) (result i64) (i32.store8 (local.get 0) (i32.const 1)) (i64.const 0))
+            (func (export "fill") (param i64 i64) (result i64)
+              (memory.fill (local.get 0) (i32.const 1) (local.get 1)) (i64.const 0))
+            (func (export "copy") (param i64 i64 i64) (result i64)
+              (memory.copy (local.get 0) (local.get 1) (local.get 2)) (i64.const 0))
+            (func (export "grow") (param i64) (result i64) (memory.grow (local.get 0)))
+            (func (export "size") (result i64) (memory.size))
+            (func (export "get") (param i64) (result i32) (ref.is_null (table.get (local.get 0))))
+            (func (export "call") (param i64) (result i32) (call_indirect (result i32) (local.get 0)))
+            (func (export "grow_table") (param i64) (result i64) (table.grow (ref.null func) (local.get 0)))
+            (func (export "table_size") (result i64) (table.size)))"#;
+        let instance = load(store, text, Vec::new()).unwrap();
+        store.initialize(sealed, instance).expect("the segment fits");
+        let last = i64::from_le_bytes(*b"abcdefgh");
+        let mut is = |name: &str, args: &[i64], expected: Result<Value, Trap>| {
+            let values: Vec<_> = args.iter().map(|value| Value::I64(*value)).collect();
+            assert_eq!(outcome(store, sealed, instance, name, &values), expected, "{name} {args:x?}");
+        };
+        let outside = Err(Trap::MemoryOutOfBounds);
+        let number = |value| Ok(Value::I64(value));
+        is("plain", &[131_064], number(last));
+        is("plain", &[131_065], outside);
+        for high in [1_i64 << 32, 1 << 33, 1 << 63, -1, -8, i64::MIN, (1 << 32) + 131_064, -(1 << 32) + 131_064] {
+            for name in ["plain", "high", "higher", "highest", "store"] {
+                is(name, &[high], outside);
+            }
+            is("fill", &[high, 0], outside);
+            is("fill", &[0, high], outside);
+            is("copy", &[high, 0, 0], outside);
+            is("copy", &[0, high, 0], outside);
+            is("copy", &[0, 0, high], outside);
+            is("grow", &[high], number(-1));
+            is("grow_table", &[high], number(-1));
+            is("get", &[high], Err(Trap::TableOutOfBounds));
+            is("call", &[high], Err(Trap::UndefinedElement));
+        }
+        for low in [0, 1, 8, 131_064] {
+            for name in ["high", "higher", "highest"] {
+                is(name, &[low], outside);
+            }
+        }
+        is("fill", &[131_072, 0], number(0));
+        is("fill", &[131_073, 0], outside);
+        is("fill", &[131_071, 1], number(0));
+        is("store", &[131_071], number(0));
+        is("store", &[131_072], outside);
+        is("size", &[], number(2));
+        is("grow", &[1], number(2));
+        is("size", &[], number(3));
+        is("get", &[2], Ok(Value::I32(1)));
+        is("get", &[3], Err(Trap::TableOutOfBounds));
+        is("call", &[2], Err(Trap::UninitializedElement));
+        is("call", &[3], Err(Trap::UndefinedElement));
+        is("grow_table", &[2], number(3));
+        is("table_size", &[], number(5));
+    });
+}
+
+/// Memory with pages of one byte ends where its length says, not at a page of the host.
+#[test]
+fn t51_pages_of_one_byte_end_at_the_byte() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let text = r#"(module (memory 5 9000 (pagesize 1))
+            (func (export "byte") (param i32) (result i32) (i32.load8_u (local.get 0)))
+            (func (export "word") (param i32) (result i32) (i32.load (local.get 0)))
+            (func (export "offset") (param i32) (result i32) (i32.load8_u offset=4 (local.get 0)))
+            (func (export "far") (param i32) (result i32) (i32.load8_u offset=0xffffffff (local.get 0)))
+            (func (export "vector") (param i32) (result i32) (i32x4.extract_lane 0 (v128.load (local.get 0))))
+            (func (export "store") (param i32) (result i32) (i32.store16 (local.get 0) (i32.const -1)) (i32.const 0))
+            (func (export "size") (param i32) (result i32) (memory.size))
+            (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))"#;
+        let instance = load(store, text, Vec::new()).unwrap();
+        let mut is = |name: &str, arg: i32, expected: Result<i32, Trap>| {
+            let found = outcome(store, sealed, instance, name, &[Value::I32(arg)]);
+            assert_eq!(found, expected.map(Value::I32), "{name} {arg}");
+        };
+        let outside = Err(Trap::MemoryOutOfBounds);
+        is("byte", 4, Ok(0));
+        is("byte", 5, outside);
+        is("byte", -1, outside);
+        is("word", 1, Ok(0));
+        is("word", 2, outside);
+        is("word", -1, outside);
+        is("offset", 0, Ok(0));
+        is("offset", 1, outside);
+        is("offset", -1, outside);
+        is("far", 0, outside);
+        is("far", -1, outside);
+        is("vector", 0, outside);
+        is("store", 3, Ok(0));
+        is("store", 4, outside);
+        is("byte", 4, Ok(255));
+        is("size", 0, Ok(5));
+        is("grow", 4091, Ok(5));
+        is("byte", 4095, Ok(0));
+        is("byte", 4096, outside);
+        is("grow", 1, Ok(4096));
+        is("byte", 4096, Ok(0));
+        is("byte", 4097, outside);
+        is("vector", 4081, Ok(0));
+        is("vector", 4082, outside);
+        is("grow", -1, Ok(-1));
+        is("grow", 4904, Ok(-1));
+        is("grow", 4903, Ok(4097));
+        is("grow", 1, Ok(-1));
+        is("byte", 8999, Ok(0));
+        is("byte", 9000, outside);
     });
 }
 
@@ -213,5 +372,44 @@ fn many_results_cross_between_instances() {
             let function = function(store, user, name);
             assert_eq!(store.call(sealed, function, &[]).unwrap(), expected, "{name}");
         }
+    });
+}
+
+/// Waits on a shared memory that holds the expected value.
+const WAITS: &str = r#"(module (memory 1 1 shared)
+    (func (export "wait") (result i32) (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 0x1_0000_0002)))
+    (func (export "forever") (result i32) (memory.atomic.wait64 (i32.const 0) (i64.const 0) (i64.const -1)))
+    (func (export "differs") (result i32) (memory.atomic.wait32 (i32.const 0) (i32.const 1) (i64.const -1))))"#;
+
+#[test]
+fn t7_a_wait_ends_by_its_timeout_alone() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let instance = load(store, WAITS, Vec::new()).unwrap();
+        for (name, result) in [("wait", 2), ("differs", 1)] {
+            let function = function(store, instance, name);
+            assert_eq!(store.call(sealed, function, &[]).unwrap(), [Value::I32(result)], "{name}");
+        }
+        assert_eq!(stop(store, sealed, instance, "forever").stop, Stop::Trap(Trap::Deadlock));
+    });
+}
+
+#[test]
+fn an_embedder_decides_what_a_wait_is() {
+    in_both_modes(|store: &mut Store<Vec<(u32, u32)>>, sealed| {
+        type Waiter<'a, 'b> = &'a mut Caller<'b, Vec<(u32, u32)>>;
+        let wrong = HostFunction::new(|_: Waiter, _: u32, _: u64| Ok::<u32, Stop>(2));
+        assert!(matches!(store.set_wait(&wrong), Err(LinkError::Import { .. })));
+        store
+            .set_wait(&HostFunction::new(|caller: Waiter, low: u32, high: u32| {
+                caller.data().push((low, high));
+                Ok::<u32, Stop>(2)
+            }))
+            .unwrap();
+        let instance = load(store, WAITS, Vec::new()).unwrap();
+        for (name, result) in [("wait", 2), ("forever", 2), ("differs", 1)] {
+            let function = function(store, instance, name);
+            assert_eq!(store.call(sealed, function, &[]).unwrap(), [Value::I32(result)], "{name}");
+        }
+        assert_eq!(*store.data_mut(), [(2, 1), (u32::MAX, u32::MAX)]);
     });
 }

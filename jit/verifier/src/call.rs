@@ -4,7 +4,6 @@ use crate::convention::stack_bytes;
 use crate::refusal::Rule;
 use crate::state::{NO_ROOM, State};
 use crate::step::{Interpreter, Problem};
-use crate::transfer::entry_of;
 use crate::value::{Entry, Gpr, Value};
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::libcall::Libcall;
@@ -149,13 +148,12 @@ impl<'a> Interpreter<'a> {
             state.set(Gpr::RSP, Value::Frame(after));
         }
         state.clobber();
-        self.look_through(state);
         // It may also have changed tables: fields of an entry read before and after can belong to different functions.
-        state.forget(|value| entry_of(value).is_some() && !matches!(value, Value::EntryOffset { .. }));
+        self.forget(state, |value| value.entry().is_some() && !matches!(value, Value::EntryOffset { .. }));
         state.checked = None;
         if is_host {
             // The status of an earlier call is not the status of this one.
-            state.forget(|value| value == Value::Status);
+            self.forget(state, |value| value == Value::Status);
             state.set(Gpr::RDX, Value::Status);
             state.pending = true;
         }

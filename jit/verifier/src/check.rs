@@ -66,8 +66,8 @@ pub fn check(
     if let Some(place) = pass.unused() {
         return Err(pass.interpreter.refusal(place, &nothing, wrong_table(place)));
     }
-    let Interpreter { work, uses, .. } = pass.interpreter;
-    Ok(Accepted { instructions: pass.instructions, steps: work, uses, _private: () })
+    let Interpreter { uses, .. } = pass.interpreter;
+    Ok(Accepted { instructions: pass.instructions, steps: pass.interpreter.work(), uses, _private: () })
 }
 
 struct Pass<'a> {
@@ -85,10 +85,11 @@ impl Pass<'_> {
     /// Takes over what is known at the entry, and what is claimed.
     fn begin(&mut self, start: u32, certificate: &Certificate) -> Result<(), Problem> {
         let entry = self.interpreter.at_entry();
-        self.leaders.join(start, &entry)?;
+        let visited = &mut self.interpreter.visited;
+        self.leaders.join(start, &entry, visited)?;
         for (leader, claimed) in certificate.claims() {
             claimed.check().map_err(|what| Problem::new(Rule::Certificate, what))?;
-            self.leaders.join(leader, claimed)?;
+            self.leaders.join(leader, claimed, visited)?;
         }
         Ok(())
     }
@@ -119,18 +120,18 @@ impl Pass<'_> {
         self.tables(at, behind)?;
         let Self { interpreter, leaders, taken, .. } = self;
         let goes_on = step.exits(state, taken, |target, state| {
-            interpreter.spend(state)?;
+            let visited = &mut interpreter.visited;
             match leaders.get(target) {
-                _ if target > at => leaders.join(target, state).map(drop),
-                Some(known) if state.implies(known) => Ok(()),
+                _ if target > at => leaders.join(target, state, visited).map(drop),
+                Some(known) if state.implies(known, visited) => Ok(()),
                 _ => Err(Problem::new(Rule::Certificate, "a jump back to where something else is known")),
-            }
+            }?;
+            interpreter.check_budget()
         })?;
         match leaders.first(at + 1, behind.saturating_add(1)) {
             Some(leader) if leader < behind => Err(Problem::new(Rule::Boundary, "a jump into it")),
             Some(leader) if goes_on => {
-                interpreter.spend(state)?;
-                leaders.join(leader, state)?;
+                leaders.join(leader, state, &mut interpreter.visited)?;
                 Ok(false)
             }
             _ => Ok(goes_on),

@@ -102,12 +102,10 @@ pub fn choose(state: &State, condition: ConditionCode, first: Operand, second: O
             }
         }
         let chosen = bounded(state, second, left, right, orders);
-        let kept = bounded(state, first, left, right, orders.not());
-        return match (kept, chosen) {
-            (Some(kept), Some(chosen)) => kept.hull(chosen),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => first.value.hull(second.value),
-        };
+        // The last index of a jump table is kept, if the index is not below it. If the index is a constant, that may never be
+        // so. The table's other entries are followed nevertheless: they lead to code of the module, with its traps.
+        let kept = bounded(state, first, left, right, orders.not()).unwrap_or(first.value);
+        return chosen.map_or(kept, |chosen| kept.hull(chosen));
     }
     first.value.hull(second.value)
 }

@@ -1,8 +1,11 @@
 //! The declarations of a module that its code depends on. They are read from the module's bytes, not taken from the compiler.
 
-use wasmparser::{Parser, Payload, TypeRef};
+use wasmparser::{CompositeInnerType, Parser, Payload, TypeRef};
 use wave_contract::module::{Import, ImportType, ModuleInfo};
-use wave_contract::types::{FuncType, GlobalType, MemoryType, TableType, ValType};
+use wave_contract::types::{
+    CompositeType, FieldType, FuncType, GlobalType, HeapType, MemoryType, RefType, StorageType, SubType, TableType,
+    ValType,
+};
 
 /// Why a module's code cannot be verified.
 #[derive(Debug, thiserror::Error)]
@@ -27,11 +30,15 @@ pub fn read(module: &[u8]) -> Result<ModuleInfo, DeclarationError> {
     for payload in Parser::new(0).parse_all(module) {
         match payload? {
             Payload::TypeSection(section) => {
-                for ty in section.into_iter_err_on_gc_types() {
-                    let ty = ty?;
-                    let list =
-                        |types: &[wasmparser::ValType]| types.iter().map(val_type).collect::<Result<Vec<_>, _>>();
-                    info.types.push(FuncType::new(list(ty.params())?, list(ty.results())?));
+                for group in section {
+                    let start = type_index(info.types.len())?;
+                    for ty in group?.types() {
+                        info.types.push(sub_type(ty)?);
+                    }
+                    let end = type_index(info.types.len())?;
+                    if end - start > 1 {
+                        info.groups.push(start..end);
+                    }
                 }
             }
             Payload::ImportSection(section) => {
@@ -73,6 +80,7 @@ pub fn read(module: &[u8]) -> Result<ModuleInfo, DeclarationError> {
 pub fn copy(info: &ModuleInfo) -> ModuleInfo {
     ModuleInfo {
         types: info.types.clone(),
+        groups: info.groups.clone(),
         imports: info.imports.clone(),
         functions: info.functions.clone(),
         imported_functions: info.imported_functions,
@@ -92,7 +100,7 @@ pub fn copy(info: &ModuleInfo) -> ModuleInfo {
 /// [`DeclarationError::Disagreement`].
 pub fn agree(own: &ModuleInfo, other: &ModuleInfo) -> Result<(), DeclarationError> {
     let same = [
-        ("types", own.types == other.types),
+        ("types", own.types == other.types && own.groups == other.groups),
         ("imports", own.imports == other.imports),
         ("functions", own.functions == other.functions && own.imported_functions == other.imported_functions),
         ("tables", own.tables == other.tables && own.imported_tables == other.imported_tables),
@@ -130,7 +138,9 @@ fn import_type(info: &mut ModuleInfo, ty: TypeRef) -> Result<ImportType, Declara
             info.imported_globals += 1;
             ImportType::Global(ty)
         }
-        TypeRef::Tag(_) | TypeRef::FuncExact(_) => return Err(unsupported("an import of another kind")),
+        // Code knows tags only by their number, which the runtime checks.
+        TypeRef::Tag(ty) => ImportType::Tag(ty.func_type_idx),
+        TypeRef::FuncExact(_) => return Err(unsupported("an import of another kind")),
     })
 }
 
@@ -150,29 +160,72 @@ fn val_type(ty: &wasmparser::ValType) -> Result<ValType, DeclarationError> {
 }
 
 fn ref_type(ty: wasmparser::RefType) -> Result<ValType, DeclarationError> {
-    if ty == wasmparser::RefType::FUNCREF {
-        Ok(ValType::FuncRef)
-    } else if ty == wasmparser::RefType::EXTERNREF {
-        Ok(ValType::ExternRef)
-    } else {
-        Err(unsupported(format!("references of type {ty}")))
-    }
+    use wasmparser::AbstractHeapType as Abstract;
+    let other = || unsupported(format!("references of type {ty}"));
+    let heap = match ty.heap_type() {
+        wasmparser::HeapType::Concrete(index) => HeapType::Concrete(index.as_module_index().ok_or_else(other)?),
+        wasmparser::HeapType::Abstract { shared: false, ty } => match ty {
+            Abstract::Func => HeapType::Func,
+            Abstract::NoFunc => HeapType::NoFunc,
+            Abstract::Extern => HeapType::Extern,
+            Abstract::NoExtern => HeapType::NoExtern,
+            Abstract::Any => HeapType::Any,
+            Abstract::Eq => HeapType::Eq,
+            Abstract::I31 => HeapType::I31,
+            Abstract::Struct => HeapType::Struct,
+            Abstract::Array => HeapType::Array,
+            Abstract::None => HeapType::None,
+            Abstract::Exn => HeapType::Exn,
+            Abstract::NoExn => HeapType::NoExn,
+            Abstract::Cont | Abstract::NoCont => return Err(other()),
+        },
+        wasmparser::HeapType::Abstract { shared: true, .. } | wasmparser::HeapType::Exact(_) => return Err(other()),
+    };
+    Ok(ValType::reference(RefType { nullable: ty.is_nullable(), heap }))
 }
 
-fn limit(value: u64) -> Result<u32, DeclarationError> {
-    u32::try_from(value).map_err(|_| unsupported(format!("a limit of {value}")))
+fn sub_type(ty: &wasmparser::SubType) -> Result<SubType, DeclarationError> {
+    let field = |field: &wasmparser::FieldType| {
+        let storage = match &field.element_type {
+            wasmparser::StorageType::I8 => StorageType::I8,
+            wasmparser::StorageType::I16 => StorageType::I16,
+            wasmparser::StorageType::Val(ty) => StorageType::Value(val_type(ty)?),
+        };
+        Ok(FieldType { storage, mutable: field.mutable })
+    };
+    let list = |types: &[wasmparser::ValType]| types.iter().map(val_type).collect::<Result<Vec<_>, _>>();
+    let composite = match &ty.composite_type.inner {
+        CompositeInnerType::Func(ty) => CompositeType::Func(FuncType::new(list(ty.params())?, list(ty.results())?)),
+        CompositeInnerType::Struct(ty) => {
+            CompositeType::Struct(ty.fields.iter().map(field).collect::<Result<_, DeclarationError>>()?)
+        }
+        CompositeInnerType::Array(ty) => CompositeType::Array(field(&ty.0)?),
+        CompositeInnerType::Cont(_) => return Err(unsupported("a type of continuations")),
+    };
+    let supertype = match ty.supertype_idxs.as_slice() {
+        [] => None,
+        [index] => index.unpack().as_module_index(),
+        _ => return Err(unsupported("a type with several supertypes")),
+    };
+    Ok(SubType { is_final: ty.is_final, supertype, composite })
+}
+
+fn type_index(index: usize) -> Result<u32, DeclarationError> {
+    u32::try_from(index).map_err(|_| unsupported("more than 2^32 types"))
 }
 
 fn table_type(ty: &wasmparser::TableType) -> Result<TableType, DeclarationError> {
-    let element = ref_type(ty.element_type)?;
-    Ok(TableType { element, min: limit(ty.initial)?, max: ty.maximum.map(limit).transpose()? })
+    let min = u32::try_from(ty.initial).map_err(|_| unsupported(format!("a table of {} entries", ty.initial)))?;
+    Ok(TableType { element: ref_type(ty.element_type)?, min, max: ty.maximum, wide: ty.table64 })
 }
 
 fn memory_type(ty: &wasmparser::MemoryType) -> Result<MemoryType, DeclarationError> {
-    if ty.memory64 || ty.page_size_log2.is_some() {
-        return Err(unsupported("a memory that is not one of 32 bits and usual pages"));
-    }
-    Ok(MemoryType { min_pages: limit(ty.initial)?, max_pages: ty.maximum.map(limit).transpose()? })
+    let page_log2 = match ty.page_size_log2 {
+        None | Some(16) => 16,
+        Some(0) => 0,
+        Some(other) => return Err(unsupported(format!("a memory with pages of 2^{other} bytes"))),
+    };
+    Ok(MemoryType { min_pages: ty.initial, max_pages: ty.maximum, page_log2, wide: ty.memory64, shared: ty.shared })
 }
 
 fn global_type(ty: &wasmparser::GlobalType) -> Result<GlobalType, DeclarationError> {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
 use wave_contract::image::{CodeImage, CodeRange, TEXT_PADDING};
 use wave_contract::module::ModuleInfo;
-use wave_contract::types::{FuncType, SignatureId};
+use wave_contract::types::{FuncType, SignatureId, TypeIds};
 
 /// Stack of a thread. The environment (`RUST_MIN_STACK`) does not change it.
 const STACK_BYTES: usize = 2 << 20;
@@ -24,8 +24,8 @@ const MAX_REFUSALS: usize = 100_000;
 pub struct Terms {
     /// How code reaches its context, at the addresses that the runtime has chosen.
     pub addressing: Addressing,
-    /// Identity of every type, from the runtime.
-    pub signatures: Vec<SignatureId>,
+    /// The ids of every type, from the runtime.
+    pub signatures: Vec<TypeIds>,
     /// For every imported function, whether the host implements it.
     pub host_imports: Vec<bool>,
 }
@@ -82,7 +82,10 @@ impl<'a> Shared<'a> {
         let Terms { addressing, signatures, host_imports } = terms;
         let places = Places::new(info, addressing)?;
         let starts = starts.into_iter().zip(0..).collect();
-        let types = signatures.iter().copied().zip(&info.types).collect();
+        // A shape's id stands for any type of that shape, and such types are called the same way.
+        let types = signatures.iter().zip(&info.types).filter_map(|(ids, ty)| Some((ids, ty.function()?)));
+        let types = types.flat_map(|(ids, ty)| [(ids.shape, ty), (ids.exact, ty)]);
+        let types = types.filter(|(id, _)| *id != SignatureId::NULL).collect();
         Some(Self { info, host_imports, places, is_fixed: addressing.fixed().is_some(), starts, types })
     }
 
@@ -426,14 +429,15 @@ fn units<'a>(
     image: &'a CodeImage,
     tables: &'a Tables,
     info: &'a ModuleInfo,
-    signatures: &[SignatureId],
+    signatures: &[TypeIds],
 ) -> Result<Vec<Unit<'a>>, Vec<Refusal>> {
     let functions = (0..).zip(&image.functions).map(|(index, code)| {
         let ty = info.function_type(index).ok_or_else(|| whole("a function has no type"))?;
         Ok((UnitName::Function(index), *code, ty))
     });
     let entries = (0..).zip(&image.entries).map(|(number, entry)| {
-        let ty = signatures.iter().position(|id| *id == entry.signature).and_then(|at| info.types.get(at));
+        let ty = signatures.iter().position(|ids| ids.exact == entry.signature);
+        let ty = ty.and_then(|at| info.types.get(at)?.function());
         Ok((UnitName::Entry(number), entry.code, ty.ok_or_else(|| whole("an entry has no type"))?))
     });
     let mut units = functions.chain(entries).collect::<Result<Vec<_>, Vec<Refusal>>>()?;

@@ -264,6 +264,22 @@ fn vector(code: Code) -> Option<Kind> {
         | VEX_Vdivss_xmm_xmm_xmmm32
         | VEX_Vextractps_r64m32_xmm_imm8
         | VEX_Vextractps_rm32_xmm_imm8
+        | VEX_Vfmadd132pd_xmm_xmm_xmmm128
+        | VEX_Vfmadd132ps_xmm_xmm_xmmm128
+        | VEX_Vfmadd213pd_xmm_xmm_xmmm128
+        | VEX_Vfmadd213ps_xmm_xmm_xmmm128
+        | VEX_Vfmsub132pd_xmm_xmm_xmmm128
+        | VEX_Vfmsub132ps_xmm_xmm_xmmm128
+        | VEX_Vfmsub213pd_xmm_xmm_xmmm128
+        | VEX_Vfmsub213ps_xmm_xmm_xmmm128
+        | VEX_Vfnmadd132pd_xmm_xmm_xmmm128
+        | VEX_Vfnmadd132ps_xmm_xmm_xmmm128
+        | VEX_Vfnmadd213pd_xmm_xmm_xmmm128
+        | VEX_Vfnmadd213ps_xmm_xmm_xmmm128
+        | VEX_Vfnmsub132pd_xmm_xmm_xmmm128
+        | VEX_Vfnmsub132ps_xmm_xmm_xmmm128
+        | VEX_Vfnmsub213pd_xmm_xmm_xmmm128
+        | VEX_Vfnmsub213ps_xmm_xmm_xmmm128
         | VEX_Vinsertps_xmm_xmm_xmmm32_imm8
         | VEX_Vmaxpd_xmm_xmm_xmmm128
         | VEX_Vmaxps_xmm_xmm_xmmm128

@@ -5,8 +5,8 @@ use crate::state::State;
 use crate::step::Problem;
 use wave_contract::image::CodeRange;
 
-/// Maximum number of known frame words in all states together, for each byte of a function.
-const KNOWN_PER_BYTE: u64 = 16;
+/// Maximum size of all states together, in bytes for each byte of a function.
+const BYTES_PER_BYTE: u64 = 256;
 
 /// The states at the leaders of a function.
 #[derive(Debug, Default)]
@@ -15,10 +15,8 @@ pub struct Leaders {
     start: u32,
     /// For each byte of the function, the number of the state at the leader that begins there, counted from 1; 0 if none does.
     numbers: Vec<u32>,
-    /// The first `used` of them are of this function. The others are memory for the next.
     states: Vec<State>,
-    used: usize,
-    /// How many words of the frame may still be remembered.
+    /// How many bytes the states may still take.
     memory: u64,
 }
 
@@ -28,8 +26,8 @@ impl Leaders {
         self.start = range.start;
         self.numbers.clear();
         self.numbers.resize(range.len as usize, 0);
-        self.used = 0;
-        self.memory = KNOWN_PER_BYTE * u64::from(range.len) + 65_536;
+        self.states.clear();
+        self.memory = BYTES_PER_BYTE * u64::from(range.len) + (1 << 20);
     }
 
     /// The state at the leader that begins at an offset in the text, if one does.
@@ -59,27 +57,31 @@ impl Leaders {
         Some(self.start + u32::try_from(found).ok()?)
     }
 
-    /// Control may come to an instruction of the function in this state, too. Whether less is known there now.
+    /// Control may come to an instruction of the function in this state, too. Whether less is known there now. Adds to `visited`
+    /// as [`State::join`] does.
     ///
     /// # Errors
-    /// If there are too many states.
-    pub fn join(&mut self, leader: u32, state: &State) -> Result<bool, Problem> {
+    /// If the states take too much memory.
+    pub fn join(&mut self, leader: u32, state: &State, visited: &mut u64) -> Result<bool, Problem> {
         let outside = || Problem::new(Rule::Target, "a jump out of the function");
         let place = self.place(leader).ok_or_else(outside)?;
         let number = self.numbers.get_mut(place).ok_or_else(outside)?;
-        if let Some(known) = (*number as usize).checked_sub(1).and_then(|number| self.states.get_mut(number)) {
-            return Ok(known.join(state));
-        }
-        let left = self.memory.checked_sub(state.known_words() as u64);
-        self.memory =
-            left.ok_or_else(|| Problem::new(Rule::Budget, "too much of the frame is known in too many places"))?;
-        if self.used == self.states.len() {
-            self.states.push(State::default());
-        }
-        self.states[self.used].copy_from(state);
-        self.used += 1;
-        *number = u32::try_from(self.used).map_err(|_| Problem::new(Rule::Budget, "too many places to jump to"))?;
-        Ok(true)
+        let known = (*number as usize).checked_sub(1).and_then(|number| self.states.get_mut(number));
+        let (changed, bytes) = match known {
+            Some(known) => (known.join(state, visited), known.take_words()),
+            None => {
+                let mut new = State::default();
+                new.copy_from(state);
+                let bytes = size_of::<State>() as u64 + new.take_words();
+                self.states.push(new);
+                let too_many = |_| Problem::new(Rule::Budget, "too many places to jump to");
+                *number = u32::try_from(self.states.len()).map_err(too_many)?;
+                (true, bytes)
+            }
+        };
+        let too_much = || Problem::new(Rule::Budget, "too much is known in too many places");
+        self.memory = self.memory.checked_sub(bytes).ok_or_else(too_much)?;
+        Ok(changed)
     }
 
     fn place(&self, at: u32) -> Option<usize> {

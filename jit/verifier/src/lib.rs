@@ -9,7 +9,7 @@
 //! | `declarations.rs` | what the module declares, read from its bytes |
 //! | `convention.rs` | how much of the stack calls use |
 //! | `places.rs` | what lies at an address |
-//! | `value.rs`, `state.rs` | what is known about registers and frame |
+//! | `value.rs`, `state.rs`, `words.rs` | what is known about registers and frame |
 //! | `instruction.rs` | the instructions that are allowed |
 //! | `transfer.rs`, `condition.rs`, `call.rs` | what an instruction changes, and what it must not change |
 //! | `step.rs` | one instruction, and where control goes from there |
@@ -37,6 +37,7 @@ mod step;
 mod transfer;
 mod value;
 mod walk;
+mod words;
 
 pub use declarations::DeclarationError;
 pub use image::{Report, Terms, Unit, Units, Uses, Verified, VerifyError, verify, verify_watched, with_units};

@@ -4,12 +4,13 @@ use crate::value::{Entry, Object, Value};
 use wave_contract::MEMORY_RESERVATION_BYTES;
 use wave_contract::abi::{RESULT_AREA_BYTES, SLOT_BYTES};
 use wave_contract::context::{
-    self, Addressing, ContextLayout, FixedAddresses, GLOBAL_BYTES, GlobalSlot, IMPORT_BYTES, IMPORT_CODE,
-    IMPORT_CONTEXT, LIBCALLS, MEMORY_BASE, MEMORY_BYTES, MEMORY_DESCRIPTOR, MEMORY_LEN, TABLE_ENTRIES,
-    TABLE_ENTRY_BYTES, TABLE_LEN,
+    self, Addressing, ContextLayout, FIRST_LIBCALLS, FixedAddresses, GLOBAL_BYTES, GlobalSlot, IMPORT_BYTES,
+    IMPORT_CODE, IMPORT_CONTEXT, LIBCALLS, MAX_FUNCTIONS, MEMORY_BASE, MEMORY_BYTES, MEMORY_DESCRIPTOR, MEMORY_LEN,
+    TABLE_ENTRIES, TABLE_ENTRY_BYTES, TABLE_LEN,
 };
 use wave_contract::libcall::Libcall;
 use wave_contract::module::ModuleInfo;
+use wave_contract::types::Hierarchy;
 
 /// What lies at an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,7 @@ impl<'a> Places<'a> {
     /// `None` if the addresses do not fit the module's declarations.
     pub fn new(info: &'a ModuleInfo, addressing: &'a Addressing) -> Option<Self> {
         let layout = ContextLayout::new(info)?;
+        // Tables are numbered with 8 bits, the function table after all others.
         let few = |count: usize| u8::try_from(count).is_ok();
         if !few(info.memories.len()) || !few(info.tables.len()) {
             return None;
@@ -101,10 +103,14 @@ impl<'a> Places<'a> {
             add(memory.descriptor, 8, Object::Descriptor(index));
         }
         for (index, (address, table)) in (0..).zip(fixed.tables.iter().zip(&info.tables)) {
-            let entries = u64::from(table.max.unwrap_or(u32::MAX).max(1));
+            // No table has more entries than 32 bits count, whatever it declares.
+            let entries = table.max.unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX));
             let len = u64::from(TABLE_ENTRIES) + entries * u64::from(TABLE_ENTRY_BYTES);
             add(*address, len, Object::Table(index));
         }
+        let entries = u64::from(MAX_FUNCTIONS) + 1;
+        let len = u64::from(TABLE_ENTRIES) + entries * u64::from(TABLE_ENTRY_BYTES);
+        add(fixed.functions, len, Object::Table(function_table(info)));
         for (address, global) in fixed.globals.iter().zip(&info.globals).take(info.imported_globals as usize) {
             add(*address, u64::from(GLOBAL_BYTES), Object::Global { mutable: global.mutable });
         }
@@ -137,7 +143,20 @@ impl<'a> Places<'a> {
 
     /// A table's header.
     pub fn table(&self, table: u8) -> Option<u64> {
-        self.fixed?.tables.get(usize::from(table)).copied()
+        let fixed = self.fixed?;
+        if table == function_table(self.info) {
+            return Some(fixed.functions);
+        }
+        fixed.tables.get(usize::from(table)).copied()
+    }
+
+    /// How many entries of a table there are at least. `None` if it has none that code reads.
+    pub fn entries(&self, table: u8) -> Option<u32> {
+        if table == function_table(self.info) {
+            return Some(1);
+        }
+        let ty = self.info.tables.get(usize::from(table))?;
+        (self.info.hierarchy(ty.element) == Some(Hierarchy::Func)).then_some(ty.min)
     }
 
     /// What all `bytes` from an address on lie in. `slots` is the size of an entry thunk's slots.
@@ -247,8 +266,15 @@ impl<'a> Places<'a> {
         if let Some((0, field)) = element(context::FIRST_MEMORY, MEMORY_BYTES, 1) {
             return memory(0, field);
         }
-        if let Some((index, 0)) = element(LIBCALLS, 8, Libcall::ALL.len()) {
+        let first = FIRST_LIBCALLS as usize;
+        if let Some((index, 0)) = element(LIBCALLS, 8, first) {
             return u8::try_from(index).ok().map(Value::Libcall);
+        }
+        if let Some((index, 0)) = element(self.layout.further_libcalls(), 8, Libcall::ALL.len() - first) {
+            return u8::try_from(first + index).ok().map(Value::Libcall);
+        }
+        if offset == self.layout.function_table() {
+            return object(Object::Table(function_table(info)), |fixed, _| Some(fixed.functions), 0);
         }
         if let Some((index, 0)) = element(self.layout.table(0), 8, info.tables.len()) {
             let table = Object::Table(u8::try_from(index).ok()?);
@@ -273,6 +299,12 @@ impl<'a> Places<'a> {
         let (index, field) = element(self.layout.memory(1), MEMORY_BYTES, further)?;
         memory(index + 1, field)
     }
+}
+
+/// The number of the function table.
+fn function_table(info: &ModuleInfo) -> u8 {
+    // `Places::new` has checked that it is one.
+    u8::try_from(info.tables.len()).unwrap_or(u8::MAX)
 }
 
 /// Size of the slots that an entry thunk is given for so many arguments or results.

@@ -1,6 +1,7 @@
 //! What is known where an instruction begins.
 
 use crate::value::{Entry, Gpr, Value};
+use crate::words::{NODE_BYTES, Words};
 use wave_contract::types::SignatureId;
 
 /// One side of a comparison.
@@ -101,8 +102,8 @@ pub struct State {
     copies: [Home; 16],
     /// Registers of which others are copies, a bit for each.
     originals: u16,
-    /// Known words of the frame, in ascending order of their offsets.
-    slots: Vec<(i32, Value)>,
+    /// Known words of the frame.
+    words: Words,
     /// The lowest place of the stack that was touched.
     pub touched: i32,
     /// A stack pointer here or higher was found to leave room for the host.
@@ -124,7 +125,7 @@ impl Default for State {
             registers: [Value::Any; 16],
             copies: [Home::ALONE; 16],
             originals: 0,
-            slots: Vec::new(),
+            words: Words::default(),
             touched: 0,
             room: NO_ROOM,
             flags: Flags::Unknown,
@@ -143,21 +144,23 @@ impl State {
         for register in Gpr::SAVED {
             registers[usize::from(register.0)] = Value::Saved(register);
         }
-        Self { registers, slots: vec![(0, Value::Return)], ..Self::default() }
+        let mut state = Self { registers, ..Self::default() };
+        state.words.set(0, Value::Return);
+        state
     }
 
-    /// Becomes a copy of another state, in the memory it has.
+    /// Becomes a copy of another state, which shares the words of the frame with it.
     pub fn copy_from(&mut self, other: &Self) {
-        let Self { registers, copies, originals, slots, touched, room, flags, checked, longer, pending } = self;
+        let Self { registers, copies, originals, words, touched, room, flags, checked, longer, pending } = self;
         (*registers, *copies, *originals) = (other.registers, other.copies, other.originals);
-        slots.clone_from(&other.slots);
+        words.copy_from(&other.words);
         (*touched, *room, *flags) = (other.touched, other.room, other.flags);
         (*checked, *longer, *pending) = (other.checked, other.longer, other.pending);
     }
 
     /// The known words of the frame, in ascending order of their offsets.
-    pub fn words(&self) -> &[(i32, Value)] {
-        &self.slots
+    pub fn words(&self) -> Vec<(i32, Value)> {
+        self.words.all()
     }
 
     /// Where else all 64 bits of a register are, if that is known.
@@ -165,9 +168,9 @@ impl State {
         Some(self.copies[usize::from(register.0 & 15)]).filter(|home| *home != Home::ALONE)
     }
 
-    /// How many words of the frame are known.
-    pub fn known_words(&self) -> usize {
-        self.slots.len()
+    /// How many bytes its words of the frame add to the memory in use, beside those that were counted before.
+    pub fn take_words(&self) -> u64 {
+        NODE_BYTES * self.words.take_made()
     }
 
     /// What a register holds.
@@ -290,7 +293,7 @@ impl State {
         }
         match original.as_register() {
             Some(register) => self.registers[usize::from(register.0)] = value,
-            None => self.set_word(original.0, value),
+            None => self.words.set(original.0, value),
         }
     }
 
@@ -304,55 +307,37 @@ impl State {
 
     /// The word at an offset.
     pub fn slot(&self, at: i32) -> Value {
-        match self.slots.binary_search_by_key(&at, |(at, _)| *at) {
-            Ok(found) => self.slots[found].1,
-            Err(_) => Value::Any,
-        }
-    }
-
-    /// Sets what is known of the word at an offset.
-    fn set_word(&mut self, at: i32, value: Value) {
-        match self.slots.binary_search_by_key(&at, |(at, _)| *at) {
-            Ok(found) => self.slots[found].1 = value,
-            Err(place) => self.slots.insert(place, (at, value)),
-        }
+        self.words.get(at)
     }
 
     /// Notes that `bytes` from `at` on were written: a word that is known, or anything.
     pub fn write(&mut self, at: i32, bytes: u32, value: Value) {
         let end = i64::from(at) + i64::from(bytes);
         self.lose(|Home(word)| i64::from(word) < end && i64::from(word) + 8 > i64::from(at));
-        let from = self.slots.partition_point(|(slot, _)| i64::from(*slot) + 8 <= i64::from(at));
-        let to = self.slots.partition_point(|(slot, _)| i64::from(*slot) < end);
+        self.words.clear(at.into(), end);
         if bytes == 8 && value != Value::Any && self.stack().is_some_and(|stack| at >= stack) {
-            match self.slots.get_mut(from) {
-                Some(slot) if to == from + 1 => *slot = (at, value),
-                _ => drop(self.slots.splice(from..to, [(at, value)])),
-            }
-        } else if from < to {
-            self.slots.drain(from..to);
+            self.words.set(at, value);
         }
     }
 
     /// Forgets what lies below a stack pointer.
     fn release(&mut self, stack: i32) {
-        let gone = self.slots.partition_point(|(slot, _)| *slot < stack);
-        if gone > 0 {
-            self.slots.drain(..gone);
-        }
+        self.words.clear(i32::MIN.into(), stack.into());
         self.lose(|home| home.as_register().is_none() && home.0 < stack);
     }
 
-    /// Forgets every value that `is_stale`.
-    pub fn forget(&mut self, is_stale: impl Fn(Value) -> bool) {
+    /// Forgets every [transient](Value::is_transient) value that `is_stale`. Adds to `visited` how many lines and branches of
+    /// words were looked at.
+    pub fn forget(&mut self, is_stale: impl Fn(Value) -> bool, visited: &mut u64) {
+        let is_lost = |value: Value| value.is_transient() && is_stale(value);
         for value in &mut self.registers {
-            if is_stale(*value) {
+            if is_lost(*value) {
                 *value = Value::Any;
             }
         }
-        self.slots.retain(|(_, value)| !is_stale(*value));
+        self.words.forget(&is_stale, visited);
         if let Flags::Compared { left, right, .. } = self.flags
-            && (is_stale(left.value) || is_stale(right.value))
+            && (is_lost(left.value) || is_lost(right.value))
         {
             self.flags = Flags::Unknown;
         }
@@ -360,12 +345,10 @@ impl State {
 
     /// Whether the state is one that its methods leave: an error says what is not. Tests and fuzzers ask after every step.
     pub fn check(&self) -> Result<(), String> {
-        if !self.slots.is_sorted_by(|(one, _), (next, _)| one < next) {
-            return Err("words of the frame are out of order".to_owned());
-        }
+        self.words.check()?;
         let stack = self.stack();
         let below = |at: i32| stack.is_some_and(|stack| at < stack);
-        if let Some((at, value)) = self.slots.iter().find(|(at, value)| below(*at) || *value == Value::Any) {
+        if let Some((at, value)) = self.words().iter().find(|(at, value)| below(*at) || *value == Value::Any) {
             return Err(format!("word {at} is known as {value:?}, and the stack pointer is {stack:?}"));
         }
         for (number, home) in (0..).zip(self.copies).filter(|(_, home)| *home != Home::ALONE) {
@@ -384,31 +367,27 @@ impl State {
     }
 
     /// Whether all that another state says follows from this one: whatever this one describes, the other describes. Where it says
-    /// so, a join of the other with this one leaves the other as it is.
-    pub fn implies(&self, other: &Self) -> bool {
+    /// so, a join of the other with this one leaves the other as it is. Adds to `visited` as [`Self::forget`] does.
+    pub fn implies(&self, other: &Self, visited: &mut u64) -> bool {
         // What the other says nothing about is most of it.
         let register = |(own, other): (&Value, &Value)| matches!(other, Value::Any) || own.implies(*other);
         let copy = |(own, other): (&Home, &Home)| *other == Home::ALONE || own == other;
-        let mut own = self.slots.iter();
-        let word = |(at, other): &(i32, Value)| {
-            own.by_ref().find(|(slot, _)| slot >= at).is_some_and(|(slot, value)| slot == at && value.implies(*other))
-        };
         let is_longer =
             |(table, least): (u8, u32)| self.longer.is_some_and(|(own, entries)| own == table && entries >= least);
         self.registers.iter().zip(&other.registers).all(register)
             && self.copies.iter().zip(&other.copies).all(copy)
-            && other.slots.iter().all(word)
             && self.touched <= other.touched
             && self.room <= other.room
             && (other.flags == Flags::Unknown || self.flags == other.flags)
             && (other.checked.is_none() || self.checked == other.checked)
             && other.longer.is_none_or(is_longer)
             && self.pending <= other.pending
+            && self.words.implies(&other.words, visited)
     }
 
-    /// Joins this state with another. Returns whether it changed.
-    pub fn join(&mut self, other: &Self) -> bool {
-        let mut changed = false;
+    /// Joins this state with another. Returns whether it changed. Adds to `visited` as [`Self::forget`] does.
+    pub fn join(&mut self, other: &Self, visited: &mut u64) -> bool {
+        let mut changed = self.words.join(&other.words, visited);
         let mut update = |own: &mut Value, other: Value| {
             // Most are nothing on both sides.
             if !matches!(own, Value::Any) && *own != other {
@@ -419,15 +398,6 @@ impl State {
         };
         for (own, other) in self.registers.iter_mut().zip(other.registers) {
             update(own, other);
-        }
-        let mut theirs = other.slots.iter().peekable();
-        for (at, own) in &mut self.slots {
-            while theirs.next_if(|(slot, _)| slot < at).is_some() {}
-            let value = theirs.next_if(|(slot, _)| slot == at).map_or(Value::Any, |(_, value)| *value);
-            update(own, value);
-        }
-        if changed {
-            self.slots.retain(|(_, value)| *value != Value::Any);
         }
         for (own, other) in self.copies.iter_mut().zip(other.copies) {
             if *own != other && *own != Home::ALONE {

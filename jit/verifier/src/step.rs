@@ -24,8 +24,8 @@ pub const LARGEST_FRAME: i32 = 1 << 30;
 /// Maximum number of instructions examined for each byte of a function.
 const STEPS_PER_BYTE: u64 = 32;
 
-/// How many known frame words are copied, joined or searched at the cost of one step.
-const WORDS_PER_STEP: u64 = 64;
+/// How many lines and branches of the words of a frame are joined, compared or searched at the cost of one step.
+const NODES_PER_STEP: u64 = 4;
 
 /// Why an instruction is refused. Boxed, because every step can return it and hardly any does.
 #[derive(Debug)]
@@ -140,9 +140,11 @@ pub struct Interpreter<'a> {
     notes: Notes,
     /// What the instructions use, as often as they were examined.
     pub(crate) uses: Uses,
-    /// What was examined so far: instructions, entries of jump tables, and words of the frame, many of which count as one.
-    pub(crate) work: u64,
-    /// Maximum of `work`.
+    /// What was examined so far: instructions and entries of jump tables.
+    examined: u64,
+    /// How many lines and branches of words of the frame were looked at.
+    pub(crate) visited: u64,
+    /// Maximum of [`Self::work`].
     budget: u64,
 }
 
@@ -169,7 +171,8 @@ impl<'a> Interpreter<'a> {
             decoder: Decoder::with_ip(64, code, range.start.into(), DecoderOptions::NONE),
             notes: Notes::default(),
             uses: Uses::default(),
-            work: 0,
+            examined: 0,
+            visited: 0,
             budget: u64::MAX,
         }
     }
@@ -201,7 +204,7 @@ impl<'a> Interpreter<'a> {
     /// If the instruction is not allowed there.
     pub fn step(&mut self, state: &mut State, at: u32, instruction: &mut Instruction) -> Result<Step, Problem> {
         self.notes = Notes::default();
-        self.work += 1;
+        self.examined += 1;
         self.check_budget()?;
         if self.decoder.ip() != u64::from(at) {
             let position = at.checked_sub(self.range.start).ok_or_else(outside)?;
@@ -263,19 +266,18 @@ impl<'a> Interpreter<'a> {
         *count(&mut self.uses) += 1;
     }
 
-    /// Counts the work of searching each known word.
-    pub(crate) fn look_through(&mut self, state: &State) {
-        self.work += state.known_words() as u64 / WORDS_PER_STEP;
+    /// Forgets every transient value that `is_stale`.
+    pub(crate) fn forget(&mut self, state: &mut State, is_stale: impl Fn(Value) -> bool) {
+        state.forget(is_stale, &mut self.visited);
     }
 
-    /// Counts the work of copying or joining a state.
-    pub(crate) fn spend(&mut self, state: &State) -> Result<(), Problem> {
-        self.look_through(state);
-        self.check_budget()
+    /// Steps so far.
+    pub(crate) const fn work(&self) -> u64 {
+        self.examined + self.visited / NODES_PER_STEP
     }
 
-    fn check_budget(&self) -> Result<(), Problem> {
-        match self.work > self.budget {
+    pub(crate) fn check_budget(&self) -> Result<(), Problem> {
+        match self.work() > self.budget {
             true => Err(Problem::new(Rule::Budget, "checking takes more steps than any honest function needs")),
             false => Ok(()),
         }
@@ -357,7 +359,7 @@ impl<'a> Interpreter<'a> {
     /// Where the entries of a jump table lead, in ascending order.
     fn jump_table(&mut self, at: u32, count: u32) -> Result<Box<[u32]>, Problem> {
         self.uses(|uses| &mut uses.jump_tables);
-        self.work += u64::from(count);
+        self.examined += u64::from(count);
         let entries = self.bytes(at).get(..4 * count as usize).ok_or_else(outside)?.as_chunks::<4>().0;
         let target = |entry: &[u8; 4]| {
             let target = i64::from(at) + i64::from(i32::from_le_bytes(*entry));

@@ -10,7 +10,6 @@ use crate::value::{Entry, Gpr, Object, Value};
 use iced_x86::{Code, Instruction, OpKind, Register};
 use wave_contract::STACK_PROBE_BYTES;
 use wave_contract::context::{TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE};
-use wave_contract::types::ValType;
 
 /// How memory is used.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -387,8 +386,7 @@ impl Interpreter<'_> {
                 match left {
                     Value::Index(table) if whole && by == 4 => {
                         let made = Entry::Made(offset(instruction));
-                        self.look_through(state);
-                        state.forget(|value| entry_of(value) == Some(made));
+                        self.forget(state, |value| value.entry() == Some(made));
                         if state.checked.is_some_and(|checked| checked.entry == made) {
                             state.checked = None;
                         }
@@ -578,12 +576,10 @@ impl Interpreter<'_> {
 
     /// Reads a field of a table entry.
     fn entry(&self, state: &State, table: u8, entry: Entry, field: u32, bytes: u32) -> Result<Value, Problem> {
-        let declared = self.task.info.tables.get(usize::from(table));
-        let Some(declared) = declared.filter(|table| table.element == ValType::FuncRef) else {
+        let Some(least) = self.task.places.entries(table) else {
             return Err(Problem::new(Rule::Memory, "a table that code does not read"));
         };
         if let Entry::Constant { index, .. } = entry {
-            let least = declared.min;
             let compared = matches!(state.longer, Some((own, least)) if own == table && index <= least);
             // Entry 0 of every table can be read; see the contract.
             if index >= least && !compared && index != 0 {
@@ -645,7 +641,6 @@ impl Interpreter<'_> {
     }
 
     fn write_frame(&mut self, state: &mut State, at: i32, bytes: u32, value: Value) -> Result<(), Problem> {
-        self.look_through(state);
         self.in_frame(state, at, bytes)?;
         state.touched = state.touched.min(at);
         state.write(at, bytes, value);
@@ -753,19 +748,6 @@ fn same_registers(state: &State, instruction: &Instruction) -> bool {
     match (general(instruction.op0_register()), general(instruction.op1_register())) {
         (Some(one), Some(other)) => one.bytes == other.bytes && state.same(one.gpr, other.gpr),
         _ => false,
-    }
-}
-
-/// The table entry that a value belongs to.
-pub fn entry_of(value: Value) -> Option<Entry> {
-    match value {
-        Value::EntryOffset { entry, .. }
-        | Value::EntryField { entry, .. }
-        | Value::Signature { entry, .. }
-        | Value::Code { entry, .. }
-        | Value::CalleeOffset(entry)
-        | Value::CalleeContext(entry) => Some(entry),
-        _ => None,
     }
 }
 

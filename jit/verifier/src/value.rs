@@ -239,6 +239,24 @@ impl Value {
         )
     }
 
+    /// The table entry that it belongs to.
+    pub const fn entry(self) -> Option<Entry> {
+        match self {
+            Self::EntryOffset { entry, .. }
+            | Self::EntryField { entry, .. }
+            | Self::Signature { entry, .. }
+            | Self::Code { entry, .. }
+            | Self::CalleeOffset(entry)
+            | Self::CalleeContext(entry) => Some(entry),
+            _ => None,
+        }
+    }
+
+    /// Whether what code does elsewhere can make it stale, so that it has to be forgotten.
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::Status) || self.entry().is_some()
+    }
+
     /// A number between two bounds. `None` if they are too far apart.
     fn between(low: u64, high: u64) -> Option<Self> {
         let span = u32::try_from(high.checked_sub(low)?).ok()?;

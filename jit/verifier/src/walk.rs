@@ -1,7 +1,7 @@
 //! Finds out what is known where loops begin, and has it checked.
 //!
 //! A function without jumps back needs nothing more than the check: that is nearly half of all code. If the check comes to a jump
-//! back, an abstract interpretation goes on from there to a fixed point: it follows the code from each leader to the next, or to
+//! back, or missed code that a table speaks of, an abstract interpretation goes on from there to a fixed point: it follows the code from each leader to the next, or to
 //! where control leaves, and joins its state with the one there. If that changes, the leader is followed again.
 //!
 //! Nothing relies on what it finds: it leaves a certificate, which the check uses or refuses. So it follows no code behind an
@@ -42,7 +42,8 @@ impl Scratch {
 pub fn verify(task: &Shared<'_>, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(Accepted, u64), Refusal> {
     scratch.certificate.clear();
     match check(task, unit, &scratch.certificate, &mut scratch.memory) {
-        Err(refusal) if refusal.rule == Rule::Certificate => {
+        // A table that speaks of what was passed over: perhaps only jumps back lead there.
+        Err(refusal) if matches!(refusal.rule, Rule::Certificate | Rule::Metadata) => {
             let steps = walk(task, unit, refusal.offset, scratch)?;
             Ok((check(task, unit, &scratch.certificate, &mut scratch.memory)?, steps))
         }
@@ -73,7 +74,7 @@ fn walk(task: &Shared<'_>, unit: &Unit<'_>, from: u32, scratch: &mut Scratch) ->
             certificate.claim(head, state.clone());
         }
     }
-    Ok(walk.interpreter.work)
+    Ok(walk.interpreter.work())
 }
 
 /// One function while it is followed.
@@ -140,9 +141,9 @@ impl Walk<'_> {
 
     /// Joins a state with the stored state of a leader.
     fn reach(&mut self, leader: u32, state: &State) -> Result<(), Problem> {
-        self.interpreter.spend(state)?;
+        self.interpreter.check_budget()?;
         let is_new = self.leaders.get(leader).is_none();
-        if self.leaders.join(leader, state)? {
+        if self.leaders.join(leader, state, &mut self.interpreter.visited)? {
             self.queue(leader);
         }
         // If code was followed through here, what it knows here is found by following it again.

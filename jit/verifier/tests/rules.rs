@@ -6,12 +6,12 @@ mod support;
 
 use iced_x86::IcedError;
 use iced_x86::code_asm::*;
-use support::{Bench, CELL, CONTEXT, DESCRIPTOR, MEMORY, Mode, RESULTS, TABLES};
+use support::{Bench, CELL, CONTEXT, DESCRIPTOR, FUNCTIONS, MEMORY, Mode, RESULTS, TABLES};
 use wave_contract::abi::{FUEL, RESULT_AREA_BYTES};
 use wave_contract::context::{
-    ARENA, Addressing, ContextLayout, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
+    ARENA, Addressing, ContextLayout, FIRST_MEMORY, FixedAddresses, GlobalSlot, STACK_LIMIT, TABLE_ENTRIES,
 };
-use wave_contract::image::TEXT_PADDING;
+use wave_contract::image::{CodeRange, TEXT_PADDING};
 use wave_contract::libcall::Libcall;
 use wave_contract::trap::TrapCode;
 use wave_verifier::{Rule, VerifyError, verify};
@@ -39,6 +39,7 @@ const POPPER: usize = 3;
 const MEM: i32 = MEMORY as i32;
 const TABLE: i32 = TABLES as i32;
 const ENTRY: i32 = TABLE + TABLE_ENTRIES as i32;
+const FUNCTION_TABLE: i32 = FUNCTIONS as i32;
 const OTHER_TABLE: i32 = TABLE + 0x10_0000;
 const CTX: i32 = CONTEXT as i32;
 
@@ -72,11 +73,66 @@ fn refuses_bytes(bench: &Bench, rule: Rule, what: &str, bytes: &[u8]) {
     bench.refuses(rule, what, bench.with_bytes(SUBJECT, &[bytes, &[0xc3]].concat()));
 }
 
+fn layout(bench: &Bench) -> ContextLayout {
+    ContextLayout::new(&bench.info).expect("a small module")
+}
+
 /// Offset of a global's cell in the context.
 fn cell(bench: &Bench, global: u32) -> i32 {
-    let layout = ContextLayout::new(&bench.info).expect("a small module");
-    let GlobalSlot::Cell(cell) = layout.global(global) else { panic!("it is imported") };
+    let GlobalSlot::Cell(cell) = layout(bench).global(global) else { panic!("it is imported") };
     cell as i32
+}
+
+/// T64: a 64-bit index is one of 32 bits once its upper half was found to be zero, or is left out; the check alone says nothing.
+#[test]
+fn t64_an_index_of_64_bits_is_narrowed() {
+    for (mode, bench) in [(Mode::Fixed, fixed()), (Mode::Arg, arg())] {
+        accepts(&bench, "the lower half, zero-extended", |a| {
+            let mut outside = a.create_label();
+            a.mov(rax, rsi)?;
+            a.shr(rax, 32)?;
+            a.test(rax, rax)?;
+            a.jne(outside)?;
+            a.mov(eax, esi)?;
+            load(a, mode)?;
+            a.ret()?;
+            a.set_label(&mut outside)?;
+            a.ud2()
+        });
+        refuses(&bench, Rule::Memory, "all of it, compared with 2^32", |a| {
+            let mut outside = a.create_label();
+            a.mov(rax, rsi)?;
+            a.shr(rax, 32)?;
+            a.test(rax, rax)?;
+            a.jne(outside)?;
+            a.mov(rax, rsi)?;
+            load(a, mode)?;
+            a.ret()?;
+            a.set_label(&mut outside)?;
+            a.ud2()
+        });
+        refuses(&bench, Rule::Memory, "the lower half after 64 bits were added", |a| {
+            a.mov(eax, esi)?;
+            a.add(rax, rsi)?;
+            load(a, mode)
+        });
+        refuses(&bench, Rule::Memory, "its upper half shifted by too little", |a| {
+            a.mov(rax, rsi)?;
+            a.shr(rax, 31)?;
+            load(a, mode)
+        });
+    }
+}
+
+/// Reads linear memory at RAX.
+fn load(a: &mut CodeAssembler, mode: Mode) -> Assembled {
+    match mode {
+        Mode::Fixed => a.mov(ecx, dword_ptr(rax + MEM)),
+        Mode::Arg => {
+            a.mov(rdx, qword_ptr(rdi + FIRST_MEMORY as i32))?;
+            a.mov(ecx, dword_ptr(rdx + rax))
+        }
+    }
 }
 
 /// T64: what is added to the base of a memory is a number of 32 bits, zero-extended.
@@ -277,7 +333,7 @@ fn t65_constants_of_the_context_are_read_only() {
     accepts(&bench, "the end of its slot", |a| a.mov(at(behind - 8), rdi));
     refuses(&bench, Rule::Memory, "what is behind its slot", |a| a.mov(at(behind - 7), rdi));
     refuses(&bench, Rule::Leak, "an address in the fuel counter", |a| a.mov(at(counter), rsp));
-    let libcall = CTX + ContextLayout::libcall(Libcall::MemoryGrow) as i32;
+    let libcall = CTX + layout(&bench).libcall(Libcall::MemoryGrow) as i32;
     refuses(&bench, Rule::Memory, "a library call", |a| a.mov(at(libcall), rdi));
     refuses(&bench, Rule::Leak, "its address, where the program can read it", |a| {
         a.mov(rcx, at(libcall))?;
@@ -376,6 +432,10 @@ fn t66_t69_only_listed_instructions() {
         ("vpmaskmovd store", &[0xc4, 0xe2, 0x71, 0x8e, 0x07]),
         ("vpgatherdd", &[0xc4, 0xe2, 0x69, 0x90, 0x04, 0x0f]),
         ("vgatherqpd", &[0xc4, 0xe2, 0xe9, 0x93, 0x04, 0x0f]),
+        ("vfmadd231ps, which the compiler does not use", &[0xc4, 0xe2, 0x71, 0xb8, 0xc2]),
+        ("vfmadd213ss, which it does not use either", &[0xc4, 0xe2, 0x71, 0xa9, 0xc2]),
+        ("vfmadd213ps ymm", &[0xc4, 0xe2, 0x75, 0xa8, 0xc2]),
+        ("vfmaddps of four operands", &[0xc4, 0xe3, 0xf1, 0x68, 0xc2, 0x30]),
         ("vmovups ymm", &[0xc5, 0xfc, 0x10, 0x07]),
         ("vmovups zmm", &[0x62, 0xf1, 0x7c, 0x48, 0x10, 0x07]),
         ("vscatterdps", &[0x62, 0xf2, 0x7d, 0x49, 0xa2, 0x04, 0x07]),
@@ -394,6 +454,18 @@ fn t66_t69_only_listed_instructions() {
     for (name, bytes) in forbidden {
         refuses_bytes(&bench, Rule::Instruction, name, bytes);
     }
+    accepts(&bench, "fused multiplications and additions", |a| {
+        a.vfmadd213ps(xmm0, xmm1, xmm2)?;
+        a.vfmadd132pd(xmm0, xmm1, xmm2)?;
+        a.vfmsub213pd(xmm0, xmm1, xmm2)?;
+        a.vfnmadd213ps(xmm0, xmm1, xmm2)?;
+        a.vfnmsub132ps(xmm0, xmm1, xmm2)?;
+        a.mov(eax, edi)?;
+        a.vfmadd213ps(xmm0, xmm1, xmmword_ptr(rax + MEM))
+    });
+    refuses(&bench, Rule::Memory, "the same with an index of 64 bits", |a| {
+        a.vfmadd213ps(xmm0, xmm1, xmmword_ptr(rdi + MEM))
+    });
     refuses_bytes(&bench, Rule::Encoding, "lock", &[0xf0, 0x01, 0x04, 0x24]);
     refuses_bytes(&bench, Rule::Encoding, "the second byte of a register", &[0x88, 0xe0]);
     refuses_bytes(&bench, Rule::Boundary, "REX2, of APX", &[0xd5, 0x10, 0x8b, 0xc0]);
@@ -589,10 +661,16 @@ fn t68_large_frames_are_touched() {
 
 /// What an indirect call through table 0 takes.
 fn through_table(a: &mut CodeAssembler, change: impl Fn(&str) -> bool, signature: u32) -> Assembled {
+    through_table_at(a, TABLE, change, signature)
+}
+
+/// What an indirect call through a table takes.
+fn through_table_at(a: &mut CodeAssembler, table: i32, change: impl Fn(&str) -> bool, signature: u32) -> Assembled {
+    let entry = table + TABLE_ENTRIES as i32;
     let mut trap = a.create_label();
     let kept = |step: &str| !change(step);
     a.sub(rsp, 8)?;
-    a.mov(eax, if kept("its own length") { TABLE } else { OTHER_TABLE })?;
+    a.mov(eax, if kept("its own length") { table } else { OTHER_TABLE })?;
     a.mov(eax, dword_ptr(rax))?;
     if kept("the comparison with the length") {
         a.cmp(edi, eax)?;
@@ -611,13 +689,13 @@ fn through_table(a: &mut CodeAssembler, change: impl Fn(&str) -> bool, signature
     }
     if kept("the comparison of the signature") {
         let field = if kept("the field of the signature") { 8 } else { 12 };
-        a.cmp(dword_ptr(rax + (ENTRY + field)), signature as i32)?;
+        a.cmp(dword_ptr(rax + (entry + field)), signature as i32)?;
         if kept("the outcome") { a.jne(trap)? } else { a.je(trap)? }
     }
     if kept("the same entry") {
-        a.call(qword_ptr(rax + ENTRY))?;
+        a.call(qword_ptr(rax + entry))?;
     } else {
-        a.call(qword_ptr(rax + (ENTRY + 16)))?;
+        a.call(qword_ptr(rax + (entry + 16)))?;
     }
     a.add(rsp, 8)?;
     a.ret()?;
@@ -681,7 +759,7 @@ fn t68_the_stack_pointer_has_few_writers() {
 #[test]
 fn t68_nothing_is_known_below_the_stack_pointer() {
     for bench in [fixed(), arg()] {
-        let libcall = ContextLayout::libcall(Libcall::DataDrop) as i32;
+        let libcall = layout(&bench).libcall(Libcall::DataDrop) as i32;
         let (is_fixed, context) = (bench.terms.addressing.fixed().is_some(), CONTEXT as i32);
         let field = |at: i32| if is_fixed { qword_ptr((context + at) as u64) } else { qword_ptr(rdi + at) };
         // RBX minus what is read from where RBX was copied from: zero, if that is still there. A word is lost by `lose`.
@@ -759,6 +837,92 @@ fn t67_calls_through_tables_are_checked() {
     bench.refuses(Rule::Memory, "with that alone", call("the comparison with the length", nothing));
     bench.refuses(Rule::Target, "a signature that no type has", call("", 77));
     bench.refuses(Rule::Target, "the null entry", call("", 0));
+}
+
+/// T67: a call by reference is a call through the function table, whose entries have the ids of shapes. An entry of a table of
+/// the module never has one of them, so that nobody relies on what an id means in another table.
+#[test]
+fn t67_calls_by_reference_are_checked() {
+    let typed = MODULE
+        .replace("(type $nothing (func))", "(type $nothing (func (result funcref)))")
+        .replace("(func $callee (type $nothing))", "(func $callee (type $nothing) (ref.null func))");
+    for (module, same) in [(MODULE, true), (&*typed, false)] {
+        let bench = Bench::new(Mode::Fixed, module.as_bytes());
+        let ids = bench.terms.signatures[1];
+        assert_eq!(ids.exact == ids.shape, same, "{ids:?}");
+        let call = |dropped: &'static str, signature: u32| {
+            bench.with(SUBJECT, |a| through_table_at(a, FUNCTION_TABLE, |step| step == dropped, signature))
+        };
+        bench.accepts("all steps", call("", ids.shape.0));
+        for (step, rule) in [
+            ("the right condition", Rule::Memory),
+            ("its own length", Rule::Memory),
+            ("the size of an entry", Rule::Memory),
+            ("the comparison of the signature", Rule::Signature),
+            ("the field of the signature", Rule::Signature),
+            ("the outcome", Rule::Signature),
+            ("the same entry", Rule::Memory),
+        ] {
+            bench.refuses(rule, step, call(step, ids.shape.0));
+        }
+        bench.refuses(Rule::Target, "a shape that no type has", call("", 77));
+        bench.refuses(Rule::Target, "the null entry", call("", 0));
+    }
+}
+
+/// T67: of the function table, code may read entry 0 and those below its length, and write nothing.
+#[test]
+fn t67_the_function_table_is_read_only() {
+    for bench in [fixed(), arg()] {
+        let is_fixed = bench.terms.addressing.fixed().is_some();
+        let header = |a: &mut CodeAssembler| match is_fixed {
+            true => a.mov(eax, FUNCTION_TABLE),
+            false => a.mov(rax, qword_ptr(rdi + layout(&bench).function_table() as i32)),
+        };
+        let entry = |index: i32| TABLE_ENTRIES as i32 + 16 * index + 8;
+        accepts(&bench, "its length", |a| header(a).and_then(|()| a.mov(eax, dword_ptr(rax))));
+        accepts(&bench, "entry 0", |a| header(a).and_then(|()| a.mov(eax, dword_ptr(rax + entry(0)))));
+        let one = |a: &mut CodeAssembler, compare: bool| {
+            let mut trap = a.create_label();
+            header(a)?;
+            if compare {
+                a.cmp(dword_ptr(rax), 1)?;
+                a.jbe(trap)?;
+            }
+            a.mov(eax, dword_ptr(rax + entry(1)))?;
+            a.ret()?;
+            a.set_label(&mut trap)?;
+            a.ud2()
+        };
+        bench.accepts("entry 1 if there is one", bench.with(SUBJECT, |a| one(a, true)));
+        bench.refuses(Rule::TableBound, "entry 1, which may not be there", bench.with(SUBJECT, |a| one(a, false)));
+        for (what, at) in [("its length", 0), ("an entry", entry(0))] {
+            refuses(&bench, Rule::Memory, what, |a| header(a).and_then(|()| a.mov(dword_ptr(rax + at), ecx)));
+        }
+    }
+}
+
+/// T67: a table of typed function references has entries as one of any functions; no other table has.
+#[test]
+fn t67_tables_of_functions_have_entries() {
+    let table = |ty: &str| MODULE.replace("(table $long 4 10 funcref)", &format!("(table $long 4 10 {ty})"));
+    for (ty, has_entries) in [
+        ("(ref null $nothing)", true),
+        ("nullfuncref", true),
+        ("externref", false),
+        ("anyref", false),
+        ("(ref null i31)", false),
+    ] {
+        let bench = Bench::new(Mode::Fixed, table(ty).as_bytes());
+        let image = bench.with(SUBJECT, |a| {
+            a.mov(ecx, dword_ptr((ENTRY + 8) as u64))?;
+            a.ret()
+        });
+        match has_entries {
+            true => bench.accepts(ty, image),
+            false => drop(bench.refuses(Rule::Memory, ty, image)),
+        }
+    }
 }
 
 /// T67: what a comparison says of a register is true of everything that holds the same, and of nothing else.
@@ -1014,6 +1178,41 @@ fn t67_jump_tables_are_clamped() {
     bench.refuses(Rule::Target, "without a bound", jump(None, Clamp::Right, 3));
     let bytes = bench.with(SUBJECT, |a| dispatch(a, Some(2), Clamp::Right, 3, true));
     bench.refuses(Rule::Target, "a byte in the place of an offset", bytes);
+}
+
+/// T67, T57: the index of a jump table may be a constant. What the other entries lead to is followed as well: it is code of the
+/// module, and tables speak of it.
+#[test]
+fn t67_a_jump_table_may_have_a_constant_index() {
+    let bench = fixed();
+    let code = |index: u32, last: u32, third: u32| {
+        let mut image = bench.with(SUBJECT, |a| {
+            let mut table = a.create_label();
+            a.mov(eax, index)?;
+            a.mov(ecx, last)?;
+            a.cmp(eax, ecx)?;
+            a.cmovb(ecx, eax)?;
+            a.lea(rax, ptr(table))?;
+            a.movsxd(rdx, dword_ptr(rax + rcx * 4))?;
+            a.add(rax, rdx)?;
+            a.jmp(rax)?;
+            a.set_label(&mut table)?;
+            a.dd(&[12, 13, third])?;
+            a.ret()?;
+            a.ud2()
+        });
+        // The second entry leads to this one.
+        let CodeRange { start, len } = image.functions[SUBJECT];
+        image.traps.push(start + len - 2, TrapCode::Unreachable as u8);
+        image
+    };
+    for index in [0, 1, 2, 3, u32::MAX] {
+        bench.accepts("a constant index", code(index, 2, 12));
+        bench.refuses(Rule::Target, "an entry that leads out of the function", code(index, 2, 15));
+        bench.refuses(Rule::Target, "more entries than there are", code(index, 3, 12));
+    }
+    // A table of the first entry alone: nothing leads to what the tables speak of.
+    bench.refuses(Rule::Metadata, "no other entry", code(0, 0, 12));
 }
 
 /// T70: in mode arg, the context is passed on.
@@ -1375,6 +1574,35 @@ fn t57_tables_speak_of_what_is_there() {
     }
 }
 
+/// Code that only a jump back leads to, as behind handlers of exceptions: what a table says of it counts, and it is checked.
+#[test]
+fn t57_code_that_only_a_jump_back_leads_to() {
+    let bench = fixed();
+    let code = |trap: Option<u32>, register: AsmRegister64| {
+        let mut image = bench.with(SUBJECT, |a| {
+            let (mut behind, mut before) = (a.create_label(), a.create_label());
+            a.jmp(behind)?;
+            a.set_label(&mut before)?;
+            a.mov(eax, dword_ptr(register + MEM))?;
+            a.ret()?;
+            a.set_label(&mut behind)?;
+            a.mov(edi, edi)?;
+            a.jmp(before)
+        });
+        // The jump takes two bytes.
+        let at = image.functions[SUBJECT].start + 2;
+        if let Some(trap) = trap {
+            image.traps.push(at + trap, TrapCode::HeapOutOfBounds as u8);
+        }
+        image
+    };
+    bench.accepts("without a table", code(None, rdi));
+    bench.accepts("with its own fault", code(Some(0), rdi));
+    bench.refuses(Rule::Metadata, "inside of it", code(Some(1), rdi));
+    bench.refuses(Rule::Memory, "an address that is no index", code(Some(0), rsi));
+    bench.refuses(Rule::Memory, "the same without a table", code(None, rsi));
+}
+
 /// T71: more work than its length allows is a refusal.
 #[test]
 fn t71_work_is_bounded() {
@@ -1410,38 +1638,9 @@ fn t71_work_is_bounded() {
     bench.refuses(Rule::Target, "a loop to the entry", few);
 }
 
-/// T71: no step is free, and the last one counts too.
+/// T71: what states share is not looked at, however many words of the frame are known where a jump leads.
 #[test]
-fn t71_each_known_word_has_its_price() {
-    let bench = fixed();
-    let pushes = |words: usize, rest: &[u8]| {
-        let mut code = vec![0x53; words];
-        code.extend_from_slice(rest);
-        code.extend([0x48, 0x81, 0xc4]);
-        code.extend((8 * words as u32).to_le_bytes());
-        code.push(0xc3);
-        bench.with_bytes(SUBJECT, &code)
-    };
-    bench.accepts("pushes", pushes(2_047, &[]));
-    bench.refuses(Rule::Budget, "pushes, each above more words", pushes(8_191, &[]));
-
-    // A call forgets what was read of tables: each word is looked at.
-    let calls = |words: usize, count: usize| {
-        let start = bench.image.text.len().next_multiple_of(64) + words;
-        let call = |number: usize| {
-            let end = (start + 5 * (number + 1)) as i64;
-            let relative = (bench.function(CALLEE) as i64 - end) as i32;
-            [&[0xe8], &relative.to_le_bytes()[..]].concat()
-        };
-        pushes(words, &(0..count).flat_map(call).collect::<Vec<_>>())
-    };
-    bench.accepts("calls", calls(2_047, 6_000));
-    bench.refuses(Rule::Budget, "calls below many words", calls(12_287, 6_000));
-}
-
-/// T71: where jumps lead, all that is known is kept; so much must not be known in so many places.
-#[test]
-fn t71_memory_is_bounded() {
+fn t71_large_frames_are_cheap() {
     let bench = fixed();
     let code = |words: usize, jumps: usize| {
         let mut code = vec![0x53; words];
@@ -1451,9 +1650,99 @@ fn t71_memory_is_bounded() {
         code.push(0xc3);
         bench.with_bytes(SUBJECT, &code)
     };
-    bench.accepts("1000 words in 60 places", code(1_000, 60));
-    let refusal = bench.refuses(Rule::Budget, "1000 words in 600 places", code(1_000, 600));
-    assert!(refusal.what.contains("too much of the frame is known"), "{refusal}");
+    bench.accepts("8191 words", code(8_191, 0));
+    // 40 million words in all.
+    let report = bench.verify(code(8_191, 5_000)).expect("8191 words in 5000 places");
+    assert!(report.steps < 40_000, "{}", report.steps);
+}
+
+/// T71: what differs between states has its price where they meet.
+#[test]
+fn t71_different_words_have_their_price() {
+    let bench = fixed();
+    let code = |words: usize, jumps: usize| {
+        // xor eax, eax; push rax, as often; jne the end; each word becomes 2; jne the end, as often
+        let mut code = [0x31, 0xc0].to_vec();
+        code.extend(vec![0x50; words]);
+        let end = 6 + 12 * words + 6 * jumps;
+        let mut left = end;
+        let mut jump = |code: &mut Vec<u8>, behind: usize| {
+            left -= behind + 6;
+            code.extend([0x0f, 0x85]);
+            code.extend((left as u32).to_le_bytes());
+        };
+        jump(&mut code, 0);
+        for word in 0..words {
+            // mov qword [rsp + 8 * word], 2
+            code.extend([0x48, 0xc7, 0x84, 0x24]);
+            code.extend((8 * word as u32).to_le_bytes());
+            code.extend([2, 0, 0, 0]);
+        }
+        jump(&mut code, 12 * words);
+        (1..jumps).for_each(|_| jump(&mut code, 0));
+        code.extend([0x48, 0x81, 0xc4]);
+        code.extend((8 * words as u32).to_le_bytes());
+        code.push(0xc3);
+        bench.with_bytes(SUBJECT, &code)
+    };
+    bench.accepts("2000 words that differ at 2000 jumps", code(2_000, 2_000));
+    bench.refuses(Rule::Budget, "16000 words that differ at 40000 jumps", code(16_000, 40_000));
+}
+
+/// T71: a call forgets what was read of tables and of the host: each line of words with such a value is looked at.
+#[test]
+fn t71_words_that_calls_forget_have_their_price() {
+    let bench = fixed();
+    let layout = ContextLayout::new(&bench.info).expect("a small module");
+    let host = (CTX as u32 + layout.function(0)) as u64;
+    let callee = bench.function(CALLEE);
+    let code = |words: i32, calls: usize| {
+        bench.with(SUBJECT, |a| {
+            let mut trap = a.create_label();
+            a.sub(rsp, 8)?;
+            a.mov(eax, CTX)?;
+            a.cmp(rsp, qword_ptr(rax + STACK_LIMIT as i32))?;
+            a.jb(trap)?;
+            a.mov(edi, CTX)?;
+            a.call(qword_ptr(host))?;
+            a.test(rdx, rdx)?;
+            a.jne(trap)?;
+            for _ in 0..words {
+                a.push(rdx)?;
+            }
+            for _ in 0..calls {
+                a.call(callee)?;
+            }
+            a.add(rsp, 8 * words + 8)?;
+            a.ret()?;
+            a.set_label(&mut trap)?;
+            a.ud2()
+        })
+    };
+    bench.accepts("6000 calls above 2000 words", code(2_000, 6_000));
+    bench.refuses(Rule::Budget, "12000 calls above 16000 words", code(16_000, 12_000));
+}
+
+/// T71: the states where jumps lead take no more memory than a multiple of the code.
+#[test]
+fn t71_memory_is_bounded() {
+    let bench = fixed();
+    let code = |jumps: usize| {
+        // xor eax, eax; sub rsp, 0xfff8; mov [rsp + 2^n], rbx for each n: many branches above the word that changes
+        let mut code = [0x31, 0xc0, 0x48, 0x81, 0xec, 0xf8, 0xff, 0, 0].to_vec();
+        for bit in 6..16 {
+            code.extend([0x48, 0x89, 0x9c, 0x24]);
+            code.extend((1_u32 << bit).to_le_bytes());
+        }
+        // In turn: mov [rsp], rax; jne to what follows; mov [rsp], rbx; jne to what follows
+        let both = [[0x48, 0x89, 0x44, 0x24, 0, 0x75, 0], [0x48, 0x89, 0x5c, 0x24, 0, 0x75, 0]];
+        code.extend(both.as_flattened().repeat(jumps));
+        code.extend([0x48, 0x81, 0xc4, 0xf8, 0xff, 0, 0, 0xc3]);
+        bench.with_bytes(SUBJECT, &code)
+    };
+    bench.accepts("a change in 1000 places", code(500));
+    let refusal = bench.refuses(Rule::Budget, "a change in 10000 places", code(5_000));
+    assert!(refusal.what.contains("too much is known in too many places"), "{refusal}");
 }
 
 /// T71: each entry of a jump table is followed from each jump.

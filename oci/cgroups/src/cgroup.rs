@@ -168,6 +168,12 @@ impl Cgroup {
         self.directories.iter().try_for_each(|directory| delete_tree(&directory.path))
     }
 
+    /// Removes the cgroup if no process and no child is in it, and answers whether it is gone: the kernel decides it without a list.
+    pub fn delete_if_empty(&self) -> bool {
+        let stays = |directory: &&Directory| remove(&directory.path).is_err();
+        self.directories.iter().filter(stays).count() == 0
+    }
+
     /// The directories of version 1, by the names of their controllers.
     pub fn hierarchies(&self) -> impl Iterator<Item = (String, &Path)> {
         let old = self.directories.iter().filter(|directory| directory.version == Version::V1);
@@ -353,11 +359,15 @@ impl Drop for New {
 
 fn create_in(hierarchy: &Hierarchy, path: &CgroupPath, new: &mut New) -> Result<Directory, Error> {
     let leaf = hierarchy.directory(path)?;
-    let missing: Vec<&Path> = leaf.ancestors().take_while(|path| *path != hierarchy.mount).collect();
+    let above: Vec<&Path> = leaf.ancestors().take_while(|path| *path != hierarchy.mount).collect();
+    let has_values = hierarchy.version == Version::V2 || hierarchy.controllers.iter().any(|name| name == "cpuset");
     if hierarchy.version == Version::V2 {
         enable_usual(&hierarchy.mount);
     }
-    for path in missing.into_iter().rev() {
+    // Parents that have nothing to pass on matter only if they are missing.
+    let is_there = !has_values && leaf.parent().is_some_and(Path::is_dir);
+    let missing = if is_there { above.get(..1).unwrap_or_default() } else { &above };
+    for &path in missing.iter().rev() {
         if files::create(path)? {
             new.0.push(path.to_owned());
         }

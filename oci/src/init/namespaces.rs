@@ -6,8 +6,8 @@ use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use std::fs::File;
 use wave_engine::Failure;
 
-/// The namespaces that the process of the container makes or joins before it is forked, and the flag of each. A cgroup namespace is
-/// made later, once the process is in its cgroup, whose place is the root of what it sees.
+/// The namespaces that come first, and the flag of each. A cgroup namespace is made later, once the process is in its cgroup, whose place
+/// is the root of what it sees.
 const EARLY: [(&str, CloneFlags); 5] = [
     ("network", CloneFlags::CLONE_NEWNET),
     ("ipc", CloneFlags::CLONE_NEWIPC),
@@ -25,12 +25,46 @@ fn path(namespace: &Namespace) -> Option<&std::path::Path> {
     namespace.path.as_deref().filter(|path| !path.as_os_str().is_empty())
 }
 
+/// Which namespaces are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// That of processes, which begins with the next fork.
+    Processes,
+    /// The others.
+    Others,
+}
+
+impl Which {
+    fn has(self, kind: &str) -> bool {
+        (kind == "pid") == (self == Self::Processes)
+    }
+}
+
+/// Forks a process in the PID namespace of the container. This process and its later children stay in theirs.
+///
+/// # Errors
+/// 125 if the kernel refuses; the process may be there then.
+pub fn fork_into<T>(config: &Config, fork: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    if !config.has("pid") {
+        return fork();
+    }
+    join(config, Which::Processes)?;
+    make(config, Which::Processes)?;
+    let forked = fork();
+    let refuse =
+        |error: std::io::Error| Failure::refused(format!("cannot return to the own namespace of processes: {error}"));
+    // Where this process is: only its children were to be elsewhere. Hooks are processes of the host.
+    let own = File::open("/proc/self/ns/pid").map_err(refuse)?;
+    setns(own, CloneFlags::CLONE_NEWPID).map_err(|errno| refuse(errno.into()))?;
+    forked
+}
+
 /// Joins the namespaces that have a path. Before a user namespace is made, because it has no rights over them.
 ///
 /// # Errors
 /// 125 if one cannot be joined.
-pub fn join(config: &Config) -> Result<(), Failure> {
-    for namespace in &config.linux.namespaces {
+pub fn join(config: &Config, which: Which) -> Result<(), Failure> {
+    for namespace in config.linux.namespaces.iter().filter(|namespace| which.has(&namespace.kind)) {
         let Some(path) = path(namespace) else { continue };
         let refuse = |error: std::io::Error| {
             Failure::refused(format!("cannot join the {} namespace `{}`: {error}", namespace.kind, path.display()))
@@ -68,12 +102,12 @@ pub fn become_root() -> Result<(), Failure> {
     setresuid(user, user, user).map_err(refuse)
 }
 
-/// Makes the namespaces that have no path. That of processes begins with the next fork.
+/// Makes the namespaces that have no path.
 ///
 /// # Errors
 /// 125 if the kernel refuses one.
-pub fn make(config: &Config) -> Result<(), Failure> {
-    let wanted = |kind| config.namespace(kind).is_some_and(|namespace| path(namespace).is_none());
+pub fn make(config: &Config, which: Which) -> Result<(), Failure> {
+    let wanted = |kind| which.has(kind) && config.namespace(kind).is_some_and(|namespace| path(namespace).is_none());
     for (kind, flag) in EARLY.iter().filter(|(kind, _)| wanted(kind)) {
         unshare(*flag)
             .map_err(|errno| Failure::refused(format!("cannot make a {kind} namespace: {}", errno.desc())))?;

@@ -1,8 +1,9 @@
 //! The steps of the process of the container.
 
+use super::namespaces::Which;
 use super::root::Root;
 use super::{devices, inside, namespaces, terminal};
-use crate::channel::{Channel, Message};
+use crate::channel::{Answer, Channel, Message};
 use crate::config::{Config, Process};
 use crate::create::Load;
 use crate::failure::{cannot, unsupported};
@@ -38,8 +39,8 @@ pub struct Setup<'a> {
     pub cache: Option<Cache>,
     /// The runtime.
     pub channel: Channel,
-    /// Where `start` connects.
-    pub listener: UnixListener,
+    /// Where `start` connects, if it will.
+    pub listener: Option<UnixListener>,
     /// Locked until the program is entered.
     pub waiting: Option<OwnedFd>,
     /// Where the other end of the terminal goes.
@@ -52,9 +53,11 @@ pub struct Setup<'a> {
     pub load: Load<'a>,
 }
 
-/// Makes the namespaces and starts the process of the container in them. Its number goes to the runtime.
+/// Begins in the process that the runtime has forked: that of the container, or in a user namespace the one that starts it there, whose
+/// number goes to the runtime. The result is the exit status.
 pub fn run(mut setup: Setup<'_>) -> i32 {
-    fork(&mut setup).map_or_else(|failure| give_up(&mut setup.channel, failure), |()| 0)
+    let ran = if setup.config.has("user") { fork(&mut setup).map(|()| 0) } else { begin(&mut setup) };
+    ran.unwrap_or_else(|failure| give_up(&mut setup.channel, failure))
 }
 
 fn give_up(channel: &mut Channel, failure: Failure) -> i32 {
@@ -67,24 +70,47 @@ fn give_up(channel: &mut Channel, failure: Failure) -> i32 {
 fn fork(setup: &mut Setup<'_>) -> Result<(), Failure> {
     // First, while the host's cgroups can be reached and written to. The process of the container is forked into it.
     resources::enter(setup.config, setup.cgroup)?;
-    namespaces::join(setup.config)?;
-    if setup.config.has("user") {
-        namespaces::make_user()?;
-        setup.channel.ask(&Message::MapIds)?;
-        namespaces::become_root()?;
-    }
-    namespaces::make(setup.config)?;
+    join(setup.config)?;
+    namespaces::make_user()?;
+    setup.channel.ask(&Message::MapIds)?;
+    namespaces::become_root()?;
+    make(setup.config)?;
     let child = wave_sandbox::container::spawn(|| {
-        prepare(setup).unwrap_or_else(|failure| give_up(&mut setup.channel, failure))
+        let prepared = receive_requests().and_then(|()| setup.channel.wait()).and_then(|_| prepare(setup));
+        prepared.unwrap_or_else(|failure| give_up(&mut setup.channel, failure))
     });
     let child = child.map_err(|error| Failure::refused(chain(&error)))?;
     setup.channel.send(&Message::Forked(child)).map_err(|error| Failure::refused(error.to_string()))
 }
 
-/// The process of the container. The result is its exit status.
+/// Joins all namespaces that have a path.
+fn join(config: &Config) -> Result<(), Failure> {
+    namespaces::join(config, Which::Processes)?;
+    namespaces::join(config, Which::Others)
+}
+
+/// Makes all namespaces that have no path.
+fn make(config: &Config) -> Result<(), Failure> {
+    namespaces::make(config, Which::Processes)?;
+    namespaces::make(config, Which::Others)
+}
+
+/// The process of the container, which the runtime has forked into its PID namespace.
+fn begin(setup: &mut Setup<'_>) -> Result<i32, Failure> {
+    receive_requests()?;
+    // First, while the host's cgroups can be reached and written to.
+    resources::enter(setup.config, setup.cgroup)?;
+    namespaces::join(setup.config, Which::Others)?;
+    namespaces::make(setup.config, Which::Others)?;
+    prepare(setup)
+}
+
+fn receive_requests() -> Result<(), Failure> {
+    wave_sandbox::container::begin().map_err(|error| Failure::refused(chain(&error)))
+}
+
+/// The process of the container, in its namespaces. The result is its exit status.
 fn prepare(setup: &mut Setup<'_>) -> Result<i32, Failure> {
-    wave_sandbox::container::begin().map_err(|error| Failure::refused(chain(&error)))?;
-    setup.channel.wait()?;
     let (config, process) = (setup.config, setup.config.process()?);
     nix::unistd::setsid().map_err(|errno| Failure::refused(format!("setsid: {}", errno.desc())))?;
     namespaces::make_cgroup(config)?;
@@ -104,7 +130,9 @@ fn prepare(setup: &mut Setup<'_>) -> Result<i32, Failure> {
             .map_err(|error| cannot("set oomScoreAdj", error).at("process.oomScoreAdj"))?;
     }
     let root = Root::mount(config, setup.bundle, &resources::hierarchies(setup.cgroup))?;
-    setup.channel.ask(&Message::Mounted)?;
+    if config.hooks.has_early() {
+        setup.channel.ask(&Message::Mounted)?;
+    }
     let pid = Some(std::process::id().cast_signed());
     hooks::run("createContainer", &config.hooks.create_container, &(setup.state)("creating", pid))?;
     root.enter(config.root.as_ref().is_some_and(|root| root.readonly))?;
@@ -118,16 +146,19 @@ fn prepare(setup: &mut Setup<'_>) -> Result<i32, Failure> {
         umask(Mode::from_bits_truncate(mask));
     }
     let program = load(setup, process)?;
-    setup.channel.ask(&Message::Loaded)?;
-    let mut caller = wait_for_start(setup)?;
+    let mut accepted = match setup.channel.ask(&Message::Loaded)? {
+        Answer::GoOn => Some(wait_for_start(setup)?),
+        Answer::Start => None,
+    };
+    let caller = accepted.as_mut().unwrap_or(&mut setup.channel);
     if let Err(failure) = hooks::run("startContainer", &config.hooks.start_container, &(setup.state)("created", pid)) {
-        return Ok(give_up(&mut caller, failure));
+        return Ok(give_up(caller, failure));
     }
     // From here on the status is `running`.
     drop(setup.waiting.take());
     // The caller may be gone; the container starts all the same.
     drop(caller.send(&Message::Started));
-    drop(caller);
+    drop(accepted);
     // At once: a sealed process cannot close what is open here.
     wave_sandbox::exit(program())
 }
@@ -143,7 +174,11 @@ fn load(setup: &mut Setup<'_>, process: &Process) -> Result<crate::create::Progr
     nix::unistd::fchdir(&directory)
         .map_err(|errno| cannot("use the working directory", std::io::Error::from(errno)).at("process.cwd"))?;
     let module = find_module(top.as_fd(), process)?;
-    let plan = policy::request(setup.config, setup.policy.take())?.build()?;
+    let operator = setup.policy.take();
+    // The cgroup has it.
+    let max_rss = operator.as_ref().and_then(|policy| policy.values.limits.max_rss);
+    let of_image = policy::read_of_image(setup.config, operator.as_ref(), |path| Ok(inside::read(top.as_fd(), path)?))?;
+    let plan = policy::request(setup.config, of_image.or(operator))?.build()?;
     let container = Container {
         cache: setup.cache.take(),
         capabilities: process.capabilities.kept(),
@@ -151,7 +186,7 @@ fn load(setup: &mut Setup<'_>, process: &Process) -> Result<crate::create::Progr
         has_namespaces: setup.config.is_alone(),
         title: format!("wave oci {}", process.args.first().map_or("", String::as_str)),
     };
-    let engine = Engine::default().in_container(container);
+    let engine = Engine::default().in_container(container).bounded_to(max_rss);
     let engine = match setup.config.outer_filter()? {
         Some(filter) => engine.filtered_by(filter),
         None => engine,
@@ -239,8 +274,10 @@ fn resource(name: &str) -> Option<Resource> {
 
 /// Waits for `start`. A connection that sends something else is not it.
 fn wait_for_start(setup: &Setup<'_>) -> Result<Channel, Failure> {
+    let listener = setup.listener.as_ref();
+    let listener = listener.ok_or_else(|| Failure::refused("the runtime was to start the program, and did not"))?;
     loop {
-        let (mut stream, _) = setup.listener.accept().map_err(|error| cannot("wait for start", error))?;
+        let (mut stream, _) = listener.accept().map_err(|error| cannot("wait for start", error))?;
         let mut word = [0; START.len()];
         if stream.read_exact(&mut word).is_ok() && word == *START {
             return Ok(Channel::over(stream));

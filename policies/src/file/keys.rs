@@ -132,7 +132,7 @@ keys! {
         functions: Vec<String>, "functions", REQUIRED, Ty::List(&Ty::Function),
             "A module that imports another WASI function is refused";
     }
-    "fs", "Directories the program may reach; none if there is no such table": Ty::Tables(schema::FS) => {}
+    "fs", "Directories and single files the program may reach; none if there is no such table": Ty::Tables(schema::FS) => {}
     "env", "Environment of the program; empty if not given" => {
         /// Variables that are passed on.
         env_pass: Vec<String>, "pass", OPTIONAL, Ty::List(&Ty::Variable),

@@ -77,7 +77,7 @@ pub(super) const EXTENDS_KEY: Field =
     field("extends", Ty::Word(&["compute", "cli", "server"]), "Built-in profile; a key of this file replaces its key");
 
 pub(super) static FS: &[Field] = &[
-    required("host", Ty::Path, "Directory on the host; a relative path starts where this file is"),
+    required("host", Ty::Path, "Directory or file on the host; a relative path starts where this file is"),
     field("guest", Ty::Path, "What the program calls it; as `host` is written if not given"),
     required("access", Ty::Word(ACCESS), "What may be done there"),
 ];

@@ -3,7 +3,8 @@
 use crate::native::Registers;
 use crate::world::{ARENA_BASE, ENTERED_CODE, World};
 use iced_x86::ConditionCode;
-use wave_contract::context::{LIBCALLS, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE};
+use wave_contract::context::{TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE};
+use wave_contract::libcall::Libcall;
 use wave_verifier::rules::{Flags, Gpr, NO_ROOM, Operand, State, Value, refine};
 
 const CARRY: u64 = 1;
@@ -59,7 +60,7 @@ impl World {
                 entry(name).is_some_and(|(own, index, _)| own == table && bits == 16 * u64::from(index))
             }
             Value::EntryField { table, entry: name, field } => entry(name).is_some_and(|(own, index, _)| {
-                let header = self.addresses.tables[usize::from(table)];
+                let header = self.header_at(table);
                 own == table && bits == header + 16 * u64::from(index) + u64::from(field)
             }),
             Value::Signature { table, entry: name } => entry(name).is_some_and(|(own, _, at)| {
@@ -77,7 +78,9 @@ impl World {
             }),
             Value::Import(import) => bits == self.field(self.layout.function(import)),
             Value::ImportContext(import) => bits == self.field(self.layout.function(import) + 8),
-            Value::Libcall(call) => bits == self.field(LIBCALLS + 8 * u32::from(call)),
+            Value::Libcall(call) => {
+                Libcall::ALL.get(usize::from(call)).is_some_and(|call| bits == self.field(self.layout.libcall(*call)))
+            }
             Value::Status => bits == self.status,
             Value::EnteredCode => bits == ENTERED_CODE,
             Value::EnteredContext { field } => bits == self.addresses.context + u64::from(field),
@@ -131,11 +134,11 @@ impl World {
             }
         }
         for (at, value) in state.words() {
-            let bits = self.memory.u64(self.in_frame(*at));
-            if !self.stands_for(*value, bits) {
+            let bits = self.memory.u64(self.in_frame(at));
+            if !self.stands_for(value, bits) {
                 return Err(format!("word {at} is {bits:#x}, known as {value:?}"));
             }
-            if self.in_frame(*at) < registers.general[4] {
+            if self.in_frame(at) < registers.general[4] {
                 return Err(format!("word {at} is known, and lies below the stack pointer"));
             }
         }

@@ -4,7 +4,7 @@ use wave_contract::context::{Addressing, FixedAddresses};
 use wave_contract::image::{CodeImage, CodeRange, EntryThunk, TEXT_PADDING};
 use wave_contract::module::ModuleInfo;
 use wave_contract::offsets::OffsetTable;
-use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureId, TableType, ValType};
+use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureId, TableType, TypeIds, ValType};
 use wave_verifier::{Terms, Unit, UnitName};
 
 /// Its bytes, for what reads declarations from a module.
@@ -48,12 +48,12 @@ const IMPORT_THUNKS: u32 = 0x8000;
 #[must_use]
 pub fn declarations() -> ModuleInfo {
     let i64_ = |mutable| GlobalType { content: ValType::I64, mutable };
-    let table = |element, min, max| TableType { element, min, max };
+    let table = |element, min, max| TableType { element, min, max, wide: false };
     ModuleInfo {
         types: vec![
-            FuncType::new([ValType::I32], [ValType::I32]),
-            FuncType::new([], []),
-            FuncType::new([ValType::I64; 8], []),
+            FuncType::new([ValType::I32], [ValType::I32]).into(),
+            FuncType::new([], []).into(),
+            FuncType::new([ValType::I64; 8], []).into(),
         ],
         functions: vec![0, 1, 2, 0, 1, 2],
         imported_functions: 3,
@@ -62,10 +62,7 @@ pub fn declarations() -> ModuleInfo {
             table(ValType::FuncRef, 2, Some(3)),
             table(ValType::ExternRef, 1, None),
         ],
-        memories: vec![
-            MemoryType { min_pages: 1, max_pages: Some(10) },
-            MemoryType { min_pages: 1, max_pages: Some(2) },
-        ],
+        memories: vec![MemoryType::new(1, Some(10)), MemoryType::new(1, Some(2))],
         globals: vec![
             i64_(true),
             i64_(false),
@@ -84,13 +81,37 @@ pub fn signature(ty: usize) -> SignatureId {
     SignatureId(ty as u32 + 1)
 }
 
+/// The number of the function table, which follows all others.
+pub const FUNCTION_TABLE: usize = 3;
+
+/// The tables whose entries code reads.
+pub const WITH_ENTRIES: [u8; 3] = [0, 1, FUNCTION_TABLE as u8];
+
+/// What the entries of a table have for functions of a type. Those of the function table have the ids of shapes.
+#[must_use]
+pub fn id_in(table: u8, ty: usize) -> SignatureId {
+    if usize::from(table) == FUNCTION_TABLE {
+        SignatureId(signature(ty).0 + INTEGERS.len() as u32)
+    } else {
+        signature(ty)
+    }
+}
+
+/// The type behind an id that [`id_in`] gave.
+#[must_use]
+pub fn type_of(id: u32) -> Option<usize> {
+    Some((id as usize).checked_sub(1)? % INTEGERS.len())
+}
+
 /// What the verifier is told besides the module.
 #[must_use]
 pub fn terms(info: &ModuleInfo, is_fixed: bool) -> Terms {
     let addresses = FixedAddresses::imagined(info).expect("a small module");
     Terms {
         addressing: if is_fixed { Addressing::Fixed(addresses) } else { Addressing::Arg },
-        signatures: (0..INTEGERS.len()).map(signature).collect(),
+        signatures: (0..INTEGERS.len())
+            .map(|ty| TypeIds { exact: signature(ty), shape: id_in(FUNCTION_TABLE as u8, ty) })
+            .collect(),
         host_imports: IMPORTS.iter().map(|(is_host, _)| *is_host).collect(),
     }
 }
@@ -126,7 +147,7 @@ impl Tested {
             name: if is_thunk { UnitName::Entry(ty as u32) } else { UnitName::Function(ty as u32 + 3) },
             range: CodeRange { start: self.start(), len: UNIT_BYTES },
             code,
-            ty: &info.types[ty],
+            ty: info.types[ty].function().expect("all of them are of functions"),
             traps: &[],
             sources: &[],
         }

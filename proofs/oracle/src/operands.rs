@@ -1,10 +1,12 @@
 //! Registers, constants and places in memory such as an instruction may name.
 
+use crate::module;
 use crate::random::Random;
 use crate::world::World;
 use iced_x86::Register;
 use wave_contract::abi::RESULT_AREA_BYTES;
-use wave_contract::context::{ARENA, GlobalSlot, LIBCALLS, RESULTS, STACK_LIMIT, TABLE_ENTRIES};
+use wave_contract::context::{ARENA, GlobalSlot, RESULTS, STACK_LIMIT, TABLE_ENTRIES};
+use wave_contract::libcall::Libcall;
 use wave_verifier::rules::{Gpr, State, Value};
 
 /// Registers by width and number.
@@ -127,7 +129,7 @@ fn memory_of_kind(world: &World, state: &State, random: &mut Random) -> Option<T
         7 => {
             let is_offset = |value| matches!(value, Value::EntryOffset { .. } | Value::Index(_));
             let offset = whole(register_with(state, random, is_offset)?);
-            let header = world.addresses.tables[random.below(2) as usize] as i64;
+            let header = world.header_at(random.pick(&module::WITH_ENTRIES)) as i64;
             Target::at(offset, header + i64::from(TABLE_ENTRIES) + random.pick(&[0, 8, 8, 12]))
         }
         8 | 9 => {
@@ -169,22 +171,22 @@ fn named_address(world: &World, random: &mut Random) -> u64 {
     let context = world.addresses.context;
     let field = |offset: u32| context + u64::from(offset);
     let GlobalSlot::Cell(cells) = world.layout.global(world.info.imported_globals) else { unreachable!("it is own") };
-    let table = random.below(3) as usize;
+    let table = random.below(4) as u8;
     let addresses = &world.addresses;
     match random.below(16) {
         0 => field(STACK_LIMIT),
         1 => field(RESULTS),
         2 => field(0x18 + 8 * random.below(2) as u32),
         3 => field(ARENA),
-        4 => field(LIBCALLS + 8 * random.below(13) as u32),
-        5 => field(world.layout.table(table as u32)),
+        4 => field(world.layout.libcall(random.pick(&Libcall::ALL))),
+        5 => field(world.header_slot(table)),
         6 => field(world.layout.function(random.below(3) as u32) + 8 * random.below(2) as u32),
         7 => field(cells + 16 * random.below(3) as u32 + random.pick(&[0, 0, 4, 8, 12])),
         8 => addresses.globals[random.below(2) as usize] + random.pick(&[0, 0, 8]),
         9 => addresses.results + random.below(RESULT_AREA_BYTES.into()),
         10 => addresses.memories[0].descriptor + random.pick(&[0, 0, 16]),
-        11 | 12 => addresses.tables[table],
-        13 => world.entry_at(table as u8, random.below(12) as u32) + random.pick(&[0, 8, 8, 12]),
+        11 | 12 => world.header_at(table),
+        13 => world.entry_at(table, random.below(12) as u32) + random.pick(&[0, 8, 8, 12]),
         14 => match world.layout.global(random.below(2) as u32) {
             GlobalSlot::Pointer(at) | GlobalSlot::Cell(at) => field(at),
         },
@@ -197,7 +199,7 @@ pub fn constant(world: &World, random: &mut Random) -> u64 {
     let addresses = &world.addresses;
     match random.below(10) {
         0 => addresses.context,
-        1 => addresses.tables[random.below(2) as usize],
+        1 => world.header_at(random.pick(&module::WITH_ENTRIES)),
         2 => addresses.tables[0] + u64::from(TABLE_ENTRIES),
         3 => addresses.memories[random.below(2) as usize].base,
         4 => addresses.results,

@@ -213,10 +213,10 @@ impl<'a> Path<'a> {
             let mut joined = self.state.clone();
             // From both sides: a join keeps one state and looks at the other.
             if random.one_in(2) {
-                joined.join(other);
+                joined.join(other, &mut 0);
             } else {
                 joined.copy_from(other);
-                joined.join(&self.state);
+                joined.join(&self.state, &mut 0);
             }
             report.event("join");
             let before = std::mem::replace(&mut self.state, joined);
@@ -388,8 +388,7 @@ impl<'a> Path<'a> {
             let number = instruction.op0_register().number() as u8;
             name(next.get(Gpr(number)), self.registers.general[usize::from(number)]);
         }
-        let words: Vec<_> = next.words().to_vec();
-        for (word, value) in words {
+        for (word, value) in next.words() {
             if let Value::EntryOffset { entry: Entry::Made(made), .. } = value
                 && made == at
             {

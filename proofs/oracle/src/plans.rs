@@ -11,8 +11,9 @@ use crate::world::World;
 use iced_x86::{Code, Instruction, MemoryOperand, Register};
 use std::collections::VecDeque;
 use wave_contract::context::{
-    ARENA, LIBCALLS, RESULTS, STACK_LIMIT, TABLE_ENTRIES, TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE,
+    ARENA, RESULTS, STACK_LIMIT, TABLE_ENTRIES, TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE,
 };
+use wave_contract::libcall::Libcall;
 use wave_verifier::rules::{Gpr, Object, State, Value};
 
 /// Where a jump table lies in each unit, how many entries it has, and which register a plan uses for what.
@@ -75,7 +76,7 @@ impl Scene<'_> {
         let further = distance + 8 * random.below(3) as i64;
         // The stack pointer comes from a word that holds an address of the frame, if one does.
         let stack = self.state.stack().unwrap_or(0);
-        let frame = self.state.words().iter().find(|(_, value)| matches!(value, Value::Frame(_)));
+        let frame = self.state.words().into_iter().find(|(_, value)| matches!(value, Value::Frame(_)));
         let source = frame.map_or(distance, |(at, _)| i64::from(at - stack));
         plan.push_back(match random.below(12) {
             0 => load(Code::Lea_r64_m, whole(register), Target::at(Register::RSP, further)),
@@ -115,7 +116,7 @@ impl Scene<'_> {
         }
         // The stack pointer may have moved since: one of `align` comes first.
         let Some(stack) = self.state.stack() else { return false };
-        let Some((at, _)) = self.state.words().iter().find(|(_, own)| *own == value) else { return false };
+        let Some((at, _)) = self.state.words().into_iter().find(|(_, own)| *own == value) else { return false };
         plan.push_front(load(Code::Mov_r64_rm64, whole(to), Target::at(Register::RSP, i64::from(at - stack))));
         true
     }
@@ -145,7 +146,7 @@ impl Scene<'_> {
     fn in_table(&self, table: u8, field: u32, offset: Option<u8>) -> Target {
         let index = offset.map_or(Register::None, whole);
         if self.world.is_fixed {
-            let header = self.world.addresses.tables[usize::from(table)] as i64;
+            let header = self.world.header_at(table) as i64;
             return Target::at(index, header + i64::from(field));
         }
         let base = whole(RAX);
@@ -155,7 +156,7 @@ impl Scene<'_> {
     /// In mode arg, RAX becomes a table's header.
     fn header(&self, plan: &mut Plan, table: u8, random: &mut Random) -> Option<()> {
         if !self.world.is_fixed {
-            let field = self.field(self.world.layout.table(table.into()), random)?;
+            let field = self.field(self.world.header_slot(table), random)?;
             plan.push_back(load(Code::Mov_r64_rm64, whole(RAX), field));
         }
         Some(())
@@ -163,7 +164,7 @@ impl Scene<'_> {
 
     /// A check of an index, its entry, its signature, and a call of its code, or a jump there.
     fn table_call(&self, plan: &mut Plan, random: &mut Random) -> Option<()> {
-        let table = random.below(2) as u8;
+        let table = random.pick(&module::WITH_ENTRIES);
         let ty = random.below(module::INTEGERS.len() as u64) as usize;
         let index = random.pick(&[RCX, 3, 6, 8]);
         let (narrow, wide) = (general(index, 4), whole(index));
@@ -190,7 +191,7 @@ impl Scene<'_> {
         plan.push_back(with_constant(Code::Shl_rm64_imm8, index, 4));
         let entry = |field| self.in_table(table, TABLE_ENTRIES + field, Some(index));
         let compare = store(Code::Cmp_rm32_imm8, entry(TABLE_ENTRY_SIGNATURE), Register::None);
-        plan.push_back(compared_with(compare, module::signature(ty).0));
+        plan.push_back(compared_with(compare, module::id_in(table, ty).0));
         plan.push_back(branch(Code::Jne_rel32_64));
         plan.push_back(load(Code::Mov_r64_rm64, whole(10), entry(TABLE_ENTRY_CODE)));
         if !self.world.is_fixed {
@@ -215,7 +216,7 @@ impl Scene<'_> {
 
     /// The same with a constant index, now and then with the context of another table's entry.
     fn constant_entry_call(&self, plan: &mut Plan, random: &mut Random) -> Option<()> {
-        let table = random.below(2) as u8;
+        let table = random.pick(&module::WITH_ENTRIES);
         let index = random.below(4) as u32;
         let ty = random.below(module::INTEGERS.len() as u64) as usize;
         if !self.align(plan, 32) {
@@ -230,7 +231,7 @@ impl Scene<'_> {
         let field = |table, field| self.in_table(table, TABLE_ENTRIES + 16 * index + field, None);
         let check = |table| {
             let compare = store(Code::Cmp_rm32_imm8, field(table, TABLE_ENTRY_SIGNATURE), Register::None);
-            compared_with(compare, module::signature(ty).0)
+            compared_with(compare, module::id_in(table, ty).0)
         };
         plan.push_back(check(table));
         plan.push_back(branch(Code::Jne_rel32_64));
@@ -276,8 +277,11 @@ impl Scene<'_> {
             self.stack_limit(plan, random);
         }
         let import = random.pick(&[0, 2]);
-        let offset =
-            if random.one_in(4) { self.world.layout.function(import) } else { LIBCALLS + 8 * random.below(13) as u32 };
+        let offset = if random.one_in(4) {
+            self.world.layout.function(import)
+        } else {
+            self.world.layout.libcall(random.pick(&Libcall::ALL))
+        };
         let Some(field) = self.field(offset, random) else { return };
         plan.push_back(load(Code::Mov_r64_rm64, whole(RAX), field));
         if !self.world.is_fixed && !random.one_in(4) {
@@ -379,7 +383,7 @@ impl Scene<'_> {
 
     /// An index that is 0 if it is not below the length, by a conditional move; no branch.
     fn chosen_index(&self, plan: &mut Plan, random: &mut Random) {
-        let table = random.below(2) as u8;
+        let table = random.pick(&module::WITH_ENTRIES);
         let (index, zero) = (RCX, 8);
         if self.header(plan, table, random).is_none() {
             return;
@@ -402,7 +406,12 @@ impl Scene<'_> {
         let signature = self.in_table(table, TABLE_ENTRIES + TABLE_ENTRY_SIGNATURE, Some(index));
         plan.push_back(load(Code::Mov_r32_rm32, general(10, 4), signature));
         plan.push_back(
-            Instruction::with2(Code::Cmp_rm32_imm8, general(10, 4), 1 + random.below(3) as i32).expect("two"),
+            Instruction::with2(
+                Code::Cmp_rm32_imm8,
+                general(10, 4),
+                module::id_in(table, random.below(module::INTEGERS.len() as u64) as usize).0.cast_signed(),
+            )
+            .expect("two"),
         );
         plan.push_back(branch(Code::Jne_rel8_64));
         let code = self.in_table(table, TABLE_ENTRIES + TABLE_ENTRY_CODE, Some(index));

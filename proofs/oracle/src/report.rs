@@ -158,7 +158,7 @@ impl Report {
             }
         }
         for (_, value) in state.words() {
-            self.values[value_kind(*value)][1] += 1;
+            self.values[value_kind(value)][1] += 1;
         }
         let facts = [
             ("a checked signature", state.checked.is_some()),

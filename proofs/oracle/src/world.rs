@@ -1,16 +1,16 @@
 //! What surrounds code while it runs: the objects that a context names, the stack, tables and callees. Its contents are known, so
 //! that it can be told what code has changed and what values mean.
 
-use crate::module::{self, IMPORTS, INTEGERS, TEXT_BYTES};
+use crate::module::{self, FUNCTION_TABLE, IMPORTS, INTEGERS, TEXT_BYTES};
 use crate::native::{FILLER, Memory, Registers};
 use crate::random::Random;
 use std::collections::HashMap;
 use wave_contract::MEMORY_RESERVATION_BYTES;
 use wave_contract::abi::RESULT_AREA_BYTES;
 use wave_contract::context::{
-    ARENA, ContextLayout, FIRST_MEMORY, FixedAddresses, GLOBAL_BYTES, GlobalSlot, LIBCALLS, MEMORY_BASE,
-    MEMORY_DESCRIPTOR, RESULTS, STACK_LIMIT, STORE, TABLE_ENTRIES, TABLE_ENTRY_BYTES, TABLE_ENTRY_CODE,
-    TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE,
+    ARENA, ContextLayout, FIRST_MEMORY, FixedAddresses, GLOBAL_BYTES, GlobalSlot, MEMORY_BASE, MEMORY_DESCRIPTOR,
+    RESULTS, STACK_LIMIT, STORE, TABLE_ENTRIES, TABLE_ENTRY_BYTES, TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT,
+    TABLE_ENTRY_SIGNATURE,
 };
 use wave_contract::libcall::Libcall;
 use wave_contract::module::ModuleInfo;
@@ -67,7 +67,7 @@ pub struct World {
     pub entry: Registers,
     pub limit: u64,
     /// How many entries the tables have.
-    pub lengths: [u32; 3],
+    pub lengths: [u32; 4],
     /// Which entry a name means: the one that the instruction at that offset made last.
     pub named: HashMap<u32, (u8, u32)>,
     /// Status of the last call of the host.
@@ -97,7 +97,7 @@ impl World {
         for at in [addresses.context, addresses.memories[0].descriptor, addresses.globals[0]] {
             memory.map(at, 0x1000, false);
         }
-        for table in &addresses.tables {
+        for table in addresses.tables.iter().chain([&addresses.functions]) {
             memory.map(*table, 0x1000, false);
         }
         memory.map(addresses.results, 0x5000, false);
@@ -121,7 +121,7 @@ impl World {
             arguments: 0,
             entry: Registers::default(),
             limit: 0,
-            lengths: [4, 2, 1],
+            lengths: [4, 2, 1, 3],
             named: HashMap::new(),
             status: 0,
             touched: 0,
@@ -155,11 +155,12 @@ impl World {
             self.put(place.descriptor, 65536);
         }
         for number in 0..Libcall::ALL.len() as u32 {
-            self.put(field(LIBCALLS + 8 * number), libcall_code(number));
+            self.put(field(self.layout.libcall(Libcall::ALL[number as usize])), libcall_code(number));
         }
         for (index, table) in (0..).zip(self.addresses.tables.clone()) {
             self.put(field(self.layout.table(index)), table);
         }
+        self.put(field(self.layout.function_table()), self.addresses.functions);
         for global in 0..self.info.imported_globals {
             if let GlobalSlot::Pointer(at) = self.layout.global(global) {
                 self.put(field(at), self.addresses.globals[global as usize]);
@@ -175,7 +176,7 @@ impl World {
     /// A fresh entry into a function with so many bytes of arguments: registers, stack and tables of random contents.
     pub fn enter(&mut self, random: &mut Random, arguments: u64, entered: Option<usize>) -> Registers {
         self.arguments = arguments;
-        self.lengths = [4 + random.below(3) as u32, 2, 1];
+        self.lengths = [4 + random.below(3) as u32, 2, 1, 3 + random.below(3) as u32];
         self.named.clear();
         self.status = 0;
         self.touched = self.frame;
@@ -210,19 +211,24 @@ impl World {
         if random.one_in(6) && self.lengths[1] < 3 {
             self.lengths[1] += 1;
         }
-        for table in 0..2 {
-            self.put32(self.addresses.tables[table], self.lengths[table]);
+        if random.one_in(6) && self.lengths[FUNCTION_TABLE] < 10 {
+            self.lengths[FUNCTION_TABLE] += 1;
+        }
+        for table in module::WITH_ENTRIES {
+            let len = self.lengths[usize::from(table)];
+            self.put32(self.header_at(table), len);
             for index in 0..ENTRIES_LOOKED_AT {
-                let at = self.entry_at(table as u8, index);
-                if index >= self.lengths[table] {
+                let at = self.entry_at(table, index);
+                if index >= len {
                     // Behind the end lies nothing that code could make use of.
                     self.put(at, 0x4141_4141_4141);
                     self.put(at + 8, 0);
                     continue;
                 }
-                let signature = random.below(4) as u32;
+                let ty = (random.below(4) as usize).checked_sub(1);
+                let signature = ty.map_or(0, |ty| module::id_in(table, ty).0);
                 // No two entries have the same code, so that whoever is called is known by it.
-                let number = u64::from(index) | (table as u64) << 8 | random.below(1 << 20) << 12;
+                let number = u64::from(index) | u64::from(table) << 8 | random.below(1 << 20) << 12;
                 let code = if signature == 0 { 0 } else { 0x4ff0_0000_0000 + (number << 4) };
                 self.put(at + u64::from(TABLE_ENTRY_CODE), code);
                 self.put32(at + u64::from(TABLE_ENTRY_SIGNATURE), signature);
@@ -249,8 +255,8 @@ impl World {
             (self.slots + SLOTS_BYTES, 64),
             (own_end, 128),
         ];
-        for table in &self.addresses.tables {
-            ranges.push((*table, u64::from(TABLE_ENTRIES + ENTRIES_LOOKED_AT * TABLE_ENTRY_BYTES)));
+        for table in self.headers() {
+            ranges.push((table, u64::from(TABLE_ENTRIES + ENTRIES_LOOKED_AT * TABLE_ENTRY_BYTES)));
         }
         self.guarded.clear();
         for (at, len) in ranges {
@@ -286,9 +292,25 @@ impl World {
     /// Where an entry of a table lies.
     #[must_use]
     pub fn entry_at(&self, table: u8, index: u32) -> u64 {
-        self.addresses.tables[usize::from(table)]
-            + u64::from(TABLE_ENTRIES)
-            + u64::from(TABLE_ENTRY_BYTES) * u64::from(index)
+        self.header_at(table) + u64::from(TABLE_ENTRIES) + u64::from(TABLE_ENTRY_BYTES) * u64::from(index)
+    }
+
+    /// Where the header of a table lies.
+    #[must_use]
+    pub fn header_at(&self, table: u8) -> u64 {
+        self.addresses.tables.get(usize::from(table)).copied().unwrap_or(self.addresses.functions)
+    }
+
+    /// Where a context has the address of a table's header.
+    #[must_use]
+    pub fn header_slot(&self, table: u8) -> u32 {
+        let is_function_table = usize::from(table) == FUNCTION_TABLE;
+        if is_function_table { self.layout.function_table() } else { self.layout.table(table.into()) }
+    }
+
+    /// Where the headers of all tables lie.
+    fn headers(&self) -> impl Iterator<Item = u64> {
+        self.addresses.tables.iter().copied().chain([self.addresses.functions])
     }
 
     /// The table and index that a name means, if it is an entry that can be read.
@@ -313,7 +335,7 @@ impl World {
         match object {
             Object::Memory(index) => self.addresses.memories[usize::from(index)].base,
             Object::Descriptor(index) => self.addresses.memories[usize::from(index)].descriptor,
-            Object::Table(index) => self.addresses.tables[usize::from(index)],
+            Object::Table(index) => self.header_at(index),
             Object::Global { mutable } => self.addresses.globals[usize::from(!mutable)],
             Object::Results => self.addresses.results,
             Object::Slots => self.slots,
@@ -350,12 +372,12 @@ impl World {
             || globals().any(|(index, _)| cell(index, true))
             || self.addresses.memories.iter().any(|place| inside(place.descriptor, 8))
             || inside(self.text, TEXT_BYTES.into())
-            || (0..2).any(|table| {
+            || module::WITH_ENTRIES.into_iter().any(|table| {
                 let index = at.wrapping_sub(self.entry_at(table, 0)) / u64::from(TABLE_ENTRY_BYTES);
                 let entry = self.entry_at(table, u32::try_from(index).unwrap_or(0));
                 self.is_index(table, index) && inside(entry, TABLE_ENTRY_BYTES.into())
             })
-            || self.addresses.tables.iter().any(|table| inside(*table, 4))
+            || self.headers().any(|table| inside(table, 4))
     }
 
     /// Everyone who may be called now.
@@ -388,11 +410,11 @@ impl World {
         for (number, libcall) in (0..).zip(Libcall::ALL) {
             all.push(host(libcall_code(number), libcall.params().len()));
         }
-        for table in 0..2 {
+        for table in module::WITH_ENTRIES {
             for index in 0..self.lengths[usize::from(table)] {
                 let at = self.entry_at(table, index);
                 let signature = self.memory.u32(at + u64::from(TABLE_ENTRY_SIGNATURE));
-                if let Some(ty) = (signature as usize).checked_sub(1) {
+                if let Some(ty) = module::type_of(signature) {
                     let context = ARENA_BASE + u64::from(self.memory.u32(at + u64::from(TABLE_ENTRY_CONTEXT)));
                     all.push(guest(self.memory.u64(at), context, ty));
                 }

@@ -73,7 +73,14 @@ impl Bench {
     /// A function that begins with these bytes.
     pub fn unit<'a>(&'a self, code: &'a [u8]) -> Unit<'a> {
         let name = if self.is_entry { UnitName::Entry(0) } else { UnitName::Function(1) };
-        let ty = self.compiled.info.types.iter().find(|ty| ty.params.len() == PARAMS).expect("the module has the type");
+        let ty = self
+            .compiled
+            .info
+            .types
+            .iter()
+            .filter_map(|ty| ty.function())
+            .find(|ty| ty.params.len() == PARAMS)
+            .expect("the module has the type");
         Unit { name, range: CodeRange { start: AT, len: LEN }, code, ty, traps: &[], sources: &[] }
     }
 

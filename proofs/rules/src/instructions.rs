@@ -21,8 +21,16 @@ const DRAWN: u64 = 24;
 pub fn print(out: &mut impl Write) -> io::Result<()> {
     let mut printer = Printer { out, seen: HashSet::new(), factory: InstructionInfoFactory::new() };
     printer.drawn()?;
-    let scripts = spec(SpecVersion::V2).chain(proposal(Proposal::Simd)).chain(proposal(Proposal::TailCall));
-    for script in scripts {
+    let proposals = [
+        Proposal::Simd,
+        Proposal::TailCall,
+        Proposal::RelaxedSimd,
+        Proposal::WideArithmetic,
+        Proposal::MultiMemory,
+        Proposal::CustomPageSizes,
+        Proposal::Memory64,
+    ];
+    for script in spec(SpecVersion::V2).chain(proposals.into_iter().flat_map(proposal)) {
         for module in modules(&script) {
             for mode in [Mode::Fixed, Mode::Arg] {
                 printer.module(mode, &module)?;
@@ -125,7 +133,7 @@ impl<W: Write> Printer<'_, W> {
                     name: UnitName::Function(0),
                     range: *range,
                     code: bytes,
-                    ty: &made.info.types[0],
+                    ty: made.info.signature(0).expect("each module has a function"),
                     traps: &[],
                     sources: &[],
                 };

@@ -635,13 +635,13 @@ fn joins(out: &mut impl Write) -> io::Result<()> {
     for one in &states {
         for other in &states {
             let mut state = one.clone();
-            state.join(other);
+            state.join(other, &mut 0);
             let line = json!({
                 "rule": "states",
                 "one": json::state(one),
                 "other": json::state(other),
                 "joined": json::state(&state),
-            "implies": one.implies(other),
+            "implies": one.implies(other, &mut 0),
             });
             writeln!(out, "{line}")?;
         }

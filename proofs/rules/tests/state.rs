@@ -163,8 +163,6 @@ enum Operation {
     Compare(Gpr),
     /// The register that was compared, or another, turns out to be zero.
     Learn(Gpr),
-    /// Everything that was known to be one is forgotten.
-    Forget,
 }
 
 fn operations() -> Vec<Operation> {
@@ -185,7 +183,7 @@ fn operations() -> Vec<Operation> {
     all.extend(
         [LOST, SAVED].into_iter().flat_map(|register| [Operation::Compare(register), Operation::Learn(register)]),
     );
-    all.extend([Operation::Call, Operation::Forget]);
+    all.push(Operation::Call);
     all
 }
 
@@ -273,7 +271,6 @@ fn apply(state: &State, machine: &Machine, operation: Operation) -> Option<(Stat
             }
             state.learn(register, Value::exactly(0));
         }
-        Operation::Forget => state.forget(|value| value == Value::exactly(1)),
     }
     machine.disturb();
     machine.rename();
@@ -412,7 +409,7 @@ fn a_join_describes_both_machines() {
     for one in &reached {
         for other in &reached {
             let mut state = one.state.clone();
-            state.join(&other.state);
+            state.join(&other.state, &mut 0);
             if state.stack().is_none() {
                 continue;
             }

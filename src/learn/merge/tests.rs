@@ -5,7 +5,7 @@ use wave_policy::{Access, Level, Surface};
 
 fn granted() -> Granted {
     let dir = |host: &str, access| {
-        let grant = DirectoryGrant { host: host.into(), guest: host.to_owned(), access, place: String::new() };
+        let grant = DirectoryGrant::new(host, host, access);
         (grant, host.to_owned())
     };
     Granted {

@@ -193,6 +193,23 @@ fn clocks() -> Honest {
     scripted(text, |run| run.traced_with(Tracer::without_vdso))
 }
 
+/// A module without imports that sleeps on its shared memory.
+fn wait() -> Honest {
+    let run = module(
+        r#"(module
+            (memory (export "memory") 1 1 shared)
+            (func (export "_start")
+                (if (i32.ne (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const 1000000)) (i32.const 2))
+                    (then unreachable))))"#,
+    );
+    Honest::new(run.shared().traced_with(Tracer::without_vdso), |traced| {
+        traced.outcome.is(0, "", "");
+        for call in ["ppoll", "clock_gettime"] {
+            assert!(traced.calls(call).count() > 0, "no {call}");
+        }
+    })
+}
+
 /// A sleep that is stopped and continued again and again goes on by the same call.
 fn stopped_sleep() -> Honest {
     let run = module(POLL).traced_with(|tracer| tracer.attended(stop_and_continue));
@@ -332,6 +349,7 @@ const GUESTS: &[Guest] = &[
     ("heap by mmap", || heap(false)),
     ("clocks", clocks),
     ("stopped sleep", stopped_sleep),
+    ("wait", wait),
     ("server", server),
 ];
 

@@ -80,6 +80,12 @@ impl Run {
         self.and(move |wave| wave.dir(&host, "/", access.as_str()))
     }
 
+    /// Says that the module has a shared memory.
+    pub fn shared(mut self) -> Self {
+        self.policy.surface = self.policy.surface.with_shared_memory(true);
+        self
+    }
+
     /// Grants a listener on a port that the kernel chooses.
     pub fn listener(mut self) -> Self {
         self.policy.listeners.push(([127, 0, 0, 1], 0).into());

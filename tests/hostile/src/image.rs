@@ -154,7 +154,7 @@ fn edit(input: &mut Input, script: &mut Script<'_>) -> Option<()> {
             let at = script.below(terms.host_imports.len())?;
             terms.host_imports[at] ^= true;
         }
-        232..236 => *terms.signatures.get_mut(script.byte()? as usize)? = SignatureId(script.byte()?.into()),
+        232..236 => terms.signatures.get_mut(script.byte()? as usize)?.exact = SignatureId(script.byte()?.into()),
         236..246 => {
             place_object(&mut terms.addressing, script);
             image.addressing = terms.addressing.clone();

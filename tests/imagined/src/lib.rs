@@ -32,6 +32,11 @@ pub struct Compiled {
 
 /// Compiles a module, given as text or as bytes. All that it imports is the host's.
 pub fn compiled(mode: Mode, module: &[u8], threads: usize) -> Compiled {
+    compiled_with(CodeSettings::default(), mode, module, threads)
+}
+
+/// The same, with settings.
+pub fn compiled_with(settings: CodeSettings, mode: Mode, module: &[u8], threads: usize) -> Compiled {
     let bytes = wat::parse_bytes(module).expect("a module").into_owned();
     let module = Module::parse(&bytes).expect("a valid module");
     let info = module.info().clone();
@@ -41,7 +46,7 @@ pub fn compiled(mode: Mode, module: &[u8], threads: usize) -> Compiled {
             Mode::Fixed => Addressing::Fixed(FixedAddresses::imagined(&info).expect("a module that has room")),
             Mode::Arg => Addressing::Arg,
         },
-        signatures: info.types.iter().map(|ty| registry.intern(ty)).collect(),
+        signatures: registry.intern_module(&info),
         host_imports: vec![true; info.imported_functions as usize],
     };
     let options = CompileOptions {
@@ -50,7 +55,7 @@ pub fn compiled(mode: Mode, module: &[u8], threads: usize) -> Compiled {
         imports: &vec![ImportLinkage::Host; terms.host_imports.len()],
         threads,
         verify_ir: true,
-        settings: CodeSettings::default(),
+        settings,
     };
     let image = module.compile(&options).expect("it compiles");
     Compiled { bytes, info, terms, image }

@@ -119,6 +119,7 @@ impl World {
             host_path: path.into(),
             guest_path: name.into(),
             access,
+            file: None,
         };
         Start {
             preopens: GRANTS.map(preopen).into(),

@@ -5,6 +5,7 @@ use super::subject::{Clamp, Origin, Subject, number};
 use super::{Patch, Random, encode, nops};
 use iced_x86::{Code, FlowControl, Instruction, OpKind, Register};
 use wave_contract::STACK_PROBE_BYTES;
+use wave_contract::abi::{FUEL, SLOT_BYTES};
 use wave_contract::context::{RESULTS, STACK_LIMIT, STORE, TABLE_ENTRY_SIGNATURE};
 use wave_contract::trap::TrapCode;
 
@@ -25,6 +26,7 @@ pub const OPERATORS: &[Operator] = &[
     Operator { name: "field of the context written", make: written_field },
     Operator { name: "entry of a table written", make: written_entry },
     Operator { name: "constants of the function written", make: written_constant },
+    Operator { name: "fuel counter beyond the result area", make: fuel_counter },
     Operator { name: "stack address stored in memory", make: leaked },
     Operator { name: "access below the stack pointer", make: below_stack },
     Operator { name: "access above the frame", make: above_frame },
@@ -249,6 +251,23 @@ fn stored(subject: &Subject<'_>, at: usize) -> Option<Patch> {
 fn written_field(subject: &Subject<'_>, at: usize, _: &mut Random) -> Option<Patch> {
     subject.context_field(at)?;
     stored(subject, at)
+}
+
+/// The fuel counter is the last slot of its area, and nothing is behind it.
+fn fuel_counter(subject: &Subject<'_>, at: usize, random: &mut Random) -> Option<Patch> {
+    let instruction = &subject.instructions[at];
+    if !has_memory(instruction) || instruction.memory_index() != Register::None {
+        return None;
+    }
+    let place = instruction.memory_displacement64();
+    let is_counter = match (subject.all.addressing.fixed(), subject.origin(at, instruction.memory_base())) {
+        (Some(fixed), Origin::Constant(bits)) => bits.wrapping_add(place) == fixed.results + u64::from(FUEL),
+        (None, Origin::Address) => place == u64::from(FUEL),
+        _ => false,
+    };
+    let beyond = place + u64::from(SLOT_BYTES) * (1 + random.below(500));
+    let wide = i32::try_from(beyond).ok().filter(|_| is_counter)?;
+    with_displacement(subject, at, wide, i8::MAX)
 }
 
 /// Whether an index of a table is multiplied by the size of an entry.

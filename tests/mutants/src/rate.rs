@@ -9,7 +9,8 @@ use super::{Random, describe, random};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use wave_test_imagined::{Compiled, Mode, compiled};
+use wave_contract::artifact::CodeSettings;
+use wave_test_imagined::{Compiled, Mode, compiled_with};
 use wave_verifier::{Scratch, Unit, Units, with_units};
 
 /// Survivors that are printed.
@@ -68,9 +69,10 @@ struct Program {
 }
 
 /// Mutates each function of a program in turn. `count`: mutants of both families.
-fn mutate(program: &Program, fixed: bool, count: usize, threads: usize) -> [Outcome; 2] {
+fn mutate(program: &Program, (fixed, fuel): (bool, bool), count: usize, threads: usize) -> [Outcome; 2] {
     let mode = if fixed { Mode::Fixed } else { Mode::Arg };
-    let Compiled { bytes, info, terms, image } = compiled(mode, &program.bytes, threads);
+    let settings = CodeSettings { fuel, ..CodeSettings::default() };
+    let Compiled { bytes, info, terms, image } = compiled_with(settings, mode, &program.bytes, threads);
     let mutate = |units: &Units<'_>| {
         let all = Surroundings::new(units, &image, &info, &terms);
         mutate_units(&program.name, units.all(), &all, count, threads)
@@ -193,15 +195,16 @@ fn t72_mutants_that_break_the_contract_are_refused() {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut sums = [Outcome::default(), Outcome::default()];
     for program in &programs {
-        for fixed in [true, false] {
+        for (fixed, fuel) in [(true, false), (false, false), (true, true), (false, true)] {
             let start = std::time::Instant::now();
-            // Half of them for each way to reach the context.
-            let outcome = mutate(program, fixed, program.count.div_ceil(2), threads);
+            // A quarter of them for each way to reach the context, with and without fuel.
+            let outcome = mutate(program, (fixed, fuel), program.count.div_ceil(4), threads);
             let [certain, any] = [0, 1].map(|family: usize| outcome[family].total());
             println!(
-                "{}, {}: {} mutants break the contract, {} accepted; {} at random, {} accepted; {:.1} s",
+                "{}, {}{}: {} mutants break the contract, {} accepted; {} at random, {} accepted; {:.1} s",
                 program.name,
                 if fixed { "fixed" } else { "arg" },
+                if fuel { ", fuel" } else { "" },
                 certain.mutants,
                 certain.accepted,
                 any.mutants,

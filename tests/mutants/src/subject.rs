@@ -11,7 +11,7 @@ use wave_contract::MEMORY_RESERVATION_BYTES;
 use wave_contract::context::{Addressing, ContextLayout, FIRST_MEMORY, GlobalSlot};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
-use wave_contract::types::SignatureId;
+use wave_contract::types::{SignatureId, TypeIds};
 use wave_verifier::{Scratch, Terms, Unit, UnitName, Units};
 
 /// What a register holds.
@@ -46,7 +46,7 @@ pub struct Surroundings<'a> {
     pub layout: ContextLayout,
     pub text_len: u32,
     imported_globals: u32,
-    signatures: &'a [SignatureId],
+    signatures: &'a [TypeIds],
     image: &'a CodeImage,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Surroundings<'a> {
 
     /// Whether a type of the module has this identity.
     pub fn has_signature(&self, signature: SignatureId) -> bool {
-        self.signatures.contains(&signature)
+        self.signatures.iter().any(|ids| ids.exact == signature || ids.shape == signature)
     }
 
     /// Offset in the context of the first cell of a global.

@@ -3,6 +3,7 @@
 
 pub mod around;
 pub mod binary;
+pub mod containers;
 pub mod cpython;
 pub mod outside;
 pub mod packages;
@@ -356,9 +357,10 @@ pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("this package lies in `tests/`").join(path)
 }
 
-/// The command that is tested, which cargo builds before the tests of its package.
+/// The command that is tested: what `WAVE_BINARY` names, or what cargo builds before the tests of its package.
 pub fn wave() -> &'static Path {
-    static WAVE: LazyLock<PathBuf> = LazyLock::new(|| built().join("wave"));
+    static WAVE: LazyLock<PathBuf> =
+        LazyLock::new(|| std::env::var_os("WAVE_BINARY").map_or_else(|| built().join("wave"), PathBuf::from));
     &WAVE
 }
 

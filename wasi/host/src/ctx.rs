@@ -1,6 +1,7 @@
 //! The state of one instance, and its configuration.
 
 use crate::clock::Time;
+use crate::files::{self, File, Lists, Names};
 use crate::objects::{Object, Objects};
 use crate::random::Random;
 use crate::resolve::{self, Resolver};
@@ -9,9 +10,10 @@ use crate::strings::Strings;
 use crate::trace::{Record, Tracer};
 use crate::wait::Interrupted;
 use rustix::fs::OFlags;
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use wave_monitor::{Access, Errno, FdFlags, HostFd, Kind, Limits, Monitor, PeerRule};
+use wave_monitor::{Access, Errno, FdFlags, FileType, GrantedFile, HostFd, Kind, Limits, Monitor, PeerRule};
 
 /// Bytes that a run with a deadline moves at once. That takes a few milliseconds, even with fresh pages and a slow
 /// disk. Smaller transfers are one system call. No transfer that large is atomic on any host.
@@ -24,7 +26,8 @@ pub struct Config {
     pub args: Vec<Vec<u8>>,
     /// The environment, as `KEY=VALUE`.
     pub env: Vec<Vec<u8>>,
-    /// The directory trees. Their descriptors count from 3, in this order.
+    /// The directory trees and single files. The descriptors of the trees count from 3, in this order, and those of the lists
+    /// that have the files follow.
     pub preopens: Vec<Preopen>,
     /// Whether the run has to stop. Called after a system call was interrupted, and between the steps of long work. It
     /// is called often, so it should only load an atomic.
@@ -67,38 +70,49 @@ impl Default for Config {
     }
 }
 
-/// A directory tree that the user granted.
+/// What the user granted: a directory tree, or a single file.
 #[derive(Debug)]
 pub struct Preopen {
-    /// The directory, opened for reading. Not with `O_PATH`, because it has to be listed.
+    /// The directory, opened for reading. Not with `O_PATH`, because it has to be listed. For a single file the directory that it
+    /// is in; there, `O_PATH` is right.
     pub dir: OwnedFd,
-    /// The path it was opened by, for the kernel's rules and for messages.
+    /// The path of what is granted, for the kernel's rules and for messages.
     pub host_path: PathBuf,
-    /// Its name for the guest.
+    /// The name of the directory for the guest. Files with the same one are in one list; lists come after the directories.
     pub guest_path: String,
-    /// What the guest may do under it.
+    /// What the guest may do under it, or with the file.
     pub access: Access,
+    /// `None`: all of the directory is granted.
+    pub file: Option<SingleFile>,
 }
 
-/// A granted directory tree, open: what the monitor and the kernel's rules both work on.
+/// The one file of a directory that the user granted.
+#[derive(Debug)]
+pub struct SingleFile {
+    /// The file, opened with `O_PATH`.
+    pub file: OwnedFd,
+    /// Its name in the directory.
+    pub host_name: Vec<u8>,
+    /// Its name for the guest.
+    pub guest_name: Vec<u8>,
+}
+
+/// A granted directory tree or file, open: what the monitor and the kernel's rules both work on.
 #[derive(Clone, Copy, Debug)]
-pub struct GrantedDirectory<'a> {
-    /// The directory.
-    pub dir: BorrowedFd<'a>,
+pub struct Granted<'a> {
+    /// The directory or the file.
+    pub fd: BorrowedFd<'a>,
     /// The path it was opened by.
     pub host_path: &'a Path,
-    /// The name the guest knows it by.
-    pub guest_path: &'a str,
-    /// What the guest may do beneath it.
+    /// What the guest may do beneath it, or with it.
     pub access: Access,
 }
 
-/// A granted directory tree, whose descriptor the objects have.
+/// A granted directory tree or file, whose descriptor the objects or the lists have.
 #[derive(Debug)]
-struct Directory {
+struct GrantedPath {
     host: HostFd,
     host_path: PathBuf,
-    guest_path: String,
     access: Access,
 }
 
@@ -124,6 +138,12 @@ pub enum ConfigError {
     /// The object to preopen is not a directory.
     #[error("preopen `{0}` is not a directory")]
     NotADirectory(String),
+    /// The object to grant as a single file is a directory, a socket, or a device that is not allowed (T25).
+    #[error("`{0}` is not a file that can be granted")]
+    NotAFile(String),
+    /// Two files have one name, or a name is no name of a file.
+    #[error("the files of `{0}` do not have names of their own")]
+    Names(String),
     /// A preopen lies on a file system that exposes the kernel (T24).
     #[error("preopen `{0}` is on a kernel interface such as procfs or sysfs")]
     KernelInterface(String),
@@ -156,7 +176,10 @@ pub struct Wasi {
     pub(crate) step_bytes: usize,
     pub(crate) terminal_controls: bool,
     pub(crate) tracer: Option<Tracer>,
-    directories: Vec<Directory>,
+    pub(crate) lists: Lists,
+    grants: Vec<GrantedPath>,
+    /// Which of them the monitor's grants are, by number. A list is none of them.
+    pub(crate) numbers: Vec<Option<usize>>,
     sockets: Vec<HostFd>,
 }
 
@@ -189,7 +212,9 @@ impl Wasi {
             step_bytes: config.step_bytes.max(1),
             terminal_controls: false,
             tracer: None,
-            directories: Vec::new(),
+            lists: Lists::default(),
+            grants: Vec::new(),
+            numbers: Vec::new(),
             sockets: Vec::new(),
         };
         if let Some(peers) = config.peers {
@@ -200,9 +225,26 @@ impl Wasi {
         for (fd, stream) in (0..).zip(streams) {
             wasi.add_stream(fd, stream).map_err(few)?;
         }
-        for preopen in config.preopens {
-            wasi.add_preopen(preopen, few)?;
+        let mut grants: Vec<_> = std::iter::repeat_with(|| None).take(config.preopens.len()).collect();
+        let mut files: BTreeMap<String, Vec<Single>> = BTreeMap::new();
+        for (index, (preopen, place)) in config.preopens.into_iter().zip(&mut grants).enumerate() {
+            let Preopen { dir, host_path, guest_path, access, file } = preopen;
+            let host = match file {
+                None => {
+                    wasi.numbers.push(Some(index));
+                    wasi.add_directory(dir, guest_path, access, few)?
+                }
+                Some(file) => {
+                    let single = wasi.add_file(dir, file, &host_path, access, index)?;
+                    let host = single.granted.host;
+                    files.entry(guest_path).or_default().push(single);
+                    host
+                }
+            };
+            *place = Some(GrantedPath { host, host_path, access });
         }
+        wasi.grants.extend(grants.into_iter().flatten());
+        files.into_iter().try_for_each(|(directory, list)| wasi.add_list(directory, list, few))?;
         Ok(wasi)
     }
 
@@ -224,11 +266,17 @@ impl Wasi {
         self.add_socket(socket, Kind::Stream)
     }
 
-    /// The granted directories in their order, until the guest runs.
-    pub fn directories(&self) -> impl Iterator<Item = GrantedDirectory<'_>> {
-        self.directories.iter().filter_map(|Directory { host, host_path, guest_path, access }| {
-            Some(GrantedDirectory { dir: self.objects.granted(*host)?, host_path, guest_path, access: *access })
+    /// The granted directories and files in their order, until the guest runs.
+    pub fn grants(&self) -> impl Iterator<Item = Granted<'_>> {
+        self.grants.iter().filter_map(|GrantedPath { host, host_path, access }| {
+            let fd = self.objects.granted(*host).or_else(|| self.lists.granted(*host))?;
+            Some(Granted { fd, host_path, access: *access })
         })
+    }
+
+    /// The directories that granted files are in. They are only handles, and no rule of the kernel is for them.
+    pub fn parents(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.lists.parents()
     }
 
     /// The granted sockets in their order, until the guest runs.
@@ -236,12 +284,13 @@ impl Wasi {
         self.sockets.iter().filter_map(|host| self.objects.granted(*host))
     }
 
-    /// Closes the granted directories, which the guest has no use for. Their numbers stay taken, so that those of others stay:
+    /// Closes the granted directories and files, which the guest has no use for. Their numbers stay taken, so that those of others stay:
     /// what is behind them is [`Errno::BADF`].
     ///
     /// Host syscalls: `close`.
     pub fn withhold_directories(&mut self) {
-        self.directories.drain(..).for_each(|directory| self.objects.forget(directory.host));
+        self.grants.drain(..).for_each(|granted| self.objects.forget(granted.host));
+        self.lists.forget();
     }
 
     /// Closes the granted sockets, as [`withhold_directories`](Self::withhold_directories) does the directories.
@@ -277,8 +326,13 @@ impl Wasi {
         self.monitor.grant_stdio(fd, host, kind, append)
     }
 
-    fn add_preopen(&mut self, preopen: Preopen, few: impl Fn(Errno) -> ConfigError) -> Result<(), ConfigError> {
-        let Preopen { dir, host_path, guest_path: name, access } = preopen;
+    fn add_directory(
+        &mut self,
+        dir: OwnedFd,
+        name: String,
+        access: Access,
+        few: impl Fn(Errno) -> ConfigError,
+    ) -> Result<HostFd, ConfigError> {
         let found = rustix::fs::fstat(&dir).map_err(|source| ConfigError::Examine { name: name.clone(), source })?;
         if stat::opened_kind(&found, &[]) != Ok(Kind::Directory) {
             return Err(ConfigError::NotADirectory(name));
@@ -287,7 +341,59 @@ impl Wasi {
             return Err(ConfigError::KernelInterface(name));
         }
         let host = self.objects.insert(Object::opened(dir, Some(&found)));
-        self.directories.push(Directory { host, host_path, guest_path: name.clone(), access });
-        self.monitor.grant_directory(host, name.into_bytes(), access).map(drop).map_err(few)
+        self.monitor.grant_directory(host, name.into_bytes(), access).map_err(few)?;
+        Ok(host)
     }
+
+    fn add_file(
+        &mut self,
+        parent: OwnedFd,
+        single: SingleFile,
+        host_path: &Path,
+        access: Access,
+        index: usize,
+    ) -> Result<Single, ConfigError> {
+        let SingleFile { file, host_name, guest_name } = single;
+        let name = || host_path.display().to_string();
+        let found = rustix::fs::fstat(&file).map_err(|source| ConfigError::Examine { name: name(), source })?;
+        if stat::opened_kind(&found, &self.devices).is_ok_and(|kind| kind != Kind::Directory) {
+            if resolve::check_filesystem(file.as_fd()).is_err() {
+                return Err(ConfigError::KernelInterface(name()));
+            }
+            let entry = files::entry(guest_name.clone(), &found);
+            let host = self.lists.add_file(File { parent, name: host_name, file });
+            return Ok(Single { granted: GrantedFile { name: guest_name, host, access }, entry, index });
+        }
+        Err(ConfigError::NotAFile(name()))
+    }
+
+    fn add_list(
+        &mut self,
+        directory: String,
+        files: Vec<Single>,
+        few: impl Fn(Errno) -> ConfigError,
+    ) -> Result<(), ConfigError> {
+        let host = self.lists.next_list();
+        let mut names = Vec::with_capacity(files.len());
+        let mut granted = Vec::with_capacity(files.len());
+        self.numbers.push(None);
+        for single in files {
+            self.numbers.push(Some(single.index));
+            names.push(single.entry);
+            granted.push(single.granted);
+        }
+        self.lists.add_list(Names(names));
+        match self.monitor.grant_list(host, directory.clone().into_bytes(), granted) {
+            Ok(_) => Ok(()),
+            Err(errno) if errno == Errno::INVAL => Err(ConfigError::Names(directory)),
+            Err(errno) => Err(few(errno)),
+        }
+    }
+}
+
+/// A granted file on the way to its list.
+struct Single {
+    granted: GrantedFile,
+    entry: (Vec<u8>, u64, FileType),
+    index: usize,
 }

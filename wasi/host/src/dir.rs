@@ -59,7 +59,7 @@ fn list(
 }
 
 /// `$dirent`: next cookie, inode, length of the name, type, padding.
-fn dirent_bytes(next: u64, inode: u64, name_len: usize, file_type: u8) -> [u8; 24] {
+pub(crate) fn dirent_bytes(next: u64, inode: u64, name_len: usize, file_type: u8) -> [u8; 24] {
     // Stored in whole words: loading eight bytes that were just stored in parts is slow.
     let length_and_type = u64::from(count(name_len)) | u64::from(file_type) << 32;
     let mut bytes = [0; 24];
@@ -70,7 +70,7 @@ fn dirent_bytes(next: u64, inode: u64, name_len: usize, file_type: u8) -> [u8; 2
 }
 
 /// Copies as many bytes as fit and returns their number.
-fn copy(to: &mut [u8], from: &[u8]) -> usize {
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) -> usize {
     let len = to.len().min(from.len());
     for (place, byte) in to.iter_mut().zip(from) {
         *place = *byte;

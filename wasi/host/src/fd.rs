@@ -2,7 +2,7 @@
 
 use crate::stat::{self, FileStat};
 use crate::wait::{self, retry_interrupted};
-use crate::{Failure, Wasi, clock, dir, transfer};
+use crate::{Failure, Wasi, clock, dir, files, transfer};
 use rustix::fs::{FallocateFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use rustix::io::Errno as Host;
 use std::num::NonZeroU64;
@@ -341,8 +341,10 @@ pub fn fd_readdir(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), bufused, 4)?;
     let buffer = GuestRange::check(memory.len(), buf, buf_len)?;
-    let read = wasi.monitor.admit_readdir(fd, cookie, buf_len)?;
-    let used = dir::read(wasi, read, buffer.bytes_mut(memory)?)?;
+    let used = match wasi.monitor.admit_readdir(fd, cookie, buf_len) {
+        Err(_) if wasi.monitor.is_list(fd) => files::read(wasi, fd, cookie, buffer.bytes_mut(memory)?)?,
+        read => dir::read(wasi, read?, buffer.bytes_mut(memory)?)?,
+    };
     out.store_u32(memory, count(used))?;
     Ok(())
 }
@@ -502,8 +504,11 @@ fn set_host_flags(wasi: &Wasi, change: Admitted<SetFlags>) -> Result<Performed<S
 
 #[inline(always)]
 pub(crate) fn stat_open_file(wasi: &Wasi, stat: Admitted<Stat>) -> Result<FileStat, Failure> {
-    let found = rustix::fs::fstat(wasi.objects.fd(&stat.on)?)?;
-    Ok(FileStat::new(&found, &wasi.time))
+    match wasi.objects.fd(&stat.on) {
+        Ok(fd) => Ok(FileStat::new(&rustix::fs::fstat(fd)?, &wasi.time)),
+        // A list has no object.
+        Err(_) => Ok(wasi.lists.stat(&stat.on)?),
+    }
 }
 
 #[inline(always)]

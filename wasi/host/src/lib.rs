@@ -29,7 +29,7 @@
 //!
 //! There is one file per area of the interface ([`preview1`] lists the functions), and [`unstable`] for the older
 //! layouts. `ctx` is the state, `objects` the host's side of the descriptor table, `resolve` turns a path into an
-//! object under its grant, `wait` has every wait and checks the deadline, `sys` has all `unsafe` code.
+//! object under its grant, `files` has granted files, `wait` has every wait and checks the deadline, `sys` has all `unsafe` code.
 //!
 //! The most frequent hostcalls are `inline(always)`, so that each is one function. After a system call, the processor
 //! mispredicts each return to a frame from before it, because the kernel's calls have overwritten its return stack.
@@ -48,6 +48,7 @@ mod environ;
 mod errno;
 mod failure;
 mod fd;
+mod files;
 mod link;
 mod objects;
 mod path;
@@ -67,9 +68,9 @@ pub mod unstable;
 mod wait;
 mod walk;
 
-pub use ctx::{Config, ConfigError, GrantedDirectory, Preopen, STEP_BYTES, Wasi};
+pub use ctx::{Config, ConfigError, Granted, Preopen, STEP_BYTES, SingleFile, Wasi};
 pub use failure::{Failure, Stop};
-pub use link::{PREVIEW1, UNSTABLE, host_function, traced_function};
+pub use link::{PREVIEW1, THREAD_SPAWN, UNSTABLE, atomic_wait, host_function, traced_function};
 pub use resolve::Resolver;
 pub use trace::{Argument, Decision, Record};
 pub use wave_monitor::{Access, ENTRY_BYTES, Errno, FdFlags, LimitName, Limits, OFlags, PeerRule, Rights, Rule};

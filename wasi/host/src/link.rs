@@ -1,13 +1,17 @@
 //! The hostcalls as functions that guests import.
 
-use crate::{Failure, Stop, Wasi, preview1, trace, unstable};
-use wave_runtime::{Caller, HostFunction};
+use crate::{Failure, Stop, Wasi, poll, preview1, trace, unstable};
+use wave_monitor::Errno;
+use wave_runtime::{Caller, HostFunction, TIMED_OUT, Trap};
 
 /// The module name that most programs import from.
 pub const PREVIEW1: &str = "wasi_snapshot_preview1";
 
 /// The module name of the snapshot before, which has a few other layouts.
 pub const UNSTABLE: &str = "wasi_unstable";
+
+/// Module and name of the function that starts threads: <https://github.com/WebAssembly/wasi-threads>.
+pub const THREAD_SPAWN: (&str, &str) = ("wasi", "thread-spawn");
 
 /// The function for an import, or `None` if there is no such function.
 #[must_use]
@@ -23,10 +27,32 @@ pub fn traced_function(module: &str, name: &str) -> Option<HostFunction<Wasi>> {
 
 fn function<const TRACED: bool>(module: &str, name: &str) -> Option<HostFunction<Wasi>> {
     match module {
+        _ if (module, name) == THREAD_SPAWN => Some(thread_spawn()),
         PREVIEW1 => preview1_function::<TRACED>(name),
         UNSTABLE => unstable_function::<TRACED>(name),
         _ => None,
     }
+}
+
+/// What starts a thread, according to programs that could work without one. No guest gets one (T7): the answer is always a
+/// negative number, `AGAIN`, which libraries report as any lack of resources.
+fn thread_spawn() -> HostFunction<Wasi> {
+    HostFunction::new(|_: &mut Caller<'_, Wasi>, _argument: u32| {
+        Ok::<_, wave_runtime::Stop>(-i32::from(Errno::AGAIN.raw().cast_signed()))
+    })
+}
+
+/// What `memory.atomic.wait` does when it has found the expected value, for [`wave_runtime::Store::set_wait`]: sleeps until the
+/// timeout, as `poll_oneoff` does. Without a timeout nothing could ever end it, because the guest has no other thread: a trap.
+///
+/// Host syscalls: `ppoll`; the clock as in [`clock_time_get`](crate::preview1::clock_time_get).
+#[must_use]
+pub fn atomic_wait() -> HostFunction<Wasi> {
+    HostFunction::new(|caller: &mut Caller<'_, Wasi>, low: u32, high: u32| {
+        let timeout = (u64::from(high) << 32 | u64::from(low)).cast_signed();
+        let timeout = u64::try_from(timeout).map_err(|_| wave_runtime::Stop::Trap(Trap::Deadlock))?;
+        to_guest(poll::sleep(caller.data(), timeout)).map(|_| TIMED_OUT)
+    })
 }
 
 /// The table of hostcalls: implementation, name, and the parameters of the specification.

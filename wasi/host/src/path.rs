@@ -6,6 +6,7 @@
 #![allow(clippy::too_many_arguments, reason = "the interface has this many")]
 
 use crate::fd::{count, timestamps};
+use crate::files;
 use crate::objects::Object;
 use crate::resolve::{self, Parent, parent};
 use crate::stat::{self, FileStat};
@@ -63,8 +64,7 @@ pub fn path_filestat_get(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), out, stat::SIZE)?;
     let path = GuestRange::check(memory.len(), path, path_len)?;
-    let stat = wasi.monitor.admit_stat_at(fd, flags, path.bytes(memory)?)?;
-    let found = stat_path(wasi, stat)?;
+    let found = stat_at(wasi, fd, flags, path.bytes(memory)?)?;
     out.store(memory, &found.to_bytes())?;
     Ok(())
 }
@@ -147,7 +147,7 @@ pub fn path_open(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), opened_fd, 4)?;
     let path = GuestRange::check(memory.len(), path, path_len)?;
-    let open = wasi.monitor.admit_open(OpenRequest {
+    let request = OpenRequest {
         fd,
         lookup: dirflags,
         path: path.bytes(memory)?,
@@ -155,10 +155,15 @@ pub fn path_open(
         base: rights_base,
         inheriting: rights_inheriting,
         fdflags,
-    })?;
-    let (object, kind, performed) = open_object(wasi, open)?;
-    let host = wasi.objects.insert(object);
-    let opened = wasi.monitor.install(performed, host, kind);
+    };
+    let opened = match wasi.monitor.admit_open(request) {
+        Err(_) if wasi.monitor.is_list(fd) => files::open(wasi, request)?,
+        open => {
+            let (object, kind, performed) = open_object(wasi, open?)?;
+            let host = wasi.objects.insert(object);
+            wasi.monitor.install(performed, host, kind)
+        }
+    };
     out.store_u32(memory, opened)?;
     Ok(())
 }
@@ -298,7 +303,15 @@ fn claim(wasi: &Wasi, place: &DirectoryPath<'_>, text_bytes: usize) -> Result<Cl
 }
 
 #[inline(always)]
-pub(crate) fn stat_path(wasi: &Wasi, stat: Admitted<StatAt<'_>>) -> Result<FileStat, Failure> {
+pub(crate) fn stat_at(wasi: &Wasi, fd: u32, flags: u32, path: &[u8]) -> Result<FileStat, Failure> {
+    match wasi.monitor.admit_stat_at(fd, flags, path) {
+        Err(_) if wasi.monitor.is_list(fd) => files::stat(wasi, fd, flags, path),
+        stat => stat_path(wasi, stat?),
+    }
+}
+
+#[inline(always)]
+fn stat_path(wasi: &Wasi, stat: Admitted<StatAt<'_>>) -> Result<FileStat, Failure> {
     let found = if let Some(name) = stat.place.path.single() {
         let dir = wasi.objects.fd(&stat.place.dir)?;
         let found = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -462,21 +475,28 @@ fn open_with(wasi: &Wasi, open: &Open<'_>, flags: OFlags) -> Result<OwnedFd, Fai
 
 fn host_flags(open: &Open<'_>) -> OFlags {
     use wave_monitor::OFlags as Wanted;
-    let mut flags = OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    flags |= match (open.read, open.write) {
-        (true, true) => OFlags::RDWR,
-        (false, true) => OFlags::WRONLY,
-        (_, false) => OFlags::RDONLY,
-    };
+    let mut flags = mode_flags(open.read, open.write, open.fdflags);
     flags.set(OFlags::CREATE, open.oflags.contains(Wanted::CREAT));
     flags.set(OFlags::EXCL, open.oflags.contains(Wanted::EXCL));
     flags.set(OFlags::TRUNC, open.oflags.contains(Wanted::TRUNC));
     let directory = open.oflags.contains(Wanted::DIRECTORY) || open.place.path.demands_directory();
     flags.set(OFlags::DIRECTORY, directory);
-    flags.set(OFlags::APPEND, open.fdflags.contains(FdFlags::APPEND));
-    flags.set(OFlags::DSYNC, open.fdflags.contains(FdFlags::DSYNC));
+    flags
+}
+
+/// The flags of an open that do not depend on what is there.
+#[inline]
+pub(crate) fn mode_flags(read: bool, write: bool, fdflags: FdFlags) -> OFlags {
+    let mut flags = OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    flags |= match (read, write) {
+        (true, true) => OFlags::RDWR,
+        (false, true) => OFlags::WRONLY,
+        (_, false) => OFlags::RDONLY,
+    };
+    flags.set(OFlags::APPEND, fdflags.contains(FdFlags::APPEND));
+    flags.set(OFlags::DSYNC, fdflags.contains(FdFlags::DSYNC));
     // Linux has one flag for both.
-    if open.fdflags.contains(FdFlags::SYNC) || open.fdflags.contains(FdFlags::RSYNC) {
+    if fdflags.contains(FdFlags::SYNC) || fdflags.contains(FdFlags::RSYNC) {
         flags |= OFlags::SYNC;
     }
     flags

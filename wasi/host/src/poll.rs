@@ -139,6 +139,11 @@ fn deadline(wasi: &Wasi, clock: Clock, timeout: u64, absolute: bool) -> u64 {
 
 // ---- effects ------------------------------------------------------------------------------------
 
+/// Waits for `timeout` nanoseconds.
+pub(crate) fn sleep(wasi: &Wasi, timeout: u64) -> Result<(), Failure> {
+    wait_for_events(wasi, vec![Wait::Until(wasi.time.elapsed().saturating_add(timeout))]).map(drop)
+}
+
 /// Waits until at least one subscription occurs. Takes each admitted watch; polling it again and again is one effect.
 fn wait_for_events(wasi: &Wasi, waits: Vec<Wait>) -> Result<Vec<Option<Event>>, Failure> {
     // Each descriptor once, for all subscriptions: the kernel polls at most as many as a process may have open.

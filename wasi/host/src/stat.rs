@@ -42,6 +42,12 @@ impl FileStat {
         }
     }
 
+    /// The attributes of a list of granted files. No file system has the device number 0.
+    pub(crate) const fn of_list(inode: u64) -> Self {
+        let (device, links, size, accessed, modified, changed) = (0, 2, 0, 0, 0, 0);
+        Self { device, inode, file_type: FileType::Directory, links, size, accessed, modified, changed }
+    }
+
     /// `$filestat` of preview 1: device, inode, type, links (64 bits), size, three times.
     #[inline]
     pub(crate) fn to_bytes(self) -> [u8; SIZE as usize] {

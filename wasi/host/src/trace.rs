@@ -17,7 +17,7 @@ pub struct Record {
     pub arguments: Vec<(&'static str, Argument)>,
     /// What the monitor decided.
     pub decision: Decision,
-    /// The preopen that the first descriptor goes back to, by its index in the configuration.
+    /// The preopen that the first descriptor goes back to, or that the path under it names, by its index in the configuration.
     pub grant: Option<usize>,
     /// The same for the second descriptor, if there is one.
     pub new_grant: Option<usize>,
@@ -94,11 +94,17 @@ pub(crate) fn call(
 ) -> Result<(), Failure> {
     // Before the call, because it may close the descriptor and overwrite the path.
     let named = named(memory, arguments);
-    let grant_of = |is_it: fn(&str) -> bool| {
+    let grant_of = |is_it: fn(&str) -> bool, is_path: fn(&str) -> bool| {
         let (_, fd) = arguments.iter().find(|(name, _)| is_it(name))?;
-        wasi.monitor.grant_of(u32::try_from(*fd).ok()?)
+        let path = named.iter().find_map(|(name, argument)| match argument {
+            Argument::Path(path) if is_path(name) => Some(path.as_slice()),
+            _ => None,
+        });
+        let number = wasi.monitor.grant_at(u32::try_from(*fd).ok()?, path.unwrap_or_default())?;
+        wasi.numbers.get(number).copied().flatten()
     };
-    let (grant, new_grant) = (grant_of(is_descriptor), grant_of(|name| name == "new_fd"));
+    let grant = grant_of(is_descriptor, |name| matches!(name, "path" | "old_path"));
+    let new_grant = grant_of(|name| name == "new_fd", |name| name == "new_path");
     let result = hostcall(wasi, memory);
     if let Some(Tracer(receive)) = &mut wasi.tracer {
         let results = if result.is_ok() { results(memory, arguments) } else { Vec::new() };

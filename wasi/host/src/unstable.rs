@@ -48,8 +48,7 @@ pub fn path_filestat_get(
 ) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), out, stat::UNSTABLE_SIZE)?;
     let path = GuestRange::check(memory.len(), path, path_len)?;
-    let stat = wasi.monitor.admit_stat_at(fd, flags, path.bytes(memory)?)?;
-    let found = crate::path::stat_path(wasi, stat)?;
+    let found = crate::path::stat_at(wasi, fd, flags, path.bytes(memory)?)?;
     out.store(memory, &found.to_unstable_bytes())?;
     Ok(())
 }

@@ -320,6 +320,7 @@ fn t24_kernel_interfaces_cannot_be_opened_even_below_the_root() {
         host_path: "/".into(),
         guest_path: "/".into(),
         access: Access::ReadWrite,
+        file: None,
     };
     let config = guest::config(vec![root]);
     guest.wasi = wave_wasi::Wasi::new(config).unwrap();
@@ -355,6 +356,7 @@ fn t24_a_grant_of_procfs_is_refused() {
         host_path: "/proc/self".into(),
         guest_path: "/".into(),
         access: Access::ReadOnly,
+        file: None,
     };
     let config = guest::config(vec![preopen]);
     let refused = wave_wasi::Wasi::new(config).err().map(|error| error.to_string());

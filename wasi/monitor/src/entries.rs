@@ -189,10 +189,10 @@ pub(crate) const fn base_rights(wanted: Rights, kind: Kind, access: Access) -> R
     wanted.intersection(kind.ceiling()).intersection(access.ceiling())
 }
 
-/// The rights that descriptors opened through a new one can have. Only directories pass rights on.
+/// The rights that descriptors opened through a new one can have. Only directories and lists pass rights on.
 pub(crate) const fn inheriting_rights(wanted: Rights, kind: Kind, access: Access) -> Rights {
     match kind {
-        Kind::Directory => wanted.intersection(access.ceiling()),
+        Kind::Directory | Kind::List => wanted.intersection(access.ceiling()),
         _ => Rights::NONE,
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::entries::{Entry, EntryOrigin};
 use crate::limits::Budgets;
+use crate::lists::List;
 use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, LimitName, Limits, PeerRule, Rights, Rule};
 
 /// The lowest number of a descriptor that is not a standard stream.
@@ -20,6 +21,7 @@ pub struct Monitor {
     // No lower number from 3 on is free. The search for the lowest free number starts here.
     lowest_free: u32,
     names: Vec<Vec<u8>>,
+    pub(crate) lists: Vec<List>,
     pub(crate) peers: Option<Vec<PeerRule>>,
 }
 
@@ -34,6 +36,7 @@ impl Monitor {
             budgets: Budgets::new(&limits),
             lowest_free: FIRST_FREE,
             names: Vec::new(),
+            lists: Vec::new(),
             peers: None,
         }
     }
@@ -73,10 +76,16 @@ impl Monitor {
     /// [`Errno::MFILE`] at the limit, and after 65 536 granted directories.
     pub fn grant_directory(&mut self, host: HostFd, name: Vec<u8>, access: Access) -> Result<u32, Errno> {
         self.check_room()?;
-        let grant = u16::try_from(self.names.len()).map_err(|_| Errno::MFILE)?;
-        self.names.push(name);
+        let grant = self.add_grant(name)?;
         let entry = Entry::new(host, Kind::Directory, access, EntryOrigin::Preopen(grant), Rights::ALL);
         Ok(self.insert(entry.inheriting(Rights::DIRECTORY.union(Rights::REGULAR_FILE))))
+    }
+
+    /// The number of a new grant with this name.
+    pub(crate) fn add_grant(&mut self, name: Vec<u8>) -> Result<u16, Errno> {
+        let grant = u16::try_from(self.names.len()).map_err(|_| Errno::MFILE)?;
+        self.names.push(name);
+        Ok(grant)
     }
 
     /// Grants a socket and returns its number.
@@ -102,8 +111,8 @@ impl Monitor {
         }
     }
 
-    /// The granted directory that a descriptor goes back to, by its number in the order of
-    /// [`grant_directory`](Self::grant_directory). `None` for streams, sockets and closed numbers.
+    /// The grant that a descriptor goes back to, by its number in the order of [`grant_directory`](Self::grant_directory) and
+    /// [`grant_list`](Self::grant_list). `None` for streams, sockets and closed numbers.
     #[must_use]
     pub fn grant_of(&self, fd: u32) -> Option<usize> {
         self.entry(fd).ok()?.grant().map(usize::from)
@@ -168,10 +177,11 @@ impl Monitor {
 
     pub(crate) fn directory_entry(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
         let entry = self.entry(fd)?;
-        if entry.kind() != Kind::Directory {
-            return Err(Errno::NOTDIR);
+        match entry.kind() {
+            Kind::Directory => entry.require(rights)?,
+            Kind::List => return Err(Errno::NOTCAPABLE.because(Rule::Listed)),
+            _ => return Err(Errno::NOTDIR),
         }
-        entry.require(rights)?;
         Ok(entry)
     }
 

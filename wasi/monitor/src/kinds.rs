@@ -21,6 +21,8 @@ pub enum Kind {
     Stream,
     /// Any other kind of standard stream. It can only be read or written.
     Other,
+    /// Granted files, which the guest finds as a directory (`lists.rs`). No directory of the host is behind it.
+    List,
 }
 
 impl Kind {
@@ -29,7 +31,7 @@ impl Kind {
     pub const fn file_type(self) -> FileType {
         match self {
             Self::RegularFile => FileType::RegularFile,
-            Self::Directory => FileType::Directory,
+            Self::Directory | Self::List => FileType::Directory,
             Self::Terminal | Self::Device => FileType::CharacterDevice,
             Self::Listener | Self::Stream => FileType::SocketStream,
             Self::Pipe | Self::Other => FileType::Unknown,
@@ -39,13 +41,13 @@ impl Kind {
     /// Whether reads and writes may have to wait.
     #[must_use]
     pub const fn may_wait(self) -> bool {
-        !matches!(self, Self::RegularFile | Self::Directory)
+        !matches!(self, Self::RegularFile | Self::Directory | Self::List)
     }
 
     /// Whether it has a position.
     #[must_use]
     pub const fn is_seekable(self) -> bool {
-        matches!(self, Self::RegularFile | Self::Directory | Self::Device)
+        matches!(self, Self::RegularFile | Self::Directory | Self::Device | Self::List)
     }
 
     pub(crate) const fn ceiling(self) -> Rights {
@@ -56,6 +58,7 @@ impl Kind {
             Self::Pipe | Self::Terminal | Self::Other => Rights::STREAM,
             Self::Listener => Rights::LISTENER,
             Self::Stream => Rights::SOCKET,
+            Self::List => Rights::LIST,
         }
     }
 }

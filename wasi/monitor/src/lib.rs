@@ -48,6 +48,7 @@ mod filesystems;
 mod flags;
 mod kinds;
 mod limits;
+mod lists;
 mod names;
 mod offsets;
 mod opens;
@@ -80,6 +81,7 @@ pub use filesystems::admit_filesystem;
 pub use flags::{FdFlags, FstFlags, LookupFlags, OFlags, RiFlags, RoFlags, SdFlags, SubclockFlags};
 pub use kinds::{Kind, Waiting};
 pub use limits::{Claim, ENTRY_BYTES, LimitName, Limits};
+pub use lists::{GrantedFile, ListItem, OpenListed, ReadList, StatListed};
 pub use names::{
     DirectoryPath, Link, MakeDirectory, ReadLink, RemoveDirectory, Rename, SetTimesAt, StatAt, Symlink, Unlink,
 };

@@ -46,7 +46,7 @@ pub struct Open<'m> {
 
 /// What the new descriptor gets from the one that it is opened through.
 #[derive(Debug, Clone, Copy)]
-struct Inherited {
+pub(crate) struct Inherited {
     origin: EntryOrigin,
     access: Access,
     base: Rights,
@@ -67,32 +67,22 @@ impl Monitor {
     /// [`Errno::NOTCAPABLE`] for missing rights, and for writing under an append-only grant without `APPEND`.
     #[inline(never)]
     pub fn admit_open<'m>(&self, request: OpenRequest<'m>) -> Result<Admitted<Open<'m>>, Errno> {
-        let lookup = LookupFlags::from_guest(request.lookup)?;
-        let oflags = OFlags::from_guest(request.oflags)?;
-        let fdflags = FdFlags::from_guest(request.fdflags)?;
-        let base = Rights::from_guest(request.base)?;
-        let inheriting = Rights::from_guest(request.inheriting)?;
-
-        let dir = self.directory_entry(request.fd, needed_on_directory(oflags))?;
+        let wanted = Wanted::of(&request)?;
+        let dir = self.directory_entry(request.fd, needed_on_directory(wanted.oflags))?;
         let path = GuestPath::parse(request.path)?;
         self.check_room()?;
 
         let may = dir.inherited();
-        let mode = admit_mode(dir.access(), may, base, fdflags)?;
-        admit_creation(oflags)?;
+        let mode = admit_mode(dir.access(), may, wanted.base, wanted.fdflags)?;
+        admit_creation(wanted.oflags)?;
         Ok(Admitted::new(Open {
             place: DirectoryPath { dir: dir.target(), path },
-            follow: lookup.contains(LookupFlags::SYMLINK_FOLLOW),
-            oflags,
-            fdflags,
+            follow: wanted.lookup.contains(LookupFlags::SYMLINK_FOLLOW),
+            oflags: wanted.oflags,
+            fdflags: wanted.fdflags,
             read: mode.read,
             write: mode.write,
-            grant: Inherited {
-                origin: dir.origin().beneath(),
-                access: dir.access(),
-                base: base.intersection(may),
-                inheriting: inheriting.intersection(may),
-            },
+            grant: wanted.inherited(dir.origin().beneath(), dir.access(), may),
         }))
     }
 
@@ -102,8 +92,45 @@ impl Monitor {
     #[inline(never)]
     pub fn install(&mut self, open: Performed<Open<'_>>, host: HostFd, kind: Kind) -> u32 {
         let Open { grant, fdflags, .. } = open.into_effect();
-        let entry = Entry::new(host, kind, grant.access, grant.origin, grant.base);
-        self.insert(entry.inheriting(grant.inheriting).flags(fdflags))
+        self.insert(grant.entry(host, kind, fdflags))
+    }
+}
+
+/// What an open asks for, without unknown bits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    lookup: LookupFlags,
+    pub(crate) oflags: OFlags,
+    pub(crate) fdflags: FdFlags,
+    pub(crate) base: Rights,
+    inheriting: Rights,
+}
+
+impl Wanted {
+    #[inline]
+    pub(crate) fn of(request: &OpenRequest<'_>) -> Result<Self, Errno> {
+        Ok(Self {
+            lookup: LookupFlags::from_guest(request.lookup)?,
+            oflags: OFlags::from_guest(request.oflags)?,
+            fdflags: FdFlags::from_guest(request.fdflags)?,
+            base: Rights::from_guest(request.base)?,
+            inheriting: Rights::from_guest(request.inheriting)?,
+        })
+    }
+
+    /// What the new descriptor gets of it, where `may` is passed on.
+    #[inline]
+    pub(crate) const fn inherited(&self, origin: EntryOrigin, access: Access, may: Rights) -> Inherited {
+        let (base, inheriting) = (self.base.intersection(may), self.inheriting.intersection(may));
+        Inherited { origin, access, base, inheriting }
+    }
+}
+
+impl Inherited {
+    /// The entry of what was opened.
+    #[inline]
+    pub(crate) fn entry(self, host: HostFd, kind: Kind, flags: FdFlags) -> Entry {
+        Entry::new(host, kind, self.access, self.origin, self.base).inheriting(self.inheriting).flags(flags)
     }
 }
 

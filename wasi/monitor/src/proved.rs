@@ -10,17 +10,18 @@
 use crate::entries::{Entry, EntryOrigin, base_rights, inheriting_rights};
 use crate::fdstat::{admit_append_change, flag_change};
 use crate::limits::at_most;
+use crate::lists::admit_listed;
 use crate::offsets::{end_of, seek_target};
-use crate::opens::{Mode, admit_creation, admit_mode, needed_on_directory};
+use crate::opens::{Mode, Wanted, admit_creation, admit_mode, needed_on_directory};
 use crate::polls::admit_count;
 use crate::sockets::{accept_flags, check_send_flags, shutdown_how};
 use crate::{
     Accept, Access, Admitted, Advice, Advise, Allocate, Buffers, Claim, Clock, Close, Direction, Errno, FdFlags,
     FdStat, GuestPath, GuestRange, HostFd, IpBytes, Kind, Layout, Link, LinkTarget, LookupFlags, MakeDirectory,
-    Monitor, NewTimes, OFlags, Open, OpenRequest, PeerRule, Performed, Raise, Read, ReadAt, ReadDir, ReadLink, Receive,
-    RemoveDirectory, Rename, RiFlags, Rights, SdFlags, Seek, SeekFrom, Send, SetFlags, SetSize, SetTimes, SetTimesAt,
-    Shutdown, Stat, StatAt, SubclockFlags, Subscription, Symlink, Sync, Unlink, Watch, Whence, Write, WriteAt,
-    admit_filesystem, admit_raise, peer_allowed,
+    Monitor, NewTimes, OFlags, Open, OpenListed, OpenRequest, PeerRule, Performed, Raise, Read, ReadAt, ReadDir,
+    ReadLink, Receive, RemoveDirectory, Rename, RiFlags, Rights, SdFlags, Seek, SeekFrom, Send, SetFlags, SetSize,
+    SetTimes, SetTimesAt, Shutdown, Stat, StatAt, SubclockFlags, Subscription, Symlink, Sync, Unlink, Watch, Whence,
+    Write, WriteAt, admit_filesystem, admit_raise, peer_allowed,
 };
 
 macro_rules! proved {
@@ -107,6 +108,8 @@ proved! {
     mode: fn(Access, Rights, Rights, FdFlags) -> Result<Mode, Errno> = admit_mode;
     creation: fn(OFlags) -> Result<(), Errno> = admit_creation;
     needed_on_directory: fn(OFlags) -> Rights = needed_on_directory;
+    listed: fn(Access, Rights, Rights, &Wanted) -> Result<Mode, Errno> = admit_listed;
+    install_listed: fn(&mut Monitor, Performed<OpenListed>, HostFd, Kind) -> u32 = Monitor::install_listed;
     filesystem: fn(u64) -> Result<(), Errno> = admit_filesystem;
 
     stat_at: for<'m> fn(&Monitor, u32, u32, &'m [u8]) -> Admits<StatAt<'m>> = Monitor::admit_stat_at;

@@ -102,6 +102,18 @@ impl Rights {
             | Self::PATH_UNLINK_FILE.0,
     );
 
+    /// The rights of a list of granted files. `PATH_CREATE_FILE` and `PATH_FILESTAT_SET_SIZE` are for opens of files that are
+    /// in it.
+    pub const LIST: Self = Self(
+        Self::FD_FDSTAT_SET_FLAGS.0
+            | Self::FD_READDIR.0
+            | Self::FD_FILESTAT_GET.0
+            | Self::PATH_CREATE_FILE.0
+            | Self::PATH_OPEN.0
+            | Self::PATH_FILESTAT_GET.0
+            | Self::PATH_FILESTAT_SET_SIZE.0,
+    );
+
     /// The rights of a byte stream without a position: a pipe or terminal.
     pub const STREAM: Self = Self(
         Self::FD_READ.0

@@ -24,6 +24,10 @@ pub enum Rule {
     Beneath,
     /// The symbolic link to be made says an absolute path (T19).
     AbsoluteLink,
+    /// The directory is a list of granted files, and this is none of them, or would change the list.
+    Listed,
+    /// The granted file's name now leads to another file (T23).
+    Replaced,
     /// The file lies on a file system that exposes the kernel, such as procfs (T24).
     KernelInterface,
     /// What the path leads to is a device or a socket (T25).
@@ -52,6 +56,8 @@ impl Rule {
             Self::AppendOnly => "the grant is append-only",
             Self::Beneath => "the path leads out of the granted directory",
             Self::AbsoluteLink => "the link would say an absolute path",
+            Self::Listed => "only granted files are in this directory",
+            Self::Replaced => "another file has taken the place of the granted one",
             Self::KernelInterface => "the file system is an interface of the kernel",
             Self::Device => "the path leads to a device or a socket",
             Self::Inherited => "the stream is shared with whoever started the run",

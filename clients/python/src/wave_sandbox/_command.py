@@ -26,6 +26,8 @@ class Options(TypedDict, total=False):
     """What the program reads from its standard input: nothing by default."""
     dirs: Optional[Mapping[Path, Union[str, Tuple[str, str]]]]
     """Directories: `{"data": "ro"}`, or `{"data": ("/name/for/the/program", "rw")}`. Access is `ro`, `rw` or `append`."""
+    files: Optional[Mapping[Path, Union[str, Tuple[str, str]]]]
+    """Single files, in the same form: `{"app.conf": ("/etc/app.conf", "ro")}`."""
     env: Optional[Mapping[str, str]]
     """The program's environment, which is empty otherwise."""
     timeout: Optional[float]
@@ -67,7 +69,8 @@ class Command:
 
 
 def _flags(given: Mapping[str, Any]) -> List[str]:
-    flags = [_grant(os.fspath(host), grant) for host, grant in given.get("dirs", {}).items()]
+    flags = [_grant("dir", os.fspath(host), grant) for host, grant in given.get("dirs", {}).items()]
+    flags += [_grant("file", os.fspath(host), grant) for host, grant in given.get("files", {}).items()]
     flags += [_variable(name, value) for name, value in given.get("env", {}).items()]
     if "timeout" in given:
         flags.append(f"--timeout={round(given['timeout'] * 1_000_000)}us")
@@ -83,12 +86,12 @@ def _flags(given: Mapping[str, Any]) -> List[str]:
     return [*flags, *given.get("flags", ())]
 
 
-def _grant(host: str, grant: Union[str, Tuple[str, str]]) -> str:
+def _grant(flag: str, host: str, grant: Union[str, Tuple[str, str]]) -> str:
     guest, access = (host, grant) if isinstance(grant, str) else grant
     for name in (host, guest):
         if not name or ":" in name:
             raise ValueError(f"cannot grant {name!r}: a name is not empty and has no colon; grant it in a policy file")
-    return f"--dir={host}::{guest}::{_word('access', access, ACCESS)}"
+    return f"--{flag}={host}::{guest}::{_word('access', access, ACCESS)}"
 
 
 def _variable(name: str, value: str) -> str:

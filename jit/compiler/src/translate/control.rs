@@ -3,9 +3,11 @@
 //! The Cranelift block behind an `end` is made when the first branch needs it; most blocks are never branched to, and then
 //! code goes on where it was.
 
+use super::exception::Try;
 use super::{MAX_NESTING, MAX_TABLE_ENTRIES, TABLE_ENTRY_VALUES, Translator};
 use crate::emit::{Environment, clif_type};
 use crate::error::CompileError;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, BlockCall, Inst, InstBuilder, JumpTableData, Value};
 use std::collections::HashMap;
 use wasmparser::{BlockType, BrTable};
@@ -14,16 +16,16 @@ use wave_contract::types::{FuncType, ValType};
 
 /// One entry of the control stack.
 pub(super) struct Frame<'m> {
-    kind: Kind,
+    pub(super) kind: Kind,
     params: &'m [ValType],
-    results: &'m [ValType],
+    pub(super) results: &'m [ValType],
     /// Height of the operand stack below the parameters.
-    height: usize,
+    pub(super) height: usize,
     /// Where code goes on behind `end`, once something branches there.
     exit: Option<Block>,
 }
 
-enum Kind {
+pub(super) enum Kind {
     Function,
     Block,
     Loop(Block),
@@ -31,15 +33,20 @@ enum Kind {
     If(Otherwise),
     /// Behind an `else`.
     Else,
+    /// Catches exceptions, or handles one.
+    Try(Try),
 }
 
 /// Where an `if` goes when its condition is 0.
-enum Otherwise {
-    /// To the exit, by this branch: without parameters and results there may be no `else`.
-    Exit(Inst),
+pub(super) enum Otherwise {
+    /// To the exit, by this branch: without parameters and results there may be no `else`. With a hint that it is unlikely.
+    Exit(Inst, Unlikely),
     /// To this block, with these parameters.
     Block(Block, Vec<Value>),
 }
+
+/// Whether a hint says that a block is hardly ever entered.
+type Unlikely = bool;
 
 impl<'m> Frame<'m> {
     /// The outermost frame.
@@ -76,7 +83,8 @@ const fn single(ty: ValType) -> &'static [ValType] {
         ValType::F64 => &[ValType::F64],
         ValType::V128 => &[ValType::V128],
         ValType::FuncRef => &[ValType::FuncRef],
-        ValType::ExternRef => &[ValType::ExternRef],
+        // Code treats all references the same.
+        ValType::ExternRef | ValType::Ref(_) => &[ValType::ExternRef],
     }
 }
 
@@ -86,7 +94,7 @@ impl<'e> Translator<'e, '_> {
         self.dead = Some(0);
     }
 
-    fn frame(&mut self, depth: u32) -> &mut Frame<'e> {
+    pub(super) fn frame(&mut self, depth: u32) -> &mut Frame<'e> {
         let at = self.frames.len().checked_sub(depth as usize + 1).expect("validated: the label exists");
         &mut self.frames[at]
     }
@@ -100,7 +108,7 @@ impl<'e> Translator<'e, '_> {
     }
 
     /// The Cranelift block that a branch goes to.
-    fn target(&mut self, depth: u32) -> Block {
+    pub(super) fn target(&mut self, depth: u32) -> Block {
         let frame = self.frame(depth);
         match (&frame.kind, frame.exit) {
             (&Kind::Loop(header), _) => header,
@@ -115,7 +123,7 @@ impl<'e> Translator<'e, '_> {
     }
 
     /// Jumps with the top `count` values.
-    fn jump(&mut self, target: Block, count: usize) {
+    pub(super) fn jump(&mut self, target: Block, count: usize) {
         self.collect_branch(count);
         self.e.b.ins().jump(target, self.branch.iter());
         self.set_dead();
@@ -136,12 +144,26 @@ impl<'e> Translator<'e, '_> {
         self.dead = None;
     }
 
-    pub(super) fn open(&mut self, kind_of: Opening, ty: BlockType) -> Result<(), CompileError> {
+    /// The parameters and results of a block that can be opened.
+    fn opened(&mut self, ty: BlockType) -> Result<(&'e [ValType], &'e [ValType]), CompileError> {
         let (params, results) = signature(self.e.env, ty)?;
         self.charge(params.len() + results.len() + 1)?;
         if self.frames.len() > MAX_NESTING {
             return Err(self.unsupported(format!("blocks nested more than {MAX_NESTING} deep")));
         }
+        Ok((params, results))
+    }
+
+    /// Opens a block that code just goes on into.
+    pub(super) fn open_kind(&mut self, kind: Kind, ty: BlockType) -> Result<(), CompileError> {
+        let (params, results) = self.opened(ty)?;
+        let height = self.settle_top(params.len());
+        self.frames.push(Frame { kind, params, results, height, exit: None });
+        Ok(())
+    }
+
+    pub(super) fn open(&mut self, kind_of: Opening, ty: BlockType) -> Result<(), CompileError> {
+        let (params, results) = self.opened(ty)?;
         let condition = matches!(kind_of, Opening::If).then(|| self.pop_raw());
         let height = self.settle_top(params.len());
         let mut exit = None;
@@ -158,10 +180,17 @@ impl<'e> Translator<'e, '_> {
                 let then = self.e.b.create_block();
                 let otherwise = self.e.b.create_block();
                 let branch = self.e.b.ins().brif(condition, then, &[], otherwise, &[]);
+                let likely = self.hint();
+                if likely == Some(false) {
+                    self.e.b.set_cold_block(then);
+                }
                 let otherwise = if params.is_empty() && results.is_empty() {
                     exit = Some(otherwise);
-                    Otherwise::Exit(branch)
+                    Otherwise::Exit(branch, likely == Some(true))
                 } else {
+                    if likely == Some(true) {
+                        self.e.b.set_cold_block(otherwise);
+                    }
                     self.e.b.seal_block(otherwise);
                     Otherwise::Block(otherwise, self.stack[height..].to_vec())
                 };
@@ -193,8 +222,11 @@ impl<'e> Translator<'e, '_> {
                 self.stack.extend(params);
                 block
             }
-            Otherwise::Exit(branch) => {
+            Otherwise::Exit(branch, unlikely) => {
                 let block = self.e.b.create_block();
+                if unlikely {
+                    self.e.b.set_cold_block(block);
+                }
                 let exit = exit.expect("the branch goes to it");
                 self.e.b.change_jump_destination(branch, exit, block);
                 self.e.b.seal_block(block);
@@ -228,7 +260,11 @@ impl<'e> Translator<'e, '_> {
                 self.e.b.switch_to_block(block);
                 self.jump(exit, results.len());
             }
-            Kind::Function | Kind::Block | Kind::If(Otherwise::Exit(_)) | Kind::Else => {}
+            Kind::Try(caught) => {
+                let caught = std::mem::replace(caught, Try::Handler(None));
+                self.end_try(caught, height, results.len())?;
+            }
+            Kind::Function | Kind::Block | Kind::If(Otherwise::Exit(..)) | Kind::Else => {}
         }
         if let Some(exit) = self.frame(0).exit {
             if self.dead.is_none() {
@@ -265,10 +301,52 @@ impl<'e> Translator<'e, '_> {
         let target = self.target(depth);
         self.collect_branch(count);
         let next = self.e.b.create_block();
-        self.e.b.ins().brif(condition, target, self.branch.iter(), next, &[]);
+        match self.hint() {
+            // Others may come to the target often: what is unlikely is the way there.
+            Some(false) => {
+                let way = self.e.b.create_block();
+                self.e.b.set_cold_block(way);
+                self.e.b.ins().brif(condition, way, &[], next, &[]);
+                self.e.b.seal_block(way);
+                self.e.b.switch_to_block(way);
+                self.e.b.ins().jump(target, self.branch.iter());
+            }
+            hint => {
+                if hint == Some(true) {
+                    self.e.b.set_cold_block(next);
+                }
+                self.e.b.ins().brif(condition, target, self.branch.iter(), next, &[]);
+            }
+        }
         self.e.b.seal_block(next);
         self.e.b.switch_to_block(next);
         Ok(())
+    }
+
+    /// `br_on_null`: branches without the reference if it is null, and keeps it otherwise.
+    pub(super) fn br_on_null(&mut self, depth: u32) -> Result<(), CompileError> {
+        let reference = self.pop();
+        let null = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
+        self.push(null);
+        self.br_if(depth)?;
+        self.push(reference);
+        Ok(())
+    }
+
+    /// `br_on_non_null`: branches with the reference if it is not null, and drops it otherwise.
+    pub(super) fn br_on_non_null(&mut self, depth: u32) -> Result<(), CompileError> {
+        let reference = self.pop();
+        self.push(reference);
+        let present = self.ins().icmp_imm_u(IntCC::NotEqual, reference, 0);
+        self.push(present);
+        self.br_if(depth)?;
+        self.pop();
+        Ok(())
+    }
+
+    /// Whether the condition of the current operator is likely to hold, if the module says so.
+    fn hint(&self) -> Option<bool> {
+        self.hints.at(self.offset_in_body)
     }
 
     pub(super) fn br_table(&mut self, table: &BrTable<'_>) -> Result<(), CompileError> {

@@ -8,6 +8,7 @@ use super::fuel::ends_block;
 use super::memory::Extend;
 use crate::emit::trap_code;
 use crate::error::CompileError;
+use crate::features::is_for_objects;
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
@@ -27,10 +28,18 @@ impl Translator<'_, '_> {
             return Ok(());
         };
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.dead = Some(depth + 1),
-            Operator::End if depth > 0 => self.dead = Some(depth - 1),
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. }
+            | Operator::Try { .. } => self.dead = Some(depth + 1),
+            Operator::End | Operator::Delegate { .. } if depth > 0 => self.dead = Some(depth - 1),
             Operator::End => self.end()?,
             Operator::Else if depth == 0 => self.otherwise(),
+            Operator::Catch { tag_index } if depth == 0 => self.handler(Some(*tag_index))?,
+            Operator::CatchAll if depth == 0 => self.handler(None)?,
+            Operator::Delegate { relative_depth } => self.delegate(*relative_depth)?,
+            other if is_for_objects(other) => return Err(self.unsupported(format!("{other:?}"))),
             _ => {}
         }
         Ok(())
@@ -58,6 +67,20 @@ impl Translator<'_, '_> {
             Operator::ReturnCallIndirect { type_index, table_index } => {
                 self.return_call_indirect(*type_index, *table_index)?
             }
+            Operator::CallRef { type_index } => self.call_ref(*type_index)?,
+            Operator::ReturnCallRef { type_index } => self.return_call_ref(*type_index)?,
+            Operator::BrOnNull { relative_depth } => self.br_on_null(*relative_depth)?,
+            Operator::BrOnNonNull { relative_depth } => self.br_on_non_null(*relative_depth)?,
+            Operator::RefAsNonNull => self.ref_as_non_null(),
+
+            Operator::TryTable { try_table } => self.open_try_table(try_table)?,
+            Operator::Throw { tag_index } => self.throw(*tag_index)?,
+            Operator::ThrowRef => self.throw_ref(),
+            Operator::Try { blockty } => self.open_try(*blockty)?,
+            Operator::Catch { tag_index } => self.handler(Some(*tag_index))?,
+            Operator::CatchAll => self.handler(None)?,
+            Operator::Rethrow { relative_depth } => self.rethrow(*relative_depth)?,
+            Operator::Delegate { relative_depth } => self.delegate(*relative_depth)?,
 
             Operator::Drop => {
                 self.pop_raw();
@@ -75,7 +98,7 @@ impl Translator<'_, '_> {
             Operator::TableSize { table } => self.table_size(*table),
             Operator::TableGet { table } => self.libcall(Libcall::TableGet, &[*table], 1),
             Operator::TableSet { table } => self.libcall(Libcall::TableSet, &[*table], 2),
-            Operator::TableGrow { table } => self.libcall(Libcall::TableGrow, &[*table], 2),
+            Operator::TableGrow { table } => self.table_grow(*table),
             Operator::TableFill { table } => self.libcall(Libcall::TableFill, &[*table], 3),
             Operator::TableCopy { dst_table, src_table } => {
                 self.libcall(Libcall::TableCopy, &[*dst_table, *src_table], 3)
@@ -84,7 +107,7 @@ impl Translator<'_, '_> {
             Operator::ElemDrop { elem_index } => self.libcall(Libcall::ElemDrop, &[*elem_index], 0),
 
             Operator::MemorySize { mem } => self.memory_size(*mem),
-            Operator::MemoryGrow { mem } => self.libcall(Libcall::MemoryGrow, &[*mem], 1),
+            Operator::MemoryGrow { mem } => self.memory_grow(*mem),
             Operator::MemoryCopy { dst_mem, src_mem } => self.libcall(Libcall::MemoryCopy, &[*dst_mem, *src_mem], 3),
             Operator::MemoryFill { mem } => self.libcall(Libcall::MemoryFill, &[*mem], 3),
             Operator::MemoryInit { data_index, mem } => self.libcall(Libcall::MemoryInit, &[*data_index, *mem], 3),
@@ -203,6 +226,12 @@ impl Translator<'_, '_> {
             Operator::I64Extend16S => self.extend_low(I16, I64),
             Operator::I64Extend32S => self.extend_low(I32, I64),
 
+            Operator::I64Add128 => self.binary_128(|ins, x, y| ins.iadd(x, y)),
+            Operator::I64Sub128 => self.binary_128(|ins, x, y| ins.isub(x, y)),
+            Operator::I64MulWideS => self.multiply_wide(Extend::Signed),
+            Operator::I64MulWideU => self.multiply_wide(Extend::Unsigned),
+
+            other if self.atomic(other) => {}
             other => return self.vector(other),
         }
         Ok(())

@@ -82,7 +82,19 @@ impl Translator<'_, '_> {
 
 /// Whether an operator costs nothing: these mark places, and do nothing.
 const fn is_free(operator: &Operator<'_>) -> bool {
-    matches!(operator, Operator::Nop | Operator::Block { .. } | Operator::Loop { .. } | Operator::Else | Operator::End)
+    matches!(
+        operator,
+        Operator::Nop
+            | Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::Else
+            | Operator::End
+            | Operator::TryTable { .. }
+            | Operator::Try { .. }
+            | Operator::Catch { .. }
+            | Operator::CatchAll
+            | Operator::Delegate { .. }
+    )
 }
 
 /// Whether a block of operators ends with this one.
@@ -96,10 +108,19 @@ pub(super) const fn ends_block(operator: &Operator<'_>) -> bool {
             | Operator::Br { .. }
             | Operator::BrIf { .. }
             | Operator::BrTable { .. }
+            | Operator::BrOnNull { .. }
+            | Operator::BrOnNonNull { .. }
             | Operator::Return
             | Operator::ReturnCall { .. }
             | Operator::ReturnCallIndirect { .. }
+            | Operator::ReturnCallRef { .. }
             | Operator::Unreachable
+            | Operator::Throw { .. }
+            | Operator::ThrowRef
+            | Operator::Catch { .. }
+            | Operator::CatchAll
+            | Operator::Rethrow { .. }
+            | Operator::Delegate { .. }
     )
 }
 
@@ -115,6 +136,10 @@ fn shift_of(libcall: Libcall) -> Option<i64> {
         | Libcall::TableGet
         | Libcall::TableSet
         | Libcall::ElemDrop
-        | Libcall::RefFunc => None,
+        | Libcall::RefFunc
+        | Libcall::Throw
+        | Libcall::Catch
+        | Libcall::AtomicWait
+        | Libcall::FunctionIs => None,
     }
 }

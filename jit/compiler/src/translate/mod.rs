@@ -4,24 +4,30 @@
 //! form (see [`Translator::settle`]): results of comparisons (`I8` where WebAssembly says i32), and vectors (any lane
 //! type where the canonical one is `I8X16`).
 
+mod atomic;
 mod call;
 mod control;
 mod dispatch;
+mod exception;
 mod fuel;
 mod local;
 mod memory;
 mod numeric;
+mod relaxed;
 mod simd;
 mod simd_memory;
 mod table;
+mod wide;
 
 use crate::emit::{EmitScratch, Emitter, Environment, FUNCTIONS, clif_type};
 use crate::error::CompileError;
+use crate::features;
+use crate::hints::FunctionHints;
 use crate::module::val_type;
 use control::Frame;
 use cranelift_codegen::ir::types::{I8, I8X16, I32};
 use cranelift_codegen::ir::{
-    BlockArg, Endianness, Function, InstBuilder, MemFlagsData, SourceLoc, StackSlot, Type, UserFuncName, Value,
+    Block, BlockArg, Endianness, Function, InstBuilder, MemFlagsData, SourceLoc, StackSlot, Type, UserFuncName, Value,
 };
 use cranelift_codegen::isa::TargetFrontendConfig;
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder, FunctionBuilderContext, Variable};
@@ -72,6 +78,7 @@ pub(crate) struct Source<'a, 'm> {
     pub(crate) function: u32,
     pub(crate) ty: u32,
     pub(crate) body: &'a FunctionBody<'m>,
+    pub(crate) hints: FunctionHints<'a>,
     pub(crate) resources: &'a ValidatorResources,
     pub(crate) features: WasmFeatures,
 }
@@ -85,9 +92,24 @@ impl Source<'_, '_> {
 
 /// Validates a body without translating it.
 pub(crate) fn validate(source: Source<'_, '_>, scratch: &mut Scratch) -> Result<(), CompileError> {
-    let mut validator = source.to_validate().into_validator(std::mem::take(&mut scratch.validator));
-    validator.validate(source.body)?;
-    scratch.validator = validator.into_allocations();
+    let mut valid = |features| {
+        let validator = std::mem::take(&mut scratch.validator);
+        let mut validator = Source { features, ..source }.to_validate().into_validator(validator);
+        validator.validate(source.body)?;
+        scratch.validator = validator.into_allocations();
+        Ok::<_, CompileError>(())
+    };
+    // Most have none of the types that only come with objects, and then none of their instructions.
+    if valid(source.features.difference(features::TYPES)).is_ok() {
+        return Ok(());
+    }
+    valid(source.features)?;
+    for operator in source.body.get_operators_reader()?.into_iter_with_offsets() {
+        let (operator, offset) = operator?;
+        if features::is_for_objects(&operator) {
+            return Err(CompileError::Unsupported { what: format!("{operator:?}"), offset });
+        }
+    }
     Ok(())
 }
 
@@ -111,7 +133,7 @@ pub(crate) enum Outcome {
 /// Validates a body and translates it to `func`.
 pub(crate) fn translate<'a>(
     env: &'a Environment<'a>,
-    source: Source<'_, '_>,
+    source: Source<'a, '_>,
     shape: Shape,
     func: &'a mut Function,
     builders: &'a mut FunctionBuilderContext,
@@ -159,9 +181,12 @@ pub(crate) fn translate<'a>(
         variables: 0,
         spilled: None,
         charged: 0,
+        landing: None,
         fuel: None,
         counter: None,
+        hints: source.hints,
         offset: 0,
+        offset_in_body: 0,
     };
     translator.define_locals(entry, ty.params.len(), source.body.as_bytes().len());
     translator.define_counter();
@@ -171,6 +196,7 @@ pub(crate) fn translate<'a>(
         let (operator, offset) = reader.read_with_offset()?;
         validator.op(offset, &operator)?;
         translator.offset = offset;
+        translator.offset_in_body = u32::try_from(offset - source.body.range().start).unwrap_or(u32::MAX);
         translator.e.b.set_srcloc(source_position(offset));
         translator.operator(&operator)?;
         if translator.loops > MAX_OPTIMISED_LOOPS && shape == Shape::Usual {
@@ -178,6 +204,7 @@ pub(crate) fn translate<'a>(
         }
     }
     reader.finish()?;
+    translator.end_landing();
     *operators = reader.into_allocations();
     *validator_allocations = validator.into_allocations();
     translator.e.b.finalize(config);
@@ -210,12 +237,17 @@ struct Translator<'e, 'b> {
     variables: usize,
     spilled: Option<StackSlot>,
     charged: usize,
+    /// Where code goes on when something has been thrown that no block of this function catches, once something can be.
+    landing: Option<Block>,
     /// What the current block of operators takes of the fuel, once it takes any.
     fuel: Option<Charge>,
     /// The fuel counter, where code counts fuel and has variables.
     counter: Option<Variable>,
+    hints: FunctionHints<'b>,
     /// Position of the current operator in the module.
     offset: u64,
+    /// The same, in the function's body: hints are counted so.
+    offset_in_body: u32,
 }
 
 impl<'b> Translator<'_, 'b> {

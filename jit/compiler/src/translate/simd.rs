@@ -286,19 +286,22 @@ impl<'b> Translator<'_, 'b> {
             Operator::F32x4DemoteF64x2Zero => self.vector_unary(F64X2, |ins, x| ins.fvdemote(x)),
             Operator::F64x2PromoteLowF32x4 => self.vector_unary(F32X4, |ins, x| ins.fvpromote_low(x)),
 
-            // The validator's features let nothing else through.
-            other => return Err(self.unsupported(format!("operator {other:?}"))),
+            other => return self.relaxed(other),
         }
         Ok(())
     }
 
-    fn vector_unary(&mut self, ty: Type, operation: impl FnOnce(FuncInstBuilder<'_, 'b>, Value) -> Value) {
+    pub(super) fn vector_unary(&mut self, ty: Type, operation: impl FnOnce(FuncInstBuilder<'_, 'b>, Value) -> Value) {
         let operand = self.pop_vector(ty);
         let value = operation(self.ins(), operand);
         self.push(value);
     }
 
-    fn vector_binary(&mut self, ty: Type, operation: impl FnOnce(FuncInstBuilder<'_, 'b>, Value, Value) -> Value) {
+    pub(super) fn vector_binary(
+        &mut self,
+        ty: Type,
+        operation: impl FnOnce(FuncInstBuilder<'_, 'b>, Value, Value) -> Value,
+    ) {
         let right = self.pop_vector(ty);
         let left = self.pop_vector(ty);
         let value = operation(self.ins(), left, right);
@@ -358,7 +361,7 @@ impl<'b> Translator<'_, 'b> {
     }
 
     /// `(a & mask) | (b & !mask)`, the mask on top.
-    fn bit_select(&mut self) {
+    pub(super) fn bit_select(&mut self) {
         let mask = self.pop_vector(I8X16);
         let right = self.pop_vector(I8X16);
         let left = self.pop_vector(I8X16);
@@ -406,7 +409,7 @@ impl<'b> Translator<'_, 'b> {
     }
 
     /// `b < a ? b : a` in every lane.
-    fn pseudo_min(&mut self, ty: Type) {
+    pub(super) fn pseudo_min(&mut self, ty: Type) {
         let right = self.pop_vector(ty);
         let left = self.pop_vector(ty);
         let less = self.ins().fcmp(FloatCC::LessThan, right, left);
@@ -414,7 +417,7 @@ impl<'b> Translator<'_, 'b> {
     }
 
     /// `a < b ? b : a` in every lane.
-    fn pseudo_max(&mut self, ty: Type) {
+    pub(super) fn pseudo_max(&mut self, ty: Type) {
         let right = self.pop_vector(ty);
         let left = self.pop_vector(ty);
         let less = self.ins().fcmp(FloatCC::LessThan, left, right);
@@ -428,7 +431,7 @@ impl<'b> Translator<'_, 'b> {
     }
 
     /// Two doubles to two integers of 32 bits with saturation, and two zeros.
-    fn truncate_double(&mut self, extend: Extend) {
+    pub(super) fn truncate_double(&mut self, extend: Extend) {
         let vector = self.pop_vector(F64X2);
         // The code generator knows this pair of instructions, with a constant of just this type.
         let zero = self.e.b.func.dfg.constants.insert(ConstantData::from(&[0; 16][..]));

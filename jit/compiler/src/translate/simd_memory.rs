@@ -12,7 +12,7 @@ impl<'b> Translator<'_, 'b> {
         memarg: &MemArg,
         operation: impl FnOnce(FuncInstBuilder<'_, 'b>, MemFlagsData, Value, i32) -> Value,
     ) {
-        let (base, offset) = self.address(memarg);
+        let (base, offset) = self.address(memarg, 8);
         let flags = self.e.heap();
         let value = operation(self.ins(), flags, base, offset);
         self.push(value);

@@ -136,7 +136,7 @@ fn copies_hold_equal_bits() {
                 // A join with what was known earlier, which keeps what both say.
                 _ => match earlier.take() {
                     Some(other) => {
-                        state.join(&other);
+                        state.join(&other, &mut 0);
                         if state.stack().is_none() {
                             break;
                         }
@@ -276,10 +276,10 @@ fn a_state_implies_what_a_join_with_it_leaves_as_it_is() {
     for one in &states {
         for other in &states {
             let mut joined = other.clone();
-            let changed = joined.join(one);
-            assert_eq!(one.implies(other), !changed, "{one:?}\nand {other:?}");
-            assert!(one.implies(&joined) && other.implies(&joined), "{one:?}\nand {other:?}");
-            implied += usize::from(one.implies(other));
+            let changed = joined.join(one, &mut 0);
+            assert_eq!(one.implies(other, &mut 0), !changed, "{one:?}\nand {other:?}");
+            assert!(one.implies(&joined, &mut 0) && other.implies(&joined, &mut 0), "{one:?}\nand {other:?}");
+            implied += usize::from(one.implies(other, &mut 0));
         }
     }
     assert!(implied > states.len() && implied < states.len() * states.len() / 2, "{implied}");

@@ -18,6 +18,7 @@ pub const CONTEXT: u64 = 0x1000_0000;
 pub const RESULTS: u64 = 0x1800_0000;
 pub const DESCRIPTOR: u64 = 0x1900_0000;
 pub const CELL: u64 = 0x1a00_0000;
+pub const FUNCTIONS: u64 = 0x1c00_0000;
 pub const TABLES: u64 = 0x2000_0000;
 pub const MEMORY: u64 = 0x4000_0000;
 
@@ -43,7 +44,7 @@ impl Bench {
     }
 
     pub fn signature(&self, ty: usize) -> SignatureId {
-        self.terms.signatures[ty]
+        self.terms.signatures[ty].exact
     }
 
     /// The image with other code in the place of a function, behind all the rest.

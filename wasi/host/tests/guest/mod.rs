@@ -102,6 +102,7 @@ impl Guest {
                 host_path: path,
                 guest_path: (*name).into(),
                 access: *access,
+                file: None,
             });
         }
         let mut config = Config {

@@ -51,7 +51,7 @@ pub(super) fn access() -> impl Strategy<Value = Access> {
     select(vec![Access::ReadOnly, Access::ReadWrite, Access::Append])
 }
 
-pub(super) const KINDS: [Kind; 8] = [
+pub(super) const KINDS: [Kind; 9] = [
     Kind::RegularFile,
     Kind::Directory,
     Kind::Pipe,
@@ -60,6 +60,7 @@ pub(super) const KINDS: [Kind; 8] = [
     Kind::Listener,
     Kind::Stream,
     Kind::Other,
+    Kind::List,
 ];
 
 pub(super) fn kind() -> impl Strategy<Value = Kind> {

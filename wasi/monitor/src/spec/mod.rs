@@ -8,6 +8,7 @@
 mod addresses;
 mod inputs;
 mod limits;
+mod lists;
 mod numbers;
 mod opens;
 mod paths;

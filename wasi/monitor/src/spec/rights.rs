@@ -43,6 +43,8 @@ pub(super) fn applies(kind: Kind, bit: u32) -> bool {
         Kind::Pipe | Kind::Terminal | Kind::Other => stream,
         Kind::Stream => stream || bit == 28,
         Kind::Listener => (stream && bit != 6) || bit == 29,
+        // Set flags; create, open; list; attributes; truncate; attributes.
+        Kind::List => [3, 10, 13, 14, 18, 19, 21].contains(&bit),
     }
 }
 
@@ -85,7 +87,7 @@ proptest! {
     ) {
         let base = set(wanted).into_iter().filter(|bit| applies(kind, *bit) && granted(access, *bit)).collect();
         prop_assert_eq!(set(base_rights(wanted, kind, access)), base);
-        let hands_on = |bit: &u32| kind == Kind::Directory && granted(access, *bit);
+        let hands_on = |bit: &u32| matches!(kind, Kind::Directory | Kind::List) && granted(access, *bit);
         let inheriting = set(wanted).into_iter().filter(hands_on).collect();
         prop_assert_eq!(set(inheriting_rights(wanted, kind, access)), inheriting);
     }

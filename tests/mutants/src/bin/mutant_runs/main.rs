@@ -243,7 +243,7 @@ fn bind(info: &ModuleInfo, import: &Import) -> Result<Binding<()>> {
         };
     }
     let ImportType::Function(ty) = import.ty else { return Err("only functions are imported here".into()) };
-    let ty: &FuncType = &info.types[ty as usize];
+    let ty: &FuncType = info.signature(ty).expect("it is the type of a function");
     let function = match &*import.name {
         "next" => Some(HostFunction::new(|_: &mut Caller<'_, ()>, number: u32| Ok::<_, Stop>(number.wrapping_add(1)))),
         "proc_exit" => Some(HostFunction::new(|_: &mut Caller<'_, ()>, code: u32| Err::<(), _>(Stop::Exit(code)))),

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::{
+    Outcome, SYS_ADMIN, WALL_LIMIT, as_root, cannot_run, finish, has_capability, has_program, open_to_all, wave,
+};
 use nix::sched::{CloneFlags, setns, unshare};
 use tempfile::TempDir;
-use wave_test_support::{
-    Outcome, SYS_ADMIN, WALL_LIMIT, as_root, cannot_run, finish, has_capability, has_program, open_to_all,
-};
 
 /// Everything that podman and containerd change on a host, apart from control groups. Their stores are in `/dev/shm`, too.
 const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNS
@@ -76,7 +76,7 @@ impl Scene {
         let place = tempfile::tempdir().expect("a temporary directory can be made");
         open_to_all(place.path());
         let mut scene = Self { init, cgroup, before: BTreeSet::new(), place };
-        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_wave"), scene.runtime()).expect("own directory");
+        std::os::unix::fs::symlink(wave(), scene.runtime()).expect("own directory");
         scene.before = scene.look();
         Some(scene)
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
+use crate::{c_example, source};
 use tempfile::TempDir;
-use wave_test_support::{c_example, source};
 
 /// Modules as text, by their names in the image.
 const TEXTS: [(&str, &str); 5] = [

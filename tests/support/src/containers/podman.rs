@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::guests;
-use crate::scene::{Scene, until};
-use wave_test_support::Outcome;
+use super::guests;
+use super::scene::{Scene, until};
+use crate::Outcome;
 
 /// podman in a scene, with one image of all guests.
 pub struct Podman {
+    /// Its host.
     pub scene: Scene,
 }
 
