@@ -147,21 +147,17 @@ impl Words {
 
     /// Forgets every transient value that `is_stale`. Adds to `visited` how many nodes were looked at.
     pub fn forget(&mut self, is_stale: &impl Fn(Value) -> bool, visited: &mut u64) {
-        let before = *visited;
-        if let Some(root) = self.root.forget(is_stale, visited) {
+        if let Some(root) = self.root.forget(is_stale, visited, self.made.get_mut()) {
             self.root = root;
-            *self.made.get_mut() += *visited - before;
         }
     }
 
     /// Joins what is known with what another map says. Returns whether it changed.
     pub fn join(&mut self, other: &Self, visited: &mut u64) -> bool {
-        let before = *visited;
-        let joined = self.root.join(&other.root, visited);
+        let joined = self.root.join(&other.root, visited, self.made.get_mut());
         let changed = joined.is_some();
         if let Some(root) = joined {
             self.root = root;
-            *self.made.get_mut() += *visited - before;
         }
         changed
     }
@@ -326,23 +322,25 @@ impl Tree {
     }
 
     /// The tree without what `is_stale` of its transient values; `None` if that is no change.
-    fn forget(&self, is_stale: &impl Fn(Value) -> bool, visited: &mut u64) -> Option<Self> {
+    fn forget(&self, is_stale: &impl Fn(Value) -> bool, visited: &mut u64, made: &mut u64) -> Option<Self> {
         if !self.is_transient() {
             return None;
         }
         *visited += 1;
-        match self {
+        let left = match self {
             Self::Empty => None,
             Self::Leaf(leaf) => {
                 let is_lost = |value: Value| value.is_transient() && is_stale(value);
                 leaf.map(|_, value| if is_lost(value) { Value::Any } else { value })
             }
-            Self::Branch(branch) => branch.map(|child| child.forget(is_stale, visited)),
-        }
+            Self::Branch(branch) => branch.map(|child| child.forget(is_stale, visited, made)),
+        };
+        *made += u64::from(left.is_some());
+        left
     }
 
     /// What both trees say; `None` if that is all that this one says.
-    fn join(&self, other: &Self, visited: &mut u64) -> Option<Self> {
+    fn join(&self, other: &Self, visited: &mut u64, made: &mut u64) -> Option<Self> {
         *visited += 1;
         let (own_line, own_bit) = self.key().filter(|_| !self.is_same(other))?;
         let Some((line, bit)) = other.key() else { return Some(Self::Empty) };
@@ -350,16 +348,20 @@ impl Tree {
             // Nothing is known on the other side of the words that are in the other child.
             (Self::Branch(branch), _) if own_bit > bit => {
                 let child = branch.child(line);
-                Some(child.join(other, visited).unwrap_or_else(|| child.clone()))
+                Some(child.join(other, visited, made).unwrap_or_else(|| child.clone()))
             }
-            (_, Self::Branch(branch)) if own_bit < bit => self.join(branch.child(own_line), visited),
+            (_, Self::Branch(branch)) if own_bit < bit => self.join(branch.child(own_line), visited, made),
             (Self::Leaf(own), Self::Leaf(other)) if own_line == line => {
-                own.map(|place, value| value.join(other.values[place]))
+                let joined = own.map(|place, value| value.join(other.values[place]));
+                *made += u64::from(joined.is_some());
+                joined
             }
             (Self::Branch(own), Self::Branch(other)) if own_line == line => {
-                let low = own.low.join(&other.low, visited);
-                let high = own.high.join(&other.high, visited);
-                own.with(low, high)
+                let low = own.low.join(&other.low, visited, made);
+                let high = own.high.join(&other.high, visited, made);
+                let joined = own.with(low, high);
+                *made += u64::from(joined.is_some());
+                joined
             }
             _ => Some(Self::Empty),
         }
