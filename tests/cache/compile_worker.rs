@@ -144,10 +144,11 @@ fn t62_time_is_bounded() {
                 let place = path.display();
                 let relaxed = relaxed(level);
                 let message = format!(
-                    "{relaxed}wave: compiling takes longer than 300ms\n  where: {place}\n  fix:   raise --compile-timeout\n"
+                    "{relaxed}wave: compiling takes more than 300ms of processor time\n  where: {place}\n  fix:   raise --compile-timeout\n"
                 );
                 outcome.is(125, "", &message);
-                assert!(elapsed >= Duration::from_millis(300) && elapsed < Duration::from_secs(60), "{elapsed:?}");
+                // Processor time of several threads, so that less of it may have passed; and the machine may do other things.
+                assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
             }
         }
         run(user, "strict", &["--compile-timeout", "100s"], &source("examples/hello.wat")).is(
