@@ -15,6 +15,7 @@ use wave_engine::parse_network;
 use wave_policy::file::{MOST_NUMBER, Values};
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
 use wave_policy::{Area, Resolver};
+use wave_runtime::Stub;
 use wave_wasi::PeerRule;
 
 /// Run WebAssembly programs that nobody trusts.
@@ -148,6 +149,9 @@ pub struct Run {
     /// Run as this user and group if started as root [default: an unused id]
     #[arg(long, value_name = "UID[:GID]")]
     pub user: Option<String>,
+    /// Run a module that imports functions which nobody provides: calling one is a trap, or returns zeros. A stub grants nothing
+    #[arg(long, value_name = "WHAT", value_parser = parse_stub())]
+    pub unknown_imports: Option<Stub>,
     /// Pass every character of the program to a terminal. By default, control and bidirectional characters become `?`
     #[arg(long)]
     pub terminal_controls: bool,
@@ -314,6 +318,15 @@ fn parse_manual() -> impl TypedValueParser<Value = bool> {
         PossibleValue::new("manual").help("wave, component by component"),
     ])
     .map(|word| word == "manual")
+}
+
+/// What stands for imports that nobody provides.
+fn parse_stub() -> impl TypedValueParser<Value = Stub> {
+    PossibleValuesParser::new([
+        PossibleValue::new("trap").help("Calling one ends the program, exit code 134"),
+        PossibleValue::new("zero").help("Each returns zeros, which the program can take for success"),
+    ])
+    .map(|word| if word == "zero" { Stub::Zero } else { Stub::Trap })
 }
 
 /// Who resolves paths in a policy.

@@ -69,6 +69,7 @@ pub fn plan(
         settings: run.settings(),
         manual_resolver: run.manual_resolver,
         terminal_controls: run.terminal_controls,
+        unknown_imports: run.unknown_imports,
         user: run.user.as_deref().map(parse_identity).transpose()?,
         no_verify: run.no_verify,
         no_cache: run.no_cache,
@@ -171,6 +172,7 @@ mod tests {
             ("--clock-resolution", !with.deterministic() && finer(with) < finer(base)),
             ("--device", !with.devices.is_empty()),
             ("--terminal-controls", with.terminal_controls),
+            ("--unknown-imports", with.unknown_imports.is_some()),
         ];
         let most = |limit: &Limit, plan: &Plan| limit.get(&plan.limits).unwrap_or(u128::MAX);
         let limits = LIMITS.iter().filter(|limit| most(limit, with) > most(limit, base));

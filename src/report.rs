@@ -16,6 +16,13 @@ pub struct RunReport<'a> {
     pub relaxations: &'a [String],
     /// Grants that the module cannot use, so that it did not get them (T123).
     pub unused: &'a [String],
+    /// Imports that nobody provides, and that stubs stand for.
+    #[serde(skip_serializing_if = "is_empty")]
+    pub stubs: &'a [String],
+}
+
+fn is_empty(list: &&[String]) -> bool {
+    list.is_empty()
 }
 
 /// Prints to standard error what the command line relaxed.
@@ -69,10 +76,11 @@ impl Reporting {
 }
 
 fn in_text(report: &RunReport<'_>) -> String {
-    let RunReport { sandbox, relaxations, unused } = report;
+    let RunReport { sandbox, relaxations, unused, stubs } = report;
     let relaxed = relaxations.iter().map(|flag| format!("  relaxed by {}\n", clean(flag)));
     let unused = unused.iter().map(|grant| format!("  not given, as the module has no use for it: {}\n", clean(grant)));
-    relaxed.chain(unused).fold(sandbox.to_string(), |all, line| all + &line)
+    let stubs = stubs.iter().map(|name| format!("  a stub stands for the import {}\n", clean(name)));
+    relaxed.chain(unused).chain(stubs).fold(sandbox.to_string(), |all, line| all + &line)
 }
 
 fn note_waived(report: &Report) {

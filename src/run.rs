@@ -121,6 +121,10 @@ pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failur
             remark(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
         }
     }
+    let stubs = ready.unknown_imports();
+    if !stubs.is_empty() {
+        note(&format!("wave: nobody provides what the module imports, so stubs do: {}\n", listed(&stubs)));
+    }
     if ready.asks_for_threads() {
         remark("wave: note: the module imports `wasi` `thread-spawn`, which always fails: wave offers no threads\n");
     }
@@ -135,9 +139,11 @@ impl Loaded {
     pub fn run(self, reporting: Reporting, witness: &mut dyn Witness) -> Result<u8, Failure> {
         let Self { ready, relaxations, ends, output_bytes } = self;
         let unused: Vec<_> = ready.unused().iter().map(ToString::to_string).collect();
+        let mut stubs = ready.unknown_imports();
+        stubs.truncate(MOST_STUBS);
         let sealed = ready.seal()?;
         sealed.chosen_addresses().iter().for_each(|address| note(&format!("wave: listening on {address}\n")));
-        let report = RunReport { sandbox: &sealed.report(), relaxations: &relaxations, unused: &unused };
+        let report = RunReport { sandbox: &sealed.report(), relaxations: &relaxations, unused: &unused, stubs: &stubs };
         reporting.print(&report)?;
         witness.sealed(&report);
         limit_for_program(output_bytes);
@@ -151,6 +157,19 @@ impl Loaded {
             Outcome::Stopped(stopped) => explain(stopped, &ends),
         }
         Ok(outcome.exit_code())
+    }
+}
+
+/// The most imports without a provider that a report names.
+const MOST_STUBS: usize = 1000;
+
+/// Some of the names, and the number of the rest.
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let shown = names.iter().take(SHOWN).map(|name| format!("`{}`", clean(name))).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -241,6 +260,7 @@ fn print_backtrace(frames: &[Frame]) {
         let number = frame.function.map_or_else(|| "?".to_owned(), |function| function.to_string());
         let name = frame.name.as_deref().map_or_else(|| format!("<function {number}>"), short);
         let position = frame.position.map_or_else(String::new, |position| format!(" ({position:#x})"));
-        for_program(note, &format!("  at {name}{position}\n"));
+        let line = frame.line.as_deref().map_or_else(String::new, |line| format!(" {}", short(line)));
+        for_program(note, &format!("  at {name}{position}{line}\n"));
     }
 }

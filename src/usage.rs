@@ -270,8 +270,8 @@ const FAMILIES: [(&str, &str); 7] = [
     ("--allow-", PERMISSIONS),
     ("--permission", PERMISSIONS),
     ("--deny-", PERMISSIONS),
-    ("--unknown-imports-", "a module that imports what wave does not provide is not run"),
-    ("--trap-unknown-imports", "a module that imports what wave does not provide is not run"),
+    ("--unknown-imports-", "stubs stand for imports that nobody provides by --unknown-imports trap, or zero"),
+    ("--trap-unknown-imports", "stubs stand for imports that nobody provides by --unknown-imports trap, or zero"),
     ("--enable-", FEATURES),
     ("--disable-", FEATURES),
 ];

@@ -77,7 +77,7 @@ pub const KINDS: &[FactKind] = &[
     FactKind {
         id: "unknown-imports",
         level: Level::Error,
-        text: "imports that wave does not provide, so it cannot run",
+        text: "imports that wave does not provide, so it cannot run: or only with --unknown-imports, if all of them are functions",
         find: |Subject { module, .. }| {
             let unknown = module.imports.iter().filter(|import| module.kind == Kind::Module && !is_provided(import));
             with_names(unknown.map(Import::full_name))

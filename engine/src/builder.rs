@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use wave_policy::file::{KEYS, Limits, Values};
 use wave_policy::{Identity, Level, Resolver};
+use wave_runtime::Stub;
 use wave_wasi::PeerRule;
 
 /// A request for a run, as plain data. Each field corresponds to a flag of `wave run`. The default requests nothing.
@@ -64,6 +65,8 @@ pub struct PlanBuilder {
     pub manual_resolver: bool,
     /// Whether the guest may send control sequences to a terminal.
     pub terminal_controls: bool,
+    /// What stands for imported functions that nobody has. `None`: such a module is refused.
+    pub unknown_imports: Option<Stub>,
     /// The user that the process becomes if it was started as root.
     pub user: Option<Identity>,
     /// Whether unverified code may run. Only with [`Level::Off`].
@@ -150,6 +153,7 @@ impl PlanBuilder {
             cache: !self.no_cache && !self.no_verify,
             resolver,
             terminal_controls: self.terminal_controls,
+            unknown_imports: self.unknown_imports,
             identity,
             user_is_named,
             checked_resolver,

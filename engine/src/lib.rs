@@ -11,7 +11,7 @@
 //! normal exit. An embedder that has to continue starts a child process for the run. The child calls [`start`] first,
 //! uses [`Allocator`] as its global allocator, and has a single thread until the seal.
 //!
-//! Dependencies point down this list: `run`; `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
+//! Dependencies point down this list: `run`; `lines`, `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
 //! `policy`; `grants`, `artifact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `convert`, `ranges`, `observer`, `outcome`.
 #![forbid(unsafe_code)]
 
@@ -26,6 +26,7 @@ mod failure;
 mod grants;
 pub mod input;
 pub mod json;
+mod lines;
 mod network;
 mod observer;
 mod outcome;

@@ -14,6 +14,7 @@ use wave_contract::artifact::CodeSettings;
 use wave_policy::file::{Limits, Values};
 use wave_policy::limits::LIMITS;
 use wave_policy::{Access, Identity, Level, Resolver, clean};
+use wave_runtime::Stub;
 use wave_wasi::PeerRule;
 
 /// The plan of one run.
@@ -51,6 +52,8 @@ pub struct Plan {
     pub resolver: Resolver,
     /// Whether the guest may send control sequences to a terminal.
     pub terminal_controls: bool,
+    /// What stands for imported functions that nobody has. `None`: such a module is refused.
+    pub unknown_imports: Option<Stub>,
     /// The user that the process becomes if it was started as root.
     pub identity: Option<Identity>,
     /// Whether a flag set that user. Otherwise it follows from the writable directories.
@@ -138,6 +141,9 @@ impl fmt::Display for Plan {
         if let Some(seed) = self.settings.random_seed {
             writeln!(f, "random:   numbers of the seed {seed}")?;
         }
+        if let Some(stub) = self.unknown_imports {
+            writeln!(f, "stubs:    {} for imports that nobody provides", stub_name(stub))?;
+        }
         if self.terminal_controls {
             writeln!(f, "terminal: control sequences pass")?;
         }
@@ -199,7 +205,8 @@ impl Plan {
         let unverified = (!self.verify).then(|| "--no-verify".to_owned());
         let terminal = self.terminal_controls.then(|| "--terminal-controls".to_owned());
         let beyond = self.beyond.iter().map(|flag| format!("{flag} beyond the policy"));
-        level.into_iter().chain(unverified).chain(beyond).chain(devices).chain(terminal).collect()
+        let stubs = self.unknown_imports.map(|stub| format!("--unknown-imports {}", stub_name(stub)));
+        level.into_iter().chain(unverified).chain(beyond).chain(devices).chain(terminal).chain(stubs).collect()
     }
 
     /// Whether clocks, random numbers and NaNs are the same in every run.
@@ -226,6 +233,14 @@ impl Plan {
             }
         }
         Ok(())
+    }
+}
+
+/// A stub as the flag names it.
+fn stub_name(stub: Stub) -> &'static str {
+    match stub {
+        Stub::Trap => "trap",
+        Stub::Zero => "zero",
     }
 }
 

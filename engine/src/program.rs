@@ -12,9 +12,9 @@ use crate::source::{CacheSlot, CodeSource, Recompile};
 use std::path::Path;
 use wave_contract::artifact::{Artifact, CodeSettings, Provenance};
 use wave_contract::image::CodeImage;
-use wave_contract::module::{ImportType, ModuleInfo};
+use wave_contract::module::{Import, ImportType, ModuleInfo};
 use wave_policy::{chain, short};
-use wave_runtime::{Binding, InstanceId, Item, LinkError, MemoryError, Placement, Store, StoreOptions};
+use wave_runtime::{Binding, InstanceId, Item, LinkError, MemoryError, Placement, Store, StoreOptions, Stub};
 use wave_sandbox::State;
 use wave_verifier::{Terms, Verified, VerifyError};
 use wave_wasi::{Config, Wasi};
@@ -28,6 +28,8 @@ pub struct Options<'a> {
     pub store: StoreOptions,
     /// What is asked of the code beyond what the module says.
     pub settings: CodeSettings,
+    /// What stands for imported functions that nobody has. `None`: such a module is refused.
+    pub unknown_imports: Option<Stub>,
     /// Whether code is verified before it is loaded.
     pub verify: bool,
     /// Maximum threads for compiling and verifying.
@@ -51,6 +53,17 @@ pub struct Program {
 }
 
 impl Program {
+    /// The imported functions that nobody has, by both their names, in their order.
+    pub fn unknown_imports(&self) -> Vec<String> {
+        let imports = self.store.info(self.instance).into_iter().flat_map(|info| &info.imports);
+        let is_stub = |import: &&Import| {
+            matches!(import.ty, ImportType::Function(_))
+                && wave_wasi::host_function(&import.module, &import.name).is_none()
+        };
+        let unknown = imports.filter(is_stub);
+        unknown.map(|import| format!("{} {}", short(&import.module), short(&import.name))).collect()
+    }
+
     /// The instance's declarations.
     ///
     /// # Errors
@@ -71,8 +84,16 @@ pub fn compile_artifact(
     threads: usize,
     watch: Watch<'_>,
 ) -> Result<Artifact, Failure> {
-    let options =
-        Options { store: StoreOptions::default(), settings, verify: true, threads, observes: &|_| false, watch };
+    let options = Options {
+        store: StoreOptions::default(),
+        settings,
+        // The code is the same, whatever stands for them.
+        unknown_imports: Some(Stub::Trap),
+        verify: true,
+        threads,
+        observes: &|_| false,
+        watch,
+    };
     let wasi = Wasi::new(Config::default()).map_err(|error| Failure::refused(chain(&error)))?;
     let mut store = Store::new(options.store, wasi).map_err(|error| store_failure(&error))?;
     let mut loader = Loader { path, store: &mut store, options: &options, slot: None };
@@ -243,7 +264,7 @@ impl Loader<'_> {
     /// Creates the objects that a module declares. The compiler needs their addresses.
     fn place(&mut self, info: &ModuleInfo) -> Result<(Placement, Job), Failure> {
         let Self { path, store, options, .. } = self;
-        let bindings = bind(path, store, info, options.observes)?;
+        let bindings = bind(path, store, info, options)?;
         let placement = store.place(info, &bindings).map_err(|error| link_failure(path, &error))?;
         let job = Job::at(&placement, options.settings, options.threads);
         Ok((placement, job))
@@ -296,14 +317,19 @@ fn bind(
     path: &Path,
     store: &mut Store<Wasi>,
     info: &ModuleInfo,
-    observes: Observes<'_>,
+    options: &Options<'_>,
 ) -> Result<Vec<Binding<Wasi>>, Failure> {
     let mut bindings = Vec::with_capacity(info.imports.len());
+    let function = |module: &str, name: &str| match (options.observes)(name) {
+        true => wave_wasi::traced_function(module, name),
+        false => wave_wasi::host_function(module, name),
+    };
     for import in &info.imports {
         let (module, name) = (&*import.module, &*import.name);
         let binding = match import.ty {
-            ImportType::Function(_) if observes(name) => wave_wasi::traced_function(module, name).map(Binding::Host),
-            ImportType::Function(_) => wave_wasi::host_function(module, name).map(Binding::Host),
+            ImportType::Function(_) => {
+                function(module, name).map(Binding::Host).or_else(|| options.unknown_imports.map(Binding::Stub))
+            }
             ImportType::Memory(ty) if ty.shared => {
                 let memory = store.new_memory(ty).map_err(|error| link_failure(path, &error))?;
                 Some(Binding::Item(Item::Memory(memory)))
@@ -313,10 +339,21 @@ fn bind(
         bindings.push(binding.ok_or_else(|| {
             Failure::not_runnable(format!("unknown import `{}` `{}`", short(module), short(name)))
                 .at(path.display().to_string())
-                .fix("wave provides the functions of wasi_snapshot_preview1 and wasi_unstable: build for wasm32-wasip1")
+                .fix(unknown_fix(import.ty))
         })?);
     }
     Ok(bindings)
+}
+
+/// What to do about an import that nobody has.
+fn unknown_fix(ty: ImportType) -> &'static str {
+    match ty {
+        ImportType::Function(_) => {
+            "wave provides the functions of wasi_snapshot_preview1 and wasi_unstable: build for wasm32-wasip1; or run it with \
+             --unknown-imports trap, if it does without them"
+        }
+        _ => "wave provides the functions of wasi_snapshot_preview1 and wasi_unstable: build for wasm32-wasip1",
+    }
 }
 
 /// The failure if no store can be created.

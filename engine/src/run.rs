@@ -8,6 +8,7 @@ use crate::entry::EntryPoint;
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, GrantKind, open_file, rooted};
 use crate::input::Module;
+use crate::lines;
 use crate::network::{self, Listener};
 use crate::observer::{Observer, SharedObserver, Used};
 use crate::outcome::Outcome;
@@ -30,7 +31,7 @@ use std::time::Duration;
 use wave_contract::module::ModuleInfo;
 use wave_policy::limits::Fuel;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
-use wave_runtime::StoreOptions;
+use wave_runtime::{Frame, StoreOptions};
 use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, OuterFilter, Report, SealPlan, Sealed};
 use wave_wasi::{Config, Granted, Preopen, Wasi};
 
@@ -191,6 +192,7 @@ impl Engine {
                 ..StoreOptions::default()
             },
             settings: plan.code_settings(),
+            unknown_imports: plan.unknown_imports,
             verify: plan.verify,
             threads,
             observes: &|function| self.observer.as_ref().is_some_and(|observer| observer.lock().observes(function)),
@@ -243,6 +245,11 @@ impl Ready {
         &self.unused
     }
 
+    /// The imported functions that nobody has, and that a stub stands for.
+    pub fn unknown_imports(&self) -> Vec<String> {
+        self.program.unknown_imports()
+    }
+
     /// Whether the module imports the function that starts threads. It is answered with an error: no guest gets one (T7).
     pub fn asks_for_threads(&self) -> bool {
         self.program.info().is_ok_and(|info| surface_of(info).asks_for_threads())
@@ -286,7 +293,10 @@ impl SealedRun {
         if let Some(observer) = &observer {
             observer.lock().begins();
         }
-        let outcome = entry.enter(&mut program, &sealed);
+        let mut outcome = entry.enter(&mut program, &sealed);
+        if let Err(stopped) = &mut outcome {
+            find_lines(&program, &mut stopped.backtrace);
+        }
         if let Some(observer) = &observer {
             let stop = outcome.as_ref().err().map(|stopped| &stopped.stop);
             let used = Used { memory_bytes: program.store.memory_len_bytes(), fuel: program.store.fuel_used() };
@@ -296,6 +306,16 @@ impl SealedRun {
             Ok(results) => Outcome::Returned(results),
             Err(stopped) => Outcome::Stopped(stopped),
         }
+    }
+}
+
+/// Looks up the source lines of a backtrace, if the module has them.
+fn find_lines(program: &Program, backtrace: &mut [Frame]) {
+    let Some(lines) = program.store.debug_lines(program.instance) else { return };
+    let positions: Vec<_> = backtrace.iter().filter_map(|frame| frame.position).collect();
+    let mut found = lines::find(lines, &positions).into_iter();
+    for frame in backtrace.iter_mut().filter(|frame| frame.position.is_some()) {
+        frame.line = found.next().flatten();
     }
 }
 

@@ -23,7 +23,7 @@ pub const MEMORY_BYTES: u64 = 4 << 30;
 /// The stack of a program in bytes, by default.
 pub const STACK_BYTES: u64 = 8 << 20;
 
-/// How long compiling may take, by default.
+/// The processor time that compiling may take, by default. Reading files that do not end may take as long by the clock.
 pub const COMPILE_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How much memory compiling may take in bytes, by default.
@@ -199,7 +199,8 @@ limits! {
         // More than any machine has; the numbers of the kernel have a sign.
         range: 1..=1 << 60,
     }
-    compile_timeout: Duration = Some(COMPILE_TIMEOUT), "compile-timeout", "Stop compiling after this time" {
+    compile_timeout: Duration = Some(COMPILE_TIMEOUT), "compile-timeout", "Stop compiling after this processor time" {
+        detail: ", of all threads together",
         at_limit: "Exit code 125. Not with `--sandbox off`",
     }
     compile_memory: u64 = Some(COMPILE_MEMORY_BYTES), "compile-memory", "Maximum memory for compiling" {

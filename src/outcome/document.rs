@@ -92,6 +92,8 @@ pub struct Frame {
     name: Option<String>,
     /// Offset in the module's bytes.
     position: Option<u32>,
+    /// Its source line, `FILE:LINE`, if the module has debug information.
+    line: Option<String>,
 }
 
 impl Ending {
@@ -311,6 +313,7 @@ fn frames(backtrace: &[wave_runtime::Frame]) -> Vec<Frame> {
         function: frame.function,
         name: frame.name.clone(),
         position: frame.position,
+        line: frame.line.clone(),
     };
     backtrace.iter().map(frame).collect()
 }

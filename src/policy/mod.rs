@@ -43,7 +43,7 @@ fn generate(resolver: Resolver, limits: CompileLimits) -> Result<u8, Failure> {
     let surface = surface_of(&info);
     if let Some(unknown) = surface.unknown().first() {
         remark(&format!(
-            "wave: note: the import `{}` `{}` is unknown, so the module cannot run\n",
+            "wave: note: the import `{}` `{}` is unknown: the module can run with --unknown-imports only\n",
             clean(&unknown.module),
             clean(&unknown.name)
         ));

@@ -144,10 +144,11 @@ fn t62_time_is_bounded() {
                 let place = path.display();
                 let relaxed = relaxed(level);
                 let message = format!(
-                    "{relaxed}wave: compiling takes longer than 300ms\n  where: {place}\n  fix:   raise --compile-timeout\n"
+                    "{relaxed}wave: compiling takes more than 300ms of processor time\n  where: {place}\n  fix:   raise --compile-timeout\n"
                 );
                 outcome.is(125, "", &message);
-                assert!(elapsed >= Duration::from_millis(300) && elapsed < Duration::from_secs(60), "{elapsed:?}");
+                // Processor time of several threads, so that less of it may have passed; and the machine may do other things.
+                assert!(elapsed < Duration::from_secs(60), "{elapsed:?}");
             }
         }
         run(user, "strict", &["--compile-timeout", "100s"], &source("examples/hello.wat")).is(
@@ -250,8 +251,8 @@ fn t99_untrusted_bytes_are_compiled_under_every_layer() {
             assert_eq!(limit(worker, "Max file size"), pair("0"));
             assert_eq!(limit(worker, "Max open files"), pair("8"));
             assert_eq!(limit(worker, "Max data size"), pair("1073741824"));
-            let threads = thread::available_parallelism().expect("a number").get();
-            assert_eq!(limit(worker, "Max cpu time"), pair(&(1000 * threads).to_string()));
+            // All threads together, a second after this process ends it.
+            assert_eq!(limit(worker, "Max cpu time"), pair("1000"));
             if sees_other_processes() {
                 let links: BTreeMap<_, _> = fs::read_dir(format!("/proc/{worker}/fd"))
                     .expect("root may look")

@@ -651,3 +651,107 @@ fn the_long_version_lists_the_features() {
         assert_eq!(words, [supported, feature.name], "{line}");
     }
 }
+
+/// A module that imports what nobody provides, with this body of `_start`.
+fn importing(dir: &Path, body: &str) -> String {
+    let path = dir.join("stubs.wat");
+    let text = format!(
+        r#"(module
+             (import "env" "number" (func $number (param i32 f64) (result i64)))
+             (import "env" "\1b[2J" (func $many (param i32) (result i32 i64 f32 v128 funcref)))
+             (import "env" "nothing" (func $nothing))
+             (type $void (func))
+             (table 1 funcref)
+             (elem (i32.const 0) $nothing)
+             (func $_start (export "_start") {body}))"#
+    );
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+const STUBS: &str =
+    "wave: nobody provides what the module imports, so stubs do: `env number`, `env \\u{1b}[2J`, `env nothing`\n";
+
+#[test]
+fn stubs_stand_for_unknown_imports_if_they_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |stub: &str, body: &str| wave(&["run", "--unknown-imports", stub, &importing(dir.path(), body)]);
+    let relaxed = |stub: &str| format!("wave: relaxed by --unknown-imports {stub}\n{STUBS}");
+
+    // Without the flag, the module is refused.
+    let said = wave(&["run", &importing(dir.path(), "")]);
+    assert_eq!(said.code, Some(126), "{}", said.stderr);
+    assert!(said.stderr.contains("--unknown-imports trap"), "{}", said.stderr);
+    for stub in ["trap", "zero"] {
+        let said = with(stub, "");
+        assert_eq!((said.code, &*said.stderr), (Some(0), &*relaxed(stub)));
+    }
+
+    // The stub that is called is the innermost frame, whether it is called directly, through a table or by a tail call.
+    for (body, name) in [
+        ("(drop (call $number (i32.const 1) (f64.const 2)))", "env.number"),
+        ("(call $many (i32.const 1)) drop drop drop drop drop", "env.\\u{1b}[2J"),
+        ("(call_indirect (type $void) (i32.const 0))", "env.nothing"),
+        ("(return_call $nothing)", "env.nothing"),
+    ] {
+        let said = with("trap", body);
+        assert_eq!(said.code, Some(134), "{body}: {}", said.stderr);
+        let expected = format!("{}wave: trap: call of an import that nobody provides\n  at {name}\n", relaxed("trap"));
+        assert!(said.stderr.starts_with(&expected), "{body}: {}", said.stderr);
+    }
+
+    // All results are zero or null, also those that are not returned in a register.
+    let zero = "
+        (local $v v128)
+        (if (i64.ne (call $number (i32.const 1) (f64.const 2)) (i64.const 0)) (then unreachable))
+        (call $many (i32.const 7))
+        (if (i32.eqz (ref.is_null)) (then unreachable))
+        (if (v128.any_true) (then unreachable))
+        (if (f32.ne (f32.const 0)) (then unreachable))
+        (if (i64.ne (i64.const 0)) (then unreachable))
+        (if (then unreachable))
+        (call_indirect (type $void) (i32.const 0))";
+    let said = with("zero", zero);
+    assert_eq!((said.code, &*said.stderr), (Some(0), &*relaxed("zero")));
+}
+
+/// An import that is no function has no stub, and neither has a function of WASI with another type.
+#[test]
+fn other_unknown_imports_are_refused_with_stubs_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("import.wat");
+    for import in [
+        r#"(import "env" "memory" (memory 1))"#,
+        r#"(import "env" "table" (table 1 funcref))"#,
+        r#"(import "env" "global" (global i32))"#,
+        r#"(import "wasi_snapshot_preview1" "fd_write" (func))"#,
+    ] {
+        fs::write(&path, format!("(module {import} (func (export \"_start\")))")).unwrap();
+        for stub in ["trap", "zero"] {
+            let said = wave(&["run", "--unknown-imports", stub, path.to_str().unwrap()]);
+            assert_eq!(said.code, Some(126), "{import}: {}", said.stderr);
+        }
+    }
+}
+
+/// Stubs are in the plan, the report and the outcome. They change nothing that the process may do.
+#[test]
+fn stubs_are_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let module = importing(dir.path(), "(drop (call $number (i32.const 1) (f64.const 2)))");
+    let plan = wave(&["run", "--unknown-imports", "zero", "--dry-run", &module]);
+    assert!(plan.stdout.contains("relaxed:  by --unknown-imports zero\n"), "{}", plan.stdout);
+    let said = wave(&["run", "--unknown-imports", "trap", "--report", &module]);
+    assert!(said.stderr.contains("  a stub stands for the import env number\n"), "{}", said.stderr);
+    let outcome = dir.path().join("outcome.json");
+    let said = wave(&["run", "--unknown-imports", "trap", "--outcome", outcome.to_str().unwrap(), &module]);
+    assert_eq!(said.code, Some(134), "{}", said.stderr);
+    let outcome: serde_json::Value = serde_json::from_slice(&fs::read(&outcome).unwrap()).unwrap();
+    assert_eq!(outcome["ending"]["trap"], "call of an import that nobody provides");
+    assert_eq!(
+        outcome["ending"]["frames"][0],
+        serde_json::json!({ "function": 0, "name": "env.number", "position": null, "line": null })
+    );
+    assert_eq!(outcome["sandbox"]["stubs"], serde_json::json!(["env number", "env \\u{1b}[2J", "env nothing"]));
+    assert_eq!(outcome["sandbox"]["relaxations"], serde_json::json!(["--unknown-imports trap"]));
+}

@@ -553,7 +553,7 @@ fn t62_measuring_is_under_the_limits_of_compiling() {
     wave(dir.path(), ["compile", "--discard", "--compile-timeout", "300ms", "slow.wasm"]).is(
         125,
         "",
-        "wave: compiling takes longer than 300ms\n  where: slow.wasm\n  fix:   raise --compile-timeout\n",
+        "wave: compiling takes more than 300ms of processor time\n  where: slow.wasm\n  fix:   raise --compile-timeout\n",
     );
     wave(dir.path(), ["compile", "--discard", "--compile-memory", "16M", "slow.wasm"]).is(
         125,

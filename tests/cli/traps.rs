@@ -262,6 +262,58 @@ fn what_ends_in_time_is_not_disturbed() {
     run(Wave::strict().flag("--timeout", "100s"), r#"(module (func (export "_start")))"#).is(0, "", "");
 }
 
+/// A trap names the source lines of a module with debug information, in the backtrace. Without debug information, there are none.
+#[test]
+fn a_trap_says_which_source_lines_it_was_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = "static int inner(int zero) {\n  return 7 / zero;\n}\nint volatile zero;\nvoid _start(void) {\n  zero = inner(zero);\n}\n";
+    std::fs::write(dir.path().join("program.c"), source).unwrap();
+    let build = |flags: &[&str], out: &str| {
+        let mut clang = std::process::Command::new("clang");
+        clang.args(["--target=wasm32", "-nostdlib", "-O0", "-Wl,--export=_start"]).args(flags);
+        clang.args(["-o", out, "program.c"]).current_dir(dir.path()).status().is_ok_and(|status| status.success())
+    };
+    for flags in [&["-gdwarf-4"][..], &["-gdwarf-5"]] {
+        if !build(flags, "program.wasm") {
+            println!("NOT RUN: a_trap_says_which_source_lines_it_was_in: clang for wasm32 is not installed");
+            return;
+        }
+        let module = dir.path().join("program.wasm");
+        for wave in [Wave::strict(), Wave::strict().flag("--sandbox", "off")] {
+            let run = wave.switch("--no-cache").run(&module, [""; 0]);
+            assert_eq!(run.status.code(), Some(134), "{run:?}");
+            let at = |name: &str, line: u32| {
+                let mut lines = run.stderr.lines().filter(|text| text.contains(&format!(" at {name} (")));
+                lines.any(|text| text.ends_with(&format!("program.c:{line}")))
+            };
+            assert!(at("inner", 2) && at("_start", 6), "{run:?}");
+        }
+    }
+    assert!(build(&["-g0"], "without.wasm"));
+    let run = Wave::strict().run(dir.path().join("without.wasm"), [""; 0]);
+    assert!(run.stderr.contains("  at inner (") && !run.stderr.contains("program.c"), "{run:?}");
+}
+
+/// T75: the name of a source file steers no terminal. The table says line 10 of it for all of the code.
+#[test]
+fn t75_a_hostile_name_of_a_source_file_is_harmless() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut module = wat::parse_str("(module (func $f (export \"_start\") unreachable))").unwrap();
+    let name = b"\x1b[2J\xe2\x80\xae.c\0\0\0\0";
+    let header = [&[1, 1, 1, 0xfb, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0][..], name, b"\0"].concat();
+    let program = [0, 5, 2, 1, 0, 0, 0, 3, 9, 1, 2, 100, 0, 1, 1];
+    let u32_of = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
+    let body = [&[4, 0][..], &u32_of(header.len()), &header, &program].concat();
+    let section = [&b"\x0b.debug_line"[..], &u32_of(body.len()), &body].concat();
+    module.extend([0, u8::try_from(section.len()).unwrap()]);
+    module.extend(section);
+    let path = dir.path().join("hostile.wasm");
+    std::fs::write(&path, module).unwrap();
+    let run = Wave::strict().switch("--no-cache").run(&path, [""; 0]);
+    assert_eq!(run.status.code(), Some(134), "{run:?}");
+    assert!(run.stderr.trim_end().ends_with("\\u{1b}[2J\\u{202e}.c:10"), "{run:?}");
+}
+
 /// Exceptions as compilers emit them, with something thrown by the innermost function and a body for the middle one.
 #[track_caller]
 fn throws(middle: &str, start: &str) -> Outcome {

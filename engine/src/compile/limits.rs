@@ -19,7 +19,7 @@ pub struct CompileLimits {
     pub module: PathBuf,
     /// At `Off` this process compiles the module, at `Strict` it never does.
     pub level: Level,
-    /// Time limit.
+    /// Limit on processor time, of all threads together.
     pub timeout: Duration,
     /// Memory limit.
     pub memory_bytes: u64,
@@ -48,8 +48,8 @@ impl CompileLimits {
                 file_size_bytes: Some(0),
                 data_bytes: Some(self.memory_bytes),
                 threads: threads as u64,
-                // Ends the worker if this process is gone. The kernel counts the time of all threads together.
-                processor_seconds: Some(self.timeout.as_secs().saturating_add(1).saturating_mul(threads as u64)),
+                // Ends the worker if this process does not look. The kernel counts the time of all threads together, too.
+                processor_seconds: Some(self.timeout.as_secs().saturating_add(1)),
             },
             ..Policy::default()
         }
@@ -82,7 +82,7 @@ impl CompileLimits {
         let raise = |failure: Failure, flag| if self.has_flags { failure.raise(flag) } else { failure };
         let failure = match ended {
             Ended::Timeout => {
-                raise(Failure::refused(format!("{work} takes longer than {:?}", self.timeout)), "compile-timeout")
+                raise(Failure::refused(format!("{work} takes more than {:?} of processor time", self.timeout)), "compile-timeout")
             }
             // A limit of this process is lower than the limit of the compiler.
             Ended::Memory if shortage::has_less_memory(self.memory_bytes) => {

@@ -5,10 +5,10 @@
 //! Nothing else is left after inlining.
 
 use crate::store::InstanceLink;
-use crate::trap::Stop;
+use crate::trap::{Stop, Trap};
 use std::marker::PhantomData;
-use wave_contract::abi::HostReturn;
-use wave_contract::context::{FIRST_MEMORY, MEMORY_BASE, MEMORY_DESCRIPTOR, MEMORY_LEN};
+use wave_contract::abi::{FUEL, HostReturn, host_result_in_register};
+use wave_contract::context::{FIRST_MEMORY, MEMORY_BASE, MEMORY_DESCRIPTOR, MEMORY_LEN, RESULTS};
 use wave_contract::types::{FuncType, ValType};
 
 /// What a host function can use: the calling instance's memory and the store's data.
@@ -79,6 +79,97 @@ impl<T: 'static> HostFunction<T> {
         &self.ty
     }
 }
+
+/// What stands for a function that a module imports and nobody has. It reads and writes nothing of the guest or the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stub {
+    /// Calling it is a trap.
+    Trap,
+    /// It returns zeros: numbers, vectors, null references.
+    Zero,
+}
+
+/// Code of host functions with parameters that it ignores: in System V, the caller removes them.
+type StubCode = unsafe extern "C" fn(*mut u8) -> HostReturn;
+
+impl Stub {
+    /// Address of the code for a function of this type, with this number among those that nobody has.
+    pub(crate) fn code(self, number: usize, ty: &FuncType) -> u64 {
+        // There is no zero of a reference that cannot be null.
+        let has_none = ty.results.iter().any(|ty| matches!(ty, ValType::Ref(ty) if !ty.nullable));
+        let code = match self {
+            _ if has_none => TRAPS[number.min(TRAPS.len() - 1)],
+            Self::Trap => TRAPS[number.min(TRAPS.len() - 1)],
+            Self::Zero if host_result_in_register(ty) => zero,
+            Self::Zero => zeros,
+        };
+        code as *const () as u64
+    }
+}
+
+/// The import with this number is called.
+unsafe extern "C" fn trap<const NUMBER: u8>(context: *mut u8) -> HostReturn {
+    // SAFETY: guest code passes its own context, and its store lives as long as the guest runs.
+    let link = unsafe { InstanceLink::of_context(context) };
+    link.stop(Stop::Trap(Trap::UnknownImport(NUMBER)))
+}
+
+/// One result or none.
+unsafe extern "C" fn zero(context: *mut u8) -> HostReturn {
+    // SAFETY: as for `trap`.
+    let link = unsafe { InstanceLink::of_context(context) };
+    // The deadline's signal stops guest code only (T108).
+    if crate::signal::deadline_passed() { link.stop(Stop::Deadline) } else { HostReturn { value: 0, status: 0 } }
+}
+
+/// Results in the result area.
+unsafe extern "C" fn zeros(context: *mut u8) -> HostReturn {
+    // SAFETY: the runtime wrote the address of the store's result area to this slot of every context, and the arena has exposed
+    // its provenance. The area has [`FUEL`] bytes in front of the fuel counter, and nobody refers to them: guest code reads them
+    // after this call.
+    unsafe {
+        let results = context.add(RESULTS as usize).cast::<usize>().read();
+        std::ptr::with_exposed_provenance_mut::<u8>(results).write_bytes(0, FUEL as usize);
+        zero(context)
+    }
+}
+
+/// A stub for each number, so that a trap says which import was called.
+static TRAPS: [StubCode; 256] = {
+    macro_rules! row {
+        ($high:literal) => {
+            row!($high: 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+        };
+        ($high:literal: $($low:literal)*) => {
+            [$(trap::<{ $high * 16 + $low }> as StubCode),*]
+        };
+    }
+    let rows = [
+        row!(0),
+        row!(1),
+        row!(2),
+        row!(3),
+        row!(4),
+        row!(5),
+        row!(6),
+        row!(7),
+        row!(8),
+        row!(9),
+        row!(10),
+        row!(11),
+        row!(12),
+        row!(13),
+        row!(14),
+        row!(15),
+    ];
+    let mut all: [StubCode; 256] = [zero; 256];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = rows[at / 16][at % 16];
+        at += 1;
+    }
+    all
+};
 
 /// Functions that can be host functions: `fn(&mut Caller<T>, params…) -> Result<result, Stop>`, up to ten parameters.
 pub trait IntoHostFunction<T, Args> {

@@ -1,5 +1,6 @@
 //! An instance: a module's declarations bound to objects of the store.
 
+use crate::debug::DebugSections;
 use crate::function::Function;
 use std::ops::Range;
 use wave_contract::module::ModuleInfo;
@@ -11,7 +12,7 @@ pub struct Instance {
     pub info: ModuleInfo,
     /// Number of its image.
     pub image: usize,
-    /// Bytes of its module, zeroed outside of the data segments.
+    /// Bytes of its module, zeroed outside of the data segments and the source lines.
     pub bytes: Vec<u8>,
     /// The ids of its types.
     pub types: Vec<TypeIds>,
@@ -27,8 +28,12 @@ pub struct Instance {
     pub tags: Vec<usize>,
     /// References of the element segments. Empty for dropped ones.
     pub elements: Vec<Vec<u32>>,
+    /// Where `bytes` has source lines.
+    pub debug: DebugSections,
     /// Ranges of the data segments in `bytes`. Empty for dropped ones.
     pub data: Vec<Range<usize>>,
+    /// Imported functions that nobody has, by their indices.
+    pub stubs: Vec<u32>,
 }
 
 impl Instance {

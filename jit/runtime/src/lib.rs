@@ -23,6 +23,7 @@ mod mapping;
 mod arena;
 mod bulk;
 mod code;
+mod debug;
 #[expect(unsafe_code, reason = "switches stacks")]
 mod enter;
 mod exception;
@@ -46,8 +47,9 @@ mod trap;
 mod value;
 
 pub use code::{CodeError, prepare_loading};
+pub use debug::DebugLines;
 pub use function::Function;
-pub use host::{Caller, HostFunction, HostParam, HostResult, IntoHostFunction};
+pub use host::{Caller, HostFunction, HostParam, HostResult, IntoHostFunction, Stub};
 pub use libcalls::TIMED_OUT;
 pub use link::{Binding, Item, LinkError, Placement};
 pub use mapping::prefer_large_pages;

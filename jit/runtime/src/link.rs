@@ -5,9 +5,10 @@
 //! segments and runs the start function. It needs the seal, like every other entry into guest code (T98).
 
 use crate::code::CodeError;
+use crate::debug::{DebugLines, DebugSections};
 use crate::exception::Tag;
 use crate::function::{Function, FunctionEntry};
-use crate::host::HostFunction;
+use crate::host::{HostFunction, Stub};
 use crate::instance::Instance;
 use crate::libcalls;
 use crate::mapping::LARGE_PAGE_BYTES;
@@ -36,6 +37,8 @@ pub enum Binding<T> {
     Host(HostFunction<T>),
     /// An item of the store.
     Item(Item),
+    /// Nothing: a stub of the function's type.
+    Stub(Stub),
 }
 
 /// Something an instance exports or imports.
@@ -105,6 +108,8 @@ pub struct Placement {
     layout: ContextLayout,
     context: u32,
     imports: Vec<FunctionImport>,
+    /// Functions that nobody has, by their indices.
+    stubs: Vec<u32>,
     tables: Vec<usize>,
     memories: Vec<usize>,
     globals: Vec<usize>,
@@ -136,6 +141,7 @@ impl<T> Store<T> {
             layout,
             context,
             imports: Vec::new(),
+            stubs: Vec::new(),
             tables: Vec::new(),
             memories: Vec::new(),
             globals: Vec::new(),
@@ -152,7 +158,7 @@ impl<T> Store<T> {
     }
 
     /// Creates an instance from placed objects and compiled code. Runs no code and copies no segment. Of the module's
-    /// bytes, only the data segments stay in memory (T105).
+    /// bytes, only the data segments and the source lines stay in memory (T105).
     ///
     /// # Errors
     /// [`LinkError::Image`], [`LinkError::Code`].
@@ -208,8 +214,10 @@ impl<T> Store<T> {
             }
         }
         let data: Vec<_> = info.data.iter().map(|segment| segment.bytes.clone()).collect();
-        wipe_all_but(&mut bytes, &data);
-        let Placement { signatures: types, tables, memories, globals, tags, .. } = placement;
+        let debug = DebugSections::find(&bytes);
+        let kept: Vec<_> = data.iter().cloned().chain(debug.ranges()).collect();
+        wipe_all_but(&mut bytes, &kept);
+        let Placement { signatures: types, tables, memories, globals, tags, stubs, .. } = placement;
         inner.instances.push(Instance {
             info,
             image,
@@ -222,6 +230,8 @@ impl<T> Store<T> {
             tags,
             elements,
             data,
+            stubs,
+            debug,
         });
         Ok(InstanceId(number))
     }
@@ -257,6 +267,13 @@ impl<T> Store<T> {
         })
     }
 
+    /// The source lines of an instance's module, if it has them.
+    #[must_use]
+    pub fn debug_lines(&self, instance: InstanceId) -> Option<DebugLines<'_>> {
+        let instance = self.inner().instances.get(instance.0)?;
+        instance.debug.of(&instance.bytes)
+    }
+
     /// An instance's declarations.
     #[must_use]
     pub fn info(&self, instance: InstanceId) -> Option<&ModuleInfo> {
@@ -288,6 +305,16 @@ impl Placement {
                 // It has no subtypes and no supertypes.
                 (types.find(&host.ty) != Some(expected))
                     .then(|| format!("expected a function {}, found {}", info.types[ty as usize], host.ty))
+            }
+            (ImportType::Function(ty), Binding::Stub(stub)) => {
+                let Some(expected) = info.signature(ty) else {
+                    return Err(LinkError::Image("an import is no function"));
+                };
+                let code = stub.code(self.stubs.len(), expected);
+                self.stubs.extend(u32::try_from(self.imports.len()));
+                self.imports.push(FunctionImport::Host { code });
+                self.host_imports.push(true);
+                None
             }
             (ImportType::Function(ty), Binding::Item(Item::Function(function))) => {
                 let expected = self.signatures[ty as usize].exact;

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use wave_contract::abi::{FUEL, HostReturn, RESULT_AREA_BYTES, counter_of, fuel_of};
 use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN, STORE};
 use wave_contract::libcall::Libcall;
+use wave_contract::module::ImportType;
 use wave_contract::trap::TrapCode;
 use wave_contract::types::{
     FuncType, GlobalType, HeapType, Hierarchy, MemoryType, RefType, SignatureRegistry, TableType, ValType,
@@ -603,7 +604,22 @@ impl Inner {
                 None => pending.unwrap_or(Stop::Trap(Trap::Unreachable)),
             },
         };
-        Stopped { stop, backtrace: self.frames(calls(&self.stack, fault.pc, fault.fp)), tag: None }
+        let mut backtrace = self.frames(calls(&self.stack, fault.pc, fault.fp));
+        if let Stop::Trap(Trap::UnknownImport(number)) = stop {
+            let caller = self.code.locate(fault.pc).map(|location| location.image);
+            backtrace.splice(..0, caller.and_then(|image| self.stub_frame(image, number)));
+        }
+        Stopped { stop, backtrace, tag: None }
+    }
+
+    /// A frame for an import that nobody has, with this number. `None` past the last that is told apart.
+    fn stub_frame(&self, image: usize, number: u8) -> Option<Frame> {
+        let Instance { info, stubs, .. } = self.instances.iter().find(|instance| instance.image == image)?;
+        let function = *stubs.get(usize::from(number)).filter(|_| number < u8::MAX || stubs.len() == 256)?;
+        let mut imports = info.imports.iter().filter(|import| matches!(import.ty, ImportType::Function(_)));
+        let import = imports.nth(function as usize)?;
+        let name = format!("{}.{}", shortened(&import.module), shortened(&import.name));
+        Some(Frame { function: Some(function), name: Some(name), position: None, line: None })
     }
 
     /// What lies at code addresses. Ends at the first that is not code.
@@ -614,7 +630,7 @@ impl Inner {
             let function = location.function?;
             let info = self.instances.iter().find(|instance| instance.image == location.image).map(|of| &of.info);
             let name = info.and_then(|info| info.names.get(function)).map(shortened);
-            Some(Frame { function: Some(function), name, position: location.position })
+            Some(Frame { function: Some(function), name, position: location.position, line: None })
         };
         located.filter_map(frame).take(MAX_FRAMES).collect()
     }

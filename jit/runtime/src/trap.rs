@@ -30,6 +30,8 @@ pub enum Trap {
     NullReference,
     /// The guest's stack is full.
     StackExhausted,
+    /// A call of an import that nobody has: of the one with this number among them, or of any past the last that is told apart.
+    UnknownImport(u8),
     /// `throw_ref` of null.
     NullException,
     /// An exception that nothing in the guest caught.
@@ -82,6 +84,7 @@ impl fmt::Display for Trap {
             Self::NullFunction => "null function reference",
             Self::NullReference => "null reference",
             Self::StackExhausted => "call stack exhausted",
+            Self::UnknownImport(_) => "call of an import that nobody provides",
             Self::NullException => "null exception reference",
             Self::UncaughtException => "uncaught exception",
             Self::TooManyExceptions => "too many exceptions at once",
@@ -127,4 +130,6 @@ pub struct Frame {
     pub name: Option<String>,
     /// Offset in the module's bytes of the instruction or call.
     pub position: Option<u32>,
+    /// Its source line, `FILE:LINE`, if somebody has looked it up.
+    pub line: Option<String>,
 }

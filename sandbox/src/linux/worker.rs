@@ -3,6 +3,7 @@
 //! It is forked from the process that starts it. The two share only a socket, which is the worker's standard input and output.
 //! The worker's answer is as untrusted as its input, which may have taken it over.
 
+use std::cell::Cell;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
@@ -13,6 +14,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::{ForkResult, Pid, dup2_stdin, dup2_stdout};
 use wave_policy::{Policy, Role};
 
@@ -36,20 +38,31 @@ const MAX_OUTCOME_BYTES: u32 = 1 << 16;
 /// How long a worker that has closed its socket may take to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Longer times are no limit, and may be past the range of the clock: a hundred years.
-const MAX_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// How long this process waits for a worker that uses no processor time at all: it waits for something that does not come. Only time
+/// counts that this process itself has spent waiting, in steps of [`STEP`] at most, so a machine that was stopped does not.
+const STALL: Duration = Duration::from_secs(30);
+
+/// The longest step of waiting.
+const STEP: Duration = Duration::from_secs(1);
+
+/// The shortest step of waiting. A worker gets that much more than its time.
+const SHORTEST_STEP: Duration = Duration::from_millis(1);
 
 /// Signals of faults. The handlers of std make calls that a worker's filter denies.
 const FAULT_SIGNALS: [Signal; 4] = [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGILL, Signal::SIGFPE];
 
 /// A sealed process that does some work. Reading and writing communicate with the work; they fail with [`io::ErrorKind::TimedOut`]
-/// once its time is up. Dropping the worker kills the process.
+/// once its processor time is used up, or it has stopped working. Dropping the worker kills the process.
 #[derive(Debug)]
 pub struct Worker {
     /// `None` once this process has waited for it.
     process: Option<Pid>,
     socket: UnixStream,
-    deadline: Instant,
+    /// The processor time that it may use, all its threads together.
+    budget: Duration,
+    threads: u32,
+    /// The processor time that it had used when this process looked last, and how long this process has waited since it used any.
+    stalled: Cell<(Duration, Duration)>,
     /// Its user, if this process must take on that user's id to kill it.
     user: Option<u32>,
 }
@@ -59,29 +72,30 @@ pub struct Worker {
 pub struct Channel(());
 
 impl Worker {
-    /// Starts a process that seals itself with `policy`, as a [`Role::Compiler`], and then does `work` for `timeout` at most.
+    /// Starts a process that seals itself with `policy`, as a [`Role::Compiler`], and then does `work`.
     ///
+    /// `budget` is the processor time that it may use, in all its threads together: what the machine does meanwhile does not count.
     /// Returns at once; [`sealed`](Self::sealed) waits for the seal.
     ///
     /// # Errors
     /// [`WorkerError::Start`] if this process has several threads, or the kernel refuses another process or a socket.
-    pub fn start(policy: &Policy, timeout: Duration, work: impl FnOnce(Channel)) -> Result<Self, WorkerError> {
+    pub fn start(policy: &Policy, budget: Duration, work: impl FnOnce(Channel)) -> Result<Self, WorkerError> {
         process::confirm_single_thread().map_err(WorkerError::Start)?;
         let failure = |call| move |source: io::Error| WorkerError::Start(Cause::Refused { call, source });
         // If it were ignored, an ended child would be gone at once, and its number could be another process's.
         sys::restore_default(Signal::SIGCHLD).map_err(|errno| failure("signal(SIGCHLD)")(errno.into()))?;
         let (socket, far) = UnixStream::pair().map_err(failure("socketpair"))?;
-        // A worker that does not read must not block this process past the deadline.
+        // A worker that does not read must not block this process for ever.
         socket.set_nonblocking(true).map_err(failure("ioctl(FIONBIO)"))?;
         let identity = policy.identity.or_else(identity::killable);
         let policy = Policy { role: Role::Compiler, identity, ..policy.clone() };
-        // Within the range of the clock.
-        let deadline = Instant::now() + timeout.min(MAX_TIMEOUT);
         let parent = nix::unistd::getpid();
         match sys::fork().map_err(|error| WorkerError::Start(error.into()))? {
             ForkResult::Child => run_child(parent, &policy, &far, work),
             ForkResult::Parent { child } => {
-                Ok(Self { process: Some(child), socket, deadline, user: identity.map(|identity| identity.uid) })
+                let threads = u32::try_from(policy.limits.threads.max(1)).unwrap_or(u32::MAX);
+                let (user, stalled) = (identity.map(|identity| identity.uid), Cell::default());
+                Ok(Self { process: Some(child), socket, budget, threads, stalled, user })
             }
         }
     }
@@ -97,8 +111,12 @@ impl Worker {
 
     /// Why communication with the worker failed with `error`: its time is up, or how it ended. Waits for a worker that ended.
     pub fn autopsy(&mut self, error: &io::Error) -> Ended {
-        if error.kind() == io::ErrorKind::TimedOut {
+        // The kernel ends a worker that has used too much before this process looks.
+        if self.left().is_zero() {
             return Ended::Timeout;
+        }
+        if error.kind() == io::ErrorKind::TimedOut {
+            return Ended::Silent;
         }
         let patience = Instant::now() + GRACE;
         loop {
@@ -157,28 +175,43 @@ impl Worker {
         }
     }
 
-    /// Whether reading returns within `patience`: there is something to read, or the work's time is up.
+    /// Whether reading returns within `patience`: there is something to read, or the worker works no longer.
     pub fn is_readable_within(&self, patience: Duration) -> bool {
-        let left = self.left();
-        left <= patience || self.poll(PollFlags::POLLIN, patience) != Ok(false)
+        !matches!(self.wait_once(PollFlags::POLLIN, patience), Ok(false))
     }
 
     /// Waits until the socket can be read or written.
     fn wait(&self, events: PollFlags) -> io::Result<()> {
-        loop {
-            let left = self.left();
-            match self.poll(events, left) {
-                Ok(false) if left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
-                Ok(false) | Err(Errno::EINTR) => {}
-                Ok(true) => return Ok(()),
-                Err(errno) => return Err(errno.into()),
-            }
+        while !self.wait_once(events, STEP)? {}
+        Ok(())
+    }
+
+    /// Waits for `patience` at most. Whether the socket can be read or written; fails once the worker's time is up or it has stalled.
+    fn wait_once(&self, events: PollFlags, patience: Duration) -> io::Result<bool> {
+        let left = self.left();
+        let (seen, waited) = self.stalled.get();
+        // Its threads use the time together, so it lasts for less.
+        let step = (left / self.threads).min(patience).min(STEP).max(SHORTEST_STEP);
+        match self.poll(events, step) {
+            Ok(true) => return Ok(true),
+            Ok(false) | Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
+        let used = self.used();
+        let waited = if used == seen { waited.saturating_add(step) } else { Duration::ZERO };
+        self.stalled.set((used, waited));
+        if left.is_zero() || waited >= STALL { Err(io::ErrorKind::TimedOut.into()) } else { Ok(false) }
+    }
+
+    /// The processor time that the worker has used. A process that has ended still says so until this process waits for it.
+    fn used(&self) -> Duration {
+        let clock = |process| clock_getcpuclockid(process).and_then(clock_gettime);
+        self.process.and_then(|process| clock(process).ok()).map_or(Duration::ZERO, Duration::from)
     }
 
     /// The rest of the time for the work.
     fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        self.budget.saturating_sub(self.used())
     }
 
     /// Waits once. Whether the socket can be read or written.

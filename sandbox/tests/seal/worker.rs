@@ -127,6 +127,8 @@ fn work_is_done_and_answered(user: User) {
         assert!(detail.contains("; ABI ") && detail.contains("abstract sockets"), "{detail}");
         assert_eq!(outcome.stderr, "");
     }
+    // Its limit is on processor time: a machine that does something else for much longer does not end it.
+    assert_eq!(expect(user, &["worker=late"], 0).stdout, "42\n");
     // More than the socket holds, both ways, and with threads.
     assert_eq!(expect(user, &["worker=echo"], 0).stdout, "8388608\n");
     assert_eq!(expect(user, &["worker=threads"], 0).stdout, "6\n");
@@ -143,6 +145,7 @@ fn each_end_is_told_apart(user: User) {
         ("allocate_in_a_thread", "it used up its memory"),
         ("spin", "its time was up"),
         ("deaf", "its time was up"),
+        ("asleep", "it gave no valid answer"),
     ] {
         let start = Instant::now();
         let outcome = expect(user, &[&format!("worker={action}")], 0);
@@ -186,8 +189,11 @@ pub fn child(action: &str, level: Level) -> ! {
         ..ProcessLimits::default()
     };
     let policy = Policy { level, limits, ..Policy::default() };
-    let short = matches!(action, "spin" | "deaf");
-    let timeout = Duration::from_millis(if short { 300 } else { 20_000 });
+    let timeout = match action {
+        "spin" | "deaf" => Duration::from_millis(300),
+        "late" => LATE,
+        _ => Duration::from_secs(20),
+    };
     let started = Worker::start(&policy, timeout, |channel| work(action, channel).expect("the channel works"));
     let sealed = started.and_then(|mut worker| worker.sealed().map(|detail| (worker, detail)));
     let (mut worker, detail) = match sealed {
@@ -222,6 +228,9 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 const ECHOED: usize = 8 << 20;
 
+/// The processor time of a worker that gets its task after more wall-clock time than that.
+const LATE: Duration = Duration::from_secs(2);
+
 /// The side that is not sealed.
 fn talk(action: &str, worker: &mut Worker) -> io::Result<u64> {
     if action == "deaf" {
@@ -229,6 +238,12 @@ fn talk(action: &str, worker: &mut Worker) -> io::Result<u64> {
         worker.write_all(&vec![0; ECHOED])?;
     }
     let mut answer = [0; 8];
+    match action {
+        "late" => std::thread::sleep(LATE * 2),
+        // It waits for its task, and this side for its answer.
+        "asleep" => worker.read_exact(&mut answer)?,
+        _ => {}
+    }
     if action == "echo" {
         worker.write_all(&vec![7; ECHOED])?;
         let mut echo = Vec::new();
@@ -244,7 +259,7 @@ fn talk(action: &str, worker: &mut Worker) -> io::Result<u64> {
 /// The side that is.
 fn work(action: &str, mut channel: Channel) -> io::Result<()> {
     match action {
-        "add" => {
+        "add" | "late" | "asleep" => {
             let mut numbers = [0; 2];
             channel.read_exact(&mut numbers)?;
             channel.write_all(&u64::from(numbers[0] + numbers[1]).to_le_bytes())
