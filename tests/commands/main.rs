@@ -36,13 +36,22 @@ fn a_design_is_synthesised_placed_and_packed() {
     let (work, tmp) = (writable_dir(), writable_dir());
     fill(work.path(), &[("blink.v", COUNTER), ("blink.pcf", PINS)]);
 
-    let script = "read_verilog /work/blink.v; synth_ice40 -top top -json /work/blink.json";
-    let run = Wave::strict().dir(work.path(), "/work", "rw").dir(tmp.path(), "/tmp", "rw").dir(
-        &yosys.join("share"),
-        "/share",
-        "ro",
-    );
-    run.run(yosys.join("yosys.wasm"), ["-q", "-p", script]).is(0, "", "");
+    let compiled = work.path().with_added_extension("wave");
+    let mut compile = Command::new(wave());
+    compile.args(["compile", "--compile-timeout", "300s", "-o"]).arg(&compiled).arg(yosys.join("yosys.wasm"));
+    let compile = compile.output().expect("wave starts");
+    assert!(compile.status.success(), "{}", String::from_utf8_lossy(&compile.stderr));
+    let share = yosys.join("share");
+    let synthesise = |script| {
+        let run = Wave::strict().dir(work.path(), "/work", "rw").dir(tmp.path(), "/tmp", "rw");
+        run.dir(&share, "/share", "ro").run(&compiled, ["-q", "-p", script])
+    };
+    // A script that fails throws an exception, which the program catches.
+    let failed = synthesise("read_verilog /work/none.v");
+    assert_eq!((failed.status.code(), &*failed.stdout), (Some(1), ""), "{failed:?}");
+    assert!(failed.stderr.starts_with("ERROR: Can't open input file `/work/none.v'"), "{failed:?}");
+    synthesise("read_verilog /work/blink.v; synth_ice40 -top top -json /work/blink.json").is(0, "", "");
+    fs::remove_file(&compiled).expect("own file");
     assert_sha256(&work.path().join("blink.json"), "dd148138e63f193c14f9536972c38b3d21f2324dd675d1127468df3dc65efe95");
 
     let run = Wave::strict().dir(work.path(), "/work", "rw").dir(&nextpnr.join("share"), "/share", "ro");
