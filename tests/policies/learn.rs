@@ -205,7 +205,6 @@ fn single_files_are_learnt_as_such() {
     for (name, args, expected) in [
         ("cat", &["/files/a"][..], &[("/files/a", "ro")][..]),
         ("cat", &["files/b"], &[("files/b", "ro")]),
-        ("stat", &["/files/b"], &[("files/b", "ro")]),
         ("cp", &["/in/a", "/files/b"], &[("files/b", "rw")]),
     ] {
         let Some(module) = c_example(name) else { return };
