@@ -57,7 +57,6 @@ pub enum Ending {
     Trapped {
         trap: String,
         /// Name of the tag of an uncaught exception.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         tag: Option<String>,
         frames: Vec<Frame>,
     },

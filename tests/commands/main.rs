@@ -49,7 +49,7 @@ fn a_design_is_synthesised_placed_and_packed() {
     // A script that fails throws an exception, which the program catches.
     let failed = synthesise("read_verilog /work/none.v");
     assert_eq!((failed.status.code(), &*failed.stdout), (Some(1), ""), "{failed:?}");
-    assert!(failed.stderr.starts_with("ERROR: Can't open input file `/work/none.v'"), "{failed:?}");
+    assert!(failed.stderr.starts_with("ERROR: File `/work/none.v' not found"), "{failed:?}");
     synthesise("read_verilog /work/blink.v; synth_ice40 -top top -json /work/blink.json").is(0, "", "");
     fs::remove_file(&compiled).expect("own file");
     assert_sha256(&work.path().join("blink.json"), "dd148138e63f193c14f9536972c38b3d21f2324dd675d1127468df3dc65efe95");

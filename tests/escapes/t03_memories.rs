@@ -30,7 +30,12 @@ fn without_a_page_every_pointer_is_fault() {
 #[test]
 fn without_a_memory_nothing_is_reached() {
     run("").is(42, "", "");
-    for memory in ["(memory 1)", r#"(memory (export "other") 1)"#] {
+    for memory in [
+        "(memory 1)",
+        r#"(memory (export "other") 1)"#,
+        r#"(memory (export "memory") 1) (memory 1)"#,
+        r#"(memory (export "memory") i64 1)"#,
+    ] {
         run(memory).is(0, "", "");
     }
 }
@@ -52,9 +57,7 @@ fn an_export_of_the_wrong_kind_is_no_memory() {
 fn other_memories_are_refused() {
     for (memory, reason) in [
         (r#"(import "env" "memory" (memory 1))"#, "env"),
-        (r#"(memory (export "memory") 1) (memory 1)"#, "multi"),
         (r#"(memory (export "memory") 1) (export "memory" (memory 0))"#, "memory"),
-        (r#"(memory (export "memory") i64 1)"#, "memory64"),
         (r#"(memory (export "memory") 65537)"#, "65536"),
         (r#"(memory (export "memory") 2 1)"#, "minimum"),
     ] {
