@@ -240,7 +240,7 @@ impl Scene<'_> {
             let mut other = table;
             if random.one_in(3) {
                 // That of another entry: refused, or a mistake.
-                other = 1 - table;
+                other = *module::WITH_ENTRIES.iter().find(|other| **other != table)?;
                 self.header(plan, other, random)?;
                 plan.push_back(check(other));
                 plan.push_back(branch(Code::Jne_rel32_64));

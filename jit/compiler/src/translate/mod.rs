@@ -107,7 +107,7 @@ pub(crate) fn validate(source: Source<'_, '_>, scratch: &mut Scratch) -> Result<
     for operator in source.body.get_operators_reader()?.into_iter_with_offsets() {
         let (operator, offset) = operator?;
         if features::is_for_objects(&operator) {
-            return Err(CompileError::Unsupported { what: format!("{operator:?}"), offset });
+            return Err(CompileError::Unsupported { what: format!("operator {operator:?}"), offset });
         }
     }
     Ok(())
