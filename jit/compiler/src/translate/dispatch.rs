@@ -39,7 +39,7 @@ impl Translator<'_, '_> {
             Operator::Catch { tag_index } if depth == 0 => self.handler(Some(*tag_index))?,
             Operator::CatchAll if depth == 0 => self.handler(None)?,
             Operator::Delegate { relative_depth } => self.delegate(*relative_depth)?,
-            other if is_for_objects(other) => return Err(self.unsupported(format!("{other:?}"))),
+            other if is_for_objects(other) => return Err(self.unsupported(format!("operator {other:?}"))),
             _ => {}
         }
         Ok(())
