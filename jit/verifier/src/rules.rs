@@ -9,17 +9,17 @@
 //! use wave_contract::context::{Addressing, FixedAddresses};
 //! use wave_contract::image::CodeRange;
 //! use wave_contract::module::ModuleInfo;
-//! use wave_contract::types::{FuncType, SignatureId};
+//! use wave_contract::types::{FuncType, SignatureId, TypeIds};
 //! use wave_verifier::rules::{Gpr, Interpreter, Shared, Step, Value};
 //! use wave_verifier::{Terms, Unit, UnitName};
 //!
 //! let mut info = ModuleInfo::default();
-//! info.types = vec![FuncType::new([], [])];
+//! info.types = vec![FuncType::new([], []).into()];
 //! info.functions = vec![0];
 //! let addresses = FixedAddresses::imagined(&info).unwrap();
 //! let terms = Terms {
 //!     addressing: Addressing::Fixed(addresses),
-//!     signatures: vec![SignatureId(1)],
+//!     signatures: vec![TypeIds { exact: SignatureId(1), shape: SignatureId(1) }],
 //!     host_imports: vec![],
 //! };
 //! let shared = Shared::of_functions(&info, &terms, [0]).unwrap();
@@ -27,7 +27,7 @@
 //!     name: UnitName::Function(0),
 //!     range: CodeRange { start: 0, len: 6 },
 //!     code: &[0x55, 0xb8, 0x2a, 0, 0, 0], // push rbp; mov eax, 42
-//!     ty: &info.types[0],
+//!     ty: info.signature(0).unwrap(),
 //!     traps: &[],
 //!     sources: &[],
 //! };

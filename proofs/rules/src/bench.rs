@@ -3,7 +3,7 @@
 use crate::json;
 use serde_json::{Value as Json, json};
 use wave_contract::context::{
-    ARENA, ContextLayout, GLOBAL_BYTES, GlobalSlot, IMPORT_CODE, IMPORT_CONTEXT, LIBCALLS, MEMORY_BASE,
+    ARENA, ContextLayout, GLOBAL_BYTES, GlobalSlot, IMPORT_CODE, IMPORT_CONTEXT, MAX_FUNCTIONS, MEMORY_BASE,
     MEMORY_DESCRIPTOR, RESULTS, STACK_LIMIT, TABLE_ENTRIES, TABLE_ENTRY_BYTES, TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT,
     TABLE_ENTRY_SIGNATURE, TABLE_LEN,
 };
@@ -108,8 +108,11 @@ impl Bench {
             let fixed = fixed.map(|fixed| fixed.tables[usize::from(index)]);
             fields.push((context.table(index.into()), address(Object::Table(index), fixed)));
         }
-        for (number, _) in (0_u8..).zip(Libcall::ALL) {
-            fields.push((LIBCALLS + 8 * u32::from(number), json::value(Value::Libcall(number))));
+        let function_table = u8::try_from(info.tables.len()).expect("few tables");
+        let held = address(Object::Table(function_table), fixed.map(|fixed| fixed.functions));
+        fields.push((context.function_table(), held));
+        for (number, libcall) in (0_u8..).zip(Libcall::ALL) {
+            fields.push((context.libcall(libcall), json::value(Value::Libcall(number))));
         }
         for index in 0..info.imported_functions {
             fields.push((context.function(index) + IMPORT_CODE, json::value(Value::Import(index))));
@@ -128,6 +131,10 @@ impl Bench {
         let leading = if self.is_fixed { 0 } else { 1 };
         let on_stack = if self.is_entry { 0 } else { PARAMS + leading - abi::REGISTER_INTEGERS };
         let memories = fixed.map(|fixed| fixed.memories.iter().map(|at| (at.base, at.descriptor)).collect::<Vec<_>>());
+        // The function table follows all others. It has an entry for null.
+        let bounds = info.tables.iter().map(|table| json!([table.min, table.max]));
+        let tables: Vec<_> = bounds.chain([json!([1, MAX_FUNCTIONS + 1])]).collect();
+        let addresses = fixed.map(|fixed| [&fixed.tables[..], &[fixed.functions]].concat());
         json!({
             "layout": self.name,
             "text": [AT, LEN],
@@ -140,13 +147,13 @@ impl Bench {
             "context": context.size(),
             "table": { "length": TABLE_LEN, "entries": TABLE_ENTRIES, "entry": TABLE_ENTRY_BYTES, "code": TABLE_ENTRY_CODE,
                 "signature": TABLE_ENTRY_SIGNATURE, "context": TABLE_ENTRY_CONTEXT },
-            "tables": info.tables.iter().map(|table| json!([table.min, table.max])).collect::<Vec<_>>(),
+            "tables": tables,
             "globals": info.globals.iter().map(|global| global.mutable).collect::<Vec<_>>(),
             "imported": info.imported_globals,
             "fields": fields,
             "cells": cells,
             "fixed": fixed.map(|fixed| json!({ "context": fixed.context, "results": fixed.results, "memories": memories,
-                "tables": fixed.tables, "globals": fixed.globals })),
+                "tables": addresses, "globals": fixed.globals })),
         })
     }
 }
