@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use wave_test_support::cannot_run;
+
 /// Scripts that ask for one of these in their first lines are run.
 const FEATURES: &[&str] = &[
     "branch_hinting",
@@ -43,7 +45,7 @@ fn scripts(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn wasmtimes_scripts_pass_in_both_modes() {
     let Some(folder) = std::env::var_os("WASMTIME_MISC_TESTSUITE") else {
-        println!("NOT RUN: WASMTIME_MISC_TESTSUITE is not set, so none of Wasmtime's scripts was run");
+        cannot_run("set WASMTIME_MISC_TESTSUITE to a checkout's tests/misc_testsuite for Wasmtime's scripts");
         return;
     };
     let mut found = Vec::new();
@@ -51,7 +53,7 @@ fn wasmtimes_scripts_pass_in_both_modes() {
     found.sort();
     let total = found.len();
     found.retain(|path| is_supported(&std::fs::read_to_string(path).expect("a script")));
-    println!("NOT RUN: {} of {total} scripts, which are for other features", total - found.len());
+    cannot_run(&format!("{} of {total} scripts of Wasmtime are for other features", total - found.len()));
     assert!(found.iter().any(|path| path.ends_with("memory64/bounds.wast")), "the folder has the scripts");
     for mode in ["fixed", "arg"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
