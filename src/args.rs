@@ -501,7 +501,7 @@ pub struct Wast {
     /// Compile code that counts fuel, without a limit on it
     #[arg(long)]
     pub fuel: bool,
-    /// Read scripts as Wasmtime writes its own: names of modules are registered, a module whose segment does not fit is unlinkable, and why is not compared
+    /// Read scripts as Wasmtime writes its own: names of modules are registered, a module whose segment does not fit is unlinkable, why is not compared, and a trap may be named by its last words
     #[arg(long)]
     pub lenient: bool,
     /// Refuse what this version of the specification refuses, such as 2.0, or 2.0+memory64 with a proposal
