@@ -314,6 +314,31 @@ fn t75_a_hostile_name_of_a_source_file_is_harmless() {
     assert!(run.stderr.trim_end().ends_with("\\u{1b}[2J\\u{202e}.c:10"), "{run:?}");
 }
 
+/// Names of Rust and C++ are shown as in the source; what is no such name is shown as it is.
+#[test]
+fn a_backtrace_shows_demangled_names() {
+    let text = r#"(module
+        (func $"_ZN4core9panicking5panic17h0123456789abcdefE" unreachable)
+        (func $"_RINvNtC3app4main3runhE" (call $"_ZN4core9panicking5panic17h0123456789abcdefE"))
+        (func $"_ZNK3app5Queue4pushERKi" (call $"_RINvNtC3app4main3runhE"))
+        (func $"_ZNK3app" (call $"_ZNK3app5Queue4pushERKi"))
+        (func $_start (export "_start") (call $"_ZNK3app")))"#;
+    let names =
+        ["core::panicking::panic", "app::main::run::<u8>", "app::Queue::push(int const&) const", "_ZNK3app", "_start"];
+    run(Wave::strict(), text).is_trap("unreachable", &names);
+}
+
+/// T75: a name may stand for characters that it does not have.
+#[test]
+fn t75_a_demangled_name_steers_no_terminal() {
+    let text = r#"(module
+        (func $"_ZN16$u1b$$u5b$2J$u7$17h0123456789abcdefE" unreachable)
+        (func $_start (export "_start") (call $"_ZN16$u1b$$u5b$2J$u7$17h0123456789abcdefE")))"#;
+    let run = run(Wave::strict(), text);
+    assert_eq!(run.status.code(), Some(134), "{run:?}");
+    assert!(run.stderr.contains("  at \\u{1b}[2J\\u{7} ("), "{run:?}");
+}
+
 /// Exceptions as compilers emit them, with something thrown by the innermost function and a body for the middle one.
 #[track_caller]
 fn throws(middle: &str, start: &str) -> Outcome {

@@ -207,7 +207,7 @@ impl Outcome {
         assert_eq!(self.status.code(), Some(134), "{self:?}");
         assert!(self.stderr.lines().any(|line| line == format!("wave: trap: {name}")), "{self:?}");
         let frames = self.stderr.lines().filter_map(|line| line.strip_prefix("  at "));
-        let seen: Vec<_> = frames.map(|frame| frame.split(' ').next().unwrap_or_default()).collect();
+        let seen: Vec<_> = frames.map(|frame| frame.split(" (0x").next().unwrap_or_default()).collect();
         assert_eq!(seen, functions, "{self:?}");
     }
 }
