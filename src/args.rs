@@ -203,6 +203,9 @@ pub struct Run {
     /// Write how the run ended to a file or an inherited descriptor (fd:3), as one JSON object
     #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
     pub outcome: Option<String>,
+    /// Write a core dump of a program that traps to a file or an inherited descriptor (fd:3): its memory, globals and backtrace
+    #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
+    pub coredump: Option<String>,
     /// Control group under which --max-rss makes one for this run, such as /ci/jobs [default: that of wave]
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<String>,

@@ -286,7 +286,7 @@ fn request(bundle: Bundle, root: Root, systemd_cgroup: bool, no_cgroup: bool) ->
 /// Loads a program as `wave run` does.
 fn load(engine: Engine, plan: Plan, module: Module) -> Result<Program, Failure> {
     let loaded = run::load(engine, plan, module)?;
-    let reporting = Reporting { format: None, file: None };
+    let reporting = Reporting { format: None, file: None, dump: None };
     Ok(Box::new(move || match loaded.run(reporting, &mut Nobody) {
         Ok(code) => i32::from(code),
         Err(failure) => {

@@ -48,7 +48,9 @@ impl Place {
         }
         // To append, so that what is there is not overwritten, by this or another process.
         let append = OFlags::APPEND.bits().cast_signed();
-        let file = OpenOptions::new().write(true).create(true).truncate(true).custom_flags(append).open(typed);
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).custom_flags(append).mode(mode(flag));
+        let file = options.open(typed);
         let file = file.map_err(|error| {
             let what = what(flag);
             refuse(format!("cannot write the {what}: {error}"), "name a file in a directory that may be written to")
@@ -121,6 +123,11 @@ impl Place {
 /// What a flag asks for: `--trace-file` for the trace.
 fn what(flag: &str) -> &str {
     flag.trim_start_matches("--").trim_end_matches("-file")
+}
+
+/// The mode of a file that is made: what a program had in memory is its user's alone.
+fn mode(flag: &str) -> u32 {
+    if flag == "--coredump" { 0o600 } else { 0o666 }
 }
 
 /// Every entry of a directory that the kernel looks up on the way to a file, links included, the file itself last.

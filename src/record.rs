@@ -1,9 +1,9 @@
-//! `--trace-file` and `--report-file`: files of the operator's that are written after the seal.
+//! `--trace-file`, `--report-file` and `--coredump`: files of the operator's that are written after the seal.
 //!
 //! The sealed process writes them itself. A second process could, as for `--outcome`, but the lines would reach it through a pipe: a
 //! descriptor that stays open, and a rule of the filter that permits writing to it, are needed either way. So this is the same with one
 //! process less, and a caller who wants that process has it by `fd:N` and a pipe. No hostcall reaches the descriptor: the program's own
-//! numbers lead to its own descriptors only. What native code could do with it is in `docs/syscalls.md` (`write_records`).
+//! numbers lead to its own descriptors only. What native code could do with it is in `docs/syscalls.md` (`write_records`, `write_dump`).
 
 use crate::args::Run;
 use crate::place::Place;
@@ -14,7 +14,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use wave_engine::{Engine, Failure, Plan};
-use wave_policy::RECORD_FDS;
+use wave_policy::{DUMP_FD, RECORD_FDS};
 
 /// The records of a run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Records {
     pub trace: Option<RecordFile>,
     /// Where the report goes, if not to standard error.
     pub report: Option<RecordFile>,
+    /// Where a core dump goes.
+    pub dump: Option<RecordFile>,
 }
 
 impl Records {
@@ -41,17 +43,20 @@ impl Records {
         Ok(Self {
             trace: open("--trace-file", &run.trace_file, trace_fd)?,
             report: open("--report-file", &run.report_file, report_fd)?,
+            dump: open("--coredump", &run.coredump, DUMP_FD)?,
         })
     }
 
     /// How the report of a run is printed.
     pub fn reporting(self, run: &Run) -> Reporting {
-        Reporting { format: run.report(), file: self.report }
+        Reporting { format: run.report(), file: self.report, dump: self.dump }
     }
 
     /// The engine, which keeps them open.
     pub fn kept_by(self, engine: Engine) -> Engine {
-        self.trace.into_iter().chain(self.report).fold(engine, |engine, record| engine.recording_to(record.fd()))
+        let records = self.trace.into_iter().chain(self.report);
+        let engine = records.fold(engine, |engine, record| engine.recording_to(record.fd()));
+        self.dump.into_iter().fold(engine, |engine, dump| engine.dumping_to(dump.fd()))
     }
 }
 
@@ -81,17 +86,23 @@ impl RecordFile {
     ///
     /// # Errors
     /// The kernel's.
-    pub fn write(self, text: &str) -> io::Result<()> {
-        let text = clean_lines(text);
-        let mut rest = text.as_bytes();
-        while !rest.is_empty() {
-            match { self.0 }.write(rest) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(written) => rest = rest.get(written..).unwrap_or_default(),
-                Err(error) if error.kind() == ErrorKind::Interrupted && !wave_runtime::deadline_passed() => {}
-                Err(error) => return Err(error),
+    pub fn write(mut self, text: &str) -> io::Result<()> {
+        self.write_all(clean_lines(text).as_bytes())
+    }
+}
+
+impl Write for RecordFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match { self.0 }.write(bytes) {
+            // Only this kind is tried again.
+            Err(error) if error.kind() == ErrorKind::Interrupted && wave_runtime::deadline_passed() => {
+                Err(ErrorKind::TimedOut.into())
             }
+            result => result,
         }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -32,13 +32,15 @@ pub fn announce(relaxations: &[String]) {
     }
 }
 
-/// How a report is printed.
+/// How a report is printed, and where a core dump goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Reporting {
     /// `None`: only what `standard` lacks is printed.
     pub format: Option<Format>,
     /// Where it goes, if not to standard error.
     pub file: Option<RecordFile>,
+    /// Where a core dump goes, if one is asked for.
+    pub dump: Option<RecordFile>,
 }
 
 impl Reporting {

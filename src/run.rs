@@ -147,7 +147,7 @@ impl Loaded {
         reporting.print(&report)?;
         witness.sealed(&report);
         limit_for_program(output_bytes);
-        let outcome = sealed.enter();
+        let (outcome, mut remains) = sealed.enter_keeping();
         // Before anything is printed, because a reader that has gone away ends this process.
         witness.ended(&outcome);
         match &outcome {
@@ -155,6 +155,14 @@ impl Loaded {
                 results.iter().for_each(|result| for_program(out, &(show_value(*result) + "\n")));
             }
             Outcome::Stopped(stopped) => explain(stopped, &ends),
+        }
+        if let (Outcome::Stopped(stopped @ Stopped { stop: Stop::Trap(_), .. }), Some(mut file)) =
+            (&outcome, reporting.dump)
+        {
+            // The program has ended as it has: its exit code stays.
+            if let Err(error) = remains.dump(&stopped.backtrace, &mut file) {
+                note(&format!("wave: the core dump is not whole: {error}\n  where: --coredump\n"));
+            }
         }
         Ok(outcome.exit_code())
     }

@@ -11,7 +11,7 @@
 //! normal exit. An embedder that has to continue starts a child process for the run. The child calls [`start`] first,
 //! uses [`Allocator`] as its global allocator, and has a single thread until the seal.
 //!
-//! Dependencies point down this list: `run`; `lines`, `demangle`, `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
+//! Dependencies point down this list: `run`; `lines`, `demangle`, `coredump`, `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
 //! `policy`; `grants`, `artifact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `convert`, `ranges`, `observer`, `outcome`.
 #![forbid(unsafe_code)]
 
@@ -20,6 +20,7 @@ mod builder;
 pub mod cache;
 pub mod compile;
 mod convert;
+mod coredump;
 mod cwd;
 mod demangle;
 mod entry;
@@ -58,7 +59,7 @@ pub use peers::parse_network;
 pub use plan::{Plan, Variable, owner_of_writable};
 pub use ranges::ProgramRanges;
 pub use refusal::Refusal;
-pub use run::{Container, Engine, Ready, SPARE_FILES, SealedRun};
+pub use run::{Container, Engine, Ready, Remains, SPARE_FILES, SealedRun};
 pub use unused::Unused;
 pub use wave_compiler::features;
 pub use wave_policy::file::Limits;

@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::compile::{self, Compiler};
 use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
+use crate::coredump;
 use crate::cwd;
 use crate::entry::EntryPoint;
 use crate::failure::Failure;
@@ -22,6 +23,7 @@ use crate::unused::{self, Unused};
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::HashMap;
 use std::fs::OpenOptions;
+use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
@@ -50,6 +52,7 @@ pub struct Engine {
     container: Option<Container>,
     rss_bytes: Option<u64>,
     records: Vec<RawFd>,
+    dump: Option<RawFd>,
     outer_filter: Option<OuterFilter>,
 }
 
@@ -91,6 +94,13 @@ pub struct SealedRun {
     sealed: Sealed,
     chosen: Vec<SocketAddr>,
     observer: Option<SharedObserver>,
+    module: PathBuf,
+}
+
+/// What is left of a program that has ended.
+pub struct Remains {
+    program: ManuallyDrop<Program>,
+    module: PathBuf,
 }
 
 impl Engine {
@@ -138,6 +148,14 @@ impl Engine {
         self
     }
 
+    /// Keeps a descriptor open, and permits writing to it after the seal: for [`Remains::dump`]. It is
+    /// [`DUMP_FD`](wave_policy::DUMP_FD), and nothing closes it.
+    #[must_use]
+    pub fn dumping_to(mut self, fd: RawFd) -> Self {
+        self.dump = Some(fd);
+        self
+    }
+
     /// Seals the process under the filter of a container as well, which can only deny more. Every program needs `brk`, `exit_group` and
     /// `rt_sigreturn`; others need the calls behind the functions that they import.
     #[must_use]
@@ -177,6 +195,7 @@ impl Engine {
             Some(container) => container.cache.take(),
             None => plan.cache.then(Cache::open).and_then(Result::ok),
         };
+        let cache = cache.map(|cache| cache.for_dump(self.dump.is_some()));
         let Source { code, slot, seed, threads } = Source::find(plan, module, cache, &start)?;
         let listeners = network::listeners(plan)?;
         let mut addresses: Vec<_> = listeners.iter().map(|listener| listener.address).collect();
@@ -268,8 +287,8 @@ impl Ready {
             .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
         let sealed = seal(&self.plan, &self.module, self.addresses, self.namespaces, &self.engine, &mut self.program)
             .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
-        let Self { program, entry, chosen, engine, .. } = self;
-        Ok(SealedRun { program, entry, sealed, chosen, observer: engine.observer })
+        let Self { program, entry, chosen, engine, module, .. } = self;
+        Ok(SealedRun { program, entry, sealed, chosen, observer: engine.observer, module })
     }
 }
 
@@ -289,7 +308,12 @@ impl SealedRun {
     ///
     /// The process stays sealed. It can print the outcome, and must then end with [`exit`](crate::exit).
     pub fn enter(self) -> Outcome {
-        let Self { mut program, entry, sealed, observer, .. } = self;
+        self.enter_keeping().0
+    }
+
+    /// As [`enter`](Self::enter), with what is left of the program.
+    pub fn enter_keeping(self) -> (Outcome, Remains) {
+        let Self { mut program, entry, sealed, observer, module, .. } = self;
         if let Some(observer) = &observer {
             observer.lock().begins();
         }
@@ -302,10 +326,22 @@ impl SealedRun {
             let used = Used { memory_bytes: program.store.memory_len_bytes(), fuel: program.store.fuel_used() };
             observer.lock().ends(stop, used);
         }
-        match outcome {
+        let outcome = match outcome {
             Ok(results) => Outcome::Returned(results),
             Err(stopped) => Outcome::Stopped(stopped),
-        }
+        };
+        (outcome, Remains { program, module })
+    }
+}
+
+impl Remains {
+    /// Writes a core dump: linear memories, globals and the backtrace, in the format of WebAssembly's tool conventions.
+    ///
+    /// # Errors
+    /// Those of `to`. [`FileTooLarge`](std::io::ErrorKind::FileTooLarge) also if more than 3.75 GiB of memory are not zero: the rest of
+    /// it is missing.
+    pub fn dump(&mut self, backtrace: &[Frame], to: &mut dyn Write) -> std::io::Result<()> {
+        coredump::write(&mut self.program, &self.module, backtrace, to)
     }
 }
 
@@ -409,7 +445,7 @@ fn seal(
     // Handles: what is in these directories has no rule, except the granted files.
     let parents = wasi.parents().map(|parent| parent.as_raw_fd());
     let files = wasi.parents().count() as u64;
-    let kept: Vec<_> = sockets.chain(parents).chain(engine.records.iter().copied()).collect();
+    let kept: Vec<_> = sockets.chain(parents).chain(engine.records.iter().copied()).chain(engine.dump).collect();
     let policy = Policy {
         level: plan.level,
         surface,
@@ -426,6 +462,7 @@ fn seal(
         identity: plan.identity,
         prints_results: plan.invoke.is_some(),
         records: !engine.records.is_empty(),
+        dumps: engine.dump.is_some(),
         ..Policy::default()
     };
     let container = engine.container.as_ref();

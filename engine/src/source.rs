@@ -111,7 +111,7 @@ impl<'a> Source<'a> {
         let name = |content, target: Target| target.name(content, &bytes, threads);
         let slot = cache.zip(content);
         let slot = slot.and_then(|((cache, target), content)| Some(CacheSlot { cache, name: name(content, target)? }));
-        let cached = slot.as_ref().and_then(|CacheSlot { cache, name }| cache.find(name, threads, false));
+        let cached = slot.as_ref().and_then(|CacheSlot { cache, name }| cache.find(name, threads));
         if let Some(CachedCode { seed, accepted, data, debug }) = cached {
             let recompile: Recompile<'a> = match content {
                 // The module in a compiled file may be another program, so it is not compiled instead.
@@ -141,7 +141,7 @@ impl<'a> Source<'a> {
         let find = || {
             let threads = compile::default_threads();
             let name = cache.name_of_file(path, target.processor, target.settings, threads)?;
-            Some((name, threads, cache.find(&name, threads, false)?))
+            Some((name, threads, cache.find(&name, threads)?))
         };
         let Some((name, threads, CachedCode { seed, accepted, data, debug })) = find() else { return Err(cache) };
         let path = path.to_owned();

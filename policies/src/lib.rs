@@ -29,7 +29,7 @@ pub use access::{Access, UnknownAccess};
 pub use area::Area;
 pub use document::syscalls_markdown;
 pub use level::{Level, UnknownLevel};
-pub use policy::{FilesystemGrant, Identity, Policy, ProcessLimits, RECORD_FDS, Resolver, Role};
+pub use policy::{DUMP_FD, FilesystemGrant, Identity, Policy, ProcessLimits, RECORD_FDS, Resolver, Role};
 pub use shape::{Shape, all_shapes};
 pub use surface::{Import, Surface};
 pub use table::{

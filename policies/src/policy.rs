@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::table::{ALWAYS, COMPILER, GROWABLE, RECORDS, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS, SHARED};
+use crate::table::{ALWAYS, COMPILER, DUMP, GROWABLE, RECORDS, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS, SHARED};
 use crate::{Access, Level, Need, RuleSet, Surface, SyscallRule};
 
 /// What one run may do. Plain data: nothing is enforced until `wave-sandbox` seals with it.
@@ -33,11 +33,16 @@ pub struct Policy {
     pub prints_results: bool,
     /// Something is written to descriptors of [`RECORD_FDS`] after the seal: a trace, a report.
     pub records: bool,
+    /// A core dump is written to [`DUMP_FD`] after a trap.
+    pub dumps: bool,
 }
 
 /// Descriptors of files that `wave` writes to after the seal. The filter permits these two and no other, so whoever has such a file moves
 /// it there.
 pub const RECORD_FDS: [i32; 2] = [100, 101];
+
+/// The descriptor of a core dump, likewise.
+pub const DUMP_FD: i32 = 102;
 
 impl Policy {
     /// The rules of the system-call filter: those of every run, and the rows of the imported functions that can
@@ -54,6 +59,7 @@ impl Policy {
         let runtime = if self.surface.has_shared_memory() { runtime.union(SHARED) } else { runtime };
         let runtime = if self.prints_results { runtime.union(RESULTS) } else { runtime };
         let runtime = if self.records { runtime.union(RECORDS) } else { runtime };
+        let runtime = if self.dumps { runtime.union(DUMP) } else { runtime };
         let resolver = match self.resolver {
             Resolver::Kernel => RESOLVER_KERNEL,
             Resolver::Manual => RESOLVER_MANUAL,
@@ -202,6 +208,9 @@ mod tests {
         assert_eq!(written, [2, 100, 101]);
         assert!(RECORD_FDS.iter().all(|fd| written.contains(&u64::try_from(*fd).expect("not negative"))));
         assert!(!permitted(&Policy::default(), 100));
+        let dumps = Policy { dumps: true, ..Policy::default() };
+        let written: Vec<_> = (0..1024).filter(|fd| permitted(&dumps, *fd)).collect();
+        assert_eq!(written, [2, u64::try_from(DUMP_FD).expect("not negative")]);
     }
 
     #[test]

@@ -309,7 +309,7 @@ mod tests {
         ];
         let guests = FUNCTIONS
             .iter()
-            .fold(ALWAYS.union(GROWABLE).union(SHARED).union(RESULTS).union(RECORDS), |all, function| {
+            .fold(ALWAYS.union(GROWABLE).union(SHARED).union(RESULTS).union(RECORDS).union(DUMP), |all, function| {
                 all.union(function.rules)
             });
         for rule in guests.union(RESOLVER_KERNEL).union(RESOLVER_MANUAL).iter() {

@@ -40,6 +40,7 @@ COMPOSED = {
     "STDERR": lambda: 2,
     "RECORDS": lambda: 100,  # and 101: the command's own choice
     "RECORDS_KIND": lambda: WORD & ~1,
+    "DUMP": lambda: 102,
 }
 
 

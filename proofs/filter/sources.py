@@ -110,7 +110,9 @@ def of_seals(work: Path, checker: Checker) -> Iterator[Filter]:
         rules = policy.of_policy(text, list(MEMORIES))
         policy.add_row(rules, "results")
         policy.add_row(rules, "records")
-        yield seal(checker, f"{level}, {resolver}, results of an export, records", rules, f"{words} results records")
+        policy.add_row(rules, "dump")
+        plan = f"{words} results records dump"
+        yield seal(checker, f"{level}, {resolver}, results of an export, records, core dump", rules, plan)
         rules = policy.of_policy(text, list(MEMORIES))
         if resolver == "manual":
             policy.without_truncation(rules)

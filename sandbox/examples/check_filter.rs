@@ -58,6 +58,7 @@ impl Subject {
                 ("role", "compiler") => policy.role = Role::Compiler,
                 ("results", _) => policy.prints_results = true,
                 ("records", _) => policy.records = true,
+                ("dump", _) => policy.dumps = true,
                 ("growable", range) => {
                     let AddressRange { start: base, len_bytes } = read_range(range)?;
                     subject.growable.push(GrowableRange { base, len_bytes });

@@ -3,6 +3,7 @@
 mod advice;
 mod arguments;
 mod atomics;
+mod coredump;
 mod cpu_time;
 mod cwd;
 mod deterministic;

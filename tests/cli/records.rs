@@ -136,7 +136,7 @@ fn a_file_that_the_program_can_write_is_refused_and_stays_as_it_is() {
         wave.run(&hello, [""; 0])
     };
     let before = tree(granted.path());
-    for flag in ["--trace-file", "--report-file"] {
+    for flag in ["--trace-file", "--report-file", "--coredump"] {
         let what = flag.trim_start_matches("--").trim_end_matches("-file");
         for path in ["new", "link", "way/record", "way/../new"] {
             let outcome = wave("rw", flag, &granted.path().join(path));

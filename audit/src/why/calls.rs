@@ -174,6 +174,8 @@ fn rule_source(rule: &SyscallRule, sealed: &wave_policy::Policy, compiler: &wave
         by.insert(0, "--invoke".to_owned());
     } else if has(&wave_policy::Policy { records: true, ..wave_policy::Policy::default() }, false) {
         by.insert(0, "--trace-file or --report-file".to_owned());
+    } else if has(&wave_policy::Policy { dumps: true, ..wave_policy::Policy::default() }, false) {
+        by.insert(0, "--coredump".to_owned());
     }
     if has(compiler, false) {
         by.push("the process that compiles".to_owned());

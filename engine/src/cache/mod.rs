@@ -53,6 +53,8 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 pub struct Cache {
     directory: Directory,
     key: Key,
+    /// Whether a run needs to know where functions begin.
+    for_dump: bool,
 }
 
 /// The kind of file that an entry has the code of.
@@ -164,7 +166,7 @@ impl Cache {
     /// [`Unusable`].
     pub fn open() -> Result<Self, Unusable> {
         let directory = Directory::open()?;
-        Ok(Self { directory, key: key::user_key().ok_or(Unusable::NoKey)? })
+        Ok(Self { directory, key: key::user_key().ok_or(Unusable::NoKey)?, for_dump: false })
     }
 
     /// The name for the large module in a file. The whole file is hashed, piece by piece, because nothing else shows
@@ -187,18 +189,25 @@ impl Cache {
         EntryName::new(Content::Module, &module, processor, settings, threads)
     }
 
-    /// Finds the cached code of a program. `for_dump`: a core dump needs to know where functions begin.
-    pub fn find(&self, name: &EntryName, threads: usize, for_dump: bool) -> Option<CachedCode> {
+    /// The cache, for runs that may write a core dump: that says where functions begin.
+    #[must_use]
+    pub fn for_dump(mut self, for_dump: bool) -> Self {
+        self.for_dump = for_dump;
+        self
+    }
+
+    /// Finds the cached code of a program.
+    pub fn find(&self, name: &EntryName, threads: usize) -> Option<CachedCode> {
         let (file, stat) = self.directory.read(&name.file()).ok()?;
         let len = u64::try_from(stat.st_size).ok().filter(|len| *len <= MAX_ENTRY_BYTES)?;
-        let found = self.read(&file, len, name, threads, for_dump);
+        let found = self.read(&file, len, name, threads);
         if found.is_some() {
             record_use(&file, &stat);
         }
         found
     }
 
-    fn read(&self, file: &File, len: u64, name: &EntryName, threads: usize, for_dump: bool) -> Option<CachedCode> {
+    fn read(&self, file: &File, len: u64, name: &EntryName, threads: usize) -> Option<CachedCode> {
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0).ok()?;
         let (magic, rest) = header.split_first_chunk()?;
@@ -244,7 +253,7 @@ impl Cache {
         };
         let record = Record { head, data, signature };
         let accepted = record.recall(text, &signed, &self.key, threads)?;
-        let debug = debug.map(file, text_at + text_len, for_dump);
+        let debug = debug.map(file, text_at + text_len, self.for_dump);
         Some(CachedCode { seed, accepted: Box::new(accepted), data: record.data, debug })
     }
 

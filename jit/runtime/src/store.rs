@@ -262,6 +262,26 @@ impl<T> Store<T> {
         Some(Value::from_bits(&inner.signatures, global.ty.content, inner.arena.read_slot(global.cell)))
     }
 
+    /// The type of a memory, with its current size as the minimum.
+    #[must_use]
+    pub fn memory_type(&self, memory: MemoryId) -> Option<MemoryType> {
+        Some(self.inner().memories.get(memory.0)?.0.current_type())
+    }
+
+    /// The memories of an instance, in the order of its indices.
+    #[must_use]
+    pub fn memories(&self, instance: InstanceId) -> Vec<MemoryId> {
+        let numbers = self.inner().instances.get(instance.0).map(|instance| &*instance.memories);
+        numbers.unwrap_or_default().iter().copied().map(MemoryId).collect()
+    }
+
+    /// The globals of an instance, in the order of its indices.
+    #[must_use]
+    pub fn globals(&self, instance: InstanceId) -> Vec<GlobalId> {
+        let numbers = self.inner().instances.get(instance.0).map(|instance| &*instance.globals);
+        numbers.unwrap_or_default().iter().copied().map(GlobalId).collect()
+    }
+
     /// The accessible bytes of a memory.
     pub fn memory_mut(&mut self, memory: MemoryId) -> Option<&mut [u8]> {
         Some(self.inner_mut().memories.get_mut(memory.0)?.0.bytes_mut())

@@ -167,6 +167,11 @@ fn records() -> Honest {
     Honest::new(module(yields).trace_file(), |traced| traced.outcome.is(0, "", ""))
 }
 
+fn dump() -> Honest {
+    let run = module(r#"(module (memory 1) (func $f (export "_start") unreachable))"#).coredump();
+    Honest::new(run, |traced| traced.outcome.is_trap("unreachable", &["f"]))
+}
+
 fn growth() -> Honest {
     let grows = r#"(module (memory 0 100) (func (export "_start")
         (if (i32.ne (memory.grow (i32.const 3)) (i32.const 0)) (then unreachable))
@@ -344,6 +349,7 @@ const GUESTS: &[Guest] = &[
     ("trap", trap),
     ("results", results),
     ("records", records),
+    ("dump", dump),
     ("growth", growth),
     ("heap", || heap(true)),
     ("heap by mmap", || heap(false)),

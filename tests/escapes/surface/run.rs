@@ -106,6 +106,14 @@ impl Run {
         self.keeping(dir).and(move |wave| wave.flag("--trace-file", &path))
     }
 
+    /// Writes a core dump if the program traps.
+    pub fn coredump(mut self) -> Self {
+        self.policy.dumps = true;
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("core").display().to_string();
+        self.keeping(dir).and(move |wave| wave.flag("--coredump", &path))
+    }
+
     /// A flag that changes nothing about the policy.
     pub fn flag(self, name: &'static str, value: &'static str) -> Self {
         self.and(move |wave| wave.flag(name, value))

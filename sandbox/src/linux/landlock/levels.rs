@@ -166,6 +166,7 @@ mod tests {
             listeners: vec![([127, 0, 0, 1], 80).into()],
             prints_results: true,
             records: true,
+            dumps: true,
             ..Policy::default()
         };
         let manual = Policy { resolver: Resolver::Manual, ..policy.clone() };
