@@ -206,6 +206,9 @@ pub struct Run {
     /// Write a core dump of a program that traps to a file or an inherited descriptor (fd:3): its memory, globals and backtrace
     #[arg(long, value_name = "FILE|fd:N", conflicts_with = "dry_run")]
     pub coredump: Option<String>,
+    /// Tell a profiler where the code of each function is: `perfmap` writes /tmp/perf-PID.map. Not with `--sandbox strict`
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub profile: Option<Profile>,
     /// Control group under which --max-rss makes one for this run, such as /ci/jobs [default: that of wave]
     #[arg(long, value_name = "PATH")]
     pub cgroup: Option<String>,
@@ -368,6 +371,13 @@ fn traced() -> impl TypedValueParser<Value = Traced> {
     let all = PossibleValue::new("all").help("Everything");
     PossibleValuesParser::new([all].into_iter().chain(areas))
         .map(|name| Area::named(&name).map_or(Traced::All, Traced::Only))
+}
+
+/// Profilers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    /// `perf` of Linux
+    Perfmap,
 }
 
 /// Output formats.

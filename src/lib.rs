@@ -47,6 +47,7 @@ mod pack;
 mod place;
 mod plan;
 mod policy;
+mod profile;
 mod progress;
 mod record;
 mod report;

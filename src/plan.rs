@@ -72,6 +72,7 @@ pub fn plan(
         unknown_imports: run.unknown_imports,
         user: run.user.as_deref().map(parse_identity).transpose()?,
         no_verify: run.no_verify,
+        profile: run.profile.is_some(),
         no_cache: run.no_cache,
     };
     builder.build()

@@ -5,6 +5,7 @@ use crate::bound::MemoryBound;
 use crate::image::Program;
 use crate::outcome;
 use crate::plan::{GivenPolicy, plan};
+use crate::profile;
 use crate::progress;
 use crate::record::Records;
 use crate::report::{self, Reporting, RunReport};
@@ -114,7 +115,14 @@ pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failur
     let relaxations = plan.relaxations();
     let ends = Ends::of(&plan);
     let output_bytes = plan.limits.max_output.unwrap_or(u64::MAX);
+    let is_profiled = plan.profile;
+    if is_profiled {
+        profile::refuse_readable(&plan)?;
+    }
     let ready = engine.watched_by(progress::line()).prepare(plan, module)?;
+    if is_profiled {
+        profile::write(&ready.code())?;
+    }
     // A client would notice; so should the operator.
     for unused in ready.unused() {
         if let Unused::Listener(address) = unused {

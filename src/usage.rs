@@ -201,8 +201,6 @@ const FLAGS: [(&[&str], &str); 29] = [
             "--log-level",
             "--log-file",
             "--logging",
-            "--profile",
-            "--coredump",
             "--trace-level",
             "--debug-info",
             "--native-unwind-info",

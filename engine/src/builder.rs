@@ -71,6 +71,8 @@ pub struct PlanBuilder {
     pub user: Option<Identity>,
     /// Whether unverified code may run. Only with [`Level::Off`].
     pub no_verify: bool,
+    /// Whether a profiler is told where code is. Not with [`Level::Strict`].
+    pub profile: bool,
     /// Whether the cache is neither read nor written.
     pub no_cache: bool,
 }
@@ -93,6 +95,11 @@ impl PlanBuilder {
             return Err(Failure::usage(format!("`{level}` runs no code that was not verified"))
                 .at("--no-verify")
                 .fix("leave it out"));
+        }
+        if self.profile && level == Level::Strict {
+            return Err(Failure::usage("`strict` keeps to itself where code is")
+                .at("--profile perfmap")
+                .fix("add --sandbox standard, which does the same otherwise where the kernel has every layer"));
         }
         let limits = self.limits.over(&values.limits);
         if let Some(impossible) = limits.impossible() {
@@ -150,6 +157,7 @@ impl PlanBuilder {
             limits: limits.in_force(),
             settings,
             verify: !self.no_verify,
+            profile: self.profile,
             cache: !self.no_cache && !self.no_verify,
             resolver,
             terminal_controls: self.terminal_controls,

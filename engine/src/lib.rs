@@ -59,7 +59,7 @@ pub use peers::parse_network;
 pub use plan::{Plan, Variable, owner_of_writable};
 pub use ranges::ProgramRanges;
 pub use refusal::Refusal;
-pub use run::{Container, Engine, Ready, Remains, SPARE_FILES, SealedRun};
+pub use run::{Code, Container, Engine, Ready, Remains, SPARE_FILES, SealedRun};
 pub use unused::Unused;
 pub use wave_compiler::features;
 pub use wave_policy::file::Limits;

@@ -46,6 +46,8 @@ pub struct Plan {
     pub settings: Values,
     /// Whether code is verified before it is loaded.
     pub verify: bool,
+    /// Whether a profiler is told where code is.
+    pub profile: bool,
     /// Whether verified code is cached, and cached code is used.
     pub cache: bool,
     /// Who resolves paths.
@@ -206,7 +208,9 @@ impl Plan {
         let terminal = self.terminal_controls.then(|| "--terminal-controls".to_owned());
         let beyond = self.beyond.iter().map(|flag| format!("{flag} beyond the policy"));
         let stubs = self.unknown_imports.map(|stub| format!("--unknown-imports {}", stub_name(stub)));
-        level.into_iter().chain(unverified).chain(beyond).chain(devices).chain(terminal).chain(stubs).collect()
+        let profile = self.profile.then(|| "--profile perfmap".to_owned());
+        let flags = unverified.into_iter().chain(profile).chain(beyond);
+        level.into_iter().chain(flags).chain(devices).chain(terminal).chain(stubs).collect()
     }
 
     /// Whether clocks, random numbers and NaNs are the same in every run.

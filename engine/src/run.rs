@@ -26,6 +26,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::mem::ManuallyDrop;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -95,6 +96,17 @@ pub struct SealedRun {
     chosen: Vec<SocketAddr>,
     observer: Option<SharedObserver>,
     module: PathBuf,
+}
+
+/// Where the code of a function is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    /// Its addresses.
+    pub range: Range<usize>,
+    /// Its index in the module.
+    pub function: u32,
+    /// Its name in the name section.
+    pub name: Option<String>,
 }
 
 /// What is left of a program that has ended.
@@ -267,6 +279,15 @@ impl Ready {
     /// The imported functions that nobody has, and that a stub stands for.
     pub fn unknown_imports(&self) -> Vec<String> {
         self.program.unknown_imports()
+    }
+
+    /// Where the code of each function is.
+    pub fn code(&self) -> Vec<Code> {
+        let Program { store, instance, .. } = &*self.program;
+        let names = store.info(*instance).map(|info| &info.names);
+        let name = |function| names.and_then(|names| names.get(function)).map(str::to_owned);
+        let code = (0..).zip(store.function_code(*instance));
+        code.map(|(function, range)| Code { range, function, name: name(function) }).collect()
     }
 
     /// Whether the module imports the function that starts threads. It is answered with an error: no guest gets one (T7).

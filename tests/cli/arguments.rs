@@ -750,7 +750,7 @@ fn stubs_are_reported() {
     assert_eq!(outcome["ending"]["trap"], "call of an import that nobody provides");
     assert_eq!(
         outcome["ending"]["frames"][0],
-        serde_json::json!({ "function": 0, "name": "env.number", "position": null, "line": null })
+        serde_json::json!({ "function": 0, "name": "env.number", "demangled": null, "position": null, "line": null })
     );
     assert_eq!(outcome["sandbox"]["stubs"], serde_json::json!(["env number", "env \\u{1b}[2J", "env nothing"]));
     assert_eq!(outcome["sandbox"]["relaxations"], serde_json::json!(["--unknown-imports trap"]));

@@ -15,6 +15,7 @@ mod images;
 mod inputs;
 mod memory;
 mod outcome;
+mod profile;
 mod readme;
 mod records;
 mod report;

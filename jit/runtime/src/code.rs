@@ -150,6 +150,15 @@ impl LoadedImage {
         Some(self.range.start as u64 + u64::from(self.functions.get(index as usize)?.start))
     }
 
+    /// Where the code of each function is, by its index.
+    pub fn functions(&self) -> impl Iterator<Item = Range<usize>> {
+        let start = self.range.start;
+        self.functions.iter().map(move |code| {
+            let from = start + code.start as usize;
+            from..from + code.len as usize
+        })
+    }
+
     /// Address range of the trap table.
     pub fn trap_bytes(&self) -> Range<usize> {
         crate::inspect::of_slice(self.traps.bytes.as_slice())

@@ -323,6 +323,14 @@ impl<T> Store<T> {
         self.inner().code.range()
     }
 
+    /// Where the code of each function of an instance is, by its index.
+    #[must_use]
+    pub fn function_code(&self, instance: InstanceId) -> Vec<Range<usize>> {
+        let inner = self.inner();
+        let image = inner.instances.get(instance.0).and_then(|instance| inner.code.image(instance.image));
+        image.map(|image| image.functions().collect()).unwrap_or_default()
+    }
+
     /// Signature of a function.
     #[must_use]
     pub fn function_type(&self, function: Function) -> Option<&FuncType> {
