@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use wave_test_support::{Outcome, Wave, wat};
+use wave_test_support::{Outcome, Wave, wat, with_line_table};
 
 /// Runs a module text to its end.
 fn run(wave: Wave, text: &str) -> Outcome {
@@ -298,15 +298,8 @@ fn a_trap_says_which_source_lines_it_was_in() {
 #[test]
 fn t75_a_hostile_name_of_a_source_file_is_harmless() {
     let dir = tempfile::tempdir().unwrap();
-    let mut module = wat::parse_str("(module (func $f (export \"_start\") unreachable))").unwrap();
-    let name = b"\x1b[2J\xe2\x80\xae.c\0\0\0\0";
-    let header = [&[1, 1, 1, 0xfb, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0][..], name, b"\0"].concat();
-    let program = [0, 5, 2, 1, 0, 0, 0, 3, 9, 1, 2, 100, 0, 1, 1];
-    let u32_of = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
-    let body = [&[4, 0][..], &u32_of(header.len()), &header, &program].concat();
-    let section = [&b"\x0b.debug_line"[..], &u32_of(body.len()), &body].concat();
-    module.extend([0, u8::try_from(section.len()).unwrap()]);
-    module.extend(section);
+    let module = wat::parse_str("(module (func $f (export \"_start\") unreachable))").unwrap();
+    let module = with_line_table(module, b"\x1b[2J\xe2\x80\xae.c");
     let path = dir.path().join("hostile.wasm");
     std::fs::write(&path, module).unwrap();
     let run = Wave::strict().switch("--no-cache").run(&path, [""; 0]);
