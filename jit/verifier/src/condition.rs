@@ -133,7 +133,9 @@ fn bounded(state: &State, operand: Operand, left: Operand, right: Operand, order
     } else {
         return Some(operand.value);
     };
-    let (Value::Number { low, span }, Some(bound)) = (operand.value, bound) else { return Some(operand.value) };
+    // A length of a table is a number, too, which bounds what is chosen as any other is bounded.
+    let number = if let Value::Length(_) = operand.value { Value::U32 } else { operand.value };
+    let (Value::Number { low, span }, Some(bound)) = (number, bound) else { return Some(operand.value) };
     let most = if orders.only(Orders::LESS) {
         bound.checked_sub(1)?
     } else if orders.only(Orders::LESS | Orders::EQUAL) {
