@@ -15,8 +15,13 @@ enum Clamp {
 
 /// A jump through a table behind it, whose entries lead to the return behind that.
 fn dispatch(a: &mut CodeAssembler, bound: Option<u32>, clamp: Clamp, entries: u32, by_byte: bool) -> Assembled {
-    let (mut table, mut target) = (a.create_label(), a.create_label());
     a.mov(eax, edi)?;
+    dispatch_by_eax(a, bound, clamp, entries, by_byte)
+}
+
+/// The same by whatever EAX holds.
+fn dispatch_by_eax(a: &mut CodeAssembler, bound: Option<u32>, clamp: Clamp, entries: u32, by_byte: bool) -> Assembled {
+    let (mut table, mut target) = (a.create_label(), a.create_label());
     if let Some(bound) = bound {
         a.mov(ecx, bound)?;
         match clamp {
@@ -61,6 +66,77 @@ fn t67_jump_tables_are_clamped() {
     bench.refuses(Rule::Target, "without a bound", jump(None, Clamp::Right, 3));
     let bytes = bench.with(SUBJECT, |a| dispatch(a, Some(2), Clamp::Right, 3, true));
     bench.refuses(Rule::Target, "a byte in the place of an offset", bytes);
+}
+
+/// T67: what chooses a jump may be known as something else than a number: the length of a table, or an index below it.
+#[test]
+fn t67_what_is_known_of_tables_may_choose_a_jump() {
+    let bench = fixed();
+    let length = |a: &mut CodeAssembler| a.mov(eax, TABLE).and_then(|()| a.mov(eax, dword_ptr(rax)));
+    let index = |a: &mut CodeAssembler| {
+        let mut below = a.create_label();
+        a.mov(eax, edi)?;
+        a.cmp(eax, dword_ptr(TABLE))?;
+        a.jb(below)?;
+        a.ret()?;
+        a.set_label(&mut below)?;
+        Ok(())
+    };
+    // An index has an upper half of zeros only if it had before.
+    let half = |a: &mut CodeAssembler| {
+        let mut below = a.create_label();
+        a.mov(rax, rdi)?;
+        a.cmp(eax, dword_ptr(TABLE))?;
+        a.jb(below)?;
+        a.ret()?;
+        a.set_label(&mut below)?;
+        Ok(())
+    };
+    // What the compiler makes of both.
+    for mode in [Mode::Fixed, Mode::Arg] {
+        for choice in ["(table.size $table)", "(local.get 0)", "(i32.and (local.get 0) (i32.const 7))"] {
+            let module = format!(
+                r#"(module
+                  (type $unary (func (param i32) (result i32)))
+                  (table $table 4 10 funcref)
+                  (func (type $unary)
+                    (block $a (block $b
+                      (drop (call_indirect $table (type $unary) (i32.const 1) {choice}))
+                      (br_table $a $b $a $b $a {choice})) (return (i32.const 2)))
+                    (i32.const 1)))"#
+            );
+            let bench = Bench::new(mode, module.as_bytes());
+            bench.accepts(choice, bench.image.clone());
+        }
+    }
+    for (what, by) in [("a length", &length as Step<'_>), ("an index", &index), ("the lower half of an index", &half)] {
+        let jump = |bound, clamp, entries| {
+            bench.with(SUBJECT, |a| by(a).and_then(|()| dispatch_by_eax(a, bound, clamp, entries, false)))
+        };
+        bench.accepts(what, jump(Some(2), Clamp::Right, 3));
+        bench.accepts(what, jump(Some(2), Clamp::ByCopy, 3));
+        bench.refuses(Rule::Target, what, jump(Some(3), Clamp::Right, 3));
+        bench.refuses(Rule::Target, what, jump(Some(2), Clamp::OtherWayRound, 3));
+        bench.refuses(Rule::Target, what, jump(Some(2), Clamp::ByOther, 3));
+        bench.refuses(Rule::Target, what, jump(None, Clamp::Right, 3));
+    }
+    // All 64 bits of it, which may be more than what was compared.
+    let wide = bench.with(SUBJECT, |a| {
+        half(a)?;
+        let (mut table, mut target) = (a.create_label(), a.create_label());
+        a.mov(ecx, 2)?;
+        a.cmp(eax, ecx)?;
+        a.cmovb(rcx, rax)?;
+        a.lea(rax, ptr(table))?;
+        a.movsxd(rdx, dword_ptr(rax + rcx * 4))?;
+        a.add(rax, rdx)?;
+        a.jmp(rax)?;
+        a.set_label(&mut table)?;
+        a.dd(&[12, 12, 12])?;
+        a.set_label(&mut target)?;
+        a.ret()
+    });
+    bench.refuses(Rule::Target, "64 bits, of which 32 were compared", wide);
 }
 
 /// T67, T57: the index of a jump table may be a constant. What the other entries lead to is followed as well: it is code of the
