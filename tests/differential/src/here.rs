@@ -112,6 +112,8 @@ fn bits(value: Value) -> Bits {
         Value::V128(bits) => Bits::V128(bits),
         Value::FuncRef(function) => Bits::Reference { null: function.is_none() },
         Value::ExternRef(number) => Bits::Reference { null: number.is_none() },
+        Value::ExnRef(number) => Bits::Reference { null: number.is_none() },
+        Value::NullAny => Bits::Reference { null: true },
     }
 }
 
