@@ -75,8 +75,8 @@ impl<'a> Interpreter<'a> {
     }
 
     fn function_at(&self, target: u64) -> Result<&'a FuncType, Problem> {
-        let index = u32::try_from(target).ok().and_then(|target| self.task.starts.get(&target));
-        let ty = index.and_then(|index| self.task.info.function_type(*index));
+        let index = u32::try_from(target).ok().and_then(|target| self.task.function_at(target));
+        let ty = index.and_then(|index| self.task.info.function_type(index));
         ty.ok_or_else(|| Problem::new(Rule::Target, "no function of the module begins there"))
     }
 

@@ -114,7 +114,9 @@ fn pass(
         leaders,
         heads,
         marks,
+        instructions: 0,
         start,
+        edge: start,
         end: start,
         is_strict,
         has_changed: false,
@@ -125,7 +127,7 @@ fn pass(
     while let Some(leader) = pass.leaders.take(current) {
         pass.block(leader, current, taken)?;
     }
-    let Pass { interpreter, leaders, marks, is_unclear, .. } = pass;
+    let Pass { interpreter, leaders, marks, instructions, is_unclear, .. } = pass;
     if is_unclear {
         return Ok(Outcome::Unclear(interpreter.work()));
     }
@@ -135,7 +137,6 @@ fn pass(
     if let Some(place) = wrong_entry(unit, marks) {
         return Err(interpreter.fault(place, wrong_table(place)));
     }
-    let instructions = marks.iter().filter(|mark| **mark & BEGINS != 0).count() as u64;
     let (steps, uses) = (interpreter.work(), interpreter.uses);
     Ok(Outcome::Accepted(Accepted { instructions, steps, uses, _private: () }))
 }
@@ -152,8 +153,11 @@ struct Pass<'a> {
     heads: &'a mut BTreeSet<u32>,
     /// What was found out about each byte.
     marks: &'a mut [u8],
+    instructions: u64,
     /// Offset in the text of the function's first byte.
     start: u32,
+    /// Where the block that is followed ends at the latest.
+    edge: u32,
     /// All instructions that were followed end before this offset or at it.
     end: u32,
     /// Whether nothing may be followed again.
@@ -180,6 +184,7 @@ impl Pass<'_> {
     fn block(&mut self, leader: u32, state: &mut State, taken: &mut State) -> Result<(), Refusal> {
         let mut instruction = Instruction::default();
         let mut at = leader;
+        self.edge = self.leaders.next(leader).unwrap_or(u32::MAX);
         // What is followed again is counted once.
         let counted = (self.mark(leader) & BEGINS != 0).then_some(self.interpreter.uses);
         loop {
@@ -211,14 +216,14 @@ impl Pass<'_> {
         let behind = self.interpreter.next();
         self.note(at, behind);
         let goes_on = step.exits(state, taken, |target, state| self.reach(at, target, state))?;
-        match self.leaders.first(at + 1, behind.saturating_add(1)) {
-            Some(leader) if leader < behind => Err(Problem::new(Rule::Boundary, "a jump into it")),
-            Some(leader) if goes_on => {
-                self.leaders.join(leader, state, &mut self.interpreter.visited)?;
-                Ok(false)
-            }
-            _ => Ok(goes_on),
+        if self.edge < behind {
+            return Err(Problem::new(Rule::Boundary, "a jump into it"));
         }
+        if goes_on && self.edge == behind {
+            self.leaders.join(behind, state, &mut self.interpreter.visited)?;
+            return Ok(false);
+        }
+        Ok(goes_on)
     }
 
     /// Control may jump from an instruction to another, in this state.
@@ -237,6 +242,9 @@ impl Pass<'_> {
         if is_back {
             self.heads.insert(target);
             self.has_changed |= has_changed;
+        }
+        if target > at {
+            self.edge = self.edge.min(target);
         }
         // Code that was followed through here ends here if it is followed again. If here is in an instruction, that shows it.
         if is_new
@@ -257,6 +265,7 @@ impl Pass<'_> {
         let Notes { faults, is_call } = self.interpreter.notes();
         let begin = (at - self.start) as usize;
         if let Some(mark) = self.marks.get_mut(begin) {
+            self.instructions += u64::from(*mark & BEGINS == 0);
             *mark = BEGINS | faults | *mark & ENDS_CALL;
         }
         if is_call && let Some(mark) = self.marks.get_mut((behind - 1 - self.start) as usize) {

@@ -49,8 +49,7 @@ pub struct Shared<'a> {
     pub(crate) host_imports: &'a [bool],
     pub(crate) places: Places<'a>,
     pub(crate) is_fixed: bool,
-    /// The function that begins at an offset.
-    pub(crate) starts: HashMap<u32, u32>,
+    starts: Starts,
     types: HashMap<SignatureId, &'a FuncType>,
 }
 
@@ -81,12 +80,17 @@ impl<'a> Shared<'a> {
     pub fn of_functions(info: &'a ModuleInfo, terms: &'a Terms, starts: impl IntoIterator<Item = u32>) -> Option<Self> {
         let Terms { addressing, signatures, host_imports } = terms;
         let places = Places::new(info, addressing)?;
-        let starts = starts.into_iter().zip(0..).collect();
+        let starts = Starts::new(starts.into_iter().zip(0..).collect());
         // A shape's id stands for any type of that shape, and such types are called the same way.
         let types = signatures.iter().zip(&info.types).filter_map(|(ids, ty)| Some((ids, ty.function()?)));
         let types = types.flat_map(|(ids, ty)| [(ids.shape, ty), (ids.exact, ty)]);
         let types = types.filter(|(id, _)| *id != SignatureId::NULL).collect();
         Some(Self { info, host_imports, places, is_fixed: addressing.fixed().is_some(), starts, types })
+    }
+
+    /// The function that begins at an offset.
+    pub(crate) fn function_at(&self, start: u32) -> Option<u32> {
+        self.starts.get(start)
     }
 
     /// The type behind an id.
@@ -97,6 +101,37 @@ impl<'a> Shared<'a> {
     /// Integer arguments before a guest function's own.
     pub(crate) const fn leading(&self) -> usize {
         if self.is_fixed { 0 } else { 1 }
+    }
+}
+
+/// Where functions begin.
+#[derive(Debug)]
+struct Starts {
+    /// With their numbers, in ascending order.
+    sorted: Vec<(u32, u32)>,
+    /// For each [`PART_BYTES`] of the text, how many begin before it.
+    before: Vec<u32>,
+}
+
+/// As large as some functions, so that hardly any has to be passed over.
+const PART_BYTES: u32 = 256;
+
+impl Starts {
+    fn new(mut sorted: Vec<(u32, u32)>) -> Self {
+        sorted.sort_unstable();
+        let mut before = vec![0];
+        for ((start, _), number) in sorted.iter().zip(0..) {
+            before.resize((start / PART_BYTES) as usize + 1, number);
+        }
+        Self { sorted, before }
+    }
+
+    /// The function that begins at an offset.
+    fn get(&self, start: u32) -> Option<u32> {
+        let first = *self.before.get((start / PART_BYTES) as usize)?;
+        let rest = self.sorted.get(first as usize..)?;
+        let found = rest.iter().find(|(other, _)| *other >= start)?;
+        (found.0 == start).then_some(found.1)
     }
 }
 
