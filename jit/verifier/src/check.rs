@@ -144,6 +144,9 @@ fn pass(
 /// In what is marked of a byte, beside the bits of a [`Fault`]: an instruction begins there.
 const BEGINS: u8 = 1;
 
+/// How far ahead leaders are looked for, in bytes.
+const FAR: u32 = 4096;
+
 /// A call ends with it.
 const ENDS_CALL: u8 = 2;
 
@@ -156,7 +159,7 @@ struct Pass<'a> {
     instructions: u64,
     /// Offset in the text of the function's first byte.
     start: u32,
-    /// Where the block that is followed ends at the latest.
+    /// No leader begins behind the instruction that is followed and before this offset.
     edge: u32,
     /// All instructions that were followed end before this offset or at it.
     end: u32,
@@ -184,7 +187,7 @@ impl Pass<'_> {
     fn block(&mut self, leader: u32, state: &mut State, taken: &mut State) -> Result<(), Refusal> {
         let mut instruction = Instruction::default();
         let mut at = leader;
-        self.edge = self.leaders.next(leader).unwrap_or(u32::MAX);
+        self.look_ahead(leader);
         // What is followed again is counted once.
         let counted = (self.mark(leader) & BEGINS != 0).then_some(self.interpreter.uses);
         loop {
@@ -216,14 +219,23 @@ impl Pass<'_> {
         let behind = self.interpreter.next();
         self.note(at, behind);
         let goes_on = step.exits(state, taken, |target, state| self.reach(at, target, state))?;
-        if self.edge < behind {
-            return Err(Problem::new(Rule::Boundary, "a jump into it"));
-        }
-        if goes_on && self.edge == behind {
-            self.leaders.join(behind, state, &mut self.interpreter.visited)?;
-            return Ok(false);
+        if self.edge <= behind {
+            match self.leaders.next(at, behind) {
+                Some(leader) if leader < behind => return Err(Problem::new(Rule::Boundary, "a jump into it")),
+                Some(_) if goes_on => {
+                    self.leaders.join(behind, state, &mut self.interpreter.visited)?;
+                    return Ok(false);
+                }
+                _ => self.look_ahead(behind),
+            }
         }
         Ok(goes_on)
+    }
+
+    /// Finds out up to where no leader begins behind an instruction.
+    fn look_ahead(&mut self, at: u32) {
+        let far = at.saturating_add(FAR);
+        self.edge = self.leaders.next(at, far).unwrap_or(far);
     }
 
     /// Control may jump from an instruction to another, in this state.

@@ -85,16 +85,17 @@ impl Leaders {
         (self.start..).zip(0..self.numbers.len()).filter_map(|(at, _)| Some((at, self.get(at)?)))
     }
 
-    /// The first leader that begins behind an offset in the text.
-    pub fn next(&self, after: u32) -> Option<u32> {
-        let from = self.place(after)? + 1;
+    /// The first leader that begins behind an offset in the text, and not behind another.
+    pub fn next(&self, after: u32, last: u32) -> Option<u32> {
+        let (from, last) = (self.place(after)? + 1, self.place(last)?);
         let mut number = from / 64;
         let mut word = self.begins.get(number)? & u64::MAX << (from % 64);
         while word == 0 {
             number += 1;
-            word = *self.begins.get(number)?;
+            word = *self.begins.get(number).filter(|_| 64 * number <= last)?;
         }
-        Some(self.start + (64 * number + word.trailing_zeros() as usize) as u32)
+        let found = 64 * number + word.trailing_zeros() as usize;
+        (found <= last).then(|| self.start + found as u32)
     }
 
     /// The last leader that begins before an offset in the text.

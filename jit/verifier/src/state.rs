@@ -181,11 +181,13 @@ impl State {
     }
 
     /// What a register holds.
+    #[inline]
     pub fn get(&self, register: Gpr) -> Value {
         self.registers[usize::from(register.0 & 15)]
     }
 
     /// Notes that a register was written. If it is the stack pointer, forgets the words below it.
+    #[inline]
     pub fn set(&mut self, register: Gpr, value: Value) {
         let number = usize::from(register.0 & 15);
         self.registers[number] = value;
@@ -242,6 +244,7 @@ impl State {
     }
 
     /// The home that all copies of a home's value name.
+    #[inline]
     fn original(&self, home: Home) -> Home {
         match home.as_register().map(|register| self.copies[usize::from(register.0)]) {
             None | Some(Home::ALONE) => home,
@@ -250,12 +253,14 @@ impl State {
     }
 
     /// Whether two registers are known to hold the same.
+    #[inline]
     pub fn same(&self, one: Gpr, other: Gpr) -> bool {
         self.original(Home::register(one)) == self.original(Home::register(other))
     }
 
     /// Notes that `to` was just written with all that `from` holds. Both are looked at as they are now: the write may have moved
     /// the stack pointer, and a word that lies below it is no longer there.
+    #[inline]
     pub fn copied(&mut self, from: Home, to: Home) {
         if !self.lasts(from) || !self.lasts(to) {
             return;
@@ -281,6 +286,7 @@ impl State {
     }
 
     /// Whether what a home holds stays until it is written. The stack pointer has its own rules and is no copy of anything.
+    #[inline]
     fn lasts(&self, home: Home) -> bool {
         match home.as_register() {
             Some(register) => register != Gpr::RSP,

@@ -342,6 +342,7 @@ impl Value {
     }
 
     /// The sum of a value and a constant that is given as the processor sees it.
+    #[inline]
     pub fn offset(self, by: i64) -> Option<Self> {
         let moved = |low: u64| low.checked_add_signed(by);
         Some(match self {
