@@ -4,15 +4,15 @@
 //! the one there. A leader at which less is known than before is stale, and followed again. The lowest comes first.
 //!
 //! So if none is stale in the end, this holds of each instruction that was followed: one of the states in which it was followed
-//! describes whatever may be the case there. By induction over the steps that a processor takes. It is so at the entry. If it is
+//! describes whatever may be the case there. By induction over the steps that a processor takes: it is so at the entry. If it is
 //! so before a step, the rules allow that step, and what is known after it describes what is the case after it. Where control
-//! goes on in the block, that was followed next. Where it goes to a leader, that is joined with what is known there, and the
-//! leader was followed in that state, or in one that describes more.
+//! goes on in the block, that was followed next. Where it goes to a leader, that state became part of the leader's, and the
+//! leader was followed after that: else it would be stale.
 //!
-//! Numbers that meet in a loop may be taken for more than they are: they were joined as they came. Code that is refused for that
-//! has a second chance. What was found where jumps back lead is taken as a claim, and a strict pass begins from nothing else:
-//! it comes to each leader once, in the order of the text, and to jump back, its state must imply the one that it had there.
-//! A claim is part of a join, so a wrong one leads to a refusal or to nothing.
+//! States in a loop are joined as they come, and an early one may say something in particular that a later one, which says more
+//! in general, does not agree with. So code that is refused has a second chance. What was found where jumps back lead is taken
+//! as claims, and a strict pass begins from nothing else. It follows each leader once, in the order of the text, and at a jump
+//! back, its state must imply the one that it had there. A claim is part of a join: a wrong one leads to a refusal or to nothing.
 
 use crate::certificate::Certificate;
 use crate::image::{Shared, Unit, Uses};
@@ -144,11 +144,11 @@ fn pass(
 /// In what is marked of a byte, beside the bits of a [`Fault`]: an instruction begins there.
 const BEGINS: u8 = 1;
 
-/// How far ahead leaders are looked for, in bytes.
-const FAR: u32 = 4096;
-
 /// A call ends with it.
 const ENDS_CALL: u8 = 2;
+
+/// How far ahead leaders are looked for, in bytes: not so far that it takes longer than a block does.
+const FAR: u32 = 4096;
 
 struct Pass<'a> {
     interpreter: Interpreter<'a>,
