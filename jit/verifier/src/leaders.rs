@@ -95,7 +95,7 @@ impl Leaders {
             word = *self.begins.get(number).filter(|_| 64 * number <= last)?;
         }
         let found = 64 * number + word.trailing_zeros() as usize;
-        (found <= last).then(|| self.start + found as u32)
+        self.offset(found).filter(|_| found <= last)
     }
 
     /// The last leader that begins before an offset in the text.
@@ -107,7 +107,7 @@ impl Leaders {
             number = number.checked_sub(1)?;
             word = *self.begins.get(number)?;
         }
-        Some(self.start + (64 * number + 63 - word.leading_zeros() as usize) as u32)
+        self.offset(64 * number + 63 - word.leading_zeros() as usize)
     }
 
     /// Control may come to an instruction of the function in this state, too. Whether less is known there now: then it is stale.
@@ -145,6 +145,11 @@ impl Leaders {
         let place = self.place(leader)?;
         let begins = self.begins.get(place / 64)? >> (place % 64) & 1 != 0;
         begins.then_some(*self.numbers.get(place)? as usize)
+    }
+
+    /// The offset in the text of a byte of the function.
+    fn offset(&self, place: usize) -> Option<u32> {
+        Some(self.start + u32::try_from(place).ok()?)
     }
 
     fn place(&self, at: u32) -> Option<usize> {

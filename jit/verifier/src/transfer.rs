@@ -34,16 +34,16 @@ fn general(register: Register) -> Option<Named> {
 /// By their places among the decoder's registers: a test compares each with what the decoder says.
 const GENERAL: [Option<Named>; 256] = {
     let mut all = [None; 256];
-    let mut number = 0;
-    while number < 16 {
+    let mut name = 0;
+    while name < 16 {
+        let (gpr, number) = (Gpr(name), name as usize);
         // AH to BH stand between BL and SPL.
         let of_bytes = if number < 4 { number } else { number + 4 };
-        let gpr = Gpr(number as u8);
         all[Register::AL as usize + of_bytes] = Some(Named { gpr, bytes: 1 });
         all[Register::AX as usize + number] = Some(Named { gpr, bytes: 2 });
         all[Register::EAX as usize + number] = Some(Named { gpr, bytes: 4 });
         all[Register::RAX as usize + number] = Some(Named { gpr, bytes: 8 });
-        number += 1;
+        name += 1;
     }
     all
 };
