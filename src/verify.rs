@@ -39,7 +39,7 @@ fn report(arguments: &Verify, bytes: Vec<u8>, threads: usize, watch: Watch<'_>) 
     let Code { module, image, terms, compiling } = code;
     let started = Instant::now();
     let outcome = counted(watch, Step::Verifying, |each| {
-        wave_verifier::verify_watched(image, &module, terms, threads, each).map(|(_, report)| report)
+        wave_verifier::verify_watched(image, module, terms, threads, each).map(|(_, report)| report)
     });
     let took = Took { compiling, verifying: started.elapsed() };
     let out = match arguments.format {

@@ -285,18 +285,20 @@ pub fn verify(
     verify_watched(image, module, terms, threads, &|_| {})
 }
 
-/// As [`verify`]. Each time a function was checked, `each` is called with the number of all, on any of the threads.
+/// As [`verify`]. Each time a function was checked, `each` is called with the number of all, on any of the threads. A module that
+/// is passed by value is dropped once it was read.
 ///
 /// # Errors
 /// As [`verify`].
 pub fn verify_watched(
     image: CodeImage,
-    module: &[u8],
+    module: impl AsRef<[u8]>,
     terms: Terms,
     threads: usize,
     each: &(dyn Fn(usize) + Sync),
 ) -> Result<(Verified<CodeImage>, Report), VerifyError> {
-    let declarations = declarations::read(module)?;
+    let declarations = declarations::read(module.as_ref())?;
+    drop(module);
     let report = verify_all(&image, &declarations, &terms, threads, each).map_err(VerifyError::Refused)?;
     Ok((Verified { code: image, declarations, terms, is_proved: true }, report))
 }
