@@ -11,7 +11,7 @@ use crate::report::{self, Reporting, RunReport};
 use crate::text::{chain, clean, for_program, limit_for_program, note, out, remark, short};
 use crate::trace::Tracer;
 use std::time::Duration;
-use wave_engine::{Engine, Failure, Module, Outcome, Plan, Ready, Unused};
+use wave_engine::{Engine, Failure, Module, Outcome, Plan, Ready, Unused, demangled};
 use wave_policy::limits::Fuel;
 use wave_runtime::{Deadline, Frame, Stop, Stopped, Value, passed_deadline};
 
@@ -201,6 +201,7 @@ impl<T> Limit<T> {
         Self { value, line: plan.line_of_policy(id).map(|line| format!("{id} ({line})")) }
     }
 
+    /// Prints the line of the policy that sets it.
     fn print_line(&self) {
         if let Some(line) = &self.line {
             note(&format!("  where: {}\n", clean(line)));
@@ -254,11 +255,12 @@ fn explain(stopped: &Stopped, ends: &Ends) {
     }
 }
 
-/// Prints the line of the policy that sets a limit.
+/// Prints a backtrace, with names as the source has them.
 fn print_backtrace(frames: &[Frame]) {
     for frame in frames {
         let number = frame.function.map_or_else(|| "?".to_owned(), |function| function.to_string());
-        let name = frame.name.as_deref().map_or_else(|| format!("<function {number}>"), short);
+        let shown = |name: &str| short(&demangled(name).unwrap_or_else(|| name.to_owned()));
+        let name = frame.name.as_deref().map_or_else(|| format!("<function {number}>"), shown);
         let position = frame.position.map_or_else(String::new, |position| format!(" ({position:#x})"));
         let line = frame.line.as_deref().map_or_else(String::new, |line| format!(" {}", short(line)));
         for_program(note, &format!("  at {name}{position}{line}\n"));

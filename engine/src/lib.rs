@@ -11,7 +11,7 @@
 //! normal exit. An embedder that has to continue starts a child process for the run. The child calls [`start`] first,
 //! uses [`Allocator`] as its global allocator, and has a single thread until the seal.
 //!
-//! Dependencies point down this list: `run`; `lines`, `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
+//! Dependencies point down this list: `run`; `lines`, `demangle`, `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
 //! `policy`; `grants`, `artifact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `convert`, `ranges`, `observer`, `outcome`.
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ pub mod cache;
 pub mod compile;
 mod convert;
 mod cwd;
+mod demangle;
 mod entry;
 mod failure;
 mod grants;
@@ -44,6 +45,7 @@ mod unused;
 
 pub use builder::PlanBuilder;
 pub use convert::{monitor_access, policy_access, surface_of};
+pub use demangle::demangled;
 pub use failure::Failure;
 pub use grants::{
     DirectoryGrant, GrantKind, Overlap, first_descriptors, overlaps, overlaps_as_written, refuse_overlap,

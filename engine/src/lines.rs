@@ -6,7 +6,7 @@
 //!
 //! Source: DWARF Debugging Information Format, version 5, section 6.2; version 4 for the older header.
 
-use wave_runtime::DebugLines;
+use wave_runtime::DebugInfo;
 
 /// The most bytes that are read of a line table. That of a compiler with 100 MB of code is smaller.
 const MOST_BYTES: usize = 128 << 20;
@@ -18,12 +18,12 @@ const MOST_ENTRIES: u64 = 1 << 14;
 const MOST_NAME_BYTES: usize = 1024;
 
 /// The source line of each address, `FILE:LINE`. Addresses are positions in the module.
-pub fn find(lines: DebugLines<'_>, positions: &[u32]) -> Vec<Option<String>> {
+pub fn find(lines: &DebugInfo<'_>, positions: &[u32]) -> Vec<Option<String>> {
     let mut wanted: Vec<Wanted> = positions
         .iter()
         .enumerate()
         .filter_map(|(index, position)| {
-            let address = u64::try_from((*position as usize).checked_sub(lines.code)?).ok()?;
+            let address = u64::try_from((*position as usize).checked_sub(lines.code as usize)?).ok()?;
             Some(Wanted { address, index })
         })
         .collect();
@@ -33,7 +33,7 @@ pub fn find(lines: DebugLines<'_>, positions: &[u32]) -> Vec<Option<String>> {
     let mut rest = Reader(table);
     while let Some(unit) = rest.unit() {
         // A unit that cannot be read says nothing; the next one may.
-        read_unit(unit, lines.line_str, &wanted, &mut found);
+        read_unit(unit, &lines.line_str, &wanted, &mut found);
     }
     found
 }
@@ -376,7 +376,7 @@ mod tests {
     const LINE_STR: &[u8] = b"/src\0lib\0";
 
     fn lines_of(line: &[u8], positions: &[u32]) -> Vec<Option<String>> {
-        find(DebugLines { code: 100, line, line_str: LINE_STR }, positions)
+        find(&DebugInfo { code: 100, line: line.into(), line_str: LINE_STR.into(), ..DebugInfo::default() }, positions)
     }
 
     #[test]

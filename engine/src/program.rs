@@ -14,7 +14,9 @@ use wave_contract::artifact::{Artifact, CodeSettings, Provenance};
 use wave_contract::image::CodeImage;
 use wave_contract::module::{Import, ImportType, ModuleInfo};
 use wave_policy::{chain, short};
-use wave_runtime::{Binding, InstanceId, Item, LinkError, MemoryError, Placement, Store, StoreOptions, Stub};
+use wave_runtime::{
+    Binding, DebugFile, InstanceId, Item, LinkError, MemoryError, Placement, Store, StoreOptions, Stub,
+};
 use wave_sandbox::State;
 use wave_verifier::{Terms, Verified, VerifyError};
 use wave_wasi::{Config, Wasi};
@@ -129,8 +131,8 @@ pub fn load(
     let (instance, compiler, verifier) = match code {
         CodeSource::Compile(compiler) => loader.compile(compiler, None, allowed)?,
         CodeSource::Precompiled(compiler, image) => loader.compile(compiler, Some(*image), allowed)?,
-        CodeSource::Cached { bytes, accepted, recompile } => {
-            loader.load_cached(bytes, *accepted, recompile, allowed)?
+        CodeSource::Cached { bytes, debug, accepted, recompile } => {
+            loader.load_cached((bytes, debug), *accepted, recompile, allowed)?
         }
     };
     Ok(Program { store, instance, compiler, verifier })
@@ -160,7 +162,7 @@ impl Loader<'_> {
     /// Loads cached code. If its addresses are in use, the module is compiled again.
     fn load_cached(
         mut self,
-        bytes: Vec<u8>,
+        (bytes, debug): (Vec<u8>, Option<DebugFile>),
         (code, info): (Verified<CodeImage>, ModuleInfo),
         recompile: Recompile<'_>,
         allowed: impl FnOnce(&ModuleInfo) -> Result<(), Failure>,
@@ -169,11 +171,12 @@ impl Loader<'_> {
         let (placement, job) = self.place(&info)?;
         if *code.terms() != placement.terms() {
             let compiled = self.compile_for(recompile()?, None, |_, _| Ok((placement, job)))?;
-            return self.load(compiled);
+            return self.load_compiled(compiled);
         }
         let applied = |detail: &str| State::Applied { detail: detail.to_owned() };
         let (compiler, verifier) = (applied("code from the cache"), applied("signed by an earlier run"));
-        self.load(VerifiedCode { placement, info, bytes, image: code, compiler, verifier })
+        let loaded = self.store.load_cached(placement, info, code, bytes, debug);
+        Ok((loaded.map_err(|error| link_failure(self.path, &error))?, compiler, verifier))
     }
 
     /// Compiles the module, or takes the code of a compiled file. Then verifies, caches and loads the code.
@@ -198,10 +201,10 @@ impl Loader<'_> {
             let program = cache::Program { seed: self.store.seed(), code: image, info, module: bytes };
             cache.store(name, &program, self.options.threads);
         }
-        self.load(compiled)
+        self.load_compiled(compiled)
     }
 
-    fn load(self, compiled: VerifiedCode) -> Result<Loaded, Failure> {
+    fn load_compiled(self, compiled: VerifiedCode) -> Result<Loaded, Failure> {
         let VerifiedCode { placement, info, bytes, image, compiler, verifier, .. } = compiled;
         let instance =
             self.store.load(placement, info, image, bytes).map_err(|error| link_failure(self.path, &error))?;

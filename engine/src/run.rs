@@ -311,9 +311,12 @@ impl SealedRun {
 
 /// Looks up the source lines of a backtrace, if the module has them.
 fn find_lines(program: &Program, backtrace: &mut [Frame]) {
-    let Some(lines) = program.store.debug_lines(program.instance) else { return };
     let positions: Vec<_> = backtrace.iter().filter_map(|frame| frame.position).collect();
-    let mut found = lines::find(lines, &positions).into_iter();
+    if positions.is_empty() {
+        return;
+    }
+    let Some(info) = program.store.debug_info(program.instance) else { return };
+    let mut found = lines::find(&info, &positions).into_iter();
     for frame in backtrace.iter_mut().filter(|frame| frame.position.is_some()) {
         frame.line = found.next().flatten();
     }

@@ -11,6 +11,7 @@ use wave_contract::artifact::CodeSettings;
 use wave_contract::digest::digest;
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
+use wave_runtime::DebugFile;
 use wave_verifier::Verified;
 
 /// The code of a program before it is loaded.
@@ -35,6 +36,7 @@ pub enum CodeSource<'a> {
     /// refer to.
     Cached {
         bytes: Vec<u8>,
+        debug: Option<DebugFile>,
         accepted: Box<(Verified<CodeImage>, ModuleInfo)>,
         /// Used if the addresses of the code are in use.
         recompile: Recompile<'a>,
@@ -109,8 +111,8 @@ impl<'a> Source<'a> {
         let name = |content, target: Target| target.name(content, &bytes, threads);
         let slot = cache.zip(content);
         let slot = slot.and_then(|((cache, target), content)| Some(CacheSlot { cache, name: name(content, target)? }));
-        let cached = slot.as_ref().and_then(|CacheSlot { cache, name }| cache.find(name, threads));
-        if let Some(CachedCode { seed, accepted, data }) = cached {
+        let cached = slot.as_ref().and_then(|CacheSlot { cache, name }| cache.find(name, threads, false));
+        if let Some(CachedCode { seed, accepted, data, debug }) = cached {
             let recompile: Recompile<'a> = match content {
                 // The module in a compiled file may be another program, so it is not compiled instead.
                 Some(Content::Artifact) => {
@@ -119,7 +121,7 @@ impl<'a> Source<'a> {
                 }
                 _ => Box::new(move || start(bytes)),
             };
-            let code = CodeSource::Cached { bytes: data, accepted, recompile };
+            let code = CodeSource::Cached { bytes: data, debug, accepted, recompile };
             return Ok(Self { code, slot, seed: Some(seed), threads });
         }
         let (code, seed) = match content {
@@ -139,9 +141,9 @@ impl<'a> Source<'a> {
         let find = || {
             let threads = compile::default_threads();
             let name = cache.name_of_file(path, target.processor, target.settings, threads)?;
-            Some((name, threads, cache.find(&name, threads)?))
+            Some((name, threads, cache.find(&name, threads, false)?))
         };
-        let Some((name, threads, CachedCode { seed, accepted, data })) = find() else { return Err(cache) };
+        let Some((name, threads, CachedCode { seed, accepted, data, debug })) = find() else { return Err(cache) };
         let path = path.to_owned();
         let recompile = Box::new(move || {
             let bytes = input::read_file(&path)?;
@@ -150,7 +152,7 @@ impl<'a> Source<'a> {
             }
             start(bytes)
         });
-        let code = CodeSource::Cached { bytes: data, accepted, recompile };
+        let code = CodeSource::Cached { bytes: data, debug, accepted, recompile };
         Ok(Self { code, slot: Some(CacheSlot { cache, name }), seed: Some(seed), threads })
     }
 }

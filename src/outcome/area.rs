@@ -127,11 +127,13 @@ pub fn split_left(area: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Stores a text, with its length in front. One that is too long is left out: a part of it would be no JSON.
-pub fn store_text(place: &mut [u8], text: &str) {
-    if let Some(bytes) = place.get_mut(WORD..).and_then(|place| place.get_mut(..text.len())) {
-        bytes.copy_from_slice(text.as_bytes());
+pub fn store_text(place: &mut [u8], text: &str) -> bool {
+    let bytes = place.get_mut(WORD..).and_then(|place| place.get_mut(..text.len()));
+    let is_stored = bytes.map(|bytes| bytes.copy_from_slice(text.as_bytes())).is_some();
+    if is_stored {
         store(place, 0, text.len() as u64);
     }
+    is_stored
 }
 
 /// A text that [`store_text`] has stored.
@@ -140,11 +142,9 @@ pub fn text_at(place: &[u8]) -> Option<&str> {
     str::from_utf8(place.get(WORD..)?.get(..len)?).ok()
 }
 
-/// Stores one of the texts.
-pub fn store_in(texts: &mut [u8], text: Text, value: &str) {
-    if let Some(place) = texts.get_mut(text.place()) {
-        store_text(place, value);
-    }
+/// Stores one of the texts, if there is room for it.
+pub fn store_in(texts: &mut [u8], text: Text, value: &str) -> bool {
+    texts.get_mut(text.place()).is_some_and(|place| store_text(place, value))
 }
 
 /// One of the texts.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
-use wave_engine::{Failure, Outcome};
+use wave_engine::{Failure, Outcome, demangled};
 use wave_policy::all_functions;
 use wave_runtime::{Deadline, Stop, Stopped, passed_deadline};
 use wave_sandbox::{DENIED, Ended, OUT_OF_MEMORY, Supervised, Usage};
@@ -89,6 +89,8 @@ pub struct Frame {
     function: Option<u32>,
     /// Its name in the name section.
     name: Option<String>,
+    /// The name as its source has it, if it is mangled in a known way.
+    demangled: Option<String>,
     /// Offset in the module's bytes.
     position: Option<u32>,
     /// Its source line, `FILE:LINE`, if the module has debug information.
@@ -114,6 +116,17 @@ impl Ending {
             Outcome::Stopped(Stopped { stop: Stop::OutOfFuel, backtrace, .. }) => {
                 Self::OutOfFuel { frames: frames(backtrace) }
             }
+        }
+    }
+
+    /// Drops the outermost frame. Whether there was one.
+    pub fn drop_frame(&mut self) -> bool {
+        match self {
+            Self::Trapped { frames, .. }
+            | Self::TimeLimit { frames }
+            | Self::CpuLimit { frames }
+            | Self::OutOfFuel { frames } => frames.pop().is_some(),
+            _ => false,
         }
     }
 
@@ -311,6 +324,7 @@ fn frames(backtrace: &[wave_runtime::Frame]) -> Vec<Frame> {
     let frame = |frame: &wave_runtime::Frame| Frame {
         function: frame.function,
         name: frame.name.clone(),
+        demangled: frame.name.as_deref().and_then(demangled),
         position: frame.position,
         line: frame.line.clone(),
     };

@@ -28,11 +28,10 @@ impl Recorder {
         self.value(Text::Failure, &Ending::from(failure));
     }
 
-    fn value(&mut self, text: Text, value: &impl Serialize) {
+    /// Records a value, if there is room for its text.
+    fn value(&mut self, text: Text, value: &impl Serialize) -> bool {
         // Strings and numbers: there is nothing that cannot be written.
-        if let Ok(value) = serde_json::to_string(value) {
-            self.text(text, &value);
-        }
+        serde_json::to_string(value).is_ok_and(|value| area::store_in(self.texts, text, &value))
     }
 }
 
@@ -42,6 +41,8 @@ impl Witness for Recorder {
     }
 
     fn ended(&mut self, outcome: &Outcome) {
-        self.value(Text::Ending, &Ending::of(outcome));
+        let mut ending = Ending::of(outcome);
+        // The names are the program's, and of any length. Its outermost frames make room.
+        while !self.value(Text::Ending, &ending) && ending.drop_frame() {}
     }
 }

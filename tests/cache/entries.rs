@@ -20,7 +20,9 @@ use wave_contract::artifact::Artifact;
 use wave_contract::digest::digest;
 use wave_test_support::around::{EPERM, hiding};
 use wave_test_support::user::{NOBODY, User};
-use wave_test_support::{Outcome, as_root, finish, not_run, place_for_programs, readable_by_all, sees_other_processes};
+use wave_test_support::{
+    Outcome, as_root, finish, not_run, place_for_programs, readable_by_all, sees_other_processes, with_line_table,
+};
 
 /// Prints a line out of a data segment through a function in a table, and ends with a number that it computes.
 const PROGRAM: &str = r#"(module
@@ -43,8 +45,8 @@ const PROGRAM: &str = r#"(module
 /// What it prints, and how it ends.
 const PRINTED: (&str, i32) = ("kept!\n", 55);
 
-/// Bytes of an entry before the digests of head, data and text: magic, seed, three lengths.
-const LENGTHS: usize = 8 + 4 * 8;
+/// Bytes of an entry before the digests of head, data and text: magic, seed, five lengths, the digest of the debug information.
+const LENGTHS: usize = 8 + 6 * 8 + 32;
 
 /// Bytes of an entry before its tag.
 const DIGESTS: usize = LENGTHS + 3 * 32;
@@ -285,7 +287,7 @@ fn t59_damaged_entries_are_replaced() {
         home.run(&[]);
         let entry = home.entry();
         let whole = fs::read(&entry).expect("own file");
-        let places = (0..HEADER).step_by(5).chain((HEADER..whole.len()).step_by(whole.len() / 100));
+        let places = (0..HEADER).step_by(5).chain((HEADER..debug_at(&whole)).step_by(whole.len() / 100));
         for at in places {
             let mut damaged = whole.clone();
             damaged[at] ^= 1 << random.below(8);
@@ -303,14 +305,78 @@ fn t59_damaged_entries_are_replaced() {
     }
 }
 
+/// A home with a module that traps, whose line table names `main.c`.
+fn trapping(home: &Home) -> PathBuf {
+    let module = wat::parse_str(r#"(module (func $f (export "_start") unreachable))"#).expect("a module");
+    let path = home.dir.path().join("traps.wasm");
+    fs::write(&path, with_line_table(module, b"main.c")).expect("own directory");
+    readable_by_all(&path);
+    path
+}
+
+/// A trap of code from the cache says where it was in the source, as one of compiled code does.
+#[test]
+fn a_cached_run_has_source_lines() {
+    for home in homes() {
+        let module = trapping(&home);
+        let run = |flags: &[&str]| finish(home.start_module(&module, &[&["--report"], flags].concat()));
+        let backtrace = |outcome: &Outcome| {
+            let frames = outcome.stderr.lines().filter(|line| line.starts_with("  at "));
+            (outcome.status.code(), frames.map(str::to_owned).collect::<Vec<_>>())
+        };
+        let compiled = run(&[]);
+        assert!(!compiled.stderr.contains("code from the cache"), "{compiled:?}");
+        let (code, frames) = backtrace(&compiled);
+        assert!(code == Some(134) && frames.len() == 1 && frames[0].ends_with(" main.c:10"), "{compiled:?}");
+        let cached = run(&[]);
+        assert!(cached.stderr.contains("code from the cache"), "{cached:?}");
+        assert_eq!(backtrace(&cached), backtrace(&compiled));
+    }
+}
+
+/// T59: source lines that are not those of the module are not shown. Nothing else depends on them.
+#[test]
+fn t59_damaged_source_lines_are_left_out() {
+    for home in homes() {
+        let module = trapping(&home);
+        let run = || finish(home.start_module(&module, &["--report"]));
+        run();
+        let entry = home.entry();
+        let whole = fs::read(&entry).expect("own file");
+        for at in debug_at(&whole)..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            home.replace(&entry, &damaged);
+            let outcome = run();
+            assert!(outcome.stderr.contains("code from the cache"), "byte {at}: {outcome:?}");
+            assert_eq!(outcome.status.code(), Some(134), "byte {at}: {outcome:?}");
+            assert!(outcome.stderr.contains("  at f (0x") && !outcome.stderr.contains(":10"), "byte {at}: {outcome:?}");
+        }
+        home.replace(&entry, &whole);
+        assert!(run().stderr.contains(" main.c:10"));
+    }
+}
+
+/// The lengths of an entry's parts: head, data, text, where functions begin, source lines.
+fn lengths(entry: &[u8]) -> [usize; 5] {
+    let number = |at: usize| u64::from_le_bytes(entry[at..at + 8].try_into().expect("eight bytes"));
+    let lengths = [16, 24, 32, 40, 48].map(|at| usize::try_from(number(at)).expect("a small entry"));
+    assert_eq!(entry.len(), HEADER + lengths.iter().sum::<usize>());
+    lengths
+}
+
+/// Where an entry's debug information begins.
+fn debug_at(entry: &[u8]) -> usize {
+    HEADER + lengths(entry)[..3].iter().sum::<usize>()
+}
+
 /// An entry's parts, and how its digest is made: by anybody who can write there.
 fn forged(entry: &Path, change: impl FnOnce(&mut [u8])) -> Vec<u8> {
     let mut bytes = fs::read(entry).expect("own file");
-    let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-    let [head, data, text] = [16, 24, 32].map(|at| usize::try_from(number(at)).expect("a small entry"));
-    assert_eq!(bytes.len(), HEADER + head + data + text);
-    change(&mut bytes[HEADER + head + data..]);
-    let (parts, text) = bytes[HEADER..].split_at(head + data);
+    let [head, data, text, ..] = lengths(&bytes);
+    let end = debug_at(&bytes);
+    change(&mut bytes[end - text..end]);
+    let (parts, text) = bytes[HEADER..end].split_at(head + data);
     let digests = [&parts[..head], &parts[head..], text].map(|part| digest(part, 1));
     bytes[LENGTHS..DIGESTS].copy_from_slice(digests.as_flattened());
     bytes

@@ -104,6 +104,34 @@ fn a_trap_has_its_frames() {
 }
 
 #[test]
+fn a_frame_has_the_name_of_the_module_and_of_the_source() {
+    let text = r#"(module (func $"_ZN3app4failEi" unreachable) (func $g (export "_start") (call $"_ZN3app4failEi")))"#;
+    let (_, value) = run(Wave::strict(), text);
+    let [fail, start] = value["ending"]["frames"].as_array().expect("frames").as_slice() else { panic!("{value}") };
+    assert_eq!((&fail["name"], &fail["demangled"]), (&json!("_ZN3app4failEi"), &json!("app::fail(int)")));
+    assert_eq!((&start["name"], &start["demangled"]), (&json!("g"), &Value::Null));
+}
+
+/// The names of a program take as much room as it likes, and its end is reported all the same.
+#[test]
+fn frames_with_long_names_make_room_for_the_innermost() {
+    let name = "\u{1}".repeat(1000);
+    let text = format!(
+        r#"(module
+             (func $"{name}" (param i32)
+               (if (i32.eqz (local.get 0)) (then unreachable))
+               (call $"{name}" (i32.sub (local.get 0) (i32.const 1))))
+             (func $g (export "_start") (call $"{name}" (i32.const 100))))"#
+    )
+    .replace('\u{1}', "\\01");
+    let (_, value) = run(Wave::strict(), &text);
+    assert_eq!((&value["exit_code"], &value["ending"]["kind"]), (&json!(134), &json!("trapped")), "{value}");
+    let frames = value["ending"]["frames"].as_array().expect("frames");
+    assert!((20..64).contains(&frames.len()), "{}", frames.len());
+    assert!(frames.iter().all(|frame| frame["name"] == name));
+}
+
+#[test]
 fn limits_and_raised_signals_have_kinds_of_their_own() {
     let spin = r#"(module (func (export "_start") (loop (br 0))))"#;
     let (_, value) = run(Wave::strict().flag("--timeout", "100ms"), spin);

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use wave_test_support::{Outcome, Wave, wat};
+use wave_test_support::{Outcome, Wave, wat, with_line_table};
 
 /// Runs a module text to its end.
 fn run(wave: Wave, text: &str) -> Outcome {
@@ -298,20 +298,38 @@ fn a_trap_says_which_source_lines_it_was_in() {
 #[test]
 fn t75_a_hostile_name_of_a_source_file_is_harmless() {
     let dir = tempfile::tempdir().unwrap();
-    let mut module = wat::parse_str("(module (func $f (export \"_start\") unreachable))").unwrap();
-    let name = b"\x1b[2J\xe2\x80\xae.c\0\0\0\0";
-    let header = [&[1, 1, 1, 0xfb, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1, 0][..], name, b"\0"].concat();
-    let program = [0, 5, 2, 1, 0, 0, 0, 3, 9, 1, 2, 100, 0, 1, 1];
-    let u32_of = |len: usize| u32::try_from(len).unwrap().to_le_bytes();
-    let body = [&[4, 0][..], &u32_of(header.len()), &header, &program].concat();
-    let section = [&b"\x0b.debug_line"[..], &u32_of(body.len()), &body].concat();
-    module.extend([0, u8::try_from(section.len()).unwrap()]);
-    module.extend(section);
+    let module = wat::parse_str("(module (func $f (export \"_start\") unreachable))").unwrap();
+    let module = with_line_table(module, b"\x1b[2J\xe2\x80\xae.c");
     let path = dir.path().join("hostile.wasm");
     std::fs::write(&path, module).unwrap();
     let run = Wave::strict().switch("--no-cache").run(&path, [""; 0]);
     assert_eq!(run.status.code(), Some(134), "{run:?}");
     assert!(run.stderr.trim_end().ends_with("\\u{1b}[2J\\u{202e}.c:10"), "{run:?}");
+}
+
+/// Names of Rust and C++ are shown as in the source; what is no such name is shown as it is.
+#[test]
+fn a_backtrace_shows_demangled_names() {
+    let text = r#"(module
+        (func $"_ZN4core9panicking5panic17h0123456789abcdefE" unreachable)
+        (func $"_RINvNtC3app4main3runhE" (call $"_ZN4core9panicking5panic17h0123456789abcdefE"))
+        (func $"_ZNK3app5Queue4pushERKi" (call $"_RINvNtC3app4main3runhE"))
+        (func $"_ZNK3app" (call $"_ZNK3app5Queue4pushERKi"))
+        (func $_start (export "_start") (call $"_ZNK3app")))"#;
+    let names =
+        ["core::panicking::panic", "app::main::run::<u8>", "app::Queue::push(int const&) const", "_ZNK3app", "_start"];
+    run(Wave::strict(), text).is_trap("unreachable", &names);
+}
+
+/// T75: a name may stand for characters that it does not have.
+#[test]
+fn t75_a_demangled_name_steers_no_terminal() {
+    let text = r#"(module
+        (func $"_ZN16$u1b$$u5b$2J$u7$17h0123456789abcdefE" unreachable)
+        (func $_start (export "_start") (call $"_ZN16$u1b$$u5b$2J$u7$17h0123456789abcdefE")))"#;
+    let run = run(Wave::strict(), text);
+    assert_eq!(run.status.code(), Some(134), "{run:?}");
+    assert!(run.stderr.contains("  at \\u{1b}[2J\\u{7} ("), "{run:?}");
 }
 
 /// Exceptions as compilers emit them, with something thrown by the innermost function and a body for the middle one.

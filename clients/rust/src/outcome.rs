@@ -170,8 +170,14 @@ pub struct Frame {
     pub function: Option<u32>,
     /// Its name in the name section.
     pub name: Option<String>,
+    /// The name as its source has it, if it is mangled in a known way.
+    #[serde(default)]
+    pub demangled: Option<String>,
     /// Offset in the module's bytes.
     pub position: Option<u32>,
+    /// Its source line, `FILE:LINE`, if the module has debug information.
+    #[serde(default)]
+    pub line: Option<String>,
 }
 
 /// A file by name and content.

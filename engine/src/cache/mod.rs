@@ -25,7 +25,7 @@ use wave_contract::digest::{Digest, digest, digest_read};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
 use wave_policy::chain;
-use wave_runtime::prefer_large_pages;
+use wave_runtime::{DebugFile, debug_bytes, prefer_large_pages};
 use wave_verifier::{Key, Record, Signature, Verified};
 
 /// Maximum bytes of all entries.
@@ -35,10 +35,10 @@ pub const MAX_BYTES: u64 = 1 << 30;
 const MAX_ENTRY_BYTES: u64 = MAX_BYTES / 4;
 
 /// First bytes of every entry. They change with the format.
-const MAGIC: [u8; 8] = *b"\0wavec\x03\n";
+const MAGIC: [u8; 8] = *b"\0wavec\x04\n";
 
-/// Bytes before the head: magic, seed, three lengths, signature.
-const HEADER_BYTES: usize = 8 + 4 * 8 + Signature::BYTES;
+/// Bytes before the head: magic, seed, five lengths, digest of the debug information, signature.
+const HEADER_BYTES: usize = 8 + 6 * 8 + size_of::<Digest>() + Signature::BYTES;
 
 /// Modules of at least this size are hashed from the file first, and read into memory only if their code is not cached.
 const LARGE_BYTES: u64 = 1 << 20;
@@ -106,8 +106,10 @@ pub struct CachedCode {
     pub seed: u64,
     /// Its code, which this user's verifier accepted in an earlier run, and its declarations.
     pub accepted: Box<(Verified<CodeImage>, ModuleInfo)>,
-    /// The contents of its data segments. Nothing else of the module is needed.
+    /// The contents of its data segments.
     pub data: Vec<u8>,
+    /// What a trap needs besides. It is not read before.
+    pub debug: Option<DebugFile>,
 }
 
 impl EntryName {
@@ -130,9 +132,28 @@ impl EntryName {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// A digest of the name and the seed, which an entry has before its head.
-    fn with_seed(&self, seed: u64) -> Digest {
-        digest(&[&self.0[..], &seed.to_le_bytes()].concat(), 1)
+    /// A digest of the name and of what an entry has before its signature.
+    fn with(&self, seed: u64, debug: &DebugPlace) -> Digest {
+        let numbers = [seed, debug.bodies_len, debug.lines_len].map(u64::to_le_bytes);
+        digest(&[&self.0[..], numbers.as_flattened(), &debug.digest].concat(), 1)
+    }
+}
+
+/// What an entry says of its debug information, which is behind its text.
+struct DebugPlace {
+    bodies_len: u64,
+    lines_len: u64,
+    digest: Digest,
+}
+
+impl DebugPlace {
+    /// Maps it, if there are source lines or `for_dump` asks for all of it: a mapping takes time. A file that cannot be mapped has none.
+    fn map(&self, file: &File, at: u64, for_dump: bool) -> Option<DebugFile> {
+        if self.lines_len == 0 && !for_dump {
+            return None;
+        }
+        let lengths = [usize::try_from(self.bodies_len).ok()?, usize::try_from(self.lines_len).ok()?];
+        DebugFile::map(file, at, lengths, self.digest).ok()
     }
 }
 
@@ -166,18 +187,18 @@ impl Cache {
         EntryName::new(Content::Module, &module, processor, settings, threads)
     }
 
-    /// Finds the cached code of a program.
-    pub fn find(&self, name: &EntryName, threads: usize) -> Option<CachedCode> {
+    /// Finds the cached code of a program. `for_dump`: a core dump needs to know where functions begin.
+    pub fn find(&self, name: &EntryName, threads: usize, for_dump: bool) -> Option<CachedCode> {
         let (file, stat) = self.directory.read(&name.file()).ok()?;
         let len = u64::try_from(stat.st_size).ok().filter(|len| *len <= MAX_ENTRY_BYTES)?;
-        let found = self.read(&file, len, name, threads);
+        let found = self.read(&file, len, name, threads, for_dump);
         if found.is_some() {
             record_use(&file, &stat);
         }
         found
     }
 
-    fn read(&self, file: &File, len: u64, name: &EntryName, threads: usize) -> Option<CachedCode> {
+    fn read(&self, file: &File, len: u64, name: &EntryName, threads: usize, for_dump: bool) -> Option<CachedCode> {
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0).ok()?;
         let (magic, rest) = header.split_first_chunk()?;
@@ -185,11 +206,17 @@ impl Cache {
         let (head_len, rest) = rest.split_first_chunk()?;
         let (data_len, rest) = rest.split_first_chunk()?;
         let (text_len, rest) = rest.split_first_chunk()?;
+        let (bodies_len, rest) = rest.split_first_chunk()?;
+        let (lines_len, rest) = rest.split_first_chunk()?;
+        let (debug_digest, rest) = rest.split_first_chunk()?;
         let signature = Signature::from_bytes(rest.as_array()?);
-        let [seed, head_len, data_len, text_len] =
-            [seed, head_len, data_len, text_len].map(|bytes| u64::from_le_bytes(*bytes));
-        let total = [head_len, data_len, text_len].into_iter().try_fold(HEADER_BYTES as u64, u64::checked_add);
-        if *magic != MAGIC || total != Some(len) || !signature.is_genuine(&name.with_seed(seed), &self.key) {
+        let [seed, head_len, data_len, text_len, bodies_len, lines_len] =
+            [seed, head_len, data_len, text_len, bodies_len, lines_len].map(|bytes| u64::from_le_bytes(*bytes));
+        let debug = DebugPlace { bodies_len, lines_len, digest: *debug_digest };
+        let signed = name.with(seed, &debug);
+        let parts = [head_len, data_len, text_len, bodies_len, lines_len];
+        let total = parts.into_iter().try_fold(HEADER_BYTES as u64, u64::checked_add);
+        if *magic != MAGIC || total != Some(len) || !signature.is_genuine(&signed, &self.key) {
             return None;
         }
         let bytes = |mut file: &File, from, len| {
@@ -216,28 +243,36 @@ impl Cache {
             (rest()?, bytes(file, text_at, text_len)?)
         };
         let record = Record { head, data, signature };
-        let accepted = record.recall(text, &name.with_seed(seed), &self.key, threads)?;
-        Some(CachedCode { seed, accepted: Box::new(accepted), data: record.data })
+        let accepted = record.recall(text, &signed, &self.key, threads)?;
+        let debug = debug.map(file, text_at + text_len, for_dump);
+        Some(CachedCode { seed, accepted: Box::new(accepted), data: record.data, debug })
     }
 
     /// Caches the code of a program. Errors are ignored.
     pub fn store(&self, name: &EntryName, program: &Program<'_>, threads: usize) {
         let Program { seed, code, info, module } = *program;
         let Some((info, data)) = with_data_alone(info, module) else { return };
-        let Ok(Some(record)) = code.record(&info, data, &name.with_seed(seed), &self.key, threads) else { return };
-        let text = &code.code().text;
-        let len = (HEADER_BYTES + record.head.len() + record.data.len() + text.len()) as u64;
-        if len > MAX_ENTRY_BYTES {
+        let debug = debug_bytes(module);
+        let place = DebugPlace {
+            bodies_len: debug.bodies.len() as u64,
+            lines_len: debug.lines.len() as u64,
+            digest: debug.digest(threads),
+        };
+        let Ok(Some(record)) = code.record(&info, data, &name.with(seed, &place), &self.key, threads) else { return };
+        let parts: [&[u8]; 5] = [&record.head, &record.data, &code.code().text, &debug.bodies, &debug.lines];
+        let lengths = parts.map(|part| part.len() as u64);
+        if lengths.iter().sum::<u64>() + HEADER_BYTES as u64 > MAX_ENTRY_BYTES {
             return;
         }
-        let lengths = [seed, record.head.len() as u64, record.data.len() as u64, text.len() as u64];
         let header: Vec<u8> = MAGIC
             .into_iter()
-            .chain(lengths.into_iter().flat_map(u64::to_le_bytes))
+            .chain([seed].into_iter().chain(lengths).flat_map(u64::to_le_bytes))
+            .chain(place.digest)
             .chain(record.signature.to_bytes())
             .collect();
+        let [head, data, text, bodies, lines] = parts;
         // If this fails, the next run compiles the module again.
-        drop(self.write(&name.file(), &[&header, &record.head, &record.data, text]));
+        drop(self.write(&name.file(), &[&header, head, data, text, bodies, lines]));
     }
 
     fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {

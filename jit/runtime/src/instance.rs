@@ -1,6 +1,6 @@
 //! An instance: a module's declarations bound to objects of the store.
 
-use crate::debug::DebugSections;
+use crate::debug::Debug;
 use crate::function::Function;
 use std::ops::Range;
 use wave_contract::module::ModuleInfo;
@@ -28,8 +28,8 @@ pub struct Instance {
     pub tags: Vec<usize>,
     /// References of the element segments. Empty for dropped ones.
     pub elements: Vec<Vec<u32>>,
-    /// Where `bytes` has source lines.
-    pub debug: DebugSections,
+    /// Where functions begin, and source lines.
+    pub debug: Debug,
     /// Ranges of the data segments in `bytes`. Empty for dropped ones.
     pub data: Vec<Range<usize>>,
     /// Imported functions that nobody has, by their indices.

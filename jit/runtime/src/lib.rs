@@ -47,7 +47,7 @@ mod trap;
 mod value;
 
 pub use code::{CodeError, prepare_loading};
-pub use debug::DebugLines;
+pub use debug::{DebugBytes, DebugFile, DebugInfo, debug_bytes};
 pub use function::Function;
 pub use host::{Caller, HostFunction, HostParam, HostResult, IntoHostFunction, Stub};
 pub use libcalls::TIMED_OUT;

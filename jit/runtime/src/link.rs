@@ -5,7 +5,7 @@
 //! segments and runs the start function. It needs the seal, like every other entry into guest code (T98).
 
 use crate::code::CodeError;
-use crate::debug::{DebugLines, DebugSections};
+use crate::debug::{Debug, DebugFile, DebugInfo, DebugSections};
 use crate::exception::Tag;
 use crate::function::{Function, FunctionEntry};
 use crate::host::{HostFunction, Stub};
@@ -167,7 +167,34 @@ impl<T> Store<T> {
         placement: Placement,
         info: ModuleInfo,
         image: Verified<CodeImage>,
+        bytes: Vec<u8>,
+    ) -> Result<InstanceId, LinkError> {
+        let debug = Debug::Module(DebugSections::find(&bytes));
+        self.load_from(placement, info, image, bytes, debug)
+    }
+
+    /// As [`load`](Self::load), for declarations that refer to other bytes than the module's. `debug` is what a cache has of the module.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_cached(
+        &mut self,
+        placement: Placement,
+        info: ModuleInfo,
+        image: Verified<CodeImage>,
+        bytes: Vec<u8>,
+        debug: Option<DebugFile>,
+    ) -> Result<InstanceId, LinkError> {
+        self.load_from(placement, info, image, bytes, debug.map_or(Debug::Nowhere, Debug::File))
+    }
+
+    fn load_from(
+        &mut self,
+        placement: Placement,
+        info: ModuleInfo,
+        image: Verified<CodeImage>,
         mut bytes: Vec<u8>,
+        debug: Debug,
     ) -> Result<InstanceId, LinkError> {
         if *image.terms() != placement.terms() {
             return Err(LinkError::Image("it was verified for another place"));
@@ -214,7 +241,6 @@ impl<T> Store<T> {
             }
         }
         let data: Vec<_> = info.data.iter().map(|segment| segment.bytes.clone()).collect();
-        let debug = DebugSections::find(&bytes);
         let kept: Vec<_> = data.iter().cloned().chain(debug.ranges()).collect();
         wipe_all_but(&mut bytes, &kept);
         let Placement { signatures: types, tables, memories, globals, tags, stubs, .. } = placement;
@@ -267,11 +293,11 @@ impl<T> Store<T> {
         })
     }
 
-    /// The source lines of an instance's module, if it has them.
+    /// Where the functions of an instance's module begin, and its source lines. It may have to be read from a file.
     #[must_use]
-    pub fn debug_lines(&self, instance: InstanceId) -> Option<DebugLines<'_>> {
+    pub fn debug_info(&self, instance: InstanceId) -> Option<DebugInfo<'_>> {
         let instance = self.inner().instances.get(instance.0)?;
-        instance.debug.of(&instance.bytes)
+        instance.debug.read(&instance.bytes)
     }
 
     /// An instance's declarations.

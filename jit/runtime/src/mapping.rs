@@ -1,8 +1,10 @@
 //! Address space: reservations, access, and bounds-checked reads and writes inside them.
 
+use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -268,6 +270,44 @@ impl FinalBytes {
     }
 }
 
+/// Bytes of a file, which the kernel reads when they are looked at. Keeps no descriptor.
+#[derive(Debug)]
+pub struct FileBytes {
+    reservation: Reservation,
+    range: Range<usize>,
+}
+
+impl FileBytes {
+    /// Maps `len` bytes of a file from `offset` on.
+    ///
+    /// # Errors
+    /// The kernel's error.
+    pub fn map(file: &File, offset: u64, len: usize) -> io::Result<Self> {
+        let start = usize::try_from(offset).map_err(io::Error::other)? % HOST_PAGE_BYTES;
+        let end = start.checked_add(len).ok_or_else(invalid)?;
+        let from = i64::try_from(offset).map_err(io::Error::other)? - i64::try_from(start).map_err(io::Error::other)?;
+        let pages = end.max(1).checked_next_multiple_of(HOST_PAGE_BYTES).ok_or_else(invalid)?;
+        // SAFETY: a new mapping at an address of the kernel's choice touches no memory that anyone owns.
+        let base = unsafe {
+            libc::mmap(std::ptr::null_mut(), pages, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), from)
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or_else(invalid)?;
+        Ok(Self { reservation: Reservation { base, len: pages }, range: start..end })
+    }
+
+    /// A copy of them, as they are now. If the file has become shorter, this process ends with SIGBUS.
+    #[must_use]
+    pub fn copy(&self) -> Vec<u8> {
+        let start = self.reservation.base.as_ptr().wrapping_add(self.range.start);
+        // SAFETY: the pages are ours, readable, and mapped as long as `self` lives; the range lies inside of them (`map`). Nobody refers
+        // to them by a reference. Another process may change the file meanwhile, so each byte is read once, as it is then.
+        (0..self.range.len()).map(|at| unsafe { start.add(at).read_volatile() }).collect()
+    }
+}
+
 fn invalid() -> io::Error {
     io::Error::from_raw_os_error(libc::EINVAL)
 }
@@ -318,6 +358,7 @@ pub fn random_u64() -> io::Result<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     const PAGE: usize = HOST_PAGE_BYTES;
 
@@ -365,6 +406,19 @@ mod tests {
         assert!(mapping.writable_ptr(PAGE..2 * PAGE).is_none());
         assert!(mapping.make_writable(PAGE..2 * PAGE).is_err());
         assert_eq!(placed.as_slice(), b"hello");
+    }
+
+    #[test]
+    fn bytes_of_a_file_are_read_where_they_lie() {
+        let mut file = tempfile::tempfile().unwrap();
+        let contents: Vec<u8> = (0..3 * PAGE).map(|at| (at % 251) as u8).collect();
+        file.write_all(&contents).unwrap();
+        for (from, len) in [(0, 1), (1, PAGE), (PAGE - 1, 2), (PAGE, 2 * PAGE), (3 * PAGE - 1, 1), (5, 0)] {
+            let bytes = FileBytes::map(&file, from as u64, len).unwrap();
+            assert_eq!(bytes.copy(), contents[from..from + len]);
+        }
+        assert!(FileBytes::map(&file, 1, usize::MAX).is_err());
+        assert!(FileBytes::map(&file, u64::MAX, 1).is_err());
     }
 
     #[test]

@@ -23,6 +23,10 @@ class Frame:
     """Its name in the name section."""
     position: Optional[int]
     """Offset in the module's bytes."""
+    demangled: Optional[str] = None
+    """The name as its source has it, if it is mangled in a known way."""
+    line: Optional[str] = None
+    """Its source line, `FILE:LINE`, if the module has debug information."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,10 @@ def read(document: bytes, exit_code: int, stdout: bytes, stderr: bytes) -> Outco
         raise ValueError(f"an outcome that lacks {error}") from error
 
 
+def _frame(raw: Mapping[str, Any]) -> Frame:
+    return Frame(raw["function"], raw["name"], raw["position"], raw.get("demangled"), raw.get("line"))
+
+
 def _outcome(raw: Mapping[str, Any], stdout: bytes, stderr: bytes) -> Outcome:
     ending, time, memory = raw["ending"], raw["time"], raw["memory"]
     kind = ending["kind"]
@@ -114,7 +122,7 @@ def _outcome(raw: Mapping[str, Any], stdout: bytes, stderr: bytes) -> Outcome:
         stderr=stderr,
         message=ending.get("what"),
         trap=ending.get("trap"),
-        frames=tuple(Frame(frame["function"], frame["name"], frame["position"]) for frame in ending.get("frames", ())),
+        frames=tuple(_frame(frame) for frame in ending.get("frames", ())),
         signal=ending.get("signal"),
         time=Time(time["wall_us"] / 1e6, time["user_us"] / 1e6, time["system_us"] / 1e6),
         memory=Memory(memory["linear_bytes"], memory["process_bytes"]),
