@@ -5,11 +5,12 @@
 
 use crate::error::{LowerError, Result, item, unsupported};
 use crate::graph::{
-    ComponentId, CoreInstance, Export, Fetch, Function, FunctionId, Graph, HostFunction, Lift, MemoryId, Options,
+    Action, ComponentId, CoreInstance, Export, Fetch, Function, FunctionId, Graph, HostFunction, Lift, Memory,
+    MemoryId, Options, Resource,
 };
 use crate::names::compatible;
 use crate::read::{Definition, Module, Parts};
-use crate::types::{Kind, ResourceId, Side, Signature, TypeId};
+use crate::types::{Kind, ResourceId, Side, Signature, Type, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use wasm_encoder::{FuncType, ValType};
 use wasmparser::{
@@ -209,6 +210,11 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             match definition {
                 Definition::Module(module) => self.names(scope).modules.push(*module),
                 Definition::Component(inner) => self.names(scope).components.push((*inner, scope)),
+                Definition::Type(ComponentType::Resource { dtor, .. }) => {
+                    let destructor = dtor.map(|index| item(&frame.core_functions, index)).transpose()?;
+                    let resource = self.graph.new_resource(Resource { owner: Some(component), destructor });
+                    self.names(scope).types.push(TypeValue::Resource(resource));
+                }
                 Definition::Type(ty) => {
                     let ty = self.ty(scope, ty)?;
                     self.names(scope).types.push(ty);
@@ -360,7 +366,7 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             }
             ComponentTypeRef::Type(TypeBounds::Eq(index)) => Item::Type(item(&self.names(scope).types, *index)?),
             ComponentTypeRef::Type(TypeBounds::SubResource) => {
-                let resource = self.graph.new_resource();
+                let resource = self.graph.new_resource(Resource::default());
                 self.resources.insert(resource, (interface.to_owned(), name.to_owned()));
                 Item::Type(TypeValue::Resource(resource))
             }
@@ -425,7 +431,9 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             ComponentType::Instance(declarations) => TypeValue::Instance(declarations, scope),
             // It is instantiated with what is known, so its type is not needed.
             ComponentType::Component(_) => TypeValue::Component,
-            ComponentType::Resource { .. } => return unsupported("resources of its own"),
+            ComponentType::Resource { .. } => {
+                return Err(LowerError::Mistake("a resource is declared in a type".to_owned()));
+            }
         })
     }
 
@@ -554,24 +562,31 @@ impl<'p, 'a> Elaborator<'p, 'a> {
                 };
                 frame.core_functions.push(function);
             }
-            CanonicalFunction::ResourceDrop { resource } => {
-                let TypeValue::Resource(resource) = item(&self.names(frame.scope).types, *resource)? else {
-                    return Err(LowerError::Mistake("no resource is dropped".to_owned()));
-                };
-                let Some((interface, name)) = self.resources.get(&resource) else {
-                    return unsupported("resources of its own");
-                };
-                let host = HostFunction {
-                    module: interface.clone(),
-                    name: format!("[resource-drop]{name}"),
-                    ty: FuncType::new([ValType::I32], []),
-                    memory: None,
-                };
-                let function = self.host_call(frame, host, None);
-                frame.core_functions.push(function);
-            }
+            CanonicalFunction::ResourceNew { resource } => self.resource(frame, *resource, Action::New)?,
+            CanonicalFunction::ResourceRep { resource } => self.resource(frame, *resource, Action::Rep)?,
+            CanonicalFunction::ResourceDrop { resource } => self.resource(frame, *resource, Action::Drop)?,
             other => return unsupported(format!("the built-in function `{}`", built_in(other))),
         }
+        Ok(())
+    }
+
+    fn resource(&mut self, frame: &mut Frame, index: u32, action: Action) -> Result<()> {
+        let TypeValue::Resource(resource) = item(&self.names(frame.scope).types, index)? else {
+            return Err(LowerError::Mistake("this is no resource".to_owned()));
+        };
+        let component = frame.component;
+        let function = match self.resources.get(&resource) {
+            Some((interface, name)) => {
+                let ty = FuncType::new([ValType::I32], []);
+                let (module, name) = (interface.clone(), format!("[resource-drop]{name}"));
+                self.host_call(frame, HostFunction { module, name, ty, memory: None }, None)
+            }
+            None => {
+                self.graph.need_handles(component);
+                self.graph.add(Function::Resource { action, resource, component })
+            }
+        };
+        frame.core_functions.push(function);
         Ok(())
     }
 
@@ -598,15 +613,22 @@ impl<'p, 'a> Elaborator<'p, 'a> {
     fn lower_lifted(&mut self, frame: &Frame, lift: usize, options: Options) -> Result<FunctionId> {
         let Lift { signature, options: theirs, .. } = &self.graph.lifts[lift];
         self.graph.check_encoding(signature, &options)?;
-        let types = &self.graph.types;
-        let mut all = signature.params.iter().chain(&signature.result);
-        if all.clone().any(|id| types.get(*id).has_handle) {
-            return unsupported("handles in calls between its components");
+        let (memories, callee) = ([theirs.memory, options.memory], self.graph.lifts[lift].component);
+        let any = |is: fn(&Type) -> bool| self.graph.types.any(signature, is);
+        if any(|ty| ty.has_host_handle) {
+            return unsupported("handles of the host in calls between its components");
         }
-        if all.any(|id| types.get(*id).has_string) {
-            for memory in [theirs.memory, options.memory].into_iter().flatten() {
-                self.graph.utf8(memory);
-            }
+        let (has_string, has_handle, has_borrow) =
+            (any(|ty| ty.has_string), any(|ty| ty.has_own_handle), any(|ty| ty.has_borrow));
+        if has_string {
+            memories.into_iter().flatten().for_each(|memory| self.graph.utf8(memory));
+        }
+        if has_handle {
+            self.graph.need_handles(frame.component);
+            self.graph.need_handles(callee);
+        }
+        if has_borrow {
+            self.graph.need_lent();
         }
         Ok(self.graph.add(Function::Fused { lift, component: frame.component, options }))
     }
@@ -697,7 +719,7 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             self.graph.tables += 1;
         }
         for memory in &module.memories {
-            self.graph.memories.push(memory.page_size_log2.unwrap_or(16));
+            self.graph.memories.push(Memory { page_log2: memory.page_size_log2.unwrap_or(16), is_hidden: false });
             instance.memories.push(MemoryId(self.graph.memories.len() - 1));
         }
         for global in module.globals.clone().into_iter().flatten() {
@@ -760,6 +782,11 @@ impl<'p, 'a> Elaborator<'p, 'a> {
 
     fn export_function(&mut self, interface: Option<&'a str>, name: &'a str, function: Callable) -> Result<()> {
         match function {
+            Callable::Lifted(lift)
+                if self.graph.types.any(&self.graph.lifts[lift].signature, |ty| ty.has_own_handle) =>
+            {
+                return unsupported(format!("the export `{name}`, whose type has a resource of its own"));
+            }
             Callable::Lifted(lift) => self.graph.exports.push(Export { interface, name, lift }),
             Callable::Host(_) => return unsupported(format!("the export `{name}`, which is one of its imports")),
         }

@@ -8,7 +8,7 @@ pub enum LowerError {
     NoComponent,
     /// The component is not valid.
     #[error("invalid component: {}", .0.message())]
-    Invalid(#[from] wasmparser::Error),
+    Invalid(wasmparser::Error),
     /// It is valid and uses what is not supported.
     #[error("the component uses {0}, which wave does not lower")]
     Unsupported(String),
@@ -28,6 +28,13 @@ impl LowerError {
             Self::Invalid(error) => Some(error.offset()),
             _ => None,
         }
+    }
+}
+
+// It is no source: its text is in the message.
+impl From<wasmparser::Error> for LowerError {
+    fn from(error: wasmparser::Error) -> Self {
+        Self::Invalid(error)
     }
 }
 

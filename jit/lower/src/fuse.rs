@@ -4,7 +4,9 @@
 //! value is lifted from and lowered to is done in one step, since both are known.
 
 use crate::error::{LowerError, Result};
-use crate::types::{Kind, TypeId, Types, discriminant_bytes};
+use crate::graph::{ComponentId, Resource};
+use crate::handles::{self, Table};
+use crate::types::{Kind, ResourceId, TypeId, Types, discriminant_bytes};
 use wasm_encoder::{BlockType, Catch, Function, InstructionSink, MemArg, MemArgTarget, ValType};
 
 /// The most bytes of a string or list.
@@ -21,6 +23,21 @@ pub struct Party {
     pub flag: Option<u32>,
     /// The function that traps unless bytes of its memory are UTF-8.
     pub utf8: Option<u32>,
+    /// The component.
+    pub component: ComponentId,
+    /// Its table of handles.
+    pub table: Option<Table>,
+}
+
+/// What remembers handles that are lent to a callee.
+#[derive(Clone, Copy, Debug)]
+pub struct Lending {
+    /// Remembers one.
+    pub lend: u32,
+    /// Gives back those of the caller.
+    pub give_back: u32,
+    /// The global that says how many there are.
+    pub height: u32,
 }
 
 /// A call, with the numbers of all that it needs.
@@ -50,6 +67,10 @@ pub struct Call<'t> {
     pub enters: Vec<u32>,
     /// Whether functions may throw: what they throw is a trap here.
     pub throws: bool,
+    /// The resource types.
+    pub resources: &'t [Resource],
+    /// For handles that are lent, if there are any.
+    pub lending: Option<Lending>,
 }
 
 /// Where a value is.
@@ -120,6 +141,10 @@ impl Writer<'_, '_> {
         for running in &call.enters {
             self.sink().i32_const(1).global_set(*running);
         }
+        let lent = call.lending.map(|lending| (lending, self.local(ValType::I32)));
+        if let Some((lending, height)) = lent {
+            self.sink().global_get(lending.height).local_set(height);
+        }
         let arguments = self.arguments(call)?;
         let results: Vec<u32> = call.callee_type.results().iter().map(|ty| self.local(*ty)).collect();
         self.invoke(call.function, &arguments, &results, call.throws);
@@ -127,6 +152,12 @@ impl Writer<'_, '_> {
             Some(result) => self.result(call, result, &results)?,
             None => None,
         };
+        if let Some((lending, height)) = lent {
+            // The callee has dropped what was lent to it.
+            self.sink().global_get(table(call.callee)?.borrows);
+            self.trap_if();
+            self.sink().local_get(height).call(lending.give_back);
+        }
         if let Some(post_return) = call.post_return {
             self.set_flag(call.callee.flag, false);
             self.invoke(post_return, &results, &[], call.throws);
@@ -287,7 +318,8 @@ impl Writer<'_, '_> {
             Kind::Variant(cases) => self.variant(call, cases, source, target, down),
             Kind::String => self.string(call, source, target, down),
             Kind::List(element) => self.list(call, *element, source, target, down),
-            Kind::Own(_) | Kind::Borrow(_) => crate::error::unsupported("handles in calls between its components"),
+            Kind::Own(resource) => self.handle(call, *resource, true, source, target, down),
+            Kind::Borrow(resource) => self.handle(call, *resource, false, source, target, down),
             Kind::Integer { bytes: 8, .. } => self.plain(8, ValType::I64, source, target, |_| {}),
             Kind::Float { bytes } => {
                 let ty = if *bytes == 4 { ValType::F32 } else { ValType::F64 };
@@ -400,6 +432,45 @@ impl Writer<'_, '_> {
                     _ => drop(sink.i32_store8(at)),
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Moves a handle from one table to the other, or lends it.
+    fn handle(
+        &mut self,
+        call: &Call<'_>,
+        id: ResourceId,
+        own: bool,
+        source: &Place,
+        target: &Place,
+        down: bool,
+    ) -> Result<()> {
+        let (from, to) = call.parties(down);
+        let ty = handle_type(id);
+        let [handle, entry, rep] = [(); 3].map(|()| self.local(ValType::I32));
+        self.load(4, ValType::I32, source)?;
+        self.sink().local_set(handle);
+        if own {
+            handles::lift_own(&mut self.sink(), table(from)?, ty, handle, entry);
+        } else {
+            let lend = call.lending.ok_or_else(|| LowerError::Mistake("nothing can be lent".to_owned()))?.lend;
+            handles::lift_borrow(&mut self.sink(), table(from)?, ty, handle, entry, lend);
+        }
+        self.sink().local_set(rep);
+        if let Place::Memory { base, .. } = target {
+            self.sink().local_get(*base);
+        }
+        let owner = call.resources.get(id.number).and_then(|resource| resource.owner);
+        if !own && owner == Some(to.component) {
+            // Who defines a resource gets what it stands for.
+            self.sink().local_get(rep);
+        } else {
+            handles::lower_handle(&mut self.sink(), table(to)?, ty, rep, own);
+        }
+        self.store(4, ValType::I32, target)?;
+        for local in [handle, entry, rep] {
+            self.release(local, ValType::I32);
         }
         Ok(())
     }
@@ -550,12 +621,21 @@ impl Place {
     }
 }
 
+/// The number of a resource type in tables of handles, where 0 is a free entry.
+pub fn handle_type(id: ResourceId) -> i32 {
+    crate::rewrite::number(id.number + 1).cast_signed()
+}
+
+fn table(party: Party) -> Result<Table> {
+    party.table.ok_or_else(|| LowerError::Mistake("there is no table of handles".to_owned()))
+}
+
 fn memory(party: Party) -> Result<(u32, u32)> {
     party.memory.ok_or_else(|| LowerError::Mistake("there is no memory".to_owned()))
 }
 
 /// An access to so many bytes, aligned.
-fn access(memory: u32, offset: u32, bytes: u32) -> MemArg {
+pub fn access(memory: u32, offset: u32, bytes: u32) -> MemArg {
     MemArg {
         offset: u64::from(offset),
         align: bytes.trailing_zeros(),

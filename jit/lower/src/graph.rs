@@ -3,7 +3,7 @@
 use crate::error::{LowerError, Result, item, unsupported};
 use crate::read::Module;
 use crate::types::{ResourceId, Signature, Types};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use wasm_encoder::FuncType;
 
 /// A core function.
@@ -52,6 +52,76 @@ pub enum Function {
     },
     /// Traps unless bytes of a memory are UTF-8.
     Utf8(MemoryId),
+    /// What a component does with handles of a resource.
+    Resource {
+        /// What.
+        action: Action,
+        /// Of what.
+        resource: ResourceId,
+        /// Who.
+        component: ComponentId,
+    },
+    /// A part of the table of handles of a component.
+    Handles(HandleCode, ComponentId),
+    /// Remembers that a handle is lent.
+    Lend,
+}
+
+/// What is done with a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `resource.new`.
+    New,
+    /// `resource.rep`.
+    Rep,
+    /// `resource.drop`.
+    Drop,
+}
+
+/// Functions on a table of handles.
+#[derive(Clone, Copy, Debug)]
+pub enum HandleCode {
+    /// Adds a handle.
+    Add,
+    /// Finds one.
+    Get,
+    /// Removes one.
+    Free,
+    /// Gives back what was lent.
+    GiveBack,
+}
+
+/// A table of handles: its memory and the functions on it.
+#[derive(Clone, Copy, Debug)]
+pub struct HandleTable {
+    /// Where it is.
+    pub memory: MemoryId,
+    /// [`HandleCode::Add`].
+    pub add: FunctionId,
+    /// [`HandleCode::Get`].
+    pub get: FunctionId,
+    /// [`HandleCode::Free`].
+    pub free: FunctionId,
+    /// [`HandleCode::GiveBack`].
+    pub give_back: FunctionId,
+}
+
+/// A resource type.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resource {
+    /// The component that defines it, unless the host does.
+    pub owner: Option<ComponentId>,
+    /// Its destructor.
+    pub destructor: Option<FunctionId>,
+}
+
+/// A memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// The size of a page, as a power of two.
+    pub page_log2: u32,
+    /// Whether generated code alone uses it.
+    pub is_hidden: bool,
 }
 
 /// A function of the host, as the lowered module imports it.
@@ -153,8 +223,8 @@ pub struct Graph<'p, 'a> {
     pub functions: Vec<Function>,
     /// How many tables there are.
     pub tables: usize,
-    /// The size of a page of each memory, as a power of two.
-    pub memories: Vec<u32>,
+    /// The memories.
+    pub memories: Vec<Memory>,
     /// For each global: its value, if that is known.
     pub globals: Vec<Option<Constant>>,
     /// How many tags there are.
@@ -165,8 +235,12 @@ pub struct Graph<'p, 'a> {
     pub components: Vec<Option<ComponentId>>,
     /// Functions that check strings in a memory.
     pub utf8: HashMap<MemoryId, FunctionId>,
-    /// How many resource types there are.
-    pub resources: usize,
+    /// Resource types.
+    pub resources: Vec<Resource>,
+    /// Tables of handles, in the order in which they were needed.
+    pub handles: BTreeMap<usize, HandleTable>,
+    /// The memory for what is lent, and the function that remembers.
+    pub lent: Option<(MemoryId, FunctionId)>,
     /// What is exported.
     pub exports: Vec<Export<'a>>,
 }
@@ -215,9 +289,33 @@ impl Graph<'_, '_> {
     }
 
     /// A new resource type.
-    pub fn new_resource(&mut self) -> ResourceId {
-        self.resources += 1;
-        ResourceId(self.resources - 1)
+    pub fn new_resource(&mut self, resource: Resource) -> ResourceId {
+        self.resources.push(resource);
+        ResourceId { number: self.resources.len() - 1, is_host: resource.owner.is_none() }
+    }
+
+    fn hidden_memory(&mut self) -> MemoryId {
+        self.memories.push(Memory { page_log2: 16, is_hidden: true });
+        MemoryId(self.memories.len() - 1)
+    }
+
+    /// Gives a component a table of handles, unless it has one.
+    pub fn need_handles(&mut self, component: ComponentId) {
+        if !self.handles.contains_key(&component.0) {
+            let memory = self.hidden_memory();
+            let [add, get, free, give_back] =
+                [HandleCode::Add, HandleCode::Get, HandleCode::Free, HandleCode::GiveBack]
+                    .map(|code| self.add(Function::Handles(code, component)));
+            self.handles.insert(component.0, HandleTable { memory, add, get, free, give_back });
+        }
+    }
+
+    /// Makes what remembers lent handles, unless it is there.
+    pub fn need_lent(&mut self) {
+        if self.lent.is_none() {
+            let memory = self.hidden_memory();
+            self.lent = Some((memory, self.add(Function::Lend)));
+        }
     }
 
     /// The value of a constant expression of an instance, if it is known. `globals` are those of the instance so far.

@@ -13,7 +13,7 @@
 //! | `elaborate` | instantiates the component: which module gets what from where |
 //! | `graph` | the result of that |
 //! | `rewrite` | from the index spaces of a module to those of the whole |
-//! | `emit`, `fuse` | generated code: calls of and by the host, calls between components |
+//! | `emit`, `fuse`, `handles` | generated code: calls of and by the host, calls between components, tables of handles |
 //! | `merge` | writes the module |
 //!
 //! `docs/lowering.md` describes the result for those who write host functions.
@@ -29,6 +29,7 @@ mod emit;
 mod error;
 mod fuse;
 mod graph;
+mod handles;
 mod merge;
 mod names;
 mod read;

@@ -2,18 +2,22 @@
 
 use crate::emit::{self, FetchCode, RESULTS};
 use crate::error::{LowerError, Result};
-use crate::fuse::{self, Party};
-use crate::graph::{ComponentId, Export, Fetch, Function, FunctionId, Graph, HostFunction, Lift, MemoryId, Options};
+use crate::fuse::{self, Lending, Party};
+use crate::graph::{
+    Action, ComponentId, Export, Fetch, Function, FunctionId, Graph, HandleCode, HostFunction, Lift, MemoryId, Options,
+    Resource,
+};
+use crate::handles::{self, Lent, Table};
 use crate::names::compatible;
 use crate::rewrite::{CoreTypes, Numbers, Rewriter, number, plain_error};
-use crate::types::{Kind, Side, TypeId};
+use crate::types::{Kind, ResourceId, Side, TypeId};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
     CodeSection, ConstExpr, DataCountSection, DataSection, ElementSection, Elements, EntityType, ExportKind,
-    ExportSection, FuncType, FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, NameMap,
-    NameSection, StartSection, TableSection, TagSection, ValType,
+    ExportSection, FuncType, FunctionSection, GlobalSection, GlobalType, ImportSection, MemorySection, MemoryType,
+    NameMap, NameSection, StartSection, TableSection, TagSection, ValType,
 };
 use wasmparser::{DataKind, ElementItems, ElementKind};
 
@@ -44,6 +48,10 @@ struct Writer<'g, 'p, 'a> {
     flags: Vec<Option<u32>>,
     /// Of each component, the global that says whether one of its functions runs, if that matters.
     running: Vec<Option<u32>>,
+    /// Of each component, the global that counts what is lent to the function that runs, if it has handles.
+    borrows: Vec<Option<u32>>,
+    /// The global that says how many handles are lent, if any are.
+    height: Vec<Option<u32>>,
     /// How many more values may be copied by code of their own.
     budget: usize,
     /// How many functions there are.
@@ -71,7 +79,7 @@ pub fn write(mut graph: Graph<'_, '_>) -> Result<Vec<u8>> {
     let start = writer.start(&instances)?;
     module.section(&writer.types.section).section(&imports).section(&writer.functions);
     let Instances { tables, memories, tags, mut globals, mut elements, data, .. } = instances;
-    for (list, value) in [(&writer.flags, 1), (&writer.running, 0)] {
+    for (list, value) in [(&writer.flags, 1), (&writer.running, 0), (&writer.borrows, 0), (&writer.height, 0)] {
         for _ in list.iter().flatten() {
             let ty = GlobalType { val_type: ValType::I32, mutable: true, shared: false };
             globals.global(ty, &ConstExpr::i32_const(value));
@@ -155,7 +163,7 @@ fn main_memory(graph: &Graph<'_, '_>) -> Option<MemoryId> {
         _ => None,
     });
     let by_caller = || graph.exports.iter().find_map(|export| graph.lifts[export.lift].options.memory);
-    by_host.or_else(by_caller).or_else(|| (!graph.memories.is_empty()).then_some(MemoryId(0)))
+    by_host.or_else(by_caller).or_else(|| graph.memories.iter().position(|memory| !memory.is_hidden).map(MemoryId))
 }
 
 /// Of each component: whether generated code calls its `realloc` or `post-return`, which may not call out.
@@ -193,10 +201,18 @@ fn restricted(graph: &Graph<'_, '_>) -> Vec<bool> {
 fn entered(graph: &Graph<'_, '_>) -> Vec<bool> {
     let mut entered = vec![false; graph.components.len()];
     for function in &graph.functions {
-        if let Function::Fused { lift, component, .. } = function {
-            for callee in graph.entered(*component, graph.lifts[*lift].component) {
-                entered[callee.0] = true;
+        let (caller, callee) = match function {
+            Function::Fused { lift, component, .. } => (*component, graph.lifts[*lift].component),
+            Function::Resource { action: Action::Drop, resource, component } => {
+                match graph.resources[resource.number] {
+                    Resource { owner: Some(owner), destructor: Some(_) } => (*component, owner),
+                    _ => continue,
+                }
             }
+            _ => continue,
+        };
+        for callee in graph.entered(caller, callee) {
+            entered[callee.0] = true;
         }
     }
     entered
@@ -236,6 +252,10 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
         let mut global = number(graph.globals.len());
         let flags = numbered(&restricted(graph), &mut global);
         let running = numbered(&entered(graph), &mut global);
+        let has_table: Vec<bool> =
+            (0..graph.components.len()).map(|component| graph.handles.contains_key(&component)).collect();
+        let borrows = numbered(&has_table, &mut global);
+        let height = numbered(&[graph.lent.is_some()], &mut global);
         let first = main.map_or(0, |main| main.0);
         let memory = |index: usize| match index {
             _ if index == first => 0,
@@ -274,6 +294,8 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             exports: ExportSection::new(),
             flags,
             running,
+            borrows,
+            height,
             budget: MAX_COPIES,
             count,
             names: BTreeMap::new(),
@@ -285,11 +307,8 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
     fn is_written(&self, function: &Function) -> bool {
         match function {
             Function::Host(_) => false,
-            Function::Defined { .. }
-            | Function::HostCall { fetch: Some(_), .. }
-            | Function::Fused { .. }
-            | Function::Utf8(_) => true,
-            Function::HostCall { component, .. } => self.flags[component.0].is_some(),
+            Function::HostCall { component, fetch: None, .. } => self.flags[component.0].is_some(),
+            _ => true,
         }
     }
 
@@ -364,8 +383,10 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             }
             rewritten.push((rewriter.types, rewriter.elements, rewriter.data));
         }
-        for memory in memories.into_iter().flatten() {
-            out.memories.memory(memory);
+        // Those that no module has are for handles.
+        let hidden = MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None };
+        for memory in memories {
+            out.memories.memory(memory.unwrap_or(hidden));
         }
         self.bodies(&rewritten, results)?;
         Ok(out)
@@ -401,7 +422,7 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                         place: self.numbers.function(results.place),
                         realloc: self.numbers.function(realloc),
                         memory: self.numbers.memory(memory),
-                        page_log2: graph.memories[memory.0],
+                        page_log2: graph.memories[memory.0].page_log2,
                     });
                     let import = self.numbers.function(*import);
                     let body = emit::host_call(ty, import, self.flags[component.0], fetch);
@@ -426,10 +447,94 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                     self.code.function(&fuse::utf8(self.numbers.memory(*memory)));
                     self.names.insert(self.numbers.functions[id], "utf8".to_owned());
                 }
+                Function::Resource { action, resource, component } => {
+                    let (ty, body) = self.resource(*action, *resource, *component)?;
+                    let ty = self.types.function(&ty);
+                    self.functions.function(ty);
+                    self.code.function(&body);
+                    self.names.insert(self.numbers.functions[id], format!("{action:?} resource {}", resource.number));
+                }
+                Function::Handles(code, component) => {
+                    let (ty, body) = self.handles(*code, *component)?;
+                    let ty = self.types.function(&ty);
+                    self.functions.function(ty);
+                    self.code.function(&body);
+                    self.names.insert(self.numbers.functions[id], format!("{code:?} handle of {}", component.0));
+                }
+                Function::Lend => {
+                    let ty = self.types.function(&FuncType::new([ValType::I32], []));
+                    self.functions.function(ty);
+                    self.code.function(&handles::lend(self.lent()?));
+                    self.names.insert(self.numbers.functions[id], "lend".to_owned());
+                }
                 Function::Host(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// The table of handles of a component, if it has one.
+    fn table(&self, component: ComponentId) -> Option<Table> {
+        let table = self.graph.handles.get(&component.0)?;
+        Some(Table {
+            memory: self.numbers.memory(table.memory),
+            add: self.numbers.function(table.add),
+            get: self.numbers.function(table.get),
+            free: self.numbers.function(table.free),
+            borrows: self.borrows[component.0]?,
+        })
+    }
+
+    fn lent(&self) -> Result<Lent> {
+        let lent = self.graph.lent.zip(self.height[0]);
+        let lent = lent.map(|((memory, _), height)| Lent { memory: self.numbers.memory(memory), height });
+        lent.ok_or_else(|| LowerError::Mistake("nothing can be lent".to_owned()))
+    }
+
+    fn resource(
+        &self,
+        action: Action,
+        resource: ResourceId,
+        component: ComponentId,
+    ) -> Result<(FuncType, wasm_encoder::Function)> {
+        let graph = self.graph;
+        let table = self.table(component).ok_or_else(|| LowerError::Mistake("no handles".to_owned()))?;
+        let (ty, flag) = (fuse::handle_type(resource), self.flags[component.0]);
+        Ok(match action {
+            Action::New => (FuncType::new([ValType::I32], [ValType::I32]), handles::new(table, ty, flag)),
+            Action::Rep => (FuncType::new([ValType::I32], [ValType::I32]), handles::rep(table, ty)),
+            Action::Drop => {
+                let Resource { owner, destructor } = graph.resources[resource.number];
+                let entered = owner.map_or_else(Vec::new, |owner| graph.entered(component, owner));
+                let enters: Vec<u32> = match destructor {
+                    Some(_) => entered.iter().filter_map(|component| self.running[component.0]).collect(),
+                    None => Vec::new(),
+                };
+                let destructor = destructor.map(|function| self.numbers.function(function));
+                (FuncType::new([ValType::I32], []), handles::drop(table, ty, flag, destructor, &enters, graph.tags > 0))
+            }
+        })
+    }
+
+    fn handles(&self, code: HandleCode, component: ComponentId) -> Result<(FuncType, wasm_encoder::Function)> {
+        let memory = self.graph.handles.get(&component.0).map(|table| self.numbers.memory(table.memory));
+        let memory = memory.ok_or_else(|| LowerError::Mistake("no handles".to_owned()))?;
+        let i32s =
+            |params: usize, results: usize| FuncType::new(vec![ValType::I32; params], vec![ValType::I32; results]);
+        Ok(match code {
+            HandleCode::Add => (i32s(3, 1), handles::add(memory)),
+            HandleCode::Get => (i32s(2, 1), handles::get(memory)),
+            HandleCode::Free => (i32s(1, 0), handles::free(memory)),
+            // Without lent handles it is called by nobody.
+            HandleCode::GiveBack => match self.lent() {
+                Ok(lent) => (i32s(1, 0), handles::give_back(lent, memory)),
+                Err(_) => {
+                    let mut body = wasm_encoder::Function::new([]);
+                    body.instructions().unreachable().end();
+                    (i32s(1, 0), body)
+                }
+            },
+        })
     }
 
     /// The type and the code of a call between components.
@@ -442,11 +547,20 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
         let graph = self.graph;
         let [below, above] = [Side::Lift, Side::Lower].map(|side| graph.types.flat(&lift.signature, side));
         let party = |options: &Options, component: ComponentId| Party {
-            memory: options.memory.map(|memory| (self.numbers.memory(memory), graph.memories[memory.0])),
+            memory: options.memory.map(|memory| (self.numbers.memory(memory), graph.memories[memory.0].page_log2)),
             realloc: options.realloc.map(|realloc| self.numbers.function(realloc)),
             flag: self.flags[component.0],
             utf8: options.memory.and_then(|memory| graph.utf8.get(&memory)).map(|utf8| self.numbers.function(*utf8)),
+            component,
+            table: self.table(component),
         };
+        let lends = graph.types.any(&lift.signature, |ty| ty.has_borrow);
+        let lending = graph.lent.filter(|_| lends).zip(self.height[0]).zip(graph.handles.get(&caller.0));
+        let lending = lending.map(|(((_, lend), height), table)| Lending {
+            lend: self.numbers.function(lend),
+            give_back: self.numbers.function(table.give_back),
+            height,
+        });
         let call = fuse::Call {
             params: &lift.signature.params,
             result: lift.signature.result,
@@ -464,6 +578,8 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                 .filter_map(|component| self.running[component.0])
                 .collect(),
             throws: graph.tags > 0,
+            resources: &graph.resources,
+            lending,
         };
         let body = fuse::call(&graph.types, &call, &mut self.budget)?;
         Ok((above.ty, body))

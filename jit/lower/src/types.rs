@@ -17,8 +17,13 @@ const MAX_DEPTH: u32 = 100;
 pub struct TypeId(u32);
 
 /// A resource type. Two are the same if their numbers are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ResourceId(pub usize);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResourceId {
+    /// Its number.
+    pub number: usize,
+    /// Whether the host has it.
+    pub is_host: bool,
+}
 
 /// What a type is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,8 +75,12 @@ pub struct Type {
     pub has_list: bool,
     /// Whether it has a string.
     pub has_string: bool,
-    /// Whether it has a handle.
-    pub has_handle: bool,
+    /// Whether it has a handle of the host.
+    pub has_host_handle: bool,
+    /// Whether it has a handle of a component.
+    pub has_own_handle: bool,
+    /// Whether it has a handle that is lent.
+    pub has_borrow: bool,
     depth: u32,
 }
 
@@ -155,10 +164,16 @@ impl Types {
         }
         let has_string = kind == Kind::String || parts.iter().any(|part| part.has_string);
         let has_list = matches!(kind, Kind::String | Kind::List(_)) || parts.iter().any(|part| part.has_list);
-        let has_handle = matches!(kind, Kind::Own(_) | Kind::Borrow(_)) || parts.iter().any(|part| part.has_handle);
+        let handle = match &kind {
+            Kind::Own(resource) | Kind::Borrow(resource) => Some(resource.is_host),
+            _ => None,
+        };
+        let has_host_handle = handle == Some(true) || parts.iter().any(|part| part.has_host_handle);
+        let has_own_handle = handle == Some(false) || parts.iter().any(|part| part.has_own_handle);
+        let has_borrow = matches!(kind, Kind::Borrow(_)) || parts.iter().any(|part| part.has_borrow);
         let (size, align) = self.layout(&kind)?;
         let flat = self.flatten(&kind);
-        Ok(Type { kind, size, align, flat, has_list, has_string, has_handle, depth })
+        Ok(Type { kind, size, align, flat, has_list, has_string, has_host_handle, has_own_handle, has_borrow, depth })
     }
 
     fn layout(&self, kind: &Kind) -> Result<(u32, u32)> {
@@ -203,6 +218,11 @@ impl Types {
             }
             _ => false,
         }
+    }
+
+    /// Whether a type of a parameter or the result is like this.
+    pub fn any(&self, signature: &Signature, is: impl Fn(&Type) -> bool) -> bool {
+        signature.params.iter().chain(&signature.result).any(|id| is(self.get(*id)))
     }
 
     /// Where the payload of a variant starts, and the alignment of the whole.

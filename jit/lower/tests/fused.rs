@@ -63,7 +63,9 @@ fn seen(running: &mut Running) -> i64 {
 /// The canonical ABI, "Lifting Flat Values": what is not in the range of a type is cut off, or is a trap.
 #[test]
 fn flat_values_are_made_what_their_type_says() {
-    let cases: &[(&str, &[(i64, i64)], &[i32])] = &[
+    /// A type, values with what becomes of them, and values that trap.
+    type Case = (&'static str, &'static [(i64, i64)], &'static [i32]);
+    let cases: &[Case] = &[
         ("bool", &[(0, 0), (1, 1), (2, 1), (-1, 1), (256, 1)], &[]),
         ("u8", &[(255, 255), (256, 0), (-1, 255)], &[]),
         ("s8", &[(127, 127), (128, -128), (255, -1), (-129, 127)], &[]),

@@ -468,9 +468,12 @@ fn what_is_not_supported_is_named() {
             r#"(component (import "i" (instance $i (export "r" (type (sub resource))))) (alias export $i "r" (type $r)) (core func (canon resource.drop $r)))"#.to_owned(),
         ),
         (
-            r#"(component (type (resource (rep i32))))"#.to_owned(),
-            "resources of its own",
-            r#"(component (import "r" (type (sub resource))))"#.to_owned(),
+            r#"(component (type $r (resource (rep i32))) (core module $m (func (export "f") (param i32)))
+              (core instance $m (instantiate $m)) (export $e "r" (type $r))
+              (func (export "f") (param "r" (own $e)) (canon lift (core func $m "f"))))"#
+                .to_owned(),
+            "the export `f`, whose type has a resource of its own",
+            r#"(component (type $r (resource (rep i32))) (export $e "r" (type $r)))"#.to_owned(),
         ),
         (
             r#"(component (import "m" (core module)))"#.to_owned(),
@@ -510,7 +513,7 @@ fn what_is_not_supported_is_named() {
               (component $a (import "r" (type $r (sub resource))) (core module $m (func (export "f") (param i32))) (core instance $m (instantiate $m))
                 (func (export "f") (param "r" (own $r)) (canon lift (core func $m "f"))))
               (instance $a (instantiate $a (with "r" (type $r)))) (core func (canon lower (func $a "f"))))"#.to_owned(),
-            "handles in calls between its components",
+            "handles of the host in calls between its components",
             r#"(component
               (import "r" (type $r (sub resource)))
               (component $a (import "r" (type $r (sub resource))) (core module $m (func (export "f") (param i32))) (core instance $m (instantiate $m))

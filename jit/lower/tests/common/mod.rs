@@ -96,9 +96,9 @@ fn begin(caller: Call<'_, '_>, area: u32, pieces: Vec<Piece>) {
     }
 }
 
-/// A function of the host by its name.
-fn binding(module: &str, name: &str) -> Binding<Host> {
-    Binding::Host(match (module, name) {
+/// A function of the host by its name, if it has it.
+fn binding(module: &str, name: &str) -> Option<Binding<Host>> {
+    Some(Binding::Host(match (module, name) {
         ("wave:abi/results@1", "next") => HostFunction::new(|caller: Call<'_, '_>| {
             let host = caller.data();
             Ok::<u64, Stop>(match host.pending.front() {
@@ -148,8 +148,11 @@ fn binding(module: &str, name: &str) -> Binding<Host> {
             Ok::<(), Stop>(())
         }),
         (_, "[constructor]thing") => HostFunction::new(|_: Call<'_, '_>| Ok::<u32, Stop>(7)),
-        other => panic!("the host has no {other:?}"),
-    })
+        // Those of the scripts.
+        ("host", "return-three") => HostFunction::new(|_: Call<'_, '_>| Ok::<u32, Stop>(3)),
+        ("host", "return-four") => HostFunction::new(|_: Call<'_, '_>| Ok::<u32, Stop>(4)),
+        _ => return None,
+    }))
 }
 
 /// An instance of a lowered module.
@@ -165,8 +168,11 @@ impl Running {
         let options = StoreOptions { stack_bytes: 1 << 20, memory_limit_bytes: 1 << 24, ..StoreOptions::default() };
         let mut store = Store::new(options, host).expect("a store");
         let module = Module::parse(bytes).expect("the module is valid");
-        let bindings: Vec<_> =
-            module.info().imports.iter().map(|import| binding(&import.module, &import.name)).collect();
+        let find = |import: &wave_contract::module::Import| {
+            binding(&import.module, &import.name)
+                .unwrap_or_else(|| panic!("the host has no {} {}", import.module, import.name))
+        };
+        let bindings: Vec<_> = module.info().imports.iter().map(find).collect();
         let placement = store.place(module.info(), &bindings).expect("it can be placed");
         let linkage = |host: &bool| if *host { ImportLinkage::Host } else { ImportLinkage::Guest };
         let imports: Vec<_> = placement.host_imports.iter().map(linkage).collect();
@@ -224,6 +230,13 @@ impl Running {
             other => panic!("{name} gave {other:?}"),
         }
     }
+}
+
+/// Why this host cannot run a module, if it cannot.
+pub fn hindrance(bytes: &[u8]) -> Option<&'static str> {
+    let Ok(module) = Module::parse(bytes) else { return Some("what the compiler does not support") };
+    let has = |import: &wave_contract::module::Import| binding(&import.module, &import.name).is_some();
+    (!module.info().imports.iter().all(has)).then_some("functions of a host that this test does not have")
 }
 
 /// Imports of a module, each as `interface function: type`.
