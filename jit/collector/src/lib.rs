@@ -1,8 +1,8 @@
 //! The garbage collector for WebAssembly's structs and arrays, and the layout of the heap that it collects.
 //!
-//! The collector is a WebAssembly module ([`MODULE`], from `collector.wat`). It is compiled and verified like the guest's own code, so it is
-//! not trusted: whatever it does wrong stays in the heap, which is a linear memory. Nothing else of this crate runs with the guest. It tells
-//! compiler and runtime where things lie.
+//! The collector is a WebAssembly module ([`MODULE`], from `collector.wat`). It is compiled and verified like the guest's own code, so it
+//! is not trusted: whatever it does wrong stays in the heap, which is a linear memory. Nothing else of this crate runs with the guest. It
+//! tells compiler and runtime where things lie.
 //!
 //! The heap is one 32-bit linear memory per store. It holds no address. A reference of the `any` or `extern` hierarchy is a [`Word`] of
 //! 32 bits. References of the `func` and `exn` hierarchies are handles in tables of the runtime; the collector takes them for numbers.
@@ -20,36 +20,42 @@
 //!
 //! # Pages
 //!
-//! The collector has its own pages of 64 KiB ([`PageKind`]). In a page of small cells all cells are of one [`Class`]. An object of
-//! more than 32 KiB has pages of its own. Objects in between share pages, too, in classes that only the collector knows. Pages that the runtime adds
-//! to the heap, for descriptors and immortal objects, are foreign: they may lie between the collector's, and are never freed.
+//! The collector has its own pages of 64 KiB ([`PageKind`]). In a page of small cells all cells are of one [`Class`]. An object of more
+//! than 32 KiB has pages of its own. Objects in between share pages, too, in classes that only the collector knows. Pages that the runtime
+//! adds to the heap, for descriptors and immortal objects, are foreign: they may lie between the collector's, and are never freed.
 //!
 //! # The module
 //!
 //! It defines the memory `heap` and imports one function:
 //!
-//! - `"wave" "roots" (restart: i32, buffer: i32, words: i32) -> i32` writes at most `words` words to the heap at `buffer`, and returns how many;
-//!   0 if there are no more. `restart` is 1 if it shall begin with the first again. The words are those found on the stack, in globals and in tables.
-//!   Each may be anything: a reference, an address inside of an object, the end of an array, or a number.
+//! - `"wave" "roots" (restart: i32, buffer: i32, words: i32) -> i32` writes at most `words` words to the heap at `buffer`, and returns how
+//!   many; 0 if there are no more. `restart` is 1 if it shall begin with the first again. The words are those found on the stack, in
+//!   globals and in tables. Each may be anything: a reference, an address inside of an object, the end of an array, or a number.
 //!
 //! It exports
 //!
-//! - `allocate(descriptor: i32, bytes: i32) -> i32`: an object of `bytes` bytes, unsigned, header included. The header is written. The other bytes
-//!   are undefined, and must be written before anything else is allocated. 0 if there is no memory, even after a collection.
+//! - `allocate(descriptor: i32, bytes: i32) -> i32`: an object of `bytes` bytes, unsigned, header included. The header is written. The
+//!   other bytes are undefined, and must be written before anything else is allocated. 0 if there is no memory, even after a collection.
 //! - `collect()`: frees all objects that no root reaches.
 //!
 //! Compiled code may take the first cell of a free list itself ([`Class::free_list`]) and call `allocate` only if there is none.
 //!
 //! # When it collects
 //!
-//! When `allocate` needs pages, and since the last collection as many were taken as were in use after it, and at least 64; or when the heap cannot
-//! grow. A collection marks from the roots and from immortal objects, with a mark stack of 30,720 entries, and then sweeps all pages.
-//! Pages without a live object can be used for anything again. The heap never shrinks.
+//! When `allocate` needs pages, and since the last collection as many were taken as were in use after it, and at least 64; or when the heap
+//! cannot grow. A collection marks from the roots and from immortal objects, with a mark stack of 30,720 entries, and then sweeps all
+//! pages. Pages without a live object can be used for anything again. The heap never shrinks.
 //!
 //! # A corrupt heap
 //!
-//! Verified code that is wrong can write nonsense to the heap. The collector bounds what it reads: a reference counts only where a cell begins,
-//! an object ends with its cell, the chain of immortal objects has at most as many nodes as fit into the heap. So a collection always ends, or traps.
+//! Verified code that is wrong can write nonsense to the heap, the page table included. A collection then does something wrong, too, in the
+//! heap. It ends or traps all the same: a reference counts only where a cell begins, an object ends with its cell whatever its length says,
+//! the chain of immortal objects has at most as many nodes as fit into the heap, and no loop follows pointers but the one along that chain.
+//! Its time is linear in the heap, with two exceptions. The end of an immortal object is known to its type alone, so with wrong types each can
+//! cost as much as the whole heap. And a graph that overflows the mark stack again and again, which any guest can build, costs at most one
+//! pass over the pages concerned for every 30,720 objects.
+//!
+//! A collection that traps, or is interrupted, leaves marks in headers. A store whose collection did not end must not be used again.
 
 #![forbid(unsafe_code)]
 
@@ -135,7 +141,8 @@ impl Class {
     }
 }
 
-/// The class of an object of `bytes` bytes, header included. `None` if it is larger than a cell of any class: then only `allocate` can allocate it.
+/// The class of an object of `bytes` bytes, header included. `None` if it is larger than a cell of any class: then only `allocate` can
+/// allocate it.
 ///
 /// ```
 /// assert_eq!(wave_collector::class_of(20).map(|class| class.bytes), Some(24));

@@ -5,6 +5,10 @@
 /// ```
 /// use wave_collector::Word;
 ///
+/// for (word, bits) in [(Word::Null, 0), (Word::Small(5), 11), (Word::Host(5), 22), (Word::Object(0x90008), 0x90008)] {
+///     assert_eq!((word.to_bits(), Word::from_bits(bits)), (bits, Some(word)));
+/// }
+/// assert_eq!(Word::from_bits(0x90004), None);
 /// assert_eq!(Word::from_bits(Word::small(-1).to_bits()), Some(Word::Small(0x7fff_ffff)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

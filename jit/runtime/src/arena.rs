@@ -94,10 +94,10 @@ impl Arena {
         self.mapping.write(ARENA_BYTES + TABLE_LEN as usize, len.to_le_bytes());
     }
 
-    /// Addresses of the length of the function table as the runtime knows it, and of its header and entries.
-    pub fn function_places(&self) -> [Range<usize>; 2] {
+    /// Addresses of the length of the function table as the runtime knows it, and of its header and so many entries.
+    pub fn function_places(&self, entries: usize) -> [Range<usize>; 2] {
         let start = self.range().end;
-        [crate::inspect::of(&self.functions), start..start + function_table_bytes(self.functions.max(1))]
+        [crate::inspect::of(&self.functions), start..start + function_table_bytes(entries)]
     }
 
     pub fn write_u64(&mut self, offset: u32, value: u64) {

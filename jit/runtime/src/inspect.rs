@@ -18,6 +18,8 @@ pub enum Writer {
     Memory,
     /// The runtime alone, and only the first word: the length of the memory before it in the list.
     Length,
+    /// The same of a memory with pages of one byte: its last host page may be accessible beyond its length.
+    LengthInBytes,
     /// The runtime alone: the length of a table, then entries, each of which is null or one of [`entries`]. The range
     /// before it in the list holds the length, too.
     Table,
@@ -48,7 +50,8 @@ pub fn places<T>(store: &Store<T>, instance: InstanceId) -> Vec<Place> {
     for number in &instance.memories {
         let (memory, descriptor) = &inner.memories[*number];
         add("linear memory", memory.reservation(), Writer::Memory);
-        add("descriptor of a memory", cell(inner.arena.address(*descriptor), MEMORY_DESCRIPTOR_BYTES), Writer::Length);
+        let writer = if memory.current_type().page_log2 == 0 { Writer::LengthInBytes } else { Writer::Length };
+        add("descriptor of a memory", cell(inner.arena.address(*descriptor), MEMORY_DESCRIPTOR_BYTES), writer);
         memory.size_fields().into_iter().for_each(|field| add("size of a memory", field, Writer::Runtime));
     }
     for number in &instance.tables {
@@ -78,7 +81,8 @@ pub fn places<T>(store: &Store<T>, instance: InstanceId) -> Vec<Place> {
     for (what, range) in signal::changing() {
         add(what, range, Writer::Runtime);
     }
-    let [len, function_table] = inner.arena.function_places();
+    // Each function of the store can be entered there when somebody takes a reference to it.
+    let [len, function_table] = inner.arena.function_places(inner.functions.len() + 1);
     add("length of the function table", len, Writer::Runtime);
     add("function table", function_table, Writer::Table);
     add("code and what is known of it", inner.code.range(), Writer::Nobody);

@@ -133,7 +133,13 @@ fn bounded(state: &State, operand: Operand, left: Operand, right: Operand, order
     } else {
         return Some(operand.value);
     };
-    let (Value::Number { low, span }, Some(bound)) = (operand.value, bound) else { return Some(operand.value) };
+    let (low, span) = match operand.value {
+        Value::Number { low, span } => (low, span),
+        // The length of a table and an index below it are numbers, too.
+        value if value.is_32_bit() => (0, u32::MAX),
+        value => return Some(value),
+    };
+    let Some(bound) = bound else { return Some(operand.value) };
     let most = if orders.only(Orders::LESS) {
         bound.checked_sub(1)?
     } else if orders.only(Orders::LESS | Orders::EQUAL) {

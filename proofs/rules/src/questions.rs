@@ -458,6 +458,7 @@ impl<W: Write> Asker<'_, W> {
             Value::exactly(5),
             Value::Number { low: 3, span: 10 },
             Value::Index(0),
+            Value::Length(0),
         ];
         for (code, kind) in allowed().filter(|(_, kind)| *kind == Kind::MoveIf) {
             let (_, sample) = assemble(code, &registers([0, 1, 0, 0], 0)).expect("it has two registers");

@@ -8,7 +8,7 @@ use iced_x86::{
 };
 use std::collections::{BTreeMap, HashMap};
 use wave_contract::MEMORY_RESERVATION_BYTES;
-use wave_contract::context::{Addressing, ContextLayout, FIRST_MEMORY, GlobalSlot};
+use wave_contract::context::{Addressing, ContextLayout, GlobalSlot, MEMORY_BASE};
 use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
 use wave_contract::types::{SignatureId, TypeIds};
@@ -25,7 +25,7 @@ pub enum Origin {
     Word,
     /// The instance's context, in mode arg.
     Context,
-    /// Byte 0 of the first memory, in mode arg.
+    /// Byte 0 of a memory, in mode arg.
     Memory,
     /// Another address.
     Address,
@@ -45,6 +45,7 @@ pub struct Surroundings<'a> {
     pub addressing: &'a Addressing,
     pub layout: ContextLayout,
     pub text_len: u32,
+    memories: u32,
     imported_globals: u32,
     signatures: &'a [TypeIds],
     image: &'a CodeImage,
@@ -57,6 +58,7 @@ impl<'a> Surroundings<'a> {
             addressing: &terms.addressing,
             layout: ContextLayout::new(info).expect("a small context"),
             text_len: u32::try_from(image.text.len()).expect("a small text"),
+            memories: u32::try_from(info.memories.len()).expect("few memories"),
             imported_globals: info.imported_globals,
             signatures: &terms.signatures,
             image,
@@ -81,9 +83,15 @@ impl<'a> Surroundings<'a> {
         }
     }
 
-    /// Byte 0 of the first memory.
-    fn memory(&self) -> Option<u64> {
-        self.addressing.fixed()?.memories.first().map(|memory| memory.base)
+    /// Whether an address lies in the reservation of a memory, in mode fixed.
+    fn is_in_memory(&self, address: u64) -> bool {
+        let mut memories = self.addressing.fixed().into_iter().flat_map(|fixed| &fixed.memories);
+        memories.any(|memory| (memory.base..memory.base + MEMORY_RESERVATION_BYTES).contains(&address))
+    }
+
+    /// Whether the address of a memory is at this offset in the context, in mode arg.
+    fn is_base_of_memory(&self, field: u32) -> bool {
+        (0..self.memories).any(|memory| field == self.layout.memory(memory) + MEMORY_BASE)
     }
 }
 
@@ -322,7 +330,7 @@ impl<'a> Subject<'a> {
             Code::Mov_r32_rm32 if self.index(at).is_some() => Origin::Word,
             Code::Mov_r64_rm64 if self.index(at).is_some() => Origin::Data,
             Code::Mov_r64_rm64 => match self.context_field(at)? {
-                FIRST_MEMORY => Origin::Memory,
+                field if self.all.is_base_of_memory(field) => Origin::Memory,
                 _ => Origin::Address,
             },
             _ => return None,
@@ -330,7 +338,7 @@ impl<'a> Subject<'a> {
         Some((to, origin))
     }
 
-    /// The register that is added to the base of the first memory, in an instruction that reads or writes there.
+    /// The register that is added to the base of a memory, in an instruction that reads or writes there.
     pub fn index(&self, at: usize) -> Option<Register> {
         let instruction = &self.instructions[at];
         let is_used = (0..instruction.op_count()).any(|operand| instruction.op_kind(operand) == OpKind::Memory);
@@ -343,24 +351,17 @@ impl<'a> Subject<'a> {
             return None;
         }
         let displacement = instruction.memory_displacement64();
-        match (self.all.memory(), index) {
-            (Some(memory), Register::None) => {
-                (memory..memory + MEMORY_RESERVATION_BYTES).contains(&displacement).then_some(base)
-            }
-            (None, Register::None) => None,
-            _ if instruction.memory_index_scale() != 1 => None,
-            (Some(memory), _) => {
-                let is_memory = |register| {
-                    matches!(self.origin(at, register), Origin::Constant(bits)
-                        if (memory..memory + MEMORY_RESERVATION_BYTES).contains(&bits.wrapping_add(displacement)))
-                };
-                [(base, index), (index, base)].into_iter().find(|(one, _)| is_memory(*one)).map(|(_, other)| other)
-            }
-            (None, _) => [(base, index), (index, base)]
-                .into_iter()
-                .find(|(one, _)| self.origin(at, *one) == Origin::Memory)
-                .map(|(_, other)| other),
+        let is_fixed = self.all.addressing.fixed().is_some();
+        if index == Register::None {
+            return (is_fixed && self.all.is_in_memory(displacement)).then_some(base);
         }
+        let is_base = |register| match self.origin(at, register) {
+            Origin::Constant(bits) => is_fixed && self.all.is_in_memory(bits.wrapping_add(displacement)),
+            origin => !is_fixed && origin == Origin::Memory,
+        };
+        let pairs = [(base, index), (index, base)];
+        let pair = pairs.into_iter().filter(|_| instruction.memory_index_scale() == 1).find(|(one, _)| is_base(*one));
+        pair.map(|(_, other)| other)
     }
 
     /// The offset in the context of what an instruction reads there, if that is no global's cell.

@@ -63,15 +63,23 @@ impl Machine {
     }
 
     /// Takes a cell from a free list, as compiled code does.
-    pub fn take(&mut self, class: Class, descriptor: u32) -> Option<u32> {
+    pub fn take(&mut self, class: Class, descriptor: u32) -> Result<Option<u32>, Fault> {
         let cell = self.word(class.free_list());
         if cell == 0 {
-            return None;
+            return Ok(None);
+        }
+        if cell >= self.pages() * PAGE_BYTES {
+            return Err(format!("the list of {} bytes begins with {cell:#x}", class.bytes));
         }
         let next = self.word(cell + NEXT_FREE);
         self.set_word(class.free_list(), next);
         self.set_word(cell, descriptor);
-        Some(cell)
+        Ok(Some(cell))
+    }
+
+    /// What is left of the fuel.
+    pub fn fuel(&self) -> u64 {
+        self.store.get_fuel().unwrap_or(0)
     }
 
     /// Adds pages as the runtime does, and returns the first.

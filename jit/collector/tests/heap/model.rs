@@ -144,7 +144,10 @@ impl Model {
     pub fn allocate(&mut self, shape: usize, body: Vec<u8>, slow: bool) -> Result<Option<u32>, Fault> {
         let object = Object { shape, body };
         let (bytes, descriptor) = (object.bytes(), self.types[shape].at);
-        let quick = class_of(bytes).filter(|_| !slow).and_then(|class| self.machine.take(class, descriptor));
+        let quick = match class_of(bytes).filter(|_| !slow) {
+            Some(class) => self.machine.take(class, descriptor)?,
+            None => None,
+        };
         let before = self.machine.collections();
         let at = match quick {
             Some(at) => at,

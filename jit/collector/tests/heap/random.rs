@@ -55,6 +55,8 @@ pub struct Plan {
     pub ambiguous: bool,
     /// The longest array, in bytes.
     pub array_bytes: u32,
+    /// What the collector may use in all. `None`: as much as it wants.
+    pub fuel: Option<u64>,
 }
 
 /// A program that runs.
@@ -76,7 +78,7 @@ pub struct Counts {
 
 /// Runs a program on a collector.
 pub fn run(module: &[u8], plan: &Plan) -> Result<Counts, Fault> {
-    let machine = Machine::new(module, plan.most_pages, None)?;
+    let machine = Machine::new(module, plan.most_pages, plan.fuel)?;
     let random = Random(plan.seed);
     let mut program = Program { plan, random, model: Model::new(machine), roots: Vec::new(), immortal: Vec::new() };
     for _ in 0..20 {
@@ -333,6 +335,7 @@ fn a_gigabyte_fits_into_64_mebibytes() {
         most_pages: 1024,
         ambiguous: false,
         array_bytes: 1 << 20,
+        fuel: None,
     };
     let counts = passes(&plan);
     assert!(counts.collections > 50, "{} collections", counts.collections);
@@ -349,6 +352,7 @@ fn ambiguous_roots_keep_what_they_may_refer_to() {
             most_pages: 1024,
             ambiguous: true,
             array_bytes: 1 << 17,
+            fuel: None,
         };
         let counts = passes(&plan);
         assert!(counts.collections > 10, "seed {seed}: {} collections", counts.collections);

@@ -53,8 +53,15 @@ impl Scene {
     }
 
     fn read(text: &str) -> Result<Self> {
-        const WRITERS: [Writer; 6] =
-            [Writer::Guest, Writer::Memory, Writer::Length, Writer::Table, Writer::Runtime, Writer::Nobody];
+        const WRITERS: [Writer; 7] = [
+            Writer::Guest,
+            Writer::Memory,
+            Writer::Length,
+            Writer::LengthInBytes,
+            Writer::Table,
+            Writer::Runtime,
+            Writer::Nobody,
+        ];
         let mut scene = Self::default();
         for line in text.lines() {
             let words: Vec<_> = line.splitn(4, ' ').collect();
@@ -487,11 +494,13 @@ impl Subject {
                     }
                     writable.push(range.start..range.start + new.unwrap_or(0));
                 }
-                Writer::Length => {
+                Writer::Length | Writer::LengthInBytes => {
                     let word = range.start..range.start + 8;
                     let says = after.read(word.clone());
-                    if accessible.is_none_or(|len| says != (len as u64).to_le_bytes()) {
-                        changes.push(format!("{what}: says {says:x?} of {accessible:x?} bytes"));
+                    let says = usize::from_le_bytes(says.try_into().expect("a word has eight bytes"));
+                    let granule = if *writer == Writer::Length { 1 } else { PAGE };
+                    if accessible.is_none_or(|len| says.checked_next_multiple_of(granule) != Some(len)) {
+                        changes.push(format!("{what}: says {says:x} of {accessible:x?} bytes"));
                     }
                     writable.push(word);
                 }
