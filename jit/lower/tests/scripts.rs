@@ -37,12 +37,12 @@ enum Current {
 
 #[test]
 fn scripts_of_the_component_model_pass() {
-    run("COMPONENT_MODEL", "test", "a checkout of WebAssembly/component-model", 400);
+    run("COMPONENT_MODEL", "test", "a checkout of WebAssembly/component-model", 900);
 }
 
 #[test]
 fn scripts_of_wasmtime_pass() {
-    run("WASMTIME_MISC_TESTSUITE", "component-model", "a checkout's tests/misc_testsuite for Wasmtime's scripts", 200);
+    run("WASMTIME_MISC_TESTSUITE", "component-model", "a checkout's tests/misc_testsuite for Wasmtime's scripts", 120);
 }
 
 fn run(variable: &str, folder: &str, what: &str, least: usize) {

@@ -6,7 +6,7 @@ use wave_compiler::{CompileOptions, ImportLinkage, Module};
 use wave_contract::artifact::CodeSettings;
 use wave_policy::{Level, Policy};
 use wave_runtime::{
-    Binding, CallError, Caller, HostFunction, InstanceId, Item, Stop, Stopped, Store, StoreOptions, Trap, Value,
+    Binding, CallError, Caller, HostFunction, InstanceId, Item, Stop, Stopped, Store, StoreOptions, Stub, Trap, Value,
 };
 use wave_sandbox::{SealPlan, Sealed};
 
@@ -230,6 +230,27 @@ impl Running {
             other => panic!("{name} gave {other:?}"),
         }
     }
+}
+
+/// Compiles a module and verifies its code, with nothing for its imports.
+pub fn verify(bytes: &[u8]) {
+    let options = StoreOptions { memory_limit_bytes: 1 << 30, ..StoreOptions::default() };
+    let mut store = Store::new(options, ()).expect("a store");
+    let module = Module::parse(bytes).expect("the module is valid");
+    let bindings: Vec<Binding<()>> = module.info().imports.iter().map(|_| Binding::Stub(Stub::Trap)).collect();
+    let placement = store.place(module.info(), &bindings).expect("it can be placed");
+    let linkage = |host: &bool| if *host { ImportLinkage::Host } else { ImportLinkage::Guest };
+    let imports: Vec<_> = placement.host_imports.iter().map(linkage).collect();
+    let options = CompileOptions {
+        addressing: placement.addressing.clone(),
+        signatures: &placement.signatures,
+        imports: &imports,
+        threads: 2,
+        verify_ir: false,
+        settings: CodeSettings::default(),
+    };
+    let image = module.compile(&options).expect("the module compiles");
+    wave_verifier::verify(image, bytes, placement.terms(), 2).expect("the code is in order");
 }
 
 /// Why this host cannot run a module, if it cannot.
