@@ -24,7 +24,7 @@ use std::ops::Range;
 pub const MAGIC: [u8; 4] = *b"\0wav";
 
 /// Version of the format.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Maximum bytes of an [`Provenance`].
 const MAX_ORIGIN_BYTES: u64 = 4096;
