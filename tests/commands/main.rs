@@ -163,6 +163,41 @@ export class Box<T> { #v: T; constructor(v: T) { this.#v = v } get value() { ret
     assert_sha256(&work.path().join("out.js"), "e5904dd2a94f70c878206e74ef30050be09c35c71555d88206f2bf265509fef0");
 }
 
+/// Markdown to HTML, by a program of Haskell with exceptions in their old form, which Wasmtime refuses. The output is that of V8, in
+/// Node 20.
+#[test]
+fn pandoc_writes_html() {
+    const DOCUMENT: &str = r#"% Notes
+% A. Writer
+
+# Sum
+
+A *formula* $a^2 + b^2$ and a note.[^1]
+
+| name | size |
+|------|-----:|
+| one  |   10 |
+| two  |  200 |
+
+1. first
+2. `second` "quoted" -- dashed
+
+[^1]: With a [link](https://example.org "Title").
+"#;
+    let Some(package) = npm_package("pandoc-wasm", "1.1.0") else { return };
+    let (_place, compiled) = compiled(&package.join("src/pandoc.wasm"));
+    let work = writable_dir();
+    fill(work.path(), &[("doc.md", DOCUMENT)]);
+    let run = || Wave::strict().dir(work.path(), "/", "rw");
+    let html = run().run(&compiled, ["-f", "markdown", "-t", "html", "doc.md"]);
+    assert_eq!((html.status.code(), &*html.stderr), (Some(0), ""), "{html:?}");
+    // What it throws for a file that is not there, it catches. This build says so on standard output.
+    let missing = run().run(&compiled, ["-f", "markdown", "-t", "html", "none.md"]);
+    missing.is(1, "none.md: withBinaryFile: does not exist (No such file or directory)\n", "");
+    fill(work.path(), &[("doc.html", &html.stdout)]);
+    assert_sha256(&work.path().join("doc.html"), "8c51c23fcc23d39765c0ba09712deefdeae582a8467da9bcf9c02036eca7bba9");
+}
+
 /// C to the program of a small processor: GCC, its assembler, its linker and what writes the program as text.
 #[test]
 fn a_program_is_compiled_assembled_and_linked() {
