@@ -13,6 +13,7 @@ mod examples;
 mod fuel;
 mod images;
 mod inputs;
+mod lower;
 mod memory;
 mod outcome;
 mod profile;
