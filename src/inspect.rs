@@ -30,7 +30,7 @@ fn summarize(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Resul
     let bytes = input::module(path, bytes)?;
     let module = compile::parse(path, &bytes)?;
     compile::validate(path, &module, threads)?;
-    let summary = Summary::new(module.info(), bytes.len());
+    let summary = Summary::new(&module.into_own_info(), bytes.len());
     Ok(Output::new(match format {
         Format::Text => summary.text(),
         Format::Json => json(&summary)?,

@@ -218,7 +218,7 @@ fn show_value(value: Value) -> String {
         Value::V128(bits) => format!("{bits:#034x}"),
         Value::FuncRef(function) => if function.is_some() { "funcref" } else { "null" }.to_owned(),
         Value::ExnRef(exception) => if exception.is_some() { "exnref" } else { "null" }.to_owned(),
-        Value::NullAny => "null".to_owned(),
+        Value::AnyRef(reference) => if reference == 0 { "null" } else { "anyref" }.to_owned(),
         Value::ExternRef(number) => number.map_or_else(|| "null".to_owned(), |number| format!("externref {number}")),
     }
 }

@@ -5,6 +5,7 @@ use crate::image;
 use crate::text::{chain, clean};
 use crate::worker::{self, Output};
 use serde_json::json;
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 use wave_contract::artifact::{Artifact, CodeSettings};
 use wave_contract::context::{Addressing, FixedAddresses};
@@ -25,19 +26,20 @@ pub fn verify(sandbox: Option<Sandbox>, arguments: &Verify) -> Result<u8, Failur
     let path = &arguments.module;
     let threads = arguments.threads.map_or_else(compile::default_threads, std::num::NonZero::get);
     let limits = worker::limits(sandbox, path);
-    let bytes = image::read(&limits)?;
-    worker::run(&limits, threads, |watch| report(arguments, &bytes, threads, watch))
+    // The work is done once, in whichever process, and takes the memory of the file for the code.
+    let bytes = Cell::new(image::read(&limits)?);
+    worker::run(&limits, threads, |watch| report(arguments, bytes.take(), threads, watch))
 }
 
-fn report(arguments: &Verify, bytes: &[u8], threads: usize, watch: Watch<'_>) -> Result<Output, Failure> {
-    let code = match Artifact::is_one(bytes) {
+fn report(arguments: &Verify, bytes: Vec<u8>, threads: usize, watch: Watch<'_>) -> Result<Output, Failure> {
+    let code = match Artifact::is_one(&bytes) {
         true => of_artifact(arguments, bytes)?,
-        false => of_module(arguments, bytes, threads, watch)?,
+        false => of_module(arguments, &bytes, threads, watch)?,
     };
     let Code { module, image, terms, compiling } = code;
     let started = Instant::now();
     let outcome = counted(watch, Step::Verifying, |each| {
-        wave_verifier::verify_watched(image, &module, terms, threads, each).map(|(_, report)| report)
+        wave_verifier::verify_watched(image, module, terms, threads, each).map(|(_, report)| report)
     });
     let took = Took { compiling, verifying: started.elapsed() };
     let out = match arguments.format {
@@ -57,13 +59,13 @@ struct Code {
 }
 
 /// What an artifact has: any, of any version and for any processor.
-fn of_artifact(arguments: &Verify, bytes: &[u8]) -> Result<Code, Failure> {
+fn of_artifact(arguments: &Verify, bytes: Vec<u8>) -> Result<Code, Failure> {
     let flags = [("--deterministic", arguments.deterministic), ("--fuel", arguments.fuel)];
     if let Some((flag, _)) = flags.iter().find(|(_, is_given)| *is_given) {
         return Err(Failure::usage("the code of a compiled file is verified as it is").at(*flag).fix("leave it out"));
     }
     let path = arguments.module.display();
-    let artifact = Artifact::read(bytes).map_err(|error| Failure::not_runnable(chain(&error)).at(path.to_string()))?;
+    let artifact = Artifact::take(bytes).map_err(|error| Failure::not_runnable(chain(&error)).at(path.to_string()))?;
     let Artifact { module, signatures, host_imports, image, .. } = artifact;
     let terms = Terms { addressing: image.addressing.clone(), signatures, host_imports };
     Ok(Code { module, image, terms, compiling: None })

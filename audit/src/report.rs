@@ -65,7 +65,9 @@ impl Audit {
             Kind::Component => features::Verdict::Runs,
         };
         let surface = surface(&module);
-        let growable = module.memories.iter().any(Memory::can_grow);
+        let objects = module.kind == Kind::Module && features::has_objects(bytes);
+        // The heap of objects grows as a memory does.
+        let growable = objects || module.memories.iter().any(Memory::can_grow);
         let (grants, powers) = match module.kind {
             Kind::Module => (gains(&surface, growable), verdicts(&surface, growable)),
             Kind::Component => (Vec::new(), Vec::new()),

@@ -3,7 +3,8 @@
 use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Const, V128Pattern, WastArgCore, WastRetCore};
 use wast::token::{F32, F64};
 use wast::{WastArg, WastRet};
-use wave_runtime::Value;
+use wave_contract::collector::Word;
+use wave_runtime::{ObjectKind, Value};
 
 /// The value of an argument.
 ///
@@ -20,6 +21,8 @@ pub fn argument(arg: &WastArg) -> Result<Value, String> {
             null(ty).ok_or_else(|| format!("argument of a proposal that is not supported: {arg:?}"))?
         }
         WastArg::Core(WastArgCore::RefExtern(number)) => Value::ExternRef(Some(*number)),
+        // A thing of the host as the guest sees it: of all references to objects, the one that a script can make.
+        WastArg::Core(WastArgCore::RefHost(number)) => Value::AnyRef(Word::Host(*number).to_bits()),
         other => return Err(format!("argument of a proposal that is not supported: {other:?}")),
     })
 }
@@ -34,7 +37,7 @@ fn null(ty: &AbstractHeapType) -> Option<Value> {
         | AbstractHeapType::I31
         | AbstractHeapType::Struct
         | AbstractHeapType::Array
-        | AbstractHeapType::None => Value::NullAny,
+        | AbstractHeapType::None => Value::AnyRef(0),
         AbstractHeapType::Exn | AbstractHeapType::NoExn => Value::ExnRef(None),
         AbstractHeapType::Cont | AbstractHeapType::NoCont => return None,
     })
@@ -44,24 +47,31 @@ fn vector(value: &V128Const) -> u128 {
     u128::from_le_bytes(value.to_le_bytes())
 }
 
-/// Whether a value is what the script expects.
-pub fn matches(value: Value, want: &WastRet) -> bool {
+/// Whether a value is what the script expects. `kind` is what its reference to an object is, if it is one.
+pub fn matches(value: Value, kind: Option<ObjectKind>, want: &WastRet) -> bool {
     let WastRet::Core(want) = want else { return false };
     match (value, want) {
-        (_, WastRetCore::Either(wants)) => wants.iter().any(|want| matches_core(value, want)),
-        (value, want) => matches_core(value, want),
+        (_, WastRetCore::Either(wants)) => wants.iter().any(|want| matches_core(value, kind, want)),
+        (value, want) => matches_core(value, kind, want),
     }
 }
 
-fn matches_core(value: Value, want: &WastRetCore) -> bool {
+fn matches_core(value: Value, kind: Option<ObjectKind>, want: &WastRetCore) -> bool {
     match (value, want) {
+        (Value::AnyRef(_), WastRetCore::RefAny) => kind.is_some(),
+        (Value::AnyRef(_), WastRetCore::RefEq) => kind.is_some_and(|kind| kind != ObjectKind::Host),
+        (Value::AnyRef(_), WastRetCore::RefStruct) => kind == Some(ObjectKind::Struct),
+        (Value::AnyRef(_), WastRetCore::RefArray) => kind == Some(ObjectKind::Array),
+        (Value::AnyRef(_), WastRetCore::RefI31) => kind == Some(ObjectKind::I31),
+        (Value::AnyRef(word), WastRetCore::RefHost(want)) => Word::from_bits(word) == Some(Word::Host(*want)),
+        (Value::AnyRef(_), WastRetCore::RefExtern(None)) => kind.is_some(),
         (Value::I32(value), WastRetCore::I32(want)) => value == *want,
         (Value::I64(value), WastRetCore::I64(want)) => value == *want,
         (Value::F32(bits), WastRetCore::F32(want)) => matches_f32(bits, want),
         (Value::F64(bits), WastRetCore::F64(want)) => matches_f64(bits, want),
         (Value::V128(bits), WastRetCore::V128(want)) => matches_v128(bits, want),
         (
-            Value::FuncRef(None) | Value::ExternRef(None) | Value::NullAny | Value::ExnRef(None),
+            Value::FuncRef(None) | Value::ExternRef(None) | Value::AnyRef(0) | Value::ExnRef(None),
             WastRetCore::RefNull(None),
         ) => true,
         (value, WastRetCore::RefNull(Some(HeapType::Abstract { ty, .. }))) => null(ty) == Some(value),

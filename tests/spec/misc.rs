@@ -10,6 +10,8 @@ const FEATURES: &[&str] = &[
     "branch_hinting",
     "custom_page_sizes",
     "exceptions",
+    "function_references",
+    "gc",
     "memory64",
     "multi_memory",
     "simd",
@@ -32,10 +34,11 @@ fn is_supported(script: &str) -> bool {
 fn scripts(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
         let path = entry.expect("an entry").path();
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("component")) {
+            continue;
+        }
         if path.is_dir() {
-            if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("component-model")) {
-                scripts(&path, found);
-            }
+            scripts(&path, found);
         } else if path.extension().is_some_and(|extension| extension == "wast") {
             found.push(path);
         }

@@ -50,6 +50,7 @@ const PROPOSALS: &[(Proposal, u32)] = &[
     (Proposal::ExceptionHandling, 105),
     (Proposal::FunctionReferences, 1874),
     (Proposal::Threads, 619),
+    (Proposal::GC, 784),
 ];
 
 /// Directives of the core scripts of WebAssembly 2.0.
@@ -120,4 +121,4 @@ fn every_assertion_of_our_own_passes() {
 }
 
 /// Our scripts with the numbers of their directives.
-const OURS: [(&str, u32); 2] = [("exceptions.wast", 71), ("legacy.wast", 48)];
+const OURS: [(&str, u32); 3] = [("exceptions.wast", 71), ("legacy.wast", 48), ("objects.wast", 37)];

@@ -161,3 +161,35 @@ pub const fn class_of(bytes: u32) -> Option<Class> {
     }
     None
 }
+
+/// How many parameters and results each of the module's functions has, in order, without the one that it imports. All are `i32`.
+pub const FUNCTIONS: &[(usize, usize)] = &[
+    (1, 1),
+    (1, 1),
+    (1, 1),
+    (1, 1),
+    (1, 1),
+    (1, 1),
+    (3, 1),
+    (1, 1),
+    (1, 1),
+    (1, 1),
+    (2, 1),
+    (1, 0),
+    (1, 1),
+    (0, 0),
+    (1, 1),
+    (1, 0),
+    (2, 1),
+    (1, 0),
+    (0, 0),
+    (0, 0),
+    (2, 0),
+    (0, 0),
+    (0, 0),
+    (2, 0),
+    (0, 0),
+    (0, 0),
+];
+/// Which of them is `allocate`.
+pub const ALLOCATE: u32 = 10;

@@ -14,6 +14,7 @@ use cranelift_codegen::print_errors::pretty_error;
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use std::collections::HashMap;
+use wasmparser::WasmFeatures;
 use wave_contract::artifact::CodeSettings;
 use wave_contract::context::{Addressing, ContextLayout};
 use wave_contract::image::CodeImage;
@@ -59,7 +60,7 @@ pub(crate) fn validate(module: &Module<'_>, threads: usize) -> Result<(), Compil
         let ty = module.info.functions[function as usize];
         let (body, features) = (&module.bodies[body as usize], module.features);
         let hints = FunctionHints::default();
-        translate::validate(Source { function, ty, body, hints, resources, features }, scratch)
+        translate::validate(Source { function, ty, body, hints, resources, features, collector: None }, scratch)
     })
     .map(drop)
 }
@@ -80,12 +81,13 @@ pub(crate) fn compile(
         len_bytes: u64::from(u32::MAX),
         max_bytes: MAX_MODULE_BYTES as u64,
     })?;
-    let env = Environment { info, layout, options, throwing: Throwing::of(module, options)? };
+    let throwing = Throwing::of(module, options)?;
+    let env = Environment { info, layout, options, throwing, objects: module.objects.as_ref() };
     let entries = entries(info, options.signatures);
 
     let imports = info.imported_functions as usize;
     let mut weights = vec![THUNK_BYTES; info.functions.len() + entries.len()];
-    for (weight, body) in weights[imports..].iter_mut().zip(&module.bodies) {
+    for (weight, body) in weights[imports..].iter_mut().zip(module.all_bodies()) {
         *weight = body.as_bytes().len();
     }
     let job = Job { module, env, entries: &entries, settings, target };
@@ -135,6 +137,24 @@ struct Job<'a, 'm> {
     target: &'static Target,
 }
 
+impl<'m> Job<'_, 'm> {
+    /// The body of a function that is not imported.
+    fn source(&self, function: u32) -> Source<'_, 'm> {
+        let module = self.module;
+        let ty = self.env.function_type_index(function);
+        let number = (function - self.env.info.imported_functions) as usize;
+        if let (Some(objects), Some(number)) = (&module.objects, number.checked_sub(module.bodies.len())) {
+            let (body, resources, collector) =
+                (&objects.bodies[number], &objects.resources, objects.types.get(number).copied());
+            let (hints, features) = (FunctionHints::default(), WasmFeatures::WASM2);
+            return Source { function, ty, body, hints, resources, features, collector };
+        }
+        let resources = module.resources.as_ref().expect("a body was validated against them");
+        let (body, hints) = (&module.bodies[number], module.hints.of(function));
+        Source { function, ty, body, hints, resources, features: module.features, collector: None }
+    }
+}
+
 /// One thread's compiler, and the functions it has compiled.
 struct Worker {
     context: Context,
@@ -167,11 +187,7 @@ impl Worker {
         } else if let Some(linkage) = env.linkage(index) {
             thunk::import(env, index, linkage, func, &mut self.builders, &mut self.scratch.emit, config)?;
         } else {
-            let body = &job.module.bodies[(index - env.info.imported_functions) as usize];
-            let resources = job.module.resources.as_ref().expect("a body was validated against them");
-            let (ty, features) = (env.function_type_index(index), job.module.features);
-            let hints = job.module.hints.of(index);
-            let source = Source { function: index, ty, body, hints, resources, features };
+            let source = job.source(index);
             let Self { context, builders, scratch, .. } = self;
             let outcome =
                 translate::translate(env, source, Shape::Usual, &mut context.func, builders, scratch, config)?;

@@ -1,6 +1,7 @@
 //! Instructions that depend on the contract: where code finds things, and how it calls the host.
 
 use crate::compile::{CompileOptions, ImportLinkage};
+use crate::objects::Objects;
 use crate::throwing::Throwing;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8X16, I32, I64};
@@ -31,6 +32,7 @@ pub(crate) struct Environment<'a> {
     pub(crate) layout: ContextLayout,
     pub(crate) options: &'a CompileOptions<'a>,
     pub(crate) throwing: Throwing,
+    pub(crate) objects: Option<&'a Objects>,
 }
 
 impl<'a> Environment<'a> {

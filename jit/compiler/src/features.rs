@@ -3,7 +3,7 @@
 //! What the validator accepts, what `wave` says of a module that needs more, `wave --version --verbose` and the block in
 //! `docs/webassembly.md` follow from it.
 
-use wasmparser::{FuncValidatorAllocations, Operator, Parser, ValidPayload, Validator, WasmFeatures};
+use wasmparser::{FuncValidatorAllocations, Parser, ValidPayload, Validator, WasmFeatures};
 
 /// One feature: a proposal, or what a version of the standard has.
 #[derive(Debug)]
@@ -38,7 +38,6 @@ const fn yes(name: &'static str, title: &'static str, origin: &'static str, flag
     Feature { name, title, origin, flags, support: Support::Yes }
 }
 
-const NOT_BUILT: &str = "the compiler has no code for it";
 const OBJECTS: &str = "use a toolchain that keeps objects in linear memory, such as those of C, Rust, Go and TinyGo";
 
 /// All features that the validator knows. Each of its flags is in one row.
@@ -78,13 +77,7 @@ pub static FEATURES: &[Feature] = &[
         "3.0",
         WasmFeatures::FUNCTION_REFERENCES,
     ),
-    Feature {
-        name: "gc",
-        title: "garbage-collected objects",
-        origin: "3.0",
-        flags: WasmFeatures::GC,
-        support: Support::No { why: NOT_BUILT, fix: OBJECTS },
-    },
+    yes("gc", "garbage-collected structures and arrays, `i31`, casts", "3.0", WasmFeatures::GC),
     yes(
         "memory64",
         "memories and tables with 64-bit indexes; memories of at most 4 GiB",
@@ -196,22 +189,6 @@ pub(crate) fn supported() -> WasmFeatures {
     rows.fold(WasmFeatures::empty(), |all, feature| all.union(feature.flags))
 }
 
-/// What lets modules declare types that refer to each other, and subtypes. Instructions for objects are refused one by one.
-pub(crate) const TYPES: WasmFeatures = WasmFeatures::GC;
-
-/// Whether an instruction creates, tests or reads objects.
-pub(crate) fn is_for_objects(operator: &Operator<'_>) -> bool {
-    macro_rules! of_proposal {
-        ($(@$proposal:ident $name:ident $({ $($argument:ident: $ty:ty),* })? => $visit:ident ($($annotation:tt)*))*) => {
-            match operator {
-                $(Operator::$name { .. } => matches!(stringify!($proposal), "gc"),)*
-                _ => false,
-            }
-        };
-    }
-    wasmparser::for_each_operator!(of_proposal)
-}
-
 /// What a validator could be asked to accept beyond that. Components are no modules, and compact imports take memory without bound.
 fn unsupported() -> WasmFeatures {
     WasmFeatures::all().difference(supported()).difference(COMPONENTS).difference(WasmFeatures::COMPACT_IMPORTS)
@@ -267,6 +244,12 @@ pub fn judge(bytes: &[u8]) -> Verdict {
         enabled |= feature.flags;
     }
     if needs.is_empty() { Verdict::Runs } else { Verdict::Needs(needs) }
+}
+
+/// Whether a module has garbage-collected objects, and so a heap for them. False for one that cannot be compiled.
+#[must_use]
+pub fn has_objects(bytes: &[u8]) -> bool {
+    crate::Module::parse(bytes).is_ok_and(|module| module.info().heap.is_some())
 }
 
 /// The feature without which validation ends with this error.
@@ -405,6 +388,14 @@ mod tests {
             }
         }
         assert_eq!(judged("(module (memory 1) (func (export \"f\")))"), Verdict::Runs);
+    }
+
+    #[test]
+    fn modules_with_objects_are_told_apart() {
+        let found = |text: &str| has_objects(&wat::parse_str(text).expect("the test's text is right"));
+        assert!(found("(module (type (struct)))") && found("(module (func (param anyref)))"));
+        assert!(!found("(module (memory 1))") && !found("(module (func (param externref)))"));
+        assert!(!has_objects(b"\0asm"));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod features;
 mod hints;
 mod link;
 mod module;
+mod objects;
 mod parallel;
 mod target;
 mod throwing;

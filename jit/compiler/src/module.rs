@@ -4,6 +4,7 @@ use crate::compile::{self, CompileOptions};
 use crate::error::CompileError;
 use crate::features;
 use crate::hints::BranchHints;
+use crate::objects::Objects;
 use wasmparser::{
     CompositeInnerType, DataKind, ElementItems as WasmElementItems, ElementKind, ExternalKind, FunctionBody,
     KnownCustom, Name, Operator, Parser, Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources,
@@ -14,6 +15,7 @@ use wave_contract::module::{
     ConstExpr, ConstOp, DataSegment, ElementItems, ElementSegment, Export, ExportKind, FunctionNames, Import,
     ImportType, ModuleInfo, SegmentMode,
 };
+use wave_contract::object;
 use wave_contract::types::{
     CompositeType, FieldType, FuncType, GlobalType, HeapType, MemoryType, RefType, StorageType, SubType, TableType,
     ValType,
@@ -28,6 +30,8 @@ pub struct Module<'a> {
     pub(crate) info: ModuleInfo,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
     pub(crate) hints: BranchHints,
+    /// What it got for its objects, if it has any.
+    pub(crate) objects: Option<Objects>,
     /// Whether instances of other modules may call it and be called by it.
     pub(crate) linked: bool,
     /// What the module may use.
@@ -53,14 +57,11 @@ impl<'a> Module<'a> {
         if let [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] = bytes {
             return Err(CompileError::Component);
         }
-        let features = features::supported().union(features::TYPES);
-        // The validator allows constant expressions that read earlier globals only together with the types of the collector. Those
-        // are refused where declarations are read, below, and not validated in bodies.
-        let of_sections = features.union(WasmFeatures::FUNCTION_REFERENCES).union(WasmFeatures::GC);
+        let features = features::supported();
         let mut declarations = Declarations::default();
-        let mut validator = Validator::new_with_features(of_sections);
+        let mut validator = Validator::new_with_features(features);
         let mut parser = Parser::new(0);
-        parser.set_features(of_sections);
+        parser.set_features(features);
         for payload in parser.parse_all(bytes) {
             let payload = payload?;
             // The validator comes first, so that the rest can rely on valid input.
@@ -70,9 +71,10 @@ impl<'a> Module<'a> {
             }
             declarations.payload(payload)?;
         }
-        let Declarations { info, bodies, hints, resources } = declarations;
+        let Declarations { mut info, bodies, hints, resources } = declarations;
         let hints = hints.unwrap_or_default();
-        Ok(Self { bytes, info, bodies, hints, linked: false, features, resources })
+        let objects = object::complete(&mut info).map(Objects::new).transpose()?;
+        Ok(Self { bytes, info, bodies, hints, objects, linked: false, features, resources })
     }
 
     /// The bytes that it was read from.
@@ -93,11 +95,22 @@ impl<'a> Module<'a> {
         self.info
     }
 
+    /// What the module declares, without the functions of the collector and what else it gets for its objects.
+    #[must_use]
+    pub fn into_own_info(self) -> ModuleInfo {
+        object::without(self.info)
+    }
+
     /// The same module, to be linked to instances of other modules: their functions, which may throw, can get into its
     /// tables.
     #[must_use]
     pub fn linked(self) -> Self {
         Self { linked: true, ..self }
+    }
+
+    /// All bodies that are compiled: its own, and the collector's.
+    pub(crate) fn all_bodies(&self) -> impl Iterator<Item = &FunctionBody<'_>> {
+        self.bodies.iter().chain(self.objects.iter().flat_map(|objects| &objects.bodies))
     }
 
     /// Validates every function body with up to `threads` threads and compiles nothing.
@@ -313,7 +326,7 @@ fn ref_type(ty: wasmparser::RefType) -> Result<ValType, CompileError> {
 }
 
 /// `None` for a type of a proposal that is not supported.
-fn heap_type(ty: wasmparser::HeapType) -> Option<HeapType> {
+pub(crate) fn heap_type(ty: wasmparser::HeapType) -> Option<HeapType> {
     use wasmparser::AbstractHeapType as Abstract;
     Some(match ty {
         wasmparser::HeapType::Concrete(index) => HeapType::Concrete(index.as_module_index()?),
@@ -336,7 +349,7 @@ fn heap_type(ty: wasmparser::HeapType) -> Option<HeapType> {
     })
 }
 
-fn sub_type(ty: &wasmparser::SubType) -> Result<SubType, CompileError> {
+pub(crate) fn sub_type(ty: &wasmparser::SubType) -> Result<SubType, CompileError> {
     let field = |field: &wasmparser::FieldType| {
         let storage = match field.element_type {
             wasmparser::StorageType::I8 => StorageType::I8,
@@ -420,6 +433,16 @@ fn const_expr(expression: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr, Compi
             Operator::V128Const { value } => ConstOp::V128Const(value.into()),
             Operator::GlobalGet { global_index } => ConstOp::GlobalGet(global_index),
             Operator::RefNull { .. } => ConstOp::RefNull,
+            Operator::RefI31 => ConstOp::RefI31,
+            Operator::StructNew { struct_type_index } => ConstOp::StructNew(struct_type_index),
+            Operator::StructNewDefault { struct_type_index } => ConstOp::StructNewDefault(struct_type_index),
+            Operator::ArrayNew { array_type_index } => ConstOp::ArrayNew(array_type_index),
+            Operator::ArrayNewDefault { array_type_index } => ConstOp::ArrayNewDefault(array_type_index),
+            Operator::ArrayNewFixed { array_type_index, array_size } => {
+                ConstOp::ArrayNewFixed(array_type_index, array_size)
+            }
+            // One form for both.
+            Operator::AnyConvertExtern | Operator::ExternConvertAny => continue,
             Operator::RefFunc { function_index } => ConstOp::RefFunc(function_index),
             Operator::I32Add => ConstOp::I32Add,
             Operator::I32Sub => ConstOp::I32Sub,

@@ -453,8 +453,8 @@ fn refusals() {
     assert!(matches!(Module::parse(b"(module)").err(), Some(CompileError::Invalid { .. })));
     for text in [
         "(module (table i64 0x1_0000_0000 funcref))",
-        "(module (global i31ref (ref.i31 (i32.const 1))))",
-        "(module (type $s (struct)) (global (ref $s) (struct.new $s)))",
+        "(module (global i31ref (ref.i31 (i64.const 1))))",
+        "(module (type $s (struct (field i32))) (global (ref $s) (struct.new $s)))",
         "(module (table 1 (ref func)))",
         "(module (global $later i32 (global.get 1)) (global i32 (i32.const 1)))",
         "(module (global (mut i32) (i32.const 1)) (global i32 (global.get 0)))",
@@ -466,8 +466,8 @@ fn refusals() {
     }
     for text in [
         "(module (func (result i32)))",
-        "(module (func (drop (ref.i31 (i32.const 1)))))",
-        "(module (func unreachable (ref.i31 (i32.const 1)) drop))",
+        "(module (func (drop (ref.i31 (i64.const 1)))))",
+        "(module (type $s (struct (field i32))) (func (struct.set $s 0 (struct.new_default $s) (i32.const 1))))",
         "(module (type $t (func)) (func (local (ref $t)) (drop (local.get 0))))",
         "(module (func i32.const 0 i32.add drop))",
         "(module (func (local i32) local.get 1 drop))",

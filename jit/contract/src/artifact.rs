@@ -14,16 +14,17 @@
 //! translation of the module. It only respects what the module declares.
 
 use crate::context::Addressing;
-use crate::encoding::{ImageBounds, read_image, read_value, write_image, write_value};
+use crate::encoding::{ImageBounds, read_tables, read_value, write_image, write_value};
 use crate::image::CodeImage;
 use crate::types::TypeIds;
 use std::io;
+use std::ops::Range;
 
 /// The first bytes of every artifact.
 pub const MAGIC: [u8; 4] = *b"\0wav";
 
 /// Version of the format.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Maximum bytes of an [`Provenance`].
 const MAX_ORIGIN_BYTES: u64 = 4096;
@@ -116,6 +117,44 @@ impl Artifact {
     /// # Errors
     /// [`ArtifactError`].
     pub fn read(bytes: &[u8]) -> Result<Self, ArtifactError> {
+        let Head { origin, module, code } = Head::read(bytes)?;
+        let mut rest = bytes.get(code).unwrap_or_default();
+        let (signatures, host_imports, mut image) = read_code(&mut rest).map_err(ArtifactError::Malformed)?;
+        image.text = rest.to_vec();
+        let module = bytes.get(module).unwrap_or_default().to_vec();
+        Ok(Self { origin, module, signatures, host_imports, image })
+    }
+
+    /// As [`read`](Self::read). The text stays in the memory of the bytes, and the rest of that is given back piece by piece: there
+    /// is never a second copy of the text.
+    ///
+    /// # Errors
+    /// [`ArtifactError`].
+    pub fn take(mut bytes: Vec<u8>) -> Result<Self, ArtifactError> {
+        let Head { origin, module, code } = Head::read(&bytes)?;
+        let module = bytes.get(module).unwrap_or_default().to_vec();
+        bytes.truncate(code.end);
+        drop_before(&mut bytes, code.start);
+        let mut rest = &bytes[..];
+        let (signatures, host_imports, mut image) = read_code(&mut rest).map_err(ArtifactError::Malformed)?;
+        let text = bytes.len() - rest.len();
+        drop_before(&mut bytes, text);
+        image.text = bytes;
+        Ok(Self { origin, module, signatures, host_imports, image })
+    }
+}
+
+/// What an artifact begins with, and where the rest is.
+struct Head {
+    origin: Provenance,
+    module: Range<usize>,
+    /// What stands between the module and the hash.
+    code: Range<usize>,
+}
+
+impl Head {
+    /// Checks the hash of an artifact and reads its head.
+    fn read(bytes: &[u8]) -> Result<Self, ArtifactError> {
         let rest = bytes.strip_prefix(&MAGIC).and_then(|rest| rest.split_first_chunk::<4>());
         let (version, _) = rest.ok_or(ArtifactError::Damaged)?;
         if *version != VERSION.to_le_bytes() {
@@ -125,23 +164,31 @@ impl Artifact {
         if blake3::hash(bytes) != *hash {
             return Err(ArtifactError::Damaged);
         }
-        let body = bytes.get(MAGIC.len() + version.len()..).ok_or(ArtifactError::Damaged)?;
-        Self::read_body(body).map_err(ArtifactError::Malformed)
+        let mut from = bytes.get(MAGIC.len() + version.len()..).ok_or(ArtifactError::Damaged)?;
+        let (origin, len): (_, u64) = read_value(&mut from, MAX_ORIGIN_BYTES).map_err(ArtifactError::Malformed)?;
+        let start = bytes.len() - from.len();
+        let len = usize::try_from(len).ok().filter(|len| *len <= from.len());
+        let end = start + len.ok_or_else(|| ArtifactError::Malformed(io::ErrorKind::UnexpectedEof.into()))?;
+        Ok(Self { origin, module: start..end, code: end..bytes.len() })
     }
+}
 
-    fn read_body(mut from: &[u8]) -> io::Result<Self> {
-        let (origin, module_len): (Provenance, u64) = read_value(&mut from, MAX_ORIGIN_BYTES)?;
-        let module = usize::try_from(module_len).ok().and_then(|len| from.split_at_checked(len));
-        let (module, mut from) = module.ok_or(io::ErrorKind::UnexpectedEof)?;
-        let len = from.len() as u64;
-        let (addressing, signatures, host_imports): (Addressing, Vec<TypeIds>, Vec<bool>) = read_value(&mut from, len)?;
-        let bounds = ImageBounds { functions: None, signatures: signatures.len(), bytes: len };
-        let image = read_image(&mut from, addressing, &bounds)?;
-        if !from.is_empty() {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        Ok(Self { origin, module: module.to_vec(), signatures, host_imports, image })
+/// Reads what stands behind the module. Its text is what is left.
+fn read_code(from: &mut &[u8]) -> io::Result<(Vec<TypeIds>, Vec<bool>, CodeImage)> {
+    let bytes = from.len() as u64;
+    let (addressing, signatures, host_imports): (Addressing, Vec<TypeIds>, Vec<bool>) = read_value(from, bytes)?;
+    let bounds = ImageBounds { functions: None, signatures: signatures.len(), bytes };
+    let (image, text) = read_tables(from, addressing, &bounds)?;
+    if text != from.len() as u64 {
+        return Err(io::ErrorKind::InvalidData.into());
     }
+    Ok((signatures, host_imports, image))
+}
+
+/// Drops what stands before a place, and gives its memory back.
+fn drop_before(bytes: &mut Vec<u8>, start: usize) {
+    bytes.drain(..start);
+    bytes.shrink_to_fit();
 }
 
 #[cfg(test)]
@@ -173,11 +220,18 @@ mod tests {
         }
     }
 
+    /// Reads an artifact in both ways, which agree.
+    fn read(bytes: &[u8]) -> Result<Artifact, ArtifactError> {
+        let (read, taken) = (Artifact::read(bytes), Artifact::take(bytes.to_vec()));
+        assert_eq!(format!("{read:?}"), format!("{taken:?}"));
+        read
+    }
+
     #[test]
     fn it_reads_back_as_it_was() {
         let bytes = artifact().to_bytes().expect("bytes");
         assert!(Artifact::is_one(&bytes));
-        let read = Artifact::read(&bytes).expect("an artifact");
+        let read = read(&bytes).expect("an artifact");
         assert_eq!(read.origin, artifact().origin);
         assert_eq!((&read.module, &read.image.text), (&artifact().module, &artifact().image.text));
         assert_eq!(read.to_bytes().expect("bytes"), bytes);
@@ -190,12 +244,12 @@ mod tests {
         for at in (8..bytes.len()).step_by(STEP) {
             let mut damaged = bytes.clone();
             damaged[at] ^= 1 << (at % 8);
-            assert!(matches!(Artifact::read(&damaged), Err(ArtifactError::Damaged)), "byte {at}");
-            assert!(matches!(Artifact::read(&bytes[..at]), Err(ArtifactError::Damaged)), "truncated at {at}");
+            assert!(matches!(read(&damaged), Err(ArtifactError::Damaged)), "byte {at}");
+            assert!(matches!(read(&bytes[..at]), Err(ArtifactError::Damaged)), "truncated at {at}");
         }
         let mut other = bytes.clone();
         other[4] = 9;
-        assert!(matches!(Artifact::read(&other), Err(ArtifactError::Version(9))));
+        assert!(matches!(read(&other), Err(ArtifactError::Version(9))));
     }
 
     /// T59: anybody can compute the hash, so lengths are checked before memory is allocated for them.
@@ -208,7 +262,7 @@ mod tests {
             forged[at] = 0xff;
             let hash = blake3::hash(&forged);
             forged.extend_from_slice(hash.as_bytes());
-            if let Ok(read) = Artifact::read(&forged) {
+            if let Ok(read) = read(&forged) {
                 assert!(read.module.len() + read.image.text.len() < bytes.len(), "byte {at}");
             }
         }

@@ -6,9 +6,15 @@
 
 use crate::abi::{EXCEPTION, SLOT_BYTES};
 use crate::image::{CodeImage, CodeRange};
-use crate::module::{ConstExpr, ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
+use crate::module::{
+    ConstExpr, ConstOp, DataSegment, ElementItems, Export, ExportKind, ImportType, ModuleInfo, SegmentMode,
+};
+use crate::object::HEAP;
 use crate::trap::TrapCode;
-use crate::types::{CompositeType, FuncType, HeapType, Hierarchy, MemoryType, TableType, TypeIds, ValType};
+use crate::types::{
+    CompositeType, FieldType, FuncType, HeapType, Hierarchy, MemoryType, RefType, StorageType, TableType, TypeIds,
+    ValType,
+};
 use std::collections::HashSet;
 
 /// Maximum parameters, and maximum results, of a function. The result area has room for as many.
@@ -19,7 +25,7 @@ const _: () = assert!(MAX_VALUES <= (EXCEPTION / SLOT_BYTES) as usize, "results 
 /// Maximum fields of a structure.
 const MAX_FIELDS: usize = 10_000;
 
-/// Maximum linear memories of a module.
+/// Maximum linear memories that a module can name.
 const MAX_MEMORIES: usize = 100;
 
 /// What is inconsistent in declarations or code.
@@ -47,8 +53,9 @@ impl ModuleInfo {
         ensure(self.functions.iter().all(|ty| self.signature(*ty).is_some()), "a function has no type")?;
         ensure(self.tables.iter().all(|ty| self.is_table(ty)), "a table type is invalid")?;
         ensure(self.globals.iter().all(|ty| self.is_value(ty.content)), "a global's type is invalid")?;
-        ensure(self.memories.len() <= MAX_MEMORIES, "there are too many memories")?;
+        ensure(self.memories.len() <= MAX_MEMORIES + usize::from(self.heap.is_some()), "there are too many memories")?;
         ensure(self.memories.iter().all(is_memory), "a memory type is invalid")?;
+        self.check_heap()?;
         let is_tag = |ty: &u32| self.signature(*ty).is_some_and(|ty| ty.results.is_empty());
         ensure(self.tags.iter().all(is_tag), "a tag has no type")?;
         self.check_imports()?;
@@ -62,6 +69,18 @@ impl ModuleInfo {
         self.check_elements()?;
         self.check_data(module_len)?;
         ensure(self.names.is_consistent() && self.tag_names.is_consistent(), "names overlap")
+    }
+
+    /// The heap is the last memory, not the first, which hostcalls see, and nothing names it.
+    fn check_heap(&self) -> Check {
+        let Some(heap) = self.heap else { return Ok(()) };
+        let last = heap > 0 && heap as usize + 1 == self.memories.len() && heap >= self.imported_memories;
+        ensure(last, "the heap is not the last memory")?;
+        ensure(self.memories[heap as usize] == HEAP, "the heap's type is another one")?;
+        let exported = |export: &Export| export.kind == ExportKind::Memory && export.index == heap;
+        ensure(!self.exports.iter().any(exported), "the heap is exported")?;
+        let copied = |segment: &DataSegment| matches!(segment.mode, SegmentMode::Active { index, .. } if index == heap);
+        ensure(!self.data.iter().any(copied), "a data segment is copied to the heap")
     }
 
     /// Types refer to earlier ones and to those of their own group, and their supertypes are earlier.
@@ -205,6 +224,8 @@ impl ModuleInfo {
         // A module can have hundreds of thousands, most of them a single constant.
         let mut stack: Vec<Option<ValType>> = Vec::new();
         for op in expression {
+            let mut takes =
+                |ty: ValType, count: u32| (0..count).all(|_| stack.pop().is_some_and(|found| self.accepts(found, ty)));
             let value = match *op {
                 ConstOp::I32Const(_) => Some(I32),
                 ConstOp::I64Const(_) => Some(I64),
@@ -221,26 +242,80 @@ impl ModuleInfo {
                         _ => return false,
                     }
                 }
-                ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul => match (stack.pop(), stack.pop()) {
-                    (Some(Some(I32)), Some(Some(I32))) => Some(I32),
+                ConstOp::I32Add | ConstOp::I32Sub | ConstOp::I32Mul if takes(I32, 2) => Some(I32),
+                ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul if takes(I64, 2) => Some(I64),
+                ConstOp::RefI31 if takes(I32, 1) => Some(object(HeapType::I31)),
+                ConstOp::Descriptor(ty) if self.fields(ty).is_some() => Some(I32),
+                ConstOp::StructNew(ty) => match self.fields(ty) {
+                    Some(Fields::Struct(fields)) if fields.iter().rev().all(|field| takes(unpacked(field), 1)) => {
+                        Some(object(HeapType::Concrete(ty)))
+                    }
                     _ => return false,
                 },
-                ConstOp::I64Add | ConstOp::I64Sub | ConstOp::I64Mul => match (stack.pop(), stack.pop()) {
-                    (Some(Some(I64)), Some(Some(I64))) => Some(I64),
-                    _ => return false,
-                },
+                ConstOp::StructNewDefault(ty) if matches!(self.fields(ty), Some(Fields::Struct(_))) => {
+                    Some(object(HeapType::Concrete(ty)))
+                }
+                ConstOp::ArrayNew(ty) | ConstOp::ArrayNewDefault(ty) | ConstOp::ArrayNewFixed(ty, _) => {
+                    let Some(Fields::Array(element)) = self.fields(ty) else { return false };
+                    let fits = match *op {
+                        ConstOp::ArrayNewFixed(_, count) => takes(unpacked(element), count),
+                        ConstOp::ArrayNew(_) => takes(I32, 1) && takes(unpacked(element), 1),
+                        _ => takes(I32, 1),
+                    };
+                    if !fits {
+                        return false;
+                    }
+                    Some(object(HeapType::Concrete(ty)))
+                }
+                _ => return false,
             };
             stack.push(value);
         }
-        match stack[..] {
+        matches!(stack[..], [found] if self.accepts(found, ty))
+    }
+
+    /// Whether a value of one type may be one of another. `None` is a null reference.
+    fn accepts(&self, found: Option<ValType>, ty: ValType) -> bool {
+        // What is of the host is converted to what is the guest's, and back, without an instruction.
+        let kind = |ty| match self.hierarchy(ty) {
+            Some(Hierarchy::Extern) => Some(Hierarchy::Any),
+            other => other,
+        };
+        match found {
             // Which type of its kind a reference has is validated; the host relies on the kind alone.
-            [Some(found)] if ty.is_reference() => {
-                self.hierarchy(found).is_some_and(|of| Some(of) == self.hierarchy(ty))
-            }
-            [Some(found)] => found == ty,
-            [None] => self.hierarchy(ty).is_some(),
-            _ => false,
+            Some(found) if ty.is_reference() => kind(found).is_some_and(|of| Some(of) == kind(ty)),
+            Some(found) => found == ty,
+            None => kind(ty).is_some(),
         }
+    }
+
+    /// What objects of a type consist of, if there is a heap for them.
+    fn fields(&self, ty: u32) -> Option<Fields<'_>> {
+        match &self.types.get(ty as usize)?.composite {
+            _ if self.heap.is_none() => None,
+            CompositeType::Struct(fields) => Some(Fields::Struct(fields)),
+            CompositeType::Array(element) => Some(Fields::Array(element)),
+            CompositeType::Func(_) => None,
+        }
+    }
+}
+
+/// What objects of a type consist of.
+enum Fields<'a> {
+    Struct(&'a [FieldType]),
+    Array(&'a FieldType),
+}
+
+/// Type of references to objects that exist.
+fn object(heap: HeapType) -> ValType {
+    ValType::reference(RefType { nullable: false, heap })
+}
+
+/// Type of what is stored in a field.
+fn unpacked(field: &FieldType) -> ValType {
+    match field.storage {
+        StorageType::I8 | StorageType::I16 => ValType::I32,
+        StorageType::Value(ty) => ty,
     }
 }
 

@@ -29,9 +29,13 @@ pub mod encoding;
 pub mod image;
 pub mod libcall;
 pub mod module;
+pub mod object;
 pub mod offsets;
 pub mod trap;
 pub mod types;
+
+/// The layout of the heap of objects, and the module that collects it.
+pub use wave_collector as collector;
 
 pub use check::Inconsistent;
 

@@ -41,11 +41,16 @@ pub enum Libcall {
     AtomicWait,
     /// `(reference to a function, type) -> 1 if it is one of this type, which is not null; else 0`
     FunctionIs,
+    /// `(element segment, destination in the heap, source, length)`: copies references into an array.
+    ArrayInit,
+    /// `(1 to begin anew, destination in the heap, number of words) -> number of words written`: what may be references to
+    /// objects, or point into them, and lies outside of the heap: on the stack, in globals, tables and exceptions. 0 at the end.
+    Roots,
 }
 
 impl Libcall {
     /// Every library call, in order of its number.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::MemoryGrow,
         Self::MemoryCopy,
         Self::MemoryFill,
@@ -63,6 +68,8 @@ impl Libcall {
         Self::Catch,
         Self::AtomicWait,
         Self::FunctionIs,
+        Self::ArrayInit,
+        Self::Roots,
     ];
 
     /// Parameters after the context. All are 32-bit: `ExternRef` stands for any reference.
@@ -75,7 +82,8 @@ impl Libcall {
             Self::TableSet => &[I32, I32, ExternRef],
             Self::TableGrow => &[I32, ExternRef, I32],
             Self::TableFill => &[I32, I32, ExternRef, I32],
-            Self::MemoryFill => &[I32, I32, I32, I32],
+            Self::Roots => &[I32, I32, I32],
+            Self::MemoryFill | Self::ArrayInit => &[I32, I32, I32, I32],
             Self::MemoryCopy | Self::MemoryInit | Self::TableCopy | Self::TableInit => &[I32, I32, I32, I32, I32],
         }
     }
@@ -93,6 +101,7 @@ impl Libcall {
                 | Self::Catch
                 | Self::AtomicWait
                 | Self::FunctionIs
+                | Self::Roots
         )
     }
 }

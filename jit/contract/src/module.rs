@@ -28,6 +28,9 @@ pub struct ModuleInfo {
     pub memories: Vec<MemoryType>,
     /// How many of `memories` are imported.
     pub imported_memories: u32,
+    /// Which of `memories` is the heap, see [`crate::object`]. It is the last one, not the first, and the module cannot name it.
+    /// The instances of a store share it.
+    pub heap: Option<u32>,
     /// Every global.
     pub globals: Vec<GlobalType>,
     /// How many of `globals` are imported.
@@ -133,7 +136,9 @@ pub enum ExportKind {
 /// A constant expression in stack order. It is validated, so evaluation finds its operands.
 pub type ConstExpr = Vec<ConstOp>;
 
-/// One instruction of a constant expression (WebAssembly 2.0 plus extended constant expressions).
+/// One instruction of a constant expression.
+///
+/// `any.convert_extern` and `extern.convert_any` change no bits and are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum ConstOp {
     /// `i32.const`
@@ -152,6 +157,20 @@ pub enum ConstOp {
     RefNull,
     /// `ref.func`
     RefFunc(u32),
+    /// `ref.i31`
+    RefI31,
+    /// `struct.new`, of this type.
+    StructNew(u32),
+    /// `struct.new_default`
+    StructNewDefault(u32),
+    /// `array.new`
+    ArrayNew(u32),
+    /// `array.new_default`
+    ArrayNewDefault(u32),
+    /// `array.new_fixed`: the type, and how many elements.
+    ArrayNewFixed(u32, u32),
+    /// The offset in the heap of a type's descriptor, for code that makes or tests objects (i32). The compiler adds such globals.
+    Descriptor(u32),
     /// `i32.add`
     I32Add,
     /// `i32.sub`
@@ -200,6 +219,23 @@ pub enum ElementItems {
     Functions(Vec<u32>),
     /// Expressions whose values are references.
     Expressions(Vec<ConstExpr>),
+}
+
+impl ElementItems {
+    /// How many elements there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Functions(functions) => functions.len(),
+            Self::Expressions(expressions) => expressions.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A data segment.

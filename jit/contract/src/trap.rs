@@ -26,6 +26,20 @@ pub enum TrapCode {
     ExpectedSharedMemory = 8,
     /// `throw_ref` of null.
     NullException = 12,
+    /// A field of null.
+    NullStruct = 18,
+    /// An element or the length of null.
+    NullArray = 19,
+    /// The number of null.
+    NullI31 = 20,
+    /// A reference is not of the type that it is cast to.
+    CastFailure = 21,
+    /// An element past the end of an array.
+    ArrayOutOfBounds = 22,
+    /// The heap has no room for an object.
+    HeapFull = 23,
+    /// No object can be so large.
+    ObjectTooLarge = 24,
     /// An access past the end of linear memory, found by a comparison: where memory need not end at a page of the host, and where
     /// indexes are 64-bit.
     MemoryOutOfBounds = 9,
@@ -43,7 +57,7 @@ pub enum TrapCode {
 
 impl TrapCode {
     /// Every code.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 24] = [
         Self::Unreachable,
         Self::IndirectCallToNull,
         Self::BadSignature,
@@ -55,6 +69,13 @@ impl TrapCode {
         Self::UnalignedAtomic,
         Self::ExpectedSharedMemory,
         Self::NullException,
+        Self::NullStruct,
+        Self::NullArray,
+        Self::NullI31,
+        Self::CastFailure,
+        Self::ArrayOutOfBounds,
+        Self::HeapFull,
+        Self::ObjectTooLarge,
         Self::MemoryOutOfBounds,
         Self::StackOverflow,
         Self::IntegerOverflow,

@@ -81,6 +81,11 @@ impl Exceptions {
         self.list.get(handle.checked_sub(FIRST_HANDLE)? as usize)
     }
 
+    /// The lower halves of what exceptions carry.
+    pub fn words(&self) -> impl Iterator<Item = u32> {
+        self.list.iter().flat_map(|exception| &exception.values).map(|bits| *bits as u32)
+    }
+
     /// Adds an exception. There is room.
     fn add(&mut self, tag: usize, values: impl Iterator<Item = u128>, calls: [u32; MAX_CALLS]) -> u32 {
         let index = self.unused.pop().unwrap_or_else(|| {
@@ -196,6 +201,10 @@ impl Inner {
         }
         for table in self.tables.iter().filter(|table| table.current_type().element.is_exception()) {
             table.references(0..table.len() as usize).iter().for_each(|handle| exceptions.reach(*handle, &mut found));
+        }
+        // What keeps an object alive is not looked at: an object that nothing refers to keeps its exceptions.
+        for word in self.heap.iter().flat_map(|heap| heap.words(&self.memories)) {
+            exceptions.reach(word, &mut found);
         }
         for address in (sp..self.stack.top()).step_by(8) {
             let word = self.stack.word_at(address).unwrap_or(0);

@@ -77,6 +77,9 @@ pub fn places<T>(store: &Store<T>, instance: InstanceId) -> Vec<Place> {
     for field in inner.exception_fields() {
         add("exceptions", field, Writer::Runtime);
     }
+    for field in inner.heap_fields() {
+        add("roots of objects", field, Writer::Runtime);
+    }
     CURRENT.with(|current| add("current activation", of(current), Writer::Runtime));
     for (what, range) in signal::changing() {
         add(what, range, Writer::Runtime);

@@ -37,6 +37,7 @@ mod libcalls;
 mod link;
 mod low_addresses;
 mod memory;
+mod object;
 #[expect(unsafe_code, reason = "handles signals")]
 mod signal;
 mod stack;
@@ -54,6 +55,7 @@ pub use libcalls::TIMED_OUT;
 pub use link::{Binding, Item, LinkError, Placement};
 pub use mapping::prefer_large_pages;
 pub use memory::MemoryError;
+pub use object::ObjectKind;
 pub use signal::{Deadline, arm_deadline, arm_processor_deadline, deadline_passed, passed_deadline};
 pub use store::{CallError, GlobalId, InstanceId, MemoryId, PreparedCall, Store, StoreOptions, TableId, TagId};
 pub use trap::{Frame, Stop, Stopped, Trap};

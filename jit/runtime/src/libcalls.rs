@@ -35,6 +35,8 @@ pub fn address(libcall: Libcall) -> u64 {
         Libcall::Throw => throw as *const (),
         Libcall::Catch => catch as *const (),
         Libcall::FunctionIs => function_is as *const (),
+        Libcall::ArrayInit => array_init as *const (),
+        Libcall::Roots => roots as *const (),
         Libcall::AtomicWait => atomic_wait as *const (),
     };
     pointer as u64
@@ -138,6 +140,10 @@ libcalls! {
         store.share(reference);
         Ok(reference)
     }
+    fn array_init(store, instance, segment, destination, source, len) {
+        store.array_init(instance, segment, destination, source, len)?;
+        Ok(0)
+    }
     fn function_is(store, instance, reference, ty) {
         Ok(u32::from(store.function_is(instance, reference, ty)))
     }
@@ -166,6 +172,25 @@ unsafe extern "C" fn throw(context: *mut u8, tag: u32) -> HostReturn {
         "ret",
         throw_from = sym throw_from,
     )
+}
+
+/// Calls [`roots_from`] with the address of the caller's frame. What guest code keeps across its calls lies above.
+///
+/// # Safety
+/// As [`roots_from`], but for the stack.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(naked)]
+unsafe extern "C" fn roots(context: *mut u8, restart: u32, destination: u32, words: u32) -> HostReturn {
+    core::arch::naked_asm!("lea r8, [rsp + 8]", "jmp {roots_from}", roots_from = sym roots_from)
+}
+
+/// Finds what may refer to objects.
+///
+/// # Safety
+/// As [`with`].
+unsafe extern "C" fn roots_from(context: *mut u8, restart: u32, to: u32, words: u32, sp: usize) -> HostReturn {
+    // SAFETY: guest code passes its own context.
+    unsafe { with(context, |store, _| store.roots(restart != 0, to, words, sp)) }
 }
 
 /// Creates an exception.

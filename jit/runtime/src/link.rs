@@ -13,6 +13,7 @@ use crate::instance::Instance;
 use crate::libcalls;
 use crate::mapping::LARGE_PAGE_BYTES;
 use crate::memory::MemoryError;
+use crate::object::Types;
 use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Store, TableId, TagId, shortened};
 use crate::trap::{Stop, Stopped, Trap};
 use crate::value::Value;
@@ -83,6 +84,9 @@ pub enum LinkError {
     /// There are too many functions.
     #[error("all instances together have more than {MAX_FUNCTIONS} functions")]
     Functions,
+    /// The heap has no room for the objects that constants are, or for what describes their types.
+    #[error("the limit of memory leaves no room for the module's objects")]
+    HeapFull,
     /// A table could not be reserved.
     #[error("cannot reserve a table (at most {} entries)", crate::table::MAX_ENTRIES)]
     Table(#[source] io::Error),
@@ -212,27 +216,31 @@ impl<T> Store<T> {
         let functions = inner.new_functions(&placement, &info, image)?;
         inner.fill_context(&placement, link);
 
+        let constants = Constants {
+            functions: &functions,
+            globals: &placement.globals,
+            types: Types { info: &info, ids: &placement.signatures },
+        };
         for (init, global) in info.global_inits.iter().zip(&placement.globals[info.imported_globals as usize..]) {
-            let bits = inner.evaluate(init, &functions, &placement.globals);
+            let bits = inner.evaluate(init, constants)?;
             let Global { cell, ty } = inner.globals[*global];
             inner.arena.write_slot(cell, bits);
             inner.share_value(Value::from_bits(&inner.signatures, ty.content, bits));
         }
         for (init, table) in info.table_inits.iter().zip(&placement.tables[info.imported_tables as usize..]) {
             if let Some(init) = init {
-                let reference = low_u32(inner.evaluate(init, &functions, &placement.globals));
+                let reference = low_u32(inner.evaluate(init, constants)?);
                 let table = &mut inner.tables[*table];
                 // All of the table, so nothing is out of bounds.
                 let filled = table.fill(0, reference, table.len(), &inner.functions);
                 debug_assert_eq!(filled, Ok(()), "a table holds its own entries");
             }
         }
-        let elements =
-            info.elements.iter().map(|segment| inner.elements(&segment.items, &functions, &placement.globals));
-        let elements = elements.collect();
+        let elements = info.elements.iter().map(|segment| inner.elements(&segment.items, constants));
+        let elements = elements.collect::<Result<_, _>>()?;
         for segment in info.data.iter().filter(|segment| segment.bytes.len() >= LARGE_PAGE_BYTES) {
             if let SegmentMode::Active { index, offset } = &segment.mode {
-                let start = inner.evaluate(offset, &functions, &placement.globals);
+                let start = inner.evaluate(offset, constants)?;
                 let memory = placement.memories[*index as usize];
                 if let Some(start) = index_u32(start, info.memories[*index as usize].wide) {
                     let start = start as usize;
@@ -409,8 +417,8 @@ impl Placement {
         for ty in info.tables.iter().skip(info.imported_tables as usize) {
             self.tables.push(inner.new_table(self.table(*ty))?);
         }
-        for ty in info.memories.iter().skip(info.imported_memories as usize) {
-            self.memories.push(inner.new_memory(*ty)?);
+        for (index, ty) in (0..).zip(&info.memories).skip(info.imported_memories as usize) {
+            self.memories.push(if info.heap == Some(index) { inner.heap_memory()? } else { inner.new_memory(*ty)? });
         }
         for (index, ty) in (0u32..).zip(&info.globals).skip(info.imported_globals as usize) {
             if let GlobalSlot::Cell(offset) = self.layout.global(index) {
@@ -530,45 +538,60 @@ impl Inner {
     }
 
     /// Value of a validated constant expression, as a slot's bits.
-    fn evaluate(&self, expression: &[ConstOp], functions: &[Function], globals: &[usize]) -> u128 {
+    fn evaluate(&mut self, expression: &[ConstOp], of: Constants<'_>) -> Result<u128, LinkError> {
         let mut stack = Vec::new();
         for op in expression {
-            let value = match *op {
-                ConstOp::I32Const(value) => Value::I32(value).to_bits(),
-                ConstOp::I64Const(value) => Value::I64(value).to_bits(),
-                ConstOp::F32Const(bits) => Value::F32(bits).to_bits(),
-                ConstOp::F64Const(bits) => Value::F64(bits).to_bits(),
-                ConstOp::V128Const(bits) => bits,
-                ConstOp::GlobalGet(index) => {
-                    globals.get(index as usize).map_or(0, |global| self.arena.read_slot(self.globals[*global].cell))
-                }
-                ConstOp::RefNull => 0,
-                ConstOp::RefFunc(index) => Value::FuncRef(functions.get(index as usize).copied()).to_bits(),
-                ConstOp::I32Add
-                | ConstOp::I32Sub
-                | ConstOp::I32Mul
-                | ConstOp::I64Add
-                | ConstOp::I64Sub
-                | ConstOp::I64Mul => {
-                    // Validated: two operands are there.
-                    let right = stack.pop().unwrap_or(0);
-                    let left = stack.pop().unwrap_or(0);
-                    arithmetic(*op, left, right)
-                }
-            };
-            stack.push(value);
+            if !self.constant_number(*op, of.functions, of.globals, &mut stack) {
+                self.constant_object(*op, &mut stack, of.types)?;
+            }
         }
-        stack.pop().unwrap_or(0)
+        Ok(stack.pop().unwrap_or(0))
     }
 
-    fn elements(&self, items: &ElementItems, functions: &[Function], globals: &[usize]) -> Vec<u32> {
+    /// Executes an instruction of a constant expression. False if it is about objects.
+    fn constant_number(&self, op: ConstOp, functions: &[Function], globals: &[usize], stack: &mut Vec<u128>) -> bool {
+        let value = match op {
+            ConstOp::I32Const(value) => Value::I32(value).to_bits(),
+            ConstOp::I64Const(value) => Value::I64(value).to_bits(),
+            ConstOp::F32Const(bits) => Value::F32(bits).to_bits(),
+            ConstOp::F64Const(bits) => Value::F64(bits).to_bits(),
+            ConstOp::V128Const(bits) => bits,
+            ConstOp::GlobalGet(index) => {
+                globals.get(index as usize).map_or(0, |global| self.arena.read_slot(self.globals[*global].cell))
+            }
+            ConstOp::RefNull => 0,
+            ConstOp::RefFunc(index) => Value::FuncRef(functions.get(index as usize).copied()).to_bits(),
+            ConstOp::I32Add
+            | ConstOp::I32Sub
+            | ConstOp::I32Mul
+            | ConstOp::I64Add
+            | ConstOp::I64Sub
+            | ConstOp::I64Mul => {
+                // Validated: two operands are there.
+                let right = stack.pop().unwrap_or(0);
+                let left = stack.pop().unwrap_or(0);
+                arithmetic(op, left, right)
+            }
+            ConstOp::RefI31
+            | ConstOp::StructNew(_)
+            | ConstOp::StructNewDefault(_)
+            | ConstOp::ArrayNew(_)
+            | ConstOp::ArrayNewDefault(_)
+            | ConstOp::ArrayNewFixed(..)
+            | ConstOp::Descriptor(_) => return false,
+        };
+        stack.push(value);
+        true
+    }
+
+    fn elements(&mut self, items: &ElementItems, of: Constants<'_>) -> Result<Vec<u32>, LinkError> {
         match items {
-            ElementItems::Functions(indexes) => indexes
+            ElementItems::Functions(indexes) => Ok(indexes
                 .iter()
-                .map(|index| functions.get(*index as usize).map_or(0, |function| function.handle()))
-                .collect(),
+                .map(|index| of.functions.get(*index as usize).map_or(0, |function| function.handle()))
+                .collect()),
             ElementItems::Expressions(expressions) => {
-                expressions.iter().map(|expression| low_u32(self.evaluate(expression, functions, globals))).collect()
+                expressions.iter().map(|expression| self.evaluate(expression, of).map(low_u32)).collect()
             }
         }
     }
@@ -612,10 +635,23 @@ impl Inner {
         Ok(())
     }
 
+    /// Value of an offset: a number.
     fn evaluate_in(&self, instance: usize, expression: &[ConstOp]) -> u128 {
         let of = &self.instances[instance];
-        self.evaluate(expression, &of.functions, &of.globals)
+        let mut stack = Vec::new();
+        for op in expression {
+            self.constant_number(*op, &of.functions, &of.globals, &mut stack);
+        }
+        stack.pop().unwrap_or(0)
     }
+}
+
+/// What constant expressions of a module refer to.
+#[derive(Clone, Copy)]
+struct Constants<'a> {
+    functions: &'a [Function],
+    globals: &'a [usize],
+    types: Types<'a>,
 }
 
 /// What messages call a tag: its own name, else what it is exported as, else its number.

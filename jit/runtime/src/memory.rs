@@ -136,6 +136,11 @@ impl LinearMemory {
         [crate::inspect::of(&self.pages), self.mapping.writable_field()]
     }
 
+    /// The number of 32 bits at an offset, if all of it is accessible.
+    pub fn word_at(&self, at: u32) -> Option<u32> {
+        (u64::from(at) + 4 <= self.len_bytes()).then(|| u32::from_le_bytes(self.mapping.read(at as usize)))
+    }
+
     /// The accessible bytes.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         let len = self.len_bytes() as usize;

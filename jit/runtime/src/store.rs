@@ -11,6 +11,7 @@ use crate::link::LinkError;
 use crate::low_addresses::LowAddresses;
 use crate::mapping::random_u64;
 use crate::memory::LinearMemory;
+use crate::object::{Heap, ObjectKind};
 use crate::signal;
 use crate::stack::GuestStack;
 use crate::table::Table;
@@ -21,6 +22,7 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use wave_contract::abi::{FUEL, HostReturn, RESULT_AREA_BYTES, counter_of, fuel_of};
+use wave_contract::collector::Word;
 use wave_contract::context::{MEMORY_DESCRIPTOR_BYTES, MEMORY_LEN, STORE};
 use wave_contract::libcall::Libcall;
 use wave_contract::module::ImportType;
@@ -123,6 +125,8 @@ pub struct Inner {
     pub globals: Vec<Global>,
     pub tags: Vec<Tag>,
     pub exceptions: Exceptions,
+    /// The heap, once a module has objects.
+    pub heap: Option<Heap>,
     pub instances: Vec<Instance>,
     pub code: CodeRegion,
     pub stack: GuestStack,
@@ -453,6 +457,7 @@ impl Inner {
             globals: Vec::new(),
             tags: Vec::new(),
             exceptions: Exceptions::default(),
+            heap: None,
             instances: Vec::new(),
             code,
             stack,
@@ -518,7 +523,15 @@ impl Inner {
                 Some(function) => HeapType::Concrete(function.signature.0),
                 None => HeapType::Func,
             },
-            Value::ExternRef(Some(_)) => HeapType::Extern,
+            Value::ExternRef(Some(number)) if number <= Word::MOST_HANDLE => HeapType::Extern,
+            // Of no type: no call takes it.
+            Value::ExternRef(Some(_)) => return ValType::I32,
+            Value::AnyRef(word) => match self.object_kind(value) {
+                None => return ValType::Ref(RefType { nullable: true, heap: HeapType::None }),
+                Some(ObjectKind::I31) => HeapType::I31,
+                Some(ObjectKind::Host) => HeapType::Any,
+                Some(_) => self.object_type(word).map_or(HeapType::Any, |id| HeapType::Concrete(id.0)),
+            },
             other => return other.ty(),
         };
         ValType::Ref(RefType { nullable: false, heap })

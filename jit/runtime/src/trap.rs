@@ -32,6 +32,20 @@ pub enum Trap {
     StackExhausted,
     /// A call of an import that nobody has: of the one with this number among them, or of any past the last that is told apart.
     UnknownImport(u8),
+    /// A field of null.
+    NullStruct,
+    /// An element or the length of null.
+    NullArray,
+    /// The number of null.
+    NullI31,
+    /// A reference is not of the type that it is cast to.
+    CastFailure,
+    /// An element past the end of an array.
+    ArrayOutOfBounds,
+    /// The heap has no room for an object, even after a collection.
+    HeapFull,
+    /// No object can be so large.
+    ObjectTooLarge,
     /// `throw_ref` of null.
     NullException,
     /// An exception that nothing in the guest caught.
@@ -61,6 +75,13 @@ impl Trap {
             TrapCode::HeapOutOfBounds | TrapCode::MemoryOutOfBounds => Self::MemoryOutOfBounds,
             TrapCode::IntegerDivisionByZero => Self::IntegerDivideByZero,
             TrapCode::BadConversionToInteger => Self::InvalidConversionToInteger,
+            TrapCode::NullStruct => Self::NullStruct,
+            TrapCode::NullArray => Self::NullArray,
+            TrapCode::NullI31 => Self::NullI31,
+            TrapCode::CastFailure => Self::CastFailure,
+            TrapCode::ArrayOutOfBounds => Self::ArrayOutOfBounds,
+            TrapCode::HeapFull => Self::HeapFull,
+            TrapCode::ObjectTooLarge => Self::ObjectTooLarge,
             TrapCode::NullException => Self::NullException,
             TrapCode::UnalignedAtomic => Self::UnalignedAtomic,
             TrapCode::ExpectedSharedMemory => Self::ExpectedSharedMemory,
@@ -85,6 +106,13 @@ impl fmt::Display for Trap {
             Self::NullReference => "null reference",
             Self::StackExhausted => "call stack exhausted",
             Self::UnknownImport(_) => "call of an import that nobody provides",
+            Self::NullStruct => "null structure reference",
+            Self::NullArray => "null array reference",
+            Self::NullI31 => "null i31 reference",
+            Self::CastFailure => "cast failure",
+            Self::ArrayOutOfBounds => "out of bounds array access",
+            Self::HeapFull => "no memory for an object",
+            Self::ObjectTooLarge => "allocation size too large",
             Self::NullException => "null exception reference",
             Self::UncaughtException => "uncaught exception",
             Self::TooManyExceptions => "too many exceptions at once",

@@ -1,6 +1,7 @@
 //! Values that cross between host and guest.
 
 use crate::function::Function;
+use wave_contract::collector::Word;
 use wave_contract::types::{HeapType, Hierarchy, RefType, SignatureRegistry, ValType};
 
 /// A WebAssembly value. Floats are bit patterns, so that NaN payloads survive.
@@ -18,10 +19,11 @@ pub enum Value {
     V128(u128),
     /// `funcref`; `None` is null
     FuncRef(Option<Function>),
-    /// `externref`: a number of the embedder's choice below 2^32 - 1; `None` is null
+    /// `externref`: a number of the embedder's choice below 2^30; `None` is null
     ExternRef(Option<u32>),
-    /// `anyref`: null. There are no objects yet.
-    NullAny,
+    /// `anyref`, or an `externref` that was one: see [`wave_contract::object`]; 0 is null. A reference to an object is good until code
+    /// of the guest runs again, which may drop the object.
+    AnyRef(u32),
     /// `exnref`: a handle; `None` is null. The host can only look at it.
     ExnRef(Option<u32>),
 }
@@ -38,7 +40,8 @@ impl Value {
             Self::V128(_) => ValType::V128,
             Self::FuncRef(_) => ValType::FuncRef,
             Self::ExternRef(_) => ValType::ExternRef,
-            Self::NullAny => ValType::Ref(RefType { nullable: true, heap: HeapType::None }),
+            Self::AnyRef(0) => ValType::Ref(RefType { nullable: true, heap: HeapType::None }),
+            Self::AnyRef(_) => ValType::Ref(RefType { nullable: false, heap: HeapType::Any }),
             Self::ExnRef(None) => ValType::Ref(RefType { nullable: true, heap: HeapType::NoExn }),
             Self::ExnRef(Some(_)) => ValType::Ref(RefType { nullable: false, heap: HeapType::Exn }),
         }
@@ -54,8 +57,11 @@ impl Value {
             Self::V128(bits) => bits,
             Self::FuncRef(function) => function.map_or(0, |function| u128::from(function.handle())),
             Self::ExnRef(handle) => u128::from(handle.unwrap_or(0)),
-            Self::ExternRef(number) => number.map_or(0, |number| u128::from(number) + 1),
-            Self::NullAny => 0,
+            // No call takes a higher number.
+            Self::ExternRef(number) => {
+                number.map_or(0, |number| u128::from(Word::Host(number & Word::MOST_HANDLE).to_bits()))
+            }
+            Self::AnyRef(word) => u128::from(word),
         }
     }
 
@@ -68,11 +74,15 @@ impl Value {
             ValType::F64 => Self::F64(bits as u64),
             ValType::V128 => Self::V128(bits),
             ValType::FuncRef => Self::FuncRef(Function::from_handle(bits as u32)),
-            ValType::ExternRef => Self::ExternRef((bits as u32).checked_sub(1)),
+            ValType::ExternRef => match Word::from_bits(bits as u32) {
+                Some(Word::Null) => Self::ExternRef(None),
+                Some(Word::Host(number)) => Self::ExternRef(Some(number)),
+                _ => Self::AnyRef(bits as u32),
+            },
             ValType::Ref(RefType { heap, .. }) => match types.hierarchy(heap) {
                 Some(Hierarchy::Func) => Self::from_bits(types, ValType::FuncRef, bits),
                 Some(Hierarchy::Extern) => Self::from_bits(types, ValType::ExternRef, bits),
-                Some(Hierarchy::Any) | None => Self::NullAny,
+                Some(Hierarchy::Any) | None => Self::AnyRef(bits as u32),
                 Some(Hierarchy::Exn) => Self::ExnRef(Some(bits as u32).filter(|handle| *handle != 0)),
             },
         }

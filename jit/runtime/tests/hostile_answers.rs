@@ -8,6 +8,7 @@ use wave_contract::artifact::CodeSettings;
 use wave_contract::encoding::{ImageBounds, read_image, read_value, write_image, write_value};
 use wave_contract::image::{CodeImage, CodeRange};
 use wave_contract::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
+use wave_contract::object::HEAP;
 use wave_contract::types::{CompositeType, FuncType, HeapType, RefType, SignatureId, TableType, TypeIds, ValType};
 use wave_policy::{Level, Policy};
 use wave_runtime::{Binding, Caller, HostFunction, Placement, Stop, Store, StoreOptions};
@@ -62,6 +63,11 @@ fn bindings(info: &ModuleInfo) -> Vec<Binding<()>> {
         _ => HostFunction::new(|_: &mut Caller<()>| Ok::<(), Stop>(())),
     };
     info.imports.iter().map(|import| Binding::Host(bind(&import.name))).collect()
+}
+
+fn add_heap(info: &mut ModuleInfo) {
+    info.memories.push(HEAP);
+    info.heap = Some(1);
 }
 
 /// A valid module, its declarations and its code.
@@ -249,6 +255,25 @@ const EDITS: &[Edit] = &[
     ("a table type is invalid", |info| info.tables[0].element = ValType::I32),
     ("a table type is invalid", |info| info.tables[0].max = Some(4)),
     ("there are too many memories", |info| info.memories = vec![info.memories[0]; 101]),
+    ("the heap is not the last memory", |info| info.heap = Some(0)),
+    ("the heap is not the last memory", |info| info.heap = Some(1)),
+    ("the heap's type is another one", |info| {
+        info.memories.push(info.memories[0]);
+        info.heap = Some(1);
+    }),
+    ("the heap is exported", |info| {
+        add_heap(info);
+        info.exports.iter_mut().filter(|export| export.kind == ExportKind::Memory).for_each(|export| export.index = 1);
+    }),
+    ("a data segment is copied to the heap", |info| {
+        add_heap(info);
+        info.data[0].mode = SegmentMode::Active { index: 1, offset: vec![ConstOp::I32Const(0)] };
+    }),
+    ("a global's value is invalid", |info| {
+        // The type is one of functions.
+        add_heap(info);
+        info.global_inits[0] = vec![ConstOp::StructNewDefault(0)];
+    }),
     ("a memory type is invalid", |info| info.memories[0].max_pages = Some(0)),
     ("a memory type is invalid", |info| info.memories[0].max_pages = Some(65_537)),
     ("a memory type is invalid", |info| info.memories[0].page_log2 = 12),

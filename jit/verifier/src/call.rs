@@ -11,9 +11,9 @@ use wave_contract::types::FuncType;
 
 /// Who is called.
 #[derive(Clone, Copy)]
-enum Callee<'a> {
-    /// A guest function: its type, and what its context must be.
-    Guest(&'a FuncType, Context),
+enum Callee {
+    /// A guest function, with so many bytes of arguments on the stack, and what its context must be.
+    Guest(u32, Context),
     /// The host, with so many bytes of arguments on the stack.
     Host(u32),
 }
@@ -35,8 +35,8 @@ impl<'a> Interpreter<'a> {
     /// A call of the function whose code begins at an offset.
     pub fn call(&mut self, state: &mut State, target: u64) -> Result<(), Problem> {
         self.uses(|uses| &mut uses.calls);
-        let ty = self.function_at(target)?;
-        self.enter(state, Callee::Guest(ty, Context::Own))
+        let bytes = self.function_at(target)?;
+        self.enter(state, Callee::Guest(bytes, Context::Own))
     }
 
     /// A call of what an operand holds.
@@ -52,15 +52,15 @@ impl<'a> Interpreter<'a> {
     /// A jump to the function whose code begins at an offset.
     pub fn tail_call(&mut self, state: &State, target: u64) -> Result<(), Problem> {
         self.uses(|uses| &mut uses.calls);
-        let ty = self.function_at(target)?;
-        self.leave_to(state, ty, Context::Own)
+        let bytes = self.function_at(target)?;
+        self.leave_to(state, bytes, Context::Own)
     }
 
     /// A jump to what an operand holds.
     pub fn tail_call_indirect(&mut self, state: &State, callee: Value) -> Result<(), Problem> {
         self.uses(|uses| &mut uses.indirect_calls);
         match self.callee(callee)? {
-            Callee::Guest(ty, context) => self.leave_to(state, ty, context),
+            Callee::Guest(bytes, context) => self.leave_to(state, bytes, context),
             Callee::Host(_) => Err(Problem::new(Rule::Target, "a jump to the host")),
         }
     }
@@ -74,20 +74,19 @@ impl<'a> Interpreter<'a> {
         self.restored(state, 0)
     }
 
-    fn function_at(&self, target: u64) -> Result<&'a FuncType, Problem> {
-        let index = u32::try_from(target).ok().and_then(|target| self.task.starts.get(&target));
-        let ty = index.and_then(|index| self.task.info.function_type(*index));
-        ty.ok_or_else(|| Problem::new(Rule::Target, "no function of the module begins there"))
+    /// Bytes of arguments on the stack of the function whose code begins at an offset.
+    fn function_at(&self, target: u64) -> Result<u32, Problem> {
+        let bytes = u32::try_from(target).ok().and_then(|target| self.task.function_at(target));
+        bytes.ok_or_else(|| Problem::new(Rule::Target, "no function of the module begins there"))
     }
 
     /// The callee that a value is the address of.
-    fn callee(&self, value: Value) -> Result<Callee<'a>, Problem> {
+    fn callee(&self, value: Value) -> Result<Callee, Problem> {
         let task = self.task;
+        let guest = |ty, context| Callee::Guest(stack_bytes(ty, task.leading()), context);
         let callee = match value {
-            Value::Code { signature, entry } => {
-                task.type_of(signature).map(|ty| Callee::Guest(ty, Context::Entry(entry)))
-            }
-            Value::EnteredCode => self.entered.map(|ty| Callee::Guest(ty, Context::Entered)),
+            Value::Code { signature, entry } => task.type_of(signature).map(|ty| guest(ty, Context::Entry(entry))),
+            Value::EnteredCode => self.entered.map(|ty| guest(ty, Context::Entered)),
             Value::Libcall(number) => Libcall::ALL.get(usize::from(number)).map(|libcall| {
                 let ty = FuncType::new(libcall.params(), []);
                 Callee::Host(stack_bytes(&ty, 1))
@@ -96,7 +95,7 @@ impl<'a> Interpreter<'a> {
                 let host = task.host_imports.get(index as usize).copied();
                 task.info.function_type(index).zip(host).map(|(ty, host)| match host {
                     true => Callee::Host(stack_bytes(ty, 1)),
-                    false => Callee::Guest(ty, Context::Import(index)),
+                    false => guest(ty, Context::Import(index)),
                 })
             }
             _ => None,
@@ -105,7 +104,7 @@ impl<'a> Interpreter<'a> {
     }
 
     /// The state after a call.
-    fn enter(&mut self, state: &mut State, callee: Callee<'_>) -> Result<(), Problem> {
+    fn enter(&mut self, state: &mut State, callee: Callee) -> Result<(), Problem> {
         if state.pending {
             return Err(Problem::new(Rule::Status, "a call before the status of a hostcall was looked at"));
         }
@@ -115,9 +114,9 @@ impl<'a> Interpreter<'a> {
             return Err(Problem::new(Rule::Alignment, "a call with a stack pointer that is no multiple of 16"));
         }
         let bytes = match callee {
-            Callee::Guest(ty, context) => {
+            Callee::Guest(bytes, context) => {
                 self.has_context(state, context, true)?;
-                stack_bytes(ty, self.task.leading())
+                bytes
             }
             Callee::Host(bytes) => {
                 self.has_context(state, Context::Own, false)?;
@@ -140,10 +139,12 @@ impl<'a> Interpreter<'a> {
         }
         state.touched = state.touched.min(pushed);
 
-        // The callee may write its arguments.
-        state.write(stack, bytes, Value::Any);
         let is_host = matches!(callee, Callee::Host(_));
-        if !is_host {
+        if bytes > 0 {
+            // The callee may write its arguments.
+            state.write(stack, bytes, Value::Any);
+        }
+        if bytes > 0 && !is_host {
             let after = stack.saturating_add(i32::try_from(bytes).unwrap_or(i32::MAX));
             state.set(Gpr::RSP, Value::Frame(after));
         }
@@ -177,11 +178,11 @@ impl<'a> Interpreter<'a> {
     }
 
     /// A tail call.
-    fn leave_to(&self, state: &State, ty: &FuncType, context: Context) -> Result<(), Problem> {
+    fn leave_to(&self, state: &State, bytes: u32, context: Context) -> Result<(), Problem> {
         self.has_context(state, context, true)?;
         let own = i64::from(self.argument_bytes);
-        let bytes = i64::from(stack_bytes(ty, self.task.leading()));
-        let expected = i32::try_from(own - bytes).map_err(|_| Problem::new(Rule::Frame, "the arguments do not fit"))?;
+        let expected =
+            i32::try_from(own - i64::from(bytes)).map_err(|_| Problem::new(Rule::Frame, "the arguments do not fit"))?;
         self.restored(state, expected)
     }
 

@@ -25,9 +25,4 @@ impl Certificate {
     pub fn retract(&mut self, at: u32) {
         self.0.remove(&at);
     }
-
-    /// Claims nothing.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
-    }
 }

@@ -1,26 +1,30 @@
-//! Whether a function keeps to the rules: one pass over its code, without a loop over paths.
+//! Whether a function keeps to the rules, and what is known where its blocks begin.
 //!
-//! The pass goes through the text once, in ascending order. Where it comes to a leader, it takes the join of all states that it
-//! has seen going there, and of what the certificate claims. It follows the code from there to the next leader. At a jump to a
-//! later place, it joins its state with the one there. At a jump to an earlier place, its state must imply the one that it had
-//! there: nothing is followed again.
+//! The code is followed from each leader to the next, or to where control leaves. A state that goes to a leader is joined with
+//! the one there. A leader at which less is known than before is stale, and followed again. The lowest comes first.
 //!
-//! So at its end this holds of each instruction that the pass has seen: its state there describes whatever may be the case
-//! there. By induction over the steps that a processor takes: it is so at the entry. If it is so before a step, the rules allow
-//! that step, and it is so after it: in a block the pass took the same step; and whether control went on to a later place or to
-//! an earlier one, the state from there implies the one that the pass had here. The certificate is part of a join, so a wrong
-//! one leads to a refusal or to nothing.
+//! So if none is stale in the end, this holds of each instruction that was followed: one of the states in which it was followed
+//! describes whatever may be the case there. By induction over the steps that a processor takes: it is so at the entry. If it is
+//! so before a step, the rules allow that step, and what is known after it describes what is the case after it. Where control
+//! goes on in the block, that was followed next. Where it goes to a leader, that state became part of the leader's, and the
+//! leader was followed after that: else it would be stale.
+//!
+//! States in a loop are joined as they come, and an early one may say something in particular that a later one, which says more
+//! in general, does not agree with. So code that is refused has a second chance. What was found where jumps back lead is taken
+//! as claims, and a strict pass begins from nothing else. It follows each leader once, in the order of the text, and at a jump
+//! back, its state must imply the one that it had there. A claim is part of a join: a wrong one leads to a refusal or to nothing.
 
 use crate::certificate::Certificate;
-use crate::image::{Part, Shared, Unit, Uses};
+use crate::image::{Shared, Unit, Uses};
 use crate::leaders::Leaders;
 use crate::refusal::{Refusal, Rule};
 use crate::state::State;
 use crate::step::{Fault, Interpreter, Notes, Problem};
 use iced_x86::Instruction;
+use std::collections::BTreeSet;
 use wave_contract::trap::TrapCode;
 
-/// That a function was accepted, and what it consists of. Only [`check`] constructs one.
+/// That a function was accepted, and what it consists of. Only this module constructs one.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
     /// Instructions that can be reached.
@@ -32,16 +36,50 @@ pub struct Accepted {
     _private: (),
 }
 
+/// What came of following a function.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It keeps to the rules.
+    Accepted(Accepted),
+    /// An instruction is not allowed with what is known there, which may be less than is true. All else was followed. So many
+    /// steps were taken.
+    Unclear(u64),
+}
+
 /// Memory that a thread uses for one function after the other.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// The states that the last pass had at leaders, as far as it came.
+    /// What was known at leaders of the last function, as far as it was followed.
     pub leaders: Leaders,
+    /// Where its jumps back lead.
+    heads: BTreeSet<u32>,
+    marks: Vec<u8>,
     current: State,
     taken: State,
 }
 
-/// Checks a function with the help of a certificate.
+impl Memory {
+    /// What is known where jumps back lead.
+    pub fn claims(&self) -> Certificate {
+        let mut certificate = Certificate::default();
+        for head in &self.heads {
+            if let Some(state) = self.leaders.get(*head) {
+                certificate.claim(*head, state.clone());
+            }
+        }
+        certificate
+    }
+}
+
+/// Follows a function until nothing more is to be known about it.
+///
+/// # Errors
+/// The first instruction, in the order of the text, that is not allowed.
+pub fn follow(task: &Shared<'_>, unit: &Unit<'_>, memory: &mut Memory) -> Result<Outcome, Refusal> {
+    pass(task, unit, None, memory)
+}
+
+/// Checks a function with the help of a certificate, in one pass.
 ///
 /// # Errors
 /// The first instruction, in the order of the text, that is not allowed or not as the certificate says.
@@ -51,122 +89,220 @@ pub fn check(
     certificate: &Certificate,
     memory: &mut Memory,
 ) -> Result<Accepted, Refusal> {
-    let Unit { range, traps, sources, .. } = *unit;
-    let Memory { leaders, current, taken } = memory;
-    leaders.begin(range);
-    let interpreter = Interpreter::new(task, unit).within_budget();
-    let mut pass = Pass { interpreter, leaders, traps, sources, taken, instructions: 0 };
-    let mut at = range.start;
-    let nothing = Instruction::default();
-    let begun = pass.begin(range.start, certificate).map_err(|problem| pass.interpreter.refusal(at, &nothing, problem));
-    begun?;
-    while let Some(leader) = pass.leaders.first(at, range.start + range.len) {
-        at = pass.block(leader, current)?;
+    match pass(task, unit, Some(certificate), memory)? {
+        Outcome::Accepted(accepted) => Ok(accepted),
+        Outcome::Unclear(_) => Err(Interpreter::new(task, unit).fault(unit.range.start, unsettled())),
     }
-    if let Some(place) = pass.unused() {
-        return Err(pass.interpreter.refusal(place, &nothing, wrong_table(place)));
-    }
-    let Interpreter { uses, .. } = pass.interpreter;
-    Ok(Accepted { instructions: pass.instructions, steps: pass.interpreter.work(), uses, _private: () })
 }
+
+fn pass(
+    task: &Shared<'_>,
+    unit: &Unit<'_>,
+    certificate: Option<&Certificate>,
+    memory: &mut Memory,
+) -> Result<Outcome, Refusal> {
+    let Unit { range, .. } = *unit;
+    let Memory { leaders, heads, marks, current, taken } = memory;
+    leaders.begin(range);
+    heads.clear();
+    marks.clear();
+    marks.resize(range.len as usize, 0);
+    let interpreter = Interpreter::new(task, unit).within_budget();
+    let (is_strict, start) = (certificate.is_some(), range.start);
+    let mut pass = Pass {
+        interpreter,
+        leaders,
+        heads,
+        marks,
+        instructions: 0,
+        start,
+        edge: start,
+        end: start,
+        is_strict,
+        has_changed: false,
+        is_unclear: false,
+    };
+    let begun = pass.begin(certificate);
+    begun.map_err(|problem| pass.interpreter.fault(start, problem))?;
+    while let Some(leader) = pass.leaders.take(current) {
+        pass.block(leader, current, taken)?;
+    }
+    let Pass { interpreter, leaders, marks, instructions, is_unclear, .. } = pass;
+    if is_unclear {
+        return Ok(Outcome::Unclear(interpreter.work()));
+    }
+    if !leaders.are_settled() {
+        return Err(interpreter.fault(start, unsettled()));
+    }
+    if let Some(place) = wrong_entry(unit, marks) {
+        return Err(interpreter.fault(place, wrong_table(place)));
+    }
+    let (steps, uses) = (interpreter.work(), interpreter.uses);
+    Ok(Outcome::Accepted(Accepted { instructions, steps, uses, _private: () }))
+}
+
+/// In what is marked of a byte, beside the bits of a [`Fault`]: an instruction begins there.
+const BEGINS: u8 = 1;
+
+/// A call ends with it.
+const ENDS_CALL: u8 = 2;
+
+/// How far ahead leaders are looked for, in bytes: not so far that it takes longer than a block does.
+const FAR: u32 = 4096;
 
 struct Pass<'a> {
     interpreter: Interpreter<'a>,
     leaders: &'a mut Leaders,
-    /// The entries of the table of traps for what follows in the text.
-    traps: Part<'a, u8>,
-    /// Those of the table of positions.
-    sources: Part<'a, u32>,
-    taken: &'a mut State,
+    heads: &'a mut BTreeSet<u32>,
+    /// What was found out about each byte.
+    marks: &'a mut [u8],
     instructions: u64,
+    /// Offset in the text of the function's first byte.
+    start: u32,
+    /// No leader begins behind the instruction that is followed and before this offset.
+    edge: u32,
+    /// All instructions that were followed end before this offset or at it.
+    end: u32,
+    /// Whether nothing may be followed again.
+    is_strict: bool,
+    /// Whether a jump back has changed what is known where it leads.
+    has_changed: bool,
+    is_unclear: bool,
 }
 
 impl Pass<'_> {
     /// Takes over what is known at the entry, and what is claimed.
-    fn begin(&mut self, start: u32, certificate: &Certificate) -> Result<(), Problem> {
+    fn begin(&mut self, certificate: Option<&Certificate>) -> Result<(), Problem> {
         let entry = self.interpreter.at_entry();
         let visited = &mut self.interpreter.visited;
-        self.leaders.join(start, &entry, visited)?;
-        for (leader, claimed) in certificate.claims() {
+        self.leaders.join(self.start, &entry, visited)?;
+        for (leader, claimed) in certificate.into_iter().flat_map(Certificate::claims) {
             claimed.check().map_err(|what| Problem::new(Rule::Certificate, what))?;
             self.leaders.join(leader, claimed, visited)?;
         }
         Ok(())
     }
 
-    /// Passes over the block that begins with a leader. Returns the offset of what is behind it.
-    fn block(&mut self, leader: u32, state: &mut State) -> Result<u32, Refusal> {
-        if let Some(known) = self.leaders.get(leader) {
-            state.copy_from(known);
-        }
+    /// Follows the block that begins with a leader, in the state that is known there.
+    fn block(&mut self, leader: u32, state: &mut State, taken: &mut State) -> Result<(), Refusal> {
         let mut instruction = Instruction::default();
         let mut at = leader;
+        self.look_ahead(leader);
+        // What is followed again is counted once.
+        let counted = (self.mark(leader) & BEGINS != 0).then_some(self.interpreter.uses);
         loop {
-            let passed = self.instruction(at, state, &mut instruction);
-            let goes_on = passed.map_err(|problem| self.interpreter.refusal(at, &instruction, problem))?;
-            let behind = self.interpreter.next();
-            if !goes_on {
-                return Ok(behind);
+            match self.instruction(at, state, taken, &mut instruction) {
+                Ok(true) => at = self.interpreter.next(),
+                Ok(false) => break,
+                Err(problem) if self.has_changed && !self.is_strict && problem.rule() != Rule::Budget => {
+                    self.is_unclear = true;
+                    break;
+                }
+                Err(problem) => return Err(self.interpreter.refusal(at, &instruction, problem)),
             }
-            at = behind;
         }
-    }
-
-    /// Passes over an instruction. Whether the block goes on behind it.
-    fn instruction(&mut self, at: u32, state: &mut State, instruction: &mut Instruction) -> Result<bool, Problem> {
-        let step = self.interpreter.step(state, at, instruction)?;
-        let behind = self.interpreter.next();
-        self.instructions += 1;
-        self.tables(at, behind)?;
-        let Self { interpreter, leaders, taken, .. } = self;
-        let goes_on = step.exits(state, taken, |target, state| {
-            let visited = &mut interpreter.visited;
-            match leaders.get(target) {
-                _ if target > at => leaders.join(target, state, visited).map(drop),
-                Some(known) if state.implies(known, visited) => Ok(()),
-                _ => Err(Problem::new(Rule::Certificate, "a jump back to where something else is known")),
-            }?;
-            interpreter.check_budget()
-        })?;
-        match leaders.first(at + 1, behind.saturating_add(1)) {
-            Some(leader) if leader < behind => Err(Problem::new(Rule::Boundary, "a jump into it")),
-            Some(leader) if goes_on => {
-                leaders.join(leader, state, &mut interpreter.visited)?;
-                Ok(false)
-            }
-            _ => Ok(goes_on),
-        }
-    }
-
-    /// Takes the entries of the tables up to the end of an instruction: each must be about this one, and right. The entries of a
-    /// table are in ascending order; one that is not is about none.
-    fn tables(&mut self, at: u32, behind: u32) -> Result<(), Problem> {
-        let Notes { faults, is_call } = self.interpreter.notes();
-        while let Some((&(place, code), rest)) = self.traps.split_first()
-            && place < behind
-        {
-            if place != at || faults & faults_of(code) == 0 {
-                return Err(wrong_table(place));
-            }
-            self.traps = rest;
-        }
-        while let Some((&(place, _), rest)) = self.sources.split_first()
-            && place < behind
-        {
-            // A return address points behind the call, and the runtime looks up the byte before.
-            let is_right = place == at && faults != 0 || place + 1 == behind && is_call;
-            if !is_right {
-                return Err(wrong_table(place));
-            }
-            self.sources = rest;
+        if let Some(counted) = counted {
+            self.interpreter.uses = counted;
         }
         Ok(())
     }
 
-    /// An entry of a table that no instruction has taken.
-    fn unused(&self) -> Option<u32> {
-        self.traps.first().map(|(place, _)| *place).or(self.sources.first().map(|(place, _)| *place))
+    /// Follows an instruction. Whether the block goes on behind it.
+    fn instruction(
+        &mut self,
+        at: u32,
+        state: &mut State,
+        taken: &mut State,
+        instruction: &mut Instruction,
+    ) -> Result<bool, Problem> {
+        let step = self.interpreter.step(state, at, instruction)?;
+        let behind = self.interpreter.next();
+        self.note(at, behind);
+        let goes_on = step.exits(state, taken, |target, state| self.reach(at, target, state))?;
+        if self.edge <= behind {
+            match self.leaders.next(at, behind) {
+                Some(leader) if leader < behind => return Err(Problem::new(Rule::Boundary, "a jump into it")),
+                Some(_) if goes_on => {
+                    self.leaders.join(behind, state, &mut self.interpreter.visited)?;
+                    return Ok(false);
+                }
+                _ => self.look_ahead(behind),
+            }
+        }
+        Ok(goes_on)
     }
+
+    /// Finds out up to where no leader begins behind an instruction.
+    fn look_ahead(&mut self, at: u32) {
+        let far = at.saturating_add(FAR);
+        self.edge = self.leaders.next(at, far).unwrap_or(far);
+    }
+
+    /// Control may jump from an instruction to another, in this state.
+    fn reach(&mut self, at: u32, target: u32, state: &State) -> Result<(), Problem> {
+        self.interpreter.check_budget()?;
+        let visited = &mut self.interpreter.visited;
+        let known = self.leaders.get(target);
+        let (is_back, is_new) = (target <= at, known.is_none());
+        if is_back && self.is_strict {
+            return match known.is_some_and(|known| state.implies(known, visited)) {
+                true => Ok(()),
+                false => Err(Problem::new(Rule::Certificate, "a jump back to where something else is known")),
+            };
+        }
+        let has_changed = self.leaders.join(target, state, visited)?;
+        if is_back {
+            self.heads.insert(target);
+            self.has_changed |= has_changed;
+        }
+        if target > at {
+            self.edge = self.edge.min(target);
+        }
+        // Code that was followed through here ends here if it is followed again. If here is in an instruction, that shows it.
+        if is_new
+            && target < self.end
+            && let Some(before) = self.leaders.last(target)
+        {
+            self.leaders.spoil(before);
+        }
+        Ok(())
+    }
+
+    fn mark(&self, at: u32) -> u8 {
+        self.marks.get((at - self.start) as usize).copied().unwrap_or(0)
+    }
+
+    /// Marks the bytes of an instruction that was followed.
+    fn note(&mut self, at: u32, behind: u32) {
+        let Notes { faults, is_call } = self.interpreter.notes();
+        let begin = (at - self.start) as usize;
+        if let Some(mark) = self.marks.get_mut(begin) {
+            self.instructions += u64::from(*mark & BEGINS == 0);
+            *mark = BEGINS | faults | *mark & ENDS_CALL;
+        }
+        if is_call && let Some(mark) = self.marks.get_mut((behind - 1 - self.start) as usize) {
+            *mark |= ENDS_CALL;
+        }
+        self.end = self.end.max(behind);
+    }
+}
+
+/// The first entry of a function's tables that is not about an instruction, or wrong about it. The entries of a table are in
+/// ascending order; one that is not is about none.
+fn wrong_entry(unit: &Unit<'_>, marks: &[u8]) -> Option<u32> {
+    let Unit { range, traps, sources, .. } = *unit;
+    let mark = |place: u32| place.checked_sub(range.start).and_then(|at| marks.get(at as usize).copied()).unwrap_or(0);
+    let is_right = |(place, code): &(u32, u8)| mark(*place) & faults_of(*code) != 0;
+    // A return address points behind the call, and the runtime looks up the byte before.
+    let is_of_call_or_fault = |(place, _): &(u32, u32)| mark(*place) & !BEGINS != 0;
+    let wrong = traps.iter().find(|entry| !is_right(entry)).map(|(place, _)| *place);
+    let wrong = wrong.or_else(|| sources.iter().find(|entry| !is_of_call_or_fault(entry)).map(|(place, _)| *place));
+    wrong.or_else(|| unordered(traps)).or_else(|| unordered(sources))
+}
+
+/// The first entry that comes before another with a lower offset.
+fn unordered<V>(table: &[(u32, V)]) -> Option<u32> {
+    table.iter().zip(table.get(1..)?).find(|(one, next)| one.0 > next.0).map(|(one, _)| one.0)
 }
 
 /// The faults that a trap code can stand for, a bit for each [`Fault`].
@@ -184,4 +320,8 @@ fn faults_of(code: u8) -> u8 {
 fn wrong_table(place: u32) -> Problem {
     let what = format!("a table speaks of {place:#x}, where no instruction faults so, and no call ends");
     Problem::new(Rule::Metadata, what)
+}
+
+fn unsettled() -> Problem {
+    Problem::new(Rule::Certificate, "what is known of the function was not settled")
 }

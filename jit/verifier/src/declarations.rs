@@ -2,6 +2,7 @@
 
 use wasmparser::{CompositeInnerType, Parser, Payload, TypeRef};
 use wave_contract::module::{Import, ImportType, ModuleInfo};
+use wave_contract::object;
 use wave_contract::types::{
     CompositeType, FieldType, FuncType, GlobalType, HeapType, MemoryType, RefType, StorageType, SubType, TableType,
     ValType,
@@ -73,6 +74,8 @@ pub fn read(module: &[u8]) -> Result<ModuleInfo, DeclarationError> {
             _ => {}
         }
     }
+    // What the module has besides, if it has objects, is not for it to say.
+    drop(object::complete(&mut info));
     Ok(info)
 }
 
@@ -88,6 +91,7 @@ pub fn copy(info: &ModuleInfo) -> ModuleInfo {
         imported_tables: info.imported_tables,
         memories: info.memories.clone(),
         imported_memories: info.imported_memories,
+        heap: info.heap,
         globals: info.globals.clone(),
         imported_globals: info.imported_globals,
         ..ModuleInfo::default()
@@ -105,6 +109,7 @@ pub fn agree(own: &ModuleInfo, other: &ModuleInfo) -> Result<(), DeclarationErro
         ("functions", own.functions == other.functions && own.imported_functions == other.imported_functions),
         ("tables", own.tables == other.tables && own.imported_tables == other.imported_tables),
         ("memories", own.memories == other.memories && own.imported_memories == other.imported_memories),
+        ("heap", own.heap == other.heap),
         ("globals", own.globals == other.globals && own.imported_globals == other.imported_globals),
     ];
     match same.into_iter().find(|(_, same)| !same) {

@@ -2,10 +2,11 @@
 
 use crate::certificate::Certificate;
 use crate::check::{self, Accepted};
+use crate::convention::stack_bytes;
 use crate::declarations::{self, DeclarationError};
+use crate::function::{self, Scratch};
 use crate::places::Places;
 use crate::refusal::{Refusal, Rule, UnitName};
-use crate::walk::{self, Scratch};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_contract::context::Addressing;
@@ -49,8 +50,7 @@ pub struct Shared<'a> {
     pub(crate) host_imports: &'a [bool],
     pub(crate) places: Places<'a>,
     pub(crate) is_fixed: bool,
-    /// The function that begins at an offset.
-    pub(crate) starts: HashMap<u32, u32>,
+    starts: Starts,
     types: HashMap<SignatureId, &'a FuncType>,
 }
 
@@ -81,12 +81,20 @@ impl<'a> Shared<'a> {
     pub fn of_functions(info: &'a ModuleInfo, terms: &'a Terms, starts: impl IntoIterator<Item = u32>) -> Option<Self> {
         let Terms { addressing, signatures, host_imports } = terms;
         let places = Places::new(info, addressing)?;
-        let starts = starts.into_iter().zip(0..).collect();
+        let is_fixed = addressing.fixed().is_some();
+        let bytes = |index| Some(stack_bytes(info.function_type(index)?, leading(is_fixed)));
+        let starts = starts.into_iter().zip(0..).filter_map(|(start, index)| Some((start, bytes(index)?)));
+        let starts = Starts::new(starts.collect());
         // A shape's id stands for any type of that shape, and such types are called the same way.
         let types = signatures.iter().zip(&info.types).filter_map(|(ids, ty)| Some((ids, ty.function()?)));
         let types = types.flat_map(|(ids, ty)| [(ids.shape, ty), (ids.exact, ty)]);
         let types = types.filter(|(id, _)| *id != SignatureId::NULL).collect();
-        Some(Self { info, host_imports, places, is_fixed: addressing.fixed().is_some(), starts, types })
+        Some(Self { info, host_imports, places, is_fixed, starts, types })
+    }
+
+    /// Bytes of arguments on the stack of the function that begins at an offset.
+    pub(crate) fn function_at(&self, start: u32) -> Option<u32> {
+        self.starts.get(start)
     }
 
     /// The type behind an id.
@@ -96,7 +104,42 @@ impl<'a> Shared<'a> {
 
     /// Integer arguments before a guest function's own.
     pub(crate) const fn leading(&self) -> usize {
-        if self.is_fixed { 0 } else { 1 }
+        leading(self.is_fixed)
+    }
+}
+
+const fn leading(is_fixed: bool) -> usize {
+    if is_fixed { 0 } else { 1 }
+}
+
+/// Where functions begin.
+#[derive(Debug)]
+struct Starts {
+    /// In ascending order, with the bytes of arguments on their stacks.
+    sorted: Vec<(u32, u32)>,
+    /// For each [`PART_BYTES`] of the text, how many begin before it.
+    before: Vec<u32>,
+}
+
+/// As large as some functions, so that hardly any has to be passed over.
+const PART_BYTES: u32 = 512;
+
+impl Starts {
+    fn new(mut sorted: Vec<(u32, u32)>) -> Self {
+        sorted.sort_unstable();
+        let mut before = vec![0];
+        for ((start, _), number) in sorted.iter().zip(0..) {
+            before.resize((start / PART_BYTES) as usize + 1, number);
+        }
+        Self { sorted, before }
+    }
+
+    /// What is said of the function that begins at an offset.
+    fn get(&self, start: u32) -> Option<u32> {
+        let first = *self.before.get((start / PART_BYTES) as usize)?;
+        let rest = self.sorted.get(first as usize..)?;
+        let found = rest.iter().find(|(other, _)| *other >= start)?;
+        (found.0 == start).then_some(found.1)
     }
 }
 
@@ -242,18 +285,20 @@ pub fn verify(
     verify_watched(image, module, terms, threads, &|_| {})
 }
 
-/// As [`verify`]. Each time a function was checked, `each` is called with the number of all, on any of the threads.
+/// As [`verify`]. Each time a function was checked, `each` is called with the number of all, on any of the threads. A module that
+/// is passed by value is dropped once it was read.
 ///
 /// # Errors
 /// As [`verify`].
 pub fn verify_watched(
     image: CodeImage,
-    module: &[u8],
+    module: impl AsRef<[u8]>,
     terms: Terms,
     threads: usize,
     each: &(dyn Fn(usize) + Sync),
 ) -> Result<(Verified<CodeImage>, Report), VerifyError> {
-    let declarations = declarations::read(module)?;
+    let declarations = declarations::read(module.as_ref())?;
+    drop(module);
     let report = verify_all(&image, &declarations, &terms, threads, each).map_err(VerifyError::Refused)?;
     Ok((Verified { code: image, declarations, terms, is_proved: true }, report))
 }
@@ -278,7 +323,7 @@ impl<'a> Units<'a> {
     /// # Errors
     /// The first rule that it breaks.
     pub fn verify(&self, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<(), Refusal> {
-        walk::verify(&self.shared, unit, scratch).map(drop)
+        function::verify(&self.shared, unit, scratch).map(drop)
     }
 
     /// What the verifier finds out about the loops of a unit, which is one of these or differs from it in its bytes or tables.
@@ -286,8 +331,8 @@ impl<'a> Units<'a> {
     /// # Errors
     /// The first rule that the unit breaks.
     pub fn certify(&self, unit: &Unit<'_>, scratch: &mut Scratch) -> Result<Certificate, Refusal> {
-        walk::verify(&self.shared, unit, scratch)?;
-        Ok(scratch.certificate.clone())
+        function::verify(&self.shared, unit, scratch)?;
+        Ok(scratch.memory.claims())
     }
 
     /// Checks a unit, which is one of these or differs from it in its bytes or tables, against any certificate. That proves
@@ -326,10 +371,10 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, accepted: &Accepted, steps: u64) {
+    fn add(&mut self, accepted: &Accepted) {
         self.functions += 1;
         self.instructions += accepted.instructions;
-        self.steps += accepted.steps + steps;
+        self.steps += accepted.steps;
         self.uses.add(&accepted.uses);
     }
 }
@@ -361,8 +406,8 @@ fn verify_all(
     let work = || {
         let (mut counts, mut refusals, mut scratch) = (Counts::default(), Vec::new(), Scratch::default());
         while let Some(unit) = units.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match walk::verify(&shared, unit, &mut scratch) {
-                Ok((accepted, steps)) => counts.add(&accepted, steps),
+            match function::verify(&shared, unit, &mut scratch) {
+                Ok(accepted) => counts.add(&accepted),
                 Err(refusal) => refusals.push(refusal),
             }
             each(units.len());

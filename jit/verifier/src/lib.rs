@@ -13,8 +13,8 @@
 //! | `instruction.rs` | the instructions that are allowed |
 //! | `transfer.rs`, `condition.rs`, `call.rs` | what an instruction changes, and what it must not change |
 //! | `step.rs` | one instruction, and where control goes from there |
-//! | `check.rs`, `certificate.rs` | one function, whether what is claimed to be known at its jump targets is true |
-//! | `walk.rs` | what is known there |
+//! | `leaders.rs` | what is known where blocks begin |
+//! | `check.rs`, `certificate.rs`, `function.rs` | all blocks of one function |
 //! | `image.rs` | all functions, and the tables that describe them |
 //! | `record.rs` | verified code as bytes |
 #![forbid(unsafe_code)]
@@ -25,6 +25,7 @@ mod check;
 mod condition;
 mod convention;
 mod declarations;
+mod function;
 mod image;
 mod instruction;
 mod leaders;
@@ -36,11 +37,10 @@ mod state;
 mod step;
 mod transfer;
 mod value;
-mod walk;
 mod words;
 
 pub use declarations::DeclarationError;
+pub use function::Scratch;
 pub use image::{Report, Terms, Unit, Units, Uses, Verified, VerifyError, verify, verify_watched, with_units};
 pub use record::{Key, Record, Signature};
 pub use refusal::{Refusal, Rule, UnitName};
-pub use walk::Scratch;

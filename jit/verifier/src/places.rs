@@ -160,6 +160,7 @@ impl<'a> Places<'a> {
     }
 
     /// What all `bytes` from an address on lie in. `slots` is the size of an entry thunk's slots.
+    #[inline]
     pub fn find(&self, address: Value, bytes: u32, slots: u32) -> Option<Place> {
         match address {
             Value::Number { low, span } => {

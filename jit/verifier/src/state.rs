@@ -158,6 +158,13 @@ impl State {
         (*checked, *longer, *pending) = (other.checked, other.longer, other.pending);
     }
 
+    /// A copy, which shares the words of the frame.
+    pub fn share(&self) -> Self {
+        let Self { registers, copies, originals, touched, room, flags, checked, longer, pending, .. } = *self;
+        let words = self.words.share();
+        Self { registers, copies, originals, words, touched, room, flags, checked, longer, pending }
+    }
+
     /// The known words of the frame, in ascending order of their offsets.
     pub fn words(&self) -> Vec<(i32, Value)> {
         self.words.all()
@@ -174,11 +181,13 @@ impl State {
     }
 
     /// What a register holds.
+    #[inline]
     pub fn get(&self, register: Gpr) -> Value {
         self.registers[usize::from(register.0 & 15)]
     }
 
     /// Notes that a register was written. If it is the stack pointer, forgets the words below it.
+    #[inline]
     pub fn set(&mut self, register: Gpr, value: Value) {
         let number = usize::from(register.0 & 15);
         self.registers[number] = value;
@@ -235,6 +244,7 @@ impl State {
     }
 
     /// The home that all copies of a home's value name.
+    #[inline]
     fn original(&self, home: Home) -> Home {
         match home.as_register().map(|register| self.copies[usize::from(register.0)]) {
             None | Some(Home::ALONE) => home,
@@ -243,12 +253,14 @@ impl State {
     }
 
     /// Whether two registers are known to hold the same.
+    #[inline]
     pub fn same(&self, one: Gpr, other: Gpr) -> bool {
         self.original(Home::register(one)) == self.original(Home::register(other))
     }
 
     /// Notes that `to` was just written with all that `from` holds. Both are looked at as they are now: the write may have moved
     /// the stack pointer, and a word that lies below it is no longer there.
+    #[inline]
     pub fn copied(&mut self, from: Home, to: Home) {
         if !self.lasts(from) || !self.lasts(to) {
             return;
@@ -274,6 +286,7 @@ impl State {
     }
 
     /// Whether what a home holds stays until it is written. The stack pointer has its own rules and is no copy of anything.
+    #[inline]
     fn lasts(&self, home: Home) -> bool {
         match home.as_register() {
             Some(register) => register != Gpr::RSP,
@@ -314,9 +327,10 @@ impl State {
     pub fn write(&mut self, at: i32, bytes: u32, value: Value) {
         let end = i64::from(at) + i64::from(bytes);
         self.lose(|Home(word)| i64::from(word) < end && i64::from(word) + 8 > i64::from(at));
-        self.words.clear(at.into(), end);
-        if bytes == 8 && value != Value::Any && self.stack().is_some_and(|stack| at >= stack) {
+        if bytes == 8 && value != Value::Any && Words::can_know(at) && self.stack().is_some_and(|stack| at >= stack) {
             self.words.set(at, value);
+        } else {
+            self.words.clear(at.into(), end);
         }
     }
 
@@ -388,16 +402,8 @@ impl State {
     /// Joins this state with another. Returns whether it changed. Adds to `visited` as [`Self::forget`] does.
     pub fn join(&mut self, other: &Self, visited: &mut u64) -> bool {
         let mut changed = self.words.join(&other.words, visited);
-        let mut update = |own: &mut Value, other: Value| {
-            // Most are nothing on both sides.
-            if !matches!(own, Value::Any) && *own != other {
-                let joined = own.join(other);
-                changed |= joined != *own;
-                *own = joined;
-            }
-        };
         for (own, other) in self.registers.iter_mut().zip(other.registers) {
-            update(own, other);
+            changed |= own.join_with(other);
         }
         for (own, other) in self.copies.iter_mut().zip(other.copies) {
             if *own != other && *own != Home::ALONE {

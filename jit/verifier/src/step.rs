@@ -251,6 +251,11 @@ impl<'a> Interpreter<'a> {
         Refusal { unit: self.name, offset: at, instruction: text, rule, what }
     }
 
+    /// A refusal of the function for what is not about one instruction.
+    pub(crate) fn fault(&self, at: u32, problem: Problem) -> Refusal {
+        self.refusal(at, &Instruction::default(), problem)
+    }
+
     /// The function's bytes from an offset in the text on.
     fn bytes(&self, at: u32) -> &'a [u8] {
         at.checked_sub(self.range.start).and_then(|at| self.code.get(at as usize..)).unwrap_or_default()

@@ -22,32 +22,33 @@ enum Access {
 #[derive(Clone, Copy)]
 struct Named {
     gpr: Gpr,
-    bytes: usize,
+    bytes: u8,
 }
 
-/// A general-purpose register; not AH to BH, which have no use in code. By its place among the decoder's registers: a test
-/// compares each with what the decoder says.
+/// A general-purpose register; not AH to BH, which have no use in code.
+#[inline(always)]
 fn general(register: Register) -> Option<Named> {
-    const LOWEST: u32 = Register::AL as u32;
-    const LAST_OF_BYTES: u32 = Register::R15L as u32;
-    let number = register as u32;
-    let (first, bytes) = match number {
-        LOWEST..=LAST_OF_BYTES => {
-            let of_bytes = match number - LOWEST {
-                4..=7 => return None,
-                high @ 8.. => high - 4,
-                low => low,
-            };
-            return Some(Named { gpr: Gpr(u8::try_from(of_bytes).ok()?), bytes: 1 });
-        }
-        _ if number <= Register::R15W as u32 => (Register::AX, 2),
-        _ if number <= Register::R15D as u32 => (Register::EAX, 4),
-        _ if number <= Register::R15 as u32 => (Register::RAX, 8),
-        _ => return None,
-    };
-    Some(Named { gpr: Gpr(u8::try_from(number.checked_sub(first as u32)?).ok()?), bytes })
+    GENERAL[usize::from(register as u8)]
 }
 
+/// By their places among the decoder's registers: a test compares each with what the decoder says.
+const GENERAL: [Option<Named>; 256] = {
+    let mut all = [None; 256];
+    let mut name = 0;
+    while name < 16 {
+        let (gpr, number) = (Gpr(name), name as usize);
+        // AH to BH stand between BL and SPL.
+        let of_bytes = if number < 4 { number } else { number + 4 };
+        all[Register::AL as usize + of_bytes] = Some(Named { gpr, bytes: 1 });
+        all[Register::AX as usize + number] = Some(Named { gpr, bytes: 2 });
+        all[Register::EAX as usize + number] = Some(Named { gpr, bytes: 4 });
+        all[Register::RAX as usize + number] = Some(Named { gpr, bytes: 8 });
+        name += 1;
+    }
+    all
+};
+
+#[inline(always)]
 fn immediate(kind: OpKind) -> bool {
     matches!(
         kind,
@@ -214,6 +215,7 @@ impl Interpreter<'_> {
     }
 
     /// An operand that must be a general-purpose register.
+    #[inline(always)]
     fn register(&self, instruction: &Instruction, operand: u32) -> Result<Named, Problem> {
         match instruction.op_kind(operand) {
             OpKind::Register => general(instruction.op_register(operand)),
@@ -223,6 +225,7 @@ impl Interpreter<'_> {
     }
 
     /// Size of the operands of a comparison or a move.
+    #[inline(always)]
     fn operand_bytes(&self, instruction: &Instruction) -> usize {
         match instruction.op0_kind() {
             OpKind::Register => instruction.op0_register().size(),
@@ -231,6 +234,7 @@ impl Interpreter<'_> {
     }
 
     /// One side of a comparison.
+    #[inline(always)]
     fn side(&mut self, state: &mut State, instruction: &Instruction, operand: u32) -> Result<Operand, Problem> {
         let value = self.read(state, instruction, operand)?;
         let register = match instruction.op_kind(operand) {
@@ -242,6 +246,7 @@ impl Interpreter<'_> {
     }
 
     /// As `read`; also where the value is kept, if that is 64 bits wide.
+    #[inline(always)]
     fn read_home(
         &mut self,
         state: &mut State,
@@ -263,6 +268,7 @@ impl Interpreter<'_> {
     }
 
     /// As `write`; also where the value is kept from now on, if that is 64 bits wide.
+    #[inline(always)]
     fn write_home(
         &mut self,
         state: &mut State,
@@ -280,6 +286,7 @@ impl Interpreter<'_> {
     }
 
     /// An operand's value, the bits beyond its width zero. Memory is checked.
+    #[inline(always)]
     pub fn read(&mut self, state: &mut State, instruction: &Instruction, operand: u32) -> Result<Value, Problem> {
         match instruction.op_kind(operand) {
             OpKind::Register => {
@@ -291,7 +298,7 @@ impl Interpreter<'_> {
                     4 => value.truncated(),
                     bytes => match value.highest() {
                         Some(highest) if highest < 1 << (8 * bytes) => value,
-                        _ => Value::of_bytes(bytes),
+                        _ => Value::of_bytes(bytes.into()),
                     },
                 })
             }
@@ -307,6 +314,7 @@ impl Interpreter<'_> {
     }
 
     /// Writes the first operand.
+    #[inline(always)]
     fn write(&mut self, state: &mut State, instruction: &Instruction, value: Value) -> Result<(), Problem> {
         match instruction.op0_kind() {
             OpKind::Register => {
@@ -322,6 +330,7 @@ impl Interpreter<'_> {
     }
 
     /// Writes a register that is not the stack pointer; narrow writes as the processor does them.
+    #[inline(always)]
     fn assign(&self, state: &mut State, register: Named, value: Value) -> Result<(), Problem> {
         let value = match register.bytes {
             8 => value,
@@ -350,6 +359,7 @@ impl Interpreter<'_> {
         Ok(())
     }
 
+    #[inline(always)]
     fn arithmetic(
         &mut self,
         state: &mut State,
@@ -460,6 +470,7 @@ impl Interpreter<'_> {
     }
 
     /// The address of the memory operand.
+    #[inline(always)]
     fn address(&self, state: &State, instruction: &Instruction) -> Result<Value, Problem> {
         if instruction.is_ip_rel_memory_operand() {
             let at = instruction.ip_rel_memory_address();
@@ -495,6 +506,7 @@ impl Interpreter<'_> {
         Ok(sum.unwrap_or(Value::Any))
     }
 
+    #[inline(always)]
     fn address_register(&self, register: Register) -> Result<Gpr, Problem> {
         match general(register) {
             Some(Named { gpr, bytes: 8 }) => Ok(gpr),
@@ -512,6 +524,7 @@ impl Interpreter<'_> {
     }
 
     /// Where all bytes of the memory operand lie.
+    #[inline(always)]
     fn place(&mut self, state: &State, instruction: &Instruction, access: Access) -> Result<(Place, u32), Problem> {
         let bytes = u32::try_from(instruction.memory_size().size()).unwrap_or(0);
         if bytes == 0 {
@@ -551,11 +564,13 @@ impl Interpreter<'_> {
         Ok((place, bytes))
     }
 
+    #[inline(always)]
     fn load(&mut self, state: &mut State, instruction: &Instruction) -> Result<Value, Problem> {
         let (place, bytes) = self.place(state, instruction, Access::Read)?;
         self.loaded(state, place, bytes)
     }
 
+    #[inline(always)]
     fn loaded(&self, state: &mut State, place: Place, bytes: u32) -> Result<Value, Problem> {
         Ok(match place {
             Place::Frame(at) => self.read_frame(state, at, bytes)?,
@@ -600,11 +615,13 @@ impl Interpreter<'_> {
         }
     }
 
+    #[inline(always)]
     fn store(&mut self, state: &mut State, instruction: &Instruction, value: Value) -> Result<(), Problem> {
         let (place, bytes) = self.place(state, instruction, Access::Write)?;
         self.stored(state, place, bytes, value)
     }
 
+    #[inline(always)]
     fn stored(&mut self, state: &mut State, place: Place, bytes: u32, value: Value) -> Result<(), Problem> {
         match place {
             Place::Frame(at) => self.write_frame(state, at, bytes, value),
@@ -708,6 +725,7 @@ impl Interpreter<'_> {
 
 /// Whether code may write the stack pointer with this instruction: it adds or subtracts a constant, or copies an address from
 /// another register. `push`, `pop`, calls and returns move it by themselves.
+#[inline(always)]
 fn moves_stack(instruction: &Instruction) -> bool {
     use Code::{Add_rm64_imm8, Add_rm64_imm32, Lea_r64_m, Mov_r64_rm64, Mov_rm64_r64, Sub_rm64_imm8, Sub_rm64_imm32};
     match instruction.code() {
@@ -719,6 +737,7 @@ fn moves_stack(instruction: &Instruction) -> bool {
 }
 
 /// A value as the number it is.
+#[inline(always)]
 fn number(value: Value) -> Option<(u64, u32)> {
     match value {
         Value::Number { low, span } => Some((low, span)),
@@ -728,6 +747,7 @@ fn number(value: Value) -> Option<(u64, u32)> {
 }
 
 /// A place as a word of the frame.
+#[inline(always)]
 fn word(place: Place, bytes: u32) -> Option<Home> {
     match place {
         Place::Frame(at) if bytes == 8 => Some(Home::word(at)),
@@ -741,6 +761,7 @@ fn shift(by: Value, whole: bool) -> u32 {
     u32::try_from(by.constant().unwrap_or(0)).unwrap_or(0) & mask
 }
 
+#[inline(always)]
 fn same_registers(state: &State, instruction: &Instruction) -> bool {
     if instruction.op0_kind() != OpKind::Register || instruction.op1_kind() != OpKind::Register {
         return false;
@@ -759,7 +780,7 @@ mod tests {
     fn registers_are_what_the_decoder_says() {
         let mut found = 0;
         for register in Register::values() {
-            let named = general(register).map(|named| (usize::from(named.gpr.0), named.bytes));
+            let named = general(register).map(|named| (usize::from(named.gpr.0), usize::from(named.bytes)));
             let is_high = matches!(register, Register::AH | Register::BH | Register::CH | Register::DH);
             let expected =
                 (register.is_gpr() && !is_high).then(|| (register.full_register().number(), register.size()));

@@ -201,6 +201,7 @@ impl Value {
     }
 
     /// The largest number it can be.
+    #[inline]
     pub const fn highest(self) -> Option<u64> {
         match self {
             Self::Number { low, span } => Some(low + span as u64),
@@ -217,6 +218,7 @@ impl Value {
     }
 
     /// Whether the upper half is zero.
+    #[inline]
     pub fn is_32_bit(self) -> bool {
         match self {
             Self::Number { low, span } => low + u64::from(span) <= u64::from(u32::MAX),
@@ -292,6 +294,26 @@ impl Value {
         }
     }
 
+    /// Becomes the [join](Self::join) of both. Whether that is a change.
+    #[inline]
+    pub fn join_with(&mut self, other: Self) -> bool {
+        // Most are one of these.
+        let stays = match (*self, other) {
+            (Self::Any, _) => true,
+            (Self::Number { low, span }, Self::Number { low: other, span: other_span }) => {
+                low == other && span == other_span
+            }
+            (own, other) => own == other,
+        };
+        if stays {
+            return false;
+        }
+        let joined = self.join(other);
+        let changed = joined != *self;
+        *self = joined;
+        changed
+    }
+
     /// Whether all bits that this value stands for are among those of another. Where it says so, a join with that other leaves
     /// the other as it is.
     pub fn implies(self, other: Self) -> bool {
@@ -305,6 +327,7 @@ impl Value {
     }
 
     /// The lowest 32 bits, the upper half zero.
+    #[inline]
     pub fn truncated(self) -> Self {
         match self {
             Self::LowIndex(table) => Self::Index(table),
@@ -319,6 +342,7 @@ impl Value {
     }
 
     /// The sum of a value and a constant that is given as the processor sees it.
+    #[inline]
     pub fn offset(self, by: i64) -> Option<Self> {
         let moved = |low: u64| low.checked_add_signed(by);
         Some(match self {

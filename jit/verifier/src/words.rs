@@ -95,6 +95,11 @@ impl Words {
         self.made.set(other.made.take());
     }
 
+    /// A copy. The nodes that this map has made count as made by the copy.
+    pub fn share(&self) -> Self {
+        Self { root: self.root.clone(), made: Cell::new(self.made.take()) }
+    }
+
     /// How many nodes were made since this was asked or a copy was made. They are all that a copy adds to the memory in use.
     pub fn take_made(&self) -> u64 {
         self.made.take()
@@ -114,15 +119,20 @@ impl Words {
         loop {
             match tree {
                 Tree::Branch(branch) => tree = branch.child(line),
-                Tree::Leaf(leaf) if leaf.line == line && at % WORD_BYTES == 0 => return leaf.values[place],
+                Tree::Leaf(leaf) if leaf.line == line && Self::can_know(at) => return leaf.values[place],
                 _ => return Value::Any,
             }
         }
     }
 
+    /// Whether there is a word at an offset that can be known.
+    pub const fn can_know(at: i32) -> bool {
+        at % WORD_BYTES == 0
+    }
+
     /// Sets what is known of the word at an offset.
     pub fn set(&mut self, at: i32, value: Value) {
-        if at % WORD_BYTES != 0 {
+        if !Self::can_know(at) {
             return;
         }
         if value == Value::Any {
@@ -251,15 +261,19 @@ impl Tree {
     fn set(&mut self, line: u32, place: usize, value: Value, made: &mut u64) {
         match self {
             Self::Leaf(leaf) if leaf.line == line => {
-                *made += u64::from(Rc::strong_count(leaf) > 1);
-                Rc::make_mut(leaf).values[place] = value;
+                if leaf.values[place] != value {
+                    *made += u64::from(Rc::strong_count(leaf) > 1);
+                    Rc::make_mut(leaf).values[place] = value;
+                }
             }
             Self::Branch(branch) if branch.covers(line) => {
                 *made += u64::from(Rc::strong_count(branch) > 1);
                 let branch = Rc::make_mut(branch);
                 let child = if line & branch.bit == 0 { &mut branch.low } else { &mut branch.high };
                 child.set(line, place, value, made);
-                branch.is_transient = branch.low.is_transient() || branch.high.is_transient();
+                // Most have no such value before or after.
+                branch.is_transient = value.is_transient()
+                    || branch.is_transient && (branch.low.is_transient() || branch.high.is_transient());
             }
             _ => {
                 let mut values = [Value::Any; LINE as usize];
@@ -352,9 +366,11 @@ impl Tree {
             }
             (_, Self::Branch(branch)) if own_bit < bit => self.join(branch.child(own_line), visited, made),
             (Self::Leaf(own), Self::Leaf(other)) if own_line == line => {
-                let joined = own.map(|place, value| value.join(other.values[place]));
-                *made += u64::from(joined.is_some());
-                joined
+                let mut values = own.values;
+                let mut changed = false;
+                values.iter_mut().zip(other.values).for_each(|(own, other)| changed |= own.join_with(other));
+                *made += u64::from(changed);
+                changed.then(|| Self::leaf(line, values))
             }
             (Self::Branch(own), Self::Branch(other)) if own_line == line => {
                 let low = own.low.join(&other.low, visited, made);

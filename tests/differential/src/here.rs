@@ -113,7 +113,7 @@ fn bits(value: Value) -> Bits {
         Value::FuncRef(function) => Bits::Reference { null: function.is_none() },
         Value::ExternRef(number) => Bits::Reference { null: number.is_none() },
         Value::ExnRef(number) => Bits::Reference { null: number.is_none() },
-        Value::NullAny => Bits::Reference { null: true },
+        Value::AnyRef(reference) => Bits::Reference { null: reference == 0 },
     }
 }
 

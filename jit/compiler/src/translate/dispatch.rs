@@ -8,7 +8,6 @@ use super::fuel::ends_block;
 use super::memory::Extend;
 use crate::emit::trap_code;
 use crate::error::CompileError;
-use crate::features::is_for_objects;
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
@@ -39,7 +38,6 @@ impl Translator<'_, '_> {
             Operator::Catch { tag_index } if depth == 0 => self.handler(Some(*tag_index))?,
             Operator::CatchAll if depth == 0 => self.handler(None)?,
             Operator::Delegate { relative_depth } => self.delegate(*relative_depth)?,
-            other if is_for_objects(other) => return Err(self.unsupported(format!("operator {other:?}"))),
             _ => {}
         }
         Ok(())
@@ -232,6 +230,7 @@ impl Translator<'_, '_> {
             Operator::I64MulWideU => self.multiply_wide(Extend::Unsigned),
 
             other if self.atomic(other) => {}
+            other if self.object(other)? => {}
             other => return self.vector(other),
         }
         Ok(())

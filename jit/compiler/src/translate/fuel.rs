@@ -19,8 +19,10 @@ pub(super) struct Charge {
 }
 
 impl Translator<'_, '_> {
-    fn counts_fuel(&self) -> bool {
-        self.e.env.options.settings.fuel
+    /// Whether the function counts fuel. The collector does not: how often it runs and what it finds does not follow from the module
+    /// alone.
+    pub(super) fn counts_fuel(&self) -> bool {
+        self.e.env.options.settings.fuel && !self.collector
     }
 
     /// Adds an operator that is about to be translated to what its block takes.
@@ -52,7 +54,7 @@ impl Translator<'_, '_> {
 
     /// Takes fuel. Besides its place in memory, which is right at every operator, the counter is in a variable: a loop does
     /// not wait for what it has stored itself.
-    fn take_fuel(&mut self, units: Value) {
+    pub(super) fn take_fuel(&mut self, units: Value) {
         let counter = match self.counter {
             Some(counter) => self.e.b.use_var(counter),
             None => self.e.load_fuel(),
@@ -110,6 +112,8 @@ pub(super) const fn ends_block(operator: &Operator<'_>) -> bool {
             | Operator::BrTable { .. }
             | Operator::BrOnNull { .. }
             | Operator::BrOnNonNull { .. }
+            | Operator::BrOnCast { .. }
+            | Operator::BrOnCastFail { .. }
             | Operator::Return
             | Operator::ReturnCall { .. }
             | Operator::ReturnCallIndirect { .. }
@@ -130,7 +134,9 @@ fn shift_of(libcall: Libcall) -> Option<i64> {
         Libcall::MemoryCopy | Libcall::MemoryFill | Libcall::MemoryInit => {
             Some(i64::from(BYTES_PER_FUEL.trailing_zeros()))
         }
-        Libcall::TableGrow | Libcall::TableFill | Libcall::TableCopy | Libcall::TableInit => Some(0),
+        Libcall::TableGrow | Libcall::TableFill | Libcall::TableCopy | Libcall::TableInit | Libcall::ArrayInit => {
+            Some(0)
+        }
         Libcall::MemoryGrow
         | Libcall::DataDrop
         | Libcall::TableGet
@@ -140,6 +146,7 @@ fn shift_of(libcall: Libcall) -> Option<i64> {
         | Libcall::Throw
         | Libcall::Catch
         | Libcall::AtomicWait
-        | Libcall::FunctionIs => None,
+        | Libcall::FunctionIs
+        | Libcall::Roots => None,
     }
 }

@@ -46,7 +46,7 @@ impl Translator<'_, '_> {
         }
     }
 
-    fn zero(&mut self, ty: Type) -> Value {
+    pub(super) fn zero(&mut self, ty: Type) -> Value {
         match ty {
             F32 => self.ins().f32const(0.0),
             F64 => self.ins().f64const(0.0),

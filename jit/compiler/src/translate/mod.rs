@@ -13,6 +13,7 @@ mod fuel;
 mod local;
 mod memory;
 mod numeric;
+mod object;
 mod relaxed;
 mod simd;
 mod simd_memory;
@@ -21,7 +22,6 @@ mod wide;
 
 use crate::emit::{EmitScratch, Emitter, Environment, FUNCTIONS, clif_type};
 use crate::error::CompileError;
-use crate::features;
 use crate::hints::FunctionHints;
 use crate::module::val_type;
 use control::Frame;
@@ -36,6 +36,7 @@ use wasmparser::{
     FuncToValidate, FuncValidatorAllocations, FunctionBody, OperatorsReader, OperatorsReaderAllocations,
     ValidatorResources, WasmFeatures,
 };
+use wave_contract::libcall::Libcall;
 use wave_contract::types::FuncType;
 
 /// Maximum number of values that one function may pass to branches, calls and blocks, and most values Cranelift may hold for it.
@@ -81,35 +82,23 @@ pub(crate) struct Source<'a, 'm> {
     pub(crate) hints: FunctionHints<'a>,
     pub(crate) resources: &'a ValidatorResources,
     pub(crate) features: WasmFeatures,
+    /// If it is one of the collector's: the index of its type there. Its operators are in the collector's numbers, too.
+    pub(crate) collector: Option<u32>,
 }
 
 impl Source<'_, '_> {
     fn to_validate(self) -> FuncToValidate<ValidatorResources> {
-        let Self { function: index, ty, resources, features, .. } = self;
-        FuncToValidate { resources: resources.clone(), index, ty, features }
+        let Self { function: index, resources, features, .. } = self;
+        FuncToValidate { resources: resources.clone(), index, ty: self.collector.unwrap_or(self.ty), features }
     }
 }
 
 /// Validates a body without translating it.
 pub(crate) fn validate(source: Source<'_, '_>, scratch: &mut Scratch) -> Result<(), CompileError> {
-    let mut valid = |features| {
-        let validator = std::mem::take(&mut scratch.validator);
-        let mut validator = Source { features, ..source }.to_validate().into_validator(validator);
-        validator.validate(source.body)?;
-        scratch.validator = validator.into_allocations();
-        Ok::<_, CompileError>(())
-    };
-    // Most have none of the types that only come with objects, and then none of their instructions.
-    if valid(source.features.difference(features::TYPES)).is_ok() {
-        return Ok(());
-    }
-    valid(source.features)?;
-    for operator in source.body.get_operators_reader()?.into_iter_with_offsets() {
-        let (operator, offset) = operator?;
-        if features::is_for_objects(&operator) {
-            return Err(CompileError::Unsupported { what: format!("operator {operator:?}"), offset });
-        }
-    }
+    let validator = std::mem::take(&mut scratch.validator);
+    let mut validator = source.to_validate().into_validator(validator);
+    validator.validate(source.body)?;
+    scratch.validator = validator.into_allocations();
     Ok(())
 }
 
@@ -165,7 +154,8 @@ pub(crate) fn translate<'a>(
     b.append_block_params_for_function_params(entry);
     b.switch_to_block(entry);
     b.seal_block(entry);
-    b.set_srcloc(source_position(reader.original_position()));
+    let position = |offset| if source.collector.is_some() { SourceLoc::default() } else { source_position(offset) };
+    b.set_srcloc(position(reader.original_position()));
     let context = env.passes_context().then(|| b.block_params(entry)[0]);
     let mut translator = Translator {
         e: Emitter::new(env, b, context, emit),
@@ -185,6 +175,7 @@ pub(crate) fn translate<'a>(
         fuel: None,
         counter: None,
         hints: source.hints,
+        collector: source.collector.is_some(),
         offset: 0,
         offset_in_body: 0,
     };
@@ -197,8 +188,14 @@ pub(crate) fn translate<'a>(
         validator.op(offset, &operator)?;
         translator.offset = offset;
         translator.offset_in_body = u32::try_from(offset - source.body.range().start).unwrap_or(u32::MAX);
-        translator.e.b.set_srcloc(source_position(offset));
-        translator.operator(&operator)?;
+        translator.e.b.set_srcloc(position(offset));
+        match env.objects.filter(|_| source.collector.is_some()) {
+            None => translator.operator(&operator)?,
+            Some(objects) => match objects.relocate(&operator) {
+                Some(operator) => translator.operator(&operator)?,
+                None => translator.libcall(Libcall::Roots, &[], 3),
+            },
+        }
         if translator.loops > MAX_OPTIMISED_LOOPS && shape == Shape::Usual {
             return Ok(Outcome::TooDeep);
         }
@@ -244,6 +241,8 @@ struct Translator<'e, 'b> {
     /// The fuel counter, where code counts fuel and has variables.
     counter: Option<Variable>,
     hints: FunctionHints<'b>,
+    /// Whether the function is one of the collector's.
+    collector: bool,
     /// Position of the current operator in the module.
     offset: u64,
     /// The same, in the function's body: hints are counted so.
