@@ -80,6 +80,8 @@ pub enum Command {
     Compile(Compile),
     /// Write modules to an OCI image layout, which container tools take
     Pack(Pack),
+    /// Write a component as one core module
+    Lower(Lower),
     /// Verify the code of a module or of a compiled program, and print what it uses
     Verify(Verify),
     /// Show or clear the cache of verified code
@@ -374,6 +376,24 @@ pub enum Format {
     Text,
     /// For programs
     Json,
+}
+
+/// Arguments of `wave lower`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The component is read and validated in a sealed process, and not run. What cannot be lowered is named."
+)]
+pub struct Lower {
+    /// Output file. An existing file is replaced
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, help = limit_help("compile-timeout"))]
+    pub compile_timeout: Option<Duration>,
+    #[arg(long, value_name = "SIZE", value_parser = parse_size, help = limit_help("compile-memory"))]
+    pub compile_memory: Option<u64>,
+    /// A component as `.wasm` file. `-` is standard input
+    #[arg(value_name = "COMPONENT")]
+    pub component: PathBuf,
 }
 
 /// `wave compile`.

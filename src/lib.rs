@@ -18,7 +18,7 @@
 //! | `oci` | `wave oci`, the OCI runtime |
 //! | `policy` | `wave policy` |
 //! | `audit`, `why` | `wave audit` and `wave why`, whose answers are those of `wave_audit` |
-//! | `cache`, `compile`, `pack`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
+//! | `cache`, `compile`, `lower`, `pack`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
 //! | `manual` | tests of `docs/man` |
 //! | `worker` | a sealed process for subcommands that read a module |
 //! | `version` | `wave --version --verbose` |
@@ -39,6 +39,7 @@ mod flag;
 mod image;
 mod inspect;
 mod learn;
+mod lower;
 #[cfg(test)]
 mod manual;
 mod oci;
@@ -135,6 +136,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Run(arguments) => run::run(cli.every.sandbox, &arguments),
         Command::Learn(arguments) => learn::learn(cli.every.sandbox, *arguments),
         Command::Compile(arguments) => compile::compile(cli.every.sandbox, &arguments),
+        Command::Lower(arguments) => lower::lower(cli.every.sandbox, &arguments),
         Command::Verify(arguments) => verify::verify(cli.every.sandbox, &arguments),
         Command::Cache(arguments) => cache::cache(&arguments),
         Command::Wast(arguments) => wast::wast(&arguments),

@@ -2,8 +2,15 @@
 
 use crate::failure::Failure;
 use crate::plan::Plan;
-use rustix::net::sockopt::socket_acceptconn;
+use rustix::net::SocketType;
+use rustix::net::sockopt::{socket_acceptconn, socket_type};
+use std::env::VarError;
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
+use wave_policy::chain;
+
+/// The first descriptor after the standard streams.
+const FIRST_DESCRIPTOR: i32 = 3;
 
 /// A listening socket and its address.
 #[derive(Debug)]
@@ -47,16 +54,20 @@ fn inherited() -> Result<Vec<Listener>, Failure> {
     let refuse = |what: String| {
         Failure::refused(what).at("--listenfd").fix("pass listening TCP sockets by LISTEN_FDS and LISTEN_PID")
     };
-    let mut passed = listenfd::ListenFd::from_env();
-    if passed.len() == 0 {
+    let passed = passed_descriptors();
+    if passed.is_empty() {
         return Err(refuse("no sockets were passed on".to_owned()));
     }
     let mut listeners = Vec::new();
-    for index in 0..passed.len() {
-        let socket = passed
-            .take_tcp_listener(index)
-            .map_err(|error| refuse(format!("socket {index} cannot be used: {error}")))?;
-        let socket = socket.ok_or_else(|| refuse(format!("socket {index} is missing")))?;
+    for (index, number) in passed.enumerate() {
+        let unusable = |why: String| refuse(format!("socket {index} cannot be used: {why}"));
+        let socket = wave_sandbox::inherited_descriptor(number).map_err(|error| unusable(chain(&error)))?;
+        match socket_type(&socket) {
+            Ok(SocketType::STREAM) => {}
+            Ok(_) => return Err(unusable("it is no stream".to_owned())),
+            Err(error) => return Err(unusable(error.to_string())),
+        }
+        let socket = TcpListener::from(socket);
         let address = socket.local_addr().map_err(|error| refuse(format!("socket {index} has no address: {error}")))?;
         if !socket_acceptconn(&socket).unwrap_or(false) {
             return Err(refuse(format!("socket {index} is not listening")));
@@ -64,4 +75,20 @@ fn inherited() -> Result<Vec<Listener>, Failure> {
         listeners.push(Listener { socket, address, chosen_port: false });
     }
     Ok(listeners)
+}
+
+/// The numbers of the descriptors that a service manager passed to this process. The seal closes them: their duplicates are used.
+///
+/// Source: `sd_listen_fds(3)`; `LISTEN_FDS_FIRST_FD` is an extension of socket activation tools.
+fn passed_descriptors() -> Range<i32> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<i32>().ok());
+    let none = 0..0;
+    let is_for_us = match std::env::var("LISTEN_PID") {
+        Err(VarError::NotPresent) => true,
+        Ok(text) => text.is_empty() || text.parse() == Ok(std::process::id()),
+        Err(VarError::NotUnicode(_)) => false,
+    };
+    let Some(count) = number("LISTEN_FDS").filter(|_| is_for_us) else { return none };
+    let first = number("LISTEN_FDS_FIRST_FD").unwrap_or(FIRST_DESCRIPTOR);
+    first.checked_add(count).filter(|_| first >= FIRST_DESCRIPTOR).map_or(none, |end| first..end)
 }

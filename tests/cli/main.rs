@@ -12,6 +12,7 @@ mod examples;
 mod fuel;
 mod images;
 mod inputs;
+mod lower;
 mod memory;
 mod outcome;
 mod readme;

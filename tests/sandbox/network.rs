@@ -124,6 +124,37 @@ fn listenfd_takes_what_a_service_manager_passes_on() {
 }
 
 #[test]
+fn listenfd_refuses_what_is_no_listening_socket() {
+    let run = |variables: &str, descriptor: std::os::fd::OwnedFd| {
+        let mut command = Command::new("sh");
+        let line = format!("export {variables}; exec \"$0\" run --listenfd \"$1\" 3<&0 </dev/null");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_wave")]).arg(source("examples/hello.wat"));
+        command.stdin(descriptor).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let outcome = finish(command.spawn().expect("sh starts"));
+        (outcome.status.code(), outcome.stdout, outcome.stderr.lines().next().unwrap_or_default().to_owned())
+    };
+    let tcp = || std::os::fd::OwnedFd::from(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let udp = || std::os::fd::OwnedFd::from(std::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
+    let file = || std::os::fd::OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+    let refused = |variables: &str, descriptor, start: &str| {
+        let (code, stdout, message) = run(variables, descriptor);
+        assert_eq!((code, &*stdout), (Some(125), ""), "{message}");
+        assert!(message.starts_with(&format!("wave: {start}")), "{message}");
+    };
+    refused("LISTEN_FDS=1 LISTEN_PID=$$", udp(), "socket 0 cannot be used: it is no stream");
+    refused("LISTEN_FDS=1 LISTEN_PID=$$", file(), "socket 0 cannot be used: ");
+    // Descriptor 4 is none, or one that `wave` opened by itself.
+    refused("LISTEN_FDS=2 LISTEN_PID=$$", tcp(), "socket 1 ");
+    refused("LISTEN_FDS=1 LISTEN_PID=1", tcp(), "no sockets were passed on");
+    refused("LISTEN_FDS=-1 LISTEN_PID=$$", tcp(), "no sockets were passed on");
+    refused("LISTEN_FDS=1 LISTEN_FDS_FIRST_FD=2 LISTEN_PID=$$", tcp(), "no sockets were passed on");
+    for variables in ["LISTEN_FDS=1 LISTEN_PID=$$", "LISTEN_FDS=1 LISTEN_PID=", "LISTEN_FDS=1 LISTEN_FDS_FIRST_FD=3"] {
+        let (code, stdout, message) = run(variables, tcp());
+        assert_eq!((code, &*stdout), (Some(0), "Hello from inside the sandbox!\n"), "{variables} {message}");
+    }
+}
+
+#[test]
 fn what_cannot_be_listened_on_is_refused_before_the_guest() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = taken.local_addr().unwrap().to_string();

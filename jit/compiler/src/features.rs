@@ -160,7 +160,8 @@ pub static FEATURES: &[Feature] = &[
         flags: COMPONENTS,
         support: Support::No {
             why: "wave runs core modules",
-            fix: "build for WASI preview 1: wasm32-wasip1 (Rust, C), GOOS=wasip1 (Go); `wave inspect` shows what it imports",
+            fix: "build for WASI preview 1: wasm32-wasip1 (Rust, C), GOOS=wasip1 (Go); `wave lower` writes what it does as a core module, \
+                  whose imports wave does not have yet",
         },
     },
 ];

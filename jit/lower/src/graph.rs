@@ -1,0 +1,374 @@
+//! What a component is made of once it is instantiated: all of it is known before it runs.
+
+use crate::error::{LowerError, Result, item, unsupported};
+use crate::read::Module;
+use crate::types::{ResourceId, Signature, Types};
+use std::collections::{BTreeMap, HashMap};
+use wasm_encoder::FuncType;
+
+/// A core function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FunctionId(pub usize);
+
+/// A core memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MemoryId(pub usize);
+
+/// An instance of a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ComponentId(pub usize);
+
+/// A core function: where it comes from.
+#[derive(Clone, Debug)]
+pub enum Function {
+    /// A module has it.
+    Defined {
+        /// The instance of the module.
+        instance: usize,
+        /// Its number among the functions that the module defines.
+        index: usize,
+    },
+    /// The host has it.
+    Host(HostFunction),
+    /// A call of the host by a component.
+    HostCall {
+        /// What is called.
+        import: FunctionId,
+        /// Who calls.
+        component: ComponentId,
+        /// Its type.
+        ty: FuncType,
+        /// How the result is fetched, if it has contents that must be allocated.
+        fetch: Option<Fetch>,
+    },
+    /// A call from one component to another.
+    Fused {
+        /// What is called.
+        lift: usize,
+        /// Who calls.
+        component: ComponentId,
+        /// How values are passed there.
+        options: Options,
+    },
+    /// Traps unless bytes of a memory are UTF-8.
+    Utf8(MemoryId),
+    /// What a component does with handles of a resource.
+    Resource {
+        /// What.
+        action: Action,
+        /// Of what.
+        resource: ResourceId,
+        /// Who.
+        component: ComponentId,
+    },
+    /// A part of the table of handles of a component.
+    Handles(HandleCode, ComponentId),
+    /// Remembers that a handle is lent.
+    Lend,
+}
+
+/// What is done with a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// `resource.new`.
+    New,
+    /// `resource.rep`.
+    Rep,
+    /// `resource.drop`.
+    Drop,
+}
+
+/// Functions on a table of handles.
+#[derive(Clone, Copy, Debug)]
+pub enum HandleCode {
+    /// Adds a handle.
+    Add,
+    /// Finds one.
+    Get,
+    /// Removes one.
+    Free,
+    /// Gives back what was lent.
+    GiveBack,
+}
+
+/// A table of handles: its memory and the functions on it.
+#[derive(Clone, Copy, Debug)]
+pub struct HandleTable {
+    /// Where it is.
+    pub memory: MemoryId,
+    /// [`HandleCode::Add`].
+    pub add: FunctionId,
+    /// [`HandleCode::Get`].
+    pub get: FunctionId,
+    /// [`HandleCode::Free`].
+    pub free: FunctionId,
+    /// [`HandleCode::GiveBack`].
+    pub give_back: FunctionId,
+}
+
+/// A resource type.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resource {
+    /// The component that defines it, unless the host does.
+    pub owner: Option<ComponentId>,
+    /// Its destructor.
+    pub destructor: Option<FunctionId>,
+}
+
+/// A memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// The size of a page, as a power of two.
+    pub page_log2: u32,
+    /// Whether generated code alone uses it.
+    pub is_hidden: bool,
+}
+
+/// A function of the host, as the lowered module imports it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HostFunction {
+    /// The interface, with its version cut.
+    pub module: String,
+    /// The function.
+    pub name: String,
+    /// Its type.
+    pub ty: FuncType,
+    /// The memory that it uses.
+    pub memory: Option<MemoryId>,
+}
+
+/// What is needed to fetch a result.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetch {
+    /// Allocates memory of the caller.
+    pub realloc: FunctionId,
+    /// The memory of the caller.
+    pub memory: MemoryId,
+}
+
+/// A function of a component that a core function implements.
+#[derive(Clone, Debug)]
+pub struct Lift {
+    /// The core function.
+    pub function: FunctionId,
+    /// Its type.
+    pub signature: Signature,
+    /// How values are passed.
+    pub options: Options,
+    /// The component.
+    pub component: ComponentId,
+}
+
+/// Options of the canonical ABI.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Where values lie that are not passed flat.
+    pub memory: Option<MemoryId>,
+    /// Allocates that memory.
+    pub realloc: Option<FunctionId>,
+    /// Called when a result has been read.
+    pub post_return: Option<FunctionId>,
+    /// The name of an encoding of strings that is not UTF-8.
+    pub encoding: Option<&'static str>,
+}
+
+impl Options {
+    /// The memory, which the validator has demanded for this type.
+    pub fn memory(&self) -> Result<MemoryId> {
+        self.memory.ok_or_else(|| LowerError::Mistake("there is no memory".to_owned()))
+    }
+
+    /// The function that allocates, which the validator has demanded for this type.
+    pub fn realloc(&self) -> Result<FunctionId> {
+        self.realloc.ok_or_else(|| LowerError::Mistake("there is no `realloc`".to_owned()))
+    }
+}
+
+/// An instance of a core module, with its index spaces.
+#[derive(Debug)]
+pub struct CoreInstance<'p, 'a> {
+    /// Its module.
+    pub module: &'p Module<'a>,
+    /// Its functions.
+    pub functions: Vec<FunctionId>,
+    /// Its tables.
+    pub tables: Vec<usize>,
+    /// Its memories.
+    pub memories: Vec<MemoryId>,
+    /// Its globals.
+    pub globals: Vec<usize>,
+    /// Its tags.
+    pub tags: Vec<usize>,
+}
+
+/// A function that the component exports.
+#[derive(Debug)]
+pub struct Export<'a> {
+    /// The interface that has it.
+    pub interface: Option<&'a str>,
+    /// Its name.
+    pub name: &'a str,
+    /// The function.
+    pub lift: usize,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub struct Graph<'p, 'a> {
+    /// Types of values.
+    pub types: Types,
+    /// Instances of modules, in the order in which they start.
+    pub instances: Vec<CoreInstance<'p, 'a>>,
+    /// Core functions.
+    pub functions: Vec<Function>,
+    /// How many tables there are.
+    pub tables: usize,
+    /// The memories.
+    pub memories: Vec<Memory>,
+    /// For each global: its value, if that is known.
+    pub globals: Vec<Option<Constant>>,
+    /// How many tags there are.
+    pub tags: usize,
+    /// Functions of components that core functions implement.
+    pub lifts: Vec<Lift>,
+    /// Of each instance of a component, the one that it is in.
+    pub components: Vec<Option<ComponentId>>,
+    /// Functions that check strings in a memory.
+    pub utf8: HashMap<MemoryId, FunctionId>,
+    /// Resource types.
+    pub resources: Vec<Resource>,
+    /// Tables of handles, in the order in which they were needed.
+    pub handles: BTreeMap<usize, HandleTable>,
+    /// The memory for what is lent, and the function that remembers.
+    pub lent: Option<(MemoryId, FunctionId)>,
+    /// What is exported.
+    pub exports: Vec<Export<'a>>,
+}
+
+/// A value that is known before anything runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Constant {
+    /// `i32`.
+    I32(i32),
+    /// `i64`.
+    I64(i64),
+    /// `f32`, by its bits.
+    F32(u32),
+    /// `f64`, by its bits.
+    F64(u64),
+    /// `v128`.
+    V128(i128),
+    /// A reference to a function.
+    Function(FunctionId),
+}
+
+impl Graph<'_, '_> {
+    /// Adds a function.
+    pub fn add(&mut self, function: Function) -> FunctionId {
+        self.functions.push(function);
+        FunctionId(self.functions.len() - 1)
+    }
+
+    /// The function that checks strings in a memory.
+    pub fn utf8(&mut self, memory: MemoryId) {
+        if !self.utf8.contains_key(&memory) {
+            let function = self.add(Function::Utf8(memory));
+            self.utf8.insert(memory, function);
+        }
+    }
+
+    /// A component, the one that it is in, and so on.
+    pub fn ancestors(&self, component: ComponentId) -> impl Iterator<Item = ComponentId> {
+        std::iter::successors(Some(component), |inner| self.components[inner.0])
+    }
+
+    /// The components that a call enters: those of the callee that are not of the caller.
+    pub fn entered(&self, caller: ComponentId, callee: ComponentId) -> Vec<ComponentId> {
+        let from: Vec<_> = self.ancestors(caller).collect();
+        self.ancestors(callee).filter(|component| !from.contains(component)).collect()
+    }
+
+    /// A new resource type.
+    pub fn new_resource(&mut self, resource: Resource) -> ResourceId {
+        self.resources.push(resource);
+        ResourceId { number: self.resources.len() - 1, is_host: resource.owner.is_none() }
+    }
+
+    fn hidden_memory(&mut self) -> MemoryId {
+        self.memories.push(Memory { page_log2: 16, is_hidden: true });
+        MemoryId(self.memories.len() - 1)
+    }
+
+    /// Gives a component a table of handles, unless it has one.
+    pub fn need_handles(&mut self, component: ComponentId) {
+        if !self.handles.contains_key(&component.0) {
+            let memory = self.hidden_memory();
+            let [add, get, free, give_back] =
+                [HandleCode::Add, HandleCode::Get, HandleCode::Free, HandleCode::GiveBack]
+                    .map(|code| self.add(Function::Handles(code, component)));
+            self.handles.insert(component.0, HandleTable { memory, add, get, free, give_back });
+        }
+    }
+
+    /// Makes what remembers lent handles, unless it is there.
+    pub fn need_lent(&mut self) {
+        if self.lent.is_none() {
+            let memory = self.hidden_memory();
+            self.lent = Some((memory, self.add(Function::Lend)));
+        }
+    }
+
+    /// The value of a constant expression of an instance, if it is known. `globals` are those of the instance so far.
+    pub fn evaluate(
+        &self,
+        expression: &wasmparser::ConstExpr<'_>,
+        globals: &[usize],
+        functions: &[FunctionId],
+    ) -> Result<Option<Constant>> {
+        use Constant::{I32, I64};
+        use wasmparser::Operator;
+        let mut stack = Vec::new();
+        let mut reader = expression.get_operators_reader();
+        while !reader.is_end_then_eof() {
+            let operator = reader.read()?;
+            let value = match operator {
+                Operator::I32Const { value } => I32(value),
+                Operator::I64Const { value } => I64(value),
+                Operator::F32Const { value } => Constant::F32(value.bits()),
+                Operator::F64Const { value } => Constant::F64(value.bits()),
+                Operator::V128Const { value } => Constant::V128(value.i128()),
+                Operator::RefFunc { function_index } => Constant::Function(item(functions, function_index)?),
+                Operator::GlobalGet { global_index } => match self.globals.get(item(globals, global_index)?) {
+                    Some(Some(value)) => *value,
+                    _ => return Ok(None),
+                },
+                operator => {
+                    let (right, left) = (stack.pop(), stack.pop());
+                    match (operator, left, right) {
+                        (Operator::I32Add, Some(I32(a)), Some(I32(b))) => I32(a.wrapping_add(b)),
+                        (Operator::I32Sub, Some(I32(a)), Some(I32(b))) => I32(a.wrapping_sub(b)),
+                        (Operator::I32Mul, Some(I32(a)), Some(I32(b))) => I32(a.wrapping_mul(b)),
+                        (Operator::I64Add, Some(I64(a)), Some(I64(b))) => I64(a.wrapping_add(b)),
+                        (Operator::I64Sub, Some(I64(a)), Some(I64(b))) => I64(a.wrapping_sub(b)),
+                        (Operator::I64Mul, Some(I64(a)), Some(I64(b))) => I64(a.wrapping_mul(b)),
+                        // References to objects and to nothing stay as they are written.
+                        _ => return Ok(None),
+                    }
+                }
+            };
+            stack.push(value);
+        }
+        Ok(stack.pop())
+    }
+
+    /// Refuses strings in an encoding that is not UTF-8.
+    pub fn check_encoding(&self, signature: &Signature, options: &Options) -> Result<()> {
+        let mut types = signature.params.iter().chain(&signature.result);
+        match options.encoding {
+            Some(encoding) if types.any(|id| self.types.get(*id).has_string) => {
+                unsupported(format!("strings in {encoding}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

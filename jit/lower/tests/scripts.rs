@@ -1,0 +1,357 @@
+//! Scripts of others, run from where they lie: `COMPONENT_MODEL` is a checkout of WebAssembly/component-model,
+//! `WASMTIME_MISC_TESTSUITE` the folder `tests/misc_testsuite` of Wasmtime.
+//!
+//! Everything that is not judged is counted with its reason: components that are refused, values that this test cannot pass.
+
+mod common;
+
+use common::{Host, Running, exports, hindrance};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use wast::component::WastVal;
+use wast::parser::{self, ParseBuffer};
+use wast::{QuoteWat, Wast, WastArg, WastDirective, WastExecute, WastInvoke, WastRet};
+use wave_runtime::{Item, Stop, Value};
+use wave_test_support::cannot_run;
+
+/// What came of the directives.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: Vec<String>,
+    /// Why directives were not judged, and how many.
+    open: BTreeMap<String, usize>,
+}
+
+/// Components that a script defines and instantiates later.
+type Definitions = BTreeMap<String, Vec<u8>>;
+
+/// Why some assertions are not judged.
+const NESTED: &str = "calls between a component and those in it, which trap for now";
+
+/// The component that invocations are for.
+enum Current {
+    Running(Box<Running>, Vec<String>),
+    Not(String),
+}
+
+#[test]
+fn scripts_of_the_component_model_pass() {
+    run("COMPONENT_MODEL", "test", "a checkout of WebAssembly/component-model", 900);
+}
+
+#[test]
+fn scripts_of_wasmtime_pass() {
+    run("WASMTIME_MISC_TESTSUITE", "component-model", "a checkout's tests/misc_testsuite for Wasmtime's scripts", 120);
+}
+
+fn run(variable: &str, folder: &str, what: &str, least: usize) {
+    let Some(root) = std::env::var_os(variable) else {
+        cannot_run(&format!("set {variable} to {what}"));
+        return;
+    };
+    let mut scripts = Vec::new();
+    collect(&Path::new(&root).join(folder), &mut scripts);
+    scripts.sort();
+    let mut tally = Tally::default();
+    for script in &scripts {
+        play(script, &mut tally);
+    }
+    let open: usize = tally.open.values().sum();
+    cannot_run(&format!("{open} directives of {} scripts in {variable}: {:#?}", scripts.len(), tally.open));
+    assert!(tally.open.get(NESTED).is_none_or(|count| *count <= 2), "{:?}", tally.open.get(NESTED));
+    assert!(tally.failed.is_empty(), "{} failed:\n{}", tally.failed.len(), tally.failed.join("\n"));
+    assert!(tally.passed >= least, "only {} passed", tally.passed);
+    println!("{} passed", tally.passed);
+}
+
+fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "wast") {
+            found.push(path);
+        }
+    }
+}
+
+fn play(path: &Path, tally: &mut Tally) {
+    let text = std::fs::read_to_string(path).expect("a script");
+    let buffer = ParseBuffer::new(&text);
+    let script = buffer
+        .as_ref()
+        .map_err(ToString::to_string)
+        .and_then(|buffer| parser::parse::<Wast<'_>>(buffer).map_err(|e| e.message()));
+    let script = match script {
+        Ok(script) => script,
+        Err(_) => {
+            *tally.open.entry("scripts that this parser of text does not read".to_owned()).or_default() += 1;
+            return;
+        }
+    };
+    let mut current = Current::Not("no component".to_owned());
+    let mut definitions = BTreeMap::new();
+    for directive in script.directives {
+        let (line, _) = directive.span().linecol_in(&text);
+        let place = format!("{}:{}", path.display(), line + 1);
+        match judge(directive, &mut current, &mut definitions) {
+            Ok(true) => tally.passed += 1,
+            Ok(false) => {}
+            Err(Verdict::Failed(why)) => tally.failed.push(format!("{place}: {why}")),
+            Err(Verdict::Open(why)) => *tally.open.entry(why).or_default() += 1,
+        }
+    }
+}
+
+/// Why a directive did not pass.
+enum Verdict {
+    Failed(String),
+    Open(String),
+}
+
+fn failed<T>(why: impl Into<String>) -> Result<T, Verdict> {
+    Err(Verdict::Failed(why.into()))
+}
+
+fn open<T>(why: impl Into<String>) -> Result<T, Verdict> {
+    Err(Verdict::Open(why.into()))
+}
+
+/// Whether a directive passed. `Ok(false)`: there is nothing to judge.
+fn judge(directive: WastDirective<'_>, current: &mut Current, definitions: &mut Definitions) -> Result<bool, Verdict> {
+    match directive {
+        WastDirective::Module(component) => {
+            let bytes = encode(component)?;
+            instantiate(&bytes, current)
+        }
+        WastDirective::ModuleDefinition(component) => {
+            let name = component.name().map(|name| name.name().to_owned()).unwrap_or_default();
+            let bytes = encode(component)?;
+            definitions.insert(name, bytes.clone());
+            lower(&bytes).map(|_| true)
+        }
+        WastDirective::ModuleInstance { module, .. } => {
+            let name = module.map(|name| name.name().to_owned()).unwrap_or_default();
+            match definitions.get(&name) {
+                Some(bytes) => instantiate(bytes, current),
+                None => open("core modules"),
+            }
+        }
+        WastDirective::AssertInvalid { mut module, .. } | WastDirective::AssertMalformed { mut module, .. } => {
+            let Ok(bytes) = module.encode() else { return Ok(true) };
+            match wave_lower::lower(&bytes) {
+                // The features that are still proposals are not asked for, and this parser knows other ones.
+                Ok(_) => failed("invalid, and accepted"),
+                Err(wave_lower::LowerError::Mistake(mistake)) => failed(mistake),
+                Err(_) => Ok(true),
+            }
+        }
+        WastDirective::Invoke(invoke) => {
+            call(current, &invoke)?.0.map(|_| true).or_else(|stop| failed(format!("{stop:?}")))
+        }
+        WastDirective::AssertReturn { exec: WastExecute::Invoke(invoke), results, .. } => {
+            let (answer, export) = call(current, &invoke)?;
+            match answer {
+                Ok(values) => compare(current, &export, &values, &results),
+                Err(stop) => failed(format!("{stop:?}")),
+            }
+        }
+        WastDirective::AssertTrap { exec: WastExecute::Invoke(invoke), message, .. } => match call(current, &invoke)?.0
+        {
+            Err(Stop::Trap(_)) => {
+                *current = Current::Not("a component after a trap".to_owned());
+                Ok(true)
+            }
+            // The text of the canonical ABI allows calls between a component and those in it; scripts say that they trap for now.
+            Ok(_) if message.contains("cannot enter component instance") => open(NESTED),
+            // A result that the host cannot read is a trap of the host.
+            Ok(values) if message.contains("out of bounds of memory") || message.contains("utf-8") => {
+                let Current::Running(running, _) = current else { return open("nothing that runs") };
+                match string(running, &values) {
+                    None => Ok(true),
+                    Some(text) => failed(format!("{text}, and {message} is expected")),
+                }
+            }
+            Ok(_) if message.contains("discriminant") => open("results of types that this test does not read"),
+            other => failed(format!("{other:?}, and {message} is expected")),
+        },
+        WastDirective::AssertTrap { exec: WastExecute::Wat(mut component), message, .. } => {
+            let bytes = component.encode().map_err(|error| Verdict::Open(format!("text: {}", error.message())))?;
+            match lower(&bytes)? {
+                module if hindrance(&module).is_some() => open(hindrance(&module).unwrap_or_default()),
+                module => match Running::start(&module, Host::default()) {
+                    Ok(_) if message.contains("cannot enter component instance") => open(NESTED),
+                    Ok(_) => failed("it started, and a trap is expected"),
+                    Err(_) => Ok(true),
+                },
+            }
+        }
+        WastDirective::AssertUnlinkable { .. } | WastDirective::Register { .. } => {
+            open("instances that are linked while the script runs")
+        }
+        _ => open("other directives"),
+    }
+}
+
+fn lower(bytes: &[u8]) -> Result<Vec<u8>, Verdict> {
+    match wave_lower::lower(bytes) {
+        Ok(module) => Ok(module),
+        Err(wave_lower::LowerError::Mistake(mistake)) => failed(mistake),
+        Err(wave_lower::LowerError::NoComponent) => open("core modules"),
+        // Names of imports and exports are not what matters.
+        Err(error) => {
+            let text = error.to_string();
+            let parts: Vec<&str> = text.split('`').collect();
+            let is_type = |part: &str| {
+                part.starts_with("the type")
+                    || part.contains("built-in")
+                    || part.starts_with("the component uses the type")
+            };
+            open(match parts[..] {
+                [first, name, rest] if is_type(first) || first.contains("built-in") => format!("{first}`{name}`{rest}"),
+                [first, _, rest] => format!("{first}…{rest}"),
+                _ => text,
+            })
+        }
+    }
+}
+
+fn encode(mut component: QuoteWat<'_>) -> Result<Vec<u8>, Verdict> {
+    component.encode().map_err(|error| Verdict::Open(format!("text: {}", error.message())))
+}
+
+fn instantiate(bytes: &[u8], current: &mut Current) -> Result<bool, Verdict> {
+    *current = Current::Not("a component that does not start".to_owned());
+    *current = start(bytes)?;
+    match current {
+        Current::Running(..) => Ok(true),
+        Current::Not(why) => open(why.clone()),
+    }
+}
+
+fn start(bytes: &[u8]) -> Result<Current, Verdict> {
+    let module = match lower(bytes) {
+        Ok(module) => module,
+        Err(Verdict::Open(why)) => return Ok(Current::Not(why)),
+        Err(other) => return Err(other),
+    };
+    if let Some(why) = hindrance(&module) {
+        return Ok(Current::Not(why.to_owned()));
+    }
+    match Running::start(&module, Host::default()) {
+        Ok(running) => Ok(Current::Running(Box::new(running), exports(&module))),
+        Err(stopped) => failed(format!("it does not start: {:?}", stopped.stop)),
+    }
+}
+
+/// The text that a result points to, if there is one: the pointer, the contents and the text are right.
+fn string(running: &mut Running, values: &[Value]) -> Option<String> {
+    let [Value::I32(pointer)] = values else { return None };
+    let bytes = memory(running, "");
+    let word = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?) as usize);
+    let pointer = pointer.cast_unsigned() as usize;
+    let (at, len) = (word(pointer)?, word(pointer + 4)?);
+    String::from_utf8(bytes.get(at..at.checked_add(len)?)?.to_vec()).ok()
+}
+
+type Answer = Result<Vec<Value>, Stop>;
+
+/// Calls an export; returns the name that it was found under.
+fn call(current: &mut Current, invoke: &WastInvoke<'_>) -> Result<(Answer, String), Verdict> {
+    let (running, names) = match current {
+        Current::Running(running, names) => (running, names),
+        Current::Not(why) => return open(why.clone()),
+    };
+    if invoke.module.is_some() {
+        return open("instances that are linked while the script runs");
+    }
+    let is_it = |name: &&String| {
+        **name == invoke.name || name.strip_prefix(invoke.name).is_some_and(|rest| rest.starts_with("|memory="))
+    };
+    let Some(export) = names.iter().find(is_it).cloned() else { return open("exports under another name") };
+    let mut flat = Vec::new();
+    for argument in &invoke.args {
+        let WastArg::Component(value) = argument else { return open("arguments of core functions") };
+        lower_value(running, &export, value, &mut flat)?;
+    }
+    Ok((running.call(&export, &flat), export))
+}
+
+fn memory<'r>(running: &'r mut Running, export: &str) -> &'r mut [u8] {
+    let name =
+        export.split_once("|memory=").map_or_else(|| "memory".to_owned(), |(_, number)| format!("memory|{number}"));
+    let Some(Item::Memory(memory)) = running.store.export(running.instance, &name) else { panic!("no {name}") };
+    running.store.memory_mut(memory).expect("a memory")
+}
+
+fn lower_value(running: &mut Running, export: &str, value: &WastVal<'_>, flat: &mut Vec<Value>) -> Result<(), Verdict> {
+    let last = match value {
+        WastVal::Bool(value) => Value::I32(i32::from(*value)),
+        WastVal::U8(value) => Value::I32(i32::from(*value)),
+        WastVal::S8(value) => Value::I32(i32::from(*value)),
+        WastVal::U16(value) => Value::I32(i32::from(*value)),
+        WastVal::S16(value) => Value::I32(i32::from(*value)),
+        WastVal::U32(value) => Value::I32(value.cast_signed()),
+        WastVal::S32(value) => Value::I32(*value),
+        WastVal::U64(value) => Value::I64(value.cast_signed()),
+        WastVal::S64(value) => Value::I64(*value),
+        WastVal::F32(value) => Value::F32(value.bits),
+        WastVal::F64(value) => Value::F64(value.bits),
+        WastVal::Char(value) => Value::I32(u32::from(*value).cast_signed()),
+        WastVal::String(text) => {
+            let plain = export.split('|').next().unwrap_or(export);
+            let len = i32::try_from(text.len()).expect("it is short");
+            let arguments = [0, 0, 1, len].map(Value::I32);
+            let at = match running.call(&format!("{plain}|realloc"), &arguments).as_deref() {
+                Ok([Value::I32(at)]) => *at,
+                other => return failed(format!("realloc gave {other:?}")),
+            };
+            let start = at.cast_unsigned() as usize;
+            memory(running, export)[start..start + text.len()].copy_from_slice(text.as_bytes());
+            flat.push(Value::I32(at));
+            Value::I32(len)
+        }
+        _ => return open("arguments of types that this test does not pass"),
+    };
+    flat.push(last);
+    Ok(())
+}
+
+/// Compares results with those that are expected.
+fn compare(current: &mut Current, export: &str, values: &[Value], expected: &[WastRet<'_>]) -> Result<bool, Verdict> {
+    let Current::Running(running, names) = current else { return Ok(false) };
+    let [WastRet::Component(expected)] = expected else {
+        return if values.is_empty() && expected.is_empty() { Ok(true) } else { failed(format!("{values:?}")) };
+    };
+    let [value] = values else { return failed(format!("{values:?}")) };
+    let is_right = match (expected, value) {
+        (WastVal::Bool(expected), Value::I32(value)) => (*value != 0) == *expected,
+        (WastVal::U8(expected), Value::I32(value)) => value & 0xff == i32::from(*expected),
+        (WastVal::S8(expected), Value::I32(value)) => *value << 24 >> 24 == i32::from(*expected),
+        (WastVal::U16(expected), Value::I32(value)) => value & 0xffff == i32::from(*expected),
+        (WastVal::S16(expected), Value::I32(value)) => *value << 16 >> 16 == i32::from(*expected),
+        (WastVal::U32(expected), Value::I32(value)) => value.cast_unsigned() == *expected,
+        (WastVal::S32(expected), Value::I32(value)) => value == expected,
+        (WastVal::U64(expected), Value::I64(value)) => value.cast_unsigned() == *expected,
+        (WastVal::S64(expected), Value::I64(value)) => value == expected,
+        (WastVal::F32(expected), Value::F32(value)) => *value == expected.bits,
+        (WastVal::F64(expected), Value::F64(value)) => *value == expected.bits,
+        (WastVal::Char(expected), Value::I32(value)) => value.cast_unsigned() == u32::from(*expected),
+        (WastVal::Result(Ok(None)), Value::I32(value)) => *value == 0,
+        (WastVal::Result(Err(None)), Value::I32(value)) => *value == 1,
+        (WastVal::String(expected), Value::I32(pointer)) => {
+            let bytes = memory(running, export);
+            let word = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("4 bytes")) as usize;
+            let (at, len) = (word(pointer.cast_unsigned() as usize), word(pointer.cast_unsigned() as usize + 4));
+            let is_right = bytes[at..at + len] == *expected.as_bytes();
+            let clean = format!("{}|post-return", export.split('|').next().unwrap_or(export));
+            if names.contains(&clean) {
+                running.call(&clean, &[*value]).or_else(|stop| failed(format!("post-return: {stop:?}")))?;
+            }
+            is_right
+        }
+        _ => return open("results of types that this test does not read"),
+    };
+    if is_right { Ok(true) } else { failed(format!("{value:?}, and {expected:?} is expected")) }
+}
