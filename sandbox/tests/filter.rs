@@ -2,6 +2,9 @@
 //! makes the same calls in sealed processes.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 
+#[path = "filter/every_call.rs"]
+mod every_call;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use wave_policy::{Operand, Shape, SyscallRule, Test, all_rules, all_shapes};

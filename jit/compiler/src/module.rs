@@ -73,7 +73,7 @@ impl<'a> Module<'a> {
         }
         let Declarations { mut info, bodies, hints, resources } = declarations;
         let hints = hints.unwrap_or_default();
-        let objects = object::complete(&mut info).map(Objects::new).transpose()?;
+        let objects = object::complete(&mut info).map(|added| Objects::new(added, &info)).transpose()?;
         Ok(Self { bytes, info, bodies, hints, objects, linked: false, features, resources })
     }
 

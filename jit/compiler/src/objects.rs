@@ -5,11 +5,15 @@ use wasmparser::{
     FunctionBody, MemArg, MemArgTarget, Operator, Parser, Payload, ValidPayload, Validator, ValidatorResources,
     WasmFeatures,
 };
-use wave_contract::object::Added;
+use wave_contract::module::ModuleInfo;
+use wave_contract::object::{Added, StructLayout};
+use wave_contract::types::{CompositeType, SubType};
 
 /// What a module with objects has beyond its own.
 pub(crate) struct Objects {
     pub(crate) added: Added,
+    /// Of each type of structures, where its fields are.
+    structs: Vec<Option<StructLayout>>,
     pub(crate) bodies: Vec<FunctionBody<'static>>,
     /// Of each body, the index of its type in the collector's module.
     pub(crate) types: Vec<u32>,
@@ -20,7 +24,7 @@ pub(crate) struct Objects {
 const IMPORTED: u32 = 1;
 
 impl Objects {
-    pub(crate) fn new(added: Added) -> Result<Self, CompileError> {
+    pub(crate) fn new(added: Added, info: &ModuleInfo) -> Result<Self, CompileError> {
         let (mut bodies, mut types, mut resources) = (Vec::new(), Vec::new(), None);
         let mut validator = Validator::new_with_features(WasmFeatures::WASM2);
         for payload in Parser::new(0).parse_all(wave_contract::collector::MODULE) {
@@ -34,7 +38,17 @@ impl Objects {
             }
         }
         let without = || CompileError::Unsupported { what: "a collector without functions".to_owned(), offset: 0 };
-        Ok(Self { added, bodies, types, resources: resources.ok_or_else(without)? })
+        let layout = |ty: &SubType| match &ty.composite {
+            CompositeType::Struct(fields) => Some(StructLayout::new(fields)),
+            CompositeType::Func(_) | CompositeType::Array(_) => None,
+        };
+        let structs = info.types.iter().map(layout).collect();
+        Ok(Self { added, structs, bodies, types, resources: resources.ok_or_else(without)? })
+    }
+
+    /// How the structures of a type lie in memory.
+    pub(crate) fn structure(&self, ty: u32) -> Option<&StructLayout> {
+        self.structs.get(ty as usize)?.as_ref()
     }
 
     /// Index of the function that makes objects.

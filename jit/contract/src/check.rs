@@ -25,6 +25,9 @@ const _: () = assert!(MAX_VALUES <= (EXCEPTION / SLOT_BYTES) as usize, "results 
 /// Maximum fields of a structure.
 const MAX_FIELDS: usize = 10_000;
 
+/// Maximum supertypes of a type, one above the other: so much does an object's descriptor hold.
+const MAX_DEPTH: u32 = 63;
+
 /// Maximum linear memories that a module can name.
 const MAX_MEMORIES: usize = 100;
 
@@ -86,6 +89,7 @@ impl ModuleInfo {
     /// Types refer to earlier ones and to those of their own group, and their supertypes are earlier.
     fn check_types(&self) -> Check {
         let mut groups = self.groups.iter().peekable();
+        let mut depths = Vec::with_capacity(self.types.len());
         let mut end = 0;
         for (index, ty) in (0..).zip(&self.types) {
             if let Some(group) = groups.next_if(|group| group.start == index && index >= end && group.start < group.end)
@@ -99,6 +103,10 @@ impl ModuleInfo {
             };
             ensure(ty.values().all(is_known), "a type refers to a later one")?;
             ensure(ty.supertype.is_none_or(|above| above < index), "a type is a subtype of a later one")?;
+            let above = ty.supertype.and_then(|above| depths.get(above as usize));
+            let depth = above.map_or(0, |depth: &u32| depth + 1);
+            ensure(depth <= MAX_DEPTH, "a type has too many supertypes")?;
+            depths.push(depth);
             let few = |count: usize| count <= MAX_VALUES;
             let is_small = match &ty.composite {
                 CompositeType::Func(ty) => few(ty.params.len()) && few(ty.results.len()),

@@ -263,7 +263,8 @@ impl Inner {
         let rest = heap.roots.len().saturating_sub(count as usize);
         let part = heap.roots.split_off(rest);
         let bytes = self.memories[heap.memory].0.bytes_mut();
-        let to = range(to, 4 * part.len() as u32, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
+        let size = u32::try_from(4 * part.len()).map_err(|_| Trap::MemoryOutOfBounds)?;
+        let to = range(to, size, bytes.len()).ok_or(Trap::MemoryOutOfBounds)?;
         for (to, word) in bytes[to].chunks_exact_mut(4).zip(&part) {
             to.copy_from_slice(&word.to_le_bytes());
         }

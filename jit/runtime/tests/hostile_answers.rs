@@ -9,7 +9,9 @@ use wave_contract::encoding::{ImageBounds, read_image, read_value, write_image, 
 use wave_contract::image::{CodeImage, CodeRange};
 use wave_contract::module::{ConstOp, ElementItems, ExportKind, ImportType, ModuleInfo, SegmentMode};
 use wave_contract::object::HEAP;
-use wave_contract::types::{CompositeType, FuncType, HeapType, RefType, SignatureId, TableType, TypeIds, ValType};
+use wave_contract::types::{
+    CompositeType, FuncType, HeapType, RefType, SignatureId, SubType, TableType, TypeIds, ValType,
+};
 use wave_policy::{Level, Policy};
 use wave_runtime::{Binding, Caller, HostFunction, Placement, Stop, Store, StoreOptions};
 use wave_sandbox::{SealPlan, Sealed};
@@ -255,6 +257,13 @@ const EDITS: &[Edit] = &[
     ("a table type is invalid", |info| info.tables[0].element = ValType::I32),
     ("a table type is invalid", |info| info.tables[0].max = Some(4)),
     ("there are too many memories", |info| info.memories = vec![info.memories[0]; 101]),
+    ("a type has too many supertypes", |info| {
+        // The first has none, and 63 are not too many.
+        let first = u32::try_from(info.types.len()).expect("a few");
+        let open = |supertype| SubType { is_final: false, supertype, ..FuncType::default().into() };
+        info.types.push(open(None));
+        info.types.extend((first..first + 64).map(|above| open(Some(above))));
+    }),
     ("the heap is not the last memory", |info| info.heap = Some(0)),
     ("the heap is not the last memory", |info| info.heap = Some(1)),
     ("the heap's type is another one", |info| {

@@ -40,7 +40,7 @@ enum Test {
     Function(u32),
 }
 
-impl Translator<'_, '_> {
+impl<'e> Translator<'e, '_> {
     /// Translates an operator of garbage-collected objects. False for any other.
     pub(super) fn object(&mut self, operator: &Operator<'_>) -> Result<bool, CompileError> {
         match *operator {
@@ -127,11 +127,16 @@ impl Translator<'_, '_> {
         self.unsupported(format!("{what} without its type"))
     }
 
-    fn fields(&self, ty: u32) -> Result<&[FieldType], CompileError> {
+    fn fields(&self, ty: u32) -> Result<&'e [FieldType], CompileError> {
         match self.e.env.info.types.get(ty as usize).map(|ty| &ty.composite) {
             Some(CompositeType::Struct(fields)) => Ok(fields),
             _ => Err(self.missing("structure")),
         }
+    }
+
+    fn structure(&self, ty: u32) -> Result<&'e StructLayout, CompileError> {
+        let objects = self.e.env.objects;
+        objects.and_then(|objects| objects.structure(ty)).ok_or_else(|| self.missing("structure"))
     }
 
     fn element(&self, ty: u32) -> Result<FieldType, CompileError> {
@@ -253,9 +258,9 @@ impl Translator<'_, '_> {
     }
 
     fn struct_new(&mut self, ty: u32, default: bool) -> Result<(), CompileError> {
-        let fields = self.fields(ty)?.to_vec();
+        let fields = self.fields(ty)?;
         self.charge(fields.len() + 1)?;
-        let layout = StructLayout::new(&fields);
+        let layout = self.structure(ty)?;
         let object = self.allocate(ty, layout.size)?;
         let height = if default { self.stack.len() } else { self.settle_top(fields.len()) };
         for (index, (field, &offset)) in fields.iter().zip(&layout.fields).enumerate() {
@@ -267,14 +272,12 @@ impl Translator<'_, '_> {
         Ok(())
     }
 
+    /// What a field holds, and where it is.
     fn field(&self, ty: u32, field: u32) -> Result<(StorageType, u32), CompileError> {
-        let fields = self.fields(ty)?;
-        let (of, offset) = fields
-            .get(field as usize)
-            // The fields before it alone say where it is.
-            .map(|of| (of.storage, StructLayout::new(&fields[..=field as usize]).fields[field as usize]))
-            .ok_or_else(|| self.missing("field"))?;
-        Ok((of, offset))
+        let at = field as usize;
+        let storage = self.fields(ty)?.get(at).map(|field| field.storage);
+        let offset = self.structure(ty)?.fields.get(at).copied();
+        storage.zip(offset).ok_or_else(|| self.missing("field"))
     }
 
     fn struct_get(&mut self, ty: u32, field: u32, extend: Extend) -> Result<(), CompileError> {
