@@ -152,7 +152,7 @@ fn global(value: Value) -> Vec<u8> {
         Value::V128(bits) => (0x7b, [&[0xfd, 0x0c][..], &bits.to_le_bytes()].concat()),
         Value::FuncRef(_) => null(0x70),
         Value::ExternRef(_) => null(0x6f),
-        Value::NullAny => null(0x6e),
+        Value::AnyRef(_) => null(0x6e),
         Value::ExnRef(_) => null(0x69),
     };
     [vec![ty, CONSTANT], value, vec![END]].concat()
