@@ -3,16 +3,16 @@
 //! The code is followed from each leader to the next, or to where control leaves. A state that goes to a leader is joined with
 //! the one there. A leader at which less is known than before is stale, and followed again. The lowest comes first.
 //!
-//! So if none is stale in the end, this holds of each instruction that was followed: one of the states in which it was followed
-//! describes whatever may be the case there. By induction over the steps that a processor takes: it is so at the entry. If it is
-//! so before a step, the rules allow that step, and what is known after it describes what is the case after it. Where control
-//! goes on in the block, that was followed next. Where it goes to a leader, that state became part of the leader's, and the
-//! leader was followed after that: else it would be stale.
+//! A function is accepted by a pass that follows each leader once, and at whose end none is stale. So what was known at a leader when it
+//! was followed is known there still, and this holds of each instruction: what is the case before it is what the state says in which
+//! it was followed. By induction over the steps that a processor takes: it is so at the entry. If it is so before a step, the rules
+//! allow that step, and what is known after it describes what is the case after it. Where control goes on in the block, that
+//! was followed next. Where it goes to a leader, that state became part of the leader's, or implied it.
 //!
-//! States in a loop are joined as they come, and an early one may say something in particular that a later one, which says more
-//! in general, does not agree with. So code that is refused has a second chance. What was found where jumps back lead is taken
-//! as claims, and a strict pass begins from nothing else. It follows each leader once, in the order of the text, and at a jump
-//! back, its state must imply the one that it had there. A claim is part of a join: a wrong one leads to a refusal or to nothing.
+//! A loop mostly changes what is known where it begins. Then its leaders are followed again, until no more changes, and that pass accepts
+//! nothing. What it has found where jumps back lead is taken as claims, and a strict pass begins from nothing else. It follows the leaders in
+//! the order of the text, and at a jump back, its state must imply the one that it had there. A claim is part of a join: a wrong
+//! one leads to a refusal or to nothing.
 
 use crate::certificate::Certificate;
 use crate::image::{Shared, Unit, Uses};
@@ -41,7 +41,7 @@ pub struct Accepted {
 pub enum Outcome {
     /// It keeps to the rules.
     Accepted(Accepted),
-    /// An instruction is not allowed with what is known there, which may be less than is true. All else was followed. So many
+    /// Something was followed more than once, and perhaps not allowed with what was known there, which may be less than is true. So many
     /// steps were taken.
     Unclear(u64),
 }
@@ -120,6 +120,7 @@ fn pass(
         end: start,
         is_strict,
         has_changed: false,
+        is_repeated: false,
         is_unclear: false,
     };
     let begun = pass.begin(certificate);
@@ -127,8 +128,8 @@ fn pass(
     while let Some(leader) = pass.leaders.take(current) {
         pass.block(leader, current, taken)?;
     }
-    let Pass { interpreter, leaders, marks, instructions, is_unclear, .. } = pass;
-    if is_unclear {
+    let Pass { interpreter, leaders, marks, instructions, is_repeated, is_unclear, .. } = pass;
+    if is_repeated || is_unclear {
         return Ok(Outcome::Unclear(interpreter.work()));
     }
     if !leaders.are_settled() {
@@ -167,6 +168,8 @@ struct Pass<'a> {
     is_strict: bool,
     /// Whether a jump back has changed what is known where it leads.
     has_changed: bool,
+    /// Whether something was followed again.
+    is_repeated: bool,
     is_unclear: bool,
 }
 
@@ -190,6 +193,7 @@ impl Pass<'_> {
         self.look_ahead(leader);
         // What is followed again is counted once.
         let counted = (self.mark(leader) & BEGINS != 0).then_some(self.interpreter.uses);
+        self.is_repeated |= counted.is_some();
         loop {
             match self.instruction(at, state, taken, &mut instruction) {
                 Ok(true) => at = self.interpreter.next(),
@@ -244,6 +248,9 @@ impl Pass<'_> {
         let visited = &mut self.interpreter.visited;
         let known = self.leaders.get(target);
         let (is_back, is_new) = (target <= at, known.is_none());
+        if is_back {
+            self.heads.insert(target);
+        }
         if is_back && self.is_strict {
             return match known.is_some_and(|known| state.implies(known, visited)) {
                 true => Ok(()),
@@ -251,10 +258,7 @@ impl Pass<'_> {
             };
         }
         let has_changed = self.leaders.join(target, state, visited)?;
-        if is_back {
-            self.heads.insert(target);
-            self.has_changed |= has_changed;
-        }
+        self.has_changed |= is_back && has_changed;
         if target > at {
             self.edge = self.edge.min(target);
         }
