@@ -274,7 +274,7 @@ fn t59_damage_is_refused() {
     let mut other = whole.clone();
     other[4] = 9;
     fs::write(program.file(), &other).expect("own file");
-    program.refuses(126, "the artifact has format 9, and this program knows format 5");
+    program.refuses(126, "the artifact has format 9, and this program knows format 6");
 }
 
 /// T59: files of somebody who knows the format end a run in a documented way.
