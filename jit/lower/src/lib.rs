@@ -13,7 +13,7 @@
 //! | `elaborate` | instantiates the component: which module gets what from where |
 //! | `graph` | the result of that |
 //! | `rewrite` | from the index spaces of a module to those of the whole |
-//! | `emit`, `fuse`, `handles` | generated code: calls of and by the host, calls between components, tables of handles |
+//! | `emit`, `fuse`, `text`, `handles` | generated code: calls of and by the host, calls between components, strings in other encodings, tables of handles |
 //! | `merge` | writes the module |
 //!
 //! `docs/lowering.md` describes the result for those who write host functions.
@@ -34,6 +34,7 @@ mod merge;
 mod names;
 mod read;
 mod rewrite;
+mod text;
 mod types;
 
 pub use error::LowerError;
