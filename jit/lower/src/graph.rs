@@ -1,11 +1,16 @@
 //! What a component is made of once it is instantiated: all of it is known before it runs.
 
+use crate::adapter::{Adapted, Adapter};
 use crate::error::{LowerError, Result, item};
+use crate::names::compatible;
 use crate::read::Module;
 use crate::text::Encoding;
-use crate::types::{ResourceId, Signature, Types};
+use crate::types::{Kind, ResourceId, Signature, Types};
 use std::collections::{BTreeMap, HashMap};
 use wasm_encoder::FuncType;
+
+/// The interface whose function is the entry of a command.
+const RUN: &str = "wasi:cli/run@0.2";
 
 /// A core function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +36,15 @@ pub enum Function {
     },
     /// The host has it.
     Host(HostFunction),
+    /// The adapter has it: a copy of one of its functions.
+    Adapted(Adapted),
+    /// `realloc` of a component, for the adapter: meanwhile the component may not call out.
+    Realloc {
+        /// What is called.
+        realloc: FunctionId,
+        /// Who has it.
+        component: ComponentId,
+    },
     /// A call of the host by a component.
     HostCall {
         /// What is called.
@@ -261,6 +275,12 @@ pub struct Graph<'p, 'a> {
     pub lent: Option<(MemoryId, FunctionId)>,
     /// What is exported.
     pub exports: Vec<Export<'a>>,
+    /// The function that ends a command with a failure, if there is a command.
+    pub exit: Option<FunctionId>,
+    /// What has functions of the host's interfaces, if anything has.
+    pub adapter: Option<Adapter<'p>>,
+    /// Its memory, if one of its functions is used.
+    pub own: Option<MemoryId>,
 }
 
 /// A value that is known before anything runs.
@@ -326,7 +346,8 @@ impl Graph<'_, '_> {
         ResourceId { number: self.resources.len() - 1, is_host: resource.owner.is_none() }
     }
 
-    fn hidden_memory(&mut self) -> MemoryId {
+    /// A memory that no module has.
+    pub fn hidden_memory(&mut self) -> MemoryId {
         self.memories.push(Memory { page_log2: 16, is_hidden: true });
         MemoryId(self.memories.len() - 1)
     }
@@ -391,6 +412,18 @@ impl Graph<'_, '_> {
             stack.push(value);
         }
         Ok(stack.pop())
+    }
+
+    /// Whether an export is the entry of a command.
+    pub fn is_command(&self, export: &Export<'_>) -> bool {
+        let Some(interface) = export.interface else { return false };
+        let signature = &self.lifts[export.lift].signature;
+        let is_plain_result =
+            |id| matches!(&self.types.get(id).kind, Kind::Variant(cases) if cases[..] == [None, None]);
+        export.name == "run"
+            && compatible(interface) == RUN
+            && signature.params.is_empty()
+            && signature.result.is_some_and(is_plain_result)
     }
 }
 

@@ -77,9 +77,9 @@ fn a_command_imports_what_the_host_has_and_exports_its_entry() {
             "test:host/a@0.2 double: (i32) -> (i32)",
             "test:host/a@0.2 texts: (i32) -> ()",
             "test:host/a@0.2 log: (i32, i32) -> ()",
+            "wasi:cli/exit@0.2 exit: (i32) -> ()",
             "wave:abi/results@1 next: () -> (i64)",
             "wave:abi/results@1 place: (i32) -> ()",
-            "wasi:cli/exit@0.2 exit: (i32) -> ()",
         ]
     );
     assert_eq!(exports(&module), ["_start", "memory"]);
