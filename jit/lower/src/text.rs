@@ -224,7 +224,7 @@ impl Writer<'_> {
     fn store(&mut self, from: Simple) {
         match (self.text.to.encoding, from) {
             (Encoding::Utf8, Simple::Utf8) => self.verbatim(1),
-            (Encoding::Utf8, _) => self.to_utf8(from),
+            (Encoding::Utf8, _) => self.becomes_utf8(from),
             (Encoding::Utf16, _) => {
                 self.allocate(2, 2);
                 self.rest(from, |writer| writer.encode_utf16());
@@ -235,7 +235,7 @@ impl Writer<'_> {
             (Encoding::Latin1OrUtf16, Simple::Utf16) if self.text.from.encoding == Encoding::Latin1OrUtf16 => {
                 self.probably_utf16();
             }
-            (Encoding::Latin1OrUtf16, _) => self.to_latin1_or_utf16(from),
+            (Encoding::Latin1OrUtf16, _) => self.becomes_latin1_or_utf16(from),
         }
     }
 
@@ -248,7 +248,7 @@ impl Writer<'_> {
     }
 
     /// ASCII first, for which there is room. Then there must be as much room as the string may need.
-    fn to_utf8(&mut self, from: Simple) {
+    fn becomes_utf8(&mut self, from: Simple) {
         self.allocate(1, 1);
         self.sink.block(BlockType::Empty).loop_(BlockType::Empty);
         self.sink.local_get(AT).local_get(END).i32_eq().br_if(1);
@@ -265,7 +265,7 @@ impl Writer<'_> {
     }
 
     /// Latin-1 until a character is none. Then what was written becomes UTF-16.
-    fn to_latin1_or_utf16(&mut self, from: Simple) {
+    fn becomes_latin1_or_utf16(&mut self, from: Simple) {
         self.allocate(2, 1);
         self.sink.block(BlockType::Empty).block(BlockType::Empty).loop_(BlockType::Empty);
         self.sink.local_get(AT).local_get(END).i32_eq().if_(BlockType::Empty);
