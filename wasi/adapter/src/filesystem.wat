@@ -252,7 +252,7 @@
     (then (call $trap:a_preopen_whose_name_is_not_utf_8_or_too_long)))
   (local.get $bytes))
 
-(func (export "wasi:filesystem/preopens@0.2#get-directories") (param $out i32)
+(func $preopens.get-directories (export "wasi:filesystem/preopens@0.2#get-directories") (param $out i32)
   (local $number i32) (local $count i32) (local $at i32) (local $list i32)
   (call $aligned (local.get $out) (i32.const 4))
   (if (i32.eqz (i32.load $own (i32.const 0xe0))) (then (call $find_preopens)))
@@ -310,7 +310,8 @@
   (i32.const 0)
   (call $stream_of (local.get $self) (local.get $file) (i32.const 2) (i32.const 1) (local.get $offset)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.read-via-stream") (param $self i32) (param $offset i64) (param $out i32)
+(func $descriptor.read-via-stream (export "wasi:filesystem/types@0.2#[method]descriptor.read-via-stream")
+  (param $self i32) (param $offset i64) (param $out i32)
   (local $errno i32) (local $handle i32)
   (call $aligned (local.get $out) (i32.const 4))
   (call $input_of (local.get $self) (local.get $offset))
@@ -318,7 +319,8 @@
   (local.set $errno)
   (call $write_handle (local.get $out) (local.get $errno) (local.get $handle)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.write-via-stream") (param $self i32) (param $offset i64) (param $out i32)
+(func $descriptor.write-via-stream (export "wasi:filesystem/types@0.2#[method]descriptor.write-via-stream")
+  (param $self i32) (param $offset i64) (param $out i32)
   (local $errno i32) (local $handle i32)
   (call $aligned (local.get $out) (i32.const 4))
   (call $output_of (local.get $self) (i32.const 1) (local.get $offset))
@@ -326,7 +328,8 @@
   (local.set $errno)
   (call $write_handle (local.get $out) (local.get $errno) (local.get $handle)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.append-via-stream") (param $self i32) (param $out i32)
+(func $descriptor.append-via-stream (export "wasi:filesystem/types@0.2#[method]descriptor.append-via-stream")
+  (param $self i32) (param $out i32)
   (local $errno i32) (local $handle i32)
   (call $aligned (local.get $out) (i32.const 4))
   (call $output_of (local.get $self) (i32.const 2) (i64.const 0))
@@ -350,7 +353,7 @@
   (i32.const 0)
   (i32.load $own (i32.const 0x108)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.read")
+(func $descriptor.read (export "wasi:filesystem/types@0.2#[method]descriptor.read")
   (param $self i32) (param $len i64) (param $offset i64) (param $out i32)
   (local $errno i32) (local $count i32)
   (call $aligned (local.get $out) (i32.const 4))
@@ -386,7 +389,7 @@
   (i32.load $own (i32.const 0x108)))
 
 ;; In parts of 64 KiB, until all is written or preview 1 writes less than it is given. An error counts if nothing was written before it.
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.write")
+(func $descriptor.write (export "wasi:filesystem/types@0.2#[method]descriptor.write")
   (param $self i32) (param $ptr i32) (param $len i32) (param $offset i64) (param $out i32)
   (local $file i32) (local $errno i32) (local $part i32) (local $count i32) (local $done i32)
   (local.set $file (call $descriptor (local.get $self)))
@@ -413,7 +416,7 @@
       (i32.store8 $guest (local.get $out) (i32.const 0))
       (i64.store $guest offset=8 (local.get $out) (i64.extend_i32_u (local.get $done))))))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.advise")
+(func $descriptor.advise (export "wasi:filesystem/types@0.2#[method]descriptor.advise")
   (param $self i32) (param $offset i64) (param $len i64) (param $advice i32) (param $out i32)
   (call $write_done (local.get $out)
     (call $advise (call $descriptor (local.get $self)) (local.get $offset) (local.get $len) (local.get $advice))))
@@ -423,13 +426,14 @@
   (if (i32.eq (i32.load $own offset=20 (local.get $file)) (i32.const 3)) (then (return (i32.const 8))))
   (call $fd_advise (i32.load $own offset=12 (local.get $file)) (local.get $offset) (local.get $len) (local.get $advice)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.sync-data") (param $self i32) (param $out i32)
+(func $descriptor.sync-data (export "wasi:filesystem/types@0.2#[method]descriptor.sync-data") (param $self i32) (param $out i32)
   (call $write_done (local.get $out) (call $fd_datasync (call $descriptor_fd (local.get $self)))))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.sync") (param $self i32) (param $out i32)
+(func $descriptor.sync (export "wasi:filesystem/types@0.2#[method]descriptor.sync") (param $self i32) (param $out i32)
   (call $write_done (local.get $out) (call $fd_sync (call $descriptor_fd (local.get $self)))))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.set-size") (param $self i32) (param $size i64) (param $out i32)
+(func $descriptor.set-size (export "wasi:filesystem/types@0.2#[method]descriptor.set-size")
+  (param $self i32) (param $size i64) (param $out i32)
   (call $write_done (local.get $out) (call $set_size (call $descriptor (local.get $self)) (local.get $size))))
 
 (func $set_size (param $file i32) (param $size i64) (result i32)
@@ -439,11 +443,11 @@
 
 ;; ---- attributes ----
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.get-flags") (param $self i32) (param $out i32)
+(func $descriptor.get-flags (export "wasi:filesystem/types@0.2#[method]descriptor.get-flags") (param $self i32) (param $out i32)
   (call $write_byte (local.get $out)
     (i32.and (i32.load $own offset=16 (call $descriptor (local.get $self))) (i32.const 0x3f))))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.get-type") (param $self i32) (param $out i32)
+(func $descriptor.get-type (export "wasi:filesystem/types@0.2#[method]descriptor.get-type") (param $self i32) (param $out i32)
   (call $write_byte (local.get $out)
     (call $descriptor_type (i32.load $own offset=20 (call $descriptor (local.get $self))))))
 
@@ -468,7 +472,7 @@
   (call $write_time (i32.add (local.get $out) (i32.const 56)) (i64.load $own (i32.const 0x130)))
   (call $write_time (i32.add (local.get $out) (i32.const 80)) (i64.load $own (i32.const 0x138))))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.stat") (param $self i32) (param $out i32)
+(func $descriptor.stat (export "wasi:filesystem/types@0.2#[method]descriptor.stat") (param $self i32) (param $out i32)
   (call $aligned (local.get $out) (i32.const 8))
   (call $write_stat (local.get $out) (call $fd_filestat_get (call $descriptor_fd (local.get $self)) (i32.const 0x100))))
 
@@ -481,12 +485,12 @@
   (call $path_filestat_get
     (local.get $fd) (i32.and (local.get $path_flags) (i32.const 1)) (i32.const 0x11000) (local.get $len) (i32.const 0x100)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.stat-at")
+(func $descriptor.stat-at (export "wasi:filesystem/types@0.2#[method]descriptor.stat-at")
   (param $self i32) (param $path_flags i32) (param $ptr i32) (param $len i32) (param $out i32)
   (call $aligned (local.get $out) (i32.const 8))
   (call $write_stat (local.get $out) (call $stat_at (local.get $self) (local.get $path_flags) (local.get $ptr) (local.get $len))))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.set-times")
+(func $descriptor.set-times (export "wasi:filesystem/types@0.2#[method]descriptor.set-times")
   (param $self i32)
   (param $access i32) (param $access_seconds i64) (param $access_nanoseconds i32)
   (param $change i32) (param $change_seconds i64) (param $change_nanoseconds i32)
@@ -506,7 +510,7 @@
         (call $fd_filestat_set_times (local.get $fd) (local.get $access_time) (local.get $change_time) (local.get $flags)))))
   (call $write_done (local.get $out) (local.get $errno)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.set-times-at")
+(func $descriptor.set-times-at (export "wasi:filesystem/types@0.2#[method]descriptor.set-times-at")
   (param $self i32) (param $path_flags i32) (param $ptr i32) (param $len i32)
   (param $access i32) (param $access_seconds i64) (param $access_nanoseconds i32)
   (param $change i32) (param $change_seconds i64) (param $change_nanoseconds i32)
@@ -529,7 +533,8 @@
           (local.get $access_time) (local.get $change_time) (local.get $flags)))))
   (call $write_done (local.get $out) (local.get $errno)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.is-same-object") (param $self i32) (param $other i32) (result i32)
+(func $descriptor.is-same-object (export "wasi:filesystem/types@0.2#[method]descriptor.is-same-object")
+  (param $self i32) (param $other i32) (result i32)
   (local $one i32) (local $two i32) (local $device i64) (local $inode i64)
   (local.set $one (call $descriptor_fd (local.get $self)))
   (local.set $two (call $descriptor_fd (local.get $other)))
@@ -628,18 +633,18 @@
   (i64.store $guest offset=8 (local.get $out) (local.get $lower))
   (i64.store $guest offset=16 (local.get $out) (local.get $upper)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.metadata-hash") (param $self i32) (param $out i32)
+(func $descriptor.metadata-hash (export "wasi:filesystem/types@0.2#[method]descriptor.metadata-hash") (param $self i32) (param $out i32)
   (call $aligned (local.get $out) (i32.const 8))
   (call $write_hash (local.get $out) (call $fd_filestat_get (call $descriptor_fd (local.get $self)) (i32.const 0x100))))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.metadata-hash-at")
+(func $descriptor.metadata-hash-at (export "wasi:filesystem/types@0.2#[method]descriptor.metadata-hash-at")
   (param $self i32) (param $path_flags i32) (param $ptr i32) (param $len i32) (param $out i32)
   (call $aligned (local.get $out) (i32.const 8))
   (call $write_hash (local.get $out) (call $stat_at (local.get $self) (local.get $path_flags) (local.get $ptr) (local.get $len))))
 
 ;; ---- names ----
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.create-directory-at")
+(func $descriptor.create-directory-at (export "wasi:filesystem/types@0.2#[method]descriptor.create-directory-at")
   (param $self i32) (param $ptr i32) (param $len i32) (param $out i32)
   (local $fd i32) (local $errno i32)
   (local.set $fd (call $descriptor_fd (local.get $self)))
@@ -648,7 +653,7 @@
     (then (local.set $errno (call $path_create_directory (local.get $fd) (i32.const 0x11000) (local.get $len)))))
   (call $write_done (local.get $out) (local.get $errno)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.remove-directory-at")
+(func $descriptor.remove-directory-at (export "wasi:filesystem/types@0.2#[method]descriptor.remove-directory-at")
   (param $self i32) (param $ptr i32) (param $len i32) (param $out i32)
   (local $fd i32) (local $errno i32)
   (local.set $fd (call $descriptor_fd (local.get $self)))
@@ -657,7 +662,7 @@
     (then (local.set $errno (call $path_remove_directory (local.get $fd) (i32.const 0x11000) (local.get $len)))))
   (call $write_done (local.get $out) (local.get $errno)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.unlink-file-at")
+(func $descriptor.unlink-file-at (export "wasi:filesystem/types@0.2#[method]descriptor.unlink-file-at")
   (param $self i32) (param $ptr i32) (param $len i32) (param $out i32)
   (local $fd i32) (local $errno i32)
   (local.set $fd (call $descriptor_fd (local.get $self)))
@@ -672,7 +677,7 @@
   (local.set $errno (call $path_in (local.get $ptr) (local.get $len) (i32.const 0x11000)))
   (i32.or (local.get $errno) (call $path_in (local.get $ptr2) (local.get $len2) (i32.const 0x19000))))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.link-at")
+(func $descriptor.link-at (export "wasi:filesystem/types@0.2#[method]descriptor.link-at")
   (param $self i32) (param $path_flags i32) (param $ptr i32) (param $len i32)
   (param $to i32) (param $to_ptr i32) (param $to_len i32) (param $out i32)
   (local $fd i32) (local $to_fd i32) (local $errno i32)
@@ -687,7 +692,7 @@
           (local.get $to_fd) (i32.const 0x19000) (local.get $to_len)))))
   (call $write_done (local.get $out) (local.get $errno)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.rename-at")
+(func $descriptor.rename-at (export "wasi:filesystem/types@0.2#[method]descriptor.rename-at")
   (param $self i32) (param $ptr i32) (param $len i32) (param $to i32) (param $to_ptr i32) (param $to_len i32) (param $out i32)
   (local $fd i32) (local $to_fd i32) (local $errno i32)
   (local.set $fd (call $descriptor_fd (local.get $self)))
@@ -700,7 +705,7 @@
           (local.get $fd) (i32.const 0x11000) (local.get $len) (local.get $to_fd) (i32.const 0x19000) (local.get $to_len)))))
   (call $write_done (local.get $out) (local.get $errno)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.symlink-at")
+(func $descriptor.symlink-at (export "wasi:filesystem/types@0.2#[method]descriptor.symlink-at")
   (param $self i32) (param $ptr i32) (param $len i32) (param $to_ptr i32) (param $to_len i32) (param $out i32)
   (local $fd i32) (local $errno i32)
   (local.set $fd (call $descriptor_fd (local.get $self)))
@@ -729,7 +734,7 @@
   (i32.const 0)
   (local.get $bytes))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.readlink-at")
+(func $descriptor.readlink-at (export "wasi:filesystem/types@0.2#[method]descriptor.readlink-at")
   (param $self i32) (param $ptr i32) (param $len i32) (param $out i32)
   (local $fd i32) (local $errno i32) (local $bytes i32)
   (call $aligned (local.get $out) (i32.const 4))
@@ -783,7 +788,9 @@
         (i32.eq (local.get $errno) (i32.const 76))
         (i32.and
           (i32.shr_u (local.get $through) (i32.const 10))
-          (i32.and (i32.eq (i32.and (local.get $flags) (i32.const 2)) (i32.const 2)) (i32.eqz (i32.and (local.get $fdflags) (i32.const 1))))))
+          (i32.and
+            (i32.ne (i32.and (local.get $flags) (i32.const 2)) (i32.const 0))
+            (i32.eqz (i32.and (local.get $fdflags) (i32.const 1))))))
       (then
         (local.set $fdflags (i32.or (local.get $fdflags) (i32.const 1)))
         (br $again))))
@@ -799,7 +806,7 @@
   (i32.const 0)
   (call $handle_of_file (i32.const 1) (local.get $file) (i32.const 0) (i64.const 0)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.open-at")
+(func $descriptor.open-at (export "wasi:filesystem/types@0.2#[method]descriptor.open-at")
   (param $self i32) (param $path_flags i32) (param $ptr i32) (param $len i32) (param $open_flags i32) (param $flags i32) (param $out i32)
   (local $dir i32) (local $errno i32) (local $handle i32)
   (call $aligned (local.get $out) (i32.const 4))
@@ -812,7 +819,7 @@
       (local.set $errno)))
   (call $write_handle (local.get $out) (local.get $errno) (local.get $handle)))
 
-(func (export "wasi:filesystem/types@0.2#[resource-drop]descriptor") (param $handle i32)
+(func $descriptor.drop (export "wasi:filesystem/types@0.2#[resource-drop]descriptor") (param $handle i32)
   (call $handle_drop_file (local.get $handle) (i32.const 1)))
 
 ;; ---- directories ----
@@ -826,7 +833,7 @@
   (call $handle_of_file
     (i32.const 6) (i32.load $own offset=12 (call $entry (local.get $self))) (i32.const 0) (i64.const 0)))
 
-(func (export "wasi:filesystem/types@0.2#[method]descriptor.read-directory") (param $self i32) (param $out i32)
+(func $descriptor.read-directory (export "wasi:filesystem/types@0.2#[method]descriptor.read-directory") (param $self i32) (param $out i32)
   (local $errno i32) (local $handle i32)
   (call $aligned (local.get $out) (i32.const 4))
   (call $entries_of (local.get $self))
@@ -893,7 +900,8 @@
   (i32.const 0)
   (local.get $at))
 
-(func (export "wasi:filesystem/types@0.2#[method]directory-entry-stream.read-directory-entry") (param $self i32) (param $out i32)
+(func $directory-entry-stream.read-directory-entry (export "wasi:filesystem/types@0.2#[method]directory-entry-stream.read-directory-entry")
+  (param $self i32) (param $out i32)
   (local $errno i32) (local $at i32)
   (call $aligned (local.get $out) (i32.const 4))
   (call $next_entry (local.get $self))
@@ -913,14 +921,14 @@
   (i32.store8 $guest offset=4 (local.get $out) (i32.ne (local.get $at) (i32.const 0)))
   (i32.store8 $guest (local.get $out) (i32.const 0)))
 
-(func (export "wasi:filesystem/types@0.2#[resource-drop]directory-entry-stream") (param $handle i32)
+(func $directory-entry-stream.drop (export "wasi:filesystem/types@0.2#[resource-drop]directory-entry-stream") (param $handle i32)
   (call $handle_drop_file (local.get $handle) (i32.const 6))
   (if (i32.eq (i32.load $own (i32.const 0xe4)) (local.get $handle))
     (then (i32.store $own (i32.const 0xe4) (i32.const 0)))))
 
 ;; ---- errors ----
 
-(func (export "wasi:filesystem/types@0.2#filesystem-error-code") (param $error i32) (param $out i32)
+(func $filesystem-error-code (export "wasi:filesystem/types@0.2#filesystem-error-code") (param $error i32) (param $out i32)
   (i32.store16 $guest (local.get $out)
     (i32.or
       (i32.const 1)

@@ -94,14 +94,14 @@
 
 ;; ---- the network ----
 
-(func (export "wasi:sockets/instance-network@0.2#instance-network") (result i32)
+(func $instance-network (export "wasi:sockets/instance-network@0.2#instance-network") (result i32)
   (call $handle_new (i32.const 11)))
 
-(func (export "wasi:sockets/network@0.2#[resource-drop]network") (param $handle i32)
+(func $network.drop (export "wasi:sockets/network@0.2#[resource-drop]network") (param $handle i32)
   (call $handle_drop (local.get $handle) (i32.const 11)))
 
 ;; No error comes from the network.
-(func (export "wasi:sockets/network@0.2#network-error-code") (param $error i32) (param $out i32)
+(func $network-error-code (export "wasi:sockets/network@0.2#network-error-code") (param $error i32) (param $out i32)
   (drop (call $handle_get (local.get $error) (i32.const 5)))
   (i32.store8 $guest (local.get $out) (i32.const 0)))
 
@@ -111,14 +111,14 @@
   (i32.store8 $guest (local.get $out) (i32.const 1))
   (i32.store8 $guest offset=4 (local.get $out) (i32.const 1)))
 
-(func
+(func $create-socket
   (export "wasi:sockets/tcp-create-socket@0.2#create-tcp-socket")
   (export "wasi:sockets/udp-create-socket@0.2#create-udp-socket")
   (param $family i32) (param $out i32)
   (if (i32.gt_u (local.get $family) (i32.const 1)) (then (call $trap:an_enum_or_variant_without_such_a_case)))
   (call $write_denied (local.get $out)))
 
-(func (export "wasi:sockets/ip-name-lookup@0.2#resolve-addresses")
+(func $resolve-addresses (export "wasi:sockets/ip-name-lookup@0.2#resolve-addresses")
   (param $network i32) (param $ptr i32) (param $len i32) (param $out i32)
   (drop (call $handle_get (local.get $network) (i32.const 11)))
   (drop (call $path_in (local.get $ptr) (local.get $len) (i32.const 0x11000)))
