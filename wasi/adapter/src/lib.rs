@@ -24,8 +24,9 @@
 //! | at | what |
 //! |---|---|
 //! | 0x0 | 64 bytes that are never used |
-//! | 0x40 | state, see `handles.wat` |
+//! | 0x40 | state, see `handles.wat` and `filesystem.wat` |
 //! | 0x100 | results of preview 1, iovecs |
+//! | 0x400 | entries of a directory |
 //! | 0x1000 | buffer of 64 KiB: bytes of streams |
 //! | 0x11000 | second buffer of 64 KiB: paths, subscriptions, events |
 //! | 0x21000 | handles: 8,191 entries of 32 bytes |
