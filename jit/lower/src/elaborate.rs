@@ -11,6 +11,7 @@ use crate::graph::{
 };
 use crate::names::compatible;
 use crate::read::{Definition, Module, Parts};
+use crate::text::Encoding;
 use crate::types::{Kind, ResourceId, Side, Signature, Type, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use wasm_encoder::{FuncType, ValType};
@@ -533,8 +534,8 @@ impl<'p, 'a> Elaborator<'p, 'a> {
         for option in options {
             match option {
                 CanonicalOption::UTF8 => {}
-                CanonicalOption::UTF16 => out.encoding = Some("UTF-16"),
-                CanonicalOption::CompactUTF16 => out.encoding = Some("Latin-1 or UTF-16"),
+                CanonicalOption::UTF16 => out.encoding = Encoding::Utf16,
+                CanonicalOption::CompactUTF16 => out.encoding = Encoding::Latin1OrUtf16,
                 CanonicalOption::Memory(index) => out.memory = Some(item(&frame.core_memories, *index)?),
                 CanonicalOption::Realloc(index) => out.realloc = Some(item(&frame.core_functions, *index)?),
                 CanonicalOption::PostReturn(index) => out.post_return = Some(item(&frame.core_functions, *index)?),
@@ -558,7 +559,6 @@ impl<'p, 'a> Elaborator<'p, 'a> {
                 if signature.is_async {
                     return unsupported("`async` functions");
                 }
-                self.graph.check_encoding(&signature, &options)?;
                 let function = item(&frame.core_functions, *core_func_index)?;
                 self.graph.lifts.push(Lift { function, signature, options, component: frame.component });
                 frame.functions.push(Callable::Lifted(self.graph.lifts.len() - 1));
@@ -610,8 +610,11 @@ impl<'p, 'a> Elaborator<'p, 'a> {
         if signature.is_async {
             return unsupported(format!("the `async` function `{name}` of `{interface}`"));
         }
-        self.graph.check_encoding(&signature, &options)?;
         let types = &self.graph.types;
+        if options.encoding != Encoding::Utf8 && types.any(&signature, |ty| ty.has_string) {
+            let encoding = options.encoding;
+            return unsupported(format!("strings in {encoding} in calls of the host (`{name}` of `{interface}`)"));
+        }
         let flat = types.flat(&signature, Side::Lower);
         let lists = |id: &TypeId| types.get(*id).has_list;
         let fetches = signature.result.iter().any(lists);
@@ -625,17 +628,15 @@ impl<'p, 'a> Elaborator<'p, 'a> {
     }
 
     fn lower_lifted(&mut self, frame: &Frame, lift: usize, options: Options) -> Result<FunctionId> {
-        let Lift { signature, options: theirs, .. } = &self.graph.lifts[lift];
-        self.graph.check_encoding(signature, &options)?;
-        let (memories, callee) = ([theirs.memory, options.memory], self.graph.lifts[lift].component);
-        let any = |is: fn(&Type) -> bool| self.graph.types.any(signature, is);
+        let Lift { signature, options: theirs, component: callee, .. } = self.graph.lifts[lift].clone();
+        let any = |is: fn(&Type) -> bool| self.graph.types.any(&signature, is);
         if any(|ty| ty.has_host_handle) {
             return unsupported("handles of the host in calls between its components");
         }
         let (has_string, has_handle, has_borrow) =
             (any(|ty| ty.has_string), any(|ty| ty.has_own_handle), any(|ty| ty.has_borrow));
         if has_string {
-            memories.into_iter().flatten().for_each(|memory| self.graph.utf8(memory));
+            self.strings(&signature, (&options, frame.component), (&theirs, callee))?;
         }
         if has_handle {
             self.graph.need_handles(frame.component);
@@ -645,6 +646,27 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             self.graph.need_lent();
         }
         Ok(self.graph.add(Function::Fused { lift, component: frame.component, options }))
+    }
+
+    /// What checks and copies the strings of a call.
+    fn strings(
+        &mut self,
+        signature: &Signature,
+        caller: (&Options, ComponentId),
+        callee: (&Options, ComponentId),
+    ) -> Result<()> {
+        let graph = &mut self.graph;
+        if [caller, callee].iter().all(|(options, _)| options.encoding == Encoding::Utf8) {
+            [callee, caller].iter().filter_map(|(options, _)| options.memory).for_each(|memory| graph.utf8(memory));
+            return Ok(());
+        }
+        if signature.params.iter().any(|id| graph.types.get(*id).has_string) {
+            graph.text(caller, callee)?;
+        }
+        if signature.result.iter().any(|id| graph.types.get(*id).has_string) {
+            graph.text(callee, caller)?;
+        }
+        Ok(())
     }
 
     /// A call of the host: by an import, or of the adapter if it has the interface.

@@ -1,9 +1,10 @@
 //! What a component is made of once it is instantiated: all of it is known before it runs.
 
 use crate::adapter::{Adapted, Adapter};
-use crate::error::{LowerError, Result, item, unsupported};
+use crate::error::{LowerError, Result, item};
 use crate::names::compatible;
 use crate::read::Module;
+use crate::text::Encoding;
 use crate::types::{Kind, ResourceId, Signature, Types};
 use std::collections::{BTreeMap, HashMap};
 use wasm_encoder::FuncType;
@@ -66,6 +67,8 @@ pub enum Function {
     },
     /// Traps unless bytes of a memory are UTF-8.
     Utf8(MemoryId),
+    /// Copies a string that is not UTF-8 on both sides.
+    Text(Text),
     /// What a component does with handles of a resource.
     Resource {
         /// What.
@@ -79,6 +82,19 @@ pub enum Function {
     Handles(HandleCode, ComponentId),
     /// Remembers that a handle is lent.
     Lend,
+}
+
+/// How strings are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Text {
+    /// From this memory, where they are encoded so.
+    pub from: (MemoryId, Encoding),
+    /// To this one.
+    pub to: (MemoryId, Encoding),
+    /// Allocates there.
+    pub realloc: FunctionId,
+    /// The component whose function that is.
+    pub component: ComponentId,
 }
 
 /// What is done with a handle.
@@ -182,8 +198,8 @@ pub struct Options {
     pub realloc: Option<FunctionId>,
     /// Called when a result has been read.
     pub post_return: Option<FunctionId>,
-    /// The name of an encoding of strings that is not UTF-8.
-    pub encoding: Option<&'static str>,
+    /// How strings are encoded.
+    pub encoding: Encoding,
 }
 
 impl Options {
@@ -249,6 +265,8 @@ pub struct Graph<'p, 'a> {
     pub components: Vec<Option<ComponentId>>,
     /// Functions that check strings in a memory.
     pub utf8: HashMap<MemoryId, FunctionId>,
+    /// Functions that copy strings.
+    pub texts: HashMap<Text, FunctionId>,
     /// Resource types.
     pub resources: Vec<Resource>,
     /// Tables of handles, in the order in which they were needed.
@@ -295,6 +313,20 @@ impl Graph<'_, '_> {
             let function = self.add(Function::Utf8(memory));
             self.utf8.insert(memory, function);
         }
+    }
+
+    /// The function that copies strings from one side to the other, unless they are UTF-8 on both.
+    pub fn text(&mut self, from: (&Options, ComponentId), to: (&Options, ComponentId)) -> Result<()> {
+        if let Some(text) = text(from.0, to)? {
+            if text.from.1 == Encoding::Utf8 {
+                self.utf8(text.from.0);
+            }
+            if !self.texts.contains_key(&text) {
+                let function = self.add(Function::Text(text));
+                self.texts.insert(text, function);
+            }
+        }
+        Ok(())
     }
 
     /// A component, the one that it is in, and so on.
@@ -393,15 +425,13 @@ impl Graph<'_, '_> {
             && signature.params.is_empty()
             && signature.result.is_some_and(is_plain_result)
     }
+}
 
-    /// Refuses strings in an encoding that is not UTF-8.
-    pub fn check_encoding(&self, signature: &Signature, options: &Options) -> Result<()> {
-        let mut types = signature.params.iter().chain(&signature.result);
-        match options.encoding {
-            Some(encoding) if types.any(|id| self.types.get(*id).has_string) => {
-                unsupported(format!("strings in {encoding}"))
-            }
-            _ => Ok(()),
-        }
+/// How strings are copied from one side to the other, unless they are UTF-8 on both.
+pub fn text(from: &Options, (to, component): (&Options, ComponentId)) -> Result<Option<Text>> {
+    if from.encoding == Encoding::Utf8 && to.encoding == Encoding::Utf8 {
+        return Ok(None);
     }
+    let (from, realloc) = ((from.memory()?, from.encoding), to.realloc()?);
+    Ok(Some(Text { from, to: (to.memory()?, to.encoding), realloc, component }))
 }

@@ -14,7 +14,8 @@
 //! | `graph` | the result of that |
 //! | `adapter` | functions of the host's interfaces that a module has |
 //! | `rewrite` | from the index spaces of a module to those of the whole |
-//! | `emit`, `fuse`, `handles` | generated code: calls of and by the host, calls between components, tables of handles |
+//! | `emit`, `fuse` | generated code: calls of and by the host, calls between components |
+//! | `text`, `handles` | generated code: strings in other encodings, tables of handles |
 //! | `merge` | writes the module |
 //!
 //! `docs/lowering.md` describes the result for those who write host functions.
@@ -36,6 +37,7 @@ mod merge;
 mod names;
 mod read;
 mod rewrite;
+mod text;
 mod types;
 
 pub use error::LowerError;

@@ -5,11 +5,12 @@ use crate::emit::{self, FetchCode, RESULTS};
 use crate::error::{LowerError, Result};
 use crate::fuse::{self, Lending, Party};
 use crate::graph::{
-    Action, ComponentId, Fetch, Function, FunctionId, Graph, HandleCode, HostFunction, Lift, MemoryId, Options,
+    self, Action, ComponentId, Fetch, Function, FunctionId, Graph, HandleCode, HostFunction, Lift, MemoryId, Options,
     Resource,
 };
 use crate::handles::{self, Lent, Table};
 use crate::rewrite::{CoreTypes, Numbers, Rewriter, number, plain_error};
+use crate::text::{self, Text};
 use crate::types::{ResourceId, Side, TypeId};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -443,6 +444,12 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                     self.code.function(&fuse::utf8(self.numbers.memory(*memory)));
                     self.names.insert(self.numbers.functions[id], "utf8".to_owned());
                 }
+                Function::Text(copy) => {
+                    let ty = self.types.function(&FuncType::new([ValType::I32; 2], [ValType::I32; 2]));
+                    self.functions.function(ty);
+                    self.code.function(&text::copy(&self.text(copy)));
+                    self.names.insert(self.numbers.functions[id], "copy string".to_owned());
+                }
                 Function::Resource { action, resource, component } => {
                     let (ty, body) = self.resource(*action, *resource, *component)?;
                     let ty = self.types.function(&ty);
@@ -467,6 +474,28 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             }
         }
         Ok(())
+    }
+
+    fn text(&self, text: &graph::Text) -> Text {
+        let memory = |(id, encoding): (MemoryId, text::Encoding)| text::Memory {
+            number: self.numbers.memory(id),
+            page_log2: self.graph.memories[id.0].page_log2,
+            encoding,
+        };
+        Text {
+            from: memory(text.from),
+            utf8: self.graph.utf8.get(&text.from.0).map(|utf8| self.numbers.function(*utf8)),
+            to: memory(text.to),
+            realloc: self.numbers.function(text.realloc),
+            flag: self.flags[text.component.0],
+            throws: self.graph.tags > 0,
+        }
+    }
+
+    /// The function that copies strings from one side to the other, unless they are UTF-8 on both.
+    fn text_number(&self, from: &Options, to: (&Options, ComponentId)) -> Option<u32> {
+        let text = graph::text(from, to).ok().flatten()?;
+        self.graph.texts.get(&text).map(|function| self.numbers.function(*function))
     }
 
     /// A copy of a function of the adapter.
@@ -579,6 +608,10 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             result: lift.signature.result,
             caller: party(options, caller),
             callee: party(&lift.options, lift.component),
+            texts: (
+                self.text_number(options, (&lift.options, lift.component)),
+                self.text_number(&lift.options, (options, caller)),
+            ),
             function: self.numbers.function(lift.function),
             post_return: lift.options.post_return.map(|function| self.numbers.function(function)),
             caller_type: above.ty.clone(),
@@ -625,7 +658,12 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             let plain = export
                 .interface
                 .map_or_else(|| export.name.to_owned(), |interface| format!("{interface}#{}", export.name));
-            self.add_export(&mut used, &format!("{plain}{}", self.suffix(memory)), ExportKind::Func, function)?;
+            let encoding = match graph.types.any(&lift.signature, |ty| ty.has_string) {
+                true => lift.options.encoding.suffix(),
+                false => "",
+            };
+            let name = format!("{plain}{}{encoding}", self.suffix(memory));
+            self.add_export(&mut used, &name, ExportKind::Func, function)?;
             if allocates {
                 let realloc = self.numbers.function(lift.options.realloc()?);
                 self.add_export(&mut used, &format!("{plain}|realloc"), ExportKind::Func, realloc)?;
