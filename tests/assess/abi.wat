@@ -14,17 +14,17 @@
     ;; So is a list that is passed. Its end may be that of memory.
     (func (export "list-at-end") (result i32)
       (call $write-and-flush (call $get-stderr) (i32.const 0x1ffff) (i32.const 1) (i32.const 256))
-      (drop (call $result (i32.const 260)))
+      (drop (call $stream-result (i32.const 260)))
       (call $done))
 
     (func (export "list-past-end") (result i32)
       (call $write-and-flush (call $get-stderr) (i32.const 0x1ffff) (i32.const 2) (i32.const 256))
-      (drop (call $result (i32.const 260)))
+      (drop (call $stream-result (i32.const 260)))
       (call $done))
 
     (func (export "list-wraps") (result i32)
       (call $write-and-flush (call $get-stderr) (i32.const 0xffffff00) (i32.const 0x200) (i32.const 256))
-      (drop (call $result (i32.const 260)))
+      (drop (call $stream-result (i32.const 260)))
       (call $done))
 
     (func (export "list-unaligned") (result i32)

@@ -244,7 +244,7 @@
 
     (func $write-to (param $stream i32)
       (call $write-and-flush (local.get $stream) (i32.const 1024) (i32.const 4) (i32.const 256))
-      (drop (call $result (i32.const 260))))
+      (drop (call $stream-result (i32.const 260))))
 
     ;; A million handles of each kind, or the error that ends it.
     (func (export "descriptors") (result i32) (local $count i32) (local $root i32)

@@ -72,12 +72,12 @@
     ;; Standard input never ends here. How many bytes come of one call?
     (func (export "read-most") (result i32)
       (call $blocking-read (call $get-stdin) (i64.const -1) (i32.const 256))
-      (if (call $result (i32.const 260)) (then (call $number (i64.load32_u (i32.const 264)))))
+      (if (call $stream-result (i32.const 260)) (then (call $number (i64.load32_u (i32.const 264)))))
       (call $done))
 
     (func (export "read-some") (result i32)
       (call $blocking-read (call $get-stdin) (i64.const 100) (i32.const 256))
-      (if (call $result (i32.const 260)) (then (call $number (i64.load32_u (i32.const 264)))))
+      (if (call $stream-result (i32.const 260)) (then (call $number (i64.load32_u (i32.const 264)))))
       (call $done))
 
     (func (export "skip-most") (result i32)
@@ -85,7 +85,7 @@
       (local.set $stdin (call $get-stdin))
       (call $block (call $subscribe-in (local.get $stdin)))
       (call $skip (local.get $stdin) (i64.const -1) (i32.const 256))
-      (if (call $result (i32.const 264)) (then (call $number (i64.load (i32.const 264)))))
+      (if (call $stream-result (i32.const 264)) (then (call $number (i64.load (i32.const 264)))))
       (call $done))
 
     ;; From standard input to standard error, which goes nowhere.
@@ -94,7 +94,7 @@
       (local.set $stdin (call $get-stdin))
       (call $block (call $subscribe-in (local.get $stdin)))
       (call $splice (call $get-stderr) (local.get $stdin) (i64.const -1) (i32.const 256))
-      (if (call $result (i32.const 264)) (then (call $number (i64.load (i32.const 264)))))
+      (if (call $stream-result (i32.const 264)) (then (call $number (i64.load (i32.const 264)))))
       (call $done))
 
     ;; Writes exactly what is permitted. The permit is printed.
@@ -104,7 +104,7 @@
       (local.set $permit (i64.load (i32.const 264)))
       (drop (memory.grow (i32.const 64)))
       (call $write (local.get $stream) (i32.const 0x20000) (i32.wrap_i64 (local.get $permit)) (i32.const 256))
-      (if (call $result (i32.const 260)) (then (call $number (local.get $permit))))
+      (if (call $stream-result (i32.const 260)) (then (call $number (local.get $permit))))
       (call $done))
 
     ;; One byte more.
@@ -114,13 +114,13 @@
       (local.set $permit (i64.load (i32.const 264)))
       (drop (memory.grow (i32.const 64)))
       (call $write (local.get $stream) (i32.const 0x20000) (i32.wrap_i64 (i64.add (local.get $permit) (i64.const 1))) (i32.const 256))
-      (drop (call $result (i32.const 260)))
+      (drop (call $stream-result (i32.const 260)))
       (call $done))
 
     ;; Without a permit.
     (func (export "write-unasked") (result i32)
       (call $write (call $get-stderr) (i32.const 0x8000) (i32.const 1) (i32.const 256))
-      (drop (call $result (i32.const 260)))
+      (drop (call $stream-result (i32.const 260)))
       (call $done))
 
     ;; The same permit twice.
@@ -131,30 +131,30 @@
       (drop (memory.grow (i32.const 64)))
       (call $write (local.get $stream) (i32.const 0x20000) (i32.wrap_i64 (local.get $permit)) (i32.const 256))
       (call $write (local.get $stream) (i32.const 0x20000) (i32.wrap_i64 (local.get $permit)) (i32.const 256))
-      (drop (call $result (i32.const 260)))
+      (drop (call $stream-result (i32.const 260)))
       (call $done))
 
     (func (export "zeroes-most") (result i32) (local $stream i32)
       (local.set $stream (call $get-stderr))
       (call $check-write (local.get $stream) (i32.const 256))
       (call $write-zeroes (local.get $stream) (i64.const -1) (i32.const 256))
-      (drop (call $result (i32.const 260)))
+      (drop (call $stream-result (i32.const 260)))
       (call $done))
 
     ;; The text says "up to 4096 bytes" of the blocking functions.
     (func (export "flush-4096") (result i32)
       (call $write-and-flush (call $get-stderr) (i32.const 0x10000) (i32.const 4096) (i32.const 256))
-      (drop (call $result (i32.const 260)))
+      (drop (call $stream-result (i32.const 260)))
       (call $done))
 
     (func (export "flush-4097") (result i32)
       (call $write-and-flush (call $get-stderr) (i32.const 0x10000) (i32.const 4097) (i32.const 256))
-      (drop (call $result (i32.const 260)))
+      (drop (call $stream-result (i32.const 260)))
       (call $done))
 
     (func (export "zeroes-flush-most") (result i32)
       (call $zeroes-and-flush (call $get-stderr) (i64.const -1) (i32.const 256))
-      (drop (call $result (i32.const 260)))
+      (drop (call $stream-result (i32.const 260)))
       (call $done))
 
     ;; A stream is dropped while a pollable of it lives, which is used then.

@@ -499,6 +499,15 @@
         (then (call $say (i32.const 512) (i32.const 5)) (call $number (i64.extend_i32_u (i32.load8_u (local.get $at)))))
         (else (call $say (i32.const 517) (i32.const 2))))
       (i32.eqz (i32.load8_u (i32.const 256))))
+    ;; The same of a stream, where an error is that the last operation failed, or that the stream is closed.
+    (func $stream-result (param $at i32) (result i32)
+      (if (i32.load8_u (i32.const 256))
+        (then
+          (if (i32.load8_u (local.get $at))
+            (then (call $say (i32.const 525) (i32.const 6)))
+            (else (call $say (i32.const 519) (i32.const 6)))))
+        (else (call $say (i32.const 517) (i32.const 2))))
+      (i32.eqz (i32.load8_u (i32.const 256))))
     (func $print
       (call $write-and-flush (call $get-stdout) (i32.const 0x8000) (i32.sub (global.get $at) (i32.const 0x8000)) (i32.const 16))
       (global.set $at (i32.const 0x8000)))
@@ -509,7 +518,7 @@
             (i32.or (i32.eq (local.get $count) (i32.const 10000))
               (i32.or (i32.eq (local.get $count) (i32.const 100000)) (i32.eq (local.get $count) (i32.const 1000000)))))
         (then (call $number (i64.extend_i32_u (local.get $count))) (call $print))))
-    (data (i32.const 512) "errorok")
+    (data (i32.const 512) "errorokfailedclosed")
 PROGRAM
   )
   (core instance $w
