@@ -417,6 +417,9 @@ pub struct Lower {
     /// Output file. An existing file is replaced
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+    /// Leave interfaces of WASI 0.2 as imports. Otherwise code is added that has them, and the module imports preview 1
+    #[arg(long)]
+    pub keep_interfaces: bool,
     #[arg(long, value_name = "TIME", value_parser = parse_duration, help = limit_help("compile-timeout"))]
     pub compile_timeout: Option<Duration>,
     #[arg(long, value_name = "SIZE", value_parser = parse_size, help = limit_help("compile-memory"))]
