@@ -57,14 +57,17 @@ impl Probe {
         loop {
             let program = blocks.join("\n\n");
             let before = blocks.len();
-            blocks.retain(|block| block.contains(&own) || helper(block).is_none_or(|name| mentions(&program, name) > 1));
+            blocks
+                .retain(|block| block.contains(&own) || helper(block).is_none_or(|name| mentions(&program, name) > 1));
             if blocks.len() == before {
                 break;
             }
         }
         let program = blocks.join("\n\n");
         let world = read("world.wat");
-        let used = |line: &&str| line.split_once(" ;; if ").is_none_or(|(_, name)| mentions(&program, &format!("${name}")) > 0);
+        let used = |line: &&str| {
+            line.split_once(" ;; if ").is_none_or(|(_, name)| mentions(&program, &format!("${name}")) > 0)
+        };
         let world: Vec<&str> = world.lines().filter(used).collect();
         world.join("\n").replace("PROGRAM", &program).replace("PROBE", &self.name).replace("PORT", &port.to_string())
     }
@@ -82,7 +85,8 @@ impl Probe {
         if self.has("twice") {
             assert!(first.status.success(), "{}/{}: {first:?}", self.area, self.name);
             let second = self.run(&component, &place, &scene);
-            words = if first.stdout == second.stdout { "the same in both runs" } else { "differs between runs" }.to_owned();
+            words =
+                if first.stdout == second.stdout { "the same in both runs" } else { "differs between runs" }.to_owned();
         }
         scene.assert_nothing_outside();
         listener.assert_not_reached();
@@ -92,7 +96,10 @@ impl Probe {
     fn run(&self, component: &PathBuf, place: &TempDir, scene: &Scene) -> Outcome {
         let mut command = Command::new(wave());
         // More memory than this ends the run with another status.
-        command.args(["--sandbox", "strict", "run", "--max-rss", "256M"]).current_dir(place.path()).env("ASSESS_SECRET", "1");
+        command
+            .args(["--sandbox", "strict", "run", "--max-rss", "256M"])
+            .current_dir(place.path())
+            .env("ASSESS_SECRET", "1");
         if self.has("grant") {
             command.arg("--dir").arg(format!("{}::/::rw", scene.grant().display()));
         }
@@ -104,7 +111,9 @@ impl Probe {
             let (reader, writer) = std::io::pipe().expect("a pipe can be made");
             drop(reader);
             let mut child = command.stdout(writer).spawn().expect("wave starts");
-            child.stdout = Some(std::process::ChildStdout::from(std::os::fd::OwnedFd::from(File::open("/dev/null").expect("it is there"))));
+            child.stdout = Some(std::process::ChildStdout::from(std::os::fd::OwnedFd::from(
+                File::open("/dev/null").expect("it is there"),
+            )));
             return finish(child);
         }
         let swapping = self.has("race").then(|| scene.swap());
@@ -114,7 +123,8 @@ impl Probe {
     }
 
     fn words(&self, outcome: &Outcome) -> String {
-        let names: Vec<&str> = if self.area == "sockets" { SOCKETS } else { FILES }.split(' ').filter(|name| !name.is_empty()).collect();
+        let names: Vec<&str> =
+            if self.area == "sockets" { SOCKETS } else { FILES }.split(' ').filter(|name| !name.is_empty()).collect();
         let mut words: Vec<&str> = Vec::new();
         let mut printed = outcome.stdout.split_ascii_whitespace();
         while let Some(word) = printed.next() {
@@ -182,7 +192,8 @@ fn area(area: &str) {
         .iter()
         .filter_map(|probe| {
             let seen = probe.outcome();
-            (!agrees(&seen, &probe.expected)).then(|| format!("{area}/{}: {seen:?}, not {:?}", probe.name, probe.expected))
+            (!agrees(&seen, &probe.expected))
+                .then(|| format!("{area}/{}: {seen:?}, not {:?}", probe.name, probe.expected))
         })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

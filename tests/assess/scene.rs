@@ -32,10 +32,13 @@ impl Scene {
         let files = [grant.join("file"), grant.join("dir/inner"), grant.join("dir/inner2"), grant.join("swap/secret")];
         files.iter().for_each(|file| write(file, b"inside"));
         write(&outside.join("secret"), b"SECRET");
-        (0..if full { 2000 } else { 0 }).for_each(|number| write(&grant.join(format!("many/a-name-of-some-length-{number}")), b""));
+        (0..if full { 2000 } else { 0 })
+            .for_each(|number| write(&grant.join(format!("many/a-name-of-some-length-{number}")), b""));
         write(&grant.join("names/good"), b"");
         write(&grant.join("names").join(OsStr::from_bytes(b"bad\xff")), b"");
-        for (link, target) in [("out", "../outside/secret"), ("outdir", "../outside"), ("inside", "file"), ("dangling", "../outside/new")] {
+        for (link, target) in
+            [("out", "../outside/secret"), ("outdir", "../outside"), ("inside", "file"), ("dangling", "../outside/new")]
+        {
             symlink(target, grant.join(link)).expect("own directory");
         }
         symlink(outside.join("secret"), grant.join("absolute")).expect("own directory");
@@ -43,7 +46,11 @@ impl Scene {
         nix::unistd::mkfifo(&grant.join("fifo"), Mode::from_bits_truncate(0o666)).expect("own directory");
         open_to_all(&grant.join("fifo"));
         write(&grant.join("big"), b"");
-        File::options().write(true).open(grant.join("big")).and_then(|file| file.set_len(1 << 40)).expect("a hole takes no space");
+        File::options()
+            .write(true)
+            .open(grant.join("big"))
+            .and_then(|file| file.set_len(1 << 40))
+            .expect("a hole takes no space");
         scene
     }
 
@@ -73,7 +80,10 @@ impl Scene {
     /// Whatever the probe did: the directory beside the granted one is as it was.
     #[track_caller]
     pub fn assert_nothing_outside(&self) {
-        let names: Vec<_> = fs::read_dir(self.outside()).expect("it is there").map(|entry| entry.expect("it can be read").file_name()).collect();
+        let names: Vec<_> = fs::read_dir(self.outside())
+            .expect("it is there")
+            .map(|entry| entry.expect("it can be read").file_name())
+            .collect();
         assert_eq!(names, ["secret"]);
         assert_eq!(fs::read(self.outside().join("secret")).expect("it is there"), b"SECRET");
     }
