@@ -22,7 +22,8 @@ pub fn lower(sandbox: Option<Sandbox>, arguments: &Lower) -> Result<u8, Failure>
         has_flags: true,
     };
     let bytes = image::read(&limits)?;
-    let module: Vec<u8> = worker::value(&limits, 1, |_| compile::lower(&limits.module, &bytes))?;
+    let adapter = if arguments.keep_interfaces { None } else { Some(compile::ADAPTER) };
+    let module: Vec<u8> = worker::value(&limits, 1, |_| compile::lower(&limits.module, &bytes, adapter))?;
     let output = &arguments.output;
     File::create(output).and_then(|mut file| file.write_all(&module)).map_err(|error| {
         Failure::refused(format!("cannot write the module: {error}")).at(output.display().to_string())

@@ -71,8 +71,11 @@ pub const KINDS: &[FactKind] = &[
     FactKind {
         id: "component",
         level: Level::Error,
-        text: "a component: wave runs core modules of WASI preview 1 and cannot run it; system calls are not derived from its interfaces",
-        find: |Subject { module, .. }| without_names(module.kind == Kind::Component),
+        text: "a component that wave cannot run; system calls are not derived from its interfaces",
+        find: |Subject { module, .. }| {
+            let text = |why| format!("it cannot run: {why}; system calls are not derived from its interfaces");
+            module.refused.as_ref().map(|why| Found { text: Some(text(why)), ..Found::default() })
+        },
     },
     FactKind {
         id: "unknown-imports",

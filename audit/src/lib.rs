@@ -33,11 +33,12 @@ pub use report::Audit;
 pub use score::{Score, decimal};
 
 use granted::Granted;
+use module::Declarations;
 use std::path::Path;
 use wave_contract::artifact::Artifact;
 use wave_engine::json::{json, json_of};
 use wave_engine::policy::{PolicyDocument, pin};
-use wave_engine::{Failure, input};
+use wave_engine::{Failure, compile, input};
 
 impl Audit {
     /// Reads and validates the module in the bytes of a file, and derives the report from its declarations. The module is
@@ -47,16 +48,26 @@ impl Audit {
     /// 126 if the file is not a module or is broken, 125 if the policy does not match it, 2 for a policy with a component.
     pub fn of(path: &Path, file: &[u8], policy: Option<&PolicyDocument>) -> Result<Self, Failure> {
         let compiled = Artifact::is_one(file).then(|| (file.len(), pin::of(file)));
-        let bytes = input::module(path, file)?;
+        let bytes = input::as_written(path, file)?;
         let place = path.display().to_string();
-        let declarations = match *bytes {
+        let invalid = |error: module::ParseError| Failure::not_runnable(error.to_string()).at(place.clone());
+        let (declarations, lowered, component) = match *bytes {
             // Magic, version, layer 1.
-            [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => component::read(&bytes),
-            _ => module::read(&bytes),
+            [b'\0', b'a', b's', b'm', _, _, 1, 0, ..] => {
+                let whole = component::read(&bytes).map_err(invalid)?;
+                match compile::lower(path, &bytes, Some(compile::ADAPTER)) {
+                    Ok(lowered) => (module::read(&lowered).map_err(invalid)?, Some(lowered), Some(whole)),
+                    Err(refused) => (Declarations { refused: Some(refused.what().to_owned()), ..whole }, None, None),
+                }
+            }
+            _ => (module::read(&bytes).map_err(invalid)?, None, None),
         };
-        let declarations = declarations.map_err(|error| Failure::not_runnable(error.to_string()).at(place.clone()))?;
         let granted = policy.map(|policy| Granted::of(policy, &declarations)).transpose()?;
-        let report = Self::new(&place, &bytes, declarations, granted);
+        let report = Self::new(&place, lowered.as_deref().unwrap_or(&bytes), declarations, granted);
+        let report = match component {
+            Some(component) => report.of_component(&bytes, component),
+            None => report,
+        };
         Ok(match compiled {
             Some((size_bytes, blake3)) => report.in_compiled_file(size_bytes, blake3),
             None => report,

@@ -48,6 +48,9 @@ pub struct Declarations {
     pub debug_info: bool,
     /// Number of custom sections.
     pub custom_sections: u32,
+    /// Why a component cannot run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// Number of modules inside a component.
     pub nested_modules: u32,
     /// Number of components inside a component.
@@ -65,7 +68,7 @@ pub enum Kind {
     /// A core module.
     #[default]
     Module,
-    /// A component, which `wave` cannot run.
+    /// A component that `wave` cannot run. Of one that it can, these are the declarations of the module that it becomes.
     Component,
 }
 

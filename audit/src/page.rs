@@ -99,7 +99,8 @@ fn what_it_is(audit: &Audit, blocks: &mut Vec<Block>) {
     row(
         "kind",
         words(match module.kind {
-            Kind::Module => "WebAssembly module",
+            Kind::Module if audit.component.is_none() => "WebAssembly module",
+            Kind::Module => "WebAssembly component, which runs as one module",
             Kind::Component => "WebAssembly component",
         }),
     );
@@ -119,6 +120,14 @@ fn what_it_is(audit: &Audit, blocks: &mut Vec<Block>) {
     }
     if !module.target_features.is_empty() {
         row("built for", names(module.target_features.iter().map(String::as_str), module.target_features.len()));
+    }
+    if let Some(component) = &audit.component {
+        row("inside", words(&format!("{} modules, {} components", component.modules, component.components)));
+        for (title, list) in [("interfaces", &component.imports), ("exports", &component.exports)] {
+            if !list.is_empty() {
+                row(title, names(list.iter().map(String::as_str), list.len()));
+            }
+        }
     }
     match module.kind {
         Kind::Component => {
@@ -262,7 +271,8 @@ fn surface(audit: &Audit, blocks: &mut Vec<Block>) {
 fn grants(audit: &Audit, blocks: &mut Vec<Block>) {
     blocks.push(Block::Heading("What that means for the kernel"));
     if audit.module.kind == Kind::Component {
-        let text = "System calls are not derived for components: no reviewed table has their interfaces.";
+        let text =
+            "System calls are not derived for a component that cannot run: no reviewed table has its interfaces.";
         return blocks.push(Block::Paragraph(words(text)));
     }
     let text = "The system calls that the filter allows, and what native code could get from each if the program broke out. \

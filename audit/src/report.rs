@@ -22,13 +22,16 @@ pub struct Audit {
     /// Whether it is a compiled file. Its declarations are then those of the module in it, but its code may differ.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub compiled_file: bool,
+    /// What the component declares, if it is one that can run. All else is about the module that it becomes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<Component>,
     /// What it declares.
     pub module: Declarations,
     /// What it can ask for.
     pub areas: Vec<AreaSurface>,
-    /// System calls and Landlock rights by grant. Empty for components.
+    /// System calls and Landlock rights by grant. Empty for components that cannot run.
     pub grants: Vec<Gain>,
-    /// Powers that it has or lacks. Empty for components.
+    /// Powers that it has or lacks. Empty for components that cannot run.
     pub powers: Vec<Verdict>,
     /// Notable facts.
     pub facts: Vec<Fact>,
@@ -37,6 +40,19 @@ pub struct Audit {
     pub granted: Option<Granted>,
     /// The exposure score.
     pub score: Score,
+}
+
+/// What a component declares.
+#[derive(Debug, Serialize)]
+pub struct Component {
+    /// Number of modules in it.
+    pub modules: u32,
+    /// Number of components in it.
+    pub components: u32,
+    /// Interfaces and functions that it imports.
+    pub imports: Vec<String>,
+    /// Interfaces and functions that it exports.
+    pub exports: Vec<String>,
 }
 
 /// Imports of one area.
@@ -77,6 +93,7 @@ impl Audit {
             size_bytes: bytes.len(),
             blake3: blake3::hash(bytes).to_hex().to_string(),
             compiled_file: false,
+            component: None,
             areas: areas(&module, &surface),
             grants,
             powers,
@@ -90,6 +107,24 @@ impl Audit {
     /// Whether `wave` can run it.
     pub fn can_run(&self) -> bool {
         self.facts.iter().all(|fact| fact.level != Level::Error)
+    }
+
+    /// Records that the module was made of the component in these bytes, with these declarations.
+    pub fn of_component(self, bytes: &[u8], declared: Declarations) -> Self {
+        let component = Component {
+            modules: declared.nested_modules,
+            components: declared.nested_components,
+            imports: declared.imports.into_iter().map(|import| import.name).collect(),
+            exports: declared.exports.into_iter().map(|export| export.name).collect(),
+        };
+        let module = Declarations { name: declared.name, producers: declared.producers, ..self.module };
+        Self {
+            size_bytes: bytes.len(),
+            blake3: blake3::hash(bytes).to_hex().to_string(),
+            component: Some(component),
+            module,
+            ..self
+        }
     }
 
     /// Records that the module was in a compiled file of this size and hash.

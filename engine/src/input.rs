@@ -1,7 +1,8 @@
 //! Module bytes from a file, standard input or text.
 
+use crate::compile::ADAPTER;
 use crate::failure::Failure;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, Unlowered};
 use crate::shortage::limit_fix;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::borrow::Cow;
@@ -54,7 +55,7 @@ impl Module {
     }
 }
 
-/// The binary module in the bytes of a file. Text is translated, and from a compiled file the module is taken.
+/// The binary module in the bytes of a file. Text is translated, a component is lowered, and from a compiled file the module is taken.
 ///
 /// # Errors
 /// 126 if the file is not a module.
@@ -65,7 +66,18 @@ pub fn module<'a>(path: &Path, file: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure>
     }
 }
 
-/// The binary module in the bytes that were read from `path`. Text is translated.
+/// The binary module or component in the bytes of a file. Text is translated, and from a compiled file the module is taken.
+///
+/// # Errors
+/// 126 if the file is neither.
+pub fn as_written<'a>(path: &Path, file: &'a [u8]) -> Result<Cow<'a, [u8]>, Failure> {
+    match embedded_module(path, file)? {
+        None => encoded(file).map_err(|refusal| refusal.failure(path)),
+        Some(module) => Ok(Cow::Owned(module)),
+    }
+}
+
+/// The binary module in the bytes that were read from `path`. Text is translated, and a component is lowered.
 ///
 /// # Errors
 /// 126 if they are not a module.
@@ -76,11 +88,27 @@ pub fn binary(path: &Path, bytes: Vec<u8>) -> Result<Vec<u8>, Failure> {
     }
 }
 
-/// The binary form of a module. Text is translated.
+/// The binary form of a core module. Text is translated, and a component is lowered.
 ///
 /// # Errors
-/// If the bytes are neither a binary module nor valid text.
+/// If the bytes are no binary module, no valid text, and no component that can be lowered.
 pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
+    match encoded(bytes)? {
+        binary if wave_lower::is_component(&binary) => lower(&binary).map(Cow::Owned),
+        binary => Ok(binary),
+    }
+}
+
+/// Lowers a component to a core module that imports preview 1.
+fn lower(component: &[u8]) -> Result<Vec<u8>, Refusal> {
+    wave_lower::lower_with(component, Some(ADAPTER)).map_err(|error| Refusal::from(&error))
+}
+
+/// The binary encoding of a module or component. Text is translated.
+///
+/// # Errors
+/// If the bytes are neither binary nor valid text.
+pub fn encoded(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
     if bytes.starts_with(b"\0asm") {
         return Ok(Cow::Borrowed(bytes));
     }
@@ -91,6 +119,10 @@ pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Refusal> {
             Some(start) => format!("it starts with `{}`", start.escape_ascii()),
         }));
     };
+    if is_text_of_component(text) {
+        let what = "this is the text of a component, and wave reads components in the binary format";
+        return Err(Refusal::Component(what.to_owned(), None, Unlowered::Text));
+    }
     // The parser does not get the file name, because it would repeat the path in each message.
     wat::parse_str(text).map(Cow::Owned).map_err(|error| {
         let message = error.to_string();
@@ -201,9 +233,9 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Whether a path leads to a regular file, which can be read more than once.
-pub fn is_regular(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+/// The length of the regular file that a path leads to. Such a file can be read more than once.
+pub fn regular_len(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
 }
 
 /// Reads a file or a pipe, or standard input for `-`. Whatever the path leads to, time and memory stay within `bounds`.
@@ -317,6 +349,13 @@ fn wait_for(file: &File, deadline: Option<Instant>, time: Duration) -> Result<()
 }
 
 /// Whether text starts like a module: with a parenthesis or a comment.
+/// Whether the first word of a text, after comments to the end of a line, opens a component.
+fn is_text_of_component(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with(";;"));
+    let words = lines.next().and_then(|line| line.strip_prefix('('));
+    words.is_some_and(|words| words.trim_start().split([' ', '(', ')', '\t']).next() == Some("component"))
+}
+
 fn looks_like_text(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with('(') || text.starts_with(";;")

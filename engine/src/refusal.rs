@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use wave_compiler::CompileError;
 use wave_compiler::features::{self, Verdict};
+use wave_lower::LowerError;
 use wave_policy::chain;
 
 /// Why a module was refused. A worker sends this, and workers are not trusted, so neither are the texts.
@@ -14,8 +15,8 @@ pub enum Refusal {
     Format(String),
     /// The text is invalid, at this position.
     Text(String, String),
-    /// It is a component.
-    Component,
+    /// It is a component that cannot be lowered: why, and where in it.
+    Component(String, Option<u64>, Unlowered),
     /// It needs features that are not supported, by their names.
     Features(Vec<String>),
     /// The processor lacks something.
@@ -24,13 +25,39 @@ pub enum Refusal {
     Module(String),
 }
 
+/// What stands in the way of a component.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum Unlowered {
+    /// It is not valid, or too large.
+    Wrong,
+    /// It uses what is not supported.
+    Unsupported,
+    /// It is written as text.
+    Text,
+    /// A mistake of the lowering.
+    Mistake,
+}
+
+impl From<&LowerError> for Refusal {
+    fn from(error: &LowerError) -> Self {
+        let kind = match error {
+            LowerError::Unsupported(_) => Unlowered::Unsupported,
+            LowerError::Mistake(_) => Unlowered::Mistake,
+            LowerError::NoComponent | LowerError::Invalid(_) | LowerError::TooLarge(_) => Unlowered::Wrong,
+        };
+        Self::Component(text(error), error.offset(), kind)
+    }
+}
+
+/// What an error says. Names in a module can be long, and the reader accepts a limited length.
+fn text(error: &dyn std::error::Error) -> String {
+    chain(error).chars().take(4096).collect()
+}
+
 impl Refusal {
     /// Why the module in these bytes was refused with this error. A module that could be invalid is read again for what it needs.
     pub fn of(error: &CompileError, bytes: &[u8]) -> Self {
-        // Names in a module can be long, and the reader accepts a limited length.
-        let text = |error| chain(error).chars().take(4096).collect();
         match error {
-            CompileError::Component => Self::Component,
             CompileError::Processor(_) => Self::Processor(text(error)),
             CompileError::Invalid { .. } | CompileError::Unsupported { .. } => match features::judge(bytes) {
                 Verdict::Needs(names) => Self::Features(names.into_iter().map(str::to_owned).collect()),
@@ -51,9 +78,17 @@ impl Refusal {
             Self::Text(what, position) => {
                 Failure::not_runnable(format!("cannot read WebAssembly text: {what}")).at(place + position)
             }
-            Self::Component => {
-                let (_, fix) = features::explain(&["component-model"]);
-                Failure::not_runnable("this is a component, and wave runs core modules").at(place).fix(fix)
+            Self::Component(what, offset, kind) => {
+                let at = offset.map_or_else(|| place.clone(), |offset| format!("{place}:0x{offset:x}"));
+                let failure = Failure::not_runnable(what.as_str()).at(at);
+                match kind {
+                    Unlowered::Wrong => failure,
+                    Unlowered::Unsupported => failure.fix("docs/lowering.md lists what is supported"),
+                    Unlowered::Text => {
+                        failure.fix("`wasm-tools parse -o app.wasm app.wat` makes a binary component of it")
+                    }
+                    Unlowered::Mistake => failure.fix("report it as a bug, with the component"),
+                }
             }
             Self::Features(names) => {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();

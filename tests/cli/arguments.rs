@@ -97,14 +97,22 @@ fn what_is_not_a_module_is_126() {
 }
 
 #[test]
-fn a_component_is_126_with_the_way_out() {
+fn a_component_that_cannot_be_lowered_is_126_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("component.wasm");
-    fs::write(&path, b"\0asm\x0d\0\x01\0").unwrap();
+    // A component with the type `stream<u8>`.
+    fs::write(&path, b"\0asm\x0d\0\x01\0\x07\x04\x01\x66\x01\x7d").unwrap();
     let said = wave(&[path.to_str().unwrap()]);
     assert_eq!(said.code, Some(126));
-    assert!(said.stderr.starts_with("wave: this is a component, and wave runs core modules\n"), "{}", said.stderr);
-    assert!(said.stderr.contains("wasm32-wasip1"), "{}", said.stderr);
+    let message = "wave: the component uses the type `stream` (async), which wave does not lower\n";
+    assert!(said.stderr.starts_with(message), "{}", said.stderr);
+    assert!(said.stderr.contains("docs/lowering.md"), "{}", said.stderr);
+    let path = dir.path().join("component.wat");
+    fs::write(&path, ";; one\n( component (type u8))").unwrap();
+    let said = wave(&[path.to_str().unwrap()]);
+    assert_eq!(said.code, Some(126));
+    assert!(said.stderr.starts_with("wave: this is the text of a component"), "{}", said.stderr);
+    assert!(said.stderr.contains("wasm-tools parse"), "{}", said.stderr);
 }
 
 #[test]

@@ -36,18 +36,28 @@ fn a_component_becomes_a_module_for_every_other_command() {
         ["off", "standard"].iter().all(|level| fs::read(dir.path().join(format!("{level}.wasm"))).unwrap() == module)
     );
     wave(dir.path(), &["compile", "-o", "app.wave", "strict.wasm"]).is(0, "", "");
-    let inspected = wave(dir.path(), &["inspect", "strict.wasm"]);
+    for file in ["strict.wasm", "app.wasm"] {
+        let inspected = wave(dir.path(), &["inspect", file]);
+        assert!(inspected.stdout.contains("  wasi_snapshot_preview1 proc_exit (i32) -> ()\n"), "{}", inspected.stdout);
+        assert!(inspected.stdout.contains("  _start () -> ()\n"), "{}", inspected.stdout);
+        let verified = wave(dir.path(), &["verify", file]);
+        assert!(verified.stdout.contains("verified:       yes\n"), "{}", verified.stdout);
+        wave(dir.path(), &["run", file]).is(0, "", "");
+    }
+    wave(dir.path(), &["run", "app.wave"]).is(0, "", "");
+}
+
+#[test]
+fn interfaces_of_wasi_can_be_kept() {
+    let dir = writable_dir();
+    fs::write(dir.path().join("app.wasm"), bytes(COMMAND)).unwrap();
+    wave(dir.path(), &["lower", "--keep-interfaces", "-o", "kept.wasm", "app.wasm"]).is(0, "", "");
+    let inspected = wave(dir.path(), &["inspect", "kept.wasm"]);
     assert!(inspected.stdout.contains("  wasi:cli/exit@0.2 exit (i32) -> ()\n"), "{}", inspected.stdout);
-    assert!(inspected.stdout.contains("  _start () -> ()\n"), "{}", inspected.stdout);
-    let verified = wave(dir.path(), &["verify", "strict.wasm"]);
-    assert!(verified.stdout.contains("verified:       yes\n"), "{}", verified.stdout);
-    // The functions of WASI 0.2 are not there yet.
-    let run = wave(dir.path(), &["run", "strict.wasm"]);
+    assert!(!inspected.stdout.contains("wasi_snapshot_preview1"), "{}", inspected.stdout);
+    let run = wave(dir.path(), &["run", "kept.wasm"]);
     assert_eq!(run.status.code(), Some(126));
     assert!(run.stderr.starts_with("wave: unknown import `wasi:cli/exit@0.2` `exit`\n"), "{}", run.stderr);
-    let run = wave(dir.path(), &["run", "app.wasm"]);
-    assert_eq!(run.status.code(), Some(126));
-    assert!(run.stderr.contains("`wave lower` writes what it does as a core module"), "{}", run.stderr);
 }
 
 #[test]
@@ -57,7 +67,7 @@ fn what_cannot_be_lowered_is_126_with_the_reason() {
     for (name, contents) in [
         ("stream.wasm", &*bytes(STREAM)),
         ("module.wasm", b"\0asm\x01\0\0\0"),
-        ("text.wat", b"(component)"),
+        ("text.wat", b"(module)"),
         ("cut.wasm", &component[..40]),
     ] {
         fs::write(dir.path().join(name), contents).unwrap();
@@ -78,7 +88,7 @@ fn what_cannot_be_lowered_is_126_with_the_reason() {
     );
     refused(
         "text.wat",
-        "wave: this is no component\n  where: text.wat\n  fix:   give a component as .wasm file; `wasm-tools parse` makes one from text\n",
+        "wave: this is no component\n  where: text.wat\n  fix:   `wave run` runs core modules as they are\n",
     );
     fs::write(dir.path().join("app.wasm"), component).unwrap();
     let unwritable = wave(dir.path(), &["lower", "-o", "none/out.wasm", "app.wasm"]);

@@ -24,7 +24,7 @@ use wave_contract::image::CodeImage;
 use wave_contract::module::ModuleInfo;
 use wave_contract::types::SignatureRegistry;
 use wave_lower::LowerError;
-use wave_policy::{Level, chain};
+use wave_policy::Level;
 use wave_sandbox::{State, Worker, WorkerError};
 use wave_verifier::Terms;
 use worker::Purpose;
@@ -146,26 +146,19 @@ pub fn validate(path: &Path, module: &Module<'_>, threads: usize) -> Result<(), 
     module.validate(threads).map_err(|error| Refusal::of(&error, module.bytes()).failure(path))
 }
 
-/// Lowers a component to a core module, in this process.
+/// The functions of WASI 0.2, as a module that calls those of preview 1.
+pub const ADAPTER: &[u8] = wave_adapter::MODULE;
+
+/// Lowers a component to a core module, in this process. `adapter` has functions of its interfaces.
 ///
 /// # Errors
 /// 126 if it is no valid component, or uses what is not supported.
-pub fn lower(path: &Path, component: &[u8]) -> Result<Vec<u8>, Failure> {
-    let place = path.display().to_string();
-    wave_lower::lower(component).map_err(|error| {
-        let at = error.offset().map_or_else(|| place.clone(), |offset| format!("{place}:0x{offset:x}"));
-        // Names in a component can be long, and the reader accepts a limited length.
-        let what: String = chain(&error).chars().take(4096).collect();
-        let failure = Failure::not_runnable(what).at(at);
+pub fn lower(path: &Path, component: &[u8], adapter: Option<&[u8]>) -> Result<Vec<u8>, Failure> {
+    let component = input::encoded(component).map_err(|refusal| refusal.failure(path))?;
+    wave_lower::lower_with(&component, adapter).map_err(|error| {
+        let failure = Refusal::from(&error).failure(path);
         match error {
-            LowerError::NoComponent if component.starts_with(b"\0asm") => {
-                failure.fix("`wave run` runs core modules as they are")
-            }
-            LowerError::NoComponent => {
-                failure.fix("give a component as .wasm file; `wasm-tools parse` makes one from text")
-            }
-            LowerError::Mistake(_) => failure.fix("report it as a bug, with the component"),
-            LowerError::Unsupported(_) => failure.fix("docs/lowering.md lists what is supported"),
+            LowerError::NoComponent => failure.fix("`wave run` runs core modules as they are"),
             _ => failure,
         }
     })

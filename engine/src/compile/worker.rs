@@ -23,6 +23,9 @@ const EXPANSION: u64 = 8;
 /// Size of encoded declarations that is always accepted, however small the module is.
 const SMALLEST_BYTES: u64 = 64 << 10;
 
+/// How much more that of a component may take: the lowering copies modules that are instantiated again.
+const COPIES_BYTES: u64 = 32 << 20;
+
 /// A sealed worker that has read a module.
 pub struct CompileWorker {
     worker: BufReader<Worker>,
@@ -43,7 +46,9 @@ impl CompileWorker {
     pub fn declarations(&mut self, watch: Watch<'_>) -> Result<(ModuleInfo, Vec<u8>), Failure> {
         type Answer = Result<(Option<Vec<u8>>, ModuleInfo), Refusal>;
         let len = self.bytes.len() as u64;
-        let max_bytes = len.saturating_mul(EXPANSION).saturating_add(SMALLEST_BYTES).min(self.limits.memory_bytes);
+        let copies = if wave_lower::is_component(&self.bytes) { COPIES_BYTES } else { 0 };
+        let max_bytes =
+            len.saturating_mul(EXPANSION).saturating_add(SMALLEST_BYTES + copies).min(self.limits.memory_bytes);
         progress::wait(&self.worker, watch, Step::Reading);
         let answer: io::Result<Answer> = read_value(&mut self.worker, max_bytes);
         let answer = answer.map_err(|error| self.failure(&error))?;
@@ -106,11 +111,13 @@ impl CompileWorker {
     }
 }
 
-/// The binary module: the given bytes, or the worker's translation of text. A translation of a binary module is
+/// The core module: the given bytes, or what the worker made of text or of a component. A translation of a core module is
 /// refused, because a compromised worker could return another module under this one's name.
 fn binary_form(given: Vec<u8>, translated: Option<Vec<u8>>) -> Result<Vec<u8>, &'static str> {
+    let is_core = given.starts_with(b"\0asm") && !wave_lower::is_component(&given);
     match translated {
-        Some(_) if given.starts_with(b"\0asm") => Err("a binary module was translated"),
+        Some(_) if is_core => Err("a binary module was translated"),
+        None if !is_core => Err("no module was made of text or of a component"),
         Some(binary) => Ok(binary),
         None => Ok(given),
     }
@@ -192,6 +199,9 @@ mod tests {
         assert_eq!(binary_form(binary.clone(), None), Ok(binary.clone()));
         assert!(binary_form(binary.clone(), Some(other)).is_err());
         assert!(binary_form(binary.clone(), Some(binary.clone())).is_err());
-        assert_eq!(binary_form(b"(module)".to_vec(), Some(binary.clone())), Ok(binary));
+        assert_eq!(binary_form(b"(module)".to_vec(), Some(binary.clone())), Ok(binary.clone()));
+        let component = b"\0asm\x0d\0\x01\0".to_vec();
+        assert_eq!(binary_form(component.clone(), Some(binary.clone())), Ok(binary));
+        assert!(binary_form(component, None).is_err());
     }
 }

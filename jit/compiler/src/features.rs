@@ -153,15 +153,20 @@ pub static FEATURES: &[Feature] = &[
             fix: "write the imports in the usual form",
         },
     },
+    yes(
+        "component-model",
+        "components, lowered to one core module; docs/lowering.md lists what is refused",
+        "component model, WASI 0.2",
+        WasmFeatures::COMPONENT_MODEL,
+    ),
     Feature {
-        name: "component-model",
-        title: "components",
-        origin: "component model",
-        flags: COMPONENTS,
+        name: "component-model-async",
+        title: "asynchronous functions, streams and values of components",
+        origin: "component model, WASI 0.3",
+        flags: COMPONENTS.difference(WasmFeatures::COMPONENT_MODEL),
         support: Support::No {
-            why: "wave runs core modules",
-            fix: "build for WASI preview 1: wasm32-wasip1 (Rust, C), GOOS=wasip1 (Go); `wave lower` writes what it does as a core module, \
-                  whose imports wave does not have yet",
+            why: "a component becomes one core module, whose functions run to their end",
+            fix: "build for WASI 0.2: wasm32-wasip2 (Rust, C)",
         },
     },
 ];
@@ -184,10 +189,10 @@ const COMPONENTS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
     .union(WasmFeatures::CM_FORWARD)
     .union(WasmFeatures::CM_ACCESSORS);
 
-/// What the validator is asked to accept.
+/// What the validator is asked to accept. Components are lowered to modules before.
 pub(crate) fn supported() -> WasmFeatures {
     let rows = FEATURES.iter().filter(|feature| feature.support == Support::Yes);
-    rows.fold(WasmFeatures::empty(), |all, feature| all.union(feature.flags))
+    rows.fold(WasmFeatures::empty(), |all, feature| all.union(feature.flags)).difference(COMPONENTS)
 }
 
 /// What a validator could be asked to accept beyond that. Components are no modules, and compact imports take memory without bound.

@@ -3,6 +3,7 @@
 //! A component is evaluated as the specification instantiates it, definition by definition. Values are items of arenas, so that nothing
 //! here recurses deeper than components are nested.
 
+use crate::adapter::{self, Adapted, Adapter};
 use crate::error::{LowerError, Result, item, unsupported};
 use crate::graph::{
     Action, ComponentId, CoreInstance, Export, Fetch, Function, FunctionId, Graph, HostFunction, Lift, Memory,
@@ -10,6 +11,7 @@ use crate::graph::{
 };
 use crate::names::compatible;
 use crate::read::{Definition, Module, Parts};
+use crate::text::Encoding;
 use crate::types::{Kind, ResourceId, Side, Signature, Type, TypeId};
 use std::collections::{BTreeMap, HashMap};
 use wasm_encoder::{FuncType, ValType};
@@ -25,6 +27,8 @@ const MAX_STEPS: usize = 2_000_000;
 const MAX_DEPTH: usize = 100;
 /// How many bytes of modules instances may have more than the component has. Each instance is a copy of its module.
 const MAX_COPIES_BYTES: usize = 16 << 20;
+/// The interface whose function ends a command with a failure.
+const EXIT: &str = "wasi:cli/exit@0.2";
 /// The interface of functions that a component imports by themselves.
 const ROOT: &str = "$root";
 
@@ -116,6 +120,10 @@ struct Elaborator<'p, 'a> {
     /// Names of the resource types of the host, with their interfaces.
     resources: HashMap<ResourceId, (String, String)>,
     hosts: HashMap<HostFunction, FunctionId>,
+    /// Copies of functions of the adapter, for the memory and `realloc` that they reach.
+    adapted: HashMap<(u32, Option<MemoryId>, Option<FunctionId>), FunctionId>,
+    /// Of each `realloc`, the function that the adapter calls.
+    reallocs: HashMap<(FunctionId, ComponentId), FunctionId>,
     steps: usize,
     copied_bytes: usize,
 }
@@ -124,10 +132,10 @@ struct Elaborator<'p, 'a> {
 ///
 /// # Errors
 /// If it uses what is not supported, or is too large.
-pub fn elaborate<'p, 'a>(parts: &'p Parts<'a>, bytes: usize) -> Result<Graph<'p, 'a>> {
+pub fn elaborate<'p, 'a>(parts: &'p Parts<'a>, bytes: usize, adapter: Option<Adapter<'p>>) -> Result<Graph<'p, 'a>> {
     let mut all = Elaborator {
         parts,
-        graph: Graph::default(),
+        graph: Graph { adapter, ..Graph::default() },
         scopes: Vec::new(),
         instances: Vec::new(),
         core_instances: Vec::new(),
@@ -135,6 +143,8 @@ pub fn elaborate<'p, 'a>(parts: &'p Parts<'a>, bytes: usize) -> Result<Graph<'p,
         signatures: Vec::new(),
         resources: HashMap::new(),
         hosts: HashMap::new(),
+        adapted: HashMap::new(),
+        reallocs: HashMap::new(),
         steps: 0,
         copied_bytes: bytes.saturating_add(MAX_COPIES_BYTES),
     };
@@ -524,8 +534,8 @@ impl<'p, 'a> Elaborator<'p, 'a> {
         for option in options {
             match option {
                 CanonicalOption::UTF8 => {}
-                CanonicalOption::UTF16 => out.encoding = Some("UTF-16"),
-                CanonicalOption::CompactUTF16 => out.encoding = Some("Latin-1 or UTF-16"),
+                CanonicalOption::UTF16 => out.encoding = Encoding::Utf16,
+                CanonicalOption::CompactUTF16 => out.encoding = Encoding::Latin1OrUtf16,
                 CanonicalOption::Memory(index) => out.memory = Some(item(&frame.core_memories, *index)?),
                 CanonicalOption::Realloc(index) => out.realloc = Some(item(&frame.core_functions, *index)?),
                 CanonicalOption::PostReturn(index) => out.post_return = Some(item(&frame.core_functions, *index)?),
@@ -549,7 +559,6 @@ impl<'p, 'a> Elaborator<'p, 'a> {
                 if signature.is_async {
                     return unsupported("`async` functions");
                 }
-                self.graph.check_encoding(&signature, &options)?;
                 let function = item(&frame.core_functions, *core_func_index)?;
                 self.graph.lifts.push(Lift { function, signature, options, component: frame.component });
                 frame.functions.push(Callable::Lifted(self.graph.lifts.len() - 1));
@@ -579,7 +588,12 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             Some((interface, name)) => {
                 let ty = FuncType::new([ValType::I32], []);
                 let (module, name) = (interface.clone(), format!("[resource-drop]{name}"));
-                self.host_call(frame, HostFunction { module, name, ty, memory: None }, None)
+                self.host_call(
+                    frame.component,
+                    HostFunction { module, name, ty, memory: None },
+                    None,
+                    Options::default(),
+                )?
             }
             None => {
                 self.graph.need_handles(component);
@@ -596,8 +610,11 @@ impl<'p, 'a> Elaborator<'p, 'a> {
         if signature.is_async {
             return unsupported(format!("the `async` function `{name}` of `{interface}`"));
         }
-        self.graph.check_encoding(&signature, &options)?;
         let types = &self.graph.types;
+        if options.encoding != Encoding::Utf8 && types.any(&signature, |ty| ty.has_string) {
+            let encoding = options.encoding;
+            return unsupported(format!("strings in {encoding} in calls of the host (`{name}` of `{interface}`)"));
+        }
         let flat = types.flat(&signature, Side::Lower);
         let lists = |id: &TypeId| types.get(*id).has_list;
         let fetches = signature.result.iter().any(lists);
@@ -607,21 +624,19 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             false => None,
         };
         let memory = if uses_memory { Some(options.memory()?) } else { None };
-        Ok(self.host_call(frame, HostFunction { module: interface, name, ty: flat.ty, memory }, fetch))
+        self.host_call(frame.component, HostFunction { module: interface, name, ty: flat.ty, memory }, fetch, options)
     }
 
     fn lower_lifted(&mut self, frame: &Frame, lift: usize, options: Options) -> Result<FunctionId> {
-        let Lift { signature, options: theirs, .. } = &self.graph.lifts[lift];
-        self.graph.check_encoding(signature, &options)?;
-        let (memories, callee) = ([theirs.memory, options.memory], self.graph.lifts[lift].component);
-        let any = |is: fn(&Type) -> bool| self.graph.types.any(signature, is);
+        let Lift { signature, options: theirs, component: callee, .. } = self.graph.lifts[lift].clone();
+        let any = |is: fn(&Type) -> bool| self.graph.types.any(&signature, is);
         if any(|ty| ty.has_host_handle) {
             return unsupported("handles of the host in calls between its components");
         }
         let (has_string, has_handle, has_borrow) =
             (any(|ty| ty.has_string), any(|ty| ty.has_own_handle), any(|ty| ty.has_borrow));
         if has_string {
-            memories.into_iter().flatten().for_each(|memory| self.graph.utf8(memory));
+            self.strings(&signature, (&options, frame.component), (&theirs, callee))?;
         }
         if has_handle {
             self.graph.need_handles(frame.component);
@@ -633,17 +648,111 @@ impl<'p, 'a> Elaborator<'p, 'a> {
         Ok(self.graph.add(Function::Fused { lift, component: frame.component, options }))
     }
 
-    fn host_call(&mut self, frame: &Frame, host: HostFunction, fetch: Option<Fetch>) -> FunctionId {
+    /// What checks and copies the strings of a call.
+    fn strings(
+        &mut self,
+        signature: &Signature,
+        caller: (&Options, ComponentId),
+        callee: (&Options, ComponentId),
+    ) -> Result<()> {
+        let graph = &mut self.graph;
+        if [caller, callee].iter().all(|(options, _)| options.encoding == Encoding::Utf8) {
+            [callee, caller].iter().filter_map(|(options, _)| options.memory).for_each(|memory| graph.utf8(memory));
+            return Ok(());
+        }
+        if signature.params.iter().any(|id| graph.types.get(*id).has_string) {
+            graph.text(caller, callee)?;
+        }
+        if signature.result.iter().any(|id| graph.types.get(*id).has_string) {
+            graph.text(callee, caller)?;
+        }
+        Ok(())
+    }
+
+    /// A call of the host: by an import, or of the adapter if it has the interface.
+    fn host_call(
+        &mut self,
+        component: ComponentId,
+        host: HostFunction,
+        fetch: Option<Fetch>,
+        options: Options,
+    ) -> Result<FunctionId> {
         let ty = host.ty.clone();
-        let import = match self.hosts.get(&host) {
+        let (import, fetch) = match &self.graph.adapter {
+            Some(adapter) if adapter.has(&host.module) => {
+                let HostFunction { module, name, .. } = &host;
+                let Some(function) = adapter.find(module, name) else {
+                    return unsupported(format!("the function `{name}` of `{module}`"));
+                };
+                if *adapter.ty(function)? != ty {
+                    return unsupported(format!("the function `{name}` of `{module}` with a type that is not its own"));
+                }
+                let realloc = options.realloc.map(|realloc| self.realloc(realloc, component));
+                (self.adapted(function, options.memory, realloc)?, None)
+            }
+            _ => (self.host(host), fetch),
+        };
+        Ok(self.graph.add(Function::HostCall { import, component, ty, fetch }))
+    }
+
+    fn host(&mut self, host: HostFunction) -> FunctionId {
+        match self.hosts.get(&host) {
             Some(import) => *import,
             None => {
                 let import = self.graph.add(Function::Host(host.clone()));
                 self.hosts.insert(host, import);
                 import
             }
+        }
+    }
+
+    /// The `realloc` of a component, as the adapter calls it.
+    fn realloc(&mut self, realloc: FunctionId, component: ComponentId) -> FunctionId {
+        match self.reallocs.get(&(realloc, component)) {
+            Some(known) => *known,
+            None => {
+                let function = self.graph.add(Function::Realloc { realloc, component });
+                self.reallocs.insert((realloc, component), function);
+                function
+            }
+        }
+    }
+
+    /// A copy of a function of the adapter, with all that it calls.
+    fn adapted(&mut self, function: u32, memory: Option<MemoryId>, realloc: Option<FunctionId>) -> Result<FunctionId> {
+        let adapter = self.graph.adapter.as_ref().ok_or_else(|| LowerError::Mistake("no adapter".to_owned()))?;
+        let missing = |what: &str| LowerError::Mistake(format!("a function of the adapter needs {what}"));
+        let (calls, memory, realloc) = match adapter.kind(function)? {
+            adapter::Kind::Realloc => return realloc.ok_or_else(|| missing("`realloc`")),
+            adapter::Kind::Host(host) => {
+                let host = host.clone();
+                return Ok(self.host(host));
+            }
+            adapter::Kind::Defined { calls, memory: uses_memory, realloc: uses_realloc } => {
+                let calls: Vec<u32> = calls.iter().copied().collect();
+                let memory = if uses_memory { Some(memory.ok_or_else(|| missing("memory"))?) } else { None };
+                let realloc = if uses_realloc { Some(realloc.ok_or_else(|| missing("`realloc`"))?) } else { None };
+                (calls, memory, realloc)
+            }
         };
-        self.graph.add(Function::HostCall { import, component: frame.component, ty, fetch })
+        if let Some(known) = self.adapted.get(&(function, memory, realloc)) {
+            return Ok(*known);
+        }
+        if self.graph.own.is_none() {
+            self.graph.own = Some(self.graph.hidden_memory());
+        }
+        // It is known before what it calls, which may call it.
+        let copy = Adapted { function, calls: HashMap::new(), memory };
+        let id = self.graph.add(Function::Adapted(copy));
+        self.adapted.insert((function, memory, realloc), id);
+        let mut found = HashMap::new();
+        for call in calls {
+            found.insert(call, self.adapted(call, memory, realloc)?);
+        }
+        if let Some(Function::Adapted(copy)) = self.graph.functions.get_mut(id.0) {
+            copy.calls = found;
+        }
+        Ok(id)
     }
 
     // Core modules.
@@ -776,6 +885,17 @@ impl<'p, 'a> Elaborator<'p, 'a> {
                 Item::Component(..) => return unsupported(format!("the component `{name}` as an export")),
                 Item::Module(_) => return unsupported(format!("the core module `{name}` as an export")),
             }
+        }
+        if self.graph.exports.iter().any(|export| self.graph.is_command(export)) {
+            let ty = FuncType::new([ValType::I32], []);
+            let exit = HostFunction { module: EXIT.to_owned(), name: "exit".to_owned(), ty, memory: None };
+            self.graph.exit = Some(match &self.graph.adapter {
+                Some(adapter) if adapter.has(EXIT) => match adapter.find(EXIT, "exit") {
+                    Some(function) => self.adapted(function, None, None)?,
+                    None => return Err(LowerError::Mistake("the adapter has no `exit`".to_owned())),
+                },
+                _ => self.host(exit),
+            });
         }
         Ok(())
     }

@@ -78,6 +78,19 @@ pub fn host_call(ty: &FuncType, import: u32, flag: Option<u32>, fetch: Option<Fe
     body
 }
 
+/// The `realloc` of a component, which may not call out meanwhile.
+pub fn realloc(function: u32, flag: Option<u32>) -> Function {
+    let mut body = Function::new([]);
+    set_may_leave(&mut body, flag, false);
+    for param in 0..4 {
+        body.instructions().local_get(param);
+    }
+    body.instructions().call(function);
+    set_may_leave(&mut body, flag, true);
+    body.instructions().end();
+    body
+}
+
 /// A call by the host. `clean` is the function that a component cleans up with after a flat result, and the global that says whether it
 /// may call out. `enters` are globals that say of components whether one of their functions runs.
 pub fn host_calls(ty: &FuncType, callee: u32, clean: Option<(u32, Option<u32>)>, enters: &[u32]) -> Function {

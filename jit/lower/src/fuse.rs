@@ -10,7 +10,7 @@ use crate::types::{Kind, ResourceId, TypeId, Types, discriminant_bytes};
 use wasm_encoder::{BlockType, Catch, Function, InstructionSink, MemArg, MemArgTarget, ValType};
 
 /// The most bytes of a string or list.
-const MAX_CONTENTS_BYTES: i64 = (1 << 28) - 1;
+pub const MAX_CONTENTS_BYTES: i64 = (1 << 28) - 1;
 
 /// One side of a call.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,8 @@ pub struct Call<'t> {
     pub caller: Party,
     /// The callee.
     pub callee: Party,
+    /// The functions that copy strings to the callee and to the caller, if they are not UTF-8 on both sides.
+    pub texts: (Option<u32>, Option<u32>),
     /// The core function that is called.
     pub function: u32,
     /// Called once the result was copied.
@@ -89,6 +91,8 @@ struct Writer<'t, 'b> {
     params: u32,
     locals: Vec<ValType>,
     free: Vec<(u32, ValType)>,
+    /// Whether functions may throw.
+    throws: bool,
     /// How many more values may be copied by code of their own.
     budget: &'b mut usize,
 }
@@ -99,7 +103,8 @@ struct Writer<'t, 'b> {
 /// If the types are too large.
 pub fn call(types: &Types, call: &Call<'_>, budget: &mut usize) -> Result<Function> {
     let params = crate::rewrite::number(call.caller_type.params().len());
-    let mut writer = Writer { types, code: Vec::new(), params, locals: Vec::new(), free: Vec::new(), budget };
+    let throws = call.throws;
+    let mut writer = Writer { types, code: Vec::new(), params, locals: Vec::new(), free: Vec::new(), throws, budget };
     writer.call(call)?;
     writer.sink().end();
     let mut function = Function::new_with_locals_types(writer.locals);
@@ -147,7 +152,7 @@ impl Writer<'_, '_> {
         }
         let arguments = self.arguments(call)?;
         let results: Vec<u32> = call.callee_type.results().iter().map(|ty| self.local(*ty)).collect();
-        self.invoke(call.function, &arguments, &results, call.throws);
+        self.invoke(call.function, &arguments, &results);
         let returned = match call.result {
             Some(result) => self.result(call, result, &results)?,
             None => None,
@@ -160,7 +165,7 @@ impl Writer<'_, '_> {
         }
         if let Some(post_return) = call.post_return {
             self.set_flag(call.callee.flag, false);
-            self.invoke(post_return, &results, &[], call.throws);
+            self.invoke(post_return, &results, &[]);
             self.set_flag(call.callee.flag, true);
         }
         for running in &call.enters {
@@ -221,12 +226,8 @@ impl Writer<'_, '_> {
     }
 
     /// Calls a function with these locals.
-    fn invoke(&mut self, function: u32, arguments: &[u32], results: &[u32], throws: bool) {
-        if throws {
-            // What it throws ends in the inner block, whose end is a trap.
-            self.sink().block(BlockType::Empty).block(BlockType::Empty);
-            self.sink().try_table(BlockType::Empty, [Catch::All { label: 0 }]);
-        }
+    fn invoke(&mut self, function: u32, arguments: &[u32], results: &[u32]) {
+        self.begin_try();
         for argument in arguments {
             self.sink().local_get(*argument);
         }
@@ -234,7 +235,19 @@ impl Writer<'_, '_> {
         for result in results.iter().rev() {
             self.sink().local_set(*result);
         }
-        if throws {
+        self.end_try();
+    }
+
+    /// What is thrown before the end ends in the inner block, whose end is a trap.
+    fn begin_try(&mut self) {
+        if self.throws {
+            self.sink().block(BlockType::Empty).block(BlockType::Empty);
+            self.sink().try_table(BlockType::Empty, [Catch::All { label: 0 }]);
+        }
+    }
+
+    fn end_try(&mut self) {
+        if self.throws {
             self.sink().br(2).end().end().unreachable().end();
         }
     }
@@ -276,10 +289,12 @@ impl Writer<'_, '_> {
     fn allocate(&mut self, party: Party, align: u32, bytes: impl Fn(&mut InstructionSink<'_>), at: u32) -> Result<()> {
         let realloc = party.realloc.ok_or_else(|| LowerError::Mistake("there is no `realloc`".to_owned()))?;
         self.set_flag(party.flag, false);
+        self.begin_try();
         let mut sink = self.sink();
         sink.i32_const(0).i32_const(0).i32_const(align.cast_signed());
         bytes(&mut sink);
         sink.call(realloc).local_set(at);
+        self.end_try();
         self.set_flag(party.flag, true);
         self.check_aligned(at, align);
         let wide = self.local(ValType::I64);
@@ -555,6 +570,13 @@ impl Writer<'_, '_> {
     fn string(&mut self, call: &Call<'_>, source: &Place, target: &Place, down: bool) -> Result<()> {
         let (from, to) = call.parties(down);
         let (at, bytes) = self.contents(source)?;
+        if let Some(text) = if down { call.texts.0 } else { call.texts.1 } {
+            self.sink().local_get(at).local_get(bytes).call(text).local_set(bytes).local_set(at);
+            self.store_contents(at, bytes, target)?;
+            self.release(at, ValType::I32);
+            self.release(bytes, ValType::I32);
+            return Ok(());
+        }
         let wide = self.local(ValType::I64);
         self.sink().local_get(bytes).i64_extend_i32_u().local_tee(wide).i64_const(MAX_CONTENTS_BYTES).i64_gt_u();
         self.trap_if();

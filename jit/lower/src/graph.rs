@@ -1,10 +1,16 @@
 //! What a component is made of once it is instantiated: all of it is known before it runs.
 
-use crate::error::{LowerError, Result, item, unsupported};
+use crate::adapter::{Adapted, Adapter};
+use crate::error::{LowerError, Result, item};
+use crate::names::compatible;
 use crate::read::Module;
-use crate::types::{ResourceId, Signature, Types};
+use crate::text::Encoding;
+use crate::types::{Kind, ResourceId, Signature, Types};
 use std::collections::{BTreeMap, HashMap};
 use wasm_encoder::FuncType;
+
+/// The interface whose function is the entry of a command.
+const RUN: &str = "wasi:cli/run@0.2";
 
 /// A core function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +36,15 @@ pub enum Function {
     },
     /// The host has it.
     Host(HostFunction),
+    /// The adapter has it: a copy of one of its functions.
+    Adapted(Adapted),
+    /// `realloc` of a component, for the adapter: meanwhile the component may not call out.
+    Realloc {
+        /// What is called.
+        realloc: FunctionId,
+        /// Who has it.
+        component: ComponentId,
+    },
     /// A call of the host by a component.
     HostCall {
         /// What is called.
@@ -52,6 +67,8 @@ pub enum Function {
     },
     /// Traps unless bytes of a memory are UTF-8.
     Utf8(MemoryId),
+    /// Copies a string that is not UTF-8 on both sides.
+    Text(Text),
     /// What a component does with handles of a resource.
     Resource {
         /// What.
@@ -65,6 +82,19 @@ pub enum Function {
     Handles(HandleCode, ComponentId),
     /// Remembers that a handle is lent.
     Lend,
+}
+
+/// How strings are copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Text {
+    /// From this memory, where they are encoded so.
+    pub from: (MemoryId, Encoding),
+    /// To this one.
+    pub to: (MemoryId, Encoding),
+    /// Allocates there.
+    pub realloc: FunctionId,
+    /// The component whose function that is.
+    pub component: ComponentId,
 }
 
 /// What is done with a handle.
@@ -168,8 +198,8 @@ pub struct Options {
     pub realloc: Option<FunctionId>,
     /// Called when a result has been read.
     pub post_return: Option<FunctionId>,
-    /// The name of an encoding of strings that is not UTF-8.
-    pub encoding: Option<&'static str>,
+    /// How strings are encoded.
+    pub encoding: Encoding,
 }
 
 impl Options {
@@ -235,6 +265,8 @@ pub struct Graph<'p, 'a> {
     pub components: Vec<Option<ComponentId>>,
     /// Functions that check strings in a memory.
     pub utf8: HashMap<MemoryId, FunctionId>,
+    /// Functions that copy strings.
+    pub texts: HashMap<Text, FunctionId>,
     /// Resource types.
     pub resources: Vec<Resource>,
     /// Tables of handles, in the order in which they were needed.
@@ -243,6 +275,12 @@ pub struct Graph<'p, 'a> {
     pub lent: Option<(MemoryId, FunctionId)>,
     /// What is exported.
     pub exports: Vec<Export<'a>>,
+    /// The function that ends a command with a failure, if there is a command.
+    pub exit: Option<FunctionId>,
+    /// What has functions of the host's interfaces, if anything has.
+    pub adapter: Option<Adapter<'p>>,
+    /// Its memory, if one of its functions is used.
+    pub own: Option<MemoryId>,
 }
 
 /// A value that is known before anything runs.
@@ -277,6 +315,20 @@ impl Graph<'_, '_> {
         }
     }
 
+    /// The function that copies strings from one side to the other, unless they are UTF-8 on both.
+    pub fn text(&mut self, from: (&Options, ComponentId), to: (&Options, ComponentId)) -> Result<()> {
+        if let Some(text) = text(from.0, to)? {
+            if text.from.1 == Encoding::Utf8 {
+                self.utf8(text.from.0);
+            }
+            if !self.texts.contains_key(&text) {
+                let function = self.add(Function::Text(text));
+                self.texts.insert(text, function);
+            }
+        }
+        Ok(())
+    }
+
     /// A component, the one that it is in, and so on.
     pub fn ancestors(&self, component: ComponentId) -> impl Iterator<Item = ComponentId> {
         std::iter::successors(Some(component), |inner| self.components[inner.0])
@@ -294,7 +346,8 @@ impl Graph<'_, '_> {
         ResourceId { number: self.resources.len() - 1, is_host: resource.owner.is_none() }
     }
 
-    fn hidden_memory(&mut self) -> MemoryId {
+    /// A memory that no module has.
+    pub fn hidden_memory(&mut self) -> MemoryId {
         self.memories.push(Memory { page_log2: 16, is_hidden: true });
         MemoryId(self.memories.len() - 1)
     }
@@ -361,14 +414,24 @@ impl Graph<'_, '_> {
         Ok(stack.pop())
     }
 
-    /// Refuses strings in an encoding that is not UTF-8.
-    pub fn check_encoding(&self, signature: &Signature, options: &Options) -> Result<()> {
-        let mut types = signature.params.iter().chain(&signature.result);
-        match options.encoding {
-            Some(encoding) if types.any(|id| self.types.get(*id).has_string) => {
-                unsupported(format!("strings in {encoding}"))
-            }
-            _ => Ok(()),
-        }
+    /// Whether an export is the entry of a command.
+    pub fn is_command(&self, export: &Export<'_>) -> bool {
+        let Some(interface) = export.interface else { return false };
+        let signature = &self.lifts[export.lift].signature;
+        let is_plain_result =
+            |id| matches!(&self.types.get(id).kind, Kind::Variant(cases) if cases[..] == [None, None]);
+        export.name == "run"
+            && compatible(interface) == RUN
+            && signature.params.is_empty()
+            && signature.result.is_some_and(is_plain_result)
     }
+}
+
+/// How strings are copied from one side to the other, unless they are UTF-8 on both.
+pub fn text(from: &Options, (to, component): (&Options, ComponentId)) -> Result<Option<Text>> {
+    if from.encoding == Encoding::Utf8 && to.encoding == Encoding::Utf8 {
+        return Ok(None);
+    }
+    let (from, realloc) = ((from.memory()?, from.encoding), to.realloc()?);
+    Ok(Some(Text { from, to: (to.memory()?, to.encoding), realloc, component }))
 }

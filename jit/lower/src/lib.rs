@@ -12,8 +12,10 @@
 //! | `types` | types of values: size, alignment, flat form |
 //! | `elaborate` | instantiates the component: which module gets what from where |
 //! | `graph` | the result of that |
+//! | `adapter` | functions of the host's interfaces that a module has |
 //! | `rewrite` | from the index spaces of a module to those of the whole |
-//! | `emit`, `fuse`, `handles` | generated code: calls of and by the host, calls between components, tables of handles |
+//! | `emit`, `fuse` | generated code: calls of and by the host, calls between components |
+//! | `text`, `handles` | generated code: strings in other encodings, tables of handles |
 //! | `merge` | writes the module |
 //!
 //! `docs/lowering.md` describes the result for those who write host functions.
@@ -24,6 +26,7 @@
 #[cfg(test)]
 extern crate self as wave_lower;
 
+mod adapter;
 mod elaborate;
 mod emit;
 mod error;
@@ -34,6 +37,7 @@ mod merge;
 mod names;
 mod read;
 mod rewrite;
+mod text;
 mod types;
 
 pub use error::LowerError;
@@ -49,8 +53,18 @@ pub fn is_component(bytes: &[u8]) -> bool {
 /// # Errors
 /// [`LowerError`]: if it is not valid, uses what is not supported, or is too large.
 pub fn lower(component: &[u8]) -> Result<Vec<u8>, LowerError> {
+    lower_with(component, None)
+}
+
+/// As [`lower`], but interfaces of which `adapter` has functions are no imports: the functions that the component uses become part of the
+/// module. `docs/lowering.md` says what an adapter is.
+///
+/// # Errors
+/// As [`lower`]; also if the adapter lacks a function of such an interface, or has it with another type.
+pub fn lower_with(component: &[u8], adapter: Option<&[u8]>) -> Result<Vec<u8>, LowerError> {
     let parts = read::read(component)?;
-    let graph = elaborate::elaborate(&parts, component.len())?;
+    let adapter = adapter.map(adapter::Adapter::read).transpose()?;
+    let graph = elaborate::elaborate(&parts, component.len(), adapter)?;
     let module = merge::write(graph)?;
     read::check(&module)?;
     Ok(module)

@@ -1,16 +1,17 @@
 //! Writes the lowered module.
 
+use crate::adapter::{Adapted, Copy};
 use crate::emit::{self, FetchCode, RESULTS};
 use crate::error::{LowerError, Result};
 use crate::fuse::{self, Lending, Party};
 use crate::graph::{
-    Action, ComponentId, Export, Fetch, Function, FunctionId, Graph, HandleCode, HostFunction, Lift, MemoryId, Options,
+    self, Action, ComponentId, Fetch, Function, FunctionId, Graph, HandleCode, HostFunction, Lift, MemoryId, Options,
     Resource,
 };
 use crate::handles::{self, Lent, Table};
-use crate::names::compatible;
 use crate::rewrite::{CoreTypes, Numbers, Rewriter, number, plain_error};
-use crate::types::{Kind, ResourceId, Side, TypeId};
+use crate::text::{self, Text};
+use crate::types::{ResourceId, Side, TypeId};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use wasm_encoder::reencode::Reencode;
@@ -21,9 +22,6 @@ use wasm_encoder::{
 };
 use wasmparser::{DataKind, ElementItems, ElementKind};
 
-/// The interface whose function is the entry of a command, and the one that ends it with a failure.
-const RUN: &str = "wasi:cli/run@0.2";
-const EXIT: &str = "wasi:cli/exit@0.2";
 /// How much of a module's name is put before those of its functions.
 const PREFIX_BYTES: usize = 40;
 
@@ -66,13 +64,12 @@ struct Writer<'g, 'p, 'a> {
 /// If exports have one name, or by a mistake.
 pub fn write(mut graph: Graph<'_, '_>) -> Result<Vec<u8>> {
     let results = add_results(&mut graph);
-    let exit = graph.exports.iter().any(|export| is_command(&graph, export)).then(|| add_exit(&mut graph));
     let main = main_memory(&graph);
     let mut writer = Writer::new(&graph, main);
     let imports = writer.imports();
     let mut module = wasm_encoder::Module::new();
     let instances = writer.instances(results)?;
-    writer.export_functions(exit)?;
+    writer.export_functions()?;
     if main.is_some() {
         writer.exports.export("memory", ExportKind::Memory, 0);
     }
@@ -138,32 +135,18 @@ fn add_results(graph: &mut Graph<'_, '_>) -> Option<Results> {
     Some(Results { next: add("next", &[], &[ValType::I64]), place: add("place", &[ValType::I32], &[]) })
 }
 
-fn add_exit(graph: &mut Graph<'_, '_>) -> FunctionId {
-    let ty = FuncType::new([ValType::I32], []);
-    let exit = HostFunction { module: EXIT.to_owned(), name: "exit".to_owned(), ty, memory: None };
-    let known = graph.functions.iter().position(|function| matches!(function, Function::Host(host) if *host == exit));
-    known.map_or_else(|| graph.add(Function::Host(exit)), FunctionId)
-}
-
-/// Whether an export is the entry of a command.
-fn is_command(graph: &Graph<'_, '_>, export: &Export<'_>) -> bool {
-    let Some(interface) = export.interface else { return false };
-    let signature = &graph.lifts[export.lift].signature;
-    let is_plain_result = |id| matches!(&graph.types.get(id).kind, Kind::Variant(cases) if cases[..] == [None, None]);
-    export.name == "run"
-        && compatible(interface) == RUN
-        && signature.params.is_empty()
-        && signature.result.is_some_and(is_plain_result)
-}
-
-/// The memory that the host uses if nothing else is said: the first that it uses at all.
+/// The memory that the host uses if nothing else is said: that of the adapter, or the first that it uses at all.
 fn main_memory(graph: &Graph<'_, '_>) -> Option<MemoryId> {
     let by_host = graph.functions.iter().find_map(|function| match function {
         Function::Host(host) => host.memory,
         _ => None,
     });
     let by_caller = || graph.exports.iter().find_map(|export| graph.lifts[export.lift].options.memory);
-    by_host.or_else(by_caller).or_else(|| graph.memories.iter().position(|memory| !memory.is_hidden).map(MemoryId))
+    graph
+        .own
+        .or(by_host)
+        .or_else(by_caller)
+        .or_else(|| graph.memories.iter().position(|memory| !memory.is_hidden).map(MemoryId))
 }
 
 /// Of each component: whether generated code calls its `realloc` or `post-return`, which may not call out.
@@ -173,7 +156,9 @@ fn restricted(graph: &Graph<'_, '_>) -> Vec<bool> {
     let has_list = |id: &TypeId| graph.types.get(*id).has_list;
     for function in &graph.functions {
         match function {
-            Function::HostCall { component, fetch: Some(_), .. } => restrict(*component),
+            Function::HostCall { component, fetch: Some(_), .. } | Function::Realloc { component, .. } => {
+                restrict(*component)
+            }
             Function::Fused { lift, component, .. } => {
                 let lift = &graph.lifts[*lift];
                 let signature = &lift.signature;
@@ -383,8 +368,11 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             }
             rewritten.push((rewriter.types, rewriter.elements, rewriter.data));
         }
-        // Those that no module has are for handles.
+        // Those that no module has are the adapter's and for handles.
         let hidden = MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None };
+        if let Some((own, adapter)) = graph.own.zip(graph.adapter.as_ref()) {
+            memories[self.numbers.memory(own) as usize] = Some(adapter.memory);
+        }
         for memory in memories {
             out.memories.memory(memory.unwrap_or(hidden));
         }
@@ -415,6 +403,15 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                     self.functions.function(rewriter.type_index(ty).map_err(plain_error)?);
                     let body = instance.module.code.get(*index).ok_or_else(missing)?.clone();
                     rewriter.parse_function_body(&mut self.code, body).map_err(plain_error)?;
+                }
+                Function::Adapted(copy) => self.adapted(id, copy)?,
+                Function::Realloc { realloc, component } => {
+                    let ty = FuncType::new([ValType::I32; 4], [ValType::I32]);
+                    let body = emit::realloc(self.numbers.function(*realloc), self.flags[component.0]);
+                    let ty = self.types.function(&ty);
+                    self.functions.function(ty);
+                    self.code.function(&body);
+                    self.names.insert(self.numbers.functions[id], "realloc".to_owned());
                 }
                 Function::HostCall { import, component, ty, fetch } => {
                     let fetch = fetch.zip(results).map(|(Fetch { realloc, memory }, results)| FetchCode {
@@ -447,6 +444,12 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                     self.code.function(&fuse::utf8(self.numbers.memory(*memory)));
                     self.names.insert(self.numbers.functions[id], "utf8".to_owned());
                 }
+                Function::Text(copy) => {
+                    let ty = self.types.function(&FuncType::new([ValType::I32; 2], [ValType::I32; 2]));
+                    self.functions.function(ty);
+                    self.code.function(&text::copy(&self.text(copy)));
+                    self.names.insert(self.numbers.functions[id], "copy string".to_owned());
+                }
                 Function::Resource { action, resource, component } => {
                     let (ty, body) = self.resource(*action, *resource, *component)?;
                     let ty = self.types.function(&ty);
@@ -469,6 +472,45 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                 }
                 Function::Host(_) => {}
             }
+        }
+        Ok(())
+    }
+
+    fn text(&self, text: &graph::Text) -> Text {
+        let memory = |(id, encoding): (MemoryId, text::Encoding)| text::Memory {
+            number: self.numbers.memory(id),
+            page_log2: self.graph.memories[id.0].page_log2,
+            encoding,
+        };
+        Text {
+            from: memory(text.from),
+            utf8: self.graph.utf8.get(&text.from.0).map(|utf8| self.numbers.function(*utf8)),
+            to: memory(text.to),
+            realloc: self.numbers.function(text.realloc),
+            flag: self.flags[text.component.0],
+            throws: self.graph.tags > 0,
+        }
+    }
+
+    /// The function that copies strings from one side to the other, unless they are UTF-8 on both.
+    fn text_number(&self, from: &Options, to: (&Options, ComponentId)) -> Option<u32> {
+        let text = graph::text(from, to).ok().flatten()?;
+        self.graph.texts.get(&text).map(|function| self.numbers.function(*function))
+    }
+
+    /// A copy of a function of the adapter.
+    fn adapted(&mut self, id: usize, copy: &Adapted) -> Result<()> {
+        let mistake = || LowerError::Mistake("no adapter".to_owned());
+        let graph = self.graph;
+        let (adapter, own) = graph.adapter.as_ref().zip(graph.own).ok_or_else(mistake)?;
+        let types: Vec<u32> = adapter.types().iter().map(|ty| self.types.function(ty)).collect();
+        let functions = copy.calls.iter().map(|(call, id)| (*call, self.numbers.function(*id))).collect();
+        let memories = [Some(own), copy.memory].map(|memory| memory.map(|memory| self.numbers.memory(memory)));
+        let ty = self.types.function(adapter.ty(copy.function)?);
+        self.functions.function(ty);
+        adapter.write(copy.function, &mut self.code, &mut Copy { functions: &functions, memories, types: &types })?;
+        if let Some(name) = adapter.name(copy.function) {
+            self.names.insert(self.numbers.functions[id], format!("wasi.{name}"));
         }
         Ok(())
     }
@@ -566,6 +608,10 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             result: lift.signature.result,
             caller: party(options, caller),
             callee: party(&lift.options, lift.component),
+            texts: (
+                self.text_number(options, (&lift.options, lift.component)),
+                self.text_number(&lift.options, (options, caller)),
+            ),
             function: self.numbers.function(lift.function),
             post_return: lift.options.post_return.map(|function| self.numbers.function(function)),
             caller_type: above.ty.clone(),
@@ -585,7 +631,7 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
         Ok((above.ty, body))
     }
 
-    fn export_functions(&mut self, exit: Option<FunctionId>) -> Result<()> {
+    fn export_functions(&mut self) -> Result<()> {
         let graph = self.graph;
         let mut used = BTreeSet::from(["memory".to_owned()]);
         for export in &graph.exports {
@@ -600,7 +646,7 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                 let body = emit::host_calls(&flat.ty, function, clean, &enters);
                 function = self.generate(&flat.ty, &body, format!("lift {}", export.name));
             }
-            if let Some(exit) = exit.filter(|_| is_command(graph, export)) {
+            if let Some(exit) = graph.exit.filter(|_| graph.is_command(export)) {
                 let body = emit::command(function, self.numbers.function(exit));
                 let entry = self.generate(&FuncType::new([], []), &body, "_start".to_owned());
                 self.add_export(&mut used, "_start", ExportKind::Func, entry)?;
@@ -612,7 +658,12 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             let plain = export
                 .interface
                 .map_or_else(|| export.name.to_owned(), |interface| format!("{interface}#{}", export.name));
-            self.add_export(&mut used, &format!("{plain}{}", self.suffix(memory)), ExportKind::Func, function)?;
+            let encoding = match graph.types.any(&lift.signature, |ty| ty.has_string) {
+                true => lift.options.encoding.suffix(),
+                false => "",
+            };
+            let name = format!("{plain}{}{encoding}", self.suffix(memory));
+            self.add_export(&mut used, &name, ExportKind::Func, function)?;
             if allocates {
                 let realloc = self.numbers.function(lift.options.realloc()?);
                 self.add_export(&mut used, &format!("{plain}|realloc"), ExportKind::Func, realloc)?;

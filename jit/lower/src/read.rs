@@ -199,7 +199,8 @@ fn add<'a, T: FromReader<'a>>(
 }
 
 impl<'a> Module<'a> {
-    fn section(&mut self, payload: Payload<'a>) -> Result<()> {
+    /// Takes a section of the module.
+    pub fn section(&mut self, payload: Payload<'a>) -> Result<()> {
         match payload {
             Payload::TypeSection(section) => self.types = section.into_iter().collect::<wasmparser::Result<_>>()?,
             Payload::ImportSection(section) => {

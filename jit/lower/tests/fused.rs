@@ -18,6 +18,8 @@ fn pair(ty: &str, core: &str, body: &str, lowered: &str, caller: &str, g: &str) 
               (func (export "realloc") (param i32 i32 i32 i32) (result i32)
                 (global.set $next (i32.and (i32.add (global.get $next) (i32.sub (local.get 2) (i32.const 1)))
                                            (i32.sub (i32.const 0) (local.get 2))))
+                (memory.copy (global.get $next) (local.get 0)
+                  (select (local.get 1) (local.get 3) (i32.lt_u (local.get 1) (local.get 3))))
                 (global.get $next) (global.set $next (i32.add (global.get $next) (local.get 3))))
               (func (export "look") (param i32) (result i32) (i32.load8_u (local.get 0)))
               (func (export "seen") (result i64) (global.get $seen))
@@ -156,6 +158,120 @@ fn only_utf8_is_a_string() {
     }
     for (bytes, len) in [(r"\c3\a9", 1), (r"\ed\a0\80", 3), (r"\c0\80", 2), (r"\f4\90\80\80", 4), (r"12345678\ff", 9)] {
         assert_eq!(Running::of(&string_call(bytes)).traps("g", &[100, len]), Trap::Unreachable, "{bytes}");
+    }
+}
+
+/// As [`string_call`], with these encodings of the caller and of the callee.
+fn encoded_call(bytes: &[u8], from: &str, to: &str) -> String {
+    let digits: String = bytes.iter().map(|byte| format!(r"\{byte:02x}")).collect();
+    let text = string_call(&digits);
+    let text =
+        text.replace(r#"(core func $m "f") (memory"#, &format!(r#"(core func $m "f") string-encoding={to} (memory"#));
+    text.replace("(canon lower (func $f) (memory", &format!("(canon lower (func $f) string-encoding={from} (memory"))
+}
+
+const TAG: i32 = i32::MIN;
+
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|each| u8::try_from(u32::from(each)).ok()).collect()
+}
+
+/// The ways to write a text in an encoding: its bytes and its length, with the bit that says UTF-16.
+fn encoded(text: &str, encoding: &str) -> Vec<(Vec<u8>, i32)> {
+    let len = |count: usize| i32::try_from(count).unwrap();
+    let wide = utf16(text);
+    let units = len(wide.len() / 2);
+    match encoding {
+        "utf8" => vec![(text.as_bytes().to_vec(), len(text.len()))],
+        "utf16" => vec![(wide, units)],
+        _ => latin1(text)
+            .map(|bytes| (bytes.clone(), len(bytes.len())))
+            .into_iter()
+            .chain([(wide, units | TAG)])
+            .collect(),
+    }
+}
+
+const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
+
+#[test]
+fn strings_are_copied_from_each_encoding_to_each() {
+    let texts = [
+        "",
+        "a",
+        "plain text of 22 bytes.",
+        "gr\u{fc}n",
+        "\u{80}\u{ff}",
+        "\u{100}",
+        "ab\u{e9}\u{20ac}c\u{1f600}\u{10ffff}",
+        "\u{ffff}\u{d7ff}\u{e000}",
+    ];
+    for (from, to, text) in
+        ENCODINGS.iter().flat_map(|from| ENCODINGS.iter().flat_map(move |to| texts.map(|text| (from, to, text))))
+    {
+        // What is Latin-1 comes out as that.
+        let (expected, expected_len) = encoded(text, to).into_iter().next().unwrap();
+        for (bytes, len) in encoded(text, from) {
+            let mut running = Running::of(&encoded_call(&bytes, from, to));
+            assert_eq!(running.number("g", &[100, len]), expected_len, "{text:?} from {from} to {to}");
+            let at = i32::try_from(seen(&mut running)).unwrap();
+            assert!(*to == "utf8" || at % 2 == 0, "{at}");
+            let copied =
+                (0..expected.len()).map(|offset| running.number("look", &[at + i32::try_from(offset).unwrap()]));
+            assert_eq!(
+                copied.collect::<Vec<_>>(),
+                expected.iter().map(|byte| i32::from(*byte)).collect::<Vec<_>>(),
+                "{text:?} from {from} to {to}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_no_text_in_its_encoding_traps() {
+    let lone: [&[u8]; 4] = [b"\x00\xd8", b"\x00\xdc", b"\x00\xd8a\x00", b"\x00\xd8\x00\xd8"];
+    for to in ENCODINGS {
+        for (from, tag) in [("utf16", 0), ("latin1+utf16", TAG)] {
+            for bytes in lone {
+                let len = i32::try_from(bytes.len() / 2).unwrap() | tag;
+                assert_eq!(
+                    Running::of(&encoded_call(bytes, from, to)).traps("g", &[100, len]),
+                    Trap::Unreachable,
+                    "{bytes:x?} {to}"
+                );
+            }
+            // Its permitted neighbours: a whole pair, an even address, what just fits.
+            assert_eq!(Running::of(&encoded_call(b"\x00\xd8\x00\xdc", from, "utf16")).number("g", &[100, 2 | tag]), 2);
+            for (at, len) in [(101, 1), (65535, 0), (65534, 2), (65536, 1), (0, 0x0800_0000)] {
+                assert_eq!(
+                    Running::of(&encoded_call(b"", from, to)).traps("g", &[at, len | tag]),
+                    Trap::Unreachable,
+                    "{at} {len}"
+                );
+            }
+            for (at, len) in [(102, 1), (65536, 0), (65534, 1)] {
+                Running::of(&encoded_call(b"", from, to)).number("g", &[at, len | tag]);
+            }
+        }
+        for (at, len) in [(101, 1), (101, 0), (65536, 1), (65534, 3), (0, 0x1000_0000)] {
+            assert_eq!(
+                Running::of(&encoded_call(b"", "latin1+utf16", to)).traps("g", &[at, len]),
+                Trap::Unreachable,
+                "{at} {len}"
+            );
+        }
+        for bytes in [&b"\xff"[..], b"\xc3", b"\xed\xa0\x80"] {
+            let len = i32::try_from(bytes.len()).unwrap();
+            assert_eq!(
+                Running::of(&encoded_call(bytes, "utf8", to)).traps("g", &[100, len]),
+                Trap::Unreachable,
+                "{bytes:x?} {to}"
+            );
+        }
     }
 }
 
@@ -398,6 +514,35 @@ fn an_exception_ends_at_the_border() {
     };
     assert_eq!(Running::of(&text("(i32.const 3)")).number("g", &[]), 3);
     assert_eq!(Running::of(&text("(throw $t)")).traps("g", &[]), Trap::Unreachable);
+}
+
+/// Nor the component whose `realloc` throws it.
+#[test]
+fn an_exception_of_an_allocation_is_a_trap() {
+    let text = |realloc: &str, encoding: &str| {
+        format!(
+            r#"(component
+              (component $callee (core module $m (tag $t) (memory (export "memory") 1)
+                  (func (export "realloc") (param i32 i32 i32 i32) (result i32) {realloc})
+                  (func (export "f") (param i32 i32) (result i32) (local.get 1)))
+                (core instance $m (instantiate $m))
+                (func (export "f") (param "s" string) (result u32) (canon lift (core func $m "f") string-encoding={encoding}
+                  (memory (core memory $m "memory")) (realloc (core func $m "realloc")))))
+              (instance $callee (instantiate $callee))
+              (core module $memory (memory (export "memory") 1)) (core instance $memory (instantiate $memory))
+              (core func $f (canon lower (func $callee "f") (memory (core memory $memory "memory"))))
+              (core module $m (import "" "f" (func $f (param i32 i32) (result i32)))
+                (func (export "g") (result i32)
+                  (block $caught (return (try_table (result i32) (catch_all $caught) (call $f (i32.const 0) (i32.const 3)))))
+                  (i32.const 99)))
+              (core instance $m (instantiate $m (with "" (instance (export "f" (func $f))))))
+              (func (export "g") (result u32) (canon lift (core func $m "g"))))"#
+        )
+    };
+    for encoding in ENCODINGS {
+        assert_eq!(Running::of(&text("(i32.const 8)", encoding)).number("g", &[]), 3);
+        assert_eq!(Running::of(&text("(throw $t)", encoding)).traps("g", &[]), Trap::Unreachable, "{encoding}");
+    }
 }
 
 /// Types can be small and their values many: the code to copy them is bounded.

@@ -77,9 +77,9 @@ fn a_command_imports_what_the_host_has_and_exports_its_entry() {
             "test:host/a@0.2 double: (i32) -> (i32)",
             "test:host/a@0.2 texts: (i32) -> ()",
             "test:host/a@0.2 log: (i32, i32) -> ()",
+            "wasi:cli/exit@0.2 exit: (i32) -> ()",
             "wave:abi/results@1 next: () -> (i64)",
             "wave:abi/results@1 place: (i32) -> ()",
-            "wasi:cli/exit@0.2 exit: (i32) -> ()",
         ]
     );
     assert_eq!(exports(&module), ["_start", "memory"]);
@@ -423,29 +423,24 @@ fn what_is_not_supported_is_named() {
               (func (export "f") {ty}))"#
         )
     };
+    let host = |ty: &str, encoding: &str| {
+        format!(
+            r#"(component (import "host" (instance $host (export "f" (func (param "a" {ty})))))
+              (core module $m (memory (export "memory") 1)) (core instance $m (instantiate $m))
+              (core func (canon lower (func $host "f") string-encoding={encoding} (memory (core memory $m "memory")))))"#
+        )
+    };
     // Each with its accepted neighbour.
     let cases = [
         (
-            lift(
-                r#"(param "a" string) (canon lift (core func $m "f") string-encoding=utf16 (memory (core memory $m "memory")) (realloc (core func $m "realloc")))"#,
-                r#"(func (export "f") (param i32 i32))"#,
-            ),
-            "strings in UTF-16",
-            lift(
-                r#"(param "a" (list u8)) (canon lift (core func $m "f") string-encoding=utf16 (memory (core memory $m "memory")) (realloc (core func $m "realloc")))"#,
-                r#"(func (export "f") (param i32 i32))"#,
-            ),
+            host("string", "utf16"),
+            "strings in UTF-16 in calls of the host (`f` of `host`)",
+            host("(list u8)", "utf16"),
         ),
         (
-            lift(
-                r#"(param "a" string) (canon lift (core func $m "f") string-encoding=latin1+utf16 (memory (core memory $m "memory")) (realloc (core func $m "realloc")))"#,
-                r#"(func (export "f") (param i32 i32))"#,
-            ),
-            "strings in Latin-1 or UTF-16",
-            lift(
-                r#"(param "a" string) (canon lift (core func $m "f") string-encoding=utf8 (memory (core memory $m "memory")) (realloc (core func $m "realloc")))"#,
-                r#"(func (export "f") (param i32 i32))"#,
-            ),
+            host("string", "latin1+utf16"),
+            "strings in Latin-1 or UTF-16 in calls of the host (`f` of `host`)",
+            host("string", "utf8"),
         ),
         (
             lift(r#"async (canon lift (core func $m "f") async)"#, r#"(func (export "f"))"#),

@@ -165,7 +165,8 @@ pub struct Running {
 impl Running {
     /// Compiles, verifies and starts a module.
     pub fn start(bytes: &[u8], host: Host) -> Result<Self, Stopped> {
-        let options = StoreOptions { stack_bytes: 1 << 20, memory_limit_bytes: 1 << 24, ..StoreOptions::default() };
+        // A script asks for a memory of 4 GiB, of which it uses little.
+        let options = StoreOptions { stack_bytes: 1 << 20, memory_limit_bytes: 1 << 33, ..StoreOptions::default() };
         let mut store = Store::new(options, host).expect("a store");
         let module = Module::parse(bytes).expect("the module is valid");
         let find = |import: &wave_contract::module::Import| {
