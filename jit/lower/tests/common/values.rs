@@ -129,7 +129,7 @@ impl Ty {
                 let mut all = vec![Value::I32(0)];
                 for (_, ty) in cases {
                     for (at, value) in ty.iter().flat_map(Ty::flat).enumerate() {
-                        match all.get(at + 1).map(|joined| (joined.clone(), value.clone())) {
+                        match all.get(at + 1).map(|joined| (*joined, value)) {
                             None => all.push(value),
                             Some((a, b)) if std::mem::discriminant(&a) == std::mem::discriminant(&b) => {}
                             Some((Value::I32(_), Value::F32(_)) | (Value::F32(_), Value::I32(_))) => {
