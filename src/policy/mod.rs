@@ -43,7 +43,8 @@ fn generate(resolver: Resolver, limits: CompileLimits) -> Result<u8, Failure> {
     let surface = surface_of(&info);
     if let Some(unknown) = surface.unknown().first() {
         remark(&format!(
-            "wave: note: the import `{}` `{}` is unknown: the module can run with --unknown-imports only\n",
+            "wave: note: the import `{}` `{}` is unknown: the module can run with --unknown-imports only, \
+             or with `unknown_imports` in the policy\n",
             clean(&unknown.module),
             clean(&unknown.name)
         ));
@@ -171,7 +172,7 @@ fn format(check: bool, path: &Path) -> Result<u8, Failure> {
         return Ok(1);
     }
     // A pipe was read, and is no place to write to.
-    if !input::is_regular(path) {
+    if input::regular_len(path).is_none() {
         return Err(Failure::refused("only a file can be rewritten")
             .at(path.display().to_string())
             .fix("copy it to a file"));

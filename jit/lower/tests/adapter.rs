@@ -211,3 +211,33 @@ fn an_adapter_has_only_functions() {
         assert!(matches!(adapted_by(&adapter, &text), Err(LowerError::Mistake(_))), "{field}");
     }
 }
+
+#[test]
+fn t121_realloc_and_post_return_have_their_types() {
+    let with = |realloc: &str, post_return: &str| {
+        let text = format!(
+            r#"(component
+          (core module $m
+            (memory (export "memory") 1)
+            (func (export "realloc") {realloc})
+            (func (export "clean") {post_return})
+            (func (export "text") (param i32 i32) (result i32) unreachable))
+          (core instance $m (instantiate $m))
+          (func (export "text") (param "text" string) (result string) (canon lift (core func $m "text")
+            (memory (core memory $m "memory")) (realloc (core func $m "realloc")) (post-return (core func $m "clean")))))"#
+        );
+        adapted_by(ADAPTER, &text)
+    };
+    let (realloc, post_return) = ("(param i32 i32 i32 i32) (result i32) unreachable", "(param i32)");
+    assert!(with(realloc, post_return).is_ok());
+    for wrong in [
+        "(param i32 i32 i32) (result i32) unreachable",
+        "(param i32 i32 i32 i64) (result i32) unreachable",
+        "(param i32 i32 i32 i32)",
+    ] {
+        assert!(matches!(with(wrong, post_return), Err(LowerError::Invalid(_))), "{wrong}");
+    }
+    for wrong in ["", "(param i64)", "(param i32) (result i32) unreachable"] {
+        assert!(matches!(with(realloc, wrong), Err(LowerError::Invalid(_))), "{wrong}");
+    }
+}
