@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
-use wave_test_support::{Outcome, finish, open_to_all, source, wave, writable_dir};
+use wave_test_support::components::write_component;
+use wave_test_support::{Outcome, finish, source, wave, writable_dir};
 
 /// Of `wasi:filesystem`, then of `wasi:sockets`: the names of their error codes, in order.
 const FILES: &str = "access would-block already bad-descriptor busy deadlock quota exist file-too-large illegal-byte-sequence in-progress \
@@ -76,9 +77,7 @@ impl Probe {
     fn outcome(&self) -> String {
         let listener = Listener::new();
         let place = writable_dir();
-        let component = place.path().join("probe.wasm");
-        fs::write(&component, binary(&self.text(listener.port()))).expect("own directory");
-        open_to_all(&component);
+        let component = write_component(&self.text(listener.port()), place.path(), "probe.wasm");
         let scene = Scene::new(self.name.starts_with("full-"));
         let first = self.run(&component, &place, &scene);
         let mut words = self.words(&first);
@@ -150,13 +149,6 @@ impl Probe {
 
 fn read(name: &str) -> String {
     fs::read_to_string(source("tests/assess").join(name)).expect("kept in the tree")
-}
-
-/// The binary form of a component.
-fn binary(text: &str) -> Vec<u8> {
-    use wast_components::{Wat, parser};
-    let buffer = parser::ParseBuffer::new(text).expect("the text has tokens");
-    parser::parse::<Wat<'_>>(&buffer).and_then(|mut wat| wat.encode()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The function that a block of helpers defines.
