@@ -4,6 +4,7 @@ use crate::terminal::Color;
 use crate::text::{parse_duration, parse_size};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser, ValueParser};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::cell::Cell;
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -60,6 +61,13 @@ impl Cli {
     /// Parses a command line that starts a program: to define the flags of all the other subcommands takes longer than the rest.
     /// `None` for a line that only the whole definition can explain.
     fn quickly(words: &[OsString]) -> Option<Self> {
+        HELPS.set(false);
+        let parsed = Self::run_or_oci(words);
+        HELPS.set(true);
+        parsed
+    }
+
+    fn run_or_oci(words: &[OsString]) -> Option<Self> {
         let command = Every::augment_args(clap::Command::new("wave"));
         let command = match words.iter().find_map(|word| ["run", "oci"].into_iter().find(|name| *name == word))? {
             "run" => command.subcommand(Run::augment_args(clap::Command::new("run"))),
@@ -67,6 +75,11 @@ impl Cli {
         };
         Self::from_arg_matches(&command.try_get_matches_from(words).ok()?).ok()
     }
+}
+
+thread_local! {
+    /// Whether a definition of flags can be asked for help. To write the texts of the limits takes a tenth of the time of a parse.
+    static HELPS: Cell<bool> = const { Cell::new(true) };
 }
 
 /// The subcommands.
@@ -311,12 +324,16 @@ fn limit_flag(limit: &'static Limit) -> Arg {
         Kind::Count => ("N", ValueParser::new(clap::value_parser!(u32).map(u128::from))),
         Kind::Units => ("N", ValueParser::new(clap::value_parser!(u64).range(..=MOST_NUMBER).map(u128::from))),
     };
-    Arg::new(limit.name).long(limit.name).value_name(value).value_parser(parser).help(limit.help())
+    Arg::new(limit.name).long(limit.name).value_name(value).value_parser(parser).help(help_of(limit))
 }
 
 /// The help of the limit of this name.
 fn limit_help(name: &str) -> String {
-    LIMITS.iter().find(|limit| limit.name == name).map_or_else(String::new, Limit::help)
+    LIMITS.iter().find(|limit| limit.name == name).map_or_else(String::new, help_of)
+}
+
+fn help_of(limit: &Limit) -> String {
+    if HELPS.get() { limit.help() } else { String::new() }
 }
 
 /// Who resolves paths in a run: `auto`, or `manual`, which is `true`.

@@ -233,9 +233,9 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Whether a path leads to a regular file, which can be read more than once.
-pub fn is_regular(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+/// The length of the regular file that a path leads to. Such a file can be read more than once.
+pub fn regular_len(path: &Path) -> Option<u64> {
+    std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len())
 }
 
 /// Reads a file or a pipe, or standard input for `-`. Whatever the path leads to, time and memory stay within `bounds`.

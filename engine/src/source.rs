@@ -1,7 +1,7 @@
 //! Where the code of a program comes from: the cache, a compiled file, or the compiler.
 
 use crate::artifact;
-use crate::cache::{Cache, CachedCode, Content, EntryName};
+use crate::cache::{Cache, CachedCode, Content, EntryName, LARGE_BYTES};
 use crate::compile::{self, Compiler};
 use crate::failure::Failure;
 use crate::input::{self, Module};
@@ -74,10 +74,11 @@ impl<'a> Source<'a> {
             Some(Target { processor, settings: plan.code_settings() })
         };
         let cache = cache.zip(target());
+        // A pipe can be read only once, and its writer would notice an extra open.
+        let is_large = || input::regular_len(path).is_some_and(|len| len >= LARGE_BYTES);
         // A policy pins another hash than the cache uses, so the module has to be read for it.
         let (cache, target) = match cache {
-            // A pipe can be read only once, and its writer would notice an extra open.
-            Some((cache, target)) if bytes.is_none() && input::is_regular(path) && plan.policy.is_none() => {
+            Some((cache, target)) if bytes.is_none() && plan.policy.is_none() && is_large() => {
                 match Self::of_file(path, cache, target, start) {
                     Ok(found) => return Ok(found),
                     Err(cache) => (Some(cache), Some(target)),

@@ -171,7 +171,7 @@ fn format(check: bool, path: &Path) -> Result<u8, Failure> {
         return Ok(1);
     }
     // A pipe was read, and is no place to write to.
-    if !input::is_regular(path) {
+    if input::regular_len(path).is_none() {
         return Err(Failure::refused("only a file can be rewritten")
             .at(path.display().to_string())
             .fix("copy it to a file"));

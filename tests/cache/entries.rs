@@ -208,6 +208,27 @@ fn the_second_run_takes_the_code_of_the_first() {
     }
 }
 
+/// Code knows its addresses, and not two memories fit below 2 GiB: a second memory, and a heap of objects, lie elsewhere, again in each run.
+#[test]
+fn code_for_several_memories_is_found_again() {
+    const SEVERAL: &str = r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+      (memory (export "memory") 1) (memory 1) (memory 1 16)
+      (type $box (struct (field i32)))
+      (func (export "_start")
+        (i32.store 1 (i32.const 8) (i32.const 20))
+        (i32.store 2 (i32.const 65532) (i32.const 13))
+        (call $exit (i32.add (struct.get $box 0 (struct.new $box (i32.load 1 (i32.const 8)))) (i32.load 2 (i32.const 65532))))))"#;
+    for home in homes() {
+        let module = home.dir.path().join("several.wasm");
+        fs::write(&module, wat::parse_str(SEVERAL).expect("a module")).expect("own directory");
+        readable_by_all(&module);
+        assert!(is_compiled(&home.run_module(&module, &[], ("", 33))));
+        for _ in 0..3 {
+            assert!(is_cached(&home.run_module(&module, &[], ("", 33))));
+        }
+    }
+}
+
 /// T37: the run does not have the cache open.
 #[test]
 fn t37_a_run_has_no_descriptor_of_the_cache() {

@@ -41,7 +41,7 @@ const MAGIC: [u8; 8] = *b"\0wavec\x04\n";
 const HEADER_BYTES: usize = 8 + 6 * 8 + size_of::<Digest>() + Signature::BYTES;
 
 /// Modules of at least this size are hashed from the file first, and read into memory only if their code is not cached.
-const LARGE_BYTES: u64 = 1 << 20;
+pub const LARGE_BYTES: u64 = 1 << 20;
 
 /// Stack size of a reading thread.
 const STACK_BYTES: usize = 1 << 20;

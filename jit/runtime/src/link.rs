@@ -12,11 +12,12 @@ use crate::host::{HostFunction, Stub};
 use crate::instance::Instance;
 use crate::libcalls;
 use crate::mapping::LARGE_PAGE_BYTES;
-use crate::memory::MemoryError;
+use crate::memory::{Base, MemoryError};
 use crate::object::Types;
 use crate::store::{CallError, Global, GlobalId, Inner, InstanceId, MemoryId, Store, TableId, TagId, shortened};
 use crate::trap::{Stop, Stopped, Trap};
 use crate::value::Value;
+use std::cmp::Reverse;
 use std::io;
 use std::mem;
 use std::ops::Range;
@@ -417,8 +418,13 @@ impl Placement {
         for ty in info.tables.iter().skip(info.imported_tables as usize) {
             self.tables.push(inner.new_table(self.table(*ty))?);
         }
-        for (index, ty) in (0..).zip(&info.memories).skip(info.imported_memories as usize) {
-            self.memories.push(if info.heap == Some(index) { inner.heap_memory()? } else { inner.new_memory(*ty)? });
+        let own = || (0u32..).zip(&info.memories).skip(info.imported_memories as usize);
+        // Code that uses the low one is shorter. Most of the data will be where there is the most room; the first of equals is the guest's.
+        let low = own().min_by_key(|(_, ty)| Reverse(ty.most_pages() << ty.page_log2)).map(|(index, _)| index);
+        for (index, ty) in own() {
+            let base = if low == Some(index) { Base::Low } else { Base::High };
+            let is_heap = info.heap == Some(index);
+            self.memories.push(if is_heap { inner.heap_memory(base)? } else { inner.new_memory(*ty, base)? });
         }
         for (index, ty) in (0u32..).zip(&info.globals).skip(info.imported_globals as usize) {
             if let GlobalSlot::Cell(offset) = self.layout.global(index) {

@@ -1,4 +1,4 @@
-//! Addresses for the objects of mode fixed, most of them below 2 GiB.
+//! Addresses for the objects of mode fixed, most of them below 2 GiB. All follow from a seed.
 
 use crate::mapping::Mapping;
 use std::io;
@@ -6,8 +6,12 @@ use std::ops::Range;
 
 const ALIGN: usize = 1 << 16;
 
-/// How many addresses are tried before the kernel chooses one.
+/// How many addresses of a window are tried.
 const TRIES: u32 = 16;
+
+/// Where objects lie that find no place below 2 GiB. Linux puts programs, heaps and its own choices above, except for programs that
+/// are not position-independent, which are below.
+pub const HIGH_WINDOW: Range<usize> = 1 << 40..1 << 46;
 
 /// A sequence of addresses that follows from a seed. So another process can map the same objects at the same addresses,
 /// and run code that was compiled for them. Without the seed they cannot be guessed.
@@ -27,19 +31,22 @@ impl LowAddresses {
         mixed ^ mixed >> 31
     }
 
-    /// Reserves `len` bytes that start inside `window`, aligned to 64 KiB. After a few tries, anywhere.
+    /// Reserves `len` bytes that start inside `window`, aligned to 64 KiB. After a few tries, inside [`HIGH_WINDOW`]; after more, where the
+    /// kernel chooses.
     ///
     /// # Errors
     /// As [`Mapping::reserve`].
     pub fn reserve(&mut self, window: &Range<usize>, len: usize) -> io::Result<Mapping> {
-        let places = window.len().saturating_sub(len.min(window.len() / 2)) / ALIGN;
-        for _ in 0..TRIES {
-            if places == 0 {
-                break;
-            }
-            let place = usize::try_from(self.next() % places as u64).map_err(io::Error::other)?;
-            if let Ok(mapping) = Mapping::reserve_at(window.start + place * ALIGN, len) {
-                return Ok(mapping);
+        for window in [window, &HIGH_WINDOW] {
+            let places = window.len().saturating_sub(len.min(window.len() / 2)) / ALIGN;
+            for _ in 0..TRIES {
+                if places == 0 {
+                    break;
+                }
+                let place = usize::try_from(self.next() % places as u64).map_err(io::Error::other)?;
+                if let Ok(mapping) = Mapping::reserve_at(window.start + place * ALIGN, len) {
+                    return Ok(mapping);
+                }
             }
         }
         Mapping::reserve(len)

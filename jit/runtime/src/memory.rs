@@ -1,6 +1,6 @@
 //! Linear memory: a reservation that no 32-bit access can leave. Its first bytes are accessible.
 
-use crate::low_addresses::LowAddresses;
+use crate::low_addresses::{HIGH_WINDOW, LowAddresses};
 use crate::mapping::{HOST_PAGE_BYTES, LARGE_PAGE_BYTES, Mapping};
 use std::io;
 use std::ops::Range;
@@ -9,6 +9,15 @@ use wave_contract::types::MemoryType;
 
 /// Addresses of the base in mode fixed: low enough to fit a displacement.
 const LOW_WINDOW: Range<usize> = 0x4000_0000..0x7000_0000;
+
+/// Where the base of a memory is to be in mode fixed. The reservations of two memories do not fit below 2 GiB, but one can begin there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Base {
+    /// Where it fits a displacement, if there is place.
+    Low,
+    /// Above.
+    High,
+}
 
 /// One linear memory. Its base never moves.
 #[derive(Debug)]
@@ -43,7 +52,8 @@ impl LinearMemory {
         ty: MemoryType,
         limit_bytes: u64,
         used_bytes: u64,
-        low: Option<&mut LowAddresses>,
+        base: Base,
+        addresses: Option<&mut LowAddresses>,
     ) -> Result<Self, MemoryError> {
         let needed = ty.min_bytes().saturating_add(used_bytes);
         if needed > limit_bytes || ty.min_pages > ty.most_pages() {
@@ -52,9 +62,10 @@ impl LinearMemory {
         }
         let len = MEMORY_RESERVATION_BYTES as usize;
         // The start is inside the window; the reservation itself may end far above it.
-        let mapping = match low {
-            Some(places) => places.reserve(&LOW_WINDOW, len),
-            None => Mapping::reserve(len),
+        let mapping = match (addresses, base) {
+            (Some(addresses), Base::Low) => addresses.reserve(&LOW_WINDOW, len),
+            (Some(addresses), Base::High) => addresses.reserve(&HIGH_WINDOW, len),
+            (None, _) => Mapping::reserve(len),
         };
         let mut memory = Self {
             mapping: mapping.map_err(MemoryError::Reserve)?,

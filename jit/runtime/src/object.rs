@@ -5,7 +5,7 @@
 
 use crate::libcalls::{STEP_ENTRIES, in_steps, range};
 use crate::link::LinkError;
-use crate::memory::LinearMemory;
+use crate::memory::{Base, LinearMemory};
 use crate::store::{Inner, Store};
 use crate::trap::Trap;
 use crate::value::Value;
@@ -70,11 +70,11 @@ pub struct Types<'a> {
 
 impl Inner {
     /// Number in the store of the memory that is the heap. It exists from the first module on that has one.
-    pub fn heap_memory(&mut self) -> Result<usize, LinkError> {
+    pub fn heap_memory(&mut self, base: Base) -> Result<usize, LinkError> {
         if let Some(heap) = &self.heap {
             return Ok(heap.memory);
         }
-        let memory = self.new_memory(HEAP)?;
+        let memory = self.new_memory(HEAP, base)?;
         self.heap = Some(Heap { memory, descriptors: HashMap::new(), free: 0..0, roots: Vec::new() });
         Ok(memory)
     }

@@ -10,7 +10,7 @@ use crate::instance::Instance;
 use crate::link::LinkError;
 use crate::low_addresses::LowAddresses;
 use crate::mapping::random_u64;
-use crate::memory::LinearMemory;
+use crate::memory::{Base, LinearMemory};
 use crate::object::{Heap, ObjectKind};
 use crate::signal;
 use crate::stack::GuestStack;
@@ -242,7 +242,7 @@ impl<T> Store<T> {
     /// # Errors
     /// [`LinkError::Memory`] when it cannot be reserved or exceeds the limit.
     pub fn new_memory(&mut self, ty: MemoryType) -> Result<MemoryId, LinkError> {
-        self.inner_mut().new_memory(ty).map(MemoryId)
+        self.inner_mut().new_memory(ty, Base::Low).map(MemoryId)
     }
 
     /// Creates a global with the value `value`.
@@ -573,10 +573,10 @@ impl Inner {
             .is_some_and(|(function, ty)| self.signatures.is_subtype(function.signature, ty.exact))
     }
 
-    pub fn new_memory(&mut self, ty: MemoryType) -> Result<usize, LinkError> {
+    pub fn new_memory(&mut self, ty: MemoryType, base: Base) -> Result<usize, LinkError> {
         let descriptor = self.arena.take(MEMORY_DESCRIPTOR_BYTES).ok_or(LinkError::ArenaFull)?;
         let used = self.memory_len_bytes();
-        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, used, self.low_addresses.as_mut())?;
+        let memory = LinearMemory::new(ty, self.options.memory_limit_bytes, used, base, self.low_addresses.as_mut())?;
         self.arena.write_u64(descriptor + MEMORY_LEN, memory.len_bytes());
         self.memory_ranges.push(memory.reservation());
         self.activation.set_memories(&raw const *self.memory_ranges);

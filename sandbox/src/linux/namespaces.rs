@@ -1,8 +1,12 @@
 //! Namespaces of its own for the process.
 
+use std::ffi::OsString;
+use std::os::fd::{AsFd, OwnedFd};
+
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open, readlinkat};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::stat::stat;
+use nix::sys::stat::Mode;
 
 use crate::error::Cause;
 use crate::plan::Namespaces;
@@ -17,8 +21,10 @@ use crate::plan::Namespaces;
 #[must_use]
 pub fn leave_namespaces() -> Namespaces {
     let all = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
-    let before = numbers();
-    match (unshare(all), before, numbers()) {
+    let links = links();
+    let names = || links.as_ref().and_then(names);
+    let before = names();
+    match (unshare(all), before, names()) {
         (Err(errno), ..) => Namespaces::Refused(errno as i32),
         (Ok(()), Some(before), Some(after)) if before.iter().zip(&after).all(|(old, new)| old != new) => {
             Namespaces::Left
@@ -28,10 +34,15 @@ pub fn leave_namespaces() -> Namespaces {
     }
 }
 
-/// Device and inode numbers of the current namespaces. Source: namespaces(7).
-fn numbers() -> Option<[(u64, u64); 3]> {
-    let number = |path| stat(path).ok().map(|found| (found.st_dev, found.st_ino));
-    Some([number("/proc/self/ns/net")?, number("/proc/self/ns/ipc")?, number("/proc/self/ns/uts")?])
+/// The directory of the links to the namespaces of this process.
+fn links() -> Option<OwnedFd> {
+    open("/proc/self/ns", OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).ok()
+}
+
+/// The current namespaces, each with its number: `net:[4026531840]`. Source: namespaces(7).
+fn names(links: &OwnedFd) -> Option<[OsString; 3]> {
+    let name = |link| readlinkat(links.as_fd(), link).ok();
+    Some([name("net")?, name("ipc")?, name("uts")?])
 }
 
 /// What the report says of the namespaces.

@@ -290,7 +290,11 @@ fn seal_and_work(policy: &Policy, socket: &UnixStream, work: impl FnOnce(Channel
     }
     // A backtrace would need files and calls that a worker's filter denies.
     std::panic::set_hook(Box::new(|info| {
-        sys::write_stderr(wave_policy::clean_lines(&format!("wave: {info}\n")).as_bytes())
+        sys::write_stderr(wave_policy::clean_lines(&format!("wave: {info}\n")).as_bytes());
+        // A build that does not unwind would send itself SIGABRT, by calls that the filter denies.
+        if cfg!(panic = "abort") {
+            sys::exit_now(PANICKED);
+        }
     }));
     sys::exit_when_exhausted(EXHAUSTED);
     let plan = SealPlan { title: Some("wave: compiler"), ..SealPlan::new(policy) };
