@@ -15,8 +15,7 @@ use wave_compiler::Edition;
 use wave_engine::parse_network;
 use wave_policy::file::{MOST_NUMBER, Values};
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
-use wave_policy::{Area, Resolver};
-use wave_runtime::Stub;
+use wave_policy::{Area, Resolver, Stub};
 use wave_wasi::PeerRule;
 
 /// Run WebAssembly programs that nobody trusts.
@@ -247,6 +246,7 @@ impl Run {
             deterministic: self.deterministic.then_some(true),
             clock_resolution: self.clock_resolution,
             random_seed: self.random_seed,
+            unknown_imports: self.unknown_imports,
             ..Values::default()
         }
     }

@@ -69,7 +69,6 @@ pub fn plan(
         settings: run.settings(),
         manual_resolver: run.manual_resolver,
         terminal_controls: run.terminal_controls,
-        unknown_imports: run.unknown_imports,
         user: run.user.as_deref().map(parse_identity).transpose()?,
         no_verify: run.no_verify,
         profile: run.profile.is_some(),
@@ -173,7 +172,7 @@ mod tests {
             ("--clock-resolution", !with.deterministic() && finer(with) < finer(base)),
             ("--device", !with.devices.is_empty()),
             ("--terminal-controls", with.terminal_controls),
-            ("--unknown-imports", with.unknown_imports.is_some()),
+            ("--unknown-imports", with.settings.unknown_imports > base.settings.unknown_imports),
         ];
         let most = |limit: &Limit, plan: &Plan| limit.get(&plan.limits).unwrap_or(u128::MAX);
         let limits = LIMITS.iter().filter(|limit| most(limit, with) > most(limit, base));
@@ -198,12 +197,17 @@ mod tests {
             kinds in prop::collection::vec(any::<bool>(), 9),
             (file_networks, flag_networks) in (0_u8..3, 0_u8..3),
             (file_clock, flag_clock) in (0_u32..4, 0_u32..4),
+            (file_stub, flag_stub) in (0_usize..3, 0_usize..3),
         ) {
             let levels = ["strict", "standard", "off"];
             let unit = |limit: &Limit| if limit.kind == Kind::Time { "ms" } else { "" };
             let mut text = "version = 1\n".to_owned();
             if let Some(level) = level {
                 text += &format!("sandbox = \"{}\"\n", levels[level]);
+            }
+            let stubs = ["", "trap", "zero"];
+            if file_stub > 0 {
+                text += &format!("unknown_imports = \"{}\"\n", stubs[file_stub]);
             }
             text += "[[fs]]\nhost = \"/usr\"\nguest = \"/usr\"\naccess = \"ro\"\n[env.set]\nA = \"file\"\n";
             text += "[net]\nlisten = [\"127.0.0.1:1\"]\n";
@@ -243,19 +247,30 @@ mod tests {
             for ((flag, value), _) in pairs.iter().zip(&kinds).filter(|(_, is_given)| **is_given) {
                 typed.extend([*flag, *value].into_iter().filter(|word| !word.is_empty()).map(str::to_owned));
             }
+            if flag_stub > 0 {
+                typed.extend(["--unknown-imports", stubs[flag_stub]].map(str::to_owned));
+            }
             if flag_clock > 0 && !kinds[7] {
                 typed.extend(["--clock-resolution".to_owned(), format!("{flag_clock}ms")]);
             }
 
             let (base, with) = (plan(&path, &[]), plan(&path, &typed));
             let announced: BTreeSet<_> = with.relaxations().into_iter()
-                .filter(|text| !text.starts_with("sandbox = "))
+                .filter(|text| !text.starts_with("sandbox = ") && !text.starts_with("unknown_imports = "))
                 .map(|text| text.split(' ').next().unwrap_or_default().to_owned())
                 .collect();
             let expected = wider(&base, &with);
-            // A level below strict is announced wherever it is from, also when the flag only repeats or narrows the file.
-            let without_level = |set: &BTreeSet<String>| set.iter().filter(|flag| *flag != "--sandbox").cloned().collect::<Vec<_>>();
-            prop_assert_eq!(without_level(&announced), without_level(&expected), "{}\n{:?}", text, typed);
+            // A level below strict is announced wherever it is from, also when the flag only repeats or narrows the file. So are stubs.
+            let rest = |set: &BTreeSet<String>| {
+                set.iter().filter(|flag| !["--sandbox", "--unknown-imports"].contains(&&***flag)).cloned().collect::<Vec<_>>()
+            };
+            prop_assert_eq!(rest(&announced), rest(&expected), "{}\n{:?}", text, typed);
+            let of_stubs: Vec<_> =
+                with.relaxations().into_iter().filter(|text| text.contains("unknown") && text.contains("imports")).collect();
+            let (in_force, more) = (if flag_stub > 0 { flag_stub } else { file_stub }, flag_stub > file_stub);
+            prop_assert_eq!(of_stubs.len(), usize::from(in_force > 0));
+            prop_assert!(of_stubs.iter().all(|text| text.contains(stubs[in_force]) && text.ends_with(" beyond the policy") == more));
+            prop_assert_eq!(expected.contains("--unknown-imports"), more);
             prop_assert!(!expected.contains("--sandbox") || announced.contains("--sandbox"));
             prop_assert_eq!(with.level != Level::Strict, with.relaxations().iter().any(|text| text.contains("sandbox")));
             // And the dry run shows each.

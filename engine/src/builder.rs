@@ -17,7 +17,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use wave_policy::file::{KEYS, Limits, Values};
 use wave_policy::{Identity, Level, Resolver};
-use wave_runtime::Stub;
 use wave_wasi::PeerRule;
 
 /// A request for a run, as plain data. Each field corresponds to a flag of `wave run`. The default requests nothing.
@@ -65,8 +64,6 @@ pub struct PlanBuilder {
     pub manual_resolver: bool,
     /// Whether the guest may send control sequences to a terminal.
     pub terminal_controls: bool,
-    /// What stands for imported functions that nobody has. `None`: such a module is refused.
-    pub unknown_imports: Option<Stub>,
     /// The user that the process becomes if it was started as root.
     pub user: Option<Identity>,
     /// Whether unverified code may run. Only with [`Level::Off`].
@@ -161,7 +158,6 @@ impl PlanBuilder {
             cache: !self.no_cache && !self.no_verify,
             resolver,
             terminal_controls: self.terminal_controls,
-            unknown_imports: self.unknown_imports,
             identity,
             user_is_named,
             checked_resolver,
@@ -251,6 +247,8 @@ fn beyond(values: &Values, builder: &PlanBuilder) -> Vec<String> {
     beyond.extend(adds_peers.then(|| "--accept-from".to_owned()));
     let finer = builder.settings.clock_resolution.zip(values.clock_resolution).is_some_and(|(flag, file)| flag < file);
     beyond.extend(finer.then(|| "--clock-resolution".to_owned()));
+    let stub = builder.settings.unknown_imports.filter(|stub| Some(*stub) > values.unknown_imports);
+    beyond.extend(stub.map(|stub| format!("--unknown-imports {stub}")));
     // Other system calls than those that `[os]` lists.
     let derived = values.os.as_ref().is_some_and(|os| os.resolver == Resolver::Kernel);
     let manual = derived && builder.manual_resolver;

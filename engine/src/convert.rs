@@ -3,7 +3,7 @@
 
 use wave_contract::module::{ImportType, ModuleInfo};
 use wave_policy::limits::LIMITS;
-use wave_policy::{Access, Resolver, Surface, file::Limits};
+use wave_policy::{Access, Resolver, Stub, Surface, file::Limits};
 
 /// The limits that the engine enforces itself; all others are the monitor's.
 #[cfg(test)]
@@ -33,6 +33,14 @@ pub(crate) const fn hostcall_resolver(resolver: Resolver) -> wave_wasi::Resolver
     match resolver {
         Resolver::Kernel => wave_wasi::Resolver::Kernel,
         Resolver::Manual => wave_wasi::Resolver::Manual,
+    }
+}
+
+/// The runtime's type of a stub.
+pub(crate) const fn runtime_stub(stub: Stub) -> wave_runtime::Stub {
+    match stub {
+        Stub::Trap => wave_runtime::Stub::Trap,
+        Stub::Zero => wave_runtime::Stub::Zero,
     }
 }
 

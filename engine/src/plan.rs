@@ -14,7 +14,6 @@ use wave_contract::artifact::CodeSettings;
 use wave_policy::file::{Limits, Values};
 use wave_policy::limits::LIMITS;
 use wave_policy::{Access, Identity, Level, Resolver, clean};
-use wave_runtime::Stub;
 use wave_wasi::PeerRule;
 
 /// The plan of one run.
@@ -54,8 +53,6 @@ pub struct Plan {
     pub resolver: Resolver,
     /// Whether the guest may send control sequences to a terminal.
     pub terminal_controls: bool,
-    /// What stands for imported functions that nobody has. `None`: such a module is refused.
-    pub unknown_imports: Option<Stub>,
     /// The user that the process becomes if it was started as root.
     pub identity: Option<Identity>,
     /// Whether a flag set that user. Otherwise it follows from the writable directories.
@@ -143,8 +140,8 @@ impl fmt::Display for Plan {
         if let Some(seed) = self.settings.random_seed {
             writeln!(f, "random:   numbers of the seed {seed}")?;
         }
-        if let Some(stub) = self.unknown_imports {
-            writeln!(f, "stubs:    {} for imports that nobody provides", stub_name(stub))?;
+        if let Some(stub) = self.settings.unknown_imports {
+            writeln!(f, "stubs:    {stub} for imports that nobody provides")?;
         }
         if self.terminal_controls {
             writeln!(f, "terminal: control sequences pass")?;
@@ -207,7 +204,11 @@ impl Plan {
         let unverified = (!self.verify).then(|| "--no-verify".to_owned());
         let terminal = self.terminal_controls.then(|| "--terminal-controls".to_owned());
         let beyond = self.beyond.iter().map(|flag| format!("{flag} beyond the policy"));
-        let stubs = self.unknown_imports.map(|stub| format!("--unknown-imports {}", stub_name(stub)));
+        let stubs = self.settings.unknown_imports.map(|stub| match self.line_of_policy("unknown_imports") {
+            Some(from) => format!("unknown_imports = \"{stub}\" ({from})"),
+            None => format!("--unknown-imports {stub}"),
+        });
+        let stubs = stubs.filter(|text| !self.beyond.contains(text));
         let profile = self.profile.then(|| "--profile perfmap".to_owned());
         let flags = unverified.into_iter().chain(profile).chain(beyond);
         level.into_iter().chain(flags).chain(devices).chain(terminal).chain(stubs).collect()
@@ -237,14 +238,6 @@ impl Plan {
             }
         }
         Ok(())
-    }
-}
-
-/// A stub as the flag names it.
-fn stub_name(stub: Stub) -> &'static str {
-    match stub {
-        Stub::Trap => "trap",
-        Stub::Zero => "zero",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cache::Cache;
 use crate::compile::{self, Compiler};
-use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_access, surface_of};
+use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_access, runtime_stub, surface_of};
 use crate::coredump;
 use crate::cwd;
 use crate::entry::EntryPoint;
@@ -223,7 +223,7 @@ impl Engine {
                 ..StoreOptions::default()
             },
             settings: plan.code_settings(),
-            unknown_imports: plan.unknown_imports,
+            unknown_imports: plan.settings.unknown_imports.map(runtime_stub),
             verify: plan.verify,
             threads,
             observes: &|function| self.observer.as_ref().is_some_and(|observer| observer.lock().observes(function)),

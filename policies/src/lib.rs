@@ -21,6 +21,7 @@ mod level;
 pub mod limits;
 mod policy;
 mod shape;
+mod stub;
 mod surface;
 mod table;
 mod text;
@@ -31,6 +32,7 @@ pub use document::syscalls_markdown;
 pub use level::{Level, UnknownLevel};
 pub use policy::{DUMP_FD, FilesystemGrant, Identity, Policy, ProcessLimits, RECORD_FDS, Resolver, Role};
 pub use shape::{Shape, all_shapes};
+pub use stub::{Stub, UnknownStub};
 pub use surface::{Import, Surface};
 pub use table::{
     Condition, Function, Need, Needed, Operand, RuleSet, Start, SyscallRule, Test, all_functions, all_rules,

@@ -9,22 +9,43 @@ lead to: the one whose `fd_close` can call a function of `wave_wasi::trace` is t
 
 import re
 
-from z3 import BitVec, BitVecVal, is_bv_value, simplify
+from z3 import BitVec, BitVecRef, BitVecVal, is_bv_value, simplify
 
 from proofs.hostcalls.machine import Machine
 from proofs.prove.elf import Function
 from proofs.prove.failure import Failure
 from proofs.prove.prover import Program, Prover
-from proofs.prove.state import Record, State
+from proofs.prove.state import Record, State, fresh
 
 TABLE = "wave_wasi::link::preview1_function"
 HOST_FUNCTION = re.compile(r"IntoHostFunction<.*>>::into_host_function::call$")
 RESULT_SIZE = 64
+# What ends the process if there is no memory.
+ENDS = tuple(f"wave_sandbox::linux::sys::{name}" for name in ("emergency::", "calls::write_stderr", "calls::exit_now"))
 
 
 def _without_type(prover: Prover, state: State) -> None:
     """`FuncType::new`: the type of the function, which is of no interest here."""
     prover.return_from(state)
+
+
+def _any(prover: Prover, state: State) -> None:
+    """`malloc`, and more room for the arena: some value, or none."""
+    prover.return_from(state, rax=fresh(64, "block"))
+
+
+class Maker(Machine):
+    """Makes a host function. Its type is also written to blocks of the allocator, where the result is not."""
+
+    def store(self, state: State, address: BitVecRef, value: BitVecRef) -> None:
+        """Writes memory."""
+        if not any(symbol.startswith(("any!", "block!")) for symbol in self._symbols_of(simplify(address))):
+            super().store(state, address, value)
+
+    def _follow(self, state: State) -> list[State]:
+        if (self.program.names.path_of(state.at) or "").startswith(ENDS):
+            return []
+        return super()._follow(state)
 
 
 def _host_function(program: Program, table: Function, name: str) -> int:
@@ -38,8 +59,13 @@ def _host_function(program: Program, table: Function, name: str) -> int:
             state.set_field("name", index, BitVecVal(byte, 8))
         state["rdi"], state["rsi"], state["rdx"] = result, text, len(name)
 
-    machine, found = Machine(program, {"wave_contract::types::FuncType::new": _without_type}), set()
-    for end in machine.run(table.address, prepare):
+    hooks = {
+        "wave_contract::types::FuncType::new": _without_type,
+        "malloc": _any,
+        "wave_sandbox::linux::sys::arena::State::reserve": _any,
+    }
+    found = set()
+    for end in Maker(program, hooks).run(table.address, prepare):
         for offset in range(0, RESULT_SIZE, 8):
             word = simplify(end.field("result", offset, 8))
             path = program.names.path_of(word.as_long()) if is_bv_value(word) else None

@@ -123,6 +123,9 @@ impl Target {
                 "deterministic" => "the run is deterministic where the policy is not, or the reverse".to_owned(),
                 "clock.resolution" => "the clocks of the run have another resolution".to_owned(),
                 "random.seed" => "the random numbers of the run have another seed, or only one has any".to_owned(),
+                "unknown_imports" => {
+                    "the run has stubs for unknown imports where the policy has none, or others".to_owned()
+                }
                 id => format!("the run has another {id}"),
             };
             return Err(problem(&key.id(), &what, fix));

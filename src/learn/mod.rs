@@ -51,7 +51,7 @@ use wave_engine::{
 };
 use wave_policy::Level;
 use wave_policy::file::Derived;
-use wave_runtime::{Stop, Stub};
+use wave_runtime::Stop;
 use wave_sandbox::{Ended, Supervised, supervise};
 use wave_wasi::Record;
 
@@ -198,10 +198,6 @@ impl Typed {
         flags.extend(run.argv0.iter().map(|name| format!("--argv0 {name}")));
         flags.extend((run.manual_resolver).then(|| "--resolver manual".to_owned()));
         flags.extend(run.terminal_controls.then(|| "--terminal-controls".to_owned()));
-        flags.extend(run.unknown_imports.map(|stub| match stub {
-            Stub::Trap => "--unknown-imports trap".to_owned(),
-            Stub::Zero => "--unknown-imports zero".to_owned(),
-        }));
         Self { flags }
     }
 }

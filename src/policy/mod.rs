@@ -43,7 +43,8 @@ fn generate(resolver: Resolver, limits: CompileLimits) -> Result<u8, Failure> {
     let surface = surface_of(&info);
     if let Some(unknown) = surface.unknown().first() {
         remark(&format!(
-            "wave: note: the import `{}` `{}` is unknown: the module can run with --unknown-imports only\n",
+            "wave: note: the import `{}` `{}` is unknown: the module can run with --unknown-imports only, \
+             or with `unknown_imports` in the policy\n",
             clean(&unknown.module),
             clean(&unknown.name)
         ));

@@ -723,6 +723,41 @@ fn stubs_stand_for_unknown_imports_if_they_are_asked_for() {
     assert_eq!((said.code, &*said.stderr), (Some(0), &*relaxed("zero")));
 }
 
+/// T101: a policy can ask for stubs. A flag wins, and what lets the program go further than the file says is announced as such.
+#[test]
+fn t101_a_policy_asks_for_stubs_and_a_flag_wins() {
+    let dir = tempfile::tempdir().unwrap();
+    let module = importing(dir.path(), "(drop (call $number (i32.const 1) (f64.const 2)))");
+    let policy = dir.path().join("p.toml");
+    let path = policy.to_str().unwrap();
+    let run = |text: &str, flags: &[&str]| {
+        fs::write(&policy, format!("version = 1\n{text}\n")).unwrap();
+        wave(&[&["run", "--policy", path][..], flags, &[&*module]].concat())
+    };
+    assert_eq!(run("", &[]).code, Some(126));
+    for (text, flags, code, by) in [
+        ("unknown_imports = \"trap\"", &[][..], 134, format!("unknown_imports = \"trap\" ({path}:2)")),
+        ("unknown_imports = \"zero\"", &[], 0, format!("unknown_imports = \"zero\" ({path}:2)")),
+        ("unknown_imports = \"zero\"", &["--unknown-imports", "trap"], 134, "--unknown-imports trap".to_owned()),
+        ("unknown_imports = \"zero\"", &["--unknown-imports", "zero"], 0, "--unknown-imports zero".to_owned()),
+        (
+            "unknown_imports = \"trap\"",
+            &["--unknown-imports", "zero"],
+            0,
+            "--unknown-imports zero beyond the policy".to_owned(),
+        ),
+        ("", &["--unknown-imports", "trap"], 134, "--unknown-imports trap beyond the policy".to_owned()),
+    ] {
+        let said = run(text, flags);
+        assert_eq!(said.code, Some(code), "{text} {flags:?}: {}", said.stderr);
+        let announced = format!("wave: relaxed by {by}\n{STUBS}");
+        assert!(said.stderr.starts_with(&announced), "{text} {flags:?}: {}", said.stderr);
+    }
+    let wrong = run("unknown_imports = \"ignore\"", &[]);
+    assert_eq!(wrong.code, Some(125), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("unknown word `ignore`"), "{}", wrong.stderr);
+}
+
 /// An import that is no function has no stub, and neither has a function of WASI with another type.
 #[test]
 fn other_unknown_imports_are_refused_with_stubs_too() {

@@ -190,6 +190,7 @@ fn a_policy_in_the_image_narrows() {
         ("version = 1\n[env]\npass = [\"HOME\"]\n", "sets `env.pass`"),
         ("version = 1\n[env]\nset = { A = \"b\" }\n", "it does more than narrow the configuration: "),
         ("version = 1\n[net]\nlisten = [\"0.0.0.0:80\"]\n", "it does more than narrow the configuration: "),
+        ("version = 1\nunknown_imports = \"trap\"\n", "it does more than narrow the configuration: "),
         ("version = 1\n[limits]\nmax-open-files = 1000000\n", "it does more than narrow the configuration: "),
         ("version = 1\n[limits]\nmax-rss = \"1G\"\n", "the cgroup is made before the image is read"),
         ("password = \"hunter2\"\n", "it is no valid policy"),

@@ -3,17 +3,20 @@
 //! A component is evaluated as the specification instantiates it, definition by definition. Values are items of arenas, so that nothing
 //! here recurses deeper than components are nested.
 
+mod host;
+
 use crate::adapter::{self, Adapted, Adapter};
 use crate::error::{LowerError, Result, item, unsupported};
 use crate::graph::{
-    Action, ComponentId, CoreInstance, Export, Fetch, Function, FunctionId, Graph, HostFunction, Lift, Memory,
-    MemoryId, Options, Resource,
+    Action, ComponentId, CoreInstance, Fetch, Function, FunctionId, Graph, HostFunction, Lift, Memory, MemoryId,
+    Options, Resource,
 };
 use crate::names::compatible;
 use crate::read::{Definition, Module, Parts};
 use crate::text::Encoding;
-use crate::types::{Kind, ResourceId, Side, Signature, Type, TypeId};
-use std::collections::{BTreeMap, HashMap};
+use crate::types::{Kind, ResourceId, Signature, Type, TypeId};
+use host::{Plan, Use};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasm_encoder::{FuncType, ValType};
 use wasmparser::{
     CanonicalFunction, CanonicalOption, ComponentAlias, ComponentDefinedType, ComponentExternalKind, ComponentFuncType,
@@ -120,6 +123,10 @@ struct Elaborator<'p, 'a> {
     /// Names of the resource types of the host, with their interfaces.
     resources: HashMap<ResourceId, (String, String)>,
     hosts: HashMap<HostFunction, FunctionId>,
+    /// What components do with the host.
+    plans: Vec<Plan>,
+    /// Resources of the host of which handles are passed between components.
+    crossing: BTreeSet<ResourceId>,
     /// Copies of functions of the adapter, for the memory and `realloc` that they reach.
     adapted: HashMap<(u32, Option<MemoryId>, Option<FunctionId>), FunctionId>,
     /// Of each `realloc`, the function that the adapter calls.
@@ -143,12 +150,15 @@ pub fn elaborate<'p, 'a>(parts: &'p Parts<'a>, bytes: usize, adapter: Option<Ada
         signatures: Vec::new(),
         resources: HashMap::new(),
         hosts: HashMap::new(),
+        plans: Vec::new(),
+        crossing: BTreeSet::new(),
         adapted: HashMap::new(),
         reallocs: HashMap::new(),
         steps: 0,
         copied_bytes: bytes.saturating_add(MAX_COPIES_BYTES),
     };
     let exports = all.component(0, None, None, None, 0)?;
+    all.decide()?;
     all.export(exports)?;
     Ok(all.graph)
 }
@@ -222,7 +232,8 @@ impl<'p, 'a> Elaborator<'p, 'a> {
                 Definition::Component(inner) => self.names(scope).components.push((*inner, scope)),
                 Definition::Type(ComponentType::Resource { dtor, .. }) => {
                     let destructor = dtor.map(|index| item(&frame.core_functions, index)).transpose()?;
-                    let resource = self.graph.new_resource(Resource { owner: Some(component), destructor });
+                    let resource = Resource { owner: Some(component), destructor, is_shared: false };
+                    let resource = self.graph.new_resource(resource);
                     self.names(scope).types.push(TypeValue::Resource(resource));
                 }
                 Definition::Type(ty) => {
@@ -566,7 +577,13 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             CanonicalFunction::Lower { func_index, options } => {
                 let options = self.options(frame, options)?;
                 let function = match item(&frame.functions, *func_index)? {
-                    Callable::Host(number) => self.lower_host(frame, number, options)?,
+                    Callable::Host(number) => {
+                        let Imported { interface, name, signature } = &self.imported[number];
+                        if self.signatures[*signature].is_async {
+                            return unsupported(format!("the `async` function `{name}` of `{interface}`"));
+                        }
+                        self.plan(frame.component, Use::Call(number, options))
+                    }
                     Callable::Lifted(lift) => self.lower_lifted(frame, lift, options)?,
                 };
                 frame.core_functions.push(function);
@@ -584,18 +601,9 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             return Err(LowerError::Mistake("this is no resource".to_owned()));
         };
         let component = frame.component;
-        let function = match self.resources.get(&resource) {
-            Some((interface, name)) => {
-                let ty = FuncType::new([ValType::I32], []);
-                let (module, name) = (interface.clone(), format!("[resource-drop]{name}"));
-                self.host_call(
-                    frame.component,
-                    HostFunction { module, name, ty, memory: None },
-                    None,
-                    Options::default(),
-                )?
-            }
-            None => {
+        let function = match resource.is_host {
+            true => self.plan(component, Use::Drop(resource)),
+            false => {
                 self.graph.need_handles(component);
                 self.graph.add(Function::Resource { action, resource, component })
             }
@@ -604,48 +612,37 @@ impl<'p, 'a> Elaborator<'p, 'a> {
         Ok(())
     }
 
-    fn lower_host(&mut self, frame: &Frame, number: usize, options: Options) -> Result<FunctionId> {
-        let Imported { interface, name, signature } = self.imported[number].clone();
-        let signature = self.signatures[signature].clone();
-        if signature.is_async {
-            return unsupported(format!("the `async` function `{name}` of `{interface}`"));
-        }
-        let types = &self.graph.types;
-        if options.encoding != Encoding::Utf8 && types.any(&signature, |ty| ty.has_string) {
-            let encoding = options.encoding;
-            return unsupported(format!("strings in {encoding} in calls of the host (`{name}` of `{interface}`)"));
-        }
-        let flat = types.flat(&signature, Side::Lower);
-        let lists = |id: &TypeId| types.get(*id).has_list;
-        let fetches = signature.result.iter().any(lists);
-        let uses_memory = flat.params_in_memory || flat.result_in_memory || signature.params.iter().any(lists);
-        let fetch = match fetches {
-            true => Some(Fetch { realloc: options.realloc()?, memory: options.memory()? }),
-            false => None,
-        };
-        let memory = if uses_memory { Some(options.memory()?) } else { None };
-        self.host_call(frame.component, HostFunction { module: interface, name, ty: flat.ty, memory }, fetch, options)
+    fn lower_lifted(&mut self, frame: &Frame, lift: usize, options: Options) -> Result<FunctionId> {
+        let signature = self.graph.lifts[lift].signature.clone();
+        let crossing = self.host_resources(&signature)?;
+        self.crossing.extend(crossing);
+        let fused = self.fused(lift, frame.component, options)?;
+        Ok(self.graph.add(fused))
     }
 
-    fn lower_lifted(&mut self, frame: &Frame, lift: usize, options: Options) -> Result<FunctionId> {
+    /// A call of a lifted function by another component, or between the host and a component.
+    fn fused(&mut self, lift: usize, component: ComponentId, options: Options) -> Result<Function> {
         let Lift { signature, options: theirs, component: callee, .. } = self.graph.lifts[lift].clone();
         let any = |is: fn(&Type) -> bool| self.graph.types.any(&signature, is);
-        if any(|ty| ty.has_host_handle) {
-            return unsupported("handles of the host in calls between its components");
-        }
-        let (has_string, has_handle, has_borrow) =
-            (any(|ty| ty.has_string), any(|ty| ty.has_own_handle), any(|ty| ty.has_borrow));
+        let (has_string, has_own, has_host, has_borrow) = (
+            any(|ty| ty.has_string),
+            any(|ty| ty.has_own_handle),
+            any(|ty| ty.has_host_handle),
+            any(|ty| ty.has_borrow),
+        );
         if has_string {
-            self.strings(&signature, (&options, frame.component), (&theirs, callee))?;
+            self.strings(&signature, (&options, component), (&theirs, callee))?;
         }
-        if has_handle {
-            self.graph.need_handles(frame.component);
-            self.graph.need_handles(callee);
+        for party in [component, callee] {
+            // The host has its own resources without a table.
+            if has_own || has_host && Some(party) != self.graph.host {
+                self.graph.need_handles(party);
+            }
         }
         if has_borrow {
             self.graph.need_lent();
         }
-        Ok(self.graph.add(Function::Fused { lift, component: frame.component, options }))
+        Ok(Function::Fused { lift, component, options })
     }
 
     /// What checks and copies the strings of a call.
@@ -676,7 +673,7 @@ impl<'p, 'a> Elaborator<'p, 'a> {
         host: HostFunction,
         fetch: Option<Fetch>,
         options: Options,
-    ) -> Result<FunctionId> {
+    ) -> Result<Function> {
         let ty = host.ty.clone();
         let (import, fetch) = match &self.graph.adapter {
             Some(adapter) if adapter.has(&host.module) => {
@@ -692,7 +689,7 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             }
             _ => (self.host(host), fetch),
         };
-        Ok(self.graph.add(Function::HostCall { import, component, ty, fetch }))
+        Ok(Function::HostCall { import, component, ty, fetch })
     }
 
     fn host(&mut self, host: HostFunction) -> FunctionId {
@@ -865,6 +862,7 @@ impl<'p, 'a> Elaborator<'p, 'a> {
 
     fn export(&mut self, instance: usize) -> Result<()> {
         let exports = std::mem::take(&mut self.instances[instance]);
+        let mut resources = Vec::new();
         for (name, item) in exports {
             match item {
                 Item::Function(function) => self.export_function(None, name, function)?,
@@ -872,6 +870,9 @@ impl<'p, 'a> Elaborator<'p, 'a> {
                     for (function, item) in self.instances[inner].clone() {
                         match item {
                             Item::Function(callable) => self.export_function(Some(name), function, callable)?,
+                            Item::Type(TypeValue::Resource(resource)) => {
+                                resources.push((Some(name), function, resource))
+                            }
                             Item::Type(_) => {}
                             _ => {
                                 return unsupported(format!(
@@ -881,11 +882,13 @@ impl<'p, 'a> Elaborator<'p, 'a> {
                         }
                     }
                 }
+                Item::Type(TypeValue::Resource(resource)) => resources.push((None, name, resource)),
                 Item::Type(_) => {}
                 Item::Component(..) => return unsupported(format!("the component `{name}` as an export")),
                 Item::Module(_) => return unsupported(format!("the core module `{name}` as an export")),
             }
         }
+        self.export_drops(&resources);
         if self.graph.exports.iter().any(|export| self.graph.is_command(export)) {
             let ty = FuncType::new([ValType::I32], []);
             let exit = HostFunction { module: EXIT.to_owned(), name: "exit".to_owned(), ty, memory: None };
@@ -896,19 +899,6 @@ impl<'p, 'a> Elaborator<'p, 'a> {
                 },
                 _ => self.host(exit),
             });
-        }
-        Ok(())
-    }
-
-    fn export_function(&mut self, interface: Option<&'a str>, name: &'a str, function: Callable) -> Result<()> {
-        match function {
-            Callable::Lifted(lift)
-                if self.graph.types.any(&self.graph.lifts[lift].signature, |ty| ty.has_own_handle) =>
-            {
-                return unsupported(format!("the export `{name}`, whose type has a resource of its own"));
-            }
-            Callable::Lifted(lift) => self.graph.exports.push(Export { interface, name, lift }),
-            Callable::Host(_) => return unsupported(format!("the export `{name}`, which is one of its imports")),
         }
         Ok(())
     }

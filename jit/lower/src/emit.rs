@@ -122,6 +122,32 @@ pub fn host_calls(ty: &FuncType, callee: u32, clean: Option<(u32, Option<u32>)>,
     body
 }
 
+/// A call by the host that translates handles. `area` is what allocates memory for the result, its size and its alignment, if it is in
+/// memory. Otherwise the memory for values is free afterwards, if there is one.
+pub fn translated(ty: &FuncType, callee: u32, area: Option<(u32, u32, u32)>, memory: Option<u32>) -> Function {
+    let mut body = Function::new(ty.results().iter().map(|ty| (1, *ty)));
+    let result = push_params(&mut body, ty);
+    let has_result = !ty.results().is_empty();
+    if let Some((realloc, size, align)) = area {
+        body.instructions().i32_const(0).i32_const(0).i32_const(align.cast_signed()).i32_const(size.cast_signed());
+        body.instructions().call(realloc).local_tee(result);
+    }
+    body.instructions().call(callee);
+    if area.is_none() {
+        if has_result {
+            body.instructions().local_set(result);
+        }
+        if let Some(memory) = memory {
+            crate::handles::reset(&mut body.instructions(), memory);
+        }
+    }
+    if has_result {
+        body.instructions().local_get(result);
+    }
+    body.instructions().end();
+    body
+}
+
 /// The entry of a command: an error of `run` is an exit with status 1.
 pub fn command(run: u32, exit: u32) -> Function {
     let mut body = Function::new([(1, ValType::I32)]);

@@ -27,6 +27,8 @@ pub struct Party {
     pub component: ComponentId,
     /// Its table of handles.
     pub table: Option<Table>,
+    /// Whether it is the host, whose own resources have no handles but what they are.
+    pub is_host: bool,
 }
 
 /// What remembers handles that are lent to a callee.
@@ -71,8 +73,12 @@ pub struct Call<'t> {
     pub throws: bool,
     /// The resource types.
     pub resources: &'t [Resource],
-    /// For handles that are lent, if there are any.
+    /// Whether a type has handles that are lent.
+    pub lends: bool,
+    /// For handles that the caller lends, if it has any.
     pub lending: Option<Lending>,
+    /// Whether the callee is told where to put its result, as the host is.
+    pub takes_area: bool,
 }
 
 /// Where a value is.
@@ -150,17 +156,27 @@ impl Writer<'_, '_> {
         if let Some((lending, height)) = lent {
             self.sink().global_get(lending.height).local_set(height);
         }
-        let arguments = self.arguments(call)?;
-        let results: Vec<u32> = call.callee_type.results().iter().map(|ty| self.local(*ty)).collect();
-        self.invoke(call.function, &arguments, &results);
+        if let Some((memory, _)) = call.callee.memory.filter(|_| call.callee.is_host) {
+            handles::reset(&mut self.sink(), memory);
+        }
+        let mut arguments = self.arguments(call)?;
+        let mut results: Vec<u32> = call.callee_type.results().iter().map(|ty| self.local(*ty)).collect();
+        if let Some(result) = call.result.filter(|_| call.takes_area) {
+            let area = self.area(call, result, &mut arguments)?;
+            results.push(area);
+        }
+        let returned = if call.takes_area { &[][..] } else { &results[..] };
+        self.invoke(call.function, &arguments, returned);
         let returned = match call.result {
             Some(result) => self.result(call, result, &results)?,
             None => None,
         };
-        if let Some((lending, height)) = lent {
+        if let Some(table) = call.callee.table.filter(|_| call.lends) {
             // The callee has dropped what was lent to it.
-            self.sink().global_get(table(call.callee)?.borrows);
+            self.sink().global_get(table.borrows);
             self.trap_if();
+        }
+        if let Some((lending, height)) = lent {
             self.sink().local_get(height).call(lending.give_back);
         }
         if let Some(post_return) = call.post_return {
@@ -203,6 +219,24 @@ impl Writer<'_, '_> {
         let slots: Vec<(u32, ValType)> = call.callee_type.params().iter().map(|ty| (self.local(*ty), *ty)).collect();
         self.fields(call, call.params, &source, &Place::Flat(slots.clone()), true)?;
         Ok(slots.into_iter().map(|(local, _)| local).collect())
+    }
+
+    /// Allocates memory of the callee for its result, which is its last argument.
+    fn area(&mut self, call: &Call<'_>, result: TypeId, arguments: &mut Vec<u32>) -> Result<u32> {
+        let (size, align) = (self.types.get(result).size, self.types.get(result).align);
+        let area = match arguments.last() {
+            Some(last) if !call.params_in_memory => *last,
+            _ => {
+                let area = self.local(ValType::I32);
+                arguments.push(area);
+                area
+            }
+        };
+        let bytes = |sink: &mut InstructionSink<'_>| {
+            sink.i32_const(size.cast_signed());
+        };
+        self.allocate(call.callee, align, bytes, area)?;
+        Ok(area)
     }
 
     /// Copies the result. If it is flat, returns the local that has it.
@@ -462,11 +496,18 @@ impl Writer<'_, '_> {
         down: bool,
     ) -> Result<()> {
         let (from, to) = call.parties(down);
+        let resource = call.resources.get(id.number).copied().unwrap_or_default();
+        if id.is_host && !resource.is_shared {
+            return self.plain(4, ValType::I32, source, target, |_| {});
+        }
+        let is_rep = |party: Party| id.is_host && party.is_host;
         let ty = handle_type(id);
         let [handle, entry, rep] = [(); 3].map(|()| self.local(ValType::I32));
         self.load(4, ValType::I32, source)?;
         self.sink().local_set(handle);
-        if own {
+        if is_rep(from) {
+            self.sink().local_get(handle);
+        } else if own {
             handles::lift_own(&mut self.sink(), table(from)?, ty, handle, entry);
         } else {
             let lend = call.lending.ok_or_else(|| LowerError::Mistake("nothing can be lent".to_owned()))?.lend;
@@ -476,8 +517,7 @@ impl Writer<'_, '_> {
         if let Place::Memory { base, .. } = target {
             self.sink().local_get(*base);
         }
-        let owner = call.resources.get(id.number).and_then(|resource| resource.owner);
-        if !own && owner == Some(to.component) {
+        if is_rep(to) || !own && resource.owner == Some(to.component) {
             // Who defines a resource gets what it stands for.
             self.sink().local_get(rep);
         } else {

@@ -82,6 +82,8 @@ pub enum Function {
     Handles(HandleCode, ComponentId),
     /// Remembers that a handle is lent.
     Lend,
+    /// Allocates a memory for values between the host and components.
+    Bump(MemoryId),
 }
 
 /// How strings are copied.
@@ -143,6 +145,8 @@ pub struct Resource {
     pub owner: Option<ComponentId>,
     /// Its destructor.
     pub destructor: Option<FunctionId>,
+    /// Whether components have handles of their own for it, although it is the host's.
+    pub is_shared: bool,
 }
 
 /// A memory.
@@ -240,6 +244,17 @@ pub struct Export<'a> {
     pub name: &'a str,
     /// The function.
     pub lift: usize,
+    /// The call of it by the host, if handles are translated.
+    pub translated: Option<FunctionId>,
+}
+
+/// A memory for values between the host and components.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transfer {
+    /// When components call the host.
+    Out,
+    /// When the host calls components.
+    In,
 }
 
 /// All of it.
@@ -275,6 +290,12 @@ pub struct Graph<'p, 'a> {
     pub lent: Option<(MemoryId, FunctionId)>,
     /// What is exported.
     pub exports: Vec<Export<'a>>,
+    /// Functions that drop handles of the host, by the interface and the name of the resource.
+    pub drops: Vec<(Option<&'a str>, &'a str, FunctionId)>,
+    /// The host, as far as it is like a component: it has handles, and calls or is called.
+    pub host: Option<ComponentId>,
+    /// How values are passed to and by it where it cannot see those of a component.
+    pub transfers: [Option<Options>; 2],
     /// The function that ends a command with a failure, if there is a command.
     pub exit: Option<FunctionId>,
     /// What has functions of the host's interfaces, if anything has.
@@ -350,6 +371,26 @@ impl Graph<'_, '_> {
     pub fn hidden_memory(&mut self) -> MemoryId {
         self.memories.push(Memory { page_log2: 16, is_hidden: true });
         MemoryId(self.memories.len() - 1)
+    }
+
+    /// The host, as a component that is in no other.
+    pub fn host(&mut self) -> ComponentId {
+        *self.host.get_or_insert_with(|| {
+            self.components.push(None);
+            ComponentId(self.components.len() - 1)
+        })
+    }
+
+    /// How the host passes values where it cannot see those of a component.
+    pub fn transfer(&mut self, transfer: Transfer) -> Options {
+        if let Some(known) = self.transfers[transfer as usize] {
+            return known;
+        }
+        let memory = self.hidden_memory();
+        let realloc = self.add(Function::Bump(memory));
+        let options = Options { memory: Some(memory), realloc: Some(realloc), ..Options::default() };
+        self.transfers[transfer as usize] = Some(options);
+        options
     }
 
     /// Gives a component a table of handles, unless it has one.

@@ -131,6 +131,41 @@ pub fn give_back(lent: Lent, memory: u32) -> Function {
     body
 }
 
+/// Where memory for values between the host and components begins. Before it is the address of what is free.
+const FIRST: i32 = 16;
+
+/// All of such a memory is free again.
+pub fn reset(sink: &mut InstructionSink<'_>, memory: u32) {
+    sink.i32_const(0).i32_const(0).i32_store(access(memory, 0, 4));
+}
+
+/// Allocates such a memory: `(address, bytes, alignment, bytes) -> address`, as `realloc` of a component does.
+pub fn bump(memory: u32) -> Function {
+    let mut body = Function::new([(1, ValType::I32), (1, ValType::I64)]);
+    let (old, size, align, bytes, at, end) = (0, 1, 2, 3, 4, 5);
+    let mut sink = body.instructions();
+    sink.local_get(bytes).local_get(size).i32_le_u().if_(BlockType::Empty).local_get(old).return_().end();
+    sink.i32_const(0).i32_load(access(memory, 0, 4)).local_tee(at).i32_eqz();
+    sink.if_(BlockType::Empty).i32_const(FIRST).local_set(at).end();
+    // (at + align - 1) & -align, in 64 bits.
+    sink.local_get(at).i64_extend_i32_u().local_get(align).i64_extend_i32_u().i64_add().i64_const(1).i64_sub();
+    sink.i64_const(0).local_get(align).i64_extend_i32_u().i64_sub().i64_and();
+    sink.local_tee(end).i32_wrap_i64().local_set(at);
+    sink.local_get(end).local_get(bytes).i64_extend_i32_u().i64_add().local_tee(end);
+    sink.i64_const(0xffff_0000).i64_gt_u();
+    trap(&mut sink);
+    sink.local_get(end).memory_size(memory).i64_extend_i32_u().i64_const(PAGE_LOG2).i64_shl().i64_gt_u();
+    sink.if_(BlockType::Empty);
+    sink.local_get(end).i64_const(0xffff).i64_add().i64_const(PAGE_LOG2).i64_shr_u().i32_wrap_i64();
+    sink.memory_size(memory).i32_sub().memory_grow(memory).i32_const(-1).i32_eq();
+    trap(&mut sink);
+    sink.end();
+    sink.i32_const(0).local_get(end).i32_wrap_i64().i32_store(access(memory, 0, 4));
+    sink.local_get(at).local_get(old).local_get(size).memory_copy(memory, memory);
+    sink.local_get(at).end();
+    body
+}
+
 /// Traps if this component may not call out.
 fn check_may_leave(sink: &mut InstructionSink<'_>, flag: Option<u32>) {
     if let Some(flag) = flag {

@@ -5,8 +5,8 @@ use crate::emit::{self, FetchCode, RESULTS};
 use crate::error::{LowerError, Result};
 use crate::fuse::{self, Lending, Party};
 use crate::graph::{
-    self, Action, ComponentId, Fetch, Function, FunctionId, Graph, HandleCode, HostFunction, Lift, MemoryId, Options,
-    Resource,
+    self, Action, ComponentId, Export, Fetch, Function, FunctionId, Graph, HandleCode, HostFunction, Lift, MemoryId,
+    Options, Resource,
 };
 use crate::handles::{self, Lent, Table};
 use crate::rewrite::{CoreTypes, Numbers, Rewriter, number, plain_error};
@@ -152,7 +152,7 @@ fn main_memory(graph: &Graph<'_, '_>) -> Option<MemoryId> {
 /// Of each component: whether generated code calls its `realloc` or `post-return`, which may not call out.
 fn restricted(graph: &Graph<'_, '_>) -> Vec<bool> {
     let mut restricted = vec![false; graph.components.len()];
-    let mut restrict = |component: ComponentId| restricted[component.0] = true;
+    let mut restrict = |component: ComponentId| restricted[component.0] |= Some(component) != graph.host;
     let has_list = |id: &TypeId| graph.types.get(*id).has_list;
     for function in &graph.functions {
         match function {
@@ -187,10 +187,14 @@ fn entered(graph: &Graph<'_, '_>) -> Vec<bool> {
     let mut entered = vec![false; graph.components.len()];
     for function in &graph.functions {
         let (caller, callee) = match function {
-            Function::Fused { lift, component, .. } => (*component, graph.lifts[*lift].component),
+            Function::Fused { lift, component, .. } => match graph.lifts[*lift].component {
+                // Components run while it does.
+                callee if Some(callee) == graph.host => continue,
+                callee => (*component, callee),
+            },
             Function::Resource { action: Action::Drop, resource, component } => {
                 match graph.resources[resource.number] {
-                    Resource { owner: Some(owner), destructor: Some(_) } => (*component, owner),
+                    Resource { owner: Some(owner), destructor: Some(_), .. } => (*component, owner),
                     _ => continue,
                 }
             }
@@ -201,6 +205,11 @@ fn entered(graph: &Graph<'_, '_>) -> Vec<bool> {
         }
     }
     entered
+}
+
+/// The name of an export, with its interface.
+fn full_name(interface: Option<&str>, name: &str) -> String {
+    interface.map_or_else(|| name.to_owned(), |interface| format!("{interface}#{name}"))
 }
 
 /// Gives those that are marked the next numbers.
@@ -470,6 +479,12 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                     self.code.function(&handles::lend(self.lent()?));
                     self.names.insert(self.numbers.functions[id], "lend".to_owned());
                 }
+                Function::Bump(memory) => {
+                    let ty = self.types.function(&FuncType::new([ValType::I32; 4], [ValType::I32]));
+                    self.functions.function(ty);
+                    self.code.function(&handles::bump(self.numbers.memory(*memory)));
+                    self.names.insert(self.numbers.functions[id], "allocate".to_owned());
+                }
                 Function::Host(_) => {}
             }
         }
@@ -546,7 +561,7 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             Action::New => (FuncType::new([ValType::I32], [ValType::I32]), handles::new(table, ty, flag)),
             Action::Rep => (FuncType::new([ValType::I32], [ValType::I32]), handles::rep(table, ty)),
             Action::Drop => {
-                let Resource { owner, destructor } = graph.resources[resource.number];
+                let Resource { owner, destructor, .. } = graph.resources[resource.number];
                 let entered = owner.map_or_else(Vec::new, |owner| graph.entered(component, owner));
                 let enters: Vec<u32> = match destructor {
                     Some(_) => entered.iter().filter_map(|component| self.running[component.0]).collect(),
@@ -587,7 +602,9 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
         options: &Options,
     ) -> Result<(FuncType, wasm_encoder::Function)> {
         let graph = self.graph;
-        let [below, above] = [Side::Lift, Side::Lower].map(|side| graph.types.flat(&lift.signature, side));
+        let calls_host = Some(lift.component) == graph.host;
+        let below = graph.types.flat(&lift.signature, if calls_host { Side::Lower } else { Side::Lift });
+        let above = graph.types.flat(&lift.signature, Side::Lower);
         let party = |options: &Options, component: ComponentId| Party {
             memory: options.memory.map(|memory| (self.numbers.memory(memory), graph.memories[memory.0].page_log2)),
             realloc: options.realloc.map(|realloc| self.numbers.function(realloc)),
@@ -595,6 +612,7 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             utf8: options.memory.and_then(|memory| graph.utf8.get(&memory)).map(|utf8| self.numbers.function(*utf8)),
             component,
             table: self.table(component),
+            is_host: Some(component) == graph.host,
         };
         let lends = graph.types.any(&lift.signature, |ty| ty.has_borrow);
         let lending = graph.lent.filter(|_| lends).zip(self.height[0]).zip(graph.handles.get(&caller.0));
@@ -625,7 +643,9 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                 .collect(),
             throws: graph.tags > 0,
             resources: &graph.resources,
+            lends,
             lending,
+            takes_area: calls_host && below.result_in_memory,
         };
         let body = fuse::call(&graph.types, &call, &mut self.budget)?;
         Ok((above.ty, body))
@@ -635,6 +655,10 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
         let graph = self.graph;
         let mut used = BTreeSet::from(["memory".to_owned()]);
         for export in &graph.exports {
+            if let Some(translated) = export.translated {
+                self.export_translated(&mut used, export, translated)?;
+                continue;
+            }
             let lift = &graph.lifts[export.lift];
             let flat = graph.types.flat(&lift.signature, Side::Lift);
             let mut function = self.numbers.function(lift.function);
@@ -655,9 +679,7 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
             let lists = |id: &TypeId| graph.types.get(*id).has_list;
             let allocates = flat.params_in_memory || lift.signature.params.iter().any(lists);
             let memory = if allocates || flat.result_in_memory { Some(lift.options.memory()?) } else { None };
-            let plain = export
-                .interface
-                .map_or_else(|| export.name.to_owned(), |interface| format!("{interface}#{}", export.name));
+            let plain = full_name(export.interface, export.name);
             let encoding = match graph.types.any(&lift.signature, |ty| ty.has_string) {
                 true => lift.options.encoding.suffix(),
                 false => "",
@@ -672,12 +694,60 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                 let post_return = self.numbers.function(post_return);
                 self.add_export(&mut used, &format!("{plain}|post-return"), ExportKind::Func, post_return)?;
             }
-            if let Some(memory) = memory.map(|memory| self.numbers.memory(memory)).filter(|memory| *memory != 0)
-                && used.insert(format!("memory|{memory}"))
-            {
-                self.exports.export(&format!("memory|{memory}"), ExportKind::Memory, memory);
-            }
+            self.export_memory(&mut used, memory);
         }
+        for (interface, name, function) in &graph.drops {
+            let name = full_name(*interface, &format!("[resource-drop]{name}"));
+            self.add_export(&mut used, &name, ExportKind::Func, self.numbers.function(*function))?;
+        }
+        Ok(())
+    }
+
+    fn export_memory(&mut self, used: &mut BTreeSet<String>, memory: Option<MemoryId>) {
+        if let Some(memory) = memory.map(|memory| self.numbers.memory(memory)).filter(|memory| *memory != 0)
+            && used.insert(format!("memory|{memory}"))
+        {
+            self.exports.export(&format!("memory|{memory}"), ExportKind::Memory, memory);
+        }
+    }
+
+    /// Exports a function with handles, which are those of the host's table there.
+    fn export_translated(
+        &mut self,
+        used: &mut BTreeSet<String>,
+        export: &Export<'_>,
+        translated: FunctionId,
+    ) -> Result<()> {
+        let graph = self.graph;
+        let Function::Fused { options, .. } = &graph.functions[translated.0] else {
+            return Err(LowerError::Mistake("an export is no call".to_owned()));
+        };
+        let signature = &graph.lifts[export.lift].signature;
+        let flat = graph.types.flat(signature, Side::Lift);
+        let area = match signature.result.filter(|_| flat.result_in_memory) {
+            Some(result) => {
+                let ty = graph.types.get(result);
+                Some((self.numbers.function(options.realloc()?), ty.size, ty.align))
+            }
+            None => None,
+        };
+        let memory = options.memory.map(|memory| self.numbers.memory(memory));
+        let body = emit::translated(&flat.ty, self.numbers.function(translated), area, memory);
+        let function = self.generate(&flat.ty, &body, format!("lift {}", export.name));
+        let plain = full_name(export.interface, export.name);
+        self.add_export(used, &format!("{plain}{}", self.suffix(options.memory)), ExportKind::Func, function)?;
+        if flat.params_in_memory || signature.params.iter().any(|id| graph.types.get(*id).has_list) {
+            let realloc = self.numbers.function(options.realloc()?);
+            self.add_export(used, &format!("{plain}|realloc"), ExportKind::Func, realloc)?;
+        }
+        if let Some(memory) = memory.filter(|_| area.is_some()) {
+            let mut body = wasm_encoder::Function::new([]);
+            handles::reset(&mut body.instructions(), memory);
+            body.instructions().end();
+            let reset = self.generate(&FuncType::new([ValType::I32], []), &body, "reset".to_owned());
+            self.add_export(used, &format!("{plain}|post-return"), ExportKind::Func, reset)?;
+        }
+        self.export_memory(used, options.memory);
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! Source: the component model's `CanonicalABI.md`, "Alignment", "Element Size" and "Flattening".
 
 use crate::error::{LowerError, Result};
+use std::collections::{BTreeSet, HashSet};
 use wasm_encoder::ValType;
 
 /// The most parameters that are passed flat.
@@ -17,7 +18,7 @@ const MAX_DEPTH: u32 = 100;
 pub struct TypeId(u32);
 
 /// A resource type. Two are the same if their numbers are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId {
     /// Its number.
     pub number: usize,
@@ -223,6 +224,32 @@ impl Types {
     /// Whether a type of a parameter or the result is like this.
     pub fn any(&self, signature: &Signature, is: impl Fn(&Type) -> bool) -> bool {
         signature.params.iter().chain(&signature.result).any(|id| is(self.get(*id)))
+    }
+
+    /// Whether parameters are passed in memory, or the result.
+    pub fn uses_memory(&self, signature: &Signature) -> bool {
+        let flat = self.flat(signature, Side::Lower);
+        let lists = |id: &TypeId| self.get(*id).has_list;
+        flat.params_in_memory || flat.result_in_memory || signature.params.iter().any(lists)
+    }
+
+    /// The resources of the host of which a function is passed handles or passes them, and how many types were looked at.
+    pub fn host_resources(&self, signature: &Signature) -> (BTreeSet<ResourceId>, usize) {
+        let (mut found, mut seen) = (BTreeSet::new(), HashSet::new());
+        let mut open: Vec<TypeId> = signature.params.iter().chain(&signature.result).copied().collect();
+        while let Some(id) = open.pop() {
+            if !self.get(id).has_host_handle || !seen.insert(id) {
+                continue;
+            }
+            match &self.get(id).kind {
+                Kind::Own(resource) | Kind::Borrow(resource) => drop(found.insert(*resource)),
+                Kind::List(element) => open.push(*element),
+                Kind::Record(fields) => open.extend(fields),
+                Kind::Variant(cases) => open.extend(cases.iter().flatten()),
+                _ => {}
+            }
+        }
+        (found, seen.len())
     }
 
     /// Where the payload of a variant starts, and the alignment of the whole.

@@ -143,9 +143,11 @@ fn each_memory_has_copies_and_the_state_is_one() {
       (export "two" (func $two "call")))"#,
         user("(i32.const 512)")
     );
-    let mut running = run(&text);
+    // Two components use the resource, so each has its own handles of it, of which this is none.
+    assert_eq!(run(&text).traps("one", &[]), Trap::Unreachable);
+    let mut running = run(&text.replace("(call $drop (i32.const 5))", ""));
     assert_eq!([running.number("one", &[]), running.number("two", &[]), running.number("one", &[])], [102, 104, 106]);
-    assert_eq!(running.store.data_mut().calls, ["words", "abc", "note 5"].repeat(3));
+    assert_eq!(running.store.data_mut().calls, ["words", "abc"].repeat(3));
 }
 
 #[test]
@@ -207,5 +209,35 @@ fn an_adapter_has_only_functions() {
             false => format!("{} {field})", &ADAPTER[..ADAPTER.len() - 1]),
         };
         assert!(matches!(adapted_by(&adapter, &text), Err(LowerError::Mistake(_))), "{field}");
+    }
+}
+
+#[test]
+fn t121_realloc_and_post_return_have_their_types() {
+    let with = |realloc: &str, post_return: &str| {
+        let text = format!(
+            r#"(component
+          (core module $m
+            (memory (export "memory") 1)
+            (func (export "realloc") {realloc})
+            (func (export "clean") {post_return})
+            (func (export "text") (param i32 i32) (result i32) unreachable))
+          (core instance $m (instantiate $m))
+          (func (export "text") (param "text" string) (result string) (canon lift (core func $m "text")
+            (memory (core memory $m "memory")) (realloc (core func $m "realloc")) (post-return (core func $m "clean")))))"#
+        );
+        adapted_by(ADAPTER, &text)
+    };
+    let (realloc, post_return) = ("(param i32 i32 i32 i32) (result i32) unreachable", "(param i32)");
+    assert!(with(realloc, post_return).is_ok());
+    for wrong in [
+        "(param i32 i32 i32) (result i32) unreachable",
+        "(param i32 i32 i32 i64) (result i32) unreachable",
+        "(param i32 i32 i32 i32)",
+    ] {
+        assert!(matches!(with(wrong, post_return), Err(LowerError::Invalid(_))), "{wrong}");
+    }
+    for wrong in ["", "(param i64)", "(param i32) (result i32) unreachable"] {
+        assert!(matches!(with(realloc, wrong), Err(LowerError::Invalid(_))), "{wrong}");
     }
 }

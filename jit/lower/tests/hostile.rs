@@ -6,7 +6,7 @@ use common::{component, lowered, refused};
 use std::time::Instant;
 
 /// Components that use much of what there is.
-const SEEDS: [&str; 3] = [
+const SEEDS: [&str; 4] = [
     r#"(component
       (import "test:host/a@0.2.3" (instance $host
         (export "thing" (type $thing (sub resource)))
@@ -58,6 +58,31 @@ const SEEDS: [&str; 3] = [
         (func (export "run") (result (result)) (canon lift (core func $r "run"))))
       (instance $i (instantiate $inner)) (instance $j (instantiate $inner))
       (export "wasi:cli/run@0.2.0" (instance $i)) (export "other" (instance $j)))"#,
+    r#"(component
+      (import "host" (instance $host (export "thing" (type $thing (sub resource)))
+        (export "many" (func (param "text" string) (param "lent" (borrow $thing)) (result (list (own $thing)))))))
+      (alias export $host "thing" (type $thing))
+      (core module $m (memory (export "memory") 1)
+        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64))
+        (func (export "give") (param i32 i32 i32) (result i32) (i32.const 0)) (func (export "make") (result i32) (i32.const 1)))
+      (component $owner (alias outer 1 $m (core module $m)) (import "thing" (type $thing (sub resource)))
+        (core instance $m (instantiate $m)) (core func $drop (canon resource.drop $thing))
+        (type $r' (resource (rep i32) (dtor (core func $drop)))) (export $r "r" (type $r'))
+        (func (export "give") (param "thing" (own $thing)) (param "text" string) (result (tuple (own $r) (list string)))
+          (canon lift (core func $m "give") string-encoding=latin1+utf16 (memory (core memory $m "memory"))
+            (realloc (core func $m "realloc"))))
+        (func (export "make") (result (own $r)) (canon lift (core func $m "make"))))
+      (instance $owner (instantiate $owner (with "thing" (type $thing))))
+      (core instance $m (instantiate $m))
+      (core func $many (canon lower (func $host "many") string-encoding=utf16
+        (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+      (core func $give (canon lower (func $owner "give") (memory (core memory $m "memory")) (realloc (core func $m "realloc"))))
+      (core func $drop (canon resource.drop $thing))
+      (core module $user (import "" "many" (func (param i32 i32 i32 i32))) (import "" "give" (func (param i32 i32 i32 i32)))
+        (import "" "drop" (func (param i32))))
+      (core instance (instantiate $user (with "" (instance
+        (export "many" (func $many)) (export "give" (func $give)) (export "drop" (func $drop))))))
+      (export "owner" (instance $owner)))"#,
 ];
 
 #[test]

@@ -4,14 +4,17 @@
 //! Everything that is not judged is counted with its reason: components that are refused, values that this test cannot pass.
 
 mod common;
+#[path = "common/values.rs"]
+mod values;
 
 use common::{Host, Running, exports, hindrance};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use values::{Functions, Memory};
 use wast::component::WastVal;
 use wast::parser::{self, ParseBuffer};
 use wast::{QuoteWat, Wast, WastArg, WastDirective, WastExecute, WastInvoke, WastRet};
-use wave_runtime::{Item, Stop, Value};
+use wave_runtime::{Item, Stop, Trap, Value};
 use wave_test_support::cannot_run;
 
 /// What came of the directives.
@@ -31,18 +34,18 @@ const NESTED: &str = "calls between a component and those in it, which trap for 
 
 /// The component that invocations are for.
 enum Current {
-    Running(Box<Running>, Vec<String>),
+    Running(Box<Running>, Vec<String>, Functions),
     Not(String),
 }
 
 #[test]
 fn scripts_of_the_component_model_pass() {
-    run("COMPONENT_MODEL", "test", "a checkout of WebAssembly/component-model", 980);
+    run("COMPONENT_MODEL", "test", "a checkout of WebAssembly/component-model", 1027);
 }
 
 #[test]
 fn scripts_of_wasmtime_pass() {
-    run("WASMTIME_MISC_TESTSUITE", "component-model", "a checkout's tests/misc_testsuite for Wasmtime's scripts", 320);
+    run("WASMTIME_MISC_TESTSUITE", "component-model", "a checkout's tests/misc_testsuite for Wasmtime's scripts", 332);
 }
 
 fn run(variable: &str, folder: &str, what: &str, least: usize) {
@@ -168,7 +171,7 @@ fn judge(directive: WastDirective<'_>, current: &mut Current, definitions: &mut 
                 Ok(_) if message.contains("cannot enter component instance") => open(NESTED),
                 // A result that the host cannot read is a trap of the host.
                 Ok(values) if is_about_text(message) => {
-                    let Current::Running(running, _) = current else { return open("nothing that runs") };
+                    let Current::Running(running, ..) = current else { return open("nothing that runs") };
                     match string(running, &export, &values) {
                         None => Ok(true),
                         Some(text) => failed(format!("{text}, and {message} is expected")),
@@ -242,7 +245,7 @@ fn start(bytes: &[u8]) -> Result<Current, Verdict> {
         return Ok(Current::Not(why.to_owned()));
     }
     match Running::start(&module, Host::default()) {
-        Ok(running) => Ok(Current::Running(Box::new(running), exports(&module))),
+        Ok(running) => Ok(Current::Running(Box::new(running), exports(&module), values::functions(bytes))),
         Err(stopped) => failed(format!("it does not start: {:?}", stopped.stop)),
     }
 }
@@ -283,8 +286,8 @@ type Answer = Result<Vec<Value>, Stop>;
 
 /// Calls an export; returns the name that it was found under.
 fn call(current: &mut Current, invoke: &WastInvoke<'_>) -> Result<(Answer, String), Verdict> {
-    let (running, names) = match current {
-        Current::Running(running, names) => (running, names),
+    let (running, names, functions) = match current {
+        Current::Running(running, names, functions) => (running, names, functions),
         Current::Not(why) => return open(why.clone()),
     };
     if invoke.module.is_some() {
@@ -296,10 +299,21 @@ fn call(current: &mut Current, invoke: &WastInvoke<'_>) -> Result<(Answer, Strin
         parts.next() == Some(invoke.name) && parts.all(is_function)
     };
     let Some(export) = names.iter().find(is_it).cloned() else { return open("exports under another name") };
+    let types = functions.get(invoke.name).cloned().unwrap_or_default();
+    if types.iter().map(|ty| ty.flat().len()).sum::<usize>() > 16 || types.len() != invoke.args.len() {
+        return open("arguments of types that this test does not pass");
+    }
     let mut flat = Vec::new();
-    for argument in &invoke.args {
+    for (argument, ty) in invoke.args.iter().zip(&types) {
         let WastArg::Component(value) = argument else { return open("arguments of core functions") };
-        lower_value(running, &export, value, &mut flat)?;
+        let mut guest = Guest { running, export: &export, stopped: None };
+        match values::lower(&mut guest, ty, value) {
+            Some(values) => flat.extend(values),
+            None => match guest.stopped {
+                Some(stop) => return Ok((Err(stop), export)),
+                None => return open("arguments of types that this test does not pass"),
+            },
+        }
     }
     Ok((running.call(&export, &flat), export))
 }
@@ -311,50 +325,56 @@ fn memory<'r>(running: &'r mut Running, export: &str) -> &'r mut [u8] {
     running.store.memory_mut(memory).expect("a memory")
 }
 
-fn lower_value(running: &mut Running, export: &str, value: &WastVal<'_>, flat: &mut Vec<Value>) -> Result<(), Verdict> {
-    let last = match value {
-        WastVal::Bool(value) => Value::I32(i32::from(*value)),
-        WastVal::U8(value) => Value::I32(i32::from(*value)),
-        WastVal::S8(value) => Value::I32(i32::from(*value)),
-        WastVal::U16(value) => Value::I32(i32::from(*value)),
-        WastVal::S16(value) => Value::I32(i32::from(*value)),
-        WastVal::U32(value) => Value::I32(value.cast_signed()),
-        WastVal::S32(value) => Value::I32(*value),
-        WastVal::U64(value) => Value::I64(value.cast_signed()),
-        WastVal::S64(value) => Value::I64(*value),
-        WastVal::F32(value) => Value::F32(value.bits),
-        WastVal::F64(value) => Value::F64(value.bits),
-        WastVal::Char(value) => Value::I32(u32::from(*value).cast_signed()),
-        WastVal::String(text) => {
-            let plain = export.split('|').next().unwrap_or(export);
-            let wide = export.ends_with("utf16");
-            let bytes =
-                if wide { text.encode_utf16().flat_map(u16::to_le_bytes).collect() } else { text.as_bytes().to_vec() };
-            let len = i32::try_from(bytes.len()).expect("it is short");
-            let arguments = [0, 0, if wide { 2 } else { 1 }, len].map(Value::I32);
-            let at = match running.call(&format!("{plain}|realloc"), &arguments).as_deref() {
-                Ok([Value::I32(at)]) => *at,
-                other => return failed(format!("realloc gave {other:?}")),
-            };
-            let start = at.cast_unsigned() as usize;
-            memory(running, export)[start..start + bytes.len()].copy_from_slice(&bytes);
-            flat.push(Value::I32(at));
-            match export.ends_with("|latin1+utf16") {
-                // Whatever it is, it can be passed as UTF-16.
-                true => Value::I32((len / 2) | i32::MIN),
-                false if wide => Value::I32(len / 2),
-                false => Value::I32(len),
+/// The memory of what runs, for the arguments of an export. Keeps why it could not be allocated.
+struct Guest<'r> {
+    running: &'r mut Running,
+    export: &'r str,
+    stopped: Option<Stop>,
+}
+
+impl Memory for Guest<'_> {
+    fn allocate(&mut self, align: usize, bytes: usize) -> Option<usize> {
+        let plain = self.export.split('|').next().unwrap_or(self.export);
+        let [align_i32, bytes_i32] = [align, bytes].map(|number| i32::try_from(number).expect("it is small"));
+        match self.running.call(&format!("{plain}|realloc"), &[0, 0, align_i32, bytes_i32].map(Value::I32)) {
+            Ok(values) => {
+                let [Value::I32(at)] = values[..] else { return None };
+                let at = at.cast_unsigned() as usize;
+                // What the host checks of an allocation.
+                if !at.is_multiple_of(align) || at + bytes > memory(self.running, self.export).len() {
+                    self.stopped = Some(Stop::Trap(Trap::Unreachable));
+                    return None;
+                }
+                Some(at)
+            }
+            Err(stop) => {
+                self.stopped = Some(stop);
+                None
             }
         }
-        _ => return open("arguments of types that this test does not pass"),
-    };
-    flat.push(last);
-    Ok(())
+    }
+
+    fn write(&mut self, at: usize, bytes: &[u8]) -> Option<()> {
+        memory(self.running, self.export).get_mut(at..at + bytes.len())?.copy_from_slice(bytes);
+        Some(())
+    }
+
+    fn encode(&self, text: &str) -> (Vec<u8>, usize, u32) {
+        let len = |count: usize| u32::try_from(count).expect("it is short");
+        if !self.export.ends_with("utf16") {
+            return (text.as_bytes().to_vec(), 1, len(text.len()));
+        }
+        let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        // Whatever it is, it can be passed as UTF-16.
+        let tag = if self.export.ends_with("|latin1+utf16") { 1 << 31 } else { 0 };
+        let units = len(bytes.len() / 2) | tag;
+        (bytes, 2, units)
+    }
 }
 
 /// Compares results with those that are expected.
 fn compare(current: &mut Current, export: &str, values: &[Value], expected: &[WastRet<'_>]) -> Result<bool, Verdict> {
-    let Current::Running(running, names) = current else { return Ok(false) };
+    let Current::Running(running, names, _) = current else { return Ok(false) };
     let [WastRet::Component(expected)] = expected else {
         return if values.is_empty() && expected.is_empty() { Ok(true) } else { failed(format!("{values:?}")) };
     };

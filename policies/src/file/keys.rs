@@ -7,7 +7,7 @@ use super::schema::{self, Field, Ty};
 use super::write::{Writer, quote};
 use super::{Derived, Directory};
 use crate::limits::{Kind, Limits};
-use crate::{Level, parse_duration};
+use crate::{Level, Stub, parse_duration};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -121,6 +121,9 @@ keys! {
         /// The same clocks, random numbers and NaNs in every run.
         deterministic: bool, "deterministic" flag "--deterministic", Ty::Bool,
             "The same clocks, random numbers and NaNs in every run";
+        /// What stands for imported functions that nobody provides. `None`: a module that has such imports is refused.
+        unknown_imports: Stub, "unknown_imports" flag "--unknown-imports", Ty::Word(schema::STUB),
+            "What stands for imported functions that nobody provides; without it, a module that has such imports is refused";
     }
     "module", "Which module this is for" => {
         /// BLAKE3 of the file, module or compiled, in lowercase hexadecimal.
@@ -246,6 +249,16 @@ impl Stored for Level {
     }
 }
 
+impl Stored for Stub {
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        value.as_str()?.parse().ok()
+    }
+
+    fn write(&self, out: &mut Writer<'_>, key: &Key) -> fmt::Result {
+        out.key(key, &quote(self.as_str()))
+    }
+}
+
 impl Stored for bool {
     fn read(value: &DeValue<'_>) -> Option<Self> {
         value.as_bool()
@@ -335,7 +348,7 @@ mod tests {
         let flags = KEYS.iter().filter(|key| key.is_said(&settings)).map(|key| key.as_flag(&settings));
         assert_eq!(
             flags.collect::<Vec<_>>(),
-            ["--cwd /data", "--deterministic", "--clock-resolution 1ms", "--random-seed 7"]
+            ["--cwd /data", "--deterministic", "--unknown-imports trap", "--clock-resolution 1ms", "--random-seed 7"]
         );
         // Not to be deterministic is what a run is anyway.
         let off = Values { deterministic: Some(false), ..Values::default() };

@@ -5,7 +5,7 @@
 use super::keys::ROOT;
 use super::problem::{nearest, shown};
 use crate::limits::{self, Kind};
-use crate::{Access, Level, Resolver, all_functions, parse_duration, parse_size};
+use crate::{Access, Level, Resolver, Stub, all_functions, parse_duration, parse_size};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use toml::de::DeValue;
@@ -70,6 +70,7 @@ const fn required(name: &'static str, ty: Ty, about: &'static str) -> Field {
 
 const ACCESS: &[&str] = &[Access::ReadOnly.as_str(), Access::ReadWrite.as_str(), Access::Append.as_str()];
 const RESOLVER: &[&str] = &[Resolver::Kernel.as_str(), Resolver::Manual.as_str()];
+pub(super) const STUB: &[&str] = &[Stub::Trap.as_str(), Stub::Zero.as_str()];
 pub(super) const LEVEL: &[&str] = &[Level::Strict.as_str(), Level::Standard.as_str(), Level::Off.as_str()];
 
 pub(super) const VERSION_KEY: Field = required("version", Ty::Version, "Version of the format");

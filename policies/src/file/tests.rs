@@ -21,8 +21,8 @@ fn each_key_of_the_format_is_read() {
     assert_eq!(values.fs[1].guest, "log");
     assert_eq!(values.limits.max_memory, Some(64 << 20));
     assert_eq!(values.limits.timeout, Some(Duration::from_secs(5)));
-    assert_eq!(file.line("fs[1]"), Some(20));
-    assert_eq!(file.line("net.listen[0]"), Some(31));
+    assert_eq!(file.line("fs[1]"), Some(21));
+    assert_eq!(file.line("net.listen[0]"), Some(32));
     // Written and read again it is the same.
     let again = PolicyFile::parse(&file.write().unwrap()).unwrap();
     assert_eq!((&again.values, again.profile), (values, file.profile));

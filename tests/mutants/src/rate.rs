@@ -171,6 +171,8 @@ fn own_programs() -> Vec<Program> {
         // The largest takes a hundred times as long as others.
         text("frames", &frames(), 200),
         text("proposals.wat", include_bytes!("../guests/proposals.wat"), 40_000),
+        // With the collector.
+        text("objects.wat", include_bytes!("../guests/objects.wat"), 40_000),
         text("examples/echo.wat", include_bytes!("../../../examples/echo.wat"), 10_000),
         text("examples/args.wat", include_bytes!("../../../examples/args.wat"), 10_000),
     ]

@@ -21,6 +21,8 @@
 ;; | 0x48, 0x4c, 0x50 | open files of the standard streams, 0 = not used yet |
 ;; | 0x54 | 1 if there is a key for metadata-hash |
 ;; | 0x58, 0x60 | the key |
+;; | 0x68 | 1 if there is an insecure-seed |
+;; | 0x70, 0x78 | the seed |
 
 (func $trap:a_handle_that_is_not_open unreachable)
 (func $trap:a_handle_of_another_type unreachable)

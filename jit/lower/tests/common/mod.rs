@@ -69,6 +69,8 @@ pub struct Host {
     pub pending: VecDeque<Piece>,
     /// Where the pieces before were placed.
     pub placed: Vec<u32>,
+    /// How many things there are.
+    pub things: u32,
     /// Where the return area is.
     pub area: u32,
 }
@@ -147,7 +149,32 @@ fn binding(module: &str, name: &str) -> Option<Binding<Host>> {
             caller.data().calls.push(format!("drop {handle}"));
             Ok::<(), Stop>(())
         }),
+        ("host", "[constructor]thing") => HostFunction::new(|caller: Call<'_, '_>| {
+            caller.data().things += 1;
+            Ok::<u32, Stop>(99 + caller.data().things)
+        }),
         (_, "[constructor]thing") => HostFunction::new(|_: Call<'_, '_>| Ok::<u32, Stop>(7)),
+        (_, "[method]thing.look") => HostFunction::new(|caller: Call<'_, '_>, handle: u32| {
+            caller.data().calls.push(format!("look {handle}"));
+            Ok::<u32, Stop>(handle)
+        }),
+        ("host", "sum") => HostFunction::new(|caller: Call<'_, '_>, at: u32, count: u32| {
+            let (memory, _) = caller.parts();
+            let (at, count) = (at as usize, count as usize);
+            let words = memory[at..at + 4 * count].chunks(4);
+            Ok::<u32, Stop>(words.map(|word| u32::from_le_bytes(word.try_into().unwrap())).sum())
+        }),
+        // A list of so many new things.
+        ("host", "many") => HostFunction::new(|caller: Call<'_, '_>, count: u32, area: u32| {
+            let first = 100 + caller.data().things;
+            caller.data().things += count;
+            let bytes = (first..first + count).flat_map(u32::to_le_bytes).collect();
+            let list = Piece { align: 4, bytes, pointers: Vec::new() };
+            let mut bytes = vec![0; 4];
+            bytes.extend(count.to_le_bytes());
+            begin(caller, area, vec![list, Piece { align: 4, bytes, pointers: vec![(0, 1)] }]);
+            Ok::<(), Stop>(())
+        }),
         // Those of the scripts.
         ("host", "return-three") => HostFunction::new(|_: Call<'_, '_>| Ok::<u32, Stop>(3)),
         ("host", "return-four") => HostFunction::new(|_: Call<'_, '_>| Ok::<u32, Stop>(4)),

@@ -23,8 +23,8 @@ mod os;
 mod tests;
 
 use super::{KEYS, Values};
-use crate::Level;
 use crate::limits::LIMITS;
+use crate::{Level, Stub};
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -114,6 +114,7 @@ pub fn diff(old: &Values, new: &Values) -> Vec<Change> {
     diff.args();
     diff.cwd();
     diff.deterministic();
+    diff.unknown_imports();
     diff.module();
     diff.functions();
     directories::compare(&mut diff);
@@ -128,11 +129,12 @@ pub fn diff(old: &Values, new: &Values) -> Vec<Change> {
 }
 
 /// The keys whose meaning is compared.
-const COMPARED: [&str; 12] = [
+const COMPARED: [&str; 13] = [
     "sandbox",
     "args",
     "cwd",
     "deterministic",
+    "unknown_imports",
     "module.blake3",
     "wasi.functions",
     "env.pass",
@@ -197,6 +199,22 @@ impl Diff<'_> {
             };
             self.add(effect, "deterministic", "", side(self.old), side(self.new), text.to_owned());
         }
+    }
+
+    /// A stub grants nothing, but it lets programs run that would be refused, with answers that nobody gave.
+    fn unknown_imports(&mut self) {
+        let (old, new) = (self.old.unknown_imports, self.new.unknown_imports);
+        let Some(effect) = Effect::of(old, new) else { return };
+        let side = |stub: Option<Stub>| match stub {
+            Some(stub) => Side::new(stub.as_str(), "unknown_imports"),
+            None => Side::unsaid("refused"),
+        };
+        let text = match new {
+            Some(Stub::Trap) => "functions that nobody provides may be imported, and trap if they are called",
+            Some(Stub::Zero) => "functions that nobody provides may be imported, and return zeros",
+            None => "functions that nobody provides may no longer be imported",
+        };
+        self.add(effect, "unknown_imports", "", side(old), side(new), text.to_owned());
     }
 
     fn module(&mut self) {

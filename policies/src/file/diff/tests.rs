@@ -98,6 +98,7 @@ prop_compose! {
         sandbox in of(select(vec![Level::Strict, Level::Standard, Level::Off])),
         args in of(vec(select(&["", "a", "b c"][..]), 0..3)),
         (deterministic, cwd) in (of(any::<bool>()), of(select(&["/d", "/e"][..]))),
+        unknown_imports in of(select(&Stub::ALL[..])),
         pin in of(select(&["a", "b"][..])),
         functions in of(vec(select(&FUNCTIONS[..]), 0..5)),
         fs in directories(),
@@ -112,6 +113,7 @@ prop_compose! {
             args: args.as_deref().map(owned),
             deterministic,
             cwd: cwd.map(str::to_owned),
+            unknown_imports,
             blake3: pin.map(|digit| digit.repeat(64)),
             functions: functions.as_deref().map(owned),
             fs,
@@ -133,6 +135,10 @@ enum Question {
     /// May the sandbox be at least this loose?
     Level(u8),
     RealTimeAndChance,
+    /// May a program import what nobody provides, and does a call of it return?
+    UnknownImports {
+        returns: bool,
+    },
     AnyModule,
     Import(&'static str),
     /// Beneath this path: 1 read, 2 add, 3 change.
@@ -157,6 +163,7 @@ impl Question {
         match self {
             Self::Level(_) => "sandbox",
             Self::RealTimeAndChance => "deterministic",
+            Self::UnknownImports { .. } => "unknown_imports",
             Self::AnyModule => "module.blake3",
             Self::Import(_) => "wasi.functions",
             Self::Reach(..) => "fs",
@@ -173,6 +180,7 @@ impl Question {
 
 fn questions() -> Vec<Question> {
     let mut all = vec![Question::RealTimeAndChance, Question::AnyModule, Question::AnyCall];
+    all.extend([false, true].map(|returns| Question::UnknownImports { returns }));
     all.extend((0..3).map(Question::Level));
     all.extend(FUNCTIONS.iter().chain(&["fd_close", "proc_exit"]).copied().map(Question::Import));
     let paths = HOSTS.iter().map(|host| place(host));
@@ -228,6 +236,8 @@ fn allows(values: &Values, question: &Question) -> bool {
             Some(Level::Off) => true,
         },
         Question::RealTimeAndChance => values.deterministic != Some(true),
+        Question::UnknownImports { returns: false } => values.unknown_imports.is_some(),
+        Question::UnknownImports { returns: true } => values.unknown_imports == Some(Stub::Zero),
         Question::AnyModule => values.blake3.is_none(),
         Question::Import(name) => values.functions.as_ref().is_none_or(|list| list.iter().any(|other| other == name)),
         Question::Reach(path, access) => values.fs.iter().any(|directory| {
@@ -338,6 +348,7 @@ fn loosened(mut values: Values, how: usize) -> Values {
         15 => values.clock_resolution = None,
         16 => values.limits = Limits { max_open_files: Some(8192), max_stack: Some(32 << 20), ..Limits::default() },
         17 => values.os = None,
+        18 => values.unknown_imports = Some(values.unknown_imports.map_or(Stub::Trap, |_| Stub::Zero)),
         _ => {
             let rows = values.os.iter_mut().flat_map(|os| os.rows.values_mut());
             rows.for_each(|row| *row = row.split(" where ").next().unwrap_or_default().to_owned());
@@ -386,7 +397,7 @@ proptest! {
     }
 
     #[test]
-    fn loosening_never_narrows(values in policies(), steps in vec(0..19_usize, 0..8)) {
+    fn loosening_never_narrows(values in policies(), steps in vec(0..20_usize, 0..8)) {
         let mut policies = vec![values];
         for step in steps {
             policies.push(loosened(policies.last().expect("one").clone(), step));
@@ -480,7 +491,7 @@ fn directories_are_compared_by_what_can_be_reached() {
 
 #[test]
 fn every_area_has_its_words() {
-    let cases: [(&str, &str, &[&str]); 31] = [
+    let cases: [(&str, &str, &[&str]); 34] = [
         ("", "sandbox = \"strict\"", &[]),
         ("", "sandbox = \"off\"", &["+ the sandbox is off, was strict"]),
         ("args = [\"a\"]", "args = [\"b\", \"c d\"]", &["~ the first arguments are \"b\" \"c d\", were \"a\""]),
@@ -491,6 +502,17 @@ fn every_area_has_its_words() {
         ("[random]\nseed = 1", "[random]\nseed = 0x2", &["~ random numbers are those of the seed 2, were of 1"]),
         ("[random]\nseed = 1", "", &["~ random numbers are no longer those of the seed 1"]),
         ("[random]\nseed = 1_0", "[random]\nseed = 10", &[]),
+        (
+            "",
+            "unknown_imports = \"trap\"",
+            &["+ functions that nobody provides may be imported, and trap if they are called"],
+        ),
+        (
+            "unknown_imports = \"trap\"",
+            "unknown_imports = \"zero\"",
+            &["+ functions that nobody provides may be imported, and return zeros"],
+        ),
+        ("unknown_imports = \"zero\"", "", &["- functions that nobody provides may no longer be imported"]),
         ("", "deterministic = true", &["- sees the same clocks and random numbers in every run"]),
         (
             "extends = \"server\"",

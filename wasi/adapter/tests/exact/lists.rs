@@ -244,6 +244,12 @@ fn t116_random_bytes_are_those_of_the_host() {
     assert_eq!(machine.call("random/insecure#get-insecure-random-u64", &[]), Ok(0x100f_0e0d_0c0b_0a09));
     assert_eq!(machine.call("random/insecure-seed#insecure-seed", &[0x200]), Ok(0));
     assert_eq!((machine.long(0x200), machine.long(0x208)), (0x1817_1615_1413_1211, 0x201f_1e1d_1c1b_1a19));
+    // The seed stays.
+    machine.set_guest(0x200, &[0; 16]);
+    machine.calls();
+    assert_eq!(machine.call("random/insecure-seed#insecure-seed", &[0x200]), Ok(0));
+    assert_eq!((machine.long(0x200), machine.long(0x208)), (0x1817_1615_1413_1211, 0x201f_1e1d_1c1b_1a19));
+    assert_eq!(machine.calls(), [""; 0]);
     assert_eq!(
         machine.call("random/insecure-seed#insecure-seed", &[0x204]),
         Err("a pointer that is not aligned".to_owned())

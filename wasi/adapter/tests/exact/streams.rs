@@ -100,7 +100,7 @@ fn t117_a_write_within_the_permit_is_one_call_and_beyond_it_a_trap() {
     // The rest of the permit, and one byte more.
     assert_eq!(operate(&mut machine, WRITE, &[out, 0, 4091]), Ok(Said::Ok));
     assert_eq!(operate(&mut machine, WRITE, &[out, 0, 1]), Err("a write beyond the permit of check write".to_owned()));
-    assert_eq!(taken(&sink), b"");
+    assert_eq!(taken(&sink).len(), 4091);
 }
 
 #[test]
