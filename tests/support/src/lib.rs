@@ -3,6 +3,7 @@
 
 pub mod around;
 pub mod binary;
+pub mod components;
 pub mod containers;
 pub mod cpython;
 pub mod outside;

@@ -436,10 +436,12 @@
   (param $self i32) (param $size i64) (param $out i32)
   (call $write_done (local.get $out) (call $set_size (call $descriptor (local.get $self)) (local.get $size))))
 
-(func $set_size (param $file i32) (param $size i64) (result i32)
-  (if (i32.eq (i32.load $own offset=20 (local.get $file)) (i32.const 3)) (then (return (i32.const 8))))
-  (call $refine (local.get $file) (i32.const 2)
+;; What is not open for writing is `invalid` here, as ftruncate has it.
+(func $set_size (param $file i32) (param $size i64) (result i32) (local $errno i32)
+  (if (i32.eq (i32.load $own offset=20 (local.get $file)) (i32.const 3)) (then (return (i32.const 28))))
+  (local.set $errno (call $refine (local.get $file) (i32.const 2)
     (call $fd_filestat_set_size (i32.load $own offset=12 (local.get $file)) (local.get $size))))
+  (select (i32.const 28) (local.get $errno) (i32.eq (local.get $errno) (i32.const 8))))
 
 ;; ---- attributes ----
 

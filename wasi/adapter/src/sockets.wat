@@ -105,21 +105,21 @@
   (drop (call $handle_get (local.get $error) (i32.const 5)))
   (i32.store8 $guest (local.get $out) (i32.const 0)))
 
-;; result<HANDLE, error-code>: access-denied
-(func $write_denied (param $out i32)
+;; result<HANDLE, error-code>, with an error: 1 access-denied, 20 permanent-resolver-failure
+(func $write_refused (param $out i32) (param $code i32)
   (call $aligned (local.get $out) (i32.const 4))
   (i32.store8 $guest (local.get $out) (i32.const 1))
-  (i32.store8 $guest offset=4 (local.get $out) (i32.const 1)))
+  (i32.store8 $guest offset=4 (local.get $out) (local.get $code)))
 
 (func $create-socket
   (export "wasi:sockets/tcp-create-socket@0.2#create-tcp-socket")
   (export "wasi:sockets/udp-create-socket@0.2#create-udp-socket")
   (param $family i32) (param $out i32)
   (if (i32.gt_u (local.get $family) (i32.const 1)) (then (call $trap:an_enum_or_variant_without_such_a_case)))
-  (call $write_denied (local.get $out)))
+  (call $write_refused (local.get $out) (i32.const 1)))
 
 (func $resolve-addresses (export "wasi:sockets/ip-name-lookup@0.2#resolve-addresses")
   (param $network i32) (param $ptr i32) (param $len i32) (param $out i32)
   (drop (call $handle_get (local.get $network) (i32.const 11)))
   (drop (call $path_in (local.get $ptr) (local.get $len) (i32.const 0x11000)))
-  (call $write_denied (local.get $out)))
+  (call $write_refused (local.get $out) (i32.const 20)))

@@ -78,9 +78,12 @@ const FUNCTIONS: [(&str, &str, &str); 59] = [
     ("wasi:sockets/udp-create-socket@0.2#create-udp-socket", "ii", ""),
 ];
 
-/// access-denied, and nothing after it.
-fn is_denied(rig: &Rig) {
-    let expected = [1, FILL, FILL, FILL, 1, FILL, FILL, FILL];
+const ACCESS_DENIED: u8 = 1;
+const PERMANENT_RESOLVER_FAILURE: u8 = 20;
+
+/// An error, and nothing after it.
+fn is_refused(rig: &Rig, code: u8) {
+    let expected = [1, FILL, FILL, FILL, code, FILL, FILL, FILL];
     assert_eq!(rig.guest(OUT, 8), expected);
 }
 
@@ -95,7 +98,7 @@ fn sockets_are_denied() {
         for family in [0, 1] {
             let mut rig = Rig::new();
             rig.call(name, &[family, OUT]);
-            is_denied(&rig);
+            is_refused(&rig, ACCESS_DENIED);
         }
         for family in [2, 0xffff_ffff] {
             Rig::new().traps(name, &[family, OUT]);
@@ -114,7 +117,7 @@ fn names_are_not_looked_up() {
         let len = rig.put(TEXT, name);
         rig.set_guest(OUT, &[FILL; 8]);
         rig.call(RESOLVE, &[network, TEXT, len, OUT]);
-        is_denied(&rig);
+        is_refused(&rig, PERMANENT_RESOLVER_FAILURE);
     }
     // The name is a string in memory, the result is aligned, the network is one.
     let len = rig.put(TEXT, b"a\xff");
