@@ -846,6 +846,71 @@ fn a_write_at_an_offset_ends_append_mode() {
     assert_eq!(written(&rig), 1);
 }
 
+/// A stream goes on when its descriptor is dropped. The descriptor of preview 1 is closed once, with the last stream.
+#[test]
+fn streams_keep_the_file_of_a_dropped_descriptor_open() {
+    const BLOCKING_READ: &str = "wasi:io/streams@0.2#[method]input-stream.blocking-read";
+    const BLOCKING_WRITE: &str = "wasi:io/streams@0.2#[method]output-stream.blocking-write-and-flush";
+    let (mut rig, file) = with_file();
+    rig.call(&method("read-via-stream"), &[file, 3, OUT]);
+    let input = handle(&mut rig);
+    rig.call(&method("write-via-stream"), &[file, 9, OUT]);
+    let output = handle(&mut rig);
+    rig.call(&drop_of("descriptor"), &[file]);
+    let len = rig.put(TEXT, "new");
+    rig.expect([pwrite(4, 9, b"new")]);
+    rig.call(BLOCKING_WRITE, &[output, TEXT, len, OUT]);
+    is_done(&rig);
+    rig.call("wasi:io/streams@0.2#[resource-drop]output-stream", &[output]);
+    rig.expect([pread(4, 5, 3).writes(BUFFER, "ab").writes(RESULTS + 8, word(2))]);
+    rig.call(BLOCKING_READ, &[input, 5, OUT]);
+    is_done(&rig);
+    assert_eq!(rig.guest(rig.guest_word(OUT + 4), 2), b"ab");
+    rig.expect([pread(4, 5, 5).writes(RESULTS + 8, word(0))]);
+    rig.call(BLOCKING_READ, &[input, 5, OUT]);
+    assert_eq!((rig.guest(OUT, 1), rig.guest(OUT + 4, 1)), (vec![1], vec![1]), "closed");
+    rig.expect([step("fd_close", [4])]);
+    rig.call("wasi:io/streams@0.2#[resource-drop]input-stream", &[input]);
+}
+
+/// Streams at a position, streams at the end and `write` share a descriptor of preview 1, of which append mode is a state.
+#[test]
+fn append_mode_is_switched_when_the_next_write_needs_it() {
+    const BLOCKING_WRITE: &str = "wasi:io/streams@0.2#[method]output-stream.blocking-write-and-flush";
+    let (mut rig, file) = with_file();
+    rig.call(&method("append-via-stream"), &[file, OUT]);
+    let end = handle(&mut rig);
+    rig.call(&method("write-via-stream"), &[file, 0, OUT]);
+    let start = handle(&mut rig);
+    let len = rig.put(TEXT, "x");
+    let append = || {
+        step("fd_write", [4, RESULTS, 1, RESULTS + 8])
+            .sees(RESULTS, iovec(BUFFER, 1))
+            .sees(BUFFER, "x")
+            .writes(RESULTS + 8, word(1))
+    };
+    let switch = |on| step("fd_fdstat_set_flags", [4, on]);
+    let mut stream = |stream, steps: Vec<Step>| {
+        rig.expect(steps);
+        rig.call(BLOCKING_WRITE, &[stream, TEXT, len, OUT]);
+        is_done(&rig);
+    };
+    stream(start, vec![pwrite(4, 0, b"x")]);
+    stream(end, vec![switch(1), append()]);
+    stream(end, vec![append()]);
+    stream(start, vec![switch(0), pwrite(4, 1, b"x")]);
+    stream(end, vec![switch(1), append()]);
+    rig.expect([switch(0), pwrite(4, 7, b"x")]);
+    rig.call(&method("write"), &[file, TEXT, 1, 7, OUT]);
+    assert_eq!(written(&rig), 1);
+    // To read does not matter.
+    rig.expect([switch(1), append()]);
+    rig.call(BLOCKING_WRITE, &[end, TEXT, len, OUT]);
+    rig.expect([pread(4, 1, 0).writes(RESULTS + 8, word(1))]);
+    rig.call(&method("read"), &[file, 1, 0, OUT]);
+    is_done(&rig);
+}
+
 // ---- the other functions of descriptors ----
 
 #[test]
