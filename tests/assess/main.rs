@@ -5,7 +5,7 @@ mod scene;
 
 use scene::{Listener, Scene};
 use std::fs::{self, File};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -92,7 +92,7 @@ impl Probe {
         words
     }
 
-    fn run(&self, component: &PathBuf, place: &TempDir, scene: &Scene) -> Outcome {
+    fn run(&self, component: &Path, place: &TempDir, scene: &Scene) -> Outcome {
         let mut command = Command::new(wave());
         // More memory than this ends the run with another status.
         command
