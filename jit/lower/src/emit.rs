@@ -1,6 +1,6 @@
 //! Code that is generated: calls of the host, and calls by the host.
 
-use wasm_encoder::{BlockType, FuncType, Function, ValType};
+use wasm_encoder::{BlockType, Catch, FuncType, Function, ValType};
 
 /// The interface of the host by which results are fetched.
 pub const RESULTS: &str = "wave:abi/results@1";
@@ -53,12 +53,10 @@ pub fn host_call(ty: &FuncType, import: u32, flag: Option<u32>, fetch: Option<Fe
     if let Some(fetch) = fetch {
         body.instructions().loop_(BlockType::Empty);
         body.instructions().call(fetch.next).local_tee(wanted).i64_const(-1).i64_ne().if_(BlockType::Empty);
-        set_may_leave(&mut body, flag, false);
         body.instructions().i32_const(0).i32_const(0);
         body.instructions().local_get(wanted).i64_const(32).i64_shr_u().i32_wrap_i64();
         body.instructions().local_get(wanted).i32_wrap_i64();
         body.instructions().call(fetch.realloc).local_set(at);
-        set_may_leave(&mut body, flag, true);
         // Not aligned: at & (align - 1).
         body.instructions().local_get(at).local_get(wanted).i64_const(32).i64_shr_u().i32_wrap_i64();
         body.instructions().i32_const(1).i32_sub().i32_and();
@@ -78,14 +76,21 @@ pub fn host_call(ty: &FuncType, import: u32, flag: Option<u32>, fetch: Option<Fe
     body
 }
 
-/// The `realloc` of a component, which may not call out meanwhile.
-pub fn realloc(function: u32, flag: Option<u32>) -> Function {
+/// The `realloc` of a component, which may not call out meanwhile. What it throws is a trap, if functions may throw.
+pub fn realloc(function: u32, flag: Option<u32>, throws: bool) -> Function {
     let mut body = Function::new([]);
     set_may_leave(&mut body, flag, false);
+    if throws {
+        body.instructions().block(BlockType::Result(ValType::I32)).block(BlockType::Empty);
+        body.instructions().try_table(BlockType::Empty, [Catch::All { label: 0 }]);
+    }
     for param in 0..4 {
         body.instructions().local_get(param);
     }
     body.instructions().call(function);
+    if throws {
+        body.instructions().br(2).end().end().unreachable().end();
+    }
     set_may_leave(&mut body, flag, true);
     body.instructions().end();
     body

@@ -156,9 +156,7 @@ fn restricted(graph: &Graph<'_, '_>) -> Vec<bool> {
     let has_list = |id: &TypeId| graph.types.get(*id).has_list;
     for function in &graph.functions {
         match function {
-            Function::HostCall { component, fetch: Some(_), .. } | Function::Realloc { component, .. } => {
-                restrict(*component)
-            }
+            Function::Realloc { component, .. } => restrict(*component),
             Function::Fused { lift, component, .. } => {
                 let lift = &graph.lifts[*lift];
                 let signature = &lift.signature;
@@ -416,7 +414,7 @@ impl<'g, 'p, 'a> Writer<'g, 'p, 'a> {
                 Function::Adapted(copy) => self.adapted(id, copy)?,
                 Function::Realloc { realloc, component } => {
                     let ty = FuncType::new([ValType::I32; 4], [ValType::I32]);
-                    let body = emit::realloc(self.numbers.function(*realloc), self.flags[component.0]);
+                    let body = emit::realloc(self.numbers.function(*realloc), self.flags[component.0], graph.tags > 0);
                     let ty = self.types.function(&ty);
                     self.functions.function(ty);
                     self.code.function(&body);

@@ -126,6 +126,15 @@ fn realloc_does_not_call_the_adapter() {
     assert_eq!(running.store.data_mut().calls, ["words"]);
 }
 
+/// An exception does not leave a component.
+#[test]
+fn what_realloc_throws_is_a_trap() {
+    let mut running = run(&user("(throw $tag)) (tag $tag"));
+    assert_eq!(running.traps("call", &[]), Trap::Unreachable);
+    let mut running = run(&user("(i32.const 512)) (tag $tag"));
+    assert_eq!(running.number("call", &[]), 102);
+}
+
 #[test]
 fn each_memory_has_copies_and_the_state_is_one() {
     let text = format!(

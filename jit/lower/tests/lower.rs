@@ -193,6 +193,15 @@ fn realloc_calls_nobody() {
     assert_eq!(running.store.data_mut().calls, ["note 1", "texts", "note 2"], "afterwards, it may");
 }
 
+/// An exception does not leave a component.
+#[test]
+fn what_realloc_throws_is_a_trap() {
+    let mut running = Running::with(&with_realloc("(throw $tag)) (tag $tag"), with_texts(&["four"]));
+    assert_eq!(running.traps("call", &[]), Trap::Unreachable);
+    let mut running = Running::with(&with_realloc("(i32.const 512)) (tag $tag"), with_texts(&["four"]));
+    assert_eq!(running.number("call", &[]), 1);
+}
+
 /// A component applies segments and runs start functions instance by instance. A module applies all segments first.
 #[test]
 fn segments_and_start_functions_keep_their_order() {

@@ -110,11 +110,12 @@ impl<'a> Elaborator<'_, 'a> {
         let signature = &self.signatures[signature];
         let types = &self.graph.types;
         let flat = types.flat(signature, Side::Lower);
-        let fetch = match signature.result.iter().any(|id| types.get(*id).has_list) {
-            true => Some(Fetch { realloc: options.realloc()?, memory: options.memory()? }),
+        let fetches = signature.result.iter().any(|id| types.get(*id).has_list);
+        let memory = if types.uses_memory(signature) { Some(options.memory()?) } else { None };
+        let fetch = match fetches {
+            true => Some(Fetch { realloc: self.realloc(options.realloc()?, component), memory: options.memory()? }),
             false => None,
         };
-        let memory = if types.uses_memory(signature) { Some(options.memory()?) } else { None };
         self.host_call(component, HostFunction { module: interface, name, ty: flat.ty, memory }, fetch, options)
     }
 
