@@ -140,8 +140,14 @@ fn mutants(ready: Ready, image: CodeImage, seed: u64, count: u64) -> Result<i32>
     if !changes.is_empty() || end != End::Code(RETURNED) {
         return Err(format!("code that was not changed: {end:?}, {changes:#?}").into());
     }
-    let Trace { executed, functions: starts } = trace;
-    let text = starts[starts.len() - functions] - image.functions[0].start as usize;
+    let Trace { executed, functions: entries } = trace;
+    // Each function has two entries, for its type and for its shape.
+    let starts: Vec<usize> = entries.into_iter().step_by(2).collect();
+    let starts = &starts[starts.len() - functions..];
+    let text = starts[0] - image.functions[0].start as usize;
+    if starts.iter().zip(&image.functions).any(|(start, function)| *start != text + function.start as usize) {
+        return Err("the entries are not those of the functions".into());
+    }
     let is_executed = |at: u32| executed.contains(&(text + at as usize));
     println!("instructions: executed: {}", executed.range(text..text + image.text.len()).count());
 
