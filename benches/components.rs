@@ -16,7 +16,7 @@ use support::contestants::Guest;
 use support::{Args, Times, run};
 use wave_test_support::components::component;
 
-/// What is called, as `hostcalls` has it, and the number of the row in `guests/components.wat`.
+/// What is called, as `hostcalls` has it, and the number of the row in `guests/components/calls.wat`.
 const CALLS: [(&str, &str, u8); 5] = [
     ("read 4 KiB", "pread4k", 1),
     ("write 4 KiB", "pwrite4k", 2),
@@ -70,7 +70,7 @@ fn main() {
     let frame = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/components/frame.wat");
     let text = |path: &Path| fs::read_to_string(path).expect("it is in the repository");
     let calls = dir.join("calls.wasm");
-    let program = text(&frame).replace("    ;; PROGRAM\n", &text(&support::source("components.wat")));
+    let program = text(&frame).replace("    ;; PROGRAM\n", &text(&support::source("components/calls.wat")));
     fs::write(&calls, component(&program)).expect("the target directory is ours");
     for (what, name, number) in chosen {
         let number = number.to_string();
