@@ -348,7 +348,6 @@ fn wait_for(file: &File, deadline: Option<Instant>, time: Duration) -> Result<()
     }
 }
 
-/// Whether text starts like a module: with a parenthesis or a comment.
 /// Whether the first word of a text, after comments to the end of a line, opens a component.
 fn is_text_of_component(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim_start).filter(|line| !line.is_empty() && !line.starts_with(";;"));
@@ -356,6 +355,7 @@ fn is_text_of_component(text: &str) -> bool {
     words.is_some_and(|words| words.trim_start().split([' ', '(', ')', '\t']).next() == Some("component"))
 }
 
+/// Whether text starts like a module: with a parenthesis or a comment.
 fn looks_like_text(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with('(') || text.starts_with(";;")
