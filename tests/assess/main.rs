@@ -22,6 +22,9 @@ const SOCKETS: &str = "unknown access-denied not-supported invalid-argument out-
     connection-aborted datagram-too-large name-unresolvable temporary-resolver-failure permanent-resolver-failure";
 
 /// A row of `probes.txt`.
+/// The most memory that the process of a probe may have had.
+const MOST_BYTES: u64 = 256 << 20;
+
 struct Probe {
     area: String,
     name: String,
@@ -73,6 +76,14 @@ impl Probe {
         world.join("\n").replace("PROGRAM", &program).replace("PROBE", &self.name).replace("PORT", &port.to_string())
     }
 
+    /// Whatever a probe asks for, the process has had little memory, as the kernel counts it.
+    fn assert_bounded(&self, place: &TempDir) {
+        let outcome = fs::read(place.path().join("outcome.json")).expect("it is written at every end");
+        let outcome: serde_json::Value = serde_json::from_slice(&outcome).expect("it is JSON");
+        let bytes = outcome["memory"]["process_bytes"].as_u64().expect("it is in the schema");
+        assert!(bytes <= MOST_BYTES, "{}/{}: {bytes} bytes", self.area, self.name);
+    }
+
     /// What comes of it, in the words of the table.
     fn outcome(&self) -> String {
         let listener = Listener::new();
@@ -89,14 +100,14 @@ impl Probe {
         }
         scene.assert_nothing_outside();
         listener.assert_not_reached();
+        self.assert_bounded(&place);
         words
     }
 
     fn run(&self, component: &Path, place: &TempDir, scene: &Scene) -> Outcome {
         let mut command = Command::new(wave());
-        // No probe needs more.
         command
-            .args(["--sandbox", "strict", "run", "--max-memory", "256M"])
+            .args(["--sandbox", "strict", "run", "--outcome", "outcome.json"])
             .current_dir(place.path())
             .env("ASSESS_SECRET", "1");
         if self.has("grant") {
