@@ -6,7 +6,6 @@
 
 use crate::error::{LowerError, Result, item};
 use crate::graph::{FunctionId, HostFunction};
-use crate::names::split;
 use crate::read::Module;
 use std::collections::{BTreeSet, HashMap};
 use wasm_encoder::reencode::{Error, Reencode, RoundtripReencoder};
@@ -115,7 +114,7 @@ impl<'a> Adapter<'a> {
             .filter(|export| export.kind == ExternalKind::Func)
             .map(|export| (export.name, export.index))
             .collect();
-        let interfaces = exports.keys().filter_map(|name| Some(split(name)?.0)).collect();
+        let interfaces = exports.keys().filter_map(|name| Some(name.split_once('#')?.0)).collect();
         let needs = needs(&module, &imports)?;
         Ok(Self { module, types, functions, imports, needs, exports, interfaces, memory })
     }

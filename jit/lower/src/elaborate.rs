@@ -5,11 +5,11 @@
 
 mod host;
 
-use crate::adapter::{self, Adapted, Adapter};
+use crate::adapter::Adapter;
 use crate::error::{LowerError, Result, item, unsupported};
 use crate::graph::{
-    Action, ComponentId, CoreInstance, Fetch, Function, FunctionId, Graph, HostFunction, Lift, Memory, MemoryId,
-    Options, Resource,
+    Action, ComponentId, CoreInstance, Function, FunctionId, Graph, HostFunction, Lift, Memory, MemoryId, Options,
+    Resource,
 };
 use crate::names::compatible;
 use crate::read::{Definition, Module, Parts};
@@ -664,92 +664,6 @@ impl<'p, 'a> Elaborator<'p, 'a> {
             graph.text(callee, caller)?;
         }
         Ok(())
-    }
-
-    /// A call of the host: by an import, or of the adapter if it has the interface.
-    fn host_call(
-        &mut self,
-        component: ComponentId,
-        host: HostFunction,
-        fetch: Option<Fetch>,
-        options: Options,
-    ) -> Result<Function> {
-        let ty = host.ty.clone();
-        let (import, fetch) = match &self.graph.adapter {
-            Some(adapter) if adapter.has(&host.module) => {
-                let HostFunction { module, name, .. } = &host;
-                let Some(function) = adapter.find(module, name) else {
-                    return unsupported(format!("the function `{name}` of `{module}`"));
-                };
-                if *adapter.ty(function)? != ty {
-                    return unsupported(format!("the function `{name}` of `{module}` with a type that is not its own"));
-                }
-                let realloc = options.realloc.map(|realloc| self.realloc(realloc, component));
-                (self.adapted(function, options.memory, realloc)?, None)
-            }
-            _ => (self.host(host), fetch),
-        };
-        Ok(Function::HostCall { import, component, ty, fetch })
-    }
-
-    fn host(&mut self, host: HostFunction) -> FunctionId {
-        match self.hosts.get(&host) {
-            Some(import) => *import,
-            None => {
-                let import = self.graph.add(Function::Host(host.clone()));
-                self.hosts.insert(host, import);
-                import
-            }
-        }
-    }
-
-    /// The `realloc` of a component, as the adapter calls it.
-    fn realloc(&mut self, realloc: FunctionId, component: ComponentId) -> FunctionId {
-        match self.reallocs.get(&(realloc, component)) {
-            Some(known) => *known,
-            None => {
-                let function = self.graph.add(Function::Realloc { realloc, component });
-                self.reallocs.insert((realloc, component), function);
-                function
-            }
-        }
-    }
-
-    /// A copy of a function of the adapter, with all that it calls.
-    fn adapted(&mut self, function: u32, memory: Option<MemoryId>, realloc: Option<FunctionId>) -> Result<FunctionId> {
-        let adapter = self.graph.adapter.as_ref().ok_or_else(|| LowerError::Mistake("no adapter".to_owned()))?;
-        let missing = |what: &str| LowerError::Mistake(format!("a function of the adapter needs {what}"));
-        let (calls, memory, realloc) = match adapter.kind(function)? {
-            adapter::Kind::Realloc => return realloc.ok_or_else(|| missing("`realloc`")),
-            adapter::Kind::Host(host) => {
-                let host = host.clone();
-                return Ok(self.host(host));
-            }
-            adapter::Kind::Defined { calls, memory: uses_memory, realloc: uses_realloc } => {
-                let calls: Vec<u32> = calls.iter().copied().collect();
-                let memory = if uses_memory { Some(memory.ok_or_else(|| missing("memory"))?) } else { None };
-                let realloc = if uses_realloc { Some(realloc.ok_or_else(|| missing("`realloc`"))?) } else { None };
-                (calls, memory, realloc)
-            }
-        };
-        if let Some(known) = self.adapted.get(&(function, memory, realloc)) {
-            return Ok(*known);
-        }
-        if self.graph.own.is_none() {
-            self.graph.own = Some(self.graph.hidden_memory());
-        }
-        // It is known before what it calls, which may call it.
-        let copy = Adapted { function, calls: HashMap::new(), memory };
-        let id = self.graph.add(Function::Adapted(copy));
-        self.adapted.insert((function, memory, realloc), id);
-        let mut found = HashMap::new();
-        for call in calls {
-            found.insert(call, self.adapted(call, memory, realloc)?);
-        }
-        if let Some(Function::Adapted(copy)) = self.graph.functions.get_mut(id.0) {
-            copy.calls = found;
-        }
-        Ok(id)
     }
 
     // Core modules.

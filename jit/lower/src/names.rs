@@ -7,11 +7,6 @@ pub fn compatible(name: &str) -> String {
     format!("{base}@{version}")
 }
 
-/// Interface and function of `INTERFACE#FUNCTION`.
-pub fn split(name: &str) -> Option<(&str, &str)> {
-    name.split_once('#')
-}
-
 /// `0.2.4` and `0.2.0` become `0.2`, `1.3.0` becomes `1`, `0.0.7` stays. So do versions before a release.
 fn compatible_version(version: &str) -> Option<String> {
     // What follows `+` is no part of the order of versions.

@@ -4,6 +4,7 @@
 
 (func $trap:a_pointer_that_is_not_aligned unreachable)
 (func $trap:a_realloc_that_answers_what_is_not_aligned_or_not_in_memory unreachable)
+(func $trap:a_list_or_string_that_is_not_in_memory unreachable)
 (func $trap:a_string_that_is_not_utf_8 unreachable)
 (func $trap:a_string_that_is_too_long unreachable)
 (func $trap:an_enum_or_variant_without_such_a_case unreachable)
@@ -19,6 +20,14 @@
 ;; Traps unless $errno is 0. For functions that have no error to give.
 (func $must (param $errno i32)
   (if (local.get $errno) (then (call $trap:the_host_failed))))
+
+;; Traps unless a list or string of the guest lies in its memory.
+(func $in_memory (param $ptr i32) (param $len i32)
+  (if
+    (i64.gt_u
+      (i64.add (i64.extend_i32_u (local.get $ptr)) (i64.extend_i32_u (local.get $len)))
+      (i64.shl (i64.extend_i32_u (memory.size $guest)) (i64.const 16)))
+    (then (call $trap:a_list_or_string_that_is_not_in_memory))))
 
 (func $copy_in (param $to i32) (param $ptr i32) (param $len i32)
   (memory.copy $own $guest (local.get $to) (local.get $ptr) (local.get $len)))

@@ -30,7 +30,6 @@
 ;; Errors are numbers of preview 1 until they are written: 8 badf, 25 ilseq, 31 isdir, 37 nametoolong, 54 notdir, 61 overflow, 63 perm,
 ;; 69 rofs, 76 notcapable.
 
-(func $trap:a_list_or_string_that_is_not_in_memory unreachable)
 (func $trap:a_preopen_whose_name_is_not_utf_8_or_too_long unreachable)
 
 ;; ---- results ----
@@ -59,14 +58,6 @@
       (i32.store $guest offset=4 (local.get $out) (local.get $handle)))))
 
 ;; ---- parameters ----
-
-;; Traps unless a list or string of the guest lies in its memory.
-(func $in_memory (param $ptr i32) (param $len i32)
-  (if
-    (i64.gt_u
-      (i64.add (i64.extend_i32_u (local.get $ptr)) (i64.extend_i32_u (local.get $len)))
-      (i64.shl (i64.extend_i32_u (memory.size $guest)) (i64.const 16)))
-    (then (call $trap:a_list_or_string_that_is_not_in_memory))))
 
 ;; Copies a path to own memory. Returns 0, or the errno for a path that is longer than any host takes.
 (func $path_in (param $ptr i32) (param $len i32) (param $to i32) (result i32)
