@@ -787,19 +787,14 @@ impl<'p, 'a> Elaborator<'p, 'a> {
                             Item::Type(TypeValue::Resource(resource)) => {
                                 resources.push((Some(name), function, resource))
                             }
-                            Item::Type(_) => {}
-                            _ => {
-                                return unsupported(format!(
-                                    "the export `{function}` of `{name}`, which is no function"
-                                ));
-                            }
+                            // Nothing calls these: they are for who composes components.
+                            Item::Type(_) | Item::Instance(_) | Item::Component(..) | Item::Module(_) => {}
                         }
                     }
                 }
                 Item::Type(TypeValue::Resource(resource)) => resources.push((None, name, resource)),
-                Item::Type(_) => {}
+                Item::Type(_) | Item::Module(_) => {}
                 Item::Component(..) => return unsupported(format!("the component `{name}` as an export")),
-                Item::Module(_) => return unsupported(format!("the core module `{name}` as an export")),
             }
         }
         self.export_drops(&resources);

@@ -521,14 +521,9 @@ fn what_is_not_supported_is_named() {
             r#"(component (import "c" (instance)))"#.to_owned(),
         ),
         (
-            r#"(component (core module $m) (export "m" (core module $m)))"#.to_owned(),
-            "the core module `m` as an export",
-            r#"(component (core module $m) (core instance (instantiate $m)))"#.to_owned(),
-        ),
-        (
             r#"(component (component $c) (export "c" (component $c)))"#.to_owned(),
             "the component `c` as an export",
-            r#"(component (component $c) (instance (instantiate $c)))"#.to_owned(),
+            r#"(component (core module $c) (export "c" (core module $c)))"#.to_owned(),
         ),
         (
             r#"(component (import "f" (func $f)) (export "g" (func $f)))"#.to_owned(),

@@ -4,10 +4,13 @@
 //! Everything that is not judged is counted with its reason: components that are refused, values that this test cannot pass.
 
 mod common;
+#[path = "common/linked.rs"]
+mod linked;
 #[path = "common/values.rs"]
 mod values;
 
 use common::{Host, Running, exports, hindrance};
+use linked::Named;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use values::{Functions, Memory};
@@ -26,8 +29,25 @@ struct Tally {
     open: BTreeMap<String, usize>,
 }
 
-/// Components that a script defines and instantiates later.
-type Definitions = BTreeMap<String, Vec<u8>>;
+/// What a script has so far.
+#[derive(Default)]
+struct Script {
+    /// Components that it defines and instantiates later.
+    definitions: Named,
+    /// Components that have instances with names, which others import.
+    named: Named,
+    /// What runs. The one without a name is the empty name.
+    running: BTreeMap<String, Current>,
+    /// The one that an invocation without a name is for.
+    latest: String,
+}
+
+impl Script {
+    fn current(&mut self, name: Option<&str>) -> &mut Current {
+        let name = name.unwrap_or(&self.latest).to_owned();
+        self.running.entry(name).or_insert_with(|| Current::Not("no component".to_owned()))
+    }
+}
 
 /// Why some assertions are not judged.
 const NESTED: &str = "calls between a component and those in it, which trap for now";
@@ -40,12 +60,12 @@ enum Current {
 
 #[test]
 fn scripts_of_the_component_model_pass() {
-    run("COMPONENT_MODEL", "test", "a checkout of WebAssembly/component-model", 1027);
+    run("COMPONENT_MODEL", "test", "a checkout of WebAssembly/component-model", 1030);
 }
 
 #[test]
 fn scripts_of_wasmtime_pass() {
-    run("WASMTIME_MISC_TESTSUITE", "component-model", "a checkout's tests/misc_testsuite for Wasmtime's scripts", 332);
+    run("WASMTIME_MISC_TESTSUITE", "component-model", "a checkout's tests/misc_testsuite for Wasmtime's scripts", 427);
 }
 
 fn run(variable: &str, folder: &str, what: &str, least: usize) {
@@ -93,12 +113,14 @@ fn play(path: &Path, tally: &mut Tally) {
             return;
         }
     };
-    let mut current = Current::Not("no component".to_owned());
-    let mut definitions = BTreeMap::new();
+    let mut state = Script::default();
+    let host = ParseBuffer::new(include_str!("common/host.wat")).expect("text");
+    let host = parser::parse::<wast::Wat<'_>>(&host).and_then(|mut host| host.encode()).expect("a component");
+    state.named.insert(linked::HOST.to_owned(), host);
     for directive in script.directives {
         let (line, _) = directive.span().linecol_in(&text);
         let place = format!("{}:{}", path.display(), line + 1);
-        match judge(directive, &mut current, &mut definitions) {
+        match judge(directive, &mut state) {
             Ok(true) => tally.passed += 1,
             Ok(false) => {}
             Err(Verdict::Failed(why)) => tally.failed.push(format!("{place}: {why}")),
@@ -122,22 +144,26 @@ fn open<T>(why: impl Into<String>) -> Result<T, Verdict> {
 }
 
 /// Whether a directive passed. `Ok(false)`: there is nothing to judge.
-fn judge(directive: WastDirective<'_>, current: &mut Current, definitions: &mut Definitions) -> Result<bool, Verdict> {
+fn judge(directive: WastDirective<'_>, script: &mut Script) -> Result<bool, Verdict> {
     match directive {
         WastDirective::Module(component) => {
-            let bytes = encode(component)?;
-            instantiate(&bytes, current)
+            let name = component.name().map(|name| name.name().to_owned());
+            instantiate(encode(component)?, name.unwrap_or_default(), script)
         }
         WastDirective::ModuleDefinition(component) => {
             let name = component.name().map(|name| name.name().to_owned()).unwrap_or_default();
             let bytes = encode(component)?;
-            definitions.insert(name, bytes.clone());
-            lower(&bytes).map(|_| true)
+            let lowered = lower(&linked(script, &bytes));
+            script.definitions.insert(name, bytes);
+            lowered.map(|_| true)
         }
-        WastDirective::ModuleInstance { module, .. } => {
+        WastDirective::ModuleInstance { instance, module, .. } => {
             let name = module.map(|name| name.name().to_owned()).unwrap_or_default();
-            match definitions.get(&name) {
-                Some(bytes) => instantiate(bytes, current),
+            match script.definitions.get(&name) {
+                Some(bytes) => {
+                    let name = instance.map(|name| name.name().to_owned()).unwrap_or_default();
+                    instantiate(bytes.clone(), name, script)
+                }
                 None => open("core modules"),
             }
         }
@@ -151,9 +177,10 @@ fn judge(directive: WastDirective<'_>, current: &mut Current, definitions: &mut 
             }
         }
         WastDirective::Invoke(invoke) => {
-            call(current, &invoke)?.0.map(|_| true).or_else(|stop| failed(format!("{stop:?}")))
+            call(current_of(script, &invoke), &invoke)?.0.map(|_| true).or_else(|stop| failed(format!("{stop:?}")))
         }
         WastDirective::AssertReturn { exec: WastExecute::Invoke(invoke), results, .. } => {
+            let current = current_of(script, &invoke);
             let (answer, export) = call(current, &invoke)?;
             match answer {
                 Ok(values) => compare(current, &export, &values, &results),
@@ -161,6 +188,7 @@ fn judge(directive: WastDirective<'_>, current: &mut Current, definitions: &mut 
             }
         }
         WastDirective::AssertTrap { exec: WastExecute::Invoke(invoke), message, .. } => {
+            let current = current_of(script, &invoke);
             let (answer, export) = call(current, &invoke)?;
             match answer {
                 Err(Stop::Trap(_)) => {
@@ -183,7 +211,7 @@ fn judge(directive: WastDirective<'_>, current: &mut Current, definitions: &mut 
         }
         WastDirective::AssertTrap { exec: WastExecute::Wat(mut component), message, .. } => {
             let bytes = component.encode().map_err(|error| Verdict::Open(format!("text: {}", error.message())))?;
-            match lower(&bytes)? {
+            match lower(&linked(script, &bytes))? {
                 module if hindrance(&module).is_some() => open(hindrance(&module).unwrap_or_default()),
                 module => match Running::start(&module, Host::default()) {
                     Ok(_) if message.contains("cannot enter component instance") => open(NESTED),
@@ -192,8 +220,15 @@ fn judge(directive: WastDirective<'_>, current: &mut Current, definitions: &mut 
                 },
             }
         }
-        WastDirective::AssertUnlinkable { .. } | WastDirective::Register { .. } => {
-            open("instances that are linked while the script runs")
+        WastDirective::AssertUnlinkable { mut module, .. } => {
+            let bytes = module.encode().map_err(|error| Verdict::Open(format!("text: {}", error.message())))?;
+            let Some(linked) = linked::compose(&script.named, &bytes) else {
+                return open("components that cannot be linked with a host that this test does not have");
+            };
+            match wave_lower::lower(&linked) {
+                Err(wave_lower::LowerError::Invalid(_)) => Ok(true),
+                other => failed(format!("{other:?}, and it cannot be linked")),
+            }
         }
         _ => open("other directives"),
     }
@@ -226,13 +261,30 @@ fn encode(mut component: QuoteWat<'_>) -> Result<Vec<u8>, Verdict> {
     component.encode().map_err(|error| Verdict::Open(format!("text: {}", error.message())))
 }
 
-fn instantiate(bytes: &[u8], current: &mut Current) -> Result<bool, Verdict> {
-    *current = Current::Not("a component that does not start".to_owned());
-    *current = start(bytes)?;
-    match current {
+fn instantiate(bytes: Vec<u8>, name: String, script: &mut Script) -> Result<bool, Verdict> {
+    script.latest.clone_from(&name);
+    *script.current(None) = Current::Not("a component that does not start".to_owned());
+    *script.current(None) = start(&linked(script, &bytes))?;
+    if !name.is_empty() {
+        script.named.insert(name, bytes);
+    }
+    match script.current(None) {
         Current::Running(..) => Ok(true),
         Current::Not(why) => open(why.clone()),
     }
+}
+
+/// A component with what it imports of the script, if it can be linked; otherwise as it is.
+fn linked<'a>(script: &Script, bytes: &'a [u8]) -> std::borrow::Cow<'a, [u8]> {
+    match linked::compose(&script.named, bytes) {
+        Some(whole) if !matches!(wave_lower::lower(&whole), Err(wave_lower::LowerError::Invalid(_))) => whole.into(),
+        _ => bytes.into(),
+    }
+}
+
+/// What an invocation is for.
+fn current_of<'s>(script: &'s mut Script, invoke: &WastInvoke<'_>) -> &'s mut Current {
+    script.current(invoke.module.map(|name| name.name()))
 }
 
 fn start(bytes: &[u8]) -> Result<Current, Verdict> {
@@ -290,9 +342,6 @@ fn call(current: &mut Current, invoke: &WastInvoke<'_>) -> Result<(Answer, Strin
         Current::Running(running, names, functions) => (running, names, functions),
         Current::Not(why) => return open(why.clone()),
     };
-    if invoke.module.is_some() {
-        return open("instances that are linked while the script runs");
-    }
     let is_it = |name: &&String| {
         let mut parts = name.split('|');
         let is_function = |part: &str| part.starts_with("memory=") || part.ends_with("utf16");

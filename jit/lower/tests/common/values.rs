@@ -2,10 +2,11 @@
 //!
 //! Source: the component model's `CanonicalABI.md`, "Flattening" and "Storing".
 
+use super::linked::top;
 use std::collections::BTreeMap;
 use wasmparser::component_types::{ComponentDefinedType, ComponentEntityType, ComponentValType};
 use wasmparser::types::TypesRef;
-use wasmparser::{PrimitiveValType, Validator, WasmFeatures};
+use wasmparser::{Payload, PrimitiveValType, Validator, WasmFeatures};
 use wast::component::WastVal;
 use wave_runtime::Value;
 
@@ -42,17 +43,11 @@ pub fn functions(component: &[u8]) -> Functions {
 
 fn exported_names(component: &[u8]) -> Vec<String> {
     let mut names = Vec::new();
-    let mut depth = 0;
-    for payload in wasmparser::Parser::new(0).parse_all(component).map_while(Result::ok) {
-        match payload {
-            wasmparser::Payload::Version { .. } => depth += 1,
-            wasmparser::Payload::End(_) => depth -= 1,
-            wasmparser::Payload::ComponentExportSection(section) if depth == 1 => {
-                names.extend(section.into_iter().map_while(Result::ok).map(|export| export.name.name.to_owned()));
-            }
-            _ => {}
+    top(component, |payload| {
+        if let Payload::ComponentExportSection(section) = payload {
+            names.extend(section.into_iter().map_while(Result::ok).map(|export| export.name.name.to_owned()));
         }
-    }
+    });
     names
 }
 
