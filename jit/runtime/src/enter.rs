@@ -5,6 +5,7 @@
 //! stack pointer. It skips the guest's frames, which own nothing.
 
 use crate::code::CodeRegion;
+use crate::platform::landing;
 use std::ops::Range;
 use std::ptr::{NonNull, null_mut};
 use std::sync::atomic::{AtomicPtr, Ordering};
@@ -150,8 +151,7 @@ pub unsafe extern "C" fn enter(
         "call rax",
         "mov rsp, rbx",
         "xor eax, eax",
-        ".globl wave_guest_landing",
-        "wave_guest_landing:",
+        landing!(),
         "add rsp, 8",
         "pop r15",
         "pop r14",

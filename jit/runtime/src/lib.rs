@@ -10,12 +10,26 @@
 //! | `host`, `libcalls`, `bulk` | what guest code calls |
 //! | `exception` | what was thrown |
 //! | `store`, `instance`, `link`, `function`, `value` | the objects of the specification |
+//! | `linux`, `macos` | what differs between the platforms: registers of a signal, timers, flags of mappings |
 //! | `inspect` | where all of it lies, for programs that watch it |
 //!
 //! All unsafe code of the JIT is here: in `mapping` (system calls on memory), `code` (cranelift-jit's provider trait),
-//! `enter` and `signal` (registers and stacks), `host`, `libcalls` and `store` (pointers that pass through guest code).
+//! `enter` and `signal` (registers and stacks), `linux` and `macos` (system calls that only one has), `host`, `libcalls` and `store` (pointers that pass through guest code).
 
 #![expect(clippy::cast_possible_truncation, reason = "guest sizes fit `usize`, which has 64 bits here (checked below)")]
+
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "advises the kernel, asks it for random bytes and for timers")]
+mod linux;
+#[cfg(target_os = "macos")]
+#[expect(unsafe_code, reason = "as on Linux, and follows the pointer to the registers of a signal")]
+mod macos;
+
+// The platform is chosen here and nowhere else.
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(target_os = "macos")]
+use macos as platform;
 
 #[expect(unsafe_code, reason = "maps memory")]
 mod mapping;

@@ -1,5 +1,6 @@
 //! Address space: reservations, access, and bounds-checked reads and writes inside them.
 
+use crate::platform::pages;
 use std::fs::File;
 use std::io;
 use std::mem::MaybeUninit;
@@ -43,7 +44,7 @@ impl Reservation {
             len.checked_next_multiple_of(HOST_PAGE_BYTES).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
         let flags = flags | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         // SAFETY: an anonymous mapping at an address of the kernel's choice, or one where nothing is mapped
-        // (`MAP_FIXED_NOREPLACE`), touches no memory that anyone owns.
+        // (`pages::EXACTLY`), touches no memory that anyone owns.
         let base = unsafe { libc::mmap(std::ptr::without_provenance_mut(address), len, libc::PROT_NONE, flags, -1, 0) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -90,8 +91,8 @@ impl Mapping {
     /// # Errors
     /// The kernel's error, `EEXIST` when any of the range is taken.
     pub fn reserve_at(address: usize, len: usize) -> io::Result<Self> {
-        let mapping = Reservation::map(address, len, libc::MAP_FIXED_NOREPLACE).map(Self::new)?;
-        // Kernels before 4.17 do not know the flag and take the address as a hint.
+        let mapping = Reservation::map(address, len, pages::EXACTLY).map(Self::new)?;
+        // Without such a flag, a kernel takes the address as a hint.
         if mapping.address() != address {
             return Err(io::Error::from_raw_os_error(libc::EEXIST));
         }
@@ -214,9 +215,9 @@ impl Mapping {
     /// Asks for large pages where they fit into a range that is about to be written for the most part. The kernel may have
     /// none.
     pub fn prefer_large_pages(&mut self, range: Range<usize>) {
-        if let Some(pages) = self.pages(&range) {
-            // SAFETY: the pages are ours; the advice changes no contents. A refusal costs time and nothing else.
-            unsafe { libc::madvise(self.base().add(pages.start).cast(), pages.len(), libc::MADV_HUGEPAGE) };
+        if let Some(Range { start, end }) = self.pages(&range) {
+            // SAFETY: the pages are ours.
+            unsafe { pages::prefer_large(self.base().add(start), end - start) };
         }
     }
 
@@ -337,10 +338,8 @@ pub fn prefer_large_pages(buffer: &mut [MaybeUninit<u8>]) {
     let start = address.next_multiple_of(HOST_PAGE_BYTES);
     let end = (address + buffer.len()) / HOST_PAGE_BYTES * HOST_PAGE_BYTES;
     if end.saturating_sub(start) >= LARGE_PAGE_BYTES {
-        // SAFETY: whole pages of the buffer, to which we have the only reference; the advice changes no contents.
-        unsafe {
-            libc::madvise(buffer.as_mut_ptr().byte_add(start - address).cast(), end - start, libc::MADV_HUGEPAGE)
-        };
+        // SAFETY: whole pages of the buffer, to which we have the only reference.
+        unsafe { pages::prefer_large(buffer.as_mut_ptr().byte_add(start - address).cast(), end - start) };
     }
 }
 
@@ -350,9 +349,8 @@ pub fn prefer_large_pages(buffer: &mut [MaybeUninit<u8>]) {
 /// The kernel's error.
 pub fn random_u64() -> io::Result<u64> {
     let mut bytes = [0u8; 8];
-    // SAFETY: the buffer is eight writable bytes.
-    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if got == 8 { Ok(u64::from_ne_bytes(bytes)) } else { Err(io::Error::last_os_error()) }
+    pages::random(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 #[cfg(test)]

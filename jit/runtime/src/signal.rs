@@ -7,6 +7,7 @@
 use crate::code::CodeRegion;
 use crate::enter::{Activation, CURRENT, Fault, FaultKind, wave_guest_landing};
 use crate::mapping::Mapping;
+use crate::platform::{frame, timers};
 use std::io;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -77,22 +78,11 @@ pub fn install() -> io::Result<()> {
 /// The kernel's error.
 pub fn arm_deadline(limit: Duration) -> io::Result<()> {
     handle(libc::SIGALRM, on_deadline)?;
-    let time = |duration: Duration| libc::timeval {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_usec: i64::from(duration.subsec_micros()),
-    };
-    // Zero would disarm the timer.
-    let timer = libc::itimerval { it_value: time(limit.max(Duration::from_micros(1))), it_interval: time(REPEAT) };
-    // SAFETY: `timer` is a valid value that the call only reads; no old value is asked for.
-    let rc = unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) };
-    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    timers::start_wall(limit, REPEAT)
 }
 
 /// Stops the guest after `limit` of processor time from now on, its own and that of hostcalls. Time that the process waits does not
-/// count. The kernel compares at each tick of its clock (1 to 10 ms), so the limit is never reached early.
-///
-/// Not by `ITIMER_PROF`: that counts ticks. A guest that sleeps over each tick would use none, and one that wakes at each would use
-/// more than it has had.
+/// count. The limit is never reached early.
 ///
 /// The signal is repeated after more processor time, so a hostcall that begins to wait between the signal and its system call ends
 /// the run only when its wait ends. It uses no processor time until then.
@@ -101,30 +91,7 @@ pub fn arm_deadline(limit: Duration) -> io::Result<()> {
 /// The kernel's error.
 pub fn arm_processor_deadline(limit: Duration) -> io::Result<()> {
     handle(libc::SIGPROF, on_deadline)?;
-    let time = |duration: Duration| libc::timespec {
-        tv_sec: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: i64::from(duration.subsec_nanos()),
-    };
-    // SAFETY: all zeroes is a valid `sigevent`; its fields are set below.
-    let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
-    event.sigev_notify = libc::SIGEV_SIGNAL;
-    event.sigev_signo = libc::SIGPROF;
-    event.sigev_value = libc::sigval { sival_ptr: mark() };
-    let mut timer: libc::timer_t = std::ptr::null_mut();
-    // SAFETY: the kernel reads a live local and stores the timer in another one.
-    let rc = unsafe { libc::timer_create(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut event, &raw mut timer) };
-    if rc != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let value = libc::itimerspec { it_value: time(limit.max(Duration::from_nanos(1))), it_interval: time(REPEAT) };
-    // SAFETY: the timer was just made; `value` is a valid value that the call only reads; no old value is asked for.
-    let rc = unsafe { libc::timer_settime(timer, 0, &raw const value, std::ptr::null_mut()) };
-    if rc == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// What the signal of the processor's timer carries: an address that no other process knows.
-fn mark() -> *mut libc::c_void {
-    (&raw const DEADLINE_PASSED).cast_mut().cast()
+    timers::start_processor(limit, REPEAT)
 }
 
 thread_local! {
@@ -218,20 +185,10 @@ fn die(signal: i32, message: &'static [u8]) -> ! {
 }
 
 /// Handles the deadline's signal, as [`on_fault`]. A signal that interrupts host code only sets a flag, and comes again.
-///
-/// Only the kernel's own signal counts. Another process can send SIGALRM, but not in the kernel's name (rt_sigqueueinfo(2)). It can send
-/// SIGPROF in a timer's name, and then does not know what that carries.
 extern "C" fn on_deadline(signal: i32, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: as in `on_fault`; a signal in a timer's name carries a value.
-    let (code, carried) = unsafe { ((*info).si_code, (*info).si_value().sival_ptr) };
-    let is_due = match signal {
-        libc::SIGPROF => code == libc::SI_TIMER && carried == mark(),
-        _ => code == libc::SI_KERNEL,
-    };
-    if !is_due {
-        return;
-    }
-    let deadline = if signal == libc::SIGPROF { Deadline::Processor } else { Deadline::Wall };
+    // SAFETY: as in `on_fault`.
+    let announced = unsafe { timers::announced(signal, &*info) };
+    let Some(deadline) = announced else { return };
     // The first one is the reason.
     DEADLINE_PASSED.compare_exchange(NONE, deadline as u8, Ordering::Relaxed, Ordering::Relaxed).ok();
     // SAFETY: as in `on_fault`.
@@ -258,7 +215,7 @@ impl InterruptedGuest {
         if activation.is_null() {
             return None;
         }
-        let pc = registers(context).pc;
+        let pc = frame::registers(context).pc;
         // SAFETY: `enter_with` made the activation current. It lives until that call returns, and this thread is inside
         // it. Library code that was interrupted may hold a mutable reference to the store, but the activation is an
         // allocation of its own (`ActivationCell`), to which nobody makes one. The field does not change while the
@@ -295,7 +252,7 @@ impl InterruptedGuest {
 
     /// Notes the fault and makes the handler return to the landing in `enter`.
     fn resume_at_landing(&self, context: &mut libc::ucontext_t, kind: FaultKind) {
-        let Registers { pc, fp } = registers(context);
+        let Registers { pc, fp } = frame::registers(context);
         let activation = self.activation;
         // SAFETY: as in `find`. `enter` wrote `host_sp` before it called guest code, and whoever called `enter` reads
         // `fault` after it has returned.
@@ -303,24 +260,14 @@ impl InterruptedGuest {
             (*activation).fault = Some(Fault { pc, fp, kind });
             (*activation).host_sp
         };
-        #[cfg(target_arch = "x86_64")]
-        {
-            let registers = &mut context.uc_mcontext.gregs;
-            registers[libc::REG_RIP as usize] = wave_guest_landing as *const () as i64;
-            registers[libc::REG_RSP as usize] = host_sp.cast_signed() as i64;
-            registers[libc::REG_RAX as usize] = 1;
-        }
+        frame::resume(context, wave_guest_landing as *const () as usize, host_sp, 1);
     }
 }
 
-struct Registers {
-    pc: usize,
-    fp: usize,
-}
-
-#[cfg(target_arch = "x86_64")]
-fn registers(context: &libc::ucontext_t) -> Registers {
-    let registers = &context.uc_mcontext.gregs;
-    let read = |index: i32| registers[index as usize].cast_unsigned() as usize;
-    Registers { pc: read(libc::REG_RIP), fp: read(libc::REG_RBP) }
+/// The registers that say where code is.
+pub struct Registers {
+    /// The instruction.
+    pub pc: usize,
+    /// The frame.
+    pub fp: usize,
 }

@@ -12,6 +12,7 @@ use crate::low_addresses::LowAddresses;
 use crate::mapping::random_u64;
 use crate::memory::{Base, LinearMemory};
 use crate::object::{Heap, ObjectKind};
+use crate::platform::pages;
 use crate::signal;
 use crate::stack::GuestStack;
 use crate::table::Table;
@@ -35,7 +36,8 @@ use wave_sandbox::Sealed;
 /// How instances reach their contexts, and how much they may use.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreOptions {
-    /// Mode fixed: code contains addresses as constants. Otherwise mode arg: code gets its context as an argument.
+    /// Mode fixed: code contains addresses as constants. Otherwise mode arg: code gets its context as an argument. macOS has no addresses
+    /// for mode fixed.
     pub fixed: bool,
     /// The seed that the addresses of mode fixed follow from, for code that was compiled for them. `None`: a random one.
     pub seed: Option<u64>,
@@ -50,7 +52,13 @@ pub struct StoreOptions {
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        Self { fixed: true, seed: None, stack_bytes: 8 << 20, memory_limit_bytes: 4 << 30, fuel: None }
+        Self {
+            fixed: pages::HAS_LOW_ADDRESSES,
+            seed: None,
+            stack_bytes: 8 << 20,
+            memory_limit_bytes: 4 << 30,
+            fuel: None,
+        }
     }
 }
 
@@ -174,8 +182,12 @@ impl<T> Store<T> {
     /// Creates an empty store. Installs the fault handlers.
     ///
     /// # Errors
-    /// The kernel's error when address space, signal handlers or random bits cannot be had.
+    /// The kernel's error when address space, signal handlers or random bits cannot be had. [`io::ErrorKind::Unsupported`] for mode fixed
+    /// on macOS.
     pub fn new(options: StoreOptions, data: T) -> io::Result<Self> {
+        if options.fixed && !pages::HAS_LOW_ADDRESSES {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
         signal::install()?;
         let inner = NonNull::from(Box::leak(Box::new(Inner::new(options)?)));
         // SAFETY: nothing refers to the store yet. The pointer to the code is made from the one pointer that this

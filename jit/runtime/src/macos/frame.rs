@@ -1,0 +1,22 @@
+//! The registers of code that a signal interrupted.
+//!
+//! Source: `sendsig` and `sigreturn` in bsd/dev/i386/unix_signal.c. The registers lie on the signal stack, beside the context that
+//! points to them, and are loaded from there when the handler returns.
+
+use crate::signal::Registers;
+
+/// Where it was.
+pub fn registers(context: &libc::ucontext_t) -> Registers {
+    // SAFETY: the kernel wrote both structures for this handler alone, and the pointer to the second one.
+    let state = unsafe { &(*context.uc_mcontext).__ss };
+    Registers { pc: state.__rip as usize, fp: state.__rbp as usize }
+}
+
+/// Where it goes on when the handler returns, with what stack pointer and what result.
+pub fn resume(context: &mut libc::ucontext_t, pc: usize, sp: usize, result: u64) {
+    // SAFETY: as in `registers`; nobody else refers to the structures.
+    let state = unsafe { &mut (*context.uc_mcontext).__ss };
+    state.__rip = pc as u64;
+    state.__rsp = sp as u64;
+    state.__rax = result;
+}
