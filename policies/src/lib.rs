@@ -30,7 +30,10 @@ pub use access::{Access, UnknownAccess};
 pub use area::Area;
 pub use document::syscalls_markdown;
 pub use level::{Level, UnknownLevel};
-pub use policy::{DUMP_FD, FilesystemGrant, Identity, Policy, ProcessLimits, RECORD_FDS, Resolver, Role};
+pub use policy::{
+    BROKER_FD, ConnectPorts, DUMP_FD, FilesystemGrant, Identity, Policy, ProcessLimits, Protocol, RECORD_FDS, Resolver,
+    Role,
+};
 pub use shape::{Shape, all_shapes};
 pub use stub::{Stub, UnknownStub};
 pub use surface::{Import, Surface};

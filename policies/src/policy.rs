@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::table::{ALWAYS, COMPILER, DUMP, GROWABLE, RECORDS, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS, SHARED};
+use crate::table::{
+    ALWAYS, BROKER, COMPILER, DUMP, GROWABLE, RECORDS, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS, SHARED,
+};
 use crate::{Access, Level, Need, RuleSet, Surface, SyscallRule};
 
 /// What one run may do. Plain data: nothing is enforced until `wave-sandbox` seals with it.
@@ -24,6 +26,8 @@ pub struct Policy {
     pub resolver: Resolver,
     /// Addresses the guest may accept connections on; the sockets are bound before the seal.
     pub listeners: Vec<SocketAddr>,
+    /// Ports to which a broker may connect for the guest. Which addresses it reaches there is decided in the broker.
+    pub connections: Vec<ConnectPorts>,
     /// Resource limits of the process.
     pub limits: ProcessLimits,
     /// Who the process becomes when it has the privilege to change. `None`: an id that nobody uses if it is root,
@@ -44,6 +48,9 @@ pub const RECORD_FDS: [i32; 2] = [100, 101];
 /// The descriptor of a core dump, likewise.
 pub const DUMP_FD: i32 = 102;
 
+/// The descriptor of the socket to a broker, likewise.
+pub const BROKER_FD: i32 = 103;
+
 impl Policy {
     /// The rules of the system-call filter: those of every run, and the rows of the imported functions that can
     /// have an effect under these grants. `growable`: some linear memory can grow.
@@ -52,8 +59,10 @@ impl Policy {
     }
 
     fn rule_set(&self, growable: bool) -> RuleSet {
-        if self.role == Role::Compiler {
-            return COMPILER;
+        match self.role {
+            Role::Compiler => return COMPILER,
+            Role::Broker => return BROKER,
+            Role::Guest => {}
         }
         let runtime = if growable { ALWAYS.union(GROWABLE) } else { ALWAYS };
         let runtime = if self.surface.has_shared_memory() { runtime.union(SHARED) } else { runtime };
@@ -89,6 +98,8 @@ pub enum Role {
     Guest,
     /// It reads and compiles a module, and runs nothing of it. Surface, grants and listeners mean nothing to it.
     Compiler,
+    /// It makes connections for a guest, and hands them over. Of surface, grants and listeners it has nothing.
+    Broker,
 }
 
 /// Who turns a path of several components into an object.
@@ -123,6 +134,28 @@ pub struct FilesystemGrant {
     pub host: PathBuf,
     /// What may be done there.
     pub access: Access,
+}
+
+/// Ports of other hosts, or of this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectPorts {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The lowest port.
+    pub first: u16,
+    /// The highest port.
+    pub last: u16,
+}
+
+/// A protocol over IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Streams.
+    Tcp,
+    /// Datagrams.
+    Udp,
 }
 
 /// Resource limits of the process.
@@ -258,6 +291,45 @@ mod tests {
         let never =
             ["openat", "openat2", "readv", "writev", "close", "fstat", "prctl", "kill", "tgkill", "clone3", "execve"];
         assert!(calls.contains(&"clone") && !never.iter().any(|call| calls.contains(call)), "{calls:?}");
+    }
+
+    #[test]
+    fn a_broker_has_its_own_rules_whatever_the_module_imports() {
+        let broker = |policy| Policy { role: Role::Broker, ..policy };
+        let policy = broker(granting(importing(&["path_open", "fd_read", "sock_accept"]), Access::ReadWrite));
+        let own = [
+            "close_made",
+            "connect_made",
+            "exit_group",
+            "receive_request",
+            "send_answer",
+            "socket_tcp",
+            "write_message",
+        ];
+        assert_eq!(ids(&policy), own);
+        assert_eq!(ids(&broker(Policy::default())), own);
+    }
+
+    #[test]
+    fn a_broker_makes_tcp_sockets_and_connects_one() {
+        let policy = Policy { role: Role::Broker, ..Policy::default() };
+        let permits = |call: &str, arguments: [u64; 6]| {
+            policy.rules(false).filter(|rule| rule.call == call).any(|rule| rule.permits(&arguments, &[]))
+        };
+        let socket = |domain, kind, protocol| permits("socket", [domain, kind, protocol, 0, 0, 0]);
+        // AF_INET, AF_INET6; SOCK_STREAM, SOCK_CLOEXEC and SOCK_NONBLOCK; IPPROTO_TCP.
+        let kind = 1 | 0x8_0000 | 0x800;
+        let families: Vec<_> = (0..64).filter(|domain| socket(*domain, kind, 6)).collect();
+        assert_eq!(families, [2, 10]);
+        let kinds: Vec<_> = (0..0x10_0000).filter(|kind| socket(2, *kind, 6)).collect();
+        assert_eq!(kinds, [kind]);
+        // 262 is MPTCP.
+        let protocols: Vec<_> = (0..1024).filter(|protocol| socket(10, kind, *protocol)).collect();
+        assert_eq!(protocols, [6]);
+        for call in ["connect", "close"] {
+            let numbers: Vec<_> = (0..1024).filter(|fd| permits(call, [*fd, 0, 0, 0, 0, 0])).collect();
+            assert_eq!(numbers, [3], "{call}");
+        }
     }
 
     #[test]

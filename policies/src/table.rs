@@ -320,6 +320,10 @@ mod tests {
         for rule in COMPILER.iter() {
             assert!(threads.contains(&rule.call) || !never.contains(&rule.call), "{}", rule.id);
         }
+        // A broker makes sockets and connects one, each under conditions.
+        for rule in BROKER.iter().filter(|rule| never.contains(&rule.call)) {
+            assert!(["socket", "connect"].contains(&rule.call) && !rule.conditions.is_empty(), "{}", rule.id);
+        }
     }
 
     #[test]

@@ -18,6 +18,8 @@ HEADERS = (
     "linux/sched.h",
     "linux/time.h",
     "x86_64-linux-gnu/bits/socket.h",
+    "x86_64-linux-gnu/bits/socket_type.h",
+    "netinet/in.h",
 )
 
 # Newer than the headers of many systems. Source: Linux 6.13, include/uapi/asm-generic/mman-common.h.
@@ -41,6 +43,9 @@ COMPOSED = {
     "RECORDS": lambda: 100,  # and 101: the command's own choice
     "RECORDS_KIND": lambda: WORD & ~1,
     "DUMP": lambda: 102,
+    "AF_INET": lambda: kernel("PF_INET"),
+    "INET_KIND": lambda: WORD & ~(kernel("PF_INET") ^ kernel("PF_INET6")),
+    "MADE": lambda: 3,  # the number after the standard streams
 }
 
 
@@ -52,8 +57,9 @@ def defined() -> dict[str, int]:
         text = (INCLUDE / header).read_text(encoding="utf-8", errors="replace")
         for name, value in re.findall(r"^\s*#\s*define\s+(\w+)\s+(0[xX][0-9a-fA-F]+|\d+)\b", text, re.MULTILINE):
             numbers.setdefault(name, int(value, 8 if re.fullmatch(r"0[0-7]+", value) else 0))
-        for name, value in re.findall(r"^\s*(MSG_\w+)\s*=\s*(0x[0-9a-fA-F]+),", text, re.MULTILINE):
-            numbers.setdefault(name, int(value, 16))
+        enumerated = r"^\s*((?:MSG|SOCK|IPPROTO)_\w+)\s*=\s*(0x[0-9a-fA-F]+|\d+)\b"
+        for name, value in re.findall(enumerated, text, re.MULTILINE):
+            numbers.setdefault(name, int(value, 8 if re.fullmatch(r"0[0-7]+", value) else 0))
     return numbers
 
 

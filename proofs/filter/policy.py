@@ -117,6 +117,14 @@ def of_compiler() -> Rules:
     return rules
 
 
+def of_broker() -> Rules:
+    """The rules of the process that makes connections: the row `broker` of the table."""
+    rules = Rules()
+    add_row(rules, "broker")
+    add_errors(rules, OF_EVERY_FILTER)
+    return rules
+
+
 def add_row(rules: Rules, row: str) -> None:
     """Adds a row of `[runtime]`."""
     for rule in table()["runtime"][row]:

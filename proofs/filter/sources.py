@@ -95,7 +95,7 @@ def with_grants(access: str | None, listens: bool, host: str = "/tmp") -> str:
 
 
 def of_seals(work: Path, checker: Checker) -> Iterator[Filter]:
-    """Filters with what only a run knows: addresses of code and memories, results, an older kernel; and a compiler."""
+    """Filters with what only a run knows: addresses of code and memories, results, an older kernel; a compiler and a broker."""
     module = write_module(work / "seal.wat", list(policy.table()["wasi"]))
     for resolver, level in itertools.product(RESOLVERS, ("strict", "standard")):
         generated = wave("policy", "gen", "--resolver", resolver, module) + with_grants("rw", True)
@@ -118,6 +118,7 @@ def of_seals(work: Path, checker: Checker) -> Iterator[Filter]:
             policy.without_truncation(rules)
         yield seal(checker, f"{level}, {resolver}, Landlock ABI 2", rules, f"{words} abi=2")
     yield seal(checker, "compiler", policy.of_compiler(), "role=compiler")
+    yield seal(checker, "broker", policy.of_broker(), "role=broker")
 
 
 def seal(checker: Checker, name: str, rules: Rules, plan: str) -> Filter:

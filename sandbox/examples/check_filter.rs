@@ -1,7 +1,7 @@
 //! Asks the check of filters, as each seal does, about programs from standard input. For `proofs/filter`.
 //!
 //! Each line is a request and has one line of answer. A request `plan` says which filter the next ones are about, by words:
-//! `policy=FILE` (its functions, grants and listeners), `level=`, `resolver=`, `role=compiler`, `results`, `growable=BASE:LEN` (may
+//! `policy=FILE` (its functions, grants and listeners), `level=`, `resolver=`, `role=` (compiler or broker), `results`, `growable=BASE:LEN` (may
 //! repeat), `code=START:LEN`, `abi=N` (of Landlock). `filter` answers with the program that the seal would install, in hexadecimal
 //! digits of `struct sock_filter`. `check PROGRAM` answers `equal PATHS`, `differs` and why, or `malformed` and why.
 
@@ -56,6 +56,7 @@ impl Subject {
                     policy.resolver = all.find(|resolver| resolver.as_str() == name).ok_or("unknown resolver")?;
                 }
                 ("role", "compiler") => policy.role = Role::Compiler,
+                ("role", "broker") => policy.role = Role::Broker,
                 ("results", _) => policy.prints_results = true,
                 ("records", _) => policy.records = true,
                 ("dump", _) => policy.dumps = true,

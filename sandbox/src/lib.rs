@@ -7,6 +7,7 @@
 //! Each platform has a folder that offers the same names: `linux`, `macos`, and `unsupported` for the rest.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+mod broker;
 mod ended;
 mod error;
 mod plan;
@@ -31,10 +32,11 @@ use unsupported as platform;
 #[allow(unused_imports, reason = "`unsupported` offers nothing more")]
 pub use platform::specific::*;
 pub use platform::{
-    Allocator, Channel, OuterFilter, Worker, end_with_parent, exit, inherited_descriptor, leave_namespaces,
-    prepare_allocator, report_failures, seal, start, supervise, variable,
+    Allocator, Broker, BrokerClient, Channel, OuterFilter, Worker, end_with_parent, exit, inherited_descriptor,
+    leave_namespaces, prepare_allocator, report_failures, seal, start, supervise, variable,
 };
 
+pub use broker::BrokerRequest;
 pub use ended::{DeniedCall, Ended, Supervised, Usage};
 pub use error::{Cause, SealError, StartError, WorkerError};
 pub use plan::{AddressRange, FileCapability, Grant, GrowableRange, Namespaces, SealPlan};

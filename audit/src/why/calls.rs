@@ -5,7 +5,7 @@ use super::kernel::{kernel_layers_off, kernel_policy};
 use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Edit;
-use wave_policy::{Function, Need, Resolver, SyscallRule, all_functions, all_rules};
+use wave_policy::{Function, Need, Resolver, Role, SyscallRule, all_functions, all_rules};
 
 /// Adds a finding on whether a policy allows these imports. Returns the change that adds those that are missing.
 pub fn add_imports(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) -> Option<Edit> {
@@ -113,7 +113,6 @@ pub fn system_call(policy: &PolicyDocument, name: &str) -> Result<Reply, Failure
     let mut answer = Answer::default();
     let sealed = kernel_policy(policy);
     let active: Vec<_> = sealed.rules(true).map(|rule| rule.id).collect();
-    let compiler = wave_policy::Policy { role: wave_policy::Role::Compiler, ..Default::default() };
     let listed = |rule: &SyscallRule| {
         let rows = policy.values.os.as_ref().map(|os| &os.rows);
         rows.is_none_or(|rows| rows.keys().any(|id| id.rsplit('.').next() == Some(rule.id)))
@@ -124,7 +123,7 @@ pub fn system_call(policy: &PolicyDocument, name: &str) -> Result<Reply, Failure
         allowed |= guest;
         let condition = if rule.when.is_empty() { String::new() } else { format!(" where {}", rule.when) };
         let verdict = if guest { "active" } else { "not active" };
-        answer.notes.push(format!("{}{condition}: {verdict}; {}", rule.id, rule_source(rule, &sealed, &compiler)));
+        answer.notes.push(format!("{}{condition}: {verdict}; {}", rule.id, rule_source(rule, &sealed)));
     }
     let functions: Vec<_> = wave_policy::functions_using(name).collect();
     if let Some(off) = kernel_layers_off(policy) {
@@ -155,7 +154,7 @@ fn names(functions: &[&Function]) -> String {
 }
 
 /// Describes which functions or settings add a rule to a filter.
-fn rule_source(rule: &SyscallRule, sealed: &wave_policy::Policy, compiler: &wave_policy::Policy) -> String {
+fn rule_source(rule: &SyscallRule, sealed: &wave_policy::Policy) -> String {
     let need = |need: Need| match need {
         Need::Nothing => "",
         Need::Grant => " with a directory",
@@ -177,8 +176,8 @@ fn rule_source(rule: &SyscallRule, sealed: &wave_policy::Policy, compiler: &wave
     } else if has(&wave_policy::Policy { dumps: true, ..wave_policy::Policy::default() }, false) {
         by.insert(0, "--coredump".to_owned());
     }
-    if has(compiler, false) {
-        by.push("the process that compiles".to_owned());
-    }
+    let others = [(Role::Compiler, "the process that compiles"), (Role::Broker, "the process that makes connections")];
+    let has_rule = |role| has(&wave_policy::Policy { role, ..wave_policy::Policy::default() }, false);
+    by.extend(others.into_iter().filter(|(role, _)| has_rule(*role)).map(|(_, name)| name.to_owned()));
     if by.is_empty() { "the other resolver".to_owned() } else { format!("comes with {}", by.join(", ")) }
 }

@@ -2,6 +2,8 @@
 //! crate wraps safely.
 
 mod bpf;
+mod broker;
+mod child;
 pub mod container;
 mod denial;
 mod failing;
@@ -22,6 +24,8 @@ mod sys;
 mod syscalls;
 mod worker;
 
+pub use broker::{Broker, BrokerClient};
+pub use child::Channel;
 pub use failing::report_failures;
 pub use namespaces::leave_namespaces;
 pub use seal::{exit, prepare_allocator, seal};
@@ -29,4 +33,4 @@ pub use seccomp::outer::OuterFilter;
 pub use start::{end_with_parent, inherited_descriptor, start, variable};
 pub use supervisor::supervise;
 pub use sys::Allocator;
-pub use worker::{Channel, Worker};
+pub use worker::Worker;

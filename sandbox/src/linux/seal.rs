@@ -109,7 +109,7 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     layers.apply(LayerName::NotDumpable, privileges::set_not_dumpable)?;
 
     // After ids and capabilities: a change of them cancels it. Before the filter, which denies the call.
-    if policy.role == Role::Compiler || plan.supervised || start::ends_with_parent() {
+    if policy.role != Role::Guest || plan.supervised || start::ends_with_parent() {
         start::end_with_parent().map_err(|cause| layers.error(LayerName::Limits, cause))?;
     }
 

@@ -16,7 +16,7 @@ mod seal;
 pub mod specific;
 
 pub use crate::unsupported::{
-    Allocator, Channel, OuterFilter, Worker, end_with_parent, exit, inherited_descriptor, leave_namespaces,
-    prepare_allocator, report_failures, start, supervise, variable,
+    Allocator, Broker, BrokerClient, Channel, OuterFilter, Worker, end_with_parent, exit, inherited_descriptor,
+    leave_namespaces, prepare_allocator, report_failures, start, supervise, variable,
 };
 pub use seal::seal;

@@ -4,9 +4,11 @@
     allow(dead_code, unused_imports, reason = "compiled everywhere, so that a change that breaks it is seen on Linux")
 )]
 
+mod broker;
 mod seal;
 mod worker;
 
+pub use broker::{Broker, BrokerClient};
 pub use seal::{OuterFilter, exit, leave_namespaces, prepare_allocator, seal};
 pub use std::alloc::System as Allocator;
 pub use worker::{Channel, Worker, end_with_parent, inherited_descriptor, report_failures, start, supervise, variable};

@@ -214,12 +214,12 @@ impl Sealed {
         Self { kind, level, policy, growable, program }
     }
 
-    fn is_compiler(&self) -> bool {
-        self.policy.role == Role::Compiler
+    fn role(&self) -> Role {
+        self.policy.role
     }
 }
 
-/// The published shapes, a module that imports everything with every grant, by each resolver, and the worker that compiles, at both levels.
+/// The published shapes, a module that imports everything with every grant, by each resolver, the worker that compiles and the broker, at both levels.
 fn sealed() -> Vec<Sealed> {
     let names: Vec<_> = all_functions().iter().map(|function| function.name).collect();
     let everything = |resolver| Policy {
@@ -236,7 +236,9 @@ fn sealed() -> Vec<Sealed> {
         all.extend(all_shapes().iter().map(|shape| Sealed::new(shape.name, level, shape.policy(), shape.growable)));
         all.push(Sealed::new("everything", level, everything(Resolver::Kernel), true));
         all.push(Sealed::new("everything, manual resolver", level, everything(Resolver::Manual), true));
-        all.push(Sealed::new("compiler", level, Policy { role: Role::Compiler, ..Policy::default() }, false));
+        for (kind, role) in [("compiler", Role::Compiler), ("broker", Role::Broker)] {
+            all.push(Sealed::new(kind, level, Policy { role, ..Policy::default() }, false));
+        }
     }
     all
 }
@@ -245,11 +247,12 @@ fn rules_on(name: &str) -> Vec<&'static SyscallRule> {
     all_rules().iter().filter(|rule| rule.call == name).collect()
 }
 
-/// The widest verdict of guests' filters at a level, or that of the worker.
+/// The widest verdict of guests' filters at a level, or that of another process.
 struct Verdicts {
     strict: Verdict,
     standard: Verdict,
     compiler: Verdict,
+    broker: Verdict,
     /// Kinds of guests whose filter permits it.
     kinds: Vec<&'static str>,
 }
@@ -258,8 +261,8 @@ impl Verdicts {
     fn of(all: &[Sealed], number: u32, name: &str) -> Self {
         let rules = rules_on(name);
         let each: Vec<_> = all.iter().map(|sealed| (sealed, Verdict::of(&sealed.program, number, &rules))).collect();
-        let widest = |level: Level, compiler: bool| {
-            let chosen = each.iter().filter(|(sealed, _)| sealed.level == level && sealed.is_compiler() == compiler);
+        let widest = |level: Level, role: Role| {
+            let chosen = each.iter().filter(|(sealed, _)| sealed.level == level && sealed.role() == role);
             let permits = |verdict: &Verdict| match verdict {
                 Verdict::Refused => 0,
                 Verdict::Fails(_) => 1,
@@ -268,16 +271,24 @@ impl Verdicts {
             };
             chosen.map(|(_, verdict)| *verdict).max_by_key(permits).expect("some filter")
         };
-        let compiler = widest(Level::Strict, true);
-        assert_eq!(compiler, widest(Level::Standard, true), "{name}: the worker's filter is the same at both levels");
+        let [compiler, broker] = [Role::Compiler, Role::Broker].map(|role| {
+            let verdict = widest(Level::Strict, role);
+            assert_eq!(
+                verdict,
+                widest(Level::Standard, role),
+                "{name}: the {role:?}'s filter is the same at both levels"
+            );
+            verdict
+        });
         let permits = |verdict: Verdict| matches!(verdict, Verdict::Narrowed | Verdict::Permitted);
-        let strict = each.iter().filter(|(sealed, _)| sealed.level == Level::Strict && !sealed.is_compiler());
+        let strict = each.iter().filter(|(sealed, _)| sealed.level == Level::Strict && sealed.role() == Role::Guest);
         let kinds = strict.filter(|(_, verdict)| permits(*verdict)).map(|(sealed, _)| sealed.kind).collect();
-        Self { strict: widest(Level::Strict, false), standard: widest(Level::Standard, false), compiler, kinds }
+        let [strict, standard] = [Level::Strict, Level::Standard].map(|level| widest(level, Role::Guest));
+        Self { strict, standard, compiler, broker, kinds }
     }
 
-    fn all(&self) -> [Verdict; 3] {
-        [self.strict, self.standard, self.compiler]
+    fn all(&self) -> [Verdict; 4] {
+        [self.strict, self.standard, self.compiler, self.broker]
     }
 
     fn is_permitted(&self) -> bool {
@@ -352,9 +363,9 @@ fn document(table: &Table) -> String {
     out.push_str(PERMITTED);
     for (number, (name, verdicts)) in permitted {
         let kinds = if verdicts.kinds.len() == 7 { "every guest".to_owned() } else { verdicts.kinds.join("; ") };
-        let of = |compiler: bool| {
+        let of = |role: Role| {
             let used = |rule: &&SyscallRule| {
-                let with = |sealed: &Sealed| sealed.is_compiler() == compiler && permits(sealed, rule);
+                let with = |sealed: &Sealed| sealed.role() == role && permits(sealed, rule);
                 all.iter().any(with)
             };
             let rules = rules_on(name).into_iter().filter(used).map(|rule| match rule.when {
@@ -363,7 +374,8 @@ fn document(table: &Table) -> String {
             });
             rules.collect::<Vec<_>>().join("; ")
         };
-        writeln!(out, "| {number} | `{name}` | {} | {kinds} | {} |", of(false), of(true)).expect("strings grow");
+        let [guests, worker, broker] = [Role::Guest, Role::Compiler, Role::Broker].map(of);
+        writeln!(out, "| {number} | `{name}` | {guests} | {kinds} | {worker} | {broker} |").expect("strings grow");
     }
     out.push_str(OTHER_ENTRIES);
     out
@@ -457,7 +469,7 @@ fn calls_past_any_filter_are_named() {
     assert_eq!(past.collect::<Vec<_>>(), [(335, "uretprobe"), (336, "uprobe")]);
 }
 
-/// T77: by the entry of i386 and with the mark of x32, every number is refused by every filter, the worker's included.
+/// T77: by the entry of i386 and with the mark of x32, every number is refused by every filter, the worker's and the broker's included.
 #[test]
 fn t77_every_filter_refuses_i386_and_x32() {
     for sealed in sealed() {
@@ -516,8 +528,6 @@ layers, it runs without them. There the words below about them do not hold. `off
 Under `strict` every call from the pages of the guest's code is refused as well, those that are
 permitted included (`sandbox/tests/filter.rs::from_the_code_of_the_guest_nothing_is_permitted`).
 
-There is no broker yet, so there is no column for one.
-
 ## Classes of harm
 
 A call can be in several; the tightest counts for its filters.
@@ -529,7 +539,8 @@ const TABLES: &str = "
 - *strict*, *standard*: the widest filter of any guest: the five shapes of
   [syscalls.md](syscalls.md), and a module that imports every function, with a writable grant, a
   listener, shared memory, results and records, by either resolver.
-- *worker*: the process that reads and compiles a module. Its filter is the same at both levels.
+- *worker*: the process that reads and compiles a module. *broker*: the one that makes connections
+  for a guest, with the network of the host. The filter of each is the same at both levels.
 - refused: with all arguments tried. An error name: the filter answers with that error, and the
   kernel does nothing. **if**: under a condition; **yes**: with any arguments. Both are in the
   [list of permitted calls](#permitted-calls).
@@ -539,14 +550,14 @@ const TABLES: &str = "
   together. The short names are explained there. Empty: no attack by this call was made.
 
 Two tests show each row. `sandbox/tests/filter.rs` evaluates the compiled filters;
-`sandbox/tests/seal/sweep.rs` and `sandbox/tests/seal/worker.rs` make each call from 0 to 1023 in
+`sweep.rs`, `worker.rs` and `broker.rs` in `sandbox/tests/seal` make each call from 0 to 1023 in
 sealed processes, with arguments of zero (all but `rt_sigreturn`, which loads registers from the
 stack). Attacks are in `tests/breach`.
 ";
 
 const HEAD: &str = "\
-| | call | what it does | classes | strict | standard | worker | attacks |
-|--:|---|---|---|---|---|---|---|";
+| | call | what it does | classes | strict | standard | worker | broker | attacks |
+|--:|---|---|---|---|---|---|---|---|";
 
 const PERMITTED: &str = "
 ## Permitted calls
@@ -556,8 +567,8 @@ Each rule and its condition, and whose filter has it. What native code gets from
 those that only other kernels or C libraries need. Names in conditions are those of
 [policies/syscalls.toml](../policies/syscalls.toml).
 
-| | call | rules for guests | guests | rules for the worker |
-|--:|---|---|---|---|
+| | call | rules for guests | guests | rules for the worker | rules for the broker |
+|--:|---|---|---|---|---|
 ";
 
 const OTHER_ENTRIES: &str = "

@@ -1,11 +1,11 @@
 //! The child: prepares what its arguments say, seals, performs one action and exits with its errno (0: success).
 //!
 //! Arguments are `key=value`:
-//! `level`, `role` (compiler), `functions` (comma-separated), `grant` (path:access, may repeat), `growable`, `listener` and
+//! `level`, `role` (compiler or broker), `ports` (of TCP, to which a broker connects, comma-separated), `functions` (comma-separated), `grant` (path:access, may repeat), `growable`, `listener` and
 //! `manual` (any value; the last is the manual resolver), `seconds` (of processor time), `before` (a change of the process before the seal, may repeat), `kernel` (a faked one, see `kernel.rs`),
 //! `profile` (a container's seccomp profile, as JSON), `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
-//! layer, may repeat), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
-//! `worker.rs`), `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`,
+//! layer, may repeat), `leave_out` (a rule of a broker's filter), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
+//! `worker.rs`), `broker` and `connect_as_broker` (see `broker.rs`), `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`,
 //! `spin`, `time`, `sweep`, `failing` (see `failing.rs`), or `connect` (a port of this host, to be reached from the listener).
 
 use std::fs::File;
@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
-use wave_policy::{FilesystemGrant, Identity, Policy, ProcessLimits, Resolver, Role, Surface};
+use wave_policy::{ConnectPorts, FilesystemGrant, Identity, Policy, ProcessLimits, Protocol, Resolver, Role, Surface};
 use wave_sandbox::{
     AddressRange, Grant, GrowableRange, LayerName, OuterFilter, Report, SealPlan, SeccompProfile, seal,
 };
@@ -90,6 +90,12 @@ pub fn main(args: &[String]) -> ! {
     if let Some(action) = args.get("worker") {
         crate::worker::child(action, policy.level);
     }
+    if let Some(rule) = args.get("leave_out") {
+        wave_sandbox::narrower::leave_out_rule(Role::Broker, rule);
+    }
+    if let Some(action) = args.get("broker") {
+        crate::broker::child(action, &policy);
+    }
 
     let start = Instant::now();
     let sealed = match seal(&plan) {
@@ -102,6 +108,9 @@ pub fn main(args: &[String]) -> ! {
     let elapsed = start.elapsed();
     if args.get("time").is_some() {
         eprintln!("{}", elapsed.as_micros());
+    }
+    if let Some(port) = args.get("connect_as_broker") {
+        wave_sandbox::exit(crate::broker::connect(port.parse().expect("a port")).err().unwrap_or(0));
     }
     if let Some(port) = args.get("connect") {
         let listener = listener.as_ref().expect("a listener").as_raw_fd();
@@ -247,11 +256,22 @@ fn open_grant(text: &str) -> (FilesystemGrant, File) {
     (FilesystemGrant { host: host.into(), access: access.parse().expect("an access") }, file)
 }
 
+fn ports(args: &Args<'_>) -> impl Iterator<Item = u16> {
+    args.get("ports").into_iter().flat_map(|list| list.split(',')).map(|port| port.parse().expect("a port"))
+}
+
 fn policy(args: &Args<'_>, grants: Vec<FilesystemGrant>) -> Policy {
     let functions = args.get("functions").unwrap_or_default().split(',').filter(|name| !name.is_empty());
     Policy {
         level: args.get("level").unwrap_or("strict").parse().expect("a level"),
-        role: if args.get("role") == Some("compiler") { Role::Compiler } else { Role::Guest },
+        role: match args.get("role") {
+            Some("compiler") => Role::Compiler,
+            Some("broker") => Role::Broker,
+            _ => Role::Guest,
+        },
+        connections: ports(args)
+            .map(|port| ConnectPorts { protocol: Protocol::Tcp, first: port, last: port })
+            .collect(),
         surface: Surface::from_imports(functions.map(|name| ("wasi_snapshot_preview1", name))),
         grants,
         listeners: args.get("listener").map(|_| ANY_PORT.into()).into_iter().collect(),

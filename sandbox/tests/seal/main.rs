@@ -4,6 +4,7 @@
 //! Run as root, each case runs twice, as root and as user 65534; otherwise once, as the user who runs it.
 #![allow(unsafe_code, reason = "children make raw system calls")]
 
+mod broker;
 mod child;
 mod denials;
 mod failing;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
     }
     let filter = args.into_iter().find(|arg| !arg.starts_with('-')).unwrap_or_default();
     let cases = [
+        broker::CASES,
         denials::CASES,
         failing::CASES,
         faults::CASES,

@@ -5,6 +5,7 @@
 use std::os::fd::{AsRawFd as _, RawFd};
 
 use nix::sys::stat::fstat;
+use wave_policy::{Protocol, Role};
 
 use crate::error::Cause;
 use crate::linux::narrower;
@@ -48,13 +49,18 @@ const TWO_RIGHTS: u64 = 0b11;
 const PORTS_ABI: i32 = 4;
 const SCOPES_ABI: i32 = 6;
 
-/// What the kernel is to get: the rights that are handled, and for each rule the descriptor and the rights.
+/// Connecting TCP sockets. It is handled unless the policy of a broker has more ports than this.
+const CONNECT: u64 = 0b10;
+const MOST_PORTS: usize = 4096;
+
+/// What the kernel is to get: the rights that are handled, and for each rule the descriptor or the port, and the rights.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
     pub files: u64,
     pub ports: u64,
     pub scopes: u64,
     pub rules: Vec<(RawFd, u64)>,
+    pub port_rules: Vec<(u16, u64)>,
 }
 
 /// Confirms that a request handles every right of an ABI, and that its rules are the grants of the policy.
@@ -79,7 +85,23 @@ fn of_plan(plan: &SealPlan<'_>, abi: i32) -> Result<Request, Cause> {
         };
         rules.push((opened.fd.as_raw_fd(), bits(abi, given)));
     }
-    Ok(Request { files: bits(abi, |_| true), ports: two_from(PORTS_ABI), scopes: two_from(SCOPES_ABI), rules })
+    let (files, scopes) = (bits(abi, |_| true), two_from(SCOPES_ABI));
+    let connected = connected(plan);
+    let (free, port_rules) = match connected.len() {
+        _ if abi < PORTS_ABI => (0, Vec::new()),
+        more if more > MOST_PORTS => (CONNECT, Vec::new()),
+        _ => (0, connected.into_iter().map(|port| (port, CONNECT)).collect()),
+    };
+    Ok(Request { files, ports: two_from(PORTS_ABI) & !free, scopes, rules, port_rules })
+}
+
+/// The TCP ports that the broker of a policy connects to, in their order. Other processes connect to none.
+fn connected(plan: &SealPlan<'_>) -> Vec<u16> {
+    let is_listed = |port: &u16| {
+        let mut rules = plan.policy.connections.iter().filter(|rule| rule.protocol == Protocol::Tcp);
+        rules.any(|rule| rule.first <= *port && *port <= rule.last)
+    };
+    if plan.policy.role == Role::Broker { (0..=u16::MAX).filter(is_listed).collect() } else { Vec::new() }
 }
 
 /// The bits of those rights of an ABI for which something holds.
@@ -94,10 +116,10 @@ mod tests {
     use std::os::fd::AsFd as _;
 
     use super::*;
-    use crate::linux::landlock::{Handled, request};
+    use crate::linux::landlock::{Handled, Ports, request};
     use crate::plan::Grant;
     use ::landlock::ABI;
-    use wave_policy::{Access, FilesystemGrant, Policy};
+    use wave_policy::{Access, ConnectPorts, FilesystemGrant, Policy};
 
     /// Calls `then` with a plan that grants a directory and a file with each access.
     fn with_plan(then: impl Fn(&SealPlan<'_>)) {
@@ -113,7 +135,7 @@ mod tests {
     fn requests_of_every_abi_are_those_of_the_policy() {
         with_plan(|plan| {
             for abi in 1..=9 {
-                let (request, _) = request(plan, &Handled::of(ABI::from(abi)), ABI::from(abi)).expect("open grants");
+                let request = made(plan, ABI::from(abi));
                 check(&request, plan, abi).unwrap_or_else(|cause| panic!("{abi}: {cause}"));
             }
         });
@@ -123,7 +145,7 @@ mod tests {
     fn a_request_that_differs_is_refused() {
         with_plan(|plan| {
             let differs = |change: &dyn Fn(&mut Request)| {
-                let (mut request, _) = request(plan, &Handled::of(ABI::V7), ABI::V7).expect("open grants");
+                let mut request = made(plan, ABI::V7);
                 change(&mut request);
                 assert!(matches!(check(&request, plan, 7), Err(Cause::RulesetDiffers(_))), "{request:x?}");
             };
@@ -135,6 +157,51 @@ mod tests {
             differs(&|request| request.rules[0].0 += 1);
             differs(&|request| request.rules[0].1 |= 1 << 1);
             differs(&|request| request.rules.swap(0, 2));
+            differs(&|request| request.port_rules.push((443, CONNECT)));
         });
+    }
+
+    /// What is made for a plan.
+    fn made(plan: &SealPlan<'_>, abi: ABI) -> Request {
+        let ports = Ports::of(plan.policy);
+        let handled = Handled { ports: ports.handled(abi), ..Handled::of(abi) };
+        request(plan, &handled, &ports, abi).expect("open grants").0
+    }
+
+    fn broker(rules: &[(Protocol, u16, u16)]) -> Policy {
+        let rule = |(protocol, first, last): &(Protocol, u16, u16)| ConnectPorts {
+            protocol: *protocol,
+            first: *first,
+            last: *last,
+        };
+        Policy { role: Role::Broker, connections: rules.iter().map(rule).collect(), ..Policy::default() }
+    }
+
+    #[test]
+    fn a_broker_connects_to_the_ports_of_its_rules_and_no_guest_does() {
+        let policy = broker(&[(Protocol::Tcp, 8000, 8002), (Protocol::Tcp, 8001, 8003), (Protocol::Udp, 53, 53)]);
+        let request = made(&SealPlan::new(&policy), ABI::V7);
+        assert_eq!(request.port_rules, [8000, 8001, 8002, 8003].map(|port| (port, CONNECT)));
+        assert_eq!(request.ports, TWO_RIGHTS);
+        for abi in 1..=9 {
+            check(&made(&SealPlan::new(&policy), ABI::from(abi)), &SealPlan::new(&policy), abi).expect("as the policy");
+        }
+        assert_eq!(made(&SealPlan::new(&policy), ABI::V3).port_rules, []);
+        let mut more = made(&SealPlan::new(&policy), ABI::V7);
+        more.port_rules[0].0 = 22;
+        assert!(check(&more, &SealPlan::new(&policy), 7).is_err());
+        let guest = Policy { role: Role::Guest, ..policy };
+        assert_eq!(made(&SealPlan::new(&guest), ABI::V7).port_rules, []);
+    }
+
+    #[test]
+    fn more_ports_than_the_kernel_is_given_are_free_and_binding_is_not() {
+        for (last, free) in [(4096, false), (4097, true), (u16::MAX, true)] {
+            let policy = broker(&[(Protocol::Tcp, 1, last)]);
+            let request = made(&SealPlan::new(&policy), ABI::V7);
+            check(&request, &SealPlan::new(&policy), 7).expect("as the policy");
+            assert_eq!(request.ports, if free { TWO_RIGHTS & !CONNECT } else { TWO_RIGHTS });
+            assert_eq!(request.port_rules.len(), if free { 0 } else { usize::from(last) });
+        }
     }
 }

@@ -60,8 +60,8 @@ pub const LEVELS: [LandlockLevel; 9] = [
         linux: "6.7",
         adds: "TCP bind and connect",
         below: Below::Filtered(&["socket", "socketpair", "bind", "connect", "listen", "sendto", "sendmmsg"]),
-        detail: "no filter has a call that makes, binds or connects a socket; sendmsg is pinned to MSG_NOSIGNAL, so \
-                 MSG_FASTOPEN does not connect either",
+        detail: "no guest's filter has a call that makes, binds or connects a socket; sendmsg is pinned to MSG_NOSIGNAL, so \
+                 MSG_FASTOPEN does not connect either; a broker that was taken over connects to ports outside the rules",
     },
     LandlockLevel {
         abi: 5,
@@ -157,7 +157,7 @@ mod tests {
     }
 
     /// The rules of a guest with every import and every grant. A compiler's process is sealed before it starts threads, which inherit
-    /// the seal.
+    /// the seal. A broker is to connect: without level 4, its own code alone holds the ports of the rules.
     fn guests() -> Vec<&'static SyscallRule> {
         let names = all_functions().iter().map(|function| ("wasi_snapshot_preview1", function.name));
         let policy = Policy {
@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn t91_permitted_calls_with_a_part_that_landlock_would_restrict_are_pinned() {
         let conditions = |call: &str| {
-            let rules: Vec<_> = all_rules().iter().filter(|rule| rule.call == call).collect();
+            let mut rules: Vec<_> = guests().into_iter().filter(|rule| rule.call == call).collect();
+            rules.dedup_by_key(|rule| rule.id);
             assert_eq!(rules.len(), 1, "{call}");
             rules[0].conditions
         };

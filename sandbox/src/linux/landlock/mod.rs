@@ -2,18 +2,20 @@
 
 mod check;
 pub(crate) mod levels;
+mod ports;
 mod rights;
 mod trial;
 
 use std::os::fd::AsRawFd as _;
 
 use ::landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset, RulesetAttr,
-    RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 use wave_policy::Level;
 
 use self::check::Request;
+use self::ports::Ports;
 use self::trial::Trial;
 use super::sys;
 use crate::error::Cause;
@@ -24,7 +26,7 @@ pub(crate) use levels::STRICT_ABI;
 /// Restricts this thread to the grants.
 ///
 /// The ruleset handles every right that the kernel and this build know. So the kernel denies each of them unless a rule grants it,
-/// even if there is no rule (T92). No rule grants TCP: sockets are opened before.
+/// even if there is no rule (T92). No rule grants TCP to a guest's process: its sockets are opened before, or by a broker.
 pub(crate) fn restrict(plan: &SealPlan<'_>, level: Level) -> Result<String, Cause> {
     let needed = if level == Level::Strict { STRICT_ABI } else { 1 };
     let found = sys::landlock_abi();
@@ -32,12 +34,16 @@ pub(crate) fn restrict(plan: &SealPlan<'_>, level: Level) -> Result<String, Caus
         return Err(Cause::LandlockTooOld { found, needed });
     }
     let abi = ABI::from(found);
-    let handled = Handled::of(abi);
-    let (request, rules) = request(plan, &handled, abi)?;
+    let ports = Ports::of(plan.policy);
+    let handled = Handled { ports: ports.handled(abi), ..Handled::of(abi) };
+    let (request, rules) = request(plan, &handled, &ports, abi)?;
     check::check(&request, plan, found)?;
     let mut ruleset = handled.create_ruleset()?;
     for (grant, rights) in rules {
         ruleset = ruleset.add_rule(PathBeneath::new(grant.fd, rights))?;
+    }
+    for (port, rights) in ports.rules(abi) {
+        ruleset = ruleset.add_rule(NetPort::new(port, rights))?;
     }
     let trial = Trial::choose(plan.grants, abi);
     let status = ruleset.no_new_privs(false).restrict_self()?;
@@ -47,7 +53,7 @@ pub(crate) fn restrict(plan: &SealPlan<'_>, level: Level) -> Result<String, Caus
     if let Some(trial) = trial.filter(|trial| !trial.is_denied()) {
         return Err(Cause::SelfTest(trial.target()));
     }
-    Ok(describe(found, abi, plan.grants.len(), trial))
+    Ok(describe(found, abi, plan.grants.len(), &ports, trial))
 }
 
 impl From<RulesetError> for Cause {
@@ -98,7 +104,12 @@ impl Handled {
 type GrantRules<'p> = Vec<(&'p Grant<'p>, BitFlags<AccessFs>)>;
 
 /// What the kernel is to get, for the check, and the rules.
-fn request<'p>(plan: &SealPlan<'p>, handled: &Handled, abi: ABI) -> Result<(Request, GrantRules<'p>), Cause> {
+fn request<'p>(
+    plan: &SealPlan<'p>,
+    handled: &Handled,
+    ports: &Ports,
+    abi: ABI,
+) -> Result<(Request, GrantRules<'p>), Cause> {
     let rules: Result<GrantRules<'_>, Cause> =
         plan.grants.iter().map(|grant| Ok((grant, rights::of_grant(grant, abi)?))).collect();
     let rules = rules?;
@@ -107,6 +118,7 @@ fn request<'p>(plan: &SealPlan<'p>, handled: &Handled, abi: ABI) -> Result<(Requ
         ports: handled.ports.bits(),
         scopes: handled.scopes.bits(),
         rules: rules.iter().map(|(grant, rights)| (grant.fd.as_raw_fd(), rights.bits())).collect(),
+        port_rules: ports.rules(abi).map(|(port, rights)| (port, rights.bits())).collect(),
     };
     Ok((request, rules))
 }
@@ -116,11 +128,11 @@ pub(crate) fn lacks_truncation(abi: i32) -> bool {
     (1..STRICT_ABI).contains(&abi)
 }
 
-fn describe(found: i32, abi: ABI, rules: usize, trial: Option<Trial>) -> String {
+fn describe(found: i32, abi: ABI, rules: usize, ports: &Ports, trial: Option<Trial>) -> String {
     let rights = AccessFs::from_all(abi).len();
     let moves = if abi >= ABI::V2 { "" } else { ", no moves between directories" };
     let truncation = if abi >= ABI::V3 { "" } else { ", not truncation" };
-    let network = if abi >= ABI::V4 { ", TCP" } else { ", not TCP" };
+    let network = if abi >= ABI::V4 { format!(", TCP{ports}") } else { ", not TCP".to_owned() };
     let scopes = if abi >= ABI::V6 { ", signals, abstract sockets" } else { ", not signals, not abstract sockets" };
     let newer = if found > abi as i32 { " (newer than this build)" } else { "" };
     let test = match trial {

@@ -72,6 +72,7 @@ fn a_filter_that_differs_from_the_policy_is_refused() {
         guest.clone(),
         Policy { level: Level::Standard, ..guest.clone() },
         Policy { role: Role::Compiler, ..guest.clone() },
+        Policy { role: Role::Broker, ..guest.clone() },
     ];
     for policy in &policies {
         let plan = SealPlan { growable: &[RANGE], ..SealPlan::new(policy) };
