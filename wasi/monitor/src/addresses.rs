@@ -12,13 +12,13 @@ use std::net::Ipv6Addr;
 pub type IpBytes = [u8; 16];
 
 /// The first 96 bits of an IPv4 address.
-const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+pub(crate) const MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 /// The first 96 bits of an IPv4-translated address (RFC 2765, 2.1).
-const TRANSLATED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0];
+pub(crate) const TRANSLATED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0];
 /// The first 96 bits of a NAT64 address (RFC 6052, 2.1). Prefixes that a network chooses itself cannot be recognized.
-const NAT64: [u8; 12] = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
+pub(crate) const NAT64: [u8; 12] = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
 /// The first 96 bits of an IPv4-compatible address (RFC 4291, 2.5.5.1), but also of `::` and `::1`.
-const COMPATIBLE: [u8; 12] = [0; 12];
+pub(crate) const COMPATIBLE: [u8; 12] = [0; 12];
 
 /// Allows the peers in one network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,8 +43,12 @@ impl PeerRule {
         Some(Self { network, mask })
     }
 
-    const fn admits(self, address: IpBytes) -> bool {
+    pub(crate) const fn admits(self, address: IpBytes) -> bool {
         (u128::from_be_bytes(address) ^ self.network) & self.mask == 0
+    }
+
+    pub(crate) const fn mask(self) -> u128 {
+        self.mask
     }
 }
 
@@ -86,7 +90,7 @@ impl Monitor {
 }
 
 /// A mask of the first `bits` of 128 bits, of all of them for more.
-const fn prefix_mask(bits: u8) -> u128 {
+pub(crate) const fn prefix_mask(bits: u8) -> u128 {
     match u128::MAX.checked_shr(bits as u32) {
         Some(rest) => !rest,
         None => u128::MAX,
@@ -94,12 +98,12 @@ const fn prefix_mask(bits: u8) -> u128 {
 }
 
 /// The unspecified address of both families. As a peer's address it is forged (T40).
-const fn is_unspecified(address: IpBytes) -> bool {
+pub(crate) const fn is_unspecified(address: IpBytes) -> bool {
     matches!(split(address), (MAPPED | COMPATIBLE, [0, 0, 0, 0]))
 }
 
 /// The IPv4 address that an IPv6 address contains, if any.
-const fn embedded_ipv4(address: IpBytes) -> Option<IpBytes> {
+pub(crate) const fn embedded_ipv4(address: IpBytes) -> Option<IpBytes> {
     match (split(address), address) {
         ((COMPATIBLE, [0, 0, 0, 0 | 1]), _) => None,
         ((COMPATIBLE | TRANSLATED | NAT64, ipv4), _) => Some(mapped(ipv4)),
@@ -113,7 +117,7 @@ const fn mapped([a, b, c, d]: [u8; 4]) -> IpBytes {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
-const fn split([a, b, c, d, e, f, g, h, i, j, k, l, ipv4 @ ..]: IpBytes) -> ([u8; 12], [u8; 4]) {
+pub(crate) const fn split([a, b, c, d, e, f, g, h, i, j, k, l, ipv4 @ ..]: IpBytes) -> ([u8; 12], [u8; 4]) {
     ([a, b, c, d, e, f, g, h, i, j, k, l], ipv4)
 }
 

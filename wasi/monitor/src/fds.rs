@@ -6,7 +6,9 @@
 use crate::entries::{Entry, EntryOrigin};
 use crate::limits::Budgets;
 use crate::lists::List;
-use crate::{Access, Admitted, Close, Errno, FdFlags, HostFd, Kind, LimitName, Limits, PeerRule, Rights, Rule};
+use crate::{
+    Access, Admitted, Close, ConnectRule, Errno, FdFlags, HostFd, Kind, LimitName, Limits, PeerRule, Rights, Rule,
+};
 
 /// The lowest number of a descriptor that is not a standard stream.
 const FIRST_FREE: u32 = 3;
@@ -23,6 +25,7 @@ pub struct Monitor {
     names: Vec<Vec<u8>>,
     pub(crate) lists: Vec<List>,
     pub(crate) peers: Option<Vec<PeerRule>>,
+    pub(crate) connections: Vec<ConnectRule>,
 }
 
 impl Monitor {
@@ -38,6 +41,7 @@ impl Monitor {
             names: Vec::new(),
             lists: Vec::new(),
             peers: None,
+            connections: Vec::new(),
         }
     }
 

@@ -12,7 +12,7 @@
 //!
 //! | errno | means |
 //! |---|---|
-//! | [`NOTCAPABLE`](Errno::NOTCAPABLE) (76) | denied by policy: a right that the descriptor lacks, an access that the grant does not give, a path that leads out of its directory, a peer that no rule allows |
+//! | [`NOTCAPABLE`](Errno::NOTCAPABLE) (76) | denied by policy: a right that the descriptor lacks, an access that the grant does not give, a path that leads out of its directory, a peer or a connection that no rule allows |
 //! | [`INVAL`](Errno::INVAL) (28) | an argument that no policy could allow: unknown flag bits, offsets of 2^63 and more; more subscriptions than the limit |
 //! | [`FAULT`](Errno::FAULT) (21) | a range outside linear memory |
 //! | [`NOTSUP`](Errno::NOTSUP) (58) | what no guest may do: read processor time, stop itself, change append mode of an inherited stream |
@@ -27,8 +27,8 @@
 //! # How a decision is written
 //!
 //! The methods of [`Monitor`] look up a descriptor and call leaf functions over integers, byte slices and small values:
-//! [`GuestRange::check`], [`GuestPath::parse`], [`Subscription::parse`], [`peer_allowed`]. Leaf functions do not
-//! allocate or panic, and loop only over their input. Each has a specification in `src/spec`, an executable predicate
+//! [`GuestRange::check`], [`GuestPath::parse`], [`Subscription::parse`], [`peer_allowed`], [`connect_allowed`]. Leaf
+//! functions do not allocate or panic, and loop only over their input. Each has a specification in `src/spec`, an executable predicate
 //! that was written independently. Tests compare the two. `proofs/monitor` has specifications of its own, and proves on
 //! the machine code of the command that the decisions are as specified for all inputs. Its table says which are proved,
 //! within which bounds and under which assumptions.
@@ -38,6 +38,7 @@ mod access;
 mod addresses;
 mod admitted;
 mod clocks;
+mod connections;
 mod effects;
 mod entries;
 mod errno;
@@ -70,6 +71,7 @@ pub use access::Access;
 pub use addresses::{IpBytes, PeerRule, peer_allowed};
 pub use admitted::{Admitted, Performed};
 pub use clocks::Clock;
+pub use connections::{Connect, ConnectRule, Protocol, connect_allowed};
 pub use effects::{
     Advise, Allocate, Close, Read, ReadAt, ReadDir, Seek, SetFlags, SetSize, SetTimes, Stat, Sync, Write, WriteAt,
 };

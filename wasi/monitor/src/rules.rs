@@ -42,6 +42,8 @@ pub enum Rule {
     Limit(LimitName),
     /// The peer's address matches no rule (T41).
     Peer,
+    /// No rule allows a connection to the address and port (T37 to T47).
+    Connect,
 }
 
 impl Rule {
@@ -65,6 +67,7 @@ impl Rule {
             Self::Signal => "a stopped run could not be resumed",
             Self::Limit(limit) => limit.text(),
             Self::Peer => "no rule admits the address of the peer",
+            Self::Connect => "no rule admits a connection to the address",
         }
     }
 

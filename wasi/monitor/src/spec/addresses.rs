@@ -12,12 +12,12 @@ fn bit(address: IpBytes, at: u8) -> bool {
 }
 
 /// The first `prefix` bits are the same.
-fn in_network(address: IpBytes, (network, prefix): (IpBytes, u8)) -> bool {
+pub(super) fn in_network(address: IpBytes, (network, prefix): (IpBytes, u8)) -> bool {
     (0..prefix).all(|at| bit(address, at) == bit(network, at))
 }
 
 /// All meanings of an address, by the groups of RFC 4291, 2765, 6052 and 3056.
-fn meanings(address: IpBytes) -> Vec<IpBytes> {
+pub(super) fn meanings(address: IpBytes) -> Vec<IpBytes> {
     let ipv4 = match Ipv6Addr::from(address).segments() {
         [0, 0, 0, 0, 0, 0, high, low] if high > 0 || low > 1 => Some((high, low)),
         [0, 0, 0, 0, 0xffff, 0, high, low] => Some((high, low)),
@@ -37,7 +37,7 @@ fn allowed(rules: &[(IpBytes, u8)], address: IpBytes) -> bool {
 }
 
 /// A few IPv4 addresses in all their notations, and any address.
-fn address() -> impl Strategy<Value = IpBytes> {
+pub(super) fn address() -> impl Strategy<Value = IpBytes> {
     let ipv4 = select(vec![[0, 0, 0, 0], [0, 0, 0, 1], [10, 1, 2, 3], [10, 1, 2, 4], [127, 0, 0, 1], [8, 8, 8, 8]]);
     let spelled = (ipv4, 0..6u8).prop_map(|(ipv4, spelling)| {
         let [a, b, c, d] = ipv4;
@@ -55,7 +55,7 @@ fn address() -> impl Strategy<Value = IpBytes> {
 }
 
 /// Networks around such addresses.
-fn network() -> impl Strategy<Value = (IpBytes, u8)> {
+pub(super) fn network() -> impl Strategy<Value = (IpBytes, u8)> {
     let prefix = prop_oneof![Just(0), Just(16), Just(96), Just(104), Just(127), Just(128), 0..=128u8];
     (address(), prefix).prop_map(|(address, prefix)| {
         let mut network = [0; 16];

@@ -6,6 +6,7 @@
 //! change. The seed is fixed, so each run tests the same inputs.
 
 mod addresses;
+mod connections;
 mod inputs;
 mod limits;
 mod lists;
