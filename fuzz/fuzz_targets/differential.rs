@@ -2,12 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use wave_test_differential::{Case, compare};
+use wave_test_differential::{Case, Engine, Features, compare};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((seed, entropy)) = bytes.split_first() else { return };
-    let Some(case) = Case::of_bytes((*seed).into(), entropy) else { return };
-    if let Err(difference) = compare(&case, None) {
+    let Some(case) = Case::of_bytes((*seed).into(), entropy, Features::Common) else { return };
+    if let Err(difference) = compare(&mut Engine::Wasmi, &case, None) {
         panic!("{difference}");
     }
 });

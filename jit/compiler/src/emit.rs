@@ -506,7 +506,12 @@ impl<'e, 'b> Emitter<'e, 'b> {
         let table = self.entries(entries);
         let len = self.b.ins().load(I32, flags, table, offset(context::TABLE_LEN));
         let outside = self.b.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, len);
-        self.b.ins().trapnz(outside, trap_code(trap::TrapCode::TableOutOfBounds));
+        let code = match entries {
+            Entries::Table(_) => trap::TrapCode::TableOutOfBounds,
+            // Null is in bounds as soon as there is one reference to a function.
+            Entries::Functions => trap::TrapCode::NullFunction,
+        };
+        self.b.ins().trapnz(outside, trap_code(code));
 
         // Behind a mispredicted check an index could reach linear memory, where the guest can lay out entries as it likes (T104).
         let zero = self.b.ins().iconst(I32, 0);

@@ -207,6 +207,27 @@ fn t51_64_bit_indexes_do_not_wrap() {
     });
 }
 
+/// A call of null says so, whether or not the table of functions has its first entry yet.
+#[test]
+fn a_call_of_a_null_reference_is_a_trap_of_its_own() {
+    in_both_modes(|store: &mut Store<()>, sealed| {
+        let null = r#"(module (type $f (func))
+            (func (export "null") (call_ref $f (ref.null $f))))"#;
+        let both = r#"(module (type $f (func))
+            (elem declare func $f)
+            (func $f (type $f))
+            (func (export "null") (call_ref $f (ref.null $f)))
+            (func (export "function") (call_ref $f (ref.func $f))))"#;
+        let [null, both] = [null, both].map(|text| load(store, text, Vec::new()).unwrap());
+        for instance in [null, both] {
+            assert_eq!(stop(store, sealed, instance, "null").stop, Stop::Trap(Trap::NullFunction));
+        }
+        let called = function(store, both, "function");
+        assert_eq!(store.call(sealed, called, &[]).unwrap(), []);
+        assert_eq!(stop(store, sealed, null, "null").stop, Stop::Trap(Trap::NullFunction));
+    });
+}
+
 /// Memory with pages of one byte ends where its length says, not at a page of the host.
 #[test]
 fn t51_pages_of_one_byte_end_at_the_byte() {

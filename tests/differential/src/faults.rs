@@ -30,13 +30,24 @@ pub enum Fault {
     VectorAddSubtracts,
     /// Floats are subtracted instead of added.
     FloatAddSubtracts,
+    /// A field or an element is not set.
+    SetNothing,
+    /// A test of a type takes null for the contrary, and a cast refuses it.
+    TestNull,
+    /// Exceptions are not caught.
+    CatchNothing,
 }
+
+/// First byte of operators on objects, and two operators.
+const OBJECT: u8 = 0xfb;
+const DROP: u8 = 0x1a;
+const NOP: u8 = 0x01;
 
 /// How a mistake changes the bytes of an operator.
 type Change = fn(&mut [u8]) -> bool;
 
 impl Fault {
-    /// All of them.
+    /// Those in code of every module.
     pub const ALL: [Self; 12] = [
         Self::AddSubtracts,
         Self::MultiplyAdds,
@@ -52,15 +63,17 @@ impl Fault {
         Self::FloatAddSubtracts,
     ];
 
+    /// Those in code of modules with objects and exceptions.
+    pub const WITH_OBJECTS: [Self; 3] = [Self::SetNothing, Self::TestNull, Self::CatchNothing];
+
     /// The fault with a name as in `{:?}`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|fault| format!("{fault:?}") == name)
+        Self::ALL.into_iter().chain(Self::WITH_OBJECTS).find(|fault| format!("{fault:?}") == name)
     }
 
     fn change(self) -> Change {
         // Opcodes as in the binary format; each pair has the same types and immediates.
-        const DROP_NOP: [u8; 2] = [0x1a, 0x01];
         match self {
             Self::AddSubtracts => |bytes| replace(bytes, &[0x6a], &[0x6b]),
             Self::MultiplyAdds => |bytes| replace(bytes, &[0x7e], &[0x7c]),
@@ -71,9 +84,24 @@ impl Fault {
             Self::EqualIsDifferent => |bytes| pairs(bytes, &[(0x46, 0x47), (0x51, 0x52)]),
             Self::ExtendUnsigned => |bytes| replace(bytes, &[0xac], &[0xad]),
             Self::MinIsMax => |bytes| replace(bytes, &[0x96], &[0x97]) || replace(bytes, &[0xa4], &[0xa5]),
-            Self::BranchNotTaken => |bytes| matches!(bytes, [0x0d, 0..0x80]) && replace(bytes, &[0x0d], &DROP_NOP),
+            Self::BranchNotTaken => |bytes| matches!(bytes, [0x0d, 0..0x80]) && replace(bytes, &[0x0d], &[DROP, NOP]),
             Self::VectorAddSubtracts => |bytes| replace(bytes, &[0xfd, 0xae, 0x01], &[0xfd, 0xb1, 0x01]),
             Self::FloatAddSubtracts => |bytes| replace(bytes, &[0xa0], &[0xa1]) || replace(bytes, &[0x92], &[0x93]),
+            // `struct.set` and `array.set`.
+            Self::SetNothing => |bytes| match *bytes {
+                [OBJECT, 0x05, _, _, ..] => become_drops(bytes, 2),
+                [OBJECT, 0x0e, _, ..] => become_drops(bytes, 3),
+                _ => false,
+            },
+            // `ref.test`, with and without null, and `ref.cast`, whose result without null is a subtype of the one with it.
+            Self::TestNull => |bytes| match bytes {
+                [OBJECT, operator @ (0x14 | 0x15), ..] => {
+                    *operator ^= 1;
+                    true
+                }
+                _ => replace(bytes, &[OBJECT, 0x17], &[OBJECT, 0x16]),
+            },
+            Self::CatchNothing => forget_catches,
         }
     }
 
@@ -96,9 +124,29 @@ impl Fault {
     }
 }
 
+/// Makes a `block` of a `try_table`, with as many `nop` as it has bytes that say what is caught.
+fn forget_catches(bytes: &mut [u8]) -> bool {
+    const TRY_TABLE: u8 = 0x1f;
+    const BLOCK: u8 = 0x02;
+    const REF_OR_NULL: [u8; 2] = [0x63, 0x64];
+    let [opcode @ TRY_TABLE, rest @ ..] = bytes else { return false };
+    let start = rest.first().is_some_and(|byte| REF_OR_NULL.contains(byte)).into();
+    let Some(last) = rest[start..].iter().position(|byte| byte & 0x80 == 0) else { return false };
+    *opcode = BLOCK;
+    rest[start + last + 1..].fill(NOP);
+    true
+}
+
 /// Replaces the first byte, if it is the first of a pair.
 fn pairs(bytes: &mut [u8], pairs: &[(u8, u8)]) -> bool {
     pairs.iter().any(|&(from, to)| replace(bytes, &[from], &[to]))
+}
+
+/// Drops the operands instead of what was to be done.
+fn become_drops(bytes: &mut [u8], operands: usize) -> bool {
+    bytes.fill(NOP);
+    bytes[..operands].fill(DROP);
+    true
 }
 
 /// Replaces the first bytes, if they are these.

@@ -14,10 +14,19 @@ const ENTROPY_BYTES: usize = 8 << 10;
 /// Largest memory.
 const MEMORY_BYTES: u32 = 1 << 20;
 
-/// The features that the generator knows as well as both engines, by their names in `wave`'s table.
+/// Which features modules may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Features {
+    /// Those that the interpreter has, too.
+    Common,
+    /// Objects, exceptions and typed function references, too.
+    WithObjects,
+}
+
+/// The features that the generator knows as well as all engines, by their names in `wave`'s table.
 ///
-/// Of what else `wave` supports: the interpreter has no `atomics`, no `exception-handling`, and neither `function-references` nor
-/// `gc`; and of `relaxed-simd`, results may differ between engines, and do.
+/// Of what else `wave` supports: of `relaxed-simd`, results may differ between engines, and do; `atomics` need threads to tell
+/// engines apart.
 const COMMON: [&str; 10] = [
     "bulk-memory",
     "custom-page-sizes",
@@ -31,9 +40,13 @@ const COMMON: [&str; 10] = [
     "wide-arithmetic",
 ];
 
+/// The features that the interpreter has not.
+const OBJECTS: [&str; 3] = ["exception-handling", "function-references", "gc"];
+
 /// Whether a module may have a feature.
-fn has(name: &str) -> bool {
-    COMMON.contains(&name) && Feature::named(name).is_some_and(|feature| feature.support == Support::Yes)
+fn has(features: Features, name: &str) -> bool {
+    let chosen = COMMON.contains(&name) || features == Features::WithObjects && OBJECTS.contains(&name);
+    chosen && Feature::named(name).is_some_and(|feature| feature.support == Support::Yes)
 }
 
 /// How `wave` compiles a module.
@@ -65,16 +78,17 @@ impl Case {
 
     /// The module of a seed.
     #[must_use]
-    pub fn of_seed(seed: u64) -> Self {
+    pub fn of_seed(seed: u64, features: Features) -> Self {
         let mut state = seed ^ 0x5bd1_e995_9e37_79b9;
         let entropy: Vec<u8> = (0..ENTROPY_BYTES / 8).flat_map(|_| mix(&mut state).to_le_bytes()).collect();
-        Self::of_bytes(seed, &entropy).expect("the generator fails for lack of bytes only, and takes zeroes then")
+        Self::of_bytes(seed, &entropy, features)
+            .expect("the generator fails for lack of bytes only, and takes zeroes then")
     }
 
     /// The module that a fuzzer's bytes stand for.
     #[must_use]
-    pub fn of_bytes(seed: u64, entropy: &[u8]) -> Option<Self> {
-        let mut module = Module::new(config(), &mut Unstructured::new(entropy)).ok()?;
+    pub fn of_bytes(seed: u64, entropy: &[u8], features: Features) -> Option<Self> {
+        let mut module = Module::new(config(seed, features), &mut Unstructured::new(entropy)).ok()?;
         module.ensure_termination(STEPS).ok()?;
         Some(Self::of_module(seed, module.to_bytes()))
     }
@@ -97,7 +111,8 @@ fn converts_floats(module: &[u8]) -> bool {
     })
 }
 
-fn config() -> Config {
+fn config(seed: u64, features: Features) -> Config {
+    let has = |name| has(features, name);
     Config {
         bulk_memory_enabled: has("bulk-memory"),
         custom_page_sizes_enabled: has("custom-page-sizes"),
@@ -111,11 +126,15 @@ fn config() -> Config {
         wide_arithmetic_enabled: has("wide-arithmetic"),
         compact_imports_enabled: has("compact-imports"),
         exceptions_enabled: has("exception-handling"),
-        gc_enabled: has("gc"),
+        // Typed function references, too.
+        gc_enabled: has("function-references") && has("gc"),
         relaxed_simd_enabled: has("relaxed-simd"),
         threads_enabled: has("atomics"),
         // What differs between engines by right.
         canonicalize_nans: true,
+        // Objects are null as often as not: half of the modules avoid that, so that code runs far enough to use them.
+        disallow_traps: features == Features::WithObjects && seed & 8 != 0,
+        limit_arrays_in_const_exprs: true,
         // Nothing to link.
         max_imports: 0,
         export_everything: true,

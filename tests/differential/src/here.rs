@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use wave_compiler::{CompileOptions, Module};
 use wave_contract::artifact::CodeSettings;
 use wave_contract::module::ModuleInfo;
+use wave_contract::types::Hierarchy;
 use wave_policy::{Level, Policy};
 use wave_runtime::{CallError, InstanceId, Item, Stop, Store, StoreOptions, Value};
 use wave_sandbox::{SealPlan, Sealed};
@@ -63,8 +64,8 @@ impl Instance for Here {
         let Some(Item::Function(function)) = self.store.export(self.instance, name) else {
             return Err(format!("no function {name}"));
         };
-        let ty = self.store.function_type(function).ok_or("a function without a type")?.clone();
-        let arguments: Vec<_> = arguments.iter().zip(&ty.params).map(|(bits, ty)| value(*bits, *ty)).collect();
+        let arguments: Vec<_> =
+            arguments.iter().map(|bits| value(*bits)).collect::<Option<_>>().ok_or("a reference")?;
         match self.store.call(sealed(), function, &arguments) {
             Ok(results) => Ok(Ending::Returned(results.into_iter().map(bits).collect())),
             Err(CallError::Stopped(stopped)) => Ok(Ending::Trapped(trap(stopped.stop)?)),
@@ -91,16 +92,19 @@ impl Instance for Here {
     }
 }
 
-fn value(bits: Bits, ty: wave_contract::types::ValType) -> Value {
-    match bits {
+fn value(bits: Bits) -> Option<Value> {
+    Some(match bits {
         Bits::I32(bits) => Value::I32(bits.cast_signed()),
         Bits::I64(bits) => Value::I64(bits.cast_signed()),
         Bits::F32(bits) => Value::F32(bits),
         Bits::F64(bits) => Value::F64(bits),
         Bits::V128(bits) => Value::V128(bits),
-        Bits::Reference { .. } if ty == wave_contract::types::ValType::FuncRef => Value::FuncRef(None),
-        Bits::Reference { .. } => Value::ExternRef(None),
-    }
+        Bits::Null(Hierarchy::Func) => Value::FuncRef(None),
+        Bits::Null(Hierarchy::Extern) => Value::ExternRef(None),
+        Bits::Null(Hierarchy::Any) => Value::AnyRef(0),
+        Bits::Null(Hierarchy::Exn) => Value::ExnRef(None),
+        Bits::NotNull => return None,
+    })
 }
 
 fn bits(value: Value) -> Bits {
@@ -110,10 +114,13 @@ fn bits(value: Value) -> Bits {
         Value::F32(bits) => Bits::F32(bits),
         Value::F64(bits) => Bits::F64(bits),
         Value::V128(bits) => Bits::V128(bits),
-        Value::FuncRef(function) => Bits::Reference { null: function.is_none() },
-        Value::ExternRef(number) => Bits::Reference { null: number.is_none() },
-        Value::ExnRef(number) => Bits::Reference { null: number.is_none() },
-        Value::AnyRef(reference) => Bits::Reference { null: reference == 0 },
+        Value::FuncRef(None) => Bits::Null(Hierarchy::Func),
+        Value::ExternRef(None) => Bits::Null(Hierarchy::Extern),
+        Value::AnyRef(0) => Bits::Null(Hierarchy::Any),
+        Value::ExnRef(None) => Bits::Null(Hierarchy::Exn),
+        Value::FuncRef(Some(_)) | Value::ExternRef(Some(_)) | Value::AnyRef(_) | Value::ExnRef(Some(_)) => {
+            Bits::NotNull
+        }
     }
 }
 
@@ -123,14 +130,24 @@ fn trap(stop: Stop) -> Result<Trap, String> {
     Ok(match trap {
         Wave::Unreachable => Trap::Unreachable,
         Wave::MemoryOutOfBounds => Trap::Memory,
-        // The interpreter has one for both.
+        // The other engines have one for both.
         Wave::TableOutOfBounds | Wave::UndefinedElement => Trap::Table,
         Wave::UninitializedElement => Trap::NullCall,
         Wave::IndirectCallTypeMismatch => Trap::Signature,
         Wave::IntegerDivideByZero => Trap::DivisionByZero,
         Wave::IntegerOverflow => Trap::Overflow,
         Wave::InvalidConversionToInteger => Trap::Conversion,
-        Wave::StackExhausted => Trap::Stack,
+        // Wasmtime has one for all of these.
+        Wave::NullFunction
+        | Wave::NullReference
+        | Wave::NullStruct
+        | Wave::NullArray
+        | Wave::NullI31
+        | Wave::NullException => Trap::NullReference,
+        Wave::CastFailure => Trap::Cast,
+        Wave::ArrayOutOfBounds => Trap::Array,
+        Wave::UncaughtException => Trap::Exception,
+        Wave::StackExhausted | Wave::HeapFull | Wave::ObjectTooLarge | Wave::TooManyExceptions => Trap::Limit,
         other => return Err(format!("a trap that the generator cannot cause: {other:?}")),
     })
 }

@@ -1,10 +1,11 @@
-//! Random modules, run here and on an interpreter that others wrote: results, traps, globals and memories must be the same.
+//! Random modules, run here and on an engine that others wrote: results, traps, globals and memories must be the same.
 //!
 //! | file | what |
 //! |---|---|
 //! | `generate` | a module from a seed, or from bytes that a fuzzer chose |
 //! | `here` | compiled by `wave`, verified, and run |
 //! | `there` | interpreted by `wasmi` |
+//! | `wasmtime`, `peer.py` | compiled by Wasmtime, in another process |
 //! | `faults` | deliberate mistakes, to see that they are found |
 //!
 //! Both sides get the same calls with the same arguments. Floats are compared by their bits: the generator makes every NaN
@@ -14,20 +15,22 @@ mod faults;
 mod generate;
 mod here;
 mod there;
+mod wasmtime;
 
 pub use faults::Fault;
-pub use generate::Case;
+pub use generate::{Case, Features};
+pub use wasmtime::Wasmtime;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wave_contract::module::{ExportKind, ModuleInfo};
-use wave_contract::types::ValType;
+use wave_contract::types::{Hierarchy, RefType, ValType};
 
 /// Maximum functions of a module that are called, and how often each.
 const CALLED: usize = 12;
 const CALLS_EACH: usize = 2;
 
-/// A value as both engines know it. Of references, only whether they are null.
+/// A value as all engines know it. Of references, only whether they are null, and what they refer to then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bits {
     I32(u32),
@@ -35,7 +38,8 @@ enum Bits {
     F32(u32),
     F64(u64),
     V128(u128),
-    Reference { null: bool },
+    Null(Hierarchy),
+    NotNull,
 }
 
 /// Why a guest stopped.
@@ -49,8 +53,12 @@ enum Trap {
     DivisionByZero,
     Overflow,
     Conversion,
-    /// The stack is full, of which engines have different sizes.
-    Stack,
+    NullReference,
+    Cast,
+    Array,
+    Exception,
+    /// The stack or the heap is full, of which engines have different sizes.
+    Limit,
 }
 
 /// How a call ended.
@@ -59,6 +67,9 @@ enum Ending {
     Returned(Vec<Bits>),
     Trapped(Trap),
 }
+
+/// An instance of a module in some engine, or the trap of its start function or segments.
+type Instantiated<'a> = Result<Box<dyn Instance + 'a>, Trap>;
 
 /// An instance of a module in some engine.
 trait Instance {
@@ -80,7 +91,7 @@ pub struct Compared {
     pub globals: u64,
     /// Bytes of memories that were the same in the end.
     pub memory_bytes: u64,
-    /// Modules that were left before their end, because one side had no stack left.
+    /// Modules that were left before their end, because one side had no stack or heap left.
     pub stopped: u64,
 }
 
@@ -110,8 +121,34 @@ impl fmt::Display for Compared {
         write!(
             f,
             "{modules} modules, {returned} calls returned, {trapped} trapped, {globals} globals, \
-             {memory_bytes} bytes of memory, {stopped} modules without stack"
+             {memory_bytes} bytes of memory, {stopped} modules met a limit"
         )
+    }
+}
+
+/// What modules are compared with.
+pub enum Engine {
+    /// An interpreter without objects, exceptions and typed function references.
+    Wasmi,
+    /// A compiler that has them.
+    Wasmtime(Wasmtime),
+}
+
+impl Engine {
+    /// The features that modules for it have.
+    #[must_use]
+    pub fn features(&self) -> Features {
+        match self {
+            Self::Wasmi => Features::Common,
+            Self::Wasmtime(_) => Features::WithObjects,
+        }
+    }
+
+    fn instantiate(&mut self, bytes: &[u8]) -> Result<Instantiated<'_>, String> {
+        match self {
+            Self::Wasmi => Ok(there::instantiate(bytes)?.map(|there| Box::new(there) as _)),
+            Self::Wasmtime(process) => Ok(process.instantiate(bytes)?.map(|there| Box::new(there) as _)),
+        }
     }
 }
 
@@ -119,7 +156,7 @@ impl fmt::Display for Compared {
 ///
 /// # Errors
 /// What differs, or why a side did not run it.
-pub fn compare(case: &Case, fault: Option<Fault>) -> Result<Compared, String> {
+pub fn compare(engine: &mut Engine, case: &Case, fault: Option<Fault>) -> Result<Compared, String> {
     let bytes = match fault {
         None => case.bytes.clone(),
         Some(fault) => match fault.inject(&case.bytes) {
@@ -128,16 +165,16 @@ pub fn compare(case: &Case, fault: Option<Fault>) -> Result<Compared, String> {
             None => return Ok(Compared::default()),
         },
     };
-    catch_unwind(AssertUnwindSafe(|| both(case, bytes))).unwrap_or_else(|_| Err("a panic".to_owned()))
+    catch_unwind(AssertUnwindSafe(|| both(engine, case, bytes))).unwrap_or_else(|_| Err("a panic".to_owned()))
 }
 
-fn both(case: &Case, bytes: Vec<u8>) -> Result<Compared, String> {
+fn both(engine: &mut Engine, case: &Case, bytes: Vec<u8>) -> Result<Compared, String> {
     let mut compared = Compared { modules: 1, ..Compared::default() };
     let (info, here) = here::instantiate(bytes, case.setup).map_err(|error| format!("here: {error}"))?;
-    let there = there::instantiate(&case.bytes).map_err(|error| format!("there: {error}"))?;
+    let there = engine.instantiate(&case.bytes).map_err(|error| format!("there: {error}"))?;
     let (mut here, mut there) = match (here, there) {
         (Ok(here), Ok(there)) => (here, there),
-        (Err(Trap::Stack), _) | (_, Err(Trap::Stack)) => {
+        (Err(Trap::Limit), _) | (_, Err(Trap::Limit)) => {
             compared.stopped += 1;
             return Ok(compared);
         }
@@ -151,10 +188,12 @@ fn both(case: &Case, bytes: Vec<u8>) -> Result<Compared, String> {
     let functions = exports(&info, ExportKind::Function);
     for (name, ty) in functions.filter_map(|(name, index)| Some((name, info.function_type(index)?))).take(CALLED) {
         for _ in 0..CALLS_EACH {
-            let arguments: Vec<_> = ty.params.iter().map(|ty| values.next(*ty)).collect();
+            // A function that takes what only the module can make is called by others of the module at most.
+            let arguments: Option<Vec<_>> = ty.params.iter().map(|ty| values.next(&info, *ty)).collect();
+            let Some(arguments) = arguments else { break };
             let (here, there) = (here.call(name, &arguments)?, there.call(name, &arguments)?);
             match (&here, &there) {
-                (Ending::Trapped(Trap::Stack), _) | (_, Ending::Trapped(Trap::Stack)) => {
+                (Ending::Trapped(Trap::Limit), _) | (_, Ending::Trapped(Trap::Limit)) => {
                     compared.stopped += 1;
                     return Ok(compared);
                 }
@@ -199,7 +238,8 @@ fn exports(info: &ModuleInfo, kind: ExportKind) -> impl Iterator<Item = (&str, u
 struct Values(u64);
 
 impl Values {
-    fn next(&mut self, ty: ValType) -> Bits {
+    /// A value of a type, if there is one that comes from outside.
+    fn next(&mut self, info: &ModuleInfo, ty: ValType) -> Option<Bits> {
         const EDGES: [u64; 12] = [
             0,
             1,
@@ -220,13 +260,14 @@ impl Values {
             _ => generate::mix(&mut self.0),
         };
         let low = u32::try_from(bits & u64::from(u32::MAX)).unwrap_or(0);
-        match ty {
+        Some(match ty {
             ValType::I32 => Bits::I32(low),
             ValType::I64 => Bits::I64(bits),
             ValType::F32 => Bits::F32(low),
             ValType::F64 => Bits::F64(bits),
             ValType::V128 => Bits::V128(u128::from(bits) << 64 | u128::from(generate::mix(&mut self.0))),
-            _ => Bits::Reference { null: true },
-        }
+            ValType::Ref(RefType { nullable: false, .. }) => return None,
+            _ => Bits::Null(info.hierarchy(ty)?),
+        })
     }
 }

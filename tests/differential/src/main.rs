@@ -3,41 +3,52 @@
 //!
 //! `differential write SEED FILE` writes the module of a seed, and `differential compare SEED FILE` compares the module in a file with
 //! the calls of a seed.
+//!
+//! With `wasmtime` as the first argument, the same with modules that have objects and exceptions, too, and with Wasmtime as the other
+//! engine: `WASMTIME_PYTHON` names the Python interpreter whose package `wasmtime` is used.
 
 use std::process::ExitCode;
-use wave_test_differential::{Case, Compared, Fault, compare};
+use wave_test_differential::{Case, Compared, Engine, Fault, Wasmtime, compare};
 
 /// What the arguments must be.
-const USAGE: &str = "differential FIRST COUNT [FAULT] | differential write|compare SEED FILE";
+const USAGE: &str = "differential [wasmtime] FIRST COUNT [FAULT] | differential [wasmtime] write|compare SEED FILE";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (mut engine, arguments) = match &*arguments {
+        ["wasmtime", rest @ ..] => {
+            let python = std::env::var_os(Wasmtime::VARIABLE).expect(Wasmtime::VARIABLE);
+            (Engine::Wasmtime(Wasmtime::start(&python).expect("it starts")), rest)
+        }
+        all => (Engine::Wasmi, all),
+    };
     let number = |text: &str| text.parse::<u64>().expect(USAGE);
+    let features = engine.features();
+    let cases = |first, count| (first..first + count).map(move |seed| Case::of_seed(seed, features));
     match *arguments {
         ["write", seed, file] => {
-            std::fs::write(file, Case::of_seed(number(seed)).bytes).expect("the file can be written");
+            std::fs::write(file, Case::of_seed(number(seed), features).bytes).expect("the file can be written");
             ExitCode::SUCCESS
         }
         ["compare", seed, file] => {
             let bytes = std::fs::read(file).expect("the file can be read");
-            report([Case::of_module(number(seed), bytes)].into_iter(), None)
+            report(&mut engine, [Case::of_module(number(seed), bytes)].into_iter(), None)
         }
-        [first, count] => run(number(first), number(count), None),
-        [first, count, fault] => run(number(first), number(count), Some(Fault::named(fault).expect("a fault's name"))),
+        [first, count] => report(&mut engine, cases(number(first), number(count)), None),
+        [first, count, fault] => {
+            let fault = Fault::named(fault).expect("a fault's name");
+            report(&mut engine, cases(number(first), number(count)), Some(fault))
+        }
         _ => panic!("{USAGE}"),
     }
 }
 
-fn run(first: u64, count: u64, fault: Option<Fault>) -> ExitCode {
-    report((first..first + count).map(Case::of_seed), fault)
-}
-
-fn report(cases: impl Iterator<Item = Case>, fault: Option<Fault>) -> ExitCode {
+fn report(engine: &mut Engine, cases: impl Iterator<Item = Case>, fault: Option<Fault>) -> ExitCode {
     let mut all = Compared::default();
     let mut differences = 0;
     for case in cases {
-        match compare(&case, fault) {
+        match compare(engine, &case, fault) {
             Ok(compared) => all.add(&compared),
             Err(difference) => {
                 println!("seed {}: {difference}", case.seed);

@@ -2,7 +2,8 @@
 
 use crate::{Bits, Ending, Instance, Trap};
 use wasmi::errors::{ErrorKind, InstantiationError, TableError};
-use wasmi::{Config, Engine, Error, Extern, F32, F64, Module, Ref, Store, TrapCode, V128, Val, ValType};
+use wasmi::{Config, Engine, Error, Extern, F32, F64, Module, Ref, Store, TrapCode, V128, Val};
+use wave_contract::types::Hierarchy;
 
 pub struct There {
     store: Store<()>,
@@ -27,7 +28,8 @@ impl Instance for There {
     fn call(&mut self, name: &str, arguments: &[Bits]) -> Result<Ending, String> {
         let function = self.instance.get_func(&self.store, name).ok_or("no such function")?;
         let ty = function.ty(&self.store);
-        let arguments: Vec<_> = arguments.iter().zip(ty.params()).map(|(bits, ty)| value(*bits, *ty)).collect();
+        let arguments: Vec<_> =
+            arguments.iter().map(|bits| value(*bits)).collect::<Option<_>>().ok_or("a reference")?;
         let mut results: Vec<_> = ty.results().iter().map(|ty| Val::default(*ty)).collect();
         match function.call(&mut self.store, &arguments, &mut results) {
             Ok(()) => Ok(Ending::Returned(results.iter().map(bits).collect())),
@@ -50,16 +52,17 @@ impl Instance for There {
     }
 }
 
-fn value(bits: Bits, ty: ValType) -> Val {
-    match bits {
+fn value(bits: Bits) -> Option<Val> {
+    Some(match bits {
         Bits::I32(bits) => Val::I32(bits.cast_signed()),
         Bits::I64(bits) => Val::I64(bits.cast_signed()),
         Bits::F32(bits) => Val::F32(F32::from_bits(bits)),
         Bits::F64(bits) => Val::F64(F64::from_bits(bits)),
         Bits::V128(bits) => Val::V128(V128::from(bits)),
-        Bits::Reference { .. } if ty == ValType::FuncRef => Val::FuncRef(Ref::Null),
-        Bits::Reference { .. } => Val::ExternRef(Ref::Null),
-    }
+        Bits::Null(Hierarchy::Func) => Val::FuncRef(Ref::Null),
+        Bits::Null(Hierarchy::Extern) => Val::ExternRef(Ref::Null),
+        Bits::Null(Hierarchy::Any | Hierarchy::Exn) | Bits::NotNull => return None,
+    })
 }
 
 fn bits(value: &Val) -> Bits {
@@ -69,8 +72,9 @@ fn bits(value: &Val) -> Bits {
         Val::F32(value) => Bits::F32(value.to_bits()),
         Val::F64(value) => Bits::F64(value.to_bits()),
         Val::V128(value) => Bits::V128(value.as_u128()),
-        Val::FuncRef(function) => Bits::Reference { null: function.is_null() },
-        Val::ExternRef(reference) => Bits::Reference { null: reference.is_null() },
+        Val::FuncRef(Ref::Null) => Bits::Null(Hierarchy::Func),
+        Val::ExternRef(Ref::Null) => Bits::Null(Hierarchy::Extern),
+        Val::FuncRef(_) | Val::ExternRef(_) => Bits::NotNull,
     }
 }
 
@@ -90,7 +94,7 @@ fn trap(error: &Error) -> Result<Trap, String> {
         Some(TrapCode::IntegerDivisionByZero) => Trap::DivisionByZero,
         Some(TrapCode::IntegerOverflow) => Trap::Overflow,
         Some(TrapCode::BadConversionToInteger) => Trap::Conversion,
-        Some(TrapCode::StackOverflow) => Trap::Stack,
+        Some(TrapCode::StackOverflow) => Trap::Limit,
         _ => return Err(format!("there: {error}")),
     })
 }

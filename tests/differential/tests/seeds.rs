@@ -1,7 +1,8 @@
 //! Random modules with fixed seeds: no difference; and with a deliberate mistake, a difference.
 
 use std::process::{Child, Command, Stdio};
-use wave_test_differential::{Compared, Fault};
+use wave_test_differential::{Compared, Fault, Wasmtime};
+use wave_test_support::cannot_run;
 
 /// Modules that are compared.
 const MODULES: u64 = 20_000;
@@ -9,11 +10,15 @@ const MODULES: u64 = 20_000;
 /// Modules that a mistake may hide in.
 const MODULES_WITH_FAULT: u64 = 20_000;
 
+/// Modules that are compared with Wasmtime.
+const MODULES_WITH_OBJECTS: u64 = 2_000;
+
 /// Processes that share the modules.
 const PROCESSES: u64 = 2;
 
-fn start(first: u64, count: u64, fault: Option<Fault>) -> Child {
+fn start(engine: &[&str], first: u64, count: u64, fault: Option<Fault>) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_differential"));
+    command.args(engine);
     command.args([first.to_string(), count.to_string()]).args(fault.map(|fault| format!("{fault:?}")));
     command.stdout(Stdio::piped()).spawn().expect("it starts")
 }
@@ -27,10 +32,19 @@ fn finish(child: Child) -> (String, Compared, Option<i32>) {
     (before.to_owned(), compared, output.status.code())
 }
 
-#[test]
-fn random_modules_do_the_same_here_and_there() {
-    let each = MODULES / PROCESSES;
-    let children: Vec<_> = (0..PROCESSES).map(|process| start(process * each, each, None)).collect();
+/// Whether there is a Wasmtime; if there is none, that is said.
+fn has_wasmtime() -> bool {
+    let has = std::env::var_os(Wasmtime::VARIABLE).is_some();
+    if !has {
+        cannot_run(&format!("set {} to a Python interpreter that has the package `wasmtime`", Wasmtime::VARIABLE));
+    }
+    has
+}
+
+/// The numbers of so many modules in which nothing differs.
+fn no_difference(engine: &[&str], modules: u64) -> Compared {
+    let each = modules / PROCESSES;
+    let children: Vec<_> = (0..PROCESSES).map(|process| start(engine, process * each, each, None)).collect();
     let mut all = Compared::default();
     for child in children {
         let (differences, compared, code) = finish(child);
@@ -38,17 +52,46 @@ fn random_modules_do_the_same_here_and_there() {
         all.add(&compared);
     }
     println!("{all}");
-    let Compared { modules, returned, trapped, globals, memory_bytes, stopped } = all;
-    assert_eq!(modules, MODULES);
-    assert!(stopped < modules / 100, "{stopped} modules were left before their end");
+    assert_eq!(all.modules, modules);
+    assert!(all.stopped < modules / 100, "{} modules were left before their end", all.stopped);
+    all
+}
+
+#[test]
+fn random_modules_do_the_same_here_and_there() {
+    let all = no_difference(&[], MODULES);
+    let Compared { modules, returned, trapped, globals, memory_bytes, .. } = all;
     // So that a generator that makes nothing worth comparing is noticed.
     assert!(returned > modules / 2 && trapped > modules && globals > modules && memory_bytes > modules << 16, "{all}");
 }
 
 #[test]
+fn modules_with_objects_and_exceptions_do_the_same_as_in_wasmtime() {
+    if !has_wasmtime() {
+        return;
+    }
+    let all = no_difference(&["wasmtime"], MODULES_WITH_OBJECTS);
+    let Compared { modules, returned, trapped, globals, memory_bytes, .. } = all;
+    assert!(returned > modules / 2 && trapped > modules && globals > modules && memory_bytes > modules << 16, "{all}");
+}
+
+#[test]
 fn each_mistake_is_found() {
-    for faults in Fault::ALL.chunks(2) {
-        let children: Vec<_> = faults.iter().map(|fault| (fault, start(0, MODULES_WITH_FAULT, Some(*fault)))).collect();
+    finds(&[], &Fault::ALL);
+}
+
+#[test]
+fn each_mistake_with_objects_and_exceptions_is_found() {
+    if has_wasmtime() {
+        finds(&["wasmtime"], &Fault::WITH_OBJECTS);
+    }
+}
+
+/// Each mistake makes a difference.
+fn finds(engine: &[&str], faults: &[Fault]) {
+    for faults in faults.chunks(2) {
+        let children: Vec<_> =
+            faults.iter().map(|fault| (fault, start(engine, 0, MODULES_WITH_FAULT, Some(*fault)))).collect();
         for (fault, child) in children {
             let (difference, compared, code) = finish(child);
             println!("{fault:?}: after {} modules with such an operator: {difference}", compared.modules);
