@@ -17,7 +17,7 @@ LINK = "wave_runtime::store::InstanceLink"
 STORE = "wave_runtime::store::Inner"
 ENTRY = "core::option::Option<wave_monitor::entries::Entry>"
 OBJECT = "core::option::Option<wave_wasi::objects::Object>"
-LISTING = "wave_wasi::dir::Listing"
+LISTING = "wave_wasi::linux::listing::Listing"
 POINTER, CAPACITY, LENGTH = "buf.inner.ptr.pointer.pointer", "buf.inner.cap.__0", "len"
 CONTRACT = Path("jit/contract/src/context.rs")
 # Programs on x86-64 Linux have no address from here on, and none in the first pages.

@@ -1,6 +1,6 @@
 //! `clock_*`: wall-clock time, and time since the guest started.
 
-use crate::{Failure, Wasi};
+use crate::{Failure, Wasi, platform};
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 use std::cell::Cell;
 use wave_monitor::{Clock, GuestRange};
@@ -68,8 +68,7 @@ impl Time {
     }
 
     fn starting(source: Source) -> Self {
-        // The clock of file timestamps, which is a little behind the precise one.
-        let started_at = nanoseconds(clock_gettime(ClockId::RealtimeCoarse));
+        let started_at = nanoseconds(clock_gettime(platform::FILE_CLOCK));
         Self { started: host_time(Clock::Monotonic), started_at, source }
     }
 

@@ -3,8 +3,9 @@
 use crate::clock::Time;
 use crate::files::{self, File, Lists, Names};
 use crate::objects::{Object, Objects};
+use crate::platform;
 use crate::random::Random;
-use crate::resolve::{self, Resolver};
+use crate::resolve::Resolver;
 use crate::stat;
 use crate::strings::Strings;
 use crate::trace::{Record, Tracer};
@@ -337,7 +338,7 @@ impl Wasi {
         if stat::opened_kind(&found, &[]) != Ok(Kind::Directory) {
             return Err(ConfigError::NotADirectory(name));
         }
-        if resolve::check_filesystem(dir.as_fd()).is_err() {
+        if platform::check_filesystem(dir.as_fd()).is_err() {
             return Err(ConfigError::KernelInterface(name));
         }
         let host = self.objects.insert(Object::opened(dir, Some(&found)));
@@ -357,7 +358,7 @@ impl Wasi {
         let name = || host_path.display().to_string();
         let found = rustix::fs::fstat(&file).map_err(|source| ConfigError::Examine { name: name(), source })?;
         if stat::opened_kind(&found, &self.devices).is_ok_and(|kind| kind != Kind::Directory) {
-            if resolve::check_filesystem(file.as_fd()).is_err() {
+            if platform::check_filesystem(file.as_fd()).is_err() {
                 return Err(ConfigError::KernelInterface(name()));
             }
             let entry = files::entry(guest_name.clone(), &found);

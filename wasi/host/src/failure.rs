@@ -36,6 +36,6 @@ impl From<Stop> for Failure {
 
 impl From<rustix::io::Errno> for Failure {
     fn from(error: rustix::io::Errno) -> Self {
-        Self::Errno(crate::errno::from_host(error).because(Rule::Host))
+        Self::Errno(crate::platform::errno(error).because(Rule::Host))
     }
 }

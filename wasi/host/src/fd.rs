@@ -2,9 +2,8 @@
 
 use crate::stat::{self, FileStat};
 use crate::wait::{self, retry_interrupted};
-use crate::{Failure, Wasi, clock, dir, files, transfer};
-use rustix::fs::{FallocateFlags, OFlags, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
-use rustix::io::Errno as Host;
+use crate::{Failure, Wasi, clock, dir, files, platform, transfer};
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT};
 use std::num::NonZeroU64;
 use wave_monitor::{
     Admitted, Advice, Advise, Allocate, Buffers, Claim, Errno, FdFlags, FdStat, GuestRange, NewTime, NewTimes,
@@ -415,27 +414,14 @@ pub fn fd_tell(wasi: &mut Wasi, memory: &mut [u8], fd: u32, offset: u32) -> Resu
 // ---- effects ------------------------------------------------------------------------------------
 
 fn advise_range(wasi: &Wasi, advise: Admitted<Advise>) -> Result<(), Failure> {
-    let advice = match advise.advice {
-        Advice::Normal => rustix::fs::Advice::Normal,
-        Advice::Sequential => rustix::fs::Advice::Sequential,
-        Advice::Random => rustix::fs::Advice::Random,
-        Advice::WillNeed => rustix::fs::Advice::WillNeed,
-        Advice::DontNeed => rustix::fs::Advice::DontNeed,
-        Advice::NoReuse => rustix::fs::Advice::NoReuse,
-    };
     let fd = wasi.objects.fd(&advise.on)?;
-    Ok(rustix::fs::fadvise(fd, advise.offset, NonZeroU64::new(advise.len), advice)?)
+    Ok(platform::advise(fd, advise.offset, NonZeroU64::new(advise.len), advise.advice)?)
 }
 
 fn allocate_range(wasi: &Wasi, allocate: Admitted<Allocate>) -> Result<Performed<Allocate>, Failure> {
     let fd = wasi.objects.fd(&allocate.on)?;
     let (offset, len) = (allocate.offset, allocate.len);
-    let reserve = |offset, len| {
-        retry_interrupted(wasi.interrupted, || match rustix::fs::fallocate(fd, FallocateFlags::empty(), offset, len) {
-            Err(Host::OPNOTSUPP | Host::NOSYS) => Ok(false),
-            done => done.map(|()| true),
-        })
-    };
+    let reserve = |offset, len| retry_interrupted(wasi.interrupted, || platform::reserve(fd, offset, len));
     // On tmpfs it takes as long as writing, and an interrupted call is undone. So it is made in steps, as a write is.
     // Together they reserve the admitted range, once.
     let step = (wasi.step_bytes as u64).saturating_mul(ALLOCATED_AT_ONCE);
@@ -486,18 +472,12 @@ fn set_file_times(wasi: &Wasi, change: Admitted<SetTimes>) -> Result<(), Failure
 
 fn sync_file(wasi: &Wasi, sync: Admitted<Sync>) -> Result<(), Failure> {
     let fd = wasi.objects.fd(&sync.on)?;
-    retry_interrupted(
-        wasi.interrupted,
-        || if sync.data_only { rustix::fs::fdatasync(fd) } else { rustix::fs::fsync(fd) },
-    )
+    retry_interrupted(wasi.interrupted, || platform::sync(fd, sync.data_only))
 }
 
 fn set_host_flags(wasi: &Wasi, change: Admitted<SetFlags>) -> Result<Performed<SetFlags>, Failure> {
     if let Some(append) = change.append {
-        // What the guest opened is always O_NONBLOCK; F_SETFL leaves the synchronization flags alone.
-        let mut flags = OFlags::NONBLOCK;
-        flags.set(OFlags::APPEND, append);
-        rustix::fs::fcntl_setfl(wasi.objects.fd(&change.on)?, flags)?;
+        platform::set_append(wasi.objects.fd(&change.on)?, append)?;
     }
     Ok(change.performed())
 }

@@ -30,6 +30,7 @@
 //! There is one file per area of the interface ([`preview1`] lists the functions), and [`unstable`] for the older
 //! layouts. `ctx` is the state, `objects` the host's side of the descriptor table, `resolve` turns a path into an
 //! object under its grant, `files` has granted files, `wait` has every wait and checks the deadline, `sys` has all `unsafe` code.
+//! `linux` and `macos` offer the same names: what differs between the two.
 //!
 //! The most frequent hostcalls are `inline(always)`, so that each is one function. After a system call, the processor
 //! mispredicts each return to a frame from before it, because the kernel's calls have overwritten its return stack.
@@ -45,11 +46,14 @@ mod clock;
 mod ctx;
 mod dir;
 mod environ;
-mod errno;
 mod failure;
 mod fd;
 mod files;
 mod link;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(any(target_os = "macos", test))]
+mod macos;
 mod objects;
 mod path;
 mod poll;
@@ -67,6 +71,12 @@ mod transfer;
 pub mod unstable;
 mod wait;
 mod walk;
+
+// The platform is chosen here and nowhere else.
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(target_os = "macos")]
+use macos as platform;
 
 pub use ctx::{Config, ConfigError, Granted, Preopen, STEP_BYTES, SingleFile, Wasi};
 pub use failure::{Failure, Stop};

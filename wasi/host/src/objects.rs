@@ -3,7 +3,7 @@
 //! The monitor has the guest's numbers and rights. This module has the host descriptors behind them, and hands one out
 //! only for a [`Target`], which only an admitted effect contains.
 
-use crate::dir::Listing;
+use crate::platform::{self, Listing};
 use crate::terminal::TerminalFilter;
 use rustix::fs::Stat;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -43,7 +43,7 @@ impl Object {
     fn new(descriptor: Descriptor, found: Option<&Stat>) -> Self {
         Self {
             descriptor,
-            device: found.map_or(0, |stat| stat.st_dev),
+            device: found.map_or(0, platform::device),
             inode: found.map_or(0, |stat| stat.st_ino),
             listing: None,
             terminal_filter: TerminalFilter::default(),

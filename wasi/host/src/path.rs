@@ -11,7 +11,7 @@ use crate::objects::Object;
 use crate::resolve::{self, Parent, parent};
 use crate::stat::{self, FileStat};
 use crate::wait::retry_interrupted;
-use crate::{Failure, Resolver, Wasi};
+use crate::{Failure, Resolver, Wasi, platform};
 use rustix::fs::{AtFlags, FileType as HostType, Mode, OFlags};
 use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, OwnedFd};
@@ -294,7 +294,7 @@ fn create_directory(wasi: &Wasi, make: Admitted<MakeDirectory<'_>>) -> Result<Cl
 /// Claims what a new name takes of the limits. If nothing is left, a name that exists is still `EXIST`, as on a full disk.
 fn claim(wasi: &Wasi, place: &DirectoryPath<'_>, text_bytes: usize) -> Result<Claim, Failure> {
     let [absent, file, link] = [Errno::NOENT, Errno::NOTDIR, Errno::LOOP].map(Failure::from);
-    wasi.monitor.claim_entry(text_bytes).map_err(|full| match resolve::handle(wasi, place, false) {
+    wasi.monitor.claim_entry(text_bytes).map_err(|full| match platform::handle(wasi, place, false) {
         Err(failure) if failure == absent => full.into(),
         Err(failure) if failure != file && failure != link => failure,
         // `NOTDIR` and `LOOP`: the name exists and has a trailing slash.
@@ -317,11 +317,11 @@ fn stat_path(wasi: &Wasi, stat: Admitted<StatAt<'_>>) -> Result<FileStat, Failur
         let found = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let is_link = HostType::from_raw_mode(found.st_mode) == HostType::Symlink;
         // Another file system starts here. It may be a kernel interface, which only the resolver checks (T24).
-        let is_mount = is_directory(&found) && found.st_dev != wasi.objects.get(&stat.place.dir)?.device;
+        let is_mount = is_directory(&found) && platform::device(&found) != wasi.objects.get(&stat.place.dir)?.device;
         let follow = stat.follow || stat.place.path.demands_directory();
-        if (is_link && follow) || is_mount { resolve::handle(wasi, &stat.place, stat.follow)?.1 } else { found }
+        if (is_link && follow) || is_mount { platform::handle(wasi, &stat.place, stat.follow)?.1 } else { found }
     } else {
-        resolve::handle(wasi, &stat.place, stat.follow)?.1
+        platform::handle(wasi, &stat.place, stat.follow)?.1
     };
     if stat.place.path.demands_directory() && !is_directory(&found) {
         return Err(Errno::NOTDIR.into());
@@ -338,8 +338,8 @@ fn set_path_times(wasi: &Wasi, change: Admitted<SetTimesAt<'_>>) -> Result<(), F
             Ok(rustix::fs::utimensat(&parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
         }
         _ => {
-            let (handle, _) = resolve::handle(wasi, place, change.follow)?;
-            Ok(rustix::fs::utimensat(&handle, c"", &times, AtFlags::EMPTY_PATH)?)
+            let (handle, _) = platform::handle(wasi, place, change.follow)?;
+            Ok(handle.set_times(&times)?)
         }
     }
 }
@@ -347,7 +347,7 @@ fn set_path_times(wasi: &Wasi, change: Admitted<SetTimesAt<'_>>) -> Result<(), F
 fn create_hard_link(wasi: &Wasi, link: Admitted<Link<'_>>) -> Result<Claim, Failure> {
     let is_directory = link.old.path.demands_directory() || link.old_name.is_err();
     if is_directory {
-        resolve::handle(wasi, &link.old, false)?;
+        platform::handle(wasi, &link.old, false)?;
     }
     let old = parent(wasi, &link.old)?;
     let new = parent(wasi, &link.new)?;
@@ -504,7 +504,7 @@ pub(crate) fn mode_flags(read: bool, write: bool, fdflags: FdFlags) -> OFlags {
 
 fn read_link_target<'t>(wasi: &Wasi, read: Admitted<ReadLink<'_>>, text: &'t mut [u8]) -> Result<&'t [u8], Failure> {
     if read.place.path.demands_directory() {
-        resolve::handle(wasi, &read.place, false)?;
+        platform::handle(wasi, &read.place, false)?;
         return Err(Errno::INVAL.into());
     }
     let parent = parent(wasi, &read.place)?;
@@ -545,7 +545,7 @@ fn remove_name(wasi: &Wasi, unlink: Admitted<Unlink<'_>>) -> Result<(), Failure>
         require_directory(&parent, name)?;
         return Err(Errno::ISDIR.into());
     }
-    retry_interrupted(wasi.interrupted, || rustix::fs::unlinkat(&parent, name, AtFlags::empty()))
+    retry_interrupted(wasi.interrupted, || platform::unlink(parent.as_fd(), name))
 }
 
 /// `NOTDIR` unless the name is a directory. A link is not followed.

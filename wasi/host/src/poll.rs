@@ -1,7 +1,7 @@
 //! `poll_oneoff`: waiting for clocks and descriptors at once.
 
 use crate::wait;
-use crate::{Failure, Wasi, clock};
+use crate::{Failure, Wasi, clock, platform};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno as Host;
 use std::collections::BTreeMap;
@@ -194,7 +194,7 @@ fn wait_once(wasi: &Wasi, waits: &[Wait], descriptors: &mut [PollFd<'_>]) -> Res
         let jump = nearest.filter(|_| wasi.time.is_virtual());
         let left = nearest.map(|deadline| deadline.saturating_sub(wasi.time.elapsed()));
         let timeout = if jump.is_some() { Some(0) } else { left }.map(clock::timespec);
-        match (rustix::event::poll(descriptors, timeout.as_ref()), jump) {
+        match (platform::poll(descriptors, timeout.as_ref()), jump) {
             (Err(Host::INTR), _) => wait::check(wasi.interrupted)?,
             (Ok(0), Some(deadline)) => {
                 wasi.time.skip_to(deadline);

@@ -2,8 +2,7 @@
 //! seed gets a fixed sequence.
 
 use crate::wait::{self, retry_interrupted};
-use crate::{Failure, Wasi};
-use rustix::rand::{GetRandomFlags, getrandom};
+use crate::{Failure, Wasi, platform};
 use wave_monitor::GuestRange;
 
 /// Bytes per system call. The deadline is checked in between (T108, T109).
@@ -24,7 +23,7 @@ pub fn random_get(wasi: &mut Wasi, memory: &mut [u8], buf: u32, len: u32) -> Res
         let step = rest.len().min(STEP_BYTES);
         let (next, _) = rest.split_at_mut(step);
         let filled = match &mut wasi.random {
-            Random::Kernel => retry_interrupted(wasi.interrupted, || getrandom(&mut *next, GetRandomFlags::empty()))?,
+            Random::Kernel => retry_interrupted(wasi.interrupted, || platform::random(next))?,
             Random::Fixed(sequence) => {
                 sequence.fill(next);
                 step

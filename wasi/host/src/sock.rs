@@ -3,9 +3,9 @@
 use crate::fd::count;
 use crate::objects::Object;
 use crate::wait::{self, retry_until_ready};
-use crate::{Failure, Wasi, sys};
+use crate::{Failure, Wasi, platform, sys};
 use rustix::event::PollFlags;
-use rustix::net::{Shutdown as HostShutdown, SocketAddrAny, SocketFlags};
+use rustix::net::{Shutdown as HostShutdown, SocketAddrAny};
 use std::net::SocketAddr;
 use wave_monitor::{
     Accept, Admitted, Buffers, GuestRange, IpBytes, Performed, Receive, RiFlags, RoFlags, SdFlags, Send,
@@ -113,9 +113,8 @@ fn accept_allowed_peer(wasi: &Wasi, accept: Admitted<Accept>) -> Result<(Object,
     loop {
         wait::check(wasi.interrupted)?;
         // `ppoll` waits. Our listeners are nonblocking, so `accept4` never does.
-        let (accepted, peer) = retry_until_ready(wasi.interrupted, accept.waiting, fd, PollFlags::IN, || {
-            rustix::net::acceptfrom_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
-        })?;
+        let (accepted, peer) =
+            retry_until_ready(wasi.interrupted, accept.waiting, fd, PollFlags::IN, || platform::accept(fd))?;
         if wasi.monitor.admit_accepted_peer(ip_bytes(peer)).is_ok() {
             return Ok((Object::opened(accepted, None), accept.performed()));
         }
@@ -151,7 +150,6 @@ fn receive_bytes(
 fn send_bytes(wasi: &Wasi, send: Admitted<Send>, memory: &[u8], buffers: &Buffers) -> Result<usize, Failure> {
     let fd = wasi.objects.fd(&send.on)?;
     retry_until_ready(wasi.interrupted, send.waiting, fd, PollFlags::OUT, || {
-        // A closed connection is an errno, not a signal.
-        sys::sendmsg(fd, memory, buffers, libc::MSG_NOSIGNAL)
+        sys::sendmsg(fd, memory, buffers, platform::SEND_FLAGS)
     })
 }

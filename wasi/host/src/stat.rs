@@ -1,6 +1,7 @@
 //! Converts file attributes of the host to those of WASI.
 
 use crate::clock::{self, Time};
+use crate::platform;
 use rustix::fs::{FileType as HostType, Stat, Timespec};
 use wave_monitor::{Errno, FileType, Kind, Rule};
 
@@ -31,10 +32,10 @@ impl FileStat {
             guest.of_file(clock::nanoseconds(time))
         };
         Self {
-            device: stat.st_dev,
+            device: platform::device(stat),
             inode: stat.st_ino,
             file_type: file_type(HostType::from_raw_mode(stat.st_mode)),
-            links: stat.st_nlink,
+            links: platform::links(stat),
             size: u64::try_from(stat.st_size).unwrap_or(0),
             accessed: time(stat.st_atime, stat.st_atime_nsec),
             modified: time(stat.st_mtime, stat.st_mtime_nsec),
@@ -111,7 +112,7 @@ pub(crate) fn opened_kind(stat: &Stat, devices: &[u64]) -> Result<Kind, Errno> {
         HostType::RegularFile => Ok(Kind::RegularFile),
         HostType::Directory => Ok(Kind::Directory),
         HostType::Fifo => Ok(Kind::Pipe),
-        HostType::CharacterDevice if devices.contains(&stat.st_rdev) => Ok(Kind::Device),
+        HostType::CharacterDevice if devices.contains(&platform::node_device(stat)) => Ok(Kind::Device),
         _ => Err(Errno::NOTCAPABLE.because(Rule::Device)),
     }
 }

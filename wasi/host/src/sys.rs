@@ -1,4 +1,4 @@
-//! The only `unsafe` code of the hostcalls: system calls with several buffers, and `getdents64`.
+//! The only `unsafe` code of the hostcalls: system calls with several buffers. Each platform has one more call in its `sys`.
 //!
 //! Guest buffers may overlap each other, so they cannot be slices at the same time. They are raw `iovec`s, all derived
 //! from one pointer to linear memory, which is borrowed during the whole call.
@@ -85,19 +85,11 @@ pub(crate) fn sendmsg(fd: BorrowedFd<'_>, memory: &[u8], buffers: &Buffers, flag
     })
 }
 
-/// Reads directory entries into `buffer` and returns how many bytes they take, 0 at the end.
-pub(crate) fn getdents64(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize> {
-    // SAFETY: `buffer` is borrowed mutably until the call has returned. The kernel writes at most its length, from its
-    // start on, and needs no alignment.
-    let filled = unsafe { libc::syscall(libc::SYS_getdents64, fd.as_raw_fd(), buffer.as_mut_ptr(), buffer.len()) };
-    usize::try_from(filled).map_err(|_| last_error())
-}
-
 fn message(iovecs: *const libc::iovec, count: i32) -> libc::msghdr {
     // SAFETY: `msghdr` has only integers and raw pointers, and all zeroes are valid values of these.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = iovecs.cast_mut();
-    message.msg_iovlen = usize::try_from(count).unwrap_or(0);
+    message.msg_iovlen = count.try_into().unwrap_or(0);
     message
 }
 
@@ -139,7 +131,7 @@ fn iovec_of(base: *mut u8, len: usize, range: GuestRange) -> Result<libc::iovec>
     Ok(libc::iovec { iov_base: base.wrapping_add(range.start()).cast(), iov_len: range.len() })
 }
 
-fn last_error() -> Errno {
+pub(crate) fn last_error() -> Errno {
     Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 

@@ -1,7 +1,8 @@
 //! Waiting. Every call that can block goes through this module, so that the deadline covers all of them (T108).
 
+use crate::platform::{self, poll};
 use crate::{Failure, Stop};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno as Host;
 use std::os::fd::BorrowedFd;
 use wave_monitor::{Errno, Waiting};
@@ -66,13 +67,13 @@ pub(crate) fn retry_until_ready<T>(
 /// Waits until there is data, or there was a writer and none is left. Returns whether there is data.
 ///
 /// A FIFO that was opened with `O_NONBLOCK` before any writer reads as empty, but is not hung up: Linux compares the
-/// number of writers so far with the number at the open.
+/// number of writers so far with the number at the open. On macOS it is hung up, so nothing waits for its first writer.
 #[cold]
 pub(crate) fn wait_for_data(interrupted: Interrupted, fd: BorrowedFd<'_>) -> Result<bool, Failure> {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
     retry_interrupted(interrupted, || poll(&mut fds, None))?;
     let [found] = fds;
-    Ok(found.revents().contains(PollFlags::IN))
+    Ok(platform::has_data(fd, found.revents())?)
 }
 
 const NO_TIME: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };

@@ -6,10 +6,10 @@
 //! directory that the walk came through. The last few of these stay open. For `..` beyond them, the names are walked
 //! again from the top.
 
-use crate::Failure;
-use crate::resolve::{HANDLE, escape, may_be_link};
+use crate::resolve::{escape, may_be_link};
 use crate::wait::{self, Interrupted, retry_interrupted};
-use rustix::fs::{FileType, Mode, OFlags, fstat, openat, readlinkat_raw};
+use crate::{Failure, platform};
+use rustix::fs::{Mode, OFlags, openat, readlinkat_raw};
 use rustix::io::Errno as Host;
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -34,31 +34,77 @@ pub(crate) fn open(
     mode: Mode,
     interrupted: Interrupted,
 ) -> Result<OwnedFd, Failure> {
+    walk(top, path, interrupted, |last| {
+        let Some(name) = last.name else {
+            return retry_interrupted(interrupted, || openat(last.dir, c".", flags - OFlags::NOFOLLOW, mode))
+                .map(Answer::Found);
+        };
+        // A guest's path comes without its trailing slash. One in a link target demands a directory.
+        let flags = if last.has_slash { flags | OFlags::DIRECTORY } else { flags };
+        if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) {
+            return Err(Errno::ISDIR.into());
+        }
+        let opened = retry_interrupted(interrupted, || openat(last.dir, name, flags | OFlags::NOFOLLOW, mode));
+        if flags.contains(OFlags::NOFOLLOW) {
+            return opened.map(Answer::Found);
+        }
+        match opened {
+            Ok(handle) if platform::is_link_handle(flags, &handle)? => {}
+            Ok(opened) => return Ok(Answer::Found(opened)),
+            Err(failure) if may_be_link(failure) => {}
+            Err(failure) => return Err(failure),
+        }
+        Ok(Answer::Link { to_directory: flags.contains(OFlags::DIRECTORY) })
+    })
+}
+
+/// The last component of a path.
+pub(crate) struct LastComponent<'w> {
+    pub(crate) dir: BorrowedFd<'w>,
+    /// Its name in the directory. `None`: it is the directory itself.
+    pub(crate) name: Option<&'w [u8]>,
+    /// Whether a slash follows it, in the path or in the target of a link.
+    pub(crate) has_slash: bool,
+}
+
+/// What the last component is.
+pub(crate) enum Answer<T> {
+    /// What was looked for.
+    Found(T),
+    /// A link to follow.
+    Link { to_directory: bool },
+}
+
+/// Walks `path` from `top` on and asks for each last component: the path's, and that of each link it says to follow.
+pub(crate) fn walk<T>(
+    top: BorrowedFd<'_>,
+    path: &[u8],
+    interrupted: Interrupted,
+    mut ask: impl FnMut(LastComponent<'_>) -> Result<Answer<T>, Failure>,
+) -> Result<T, Failure> {
     let mut walk =
         Walk { top, trail: VecDeque::new(), walked: Vec::new(), rest: path.to_vec(), links: 0, steps: 0, interrupted };
     loop {
         walk.count_step()?;
         let step = Step::next(&walk.rest);
-        let (name, last, slash) = (step.name.to_vec(), step.is_last, step.has_slash);
+        let (name, last, has_slash) = (step.name.to_vec(), step.is_last, step.has_slash);
         walk.rest.drain(..step.consumed);
-        match &*name {
-            b"" | b"." => {}
-            b".." => walk.go_up()?,
-            _ if last => {
-                // A guest's path comes without its trailing slash. One in a link target demands a directory.
-                let flags = if slash { flags | OFlags::DIRECTORY } else { flags };
-                match walk.open_last(&name, flags, mode)? {
-                    Some(opened) => return Ok(opened),
-                    None => continue,
-                }
+        let name = match &*name {
+            b"" | b"." => None,
+            b".." => {
+                walk.go_up()?;
+                None
             }
-            _ => {
-                walk.enter(&name)?;
-                continue;
-            }
-        }
-        if last {
-            return retry_interrupted(interrupted, || openat(walk.current(), c".", flags - OFlags::NOFOLLOW, mode));
+            name => Some(name),
+        };
+        match name {
+            _ if last => match (ask(LastComponent { dir: walk.current(), name, has_slash })?, name) {
+                (Answer::Found(found), _) => return Ok(found),
+                (Answer::Link { to_directory }, Some(name)) => walk.follow_link(name, to_directory)?,
+                (Answer::Link { .. }, None) => return Err(Errno::NOTDIR.into()),
+            },
+            Some(name) => walk.enter(name)?,
+            None => {}
         }
     }
 }
@@ -131,38 +177,20 @@ impl Walk<'_> {
                 self.walked.extend_from_slice(name);
                 Ok(())
             }
-            Err(failure) if may_be_link(failure) => match self.link_target(name)? {
-                Some(text) => self.follow(&text, true),
-                None => Err(Errno::NOTDIR.into()),
-            },
+            Err(failure) if may_be_link(failure) => self.follow_link(name, true),
             Err(failure) => Err(failure),
         }
     }
 
     fn open_directory(&self, name: &[u8]) -> Result<OwnedFd, Failure> {
-        let flags = HANDLE | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let flags = platform::DIRECTORY | OFlags::NOFOLLOW;
         retry_interrupted(self.interrupted, || openat(self.current(), name, flags, Mode::empty()))
     }
 
-    /// Opens the last component. `None` if it was a link, whose target is now the rest.
-    fn open_last(&mut self, name: &[u8], flags: OFlags, mode: Mode) -> Result<Option<OwnedFd>, Failure> {
-        if flags.contains(OFlags::CREATE | OFlags::DIRECTORY) {
-            return Err(Errno::ISDIR.into());
-        }
-        let opened =
-            retry_interrupted(self.interrupted, || openat(self.current(), name, flags | OFlags::NOFOLLOW, mode));
-        if flags.contains(OFlags::NOFOLLOW) {
-            return opened.map(Some);
-        }
-        match opened {
-            // A handle on a link is a handle on the link itself.
-            Ok(handle) if flags.contains(OFlags::PATH) && is_link(&handle)? => {}
-            Ok(opened) => return Ok(Some(opened)),
-            Err(failure) if may_be_link(failure) => {}
-            Err(failure) => return Err(failure),
-        }
+    /// Puts the target of a link in front of the rest.
+    fn follow_link(&mut self, name: &[u8], to_directory: bool) -> Result<(), Failure> {
         match self.link_target(name)? {
-            Some(text) => self.follow(&text, flags.contains(OFlags::DIRECTORY)).map(|()| None),
+            Some(text) => self.follow(&text, to_directory),
             None => Err(Errno::NOTDIR.into()),
         }
     }
@@ -217,10 +245,6 @@ impl Walk<'_> {
     }
 }
 
-fn is_link(handle: &OwnedFd) -> Result<bool, Failure> {
-    Ok(FileType::from_raw_mode(fstat(handle)?.st_mode) == FileType::Symlink)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,7 +252,7 @@ mod tests {
 
     fn open_in(top: &std::path::Path, path: &str) -> Result<OwnedFd, Failure> {
         let top = File::open(top).unwrap();
-        open(top.as_fd(), path.as_bytes(), HANDLE, Mode::empty(), || false)
+        open(top.as_fd(), path.as_bytes(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), || false)
     }
 
     #[test]

@@ -8,7 +8,7 @@ use wave_monitor::Errno;
 /// `EXDEV` means a rename or link across devices here. Where it means that a path leads out of its directory, `resolve` has
 /// handled it. Errors without a WASI number become `IO`.
 #[cold]
-pub(crate) fn from_host(error: Host) -> Errno {
+pub(crate) fn errno(error: Host) -> Errno {
     match error {
         Host::TOOBIG => Errno::TOOBIG,
         Host::ACCESS => Errno::ACCES,
@@ -82,9 +82,9 @@ mod tests {
 
     #[test]
     fn common_errors_keep_their_meaning() {
-        assert_eq!(from_host(Host::NOENT), Errno::NOENT);
-        assert_eq!(from_host(Host::WOULDBLOCK), Errno::AGAIN);
-        assert_eq!(from_host(Host::NOTSUP), Errno::NOTSUP);
-        assert_eq!(from_host(Host::KEYEXPIRED), Errno::IO);
+        assert_eq!(errno(Host::NOENT), Errno::NOENT);
+        assert_eq!(errno(Host::WOULDBLOCK), Errno::AGAIN);
+        assert_eq!(errno(Host::NOTSUP), Errno::NOTSUP);
+        assert_eq!(errno(Host::KEYEXPIRED), Errno::IO);
     }
 }
