@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::table::{
-    ALWAYS, BROKER, COMPILER, DUMP, GROWABLE, RECORDS, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS, SHARED,
+    ALWAYS, BROKER, COMPILER, CONNECTS, DUMP, GROWABLE, RECORDS, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS, SHARED,
 };
 use crate::{Access, Level, Need, RuleSet, Surface, SyscallRule};
 
@@ -66,6 +66,8 @@ impl Policy {
         }
         let runtime = if growable { ALWAYS.union(GROWABLE) } else { ALWAYS };
         let runtime = if self.surface.has_shared_memory() { runtime.union(SHARED) } else { runtime };
+        let connects = self.surface.asks_for_connections() && !self.connections.is_empty();
+        let runtime = if connects { runtime.union(CONNECTS) } else { runtime };
         let runtime = if self.prints_results { runtime.union(RESULTS) } else { runtime };
         let runtime = if self.records { runtime.union(RECORDS) } else { runtime };
         let runtime = if self.dumps { runtime.union(DUMP) } else { runtime };
@@ -330,6 +332,35 @@ mod tests {
             let numbers: Vec<_> = (0..1024).filter(|fd| permits(call, [*fd, 0, 0, 0, 0, 0])).collect();
             assert_eq!(numbers, [3], "{call}");
         }
+    }
+
+    #[test]
+    fn a_broker_is_asked_by_modules_that_ask_and_may_connect() {
+        let ports = ConnectPorts { protocol: Protocol::Tcp, first: 443, last: 443 };
+        let of = |asks, connections: &[ConnectPorts]| {
+            let surface = Surface::default().with_connections(asks);
+            Policy { surface, connections: connections.to_vec(), ..Policy::default() }
+        };
+        let policy = of(true, &[ports]);
+        let mut more = ids(&policy);
+        more.retain(|id| !ids(&Policy::default()).contains(id));
+        assert_eq!(more, ["close", "getpeername", "getsockname", "getsockopt_error", "receive_answer", "send_request"]);
+        for other in [of(true, &[]), of(false, &[ports])] {
+            assert_eq!(ids(&other), ids(&Policy::default()));
+        }
+        let permitted = |call: &str, argument: usize, others: [u64; 6]| -> Vec<u64> {
+            let with = |value| std::array::from_fn(|at| if at == argument { value } else { others[at] });
+            let permits =
+                |value: &u64| policy.rules(false).filter(|r| r.call == call).any(|r| r.permits(&with(*value), &[]));
+            (0..0x1_0000).chain([0x4000_0000, 0x2000_4000]).filter(permits).collect()
+        };
+        let broker = u64::try_from(BROKER_FD).expect("not negative");
+        // The descriptor, the flags (MSG_NOSIGNAL) and the address.
+        let request = [broker, 0, 0, 0x4000, 0, 0];
+        assert_eq!([0, 3, 4, 5].map(|at| permitted("sendto", at, request)), [[broker], [0x4000], [0], [0]]);
+        let answer = [broker, 0, 0x4000_0000, 0, 0, 0];
+        assert_eq!([0, 2].map(|at| permitted("recvmsg", at, answer)), [[broker], [0x4000_0000]]);
+        assert_eq!([1, 2].map(|at| permitted("getsockopt", at, [7, 1, 4, 0, 0, 0])), [[1], [4]]);
     }
 
     #[test]

@@ -12,6 +12,9 @@ pub const THREAD_SPAWN: (&str, &str) = ("wasi", "thread-spawn");
 /// Besides the bits of functions: whether a memory is shared.
 const SHARED_MEMORY: u64 = 1 << 63;
 
+/// And whether connections are asked for.
+const CONNECTIONS: u64 = 1 << 62;
+
 /// An import by its two names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 pub struct Import {
@@ -21,7 +24,8 @@ pub struct Import {
     pub name: String,
 }
 
-/// The set of WASI functions a module imports, and whether one of its memories is shared: then `memory.atomic.wait` may sleep.
+/// The set of WASI functions a module imports, and whether one of its memories is shared: then `memory.atomic.wait` may sleep. And
+/// whether it asks for connections.
 /// The default is the empty surface: a module that only computes.
 ///
 /// The same function under `wasi_snapshot_preview1` and `wasi_unstable` is one member, so a module gains nothing
@@ -77,6 +81,18 @@ impl Surface {
     /// Whether a memory is shared.
     pub const fn has_shared_memory(&self) -> bool {
         self.functions & SHARED_MEMORY != 0
+    }
+
+    /// This surface, of a module that imports a function for connections or does not.
+    #[must_use]
+    pub fn with_connections(mut self, asked_for: bool) -> Self {
+        self.functions = if asked_for { self.functions | CONNECTIONS } else { self.functions & !CONNECTIONS };
+        self
+    }
+
+    /// Whether the module asks for connections.
+    pub const fn asks_for_connections(&self) -> bool {
+        self.functions & CONNECTIONS != 0
     }
 
     /// Whether the module imports the function that starts threads. Its answer is an error: `wave` offers none.
@@ -157,6 +173,16 @@ mod tests {
         assert_eq!((names(&shared), names(&surface)), (vec!["fd_write"], vec!["fd_write"]));
         assert_eq!(Surface::from_bits(shared.bits()), shared);
         assert_eq!(shared.known().with_shared_memory(false), surface);
+    }
+
+    #[test]
+    fn asking_for_connections_is_no_function() {
+        let surface = Surface::from_imports([(PREVIEW1, "fd_write")]);
+        let asking = surface.clone().with_connections(true);
+        assert!(asking.asks_for_connections() && !surface.asks_for_connections() && !asking.has_shared_memory());
+        assert_eq!(names(&asking), ["fd_write"]);
+        assert_eq!(Surface::from_bits(asking.bits()), asking);
+        assert_eq!(asking.with_connections(false), surface);
     }
 
     #[test]

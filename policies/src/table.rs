@@ -311,7 +311,8 @@ mod tests {
             .iter()
             .fold(ALWAYS.union(GROWABLE).union(SHARED).union(RESULTS).union(RECORDS).union(DUMP), |all, function| {
                 all.union(function.rules)
-            });
+            })
+            .union(CONNECTS);
         for rule in guests.union(RESOLVER_KERNEL).union(RESOLVER_MANUAL).iter() {
             assert!(!never.contains(&rule.call), "{}", rule.id);
         }

@@ -17,6 +17,7 @@ HEADERS = (
     "linux/futex.h",
     "linux/sched.h",
     "linux/time.h",
+    "asm-generic/socket.h",
     "x86_64-linux-gnu/bits/socket.h",
     "x86_64-linux-gnu/bits/socket_type.h",
     "netinet/in.h",
@@ -43,6 +44,7 @@ COMPOSED = {
     "RECORDS": lambda: 100,  # and 101: the command's own choice
     "RECORDS_KIND": lambda: WORD & ~1,
     "DUMP": lambda: 102,
+    "BROKER": lambda: 103,
     "AF_INET": lambda: kernel("PF_INET"),
     "INET_KIND": lambda: WORD & ~(kernel("PF_INET") ^ kernel("PF_INET6")),
     "MADE": lambda: 3,  # the number after the standard streams

@@ -114,6 +114,9 @@ def of_seals(work: Path, checker: Checker) -> Iterator[Filter]:
         plan = f"{words} results records dump"
         yield seal(checker, f"{level}, {resolver}, results of an export, records, core dump", rules, plan)
         rules = policy.of_policy(text, list(MEMORIES))
+        policy.add_row(rules, "connects")
+        yield seal(checker, f"{level}, {resolver}, connections", rules, f"{words} connects")
+        rules = policy.of_policy(text, list(MEMORIES))
         if resolver == "manual":
             policy.without_truncation(rules)
         yield seal(checker, f"{level}, {resolver}, Landlock ABI 2", rules, f"{words} abi=2")

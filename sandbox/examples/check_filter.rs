@@ -1,14 +1,14 @@
 //! Asks the check of filters, as each seal does, about programs from standard input. For `proofs/filter`.
 //!
 //! Each line is a request and has one line of answer. A request `plan` says which filter the next ones are about, by words:
-//! `policy=FILE` (its functions, grants and listeners), `level=`, `resolver=`, `role=` (compiler or broker), `results`, `growable=BASE:LEN` (may
+//! `policy=FILE` (its functions, grants and listeners), `level=`, `resolver=`, `role=` (compiler or broker), `results`, `records`, `dump`, `connects`, `growable=BASE:LEN` (may
 //! repeat), `code=START:LEN`, `abi=N` (of Landlock). `filter` answers with the program that the seal would install, in hexadecimal
 //! digits of `struct sock_filter`. `check PROGRAM` answers `equal PATHS`, `differs` and why, or `malformed` and why.
 
 use std::io::{self, BufRead as _, Write as _};
 
 use wave_policy::file::{PolicyFile, Values};
-use wave_policy::{FilesystemGrant, Level, Policy, Resolver, Role, Surface, chain};
+use wave_policy::{ConnectPorts, FilesystemGrant, Level, Policy, Protocol, Resolver, Role, Surface, chain};
 use wave_sandbox::{AddressRange, Difference, GrowableRange, Instruction, SealPlan, check_filter, filter_on};
 
 type Answer = Result<String, String>;
@@ -60,6 +60,10 @@ impl Subject {
                 ("results", _) => policy.prints_results = true,
                 ("records", _) => policy.records = true,
                 ("dump", _) => policy.dumps = true,
+                ("connects", _) => {
+                    policy.surface = std::mem::take(&mut policy.surface).with_connections(true);
+                    policy.connections = vec![ConnectPorts { protocol: Protocol::Tcp, first: 443, last: 443 }];
+                }
                 ("growable", range) => {
                     let AddressRange { start: base, len_bytes } = read_range(range)?;
                     subject.growable.push(GrowableRange { base, len_bytes });

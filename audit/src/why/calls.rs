@@ -5,7 +5,9 @@ use super::kernel::{kernel_layers_off, kernel_policy};
 use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Edit;
-use wave_policy::{Function, Need, Resolver, Role, SyscallRule, all_functions, all_rules};
+use wave_policy::{
+    ConnectPorts, Function, Need, Protocol, Resolver, Role, Surface, SyscallRule, all_functions, all_rules,
+};
 
 /// Adds a finding on whether a policy allows these imports. Returns the change that adds those that are missing.
 pub fn add_imports(answer: &mut Answer, policy: &PolicyDocument, needed: &[&str]) -> Option<Edit> {
@@ -154,6 +156,13 @@ fn names(functions: &[&Function]) -> String {
 }
 
 /// Describes which functions or settings add a rule to a filter.
+/// A policy with a connection, of a module that asks for one.
+fn connecting() -> wave_policy::Policy {
+    let ports = ConnectPorts { protocol: Protocol::Tcp, first: 443, last: 443 };
+    let surface = Surface::default().with_connections(true);
+    wave_policy::Policy { surface, connections: vec![ports], ..wave_policy::Policy::default() }
+}
+
 fn rule_source(rule: &SyscallRule, sealed: &wave_policy::Policy) -> String {
     let need = |need: Need| match need {
         Need::Nothing => "",
@@ -173,6 +182,8 @@ fn rule_source(rule: &SyscallRule, sealed: &wave_policy::Policy) -> String {
         by.insert(0, "--invoke".to_owned());
     } else if has(&wave_policy::Policy { records: true, ..wave_policy::Policy::default() }, false) {
         by.insert(0, "--trace-file or --report-file".to_owned());
+    } else if has(&connecting(), false) {
+        by.insert(0, "connections".to_owned());
     } else if has(&wave_policy::Policy { dumps: true, ..wave_policy::Policy::default() }, false) {
         by.insert(0, "--coredump".to_owned());
     }

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 use wave_policy::{
-    Access, FilesystemGrant, Level, Policy, Resolver, Role, Surface, SyscallRule, all_functions, all_rules, all_shapes,
+    Access, ConnectPorts, FilesystemGrant, Level, Policy, Protocol, Resolver, Role, Surface, SyscallRule,
+    all_functions, all_rules, all_shapes,
 };
 use wave_sandbox::{Instruction, SealPlan, SystemCall, call_name, filter};
 
@@ -223,9 +224,10 @@ impl Sealed {
 fn sealed() -> Vec<Sealed> {
     let names: Vec<_> = all_functions().iter().map(|function| function.name).collect();
     let everything = |resolver| Policy {
-        surface: Surface::of_functions(&names).with_shared_memory(true),
+        surface: Surface::of_functions(&names).with_shared_memory(true).with_connections(true),
         grants: vec![FilesystemGrant { host: "/srv".into(), access: Access::ReadWrite }],
         listeners: vec![([127, 0, 0, 1], 80).into()],
+        connections: vec![ConnectPorts { protocol: Protocol::Tcp, first: 443, last: 443 }],
         resolver,
         prints_results: true,
         records: true,
@@ -538,7 +540,7 @@ const TABLES: &str = "
 
 - *strict*, *standard*: the widest filter of any guest: the five shapes of
   [syscalls.md](syscalls.md), and a module that imports every function, with a writable grant, a
-  listener, shared memory, results and records, by either resolver.
+  listener, connections, shared memory, results and records, by either resolver.
 - *worker*: the process that reads and compiles a module. *broker*: the one that makes connections
   for a guest, with the network of the host. The filter of each is the same at both levels.
 - refused: with all arguments tried. An error name: the filter answers with that error, and the

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, IoSlice, Read as _, Write as _};
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::path::Path;
 use std::thread;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::net::{RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use wave_policy::{BROKER_FD, Policy, Role};
-use wave_sandbox::{Broker, BrokerClient, BrokerRequest};
+use wave_policy::{BROKER_FD, ConnectPorts, Policy, Protocol, Role, Surface};
+use wave_sandbox::{Broker, BrokerClient, BrokerRequest, SealPlan, seal};
 
 use crate::Case;
 use crate::child::{REFUSED, raw};
@@ -29,6 +29,9 @@ pub const CASES: &[Case] = &[
     ("broker::what_is_not_allowed_is_refused", what_is_not_allowed_is_refused),
     ("broker::a_request_that_is_none_ends_it", a_request_that_is_none_ends_it),
     ("broker::descriptors_sent_to_it_are_closed", descriptors_sent_to_it_are_closed),
+    ("broker::a_sealed_guest_gets_what_is_allowed", a_sealed_guest_gets_what_is_allowed),
+    ("broker::a_guest_that_was_taken_over_gets_no_more", a_guest_that_was_taken_over_gets_no_more),
+    ("broker::every_rule_for_asking_is_needed", every_rule_for_asking_is_needed),
     ("broker::it_dies_with_its_process", it_dies_with_its_process),
     ("broker::without_it_there_is_an_error", without_it_there_is_an_error),
     ("broker::a_missing_layer_is_a_refusal_there", a_missing_layer_is_a_refusal_there),
@@ -271,6 +274,195 @@ fn descriptors_sent_to_it_are_closed(user: User) {
     assert_eq!(said, format!("closed\n{}: good day\n", peers.v4));
 }
 
+/// A guest's process: sealed, and started by root in a network namespace where nothing is.
+fn sealed_guest(user: User, action: &str, ports: &[u16], status: i32) -> (String, String) {
+    let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
+    let outcome = expect(user, &[&format!("broker=sealed:{action}"), &format!("ports={ports}")], status);
+    (outcome.stdout, outcome.stderr)
+}
+
+fn a_sealed_guest_gets_what_is_allowed(user: User) {
+    let (peers, others) = (Peers::start(), Peers::start());
+    let (said, errors) = sealed_guest(user, "honest", &[peers.v4, others.v4], 0);
+    let expected = format!("{}: EACCES\n{1}: good day, from 127.0.0.1:{1}\n", peers.v4, others.v4);
+    assert_eq!((&*said, &*errors), (&*expected, ""));
+}
+
+/// What native code does in a guest's process, and the call at which it ends. `None`: it is allowed, and is of no use.
+const TAKEN_OVER: &[(&str, Option<&str>)] = &[
+    ("ask_for_others", None),
+    ("send_nonsense", None),
+    ("socket", Some("socket")),
+    ("connect", Some("connect")),
+    ("bind", Some("bind")),
+    ("send_to_address", Some("sendto")),
+    ("fast_open", Some("sendto")),
+    ("send_descriptor", Some("sendmsg")),
+    ("peek", Some("recvmsg")),
+    ("option", Some("getsockopt")),
+    ("set_option", Some("setsockopt")),
+    ("dup", Some("dup2")),
+];
+
+fn a_guest_that_was_taken_over_gets_no_more(user: User) {
+    let (peers, others) = (Peers::start(), Peers::start());
+    for (action, denied) in TAKEN_OVER {
+        let (said, errors) = sealed_guest(user, action, &[others.v4, peers.v4], denied.map_or(0, |_| DENIED));
+        let greeted = format!("{0}: good day, from 127.0.0.1:{0}\n", peers.v4);
+        let after = match *action {
+            "send_nonsense" => format!("{}: EPIPE\n", peers.v4),
+            "ask_for_others" => format!("refused\n{greeted}"),
+            _ => String::new(),
+        };
+        assert_eq!(said, format!("{greeted}{after}"), "{action}: {errors}");
+        match denied {
+            Some(call) => {
+                let start = format!("wave: denied system call {call} (");
+                assert!(errors.starts_with(&start), "{action}: {errors}");
+            }
+            None => assert_eq!(errors, "", "{action}"),
+        }
+    }
+}
+
+/// T85: without any of the rules for asking a broker, a guest's process ends at the call.
+fn every_rule_for_asking_is_needed(user: User) {
+    let peers = Peers::start();
+    let ports = format!("ports={0},{0}", peers.v4);
+    let asking = asking(&[peers.v4]);
+    let plain = Policy { connections: Vec::new(), ..asking.clone() };
+    let of_plain: Vec<_> = plain.rules(false).map(|rule| rule.id).collect();
+    let rules: Vec<_> = asking.rules(false).filter(|rule| !of_plain.contains(&rule.id)).collect();
+    assert_eq!(rules.len(), 6);
+    for rule in rules {
+        let left_out = format!("leave_out_of_guest={}", rule.id);
+        let outcome = expect(user, &["broker=sealed:twice", &ports, &left_out], DENIED);
+        let denied = format!("wave: denied system call {} (", rule.call);
+        assert!(outcome.stderr.starts_with(&denied), "{}: {outcome:?}", rule.id);
+    }
+    expect(user, &["broker=sealed:twice", &ports], 0);
+}
+
+/// The policy of a guest that reads and writes, and asks for connections.
+fn asking(ports: &[u16]) -> Policy {
+    Policy {
+        surface: Surface::of_functions(["fd_read", "fd_write"]).with_connections(true),
+        connections: ports
+            .iter()
+            .map(|port| ConnectPorts { protocol: Protocol::Tcp, first: *port, last: *port })
+            .collect(),
+        ..Policy::default()
+    }
+}
+
+/// Starts a broker that allows the last port, seals this process and acts in it.
+fn sealed_child(action: &str, policy: &Policy) -> ! {
+    let ports: Vec<u16> = policy.connections.iter().map(|rule| rule.first).collect();
+    let (other, allowed) = (ports[0], ports[ports.len() - 1]);
+    let decide = |request: &BrokerRequest| {
+        let BrokerRequest::ConnectTcp(remote) = request;
+        *remote == SocketAddr::from((Ipv4Addr::LOCALHOST, allowed))
+    };
+    let mut broker = Broker::start(policy, MOST, decide).expect("a process");
+    broker.sealed().expect("every layer");
+    let client = broker.into_client().expect("a free number");
+    let policy = asking(&ports);
+    // From here on, no address of this host can be reached from this process.
+    let namespaces = Some(wave_sandbox::leave_namespaces());
+    let plan = SealPlan { namespaces, keep_fds: &[BROKER_FD], ..SealPlan::new(&policy) };
+    seal(&plan).expect("every layer");
+    match action {
+        "honest" => {
+            sealed_greeting(&client, other);
+            sealed_greeting(&client, allowed);
+        }
+        "twice" => (0..2).for_each(|_| sealed_greeting(&client, allowed)),
+        _ => {
+            sealed_greeting(&client, allowed);
+            take_over(action, &client, other);
+            if ["ask_for_others", "send_nonsense"].contains(&action) {
+                sealed_greeting(&client, allowed);
+            }
+        }
+    }
+    wave_sandbox::exit(0)
+}
+
+/// Connects to a port of this host, waits, reads what the other side says, and prints it with the address of the other side: by calls
+/// that a sealed process may make.
+fn sealed_greeting(client: &BrokerClient, port: u16) {
+    let read = || -> io::Result<String> {
+        let socket = client.connect_tcp((Ipv4Addr::LOCALHOST, port).into())?;
+        let mut text = Vec::new();
+        loop {
+            let mut event = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            raw(&[libc::SYS_ppoll, (&raw mut event) as i64, 1, 0, 0]).expect("an event");
+            rustix::net::sockopt::socket_error(&socket)??;
+            let mut bytes = [0; 64];
+            match rustix::io::read(&socket, &mut bytes)? {
+                0 => break,
+                len => text.extend_from_slice(&bytes[..len]),
+            }
+        }
+        let peer = SocketAddr::try_from(rustix::net::getpeername(&socket)?.expect("it is connected"))?;
+        let own = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
+        assert_eq!(own.ip(), peer.ip());
+        Ok(format!("{}, from {peer}", String::from_utf8_lossy(&text)))
+    };
+    println!(
+        "{port}: {}",
+        read().unwrap_or_else(|error| {
+            let number = error.raw_os_error().expect("an error of the kernel's");
+            format!("{:?}", nix::errno::Errno::from_raw(number))
+        })
+    );
+}
+
+/// What native code tries. The addresses are of this host, and nothing listens at port 1.
+fn take_over(action: &str, client: &BrokerClient, other: u16) {
+    let channel = i64::from(BROKER_FD);
+    let address = libc::sockaddr_in {
+        sin_family: libc::sa_family_t::try_from(libc::AF_INET).expect("a small number"),
+        sin_port: other.to_be(),
+        sin_addr: libc::in_addr { s_addr: u32::from(Ipv4Addr::LOCALHOST).to_be() },
+        sin_zero: [0; 8],
+    };
+    let (to, len) = ((&raw const address) as i64, size_of_val(&address) as i64);
+    let mut number = 0_i32;
+    let mut size = 4_u32;
+    let (value, size) = ((&raw mut number) as i64, (&raw mut size) as i64);
+    let no_signal = i64::from(libc::MSG_NOSIGNAL);
+    let outcome = match action {
+        "ask_for_others" => {
+            let others: [SocketAddr; 5] = [
+                (Ipv4Addr::LOCALHOST, other).into(),
+                (Ipv4Addr::LOCALHOST, 0).into(),
+                (Ipv4Addr::new(169, 254, 169, 254), 80).into(),
+                (Ipv6Addr::LOCALHOST, other).into(),
+                (Ipv4Addr::LOCALHOST.to_ipv6_mapped(), other).into(),
+            ];
+            let is_refused = |to: &SocketAddr| {
+                client.connect_tcp(*to).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+            };
+            println!("{}", if others.iter().all(is_refused) { "refused" } else { "connected" });
+            Ok(0)
+        }
+        "send_nonsense" => raw(&[libc::SYS_sendto, channel, value, 4, no_signal, 0, 0]),
+        "socket" => raw(&[libc::SYS_socket, libc::AF_INET.into(), libc::SOCK_STREAM.into(), 0]),
+        "connect" => raw(&[libc::SYS_connect, channel, to, len]),
+        "bind" => raw(&[libc::SYS_bind, channel, to, len]),
+        "send_to_address" => raw(&[libc::SYS_sendto, channel, value, 4, no_signal, to, len]),
+        "fast_open" => raw(&[libc::SYS_sendto, channel, value, 4, no_signal | i64::from(libc::MSG_FASTOPEN), 0, 0]),
+        "send_descriptor" => raw(&[libc::SYS_sendmsg, channel, value, no_signal]),
+        "peek" => raw(&[libc::SYS_recvmsg, channel, value, libc::MSG_PEEK.into()]),
+        "option" => raw(&[libc::SYS_getsockopt, channel, 1, libc::SO_PEERCRED.into(), value, size]),
+        "set_option" => raw(&[libc::SYS_setsockopt, channel, 1, libc::SO_MARK.into(), value, 4]),
+        "dup" => raw(&[libc::SYS_dup2, 2, channel]),
+        other => panic!("unknown action {other}"),
+    };
+    outcome.expect("a call that is permitted");
+}
+
 fn it_dies_with_its_process(user: User) {
     let peers = Peers::start();
     for end in [Signal::SIGKILL, Signal::SIGCONT] {
@@ -320,6 +512,9 @@ const MOST: u64 = 3;
 
 /// Starts a broker that allows the last port of the policy, or all of them, asks it for something, and prints the result.
 pub fn child(action: &str, policy: &Policy) -> ! {
+    if let Some(action) = action.strip_prefix("sealed:") {
+        sealed_child(action, policy);
+    }
     let ports: Vec<u16> = policy.connections.iter().map(|rule| rule.first).collect();
     let allowed = match action {
         "others" => ports[ports.len() - 1..].to_vec(),

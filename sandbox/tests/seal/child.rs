@@ -4,7 +4,7 @@
 //! `level`, `role` (compiler or broker), `ports` (of TCP, to which a broker connects, comma-separated), `functions` (comma-separated), `grant` (path:access, may repeat), `growable`, `listener` and
 //! `manual` (any value; the last is the manual resolver), `seconds` (of processor time), `before` (a change of the process before the seal, may repeat), `kernel` (a faked one, see `kernel.rs`),
 //! `profile` (a container's seccomp profile, as JSON), `break` (a system call number that fails with EPERM; with `:n` only if its first argument is n), `without` and `fail` (a
-//! layer, may repeat), `leave_out` (a rule of a broker's filter), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
+//! layer, may repeat), `leave_out` and `leave_out_of_guest` (a rule of a filter), `code` (a page of native code counts as the guest's), `title`, and the action: `worker` (see
 //! `worker.rs`), `broker` and `connect_as_broker` (see `broker.rs`), `call` (a system call, see [`value`]), `call_from_code`, `int80`, `print`, `probe`, `hold`, `allocate`,
 //! `spin`, `time`, `sweep`, `failing` (see `failing.rs`), or `connect` (a port of this host, to be reached from the listener).
 
@@ -90,8 +90,8 @@ pub fn main(args: &[String]) -> ! {
     if let Some(action) = args.get("worker") {
         crate::worker::child(action, policy.level);
     }
-    if let Some(rule) = args.get("leave_out") {
-        wave_sandbox::narrower::leave_out_rule(Role::Broker, rule);
+    for (key, role) in [("leave_out", Role::Broker), ("leave_out_of_guest", Role::Guest)] {
+        args.all(key).for_each(|rule| wave_sandbox::narrower::leave_out_rule(role, rule));
     }
     if let Some(action) = args.get("broker") {
         crate::broker::child(action, &policy);

@@ -21,7 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use run::{Run, Traced, Used};
 use tracer::{Call, Live, Tracer, text};
-use wave_policy::{Access, Policy, Role, all_rules};
+use wave_policy::{Access, ConnectPorts, Policy, Protocol, Role, Surface, all_rules};
 use wave_test_support::testsuite::programs;
 use wave_test_support::{Mode, Outcome, source, wat};
 
@@ -359,13 +359,19 @@ const GUESTS: &[Guest] = &[
     ("server", server),
 ];
 
-/// The ids of the rules that are needed on this kernel and with this glibc: the others say where. Those that only a broker has are tried
-/// in `sandbox/tests/seal/broker.rs::every_rule_is_needed`.
+/// The ids of the rules that are needed on this kernel and with this glibc: the others say where. Those that only a broker has, and
+/// those for asking one, are tried in `sandbox/tests/seal/broker.rs`.
 fn needed_here() -> impl Iterator<Item = &'static str> {
     let broker = Policy { role: Role::Broker, ..Policy::default() };
-    let of_broker: BTreeSet<_> = broker.rules(false).map(|rule| rule.id).collect();
-    let always: BTreeSet<_> = Policy::default().rules(false).map(|rule| rule.id).collect();
-    let is_left = move |id: &&str| always.contains(id) || !of_broker.contains(id);
+    let ports = ConnectPorts { protocol: Protocol::Tcp, first: 443, last: 443 };
+    let surface = Surface::default().with_connections(true);
+    let connecting = Policy { surface, connections: vec![ports], ..Policy::default() };
+    let tried_there: BTreeSet<_> = broker.rules(false).chain(connecting.rules(false)).map(|rule| rule.id).collect();
+    // These two have the others as well.
+    let of_others = Surface::of_functions(["fd_close"]);
+    let here = Policy { surface: of_others, ..Policy::default() };
+    let here: BTreeSet<_> = here.rules(false).map(|rule| rule.id).collect();
+    let is_left = move |id: &&str| here.contains(id) || !tried_there.contains(id);
     all_rules().iter().filter(|rule| rule.elsewhere.is_none()).map(|rule| rule.id).filter(is_left)
 }
 

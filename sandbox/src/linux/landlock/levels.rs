@@ -59,9 +59,10 @@ pub const LEVELS: [LandlockLevel; 9] = [
         abi: 4,
         linux: "6.7",
         adds: "TCP bind and connect",
-        below: Below::Filtered(&["socket", "socketpair", "bind", "connect", "listen", "sendto", "sendmmsg"]),
-        detail: "no guest's filter has a call that makes, binds or connects a socket; sendmsg is pinned to MSG_NOSIGNAL, so \
-                 MSG_FASTOPEN does not connect either; a broker that was taken over connects to ports outside the rules",
+        below: Below::Filtered(&["socket", "socketpair", "bind", "connect", "listen", "sendmmsg"]),
+        detail: "no guest's filter has a call that makes, binds or connects a socket; sendmsg and sendto are pinned to \
+                 MSG_NOSIGNAL, so MSG_FASTOPEN does not connect either, and sendto to no address; a broker that was taken over \
+                 connects to ports outside the rules",
     },
     LandlockLevel {
         abi: 5,
@@ -85,10 +86,9 @@ pub const LEVELS: [LandlockLevel; 9] = [
             "socket",
             "socketpair",
             "connect",
-            "sendto",
             "sendmmsg",
         ]),
-        detail: "no filter has a call that sends a signal or makes a socket; F_SETOWN and O_ASYNC are not in fcntl's rule",
+        detail: "no filter has a call that sends a signal or makes a Unix socket; F_SETOWN and O_ASYNC are not in fcntl's rule",
     },
     LandlockLevel {
         abi: 7,
@@ -108,8 +108,8 @@ pub const LEVELS: [LandlockLevel; 9] = [
         abi: 9,
         linux: "7.1",
         adds: "Unix sockets with a path",
-        below: Below::Filtered(&["socket", "socketpair", "connect", "sendto", "sendmmsg"]),
-        detail: "no filter has a call that makes a socket",
+        below: Below::Filtered(&["socket", "socketpair", "connect", "sendmmsg"]),
+        detail: "no filter has a call that makes a Unix socket",
     },
 ];
 
@@ -131,7 +131,8 @@ mod tests {
     use crate::linux::syscalls;
     use ::landlock::{ABI, Access as _, AccessFs, AccessNet, Scope};
     use wave_policy::{
-        Access, FilesystemGrant, Policy, Resolver, Surface, SyscallRule, Test, all_functions, all_rules,
+        Access, ConnectPorts, FilesystemGrant, Policy, Protocol, Resolver, Surface, SyscallRule, Test, all_functions,
+        all_rules,
     };
 
     /// T91: the table starts at 1, has no gap and ends where the `landlock` crate ends.
@@ -161,9 +162,10 @@ mod tests {
     fn guests() -> Vec<&'static SyscallRule> {
         let names = all_functions().iter().map(|function| ("wasi_snapshot_preview1", function.name));
         let policy = Policy {
-            surface: Surface::from_imports(names),
+            surface: Surface::from_imports(names).with_connections(true),
             grants: vec![FilesystemGrant { host: "/".into(), access: Access::ReadWrite }],
             listeners: vec![([127, 0, 0, 1], 80).into()],
+            connections: vec![ConnectPorts { protocol: Protocol::Tcp, first: 1, last: 65535 }],
             prints_results: true,
             records: true,
             dumps: true,
@@ -185,7 +187,7 @@ mod tests {
                 seen += 1;
             }
         }
-        assert_eq!(seen, 29);
+        assert_eq!(seen, 26);
     }
 
     /// T91: the table's statements about arguments of permitted calls. Any other rule for these calls fails here.
@@ -200,6 +202,10 @@ mod tests {
         let no_signal = u64::from(libc::MSG_NOSIGNAL.cast_unsigned());
         let flags = wave_policy::Condition { arg: 2, test: Test::Equal(wave_policy::Operand::Value(no_signal)) };
         assert_eq!(conditions("sendmsg"), [flags]);
+        let requests = conditions("sendto");
+        let pinned = [3, 4].map(|arg| requests.iter().find(|condition| condition.arg == arg).map(|found| found.test));
+        let equal = |value| Some(Test::Equal(wave_policy::Operand::Value(value)));
+        assert_eq!(pinned, [equal(no_signal), equal(0)], "flags and address");
         let command = u64::from(libc::F_SETFL.cast_unsigned());
         let fcntl = conditions("fcntl");
         assert_eq!(fcntl[0].test, Test::Equal(wave_policy::Operand::Value(command)));
