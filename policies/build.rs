@@ -209,6 +209,7 @@ impl Source {
             () if in_list("grant") => "Grant",
             () if in_list("writable_grant") => "WritableGrant",
             () if in_list("listener") => "Listener",
+            () if in_list("socket") => "Socket",
             () => "Nothing",
         }
     }

@@ -74,7 +74,7 @@ impl Granted {
                 wave_monitor::Access::ReadWrite => self.read_write > 0,
                 _ => self.append + self.read_write > 0,
             },
-            Need::Listener => self.listeners > 0,
+            Need::Listener | Need::Socket => self.listeners > 0,
         }
     }
 

@@ -163,7 +163,7 @@ fn areas(module: &Declarations, surface: &Surface) -> Vec<AreaSurface> {
                     Need::Nothing => "nothing",
                     Need::Grant => "a directory",
                     Need::WritableGrant => "a writable directory",
-                    Need::Listener => "a listening socket",
+                    Need::Listener | Need::Socket => "a listening socket",
                 };
                 (Area::of(function.name), ImportedFunction { name: function.name.to_owned(), needs })
             })

@@ -63,6 +63,7 @@ fn write_functions(out: &mut String) -> fmt::Result {
             Need::Grant => "a grant",
             Need::WritableGrant => "a writable grant",
             Need::Listener => "a listener",
+            Need::Socket => "a listener or connections",
         };
         let paths = if *resolves { "; *paths*" } else { "" };
         let rules = if rules.iter().next().is_none() { "none".to_owned() } else { ids(*rules) };

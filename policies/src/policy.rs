@@ -66,8 +66,7 @@ impl Policy {
         }
         let runtime = if growable { ALWAYS.union(GROWABLE) } else { ALWAYS };
         let runtime = if self.surface.has_shared_memory() { runtime.union(SHARED) } else { runtime };
-        let connects = self.surface.asks_for_connections() && !self.connections.is_empty();
-        let runtime = if connects { runtime.union(CONNECTS) } else { runtime };
+        let runtime = if self.connects() { runtime.union(CONNECTS) } else { runtime };
         let runtime = if self.prints_results { runtime.union(RESULTS) } else { runtime };
         let runtime = if self.records { runtime.union(RECORDS) } else { runtime };
         let runtime = if self.dumps { runtime.union(DUMP) } else { runtime };
@@ -81,12 +80,18 @@ impl Policy {
         })
     }
 
+    /// Whether the guest gets connections from a broker.
+    fn connects(&self) -> bool {
+        self.surface.asks_for_connections() && !self.connections.is_empty()
+    }
+
     fn meets(&self, need: Need) -> bool {
         match need {
             Need::Nothing => true,
             Need::Grant => !self.grants.is_empty(),
             Need::WritableGrant => self.grants.iter().any(|grant| grant.access.is_writable()),
             Need::Listener => !self.listeners.is_empty(),
+            Need::Socket => !self.listeners.is_empty() || self.connects(),
         }
     }
 }
@@ -348,6 +353,11 @@ mod tests {
         for other in [of(true, &[]), of(false, &[ports])] {
             assert_eq!(ids(&other), ids(&Policy::default()));
         }
+        // What works on a connection works on any, and nothing is accepted without a listener.
+        let sockets = importing(&["sock_accept", "sock_recv", "sock_send", "sock_shutdown"]);
+        let sockets = |asks| Policy { surface: sockets.surface.clone().with_connections(asks), ..of(asks, &[ports]) };
+        let permits = |asks| ["recvmsg", "sendmsg", "shutdown", "accept4"].map(|id| ids(&sockets(asks)).contains(&id));
+        assert_eq!((permits(true), permits(false)), ([true, true, true, false], [false; 4]));
         let permitted = |call: &str, argument: usize, others: [u64; 6]| -> Vec<u64> {
             let with = |value| std::array::from_fn(|at| if at == argument { value } else { others[at] });
             let permits =

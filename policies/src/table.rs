@@ -127,6 +127,8 @@ pub enum Need {
     WritableGrant,
     /// A listening socket.
     Listener,
+    /// A connection: from a listening socket, or one that the module asks for.
+    Socket,
 }
 
 /// Rules that come with a kind of run, whatever the module imports.

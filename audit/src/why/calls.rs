@@ -83,7 +83,9 @@ pub fn function(policy: &PolicyDocument, name: &str) -> Reply {
                     "grant a directory with access = \"rw\", in an [[fs]] of the policy; \"append\" is enough for some calls",
                 ),
             ),
-            Need::Listener => ("it needs a listening socket", Some("name its address in `listen` of [net]")),
+            Need::Listener | Need::Socket => {
+                ("it needs a listening socket", Some("name its address in `listen` of [net]"))
+            }
         };
         let granted = if met { "" } else { ", and none is granted: each call ends in an error" };
         answer.add(Layer::Monitor, Verdict::of(met), None, format!("{what}{granted}"));
@@ -98,7 +100,7 @@ fn is_met(policy: &PolicyDocument, need: Need) -> bool {
         Need::Nothing => true,
         Need::Grant => !policy.values.fs.is_empty(),
         Need::WritableGrant => policy.values.fs.iter().any(|directory| directory.access.is_writable()),
-        Need::Listener => policy.values.listen.as_ref().is_some_and(|list| !list.is_empty()),
+        Need::Listener | Need::Socket => policy.values.listen.as_ref().is_some_and(|list| !list.is_empty()),
     }
 }
 
@@ -155,7 +157,6 @@ fn names(functions: &[&Function]) -> String {
     functions.iter().map(|function| function.name).collect::<Vec<_>>().join(" or ")
 }
 
-/// Describes which functions or settings add a rule to a filter.
 /// A policy with a connection, of a module that asks for one.
 fn connecting() -> wave_policy::Policy {
     let ports = ConnectPorts { protocol: Protocol::Tcp, first: 443, last: 443 };
@@ -163,12 +164,13 @@ fn connecting() -> wave_policy::Policy {
     wave_policy::Policy { surface, connections: vec![ports], ..wave_policy::Policy::default() }
 }
 
+/// Describes which functions or settings add a rule to a filter.
 fn rule_source(rule: &SyscallRule, sealed: &wave_policy::Policy) -> String {
     let need = |need: Need| match need {
         Need::Nothing => "",
         Need::Grant => " with a directory",
         Need::WritableGrant => " with a writable directory",
-        Need::Listener => " with a listening socket",
+        Need::Listener | Need::Socket => " with a listening socket",
     };
     let functions = all_functions().iter().filter(|function| rules_of(function, sealed.resolver).contains(&rule));
     let mut by: Vec<_> = functions.map(|function| format!("{}{}", function.name, need(function.need))).collect();
