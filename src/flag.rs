@@ -102,10 +102,11 @@ pub fn parse(flag: &str) -> Result<Parts<'_>, Failure> {
     }
 }
 
-/// The flag for a grant, quoted for a shell. `None` if there is none: a path has a colon, or characters that cannot be typed.
+/// The flag for a grant, quoted for a shell. `None` if there is none: a path has a colon, or characters that cannot be typed. Nor is there
+/// one for a guest path that may have been an access: nobody is advised to type that.
 pub fn write(host: &str, guest: &str, access: Access) -> Option<String> {
     let value = format!("{host}::{guest}::{access}");
-    let is_right = read(&value) == Ok(Parts { host, guest, access });
+    let is_right = read(&value) == Ok(Parts { host, guest, access }) && !is_mode(guest);
     let word = shell_word(&value).filter(|_| is_right)?;
     let between = if value.starts_with('-') { '=' } else { ' ' };
     Some(format!("--dir{between}{word}"))
@@ -123,8 +124,13 @@ fn read(flag: &str) -> Result<Parts<'_>, String> {
         return Err(format!("{FORM}, and `{flag}` has a single colon"));
     }
     let guest_path = guest.unwrap_or(host);
-    // A host path of one word is what it is; behind it, a word is an access in the wrong place.
-    if guest.is_some_and(is_mode) || without_mode(guest_path).is_some() {
+    // A host path of one word is what it is; behind it, a word is an access in the wrong place. With an access behind it, only a word of
+    // this flag is.
+    let is_misplaced = |word: &str| match access {
+        None => is_mode(word),
+        Some(_) => word.split(',').any(|word| word.parse::<Access>().is_ok()),
+    };
+    if guest.is_some_and(is_misplaced) || without_mode(guest_path).is_some() {
         return Err(format!("the guest path `{guest_path}` ends like an access"));
     }
     let access = match access {
@@ -349,11 +355,26 @@ mod tests {
     }
 
     #[test]
+    fn with_an_access_behind_it_a_guest_path_is_a_name() {
+        for guest in ["readonly", "READ-WRITE", "r", "z"] {
+            let flag = format!("/usr::{guest}::ro");
+            let right = Parts { host: "/usr", guest, access: Access::ReadOnly };
+            assert_eq!(parse(&flag).map_err(|failure| failure.to_string()), Ok(right), "{flag}");
+            assert_eq!(fix(&format!("/usr::{guest}")).split("::").next(), Some("--dir /usr"));
+        }
+        for flag in ["/usr::ro::ro", "/usr::rw,z::ro", "/usr::append::rw", "/usr::a,readonly::ro"] {
+            assert!(parse(flag).unwrap_err().to_string().contains("ends like an access"), "{flag}");
+        }
+    }
+
+    #[test]
     fn flags_are_written_as_a_shell_takes_them() {
         assert_eq!(write("/a", "/b", Access::ReadOnly).as_deref(), Some("--dir /a::/b::ro"));
         assert_eq!(write("it's", "/b", Access::Append).as_deref(), Some("--dir 'it'\\''s::/b::append'"));
         assert_eq!(write("-a", "/b", Access::ReadWrite).as_deref(), Some("--dir=-a::/b::rw"));
-        for (host, guest) in [("a:b", "/c"), ("a", "/c:ro"), ("a", "ro"), ("a\u{202e}", "/c"), ("a", "b\n"), ("", "")] {
+        for (host, guest) in
+            [("a:b", "/c"), ("a", "/c:ro"), ("a", "ro"), ("a", "readonly"), ("a\u{202e}", "/c"), ("a", "b\n"), ("", "")]
+        {
             assert_eq!(write(host, guest, Access::ReadOnly), None, "{host} {guest}");
         }
     }
