@@ -70,7 +70,7 @@ impl Cli {
         let command = Every::augment_args(clap::Command::new("wave"));
         let command = match words.iter().find_map(|word| ["run", "oci"].into_iter().find(|name| *name == word))? {
             "run" => command.subcommand(Run::augment_args(clap::Command::new("run"))),
-            _ => command.subcommand(crate::oci::Oci::augment_args(clap::Command::new("oci"))),
+            _ => command.subcommand(crate::oci::definition(words)?),
         };
         Self::from_arg_matches(&command.try_get_matches_from(words).ok()?).ok()
     }
@@ -884,6 +884,25 @@ mod tests {
             ("wave run -q --color never --sandbox standard m.wasm", true),
             ("wave oci --root r run --bundle b c", true),
             ("wave oci kill --all c TERM -q", true),
+            ("wave oci --log l create --pid-file p --bundle b --console-socket s c", true),
+            ("wave oci --root state state c", true),
+            ("wave oci --root run state c", false),
+            ("wave oci state --root r c", true),
+            ("wave oci start c", true),
+            ("wave oci delete --force c", true),
+            ("wave oci pause c", true),
+            ("wave oci resume c", true),
+            ("wave oci update --memory -1 --cpu-shares 2 c", true),
+            ("wave oci ps --format json c -ef", true),
+            ("wave oci --systemd-cgroup list --quiet", true),
+            ("wave oci exec c sh -c true", true),
+            ("wave oci features", true),
+            ("wave oci", false),
+            ("wave oci nothing", false),
+            ("wave oci --help", false),
+            ("wave oci start", false),
+            ("wave oci start c d", false),
+            ("wave oci run start", true),
             ("wave run", false),
             ("wave run --help", false),
             ("wave run --version", false),

@@ -4,10 +4,11 @@ use crate::args::Sandbox;
 use crate::report::Reporting;
 use crate::run::{self, Nobody};
 use crate::text::{chain, clean, note, out};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Command, Subcommand, ValueEnum};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use wave_engine::{Engine, Failure, Module, Plan};
 use wave_oci::{Create, Log, Program, Resources, Root};
@@ -20,6 +21,15 @@ use wave_oci::{Create, Log, Program, Resources, Root};
 Exit codes: 0 done, 2 usage, 125 refused; of run and create, also 126 not a runnable module, 127 not found; of run, those of the program."
 )]
 pub struct Oci {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: OciCommand,
+}
+
+/// The flags of every subcommand.
+#[derive(Args, Debug)]
+struct Flags {
     /// Directory with the state of containers [default: /run/wave-oci, or wave-oci in XDG_RUNTIME_DIR]
     #[arg(long, global = true, value_name = "DIR")]
     root: Option<PathBuf>,
@@ -38,8 +48,6 @@ pub struct Oci {
     /// Who manages cgroups
     #[arg(long, global = true, value_enum)]
     cgroup_manager: Option<CgroupManager>,
-    #[command(subcommand)]
-    command: OciCommand,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -225,16 +233,41 @@ struct Exec {
     words: Vec<String>,
 }
 
+/// The definition with the one subcommand that a command line names first: that of the others takes longer than most of them run.
+/// `None` if it names none.
+pub fn definition(words: &[OsString]) -> Option<Command> {
+    type Define = fn(Command) -> Command;
+    const SUBCOMMANDS: [(&str, Define); 13] = [
+        ("create", Bundle::augment_args),
+        ("start", Id::augment_args),
+        ("run", RunBundle::augment_args),
+        ("state", Id::augment_args),
+        ("kill", Kill::augment_args),
+        ("delete", Delete::augment_args),
+        ("pause", Id::augment_args),
+        ("resume", Id::augment_args),
+        ("update", Update::augment_args),
+        ("ps", Ps::augment_args),
+        ("list", List::augment_args),
+        ("exec", Exec::augment_args),
+        ("features", |command| command),
+    ];
+    let named = |word: &OsString| SUBCOMMANDS.into_iter().find(|(name, _)| word == name);
+    let (name, augment) = words.iter().find_map(named)?;
+    let command = Flags::augment_args(Command::new("oci")).subcommand_required(true);
+    Some(command.subcommand(augment(Command::new(name))))
+}
+
 /// Does what an OCI runtime was asked for; the result is the exit code.
 ///
 /// # Errors
 /// If it cannot. The log has the error, too.
 pub fn oci(sandbox: Option<Sandbox>, oci: Oci) -> Result<u8, Failure> {
-    let format = match oci.log_format {
+    let format = match oci.flags.log_format {
         LogFormat::Text => wave_oci::LogFormat::Text,
         LogFormat::Json => wave_oci::LogFormat::Json,
     };
-    let log = Log { path: oci.log.clone(), format };
+    let log = Log { path: oci.flags.log.clone(), format };
     let outcome = match sandbox {
         None | Some(Sandbox::Strict) => dispatch(oci, &log),
         Some(_) => Err(Failure::usage("a container is always sealed as `strict`").at("--sandbox").fix("drop the flag")),
@@ -243,11 +276,12 @@ pub fn oci(sandbox: Option<Sandbox>, oci: Oci) -> Result<u8, Failure> {
 }
 
 fn dispatch(oci: Oci, log: &Log) -> Result<u8, Failure> {
-    let root = Root::new(oci.root)?;
-    let systemd = oci.systemd_cgroup || oci.cgroup_manager == Some(CgroupManager::Systemd);
-    let no_cgroup = oci.cgroup_manager == Some(CgroupManager::Disabled);
+    let Oci { flags, command } = oci;
+    let root = Root::new(flags.root)?;
+    let systemd = flags.systemd_cgroup || flags.cgroup_manager == Some(CgroupManager::Systemd);
+    let no_cgroup = flags.cgroup_manager == Some(CgroupManager::Disabled);
     let request = |bundle: Bundle, root: Root| request(bundle, root, systemd, no_cgroup);
-    match oci.command {
+    match command {
         OciCommand::Create(bundle) => wave_oci::create(&request(bundle, root)?, &load, log).map(drop)?,
         OciCommand::Run(RunBundle { bundle, detach }) => return run_container(&request(bundle, root)?, detach, log),
         OciCommand::Start(Id { id }) => wave_oci::start(&root, &id)?,
@@ -304,7 +338,8 @@ fn run_container(request: &Create, detach: bool, log: &Log) -> Result<u8, Failur
     awaited.add(Signal::SIGCHLD);
     // Not earlier: the process of the container would begin with them blocked.
     let ready = || awaited.thread_block().map_err(refuse);
-    let pid = Pid::from_raw(wave_oci::create_and_start(request, &ready, &load, log)?);
+    let container = wave_oci::create_and_start(request, &ready, &load, log)?;
+    let pid = Pid::from_raw(container.pid());
     if detach {
         return Ok(0);
     }
@@ -319,7 +354,7 @@ fn run_container(request: &Create, detach: bool, log: &Log) -> Result<u8, Failur
             },
         }
     };
-    warn(log, &wave_oci::delete(&request.root, &request.id, true)?);
+    warn(log, &container.delete()?);
     Ok(u8::try_from(code).unwrap_or(125))
 }
 

@@ -1,7 +1,7 @@
 //! `create`: the runtime's side.
 
 use crate::channel::{Answer, Channel, Message};
-use crate::config::{Config, IdMapping};
+use crate::config::{Config, Hook, IdMapping};
 use crate::failure::{cannot, cannot_at};
 use crate::init::{self, Setup};
 use crate::log::{self, Log};
@@ -10,6 +10,7 @@ use crate::state::{Directory, Lock, ProcessId, Root, State, Step, write_at_once}
 use crate::{hooks, lifecycle, policy};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::fs::{FlockOperation, flock};
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -46,23 +47,52 @@ pub struct Create {
     pub no_cgroup: bool,
 }
 
+/// A container whose program was started.
+#[derive(Debug)]
+pub struct Running {
+    directory: Directory,
+    state: State,
+    poststop: Vec<Hook>,
+    lock: Lock,
+    pid: i32,
+}
+
+impl Running {
+    /// The number of its process.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Deletes the container, whose process has ended and was waited for. Returns the failures of its last hooks, which change nothing.
+    ///
+    /// # Errors
+    /// 125 if something of it cannot be removed.
+    pub fn delete(self) -> Result<Vec<Failure>, Failure> {
+        // Another command may have deleted it meanwhile, and another container may have its name.
+        match self.directory.lock_again(&self.lock)? {
+            true => lifecycle::end_and_remove(&self.directory, &self.state, &self.poststop),
+            false => Ok(Vec::new()),
+        }
+    }
+}
+
 /// Creates a container: its process waits for `start`, with the program loaded. Returns the number of the process.
 ///
 /// # Errors
 /// If the configuration cannot be applied or the module cannot run. Nothing is left then.
 pub fn create(request: &Create, load: Load<'_>, log: &Log) -> Result<i32, Failure> {
-    create_and(request, None, load, log)
+    create_and(request, None, load, log).map(|container| container.pid)
 }
 
-/// Creates a container, calls `ready`, and starts the program. Returns the number of the process.
+/// Creates a container, calls `ready`, and starts the program.
 ///
 /// # Errors
 /// As [`create`], and if a hook or `ready` fails. Nothing is left then.
-pub fn create_and_start(request: &Create, ready: Ready<'_>, load: Load<'_>, log: &Log) -> Result<i32, Failure> {
+pub fn create_and_start(request: &Create, ready: Ready<'_>, load: Load<'_>, log: &Log) -> Result<Running, Failure> {
     create_and(request, Some(ready), load, log)
 }
 
-fn create_and(request: &Create, ready: Option<Ready<'_>>, load: Load<'_>, log: &Log) -> Result<i32, Failure> {
+fn create_and(request: &Create, ready: Option<Ready<'_>>, load: Load<'_>, log: &Log) -> Result<Running, Failure> {
     let bundle = std::path::absolute(&request.bundle)
         .map_err(|error| Failure::refused(format!("cannot use the bundle: {error}")).at("--bundle"))?;
     let config = Config::read(&bundle)?;
@@ -84,6 +114,7 @@ fn create_and(request: &Create, ready: Option<Ready<'_>>, load: Load<'_>, log: &
         has_cgroup: false,
         max_rss: policy.as_ref().and_then(|policy| policy.values.limits.max_rss),
         process: None,
+        is_loading: true,
     };
     let mut container = Container { config, state, directory, lock, pid: None, maker: None };
     let outcome = container.make(request, &place, Inputs { load, policy, console, ready });
@@ -92,7 +123,10 @@ fn create_and(request: &Create, ready: Option<Ready<'_>>, load: Load<'_>, log: &
         let started = channel.await_start(&request.id);
         lifecycle::after_start(started, &container.directory, &container.state, &container.config.hooks)?;
     }
-    Ok(pid)
+    let Container { config, state, directory, lock, .. } = container;
+    let lock = lock.expect("only the other process gives it up");
+    flock(&lock, FlockOperation::Unlock).map_err(|errno| cannot("unlock the container", errno))?;
+    Ok(Running { directory, state, poststop: config.hooks.poststop, lock, pid })
 }
 
 /// What the process gets that the runtime has opened.
@@ -136,29 +170,46 @@ struct Container {
 impl Container {
     fn make(&mut self, request: &Create, place: &Place, inputs: Inputs<'_>) -> Result<(i32, Channel), Failure> {
         let ready = inputs.ready;
+        // In a user namespace, another process makes it. It becomes a child of this one when that one ends.
+        nix::sys::prctl::set_child_subreaper(true)
+            .map_err(|errno| cannot("become a subreaper", std::io::Error::from(errno)))?;
+        let (near, far) = Channel::pair().map_err(|error| cannot("make a socket", &error))?;
+        let mut near = Some(near);
+        // Early: it makes namespaces while this process makes the cgroup.
+        self.spawn(&mut near, far, inputs)?;
+        let mut channel = near.expect("only the other process takes its copy");
+
         // What the bundle has later has no effect.
         self.directory.write("config.json", &self.config.text)?;
         // Before the cgroup is made: whoever deletes the container has to find it.
         self.directory.save(Step::Planned, &self.state)?;
         self.state.cgroup = place.make(&self.config, self.state.max_rss)?;
         self.state.has_cgroup = !self.state.cgroup.is_none();
+        self.state.process = self.pid.and_then(ProcessId::of);
         self.directory.save(Step::Made, &self.state)?;
+        // If it is gone, it has said why.
+        drop(channel.answer(Answer::GoOn));
 
-        // In a user namespace, another process makes it. It becomes a child of this one when that one ends.
-        nix::sys::prctl::set_child_subreaper(true)
-            .map_err(|errno| cannot("become a subreaper", std::io::Error::from(errno)))?;
-        let (near, far) = Channel::pair().map_err(|error| cannot("make a socket", &error))?;
-        let mut near = Some(near);
-        self.spawn(&mut near, far, inputs)?;
-        let mut channel = near.expect("only the other process takes its copy");
+        // If nothing else is to be done before the start, the process need not wait for it.
+        let is_last = self.state.process.is_some() && !self.config.hooks.has_early() && request.pid_file.is_none();
+        let early = ready.filter(|_| is_last);
+        if let Some(ready) = early {
+            ready()?;
+            drop(channel.answer(Answer::Start));
+        }
         let pid = self.attend(&mut channel)?;
+        if early.is_some() {
+            return Ok((pid, channel));
+        }
         self.state.process = Some(ProcessId::of(pid).ok_or_else(|| self.ended())?);
-        self.directory.save(Step::Started, &self.state)?;
+        // Nobody else may start it.
+        self.state.is_loading = ready.is_some();
+        self.directory.save(Step::Loaded, &self.state)?;
         if let Some(path) = &request.pid_file {
             write_at_once(path, pid.to_string().as_bytes())
                 .map_err(|error| cannot_at("write", path, &error).at("--pid-file"))?;
         }
-        // Until here the process ends with this one, and from here on it does not.
+        // At the latest until here the process ends with this one, and from here on it does not.
         let answer = match ready {
             Some(ready) => ready().map(|()| Answer::Start)?,
             None => Answer::GoOn,

@@ -31,7 +31,7 @@ mod policy;
 mod resources;
 mod state;
 
-pub use create::{Create, Load, Program, create, create_and_start};
+pub use create::{Create, Load, Program, Running, create, create_and_start};
 pub use features::features;
 pub use lifecycle::{Listed, delete, kill, list, pause, ps, resume, start, state, update};
 pub use log::{Log, LogFormat};

@@ -74,7 +74,7 @@ pub fn after_start(
         let running = state.describe(&directory.id, "running", state.process.map(|process| process.pid));
         hooks::run("poststart", &hooks.poststart, &running)
     });
-    ran.inspect_err(|_| drop(end(state).and_then(|()| remove(directory, Some(state), &hooks.poststop))))
+    ran.inspect_err(|_| drop(end_and_remove(directory, state, &hooks.poststop)))
 }
 
 fn ask_to_start(container: &Container) -> Result<(), Failure> {
@@ -211,6 +211,15 @@ pub fn delete(root: &Root, id: &str, force: bool) -> Result<Vec<Failure>, Failur
     let warnings = remove(&directory, state.as_ref(), &poststop)?;
     drop(lock);
     Ok(warnings)
+}
+
+/// Ends a container and removes it, and runs its last hooks. Returns their failures.
+///
+/// # Errors
+/// 125 if something cannot be removed.
+pub fn end_and_remove(directory: &Directory, state: &State, poststop: &[Hook]) -> Result<Vec<Failure>, Failure> {
+    end(state)?;
+    remove(directory, Some(state), poststop)
 }
 
 /// Kills the processes of a container and waits until they are gone.

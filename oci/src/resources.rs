@@ -21,7 +21,7 @@ impl Place {
         if request.no_cgroup || !nix::unistd::geteuid().is_root() && asks_for_none() {
             return Ok(Self(None));
         }
-        let layout = Layout::detect().map_err(|error| failure(&error))?;
+        let layout = Layout::detect().map_err(|error| failure(&error))?.without_unused(&limits(config));
         let path = CgroupPath::parse(linux.cgroups_path.as_deref(), &request.id, request.systemd_cgroup);
         Ok(Self(Some((layout, path.map_err(|error| failure(&error).at("linux.cgroupsPath"))?))))
     }
@@ -92,8 +92,8 @@ pub fn check_update(resources: &Resources, max_rss: Option<u64>) -> Result<(), F
 ///
 /// # Errors
 /// 125 if the kernel refuses.
-pub fn enter(config: &Config, cgroup: &Cgroup) -> Result<(), Failure> {
-    cgroup.enter(&limits(config)).map_err(|error| failure(&error).at("linux.cgroupsPath"))
+pub fn enter(cgroup: &Cgroup) -> Result<(), Failure> {
+    cgroup.enter().map_err(|error| failure(&error).at("linux.cgroupsPath"))
 }
 
 fn limits(config: &Config) -> Resources {

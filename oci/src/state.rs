@@ -5,19 +5,20 @@
 //! | `lock` | locked by the command that changes the container |
 //! | `config.json` | the configuration that `create` has read; later changes of the bundle have no effect |
 //! | `planned.json` | the state before anything is made |
-//! | `made.json` | the state with the cgroup |
-//! | `state.json` | the state with the process |
+//! | `made.json` | the state with the cgroup and the process, which loads the program |
+//! | `state.json` | the state with the program loaded, if it waits for `start` |
 //! | `waiting` | locked by the process of the container until it enters the program, so that the kernel keeps the status |
 //! | `start` | a socket where that process waits for `start` |
 
 use crate::failure::cannot_at;
 use rustix::fs::{CWD, FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use wave_cgroups::Cgroup;
@@ -35,20 +36,20 @@ const MAX_STATE_BYTES: u64 = 16 << 20;
 pub enum Step {
     /// Nothing is made.
     Planned,
-    /// The cgroup is made.
+    /// The cgroup is made, and the process is there.
     Made,
-    /// The process is there, with its program loaded.
-    Started,
+    /// Its program is loaded, and waits for `start`.
+    Loaded,
 }
 
 impl Step {
-    const LAST_FIRST: [Self; 3] = [Self::Started, Self::Made, Self::Planned];
+    const LAST_FIRST: [Self; 3] = [Self::Loaded, Self::Made, Self::Planned];
 
     const fn file(self) -> &'static str {
         match self {
             Self::Planned => "planned.json",
             Self::Made => "made.json",
-            Self::Started => "state.json",
+            Self::Loaded => "state.json",
         }
     }
 }
@@ -148,6 +149,9 @@ pub struct State {
     pub max_rss: Option<u64>,
     /// The process.
     pub process: Option<ProcessId>,
+    /// Whether the process was still loading its program.
+    #[serde(default)]
+    pub is_loading: bool,
 }
 
 impl State {
@@ -247,13 +251,26 @@ impl Directory {
             rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))
                 .map_err(|errno| cannot_at("lock", &path, errno))?;
             // The command before may have deleted the container.
-            let (held, now) = (rustix::fs::fstat(&file), rustix::fs::stat(&path));
-            match (held, now) {
-                (Ok(held), Ok(now)) if (held.st_dev, held.st_ino) == (now.st_dev, now.st_ino) => return Ok(file.into()),
-                (_, Err(errno)) => return Err(self.missing(&errno.into())),
-                _ => {}
+            if self.is_locked_by(file.as_fd()).map_err(|errno| self.missing(&errno.into()))? {
+                return Ok(file.into());
             }
         }
+    }
+
+    /// Locks it again by the lock of [`create`](Self::create), and answers whether it is still the same container.
+    ///
+    /// # Errors
+    /// 125 if the kernel refuses.
+    pub fn lock_again(&self, lock: &Lock) -> Result<bool, Failure> {
+        rustix::io::retry_on_intr(|| flock(lock, FlockOperation::LockExclusive))
+            .map_err(|errno| cannot_at("lock", &self.path, errno))?;
+        Ok(self.is_locked_by(lock.as_fd()).unwrap_or(false))
+    }
+
+    /// Whether the lock is that of the container that there is now.
+    fn is_locked_by(&self, lock: BorrowedFd<'_>) -> Result<bool, Errno> {
+        let (held, now) = (rustix::fs::fstat(lock)?, rustix::fs::stat(self.path.join("lock"))?);
+        Ok((held.st_dev, held.st_ino) == (now.st_dev, now.st_ino))
     }
 
     /// Whether it exists.
@@ -323,6 +340,7 @@ impl Directory {
         }
         let waiting = File::open(self.path.join("waiting"));
         match waiting.map(|file| flock(&file, FlockOperation::NonBlockingLockShared)) {
+            Ok(Err(_)) if state.is_loading => Status::Creating,
             Ok(Err(_)) => Status::Created,
             _ if state.cgroup.is_frozen().unwrap_or(false) => Status::Paused,
             _ => Status::Running,
@@ -418,6 +436,52 @@ mod tests {
         assert!(!ProcessId { started: this.started + 1, ..this }.is_alive());
     }
 
+    fn state() -> State {
+        State {
+            bundle: "/b".into(),
+            created: String::new(),
+            annotations: BTreeMap::new(),
+            cgroup: Cgroup::none(),
+            has_cgroup: false,
+            max_rss: None,
+            process: None,
+            is_loading: true,
+        }
+    }
+
+    #[test]
+    fn the_lock_of_the_process_and_what_was_saved_are_the_status() {
+        let dir = tempfile::tempdir().unwrap();
+        let container = Directory::new(&Root::new(Some(dir.path().to_owned())).unwrap(), "one").unwrap();
+        drop(container.create().unwrap());
+        let waiting = container.waiting().unwrap();
+        let mut state = state();
+        assert_eq!(container.status(&state), Status::Creating);
+        state.process = ProcessId::of(std::process::id().cast_signed());
+        assert_eq!(container.status(&state), Status::Creating);
+        state.is_loading = false;
+        assert_eq!(container.status(&state), Status::Created);
+        drop(waiting);
+        assert_eq!(container.status(&state), Status::Running);
+        state.is_loading = true;
+        assert_eq!(container.status(&state), Status::Running, "`run` saves it once");
+        state.process = state.process.map(|process| ProcessId { started: process.started + 1, ..process });
+        assert_eq!(container.status(&state), Status::Stopped);
+    }
+
+    #[test]
+    fn a_lock_is_that_of_one_container() {
+        let dir = tempfile::tempdir().unwrap();
+        let container = Directory::new(&Root::new(Some(dir.path().to_owned())).unwrap(), "one").unwrap();
+        let lock = container.create().unwrap();
+        assert!(container.lock_again(&lock).unwrap());
+        container.remove().unwrap();
+        assert!(!container.lock_again(&lock).unwrap());
+        let other = container.create().unwrap();
+        assert!(!container.lock_again(&lock).unwrap());
+        assert!(container.lock_again(&other).unwrap());
+    }
+
     #[test]
     fn a_container_is_created_once_and_removed_as_often_as_asked() {
         let dir = tempfile::tempdir().unwrap();
@@ -428,16 +492,8 @@ mod tests {
         assert!(container.create().unwrap_err().to_string().contains("a container `one` exists"));
         assert_eq!(root.ids().unwrap(), ["one"]);
         assert!(container.state().unwrap().is_none());
-        let mut state = State {
-            bundle: "/b".into(),
-            created: String::new(),
-            annotations: BTreeMap::new(),
-            cgroup: Cgroup::none(),
-            has_cgroup: false,
-            max_rss: None,
-            process: None,
-        };
-        for (step, pid) in [(Step::Planned, 1), (Step::Made, 2), (Step::Started, 3)] {
+        let mut state = state();
+        for (step, pid) in [(Step::Planned, 1), (Step::Made, 2), (Step::Loaded, 3)] {
             state.process = Some(ProcessId { pid, started: 0 });
             container.save(step, &state).unwrap();
             assert_eq!(container.state().unwrap().unwrap().process, state.process, "the newest counts");

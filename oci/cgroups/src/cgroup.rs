@@ -112,24 +112,20 @@ impl Cgroup {
     /// Moves this process into the cgroup, if it has a single thread. Processes that it forks begin there.
     ///
     /// On v1 this is the fast way: the kernel moves another process, or several threads, only after a grace period of RCU, which can take
-    /// ten milliseconds. On a hybrid host the process stays out of v2 unless `resources` has a limit there.
+    /// ten milliseconds.
     ///
     /// # Errors
     /// As [`join`](Self::join).
     ///
     /// Source: `cgroup_procs_write_start` in `kernel/cgroup/cgroup.c`.
-    pub fn enter(&self, resources: &Resources) -> Result<(), Error> {
-        let Resources { hugepage_limits, rdma, unified, .. } = resources;
-        let is_hybrid = self.directories.iter().any(|directory| directory.version == Version::V1);
-        let skips_v2 = is_hybrid && hugepage_limits.is_empty() && rdma.is_empty() && unified.is_empty();
-        for directory in &self.directories {
-            match directory.version {
-                Version::V1 => files::write(&directory.path.join("tasks"), "0")?,
-                Version::V2 if skips_v2 => {}
-                Version::V2 => files::write(&directory.path.join("cgroup.procs"), "0")?,
-            }
-        }
-        Ok(())
+    pub fn enter(&self) -> Result<(), Error> {
+        self.directories.iter().try_for_each(|directory| {
+            let file = match directory.version {
+                Version::V1 => "tasks",
+                Version::V2 => "cgroup.procs",
+            };
+            files::write(&directory.path.join(file), "0")
+        })
     }
 
     /// Changes the limits that `resources` names, and leaves the others.
@@ -419,6 +415,10 @@ fn pids_under(path: &Path) -> Result<Vec<u32>, Error> {
 }
 
 fn delete_tree(path: &Path) -> Result<(), Error> {
+    // Most have no children.
+    if remove(path).is_ok() {
+        return Ok(());
+    }
     for attempt in 0..REMOVALS {
         match files::tree(path)?.iter().rev().try_for_each(|directory| remove(directory)) {
             Err(error) if error.errno() == Some(Errno::BUSY) => sleep(Duration::from_millis(1 << attempt)),

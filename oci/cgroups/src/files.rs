@@ -1,7 +1,7 @@
 //! Files and directories of the cgroup file system.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
@@ -9,7 +9,14 @@ use crate::error::Error;
 
 /// Reads a file without the white space around its text.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
-    fs::read_to_string(path).map(|text| text.trim().to_owned()).map_err(Error::io("read", path))
+    read_whole(path).map(|text| text.trim().to_owned()).map_err(Error::io("read", path))
+}
+
+/// Reads a text that the kernel makes. It takes part after part of the text if it is read by small parts, and says no size.
+pub(crate) fn read_whole(path: &Path) -> io::Result<String> {
+    let mut text = String::with_capacity(4096);
+    File::open(path)?.take(u64::MAX).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// As [`read`]; nothing if there is no such file, or no such cgroup any more.

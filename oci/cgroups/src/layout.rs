@@ -1,11 +1,15 @@
 //! Which cgroup hierarchies this host has, and where.
 
-use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::Error;
+use crate::files;
 use crate::path::CgroupPath;
+use crate::resources::Resources;
+
+/// Controllers that do nothing unless there is a limit.
+const RARE: [&str; 3] = ["hugetlb", "misc", "rdma"];
 
 /// The cgroup file systems that are mounted.
 #[derive(Clone, Debug)]
@@ -62,7 +66,7 @@ impl Layout {
     pub fn detect_in(root: &Path) -> Result<Self, Error> {
         let read = |path: &str| {
             let path = root.join(path);
-            fs::read_to_string(&path).map_err(Error::io("read", &path))
+            files::read_whole(&path).map_err(Error::io("read", &path))
         };
         let mounts: Vec<Mount> = read("proc/self/mountinfo")?.lines().filter_map(Mount::parse).collect();
         let own = read("proc/self/cgroup")?;
@@ -81,6 +85,22 @@ impl Layout {
         match self.hierarchies.iter().any(of_v1) {
             true => self.hierarchies.retain(of_v1),
             false => self.hierarchies.retain(|hierarchy| hierarchy.version == Version::V2),
+        }
+        self
+    }
+
+    /// Without cgroup v2, if v1 is beside it and v2 has no controller that these resources limit: to be in its cgroup means nothing.
+    #[must_use]
+    pub fn without_unused(mut self, resources: &Resources) -> Self {
+        let Resources { hugepage_limits, rdma, unified, .. } = resources;
+        let limits_rare = !hugepage_limits.is_empty() || !rdma.is_empty() || !unified.is_empty();
+        let is_rare = |controllers: String| controllers.split(' ').all(|name| name.is_empty() || RARE.contains(&name));
+        let is_unused = |hierarchy: &Hierarchy| {
+            let offered = files::read(&hierarchy.mount.join("cgroup.controllers"));
+            hierarchy.version == Version::V2 && offered.is_ok_and(is_rare)
+        };
+        if self.kind() == Kind::Hybrid && !limits_rare {
+            self.hierarchies.retain(|hierarchy| !is_unused(hierarchy));
         }
         self
     }
@@ -181,6 +201,7 @@ fn unescape(text: &str) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn host(mountinfo: &str, cgroup: &str) -> (tempfile::TempDir, Result<Layout, Error>) {
         let root = tempfile::tempdir().unwrap();

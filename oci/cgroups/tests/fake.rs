@@ -201,6 +201,28 @@ fn hybrid_uses_each_controller_where_it_is() {
 }
 
 #[test]
+fn hybrid_leaves_out_v2_where_it_can_limit_nothing_of_the_container() {
+    let host = Host::hybrid();
+    let of = |offered: &str, resources: &str| {
+        host.file("sys/fs/cgroup/unified/cgroup.controllers", offered);
+        host.layout().without_unused(&json(resources)).kind()
+    };
+    for offered in ["", "hugetlb", "rdma misc hugetlb\n"] {
+        assert_eq!(of(offered, r#"{"memory":{"limit":1}}"#), Kind::V1, "{offered}");
+        for limit in [
+            r#"{"hugepageLimits":[{"pageSize":"2MB","limit":1}]}"#,
+            r#"{"rdma":{"mlx5_1":{"hcaHandles":3}}}"#,
+            r#"{"unified":{"cgroup.max.depth":"1"}}"#,
+        ] {
+            assert_eq!(of(offered, limit), Kind::Hybrid, "{offered} {limit}");
+        }
+    }
+    assert_eq!(of("hugetlb pids", "{}"), Kind::Hybrid);
+    let host = Host::v2("hugetlb");
+    assert_eq!(host.layout().without_unused(&json("{}")).kind(), Kind::V2);
+}
+
+#[test]
 fn v1_cpusets_inherit_at_every_level() {
     let host = Host::new("31 30 0:29 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n", "4:cpuset:/own\n");
     let at = "sys/fs/cgroup/cpuset";

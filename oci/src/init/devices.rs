@@ -11,6 +11,9 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use wave_engine::Failure;
 
+/// Where devices usually are.
+const DEV: &str = "/dev";
+
 /// The devices that every container has: path, major and minor number.
 const DEFAULT: [(&str, u32, u32); 6] = [
     ("/dev/null", 1, 3),
@@ -21,13 +24,13 @@ const DEFAULT: [(&str, u32, u32); 6] = [
     ("/dev/tty", 5, 0),
 ];
 
-/// Links that every container has.
+/// Links in it that every container has.
 const LINKS: [(&str, &str); 5] = [
-    ("/dev/fd", "/proc/self/fd"),
-    ("/dev/stdin", "/proc/self/fd/0"),
-    ("/dev/stdout", "/proc/self/fd/1"),
-    ("/dev/stderr", "/proc/self/fd/2"),
-    ("/dev/ptmx", "pts/ptmx"),
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
 ];
 
 /// Creates the devices of the specification and of the configuration.
@@ -35,12 +38,15 @@ const LINKS: [(&str, &str); 5] = [
 /// # Errors
 /// 125 if one cannot be created.
 pub fn create(root: BorrowedFd<'_>, config: &Config) -> Result<(), Failure> {
+    let refuse = |errno| cannot_at("create devices", Path::new(DEV), errno);
+    let dev = inside::find_or_create(root, Path::new(DEV), Kind::Directory).map_err(refuse)?;
     for device in all(config) {
-        create_one(root, &device)
+        create_one(root, dev.as_fd(), &device)
             .map_err(|errno| cannot_at("create the device", &device.path, errno).at("linux.devices"))?;
     }
     for (path, target) in LINKS {
-        link(root, Path::new(path), target).map_err(|errno| cannot_at("create the link", Path::new(path), errno))?;
+        link(dev.as_fd(), path, target)
+            .map_err(|errno| cannot_at("create the link", &Path::new(DEV).join(path), errno))?;
     }
     Ok(())
 }
@@ -68,7 +74,7 @@ fn all(config: &Config) -> Vec<Device> {
     default.chain(named.iter().cloned()).collect()
 }
 
-fn create_one(root: BorrowedFd<'_>, device: &Device) -> Result<(), Errno> {
+fn create_one(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, device: &Device) -> Result<(), Errno> {
     let kind = match device.kind.as_str() {
         "c" | "u" => FileType::CharacterDevice,
         "b" => FileType::BlockDevice,
@@ -77,19 +83,25 @@ fn create_one(root: BorrowedFd<'_>, device: &Device) -> Result<(), Errno> {
     };
     let number = makedev(device.major, device.minor);
     let (parent, name) = inside::split(&device.path).ok_or(Errno::INVAL)?;
-    let parent = inside::find_or_create(root, &parent, Kind::Directory)?;
-    if let Ok(found) = statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+    let opened;
+    let parent = if parent == Path::new(DEV) {
+        dev
+    } else {
+        opened = inside::find_or_create(root, &parent, Kind::Directory)?;
+        opened.as_fd()
+    };
+    if let Ok(found) = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
         let same =
             FileType::from_raw_mode(found.st_mode) == kind && (kind == FileType::Fifo || found.st_rdev == number);
         return if same { Ok(()) } else { Err(Errno::EXIST) };
     }
-    match mknodat(&parent, name, kind, Mode::empty(), number) {
+    match mknodat(parent, name, kind, Mode::empty(), number) {
         // In a user namespace nobody creates devices: the host's is mounted.
         Err(Errno::PERM) if kind != FileType::Fifo => return bind(root, &device.path),
         outcome => outcome?,
     }
-    chmodat(&parent, name, Mode::from_raw_mode(device.file_mode.unwrap_or(0o666)), AtFlags::empty())?;
-    chownat(&parent, name, Some(Uid::from_raw(device.uid)), Some(Gid::from_raw(device.gid)), AtFlags::SYMLINK_NOFOLLOW)
+    chmodat(parent, name, Mode::from_raw_mode(device.file_mode.unwrap_or(0o666)), AtFlags::empty())?;
+    chownat(parent, name, Some(Uid::from_raw(device.uid)), Some(Gid::from_raw(device.gid)), AtFlags::SYMLINK_NOFOLLOW)
 }
 
 fn bind(root: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
@@ -98,10 +110,8 @@ fn bind(root: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
     attach_to(tree.as_fd(), place.as_fd())
 }
 
-fn link(root: BorrowedFd<'_>, path: &Path, target: &str) -> Result<(), Errno> {
-    let (parent, name) = inside::split(path).ok_or(Errno::INVAL)?;
-    let parent = inside::find_or_create(root, &parent, Kind::Directory)?;
-    match symlinkat(target, &parent, name) {
+fn link(dev: BorrowedFd<'_>, name: &str, target: &str) -> Result<(), Errno> {
+    match symlinkat(target, dev, name) {
         // The image has one, or a file system that was mounted.
         Err(Errno::EXIST) => Ok(()),
         outcome => outcome,

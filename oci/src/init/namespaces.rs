@@ -30,13 +30,20 @@ fn path(namespace: &Namespace) -> Option<&std::path::Path> {
 pub enum Which {
     /// That of processes, which begins with the next fork.
     Processes,
-    /// The others.
+    /// Those in which the cgroups of the host can be entered.
     Others,
+    /// Those that decide which files and cgroups are seen.
+    Views,
 }
 
 impl Which {
     fn has(self, kind: &str) -> bool {
-        (kind == "pid") == (self == Self::Processes)
+        let which = match kind {
+            "pid" => Self::Processes,
+            "mount" | "cgroup" => Self::Views,
+            _ => Self::Others,
+        };
+        which == self
     }
 }
 

@@ -45,7 +45,7 @@ pub struct Setup<'a> {
     pub waiting: Option<OwnedFd>,
     /// Where the other end of the terminal goes.
     pub console: Option<UnixStream>,
-    /// The container's cgroup.
+    /// The container's cgroup, which the runtime makes meanwhile.
     pub cgroup: &'a Cgroup,
     /// The state that hooks get.
     pub state: &'a dyn Fn(&str, Option<i32>) -> String,
@@ -68,8 +68,8 @@ fn give_up(channel: &mut Channel, failure: Failure) -> i32 {
 
 /// Only the parent returns.
 fn fork(setup: &mut Setup<'_>) -> Result<(), Failure> {
-    // First, while the host's cgroups can be reached and written to. The process of the container is forked into it.
-    resources::enter(setup.config, setup.cgroup)?;
+    // First, while the host's cgroups can be written to. The process of the container is forked into it.
+    enter_cgroup(setup)?;
     join(setup.config)?;
     namespaces::make_user()?;
     setup.channel.ask(&Message::MapIds)?;
@@ -86,23 +86,34 @@ fn fork(setup: &mut Setup<'_>) -> Result<(), Failure> {
 /// Joins all namespaces that have a path.
 fn join(config: &Config) -> Result<(), Failure> {
     namespaces::join(config, Which::Processes)?;
-    namespaces::join(config, Which::Others)
+    namespaces::join(config, Which::Others)?;
+    namespaces::join(config, Which::Views)
 }
 
 /// Makes all namespaces that have no path.
 fn make(config: &Config) -> Result<(), Failure> {
     namespaces::make(config, Which::Processes)?;
-    namespaces::make(config, Which::Others)
+    namespaces::make(config, Which::Others)?;
+    namespaces::make(config, Which::Views)
 }
 
 /// The process of the container, which the runtime has forked into its PID namespace.
 fn begin(setup: &mut Setup<'_>) -> Result<i32, Failure> {
     receive_requests()?;
-    // First, while the host's cgroups can be reached and written to.
-    resources::enter(setup.config, setup.cgroup)?;
+    // A network takes the kernel as long as the runtime needs for the cgroup.
     namespaces::join(setup.config, Which::Others)?;
     namespaces::make(setup.config, Which::Others)?;
+    // While the host's cgroups can be reached.
+    enter_cgroup(setup)?;
+    namespaces::join(setup.config, Which::Views)?;
+    namespaces::make(setup.config, Which::Views)?;
     prepare(setup)
+}
+
+/// Enters the cgroup, once the runtime has made it.
+fn enter_cgroup(setup: &mut Setup<'_>) -> Result<(), Failure> {
+    setup.channel.wait()?;
+    resources::enter(setup.cgroup)
 }
 
 fn receive_requests() -> Result<(), Failure> {
