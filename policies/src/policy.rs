@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::table::{
-    ALWAYS, BROKER, COMPILER, CONNECTS, DUMP, GROWABLE, RECORDS, RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS, SHARED,
+    ALWAYS, BROKER, COMPILER, CONNECTS, DUMP, GROWABLE, OPENED_APPEND, OPENED_READ, OPENED_WRITE, RECORDS,
+    RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS, SHARED,
 };
 use crate::{Access, Level, Need, RuleSet, Surface, SyscallRule};
 
@@ -70,6 +71,7 @@ impl Policy {
         let runtime = if self.prints_results { runtime.union(RESULTS) } else { runtime };
         let runtime = if self.records { runtime.union(RECORDS) } else { runtime };
         let runtime = if self.dumps { runtime.union(DUMP) } else { runtime };
+        let runtime = self.opened().fold(runtime, RuleSet::union);
         let resolver = match self.resolver {
             Resolver::Kernel => RESOLVER_KERNEL,
             Resolver::Manual => RESOLVER_MANUAL,
@@ -83,6 +85,18 @@ impl Policy {
     /// Whether the guest gets connections from a broker.
     fn connects(&self) -> bool {
         self.surface.asks_for_connections() && !self.connections.is_empty()
+    }
+
+    /// The rules for positions of files that the guest opens itself. Files under an append-only grant are in append mode.
+    fn opened(&self) -> impl Iterator<Item = RuleSet> {
+        let opens = self.surface.contains("path_open") && !self.grants.is_empty();
+        let writes = opens && self.grants.iter().any(|grant| grant.access == Access::ReadWrite);
+        let rows = [
+            ("fd_read", opens, OPENED_READ),
+            ("fd_write", writes, OPENED_WRITE),
+            ("fd_fdstat_set_flags", writes, OPENED_APPEND),
+        ];
+        rows.into_iter().filter(|(name, counts, _)| *counts && self.surface.contains(name)).map(|(.., rules)| rules)
     }
 
     fn meets(&self, need: Need) -> bool {
@@ -279,6 +293,25 @@ mod tests {
             let policy = granting(importing(&["path_create_directory"]), access);
             assert_eq!(ids(&policy).contains(&"mkdirat"), access.is_writable(), "{access}");
         }
+    }
+
+    #[test]
+    fn transfers_at_a_position_come_with_files_that_the_program_opens() {
+        let rules = ["pread64", "pwrite64", "lseek"];
+        let of = |imports: &[&str], access: Option<Access>| {
+            let policy = importing(imports);
+            let policy = access.map_or(policy.clone(), |access| granting(policy, access));
+            let ids = ids(&policy);
+            rules.map(|rule| ids.contains(&rule))
+        };
+        let all = ["path_open", "fd_read", "fd_write", "fd_fdstat_set_flags"];
+        assert_eq!(of(&all, Some(Access::ReadWrite)), [true; 3]);
+        // What is opened under an append-only grant is in append mode.
+        assert_eq!(of(&all, Some(Access::Append)), [true, false, false]);
+        assert_eq!(of(&all, Some(Access::ReadOnly)), [true, false, false]);
+        assert_eq!(of(&all, None), [false; 3]);
+        assert_eq!(of(&all[1..], Some(Access::ReadWrite)), [false; 3]);
+        assert_eq!(of(&["path_open", "fd_write"], Some(Access::ReadWrite)), [false, true, false]);
     }
 
     #[test]

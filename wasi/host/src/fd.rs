@@ -19,6 +19,9 @@ const TRUNCATED_AT_ONCE: u64 = 32;
 /// Maximum steps of one truncation.
 const MOST_TRUNCATIONS: u64 = 256;
 
+/// A position that every file system has (the kernel's `MAX_NON_LFS`). Whether a file can have a larger one, it knows.
+const EVERYWHERE: u64 = 0x7fff_ffff;
+
 /// Announces to the kernel how a range of a file will be used.
 ///
 /// # Errors
@@ -106,7 +109,7 @@ pub fn fd_fdstat_get(wasi: &mut Wasi, memory: &mut [u8], fd: u32, out: u32) -> R
 /// `INVAL` for unknown flags and for a change of a synchronization flag, `NOTSUP` for a change of append mode on
 /// anything but an opened file, `BADF`, `NOTCAPABLE`.
 ///
-/// Host syscalls: `fcntl` (`F_SETFL`), only for append mode of an opened file.
+/// Host syscalls: `fcntl` (`F_SETFL`) and `lseek`, only for append mode of an opened file.
 pub fn fd_fdstat_set_flags(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, flags: u32) -> Result<(), Failure> {
     let flags = FdFlags::from_guest(flags)?;
     let change = wasi.monitor.admit_set_flags(fd, flags)?;
@@ -276,7 +279,7 @@ pub fn fd_prestat_dir_name(
 /// `AGAIN` if it would wait and the descriptor is nonblocking, `BADF`, `NOTCAPABLE`, `FAULT`, `IO`.
 /// [`Stop::Deadline`](crate::Stop::Deadline) while waiting.
 ///
-/// Host syscalls: `read`, `readv`, `ppoll`.
+/// Host syscalls: `read`, `readv`, `ppoll`; `pread64`, `preadv` for a file that the guest opened.
 #[inline(always)]
 pub fn fd_read(
     wasi: &mut Wasi,
@@ -302,7 +305,7 @@ pub fn fd_read(
 /// # Errors
 /// As [`fd_read`]; also `NOSPC`, `FBIG`, and `PIPE` if the other end is closed.
 ///
-/// Host syscalls: `write`, `writev`, `ppoll`.
+/// Host syscalls: `write`, `writev`, `ppoll`; `pwrite64`, `pwritev` for a file that the guest opened.
 #[inline(always)]
 pub fn fd_write(
     wasi: &mut Wasi,
@@ -367,7 +370,7 @@ pub fn fd_renumber(wasi: &mut Wasi, _memory: &mut [u8], fd: u32, to: u32) -> Res
 /// `INVAL` for an unknown `whence` or a position before the start, `SPIPE` on a stream, `BADF`,
 /// `NOTCAPABLE`, `FAULT`.
 ///
-/// Host syscalls: `lseek`.
+/// Host syscalls: `lseek`; none for a file that the guest opened, except from its end or beyond 2 GiB.
 #[inline(always)]
 pub fn fd_seek(
     wasi: &mut Wasi,
@@ -402,7 +405,7 @@ pub(crate) fn seek(
 /// # Errors
 /// `SPIPE` on a stream, `BADF`, `NOTCAPABLE`, `FAULT`.
 ///
-/// Host syscalls: `lseek`.
+/// Host syscalls: `lseek`; none for a file that the guest opened, below 2 GiB.
 pub fn fd_tell(wasi: &mut Wasi, memory: &mut [u8], fd: u32, offset: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), offset, 8)?;
     let tell = wasi.monitor.admit_tell(fd)?;
@@ -475,8 +478,12 @@ fn sync_file(wasi: &Wasi, sync: Admitted<Sync>) -> Result<(), Failure> {
     retry_interrupted(wasi.interrupted, || platform::sync(fd, sync.data_only))
 }
 
-fn set_host_flags(wasi: &Wasi, change: Admitted<SetFlags>) -> Result<Performed<SetFlags>, Failure> {
+fn set_host_flags(wasi: &mut Wasi, change: Admitted<SetFlags>) -> Result<Performed<SetFlags>, Failure> {
     if let Some(append) = change.append {
+        // Only the kernel knows where the bytes went that it appended.
+        if append && let Some(position) = wasi.objects.get_mut(&change.on)?.position.take() {
+            rustix::fs::seek(wasi.objects.fd(&change.on)?, rustix::fs::SeekFrom::Start(position))?;
+        }
         platform::set_append(wasi.objects.fd(&change.on)?, append)?;
     }
     Ok(change.performed())
@@ -492,13 +499,23 @@ pub(crate) fn stat_open_file(wasi: &Wasi, stat: Admitted<Stat>) -> Result<FileSt
 }
 
 #[inline(always)]
-fn move_position(wasi: &Wasi, seek: Admitted<Seek>) -> Result<u64, Failure> {
-    let to = match seek.to {
-        SeekFrom::Start(offset) => rustix::fs::SeekFrom::Start(offset),
-        SeekFrom::Current(delta) => rustix::fs::SeekFrom::Current(delta),
-        SeekFrom::End(delta) => rustix::fs::SeekFrom::End(delta),
+fn move_position(wasi: &mut Wasi, seek: Admitted<Seek>) -> Result<u64, Failure> {
+    let object = wasi.objects.get_mut(&seek.on)?;
+    let to = match (seek.to, object.position) {
+        (SeekFrom::Start(offset), _) => rustix::fs::SeekFrom::Start(offset),
+        // Where the kernel would be.
+        (SeekFrom::Current(delta), Some(position)) => {
+            rustix::fs::SeekFrom::Start(position.checked_add_signed(delta).ok_or(Errno::INVAL)?)
+        }
+        (SeekFrom::Current(delta), None) => rustix::fs::SeekFrom::Current(delta),
+        (SeekFrom::End(delta), _) => rustix::fs::SeekFrom::End(delta),
     };
-    Ok(rustix::fs::seek(wasi.objects.fd(&seek.on)?, to)?)
+    let moved = match to {
+        rustix::fs::SeekFrom::Start(offset) if object.position.is_some() && offset <= EVERYWHERE => offset,
+        _ => rustix::fs::seek(&*object, to)?,
+    };
+    object.position = object.position.map(|_| moved);
+    Ok(moved)
 }
 
 // ---- layouts ------------------------------------------------------------------------------------

@@ -5,8 +5,7 @@
 //! without procfs. So what was opened is compared with what was granted, before the guest gets it (T23).
 
 use crate::dir::{copy, dirent_bytes};
-use crate::objects::Object;
-use crate::path::mode_flags;
+use crate::path::{mode_flags, opened};
 use crate::stat::{self, FileStat};
 use crate::wait::{Interrupted, retry_interrupted};
 use crate::{Failure, Wasi};
@@ -139,7 +138,8 @@ pub(crate) fn open(wasi: &mut Wasi, request: OpenRequest<'_>) -> Result<u32, Fai
     };
     let (fd, found) = open_file(wasi, &open, target)?;
     let kind = stat::opened_kind(&found, &wasi.devices)?;
-    let host = wasi.objects.insert(Object::opened(fd, Some(&found)));
+    let flags = mode_flags(open.read, open.write, open.fdflags);
+    let host = wasi.objects.insert(opened(fd, &found, kind, flags));
     Ok(wasi.monitor.install_listed(open.performed(), host, kind))
 }
 

@@ -17,6 +17,9 @@ pub(crate) struct Object {
     pub(crate) device: u64,
     /// Its inode number, which listings report for `..`.
     pub(crate) inode: u64,
+    /// Where the next transfer begins, if only this process has a say in it: of a file that the guest opened, and that was never in
+    /// append mode. Otherwise the kernel knows.
+    pub(crate) position: Option<u64>,
     /// The state of a directory's listing.
     pub(crate) listing: Option<Box<Listing>>,
     /// The state of the filter for terminals.
@@ -45,6 +48,7 @@ impl Object {
             descriptor,
             device: found.map_or(0, platform::device),
             inode: found.map_or(0, |stat| stat.st_ino),
+            position: None,
             listing: None,
             terminal_filter: TerminalFilter::default(),
         }

@@ -12,7 +12,7 @@ use crate::resolve::{self, Parent, parent};
 use crate::stat::{self, FileStat};
 use crate::wait::retry_interrupted;
 use crate::{Failure, Resolver, Wasi, platform};
-use rustix::fs::{AtFlags, FileType as HostType, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType as HostType, Mode, OFlags, Stat};
 use rustix::io::Errno as Host;
 use std::os::fd::{AsFd, OwnedFd};
 use wave_monitor::{
@@ -396,7 +396,16 @@ fn open_object<'m>(wasi: &mut Wasi, open: Admitted<Open<'m>>) -> Result<(Object,
     };
     let stat = resolve::check_object(wasi, &open.place, &fd)?;
     let kind = stat::opened_kind(&stat, &wasi.devices)?;
-    Ok((Object::opened(fd, Some(&stat)), kind, open.performed()))
+    Ok((opened(fd, &stat, kind, flags), kind, open.performed()))
+}
+
+/// What was just opened for the guest.
+pub(crate) fn opened(fd: OwnedFd, found: &Stat, kind: Kind, flags: OFlags) -> Object {
+    let mut object = Object::opened(fd, Some(found));
+    // Nobody else has this open file, so nobody else has its position.
+    let is_here = kind == Kind::RegularFile && !flags.contains(OFlags::APPEND);
+    object.position = is_here.then_some(0);
+    object
 }
 
 /// Opens a file and creates it if it does not exist, when new names are limited: first without `O_CREAT`, then with a claim.

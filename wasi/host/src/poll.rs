@@ -235,9 +235,9 @@ fn stream_event(found: PollFlags, flags: PollFlags) -> Option<Event> {
 /// The event of a file, which is always ready. For reading, with the number of bytes after the position.
 fn file_event(wasi: &Wasi, watch: Admitted<Watch>) -> Event {
     let left = || -> Result<u64, Failure> {
-        let fd = wasi.objects.fd(&watch.on)?;
-        let size = u64::try_from(rustix::fs::fstat(fd)?.st_size).unwrap_or(0);
-        Ok(size.saturating_sub(rustix::fs::tell(fd)?))
+        let object = wasi.objects.get(&watch.on)?;
+        let size = u64::try_from(rustix::fs::fstat(object)?.st_size).unwrap_or(0);
+        Ok(size.saturating_sub(object.position.map_or_else(|| rustix::fs::tell(object), Ok)?))
     };
     match watch.direction {
         Direction::Read => match left() {

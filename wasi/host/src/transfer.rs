@@ -2,6 +2,9 @@
 //!
 //! One buffer is a slice and a plain call. Several are a vectored call. Neither allocates.
 //!
+//! Of a file that the guest opened, the position is in this process ([`Object::position`](crate::objects::Object)): a transfer names it,
+//! and moving it is no system call. The kernel has the position of everything else.
+//!
 //! The kernel finishes a transfer of gigabytes to or from a file before it delivers a signal. So if the run has a
 //! deadline, large transfers are made in steps (T108). The result is that of one call: a file is read and written to
 //! the last byte, a short step is the last one, and an error after the first step is left to the next call. There are
@@ -12,19 +15,26 @@ use crate::wait::{self, retry_interrupted, retry_until_ready, wait_for_data};
 use crate::{Failure, Wasi, sys};
 use rustix::event::PollFlags;
 use rustix::io::Errno as Host;
-use wave_monitor::{Admitted, Buffers, Errno, Read, ReadAt, Waiting, Write, WriteAt};
+use std::os::fd::BorrowedFd;
+use wave_monitor::{Admitted, Buffers, Errno, Read, ReadAt, Target, Waiting, Write, WriteAt};
 
 /// What a pipe that is ready takes without waiting (`pipe(7)`, `PIPE_BUF`).
 const PIPE_BUF: usize = 4096;
 
 #[inline(always)]
 pub(crate) fn read(
-    wasi: &Wasi,
+    wasi: &mut Wasi,
     read: Admitted<Read>,
     memory: &mut [u8],
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
     buffers.shorten(read.at_most);
+    if let Some(position) = wasi.objects.get(&read.on)?.position {
+        match read_from(wasi, wasi.objects.fd(&read.on)?, position, memory, buffers) {
+            Err(failure) if cannot_seek(position, &failure) => wasi.objects.get_mut(&read.on)?.position = None,
+            outcome => return advance(wasi, &read.on, position, outcome),
+        }
+    }
     let fd = wasi.objects.fd(&read.on)?;
     if buffers.exceed(wasi.step_bytes) {
         if read.waiting == Waiting::Never {
@@ -55,18 +65,43 @@ pub(crate) fn read_at(
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
     buffers.shorten(read.at_most);
-    let fd = wasi.objects.fd(&read.on)?;
+    read_from(wasi, wasi.objects.fd(&read.on)?, read.offset, memory, buffers)
+}
+
+#[inline(always)]
+fn read_from(
+    wasi: &Wasi,
+    fd: BorrowedFd<'_>,
+    offset: u64,
+    memory: &mut [u8],
+    buffers: &mut Buffers,
+) -> Result<usize, Failure> {
     if buffers.exceed(wasi.step_bytes) {
         return in_steps(wasi, buffers, |buffers, done| {
-            let offset = read.offset + done as u64;
+            let offset = offset + done as u64;
             retry_interrupted(wasi.interrupted, || sys::preadv(fd, memory, buffers, offset, wasi.step_bytes))
         });
     }
     retry_interrupted(wasi.interrupted, || match buffers.ranges() {
         [] => Ok(0),
-        [one] => rustix::io::pread(fd, one.bytes_mut(memory).map_err(fault)?, read.offset),
-        _ => sys::preadv(fd, memory, buffers, read.offset, sys::MAX_RW_BYTES),
+        [one] => rustix::io::pread(fd, one.bytes_mut(memory).map_err(fault)?, offset),
+        _ => sys::preadv(fd, memory, buffers, offset, sys::MAX_RW_BYTES),
     })
+}
+
+/// Moves the position behind what was transferred.
+#[inline(always)]
+fn advance(wasi: &mut Wasi, on: &Target, position: u64, outcome: Result<usize, Failure>) -> Result<usize, Failure> {
+    if let Ok(moved) = outcome {
+        wasi.objects.get_mut(on)?.position = Some(position + moved as u64);
+    }
+    outcome
+}
+
+/// Whether a transfer failed because the file has no positions: some file systems in user space have such. The kernel keeps what it
+/// has instead.
+fn cannot_seek(position: u64, failure: &Failure) -> bool {
+    position == 0 && *failure == Failure::Errno(Errno::SPIPE)
 }
 
 /// Makes a transfer of many bytes in steps, and looks at the deadline in between. `call` moves at most a step of the
@@ -107,6 +142,16 @@ pub(crate) fn write(
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
     buffers.shorten(write.at_most);
+    if let Some(position) = wasi.objects.get(&write.on)?.position {
+        match write_from(wasi, wasi.objects.fd(&write.on)?, position, memory, buffers) {
+            Err(failure) if cannot_seek(position, &failure) => wasi.objects.get_mut(&write.on)?.position = None,
+            outcome => {
+                let written = advance(wasi, &write.on, position, outcome)?;
+                wasi.monitor.wrote(write.performed(), written);
+                return Ok(written);
+            }
+        }
+    }
     if write.waiting == Waiting::Refuse {
         // An inherited pipe may be blocking. Writing more than this could wait.
         buffers.shorten(PIPE_BUF);
@@ -174,21 +219,30 @@ pub(crate) fn write_at(
     buffers: &mut Buffers,
 ) -> Result<usize, Failure> {
     buffers.shorten(write.at_most);
-    let fd = wasi.objects.fd(&write.on)?;
-    let written = if buffers.exceed(wasi.step_bytes) {
-        in_steps(wasi, buffers, |buffers, done| {
-            let offset = write.offset + done as u64;
-            retry_interrupted(wasi.interrupted, || sys::pwritev(fd, memory, buffers, offset, wasi.step_bytes))
-        })?
-    } else {
-        retry_interrupted(wasi.interrupted, || match buffers.ranges() {
-            [] => Ok(0),
-            [one] => rustix::io::pwrite(fd, one.bytes(memory).map_err(fault)?, write.offset),
-            _ => sys::pwritev(fd, memory, buffers, write.offset, sys::MAX_RW_BYTES),
-        })?
-    };
+    let written = write_from(wasi, wasi.objects.fd(&write.on)?, write.offset, memory, buffers)?;
     wasi.monitor.wrote_at(write.performed(), written);
     Ok(written)
+}
+
+#[inline(always)]
+fn write_from(
+    wasi: &Wasi,
+    fd: BorrowedFd<'_>,
+    offset: u64,
+    memory: &[u8],
+    buffers: &mut Buffers,
+) -> Result<usize, Failure> {
+    if buffers.exceed(wasi.step_bytes) {
+        return in_steps(wasi, buffers, |buffers, done| {
+            let offset = offset + done as u64;
+            retry_interrupted(wasi.interrupted, || sys::pwritev(fd, memory, buffers, offset, wasi.step_bytes))
+        });
+    }
+    retry_interrupted(wasi.interrupted, || match buffers.ranges() {
+        [] => Ok(0),
+        [one] => rustix::io::pwrite(fd, one.bytes(memory).map_err(fault)?, offset),
+        _ => sys::pwritev(fd, memory, buffers, offset, sys::MAX_RW_BYTES),
+    })
 }
 
 fn fault(_: Errno) -> Host {
@@ -268,6 +322,20 @@ mod tests {
         };
         assert_eq!((full, total), (Errno::AGAIN.into(), 0x1_0000));
         assert_eq!(read(&reader).len(), 0x1_0000);
+    }
+
+    #[test]
+    fn a_file_without_positions_is_left_to_the_kernel() {
+        let (mut wasi, reader) = with_output(Kind::RegularFile);
+        let write_effect = wasi.monitor.admit_write(1).unwrap();
+        wasi.objects.get_mut(&write_effect.on).unwrap().position = Some(0);
+        assert_eq!(write(&mut wasi, b"text", 2), Ok(4));
+        assert_eq!(wasi.objects.get(&write_effect.on).unwrap().position, None);
+        assert_eq!(write(&mut wasi, b"more", 1), Ok(4));
+        assert_eq!(read(&reader), b"textmore");
+        // Where the guest has moved it, the kernel's answer counts.
+        wasi.objects.get_mut(&write_effect.on).unwrap().position = Some(1);
+        assert_eq!(write(&mut wasi, b"text", 2), Err(Errno::SPIPE.into()));
     }
 
     #[test]

@@ -27,6 +27,34 @@ fn what_is_written_is_read_back() {
     assert_eq!(fs::read_to_string(guest.host("file")).unwrap(), "hello, world");
 }
 
+/// The kernel's position of the one open file of this process with that name.
+fn position_in_the_kernel(path: &std::path::Path) -> u64 {
+    let mut open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| {
+        let number = entry.unwrap().file_name().into_string().unwrap();
+        let leads_there = fs::read_link(format!("/proc/self/fd/{number}")).is_ok_and(|target| target == path);
+        leads_there.then(|| fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap())
+    });
+    let text = open.next().expect("it is open");
+    text.lines().find_map(|line| line.strip_prefix("pos:")).unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn the_position_of_an_opened_file_is_no_matter_of_the_kernel() {
+    let mut guest = Guest::new();
+    let fd = guest.create("file").unwrap();
+    let path = fs::canonicalize(guest.host("file")).unwrap();
+    assert_eq!((guest.write(fd, b"0123456789"), guest.seek(fd, -4, 1)), (Ok(10), Ok(6)));
+    assert_eq!(guest.read(fd, 2).unwrap(), b"67");
+    assert_eq!((guest.seek(fd, 0, 1), position_in_the_kernel(&path)), (Ok(8), 0));
+    // Append mode gives it to the kernel.
+    let (wasi, memory) = (&mut guest.wasi, &mut guest.memory);
+    errno(preview1::fd_fdstat_set_flags(wasi, memory, fd, APPEND)).unwrap();
+    assert_eq!((guest.seek(fd, 0, 1), position_in_the_kernel(&path)), (Ok(8), 8));
+    assert_eq!((guest.write(fd, b"ab"), guest.seek(fd, 0, 1)), (Ok(2), Ok(12)));
+    assert_eq!(position_in_the_kernel(&path), 12);
+    assert_eq!(fs::read(&path).unwrap(), b"0123456789ab");
+}
+
 #[test]
 fn scattered_and_positioned_calls_agree() {
     let mut guest = Guest::new();
