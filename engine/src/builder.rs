@@ -136,7 +136,7 @@ impl PlanBuilder {
         let args = std::iter::once(self.name.clone()).chain(first).chain(self.args.iter().cloned()).collect();
         let resolver = match self.manual_resolver {
             true => Resolver::Manual,
-            false => resolver(level, wave_sandbox::landlock_leaves_truncation()),
+            false => resolver(level, crate::platform::needs_manual_resolver()),
         };
         // Without directories, no path is resolved.
         let is_checked = !self.manual_resolver && !grants.is_empty();

@@ -7,7 +7,7 @@
 
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, GrantKind, rooted};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use crate::platform;
 use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
@@ -67,8 +67,7 @@ fn directory_of(grant: &DirectoryGrant) -> &str {
 /// # Errors
 /// The kernel's error.
 pub(crate) fn open(host: &Path) -> std::io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(openat2(CWD, host, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?.into())
+    platform::open_without_links(host)
 }
 
 /// The directory `rest` inside `base`, without links: one inside a grant may lead out of it, and an earlier program may have made it.

@@ -328,7 +328,7 @@ pub(crate) fn open_file(grant: &DirectoryGrant) -> std::io::Result<(OwnedFd, Sin
     let no_name = || std::io::Error::from(std::io::ErrorKind::IsADirectory);
     let (parent, host_name) = real.parent().zip(real.file_name()).ok_or_else(no_name)?;
     let (_, guest_name) = grant.name_in_directory().ok_or_else(no_name)?;
-    let handle = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let handle = crate::platform::HANDLE;
     let parent = rustix::fs::open(parent, handle | OFlags::DIRECTORY, Mode::empty())?;
     let file = rustix::fs::openat(&parent, host_name, handle, Mode::empty())?;
     let (host_name, guest_name) = (host_name.as_bytes().to_vec(), guest_name.as_bytes().to_vec());

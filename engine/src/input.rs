@@ -262,11 +262,7 @@ pub fn read_bounded(path: &Path, bounds: &Bounds) -> Result<Vec<u8>, Unread> {
 /// The kind of a file that must not be read. `None` for other files.
 fn unreadable(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
-    // `/dev/null` and terminals.
-    let is_known = || {
-        let [major, minor] = [rustix::fs::major(metadata.rdev()), rustix::fs::minor(metadata.rdev())];
-        (major, minor) == (1, 3) || (4..=5).contains(&major) || (136..=143).contains(&major)
-    };
+    let is_known = || crate::platform::is_null_or_terminal(metadata.rdev());
     if kind.is_dir() {
         Some("a directory")
     } else if kind.is_block_device() {

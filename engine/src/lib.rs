@@ -29,6 +29,10 @@ mod grants;
 pub mod input;
 pub mod json;
 mod lines;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
 mod network;
 mod observer;
 mod outcome;
@@ -43,6 +47,12 @@ mod run;
 pub mod shortage;
 mod source;
 mod unused;
+
+// The platform is chosen here and nowhere else.
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(target_os = "macos")]
+use macos as platform;
 
 pub use builder::PlanBuilder;
 pub use convert::{monitor_access, policy_access, surface_of};

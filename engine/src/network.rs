@@ -2,8 +2,9 @@
 
 use crate::failure::Failure;
 use crate::plan::Plan;
+use crate::platform;
 use rustix::net::SocketType;
-use rustix::net::sockopt::{socket_acceptconn, socket_type};
+use rustix::net::sockopt::socket_type;
 use std::env::VarError;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Range;
@@ -69,7 +70,7 @@ fn inherited() -> Result<Vec<Listener>, Failure> {
         }
         let socket = TcpListener::from(socket);
         let address = socket.local_addr().map_err(|error| refuse(format!("socket {index} has no address: {error}")))?;
-        if !socket_acceptconn(&socket).unwrap_or(false) {
+        if !platform::is_listening(&socket) {
             return Err(refuse(format!("socket {index} is not listening")));
         }
         listeners.push(Listener { socket, address, chosen_port: false });

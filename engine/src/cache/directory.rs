@@ -1,5 +1,6 @@
 //! The directory of the cache. No other user can write to it.
 
+use crate::platform::{HANDLE, LINK_HANDLE, link_target};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::ffi::{CStr, OsStr, OsString};
@@ -135,11 +136,7 @@ impl Directory {
 
     /// Writes a file atomically. Replaces a file of the same name.
     pub fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
-        let mut random = [0; 8];
-        if rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())? != random.len() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let unfinished = format!("{UNFINISHED}{:016x}", u64::from_le_bytes(random));
+        let unfinished = format!("{UNFINISHED}{:016x}", wave_runtime::random_u64()?);
         let mut file = self.create(&unfinished)?;
         let written = parts.iter().try_for_each(|bytes| file.write_all(bytes));
         written.and_then(|()| self.rename(&unfinished, name)).inspect_err(|_| {
@@ -215,7 +212,7 @@ impl TrustedPath {
                 continue;
             }
             links += 1;
-            let target = rustix::fs::readlinkat(&found.fd, c"", Vec::new());
+            let target = link_target(&found.fd, &place.fd, &text);
             let target = target.and_then(|target| if links > MAX_LINKS { Err(Errno::LOOP) } else { Ok(target) });
             let target = target.map_err(|error| found.unusable(cannot_be_used(error)))?;
             let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
@@ -229,7 +226,7 @@ impl TrustedPath {
     }
 
     fn root() -> Result<Self, Unusable> {
-        Self::open_checked("/".into(), || rustix::fs::open(c"/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()))
+        Self::open_checked("/".into(), || rustix::fs::open(c"/", HANDLE, Mode::empty()))
     }
 
     /// Creates a directory here unless the name exists.
@@ -242,9 +239,8 @@ impl TrustedPath {
 
     /// Opens a directory or link here, and checks it.
     fn open(&self, name: &CStr) -> Result<Self, Unusable> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let path = self.path.join(OsStr::from_bytes(name.to_bytes()));
-        Self::open_checked(path, || rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
+        Self::open_checked(path, || rustix::fs::openat(&self.fd, name, LINK_HANDLE, Mode::empty()))
     }
 
     /// Checks that `open` opens a directory or link that belongs to this user or root.

@@ -67,7 +67,7 @@ pub use function::Function;
 pub use host::{Caller, HostFunction, HostParam, HostResult, IntoHostFunction, Stub};
 pub use libcalls::TIMED_OUT;
 pub use link::{Binding, Item, LinkError, Placement};
-pub use mapping::prefer_large_pages;
+pub use mapping::{prefer_large_pages, random_u64};
 pub use memory::MemoryError;
 pub use object::ObjectKind;
 pub use signal::{Deadline, arm_deadline, arm_processor_deadline, deadline_passed, passed_deadline};

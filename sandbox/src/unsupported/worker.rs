@@ -1,5 +1,6 @@
 //! Workers, supervised processes and the start of a process, on a platform that has none of these.
 
+use std::convert::Infallible;
 use std::env::consts::OS;
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
@@ -51,11 +52,11 @@ pub fn variable(name: &str) -> Option<OsString> {
 
 /// A worker, which cannot be started here.
 #[derive(Debug)]
-pub enum Worker {}
+pub struct Worker(Infallible);
 
 /// A worker's side of its channel.
 #[derive(Debug)]
-pub enum Channel {}
+pub struct Channel(Infallible);
 
 impl Worker {
     /// Refuses.
@@ -71,17 +72,17 @@ impl Worker {
     /// # Errors
     /// None.
     pub fn sealed(&mut self) -> Result<String, WorkerError> {
-        match *self {}
+        match self.0 {}
     }
 
     /// There is no worker.
     pub fn is_readable_within(&self, _: Duration) -> bool {
-        match *self {}
+        match self.0 {}
     }
 
     /// There is no worker.
     pub fn autopsy(&mut self, _: &io::Error) -> Ended {
-        match *self {}
+        match self.0 {}
     }
 
     /// There is no worker.
@@ -89,7 +90,7 @@ impl Worker {
     /// # Errors
     /// None.
     pub fn kill(&self) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 
     /// There is no worker.
@@ -97,39 +98,39 @@ impl Worker {
     /// # Errors
     /// None.
     pub fn end(self) -> io::Result<()> {
-        match self {}
+        match self.0 {}
     }
 }
 
 impl Read for Worker {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        match *self {}
+        match self.0 {}
     }
 }
 
 impl Write for Worker {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        match *self {}
+        match self.0 {}
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 }
 
 impl Read for Channel {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-        match *self {}
+        match self.0 {}
     }
 }
 
 impl Write for Channel {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        match *self {}
+        match self.0 {}
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match *self {}
+        match self.0 {}
     }
 }
 
