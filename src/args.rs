@@ -721,6 +721,8 @@ pub enum ExportFormat {
     Landlock,
     /// A drop-in for a unit that runs `wave`: an outer sandbox around its start
     Systemd,
+    /// The profile of `sandbox-exec` on macOS, where no run of `wave` has been tried
+    Seatbelt,
 }
 
 /// What makes a comparison of policies fail.

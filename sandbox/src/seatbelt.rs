@@ -172,7 +172,9 @@ impl Profile {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::net::Ipv4Addr;
     use wave_policy::FilesystemGrant;
+    use wave_test_support::seatbelt::{Filter, Profile as Read};
 
     /// An expression of the language.
     #[derive(Clone, Debug, PartialEq, Eq)]
@@ -408,6 +410,93 @@ mod tests {
             let ancestors = Path::new(&path).ancestors().skip(1).map(|p| p.to_str().expect("text").to_owned());
             let expected: BTreeSet<String> = ancestors.chain(["/opt".to_owned(), "/srv".to_owned()]).collect();
             prop_assert_eq!(way, expected);
+        }
+    }
+
+    /// Operations that name a path: those that a profile may have, and others of published profiles.
+    const ON_PATHS: [&str; 14] = [
+        "file-read-data",
+        "file-read-metadata",
+        "file-read-xattr",
+        "file-map-executable",
+        "process-exec",
+        "file-write-data",
+        "file-write-create",
+        "file-write-unlink",
+        "file-write-times",
+        "file-write-mode",
+        "file-write-owner",
+        "file-write-xattr",
+        "file-link",
+        "file-mount",
+    ];
+
+    /// What the policy and the start allow, said again without the language.
+    fn granted(policy: &Policy, operation: &str, path: &Path) -> bool {
+        let [program, input] = ["/opt/wave", "/srv/app.wasm"].map(Path::new);
+        let reads = operation.starts_with("file-read");
+        let starts = ["/", "/dev/null", "/dev/urandom"].iter().any(|device| path == Path::new(device));
+        let runs = path == program || LIBRARIES.iter().any(|library| path.starts_with(library));
+        let known = policy.grants.iter().map(|grant| grant.host.as_path()).chain([program, input]);
+        let is_parent = known.clone().any(|known| known != path && known.starts_with(path));
+        let by_grant = policy.grants.iter().any(|grant| {
+            let is_file = grant.host.ends_with("file");
+            let is_under = if is_file { path == grant.host } else { path.starts_with(&grant.host) };
+            let allowed = match operation {
+                "file-write-data" | "file-write-create" => grant.access != Access::ReadOnly,
+                "file-write-unlink" | "file-write-times" => grant.access == Access::ReadWrite,
+                _ => reads,
+            };
+            is_under && allowed
+        });
+        by_grant
+            || (reads && (starts || runs || path == input))
+            || (operation == "file-read-metadata" && is_parent)
+            || (operation == "file-map-executable" && runs)
+            || (operation == "process-exec" && path == program)
+    }
+
+    fn accesses() -> impl Strategy<Value = Access> {
+        prop::sample::select(vec![Access::ReadOnly, Access::Append, Access::ReadWrite])
+    }
+
+    /// Paths of few names, so that they contain each other and share beginnings.
+    fn paths() -> impl Strategy<Value = String> {
+        let name = prop::sample::select(vec![
+            "srv", "srvx", "app.wasm", "opt", "wave", "usr", "lib", "dev", "null", "file", "a b", "\"",
+        ]);
+        prop::collection::vec(name, 0..4).prop_map(|names| format!("/{}", names.join("/")))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        /// Each access is allowed by the profile exactly if it is granted, as a reader of its own understands the profile.
+        #[test]
+        fn a_profile_allows_what_the_policy_grants_and_no_more(
+            grants in prop::collection::vec((paths(), accesses()), 0..4),
+            tried in prop::collection::vec(paths(), 1..6),
+            ports in prop::collection::vec((any::<bool>(), 0_u16..3), 0..3),
+        ) {
+            let grants: Vec<(&str, Access)> = grants.iter().map(|(path, access)| (path.as_str(), *access)).collect();
+            let mut policy = policy(&grants, &[]);
+            let host = |local| if local { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+            policy.listeners = ports.iter().map(|(local, port)| (host(*local), *port).into()).collect();
+            let written = Read::read(&text(&policy).expect("a profile")).expect("the grammar");
+            // Each grant, what is under it, and the directories on the way, too.
+            let near = grants.iter().flat_map(|(path, _)| Path::new(path).ancestors());
+            let near = near.flat_map(|path| [path.to_owned(), path.join("under/it")]);
+            for path in tried.iter().map(PathBuf::from).chain(near) {
+                for operation in ON_PATHS {
+                    let (allowed, granted) = (written.allows(operation, &path), granted(&policy, operation, &path));
+                    prop_assert_eq!(allowed, granted, "{} {}", operation, path.display());
+                }
+            }
+            for operation in ["network-bind", "network-inbound"] {
+                let expected: Vec<Filter> = policy.listeners.iter().map(|listener| Filter::Local(address(listener))).collect();
+                prop_assert_eq!(written.filters(operation).cloned().collect::<Vec<_>>(), expected);
+            }
+            prop_assert!(["signal", "process-info*"].iter().all(|name| written.filters(name).eq([&Filter::Own])));
         }
     }
 }

@@ -154,6 +154,7 @@ fn export(path: &Path, format: ExportFormat) -> Result<u8, Failure> {
         ExportFormat::SeccompBpf => export::Format::SeccompBpf,
         ExportFormat::Landlock => export::Format::Landlock,
         ExportFormat::Systemd => export::Format::Systemd,
+        ExportFormat::Seatbelt => export::Format::Seatbelt,
     };
     let exported = export::export(path, format)?;
     format.note().into_iter().for_each(note);

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use wave_policy::{Access, FilesystemGrant, Needed, Policy, Role, Shape, Surface, all_shapes, all_starts};
 use wave_sandbox::{GrowableRange, SealPlan, SystemCall, call_name, evaluate, filter};
 use wave_test_support::around::permitting;
+use wave_test_support::seatbelt::{Filter, Profile};
 use wave_test_support::user::User;
 use wave_test_support::{
     Outcome, as_root, assert_tree, cannot_run, copy_program, example, fill, finish, give_to_guest, has_capability,
@@ -228,12 +229,87 @@ fn listings_are_written_for_people() {
     for name in ["compute", "files-rw"] {
         let shape = all_shapes().iter().find(|shape| shape.name == name).expect("a shape");
         fs::write(dir.path().join("p.toml"), policy_of(dir.path(), shape)).unwrap();
-        for (format, ending) in
-            [("oci-seccomp", "json"), ("seccomp-bpf", "bpf"), ("landlock", "landlock"), ("systemd", "conf")]
-        {
+        for (format, ending) in [
+            ("oci-seccomp", "json"),
+            ("seccomp-bpf", "bpf"),
+            ("landlock", "landlock"),
+            ("systemd", "conf"),
+            ("seatbelt", "sb"),
+        ] {
             is_snapshot(&format!("{name}.{ending}"), &export(dir.path(), format, "p.toml"));
         }
     }
+}
+
+/// Every shape has the profile that follows from its grant and its listener, and nothing else changes.
+#[test]
+fn the_profile_of_each_shape_follows_from_its_grants() {
+    let dir = writable_dir();
+    let mut seen = BTreeSet::new();
+    for shape in all_shapes() {
+        fs::write(dir.path().join("p.toml"), policy_of(dir.path(), shape)).unwrap();
+        let text = export(dir.path(), "seatbelt", "p.toml");
+        Profile::read(&text).expect("the grammar");
+        let (base, rest) = text.split_once("(allow file-read-metadata").expect("the way to the program");
+        let is_granted = rest.contains("\"/srv\"");
+        let listens = rest.contains("(allow network-bind network-inbound (local tcp \"localhost:80\"))");
+        assert_eq!((is_granted, listens), (shape.grant.is_some(), shape.listener), "{}", shape.name);
+        seen.insert((shape.grant.map(|access| access.to_string()), shape.listener, base.to_owned(), text.clone()));
+    }
+    let bases: BTreeSet<_> = seen.iter().map(|(_, _, base, _)| base).collect();
+    assert_eq!(bases.len(), 1);
+    let inputs: BTreeSet<_> = seen.iter().map(|(grant, listener, ..)| (grant, listener)).collect();
+    assert_eq!(seen.len(), inputs.len(), "grant and listener decide on the profile: {seen:#?}");
+    let all = seen.iter().map(|(grant, listener, _, text)| {
+        let listener = if *listener { " and a listener" } else { "" };
+        format!("; {}{listener}\n{text}", grant.as_deref().unwrap_or("nothing"))
+    });
+    // `tests/macos.sh` reads them.
+    is_snapshot("shapes.sb", &all.collect::<Vec<_>>().join("\n"));
+}
+
+/// The profiles of the five programs of `docs/policies.md` name no path that their policies do not.
+#[test]
+fn the_profiles_of_the_gallery_have_nothing_that_is_not_granted() {
+    let dir = writable_dir();
+    let document = fs::read_to_string(source("docs/policies.md")).expect("it is there");
+    let policies: Vec<_> = document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let policies: Vec<_> = policies.into_iter().filter(|text| text.contains("[os]")).collect();
+    assert_eq!(policies.len(), 5);
+    let of_a_start: BTreeSet<_> = paths(&profile_of(dir.path(), policies[0])).collect();
+    let mut granted = Vec::new();
+    for text in policies {
+        let profile = profile_of(dir.path(), text);
+        let values = |key: &str| {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix(" = "));
+            lines.map(|value| value.trim_matches('"').to_owned()).collect::<Vec<_>>()
+        };
+        let hosts: Vec<_> = values("host").iter().map(|host| dir.path().join(host)).collect();
+        let writable = values("access").iter().filter(|access| *access == "rw").count();
+        for path in paths(&profile).filter(|path| !of_a_start.contains(path)) {
+            assert!(hosts.iter().any(|host| host.starts_with(&path)), "{path:?}: {hosts:?}");
+        }
+        assert!(hosts.iter().all(|host| profile.allows("file-read-data", &host.join("below"))));
+        assert_eq!(profile.filters("file-write-data").count(), writable);
+        let listens = !values("listen").is_empty();
+        assert_eq!(profile.filters("network-inbound").count(), usize::from(listens));
+        granted.push((hosts.len(), writable, listens));
+    }
+    assert_eq!(granted, [(0, 0, false), (1, 0, false), (2, 1, false), (0, 0, true), (2, 1, false)]);
+}
+
+fn profile_of(dir: &Path, policy: &str) -> Profile {
+    fs::write(dir.join("p.toml"), policy).unwrap();
+    Profile::read(&export(dir, "seatbelt", "p.toml")).expect("the grammar")
+}
+
+/// Every path of a profile.
+fn paths(profile: &Profile) -> impl Iterator<Item = PathBuf> {
+    let filters = profile.0.iter().flat_map(|rule| &rule.filters);
+    filters.filter_map(|filter| match filter {
+        Filter::Literal(path) | Filter::Subpath(path) => Some(path.into()),
+        _ => None,
+    })
 }
 
 /// A line for each instruction of the program that a run of this policy gets, and each of its rules is named.

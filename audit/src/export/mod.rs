@@ -3,6 +3,7 @@
 mod bpf;
 mod landlock;
 mod oci;
+mod seatbelt;
 mod self_test;
 mod systemd;
 
@@ -23,6 +24,8 @@ pub enum Format {
     Landlock,
     /// A systemd drop-in for a unit that runs `wave`.
     Systemd,
+    /// The Seatbelt profile of macOS.
+    Seatbelt,
 }
 
 impl Format {
@@ -30,6 +33,7 @@ impl Format {
     pub const fn note(self) -> Option<&'static str> {
         match self {
             Self::OciSeccomp => Some(oci::NOTE),
+            Self::Seatbelt => Some(seatbelt::NOTE),
             Self::SeccompBpf | Self::Landlock | Self::Systemd => None,
         }
     }
@@ -47,6 +51,7 @@ pub fn export(path: &Path, format: Format) -> Result<String, Failure> {
         Format::SeccompBpf => bpf::listing(&policy, growable),
         Format::Landlock => Ok(landlock::ruleset(&policy)),
         Format::Systemd => systemd::drop_in(&policy, growable, &loaded),
+        Format::Seatbelt => seatbelt::text(&policy, path),
     }
 }
 

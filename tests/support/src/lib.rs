@@ -8,6 +8,7 @@ pub mod containers;
 pub mod cpython;
 pub mod outside;
 pub mod packages;
+pub mod seatbelt;
 pub mod testsuite;
 pub mod user;
 
