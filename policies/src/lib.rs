@@ -15,6 +15,7 @@
 
 mod access;
 mod area;
+mod connect;
 mod document;
 pub mod file;
 mod level;
@@ -28,6 +29,7 @@ mod text;
 
 pub use access::{Access, UnknownAccess};
 pub use area::Area;
+pub use connect::ConnectGrant;
 pub use document::syscalls_markdown;
 pub use level::{Level, UnknownLevel};
 pub use policy::{

@@ -1,0 +1,171 @@
+//! What a program may connect to, as it is typed.
+
+use crate::{ConnectPorts, Protocol, clean};
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// A network and the ports there that a program may connect to.
+///
+/// ```
+/// use wave_policy::{ConnectGrant, Protocol};
+///
+/// let grant = ConnectGrant::parse("10.1.0.0/16:5432", Protocol::Tcp)?;
+/// assert_eq!((grant.prefix_bits, grant.ports.first), (96 + 16, 5432));
+/// assert_eq!(grant.to_string(), "10.1.0.0/16:5432");
+/// assert!(ConnectGrant::parse("10.1.0.0:5432", Protocol::Tcp).is_ok());
+/// assert!(ConnectGrant::parse("10.1.0.1/16:5432", Protocol::Tcp).is_err());
+/// assert!(ConnectGrant::parse("10.1.0.0/16", Protocol::Tcp).is_err());
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectGrant {
+    /// The first address, one of IPv4 as `::ffff:a.b.c.d`.
+    pub network: Ipv6Addr,
+    /// How many bits the addresses have in common, 96 more for a network of IPv4.
+    pub prefix_bits: u8,
+    /// The ports and the protocol.
+    pub ports: ConnectPorts,
+}
+
+impl ConnectGrant {
+    /// Parses `ADDRESS[/BITS]:PORT[-PORT]`. An address of IPv6 is in brackets.
+    ///
+    /// # Errors
+    /// What is wrong. Text that can mean two things is an error, and so is a grant of nothing (T47).
+    pub fn parse(text: &str, protocol: Protocol) -> Result<Self, String> {
+        let (network, ports) = text
+            .rsplit_once(':')
+            .filter(|(network, _)| !network.starts_with('[') || network.contains(']'))
+            .ok_or_else(|| format!("`{}` has no port", clean(text)))?;
+        let (address, bits) = network.split_once('/').map_or((network, None), |(address, bits)| (address, Some(bits)));
+        let address = parse_address(address)?;
+        let (network, offset, width) = match address {
+            IpAddr::V4(address) => (address.to_ipv6_mapped(), 96, 32),
+            IpAddr::V6(address) => (address, 0, 128),
+        };
+        let bits = bits.map_or(Some(width), number).filter(|bits| *bits <= width);
+        let bits = bits.ok_or_else(|| format!("the number of bits must be from 0 to {width}"))?;
+        let prefix_bits = offset + bits;
+        let behind = u128::MAX.checked_shr(prefix_bits.into()).unwrap_or(0);
+        if network.to_bits() & behind != 0 {
+            return Err(format!("`{}` has bits set after the first {bits}", clean(text)));
+        }
+        if behind == 0 && address.is_unspecified() {
+            return Err(format!("`{address}` is no address of a host; `/0` after it means all addresses"));
+        }
+        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
+        let ports = number(first).zip(number(last)).filter(|(first, last)| (1..=*last).contains(first));
+        let (first, last) = ports.ok_or("a port is from 1 to 65535, and the first of a range is not above the last")?;
+        Ok(Self { network, prefix_bits, ports: ConnectPorts { protocol, first, last } })
+    }
+}
+
+/// The form that is parsed, without what says nothing.
+impl fmt::Display for ConnectGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.network.to_ipv4_mapped(), self.prefix_bits.checked_sub(96)) {
+            (Some(address), Some(32)) => write!(f, "{address}")?,
+            (Some(address), Some(bits)) => write!(f, "{address}/{bits}")?,
+            _ if self.prefix_bits == 128 => write!(f, "[{}]", self.network)?,
+            _ => write!(f, "[{}]/{}", self.network, self.prefix_bits)?,
+        }
+        let ConnectPorts { first, last, .. } = self.ports;
+        if first == last { write!(f, ":{first}") } else { write!(f, ":{first}-{last}") }
+    }
+}
+
+fn parse_address(text: &str) -> Result<IpAddr, String> {
+    let address = match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        Some(text) => text.parse().map(IpAddr::V6).ok(),
+        None => text.parse().map(IpAddr::V4).ok(),
+    };
+    address.ok_or_else(|| match text.parse::<Ipv6Addr>() {
+        Ok(_) => format!("an address of IPv6 is in brackets: `[{}]`", clean(text)),
+        Err(_) => format!("`{}` is neither an IPv4 address nor an IPv6 address in brackets", clean(text)),
+    })
+}
+
+/// Digits alone: neither a sign nor zeros in front, which some read as octal.
+fn number<T: std::str::FromStr>(text: &str) -> Option<T> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    is_plain.then(|| text.parse().ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grant_reads_back_as_it_is_written() {
+        for text in [
+            "10.0.0.1:80",
+            "10.0.0.0/8:80-90",
+            "0.0.0.0/0:443",
+            "0.0.0.0/1:443",
+            "255.255.255.255:1-65535",
+            "[::1]:80",
+            "[::]/0:443",
+            "[2001:db8::]/32:1-2",
+            "[64:ff9b::]/96:53",
+        ] {
+            for protocol in [Protocol::Tcp, Protocol::Udp] {
+                let grant = ConnectGrant::parse(text, protocol).unwrap();
+                assert_eq!((grant.to_string().as_str(), grant.ports.protocol), (text, protocol));
+            }
+        }
+        let short = [
+            ("10.0.0.1/32:80-80", "10.0.0.1:80"),
+            ("[::1]/128:1", "[::1]:1"),
+            ("[::ffff:10.0.0.0]/104:1", "10.0.0.0/8:1"),
+            ("[::ffff:10.0.0.1]:1", "10.0.0.1:1"),
+        ];
+        for (long, short) in short {
+            assert_eq!(ConnectGrant::parse(long, Protocol::Tcp).unwrap().to_string(), short);
+        }
+    }
+
+    #[test]
+    fn t47_what_can_mean_two_things_or_nothing_is_refused() {
+        for (text, what) in [
+            ("", "`` has no port"),
+            ("10.0.0.1", "`10.0.0.1` has no port"),
+            ("10.0.0.0/8", "`10.0.0.0/8` has no port"),
+            ("[::1]", "`[::1]` has no port"),
+            ("::1", "is neither"),
+            ("::1:80", "an address of IPv6 is in brackets: `[::1]`"),
+            ("::/0:80", "an address of IPv6 is in brackets: `[::]`"),
+            ("[::1/128]:80", "is neither"),
+            ("[10.0.0.1]:80", "is neither"),
+            ("[fe80::1%eth0]:80", "is neither"),
+            ("host:80", "`host` is neither"),
+            ("*:80", "is neither"),
+            (":80", "is neither"),
+            ("10.0.0:80", "is neither"),
+            ("010.0.0.1:80", "is neither"),
+            (" 10.0.0.1:80", "is neither"),
+            ("10.0.0.1/8:80", "has bits set after the first 8"),
+            ("[2001:db8::1]/32:80", "has bits set after the first 32"),
+            ("10.0.0.0/33:80", "from 0 to 32"),
+            ("10.0.0.0/:80", "from 0 to 32"),
+            ("10.0.0.0/+8:80", "from 0 to 32"),
+            ("10.0.0.0/08:80", "from 0 to 32"),
+            ("[::]/129:80", "from 0 to 128"),
+            ("0.0.0.0:80", "`0.0.0.0` is no address of a host"),
+            ("[::]:80", "`::` is no address of a host"),
+            ("10.0.0.1:", "a port is from 1"),
+            ("10.0.0.1:0", "a port is from 1"),
+            ("10.0.0.1:0-80", "a port is from 1"),
+            ("10.0.0.1:080", "a port is from 1"),
+            ("10.0.0.1:+80", "a port is from 1"),
+            ("10.0.0.1:65536", "a port is from 1"),
+            ("10.0.0.1:81-80", "a port is from 1"),
+            ("10.0.0.1:80-", "a port is from 1"),
+            ("10.0.0.1:80-81-82", "a port is from 1"),
+            ("10.0.0.1:80 ", "a port is from 1"),
+            ("10.0.0.1:http", "a port is from 1"),
+        ] {
+            let refused = ConnectGrant::parse(text, Protocol::Tcp).unwrap_err();
+            assert!(refused.contains(what), "{text}: {refused}");
+        }
+    }
+}
