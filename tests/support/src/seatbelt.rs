@@ -138,12 +138,15 @@ fn rule(line: &str) -> Result<Rule, String> {
     Ok(Rule { operations, filters })
 }
 
+/// Makes a filter of what is in its quotes.
+type Make = fn(String) -> Filter;
+
 /// Reads a filter, and returns the rest.
 fn filter(text: &str) -> Option<(Filter, &str)> {
     if let Some(rest) = text.strip_prefix("(target self)") {
         return Some((Filter::Own, rest));
     }
-    let kinds: [(&str, fn(String) -> Filter); 4] = [
+    let kinds: [(&str, Make); 4] = [
         ("(literal ", Filter::Literal),
         ("(subpath ", Filter::Subpath),
         ("(local tcp ", Filter::Local),

@@ -12,7 +12,7 @@ pub(crate) use effects::*;
 #[cfg(target_os = "macos")]
 pub(crate) use listing::Listing;
 #[cfg(target_os = "macos")]
-pub(crate) use resolve::{DIRECTORY, Handle, unlink};
+pub(crate) use resolve::{DIRECTORY, unlink};
 
 #[cfg(test)]
 mod tests;
