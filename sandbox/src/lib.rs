@@ -7,6 +7,7 @@
 //! Each platform has a folder that offers the same names: `linux`, `macos`, and `unsupported` for the rest.
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has a broker"))]
 mod broker;
 mod ended;
 mod error;
