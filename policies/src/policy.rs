@@ -87,10 +87,10 @@ impl Policy {
         self.surface.asks_for_connections() && !self.connections.is_empty()
     }
 
-    /// The rules for positions of files that the guest opens itself. Files under an append-only grant are in append mode.
+    /// The rules for positions of files that the guest opens itself.
     fn opened(&self) -> impl Iterator<Item = RuleSet> {
         let opens = self.surface.contains("path_open") && !self.grants.is_empty();
-        let writes = opens && self.grants.iter().any(|grant| grant.access == Access::ReadWrite);
+        let writes = opens && self.meets(Need::WritableGrant);
         let rows = [
             ("fd_read", opens, OPENED_READ),
             ("fd_write", writes, OPENED_WRITE),
@@ -306,8 +306,7 @@ mod tests {
         };
         let all = ["path_open", "fd_read", "fd_write", "fd_fdstat_set_flags"];
         assert_eq!(of(&all, Some(Access::ReadWrite)), [true; 3]);
-        // What is opened under an append-only grant is in append mode.
-        assert_eq!(of(&all, Some(Access::Append)), [true, false, false]);
+        assert_eq!(of(&all, Some(Access::Append)), [true; 3]);
         assert_eq!(of(&all, Some(Access::ReadOnly)), [true, false, false]);
         assert_eq!(of(&all, None), [false; 3]);
         assert_eq!(of(&all[1..], Some(Access::ReadWrite)), [false; 3]);
