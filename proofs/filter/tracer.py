@@ -74,7 +74,9 @@ def trace(
                 continue
             stopped = os.WSTOPSIG(status)
             if stopped == signal.SIGTRAP | 0x80:
-                _hand_over(pid, entered, on_entry, on_exit)
+                # It may have been killed meanwhile. Then it makes no call, and what it was at is not handed over.
+                with suppress(ProcessLookupError):
+                    _hand_over(pid, entered, on_entry, on_exit)
             # A process that starts and the event that it was started are no signals.
             is_event = status >> 16 or stopped in (signal.SIGTRAP | 0x80, signal.SIGTRAP, signal.SIGSTOP)
             _resume(pid, 0 if is_event else stopped)
