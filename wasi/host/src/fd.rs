@@ -481,8 +481,10 @@ fn sync_file(wasi: &Wasi, sync: Admitted<Sync>) -> Result<(), Failure> {
 fn set_host_flags(wasi: &mut Wasi, change: Admitted<SetFlags>) -> Result<Performed<SetFlags>, Failure> {
     if let Some(append) = change.append {
         // Only the kernel knows where the bytes went that it appended.
-        if append && let Some(position) = wasi.objects.get_mut(&change.on)?.position.take() {
-            rustix::fs::seek(wasi.objects.fd(&change.on)?, rustix::fs::SeekFrom::Start(position))?;
+        let object = wasi.objects.get_mut(&change.on)?;
+        if append && let Some(position) = object.position {
+            rustix::fs::seek(&*object, rustix::fs::SeekFrom::Start(position))?;
+            object.position = None;
         }
         platform::set_append(wasi.objects.fd(&change.on)?, append)?;
     }
