@@ -66,6 +66,7 @@ fn in_text(record: &Record, ways: &Ways) -> String {
         let comma = if index == 0 { "" } else { ", " };
         let written = match argument {
             Argument::Path(path) => write!(line, "{comma}{name}=\"{}\"", short(&String::from_utf8_lossy(path))),
+            Argument::Address(address) => write!(line, "{comma}{name}={address}"),
             Argument::Number(bits) if is_set(name) => write!(line, "{comma}{name}={bits:#x}"),
             Argument::Number(number) => write!(line, "{comma}{name}={number}"),
         };
@@ -94,6 +95,7 @@ fn in_json(record: &Record, ways: &Ways) -> String {
         let value = match argument {
             Argument::Number(number) => json!(number),
             Argument::Path(path) => json!(String::from_utf8_lossy(path)),
+            Argument::Address(address) => json!(address.to_string()),
         };
         ((*name).to_owned(), value)
     });

@@ -105,6 +105,15 @@ mod tests {
     }
 
     #[test]
+    fn connections_are_asked_for_by_the_functions_that_there_are() {
+        assert_eq!(wave_wasi::NET, wave_policy::NET_MODULE);
+        for name in wave_policy::NET_FUNCTIONS {
+            assert!(wave_wasi::host_function(wave_wasi::NET, name).is_some(), "{name}");
+        }
+        assert!(wave_wasi::host_function(wave_wasi::NET, "tcp_listen").is_none());
+    }
+
+    #[test]
     fn accesses_are_the_same_there_and_back() {
         assert!(Access::ALL.into_iter().all(|access| policy_access(monitor_access(access)) == access));
     }

@@ -1,6 +1,5 @@
 //! Networks from which peers may connect.
 
-use std::net::IpAddr;
 use wave_policy::clean;
 use wave_wasi::PeerRule;
 
@@ -9,17 +8,8 @@ use wave_wasi::PeerRule;
 /// # Errors
 /// The reason why the text is invalid. Ambiguous text is an error and never means every address (T47).
 pub fn parse_network(text: &str) -> Result<PeerRule, String> {
-    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
-    let address: IpAddr =
-        address.parse().map_err(|_| format!("`{}` is not an IPv4 or IPv6 address", clean(address)))?;
-    let (octets, first, width) = match address {
-        IpAddr::V4(address) => (address.to_ipv6_mapped().octets(), 96, 32),
-        IpAddr::V6(address) => (address.octets(), 0, 128),
-    };
-    let digits = |bits: &str| bits.bytes().all(|byte| byte.is_ascii_digit()).then(|| bits.parse::<u8>().ok())?;
-    let bits = bits.map_or(Some(width), |bits| digits(bits).filter(|bits| *bits <= width));
-    let bits = bits.ok_or_else(|| format!("the number of bits must be from 0 to {width}"))?;
-    PeerRule::new(octets, first + bits).ok_or_else(|| format!("`{}` has bits set after the first {bits}", clean(text)))
+    let (network, bits) = wave_policy::parse_network(text)?;
+    PeerRule::new(network.octets(), bits).ok_or_else(|| format!("`{}` is no network", clean(text)))
 }
 
 #[cfg(test)]
@@ -53,6 +43,7 @@ mod tests {
             "10.0.0.0/33",
             "10.0.0.0/",
             "10.0.0.0/+8",
+            "10.0.0.0/08",
             "::1/129",
             "10.0.0",
             "[::1]",

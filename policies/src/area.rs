@@ -38,11 +38,11 @@ impl Area {
 
     /// The area of a WASI function, by its name. `None` for a name of no such function.
     ///
-    /// Source: WASI preview 1, where the first word of a name says what it is about.
+    /// Source: WASI preview 1, where the first word of a name says what it is about. So it does in `wave_net`.
     pub fn of(function: &str) -> Option<Self> {
         match function.split('_').next()? {
             "fd" | "path" => Some(Self::Fs),
-            "sock" => Some(Self::Net),
+            "sock" | "tcp" | "address" => Some(Self::Net),
             "clock" => Some(Self::Clock),
             "random" => Some(Self::Random),
             "args" | "environ" => Some(Self::Env),

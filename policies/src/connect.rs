@@ -39,18 +39,8 @@ impl ConnectGrant {
             .ok_or_else(|| format!("`{}` has no port", clean(text)))?;
         let (address, bits) = network.split_once('/').map_or((network, None), |(address, bits)| (address, Some(bits)));
         let address = parse_address(address)?;
-        let (network, offset, width) = match address {
-            IpAddr::V4(address) => (address.to_ipv6_mapped(), 96, 32),
-            IpAddr::V6(address) => (address, 0, 128),
-        };
-        let bits = bits.map_or(Some(width), number).filter(|bits| *bits <= width);
-        let bits = bits.ok_or_else(|| format!("the number of bits must be from 0 to {width}"))?;
-        let prefix_bits = offset + bits;
-        let behind = u128::MAX.checked_shr(prefix_bits.into()).unwrap_or(0);
-        if network.to_bits() & behind != 0 {
-            return Err(format!("`{}` has bits set after the first {bits}", clean(text)));
-        }
-        if behind == 0 && address.is_unspecified() {
+        let (network, prefix_bits) = network_of(address, bits, text)?;
+        if prefix_bits == 128 && address.is_unspecified() {
             return Err(format!("`{address}` is no address of a host; `/0` after it means all addresses"));
         }
         let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
@@ -58,6 +48,36 @@ impl ConnectGrant {
         let (first, last) = ports.ok_or("a port is from 1 to 65535, and the first of a range is not above the last")?;
         Ok(Self { network, prefix_bits, ports: ConnectPorts { protocol, first, last } })
     }
+}
+
+/// Parses `ADDRESS[/BITS]`, an address of IPv6 without brackets. Returns the first address, one of IPv4 as `::ffff:a.b.c.d`, and how many
+/// bits the addresses have in common, 96 more for a network of IPv4.
+///
+/// # Errors
+/// What is wrong. Text that can mean two things is an error (T47).
+pub fn parse_network(text: &str) -> Result<(Ipv6Addr, u8), String> {
+    let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+    let address = address.parse().map_err(|_| format!("`{}` is not an IPv4 or IPv6 address", clean(address)))?;
+    network_of(address, bits, text)
+}
+
+fn network_of(address: IpAddr, bits: Option<&str>, text: &str) -> Result<(Ipv6Addr, u8), String> {
+    let (network, offset, width) = match address {
+        IpAddr::V4(address) => (address.to_ipv6_mapped(), 96, 32),
+        IpAddr::V6(address) => (address, 0, 128),
+    };
+    let bits = bits.map_or(Some(width), number).filter(|bits| *bits <= width);
+    let bits = bits.ok_or_else(|| format!("the number of bits must be from 0 to {width}"))?;
+    let prefix_bits = offset + bits;
+    if network.to_bits() & behind(prefix_bits) != 0 {
+        return Err(format!("`{}` has bits set after the first {bits}", clean(text)));
+    }
+    Ok((network, prefix_bits))
+}
+
+/// The bits of an address after the first ones.
+fn behind(prefix_bits: u8) -> u128 {
+    u128::MAX.checked_shr(prefix_bits.into()).unwrap_or(0)
 }
 
 /// The form that is parsed, without what says nothing.

@@ -29,7 +29,7 @@ mod text;
 
 pub use access::{Access, UnknownAccess};
 pub use area::Area;
-pub use connect::ConnectGrant;
+pub use connect::{ConnectGrant, parse_network};
 pub use document::syscalls_markdown;
 pub use level::{Level, UnknownLevel};
 pub use policy::{
@@ -38,7 +38,7 @@ pub use policy::{
 };
 pub use shape::{Shape, all_shapes};
 pub use stub::{Stub, UnknownStub};
-pub use surface::{Import, Surface};
+pub use surface::{Import, NET_FUNCTIONS, NET_MODULE, Surface};
 pub use table::{
     Condition, Function, Need, Needed, Operand, RuleSet, Start, SyscallRule, Test, all_functions, all_rules,
     all_starts, functions_using,

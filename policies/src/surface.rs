@@ -9,6 +9,12 @@ const WASI_MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 /// The import of WASI threads that starts one. It is provided, and always fails: see [`Surface::asks_for_threads`].
 pub const THREAD_SPAWN: (&str, &str) = ("wasi", "thread-spawn");
 
+/// The import module name of the functions for connections. They are an interface of `wave`.
+pub const NET_MODULE: &str = "wave_net";
+
+/// Its functions. All are provided to every module; without a granted connection they answer that there is none.
+pub const NET_FUNCTIONS: [&str; 3] = ["address", "tcp_connect", "tcp_status"];
+
 /// Besides the bits of functions: whether a memory is shared.
 const SHARED_MEMORY: u64 = 1 << 63;
 
@@ -55,6 +61,7 @@ impl Surface {
             match position(module, name) {
                 Some(index) => surface.functions |= 1 << index,
                 None if (module, name) == THREAD_SPAWN => surface.threads = true,
+                None if module == NET_MODULE && NET_FUNCTIONS.contains(&name) => surface.functions |= CONNECTIONS,
                 None => {
                     let import = Import { module: module.to_owned(), name: name.to_owned() };
                     if seen.insert(import.clone()) {
@@ -183,6 +190,20 @@ mod tests {
         assert_eq!(names(&asking), ["fd_write"]);
         assert_eq!(Surface::from_bits(asking.bits()), asking);
         assert_eq!(asking.with_connections(false), surface);
+    }
+
+    #[test]
+    fn connections_are_asked_for_by_their_own_module_only() {
+        for name in NET_FUNCTIONS {
+            let surface = Surface::from_imports([(NET_MODULE, name)]);
+            assert_eq!(surface, Surface::default().with_connections(true), "{name}");
+            for module in ["env", PREVIEW1, "wasi_unstable"] {
+                let other = Surface::from_imports([(module, name)]);
+                assert!(!other.asks_for_connections() && other.unknown().len() == 1, "{module} {name}");
+            }
+        }
+        let other = Surface::from_imports([(NET_MODULE, "tcp_listen")]);
+        assert!(!other.asks_for_connections() && other.unknown().len() == 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::clock::Time;
 use crate::files::{self, File, Lists, Names};
+use crate::net::Connector;
 use crate::objects::{Object, Objects};
 use crate::platform;
 use crate::random::Random;
@@ -14,7 +15,9 @@ use rustix::fs::OFlags;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use wave_monitor::{Access, Errno, FdFlags, FileType, GrantedFile, HostFd, Kind, Limits, Monitor, PeerRule};
+use wave_monitor::{
+    Access, ConnectRule, Errno, FdFlags, FileType, GrantedFile, HostFd, Kind, Limits, Monitor, PeerRule,
+};
 
 /// Bytes that a run with a deadline moves at once. That takes a few milliseconds, even with fresh pages and a slow
 /// disk. Smaller transfers are one system call. No transfer that large is atomic on any host.
@@ -178,6 +181,7 @@ pub struct Wasi {
     pub(crate) terminal_controls: bool,
     pub(crate) tracer: Option<Tracer>,
     pub(crate) lists: Lists,
+    pub(crate) connector: Option<Box<dyn Connector>>,
     grants: Vec<GrantedPath>,
     /// Which of them the monitor's grants are, by number. A list is none of them.
     pub(crate) numbers: Vec<Option<usize>>,
@@ -214,6 +218,7 @@ impl Wasi {
             terminal_controls: false,
             tracer: None,
             lists: Lists::default(),
+            connector: None,
             grants: Vec::new(),
             numbers: Vec::new(),
             sockets: Vec::new(),
@@ -265,6 +270,12 @@ impl Wasi {
     /// As [`add_listener`](Self::add_listener).
     pub fn add_stream_socket(&mut self, socket: OwnedFd) -> Result<u32, Errno> {
         self.add_socket(socket, Kind::Stream)
+    }
+
+    /// Lets the guest connect to what these rules allow, by this connector.
+    pub fn allow_connections(&mut self, rules: Vec<ConnectRule>, connector: Box<dyn Connector>) {
+        self.monitor.set_connections(rules);
+        self.connector = Some(connector);
     }
 
     /// The granted directories and files in their order, until the guest runs.

@@ -27,7 +27,7 @@
 //!
 //! If a call fails, nothing is written to linear memory, unless its documentation says otherwise.
 //!
-//! There is one file per area of the interface ([`preview1`] lists the functions), and [`unstable`] for the older
+//! There is one file per area of the interface ([`preview1`] and [`wave_net`] list the functions), and [`unstable`] for the older
 //! layouts. `ctx` is the state, `objects` the host's side of the descriptor table, `resolve` turns a path into an
 //! object under its grant, `files` has granted files, `wait` has every wait and checks the deadline, `sys` has all `unsafe` code.
 //! `linux` and `macos` offer the same names: what differs between the two.
@@ -54,6 +54,7 @@ mod link;
 mod linux;
 #[cfg(any(target_os = "macos", test))]
 mod macos;
+mod net;
 mod objects;
 mod path;
 mod poll;
@@ -80,10 +81,19 @@ use macos as platform;
 
 pub use ctx::{Config, ConfigError, Granted, Preopen, STEP_BYTES, SingleFile, Wasi};
 pub use failure::{Failure, Stop};
-pub use link::{PREVIEW1, THREAD_SPAWN, UNSTABLE, atomic_wait, host_function, traced_function};
+pub use link::{NET, PREVIEW1, THREAD_SPAWN, UNSTABLE, atomic_wait, host_function, traced_function};
+pub use net::Connector;
 pub use resolve::Resolver;
 pub use trace::{Argument, Decision, Record};
-pub use wave_monitor::{Access, ENTRY_BYTES, Errno, FdFlags, LimitName, Limits, OFlags, PeerRule, Rights, Rule};
+pub use wave_monitor::{
+    Access, ConnectRule, ENTRY_BYTES, Errno, FdFlags, LimitName, Limits, OFlags, PeerRule, Protocol, Rights, Rule,
+    connect_allowed,
+};
+
+/// The functions of `wave_net`.
+pub mod wave_net {
+    pub use crate::net::{address, tcp_connect, tcp_status};
+}
 
 /// The functions of `wasi_snapshot_preview1`, all of them.
 pub mod preview1 {

@@ -1,6 +1,6 @@
 //! The hostcalls as functions that guests import.
 
-use crate::{Failure, Stop, Wasi, poll, preview1, trace, unstable};
+use crate::{Failure, Stop, Wasi, poll, preview1, trace, unstable, wave_net};
 use wave_monitor::Errno;
 use wave_runtime::{Caller, HostFunction, TIMED_OUT, Trap};
 
@@ -9,6 +9,9 @@ pub const PREVIEW1: &str = "wasi_snapshot_preview1";
 
 /// The module name of the snapshot before, which has a few other layouts.
 pub const UNSTABLE: &str = "wasi_unstable";
+
+/// The module name of what connects. It is an interface of this runtime.
+pub const NET: &str = "wave_net";
 
 /// Module and name of the function that starts threads: <https://github.com/WebAssembly/wasi-threads>.
 pub const THREAD_SPAWN: (&str, &str) = ("wasi", "thread-spawn");
@@ -30,6 +33,7 @@ fn function<const TRACED: bool>(module: &str, name: &str) -> Option<HostFunction
         _ if (module, name) == THREAD_SPAWN => Some(thread_spawn()),
         PREVIEW1 => preview1_function::<TRACED>(name),
         UNSTABLE => unstable_function::<TRACED>(name),
+        NET => net_function::<TRACED>(name),
         _ => None,
     }
 }
@@ -149,6 +153,15 @@ fn unstable_function<const TRACED: bool>(name: &str) -> Option<HostFunction<Wasi
         "sock_accept" => None,
         _ => table(name).or_else(|| preview1_function::<TRACED>(name)),
     }
+}
+
+fn net_function<const TRACED: bool>(name: &str) -> Option<HostFunction<Wasi>> {
+    let table = hostcalls! {
+        wave_net::address => "address" (fd: u32, which: u32, out: u32)
+        wave_net::tcp_connect => "tcp_connect" (remote: u32, opened_fd: u32)
+        wave_net::tcp_status => "tcp_status" (fd: u32)
+    };
+    table(name)
 }
 
 /// The errno for the guest, or the stop that ends it.

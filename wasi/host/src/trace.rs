@@ -3,8 +3,9 @@
 //! The hostcalls themselves do not record anything. A traced run links another instance of each, which reads the
 //! arguments before the call and the results after it.
 
-use crate::{Failure, Wasi};
+use crate::{Failure, Wasi, net};
 use std::fmt;
+use std::net::SocketAddr;
 use wave_monitor::{GuestRange, PATH_MAX_BYTES, Rule};
 
 /// One hostcall that has ended.
@@ -12,8 +13,8 @@ use wave_monitor::{GuestRange, PATH_MAX_BYTES, Rule};
 pub struct Record {
     /// The name of the function.
     pub function: &'static str,
-    /// The arguments, with their names in the specification. Pointer and length of a path are replaced by the path.
-    /// Pointers to results are left out.
+    /// The arguments, with their names in the specification. Pointer and length of a path are replaced by the path, a pointer to an
+    /// address by the address. Pointers to results are left out.
     pub arguments: Vec<(&'static str, Argument)>,
     /// What the monitor decided.
     pub decision: Decision,
@@ -48,6 +49,15 @@ impl Record {
         })
     }
 
+    /// The address among the arguments.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.arguments.iter().find_map(|(_, argument)| match argument {
+            Argument::Address(address) => Some(*address),
+            _ => None,
+        })
+    }
+
     /// A number that was stored in linear memory, by the name of the parameter that points to it.
     #[must_use]
     pub fn stored(&self, name: &str) -> Option<u64> {
@@ -62,6 +72,8 @@ pub enum Argument {
     Number(u64),
     /// A path, as bytes.
     Path(Vec<u8>),
+    /// An address with a port.
+    Address(SocketAddr),
 }
 
 /// What the monitor decided about a hostcall.
@@ -145,8 +157,17 @@ fn named(memory: &[u8], arguments: &[(&'static str, u64)]) -> Vec<(&'static str,
         let range = GuestRange::check(memory.len(), u32::try_from(pointer).ok()?, u32::try_from(*len).ok()?).ok()?;
         name.ends_with("path").then(|| range.shortened(PATH_MAX_BYTES).bytes(memory).ok().map(<[u8]>::to_vec))?
     };
-    let shown = arguments.iter().filter(|(name, _)| result_size(name).is_none() && !name.ends_with("path_len"));
-    shown.map(|(name, value)| (*name, path(name, *value).map_or(Argument::Number(*value), Argument::Path))).collect()
+    let address = |name: &str, pointer: u64| {
+        let range = GuestRange::check(memory.len(), u32::try_from(pointer).ok()?, net::ADDRESS_BYTES).ok()?;
+        (name == "remote").then(|| net::decode(range.bytes(memory).ok()?).ok())?
+    };
+    let is_shown = |name: &str| result_size(name).is_none() && !name.ends_with("path_len") && name != "out";
+    let shown = arguments.iter().filter(|(name, _)| is_shown(name));
+    let value = |name, value| {
+        let path = path(name, value).map(Argument::Path);
+        path.or_else(|| address(name, value).map(Argument::Address)).unwrap_or(Argument::Number(value))
+    };
+    shown.map(|(name, number)| (*name, value(name, *number))).collect()
 }
 
 fn results(memory: &[u8], arguments: &[(&'static str, u64)]) -> Vec<(&'static str, u64)> {
@@ -183,6 +204,22 @@ mod tests {
         let path = Argument::Path(b"etc/passwd".to_vec());
         assert_eq!(record.arguments, [("fd", Argument::Number(3)), ("path", path), ("oflags", Argument::Number(1))]);
         assert_eq!((record.decision, &*record.results), (Decision::Admitted, &[("opened_fd", 7)][..]));
+    }
+
+    #[test]
+    fn an_address_is_read_if_it_is_one() {
+        let mut memory = [0; 40];
+        memory[8..20].copy_from_slice(&[4, 0, 80, 0, 0, 0, 0, 0, 127, 0, 0, 1]);
+        let record = traced(&[("remote", 8), ("opened_fd", 0)], Ok(()), &mut memory);
+        assert_eq!(record.arguments, [("remote", Argument::Address(([127, 0, 0, 1], 80).into()))]);
+        assert_eq!(record.address(), Some(([127, 0, 0, 1], 80).into()));
+        for wrong in [9, 16, 17, 1 << 32] {
+            let record = traced(&[("remote", wrong), ("opened_fd", 0)], Ok(()), &mut memory);
+            assert_eq!(
+                (record.arguments.as_slice(), record.address()),
+                (&[("remote", Argument::Number(wrong))][..], None)
+            );
+        }
     }
 
     #[test]

@@ -6,7 +6,9 @@
 
 use crate::addresses::{COMPATIBLE, MAPPED, NAT64, TRANSLATED, embedded_ipv4, is_unspecified, prefix_mask, split};
 use crate::entries::{Entry, EntryOrigin};
-use crate::{Access, Admitted, Errno, FdFlags, HostFd, IpBytes, Kind, Monitor, PeerRule, Performed, Rights, Rule};
+use crate::{
+    Access, Admitted, Errno, FdFlags, HostFd, IpBytes, Kind, Monitor, PeerRule, Performed, Rights, Rule, Target,
+};
 use std::fmt;
 
 /// A transport protocol.
@@ -109,6 +111,14 @@ pub struct Connect {
     pub protocol: Protocol,
 }
 
+/// Ask how a connection is, or for its addresses.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Inspect {
+    /// The socket.
+    pub on: Target,
+}
+
 impl Monitor {
     /// Allows connections that match one of these rules. Without a call none is allowed.
     pub fn set_connections(&mut self, rules: Vec<ConnectRule>) {
@@ -125,6 +135,14 @@ impl Monitor {
         }
         self.check_room()?;
         Ok(Admitted::new(Connect { address, port, protocol }))
+    }
+
+    /// Decides on asking how a connection is, or for its addresses. That changes nothing, so it needs no right.
+    ///
+    /// # Errors
+    /// [`Errno::NOTSOCK`], [`Errno::NOTCONN`] on a listening socket, [`Errno::BADF`].
+    pub fn admit_inspect(&self, fd: u32) -> Result<Admitted<Inspect>, Errno> {
+        Ok(Admitted::new(Inspect { on: self.connected(fd, Rights::NONE)?.target() }))
     }
 
     /// Enters the socket of a connection into the table and returns its number.
@@ -342,6 +360,15 @@ mod tests {
     }
 
     #[test]
+    fn only_connections_can_be_asked_about() {
+        let mut monitor = Monitor::new(Limits::default());
+        monitor.grant_stdio(0, HostFd::new(0), Kind::Stream, FdFlags::empty()).unwrap();
+        let listener = monitor.grant_socket(HostFd::new(1), Kind::Listener).unwrap();
+        assert_eq!(monitor.admit_inspect(0).err(), Some(Errno::NOTSOCK), "an inherited stream is no socket");
+        assert_eq!(monitor.admit_inspect(listener).err(), Some(Errno::NOTCONN));
+    }
+
+    #[test]
     fn t34_a_connection_is_a_stream_and_takes_a_descriptor() {
         let mut monitor = Monitor::new(Limits { open_files: 1, ..Limits::default() });
         monitor.set_connections(vec![tcp("::1", 128)]);
@@ -350,6 +377,8 @@ mod tests {
         let fd = monitor.install_connected(connect.performed(), HostFd::new(7), FdFlags::empty());
         assert!(monitor.admit_send(fd, 0).is_ok() && monitor.admit_receive(fd, 0).is_ok());
         assert_eq!(monitor.admit_accept(fd, 0).err(), Some(Errno::INVAL));
+        assert!(monitor.admit_inspect(fd).is_ok());
+        assert_eq!(monitor.admit_inspect(fd + 1).err(), Some(Errno::BADF));
         assert_eq!(monitor.admit_connect(bytes("::1"), 80, Protocol::Tcp).err(), Some(Errno::MFILE));
         assert_eq!(monitor.admit_connect(bytes("::2"), 80, Protocol::Tcp).err(), Some(Errno::NOTCAPABLE));
     }

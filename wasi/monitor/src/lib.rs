@@ -71,7 +71,7 @@ pub use access::Access;
 pub use addresses::{IpBytes, PeerRule, peer_allowed};
 pub use admitted::{Admitted, Performed};
 pub use clocks::Clock;
-pub use connections::{Connect, ConnectRule, Protocol, connect_allowed};
+pub use connections::{Connect, ConnectRule, Inspect, Protocol, connect_allowed};
 pub use effects::{
     Advise, Allocate, Close, Read, ReadAt, ReadDir, Seek, SetFlags, SetSize, SetTimes, Stat, Sync, Write, WriteAt,
 };

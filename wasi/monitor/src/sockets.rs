@@ -110,7 +110,7 @@ impl Monitor {
         Ok(Admitted::new(Shutdown { on: entry.target(), how }))
     }
 
-    fn connected(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
+    pub(crate) fn connected(&self, fd: u32, rights: Rights) -> Result<&Entry, Errno> {
         let entry = self.socket(fd)?;
         match entry.kind() {
             Kind::Stream => entry.require(rights).map(|()| entry),
