@@ -542,3 +542,36 @@ fn t98_the_start_function_runs_after_the_seal() {
     let calls: Vec<_> = trace.all.iter().filter_map(|call| wave_sandbox::call_name(call.number)).collect();
     assert_eq!(calls, ["write", "exit_group"], "what is left to do after the seal");
 }
+
+/// T116: where the vDSO has a generator (Linux 6.11), a thousand calls of the guest take a key from the kernel, and another one if the
+/// kernel changes its own meanwhile. Elsewhere each of them is a system call.
+#[test]
+fn t116_random_bytes_take_a_key_from_the_kernel() {
+    let calls = |prepare: fn(Tracer) -> Tracer| {
+        let run = module(
+            r#"(module
+              (import "wasi_snapshot_preview1" "random_get" (func $random (param i32 i32) (result i32)))
+              (memory (export "memory") 1)
+              (func (export "_start") (local $at i32)
+                (loop $again
+                  (if (call $random (local.get $at) (i32.const 16)) (then unreachable))
+                  (local.set $at (i32.add (local.get $at) (i32.const 16)))
+                  (br_if $again (i32.lt_u (local.get $at) (i32.const 16000))))))"#,
+        );
+        let trace = run.traced_with(prepare).trace();
+        trace.outcome.is(0, "", "");
+        trace.calls("getrandom").map(|call| (call.arguments[1..3].to_vec(), call.result)).collect::<Vec<_>>()
+    };
+    assert_eq!(calls(Tracer::without_vdso), vec![(vec![16, 0], Some(16)); 1000]);
+
+    let kernel = nix::sys::utsname::uname().expect("a kernel has a name");
+    let release = kernel.release().to_string_lossy();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit()).map_while(|number| number.parse().ok());
+    if (numbers.next(), numbers.next()) < (Some(6), Some(11)) {
+        wave_test_support::cannot_run(&format!("the vDSO of Linux {release} has no getrandom"));
+        return;
+    }
+    let keys = calls(|tracer| tracer);
+    assert!([1, 2].contains(&keys.len()), "{keys:?}");
+    assert!(keys.iter().all(|key| *key == (vec![32, 0], Some(32))), "{keys:?}");
+}

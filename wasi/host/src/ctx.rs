@@ -198,8 +198,8 @@ impl Wasi {
     /// [`ConfigError`]. Nothing is left open.
     ///
     /// Host syscalls: `fstat`, `fstatfs`, `fcntl` (`F_GETFL`), `ioctl` (`TIOCGWINSZ`). The first reading of a clock
-    /// also looks for the vDSO: `prctl` (`PR_GET_AUXV`), before Linux 6.4 a read of `/proc/self/auxv`. All of it
-    /// happens before the seal.
+    /// also looks for the vDSO: `prctl` (`PR_GET_AUXV`), before Linux 6.4 a read of `/proc/self/auxv`. `mmap` for the state of a
+    /// generator of random bytes. All of it happens before the seal.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         let mut wasi = Self {
             monitor: Monitor::new(config.limits),
@@ -208,7 +208,7 @@ impl Wasi {
             environ: Strings::new("environment variable", &config.env)?,
             time: if config.deterministic { Time::deterministic() } else { Time::host(config.clock_resolution_ns) },
             random: match config.random_seed {
-                None if !config.deterministic => Random::Kernel,
+                None if !config.deterministic => Random::Kernel(platform::Random::new()),
                 seed => Random::fixed(seed),
             },
             resolver: config.resolver,

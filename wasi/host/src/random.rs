@@ -1,11 +1,11 @@
-//! `random_get`: the kernel's generator writes directly to guest memory (T116). A run that is deterministic or has a
-//! seed gets a fixed sequence.
+//! `random_get`: the kernel's generator writes directly to guest memory (T116), and for that its code in the vDSO needs a
+//! system call only now and then. A run that is deterministic or has a seed gets a fixed sequence.
 
 use crate::wait::{self, retry_interrupted};
 use crate::{Failure, Wasi, platform};
 use wave_monitor::GuestRange;
 
-/// Bytes per system call. The deadline is checked in between (T108, T109).
+/// Bytes per call of the generator. The deadline is checked in between (T108, T109).
 const STEP_BYTES: usize = 64 * 1024;
 
 /// Fills `len` bytes at `buf` with random bytes.
@@ -14,7 +14,7 @@ const STEP_BYTES: usize = 64 * 1024;
 /// `FAULT` if the buffer is not in memory, `TOOBIG` for more than one call may move.
 /// [`Stop::Deadline`](crate::Stop::Deadline), after which part of the buffer is filled.
 ///
-/// Host syscalls: `getrandom`.
+/// Host syscalls: `getrandom`, for a new key of the vDSO's generator; for all bytes if the kernel has no such generator.
 pub fn random_get(wasi: &mut Wasi, memory: &mut [u8], buf: u32, len: u32) -> Result<(), Failure> {
     let range = GuestRange::check(memory.len(), buf, len)?;
     wasi.monitor.admit_random(len)?;
@@ -23,7 +23,7 @@ pub fn random_get(wasi: &mut Wasi, memory: &mut [u8], buf: u32, len: u32) -> Res
         let step = rest.len().min(STEP_BYTES);
         let (next, _) = rest.split_at_mut(step);
         let filled = match &mut wasi.random {
-            Random::Kernel => retry_interrupted(wasi.interrupted, || platform::random(next))?,
+            Random::Kernel(kernel) => retry_interrupted(wasi.interrupted, || kernel.fill(next))?,
             Random::Fixed(sequence) => {
                 sequence.fill(next);
                 step
@@ -41,7 +41,7 @@ pub fn random_get(wasi: &mut Wasi, memory: &mut [u8], buf: u32, len: u32) -> Res
 #[derive(Debug)]
 pub(crate) enum Random {
     /// The kernel: different in each run.
-    Kernel,
+    Kernel(platform::Random),
     /// One sequence: the same in each run.
     Fixed(Box<blake3::OutputReader>),
 }
@@ -68,7 +68,7 @@ mod tests {
         let mut bytes = [0; 8];
         match Random::fixed(seed) {
             Random::Fixed(mut sequence) => sequence.fill(&mut bytes),
-            Random::Kernel => panic!("not a sequence"),
+            Random::Kernel(_) => panic!("not a sequence"),
         }
         bytes
     }

@@ -1,4 +1,4 @@
-//! The only `unsafe` code of the hostcalls: system calls with several buffers. Each platform has one more call in its `sys`.
+//! The only `unsafe` code of the hostcalls: system calls with several buffers. Each platform has more of its own.
 //!
 //! Guest buffers may overlap each other, so they cannot be slices at the same time. They are raw `iovec`s, all derived
 //! from one pointer to linear memory, which is borrowed during the whole call.

@@ -2,11 +2,14 @@
 
 mod errno;
 mod listing;
+mod random;
 mod resolve;
 mod sys;
+mod vdso;
 
 pub(crate) use errno::errno;
 pub(crate) use listing::Listing;
+pub(crate) use random::Random;
 pub(crate) use resolve::{DIRECTORY, handle, has_openat2, open_beneath};
 pub(crate) use rustix::event::poll;
 
@@ -17,7 +20,6 @@ use rustix::fs::{
 };
 use rustix::io::{Errno as Host, Result};
 use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
-use rustix::rand::{GetRandomFlags, getrandom};
 use rustix::time::ClockId;
 use std::num::NonZeroU64;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -61,11 +63,6 @@ pub(crate) const fn links(stat: &Stat) -> u64 {
 /// Takes a connection from the queue. The descriptor is nonblocking.
 pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>)> {
     acceptfrom_with(fd, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
-}
-
-/// Fills the start of the buffer with random bytes and returns their number.
-pub(crate) fn random(buffer: &mut [u8]) -> Result<usize> {
-    getrandom(buffer, GetRandomFlags::empty())
 }
 
 /// Announces how a range of a file will be used.

@@ -112,14 +112,24 @@ pub(crate) fn accept(fd: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAn
     Ok((accepted, peer))
 }
 
-/// Fills the start of the buffer with random bytes and returns their number.
-pub(crate) fn random(buffer: &mut [u8]) -> Result<usize> {
-    let len = buffer.len().min(MAX_ENTROPY_BYTES);
-    // SAFETY: `buffer` is borrowed mutably until the call has returned, and `len` is at most its length.
-    if unsafe { libc::getentropy(buffer.as_mut_ptr().cast(), len) } == 0 {
-        Ok(len)
-    } else {
-        Err(crate::sys::last_error())
+/// The kernel's generator.
+#[derive(Debug)]
+pub(crate) struct Random;
+
+impl Random {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+
+    /// Fills the start of the buffer and returns how much of it.
+    pub(crate) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let len = buffer.len().min(MAX_ENTROPY_BYTES);
+        // SAFETY: `buffer` is borrowed mutably until the call has returned, and `len` is at most its length.
+        if unsafe { libc::getentropy(buffer.as_mut_ptr().cast(), len) } == 0 {
+            Ok(len)
+        } else {
+            Err(crate::sys::last_error())
+        }
     }
 }
 
