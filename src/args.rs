@@ -70,7 +70,7 @@ impl Cli {
         let command = Every::augment_args(clap::Command::new("wave"));
         let command = match words.iter().find_map(|word| ["run", "oci"].into_iter().find(|name| *name == word))? {
             "run" => command.subcommand(Run::augment_args(clap::Command::new("run"))),
-            _ => command.subcommand(crate::oci::definition(words)?),
+            _ => command.subcommand(crate::platform::oci::definition(words)?),
         };
         Self::from_arg_matches(&command.try_get_matches_from(words).ok()?).ok()
     }
@@ -105,7 +105,7 @@ pub enum Command {
     /// Report what a module can ask for, which system calls that takes, and what it cannot do
     Audit(Audit),
     /// Run programs as containers, for podman, containerd and others: an OCI runtime
-    Oci(Box<crate::oci::Oci>),
+    Oci(Box<crate::platform::oci::Oci>),
     /// Write, check and show policy files
     #[command(subcommand)]
     Policy(Policy),

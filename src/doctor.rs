@@ -1,12 +1,13 @@
 //! `wave doctor`: which layers this kernel and processor can provide.
 
 use crate::args::{Doctor, Format};
+use crate::platform::doctor::{levels, remarks};
 use crate::style;
 use crate::text::{clean, json, out, out_painted};
 use serde::Serialize;
 use wave_engine::Failure;
 use wave_engine::cache::has_key;
-use wave_sandbox::{LANDLOCK_LEVELS, LandlockLevel, LayerProbe, Presence};
+use wave_sandbox::{LayerProbe, Presence};
 
 /// What a layer says that every level but off needs.
 const NOTHING_RUNS: &str = "nothing runs";
@@ -17,18 +18,16 @@ const NOTHING_RUNS: &str = "nothing runs";
 /// When the answer cannot be written.
 pub fn doctor(arguments: &Doctor) -> Result<u8, Failure> {
     let layers = wave_sandbox::probe();
-    let abi = wave_sandbox::landlock_abi();
     match arguments.format {
         Format::Text => {
             let out = |text: &str| out_painted(text, style::doctor);
             layers.iter().for_each(|layer| out(&line(layer)));
-            out("\nLandlock by ABI level, and what holds in its place on a kernel without it:\n");
-            LANDLOCK_LEVELS.iter().for_each(|level| out(&level_line(level, abi)));
+            remarks().iter().for_each(|line| out(line));
             out(&format!("\n{}\n", conclusion(&layers, has_key())));
         }
         Format::Json => {
-            let entries: Vec<_> = layers.iter().map(|layer| LayerRow::new(layer, abi)).collect();
-            out(&json(&Answer { facilities: entries })?);
+            let rows: Vec<_> = layers.iter().map(|layer| LayerRow { layer, levels: levels(layer.name) }).collect();
+            out(&json(&Answer { facilities: rows })?);
         }
     }
     Ok(u8::from(layers.iter().any(LayerProbe::blocks_strict)))
@@ -51,37 +50,17 @@ fn conclusion(layers: &[LayerProbe], caches: bool) -> String {
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
-    facilities: Vec<LayerRow<'a>>,
+struct Answer<T> {
+    facilities: Vec<T>,
 }
 
 /// One facility in JSON. Landlock's has its levels with it.
 #[derive(Serialize)]
-struct LayerRow<'a> {
+struct LayerRow<'a, T> {
     #[serde(flatten)]
     layer: &'a LayerProbe,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    levels: Vec<Level>,
-}
-
-#[derive(Serialize)]
-struct Level {
-    #[serde(flatten)]
-    level: &'static LandlockLevel,
-    present: bool,
-}
-
-impl<'a> LayerRow<'a> {
-    fn new(layer: &'a LayerProbe, abi: i32) -> Self {
-        let levels = LANDLOCK_LEVELS.iter().filter(|_| layer.name == "landlock");
-        Self { layer, levels: levels.map(|level| Level { level, present: level.abi <= abi }).collect() }
-    }
-}
-
-fn level_line(level: &LandlockLevel, abi: i32) -> String {
-    let mark = if level.abi <= abi { "yes" } else { "no" };
-    let LandlockLevel { linux, adds, detail, .. } = level;
-    format!("  ABI {} (Linux {linux}): {mark}, {adds}\n    without: {detail}\n", level.abi)
+    levels: Vec<T>,
 }
 
 fn line(layer: &LayerProbe) -> String {

@@ -7,7 +7,6 @@
 //! | `env` | the variables of `--env` and `--env-file` |
 //! | `plan` | from arguments to a plan |
 //! | `run` | `wave run`: plan, prepare, seal, enter, report |
-//! | `bound` | `--max-rss`: memory of the whole process |
 //! | `trace` | what `--trace` prints |
 //! | `report` | the layers of a run, printed |
 //! | `image` | `oci:DIR[:TAG]`: from an image to the module of a run |
@@ -15,7 +14,8 @@
 //! | `place` | where outcome, trace and report are written to |
 //! | `record` | files that are written after the seal |
 //! | `learn` | `wave learn`: an observed run, and the policy it needs |
-//! | `oci` | `wave oci`, the OCI runtime |
+//! | `linux` | what Linux has: `wave oci`, the OCI runtime; `--max-rss`, memory of the whole process |
+//! | `macos`, `seatbelt` | the start of a run under a profile of macOS |
 //! | `policy` | `wave policy` |
 //! | `audit`, `why` | `wave audit` and `wave why`, whose answers are those of `wave_audit` |
 //! | `cache`, `compile`, `lower`, `pack`, `verify`, `wast`, `inspect`, `doctor`, `completion` | the other subcommands |
@@ -29,7 +29,6 @@
 
 mod args;
 mod audit;
-mod bound;
 mod cache;
 mod compile;
 mod completion;
@@ -39,10 +38,13 @@ mod flag;
 mod image;
 mod inspect;
 mod learn;
+#[cfg(target_os = "linux")]
+mod linux;
 mod lower;
+#[cfg(target_os = "macos")]
+mod macos;
 #[cfg(test)]
 mod manual;
-mod oci;
 mod outcome;
 mod pack;
 mod place;
@@ -53,6 +55,7 @@ mod progress;
 mod record;
 mod report;
 mod run;
+mod seatbelt;
 mod style;
 mod terminal;
 mod text;
@@ -64,6 +67,12 @@ mod wast;
 mod why;
 mod words;
 mod worker;
+
+// The platform is chosen here and nowhere else.
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(target_os = "macos")]
+use macos as platform;
 
 use args::{Cli, Command};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -86,7 +95,7 @@ pub fn main(typed: Vec<OsString>) -> ! {
         text::fail(&failure);
         wave_sandbox::exit(i32::from(failure.code()));
     }
-    command(&typed)
+    command(&platform::typed(typed))
 }
 
 /// Runs the command. A function of its own, because it needs more stack than there may be before [`ensure_stack`].
@@ -143,7 +152,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Wast(arguments) => wast::wast(&arguments),
         Command::Pack(arguments) => pack::pack(cli.every.sandbox, &arguments),
         Command::Inspect(arguments) => inspect::inspect(cli.every.sandbox, &arguments),
-        Command::Oci(arguments) => oci::oci(cli.every.sandbox, *arguments),
+        Command::Oci(arguments) => platform::oci::oci(cli.every.sandbox, *arguments),
         Command::Policy(arguments) => policy::policy(cli.every.sandbox, &arguments),
         Command::Audit(arguments) => audit::audit(cli.every.sandbox, &arguments),
         Command::Why(arguments) => why::why(&arguments),

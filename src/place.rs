@@ -133,7 +133,10 @@ fn mode(flag: &str) -> u32 {
 /// Every entry of a directory that the kernel looks up on the way to a file, links included, the file itself last.
 ///
 /// Links of procfs lead to open files and not to paths, so nothing is looked up behind them.
-fn entries_on_the_way(path: &Path) -> io::Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// If there is no working directory, or too many links lead on.
+pub fn entries_on_the_way(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut at = std::env::current_dir()?;
     let mut entries = Vec::new();
     let mut links = 0;

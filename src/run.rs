@@ -1,10 +1,10 @@
 //! `wave run`: plan, prepare, seal, enter, report.
 
 use crate::args::{Run, Sandbox};
-use crate::bound::MemoryBound;
 use crate::image::Program;
 use crate::outcome;
 use crate::plan::{GivenPolicy, plan};
+use crate::platform::{self, bound::MemoryBound};
 use crate::profile;
 use crate::progress;
 use crate::record::Records;
@@ -41,6 +41,7 @@ fn planned(engine: Engine, sandbox: Option<Sandbox>, arguments: &Run, policy: Gi
         show(&plan, &module);
         return Ok(0);
     }
+    platform::enter(&plan, arguments)?;
     let records = Records::open(arguments, &plan)?;
     let tracer = Tracer::new(arguments, &plan, records.trace);
     let engine = records.kept_by(engine);

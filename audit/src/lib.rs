@@ -10,6 +10,7 @@
 //! | `text`, `markdown`, `html` | render a page |
 //! | `sarif` | the report for code scanning |
 //! | `why` | which rule of a policy allows or denies an operation |
+//! | `linux`, `macos` | what one platform has |
 //! | `export` | the kernel layers of a policy in the formats of other tools |
 #![forbid(unsafe_code)]
 
@@ -20,6 +21,10 @@ mod facts;
 mod granted;
 mod grants;
 mod html;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
 mod markdown;
 mod module;
 mod page;
@@ -28,6 +33,12 @@ mod sarif;
 mod score;
 mod text;
 pub mod why;
+
+// The platform is chosen here and nowhere else.
+#[cfg(target_os = "linux")]
+use linux as platform;
+#[cfg(target_os = "macos")]
+use macos as platform;
 
 pub use report::Audit;
 pub use score::{Score, decimal};

@@ -15,7 +15,8 @@
 //! Dependencies point down this list: `create`, `lifecycle`; `init`; `policy`, `resources`, `hooks`, `channel`, `features`; `state`;
 //! `config`; `log`, `failure`.
 //!
-//! Source: OCI runtime specification 1.2.
+//! Source: OCI runtime specification 1.2. On other platforms than Linux, this crate is empty.
+#![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 
 mod channel;

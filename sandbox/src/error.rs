@@ -105,9 +105,9 @@ pub enum Cause {
     /// [`SealPlan::failing`](crate::SealPlan::failing) names the layer.
     #[error("a fault was injected")]
     Injected,
-    /// There is no kernel layer on this platform.
-    #[error("wave has no kernel layer on {0}")]
-    Platform(&'static str),
+    /// This platform does not have what it takes.
+    #[error("wave cannot {0} on {1}")]
+    Platform(&'static str, &'static str),
     /// The policy cannot be written as a Seatbelt profile.
     #[error("the policy cannot be written as a Seatbelt profile")]
     Profile(#[from] ProfileError),

@@ -12,10 +12,14 @@ mod broker;
 mod ended;
 mod error;
 mod plan;
+#[cfg_attr(not(any(target_os = "linux", target_os = "macos")), allow(dead_code, reason = "nothing is probed there"))]
+mod probe;
 mod report;
 mod sealed;
 pub mod seatbelt;
 mod status;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "others only ask for names"))]
+mod syscalls;
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64", target_env = "gnu"))]
 mod linux;
@@ -41,7 +45,9 @@ pub use broker::BrokerRequest;
 pub use ended::{DeniedCall, Ended, Supervised, Usage};
 pub use error::{Cause, SealError, StartError, WorkerError};
 pub use plan::{AddressRange, FileCapability, Grant, GrowableRange, Namespaces, SealPlan};
+pub use probe::{LayerProbe, Presence};
 pub use report::{Demand, Layer, LayerName, Report, State};
 pub use sealed::Sealed;
 pub use status::{DENIED, OUT_OF_MEMORY};
+pub use syscalls::name as call_name;
 pub use wave_policy::Identity;

@@ -32,6 +32,8 @@ pub struct Startup<'a> {
     pub program: &'a Path,
     /// Files it reads: the module, a policy.
     pub inputs: &'a [PathBuf],
+    /// Links and directories that are looked up on the way to what was typed. Only these are not as `realpath` gives them.
+    pub ways: &'a [PathBuf],
 }
 
 /// A path that cannot be written in a profile.
@@ -61,7 +63,7 @@ pub enum ProfileError {
 ///
 /// let grants = vec![FilesystemGrant { host: "/srv/data".into(), access: Access::ReadOnly }];
 /// let policy = Policy { grants, ..Policy::default() };
-/// let startup = Startup { program: Path::new("/usr/local/bin/wave"), inputs: &["/srv/app.wasm".into()] };
+/// let startup = Startup { program: Path::new("/usr/local/bin/wave"), inputs: &["/srv/app.wasm".into()], ways: &[] };
 /// let text = profile(&policy, startup, |_| true)?;
 /// assert!(text.starts_with("(version 1)\n(deny default)\n"));
 /// assert!(text.contains(r#"(allow file-read* (subpath "/srv/data"))"#));
@@ -106,7 +108,7 @@ fn operations(access: Access) -> &'static str {
     }
 }
 
-/// The parent directories of everything that is granted or read, so that a path can be resolved from the root.
+/// The parent directories of everything that is granted or read, and what leads there, so that a path can be resolved from the root.
 fn parents(policy: &Policy, startup: Startup<'_>) -> Result<BTreeSet<String>, ProfileError> {
     let granted = policy.grants.iter().map(|grant| grant.host.as_path());
     let read = startup.inputs.iter().map(PathBuf::as_path);
@@ -116,6 +118,9 @@ fn parents(policy: &Policy, startup: Startup<'_>) -> Result<BTreeSet<String>, Pr
         for parent in path.ancestors().skip(1) {
             parents.insert(literal(parent)?);
         }
+    }
+    for path in startup.ways {
+        parents.insert(literal(path)?);
     }
     Ok(parents)
 }
@@ -266,7 +271,7 @@ mod tests {
     }
 
     fn text(policy: &Policy) -> Result<String, ProfileError> {
-        let startup = Startup { program: Path::new("/opt/wave"), inputs: &["/srv/app.wasm".into()] };
+        let startup = Startup { program: Path::new("/opt/wave"), inputs: &["/srv/app.wasm".into()], ways: &[] };
         profile(policy, startup, |path| !path.ends_with("file"))
     }
 
@@ -284,6 +289,28 @@ mod tests {
     fn a_policy_without_grants() {
         let parents = "(allow file-read-metadata (literal \"/\") (literal \"/opt\") (literal \"/srv\"))\n";
         assert_eq!(text(&Policy::default()), Ok(format!("{BASE}{parents}")));
+    }
+
+    /// What is typed can lead through links, which are looked up and no more.
+    #[test]
+    fn what_leads_to_a_grant_is_looked_up_alone() {
+        let ways = ["/tmp".into(), "/tmp/in".into()];
+        let startup = Startup { program: Path::new("/opt/wave"), inputs: &[], ways: &ways };
+        let text = profile(&policy(&[("/private/tmp/in", Access::ReadOnly)], &[]), startup, |_| true);
+        let read = Read::read(&text.expect("a profile")).expect("the grammar");
+        for (operation, path, allowed) in [
+            ("file-read-metadata", "/tmp", true),
+            ("file-read-metadata", "/tmp/in", true),
+            ("file-read-metadata", "/tmp/on", false),
+            ("file-read-data", "/tmp", false),
+            ("file-read-data", "/tmp/in", false),
+            ("file-read-data", "/private/tmp/in", true),
+        ] {
+            assert_eq!(read.allows(operation, Path::new(path)), allowed, "{operation} {path}");
+        }
+        let relative = [PathBuf::from("tmp")];
+        let startup = Startup { ways: &relative, ..startup };
+        assert_eq!(profile(&Policy::default(), startup, |_| true), Err(ProfileError::NotResolved("tmp".into())));
     }
 
     #[test]
@@ -366,7 +393,7 @@ mod tests {
         let path = PathBuf::from(std::ffi::OsStr::from_bytes(b"/a\xff"));
         let grants = vec![FilesystemGrant { host: path.clone(), access: Access::ReadOnly }];
         assert_eq!(text(&Policy { grants, ..Policy::default() }), Err(ProfileError::NotText(path.clone())));
-        let startup = Startup { program: &path, inputs: &[] };
+        let startup = Startup { program: &path, inputs: &[], ways: &[] };
         assert_eq!(profile(&Policy::default(), startup, |_| true), Err(ProfileError::NotText(path)));
     }
 

@@ -26,9 +26,9 @@ mod start;
 mod used;
 
 use crate::args::{self, Run, Sandbox};
-use crate::bound::{self, MemoryBound};
 use crate::image::Program;
 use crate::plan::{GivenPolicy, plan};
+use crate::platform::bound::{self, MemoryBound};
 use crate::record::Records;
 use crate::run;
 use crate::text::{chain, note};

@@ -1,7 +1,7 @@
 //! The outcome of a run, as programs read it. `docs/outcome.md` explains each field; `docs/outcome.schema.json` is its schema.
 
 use super::area::{self, OfCall, REASONS, Stage, Text, Total};
-use crate::bound;
+use crate::platform::bound;
 use crate::words::word;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

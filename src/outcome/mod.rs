@@ -17,11 +17,11 @@ mod document;
 mod witness;
 
 use crate::args::{Run, Sandbox};
-use crate::bound::{self, MemoryBound};
 use crate::flag;
 use crate::image::Program;
 use crate::place::Place;
 use crate::plan::{GivenPolicy, module_name, plan};
+use crate::platform::bound::{self, MemoryBound};
 use crate::record::Records;
 use crate::run;
 use crate::text::{chain, fail, json_line};

@@ -1,10 +1,9 @@
 //! Exports the kernel layers of a policy in the formats of other tools.
 
-mod bpf;
 mod landlock;
 mod oci;
 mod seatbelt;
-mod self_test;
+pub(crate) mod self_test;
 mod systemd;
 
 use std::path::Path;
@@ -48,7 +47,7 @@ pub fn export(path: &Path, format: Format) -> Result<String, Failure> {
     let KernelPolicy { policy, growable } = KernelPolicy::derive(&loaded, path)?;
     match format {
         Format::OciSeccomp => oci::profile(&policy, growable),
-        Format::SeccompBpf => bpf::listing(&policy, growable),
+        Format::SeccompBpf => crate::platform::listing(&policy, growable),
         Format::Landlock => Ok(landlock::ruleset(&policy)),
         Format::Systemd => systemd::drop_in(&policy, growable, &loaded),
         Format::Seatbelt => seatbelt::text(&policy, path),

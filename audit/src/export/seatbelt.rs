@@ -28,6 +28,6 @@ pub(super) fn text(policy: &Policy, place: &Path) -> Result<String, Failure> {
     for grant in &mut policy.grants {
         grant.host = std::path::absolute(&grant.host).map_err(|error| refuse(error.to_string()))?;
     }
-    let startup = Startup { program: Path::new(PROGRAM), inputs: &[] };
+    let startup = Startup { program: Path::new(PROGRAM), inputs: &[], ways: &[] };
     profile(&policy, startup, |_| true).map_err(|error| refuse(error.to_string()))
 }

@@ -3,9 +3,9 @@
 use super::answer::{Answer, Layer, Reply, Verdict};
 use super::calls;
 use super::kernel::kernel_layers_off;
+use super::object::HostObject;
 use super::operation::Operation;
-use rustix::fs::{Mode, OFlags, ResolveFlags};
-use rustix::io::Errno as HostErrno;
+use crate::platform::find_object;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use wave_engine::policy::PolicyDocument;
@@ -306,7 +306,7 @@ fn add_landlock(
 }
 
 /// The WASI functions that a program calls for an operation.
-const fn functions(op: Operation) -> &'static [&'static str] {
+pub const fn functions(op: Operation) -> &'static [&'static str] {
     match op {
         Operation::Read => &["path_open", "fd_read"],
         Operation::Write | Operation::Append | Operation::Create => &["path_open", "fd_write"],
@@ -376,63 +376,6 @@ fn admit(place: Place, rest: &str, op: Operation) -> Result<(), Errno> {
         Operation::Link => monitor.admit_link(fd, 0, path, fd, path)?.old_name.map(drop),
         Operation::Symlink => monitor.admit_symlink(b"target", fd, path)?.name.map(drop),
         Operation::Readlink => monitor.admit_readlink(fd, path)?.name.map(drop),
-    }
-}
-
-/// What a path leads to on the host.
-enum HostObject {
-    Found,
-    /// The monitor refuses the object. The text says what the operator can do.
-    Refused(Rule, &'static str),
-    /// It cannot be examined, or it does not exist. A run may find something else.
-    Unclear(String),
-}
-
-/// Resolves a path as a run would. Objects are only opened with `O_PATH`, so that no device is touched.
-fn find_object(host: &Path, rest: &str, op: Operation) -> HostObject {
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let unclear = |what: &str, error: HostErrno| HostObject::Unclear(format!("{what}: {error}"));
-    let directory = match rustix::fs::open(host, flags | OFlags::DIRECTORY, Mode::empty()) {
-        Ok(directory) => directory,
-        Err(error) => return unclear("the directory cannot be opened", error),
-    };
-    let follow = match op {
-        Operation::Read | Operation::Write | Operation::Append | Operation::Create => true,
-        Operation::Truncate | Operation::List | Operation::Stat | Operation::Times => true,
-        Operation::Delete | Operation::Mkdir | Operation::Rmdir | Operation::Rename => false,
-        Operation::Link | Operation::Symlink | Operation::Readlink => false,
-    };
-    let last = if follow { flags } else { flags | OFlags::NOFOLLOW };
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let leads_out = "no line of a policy lets a path lead out of its directory: grant the directory it leads to, in an [[fs]] \
-                     of its own, and name it by that";
-    let object = match rustix::fs::openat2(&directory, rest, last, Mode::empty(), resolve) {
-        Ok(object) => object,
-        Err(HostErrno::XDEV) => return HostObject::Refused(Rule::Beneath, leads_out),
-        Err(HostErrno::NOENT) => {
-            let makes = matches!(op, Operation::Create | Operation::Mkdir | Operation::Symlink);
-            return match makes {
-                true => HostObject::Found,
-                false => HostObject::Unclear("it does not exist now".to_owned()),
-            };
-        }
-        Err(error) => return unclear("it cannot be opened", error),
-    };
-    let kernels = rustix::fs::fstatfs(&object).ok().and_then(|found| u64::try_from(found.f_type).ok());
-    if kernels.is_some_and(|magic| wave_monitor::admit_filesystem(magic).is_err()) {
-        return HostObject::Refused(Rule::KernelInterface, "no line of a policy allows it");
-    }
-    let opens = functions(op).contains(&"path_open");
-    let kind = rustix::fs::fstat(&object).map(|found| rustix::fs::FileType::from_raw_mode(found.st_mode));
-    match kind {
-        Ok(kind) if opens && (kind.is_char_device() || kind.is_block_device() || kind.is_socket()) => {
-            HostObject::Refused(
-                Rule::Device,
-                "no line of a policy allows it; `--device` grants a character device to one run",
-            )
-        }
-        Ok(_) => HostObject::Found,
-        Err(error) => unclear("it cannot be opened", error),
     }
 }
 

@@ -6,8 +6,9 @@
 
 mod answer;
 mod calls;
-mod files;
+pub(crate) mod files;
 mod kernel;
+pub(crate) mod object;
 mod operation;
 mod others;
 

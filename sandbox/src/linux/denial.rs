@@ -9,10 +9,10 @@ use wave_policy::Surface;
 
 use super::seccomp::outer::TRAP_DATA;
 use super::sys::{self, Message, TrappedCall};
-use super::syscalls;
 use crate::error::Cause;
 use crate::plan::AddressRange;
 use crate::status::DENIED;
+use crate::syscalls;
 
 /// What the message says of the run. It is recorded before the seal, because a signal handler cannot look it up.
 struct Run {

@@ -21,7 +21,6 @@ pub mod specific;
 mod start;
 mod supervisor;
 mod sys;
-mod syscalls;
 mod worker;
 
 pub use broker::{Broker, BrokerClient};

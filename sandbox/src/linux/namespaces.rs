@@ -52,6 +52,6 @@ pub(crate) fn describe(namespaces: Namespaces) -> Result<String, Cause> {
         Namespaces::Refused(errno) => Err(Cause::refused("unshare")(Errno::from_raw(errno))),
         Namespaces::Unchanged => Err(Cause::StillThere("a namespace of the host")),
         Namespaces::Unseen => Err(Cause::Unseen("the namespaces", "no /proc")),
-        Namespaces::Missing => Err(Cause::Platform(std::env::consts::OS)),
+        Namespaces::Missing => Err(Cause::Platform("leave namespaces", std::env::consts::OS)),
     }
 }

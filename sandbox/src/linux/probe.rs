@@ -7,44 +7,7 @@ use ::landlock::{ABI, RulesetCreatedAttr, RulesetStatus};
 use caps::{CapSet, Capability};
 
 use super::{identity, landlock, sys};
-
-/// One facility of the kernel.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct LayerProbe {
-    /// Its name, as a manual page would give it.
-    pub name: &'static str,
-    /// Whether it is there.
-    #[serde(flatten)]
-    pub presence: Presence,
-    /// What `wave` uses it for.
-    pub needed_for: &'static str,
-    /// What a run lacks if it is missing.
-    pub without: &'static str,
-    /// Whether the level strict refuses to run without it.
-    pub required: bool,
-}
-
-impl LayerProbe {
-    /// Whether strict refuses to run on this kernel because the facility is missing.
-    #[must_use]
-    pub fn blocks_strict(&self) -> bool {
-        self.required && matches!(self.presence, Presence::Missing(_))
-    }
-
-    fn required(self) -> Self {
-        Self { required: true, ..self }
-    }
-}
-
-/// Whether a facility is there.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case", tag = "presence", content = "detail")]
-pub enum Presence {
-    /// It is there, in this version or form.
-    Present(String),
-    /// It is missing, for this reason.
-    Missing(String),
-}
+use crate::probe::{LayerProbe, Presence};
 
 /// Probes every facility that the layers need or use.
 ///
@@ -53,91 +16,97 @@ pub enum Presence {
 pub fn probe() -> Vec<LayerProbe> {
     let root = nix::unistd::geteuid().is_root();
     vec![
-        facility("kernel", kernel(), "everything", ""),
-        facility("cpu", cpu(), "machine code of wave's compiler", ""),
-        facility(
+        LayerProbe::new("kernel", kernel(), "everything", ""),
+        LayerProbe::new("cpu", cpu(), "machine code of wave's compiler", ""),
+        LayerProbe::new(
             "landlock",
             landlock(),
             "file system and TCP rules; strict needs ABI 3 (Linux 6.2)",
             "strict refuses; standard leaves files to the monitor and the filter",
         )
         .required(),
-        facility("seccomp", seccomp(), "the system-call filter; every level but off needs it", "nothing runs")
+        LayerProbe::new("seccomp", seccomp(), "the system-call filter; every level but off needs it", "nothing runs")
             .required(),
-        facility(
+        LayerProbe::new(
             "outer seccomp filter",
             outer_filter(),
             "nothing: one that is there may hide calls below from wave",
             "",
         ),
-        facility("no_new_privs", no_new_privs(), "Landlock and seccomp without root", "strict refuses").required(),
-        facility(
+        LayerProbe::new("no_new_privs", no_new_privs(), "Landlock and seccomp without root", "strict refuses")
+            .required(),
+        LayerProbe::new(
             "/proc",
             proc(),
             "the ids of a user namespace; counting threads, confirming namespaces",
             "no namespaces in the report; \
             in a user namespace, root is refused",
         ),
-        facility(
+        LayerProbe::new(
             "identity",
             identity_of_a_run(),
             "another user than root, and files that are not its own",
             "strict refuses",
         )
         .required(),
-        facility("CAP_SETUID", capability(Capability::CAP_SETUID), "becoming an unused user", without_setuid(root)),
-        facility("CAP_SETGID", capability(Capability::CAP_SETGID), "leaving all groups", without_setgid(root)),
-        facility(
+        LayerProbe::new(
+            "CAP_SETUID",
+            capability(Capability::CAP_SETUID),
+            "becoming an unused user",
+            without_setuid(root),
+        ),
+        LayerProbe::new("CAP_SETGID", capability(Capability::CAP_SETGID), "leaving all groups", without_setgid(root)),
+        LayerProbe::new(
             "CAP_KILL",
             capability(Capability::CAP_KILL),
             "ending a compiler that is another user",
             if root { "wave becomes that user for the moment" } else { "nothing: it is the same user" },
         ),
-        facility(
+        LayerProbe::new(
             "CAP_SYS_ADMIN",
             capability(Capability::CAP_SYS_ADMIN),
             "namespaces of its own for network, IPC and host name",
             "the network is that of the host; the filter and Landlock deny its use",
         ),
-        facility(
+        LayerProbe::new(
             "CAP_SETPCAP",
             capability(Capability::CAP_SETPCAP),
             "emptying the bounding set, locking securebits",
             "the set stays, and no_new_privs makes it useless",
         ),
-        facility(
+        LayerProbe::new(
             "openat2",
             system_call(sys::has_openat2(), "5.6"),
             "path resolution in one call",
             "wave resolves paths itself, component by component",
         ),
-        facility(
+        LayerProbe::new(
             "close_range",
             system_call(sys::has_close_range(), "5.9"),
             "closing inherited descriptors",
             "nothing runs",
         )
         .required(),
-        facility("mdwe", mdwe(), "no memory becomes executable", "only the filter enforces it"),
-        facility(
+        LayerProbe::new("mdwe", mdwe(), "no memory becomes executable", "only the filter enforces it"),
+        LayerProbe::new(
             "mseal",
             system_call(sys::has_mseal(), "6.10"),
             "pages of code and policy that cannot be replaced",
             "only the filter protects them",
         ),
-        facility(
+        LayerProbe::new(
             "user namespaces",
             user_namespaces(),
             "nothing in a run; tests, and wave inside a rootless container",
             "nothing in a run",
         ),
-        facility(
+        LayerProbe::new(
             "yama",
             sysctl("/proc/sys/kernel/yama/ptrace_scope", "ptrace_scope"),
             "a second protection against tracing",
             "only the first protection: the process is not dumpable",
         ),
-        facility(
+        LayerProbe::new(
             "lsm",
             sysctl("/sys/kernel/security/lsm", "order"),
             "Landlock must be among them",
@@ -155,10 +124,6 @@ pub fn landlock_abi() -> i32 {
 /// `openat2`, whose flags a filter cannot see.
 pub fn landlock_leaves_truncation() -> bool {
     landlock::lacks_truncation(sys::landlock_abi())
-}
-
-fn facility(name: &'static str, presence: Presence, needed_for: &'static str, without: &'static str) -> LayerProbe {
-    LayerProbe { name, presence, needed_for, without, required: false }
 }
 
 /// The user and group of a run on this host.

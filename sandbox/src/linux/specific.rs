@@ -6,10 +6,9 @@ pub use super::filter_check::Difference;
 pub use super::identity::unused_identity;
 pub use super::landlock::levels::{Below, LEVELS as LANDLOCK_LEVELS, LandlockLevel};
 pub use super::narrower;
-pub use super::probe::{LayerProbe, Presence, landlock_abi, landlock_leaves_truncation, probe};
+pub use super::probe::{landlock_abi, landlock_leaves_truncation, probe};
 pub use super::seccomp::profile::{
     SeccompAction, SeccompArgument, SeccompFlag, SeccompOperator, SeccompProblem, SeccompProfile, SeccompProfileError,
     SeccompRule,
 };
 pub use super::seccomp::{check_filter, filter, filter_on};
-pub use super::syscalls::name as call_name;

@@ -16,9 +16,10 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, getpid};
 
 use super::sys::{self, SharedArea};
-use super::{denial, process, start, syscalls};
+use super::{denial, process, start};
 use crate::ended::{DeniedCall, Ended, Supervised, Usage};
 use crate::error::Cause;
+use crate::syscalls;
 
 /// Exit status of work that panicked, as in std.
 const PANICKED: i32 = 101;

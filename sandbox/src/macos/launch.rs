@@ -17,7 +17,7 @@ use crate::error::{Cause, SealError};
 use crate::seatbelt::{Startup, profile};
 
 /// The full path, so that no environment variable chooses the program that makes the sandbox.
-const SANDBOX_EXEC: &str = "/usr/bin/sandbox-exec";
+pub(super) const SANDBOX_EXEC: &str = "/usr/bin/sandbox-exec";
 
 /// First argument of the run inside the sandbox. No flag of a command line begins with two dashes and a space.
 const MARK: &str = "-- inside-seatbelt";
@@ -87,7 +87,7 @@ mod tests {
     fn the_program_runs_again_under_the_profile_with_its_arguments() {
         let policy = policy(Level::Standard, &["/usr"]);
         let inputs = ["/srv/app.wasm".into()];
-        let startup = Startup { program: Path::new("/bin/sh"), inputs: &inputs };
+        let startup = Startup { program: Path::new("/bin/sh"), inputs: &inputs, ways: &[] };
         // The program is a shell here, and what would be the mark is the name of a file it lacks.
         let words = args(&["run", "a b", "", "\"--x=$HOME\""]);
         let mut seen = Vec::new();
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_policy_that_cannot_be_written_starts_nothing() {
-        let startup = Startup { program: Path::new("/bin/sh"), inputs: &[] };
+        let startup = Startup { program: Path::new("/bin/sh"), inputs: &[], ways: &[] };
         let error = enter_by(&policy(Level::Standard, &["relative"]), startup, &[], |_| panic!("it was run"));
         assert!(matches!(error.expect_err("refused").cause, Cause::Profile(_)));
     }
@@ -126,10 +126,10 @@ mod tests {
 
     #[test]
     fn strict_is_refused_before_the_launch() {
-        let startup = Startup { program: Path::new("/bin/sh"), inputs: &[] };
+        let startup = Startup { program: Path::new("/bin/sh"), inputs: &[], ways: &[] };
         let strict = policy(Level::Strict, &[]);
         let error = enter_by(&strict, startup, &[], |_| panic!("it was run")).expect_err("refused");
         assert_eq!((error.layer, error.fix()), (LayerName::Seccomp, WEAKER));
-        assert_eq!(error.cause.to_string(), "wave has no kernel layer on macOS");
+        assert_eq!(error.cause.to_string(), "wave cannot filter system calls on macOS");
     }
 }

@@ -12,6 +12,7 @@
 )]
 
 mod launch;
+mod probe;
 mod seal;
 pub mod specific;
 

@@ -43,9 +43,16 @@ fn seal_by(policy: &Policy, is_denied: impl Fn(Trial) -> bool) -> Result<Sealed,
 }
 
 /// Refuses the level strict: it requires every layer, and macOS has no system-call filter.
-pub(super) fn refuse_strict(level: Level) -> Result<(), SealError> {
+///
+/// # Errors
+/// [`SealError`] at that level.
+pub fn refuse_strict(level: Level) -> Result<(), SealError> {
     match level {
-        Level::Strict => Err(SealError { layer: LayerName::Seccomp, cause: Cause::Platform("macOS"), fix: WEAKER }),
+        Level::Strict => Err(SealError {
+            layer: LayerName::Seccomp,
+            cause: Cause::Platform("filter system calls", "macOS"),
+            fix: WEAKER,
+        }),
         Level::Standard | Level::Off => Ok(()),
     }
 }
@@ -145,7 +152,7 @@ pub(super) mod tests {
     fn strict_is_refused() {
         let error = seal_by(&policy(Level::Strict, &[]), |_| panic!("it was tried")).expect_err("refused");
         assert_eq!((error.layer, error.fix()), (LayerName::Seccomp, WEAKER));
-        assert_eq!(error.cause.to_string(), "wave has no kernel layer on macOS");
+        assert_eq!(error.cause.to_string(), "wave cannot filter system calls on macOS");
     }
 
     /// The mark alone seals nothing: each access that is not denied ends the run.

@@ -25,7 +25,7 @@ impl Broker {
     /// # Errors
     /// [`WorkerError::Start`], always.
     pub fn start(_: &Policy, _: u64, _: impl Fn(&BrokerRequest) -> bool) -> Result<Self, WorkerError> {
-        Err(WorkerError::Start(Cause::Platform(OS)))
+        Err(WorkerError::Start(Cause::Platform("seal a process that makes connections", OS)))
     }
 
     /// There is no broker.

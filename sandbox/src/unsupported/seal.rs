@@ -22,7 +22,7 @@ pub fn seal(plan: &SealPlan<'_>) -> Result<Sealed, SealError> {
     match plan.policy.level {
         Level::Off => Ok(Sealed { report: Report::nothing(Level::Off) }),
         Level::Strict | Level::Standard => {
-            Err(SealError { layer: LayerName::Seccomp, cause: Cause::Platform(OS), fix })
+            Err(SealError { layer: LayerName::Seccomp, cause: Cause::Platform("filter system calls", OS), fix })
         }
     }
 }
@@ -57,7 +57,7 @@ mod tests {
         for level in [Level::Strict, Level::Standard] {
             let error = seal_at(level).expect_err("there is no layer");
             assert_eq!(error.layer, LayerName::Seccomp);
-            assert_eq!(error.cause.to_string(), format!("wave has no kernel layer on {OS}"));
+            assert_eq!(error.cause.to_string(), format!("wave cannot filter system calls on {OS}"));
             assert!(error.fix().starts_with("--sandbox off runs without any kernel layer"), "{}", error.fix());
         }
         let sealed = seal_at(Level::Off).expect("off needs nothing");

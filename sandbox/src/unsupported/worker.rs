@@ -18,7 +18,7 @@ use crate::error::{Cause, StartError, WorkerError};
 /// # Errors
 /// [`Cause::Platform`], always.
 pub fn supervise(_: NonZeroUsize, _: impl FnOnce(&'static mut [u8]) -> i32) -> Result<Supervised, Cause> {
-    Err(Cause::Platform(OS))
+    Err(Cause::Platform("run a program in a process of its own", OS))
 }
 
 /// Does nothing here.
@@ -34,7 +34,7 @@ pub fn start() -> Result<(), StartError> {
 /// # Errors
 /// [`Cause::Platform`], always.
 pub fn end_with_parent() -> Result<(), Cause> {
-    Err(Cause::Platform(OS))
+    Err(Cause::Platform("end a process with its parent", OS))
 }
 
 /// Refuses.
@@ -42,7 +42,7 @@ pub fn end_with_parent() -> Result<(), Cause> {
 /// # Errors
 /// [`Cause::Platform`], always.
 pub fn inherited_descriptor(_: i32) -> Result<OwnedFd, Cause> {
-    Err(Cause::Platform(OS))
+    Err(Cause::Platform("check an inherited descriptor", OS))
 }
 
 /// A variable of the environment.
@@ -64,7 +64,7 @@ impl Worker {
     /// # Errors
     /// [`WorkerError::Start`], always.
     pub fn start(_: &Policy, _: Duration, _: impl FnOnce(Channel)) -> Result<Self, WorkerError> {
-        Err(WorkerError::Start(Cause::Platform(OS)))
+        Err(WorkerError::Start(Cause::Platform("seal a process that compiles", OS)))
     }
 
     /// There is no worker.

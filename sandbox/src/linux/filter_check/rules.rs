@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use wave_policy::{Condition, Level, Operand, Role, Test};
 
 use super::{Requirement, Rule, Rules};
-use crate::linux::{narrower, syscalls};
+use crate::linux::narrower;
 use crate::plan::{GrowableRange, SealPlan};
+use crate::syscalls;
 
 /// Calls that fail with an errno in every filter: the self-test of the seal.
 const OF_EVERY_FILTER: [(i64, i32); 1] = [(libc::SYS_getppid, libc::EKEYREJECTED)];

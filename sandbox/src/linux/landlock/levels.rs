@@ -128,7 +128,7 @@ pub(crate) const STRICT_ABI: i32 = {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linux::syscalls;
+    use crate::syscalls;
     use ::landlock::{ABI, Access as _, AccessFs, AccessNet, Scope};
     use wave_policy::{
         Access, ConnectPorts, FilesystemGrant, Policy, Protocol, Resolver, Surface, SyscallRule, Test, all_functions,

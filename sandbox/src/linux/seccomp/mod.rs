@@ -20,9 +20,10 @@ use wave_policy::{Condition, Level, Operand, Role, SyscallRule, Test};
 use super::bpf::Instruction;
 use super::filter_check::{self, Checked, Difference};
 use super::landlock::{self, STRICT_ABI};
-use super::{narrower, sys, syscalls};
+use super::{narrower, sys};
 use crate::error::Cause;
 use crate::plan::{AddressRange, GrowableRange, SealPlan};
+use crate::syscalls;
 use outer::OuterFilter;
 
 impl From<seccompiler::BackendError> for Cause {

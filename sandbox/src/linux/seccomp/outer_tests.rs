@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::outer::{OuterFilter, TRAP};
 use super::profile::*;
 use crate::linux::bpf::{SystemCall, evaluate};
-use crate::linux::syscalls;
+use crate::syscalls;
 
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const LOG: u32 = libc::SECCOMP_RET_LOG;

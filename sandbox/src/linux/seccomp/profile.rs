@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::outer::{OuterFilter, Rule, TRAP, program};
-use crate::linux::syscalls;
+use crate::syscalls;
 
 /// `linux.seccomp`: which system calls a container may make.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]

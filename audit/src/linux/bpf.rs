@@ -1,6 +1,6 @@
 //! A listing of the filter as it is loaded into the kernel, with the rule behind each comparison.
 
-use super::self_test::SELF_TEST;
+use crate::export::self_test::SELF_TEST;
 use wave_engine::Failure;
 use wave_policy::Policy;
 use wave_sandbox::{GrowableRange, Instruction, SealPlan};
@@ -9,7 +9,10 @@ use wave_sandbox::{GrowableRange, Instruction, SealPlan};
 const PLACEHOLDER: GrowableRange = GrowableRange { base: 0x1000_0000, len_bytes: 4 << 30 };
 
 /// Lists the BPF program, one instruction per line.
-pub(super) fn listing(policy: &Policy, growable: bool) -> Result<String, Failure> {
+///
+/// # Errors
+/// 125 if the filter cannot be built.
+pub fn listing(policy: &Policy, growable: bool) -> Result<String, Failure> {
     let ranges = if growable { &[PLACEHOLDER][..] } else { &[] };
     let program = wave_sandbox::filter(&SealPlan { growable: ranges, ..SealPlan::new(policy) })
         .map_err(|error| Failure::refused(format!("cannot build the filter: {error}")))?;
