@@ -721,7 +721,7 @@ pub enum ExportFormat {
     Landlock,
     /// A drop-in for a unit that runs `wave`: an outer sandbox around its start
     Systemd,
-    /// The profile of `sandbox-exec` on macOS, where no run of `wave` has been tried
+    /// The profile of `sandbox-exec` on macOS, where `wave` has never been run
     Seatbelt,
 }
 

@@ -2,6 +2,8 @@
 
 use crate::args::{self, AuditFormat, Sandbox};
 use crate::image;
+use crate::platform;
+use crate::text::remark;
 use crate::worker::{self, Output};
 use wave_audit::{Audit, decimal};
 use wave_engine::Failure;
@@ -16,6 +18,9 @@ const NO: u8 = 1;
 /// # Errors
 /// 127 when there is no module, 126 when it is none or is broken, 125 for a policy that is not for it.
 pub fn audit(sandbox: Option<Sandbox>, arguments: &args::Audit) -> Result<u8, Failure> {
+    if let Some(note) = platform::NOTE {
+        remark(note);
+    }
     let path = &arguments.module;
     let limits = worker::limits(sandbox, path);
     let file = image::read(&limits)?;

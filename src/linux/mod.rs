@@ -8,6 +8,9 @@ use crate::args::Run;
 use std::ffi::OsString;
 use wave_engine::{Failure, Plan};
 
+/// What the reader of a report on system calls has to know of this platform: nothing.
+pub const NOTE: Option<&str> = None;
+
 /// The words that were typed: all of them.
 pub const fn typed(words: Vec<OsString>) -> Vec<OsString> {
     words

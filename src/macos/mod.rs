@@ -12,6 +12,12 @@ use wave_engine::{Failure, Level, Plan};
 use wave_sandbox::SealError;
 use wave_sandbox::seatbelt::Startup;
 
+/// What the reader of a report on system calls has to know of this platform.
+pub const NOTE: Option<&str> = Some(
+    "wave: note: this is about Linux: macOS has neither a filter of system calls nor Landlock, and a profile in their place, which no Mac \
+     has tried: docs/macos.md\n",
+);
+
 /// The words that were typed, without the mark of a run inside the sandbox.
 pub fn typed(words: Vec<OsString>) -> Vec<OsString> {
     let mut words = words.into_iter();

@@ -14,6 +14,7 @@ mod fuel;
 mod images;
 mod inputs;
 mod lower;
+mod macos;
 mod memory;
 mod outcome;
 mod profile;

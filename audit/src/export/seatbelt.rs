@@ -8,7 +8,7 @@ use wave_sandbox::seatbelt::{Startup, profile};
 /// What the profile leaves out.
 pub(super) const NOTE: &str = "\
 wave: note: this is for `wave` at /usr/local/bin/wave; the module and the policy that it reads are not in it
-wave: note: macOS has no filter of system calls, and no macOS has read such a profile yet: docs/macos.md
+wave: note: macOS has no filter of system calls, and no Mac has read such a profile yet: docs/macos.md
 ";
 
 /// Where the program is that the profile is for.
