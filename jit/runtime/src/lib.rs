@@ -25,6 +25,11 @@ mod linux;
 #[expect(unsafe_code, reason = "as on Linux, and follows the pointer to the registers of a signal")]
 mod macos;
 
+#[cfg(all(test, target_os = "linux"))]
+#[expect(unsafe_code, reason = "as on macOS")]
+#[path = "macos/shim.rs"]
+mod macos_shim;
+
 // The platform is chosen here and nowhere else.
 #[cfg(target_os = "linux")]
 use linux as platform;

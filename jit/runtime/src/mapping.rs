@@ -91,7 +91,12 @@ impl Mapping {
     /// # Errors
     /// The kernel's error, `EEXIST` when any of the range is taken.
     pub fn reserve_at(address: usize, len: usize) -> io::Result<Self> {
-        let mapping = Reservation::map(address, len, pages::EXACTLY).map(Self::new)?;
+        Self::reserve_at_by(address, len, pages::EXACTLY)
+    }
+
+    /// As [`Self::reserve_at`], with the platform's flag for it.
+    pub(crate) fn reserve_at_by(address: usize, len: usize, exactly: i32) -> io::Result<Self> {
+        let mapping = Reservation::map(address, len, exactly).map(Self::new)?;
         // Without such a flag, a kernel takes the address as a hint.
         if mapping.address() != address {
             return Err(io::Error::from_raw_os_error(libc::EEXIST));

@@ -3,7 +3,20 @@
 //! Source: `sendsig` and `sigreturn` in bsd/dev/i386/unix_signal.c. The registers lie on the signal stack, beside the context that
 //! points to them, and are loaded from there when the handler returns.
 
+use super::libc;
 use crate::signal::Registers;
+use std::mem::offset_of;
+
+// Where the kernel writes: bsd/i386/_mcontext.h, osfmk/mach/i386/_structs.h and bsd/sys/_types/_ucontext.h.
+const _: () = {
+    assert!(offset_of!(libc::ucontext_t, uc_mcontext) == 48);
+    assert!(offset_of!(libc::__darwin_mcontext64, __ss) == 16);
+    assert!(offset_of!(libc::__darwin_x86_thread_state64, __rax) == 0);
+    assert!(offset_of!(libc::__darwin_x86_thread_state64, __rbp) == 6 * 8);
+    assert!(offset_of!(libc::__darwin_x86_thread_state64, __rsp) == 7 * 8);
+    assert!(offset_of!(libc::__darwin_x86_thread_state64, __rip) == 16 * 8);
+    assert!(size_of::<libc::__darwin_x86_thread_state64>() == 21 * 8);
+};
 
 /// Where it was.
 pub fn registers(context: &libc::ucontext_t) -> Registers {

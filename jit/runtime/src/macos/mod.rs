@@ -1,5 +1,8 @@
 //! What the runtime asks of macOS on x86-64. The sources that are named here are those of its kernel, XNU 11417.
 
+// On Linux, tests have a stand-in for it: `shim.rs`.
+use ::libc;
+
 pub mod frame;
 pub mod pages;
 pub mod timers;

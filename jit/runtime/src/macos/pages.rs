@@ -1,5 +1,6 @@
 //! What macOS knows of pages and POSIX does not.
 
+use super::libc;
 use std::io;
 
 /// The flag of `mmap` for a mapping at exactly the address that is asked for, which replaces nothing. There is none: the kernel takes the

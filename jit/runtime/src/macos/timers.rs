@@ -3,6 +3,7 @@
 //! A signal does not say who sent it: `si_code` is 0 for the kernel's as for any other (bsd/kern/kern_sig.c, `psignal_internal`). So each
 //! timer has a clock beside it, and a signal that comes before its time counts for nothing.
 
+use super::libc;
 use crate::signal::Deadline;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,7 +59,7 @@ impl Timer {
         let limit = limit.clamp(Duration::from_micros(1), LONGEST);
         let time = |duration: Duration| libc::timeval {
             tv_sec: duration.as_secs().cast_signed(),
-            tv_usec: duration.subsec_micros().cast_signed(),
+            tv_usec: libc::suseconds_t::from(duration.subsec_micros().cast_signed()),
         };
         let now = now(self.clock).ok_or_else(io::Error::last_os_error)?;
         self.due.store(now.saturating_add(nanoseconds(limit)), Ordering::Relaxed);
@@ -85,4 +86,42 @@ fn now(clock: libc::clockid_t) -> Option<u64> {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A timer of processor time in user space, which nobody else in these tests sets, and which this one does not let expire.
+    #[test]
+    fn a_timer_is_due_at_its_time_and_not_before() {
+        let timer = Timer::new(libc::ITIMER_VIRTUAL, libc::CLOCK_PROCESS_CPUTIME_ID, Deadline::Processor);
+        assert!(!timer.is_due(), "it was not started");
+        timer.start(Duration::from_secs(3600), Duration::from_millis(10)).expect("the kernel has such a timer");
+        assert!(!timer.is_due());
+        let mut set = libc::itimerval { it_value: ZERO, it_interval: ZERO };
+        // SAFETY: the call writes a live local.
+        assert_eq!(unsafe { libc::getitimer(timer.which, &raw mut set) }, 0);
+        assert!((3590..=3600).contains(&set.it_value.tv_sec), "{}", set.it_value.tv_sec);
+        assert_eq!((set.it_interval.tv_sec, set.it_interval.tv_usec), (0, 10_000));
+        let off = libc::itimerval { it_value: ZERO, it_interval: ZERO };
+        // SAFETY: the call only reads a valid value.
+        assert_eq!(unsafe { libc::setitimer(timer.which, &raw const off, std::ptr::null_mut()) }, 0);
+        timer.due.store(now(timer.clock).expect("a clock"), Ordering::Relaxed);
+        assert!(timer.is_due());
+    }
+
+    const ZERO: libc::timeval = libc::timeval { tv_sec: 0, tv_usec: 0 };
+
+    /// A signal that somebody else sends counts for nothing before the time.
+    #[test]
+    fn a_signal_without_a_timer_announces_nothing() {
+        // SAFETY: all of it is integers and pointers that nobody follows.
+        let info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        assert_eq!(announced(libc::SIGALRM, &info), None);
+        assert_eq!(announced(libc::SIGPROF, &info), None);
+        PROCESSOR.due.store(0, Ordering::Relaxed);
+        assert_eq!(announced(libc::SIGPROF, &info), Some(Deadline::Processor));
+        assert_eq!(announced(libc::SIGALRM, &info), None);
+    }
 }
