@@ -4,6 +4,7 @@
 pub mod around;
 pub mod binary;
 pub mod components;
+#[cfg(target_os = "linux")]
 pub mod containers;
 pub mod cpython;
 pub mod outside;
