@@ -1,5 +1,6 @@
 //! What the runtime and the process of the container say to each other while the container is created.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -53,21 +54,21 @@ impl Channel {
         Self(stream)
     }
 
-    /// Sends a message.
+    /// Sends a message, or to the process its cgroup.
     ///
     /// # Errors
     /// If the other end is gone.
-    pub fn send(&mut self, message: &Message) -> io::Result<()> {
+    pub fn send(&mut self, message: &impl Serialize) -> io::Result<()> {
         let bytes = serde_json::to_vec(message)?;
         let len = u32::try_from(bytes.len()).map_err(io::Error::other)?;
         self.0.write_all(&[&len.to_le_bytes()[..], &bytes].concat())
     }
 
-    /// Receives a message. `None` if the other end is gone.
+    /// Receives what was sent. `None` if the other end is gone.
     ///
     /// # Errors
-    /// If what was sent is no message.
-    pub fn receive(&mut self) -> io::Result<Option<Message>> {
+    /// If it is something else.
+    pub fn receive<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut len = [0; 4];
         match self.0.read_exact(&mut len) {
             Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) => {

@@ -14,7 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
-use wave_engine::cache::Cache;
+use wave_cgroups::Cgroup;
 use wave_engine::policy::PolicyDocument;
 use wave_engine::{Engine, Failure, Module, Plan};
 use wave_policy::chain;
@@ -102,22 +102,20 @@ fn create_and(request: &Create, ready: Option<Ready<'_>>, load: Load<'_>, log: &
     }
     let console = console(&config, request)?;
     let policy = policy::read(&config)?;
-    let place = Place::find(&config, request)?;
-    let cgroup = place.planned()?;
     let directory = Directory::new(&request.root, &request.id)?;
     let lock = Some(directory.create()?);
     let state = State {
         bundle,
         created: log::now(),
         annotations: config.annotations.clone(),
-        cgroup,
+        cgroup: Cgroup::none(),
         has_cgroup: false,
         max_rss: policy.as_ref().and_then(|policy| policy.values.limits.max_rss),
         process: None,
         is_loading: true,
     };
     let mut container = Container { config, state, directory, lock, pid: None, maker: None };
-    let outcome = container.make(request, &place, Inputs { load, policy, console, ready });
+    let outcome = container.make(request, Inputs { load, policy, console, ready });
     let (pid, mut channel) = outcome.inspect_err(|_| container.undo())?;
     if ready.is_some() {
         let started = channel.await_start(&request.id);
@@ -168,17 +166,19 @@ struct Container {
 }
 
 impl Container {
-    fn make(&mut self, request: &Create, place: &Place, inputs: Inputs<'_>) -> Result<(i32, Channel), Failure> {
+    fn make(&mut self, request: &Create, inputs: Inputs<'_>) -> Result<(i32, Channel), Failure> {
         let ready = inputs.ready;
         // In a user namespace, another process makes it. It becomes a child of this one when that one ends.
         nix::sys::prctl::set_child_subreaper(true)
             .map_err(|errno| cannot("become a subreaper", std::io::Error::from(errno)))?;
         let (near, far) = Channel::pair().map_err(|error| cannot("make a socket", &error))?;
         let mut near = Some(near);
-        // Early: it makes namespaces while this process makes the cgroup.
+        // Early: it makes namespaces while this process finds the place of the cgroup and makes it.
         self.spawn(&mut near, far, inputs)?;
         let mut channel = near.expect("only the other process takes its copy");
 
+        let place = Place::find(&self.config, request)?;
+        self.state.cgroup = place.planned()?;
         // What the bundle has later has no effect.
         self.directory.write("config.json", &self.config.text)?;
         // Before the cgroup is made: whoever deletes the container has to find it.
@@ -188,7 +188,7 @@ impl Container {
         self.state.process = self.pid.and_then(ProcessId::of);
         self.directory.save(Step::Made, &self.state)?;
         // If it is gone, it has said why.
-        drop(channel.answer(Answer::GoOn));
+        drop(channel.send(&self.state.cgroup));
 
         // If nothing else is to be done before the start, the process need not wait for it.
         let is_last = self.state.process.is_some() && !self.config.hooks.has_early() && request.pid_file.is_none();
@@ -229,12 +229,12 @@ impl Container {
             config,
             bundle: &state.bundle,
             policy,
-            cache: Cache::open().ok(),
+            cache: None,
             channel,
             listener,
             waiting,
             console,
-            cgroup: &state.cgroup,
+            cgroup: Cgroup::none(),
             state: &describe,
             load,
         };

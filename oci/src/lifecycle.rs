@@ -202,7 +202,7 @@ pub fn delete(root: &Root, id: &str, force: bool) -> Result<Vec<Failure>, Failur
                 Failure::refused(format!("container `{id}` is {status}")).fix("stop it first, or delete it by --force")
             );
         }
-        end(state)?;
+        end(state);
     } else if !force {
         return Err(
             Failure::refused(format!("container `{id}` was not created completely")).fix("delete it by --force")
@@ -218,12 +218,12 @@ pub fn delete(root: &Root, id: &str, force: bool) -> Result<Vec<Failure>, Failur
 /// # Errors
 /// 125 if something cannot be removed.
 pub fn end_and_remove(directory: &Directory, state: &State, poststop: &[Hook]) -> Result<Vec<Failure>, Failure> {
-    end(state)?;
+    end(state);
     remove(directory, Some(state), poststop)
 }
 
-/// Kills the processes of a container and waits until they are gone.
-fn end(state: &State) -> Result<(), Failure> {
+/// Kills the process of a container and waits until it is gone.
+fn end(state: &State) {
     if let Some(process) = state.process.filter(|process| process.is_alive()) {
         let pidfd = open(process);
         send(process, Signal::KILL).ok();
@@ -235,11 +235,6 @@ fn end(state: &State) -> Result<(), Failure> {
             await_end(&pidfd);
         }
     }
-    // Most often nobody is left, and the kernel says so at once.
-    if state.has_cgroup && !state.cgroup.delete_if_empty() {
-        state.cgroup.kill_all().map_err(|error| resources::failure(&error))?;
-    }
-    Ok(())
 }
 
 fn await_end(pidfd: &OwnedFd) {
@@ -253,17 +248,23 @@ fn await_end(pidfd: &OwnedFd) {
 /// 125 if something cannot be removed.
 pub fn remove(directory: &Directory, state: Option<&State>, poststop: &[Hook]) -> Result<Vec<Failure>, Failure> {
     if let Some(state) = state {
-        match state.cgroup.delete() {
-            // Before it was made, the directory may be somebody else's.
-            Err(error) if state.has_cgroup => return Err(resources::failure(&error)),
-            _ => {}
-        }
+        remove_cgroup(state).map_err(|error| resources::failure(&error))?;
     }
     directory.remove()?;
     let Some(state) = state else { return Ok(Vec::new()) };
     let state = state.describe(&directory.id, "stopped", None);
     let run = |hook: &Hook| hooks::run("poststop", std::slice::from_ref(hook), &state).err();
     Ok(poststop.iter().filter_map(run).collect())
+}
+
+/// Removes the cgroup with the processes that are left in it. Most often nobody is, and the kernel says so at once.
+fn remove_cgroup(state: &State) -> Result<(), wave_cgroups::Error> {
+    // Before it was made, the directories may be somebody else's.
+    if state.cgroup.delete_if_empty() || !state.has_cgroup {
+        return Ok(());
+    }
+    state.cgroup.kill_all()?;
+    state.cgroup.delete()
 }
 
 /// A container that exists.

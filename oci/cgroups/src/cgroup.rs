@@ -344,6 +344,26 @@ fn is_no_swap(setting: &Setting) -> bool {
 /// Directories that are removed again unless the list is emptied.
 struct New(Vec<PathBuf>);
 
+impl New {
+    fn create(&mut self, path: &Path) -> Result<(), Error> {
+        if files::create(path)? {
+            self.0.push(path.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Creates those under `mount` that are missing, most often the last alone.
+    fn create_with_parents(&mut self, path: &Path, mount: &Path) -> Result<(), Error> {
+        match (self.create(path), path.parent()) {
+            (Err(error), Some(parent)) if files::is_absent(&error) && path != mount => {
+                self.create_with_parents(parent, mount)?;
+                self.create(path)
+            }
+            (created, _) => created,
+        }
+    }
+}
+
 impl Drop for New {
     fn drop(&mut self) {
         for path in self.0.iter().rev() {
@@ -355,38 +375,38 @@ impl Drop for New {
 
 fn create_in(hierarchy: &Hierarchy, path: &CgroupPath, new: &mut New) -> Result<Directory, Error> {
     let leaf = hierarchy.directory(path)?;
-    let above: Vec<&Path> = leaf.ancestors().take_while(|path| *path != hierarchy.mount).collect();
-    let has_values = hierarchy.version == Version::V2 || hierarchy.controllers.iter().any(|name| name == "cpuset");
-    if hierarchy.version == Version::V2 {
-        enable_usual(&hierarchy.mount);
-    }
-    // Parents that have nothing to pass on matter only if they are missing.
-    let is_there = !has_values && leaf.parent().is_some_and(Path::is_dir);
-    let missing = if is_there { above.get(..1).unwrap_or_default() } else { &above };
-    for &path in missing.iter().rev() {
-        if files::create(path)? {
-            new.0.push(path.to_owned());
+    match hierarchy.version {
+        Version::V1 => new.create_with_parents(&leaf, &hierarchy.mount)?,
+        Version::V2 => {
+            enable_usual(&hierarchy.mount);
+            let above: Vec<&Path> = leaf.ancestors().take_while(|path| *path != hierarchy.mount).collect();
+            for path in above.into_iter().rev() {
+                new.create(path)?;
+                if path != leaf {
+                    enable_usual(path);
+                }
+            }
         }
-        match hierarchy.version {
-            Version::V1 if hierarchy.controllers.iter().any(|name| name == "cpuset") => inherit_cpuset(path)?,
-            Version::V1 => {}
-            Version::V2 if path != leaf => enable_usual(path),
-            Version::V2 => {}
+    }
+    if hierarchy.controllers.iter().any(|name| name == "cpuset") {
+        for file in ["cpuset.cpus", "cpuset.mems"] {
+            inherit_cpuset(&leaf, &hierarchy.mount, file)?;
         }
     }
     Ok(Directory { path: leaf, version: hierarchy.version, controllers: hierarchy.controllers.clone() })
 }
 
-/// A cpuset of v1 begins empty, and takes no process until it has CPUs and memory nodes.
-fn inherit_cpuset(path: &Path) -> Result<(), Error> {
-    for file in ["cpuset.cpus", "cpuset.mems"] {
-        if files::read_if_present(&path.join(file))?.is_some_and(|list| list.is_empty()) {
-            let inherited =
-                path.parent().map(|parent| files::read(&parent.join(file))).transpose()?.unwrap_or_default();
+/// A cpuset of v1 begins empty, and takes no process until it has CPUs and memory nodes. Returns those that it has.
+fn inherit_cpuset(path: &Path, mount: &Path, file: &str) -> Result<String, Error> {
+    let own = files::read_if_present(&path.join(file))?;
+    match path.parent().filter(|_| path != mount && own.as_deref() == Some("")) {
+        Some(parent) => {
+            let inherited = inherit_cpuset(parent, mount, file)?;
             files::write(&path.join(file), &inherited)?;
+            Ok(inherited)
         }
+        None => Ok(own.unwrap_or_default()),
     }
-    Ok(())
 }
 
 fn enable_usual(parent: &Path) {

@@ -96,8 +96,8 @@ impl Layout {
         let limits_rare = !hugepage_limits.is_empty() || !rdma.is_empty() || !unified.is_empty();
         let is_rare = |controllers: String| controllers.split(' ').all(|name| name.is_empty() || RARE.contains(&name));
         let is_unused = |hierarchy: &Hierarchy| {
-            let offered = files::read(&hierarchy.mount.join("cgroup.controllers"));
-            hierarchy.version == Version::V2 && offered.is_ok_and(is_rare)
+            let offered = || files::read(&hierarchy.mount.join("cgroup.controllers"));
+            hierarchy.version == Version::V2 && offered().is_ok_and(is_rare)
         };
         if self.kind() == Kind::Hybrid && !limits_rare {
             self.hierarchies.retain(|hierarchy| !is_unused(hierarchy));

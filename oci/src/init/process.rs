@@ -27,7 +27,7 @@ pub const START: &[u8] = b"start";
 /// The wait status of a process that the runtime has given up.
 const FAILED: i32 = 125;
 
-/// Everything that the process needs, opened by the runtime.
+/// Everything that the process needs, most of it opened by the runtime.
 pub struct Setup<'a> {
     /// The configuration.
     pub config: &'a Config,
@@ -35,7 +35,7 @@ pub struct Setup<'a> {
     pub bundle: &'a Path,
     /// The operator's policy.
     pub policy: Option<PolicyDocument>,
-    /// The cache of this user.
+    /// The cache of this user, once the process has opened it.
     pub cache: Option<Cache>,
     /// The runtime.
     pub channel: Channel,
@@ -45,8 +45,8 @@ pub struct Setup<'a> {
     pub waiting: Option<OwnedFd>,
     /// Where the other end of the terminal goes.
     pub console: Option<UnixStream>,
-    /// The container's cgroup, which the runtime makes meanwhile.
-    pub cgroup: &'a Cgroup,
+    /// The container's cgroup, once the runtime has made it.
+    pub cgroup: Cgroup,
     /// The state that hooks get.
     pub state: &'a dyn Fn(&str, Option<i32>) -> String,
     /// Loads the program.
@@ -56,6 +56,8 @@ pub struct Setup<'a> {
 /// Begins in the process that the runtime has forked: that of the container, or in a user namespace the one that starts it there, whose
 /// number goes to the runtime. The result is the exit status.
 pub fn run(mut setup: Setup<'_>) -> i32 {
+    // While the files and the keys are those of the host.
+    setup.cache = Cache::open().ok();
     let ran = if setup.config.has("user") { fork(&mut setup).map(|()| 0) } else { begin(&mut setup) };
     ran.unwrap_or_else(|failure| give_up(&mut setup.channel, failure))
 }
@@ -112,8 +114,10 @@ fn begin(setup: &mut Setup<'_>) -> Result<i32, Failure> {
 
 /// Enters the cgroup, once the runtime has made it.
 fn enter_cgroup(setup: &mut Setup<'_>) -> Result<(), Failure> {
-    setup.channel.wait()?;
-    resources::enter(setup.cgroup)
+    let ended = |why: &dyn std::fmt::Display| Failure::refused(format!("the runtime has ended: {why}"));
+    let cgroup = setup.channel.receive().map_err(|error| ended(&error))?;
+    setup.cgroup = cgroup.ok_or_else(|| ended(&"it has made no cgroup"))?;
+    resources::enter(&setup.cgroup)
 }
 
 fn receive_requests() -> Result<(), Failure> {
@@ -140,7 +144,7 @@ fn prepare(setup: &mut Setup<'_>) -> Result<i32, Failure> {
         std::fs::write("/proc/self/oom_score_adj", score.to_string())
             .map_err(|error| cannot("set oomScoreAdj", error).at("process.oomScoreAdj"))?;
     }
-    let root = Root::mount(config, setup.bundle, &resources::hierarchies(setup.cgroup))?;
+    let root = Root::mount(config, setup.bundle, &resources::hierarchies(&setup.cgroup))?;
     if config.hooks.has_early() {
         setup.channel.ask(&Message::Mounted)?;
     }
