@@ -68,11 +68,14 @@ impl Cli {
 
     fn run_or_oci(words: &[OsString]) -> Option<Self> {
         let command = Every::augment_args(clap::Command::new("wave"));
-        let command = match words.iter().find_map(|word| ["run", "oci"].into_iter().find(|name| *name == word))? {
+        let mut command = match words.iter().find_map(|word| ["run", "oci"].into_iter().find(|name| *name == word))? {
             "run" => command.subcommand(Run::augment_args(clap::Command::new("run"))),
             _ => command.subcommand(crate::platform::oci::definition(words)?),
         };
-        Self::from_arg_matches(&command.try_get_matches_from(words).ok()?).ok()
+        let matches = command.try_get_matches_from_mut(words);
+        // Not freed: it is hundreds of pieces of memory, and it is made once.
+        std::mem::forget(command);
+        Self::from_arg_matches(&matches.ok()?).ok()
     }
 }
 
