@@ -1,4 +1,4 @@
-;; What the adapter imports. Functions of preview 1 read and write the first memory: all that they get lies in $own.
+;; What the adapter imports. Functions of the host read and write the first memory: all that they get lies in $own.
 
 (import "own" "memory" (memory $own 16 4096))
 (import "guest" "memory" (memory $guest 0))
@@ -40,3 +40,9 @@
 (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
 (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
 (import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "sock_shutdown" (func $sock_shutdown (param i32 i32) (result i32)))
+
+;; Connections: an interface of the runtime, with results as those of preview 1.
+(import "wave_net" "address" (func $address (param i32 i32 i32) (result i32)))
+(import "wave_net" "tcp_connect" (func $tcp_connect (param i32 i32) (result i32)))
+(import "wave_net" "tcp_status" (func $tcp_status (param i32) (result i32)))

@@ -1,11 +1,26 @@
-;; wasi:sockets. There are no rules for the network, so there is none: no socket is made and no name is looked up.
+;; wasi:sockets. TCP sockets can connect, if the host gives connections (`wave_net`). They cannot be bound and do not listen; there are no
+;; UDP sockets, and no name is looked up.
 ;;
-;; All other functions take a handle that only those could have given out. So they are one function, for each of their types.
+;; Entry of a tcp-socket, besides what `handles.wat` says:
+;;
+;; | offset | what |
+;; |---|---|
+;; | +12 | its open file, from start-connect on; 0 = none |
+;; | +16 | the family: 0 IPv4, 1 IPv6 |
+;; | +20 | why an attempt to connect failed at once, an error-code; 0 = it did not |
+;; | +24 | 0 while it is connecting, so that its pollable waits; otherwise 3 |
+;; | +28 | state: 0 new, 1 connecting, 2 connected, 3 an attempt to connect has failed |
+;;
+;; An error-code of these interfaces: 1 access-denied, 2 not-supported, 3 invalid-argument, 6 concurrency-conflict, 7 not-in-progress,
+;; 8 would-block, 9 invalid-state, 20 permanent-resolver-failure.
+
+;; ---- what there is not ----
+
+;; These take a handle that nobody gave out. So they are one function, for each of their types.
 
 (func $trap:a_socket_that_is_not_open unreachable)
 
 (func $no_socket_1
-  (export "wasi:sockets/tcp@0.2#[resource-drop]tcp-socket")
   (export "wasi:sockets/udp@0.2#[resource-drop]udp-socket")
   (export "wasi:sockets/udp@0.2#[resource-drop]incoming-datagram-stream")
   (export "wasi:sockets/udp@0.2#[resource-drop]outgoing-datagram-stream")
@@ -15,9 +30,6 @@
   unreachable)
 
 (func $no_socket_1_to_1
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.is-listening")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.address-family")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.subscribe")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.address-family")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.subscribe")
   (export "wasi:sockets/udp@0.2#[method]incoming-datagram-stream.subscribe")
@@ -28,20 +40,6 @@
   unreachable)
 
 (func $no_socket_2
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.finish-bind")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.finish-connect")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.start-listen")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.finish-listen")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.accept")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.local-address")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.remote-address")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.keep-alive-enabled")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.keep-alive-idle-time")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.keep-alive-interval")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.keep-alive-count")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.hop-limit")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.receive-buffer-size")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.send-buffer-size")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.finish-bind")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.local-address")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.remote-address")
@@ -55,10 +53,6 @@
   unreachable)
 
 (func $no_socket_3
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-keep-alive-enabled")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-keep-alive-count")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-hop-limit")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.shutdown")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.set-unicast-hop-limit")
   (param i32 i32 i32)
   (call $trap:a_socket_that_is_not_open)
@@ -71,11 +65,6 @@
   unreachable)
 
 (func $no_socket_1_wide_1
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-listen-backlog-size")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-keep-alive-idle-time")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-keep-alive-interval")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-receive-buffer-size")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-send-buffer-size")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.set-receive-buffer-size")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.set-send-buffer-size")
   (export "wasi:sockets/udp@0.2#[method]incoming-datagram-stream.receive")
@@ -84,8 +73,6 @@
   unreachable)
 
 (func $no_socket_15
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.start-bind")
-  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.start-connect")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.start-bind")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.stream")
   (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)
@@ -100,26 +87,375 @@
 (func $network.drop (export "wasi:sockets/network@0.2#[resource-drop]network") (param $handle i32)
   (call $handle_drop (local.get $handle) (i32.const 11)))
 
-;; No error comes from the network.
+;; option<error-code>: what comes from a connection and from nothing else. An error of a file has none.
 (func $network-error-code (export "wasi:sockets/network@0.2#network-error-code") (param $error i32) (param $out i32)
-  (drop (call $handle_get (local.get $error) (i32.const 5)))
-  (i32.store8 $guest (local.get $out) (i32.const 0)))
+  (local $code i32)
+  (local.set $code (call $socket_error (i32.load $own offset=24 (call $handle_get (local.get $error) (i32.const 5)))))
+  (if (i32.or (i32.eq (local.get $code) (i32.const 5)) (i32.ge_u (local.get $code) (i32.const 13)))
+    (then
+      (i32.store8 $guest offset=1 (local.get $out) (local.get $code))
+      (i32.store8 $guest (local.get $out) (i32.const 1)))
+    (else (i32.store8 $guest (local.get $out) (i32.const 0)))))
 
-;; result<HANDLE, error-code>, with an error: 1 access-denied, 20 permanent-resolver-failure
-(func $write_refused (param $out i32) (param $code i32)
-  (call $aligned (local.get $out) (i32.const 4))
-  (i32.store8 $guest (local.get $out) (i32.const 1))
-  (i32.store8 $guest offset=4 (local.get $out) (local.get $code)))
+;; The error-code of an errno of preview 1. What has none is `unknown`.
+(func $socket_error (param $errno i32) (result i32)
+  (if (i32.gt_u (local.get $errno) (i32.const 76)) (then (return (i32.const 0))))
+  (i32.wrap_i64
+    (i64.and
+      (i64.shr_u
+        (call $socket_errors (i32.shr_u (local.get $errno) (i32.const 3)))
+        (i64.extend_i32_u (i32.shl (i32.and (local.get $errno) (i32.const 7)) (i32.const 3))))
+      (i64.const 0xff))))
 
-(func $create-socket
-  (export "wasi:sockets/tcp-create-socket@0.2#create-tcp-socket")
-  (export "wasi:sockets/udp-create-socket@0.2#create-udp-socket")
-  (param $family i32) (param $out i32)
+;; A byte for each of eight numbers of errors.
+(func $socket_errors (param $eighth i32) (result i64)
+  (block $none
+  (block $9
+  (block $7
+  (block $6
+  (block $5
+  (block $4
+  (block $3
+  (block $2
+  (block $1
+  (block $0
+    (br_table $0 $1 $2 $3 $4 $5 $6 $7 $none $9 (local.get $eighth)))
+  ;; acces, addrinuse, addrnotavail, afnosupport, again
+    (return (i64.const 0x0008020b0c010000)))
+  ;; connaborted, connrefused, connreset
+    (return (i64.const 0x0f0e100000000000)))
+  ;; hostunreach
+    (return (i64.const 0x0d00000000000000)))
+  ;; inval
+    (return (i64.const 0x0000000300000000)))
+  ;; mfile, netdown
+    (return (i64.const 0x000d000000000a00)))
+  ;; netunreach, nfile, nobufs
+    (return (i64.const 0x0000000000040a0d)))
+  ;; nomem, notconn
+    (return (i64.const 0x0000090000000004)))
+  ;; notsup, perm
+    (return (i64.const 0x0100000000020000)))
+  ;; timedout, notcapable
+    (return (i64.const 0x0000000100000500)))
+  (i64.const 0))
+
+;; result<T, error-code>, with an error. The error lies at $at.
+(func $write_refused (param $out i32) (param $at i32) (param $code i32)
+  (i32.store8 $guest (i32.add (local.get $out) (local.get $at)) (local.get $code))
+  (i32.store8 $guest (local.get $out) (i32.const 1)))
+
+;; result<_, error-code>. 0 is no error here: what is unknown is none of those that are written this way.
+(func $write_state (param $out i32) (param $code i32)
+  (if (local.get $code)
+    (then (call $write_refused (local.get $out) (i32.const 1) (local.get $code)))
+    (else (i32.store8 $guest (local.get $out) (i32.const 0)))))
+
+;; ---- making a socket ----
+
+(func $check_family (param $family i32) (param $out i32)
   (if (i32.gt_u (local.get $family) (i32.const 1)) (then (call $trap:an_enum_or_variant_without_such_a_case)))
-  (call $write_refused (local.get $out) (i32.const 1)))
+  (call $aligned (local.get $out) (i32.const 4)))
+
+(func $create-udp-socket (export "wasi:sockets/udp-create-socket@0.2#create-udp-socket") (param $family i32) (param $out i32)
+  (call $check_family (local.get $family) (local.get $out))
+  (call $write_refused (local.get $out) (i32.const 4) (i32.const 1)))
+
+;; A socket costs nothing before it connects. Whether the host gives connections, it says for a descriptor that is none: badf (8).
+(func $create-tcp-socket (export "wasi:sockets/tcp-create-socket@0.2#create-tcp-socket") (param $family i32) (param $out i32)
+  (local $socket i32) (local $errno i32)
+  (call $check_family (local.get $family) (local.get $out))
+  (local.set $errno (call $tcp_status (i32.const -1)))
+  (if (i32.ne (local.get $errno) (i32.const 8))
+    (then
+      (call $write_refused (local.get $out) (i32.const 4) (call $socket_error (local.get $errno)))
+      return))
+  (local.set $socket (call $handle_new (i32.const 9)))
+  (i32.store $guest offset=4 (local.get $out) (local.get $socket))
+  (i32.store8 $guest (local.get $out) (i32.const 0))
+  (local.set $socket (call $entry (local.get $socket)))
+  (i32.store $own offset=16 (local.get $socket) (local.get $family))
+  (i32.store $own offset=24 (local.get $socket) (i32.const 3)))
 
 (func $resolve-addresses (export "wasi:sockets/ip-name-lookup@0.2#resolve-addresses")
   (param $network i32) (param $ptr i32) (param $len i32) (param $out i32)
   (drop (call $handle_get (local.get $network) (i32.const 11)))
   (drop (call $path_in (local.get $ptr) (local.get $len) (i32.const 0x11000)))
-  (call $write_refused (local.get $out) (i32.const 20)))
+  (call $aligned (local.get $out) (i32.const 4))
+  (call $write_refused (local.get $out) (i32.const 4) (i32.const 20)))
+
+;; ---- a socket ----
+
+(func $socket (param $handle i32) (result i32)
+  (call $handle_get (local.get $handle) (i32.const 9)))
+
+(func $socket_state (param $handle i32) (result i32)
+  (i32.load $own offset=28 (call $socket (local.get $handle))))
+
+(func $tcp-socket.drop (export "wasi:sockets/tcp@0.2#[resource-drop]tcp-socket") (param $handle i32)
+  (call $handle_drop_file (local.get $handle) (i32.const 9)))
+
+(func $tcp-socket.address-family (export "wasi:sockets/tcp@0.2#[method]tcp-socket.address-family") (param $self i32) (result i32)
+  (i32.load $own offset=16 (call $socket (local.get $self))))
+
+(func $tcp-socket.is-listening (export "wasi:sockets/tcp@0.2#[method]tcp-socket.is-listening") (param $self i32) (result i32)
+  (drop (call $socket (local.get $self)))
+  (i32.const 0))
+
+;; Ready unless it is connecting, and then once it can be written to.
+(func $tcp-socket.subscribe (export "wasi:sockets/tcp@0.2#[method]tcp-socket.subscribe") (param $self i32) (result i32)
+  (drop (call $socket (local.get $self)))
+  (call $pollable_new (local.get $self) (i32.const 3) (i64.const 0)))
+
+;; Writes an ip-socket-address of 12 flat values as the 24 bytes of `wave_net` to 0x100. Returns whether a socket of this family can have
+;; it as its remote address: a host with a port, and no address of IPv4 in one of IPv6.
+(func $address_in
+  (param $family i32) (param $case i32) (param $port i32) (param $1 i32) (param $2 i32) (param $3 i32) (param $4 i32) (param $5 i32)
+  (param $6 i32) (param $7 i32) (param $8 i32) (param $9 i32) (param $10 i32) (result i32)
+  (local $high i64) (local $low i64)
+  (if (i32.gt_u (local.get $case) (i32.const 1)) (then (call $trap:an_enum_or_variant_without_such_a_case)))
+  (memory.fill $own (i32.const 0x100) (i32.const 0) (i32.const 24))
+  (i32.store16 $own (i32.const 0x100) (i32.add (i32.const 4) (i32.shl (local.get $case) (i32.const 1))))
+  (i32.store16 $own (i32.const 0x102) (local.get $port))
+  (if (i32.ne (local.get $family) (local.get $case)) (then (return (i32.const 0))))
+  (if (i32.eqz (i32.load16_u $own (i32.const 0x102))) (then (return (i32.const 0))))
+  (if (i32.eqz (local.get $case))
+    (then
+      (i32.store8 $own (i32.const 0x108) (local.get $1))
+      (i32.store8 $own (i32.const 0x109) (local.get $2))
+      (i32.store8 $own (i32.const 0x10a) (local.get $3))
+      (i32.store8 $own (i32.const 0x10b) (local.get $4))
+      ;; Neither 0.0.0.0 nor 224.0.0.0/4 nor 255.255.255.255.
+      (local.set $1 (i32.load $own (i32.const 0x108)))
+      (return
+        (i32.and
+          (i32.and (i32.ne (local.get $1) (i32.const 0)) (i32.ne (local.get $1) (i32.const -1)))
+          (i32.ne (i32.and (local.get $1) (i32.const 0xf0)) (i32.const 0xe0))))))
+  ;; $1 is the flow label, $10 the scope.
+  (i32.store $own (i32.const 0x104) (local.get $10))
+  (call $swapped (i32.const 0x108) (local.get $2))
+  (call $swapped (i32.const 0x10a) (local.get $3))
+  (call $swapped (i32.const 0x10c) (local.get $4))
+  (call $swapped (i32.const 0x10e) (local.get $5))
+  (call $swapped (i32.const 0x110) (local.get $6))
+  (call $swapped (i32.const 0x112) (local.get $7))
+  (call $swapped (i32.const 0x114) (local.get $8))
+  (call $swapped (i32.const 0x116) (local.get $9))
+  (local.set $high (i64.load $own (i32.const 0x108)))
+  (local.set $low (i64.load $own (i32.const 0x110)))
+  ;; Neither :: nor ff00::/8 nor ::ffff:0:0/96.
+  (i32.and
+    (i32.and
+      (i64.ne (i64.or (local.get $high) (local.get $low)) (i64.const 0))
+      (i64.ne (i64.and (local.get $high) (i64.const 0xff)) (i64.const 0xff)))
+    (i64.ne
+      (i64.or (local.get $high) (i64.xor (i64.and (local.get $low) (i64.const 0xffffffff)) (i64.const 0xffff0000)))
+      (i64.const 0))))
+
+;; Stores 16 bits with the high byte first.
+(func $swapped (param $at i32) (param $value i32)
+  (i32.store8 $own (local.get $at) (i32.shr_u (local.get $value) (i32.const 8)))
+  (i32.store8 $own offset=1 (local.get $at) (local.get $value)))
+
+;; A socket is not bound by a program: its address is the host's to choose.
+(func $tcp-socket.start-bind (export "wasi:sockets/tcp@0.2#[method]tcp-socket.start-bind")
+  (param $self i32) (param $network i32) (param $case i32) (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (param $out i32)
+  (local $state i32)
+  (local.set $state (call $socket_state (local.get $self)))
+  (drop (call $handle_get (local.get $network) (i32.const 11)))
+  (if (i32.gt_u (local.get $case) (i32.const 1)) (then (call $trap:an_enum_or_variant_without_such_a_case)))
+  (call $write_state (local.get $out) (select (i32.const 9) (i32.const 1) (local.get $state))))
+
+(func $tcp-socket.start-connect (export "wasi:sockets/tcp@0.2#[method]tcp-socket.start-connect")
+  (param $self i32) (param $network i32) (param $case i32) (param $port i32) (param $1 i32) (param $2 i32) (param $3 i32) (param $4 i32)
+  (param $5 i32) (param $6 i32) (param $7 i32) (param $8 i32) (param $9 i32) (param $10 i32) (param $out i32)
+  (local $socket i32) (local $valid i32)
+  (local.set $socket (call $socket (local.get $self)))
+  (drop (call $handle_get (local.get $network) (i32.const 11)))
+  (local.set $valid
+    (call $address_in (i32.load $own offset=16 (local.get $socket)) (local.get $case) (local.get $port) (local.get $1) (local.get $2)
+      (local.get $3) (local.get $4) (local.get $5) (local.get $6) (local.get $7) (local.get $8) (local.get $9) (local.get $10)))
+  (call $write_state (local.get $out) (call $connect (local.get $socket) (local.get $valid))))
+
+;; Begins to connect to the address at 0x100. Returns an error-code, or 0.
+(func $connect (param $socket i32) (param $valid i32) (result i32)
+  (local $errno i32) (local $file i32)
+  (if (i32.eq (i32.load $own offset=28 (local.get $socket)) (i32.const 1)) (then (return (i32.const 6))))
+  (if (i32.load $own offset=28 (local.get $socket)) (then (return (i32.const 9))))
+  (if (i32.eqz (local.get $valid)) (then (return (i32.const 3))))
+  (local.set $errno (call $tcp_connect (i32.const 0x100) (i32.const 0x120)))
+  ;; inval, mfile, notcapable: nothing has begun.
+  (if (i32.or (i32.or (i32.eq (local.get $errno) (i32.const 28)) (i32.eq (local.get $errno) (i32.const 33)))
+      (i32.eq (local.get $errno) (i32.const 76)))
+    (then (return (call $socket_error (local.get $errno)))))
+  (i32.store $own offset=28 (local.get $socket) (i32.const 1))
+  (if (local.get $errno)
+    (then
+      ;; finish-connect says so.
+      (i32.store $own offset=20 (local.get $socket) (call $socket_error (local.get $errno)))
+      (return (i32.const 0))))
+  ;; Both flags of a descriptor, and the type of a stream socket.
+  (local.set $file (call $file_new (i32.load $own (i32.const 0x120)) (i32.const 3) (i32.const 6)))
+  (call $file_ref (local.get $file))
+  (i32.store $own offset=12 (local.get $socket) (local.get $file))
+  (i32.store $own offset=24 (local.get $socket) (i32.const 0))
+  (i32.const 0))
+
+(func $tcp-socket.finish-connect (export "wasi:sockets/tcp@0.2#[method]tcp-socket.finish-connect") (param $self i32) (param $out i32)
+  (local $socket i32) (local $file i32) (local $errno i32) (local $handle i32)
+  (call $aligned (local.get $out) (i32.const 4))
+  (local.set $socket (call $socket (local.get $self)))
+  (if (i32.ne (i32.load $own offset=28 (local.get $socket)) (i32.const 1))
+    (then
+      (call $write_refused (local.get $out) (i32.const 4) (i32.const 7))
+      return))
+  (local.set $file (i32.load $own offset=12 (local.get $socket)))
+  (if (i32.eqz (local.get $file))
+    (then
+      (i32.store $own offset=28 (local.get $socket) (i32.const 3))
+      (call $write_refused (local.get $out) (i32.const 4) (i32.load $own offset=20 (local.get $socket)))
+      return))
+  (local.set $errno (call $tcp_status (call $file_fd (local.get $file))))
+  (if (local.get $errno)
+    (then
+      ;; again (6)
+      (if (i32.ne (local.get $errno) (i32.const 6))
+        (then
+          (i32.store $own offset=28 (local.get $socket) (i32.const 3))
+          (i32.store $own offset=24 (local.get $socket) (i32.const 3))
+          (i32.store $own offset=12 (local.get $socket) (i32.const 0))
+          (call $file_unref (local.get $file))))
+      (call $write_refused (local.get $out) (i32.const 4) (call $socket_error (local.get $errno)))
+      return))
+  (i32.store $own offset=28 (local.get $socket) (i32.const 2))
+  (i32.store $own offset=24 (local.get $socket) (i32.const 3))
+  (local.set $handle (call $handle_of_file (i32.const 2) (local.get $file) (i32.const 0) (i64.const 0)))
+  (call $handle_adopt (local.get $self) (local.get $handle))
+  (i32.store $guest offset=4 (local.get $out) (local.get $handle))
+  (local.set $handle (call $handle_of_file (i32.const 3) (local.get $file) (i32.const 0) (i64.const 0)))
+  (call $handle_adopt (local.get $self) (local.get $handle))
+  (i32.store $guest offset=8 (local.get $out) (local.get $handle))
+  (i32.store8 $guest (local.get $out) (i32.const 0)))
+
+;; sock_shutdown has a bit for each direction: 1 to receive, 2 to send.
+(func $tcp-socket.shutdown (export "wasi:sockets/tcp@0.2#[method]tcp-socket.shutdown") (param $self i32) (param $type i32) (param $out i32)
+  (local $socket i32) (local $errno i32)
+  (local.set $socket (call $socket (local.get $self)))
+  (if (i32.gt_u (local.get $type) (i32.const 2)) (then (call $trap:an_enum_or_variant_without_such_a_case)))
+  (if (i32.ne (i32.load $own offset=28 (local.get $socket)) (i32.const 2))
+    (then
+      (call $write_state (local.get $out) (i32.const 9))
+      return))
+  (local.set $errno (call $sock_shutdown (call $stream_fd (local.get $socket)) (i32.add (local.get $type) (i32.const 1))))
+  (if (local.get $errno)
+    (then (call $write_refused (local.get $out) (i32.const 1) (call $socket_error (local.get $errno))))
+    (else (call $write_state (local.get $out) (i32.const 0)))))
+
+;; ---- addresses ----
+
+(func $tcp-socket.local-address (export "wasi:sockets/tcp@0.2#[method]tcp-socket.local-address") (param $self i32) (param $out i32)
+  (local $socket i32)
+  (call $aligned (local.get $out) (i32.const 4))
+  (local.set $socket (call $socket (local.get $self)))
+  (if (i32.load $own offset=12 (local.get $socket))
+    (then (call $address_out (local.get $socket) (i32.const 0) (local.get $out)))
+    (else (call $write_refused (local.get $out) (i32.const 4) (i32.const 9)))))
+
+(func $tcp-socket.remote-address (export "wasi:sockets/tcp@0.2#[method]tcp-socket.remote-address") (param $self i32) (param $out i32)
+  (local $socket i32)
+  (call $aligned (local.get $out) (i32.const 4))
+  (local.set $socket (call $socket (local.get $self)))
+  (if (i32.eq (i32.load $own offset=28 (local.get $socket)) (i32.const 2))
+    (then (call $address_out (local.get $socket) (i32.const 1) (local.get $out)))
+    (else (call $write_refused (local.get $out) (i32.const 4) (i32.const 9)))))
+
+;; result<ip-socket-address, error-code>
+(func $address_out (param $socket i32) (param $which i32) (param $out i32)
+  (local $errno i32) (local $index i32)
+  (local.set $errno (call $address (call $stream_fd (local.get $socket)) (local.get $which) (i32.const 0x100)))
+  (if (local.get $errno)
+    (then
+      (call $write_refused (local.get $out) (i32.const 4) (call $socket_error (local.get $errno)))
+      return))
+  (i32.store16 $guest offset=8 (local.get $out) (i32.load16_u $own (i32.const 0x102)))
+  (if (i32.eq (i32.load16_u $own (i32.const 0x100)) (i32.const 4))
+    (then
+      (i32.store $guest offset=10 align=1 (local.get $out) (i32.load $own (i32.const 0x108)))
+      (i32.store8 $guest offset=4 (local.get $out) (i32.const 0)))
+    (else
+      (i32.store $guest offset=12 (local.get $out) (i32.const 0))
+      (loop $next
+        (i32.store16 $guest offset=16 (i32.add (local.get $out) (local.get $index))
+          (i32.or
+            (i32.shl (i32.load8_u $own offset=0x108 (local.get $index)) (i32.const 8))
+            (i32.load8_u $own offset=0x109 (local.get $index))))
+        (local.set $index (i32.add (local.get $index) (i32.const 2)))
+        (br_if $next (i32.lt_u (local.get $index) (i32.const 16))))
+      (i32.store $guest offset=32 (local.get $out) (i32.const 0))
+      (i32.store8 $guest offset=4 (local.get $out) (i32.const 1))))
+  (i32.store8 $guest (local.get $out) (i32.const 0)))
+
+;; ---- what no socket is in: bound, listening ----
+
+(func $not_in_progress
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.finish-bind")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.finish-listen")
+  (param $self i32) (param $out i32)
+  (drop (call $socket (local.get $self)))
+  (call $write_state (local.get $out) (i32.const 7)))
+
+(func $tcp-socket.start-listen (export "wasi:sockets/tcp@0.2#[method]tcp-socket.start-listen") (param $self i32) (param $out i32)
+  (drop (call $socket (local.get $self)))
+  (call $write_state (local.get $out) (i32.const 9)))
+
+(func $tcp-socket.accept (export "wasi:sockets/tcp@0.2#[method]tcp-socket.accept") (param $self i32) (param $out i32)
+  (call $aligned (local.get $out) (i32.const 4))
+  (drop (call $socket (local.get $self)))
+  (call $write_refused (local.get $out) (i32.const 4) (i32.const 9)))
+
+;; ---- options: none can be read or set ----
+
+;; result<bool or u8, error-code>
+(func $no_option_1
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.keep-alive-enabled")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.hop-limit")
+  (param $self i32) (param $out i32)
+  (drop (call $socket (local.get $self)))
+  (call $write_state (local.get $out) (i32.const 2)))
+
+;; result<u32, error-code>
+(func $no_option_4
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.keep-alive-count")
+  (param $self i32) (param $out i32)
+  (drop (call $socket (local.get $self)))
+  (call $aligned (local.get $out) (i32.const 4))
+  (call $write_refused (local.get $out) (i32.const 4) (i32.const 2)))
+
+;; result<u64, error-code>
+(func $no_option_8
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.keep-alive-idle-time")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.keep-alive-interval")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.receive-buffer-size")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.send-buffer-size")
+  (param $self i32) (param $out i32)
+  (drop (call $socket (local.get $self)))
+  (call $aligned (local.get $out) (i32.const 8))
+  (call $write_refused (local.get $out) (i32.const 8) (i32.const 2)))
+
+(func $set_no_option
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-keep-alive-enabled")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-keep-alive-count")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-hop-limit")
+  (param $self i32) (param $value i32) (param $out i32)
+  (drop (call $socket (local.get $self)))
+  (call $write_state (local.get $out) (i32.const 2)))
+
+(func $set_no_wide_option
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-listen-backlog-size")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-keep-alive-idle-time")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-keep-alive-interval")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-receive-buffer-size")
+  (export "wasi:sockets/tcp@0.2#[method]tcp-socket.set-send-buffer-size")
+  (param $self i32) (param $value i64) (param $out i32)
+  (drop (call $socket (local.get $self)))
+  (call $write_state (local.get $out) (i32.const 2)))

@@ -30,19 +30,20 @@ fn the_binary_is_the_text() {
     );
 }
 
-/// All else comes from preview 1, so nothing is asked of the host that a preview 1 program could not ask.
+/// All else comes from preview 1, and connections from `wave_net`: nothing is asked of the host that another program could not ask.
 #[test]
-fn it_imports_two_memories_realloc_and_preview_1() {
+fn it_imports_two_memories_realloc_preview_1_and_connections() {
     let module = module();
     let mut memories = Vec::new();
     for import in module.imports() {
         match (import.module(), import.name(), import.ty()) {
             ("own" | "guest", "memory", ExternType::Memory(_)) => memories.push(import.module()),
-            ("guest", "realloc", ExternType::Func(_)) | ("wasi_snapshot_preview1", _, ExternType::Func(_)) => {}
+            ("guest", "realloc", ExternType::Func(_))
+            | ("wasi_snapshot_preview1" | "wave_net", _, ExternType::Func(_)) => {}
             (from, name, _) => panic!("{from} {name}"),
         }
     }
-    assert_eq!(memories, ["own", "guest"], "preview 1 uses the first");
+    assert_eq!(memories, ["own", "guest"], "the host uses the first");
 }
 
 /// Functions are copied one by one, so there must be nothing else that they need.

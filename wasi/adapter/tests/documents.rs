@@ -1,4 +1,4 @@
-//! `docs/wasi-0.2.md` says what each function can call in preview 1.
+//! `docs/wasi-0.2.md` says what each function can call of the host.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -21,11 +21,11 @@ fn the_document_has_what_each_function_calls() {
     assert_eq!(text, written, "WAVE_BLESS=1 cargo test -p wave-adapter --test documents");
 }
 
-/// A row for the functions of each interface that can call the same functions of preview 1.
+/// A row for the functions of each interface that can call the same functions of the host.
 fn table(source: &Path) -> String {
     let mut calls: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     let mut exports: Vec<(String, String)> = Vec::new();
-    let mut preview1: BTreeSet<String> = BTreeSet::new();
+    let mut host: BTreeSet<String> = BTreeSet::new();
     for name in ["imports", "abi", "handles", "cli", "clocks", "random", "io", "filesystem", "sockets"] {
         let path = source.join(name).with_extension("wat");
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -33,8 +33,8 @@ fn table(source: &Path) -> String {
             text.lines().map(|line| line.split(";;").next().unwrap_or_default().to_owned() + "\n").collect();
         for field in code.split("\n(") {
             let mut words = field.split([' ', '\n', '(', ')']).filter(|word| !word.is_empty());
-            if field.starts_with("import \"wasi_snapshot_preview1\"") {
-                preview1.extend(words.find(|word| word.starts_with('$')).map(str::to_owned));
+            if field.starts_with("import \"wasi_snapshot_preview1\"") || field.starts_with("import \"wave_net\"") {
+                host.extend(words.find(|word| word.starts_with('$')).map(str::to_owned));
             } else if words.next() == Some("func") {
                 let function = words.next().unwrap_or_else(|| panic!("{field}")).to_owned();
                 assert!(function.starts_with('$'), "{function} has no name");
@@ -56,14 +56,14 @@ fn table(source: &Path) -> String {
                 }
             }
         }
-        let used: Vec<_> = reached.intersection(&preview1).map(|name| format!("`{}`", &name[1..])).collect();
+        let used: Vec<_> = reached.intersection(&host).map(|name| format!("`{}`", &name[1..])).collect();
         let (interface, function) = export.split_once("@0.2#").unwrap_or_else(|| panic!("{export}"));
         rows.entry((interface.to_owned(), used.join(", "))).or_default().push(format!("`{function}`"));
     }
-    // The parse sees what the module has, and each function of preview 1 is of use.
+    // The parse sees what the module has, and each function of the host is of use.
     assert_eq!(exports.len(), include_str!("functions.txt").lines().filter(|line| !line.starts_with('#')).count());
-    let used: BTreeSet<_> = calls.values().flatten().filter(|callee| preview1.contains(*callee)).cloned().collect();
-    assert_eq!(used, preview1, "an import that nothing calls");
+    let used: BTreeSet<_> = calls.values().flatten().filter(|callee| host.contains(*callee)).cloned().collect();
+    assert_eq!(used, host, "an import that nothing calls");
 
     let mut table = "| interface | functions | can call |\n|---|---|---|\n".to_owned();
     for ((interface, used), functions) in &rows {

@@ -1,8 +1,8 @@
-//! wasi:sockets: there is no network.
+//! wasi:sockets: TCP sockets that connect, if the host gives connections. There is nothing else.
 
 mod script;
 
-use script::{FILL, Rig};
+use script::{FILL, RESULTS, Rig, Step, step, word};
 use wasmi::TrapCode;
 
 const OUT: u64 = 0x200;
@@ -79,6 +79,12 @@ const FUNCTIONS: [(&str, &str, &str); 59] = [
 ];
 
 const ACCESS_DENIED: u8 = 1;
+const NOT_SUPPORTED: u8 = 2;
+const INVALID_ARGUMENT: u8 = 3;
+const CONCURRENCY_CONFLICT: u8 = 6;
+const NOT_IN_PROGRESS: u8 = 7;
+const WOULD_BLOCK: u8 = 8;
+const INVALID_STATE: u8 = 9;
 const PERMANENT_RESOLVER_FAILURE: u8 = 20;
 
 /// An error, and nothing after it.
@@ -93,10 +99,11 @@ fn every_function_is_there_with_its_type() {
 }
 
 #[test]
-fn sockets_are_denied() {
-    for name in CREATE {
+fn udp_sockets_are_denied_and_tcp_sockets_without_connections() {
+    for (name, asked) in [(CREATE[0], true), (CREATE[1], false)] {
         for family in [0, 1] {
             let mut rig = Rig::new();
+            rig.expect(asked.then(|| is_there_a_network().answers(NOTCAPABLE)));
             rig.call(name, &[family, OUT]);
             is_refused(&rig, ACCESS_DENIED);
         }
@@ -167,12 +174,343 @@ fn functions_of_sockets_trap() {
     assert_eq!(count, 53);
 }
 
+/// Errors of the host, and what they are called here.
+const ERRORS: [(u16, u8); 20] = [
+    (2, ACCESS_DENIED),
+    (3, 12),
+    (4, 11),
+    (5, NOT_SUPPORTED),
+    (6, WOULD_BLOCK),
+    (13, 16),
+    (14, 14),
+    (15, 15),
+    (23, 13),
+    (28, INVALID_ARGUMENT),
+    (33, 10),
+    (38, 13),
+    (40, 13),
+    (41, 10),
+    (42, 4),
+    (48, 4),
+    (53, INVALID_STATE),
+    (58, NOT_SUPPORTED),
+    (63, ACCESS_DENIED),
+    (NOTCAPABLE, ACCESS_DENIED),
+];
+const TIMEDOUT: (u16, u8) = (73, 5);
+
 #[test]
-fn no_error_comes_from_the_network() {
+fn an_error_of_a_connection_has_a_code_and_no_other_has() {
+    let all = ERRORS.into_iter().chain([TIMEDOUT]);
+    for errno in 0..=76_u16 {
+        let code = all.clone().find(|(other, _)| *other == errno).map_or(0, |(_, code)| code);
+        let is_of_connections = code == 5 || code >= 13;
+        let mut rig = Rig::new();
+        // A handle of kind 5, as a stream makes it.
+        rig.set_own(0x2_1000 + 32 * 40, &5_u32.to_le_bytes());
+        rig.set_own(0x2_1000 + 32 * 40 + 24, &u32::from(errno).to_le_bytes());
+        rig.call(ERROR_CODE, &[40, OUT]);
+        assert_eq!(rig.guest(OUT, 2), if is_of_connections { [1, code] } else { [0, FILL] }, "{errno}");
+        rig.traps(ERROR_CODE, &[41, OUT]);
+    }
+}
+
+const NOTCAPABLE: u16 = 76;
+const AGAIN: u16 = 6;
+const BADF: u16 = 8;
+const FD: u64 = 7;
+
+fn method(name: &str) -> String {
+    format!("wasi:sockets/tcp@0.2#[method]tcp-socket.{name}")
+}
+
+fn is_there_a_network() -> Step {
+    step("tcp_status", [0xffff_ffff])
+}
+
+/// A new socket of this family, and a network.
+fn socket(rig: &mut Rig, family: u64) -> (u64, u64) {
+    rig.expect([is_there_a_network().answers(BADF)]);
+    rig.call(CREATE[0], &[family, OUT]);
+    assert_eq!(rig.guest(OUT, 4), [0, FILL, FILL, FILL]);
+    (rig.guest_word(OUT + 4), rig.get(NETWORK, &[]))
+}
+
+/// The arguments of start-connect and start-bind for 127.0.0.1:80.
+fn loopback(socket: u64, network: u64) -> Vec<u64> {
+    [[socket, network, 0, 80, 127, 0, 0, 1].as_slice(), &[0; 6], &[OUT]].concat()
+}
+
+/// The 24 bytes of an address: a call to connect there, which is answered with a descriptor.
+fn connects(family: u8, port: u16, address: &[u8]) -> Step {
+    let mut bytes = vec![family, 0];
+    bytes.extend(port.to_le_bytes());
+    bytes.extend([0; 4]);
+    bytes.extend(address);
+    bytes.resize(24, 0);
+    step("tcp_connect", [RESULTS, RESULTS + 0x20]).sees(RESULTS, bytes).writes(RESULTS + 0x20, word(FD))
+}
+
+/// `result<_, error-code>`
+fn state(rig: &mut Rig, name: &str, arguments: &[u64]) -> u8 {
+    rig.set_guest(OUT, &[FILL; 2]);
+    rig.call(&method(name), arguments);
+    match rig.guest(OUT, 2)[..] {
+        [0, FILL] => 0,
+        [1, code] => code,
+        ref other => panic!("{name}: {other:?}"),
+    }
+}
+
+/// The error of a larger result, with the code at 4.
+fn refusal(rig: &mut Rig, name: &str, socket: u64) -> u8 {
+    rig.set_guest(OUT, &[FILL; 8]);
+    rig.call(&method(name), &[socket, OUT]);
+    let bytes = rig.guest(OUT, 8);
+    assert_eq!((&bytes[..4], &bytes[5..]), (&[1, FILL, FILL, FILL][..], &[FILL; 3][..]), "{name}");
+    bytes[4]
+}
+
+fn begin(rig: &mut Rig, socket: u64, network: u64) {
+    rig.expect([connects(4, 80, &[127, 0, 0, 1])]);
+    assert_eq!(state(rig, "start-connect", &loopback(socket, network)), 0);
+}
+
+#[test]
+fn a_socket_connects_and_has_streams_and_addresses() {
     let mut rig = Rig::new();
-    // A handle of kind 5, as a stream makes it.
-    rig.set_own(0x2_1000 + 32 * 40, &5_u32.to_le_bytes());
-    rig.call(ERROR_CODE, &[40, OUT]);
-    assert_eq!(rig.guest(OUT, 2), [0, FILL]);
-    rig.traps(ERROR_CODE, &[41, OUT]);
+    let (socket, network) = socket(&mut rig, 0);
+    let pollable = rig.get(&method("subscribe"), &[socket]);
+    let ready = "wasi:io/poll@0.2#[method]pollable.ready";
+    assert_eq!(rig.get(ready, &[pollable]), 1, "nothing is under way");
+    begin(&mut rig, socket, network);
+    assert_eq!(state(&mut rig, "start-connect", &loopback(socket, network)), CONCURRENCY_CONFLICT);
+    assert_eq!(state(&mut rig, "start-bind", &loopback(socket, network)), INVALID_STATE);
+
+    rig.expect([step("poll_oneoff", [0x200, 0x260, 2, 0x2a0]).writes(0x2a0, word(0))]);
+    assert_eq!(rig.get(ready, &[pollable]), 0);
+    rig.expect([step("tcp_status", [FD]).answers(AGAIN)]);
+    assert_eq!(refusal(&mut rig, "finish-connect", socket), WOULD_BLOCK);
+    assert_eq!(refusal(&mut rig, "remote-address", socket), INVALID_STATE);
+
+    rig.expect([step("tcp_status", [FD])]);
+    rig.set_guest(OUT, &[FILL; 12]);
+    rig.call(&method("finish-connect"), &[socket, OUT]);
+    assert_eq!(rig.guest(OUT, 4), [0, FILL, FILL, FILL]);
+    let (input, output) = (rig.guest_word(OUT + 4), rig.guest_word(OUT + 8));
+    assert_eq!(rig.get(ready, &[pollable]), 1);
+    rig.call("wasi:io/poll@0.2#[resource-drop]pollable", &[pollable]);
+    assert_eq!(refusal(&mut rig, "finish-connect", socket), NOT_IN_PROGRESS);
+    assert_eq!(state(&mut rig, "start-connect", &loopback(socket, network)), INVALID_STATE);
+
+    let address = [&[4, 0, 0x90, 0x1f, 0, 0, 0, 0, 127, 0, 0, 1][..], &[0; 12]].concat();
+    for (name, which) in [("local-address", 0), ("remote-address", 1)] {
+        rig.expect([step("address", [FD, which, RESULTS]).writes(RESULTS, address.clone())]);
+        rig.set_guest(OUT, &[FILL; 16]);
+        rig.call(&method(name), &[socket, OUT]);
+        let expected = [0, FILL, FILL, FILL, 0, FILL, FILL, FILL, 0x90, 0x1f, 127, 0, 0, 1, FILL, FILL];
+        assert_eq!(rig.guest(OUT, 16), expected, "{name}");
+    }
+
+    // The streams read and write the descriptor.
+    rig.expect([step("fd_read", [FD, RESULTS, 1, RESULTS + 8]).writes(RESULTS + 8, word(2)).writes(0x1000, *b"hi")]);
+    rig.call("wasi:io/streams@0.2#[method]input-stream.blocking-read", &[input, 2, OUT]);
+    let text = rig.guest_word(OUT + 4);
+    assert_eq!(rig.guest(text, 2), b"hi");
+    rig.expect([step("fd_write", [FD, RESULTS, 1, RESULTS + 8]).sees(0x1000, *b"yes").writes(RESULTS + 8, word(3))]);
+    rig.put(TEXT, "yes");
+    rig.call("wasi:io/streams@0.2#[method]output-stream.blocking-write-and-flush", &[output, TEXT, 3, OUT]);
+
+    for (how, bits) in [(0, 1), (1, 2), (2, 3)] {
+        rig.expect([step("sock_shutdown", [FD, bits])]);
+        assert_eq!(state(&mut rig, "shutdown", &[socket, how, OUT]), 0);
+    }
+    rig.expect([step("sock_shutdown", [FD, 1]).answers(53)]);
+    assert_eq!(state(&mut rig, "shutdown", &[socket, 0, OUT]), INVALID_STATE);
+
+    // Whoever is the last closes it.
+    rig.call("wasi:io/streams@0.2#[resource-drop]input-stream", &[input]);
+    rig.call("wasi:io/streams@0.2#[resource-drop]output-stream", &[output]);
+    rig.expect([step("fd_close", [FD])]);
+    rig.call("wasi:sockets/tcp@0.2#[resource-drop]tcp-socket", &[socket]);
+    rig.traps(&method("is-listening"), &[socket]);
+}
+
+#[test]
+fn a_socket_is_dropped_after_its_streams() {
+    let mut rig = Rig::new();
+    let (socket, network) = socket(&mut rig, 0);
+    begin(&mut rig, socket, network);
+    rig.expect([step("tcp_status", [FD])]);
+    rig.call(&method("finish-connect"), &[socket, OUT]);
+    rig.traps("wasi:sockets/tcp@0.2#[resource-drop]tcp-socket", &[socket]);
+}
+
+#[test]
+fn an_address_of_ipv6_has_the_high_byte_first() {
+    let mut rig = Rig::new();
+    let (socket, network) = socket(&mut rig, 1);
+    assert_eq!(rig.get(&method("address-family"), &[socket]), 1);
+    let bytes = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x12, 0x34, 0x56];
+    rig.expect([connects(6, 443, &bytes)]);
+    let groups = [0x2001, 0xdb8, 0, 0, 0, 0, 0x12, 0x3456];
+    let arguments = |scope| [&[socket, network, 1, 443, 9][..], &groups, &[scope, OUT]].concat();
+    assert_eq!(state(&mut rig, "start-connect", &arguments(0)), 0);
+    rig.expect([step("address", [FD, 0, RESULTS]).writes(RESULTS, [&[6, 0, 1, 2, 0, 0, 0, 0][..], &bytes].concat())]);
+    rig.call(&method("local-address"), &[socket, OUT]);
+    let read = |at: u64, len| rig.guest(OUT + at, len);
+    assert_eq!(
+        (read(0, 1), read(4, 1), read(8, 2), read(12, 4), read(32, 4)),
+        (vec![0], vec![1], vec![1, 2], vec![0; 4], vec![0; 4])
+    );
+    let expected: Vec<u8> = groups.iter().flat_map(|group| u16::try_from(*group).unwrap().to_le_bytes()).collect();
+    assert_eq!(read(16, 16), expected);
+
+    // The scope is the host's to refuse.
+    let mut rig = Rig::new();
+    let (_, _) = self::socket(&mut rig, 1);
+    rig.expect([step("tcp_connect", [RESULTS, RESULTS + 0x20]).sees(RESULTS + 4, word(3)).answers(28)]);
+    assert_eq!(state(&mut rig, "start-connect", &arguments(3)), INVALID_ARGUMENT);
+}
+
+#[test]
+fn what_is_no_remote_address_is_not_asked_for() {
+    let v4 = |port: u64, address: [u64; 4]| [&[0, port][..], &address, &[0; 6]].concat();
+    let v6 = |port: u64, groups: [u64; 8]| [&[1, port, 0][..], &groups, &[0]].concat();
+    let any = [1, 0, 0, 0, 0, 0, 0, 1];
+    for (family, address) in [
+        (0, v4(0, [127, 0, 0, 1])),
+        (0, v4(0x1_0000, [127, 0, 0, 1])),
+        (0, v4(80, [0, 0, 0, 0])),
+        (0, v4(80, [224, 0, 0, 1])),
+        (0, v4(80, [239, 255, 255, 255])),
+        (0, v4(80, [255, 255, 255, 255])),
+        (0, v6(80, any)),
+        (1, v4(80, [127, 0, 0, 1])),
+        (1, v6(0, any)),
+        (1, v6(80, [0; 8])),
+        (1, v6(80, [0xff02, 0, 0, 0, 0, 0, 0, 1])),
+        (1, v6(80, [0, 0, 0, 0, 0, 0xffff, 0x7f00, 1])),
+    ] {
+        let mut rig = Rig::new();
+        let (socket, network) = socket(&mut rig, family);
+        let arguments = [&[socket, network][..], &address, &[OUT]].concat();
+        assert_eq!(state(&mut rig, "start-connect", &arguments), INVALID_ARGUMENT, "{address:?}");
+        // Nothing has begun.
+        assert_eq!(refusal(&mut rig, "finish-connect", socket), NOT_IN_PROGRESS);
+    }
+    // Their neighbours are.
+    for (family, address, bytes) in [
+        (0, v4(80, [223, 255, 255, 255]), vec![223, 255, 255, 255]),
+        (0, v4(80, [0, 0, 0, 1]), vec![0, 0, 0, 1]),
+        (0, v4(80, [240, 0, 0, 1]), vec![240, 0, 0, 1]),
+        (1, v6(80, [0xfeff, 0, 0, 0, 0, 0, 0, 0]), vec![0xfe, 0xff]),
+        (1, v6(80, [0, 0, 0, 0, 0, 0, 0, 1]), [&[0; 15][..], &[1]].concat()),
+        (1, v6(80, [0, 0, 0, 0, 0, 0xfffe, 0, 1]), [&[0; 10][..], &[0xff, 0xfe, 0, 0, 0, 1]].concat()),
+        (1, v6(80, [0, 0, 0, 1, 0, 0xffff, 0, 1]), [&[0; 7][..], &[1, 0, 0, 0xff, 0xff, 0, 0, 0, 1]].concat()),
+    ] {
+        let mut rig = Rig::new();
+        let (socket, network) = socket(&mut rig, family);
+        rig.expect([connects(if family == 0 { 4 } else { 6 }, 80, &bytes)]);
+        let arguments = [&[socket, network][..], &address, &[OUT]].concat();
+        assert_eq!(state(&mut rig, "start-connect", &arguments), 0, "{address:?}");
+    }
+    for name in ["start-connect", "start-bind"] {
+        let mut rig = Rig::new();
+        let (socket, network) = socket(&mut rig, 0);
+        rig.traps(&method(name), &[&[socket, network, 2][..], &[0; 11], &[OUT]].concat());
+        let mut rig = Rig::new();
+        let (socket, _) = self::socket(&mut rig, 0);
+        rig.traps(&method(name), &loopback(socket, socket));
+    }
+}
+
+#[test]
+fn a_refused_address_leaves_the_socket_as_it_was() {
+    for (errno, code) in [(NOTCAPABLE, ACCESS_DENIED), (33, 10)] {
+        let mut rig = Rig::new();
+        let (socket, network) = socket(&mut rig, 0);
+        rig.expect([connects(4, 80, &[127, 0, 0, 1]).answers(errno)]);
+        assert_eq!(state(&mut rig, "start-connect", &loopback(socket, network)), code);
+        assert_eq!(refusal(&mut rig, "finish-connect", socket), NOT_IN_PROGRESS);
+        begin(&mut rig, socket, network);
+    }
+}
+
+#[test]
+fn finish_connect_says_why_it_failed_and_the_socket_is_of_no_more_use() {
+    for (errno, code) in ERRORS.into_iter().chain([TIMEDOUT, (29, 0)]) {
+        let at_once = ![28, 33, NOTCAPABLE].contains(&errno);
+        let later = errno != AGAIN;
+        for at_once in [at_once.then_some(true), later.then_some(false)].into_iter().flatten() {
+            let mut rig = Rig::new();
+            let (socket, network) = socket(&mut rig, 0);
+            if at_once {
+                rig.expect([connects(4, 80, &[127, 0, 0, 1]).answers(errno)]);
+                assert_eq!(state(&mut rig, "start-connect", &loopback(socket, network)), 0);
+                assert_eq!(state(&mut rig, "start-connect", &loopback(socket, network)), CONCURRENCY_CONFLICT);
+            } else {
+                begin(&mut rig, socket, network);
+                rig.expect([step("tcp_status", [FD]).answers(errno), step("fd_close", [FD])]);
+            }
+            assert_eq!(refusal(&mut rig, "finish-connect", socket), code, "{errno}");
+            assert_eq!(refusal(&mut rig, "finish-connect", socket), NOT_IN_PROGRESS);
+            assert_eq!(refusal(&mut rig, "local-address", socket), INVALID_STATE);
+            assert_eq!(state(&mut rig, "start-connect", &loopback(socket, network)), INVALID_STATE);
+            let pollable = rig.get(&method("subscribe"), &[socket]);
+            rig.call("wasi:io/poll@0.2#[method]pollable.block", &[pollable]);
+            rig.call("wasi:io/poll@0.2#[resource-drop]pollable", &[pollable]);
+            rig.call("wasi:sockets/tcp@0.2#[resource-drop]tcp-socket", &[socket]);
+        }
+    }
+}
+
+#[test]
+fn a_new_socket_is_neither_bound_nor_listening_and_has_no_options() {
+    let mut rig = Rig::new();
+    let (socket, network) = socket(&mut rig, 0);
+    assert_eq!(state(&mut rig, "start-bind", &loopback(socket, network)), ACCESS_DENIED);
+    assert_eq!(rig.get(&method("is-listening"), &[socket]), 0);
+    assert_eq!(rig.get(&method("address-family"), &[socket]), 0);
+    for (name, code) in [
+        ("finish-bind", NOT_IN_PROGRESS),
+        ("finish-listen", NOT_IN_PROGRESS),
+        ("start-listen", INVALID_STATE),
+        ("keep-alive-enabled", NOT_SUPPORTED),
+        ("hop-limit", NOT_SUPPORTED),
+    ] {
+        assert_eq!(state(&mut rig, name, &[socket, OUT]), code, "{name}");
+    }
+    for (name, code) in [
+        ("finish-connect", NOT_IN_PROGRESS),
+        ("accept", INVALID_STATE),
+        ("local-address", INVALID_STATE),
+        ("remote-address", INVALID_STATE),
+        ("keep-alive-count", NOT_SUPPORTED),
+    ] {
+        assert_eq!(refusal(&mut rig, name, socket), code, "{name}");
+    }
+    for name in ["keep-alive-idle-time", "keep-alive-interval", "receive-buffer-size", "send-buffer-size"] {
+        rig.set_guest(OUT, &[FILL; 16]);
+        rig.call(&method(name), &[socket, OUT]);
+        assert_eq!((rig.guest(OUT, 2), rig.guest(OUT + 8, 2)), (vec![1, FILL], vec![NOT_SUPPORTED, FILL]), "{name}");
+    }
+    let setters = [
+        "set-listen-backlog-size",
+        "set-keep-alive-enabled",
+        "set-keep-alive-idle-time",
+        "set-keep-alive-interval",
+        "set-keep-alive-count",
+        "set-hop-limit",
+        "set-receive-buffer-size",
+        "set-send-buffer-size",
+    ];
+    for name in setters {
+        assert_eq!(state(&mut rig, name, &[socket, 1, OUT]), NOT_SUPPORTED, "{name}");
+    }
+    assert_eq!(state(&mut rig, "shutdown", &[socket, 2, OUT]), INVALID_STATE);
+    rig.call("wasi:sockets/tcp@0.2#[resource-drop]tcp-socket", &[socket]);
+    let mut rig = Rig::new();
+    let (socket, _) = self::socket(&mut rig, 0);
+    rig.traps(&method("shutdown"), &[socket, 3, OUT]);
 }
