@@ -15,7 +15,7 @@ use wave_compiler::Edition;
 use wave_engine::parse_network;
 use wave_policy::file::{MOST_NUMBER, Values};
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
-use wave_policy::{Area, Resolver, Stub};
+use wave_policy::{Area, ConnectGrant, Protocol, Resolver, Stub};
 use wave_wasi::PeerRule;
 
 /// Run WebAssembly programs that nobody trusts.
@@ -181,6 +181,9 @@ pub struct Run {
     /// Accept connections from these addresses only [default: from everywhere]
     #[arg(long, value_name = "ADDRESS[/BITS]", value_parser = parse_network, requires = "listeners", help_heading = NETWORK)]
     pub accept_from: Vec<PeerRule>,
+    /// Let the program connect by TCP to these addresses and ports. An address of IPv6 is in brackets
+    #[arg(long, value_name = "ADDRESS[/BITS]:PORT[-PORT]", value_parser = parse_connect, help_heading = NETWORK)]
+    pub connect: Vec<ConnectGrant>,
     /// Use the same clocks, random numbers and NaNs in every run. Time advances only when the program reads a clock or waits
     #[arg(long)]
     pub deterministic: bool,
@@ -758,9 +761,9 @@ pub struct Why {
     /// Operation on the path
     #[arg(long, value_parser = operations(), value_name = "OPERATION", requires = "files")]
     pub op: Option<Operation>,
-    /// Open a connection
+    /// Open a TCP connection
     #[arg(long, value_name = "ADDRESS:PORT")]
-    pub connect: Option<String>,
+    pub connect: Option<SocketAddr>,
     /// Listen for connections
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
@@ -779,6 +782,10 @@ pub struct Why {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+fn parse_connect(text: &str) -> Result<ConnectGrant, String> {
+    ConnectGrant::parse(text, Protocol::Tcp)
 }
 
 fn operations() -> impl TypedValueParser<Value = Operation> {

@@ -126,8 +126,14 @@ pub fn load(engine: Engine, plan: Plan, module: Module) -> Result<Loaded, Failur
     }
     // A client would notice; so should the operator.
     for unused in ready.unused() {
-        if let Unused::Listener(address) = unused {
-            remark(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"));
+        match unused {
+            Unused::Listener(address) => {
+                remark(&format!("wave: note: the module does not import `sock_accept`: nothing listens on {address}\n"))
+            }
+            Unused::Connection(grant) => {
+                remark(&format!("wave: note: the module asks for no connections: it cannot connect to {grant}\n"));
+            }
+            Unused::Directory(_) => {}
         }
     }
     let stubs = ready.unknown_imports();

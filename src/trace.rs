@@ -173,6 +173,13 @@ impl Ways {
                 Some(policy) => format!("grant the directory it leads to: an [[fs]] in {policy}"),
                 None => "grant the directory it leads to: --dir HOST::GUEST::ro".to_owned(),
             },
+            Rule::Connect => {
+                let remote = record.address()?;
+                match &self.policy {
+                    Some(policy) => format!("connect = [\"{remote}\"] under [net] in {policy}"),
+                    None => format!("--connect {remote}"),
+                }
+            }
             Rule::Device => "--device with the path of the node on the host".to_owned(),
             rule => self.larger(rule.limit()?),
         })

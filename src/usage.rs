@@ -27,8 +27,8 @@ const DIRECTORY: &str =
     "a directory is granted by --dir HOST::GUEST::ro, the one of the host first; ::append or ::rw lets it be written";
 const VARIABLE: &str =
     "each variable is given by --env NAME=VALUE, or passed on by --env NAME; nothing is inherited otherwise";
-const NETWORK: &str = "a program opens no connections and looks up no names; it may accept connections by --tcplisten ADDRESS:PORT, \
-                       from some networks only by --accept-from ADDRESS/BITS";
+const NETWORK: &str = "a program looks up no names; it may connect by --connect ADDRESS:PORT, and accept connections by --tcplisten \
+                       ADDRESS:PORT, from some networks only by --accept-from ADDRESS/BITS";
 const TIME: &str = "time is limited by --timeout TIME, such as 5s; executed operators, by --fuel N";
 const MEMORY: &str = "memory is limited by --max-memory SIZE, the stack by --max-stack SIZE";
 const FEATURES: &str = "the features are fixed, `wave --version --verbose` lists them; leave it out";
@@ -89,7 +89,6 @@ const FLAGS: [(&[&str], &str); 29] = [
             "--tcp",
             "--udp",
             "--listen",
-            "--connect",
             "--allow-net",
             "--allow-inet",
             "--port",

@@ -165,11 +165,17 @@ pub const KINDS: &[FactKind] = &[
     FactKind {
         id: "sockets-without-accept",
         level: Level::Note,
-        text: "imports `sock_recv` or `sock_send` but not `sock_accept`: it can never get a connection",
+        text: "imports `sock_recv` or `sock_send`, but neither `sock_accept` nor `wave_net` `tcp_connect`: it can never get a connection",
         find: |Subject { surface, .. }| {
             let talks = surface.contains("sock_recv") || surface.contains("sock_send");
-            without_names(talks && !surface.contains("sock_accept"))
+            without_names(talks && !surface.contains("sock_accept") && !surface.asks_for_connections())
         },
+    },
+    FactKind {
+        id: "connections",
+        level: Level::Note,
+        text: "asks for connections to others: --connect allows them one by one, and it gets none otherwise",
+        find: |Subject { surface, .. }| without_names(surface.asks_for_connections()),
     },
     FactKind {
         id: "symbolic-links",

@@ -19,6 +19,8 @@ pub struct Granted {
     pub read_write: usize,
     /// Number of listening sockets.
     pub listeners: usize,
+    /// Number of networks that it may connect to.
+    pub connections: usize,
     /// Maximum linear memory in bytes.
     pub max_memory: Option<u64>,
     /// Functions that the module imports and that have no effect without a further grant.
@@ -55,6 +57,7 @@ impl Granted {
             append: count(Access::Append),
             read_write: count(Access::ReadWrite),
             listeners: values.listen.as_ref().map_or(0, Vec::len),
+            connections: values.connect.as_ref().map_or(0, Vec::len),
             max_memory: values.limits.max_memory,
             without_effect: Vec::new(),
         };
@@ -74,14 +77,16 @@ impl Granted {
                 wave_monitor::Access::ReadWrite => self.read_write > 0,
                 _ => self.append + self.read_write > 0,
             },
-            Need::Listener | Need::Socket => self.listeners > 0,
+            Need::Listener => self.listeners > 0,
+            Need::Socket => self.listeners + self.connections > 0,
         }
     }
 
     /// The functions of a surface that can have an effect.
     pub fn effective(&self, surface: &Surface) -> Surface {
         let effective = surface.functions().filter(|function| self.has_effect(function.name, function.need));
-        Surface::of_functions(effective.map(|function| function.name))
+        let connects = surface.asks_for_connections() && self.connections > 0;
+        Surface::of_functions(effective.map(|function| function.name)).with_connections(connects)
     }
 
     /// Whether a memory can grow within the limit of the policy.

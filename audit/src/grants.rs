@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use std::path::PathBuf;
-use wave_policy::{Access, FilesystemGrant, Need, Policy, Surface, SyscallRule};
+use wave_policy::{Access, ConnectPorts, FilesystemGrant, Need, Policy, Protocol, Surface, SyscallRule};
 
 /// A kind of grant, and what a module with a surface gains by it.
 #[derive(Debug, Serialize)]
@@ -47,17 +47,19 @@ struct Scenario {
     flag: &'static str,
     access: Option<Access>,
     listener: bool,
+    connection: bool,
     /// Index of the scenario that it is compared with. `None`: it is not compared.
     base: Option<usize>,
 }
 
-const SCENARIOS: [Scenario; 5] = [
-    Scenario { grant: "nothing", flag: "", access: None, listener: false, base: None },
+const SCENARIOS: [Scenario; 6] = [
+    Scenario { grant: "nothing", flag: "", access: None, listener: false, connection: false, base: None },
     Scenario {
         grant: "a read-only directory",
         flag: "--dir DIR::/GUEST::ro",
         access: Some(Access::ReadOnly),
         listener: false,
+        connection: false,
         base: Some(0),
     },
     Scenario {
@@ -65,6 +67,7 @@ const SCENARIOS: [Scenario; 5] = [
         flag: "--dir DIR::/GUEST::append",
         access: Some(Access::Append),
         listener: false,
+        connection: false,
         base: Some(1),
     },
     Scenario {
@@ -72,6 +75,7 @@ const SCENARIOS: [Scenario; 5] = [
         flag: "--dir DIR::/GUEST::rw",
         access: Some(Access::ReadWrite),
         listener: false,
+        connection: false,
         base: Some(1),
     },
     Scenario {
@@ -79,9 +83,21 @@ const SCENARIOS: [Scenario; 5] = [
         flag: "--tcplisten ADDRESS:PORT",
         access: None,
         listener: true,
+        connection: false,
+        base: Some(0),
+    },
+    Scenario {
+        grant: "a connection",
+        flag: "--connect ADDRESS:PORT",
+        access: None,
+        listener: false,
+        connection: true,
         base: Some(0),
     },
 ];
+
+/// A port, whichever: the rules are the same for all.
+const SOME_PORT: ConnectPorts = ConnectPorts { protocol: Protocol::Tcp, first: 1, last: 1 };
 
 impl Scenario {
     fn rules(&self, surface: &Surface, growable: bool) -> Vec<&'static SyscallRule> {
@@ -90,6 +106,7 @@ impl Scenario {
             surface: surface.known(),
             grants: self.access.map(grant).into_iter().collect(),
             listeners: if self.listener { vec![([127, 0, 0, 1], 0).into()] } else { Vec::new() },
+            connections: self.connection.then_some(SOME_PORT).into_iter().collect(),
             ..Policy::default()
         };
         policy.rules(growable).collect()
@@ -109,6 +126,7 @@ pub fn gains(surface: &Surface, growable: bool) -> Vec<Gain> {
             calls: by_call(added),
             is_used: match scenario.access {
                 Some(_) => has_use,
+                None if scenario.connection => surface.asks_for_connections(),
                 None => !scenario.listener || surface.contains("sock_accept"),
             },
             landlock: scenario.access.filter(|_| has_use).map_or(&[][..], Access::landlock_rights),
@@ -141,7 +159,7 @@ mod tests {
     use wave_policy::all_functions;
 
     fn everything() -> Surface {
-        Surface::of_functions(all_functions().iter().map(|function| function.name))
+        Surface::of_functions(all_functions().iter().map(|function| function.name)).with_connections(true)
     }
 
     #[test]
@@ -164,12 +182,14 @@ mod tests {
             ("openat2", &[1]),
             ("mkdirat", &[2, 3]),
             ("accept4", &[4]),
+            ("sendmsg", &[4, 5]),
+            ("getpeername", &[5]),
             ("execve", &[]),
         ] {
-            let found: Vec<_> = (0..5).filter(|place| has(*place, call)).collect();
+            let found: Vec<_> = (0..6).filter(|place| has(*place, call)).collect();
             assert_eq!(found, places, "{call}");
         }
-        assert!(gains[0].landlock.is_empty() && gains[4].landlock.is_empty());
+        assert!(gains[0].landlock.is_empty() && gains[4].landlock.is_empty() && gains[5].landlock.is_empty());
         assert_eq!(gains[1].landlock, ["read_file", "read_dir"]);
     }
 }

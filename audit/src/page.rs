@@ -203,12 +203,12 @@ fn score(audit: &Audit, blocks: &mut Vec<Block>) {
 
 /// Describes what a policy grants and which imports therefore do not count.
 fn policy_paragraph(granted: &Granted) -> Cell {
-    let Granted { policy, read_only, append, read_write, listeners, max_memory, without_effect } = granted;
+    let Granted { policy, read_only, append, read_write, listeners, connections, max_memory, without_effect } = granted;
     let mut cell = words("This is the score under ");
     cell.push(name(policy));
     let memory = max_memory.map_or_else(|| "no limit on memory".to_owned(), |most| format!("{most} bytes of memory"));
     cell.extend(words(&format!(
-        ": {read_only} read-only, {append} append-only and {read_write} writable directories, {listeners} listening sockets, {memory}. \
+        ": {read_only} read-only, {append} append-only and {read_write} writable directories, {listeners} listening sockets, {connections} networks to connect to, {memory}. \
          Without effect, and not counted: "
     )));
     match without_effect.len() {

@@ -163,7 +163,8 @@ fn areas(module: &Declarations, surface: &Surface) -> Vec<AreaSurface> {
                     Need::Nothing => "nothing",
                     Need::Grant => "a directory",
                     Need::WritableGrant => "a writable directory",
-                    Need::Listener | Need::Socket => "a listening socket",
+                    Need::Listener => "a listening socket",
+                    Need::Socket => "a listening socket or a connection",
                 };
                 (Area::of(function.name), ImportedFunction { name: function.name.to_owned(), needs })
             })

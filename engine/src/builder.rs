@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use wave_policy::file::{KEYS, Limits, Values};
-use wave_policy::{Identity, Level, Resolver};
+use wave_policy::{ConnectGrant, Identity, Level, Resolver};
 use wave_wasi::PeerRule;
 
 /// A request for a run, as plain data. Each field corresponds to a flag of `wave run`. The default requests nothing.
@@ -56,6 +56,8 @@ pub struct PlanBuilder {
     pub listenfd: bool,
     /// Peers whose connections are accepted, in addition to those of the policy. Without any, all peers are.
     pub accept_from: Vec<PeerRule>,
+    /// Where the program may connect to by TCP, in addition to what the policy allows.
+    pub connect: Vec<ConnectGrant>,
     /// Limits. Each replaces that of the policy.
     pub limits: Limits,
     /// The keys of a policy that have a flag, such as `random_seed`. Each replaces that of the policy. Other keys are ignored.
@@ -150,6 +152,7 @@ impl PlanBuilder {
             devices,
             listen: values.listen.iter().flatten().chain(&self.listen).copied().collect(),
             accept_from: self.peers(values)?,
+            connect: values.connect.iter().flatten().chain(&self.connect).copied().collect(),
             listenfd: self.listenfd,
             limits: limits.in_force(),
             settings,
@@ -245,6 +248,7 @@ fn beyond(values: &Values, builder: &PlanBuilder) -> Vec<String> {
     // Without a list every peer may connect, so the first network only narrows that.
     let adds_peers = !builder.accept_from.is_empty() && values.accept_from.is_some();
     beyond.extend(adds_peers.then(|| "--accept-from".to_owned()));
+    beyond.extend(builder.connect.iter().map(|grant| format!("--connect {grant}")));
     let finer = builder.settings.clock_resolution.zip(values.clock_resolution).is_some_and(|(flag, file)| flag < file);
     beyond.extend(finer.then(|| "--clock-resolution".to_owned()));
     let stub = builder.settings.unknown_imports.filter(|stub| Some(*stub) > values.unknown_imports);
@@ -298,6 +302,11 @@ fn origins(policy: &PolicyDocument, builder: &PlanBuilder) -> Vec<(String, Strin
     }
     (0..values.accept_from.iter().flatten().count())
         .for_each(|index| file(format!("net.accept_from[{index}]"), &mut origins));
+    let connections = values.connect.iter().flatten().count();
+    (0..connections).for_each(|index| file(format!("net.connect[{index}]"), &mut origins));
+    for (index, grant) in builder.connect.iter().enumerate() {
+        origins.push((format!("net.connect[{}]", connections + index), format!("--connect {grant}")));
+    }
     for key in KEYS.iter().filter(|key| !key.flag.is_empty()) {
         match key.is_said(&builder.settings) {
             true => origins.push((key.id(), key.as_flag(&builder.settings))),

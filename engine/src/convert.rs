@@ -3,12 +3,21 @@
 
 use wave_contract::module::{ImportType, ModuleInfo};
 use wave_policy::limits::LIMITS;
-use wave_policy::{Access, Resolver, Stub, Surface, file::Limits};
+use wave_policy::{Access, ConnectGrant, Protocol, Resolver, Stub, Surface, file::Limits};
 
 /// The limits that the engine enforces itself; all others are the monitor's.
 #[cfg(test)]
-const ENGINE_LIMITS: [&str; 8] =
-    ["timeout", "cpu-time", "fuel", "max-memory", "max-stack", "max-rss", "compile-timeout", "compile-memory"];
+const ENGINE_LIMITS: [&str; 9] = [
+    "timeout",
+    "cpu-time",
+    "fuel",
+    "max-memory",
+    "max-stack",
+    "max-rss",
+    "compile-timeout",
+    "compile-memory",
+    "max-connections",
+];
 
 /// The monitor's type of an access.
 pub const fn monitor_access(access: Access) -> wave_wasi::Access {
@@ -50,6 +59,16 @@ pub(crate) fn detected_resolver() -> Resolver {
         wave_wasi::Resolver::Kernel => Resolver::Kernel,
         wave_wasi::Resolver::Manual => Resolver::Manual,
     }
+}
+
+/// The monitor's type of a connection that is granted. `None` for a network with bits set behind its prefix, which no grant has.
+pub fn connect_rule(grant: &ConnectGrant) -> Option<wave_wasi::ConnectRule> {
+    let network = wave_wasi::PeerRule::new(grant.network.octets(), grant.prefix_bits)?;
+    let protocol = match grant.ports.protocol {
+        Protocol::Tcp => wave_wasi::Protocol::Tcp,
+        Protocol::Udp => wave_wasi::Protocol::Udp,
+    };
+    wave_wasi::ConnectRule::new(network, grant.ports.first, grant.ports.last, protocol)
 }
 
 /// The limits that the monitor enforces. Those it does not know by name are the engine's.
@@ -111,6 +130,82 @@ mod tests {
             assert!(wave_wasi::host_function(wave_wasi::NET, name).is_some(), "{name}");
         }
         assert!(wave_wasi::host_function(wave_wasi::NET, "tcp_listen").is_none());
+    }
+
+    /// T39: what `wave policy diff` takes for contained is what the monitor allows as well.
+    #[test]
+    fn a_grant_covers_what_the_monitor_allows_under_it() {
+        let networks = [
+            "0.0.0.0/0",
+            "0.0.0.0/1",
+            "8.0.0.0/5",
+            "10.0.0.0/8",
+            "10.0.0.0/7",
+            "10.1.0.0/16",
+            "11.0.0.0/8",
+            "100.64.0.0/10",
+            "100.0.0.0/8",
+            "127.0.0.0/8",
+            "127.0.0.1",
+            "168.63.129.16",
+            "168.63.0.0/16",
+            "169.254.0.0/16",
+            "169.254.169.254",
+            "169.0.0.0/8",
+            "172.16.0.0/12",
+            "172.16.0.0/13",
+            "172.0.0.0/8",
+            "192.0.0.0/24",
+            "192.0.0.0/16",
+            "192.0.0.0/8",
+            "192.168.0.0/16",
+            "198.18.0.0/15",
+            "198.18.0.0/16",
+            "198.16.0.0/12",
+            "[::]/0",
+            "[::]/8",
+            "[::1]",
+            "[::]/96",
+            "[::]/1",
+            "[64:ff9b:1::]/48",
+            "[64:ff9b::]/47",
+            "[100::]/64",
+            "[100::]/48",
+            "[2001::]/23",
+            "[2001::]/16",
+            "[fc00::]/7",
+            "[fc00::]/6",
+            "[fd00::]/8",
+            "[fe80::]/10",
+            "[fe80::]/9",
+            "[fec0::]/10",
+            "[fe00::]/7",
+            "[2606::]/16",
+            "[2606:1::]/32",
+        ];
+        let grants = networks.map(|text| ConnectGrant::parse(&format!("{text}:80"), Protocol::Tcp).unwrap());
+        let ends = grants.iter().flat_map(|grant| {
+            let first = grant.network.to_bits();
+            [first, first + 1, first | u128::MAX.checked_shr(grant.prefix_bits.into()).unwrap_or(0)]
+        });
+        let addresses: Vec<_> = ends.map(u128::to_be_bytes).collect();
+        let allows = |grant: &ConnectGrant| -> Vec<bool> {
+            let rules = [connect_rule(grant).unwrap()];
+            addresses.iter().map(|a| wave_wasi::connect_allowed(&rules, *a, 80, wave_wasi::Protocol::Tcp)).collect()
+        };
+        let allowed = grants.map(|grant| allows(&grant));
+        let mut covered = 0;
+        for (wide, of_wide) in grants.iter().zip(&allowed) {
+            for (narrow, of_narrow) in grants.iter().zip(&allowed) {
+                let contains = of_wide.iter().zip(of_narrow).all(|(wide, narrow)| *wide || !*narrow);
+                assert!(contains || !wide.covers(narrow), "{wide} {narrow}");
+                // What is outside of a network can be in a special range and thus say nothing.
+                let is_within = wide.prefix_bits <= narrow.prefix_bits && of_narrow.contains(&true);
+                assert!(!(contains && is_within) || wide.covers(narrow), "{wide} {narrow}");
+                covered += usize::from(wide.covers(narrow));
+            }
+        }
+        assert!(covered > networks.len(), "more than each itself: {covered}");
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //! normal exit. An embedder that has to continue starts a child process for the run. The child calls [`start`] first,
 //! uses [`Allocator`] as its global allocator, and has a single thread until the seal.
 //!
-//! Dependencies point down this list: `run`; `lines`, `demangle`, `coredump`, `unused`, `entry`, `source`, `network`, `builder`; `program`, `plan`, `cache`; `compile`,
+//! Dependencies point down this list: `run`; `lines`, `demangle`, `coredump`, `unused`, `entry`, `source`, `network`, `connections`, `builder`; `program`, `plan`, `cache`; `compile`,
 //! `policy`; `grants`, `artifact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `convert`, `ranges`, `observer`, `outcome`.
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ pub mod artifact;
 mod builder;
 pub mod cache;
 pub mod compile;
+pub mod connections;
 mod convert;
 mod coredump;
 mod cwd;
@@ -55,7 +56,7 @@ use linux as platform;
 use macos as platform;
 
 pub use builder::PlanBuilder;
-pub use convert::{monitor_access, policy_access, surface_of};
+pub use convert::{connect_rule, monitor_access, policy_access, surface_of};
 pub use demangle::demangled;
 pub use failure::Failure;
 pub use grants::{

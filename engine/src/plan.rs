@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use wave_contract::artifact::CodeSettings;
 use wave_policy::file::{Limits, Values};
 use wave_policy::limits::LIMITS;
-use wave_policy::{Access, Identity, Level, Resolver, clean};
+use wave_policy::{Access, ConnectGrant, Identity, Level, Resolver, clean};
 use wave_wasi::PeerRule;
 
 /// The plan of one run.
@@ -39,6 +39,8 @@ pub struct Plan {
     pub listenfd: bool,
     /// Peers whose connections are accepted. `None`: all peers.
     pub accept_from: Option<Vec<PeerRule>>,
+    /// Where the program may connect to.
+    pub connect: Vec<ConnectGrant>,
     /// Limits, with the defaults where none was chosen.
     pub limits: Limits,
     /// The keys of a policy that have a flag, such as `random_seed`. All other keys are empty.
@@ -111,7 +113,11 @@ impl fmt::Display for Plan {
         if self.listenfd {
             writeln!(f, "network:  sockets of the service manager")?;
         }
+        for grant in &self.connect {
+            writeln!(f, "network:  connects to {grant}")?;
+        }
         match &self.accept_from {
+            _ if self.listen.is_empty() && !self.listenfd && !self.connect.is_empty() => {}
             _ if self.listen.is_empty() && !self.listenfd => writeln!(f, "network:  none")?,
             None => writeln!(f, "peers:    all")?,
             Some(rules) => writeln!(f, "peers:    {} networks", rules.len())?,

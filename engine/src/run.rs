@@ -2,6 +2,7 @@
 
 use crate::cache::Cache;
 use crate::compile::{self, Compiler};
+use crate::connections;
 use crate::convert::{hostcall_resolver, monitor_access, monitor_limits, policy_access, runtime_stub, surface_of};
 use crate::coredump;
 use crate::cwd;
@@ -35,7 +36,9 @@ use wave_contract::module::ModuleInfo;
 use wave_policy::limits::Fuel;
 use wave_policy::{FilesystemGrant, Level, Policy, chain, clean};
 use wave_runtime::{Frame, StoreOptions};
-use wave_sandbox::{FileCapability, Grant, LayerName, Namespaces, OuterFilter, Report, SealPlan, Sealed};
+use wave_sandbox::{
+    Broker, FileCapability, Grant, LayerName, Namespaces, OuterFilter, Report, SealPlan, Sealed, State,
+};
 use wave_wasi::{Config, Granted, Preopen, Wasi};
 
 /// Descriptors that the process may have open beyond the guest's own. Path resolution uses them.
@@ -80,6 +83,7 @@ pub struct Ready {
     program: ManuallyDrop<Program>,
     entry: EntryPoint,
     namespaces: Option<Namespaces>,
+    broker: Option<Broker>,
     /// The addresses that it listens on.
     addresses: Vec<SocketAddr>,
     /// The subset of `addresses` whose port the kernel chose.
@@ -93,6 +97,8 @@ pub struct SealedRun {
     program: ManuallyDrop<Program>,
     entry: EntryPoint,
     sealed: Sealed,
+    /// The layers of the broker, if there is one.
+    broker: Option<String>,
     chosen: Vec<SocketAddr>,
     observer: Option<SharedObserver>,
     module: PathBuf,
@@ -185,9 +191,18 @@ impl Engine {
         let loaded = self.load(&mut plan, module);
         self.watch = None;
         match loaded {
-            Ok(Loaded { program, entry, namespaces, addresses, chosen, unused }) => {
-                Ok(Ready { plan, module: name, program, entry, namespaces, addresses, chosen, unused, engine: self })
-            }
+            Ok(Loaded { program, entry, namespaces, broker, addresses, chosen, unused }) => Ok(Ready {
+                plan,
+                module: name,
+                program,
+                entry,
+                namespaces,
+                broker,
+                addresses,
+                chosen,
+                unused,
+                engine: self,
+            }),
             Err(failure) => Err(failure.limited_by(|id| plan.line_of_policy(id))),
         }
     }
@@ -229,6 +244,8 @@ impl Engine {
             observes: &|function| self.observer.as_ref().is_some_and(|observer| observer.lock().observes(function)),
             watch: self.watch.as_deref(),
         };
+        let mut broker =
+            connections::start(plan.level, &plan.connect, plan.limits.max_connections.unwrap_or(u32::MAX))?;
         // Listeners are bound by now. They and the connections that they accept stay in the network namespace of the host.
         let has_own = self.container.as_ref().is_some_and(|container| container.has_namespaces);
         let namespaces = match plan.level {
@@ -244,7 +261,8 @@ impl Engine {
         let entry = EntryPoint::find(&program, &path, plan)?;
         let unused = unused::remove_unused(plan, &mut addresses, &mut program)?;
         chosen.retain(|address| addresses.contains(address));
-        Ok(Loaded { program, entry, namespaces, addresses, chosen, unused })
+        broker = broker.filter(|_| !plan.connect.is_empty());
+        Ok(Loaded { program, entry, namespaces, broker, addresses, chosen, unused })
     }
 }
 
@@ -265,6 +283,7 @@ struct Loaded {
     program: ManuallyDrop<Program>,
     entry: EntryPoint,
     namespaces: Option<Namespaces>,
+    broker: Option<Broker>,
     addresses: Vec<SocketAddr>,
     chosen: Vec<SocketAddr>,
     unused: Vec<Unused>,
@@ -306,10 +325,17 @@ impl Ready {
         armed
             .and_then(|()| limits.cpu_time.map_or(Ok(()), wave_runtime::arm_processor_deadline))
             .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
-        let sealed = seal(&self.plan, &self.module, self.addresses, self.namespaces, &self.engine, &mut self.program)
+        let broker = self.broker.map(|broker| {
+            let wasi = self.program.store.data_mut();
+            connections::allow(broker, &self.plan.connect, wasi)
+        });
+        let way = broker.transpose()?;
+        let kept = Kept { namespaces: self.namespaces, broker: way.as_ref().map(|way| way.descriptor) };
+        let sealed = seal(&self.plan, &self.module, self.addresses, kept, &self.engine, &mut self.program)
             .map_err(|failure| failure.limited_by(|id| self.plan.line_of_policy(id)))?;
         let Self { program, entry, chosen, engine, module, .. } = self;
-        Ok(SealedRun { program, entry, sealed, chosen, observer: engine.observer, module })
+        let broker = way.map(|way| way.layers);
+        Ok(SealedRun { program, entry, sealed, broker, chosen, observer: engine.observer, module })
     }
 }
 
@@ -317,7 +343,11 @@ impl SealedRun {
     /// The report of the layers that were applied.
     pub fn report(&self) -> Report {
         let report = self.sealed.report().clone().with(LayerName::Compiler, self.program.compiler.clone());
-        report.with(LayerName::Verifier, self.program.verifier.clone())
+        let report = report.with(LayerName::Verifier, self.program.verifier.clone());
+        match &self.broker {
+            Some(layers) => report.with(LayerName::Broker, State::Applied { detail: layers.clone() }),
+            None => report,
+        }
     }
 
     /// The addresses of listeners whose port the kernel chose.
@@ -444,12 +474,18 @@ fn killed_at(limit: Duration) -> u64 {
     used.saturating_add(limit).saturating_add(limit / 4).as_secs().saturating_add(KILL_AFTER_S)
 }
 
+/// What was made before the seal, for it.
+struct Kept {
+    namespaces: Option<Namespaces>,
+    broker: Option<RawFd>,
+}
+
 /// Derives the policy of the kernel layers and seals the process.
 fn seal(
     plan: &Plan,
     module: &Path,
     listeners: Vec<SocketAddr>,
-    namespaces: Option<Namespaces>,
+    Kept { namespaces, broker }: Kept,
     engine: &Engine,
     program: &mut Program,
 ) -> Result<Sealed, Failure> {
@@ -466,13 +502,15 @@ fn seal(
     // Handles: what is in these directories has no rule, except the granted files.
     let parents = wasi.parents().map(|parent| parent.as_raw_fd());
     let files = wasi.parents().count() as u64;
-    let kept: Vec<_> = sockets.chain(parents).chain(engine.records.iter().copied()).chain(engine.dump).collect();
+    let kept = sockets.chain(parents).chain(engine.records.iter().copied()).chain(engine.dump);
+    let kept: Vec<_> = kept.chain(broker).collect();
     let policy = Policy {
         level: plan.level,
         surface,
         grants: wasi.grants().map(described).collect(),
         resolver: plan.resolver,
         listeners,
+        connections: connections::ports(&plan.connect),
         limits: wave_policy::ProcessLimits {
             // Each granted file takes two that the guest's limit does not count.
             open_files: u64::from(monitor_limits(&plan.limits).open_files) + SPARE_FILES + 2 * files,

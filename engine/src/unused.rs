@@ -6,13 +6,15 @@ use crate::plan::Plan;
 use crate::program::Program;
 use std::fmt;
 use std::net::SocketAddr;
-use wave_policy::{Need, Surface};
+use wave_policy::{ConnectGrant, Need, Surface};
 
 /// A grant that the module cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unused {
     /// A listening socket.
     Listener(SocketAddr),
+    /// A connection.
+    Connection(ConnectGrant),
     /// A directory. The value is the flag or the rule that granted it.
     Directory(String),
 }
@@ -21,6 +23,7 @@ impl fmt::Display for Unused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listener(address) => write!(f, "the listener on {address}"),
+            Self::Connection(grant) => write!(f, "the connection to {grant}"),
             Self::Directory(place) => f.write_str(place),
         }
     }
@@ -42,6 +45,9 @@ pub fn remove_unused(
     if !surface.contains("sock_accept") {
         wasi.withhold_sockets();
         unused.extend(listeners.drain(..).map(Unused::Listener));
+    }
+    if !surface.asks_for_connections() {
+        unused.extend(plan.connect.drain(..).map(Unused::Connection));
     }
     if !uses_directories(&surface) {
         wasi.withhold_directories();

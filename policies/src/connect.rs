@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv6Addr};
 /// assert!(ConnectGrant::parse("10.1.0.0/16", Protocol::Tcp).is_err());
 /// # Ok::<(), String>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectGrant {
     /// The first address, one of IPv4 as `::ffff:a.b.c.d`.
     pub network: Ipv6Addr,
@@ -48,7 +48,71 @@ impl ConnectGrant {
         let (first, last) = ports.ok_or("a port is from 1 to 65535, and the first of a range is not above the last")?;
         Ok(Self { network, prefix_bits, ports: ConnectPorts { protocol, first, last } })
     }
+
+    /// Whether it allows all that the other one allows. A wide network allows nothing of a special range, such as a private network, that
+    /// lies inside it.
+    ///
+    /// ```
+    /// use wave_policy::{ConnectGrant, Protocol};
+    ///
+    /// let [wide, public, private] = ["0.0.0.0/0:443", "11.0.0.0/8:443", "10.0.0.0/8:443"]
+    ///     .map(|text| ConnectGrant::parse(text, Protocol::Tcp).unwrap());
+    /// assert!(wide.covers(&public) && !wide.covers(&private) && !public.covers(&wide));
+    /// ```
+    pub fn covers(&self, other: &Self) -> bool {
+        let special =
+            SPECIAL.iter().filter(|(first, bits)| other.prefix_bits >= *bits && other.starts_with(*first, *bits));
+        let (own, others) = (self.ports, other.ports);
+        own.protocol == others.protocol
+            && own.first <= others.first
+            && others.last <= own.last
+            && other.prefix_bits >= self.prefix_bits
+            && other.starts_with(self.network.to_bits(), self.prefix_bits)
+            && special.map(|(_, bits)| *bits).max().is_none_or(|bits| self.prefix_bits >= bits)
+    }
+
+    /// The addresses alone, as [`parse_network`] reads them.
+    pub fn addresses(&self) -> String {
+        match (self.network.to_ipv4_mapped(), self.prefix_bits.checked_sub(96)) {
+            (Some(address), Some(bits)) => format!("{address}/{bits}"),
+            _ => format!("{}/{}", self.network, self.prefix_bits),
+        }
+    }
+
+    fn starts_with(&self, first: u128, bits: u8) -> bool {
+        (self.network.to_bits() ^ first) & !behind(bits) == 0
+    }
 }
+
+/// The ranges of which a wider network allows nothing, by their first address and their bits. They are the monitor's, which a test of the
+/// engine compares with these.
+const SPECIAL: [(u128, u8); 25] = [
+    (0xffff_0000_0000, 104),     // 0.0.0.0/8
+    (0xffff_0a00_0000, 104),     // 10.0.0.0/8
+    (0xffff_6440_0000, 106),     // 100.64.0.0/10
+    (0xffff_7f00_0000, 104),     // 127.0.0.0/8
+    (0xffff_a83f_8110, 128),     // 168.63.129.16
+    (0xffff_a9fe_0000, 112),     // 169.254.0.0/16
+    (0xffff_ac10_0000, 108),     // 172.16.0.0/12
+    (0xffff_c000_0000, 120),     // 192.0.0.0/24
+    (0xffff_c0a8_0000, 112),     // 192.168.0.0/16
+    (0xffff_c612_0000, 111),     // 198.18.0.0/15
+    (0xffff_e000_0000, 100),     // 224.0.0.0/4
+    (0xffff_f000_0000, 100),     // 240.0.0.0/4
+    (0xffff_ffff_ffff, 128),     // 255.255.255.255
+    (0xffff_0000_0000, 96),      // all of IPv4
+    (1, 128),                    // ::1
+    (0, 96),                     // ::/96
+    (0xffff_0000_0000_0000, 96), // ::ffff:0:0:0/96
+    (0, 8),                      // ::/8
+    (0x64_ff9b_0001 << 80, 48),  // 64:ff9b:1::/48
+    (0x0100 << 112, 64),         // 100::/64
+    (0x2001 << 112, 23),         // 2001::/23
+    (0xfc00 << 112, 7),          // fc00::/7
+    (0xfe80 << 112, 10),         // fe80::/10
+    (0xfec0 << 112, 10),         // fec0::/10
+    (0xff00 << 112, 8),          // ff00::/8
+];
 
 /// Parses `ADDRESS[/BITS]`, an address of IPv6 without brackets. Returns the first address, one of IPv4 as `::ffff:a.b.c.d`, and how many
 /// bits the addresses have in common, 96 more for a network of IPv4.

@@ -246,6 +246,10 @@ limits! {
         at_limit: "Beyond: EINVAL",
         counts: Some("subscriptions in a poll"),
     }
+    max_connections: u32 = Some(4096), "max-connections", "Maximum number of connections that the program makes, in total" {
+        at_limit: "Beyond: EMFILE",
+        counts: Some("connections"),
+    }
 }
 
 impl Limit {

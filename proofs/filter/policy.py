@@ -97,6 +97,7 @@ def of_policy(text: str, growable: list[Range], code: Range | None = None) -> Ru
         "grant": bool(grants),
         "writable_grant": any(grant.get("access", "ro") != "ro" for grant in grants),
         "listener": bool(net.get("listen")),
+        "connection": bool(net.get("connect")),
     }
     rules = Rules(denied_origin=code if policy.get("sandbox", "strict") == "strict" else None)
     for group, entries in policy["os"].items():

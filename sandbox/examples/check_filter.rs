@@ -1,7 +1,7 @@
 //! Asks the check of filters, as each seal does, about programs from standard input. For `proofs/filter`.
 //!
 //! Each line is a request and has one line of answer. A request `plan` says which filter the next ones are about, by words:
-//! `policy=FILE` (its functions, grants and listeners), `level=`, `resolver=`, `role=` (compiler or broker), `results`, `records`, `dump`, `connects`, `growable=BASE:LEN` (may
+//! `policy=FILE` (its functions, grants, listeners and connections), `level=`, `resolver=`, `role=` (compiler or broker), `results`, `records`, `dump`, `connects`, `growable=BASE:LEN` (may
 //! repeat), `code=START:LEN`, `abi=N` (of Landlock). `filter` answers with the program that the seal would install, in hexadecimal
 //! digits of `struct sock_filter`. `check PROGRAM` answers `equal PATHS`, `differs` and why, or `malformed` and why.
 
@@ -95,12 +95,15 @@ impl Subject {
     }
 }
 
-/// Functions, grants and listeners of a policy file.
+/// Functions, grants, listeners and connections of a policy file.
 fn read_policy(path: &str, policy: &mut Policy) -> Result<(), String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
     let file = PolicyFile::parse(&text).map_err(|problem| format!("{path}: {problem}"))?;
-    let Values { functions, fs, listen, .. } = file.resolved().map_err(|problem| format!("{path}: {problem}"))?;
-    policy.surface = Surface::of_functions(functions.unwrap_or_default());
+    let Values { functions, fs, listen, connect, os, .. } =
+        file.resolved().map_err(|problem| format!("{path}: {problem}"))?;
+    let asks = os.is_some_and(|os| os.asks_for_connections());
+    policy.surface = Surface::of_functions(functions.unwrap_or_default()).with_connections(asks);
+    policy.connections = connect.iter().flatten().map(|grant| grant.ports).collect();
     policy.grants = fs.iter().map(|dir| FilesystemGrant { host: (&dir.host).into(), access: dir.access }).collect();
     policy.listeners = listen.unwrap_or_default();
     Ok(())

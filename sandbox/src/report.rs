@@ -93,6 +93,8 @@ pub enum LayerName {
     Landlock,
     /// The system-call filter.
     Seccomp,
+    /// Only in runs with connections: another sealed process makes them.
+    Broker,
     /// macOS only: the profile that replaces Landlock and the filter.
     Seatbelt,
 }
@@ -121,7 +123,7 @@ impl Demand {
 }
 
 impl LayerName {
-    /// Every layer of Linux, in the order of the seal.
+    /// Every layer of Linux that all runs have, in the order of the seal.
     pub const ALL: [Self; 17] = [
         Self::Compiler,
         Self::Verifier,
@@ -155,7 +157,8 @@ impl LayerName {
             | Self::Capabilities
             | Self::NoNewPrivs
             | Self::NotDumpable
-            | Self::Landlock => Demand::Strict,
+            | Self::Landlock
+            | Self::Broker => Demand::Strict,
             Self::Allocator | Self::Wiped | Self::Limits | Self::Namespaces | Self::NoNewCode | Self::FinalPages => {
                 Demand::Nobody
             }
@@ -182,6 +185,7 @@ impl LayerName {
             Self::FinalPages => "final_pages",
             Self::Landlock => "landlock",
             Self::Seccomp => "seccomp",
+            Self::Broker => "broker",
             Self::Seatbelt => "seatbelt",
         }
     }
@@ -200,10 +204,13 @@ impl Report {
         Self { level, layers: layers.into() }
     }
 
-    /// The same report with another state of one layer. For layers that the caller applies before the seal.
+    /// The same report with another state of one layer, or with one more. For layers that the caller applies before the seal.
     #[must_use]
     pub fn with(mut self, name: LayerName, state: State) -> Self {
-        self.layers.iter_mut().filter(|layer| layer.name == name).for_each(|layer| layer.state = state.clone());
+        match self.layers.iter_mut().find(|layer| layer.name == name) {
+            Some(layer) => layer.state = state,
+            None => self.layers.push(Layer::new(self.level, name, state)),
+        }
         self
     }
 
@@ -239,6 +246,14 @@ mod tests {
         let report = Report::nothing(Level::Off);
         assert_eq!(report.layers.len(), LayerName::ALL.len());
         assert!(report.layers.iter().all(|layer| layer.state == State::NotRequested));
+    }
+
+    #[test]
+    fn a_layer_that_few_runs_have_comes_last() {
+        let report = Report::nothing(Level::Strict).with(LayerName::Broker, State::Applied { detail: "here".into() });
+        assert_eq!(report.layers.len(), LayerName::ALL.len() + 1);
+        assert!(report.to_string().ends_with("\n  broker         required  applied        here\n"), "{report}");
+        assert_eq!(report.state(LayerName::Broker), &State::Applied { detail: "here".into() });
     }
 
     #[test]

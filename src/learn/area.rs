@@ -92,13 +92,15 @@ impl Stage {
     }
 }
 
-/// Where things stand behind the words of the end, for a run with so many directories and listening sockets.
+/// Where things stand behind the words of the end, for a run with so many directories, listening sockets and connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Layout {
     /// Directories that are granted.
     pub grants: usize,
     /// Listening sockets.
     pub listeners: usize,
+    /// Connections that are granted.
+    pub connections: usize,
 }
 
 impl Layout {
@@ -122,9 +124,14 @@ impl Layout {
         Self::grant(self.grants, OfGrant::Calls) + listener * WORD
     }
 
+    /// Place of the number of connections that were made under a grant.
+    pub const fn connection(self, connection: usize) -> usize {
+        self.listener(self.listeners) + connection * WORD
+    }
+
     /// Place of the number of bytes that the entries of paths take.
     pub const fn used(self) -> usize {
-        self.listener(self.listeners)
+        self.connection(self.connections)
     }
 
     /// Place of the first entry.

@@ -2,7 +2,7 @@
 //! listed.
 
 use super::area::Stage;
-use super::narrow::{Granted, Imports, Narrowed, unused_directory, unused_socket, unused_variable};
+use super::narrow::{Granted, Imports, Narrowed, unused_connection, unused_directory, unused_socket, unused_variable};
 use super::notes::{MEASURED, Measured, Notes, line};
 use super::used::{Use, UsedGrant};
 use std::collections::{BTreeMap, HashSet};
@@ -58,6 +58,7 @@ pub fn merge(
     learned.add_directories(&run)?;
     learned.add_environment(&run);
     learned.add_sockets(&run, before.is_some())?;
+    learned.add_connections(&run);
     learned.add_limits(&granted.limits, &run_notes.most, before.is_some());
     notes.add(run_notes);
     learned.forget_used(&mut notes);
@@ -194,6 +195,17 @@ impl Learned {
         Ok(())
     }
 
+    fn add_connections(&mut self, run: &Narrowed<'_>) {
+        let used = run.connections().filter(|(_, is_used)| *is_used).map(|(grant, _)| *grant);
+        for grant in used {
+            let connect = self.values.connect.get_or_insert_default();
+            if !connect.iter().any(|known| known.covers(&grant)) {
+                connect.push(grant);
+                self.widen(format!("net.connect: {grant}"));
+            }
+        }
+    }
+
     fn add_limits(&mut self, granted: &Limits, most: &BTreeMap<&'static str, u64>, known: bool) {
         let most = |name: &str| most.get(name).copied().unwrap_or(0);
         // What was measured is said first.
@@ -250,6 +262,9 @@ impl Learned {
         }
         for address in self.values.listen.iter().flatten() {
             notes.unused.remove(&unused_socket(address));
+        }
+        for grant in self.values.connect.iter().flatten() {
+            notes.unused.remove(&unused_connection(grant));
         }
     }
 }

@@ -44,6 +44,7 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 use used::Use;
 use wave_engine::compile::{self, Declared};
+use wave_engine::connect_rule;
 use wave_engine::policy::{can_grow, pin};
 use wave_engine::{
     DirectoryGrant, Engine, Failure, Module, Observer, Plan, Used, Variable, first_descriptors, input,
@@ -94,16 +95,17 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let blake3 = pin::of(&bytes);
     target.check(&granted, (&name, &bytes), new_module)?;
 
-    let layout = Layout { grants: plan.grants.len(), listeners: plan.listen.len() };
+    let layout = Layout { grants: plan.grants.len(), listeners: plan.listen.len(), connections: plan.connect.len() };
     let area_bytes = NonZeroUsize::new(AREA_BYTES).unwrap_or(NonZeroUsize::MIN);
     let started = Instant::now();
     let records = Records::open(&run, &plan)?;
     let reporting = records.reporting(&run);
     let tracer = Tracer::new(&run, &plan, records.trace);
     let first = first_descriptors(&plan.grants);
+    let rules: Vec<_> = plan.connect.iter().filter_map(connect_rule).collect();
     let mut parts = Some((plan, bytes, tracer));
     let supervised = supervise(area_bytes, |area| {
-        let outcome = match (parts.take(), UseObserver::new(area, layout, &first)) {
+        let outcome = match (parts.take(), UseObserver::new(area, layout, &first, &rules)) {
             (Some((plan, bytes, tracer)), Some(learner)) => {
                 let observer = Box::new(Both { learner, tracer });
                 let engine = bound.as_ref().map_or_else(|| Ok(Engine::default()), MemoryBound::enter);
@@ -218,6 +220,7 @@ fn granted(plan: &Plan, typed: &Typed, target: &Target) -> Result<Granted, Failu
         dirs: dirs.collect::<Result<_, Failure>>()?,
         env: plan.env.iter().map(variable).collect(),
         listen: plan.listen.clone(),
+        connect: plan.connect.clone(),
         accept_from: plan.accept_from.as_ref().map(|rules| rules.iter().map(ToString::to_string).collect()),
         limits: plan.limits.chosen(),
         flags: typed.flags.clone(),

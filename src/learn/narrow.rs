@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wave_engine::DirectoryGrant;
 use wave_policy::file::{Directory, Limits, Values};
-use wave_policy::{Access, Level, Surface};
+use wave_policy::{Access, ConnectGrant, Level, Surface};
 
 /// What was granted for the run.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub struct Granted {
     /// Names, and values of those that are not passed on.
     pub env: Vec<(String, Option<String>)>,
     pub listen: Vec<SocketAddr>,
+    pub connect: Vec<ConnectGrant>,
     /// `None`: everybody.
     pub accept_from: Option<Vec<String>>,
     pub limits: Limits,
@@ -111,6 +112,11 @@ impl<'a> Narrowed<'a> {
         .collect()
     }
 
+    /// The connections that were granted, and whether any was made under the grant.
+    pub fn connections(&self) -> impl Iterator<Item = (&ConnectGrant, bool)> {
+        self.granted.connect.iter().zip(self.used.connections.iter().map(|connections| *connections > 0))
+    }
+
     pub fn reads_environment(&self) -> bool {
         ["environ_get", "environ_sizes_get"].iter().any(|name| self.used.calls.contains_key(name))
     }
@@ -143,6 +149,9 @@ impl<'a> Narrowed<'a> {
             notes.unused.extend(self.granted.env.iter().map(|(name, _)| unused_variable(name)));
         }
         notes.unused.extend(self.granted.listen.iter().skip(self.listeners).map(unused_socket));
+        notes
+            .unused
+            .extend(self.connections().filter(|(_, is_used)| !is_used).map(|(grant, _)| unused_connection(grant)));
         if self.used.more > 0 {
             // It is not known to which directory these paths belong.
             notes.dirs.values_mut().for_each(|dir| dir.more = self.used.more);
@@ -169,6 +178,10 @@ pub fn unused_directory(host: &str, guest: &str) -> String {
 
 pub fn unused_variable(name: &str) -> String {
     format!("variable {name}")
+}
+
+pub fn unused_connection(grant: &ConnectGrant) -> String {
+    format!("--connect {grant}")
 }
 
 pub fn unused_socket(address: &SocketAddr) -> String {

@@ -5,10 +5,14 @@ use super::area::{
 };
 use crate::words::{self, WORD, store};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use wave_engine::Used;
 use wave_policy::all_functions;
 use wave_runtime::Stop;
-use wave_wasi::{Access, Decision, ENTRY_BYTES, Errno, Failure, FdFlags, OFlags, Record, Rights};
+use wave_wasi::{
+    Access, ConnectRule, Decision, ENTRY_BYTES, Errno, Failure, FdFlags, OFlags, Protocol, Record, Rights,
+    connect_allowed,
+};
 
 /// Notes the use that a program makes of what it was granted, and how it ends.
 pub struct UseObserver<'a> {
@@ -16,6 +20,8 @@ pub struct UseObserver<'a> {
     ending: &'a mut [u8],
     area: &'a mut [u8],
     layout: Layout,
+    /// The connections that are granted.
+    rules: Vec<ConnectRule>,
     /// Where the entry of a path stands.
     entries: BTreeMap<(usize, Vec<u8>), usize>,
     /// Bytes of entries.
@@ -69,7 +75,7 @@ impl wave_engine::Observer for UseObserver<'_> {
 impl<'a> UseObserver<'a> {
     /// Notes in this memory. `None` if it is too small. `first` are the descriptors of the grants
     /// ([`first_descriptors`](wave_engine::first_descriptors)).
-    pub fn new(area: &'a mut [u8], layout: Layout, first: &[Option<usize>]) -> Option<Self> {
+    pub fn new(area: &'a mut [u8], layout: Layout, first: &[Option<usize>], rules: &[ConnectRule]) -> Option<Self> {
         let (ending, area) = area.split_at_mut_checked(ENDING_BYTES)?;
         let streams = (0..3).map(|_| Thing::Stream);
         let granted = |grant: &Option<usize>| {
@@ -77,7 +83,7 @@ impl<'a> UseObserver<'a> {
         };
         let things = streams.chain(first.iter().map(granted)).chain((0..layout.listeners).map(Thing::Listener));
         let open = (0..).zip(things).collect();
-        Some(Self { ending, area, layout, entries: BTreeMap::new(), used: 0, open })
+        Some(Self { ending, area, layout, rules: rules.to_vec(), entries: BTreeMap::new(), used: 0, open })
     }
 }
 
@@ -97,10 +103,28 @@ impl UseObserver<'_> {
         if let Some(Thing::Listener(listener)) = call.fd().and_then(|fd| self.open.get(&fd)) {
             self.add(self.layout.listener(*listener), 1);
         }
+        if record.function == "tcp_connect" && matches!(record.decision, Decision::Admitted) {
+            self.note_connection(record);
+        }
         if record.result.is_ok() {
             self.note_descriptors(call);
         }
         self.most(Total::Open, self.open.len() as u64);
+    }
+
+    /// Counts a connection for each grant that allows it alone; if none does, because an address has two meanings, for all of them.
+    fn note_connection(&mut self, record: &Record) {
+        let Some(remote) = record.address() else { return };
+        let address = match remote.ip() {
+            IpAddr::V4(address) => address.to_ipv6_mapped(),
+            IpAddr::V6(address) => address,
+        };
+        let allows = |rule: &ConnectRule| connect_allowed(&[*rule], address.octets(), remote.port(), Protocol::Tcp);
+        let alone: Vec<_> = self.rules.iter().map(allows).collect();
+        let is_allowed_alone = alone.contains(&true);
+        for (index, _) in alone.iter().enumerate().filter(|(_, allows)| **allows || !is_allowed_alone) {
+            self.add(self.layout.connection(index), 1);
+        }
     }
 
     /// The least access under which the call ends as it did. What is refused for lack of a right is refused under less, too.

@@ -19,6 +19,8 @@ pub struct Use {
     pub grants: Vec<UsedGrant>,
     /// Calls on each listening socket.
     pub listeners: Vec<u64>,
+    /// Connections under each grant of some.
+    pub connections: Vec<u64>,
     /// Uses of paths that are not told apart.
     pub more: u64,
     /// The largest linear memory, in bytes.
@@ -96,6 +98,7 @@ impl Use {
             calls: calls.filter(|(_, calls)| *calls > 0).collect(),
             grants: (0..layout.grants).map(grant).collect(),
             listeners: (0..layout.listeners).map(|listener| word(area, layout.listener(listener))).collect(),
+            connections: (0..layout.connections).map(|grant| word(area, layout.connection(grant))).collect(),
             more: total(Total::More),
             memory_bytes: total(Total::Memory).max(word(ending, WORD)),
             open_files: total(Total::Open),
@@ -135,10 +138,12 @@ mod tests {
     use super::*;
     use crate::learn::observe::UseObserver;
     use crate::words::store;
+    use wave_engine::connect_rule;
     use wave_engine::{Observer as _, Used};
+    use wave_policy::{ConnectGrant, Protocol};
     use wave_wasi::{Argument, Decision, Errno, Failure, Record};
 
-    const LAYOUT: Layout = Layout { grants: 2, listeners: 1 };
+    const LAYOUT: Layout = Layout { grants: 2, listeners: 1, connections: 1 };
 
     fn area() -> Vec<u8> {
         vec![0; AREA_BYTES]
@@ -162,8 +167,21 @@ mod tests {
     /// What an observer left.
     fn observed(run: impl FnOnce(&mut UseObserver<'_>)) -> Use {
         let mut area = area();
-        run(&mut UseObserver::new(&mut area, LAYOUT, &[Some(0), Some(1)]).expect("it is large enough"));
+        let rules = [connect_rule(&ConnectGrant::parse("10.0.0.0/8:80", Protocol::Tcp).unwrap()).unwrap()];
+        run(&mut UseObserver::new(&mut area, LAYOUT, &[Some(0), Some(1)], &rules).expect("it is large enough"));
         Use::read(&area, LAYOUT)
+    }
+
+    #[test]
+    fn a_connection_counts_for_the_grant_that_allows_it() {
+        let connect = |decision| {
+            let remote = Argument::Address(([10, 0, 0, 1], 80).into());
+            let record = call("tcp_connect", &[], "", usize::MAX);
+            Record { arguments: vec![("remote", remote)], decision, grant: None, ..record }
+        };
+        let denied = connect(Decision::Denied(wave_wasi::Rule::Connect));
+        assert_eq!(observed(|observer| observer.hostcall(&denied)).connections, [0]);
+        assert_eq!(observed(|observer| observer.hostcall(&connect(Decision::Admitted))).connections, [1]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Programs of several languages, with what Wasmtime 49 printed.
 
 use std::fs;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -43,6 +45,26 @@ network PermissionError
     // An exit code that is not 0 is an error of `run`, which is 1.
     let outcome = large().dir(&dir.path().join("work"), "/work", "rw").run(&program, ["x", "3"]);
     assert_eq!((outcome.status.code(), &*outcome.stderr), (Some(1), ""), "{outcome:?}");
+}
+
+/// CPython's sockets: a connection that is granted, and one that is not; without a grant, none.
+#[test]
+fn python_connects_to_what_is_granted() {
+    let Some(program) = built("connect.wasm") else { return };
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let peer = listener.try_clone().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = peer.accept().unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        stream.write_all(text.to_uppercase().as_bytes()).unwrap();
+    });
+    let connected = large().flag("--connect", &format!("127.0.0.1:{port}")).run(&program, [&port]);
+    connected.is(0, "127.0.0.1 True\n120000 True\n127.0.0.2 PermissionError\n", "");
+    large().run(&program, [&port]).is(0, "127.0.0.1 PermissionError\n127.0.0.2 PermissionError\n", "");
+    listener.set_nonblocking(true).unwrap();
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "nobody else has come");
 }
 
 /// SpiderMonkey from componentize-js.

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{ErrorKind, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
@@ -506,4 +508,60 @@ fn a_wide_grant_in_a_narrow_one_widens_nothing() {
     assert_eq!(host.inside(), before);
     paused.finish();
     assert!(host.path("grant/dir/new").exists());
+}
+
+/// Connects to an address and reads; the exit code is the errno of the connection.
+const CLIENT: &str = r#"(module
+  (import "wave_net" "tcp_connect" (func $tcp_connect (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $fd_read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "REMOTE")
+  (func (export "_start") (local $errno i32)
+    (local.set $errno (call $tcp_connect (i32.const 0) (i32.const 32)))
+    (if (local.get $errno) (then (call $proc_exit (local.get $errno))))
+    (i64.store (i32.const 40) (i64.const 0x9_0000_0100))
+    (drop (call $fd_read (i32.load (i32.const 32)) (i32.const 40) (i32.const 1) (i32.const 48)))
+    (drop (call $fd_write (i32.const 1) (i32.const 40) (i32.const 1) (i32.const 48)))))"#;
+
+/// T38, T39, T40, T43: the guest asks the broker, with no monitor before it, and the broker's own decision holds.
+#[test]
+fn t38_a_broker_decides_where_the_monitor_does_not() {
+    let [granted, other] = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).expect("loopback"));
+    let ask = |level: &str, family: u8, address: &[u8], port: u16| {
+        let [low, high] = port.to_le_bytes();
+        let bytes = [&[family, 0, low, high, 0, 0, 0, 0], address, &[0; 16][address.len()..]].concat();
+        let bytes: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+        let (_place, module) = wave_test_support::wat(&CLIENT.replace("REMOTE", &bytes));
+        let connect = format!("127.0.0.1:{}", port_of(&granted));
+        unmonitored(level).flag("--connect", &connect).flag("--connect", "0.0.0.0/0:1-65535").run(module, [""; 0])
+    };
+    for level in ["strict", "off"] {
+        let peer = granted.try_clone().expect("own socket");
+        // Nobody waits for it, so that this fails if nobody comes.
+        thread::spawn(move || peer.accept().expect("a connection").0.write_all(b"good day\n").expect("it reads"));
+        let outcome = ask(level, 4, &[127, 0, 0, 1], port_of(&granted));
+        outcome.is(0, "good day\n", "");
+        for (family, address, port) in [
+            (4, &[127, 0, 0, 1][..], port_of(&other)),
+            (4, &[127, 0, 0, 2], port_of(&granted)),
+            (4, &[0, 0, 0, 0], port_of(&granted)),
+            (4, &[169, 254, 169, 254], 80),
+            (6, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 127, 0, 0, 1], port_of(&other)),
+            (6, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1], port_of(&granted)),
+        ] {
+            ask(level, family, address, port).is(ACCES, "", "");
+        }
+    }
+    for listener in [&granted, &other] {
+        listener.set_nonblocking(true).expect("own socket");
+        assert_eq!(listener.accept().expect_err("nobody").kind(), ErrorKind::WouldBlock);
+    }
+}
+
+const ACCES: i32 = 2;
+
+fn port_of(listener: &TcpListener) -> u16 {
+    listener.local_addr().expect("it is bound").port()
 }

@@ -563,6 +563,29 @@ fn a_drop_in_follows_from_its_policy() {
 }
 
 /// Every call of the table is one of the kernel's, and the drop-in has those of its run and no others.
+/// A program that connects is in the network of the host, by the addresses of its grants, and the calls of its broker are permitted.
+#[test]
+fn a_drop_in_has_the_connections_of_its_policy() {
+    let dir = tempfile::tempdir().unwrap();
+    let module = |import: &str| format!("(module (import {import} (func)) (memory 1 1))");
+    for (import, asks) in [("\"wave_net\" \"tcp_connect\"", true), ("\"wasi_snapshot_preview1\" \"fd_read\"", false)] {
+        fs::write(dir.path().join("m.wat"), module(import)).unwrap();
+        let generated = wave(dir.path(), &["policy", "gen", "m.wat"]).stdout;
+        for (connect, families) in [("", ""), ("\"10.1.0.0/16:80\", \"[2001:db8::]/32:1-2\"", "AF_INET AF_INET6")] {
+            let granted = asks && !connect.is_empty();
+            fs::write(dir.path().join("p.toml"), format!("{generated}\n[net]\nconnect = [{connect}]\n")).unwrap();
+            let unit = export(dir.path(), "systemd", "p.toml");
+            let only = |setting| settings(&unit, setting).join(" ");
+            assert_eq!(only("PrivateNetwork"), if granted { "no" } else { "yes" });
+            assert_eq!(only("RestrictAddressFamilies"), if granted { families } else { "none" });
+            assert_eq!(only("IPAddressDeny"), "any");
+            assert_eq!(only("IPAddressAllow"), if granted { "10.1.0.0/16 2001:db8::/32" } else { "" });
+            let calls = permitted(&unit);
+            assert_eq!(["socket", "connect", "getpeername"].map(|call| calls.contains(call)), [granted; 3], "{unit}");
+        }
+    }
+}
+
 #[test]
 fn the_call_list_is_that_of_the_table() {
     let dir = writable_dir();

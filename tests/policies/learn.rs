@@ -658,6 +658,29 @@ fn a_server_is_learnt_with_its_sockets() {
     assert_ne!(none.status.code(), Some(0));
 }
 
+/// Grants under which a connection was made stay, and others are named as not used.
+#[test]
+fn connections_are_learnt_by_their_grants() {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let [low, high] = port.to_le_bytes();
+    let dir = scene(&[]);
+    let client = format!(
+        "(module (import \"wave_net\" \"tcp_connect\" (func $connect (param i32 i32) (result i32)))
+           (memory (export \"memory\") 1) (data (i32.const 0) \"\\04\\00\\{low:02x}\\{high:02x}\\00\\00\\00\\00\\7f\\00\\00\\01\")
+           (func (export \"_start\") (if (call $connect (i32.const 0) (i32.const 32)) (then (unreachable)))))"
+    );
+    fs::write(dir.path().join("client.wat"), client).unwrap();
+    let (used, unused) = (format!("127.0.0.0/8:{port}"), "192.0.2.1:443");
+    let line = ["learn", "-o", "p.toml", "--connect", &used, "--connect", unused, "client.wat"];
+    let learnt = wave(dir.path(), &line);
+    assert_eq!(learnt.status.code(), Some(0), "{learnt:?}");
+    let text = policy(&dir);
+    assert!(text.contains(&format!("[net]\nconnect = [\"{used}\"]\n")), "{text}");
+    assert!(text.contains(&format!("--connect {unused}")) && text.contains("[os.connection]"), "{text}");
+    assert_eq!(wave(dir.path(), &["run", "--policy", "p.toml", "client.wat"]).status.code(), Some(0));
+}
+
 /// A signal ends the run, and what was seen until then is written; nothing goes on.
 #[test]
 fn a_run_that_a_signal_ends_is_learnt_and_no_process_stays() {

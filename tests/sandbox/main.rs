@@ -1,5 +1,6 @@
 //! What holds around a guest: the network, other sandboxes, limits, the way paths are resolved.
 
+mod connect;
 mod network;
 mod no_grants;
 mod outer;

@@ -6,15 +6,19 @@
 #![allow(clippy::too_many_arguments, reason = "the interface has this many")]
 
 use std::mem::MaybeUninit;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::event::{PollFd, PollFlags};
 use rustix::fs::{
     self, AtFlags, CWD, FallocateFlags, Mode, OFlags, RawDir, Stat, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT,
 };
 use rustix::io::{self, Errno};
+use rustix::net::sockopt::socket_error;
 use rustix::stdio;
 use rustix::time::{ClockId, clock_gettime};
 use wave_runtime::{Caller, HostFunction, Stop};
+use wave_sandbox::BrokerClient;
 use wave_wasi::Errno as Wasi;
 
 type Result<T = ()> = std::result::Result<T, Errno>;
@@ -32,6 +36,8 @@ const ANY_MODE: Mode = Mode::from_raw_mode(0o7777);
 pub struct Unmonitored {
     /// `None` where one was closed.
     pub files: Vec<Option<OwnedFd>>,
+    /// The way to the broker, if it may have connections.
+    pub broker: Option<BrokerClient>,
 }
 
 impl Unmonitored {
@@ -94,6 +100,7 @@ pub fn function(name: &str) -> Option<HostFunction<Unmonitored>> {
         path_rename(fd: u32, old: u32, old_len: u32, to: u32, new: u32, new_len: u32)
         path_symlink(target: u32, target_len: u32, fd: u32, path: u32, len: u32)
         path_unlink_file(fd: u32, path: u32, len: u32)
+        tcp_connect(remote: u32, opened: u32)
     }
     missing! {
         args_get(u32, u32)
@@ -299,6 +306,21 @@ fn path_open(
     }
     let file = fs::openat(raw.fd(fd)?, get(memory, path, len)?, flags, ANY_MODE)?;
     raw.files.push(Some(file));
+    put(memory, opened, &word(raw.files.len() + 2))
+}
+
+/// Asks the broker for whatever address the guest says. It waits until the peer says something or the connection has failed.
+fn tcp_connect(raw: &mut Unmonitored, memory: &mut [u8], remote: u32, opened: u32) -> Result {
+    let [family, _, low, high, _, _, _, _, address @ ..] =
+        *<&[u8; 24]>::try_from(get(memory, remote, 24)?).map_err(|_| Errno::INVAL)?;
+    let [a, b, c, d, ..] = address;
+    let ip = if family == 4 { IpAddr::from([a, b, c, d]) } else { IpAddr::from(address) };
+    let remote = SocketAddr::new(ip, u16::from_le_bytes([low, high]));
+    let socket = raw.broker.as_ref().ok_or(Errno::NOTCONN)?.connect_tcp(remote);
+    let socket = socket.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+    rustix::event::poll(&mut [PollFd::new(&socket, PollFlags::IN)], None)?;
+    socket_error(&socket)??;
+    raw.files.push(Some(socket));
     put(memory, opened, &word(raw.files.len() + 2))
 }
 

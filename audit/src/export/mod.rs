@@ -77,7 +77,7 @@ impl KernelPolicy {
             let what = "the system calls of a module are known from `[os]` and `wasi.functions`, and one is missing";
             return Err(Failure::refused(what).at(place).fix(fix));
         };
-        let surface = Surface::of_functions(functions);
+        let surface = Surface::of_functions(functions).with_connections(os.asks_for_connections());
         let growable = os.rows.contains_key("os.always.mprotect_grow");
         if let Some((_, what)) = os.difference(&Derived::of(&surface, growable, os.resolver)) {
             let what = format!("`[os]` does not match `wasi.functions`: {what}");
@@ -87,6 +87,8 @@ impl KernelPolicy {
         let uses = |needs: &[Need]| surface.functions().any(|function| needs.contains(&function.need));
         let directories = if uses(&[Need::Grant, Need::WritableGrant]) { &values.fs[..] } else { &[] };
         let listeners = values.listen.clone().filter(|_| surface.contains("sock_accept")).unwrap_or_default();
+        let connect = values.connect.iter().flatten().filter(|_| surface.asks_for_connections());
+        let connections = connect.map(|grant| grant.ports).collect();
         let grant =
             |dir: &wave_policy::file::Directory| FilesystemGrant { host: (&dir.host).into(), access: dir.access };
         let policy = Policy {
@@ -94,6 +96,7 @@ impl KernelPolicy {
             grants: directories.iter().map(grant).collect(),
             resolver: os.resolver,
             listeners,
+            connections,
             surface,
             ..Policy::default()
         };

@@ -11,7 +11,7 @@ use wave_engine::SPARE_FILES;
 use wave_engine::parse_network;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::file::{Limits, Values};
-use wave_policy::{Access, Needed, Policy, Role, all_starts, clean, harmful};
+use wave_policy::{Access, ConnectGrant, Needed, Policy, Role, all_starts, clean, harmful};
 
 /// Time for the parts of a run that the policy does not limit: reading, the seal, the end.
 const SLACK: Duration = Duration::from_secs(10);
@@ -42,7 +42,8 @@ pub(super) fn drop_in(policy: &Policy, growable: bool, loaded: &PolicyDocument) 
     unit.head(&directories);
     unit.identity(policy, growable, &directories, listen);
     unit.files(policy, growable, &directories);
-    unit.network(values, listen);
+    let connect = values.connect.as_deref().filter(|_| !policy.connections.is_empty()).unwrap_or_default();
+    unit.network(values, listen, connect);
     unit.kernel();
     unit.limits(values);
     unit.environment(values);
@@ -269,9 +270,9 @@ impl Unit {
         self.line("UMask=0077");
     }
 
-    fn network(&mut self, values: &Values, listen: &[SocketAddr]) {
+    fn network(&mut self, values: &Values, listen: &[SocketAddr], connect: &[ConnectGrant]) {
         self.line("");
-        if listen.is_empty() {
+        if listen.is_empty() && connect.is_empty() {
             self.comment("Network: none.");
             self.line("PrivateNetwork=yes");
             self.line("RestrictAddressFamilies=none");
@@ -279,10 +280,16 @@ impl Unit {
             self.line("SocketBindDeny=any");
             return;
         }
-        self.comment("Network: the program accepts connections from others, so the network is the host's.");
+        let what = match (listen.is_empty(), connect.is_empty()) {
+            (false, true) => "accepts connections from others",
+            (true, _) => "connects to others",
+            (false, false) => "accepts connections from others, and connects to others",
+        };
+        self.comment(&format!("Network: the program {what}, so the network is the host's."));
         self.line("PrivateNetwork=no");
-        let families: BTreeSet<_> =
-            listen.iter().map(|address| if address.is_ipv4() { "AF_INET" } else { "AF_INET6" }).collect();
+        let is_ipv4 = |grant: &ConnectGrant| grant.network.to_ipv4_mapped().is_some() && grant.prefix_bits >= 96;
+        let families = listen.iter().map(SocketAddr::is_ipv4).chain(connect.iter().map(is_ipv4));
+        let families: BTreeSet<_> = families.map(|is_ipv4| if is_ipv4 { "AF_INET" } else { "AF_INET6" }).collect();
         self.list("RestrictAddressFamilies=", families);
         self.line("SocketBindDeny=any");
         let sockets: BTreeSet<_> = listen
@@ -296,19 +303,23 @@ impl Unit {
         for socket in sockets {
             self.line(&format!("SocketBindAllow={socket}"));
         }
-        match &values.accept_from {
-            Some(networks) => {
-                self.line("IPAddressDeny=any");
-                for network in networks.iter().flat_map(|network| address_ranges(network)) {
-                    self.line(&format!("IPAddressAllow={network}"));
-                }
-            }
-            None if listen.iter().all(|address| address.ip().is_loopback()) => {
+        let is_loopback = listen.iter().all(|address| address.ip().is_loopback());
+        let peers: Vec<_> = match &values.accept_from {
+            _ if listen.is_empty() => Vec::new(),
+            Some(networks) => networks.iter().flat_map(|network| address_ranges(network)).collect(),
+            None if is_loopback => {
                 self.comment("It listens on addresses of the loopback interface alone.");
-                self.line("IPAddressDeny=any");
-                self.line("IPAddressAllow=localhost");
+                vec!["localhost".to_owned()]
             }
-            None => self.comment("IPAddressDeny= is not set: the policy lets anyone connect (`net.accept_from`)."),
+            None => {
+                self.comment("IPAddressDeny= is not set: the policy lets anyone connect (`net.accept_from`).");
+                return;
+            }
+        };
+        self.line("IPAddressDeny=any");
+        let remotes = connect.iter().map(ConnectGrant::addresses);
+        for network in peers.into_iter().chain(remotes) {
+            self.line(&format!("IPAddressAllow={network}"));
         }
     }
 
@@ -391,6 +402,10 @@ impl Unit {
         let mut groups: Vec<(&str, Vec<&str>)> = starts.map(|start| (start.reason, start.calls.to_vec())).collect();
         let calls = |policy: &Policy, growable| policy.rules(growable).map(|rule| rule.call).collect();
         groups.push(("the process that compiles the module, in its seal", calls(&compiler, false)));
+        if !policy.connections.is_empty() {
+            let broker = Policy { role: Role::Broker, ..Policy::default() };
+            groups.push(("the process that makes connections, in its seal", calls(&broker, false)));
+        }
         groups.push(("the program, in its seal", calls(policy, growable)));
         for (reason, calls) in groups {
             let calls: BTreeSet<_> = calls.into_iter().filter(|call| seen.insert(*call)).collect();

@@ -83,9 +83,11 @@ pub fn function(policy: &PolicyDocument, name: &str) -> Reply {
                     "grant a directory with access = \"rw\", in an [[fs]] of the policy; \"append\" is enough for some calls",
                 ),
             ),
-            Need::Listener | Need::Socket => {
-                ("it needs a listening socket", Some("name its address in `listen` of [net]"))
-            }
+            Need::Listener => ("it needs a listening socket", Some("name its address in `listen` of [net]")),
+            Need::Socket => (
+                "it needs a listening socket or a connection",
+                Some("name an address in `listen` of [net], or in `connect`"),
+            ),
         };
         let granted = if met { "" } else { ", and none is granted: each call ends in an error" };
         answer.add(Layer::Monitor, Verdict::of(met), None, format!("{what}{granted}"));
@@ -100,8 +102,13 @@ fn is_met(policy: &PolicyDocument, need: Need) -> bool {
         Need::Nothing => true,
         Need::Grant => !policy.values.fs.is_empty(),
         Need::WritableGrant => policy.values.fs.iter().any(|directory| directory.access.is_writable()),
-        Need::Listener | Need::Socket => policy.values.listen.as_ref().is_some_and(|list| !list.is_empty()),
+        Need::Listener => listens(policy),
+        Need::Socket => listens(policy) || policy.values.connect.iter().flatten().next().is_some(),
     }
+}
+
+fn listens(policy: &PolicyDocument) -> bool {
+    policy.values.listen.iter().flatten().next().is_some()
 }
 
 /// Answers whether the filter of a run can have a rule for a system call.
@@ -170,7 +177,8 @@ fn rule_source(rule: &SyscallRule, sealed: &wave_policy::Policy) -> String {
         Need::Nothing => "",
         Need::Grant => " with a directory",
         Need::WritableGrant => " with a writable directory",
-        Need::Listener | Need::Socket => " with a listening socket",
+        Need::Listener => " with a listening socket",
+        Need::Socket => " with a listening socket or a connection",
     };
     let functions = all_functions().iter().filter(|function| rules_of(function, sealed.resolver).contains(&rule));
     let mut by: Vec<_> = functions.map(|function| format!("{}{}", function.name, need(function.need))).collect();

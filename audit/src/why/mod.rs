@@ -33,7 +33,7 @@ pub enum Question {
     /// An operation on a path of the host.
     HostPath(PathBuf, Operation),
     /// Opening a connection.
-    Connect(String),
+    Connect(SocketAddr),
     /// Listening for connections.
     Listen(SocketAddr),
     /// Accepting a connection from an address.
@@ -79,7 +79,7 @@ fn answer_once(policy: &PolicyDocument, question: &Question) -> Result<Reply, Fa
     Ok(match question {
         Question::Path(path, op) => files::answer_path(policy, &files::from_start(policy, path), *op),
         Question::HostPath(path, op) => files::answer_host_path(policy, path, *op)?,
-        Question::Connect(_) => others::connect(policy),
+        Question::Connect(remote) => others::connect(policy, *remote),
         Question::Listen(address) => others::listen(policy, *address),
         Question::AcceptFrom(address) => others::accept_from(policy, *address),
         Question::SystemCall(name) => calls::system_call(policy, name)?,

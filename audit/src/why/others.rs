@@ -4,31 +4,76 @@ use super::answer::{Answer, Layer, Reply, Verdict};
 use super::calls;
 use super::kernel::kernel_layers_off;
 use std::net::{IpAddr, SocketAddr};
-use wave_engine::parse_network;
 use wave_engine::policy::PolicyDocument;
-use wave_monitor::{PeerRule, peer_allowed};
+use wave_engine::{connect_rule, parse_network};
+use wave_monitor::{ConnectRule, PeerRule, Protocol, connect_allowed, peer_allowed};
+use wave_policy::ConnectGrant;
+use wave_policy::file::Derived;
 
-/// Answers whether a program may open a connection. It never can, because preview 1 has no function for it.
-pub fn connect(policy: &PolicyDocument) -> Reply {
+/// Answers whether a program may open a TCP connection. The monitor decides, and the broker once more before it makes one.
+pub fn connect(policy: &PolicyDocument, remote: SocketAddr) -> Reply {
     let mut answer = Answer::default();
-    answer.add(Layer::Policy, Verdict::Denies, None, "the format has no key for it, because nothing could use it");
-    answer.add(Layer::Monitor, Verdict::Denies, None, "preview1 has no function that opens a connection");
+    let grants: Vec<_> = policy.values.connect.iter().flatten().collect();
+    let rules: Vec<_> = grants.iter().filter_map(|grant| connect_rule(grant)).collect();
+    let octets = match remote.ip() {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    };
+    let allows = |rules: &[ConnectRule]| connect_allowed(rules, octets, remote.port(), Protocol::Tcp);
+    let is_allowed = allows(&rules);
+    let mut edit = None;
+    if is_allowed {
+        let by = rules.iter().position(|rule| allows(&[*rule]));
+        let rule = by.and_then(|by| policy.origin(&format!("net.connect[{by}]")));
+        answer.add(Layer::Monitor, Verdict::Allows, rule, "the address and the port are in this network");
+    } else {
+        let origin = policy.origin("net.connect");
+        answer.add(Layer::Monitor, Verdict::Denies, origin, "no `connect` of [net] allows the address and the port");
+        match [remote, SocketAddr::new(remote.ip().to_canonical(), remote.port())].map(named) {
+            [Some(named), _] | [None, Some(named)] => edit = policy.file.add_items("net", "connect", &[named]),
+            [None, None] => {
+                answer.advice = Some("no line of a policy allows it: this is no address of one host".to_owned())
+            }
+        }
+    }
     match kernel_layers_off(policy) {
         Some(off) => {
             answer.add(Layer::Landlock, Verdict::Silent, None, off.clone());
             answer.add(Layer::Seccomp, Verdict::Silent, None, off);
         }
         None => {
-            answer.add(Layer::Landlock, Verdict::Denies, None, "connecting by TCP is handled, and no port is granted");
-            answer.add(Layer::Seccomp, Verdict::Denies, None, "no filter has socket or connect");
+            let ports = policy
+                .values
+                .connect
+                .iter()
+                .flatten()
+                .any(|grant| (grant.ports.first..=grant.ports.last).contains(&remote.port()));
+            let what =
+                if ports { "the broker may connect to the port" } else { "the broker may not connect to the port" };
+            answer.add(Layer::Landlock, Verdict::of(ports), None, what);
+            let asks = policy.values.os.as_ref().is_none_or(Derived::asks_for_connections);
+            let (verdict, what) = match (asks, is_allowed) {
+                (false, _) => (Verdict::Denies, "`[os]` is that of a module that asks for no connections"),
+                (true, true) => (
+                    Verdict::Allows,
+                    "the program asks the broker, which has socket and connect; it has neither itself",
+                ),
+                (true, false) => {
+                    (Verdict::Denies, "the program has neither socket nor connect, and the broker does not make it")
+                }
+            };
+            answer.add(Layer::Seccomp, verdict, None, what);
         }
     }
-    answer.advice = Some(
-        "no line of a policy allows it: let another program connect and talk to this one on standard input and output, or let the \
-         peer connect to a socket of `listen` in [net]"
-            .to_owned(),
-    );
-    Reply { answer, edit: None }
+    Reply { answer, edit }
+}
+
+/// The grant for one address, if the monitor would allow it then.
+fn named(remote: SocketAddr) -> Option<String> {
+    let grant = ConnectGrant::parse(&remote.to_string(), wave_policy::Protocol::Tcp).ok()?;
+    let rule = connect_rule(&grant)?;
+    let network = grant.network.octets();
+    connect_allowed(&[rule], network, remote.port(), Protocol::Tcp).then(|| grant.to_string())
 }
 
 /// Answers whether a program listens on an address. Sockets are bound before the program runs.

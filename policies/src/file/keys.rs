@@ -7,7 +7,7 @@ use super::schema::{self, Field, Ty};
 use super::write::{Writer, quote};
 use super::{Derived, Directory};
 use crate::limits::{Kind, Limits};
-use crate::{Level, Stub, parse_duration};
+use crate::{ConnectGrant, Level, Protocol, Stub, parse_duration};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -151,6 +151,9 @@ keys! {
         /// Peers whose connections it may accept, `ADDRESS[/BITS]`. `None`: all; an empty list, which no file has: none.
         accept_from: Vec<String>, "accept_from", OPTIONAL, Ty::Networks,
             "Accept from these, ADDRESS[/BITS]; from everywhere if not given";
+        /// Where the program may connect to by TCP.
+        connect: Vec<ConnectGrant>, "connect", OPTIONAL, Ty::List(&Ty::Connection),
+            "TCP connections the program may make, ADDRESS[/BITS]:PORT[-PORT]; an address of IPv6 is in brackets";
     }
     "clock", "Clocks" => {
         /// Steps of the clocks.
@@ -314,6 +317,17 @@ impl Stored for Vec<SocketAddr> {
     fn read(value: &DeValue<'_>) -> Option<Self> {
         let items = value.as_array()?.iter().filter_map(|item| item.get_ref().as_str());
         Some(items.filter_map(|text| text.parse().ok()).collect())
+    }
+
+    fn write(&self, out: &mut Writer<'_>, key: &Key) -> fmt::Result {
+        out.list(key, &self.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+}
+
+impl Stored for Vec<ConnectGrant> {
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        let items = value.as_array()?.iter().filter_map(|item| item.get_ref().as_str());
+        Some(items.filter_map(|text| ConnectGrant::parse(text, Protocol::Tcp).ok()).collect())
     }
 
     fn write(&self, out: &mut Writer<'_>, key: &Key) -> fmt::Result {

@@ -1,8 +1,7 @@
 //! The derived part: what the imports of a module mean for the kernel layers, by what is granted.
 
-use crate::{Access, FilesystemGrant, Need, Policy, Resolver, Surface, SyscallRule};
+use crate::{Access, ConnectPorts, FilesystemGrant, Need, Policy, Protocol, Resolver, Surface, SyscallRule};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
 
 /// What the filter and Landlock come to for one module. It depends on the module alone, so filling in paths leaves it valid;
 /// which groups apply depends on the grants.
@@ -16,7 +15,7 @@ pub struct Derived {
 
 impl Derived {
     /// The groups of system calls, by what brings them.
-    pub(super) const GROUPS: [&str; 4] = ["always", "grant", "writable_grant", "listener"];
+    pub(super) const GROUPS: [&str; 5] = ["always", "grant", "writable_grant", "listener", "connection"];
 
     pub(super) fn read(resolver: Option<&str>, rows: BTreeMap<String, String>) -> Self {
         let named = Resolver::ALL.into_iter().find(|other| resolver == Some(other.as_str()));
@@ -24,18 +23,25 @@ impl Derived {
         Self { resolver, rows }
     }
 
+    /// Whether it is for a module that asks for connections.
+    pub fn asks_for_connections(&self) -> bool {
+        self.rows.keys().any(|id| id.starts_with("os.connection."))
+    }
+
     /// Derives it. `growable`: some linear memory can grow. The rules are those of [`Policy::rules`], as the filter has them.
     pub fn of(surface: &Surface, growable: bool, resolver: Resolver) -> Self {
-        let grant = |access| FilesystemGrant { host: "/".into(), access };
-        let rules = |grants: Vec<FilesystemGrant>, listeners: Vec<SocketAddr>| -> BTreeSet<&'static str> {
-            let policy = Policy { surface: surface.known(), grants, listeners, resolver, ..Policy::default() };
+        let with = |change: fn(&mut Policy)| -> BTreeSet<&'static str> {
+            let mut policy = Policy { surface: surface.known(), resolver, ..Policy::default() };
+            change(&mut policy);
             policy.rules(growable).map(|rule| rule.id).collect()
         };
-        let always = rules(Vec::new(), Vec::new());
-        let readable = rules(vec![grant(Access::ReadOnly)], Vec::new());
-        let writable = rules(vec![grant(Access::ReadWrite)], Vec::new());
-        let listening = rules(Vec::new(), vec![([127, 0, 0, 1], 1).into()]);
-        let groups = [always.clone(), &readable - &always, &writable - &readable, &listening - &always];
+        let always = with(|_| ());
+        let readable = with(|policy| policy.grants = granted(Access::ReadOnly));
+        let writable = with(|policy| policy.grants = granted(Access::ReadWrite));
+        let listening = with(|policy| policy.listeners = vec![([127, 0, 0, 1], 1).into()]);
+        let connecting = with(|policy| policy.connections = vec![SOME_PORT]);
+        let groups =
+            [always.clone(), &readable - &always, &writable - &readable, &listening - &always, &connecting - &always];
         let mut rows = BTreeMap::new();
         for (group, ids) in Self::GROUPS.iter().zip(groups) {
             let rules = crate::all_rules().iter().filter(|rule| ids.contains(rule.id));
@@ -68,6 +74,13 @@ impl Derived {
         let missing = derived.rows.keys().filter(|id| !self.rows.contains_key(*id));
         written.chain(missing.map(|id| ("os".into(), format!("`{id}` is missing")))).collect()
     }
+}
+
+/// A port, whichever: the rules are the same for all.
+const SOME_PORT: ConnectPorts = ConnectPorts { protocol: Protocol::Tcp, first: 1, last: 1 };
+
+fn granted(access: Access) -> Vec<FilesystemGrant> {
+    vec![FilesystemGrant { host: "/".into(), access }]
 }
 
 fn in_words(rule: &SyscallRule) -> String {

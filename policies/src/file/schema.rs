@@ -5,7 +5,7 @@
 use super::keys::ROOT;
 use super::problem::{nearest, shown};
 use crate::limits::{self, Kind};
-use crate::{Access, Level, Resolver, Stub, all_functions, parse_duration, parse_size};
+use crate::{Access, ConnectGrant, Level, Protocol, Resolver, Stub, all_functions, parse_duration, parse_size};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use toml::de::DeValue;
@@ -43,6 +43,7 @@ pub(crate) enum Ty {
     Number,
     Hash,
     Address,
+    Connection,
     Network,
     /// Name of an environment variable.
     Variable,
@@ -107,6 +108,7 @@ pub(super) static OS: &[Field] = &[
     field("grant", Ty::Rules, "System calls that come with a directory"),
     field("writable_grant", Ty::Rules, "System calls that come with a directory that may change"),
     field("listener", Ty::Rules, "System calls that come with a listening socket"),
+    field("connection", Ty::Rules, "System calls that come with a connection that the program may make"),
     field("landlock", Ty::Table(LANDLOCK), "Landlock rights of a directory, by its access"),
 ];
 
@@ -176,6 +178,7 @@ impl Ty {
             Self::Number => format!("a number from 0 to {MOST_NUMBER}"),
             Self::Hash => "64 hexadecimal digits in quotes".into(),
             Self::Address => "an address with a port such as \"127.0.0.1:8080\"".into(),
+            Self::Connection => "a network with ports such as \"192.0.2.0/24:443\"".into(),
             Self::Network => "an address or network such as \"10.0.0.0/8\"".into(),
             Self::Variable => "the name of a variable in quotes".into(),
             Self::Function => "the name of a WASI function in quotes".into(),
@@ -221,7 +224,7 @@ impl Ty {
             Self::Version | Self::Bool | Self::Count | Self::Number | Self::List(_) | Self::Networks => false,
             Self::Table(_) | Self::Tables(_) | Self::Variables | Self::Rules => false,
             Self::Text | Self::Path | Self::Word(_) | Self::Size | Self::Time | Self::Hash => true,
-            Self::Address | Self::Network | Self::Variable | Self::Function => true,
+            Self::Address | Self::Connection | Self::Network | Self::Variable | Self::Function => true,
         }
     }
 
@@ -234,6 +237,10 @@ impl Ty {
             Self::Hash => is_hash(text),
             Self::Address => text.parse::<SocketAddr>().is_ok(),
             Self::Network => is_network(text),
+            Self::Connection => {
+                let expected = || format!("write {}", self.expected()).into();
+                return ConnectGrant::parse(text, Protocol::Tcp).map(drop).map_err(|what| Some((what, expected())));
+            }
             Self::Variable => is_variable(text),
             Self::Word(words) => {
                 let unknown = || (format!("unknown word `{}`", shown(text)), Fix::Word(text.to_owned(), words));
@@ -265,6 +272,9 @@ impl Ty {
             Self::Number => json!({"type": "integer", "minimum": 0, "maximum": MOST_NUMBER}),
             Self::Hash => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
             Self::Address => json!({"type": "string", "pattern": ":[0-9]+$"}),
+            Self::Connection => json!({
+                "type": "string", "pattern": "^([0-9.]+|\\[[0-9a-fA-F.:]+\\])(/[0-9]+)?:[0-9]+(-[0-9]+)?$"
+            }),
             Self::Network => json!({"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}),
             Self::Variable => json!({"type": "string", "pattern": "^[^=]+$"}),
             Self::Function => {

@@ -368,8 +368,8 @@ fn needed_here() -> impl Iterator<Item = &'static str> {
     let connecting = Policy { surface, connections: vec![ports], ..Policy::default() };
     let tried_there: BTreeSet<_> = broker.rules(false).chain(connecting.rules(false)).map(|rule| rule.id).collect();
     // Of these, a guest without connections needs some, too.
-    let closing = Policy { surface: Surface::of_functions(["fd_close"]), ..Policy::default() };
-    let needed_here: BTreeSet<_> = closing.rules(false).map(|rule| rule.id).collect();
+    let others = Policy { surface: Surface::of_functions(["fd_close", "poll_oneoff"]), ..Policy::default() };
+    let needed_here: BTreeSet<_> = others.rules(false).map(|rule| rule.id).collect();
     let is_left = move |id: &&str| needed_here.contains(id) || !tried_there.contains(id);
     all_rules().iter().filter(|rule| rule.elsewhere.is_none()).map(|rule| rule.id).filter(is_left)
 }

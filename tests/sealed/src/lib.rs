@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use std::error::Error;
+use std::os::fd::RawFd;
 
 use wave_compiler::Module;
 use wave_contract::artifact::CodeSettings;
@@ -12,7 +13,7 @@ use wave_engine::ProgramRanges;
 use wave_engine::compile::Job;
 use wave_policy::Policy;
 use wave_runtime::{Binding, CallError, InstanceId, Item, Placement, Stop, Store};
-use wave_sandbox::{Grant, Sealed};
+use wave_sandbox::{Grant, SealPlan, Sealed};
 use wave_verifier::{Terms, Verified};
 
 /// Any failure is the end of a test program, with its message.
@@ -67,18 +68,19 @@ impl Placed {
     }
 }
 
-/// Seals the process as the engine does.
+/// Seals the process as the engine does. `keep` are descriptors that stay open.
 ///
 /// # Errors
 /// As [`wave_sandbox::seal`].
 pub fn seal<T>(
     store: &mut Store<T>,
     policy: &Policy,
+    keep: &[RawFd],
     grants: impl for<'a> FnOnce(&'a mut T) -> Vec<Grant<'a>>,
 ) -> Result<Sealed> {
     let ranges = ProgramRanges::of(store);
     let grants = grants(store.data_mut());
-    Ok(wave_sandbox::seal(&ranges.seal_plan(policy, &grants))?)
+    Ok(wave_sandbox::seal(&SealPlan { keep_fds: keep, ..ranges.seal_plan(policy, &grants) })?)
 }
 
 /// Copies the segments and runs `_start`; the exit code.

@@ -129,7 +129,7 @@ pub fn diff(old: &Values, new: &Values) -> Vec<Change> {
 }
 
 /// The keys whose meaning is compared.
-const COMPARED: [&str; 13] = [
+const COMPARED: [&str; 14] = [
     "sandbox",
     "args",
     "cwd",
@@ -141,6 +141,7 @@ const COMPARED: [&str; 13] = [
     "env.set",
     "net.listen",
     "net.accept_from",
+    "net.connect",
     "clock.resolution",
     "random.seed",
 ];

@@ -1,6 +1,7 @@
-//! Where a program listens, and whom it may accept.
+//! Where a program listens, whom it may accept, and where it may connect to.
 
 use super::{Diff, Effect, Side};
+use crate::ConnectGrant;
 use crate::file::Values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,6 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub(super) fn compare(diff: &mut Diff<'_>) {
     listen(diff);
     accept(diff);
+    connect(diff);
 }
 
 fn listen(diff: &mut Diff<'_>) {
@@ -89,6 +91,35 @@ fn accept(diff: &mut Diff<'_>) {
             None => Side::default(),
         };
         diff.add(effect, KEY, &name, side(was), side(is), text);
+    }
+}
+
+/// What one grant allows, another one alone may allow as well; what several allow together is not looked at, so that may read as more than
+/// it is.
+fn connect(diff: &mut Diff<'_>) {
+    const KEY: &str = "net.connect";
+    let places = |values: &Values| -> BTreeMap<ConnectGrant, usize> {
+        values.connect.iter().flatten().enumerate().map(|(index, grant)| (*grant, index)).collect()
+    };
+    let (old, new) = (places(diff.old), places(diff.new));
+    let allows = |grants: &BTreeMap<ConnectGrant, usize>, grant: &ConnectGrant| {
+        grants.contains_key(grant) || grants.keys().any(|other| other.covers(grant))
+    };
+    let all: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
+    for grant in all {
+        let [was, is] = [&old, &new].map(|grants| grants.get(&grant));
+        let (effect, text) = match Effect::of(allows(&old, &grant), allows(&new, &grant)) {
+            Some(effect @ Effect::Widens) => (effect, format!("may connect to {grant}")),
+            Some(effect) => (effect, format!("may no longer connect to {grant}")),
+            None if was.is_some() == is.is_some() => continue,
+            None if is.is_some() => (Effect::Neutral, format!("names {grant}, to which it could connect before")),
+            None => (Effect::Neutral, format!("no longer names {grant}, to which it may still connect")),
+        };
+        let side = |index: Option<&usize>| match index {
+            Some(index) => Side::new("connects", format!("{KEY}[{index}]")),
+            None => Side::default(),
+        };
+        diff.add(effect, KEY, &grant.to_string(), side(was), side(is), text);
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::file::{Derived, Directory, Limits, PolicyFile};
-use crate::{Access, Resolver};
+use crate::{Access, ConnectGrant, Protocol, Resolver};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -39,9 +39,15 @@ const NETWORKS: [&str; 11] = [
     "::1",
     "::ffff:10.0.0.0/104",
 ];
+const CONNECT: [&str; 6] =
+    ["0.0.0.0/0:443", "10.0.0.0/8:443", "10.1.0.0/16:443", "10.1.0.0/16:1-65535", "11.0.0.0/8:443", "[::1]:80"];
 const CALLS: [&str; 5] = ["x", "x where a == 1", "x where a == 1, b == 2", "x where b == 2", "y"];
 const RIGHTS: [&str; 4] = ["", "read_file", "read_dir read_file", "write_file"];
 const STEPS: [u64; 3] = [1, 1_000, 1_000_000];
+
+fn connection(text: &str) -> ConnectGrant {
+    ConnectGrant::parse(text, Protocol::Tcp).expect("a grant")
+}
 
 fn owned(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
@@ -103,7 +109,8 @@ prop_compose! {
         functions in of(vec(select(&FUNCTIONS[..]), 0..5)),
         fs in directories(),
         (pass, set) in (of(vec(select(&NAMES[..]), 0..3)), of(vec((select(&NAMES[..]), select(&["1", "2"][..])), 0..3))),
-        (listen, accept) in (of(vec(select(&LISTEN[..]), 0..4)), of(vec(select(&NETWORKS[..]), 0..4))),
+        (listen, accept, connect) in
+            (of(vec(select(&LISTEN[..]), 0..4)), of(vec(select(&NETWORKS[..]), 0..4)), of(vec(select(&CONNECT[..]), 0..4))),
         (clock, seed) in (of(select(&STEPS[..])), of(0..3_u64)),
         limits in limits(),
         os in of(derived()),
@@ -121,6 +128,7 @@ prop_compose! {
             env_set: set.map(|set| set.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()),
             listen: listen.map(|list| list.iter().map(|text| text.parse().expect("an address")).collect()),
             accept_from: accept.as_deref().map(owned),
+            connect: connect.map(|list| list.iter().map(|text| connection(text)).collect()),
             clock_resolution: clock.map(Duration::from_nanos),
             random_seed: seed,
             limits,
@@ -147,6 +155,7 @@ enum Question {
     Told(&'static str, u8),
     Listen(SocketAddr),
     Accept(IpAddr),
+    Connect(SocketAddr),
     /// May it tell apart two moments this far apart, in nanoseconds?
     Clock(u64),
     /// May this limit reach this much?
@@ -170,6 +179,7 @@ impl Question {
             Self::Told(..) => "env",
             Self::Listen(_) => "net.listen",
             Self::Accept(_) => "net.accept_from",
+            Self::Connect(_) => "net.connect",
             Self::Clock(_) => "clock.resolution",
             Self::Limit(name, _) => return format!("limits.{name}"),
             Self::AnyCall | Self::Call(..) | Self::Right(_) => "os",
@@ -197,6 +207,9 @@ fn questions() -> Vec<Question> {
     all.extend(sockets.map(|text| Question::Listen(text.parse().expect("an address"))));
     let peers = ["10.0.0.1", "10.200.0.1", "10.1.2.3", "11.0.0.1", "1.2.3.4", "::1", "100::1", "fe80::1"];
     all.extend(peers.map(|text| Question::Accept(text.parse().expect("an address"))));
+    let remotes =
+        ["10.1.2.3:443", "10.1.2.3:80", "10.200.0.1:443", "11.0.0.1:443", "8.8.8.8:443", "8.8.8.8:80", "[::1]:80"];
+    all.extend(remotes.map(|text| Question::Connect(text.parse().expect("an address"))));
     all.extend([1, 1_000, 1_000_000].map(Question::Clock));
     for (name, _) in Limits::default().numbers() {
         let sizes = [0, 1, 2, 3, 64, 1024, 4096, 1 << 16, 1 << 20, 8 << 20, 16 << 20, u128::from(u32::MAX), 4 << 30];
@@ -261,6 +274,14 @@ fn allows(values: &Values, question: &Question) -> bool {
         Question::Accept(peer) => {
             values.accept_from.as_ref().is_none_or(|list| list.iter().any(|text| in_network(text, *peer)))
         }
+        Question::Connect(remote) => values.connect.iter().flatten().any(|grant| {
+            let (network, ports) = (grant.network.to_ipv4_mapped(), grant.ports.first..=grant.ports.last);
+            let text = network.map_or("::1/128".to_owned(), |v4| format!("{v4}/{}", grant.prefix_bits - 96));
+            // The internet does not contain the private network.
+            let is_private = remote.to_string().starts_with("10.");
+            let is_apart = is_private && grant.prefix_bits < 104;
+            ports.contains(&remote.port()) && !is_apart && in_network(&text, remote.ip())
+        }),
         Question::Clock(step) => {
             values.deterministic != Some(true)
                 && values.clock_resolution.is_none_or(|own| own <= Duration::from_nanos(*step))
@@ -312,6 +333,7 @@ fn most(limits: &Limits, name: &str) -> Option<u128> {
         "max-call-bytes" => wide(limits.max_call_bytes.filter(|bytes| *bytes < u64::from(u32::MAX))),
         "max-iovecs" => Some(1024),
         "max-subscriptions" => Some(4096),
+        "max-connections" => Some(4096),
         _ => None,
     }
 }
@@ -491,7 +513,7 @@ fn directories_are_compared_by_what_can_be_reached() {
 
 #[test]
 fn every_area_has_its_words() {
-    let cases: [(&str, &str, &[&str]); 34] = [
+    let cases: [(&str, &str, &[&str]); 39] = [
         ("", "sandbox = \"strict\"", &[]),
         ("", "sandbox = \"off\"", &["+ the sandbox is off, was strict"]),
         ("args = [\"a\"]", "args = [\"b\", \"c d\"]", &["~ the first arguments are \"b\" \"c d\", were \"a\""]),
@@ -550,6 +572,24 @@ fn every_area_has_its_words() {
                 "~ no longer names 10.0.0.0/9, whose connections are still accepted",
                 "+ may accept connections from 10.0.0.0/8",
             ],
+        ),
+        ("", "[net]\nconnect = [\"10.0.0.1:443\"]", &["+ may connect to 10.0.0.1:443"]),
+        ("[net]\nconnect = [\"10.0.0.1:443\"]", "", &["- may no longer connect to 10.0.0.1:443"]),
+        (
+            "[net]\nconnect = [\"10.1.0.0/16:443\"]",
+            "[net]\nconnect = [\"10.0.0.0/8:443\"]",
+            &["+ may connect to 10.0.0.0/8:443", "~ no longer names 10.1.0.0/16:443, to which it may still connect"],
+        ),
+        (
+            "[net]\nconnect = [\"11.0.0.0/8:80\"]",
+            "[net]\nconnect = [\"11.0.0.0/8:80-81\"]",
+            &["~ no longer names 11.0.0.0/8:80", "+ may connect to 11.0.0.0/8:80-81"],
+        ),
+        // The internet does not contain the private network.
+        (
+            "[net]\nconnect = [\"0.0.0.0/0:443\"]",
+            "[net]\nconnect = [\"0.0.0.0/0:443\", \"10.0.0.0/8:443\"]",
+            &["+ may connect to 10.0.0.0/8:443"],
         ),
         ("[clock]\nresolution = \"1ms\"", "", &["+ clocks move in steps of 1ns, was 1ms"]),
         (

@@ -51,6 +51,6 @@ fn run() -> Result<i32> {
 
     let surface = Surface::from_imports([("wasi_snapshot_preview1", "proc_exit")]);
     let policy = Policy { level: level.parse::<Level>()?, surface, ..Policy::default() };
-    let sealed = sealed::seal(&mut store, &policy, |()| Vec::new())?;
+    let sealed = sealed::seal(&mut store, &policy, &[], |()| Vec::new())?;
     sealed::start(&mut store, &sealed, instance)
 }

@@ -106,7 +106,7 @@ fn prepare(ready: Ready, image: Verified<CodeImage>, control: Option<Control>, l
     let policy = Policy { level: Level::Strict, surface, ..Policy::default() };
     // The message about a fault is not for whoever reads the results.
     dup2_stderr(&null)?;
-    let sealed = sealed::seal(&mut store, &policy, |()| Vec::new())?;
+    let sealed = sealed::seal(&mut store, &policy, &[], |()| Vec::new())?;
     for instance in [instance, other] {
         store.initialize(&sealed, instance).map_err(|stopped| format!("{:?}", stopped.stop))?;
     }
