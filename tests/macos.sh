@@ -184,9 +184,11 @@ if [ -n "$mac" ]; then
   permit 'removing it' /bin/rm "$work/out/new"
   deny 'making a file elsewhere' /usr/bin/touch "$work/new"
   deny 'making a file under ro' /usr/bin/touch "$work/in/new"
-  deny 'changing a mode' /bin/chmod 600 "$work/out"
-  deny 'an extended attribute' /usr/bin/xattr -w user.a b "$work/secret"
-  deny 'a symbolic link elsewhere' /bin/ln -sf in "$work/link"
+  : >"$work/out/kept"
+  deny 'changing the mode of a granted file' /bin/chmod 600 "$work/out/kept"
+  deny 'setting an attribute of a granted file' /usr/bin/xattr -w user.a b "$work/out/kept"
+  deny 'a symbolic link elsewhere' /bin/ln -sf in "$work/new-link"
+  deny 'a hard link to another file' /bin/ln -f "$work/secret" "$work/out/secret"
   deny 'starting a program' /usr/bin/env /usr/bin/true
   deny 'a process' /bin/bash -c '(exit 0)'
   deny 'a signal to another process' /bin/kill -0 $$
@@ -196,7 +198,6 @@ if [ -n "$mac" ]; then
   listener=$!
   sleep 1
   deny 'a connection' /usr/bin/nc -z -w 2 127.0.0.1 47113
-  deny 'a name' /usr/bin/host -W 5 example.org
 else
   echo
   echo 'NOT RUN: not a Mac: the refusals of macOS, and the accesses under its profile'
