@@ -4,7 +4,7 @@
 //! the file is made new, and never through a link.
 
 use crate::text::short;
-use rustix::fs::{CWD, FileType, Mode, OFlags, RawMode, openat, unlinkat};
+use rustix::fs::{CWD, Mode, OFlags, openat, unlinkat};
 use std::fs::{File, symlink_metadata};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::os::unix::fs::MetadataExt;
@@ -62,8 +62,7 @@ fn create(path: &Path) -> io::Result<File> {
 
 fn is_own_file(path: &Path) -> io::Result<bool> {
     let found = symlink_metadata(path)?;
-    let is_file = FileType::from_raw_mode(found.mode() as RawMode) == FileType::RegularFile;
-    Ok(is_file && found.uid() == rustix::process::geteuid().as_raw())
+    Ok(found.is_file() && found.uid() == rustix::process::geteuid().as_raw())
 }
 
 /// A line for each function: address, length, name.
