@@ -96,7 +96,7 @@ fn comment(policy: &Policy, growable: bool, compared: Option<u32>, instruction: 
             format!("argument {}, {half} half", (offset - ARGUMENTS) / 8)
         }
         (BPF_JEQ, number) if compared == Some(NUMBER) => {
-            let name = usize::try_from(number).ok().and_then(wave_sandbox::call_name).unwrap_or("no call");
+            let name = name_of(number);
             let rules: Vec<_> = policy.rules(growable).filter(|rule| rule.call == name).map(|rule| rule.id).collect();
             match rules.as_slice() {
                 [] if name == SELF_TEST.0 => format!("{name}: the self-test of the seal"),
@@ -105,9 +105,14 @@ fn comment(policy: &Policy, growable: bool, compared: Option<u32>, instruction: 
         }
         (BPF_JEQ, _) if compared == Some(ARCHITECTURE) => "x86-64".to_owned(),
         (BPF_JGE, X32_BIT) if compared == Some(NUMBER) => "x32".to_owned(),
+        (BPF_JGE, number) if compared == Some(NUMBER) => format!("from {} on", name_of(number)),
         (BPF_RETURN, RET_ALLOW) => "permit".to_owned(),
         (BPF_RETURN, RET_TRAP) => "refuse: SIGSYS, exit status 159".to_owned(),
         (BPF_RETURN, answer) if answer & 0xffff_0000 == RET_ERRNO => format!("fail with error {}", answer & 0xffff),
         _ => String::new(),
     }
+}
+
+fn name_of(number: u32) -> &'static str {
+    usize::try_from(number).ok().and_then(wave_sandbox::call_name).unwrap_or("no call")
 }

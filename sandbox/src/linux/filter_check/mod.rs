@@ -271,7 +271,7 @@ impl Rules {
                 None => expect(&region, TRAP, found),
             };
         }
-        for (number, rule) in &self.by_number {
+        for (number, rule) in self.by_number.range(region.bounds(NUMBER)) {
             match region.divide(NUMBER, Test::is(*number)) {
                 Division::None => {}
                 Division::Some(of_number) => rule.compare(of_number, found, steps)?,

@@ -1,6 +1,7 @@
 //! Sets of system calls that a path of a filter, or a rule, can describe.
 
 use std::iter;
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 use super::Difference;
@@ -237,6 +238,11 @@ impl Region {
     pub(super) fn only_value(&self, word: usize) -> Option<u32> {
         let Word { smallest, most, mask, .. } = self.0[word];
         (smallest == most || mask == u32::MAX).then_some(smallest)
+    }
+
+    /// Bounds that no value of a word is outside of.
+    pub(super) const fn bounds(&self, word: usize) -> RangeInclusive<u32> {
+        self.0[word].smallest..=self.0[word].most
     }
 
     /// One of the calls.

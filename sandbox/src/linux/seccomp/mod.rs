@@ -149,12 +149,19 @@ fn compile(plan: &SealPlan<'_>, restricts_truncation: bool) -> Result<(Vec<Instr
     if let Some(openat) = calls.get_mut(&libc::SYS_openat).filter(|_| restricts_truncation) {
         *openat = truncation_needs_write()?;
     }
-    let count = calls.len();
-    let filter = SeccompFilter::new(calls, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
-    let program: BpfProgram = program::add_prologue(filter.try_into()?, answers(plan), denied_origin(plan));
+    let programs: Vec<_> = calls.into_iter().map(compile_call).collect::<Result<_, _>>()?;
+    let count = programs.len();
+    let program = program::join(&programs, answers(plan), denied_origin(plan));
     let instruction =
         |filter: sock_filter| Instruction { code: filter.code, jt: filter.jt, jf: filter.jf, k: filter.k };
     Ok((program.into_iter().map(instruction).collect(), count))
+}
+
+/// A program that decides on the calls with one number.
+fn compile_call((number, rules): (i64, Vec<SeccompRule>)) -> Result<(i64, BpfProgram), seccompiler::BackendError> {
+    let calls = BTreeMap::from([(number, rules)]);
+    let filter = SeccompFilter::new(calls, SeccompAction::Trap, SeccompAction::Allow, TargetArch::x86_64)?;
+    Ok((number, filter.try_into()?))
 }
 
 /// Conditions on the flags: no `O_TRUNC`, or `O_TRUNC` with `O_WRONLY` or `O_RDWR`. The kernel truncates with every access mode, also

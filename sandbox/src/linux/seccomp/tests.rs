@@ -64,6 +64,24 @@ fn calls_from_the_code_of_the_guest_are_refused_in_strict() {
     }
 }
 
+#[test]
+fn numbers_are_found_among_any_number_of_calls() {
+    for count in [0, 1, 3, 4, 7, 100, 400_i64] {
+        // With a gap before each number.
+        let calls: Vec<_> =
+            (0..count).map(|at| compile_call((2 * at + 1, Vec::new())).expect("a number compiles")).collect();
+        let program: Vec<_> = program::join(&calls, [(1000, 5)].into_iter(), None)
+            .into_iter()
+            .map(|filter| Instruction { code: filter.code, jt: filter.jt, jf: filter.jf, k: filter.k })
+            .collect();
+        for number in 0..1000 {
+            let expected = if number % 2 == 1 && i64::from(number) < 2 * count { ALLOW } else { TRAP };
+            assert_eq!(verdict(&program, X86_64, number, [0; 6]), expected, "{number} of {count}");
+        }
+        assert_eq!(verdict(&program, X86_64, 1000, [0; 6]), libc::SECCOMP_RET_ERRNO | 5);
+    }
+}
+
 /// Only a checked filter is given to the kernel, so a wrong one ends the seal of every process, as any failure of this layer does.
 #[test]
 fn a_filter_that_differs_from_the_policy_is_refused() {
