@@ -54,32 +54,39 @@ def modules(work: Path) -> Iterator[tuple[str, Path]]:
     imports |= {function: [function] for function in policy.table()["wasi"]}
     for name, functions in imports.items():
         yield name, write_module(work / f"{name.replace('/', '-').replace(' ', '-')}.wat", functions)
+    for name, functions in {"connections": [], "every function, connections": list(policy.table()["wasi"])}.items():
+        yield name, write_module(work / f"{name.replace(', ', '-').replace(' ', '-')}.wat", functions, connects=True)
 
 
-def write_module(path: Path, functions: list[str]) -> Path:
+def write_module(path: Path, functions: list[str], connects: bool = False) -> Path:
     """A module that imports functions. Their types do not matter to what is derived from them."""
     lines = [f'(import "wasi_snapshot_preview1" "{function}" (func))' for function in functions]
+    lines += ['(import "wave_net" "tcp_connect" (func))'] if connects else []
     path.write_text(f"(module {' '.join(lines)} (memory (export \"memory\") 1 10))\n", encoding="utf-8")
     return path
 
 
 def exported(work: Path) -> Iterator[Filter]:
-    """The filters of `wave policy export`: each module, resolver and access of a grant, with and without a listener."""
+    """The filters of `wave policy export`: each module, resolver and access of a grant, with and without a listener or a
+    connection."""
     for (name, module), resolver in itertools.product(modules(work), RESOLVERS):
         generated = wave("policy", "gen", "--resolver", resolver, module)
         derived = tomllib.loads(generated)
         groups = [group for group in ("grant", "writable_grant") if group in derived["os"]]
-        for access, listens in itertools.product(ACCESSES, (False, True)):
-            # A grant or a listener that the module cannot use is not in effect: `wave policy gen` suggests none.
+        for access, listens, connects in itertools.product(ACCESSES, (False, True), (False, True)):
+            # What the module cannot use is not in effect: `wave policy gen` suggests none.
             if access and not groups or listens and "accept4" not in derived["os"].get("listener", {}):
                 continue
-            text = generated + with_grants(access, listens)
-            path = work / f"{module.stem}-{resolver}-{access}-{listens}.toml"
+            if connects and "connection" not in derived["os"]:
+                continue
+            text = generated + with_grants(access, listens, connects=connects)
+            path = work / f"{module.stem}-{resolver}-{access}-{listens}-{connects}.toml"
             path.write_text(text, encoding="utf-8")
             program = bpf.from_listing(wave("policy", "export", "--format", "seccomp-bpf", path))
             growable = [PLACEHOLDER] if "mprotect_grow" in derived["os"]["always"] else []
             plan = f"policy={path} resolver={resolver}" + in_words(growable)
-            title = f"{name}, {resolver}, {access or 'nothing'} granted" + ", listening" * listens
+            title = f"{name}, {resolver}, {access or 'nothing'} granted"
+            title += ", listening" * listens + ", connecting" * connects
             yield Filter(title, program, policy.of_policy(text, growable), plan)
 
 
@@ -88,10 +95,11 @@ def in_words(growable: Iterable[Range]) -> str:
     return "".join(f" growable={base}:{length}" for base, length in growable)
 
 
-def with_grants(access: str | None, listens: bool, host: str = "/tmp") -> str:
+def with_grants(access: str | None, listens: bool, host: str = "/tmp", connects: bool = False) -> str:
     """Sections of a policy file."""
     grant = f'\n[[fs]]\nhost = "{host}"\nguest = "/data"\naccess = "{access}"\n' if access else ""
-    return grant + ('\n[net]\nlisten = ["127.0.0.1:8080"]\n' if listens else "")
+    net = ['listen = ["127.0.0.1:8080"]'] * listens + ['connect = ["192.0.2.0/24:443"]'] * connects
+    return grant + ("\n[net]\n" + "\n".join(net) + "\n" if net else "")
 
 
 def of_seals(work: Path, checker: Checker) -> Iterator[Filter]:
