@@ -130,6 +130,7 @@ const fn is_word(text: &[u8], start: usize, end: usize, word: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn names_agree_with_libc() {
         let known = [
