@@ -67,6 +67,10 @@ impl Cli {
     }
 
     fn run_or_oci(words: &[OsString]) -> Option<Self> {
+        if let Some(oci) = crate::platform::oci::plain_run(words) {
+            let every = Every { sandbox: None, quiet: false, color: Color::Auto };
+            return Some(Self { every, command: Command::Oci(Box::new(oci)) });
+        }
         let command = Every::augment_args(clap::Command::new("wave"));
         let mut command = match words.iter().find_map(|word| ["run", "oci"].into_iter().find(|name| *name == word))? {
             "run" => command.subcommand(Run::augment_args(clap::Command::new("run"))),
@@ -895,6 +899,15 @@ mod tests {
             ("wave --sandbox off -q run --fuel 5 --dir a::b::ro m.wasm run oci --help", true),
             ("wave run -q --color never --sandbox standard m.wasm", true),
             ("wave oci --root r run --bundle b c", true),
+            ("wave oci --root state run c", true),
+            ("wave oci run c", true),
+            ("wave oci run run", true),
+            ("wave oci --root  run c", false),
+            ("wave oci --root --log run c", false),
+            ("wave oci run --bundle  c", false),
+            ("wave oci run --bundle -b c", false),
+            ("wave oci run --bundle b ", true),
+            ("wave oci run -c", false),
             ("wave oci kill --all c TERM -q", true),
             ("wave oci --log l create --pid-file p --bundle b --console-socket s c", true),
             ("wave oci --root state state c", true),
@@ -931,6 +944,22 @@ mod tests {
             if let Some(quick) = quick {
                 assert_eq!(format!("{quick:?}"), format!("{:?}", whole.expect("it is valid")), "{line:?}");
             }
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_plain_run_of_a_container_needs_no_definition() {
+        for (line, is_plain) in [
+            ("wave oci run c", true),
+            ("wave oci --root r run --bundle b c", true),
+            ("wave oci run --detach c", false),
+            ("wave oci --log l run c", false),
+            ("wave oci --root r state c", false),
+            ("wave run oci", false),
+        ] {
+            let words: Vec<_> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(crate::platform::oci::plain_run(&words).is_some(), is_plain, "{line}");
         }
     }
 

@@ -13,6 +13,11 @@ pub struct Oci {
     words: Vec<OsString>,
 }
 
+/// No line is read without a definition.
+pub const fn plain_run(_: &[OsString]) -> Option<Oci> {
+    None
+}
+
 /// No subcommand has a definition of its own.
 pub const fn definition(_: &[OsString]) -> Option<Command> {
     None
