@@ -14,6 +14,7 @@
 //! | `path.rs`, `path/whole.rs` | both side by side: single paths, and whole functions with loops |
 //! | `report.rs`, `sample.rs` | what was done |
 
+#![cfg(target_os = "linux")]
 #![allow(missing_docs, reason = "test machinery of one program")]
 #![allow(
     clippy::cast_possible_truncation,

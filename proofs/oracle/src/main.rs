@@ -1,5 +1,8 @@
 //! Runs the oracle and prints what it did: `wave-oracle --steps N --seed S [--json FILE] [--sample FILE COUNT]`.
 
+#![cfg_attr(not(target_os = "linux"), no_main)]
+#![cfg(target_os = "linux")]
+
 use std::process::ExitCode;
 use std::time::Instant;
 use wave_oracle::run;

@@ -8,6 +8,7 @@
 //! Files: `source` bytes as choices, `ops` choices as `calls`, `tree` the files of the model, `table` its
 //! descriptors, `answer` and `predict` what each call has to do, `world` the real directories and streams,
 //! `alarm` the deadline, `machine` one run and its oracle.
+#![cfg(target_os = "linux")]
 #![allow(missing_docs, reason = "for tests alone")]
 #![allow(clippy::cast_possible_truncation, reason = "the numbers of the model are far below its limits")]
 

@@ -252,7 +252,7 @@ mod tests {
 
     fn open_in(top: &std::path::Path, path: &str) -> Result<OwnedFd, Failure> {
         let top = File::open(top).unwrap();
-        open(top.as_fd(), path.as_bytes(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), || false)
+        open(top.as_fd(), path.as_bytes(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty(), || false)
     }
 
     #[test]

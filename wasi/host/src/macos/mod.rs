@@ -14,5 +14,5 @@ pub(crate) use listing::Listing;
 #[cfg(target_os = "macos")]
 pub(crate) use resolve::{DIRECTORY, unlink};
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests;

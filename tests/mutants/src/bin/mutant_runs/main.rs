@@ -13,6 +13,8 @@
 //! `GLIBC_TUNABLES=glibc.pthread.rseq=0:glibc.malloc.mmap_threshold=65536` belongs before it: or the kernel writes to a thread's memory,
 //! and the processes inherit what the oracle remembered of the last.
 
+#![cfg_attr(not(target_os = "linux"), no_main)]
+#![cfg(target_os = "linux")]
 #![allow(unsafe_code, reason = "forks")]
 
 mod late;
