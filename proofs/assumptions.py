@@ -14,6 +14,7 @@ ASSUMPTIONS = {
     "inlined": "Hostcalls inline this decision; proved is its function of the same source in the same binary",
     "parser": "The parsers of paths and link targets answer any value of their type; they have proofs of their own",
     "insert": "`Monitor::insert` does what its own proof says",
+    "meanings": "`is_host` and `widest_mask` do what their own proofs say",
     "numbering": "No number from 3 up to `lowest_free` is free, nor is that above the number of slots. Close, "
     "renumber and insert are proved to keep this; that `new` and the grants make it true is not",
     "reserve": "`Vec::reserve` gives room for what it is asked for, apart from other memory, and keeps the content",

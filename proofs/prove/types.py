@@ -147,11 +147,13 @@ class Type:
         """Offset and size of what each register holds if a value of this type is passed. Empty if it is passed by a
         pointer.
 
-        rustc passes one or two numbers in as many registers, and other values of up to 8 bytes as their bytes. If a
-        later compiler does it in another way, proofs fail.
+        rustc passes one or two numbers in as many registers, one of 128 bits in two, and other values of up to 8 bytes
+        as their bytes. If a later compiler does it in another way, proofs fail.
         """
         if self.size == 0 or self.scalars:
-            return self.scalars or []
+            scalars = self.scalars or []
+            words = [(at, min(size, 8)) for start, size in scalars for at in range(start, start + size, 8)]
+            return words if len(words) <= 2 else []
         return [(0, self.size)] if self.size <= 8 else []
 
 

@@ -59,12 +59,13 @@ impl ConnectRule {
         self.protocol
     }
 
-    fn admits(&self, address: IpBytes, port: u16, protocol: Protocol) -> bool {
+    /// The widest mask is that of the special range around the address. Both networks contain the address, so that of the rule
+    /// lies inside the range if its prefix is not shorter.
+    fn admits(&self, address: IpBytes, widest_mask: u128, port: u16, protocol: Protocol) -> bool {
         self.protocol == protocol
             && (self.first_port..=self.last_port).contains(&port)
             && self.network.admits(address)
-            // Both contain the address, so the network lies inside the range if its prefix is not shorter.
-            && self.network.mask() >= prefix_mask(special_bits(address))
+            && self.network.mask() >= widest_mask
     }
 }
 
@@ -94,9 +95,15 @@ impl fmt::Display for ConnectRule {
 #[must_use]
 #[inline(never)]
 pub fn connect_allowed(rules: &[ConnectRule], address: IpBytes, port: u16, protocol: Protocol) -> bool {
-    let admitted =
-        |meaning: IpBytes| is_host(meaning, protocol) && rules.iter().any(|rule| rule.admits(meaning, port, protocol));
+    let admitted = |meaning| is_admitted(rules, meaning, port, protocol);
     port != 0 && admitted(address) && embedded_ipv4(address).is_none_or(admitted)
+}
+
+/// Whether a rule allows this meaning of an address. The compiler must not share it: the proof follows the two loops one by one.
+#[inline(always)]
+fn is_admitted(rules: &[ConnectRule], meaning: IpBytes, port: u16, protocol: Protocol) -> bool {
+    let widest_mask = widest_mask(meaning);
+    is_host(meaning, protocol) && rules.iter().any(|rule| rule.admits(meaning, widest_mask, port, protocol))
 }
 
 /// Connect to an address.
@@ -153,13 +160,20 @@ impl Monitor {
 }
 
 /// Whether a connection to this address can have one other end: it is neither unspecified nor, for TCP, a group.
-const fn is_host(address: IpBytes, protocol: Protocol) -> bool {
+#[inline(never)]
+pub(crate) const fn is_host(address: IpBytes, protocol: Protocol) -> bool {
     !(is_unspecified(address) || matches!(protocol, Protocol::Tcp) && is_group(address))
 }
 
 /// Multicast (RFC 5771, RFC 4291 2.7) and limited broadcast (RFC 919).
 const fn is_group(address: IpBytes) -> bool {
     matches!((split(address), address), ((MAPPED, [224..=239, ..] | [255, 255, 255, 255]), _) | (_, [0xff, ..]))
+}
+
+/// The mask of the special range around an address, 0 for an address of none.
+#[inline(never)]
+pub(crate) const fn widest_mask(address: IpBytes) -> u128 {
+    prefix_mask(special_bits(address))
 }
 
 /// How many bits the special range around an address has in common, 0 for an address of none.

@@ -7,6 +7,7 @@
 //! Decisions that one hostcall asks once are out of line, and the proof is about what the hostcall calls. Those that are
 //! inlined into hostcalls have a function of their own here, and the proof is about that one.
 
+use crate::connections::{is_host, widest_mask};
 use crate::entries::{Entry, EntryOrigin, base_rights, inheriting_rights};
 use crate::fdstat::{admit_append_change, flag_change};
 use crate::limits::at_most;
@@ -16,12 +17,12 @@ use crate::opens::{Mode, Wanted, admit_creation, admit_mode, needed_on_directory
 use crate::polls::admit_count;
 use crate::sockets::{accept_flags, check_send_flags, shutdown_how};
 use crate::{
-    Accept, Access, Admitted, Advice, Advise, Allocate, Buffers, Claim, Clock, Close, Direction, Errno, FdFlags,
-    FdStat, GuestPath, GuestRange, HostFd, IpBytes, Kind, Layout, Link, LinkTarget, LookupFlags, MakeDirectory,
-    Monitor, NewTimes, OFlags, Open, OpenListed, OpenRequest, PeerRule, Performed, Raise, Read, ReadAt, ReadDir,
-    ReadLink, Receive, RemoveDirectory, Rename, RiFlags, Rights, SdFlags, Seek, SeekFrom, Send, SetFlags, SetSize,
-    SetTimes, SetTimesAt, Shutdown, Stat, StatAt, SubclockFlags, Subscription, Symlink, Sync, Unlink, Watch, Whence,
-    Write, WriteAt, admit_filesystem, admit_raise, peer_allowed,
+    Accept, Access, Admitted, Advice, Advise, Allocate, Buffers, Claim, Clock, Close, ConnectRule, Direction, Errno,
+    FdFlags, FdStat, GuestPath, GuestRange, HostFd, Inspect, IpBytes, Kind, Layout, Link, LinkTarget, LookupFlags,
+    MakeDirectory, Monitor, NewTimes, OFlags, Open, OpenListed, OpenRequest, PeerRule, Performed, Protocol, Raise,
+    Read, ReadAt, ReadDir, ReadLink, Receive, RemoveDirectory, Rename, RiFlags, Rights, SdFlags, Seek, SeekFrom, Send,
+    SetFlags, SetSize, SetTimes, SetTimesAt, Shutdown, Stat, StatAt, SubclockFlags, Subscription, Symlink, Sync,
+    Unlink, Watch, Whence, Write, WriteAt, admit_filesystem, admit_raise, connect_allowed, peer_allowed,
 };
 
 macro_rules! proved {
@@ -135,6 +136,10 @@ proved! {
     shutdown_how: fn(u32) -> Result<SdFlags, Errno> = shutdown_how;
     peer_rule: fn(IpBytes, u8) -> Option<PeerRule> = PeerRule::new;
     peer: fn(Option<&[PeerRule]>, IpBytes) -> bool = peer_allowed;
+    is_host: fn(IpBytes, Protocol) -> bool = is_host;
+    widest_mask: fn(IpBytes) -> u128 = widest_mask;
+    connection: fn(&[ConnectRule], IpBytes, u16, Protocol) -> bool = connect_allowed;
+    inspect: fn(&Monitor, u32) -> Admits<Inspect> = Monitor::admit_inspect;
 
     subscription: fn(&[u8], Layout) -> Result<Subscription, Errno> = Subscription::parse;
     poll: fn(&Monitor, u32) -> Result<(), Errno> = Monitor::admit_poll;
