@@ -21,7 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use run::{Run, Traced, Used};
 use tracer::{Call, Live, Tracer, text};
-use wave_policy::{Access, ConnectPorts, Policy, Protocol, Role, Surface, all_rules};
+use wave_policy::{Access, ConnectPorts, Policy, Protocol, Role, Surface, SyscallRule, all_rules};
 use wave_test_support::testsuite::programs;
 use wave_test_support::{Mode, Outcome, source, wat};
 
@@ -397,11 +397,14 @@ fn every_rule_is_needed_by_an_honest_run() {
     assert!(unused.is_empty(), "rules that no run uses: {unused:?}");
 }
 
+fn rule(id: &str) -> &'static SyscallRule {
+    all_rules().iter().find(|rule| rule.id == id).expect("a rule")
+}
+
 /// A guest's process whose filter lacks a rule is ended at the call.
 #[track_caller]
 fn ends_without(id: &str, program: &str, outcome: &Outcome) {
-    let rule = all_rules().iter().find(|rule| rule.id == id).expect("a rule");
-    let said = outcome.stderr.contains(&format!("wave: denied system call {} (", rule.call));
+    let said = outcome.stderr.contains(&format!("wave: denied system call {} (", rule(id).call));
     // Without the calls of its last words, it is the kernel that ends it.
     let (message, status) = match id {
         "write_message" => (false, (None, Some(libc::SIGSYS))),
@@ -421,7 +424,8 @@ fn every_rule_of_the_compiler_is_needed() {
     for id in compiler() {
         // Who waits for whom is a matter of luck, and so is whether the process is at its own end before it is ended.
         let is_needed = (0..50).any(|_| ends_compiling_without(id));
-        assert!(is_needed, "nothing needed the rule `{id}`");
+        // One that says so may have been needed only in the run before.
+        assert!(is_needed || rule(id).elsewhere.is_some(), "nothing needed the rule `{id}`");
     }
 }
 
@@ -429,8 +433,7 @@ fn every_rule_of_the_compiler_is_needed() {
 fn ends_compiling_without(id: &str) -> bool {
     let outcome = large_module().without("compiler", id);
     let Outcome { status, stdout, stderr } = &outcome;
-    let rule = all_rules().iter().find(|rule| rule.id == id).expect("a rule");
-    let named = stderr.starts_with(&format!("wave: denied system call {} (", rule.call));
+    let named = stderr.starts_with(&format!("wave: denied system call {} (", rule(id).call));
     if status.code() == Some(0) {
         // Its end comes when everything is said.
         let by_luck = id.starts_with("futex") || id == "exit_group";
