@@ -4,6 +4,8 @@
 //! `WAVE_PACKAGES` names a directory to keep the packages in; in CI they are fetched; elsewhere the tests say that they did not run.
 //! `docs/commands.md` has the longer list.
 
+mod built;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
