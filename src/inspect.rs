@@ -10,8 +10,7 @@ use std::path::Path;
 use wave_contract::module::{ExportKind, ImportType, ModuleInfo};
 use wave_contract::types::MemoryType;
 use wave_engine::Failure;
-use wave_engine::compile;
-use wave_engine::input;
+use wave_engine::{compile, features, input};
 
 /// Prints a module's declarations after validating all of it, which a sealed process does.
 ///
@@ -30,7 +29,7 @@ fn summarize(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Resul
     let bytes = input::module(path, bytes)?;
     let module = compile::parse(path, &bytes)?;
     compile::validate(path, &module, threads)?;
-    let summary = Summary::new(&module.into_own_info(), bytes.len());
+    let summary = Summary::new(&module.into_own_info(), &bytes);
     Ok(Output::new(match format {
         Format::Text => summary.text(),
         Format::Json => json(&summary)?,
@@ -41,6 +40,7 @@ fn summarize(path: &Path, bytes: &[u8], format: Format, threads: usize) -> Resul
 struct Summary {
     name: Option<String>,
     size_bytes: usize,
+    uses: Vec<&'static str>,
     functions: usize,
     memory_pages: Vec<(u64, Option<u64>)>,
     memories: Vec<Memory>,
@@ -91,7 +91,7 @@ struct Item {
 }
 
 impl Summary {
-    fn new(info: &ModuleInfo, size_bytes: usize) -> Self {
+    fn new(info: &ModuleInfo, bytes: &[u8]) -> Self {
         let imports = info.imports.iter().map(|import| Item {
             module: Some(import.module.clone()),
             name: import.name.clone(),
@@ -122,7 +122,8 @@ impl Summary {
         });
         Self {
             name: info.name.clone(),
-            size_bytes,
+            size_bytes: bytes.len(),
+            uses: features::used(bytes).unwrap_or_default().iter().map(|feature| feature.name).collect(),
             functions: info.functions.len(),
             memory_pages: info.memories.iter().map(|memory| (memory.min_pages, memory.max_pages)).collect(),
             memories: info.memories.iter().map(Memory::new).collect(),
@@ -145,6 +146,8 @@ impl Summary {
     fn write_text(&self, out: &mut String) -> std::fmt::Result {
         writeln!(out, "name:      {}", self.name.as_deref().map_or("none".into(), clean))?;
         writeln!(out, "size:      {} bytes", self.size_bytes)?;
+        let uses = self.uses.join(", ");
+        writeln!(out, "uses:      {}", if uses.is_empty() { "nothing beyond WebAssembly 1.0" } else { &uses })?;
         writeln!(out, "functions: {}", self.functions)?;
         if self.memories.is_empty() {
             writeln!(out, "memory:    none")?;

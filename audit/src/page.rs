@@ -135,6 +135,11 @@ fn what_it_is(audit: &Audit, blocks: &mut Vec<Block>) {
             row("inside", words(&format!("{modules} modules, {components} components; they are not read")));
         }
         Kind::Module => {
+            match audit.uses.as_deref() {
+                None => {}
+                Some([]) => row("uses", words("nothing beyond WebAssembly 1.0")),
+                Some(features) => row("uses", names(features.iter().copied(), features.len())),
+            }
             row("functions", words(&format!("{} and {} globals of its own", module.functions, module.globals)));
             row("memory", listed(&module.memories, memory));
             row(

@@ -27,6 +27,8 @@ pub struct Audit {
     pub component: Option<Component>,
     /// What it declares.
     pub module: Declarations,
+    /// The features beyond WebAssembly 1.0 that its declarations and its code use, if they could be read.
+    pub uses: Option<Vec<&'static str>>,
     /// What it can ask for.
     pub areas: Vec<AreaSurface>,
     /// System calls and Landlock rights by grant. Empty for components that cannot run.
@@ -82,6 +84,10 @@ impl Audit {
         };
         let surface = surface(&module);
         let objects = module.kind == Kind::Module && features::has_objects(bytes);
+        let uses = match module.kind {
+            Kind::Module => features::used(bytes),
+            Kind::Component => None,
+        };
         // The heap of objects grows as a memory does.
         let growable = objects || module.memories.iter().any(Memory::can_grow);
         let (grants, powers) = match module.kind {
@@ -94,6 +100,7 @@ impl Audit {
             blake3: blake3::hash(bytes).to_hex().to_string(),
             compiled_file: false,
             component: None,
+            uses: uses.map(|features| features.iter().map(|feature| feature.name).collect()),
             areas: areas(&module, &surface),
             grants,
             powers,

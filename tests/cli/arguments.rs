@@ -448,6 +448,9 @@ fn inspect_lists_imports_and_exports_without_running() {
     let said = wave(&["inspect", "--format", "json", "examples/hello.wat"]);
     let summary: serde_json::Value = serde_json::from_str(&said.stdout).expect("JSON");
     assert_eq!(summary["imports"][0]["name"], "fd_write");
+    assert_eq!(summary["uses"], serde_json::json!([]));
+    let said = wave(&["inspect", "benches/guests/objects.wat"]);
+    assert!(said.stdout.contains("\nuses:      reference-types, gc\n"), "{}", said.stdout);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! Features of WebAssembly: one table.
 //!
-//! What the validator accepts, what `wave` says of a module that needs more, `wave --version --verbose` and the block in
-//! `docs/webassembly.md` follow from it.
+//! What the validator accepts, what `wave` says of a module that needs more, what `wave inspect` and `wave audit` say that a module uses,
+//! `wave --version --verbose` and the block in `docs/webassembly.md` follow from it.
 
-use wasmparser::{FuncValidatorAllocations, Parser, ValidPayload, Validator, WasmFeatures};
+use std::collections::BTreeSet;
+use wasmparser::{
+    BlockType, FuncValidatorAllocations, Operator, Parser, Payload, ValidPayload, Validator, WasmFeatures,
+};
 
 /// One feature: a proposal, or what a version of the standard has.
 #[derive(Debug)]
@@ -252,6 +255,78 @@ pub fn judge(bytes: &[u8]) -> Verdict {
     if needs.is_empty() { Verdict::Runs } else { Verdict::Needs(needs) }
 }
 
+/// What a module uses beyond version 1.0, in its declarations or in the instructions of its functions. `None` if its declarations are not
+/// valid or its instructions cannot be read.
+#[must_use]
+pub fn used(bytes: &[u8]) -> Option<Vec<&'static Feature>> {
+    let known = supported() | unsupported();
+    let needs = |flags: WasmFeatures| validate_declarations(bytes, known.difference(flags)).is_err();
+    if needs(WasmFeatures::empty()) {
+        return None;
+    }
+    let (mut found, has_hints) = used_by_functions(bytes).ok()?;
+    let mut declarable = known.difference(found);
+    if found.contains(WasmFeatures::LEGACY_EXCEPTIONS) {
+        // Its tags are of the old form, too.
+        declarable.remove(WasmFeatures::EXCEPTIONS);
+    }
+    let beyond = || FEATURES.iter().filter(|feature| feature.name != "mvp" && known.contains(feature.flags));
+    for Feature { flags, .. } in beyond() {
+        if declarable.contains(*flags) && needs(*flags) {
+            found |= *flags;
+        }
+    }
+    let is_used = |feature: &&Feature| found.intersects(feature.flags) || has_hints && feature.name == "branch-hinting";
+    Some(beyond().filter(is_used).collect())
+}
+
+/// What the instructions of all functions need, and whether there are hints on branches.
+fn used_by_functions(bytes: &[u8]) -> Result<(WasmFeatures, bool), wasmparser::Error> {
+    let mut proposals = BTreeSet::new();
+    let mut has_hints = false;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload? {
+            Payload::CodeSectionEntry(body) => {
+                let mut operators = body.get_operators_reader()?;
+                while !operators.eof() {
+                    let proposal = proposal(&operators.read()?);
+                    if proposal != "mvp" {
+                        proposals.insert(proposal);
+                    }
+                }
+            }
+            Payload::CustomSection(section) => has_hints |= section.name() == "metadata.code.branch_hint",
+            _ => {}
+        }
+    }
+    Ok((proposals.into_iter().filter_map(flag).collect(), has_hints))
+}
+
+/// The proposal that an instruction is of, in the parser's words.
+fn proposal(operator: &Operator<'_>) -> &'static str {
+    macro_rules! by_operator {
+        ($(@$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
+            match operator {
+                $(Operator::$op { .. } => stringify!($proposal),)*
+                _ => "mvp",
+            }
+        };
+    }
+    match operator {
+        Operator::Block { blockty: BlockType::FuncType(_) }
+        | Operator::Loop { blockty: BlockType::FuncType(_) }
+        | Operator::If { blockty: BlockType::FuncType(_) } => "multi_value",
+        // It is in both forms of exceptions, and its tag is declared.
+        Operator::Throw { .. } => "mvp",
+        _ => wasmparser::for_each_operator!(by_operator),
+    }
+}
+
+/// What the validator calls a proposal.
+fn flag(proposal: &str) -> Option<WasmFeatures> {
+    WasmFeatures::from_name(&proposal.to_uppercase())
+}
+
 /// Whether a module has garbage-collected objects, and so a heap for them. False for one that cannot be compiled.
 #[must_use]
 pub fn has_objects(bytes: &[u8]) -> bool {
@@ -301,6 +376,14 @@ pub fn explain(names: &[&str]) -> (String, String) {
         what += &format!(": {why}");
     }
     (what, fixes.join("; "))
+}
+
+/// Validates a module without its function bodies.
+fn validate_declarations(bytes: &[u8], features: WasmFeatures) -> Result<(), wasmparser::Error> {
+    let mut validator = Validator::new_with_features(features);
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    parser.parse_all(bytes).try_for_each(|payload| validator.payload(&payload?).map(drop))
 }
 
 /// Validates all of a module.
@@ -394,6 +477,62 @@ mod tests {
             }
         }
         assert_eq!(judged("(module (memory 1) (func (export \"f\")))"), Verdict::Runs);
+    }
+
+    #[test]
+    fn what_a_module_uses_is_found_in_declarations_and_functions() {
+        let cases: &[(&str, &[&str])] = &[
+            ("(memory 1) (table 1 funcref) (func (export \"f\") (call_indirect (i32.const 0)))", &[]),
+            ("(func (result f32) (f32.convert_i32_s (i32.const 1)))", &[]),
+            ("(func (param i32) (result i32) (i32.extend8_s (local.get 0)))", &["sign-ext"]),
+            ("(func (result i32) (i32.trunc_sat_f32_s (f32.const 1)))", &["nontrapping-fptoint"]),
+            ("(global (export \"g\") (mut i32) (i32.const 0))", &["mutable-globals"]),
+            ("(func (result i32 i32) i32.const 1 i32.const 2)", &["multivalue"]),
+            ("(func i32.const 1 block (param i32) drop end)", &["multivalue"]),
+            ("(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))", &["bulk-memory"]),
+            ("(memory 1) (data \"passive\")", &["bulk-memory"]),
+            ("(func (result v128) (v128.const i64x2 0 0))", &["simd128"]),
+            ("(func return_call 0)", &["tail-call"]),
+            ("(func (param externref) (drop (ref.is_null (local.get 0))))", &["reference-types"]),
+            (
+                "(func (result v128) (i8x16.relaxed_swizzle (v128.const i64x2 0 0) (v128.const i64x2 0 0)))",
+                &["simd128", "relaxed-simd"],
+            ),
+            ("(global i32 (i32.add (i32.const 1) (i32.const 2)))", &["extended-const"]),
+            ("(memory 1) (memory 1)", &["multi-memory"]),
+            ("(tag)", &["exception-handling"]),
+            ("(tag) (func try_table end throw 0)", &["exception-handling"]),
+            ("(tag) (func try throw 0 catch_all end)", &["legacy-exceptions"]),
+            ("(type (struct)) (func (drop (struct.new 0)))", &["gc"]),
+            ("(memory i64 1)", &["memory64"]),
+            ("(memory 1) (func (drop (i32.atomic.load (i32.const 0))))", &["atomics"]),
+            (
+                "(func (result i64 i64) (i64.mul_wide_u (i64.const 1) (i64.const 2)))",
+                &["multivalue", "wide-arithmetic"],
+            ),
+            ("(memory 1 (pagesize 1))", &["custom-page-sizes"]),
+            ("(memory 1) (func (memory.discard (i32.const 0) (i32.const 0)))", &["memory-control"]),
+            ("(func (@metadata.code.branch_hint \"\\00\") (if (i32.const 0) (then)))", &["branch-hinting"]),
+        ];
+        for (text, expected) in cases {
+            let bytes = wat::parse_str(format!("(module {text})")).expect("the test's text is right");
+            let found: Vec<_> = used(&bytes).expect("it is valid").iter().map(|feature| feature.name).collect();
+            assert_eq!(&found, expected, "{text}");
+        }
+        assert!(used(b"\0asm\x01\0\0\0\x01").is_none());
+    }
+
+    #[test]
+    fn each_proposal_of_the_parser_has_a_flag() {
+        macro_rules! proposals {
+            ($(@$proposal:ident $op:ident $({ $($arg:ident: $argty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
+                [$(stringify!($proposal)),*]
+            };
+        }
+        let all = wasmparser::for_each_operator!(proposals);
+        for name in all.iter().chain(&["multi_value"]).filter(|name| **name != "mvp") {
+            assert!(flag(name).is_some(), "{name}");
+        }
     }
 
     #[test]
