@@ -11,9 +11,11 @@ use crate::{hooks, lifecycle, policy};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 use rustix::fs::{FlockOperation, flock};
+use std::fs::File;
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 use wave_cgroups::Cgroup;
 use wave_engine::policy::PolicyDocument;
 use wave_engine::{Engine, Failure, Module, Plan};
@@ -55,6 +57,7 @@ pub struct Running {
     poststop: Vec<Hook>,
     lock: Lock,
     pid: i32,
+    mounts: Option<Mounts>,
 }
 
 impl Running {
@@ -63,16 +66,50 @@ impl Running {
         self.pid
     }
 
+    /// Prepares the end while the program runs, for who waits for its process and deletes it then: a thread unmounts what was mounted,
+    /// while [`delete`](Self::delete) removes the rest. The kernel waits for all processors before that (RCU).
+    pub fn prepare_end(&mut self) {
+        self.mounts = Mounts::of(self.pid);
+    }
+
     /// Deletes the container, whose process has ended and was waited for. Returns the failures of its last hooks, which change nothing.
     ///
     /// # Errors
     /// 125 if something of it cannot be removed.
     pub fn delete(self) -> Result<Vec<Failure>, Failure> {
         // Another command may have deleted it meanwhile, and another container may have its name.
-        match self.directory.lock_again(&self.lock)? {
+        let deleted = match self.directory.lock_again(&self.lock)? {
             true => lifecycle::end_and_remove(&self.directory, &self.state, &self.poststop),
             false => Ok(Vec::new()),
-        }
+        };
+        self.mounts.into_iter().for_each(Mounts::end);
+        deleted
+    }
+}
+
+/// The thread that has the mount namespace of a process, too, and closes it once the process has ended.
+#[derive(Debug)]
+struct Mounts(JoinHandle<()>);
+
+impl Mounts {
+    /// Its stack: it makes two system calls.
+    const STACK_BYTES: usize = 64 << 10;
+
+    /// `None` if the namespace cannot be opened, or no thread be made: then the process unmounts itself.
+    fn of(pid: i32) -> Option<Self> {
+        let namespace = File::open(format!("/proc/{pid}/ns/mnt")).ok()?;
+        let process = lifecycle::open_child(pid)?;
+        let close = move || {
+            lifecycle::await_end(&process, None);
+            drop(namespace);
+        };
+        std::thread::Builder::new().stack_size(Self::STACK_BYTES).spawn(close).ok().map(Self)
+    }
+
+    /// Waits until nothing is mounted. To be called when the process has ended.
+    fn end(self) {
+        // A panic in it would have been printed, and the namespace is closed then, too.
+        self.0.join().ok();
     }
 }
 
@@ -124,7 +161,7 @@ fn create_and(request: &Create, ready: Option<Ready<'_>>, load: Load<'_>, log: &
     let Container { config, state, directory, lock, .. } = container;
     let lock = lock.expect("only the other process gives it up");
     flock(&lock, FlockOperation::Unlock).map_err(|errno| cannot("unlock the container", errno))?;
-    Ok(Running { directory, state, poststop: config.hooks.poststop, lock, pid })
+    Ok(Running { directory, state, poststop: config.hooks.poststop, lock, pid, mounts: None })
 }
 
 /// What the process gets that the runtime has opened.

@@ -232,14 +232,20 @@ fn end(state: &State) {
             drop(state.cgroup.thaw());
         }
         if let Ok(pidfd) = pidfd {
-            await_end(&pidfd);
+            // If it is late, removing the cgroup fails and says so.
+            await_end(&pidfd, Some(&DEATH));
         }
     }
 }
 
-fn await_end(pidfd: &OwnedFd) {
-    // If it is late, removing the cgroup fails and says so.
-    rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&DEATH))).ok();
+/// Waits until a process has ended, or for so long.
+pub fn await_end(pidfd: &OwnedFd, longest: Option<&Timespec>) {
+    rustix::io::retry_on_intr(|| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], longest)).ok();
+}
+
+/// Opens a child that nobody has waited for. Until then, its number is its own.
+pub fn open_child(pid: i32) -> Option<OwnedFd> {
+    pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()
 }
 
 /// Removes the cgroup and the state directory of a container whose process has ended, and runs its last hooks. Returns their failures.

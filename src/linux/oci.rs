@@ -375,11 +375,12 @@ fn run_container(request: &Create, detach: bool, log: &Log) -> Result<u8, Failur
     awaited.add(Signal::SIGCHLD);
     // Not earlier: the process of the container would begin with them blocked.
     let ready = || awaited.thread_block().map_err(refuse);
-    let container = wave_oci::create_and_start(request, &ready, &load, log)?;
+    let mut container = wave_oci::create_and_start(request, &ready, &load, log)?;
     let pid = Pid::from_raw(container.pid());
     if detach {
         return Ok(0);
     }
+    container.prepare_end();
     let code = loop {
         match waitpid(pid, Some(WaitPidFlag::WNOHANG)).map_err(refuse)? {
             WaitStatus::Exited(_, code) => break code,

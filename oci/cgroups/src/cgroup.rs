@@ -124,7 +124,7 @@ impl Cgroup {
                 Version::V1 => "tasks",
                 Version::V2 => "cgroup.procs",
             };
-            files::write(&directory.path.join(file), "0")
+            files::append(&directory.path.join(file), "0")
         })
     }
 

@@ -47,6 +47,12 @@ pub(crate) fn write(path: &Path, value: &str) -> Result<(), Error> {
     written.map_err(Error::io("write", path))
 }
 
+/// As [`write`], to a file that has nothing to truncate: to ask the kernel for that costs as much as to open the file.
+pub(crate) fn append(path: &Path, value: &str) -> Result<(), Error> {
+    let written = OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(value.as_bytes()));
+    written.map_err(Error::io("write", path))
+}
+
 /// Creates a directory, and answers whether it is new.
 pub(crate) fn create(path: &Path) -> Result<bool, Error> {
     match DirBuilder::new().mode(0o755).create(path) {

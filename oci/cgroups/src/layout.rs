@@ -89,17 +89,27 @@ impl Layout {
         self
     }
 
-    /// Without cgroup v2, if v1 is beside it and v2 has no controller that these resources limit: to be in its cgroup means nothing.
+    /// Without the hierarchies in which being a member means nothing for these resources: cgroup v2 beside v1, if it has no controller that
+    /// they limit, devices of v1 without rules, and the one of systemd where systemd does not run.
     #[must_use]
     pub fn without_unused(mut self, resources: &Resources) -> Self {
-        let Resources { hugepage_limits, rdma, unified, .. } = resources;
+        let Resources { hugepage_limits, rdma, unified, devices, .. } = resources;
         let limits_rare = !hugepage_limits.is_empty() || !rdma.is_empty() || !unified.is_empty();
         let is_rare = |controllers: String| controllers.split(' ').all(|name| name.is_empty() || RARE.contains(&name));
-        let is_unused = |hierarchy: &Hierarchy| {
-            let offered = || files::read(&hierarchy.mount.join("cgroup.controllers"));
-            hierarchy.version == Version::V2 && offered().is_ok_and(is_rare)
+        let is_unused_v1 = |controllers: &[String]| match controllers {
+            [only] => only == "devices" && devices.is_empty() || only == "name=systemd" && !self.systemd,
+            _ => false,
         };
-        if self.kind() == Kind::Hybrid && !limits_rare {
+        let is_unused = |hierarchy: &Hierarchy| match hierarchy.version {
+            Version::V1 => is_unused_v1(&hierarchy.controllers),
+            Version::V2 => {
+                let offered = || files::read(&hierarchy.mount.join("cgroup.controllers"));
+                !limits_rare && offered().is_ok_and(is_rare)
+            }
+        };
+        let used = |hierarchy: &Hierarchy| hierarchy.version == Version::V1 && !is_unused(hierarchy);
+        // A container needs a cgroup to be found by.
+        if self.hierarchies.iter().any(used) {
             self.hierarchies.retain(|hierarchy| !is_unused(hierarchy));
         }
         self

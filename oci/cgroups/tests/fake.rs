@@ -223,6 +223,26 @@ fn hybrid_leaves_out_v2_where_it_can_limit_nothing_of_the_container() {
 }
 
 #[test]
+fn v1_leaves_out_devices_without_rules_and_systemd_where_it_does_not_run() {
+    let at = "/sys/fs/cgroup";
+    let one = |name: &str, options: &str| format!("31 30 0:29 / {at}/{name} rw - cgroup cgroup rw,{options}\n");
+    let mounts = ["pids", "devices"].map(|name| one(name, name)).concat() + &one("systemd", "name=systemd");
+    let host = Host::new(&mounts, "3:pids:/\n2:devices:/\n1:name=systemd:/\n");
+    let of = |resources: &str| {
+        let layout = host.layout().without_unused(&json(resources));
+        let cgroup = Cgroup::planned(&layout, &parsed("/c", false)).unwrap();
+        cgroup.hierarchies().map(|(name, _)| name).collect::<Vec<_>>()
+    };
+    assert_eq!(of(r#"{"pids":{"limit":1}}"#), ["pids"]);
+    assert_eq!(of(r#"{"devices":[{"allow":false}]}"#), ["pids", "devices"]);
+    fs::create_dir_all(host.at("run/systemd/system")).unwrap();
+    assert_eq!(of("{}"), ["pids", "name=systemd"]);
+    // There is always one to find the processes by.
+    let host = Host::new(&one("devices", "devices"), "2:devices:/\n");
+    assert_eq!(host.layout().without_unused(&json("{}")).kind(), Kind::V1);
+}
+
+#[test]
 fn v1_cpusets_inherit_at_every_level() {
     let host = Host::new("31 30 0:29 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n", "4:cpuset:/own\n");
     let at = "sys/fs/cgroup/cpuset";

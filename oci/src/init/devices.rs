@@ -7,6 +7,7 @@ use crate::failure::cannot_at;
 use rustix::fd::AsFd;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid, chmodat, chownat, makedev, mknodat, statat, symlinkat};
 use rustix::io::Errno;
+use rustix::process::umask;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use wave_engine::Failure;
@@ -40,10 +41,14 @@ const LINKS: [(&str, &str); 5] = [
 pub fn create(root: BorrowedFd<'_>, config: &Config) -> Result<(), Failure> {
     let refuse = |errno| cannot_at("create devices", Path::new(DEV), errno);
     let dev = inside::find_or_create(root, Path::new(DEV), Kind::Directory).map_err(refuse)?;
-    for device in all(config) {
-        create_one(root, dev.as_fd(), &device)
-            .map_err(|errno| cannot_at("create the device", &device.path, errno).at("linux.devices"))?;
-    }
+    // A node gets its permissions when it is made.
+    let mask = umask(Mode::empty());
+    let made = all(config).iter().try_for_each(|device| {
+        create_one(root, dev.as_fd(), device)
+            .map_err(|errno| cannot_at("create the device", &device.path, errno).at("linux.devices"))
+    });
+    umask(mask);
+    made?;
     for (path, target) in LINKS {
         link(dev.as_fd(), path, target)
             .map_err(|errno| cannot_at("create the link", &Path::new(DEV).join(path), errno))?;
@@ -90,18 +95,30 @@ fn create_one(root: BorrowedFd<'_>, dev: BorrowedFd<'_>, device: &Device) -> Res
         opened = inside::find_or_create(root, &parent, Kind::Directory)?;
         opened.as_fd()
     };
-    if let Ok(found) = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) {
+    let mode = Mode::from_raw_mode(device.file_mode.unwrap_or(0o666));
+    let made = mknodat(parent, name, kind, mode, number);
+    // In a user namespace nobody creates devices: the host's is mounted.
+    if made == Err(Errno::PERM) && kind != FileType::Fifo {
+        return bind(root, &device.path);
+    }
+    if !matches!(made, Ok(()) | Err(Errno::EXIST)) {
+        return made;
+    }
+    let found = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    if made.is_err() {
         let same =
             FileType::from_raw_mode(found.st_mode) == kind && (kind == FileType::Fifo || found.st_rdev == number);
         return if same { Ok(()) } else { Err(Errno::EXIST) };
     }
-    match mknodat(parent, name, kind, Mode::empty(), number) {
-        // In a user namespace nobody creates devices: the host's is mounted.
-        Err(Errno::PERM) if kind != FileType::Fifo => return bind(root, &device.path),
-        outcome => outcome?,
+    // What the directory gives to new files comes first.
+    if Mode::from_raw_mode(found.st_mode) != mode {
+        chmodat(parent, name, mode, AtFlags::empty())?;
     }
-    chmodat(parent, name, Mode::from_raw_mode(device.file_mode.unwrap_or(0o666)), AtFlags::empty())?;
-    chownat(parent, name, Some(Uid::from_raw(device.uid)), Some(Gid::from_raw(device.gid)), AtFlags::SYMLINK_NOFOLLOW)
+    if (found.st_uid, found.st_gid) != (device.uid, device.gid) {
+        let (user, group) = (Uid::from_raw(device.uid), Gid::from_raw(device.gid));
+        chownat(parent, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    Ok(())
 }
 
 fn bind(root: BorrowedFd<'_>, path: &Path) -> Result<(), Errno> {
