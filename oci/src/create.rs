@@ -69,7 +69,10 @@ impl Running {
     /// Prepares the end while the program runs, for who waits for its process and deletes it then: a thread unmounts what was mounted,
     /// while [`delete`](Self::delete) removes the rest. The kernel waits for all processors before that (RCU).
     pub fn prepare_end(&mut self) {
-        self.mounts = Mounts::of(self.pid);
+        // The last hooks find nothing mounted any more.
+        if self.poststop.is_empty() {
+            self.mounts = Mounts::of(self.pid);
+        }
     }
 
     /// Deletes the container, whose process has ended and was waited for. Returns the failures of its last hooks, which change nothing.
@@ -198,14 +201,14 @@ struct Container {
     lock: Option<Lock>,
     /// Its process, once it exists.
     pid: Option<i32>,
-    /// The process that makes it in a user namespace.
+    /// The process that makes it, if another one does: see [`init::has_maker`].
     maker: Option<i32>,
 }
 
 impl Container {
     fn make(&mut self, request: &Create, inputs: Inputs<'_>) -> Result<(i32, Channel), Failure> {
         let ready = inputs.ready;
-        // In a user namespace, another process makes it. It becomes a child of this one when that one ends.
+        // If another process makes it, it becomes a child of this one when that one ends.
         nix::sys::prctl::set_child_subreaper(true)
             .map_err(|errno| cannot("become a subreaper", std::io::Error::from(errno)))?;
         let (near, far) = Channel::pair().map_err(|error| cannot("make a socket", &error))?;
@@ -255,7 +258,7 @@ impl Container {
         Ok((pid, channel))
     }
 
-    /// Starts the process of the container, or for a user namespace the one that makes it.
+    /// Starts the process of the container, or the one that makes it.
     fn spawn(&mut self, near: &mut Option<Channel>, channel: Channel, inputs: Inputs<'_>) -> Result<(), Failure> {
         let Inputs { load, policy, console, ready } = inputs;
         let listener = if ready.is_none() { Some(self.listen()?) } else { None };
@@ -287,7 +290,7 @@ impl Container {
             *number = Some(spawned.map_err(|error| Failure::refused(chain(&error)))?);
             Ok(())
         };
-        if config.has("user") { spawn(maker) } else { init::fork_into(config, || spawn(pid)) }
+        if init::has_maker(config) { spawn(maker) } else { init::fork_into(config, || spawn(pid)) }
     }
 
     fn listen(&self) -> Result<UnixListener, Failure> {

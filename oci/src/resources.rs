@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Device};
 use crate::create::Create;
+use crate::state::in_user_namespace;
 use std::path::PathBuf;
 use wave_cgroups::{Cgroup, CgroupPath, DeviceRule, Error, Layout, Resources};
 use wave_engine::Failure;
@@ -16,9 +17,11 @@ impl Place {
     /// 125 if the path is invalid or this host has no cgroups.
     pub fn find(config: &Config, request: &Create) -> Result<Self, Failure> {
         let linux = &config.linux;
-        // An ordinary user may have no cgroup to make one in, and asks for none.
-        let asks_for_none = || linux.cgroups_path.is_none() && linux.resources.is_none();
-        if request.no_cgroup || !nix::unistd::geteuid().is_root() && asks_for_none() {
+        // An ordinary user, also as root of a user namespace, may have no cgroup to make one in, and asks for none.
+        let is_ordinary = || !nix::unistd::geteuid().is_root() || in_user_namespace();
+        let has_limits = linux.resources.as_ref().is_some_and(|resources| *resources != Resources::default());
+        let asks_for_none = linux.cgroups_path.is_none() && !has_limits;
+        if request.no_cgroup || asks_for_none && is_ordinary() {
             return Ok(Self(None));
         }
         let layout = Layout::detect().map_err(|error| failure(&error))?.without_unused(&limits(config));

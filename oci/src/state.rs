@@ -21,6 +21,7 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use wave_cgroups::Cgroup;
 use wave_engine::Failure;
 
@@ -98,10 +99,14 @@ impl Root {
     }
 }
 
-fn in_user_namespace() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let words: Vec<_> = map.split_ascii_whitespace().collect();
-    words != ["0", "0", "4294967295"]
+/// Whether this process is in a user namespace that somebody made: it is root of that, at most.
+pub fn in_user_namespace() -> bool {
+    static FOUND: LazyLock<bool> = LazyLock::new(|| {
+        let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+        let words: Vec<_> = map.split_ascii_whitespace().collect();
+        words != ["0", "0", "4294967295"]
+    });
+    *FOUND
 }
 
 /// What a container does. Source: runtime.md, "State".

@@ -10,4 +10,5 @@ mod kills;
 mod limits;
 mod many;
 mod network;
+mod rootless;
 mod streams;

@@ -25,6 +25,8 @@ pub const LOOP: &str = r#"(module (memory (export "memory") 1) (func (export "_s
 pub struct Bundle {
     dir: TempDir,
     pub config: Value,
+    /// A command that starts the runtime.
+    pub before: &'static [&'static str],
 }
 
 impl Bundle {
@@ -48,7 +50,7 @@ impl Bundle {
             return None;
         }
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let bundle = Self { config: config(), dir };
+        let bundle = Self { config: config(), dir, before: &[] };
         fs::create_dir(bundle.rootfs()).expect("new");
         for (name, path) in files {
             fs::copy(path, bundle.rootfs().join(name)).expect("copied");
@@ -114,9 +116,17 @@ impl Bundle {
 
     /// A call of the runtime.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_wave"));
+        let mut command = self.started(env!("CARGO_BIN_EXE_wave"));
         command.args(["oci", "--root"]).arg(self.path("state")).args(["--log-format", "json", "--log"]);
         command.arg(self.path("log.json")).args(args).current_dir(self.dir.path());
+        command
+    }
+
+    /// A call of a program, as the runtime is called.
+    pub fn started(&self, program: &str) -> Command {
+        let mut words = self.before.iter().copied().chain([program]);
+        let mut command = Command::new(words.next().expect("the program is one"));
+        command.args(words);
         command
     }
 

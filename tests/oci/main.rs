@@ -5,6 +5,7 @@
 
 mod attacks;
 mod bundle;
+mod cgroup2;
 mod config;
 mod hooks;
 mod lifecycle;

@@ -12,6 +12,6 @@ mod process;
 mod root;
 mod terminal;
 
-pub use namespaces::fork_into;
+pub use namespaces::{fork_into, has_maker};
 pub use options::mount_options;
 pub use process::{START, Setup, openable_devices, run};

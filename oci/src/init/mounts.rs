@@ -6,6 +6,7 @@ use super::inside::{self, Kind};
 use super::options::Options;
 use crate::config::Mount;
 use crate::failure::unsupported;
+use crate::state::in_user_namespace;
 use rustix::fd::AsFd;
 use rustix::fs::CWD;
 use rustix::io::Errno;
@@ -68,7 +69,11 @@ pub fn mount(
         "cgroup" if !cgroups.is_empty() => {
             return mount_hierarchies(place.as_fd(), cgroups, &options).map_err(|failure| failure.at(place_of(mount)));
         }
-        "cgroup" => make("cgroup2", mount, &options),
+        "cgroup" | "cgroup2" => match make("cgroup2", mount, &options) {
+            // Of a user namespace, only one that has a cgroup namespace, too, may have them. A container without a cgroup sees none.
+            Err(Errno::PERM) if in_user_namespace() => make_empty(),
+            made => made,
+        },
         kind => make(kind, mount, &options),
     }
     .map_err(refuse)?;

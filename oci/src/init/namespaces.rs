@@ -1,6 +1,7 @@
 //! Namespaces of the container.
 
 use crate::config::{Config, Namespace};
+use crate::state::in_user_namespace;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use std::fs::File;
@@ -45,6 +46,12 @@ impl Which {
         };
         which == self
     }
+}
+
+/// Whether the runtime has another process make that of the container: in a new user namespace, which this process cannot leave again,
+/// and in a given one, where nobody may return to a PID namespace of outside.
+pub fn has_maker(config: &Config) -> bool {
+    config.has("user") || in_user_namespace()
 }
 
 /// Forks a process in the PID namespace of the container. This process and its later children stay in theirs.

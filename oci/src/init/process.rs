@@ -1,6 +1,6 @@
 //! The steps of the process of the container.
 
-use super::namespaces::Which;
+use super::namespaces::{Which, has_maker};
 use super::root::Root;
 use super::{devices, inside, namespaces, terminal};
 use crate::channel::{Answer, Channel, Message};
@@ -53,12 +53,12 @@ pub struct Setup<'a> {
     pub load: Load<'a>,
 }
 
-/// Begins in the process that the runtime has forked: that of the container, or in a user namespace the one that starts it there, whose
-/// number goes to the runtime. The result is the exit status.
+/// Begins in the process that the runtime has forked: that of the container, or the one that makes it and sends its number to the runtime.
+/// The result is the exit status.
 pub fn run(mut setup: Setup<'_>) -> i32 {
     // While the files and the keys are those of the host.
     setup.cache = Cache::open().ok();
-    let ran = if setup.config.has("user") { fork(&mut setup).map(|()| 0) } else { begin(&mut setup) };
+    let ran = if has_maker(setup.config) { fork(&mut setup).map(|()| 0) } else { begin(&mut setup) };
     ran.unwrap_or_else(|failure| give_up(&mut setup.channel, failure))
 }
 
@@ -73,9 +73,11 @@ fn fork(setup: &mut Setup<'_>) -> Result<(), Failure> {
     // First, while the host's cgroups can be written to. The process of the container is forked into it.
     enter_cgroup(setup)?;
     join(setup.config)?;
-    namespaces::make_user()?;
-    setup.channel.ask(&Message::MapIds)?;
-    namespaces::become_root()?;
+    if setup.config.has("user") {
+        namespaces::make_user()?;
+        setup.channel.ask(&Message::MapIds)?;
+        namespaces::become_root()?;
+    }
     make(setup.config)?;
     let child = wave_sandbox::container::spawn(|| {
         let prepared = receive_requests().and_then(|()| setup.channel.wait()).and_then(|_| prepare(setup));
