@@ -138,7 +138,7 @@ fn the_document_on_webassembly_has_the_table_of_features() {
 }
 
 /// Where people write Markdown files.
-const DIRECTORIES: [&str; 10] = [
+const DIRECTORIES: [&str; 11] = [
     "",
     "benches",
     "clients/python",
@@ -146,6 +146,7 @@ const DIRECTORIES: [&str; 10] = [
     "docs",
     "examples",
     "examples/agent",
+    "examples/weval",
     "fuzz",
     "proofs",
     "proofs/oracle",

@@ -39,6 +39,14 @@ fn trap_names_the_chain_of_functions() {
     trap.is_trap("unreachable", &["parse_line", "load_config", "_start"]);
 }
 
+/// An interpreter, and its copy that weval has specialized to the interpreted program.
+#[test]
+fn a_specialized_interpreter_prints_the_same() {
+    for name in ["interpreted", "specialized"] {
+        Wave::strict().run(source(&format!("examples/weval/{name}.wat")), NONE).is(0, "35669673\n", "");
+    }
+}
+
 #[test]
 fn show_prints_a_file_of_its_directory() {
     let dir = writable_dir();
