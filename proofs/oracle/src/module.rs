@@ -3,8 +3,12 @@
 use wave_contract::context::{Addressing, FixedAddresses};
 use wave_contract::image::{CodeImage, CodeRange, EntryThunk, TEXT_PADDING};
 use wave_contract::module::ModuleInfo;
+use wave_contract::object;
 use wave_contract::offsets::OffsetTable;
-use wave_contract::types::{FuncType, GlobalType, MemoryType, SignatureId, TableType, TypeIds, ValType};
+use wave_contract::types::{
+    CompositeType, FieldType, FuncType, GlobalType, MemoryType, SignatureId, StorageType, SubType, TableType, TypeIds,
+    ValType,
+};
 use wave_verifier::{Terms, Unit, UnitName};
 
 /// Its bytes, for what reads declarations from a module.
@@ -12,6 +16,7 @@ pub const TEXT_OF_MODULE: &str = r#"(module
   (type (func (param i32) (result i32)))
   (type (func))
   (type (func (param i64 i64 i64 i64 i64 i64 i64 i64)))
+  (type (struct (field (mut i32))))
   (import "host" "call" (func (type 0)))
   (import "other" "function" (func (type 1)))
   (import "host" "wide" (func (type 2)))
@@ -29,7 +34,7 @@ pub const TEXT_OF_MODULE: &str = r#"(module
   (func (type 1))
   (func (type 2)))"#;
 
-/// How many integers each type has as parameters.
+/// How many integers each type of a function that is tested has as parameters.
 pub const INTEGERS: [usize; 3] = [1, 0, 8];
 
 /// Of the imported functions: whether the host implements it, and its type.
@@ -43,17 +48,25 @@ pub const UNIT_BYTES: u32 = 0x1000;
 const FUNCTIONS: u32 = 0x1000;
 const THUNKS: u32 = 0x9000;
 const IMPORT_THUNKS: u32 = 0x8000;
+/// The collector's functions.
+const COLLECTOR: u32 = 0xd000;
+const OTHER_THUNKS: u32 = 0xe000;
+/// Bytes of what is called and not tested.
+const OTHER_BYTES: u32 = 0x40;
 
-/// The declarations, as the verifier reads them.
+/// The declarations, as the verifier reads them. There is a type of objects, so there is a heap: the last of the memories.
 #[must_use]
 pub fn declarations() -> ModuleInfo {
     let i64_ = |mutable| GlobalType { content: ValType::I64, mutable };
     let table = |element, min, max| TableType { element, min, max, wide: false };
-    ModuleInfo {
+    let field = FieldType { storage: StorageType::Value(ValType::I32), mutable: true };
+    let composite = CompositeType::Struct([field].into());
+    let mut info = ModuleInfo {
         types: vec![
             FuncType::new([ValType::I32], [ValType::I32]).into(),
             FuncType::new([], []).into(),
             FuncType::new([ValType::I64; 8], []).into(),
+            SubType { is_final: true, supertype: None, composite },
         ],
         functions: vec![0, 1, 2, 0, 1, 2],
         imported_functions: 3,
@@ -72,7 +85,9 @@ pub fn declarations() -> ModuleInfo {
         ],
         imported_globals: 2,
         ..ModuleInfo::default()
-    }
+    };
+    object::complete(&mut info).expect("it has a type of objects");
+    info
 }
 
 /// Identity of each type.
@@ -100,7 +115,16 @@ pub fn id_in(table: u8, ty: usize) -> SignatureId {
 /// The type behind an id that [`id_in`] gave.
 #[must_use]
 pub fn type_of(id: u32) -> Option<usize> {
-    Some((id as usize).checked_sub(1)? % INTEGERS.len())
+    let number = (id as usize).checked_sub(1).filter(|number| *number < 2 * INTEGERS.len())?;
+    Some(number % INTEGERS.len())
+}
+
+/// The ids of a type. No table has functions of those behind the types that are tested.
+fn ids(ty: usize) -> TypeIds {
+    match ty {
+        ty if ty < INTEGERS.len() => TypeIds { exact: signature(ty), shape: id_in(FUNCTION_TABLE as u8, ty) },
+        ty => TypeIds { exact: signature(INTEGERS.len() + ty), shape: signature(INTEGERS.len() + ty) },
+    }
 }
 
 /// What the verifier is told besides the module.
@@ -109,19 +133,19 @@ pub fn terms(info: &ModuleInfo, is_fixed: bool) -> Terms {
     let addresses = FixedAddresses::imagined(info).expect("a small module");
     Terms {
         addressing: if is_fixed { Addressing::Fixed(addresses) } else { Addressing::Arg },
-        signatures: (0..INTEGERS.len())
-            .map(|ty| TypeIds { exact: signature(ty), shape: id_in(FUNCTION_TABLE as u8, ty) })
-            .collect(),
+        signatures: (0..info.types.len()).map(ids).collect(),
         host_imports: IMPORTS.iter().map(|(is_host, _)| *is_host).collect(),
     }
 }
 
-/// Where the functions begin, imports first.
+/// Where the functions begin: imports, those that are tested, the collector's.
 #[must_use]
-pub fn starts() -> [u32; 6] {
-    let import = |number: u32| IMPORT_THUNKS + 0x40 * number;
-    let function = |number: u32| FUNCTIONS + UNIT_BYTES * number;
-    [import(0), import(1), import(2), function(0), function(1), function(2)]
+pub fn starts() -> Vec<u32> {
+    let region = |start: u32, bytes: u32, count: usize| (start..).step_by(bytes as usize).take(count);
+    region(IMPORT_THUNKS, OTHER_BYTES, IMPORTS.len())
+        .chain(region(FUNCTIONS, UNIT_BYTES, INTEGERS.len()))
+        .chain(region(COLLECTOR, OTHER_BYTES, wave_collector::FUNCTIONS.len()))
+        .collect()
 }
 
 /// A unit that is tested: a function, or the entry thunk of a type.
@@ -163,16 +187,22 @@ impl Tested {
 /// An image without instructions, in the place of whose units code is verified.
 #[must_use]
 pub fn image(terms: &Terms) -> CodeImage {
-    let len = |start| if start < IMPORT_THUNKS { UNIT_BYTES } else { 0x40 };
+    let len = |start| if start < IMPORT_THUNKS { UNIT_BYTES } else { OTHER_BYTES };
     let thunk = |ty| EntryThunk {
         signature: signature(ty),
         code: CodeRange { start: Tested { ty, is_thunk: true }.start(), len: UNIT_BYTES },
     };
+    // The types of the collector's functions come behind that of objects.
+    let other = |number| EntryThunk {
+        signature: ids(INTEGERS.len() + 1 + number).exact,
+        code: CodeRange { start: OTHER_THUNKS + OTHER_BYTES * number as u32, len: OTHER_BYTES },
+    };
+    let others = (0..wave_collector::FUNCTIONS.len()).map(other);
     CodeImage {
         addressing: terms.addressing.clone(),
         text: vec![TEXT_PADDING; TEXT_BYTES as usize],
         functions: starts().iter().map(|start| CodeRange { start: *start, len: len(*start) }).collect(),
-        entries: (0..INTEGERS.len()).map(thunk).collect(),
+        entries: (0..INTEGERS.len()).map(thunk).chain(others).collect(),
         traps: OffsetTable::default(),
         sources: OffsetTable::default(),
         processor: String::new(),

@@ -110,7 +110,7 @@ pub fn memory(world: &World, state: &State, random: &mut Random) -> Target {
 
 fn memory_of_kind(world: &World, state: &State, random: &mut Random) -> Option<Target> {
     let narrow = |value: Value| value.is_32_bit();
-    let base = world.addresses.memories[random.below(2) as usize].base as i64;
+    let base = random.pick(&world.addresses.memories).base as i64;
     Some(match random.below(12) {
         0..=3 => Target::at(Register::RSP, near_stack(random)),
         4 => {
@@ -176,12 +176,14 @@ fn named_address(world: &World, random: &mut Random) -> u64 {
     match random.below(16) {
         0 => field(STACK_LIMIT),
         1 => field(RESULTS),
-        2 => field(0x18 + 8 * random.below(2) as u32),
+        2 => field(
+            world.layout.memory(random.below(addresses.memories.len() as u64) as u32) + 8 * random.below(2) as u32,
+        ),
         3 => field(ARENA),
         4 => field(world.layout.libcall(random.pick(&Libcall::ALL))),
         5 => field(world.header_slot(table)),
         6 => field(world.layout.function(random.below(3) as u32) + 8 * random.below(2) as u32),
-        7 => field(cells + 16 * random.below(3) as u32 + random.pick(&[0, 0, 4, 8, 12])),
+        7 => field(cells + 16 * random.below(4) as u32 + random.pick(&[0, 0, 4, 8, 12])),
         8 => addresses.globals[random.below(2) as usize] + random.pick(&[0, 0, 8]),
         9 => addresses.results + random.below(RESULT_AREA_BYTES.into()),
         10 => addresses.memories[0].descriptor + random.pick(&[0, 0, 16]),
@@ -201,7 +203,7 @@ pub fn constant(world: &World, random: &mut Random) -> u64 {
         0 => addresses.context,
         1 => world.header_at(random.pick(&module::WITH_ENTRIES)),
         2 => addresses.tables[0] + u64::from(TABLE_ENTRIES),
-        3 => addresses.memories[random.below(2) as usize].base,
+        3 => random.pick(&addresses.memories).base,
         4 => addresses.results,
         5 | 6 => random.below(12),
         7 => random.bits() & 0xffff,

@@ -2,7 +2,7 @@
 
 mod whole;
 
-use crate::execute::{access, may_fault, sides};
+use crate::execute::{Access, access, may_fault, sides};
 use crate::generate::{Encodings, instruction};
 use crate::module::{self, INTEGERS, Tested, UNIT_BYTES};
 use crate::native::{FILLER, Outcome, Processor, Registers};
@@ -322,6 +322,11 @@ impl<'a> Path<'a> {
             .and_then(|sample| sample.before(&decoded, kind, bytes, reached, &self.paths.world, &self.registers));
         let outcome = processor.run(placed.at, &mut self.registers);
         report.executed(decoded.code(), reached.is_some());
+        if let Some(Access { at, is_write, .. }) = reached
+            && self.paths.world.is_in_heap(at)
+        {
+            report.event(if is_write { "write of the heap" } else { "read of the heap" });
+        }
         self.paths.since_cleared += 1;
         if let (Some(sample), Some(taken)) = (sample.as_mut(), taken) {
             sample.after(taken, outcome, &self.registers, &self.paths.world);

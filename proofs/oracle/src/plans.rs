@@ -10,8 +10,10 @@ use crate::random::Random;
 use crate::world::World;
 use iced_x86::{Code, Instruction, MemoryOperand, Register};
 use std::collections::VecDeque;
+use wave_collector::{ELEMENTS, FIELDS, HEADER, LENGTH};
 use wave_contract::context::{
-    ARENA, RESULTS, STACK_LIMIT, TABLE_ENTRIES, TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT, TABLE_ENTRY_SIGNATURE,
+    ARENA, GlobalSlot, MEMORY_BASE, RESULTS, STACK_LIMIT, TABLE_ENTRIES, TABLE_ENTRY_CODE, TABLE_ENTRY_CONTEXT,
+    TABLE_ENTRY_SIGNATURE,
 };
 use wave_contract::libcall::Libcall;
 use wave_verifier::rules::{Gpr, Object, State, Value};
@@ -40,7 +42,7 @@ pub struct Scene<'a> {
 /// A plan of some kind. Empty if this state gives no reason for it.
 pub fn plan(scene: &Scene<'_>, random: &mut Random) -> Plan {
     let mut plan = Plan::new();
-    match random.below(26) {
+    match random.below(30) {
         0..=3 => scene.about_stack(&mut plan, random),
         4..=7 => scene.table_call(&mut plan, random).unwrap_or_default(),
         8 | 9 => scene.constant_entry_call(&mut plan, random).unwrap_or_default(),
@@ -53,6 +55,7 @@ pub fn plan(scene: &Scene<'_>, random: &mut Random) -> Plan {
         21 | 22 => scene.chosen_index(&mut plan, random),
         23 => scene.entered(&mut plan, random),
         24 => scene.stack_limit(&mut plan, random),
+        25..=28 => scene.object(&mut plan, random).unwrap_or_default(),
         _ => drop(scene.own_context(&mut plan, RDI)),
     }
     plan
@@ -419,6 +422,71 @@ impl Scene<'_> {
         if self.align(plan, 32) {
             self.end_with_call(plan, 11, random);
         }
+    }
+
+    /// An access of an object, as the compiler makes it: the heap's first byte in RAX, a reference in RCX; what comes before is a test
+    /// of an `i31`, or of the type by its descriptor, or a comparison with the length of an array.
+    fn object(&self, plan: &mut Plan, random: &mut Random) -> Option<()> {
+        let heap = self.world.heap();
+        let (base, reference, index) = (whole(RAX), general(RCX, 4), general(RDX, 4));
+        let place = |index, displacement: u32| Target { base, index, scale: 1, displacement: displacement.into() };
+        let of_reference = |displacement| place(whole(RCX), displacement);
+        if self.world.is_fixed {
+            let address = self.world.addresses.memories[heap as usize].base;
+            plan.push_back(Instruction::with2(Code::Mov_r64_imm64, base, address).ok()?);
+        } else {
+            let slot = self.world.layout.memory(heap) + MEMORY_BASE;
+            plan.push_back(load(Code::Mov_r64_rm64, base, self.field(slot, random)?));
+        }
+        plan.push_back(match random.below(3) {
+            0 => Instruction::with2(Code::Mov_r32_imm32, reference, random.bits() as u32 & !7).ok()?,
+            // The upper half may be anything.
+            1 => registers(Code::Mov_r64_rm64, whole(RCX), whole(usual(random))),
+            _ => registers(Code::Mov_r32_rm32, reference, general(usual(random), 4)),
+        });
+        match random.below(5) {
+            // An array: RCX becomes the place of an element, from which its first one is at a distance.
+            0 | 1 => {
+                plan.push_back(load(Code::Cmp_r32_rm32, index, of_reference(LENGTH)));
+                plan.push_back(branch(Code::Jae_rel32_64));
+                let code = random.pick(&[Code::Lea_r32_m, Code::Lea_r32_m, Code::Lea_r64_m]);
+                let bytes = if code == Code::Lea_r32_m { 4 } else { 8 };
+                let scale = random.pick(&[1, 2, 4, 8]);
+                let element = Target { base: whole(RCX), index: whole(RDX), scale, displacement: 0 };
+                plan.push_back(load(code, general(RCX, bytes), element));
+            }
+            2 => {
+                plan.push_back(Instruction::with2(Code::Test_rm8_imm8, Register::CL, 3).ok()?);
+                plan.push_back(branch(Code::Jne_rel32_64));
+            }
+            3 => {
+                plan.push_back(load(Code::Mov_r32_rm32, index, of_reference(HEADER)));
+                let GlobalSlot::Cell(cells) = self.world.layout.global(self.world.info.imported_globals) else {
+                    return None;
+                };
+                plan.push_back(load(Code::Cmp_r32_rm32, index, self.field(cells + 48, random)?));
+                plan.push_back(branch(random.pick(&[Code::Je_rel32_64, Code::Jne_rel32_64])));
+                // A supertype's descriptor, by the one of the object.
+                plan.push_back(load(Code::Mov_r32_rm32, general(6, 4), place(whole(RDX), 8 * random.below(9) as u32)));
+            }
+            _ => {}
+        }
+        let at = of_reference(random.pick(&[FIELDS, ELEMENTS, 16, 24, 0x1_0000]));
+        plan.push_back(match random.below(10) {
+            0 => store(Code::Mov_rm8_r8, at, Register::BL),
+            1 => store(Code::Mov_rm16_r16, at, Register::BX),
+            2 => store(Code::Mov_rm32_r32, at, Register::EBX),
+            3 => store(Code::Mov_rm64_r64, at, Register::RBX),
+            4 => load(Code::Movsx_r32_rm8, Register::EBX, at),
+            5 => load(Code::Movsx_r32_rm16, Register::EBX, at),
+            6 => load(Code::Movzx_r32_rm8, Register::EBX, at),
+            7 => load(Code::Movzx_r32_rm16, Register::EBX, at),
+            // A reference, which is used as one.
+            8 => load(Code::Mov_r32_rm32, reference, at),
+            _ => load(Code::Mov_r64_rm64, Register::RBX, at),
+        });
+        plan.push_back(load(Code::Mov_r32_rm32, general(6, 4), of_reference(FIELDS)));
+        Some(())
     }
 
     /// What only an entry thunk does: it calls the code that it is given, and reads where results are.

@@ -247,7 +247,7 @@ impl World {
         let own_end = self.frame + 8 + self.arguments;
         let mut ranges = vec![
             (context, u64::from(cells)),
-            // The second of the three own globals is constant.
+            // The second of the own globals is constant, and so is the fourth, the offset of a descriptor in the heap.
             (cell + 16, 16),
             (cell + 48, 64),
             (self.addresses.memories[0].descriptor, 64),
@@ -343,6 +343,18 @@ impl World {
         }
     }
 
+    /// Whether an address lies in the heap of objects.
+    #[must_use]
+    pub fn is_in_heap(&self, at: u64) -> bool {
+        at.wrapping_sub(self.addresses.memories[self.heap() as usize].base) < MEMORY_RESERVATION_BYTES
+    }
+
+    /// Which memory is the heap.
+    #[must_use]
+    pub fn heap(&self) -> u32 {
+        self.info.heap.expect("the module has objects")
+    }
+
     /// A constant field of the context.
     #[must_use]
     pub fn field(&self, offset: u32) -> u64 {
@@ -385,11 +397,11 @@ impl World {
     pub fn callees(&self, is_thunk: Option<usize>) -> Vec<Callee> {
         let leading = usize::from(!self.is_fixed);
         let own = self.addresses.context;
-        let guest = |code, context, ty: usize| Callee {
+        let guest = |code, context, integers: usize| Callee {
             code,
             context,
             is_host: false,
-            arguments: stack_arguments(leading + INTEGERS[ty]),
+            arguments: stack_arguments(leading + integers),
             needs_context: !self.is_fixed,
         };
         let host = |code, integers| Callee {
@@ -400,12 +412,17 @@ impl World {
             needs_context: true,
         };
         let mut all = Vec::new();
-        for (start, ty) in module::starts().into_iter().zip(&self.info.functions) {
-            all.push(guest(self.text + u64::from(start), own, *ty as usize));
+        for (index, start) in (0..).zip(module::starts()) {
+            let integers = self.info.function_type(index).map_or(0, |ty| ty.params.len());
+            all.push(guest(self.text + u64::from(start), own, integers));
         }
         for (import, (is_host, ty)) in (0..).zip(IMPORTS) {
             let code = import_code(import);
-            all.push(if is_host { host(code, INTEGERS[ty]) } else { guest(code, import_context(import), ty) });
+            all.push(if is_host {
+                host(code, INTEGERS[ty])
+            } else {
+                guest(code, import_context(import), INTEGERS[ty])
+            });
         }
         for (number, libcall) in (0..).zip(Libcall::ALL) {
             all.push(host(libcall_code(number), libcall.params().len()));
@@ -416,12 +433,12 @@ impl World {
                 let signature = self.memory.u32(at + u64::from(TABLE_ENTRY_SIGNATURE));
                 if let Some(ty) = module::type_of(signature) {
                     let context = ARENA_BASE + u64::from(self.memory.u32(at + u64::from(TABLE_ENTRY_CONTEXT)));
-                    all.push(guest(self.memory.u64(at), context, ty));
+                    all.push(guest(self.memory.u64(at), context, INTEGERS[ty]));
                 }
             }
         }
         if let Some(ty) = is_thunk {
-            all.push(guest(ENTERED_CODE, own, ty));
+            all.push(guest(ENTERED_CODE, own, INTEGERS[ty]));
         }
         all
     }

@@ -17,7 +17,8 @@ fn what_is_known_is_what_is_there() {
     assert!(report.steps >= STEPS, "{} steps", report.steps);
     assert!(report.never().is_empty(), "never executed: {:?}", report.never());
     assert_eq!(report.kinds_of_values(), VALUES.len(), "a kind of value was never known");
-    for event in ["call of a guest", "call of the host", "join", "jump", "return", "tail call"] {
+    let events = ["call of a guest", "call of the host", "join", "jump", "read of the heap", "return", "tail call"];
+    for event in events.into_iter().chain(["write of the heap"]) {
         assert!(report.events(event) > 0, "no {event}");
     }
     assert!(begin.elapsed() < Duration::from_secs(300), "it hangs");
