@@ -176,8 +176,8 @@ pub struct Run {
     /// Pass every character of the program to a terminal. By default, control and bidirectional characters become `?`
     #[arg(long)]
     pub terminal_controls: bool,
-    /// Give the program a listening TCP socket. Its descriptor follows those of the directories
-    #[arg(long, value_name = "ADDRESS:PORT", help_heading = NETWORK)]
+    /// Give the program a listening TCP socket. Its descriptor follows those of the directories, and a component binds to its address
+    #[arg(long, visible_alias = "listen", value_name = "ADDRESS:PORT", help_heading = NETWORK)]
     pub tcplisten: Vec<SocketAddr>,
     /// Give the program the listening TCP sockets that a service manager passed (LISTEN_FDS)
     #[arg(long, help_heading = NETWORK)]

@@ -88,7 +88,6 @@ const FLAGS: [(&[&str], &str); 29] = [
             "--socket",
             "--tcp",
             "--udp",
-            "--listen",
             "--allow-net",
             "--allow-inet",
             "--port",

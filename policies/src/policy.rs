@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::table::{
-    ALWAYS, BROKER, COMPILER, CONNECTS, DUMP, GROWABLE, OPENED_APPEND, OPENED_READ, OPENED_WRITE, RECORDS,
+    ADDRESSES, ALWAYS, BROKER, COMPILER, CONNECTS, DUMP, GROWABLE, OPENED_APPEND, OPENED_READ, OPENED_WRITE, RECORDS,
     RESOLVER_KERNEL, RESOLVER_MANUAL, RESULTS, SHARED,
 };
 use crate::{Access, Level, Need, RuleSet, Surface, SyscallRule};
@@ -68,6 +68,7 @@ impl Policy {
         let runtime = if growable { ALWAYS.union(GROWABLE) } else { ALWAYS };
         let runtime = if self.surface.has_shared_memory() { runtime.union(SHARED) } else { runtime };
         let runtime = if self.connects() { runtime.union(CONNECTS) } else { runtime };
+        let runtime = if self.has_addresses() { runtime.union(ADDRESSES) } else { runtime };
         let runtime = if self.prints_results { runtime.union(RESULTS) } else { runtime };
         let runtime = if self.records { runtime.union(RECORDS) } else { runtime };
         let runtime = if self.dumps { runtime.union(DUMP) } else { runtime };
@@ -85,6 +86,11 @@ impl Policy {
     /// Whether the guest gets connections from a broker.
     fn connects(&self) -> bool {
         self.surface.asks_for_connections() && !self.connections.is_empty()
+    }
+
+    /// Whether the guest has sockets whose addresses it can ask for.
+    fn has_addresses(&self) -> bool {
+        self.surface.asks_for_connections() && self.meets(Need::Socket)
     }
 
     /// The rules for positions of files that the guest opens itself.
@@ -387,6 +393,12 @@ mod tests {
         for other in [of(true, &[]), of(false, &[ports])] {
             assert_eq!(ids(&other), ids(&Policy::default()));
         }
+        // A listener has an address, and so has what it accepts.
+        let listeners = vec![([127, 0, 0, 1], 80).into()];
+        let mut more = ids(&Policy { listeners: listeners.clone(), ..of(true, &[]) });
+        more.retain(|id| !ids(&Policy::default()).contains(id));
+        assert_eq!(more, ["getpeername", "getsockname"]);
+        assert_eq!(ids(&Policy { listeners, ..of(false, &[ports]) }), ids(&Policy::default()));
         // What works on a connection works on any, and nothing is accepted without a listener.
         let sockets = importing(&["sock_accept", "sock_recv", "sock_send", "sock_shutdown"]);
         let sockets = |asks| Policy { surface: sockets.surface.clone().with_connections(asks), ..of(asks, &[ports]) };

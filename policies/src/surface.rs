@@ -9,16 +9,16 @@ const WASI_MODULES: [&str; 2] = ["wasi_snapshot_preview1", "wasi_unstable"];
 /// The import of WASI threads that starts one. It is provided, and always fails: see [`Surface::asks_for_threads`].
 pub const THREAD_SPAWN: (&str, &str) = ("wasi", "thread-spawn");
 
-/// The import module name of the functions for connections. They are an interface of `wave`.
+/// The import module name of the functions for connections and listeners. They are an interface of `wave`.
 pub const NET_MODULE: &str = "wave_net";
 
 /// Its functions. All are provided to every module; without a granted connection they answer that there is none.
-pub const NET_FUNCTIONS: [&str; 3] = ["address", "tcp_connect", "tcp_status"];
+pub const NET_FUNCTIONS: [&str; 4] = ["address", "tcp_connect", "tcp_listener", "tcp_status"];
 
 /// Besides the bits of functions: whether a memory is shared.
 const SHARED_MEMORY: u64 = 1 << 63;
 
-/// And whether connections are asked for.
+/// And whether connections or listeners are asked for.
 const CONNECTIONS: u64 = 1 << 62;
 
 /// An import by its two names.

@@ -1,4 +1,4 @@
-"""`connect_allowed` and `admit_inspect`: where a program may connect to.
+"""`connect_allowed`, `admit_inspect` and `admit_name`: where a program may connect to.
 
 A connection is allowed if a rule allows each meaning of the address; `peers.py` has those. A rule allows an address of
 a special range only if its network lies inside this range. The ranges are those of the registries of RFC 6890 that are
@@ -170,6 +170,10 @@ def inspect_rows(call: Call, inherited=False, listeners=False) -> list[Row]:
     return [*rows, Row(ALWAYS, admits(lambda effect: acts_on(call, fd, effect)))]
 
 
+def name_rows(call: Call, inherited=False, listeners=True) -> list[Row]:
+    return inspect_rows(call, inherited, listeners)
+
+
 DECISIONS = [
     Decision(
         "is_host",
@@ -211,10 +215,18 @@ DECISIONS = [
     ),
     Decision(
         "inspect",
-        "of a connection, how it is and its addresses can be asked for, without a right",
+        "of a connection, how it is can be asked for, without a right",
         ("monitor", "fd"),
         inspect_rows,
         {"a standard stream is a socket": {"inherited": True}, "a listener is connected": {"listeners": True}},
+        inlined=True,
+    ),
+    Decision(
+        "name",
+        "a connection and a listener can be asked for their addresses, without a right",
+        ("monitor", "fd"),
+        name_rows,
+        {"a standard stream is a socket": {"inherited": True}, "a listener has none": {"listeners": False}},
         inlined=True,
     ),
 ]

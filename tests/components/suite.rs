@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -18,6 +19,9 @@ struct End {
     stdout: Option<&'static str>,
     stderr: &'static str,
 }
+
+/// Programs that listen on loopback addresses and connect to them.
+const LISTENERS: [&str; 3] = ["p2_tcp_busy_poll", "p2_tcp_listen", "p2_tcp_sample_application"];
 
 const GOOD: End = End { code: 0, stdout: None, stderr: "" };
 
@@ -43,7 +47,9 @@ fn end(name: &str) -> End {
         }
         "p2_cli_stdio_write_flushes" => End { stdout: Some("> "), ..GOOD },
         "p2_cli_sleep_forever" => End { code: 124, stderr: "wave: time limit of 300ms reached", ..GOOD },
-        // No sockets, and no names are looked up.
+        name if LISTENERS.contains(&name) => GOOD,
+        // Without a grant, no sockets. Those that are not in `LISTENERS` want options, or to connect from an address of their own. And
+        // no names are looked up.
         "p2_ip_name_lookup" => trap("permanent-resolver-failure"),
         name if name.starts_with("p2_tcp_") || name.starts_with("p2_udp_") => trap("access-denied"),
         // No flag of a run sets these: clocks of another time, another first directory, few handles, terminals.
@@ -137,6 +143,15 @@ fn run(name: &str, program: &Path, dir: &Path) -> Outcome {
         "p2_cli_hostcall_fuel" => {
             fill(dir, &[("1mb", &"\0".repeat(1 << 20))]);
             Wave::strict().dir(dir, ".", "rw").run(program, ["read"])
+        }
+        name if LISTENERS.contains(&name) => {
+            let run = Wave::strict().flag("--listen", "127.0.0.1:0").flag("--connect", "127.0.0.1:1-65535");
+            let run = if TcpListener::bind("[::1]:0").is_ok() {
+                run.flag("--listen", "[::1]:0").flag("--connect", "[::1]:1-65535")
+            } else {
+                run.env("DISABLE_IPV6=1")
+            };
+            run.run(program, NONE)
         }
         name if name.starts_with("p2_cli") => Wave::strict().run(program, NONE),
         _ => Wave::strict().dir(dir, ".", "rw").run(program, ["."]),

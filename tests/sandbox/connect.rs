@@ -1,18 +1,19 @@
 //! Connections that a program makes: those that are granted, and no other one reaches anybody.
 
-use std::io::{ErrorKind, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 
 use tempfile::TempDir;
 use wave_test_support::user::User;
-use wave_test_support::{Outcome, Wave, cannot_run, place_for_programs, wave};
+use wave_test_support::{Outcome, Wave, cannot_run, finish, place_for_programs, wave};
 
 const CONNREFUSED: i32 = 14;
 const INVAL: i32 = 28;
 const MFILE: i32 = 33;
+const NOENT: i32 = 44;
 const NOTCAPABLE: i32 = 76;
 
 /// Connects as often as it is told, prints what it reads each time, and exits with the first error.
@@ -48,6 +49,24 @@ const CLIENT: &str = r#"(module
       (call $once)
       (br_if $next (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))))"#;
 
+/// Accepts one connection on its first listener, and sends there the address of the listener and that of the peer.
+const SERVER: &str = r#"(module
+  (import "wave_net" "tcp_listener" (func $tcp_listener (param i32 i32) (result i32)))
+  (import "wave_net" "address" (func $address (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "sock_accept" (func $sock_accept (param i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
+  (memory (export "memory") 1)
+  (func $must (param $errno i32)
+    (if (local.get $errno) (then (call $proc_exit (local.get $errno)))))
+  (func (export "_start")
+    (call $must (call $tcp_listener (i32.const 0) (i32.const 0)))
+    (call $must (call $address (i32.load (i32.const 0)) (i32.const 0) (i32.const 64)))
+    (call $must (call $sock_accept (i32.load (i32.const 0)) (i32.const 0) (i32.const 4)))
+    (call $must (call $address (i32.load (i32.const 4)) (i32.const 1) (i32.const 88)))
+    (i64.store (i32.const 16) (i64.const 0x30_0000_0040))
+    (call $must (call $fd_write (i32.load (i32.const 4)) (i32.const 16) (i32.const 1) (i32.const 24)))))"#;
+
 /// The address as a guest writes it.
 fn in_memory(remote: SocketAddr) -> String {
     let (family, address) = match remote {
@@ -66,9 +85,12 @@ struct Client {
 
 impl Client {
     fn new(remote: SocketAddr, times: u32) -> Self {
+        Self::of(&CLIENT.replace("REMOTE", &in_memory(remote)).replace("TIMES", &times.to_string()))
+    }
+
+    fn of(text: &str) -> Self {
         let place = place_for_programs();
         let module = place.path().join("client.wat");
-        let text = CLIENT.replace("REMOTE", &in_memory(remote)).replace("TIMES", &times.to_string());
         std::fs::write(&module, text).expect("own directory");
         wave_test_support::readable_by_all(&module);
         Self { place, module }
@@ -130,6 +152,35 @@ impl Peer {
         let found = self.listener.accept();
         self.listener.set_nonblocking(false).expect("own socket");
         assert_eq!(found.map(|(_, from)| from).map_err(|error| error.kind()), Err(ErrorKind::WouldBlock));
+    }
+}
+
+#[test]
+fn a_module_finds_its_listener_and_who_has_connected() {
+    for user in User::available() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            if TcpListener::bind(address).is_err() {
+                cannot_run(&format!("there is no {address} here"));
+                continue;
+            }
+            let server = Client::of(SERVER);
+            let mut child = server.wave(*user).flag("--listen", address).spawn(&server.module, [""; 0]);
+            let mut stderr = BufReader::with_capacity(1, child.stderr.take().expect("it is piped"));
+            let mut line = String::new();
+            stderr.read_line(&mut line).expect("text");
+            child.stderr = Some(stderr.into_inner());
+            let address = line.trim().strip_prefix("wave: listening on ").unwrap_or_else(|| panic!("{line}"));
+            let address: SocketAddr = address.parse().expect("an address");
+            let mut stream = TcpStream::connect(address).expect("it listens");
+            let mut bytes = Vec::new();
+            stream.read_to_end(&mut bytes).expect("the addresses");
+            finish(child).is(0, "", "");
+            let text: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+            assert_eq!(text, in_memory(address) + &in_memory(stream.local_addr().expect("it is connected")));
+        }
+        // Without one, there is none.
+        let server = Client::of(SERVER);
+        assert_eq!(server.run(*user, &[]).status.code(), Some(NOENT));
     }
 }
 

@@ -10,7 +10,7 @@
 ;; | +12 | the entry of its open file, 0 = none | descriptor of preview 1 |
 ;; | +16 | u64: position of a stream, deadline of a pollable, cookie of a directory | +16 descriptor-flags, +20 file type |
 ;; | +24 | mode | 1 if the descriptor is in append mode |
-;; | +28 | output-stream: permit of check-write | |
+;; | +28 | output-stream: permit of check-write | 1 if the descriptor stays open for who comes next |
 ;;
 ;; State:
 ;;
@@ -144,7 +144,7 @@
   (local.set $entry (call $entry (local.get $file)))
   (i32.store $own offset=4 (local.get $entry) (i32.add (i32.load $own offset=4 (local.get $entry)) (i32.const 1))))
 
-;; Takes a reference away. The last one closes the descriptor. That this fails is nothing that a guest could act on.
+;; Takes a reference away. The last one closes the descriptor, unless it stays open. That this fails is nothing that a guest could act on.
 (func $file_unref (param $file i32)
   (local $entry i32) (local $references i32)
   (local.set $entry (call $entry (local.get $file)))
@@ -152,7 +152,8 @@
   (i32.store $own offset=4 (local.get $entry) (local.get $references))
   (if (i32.eqz (local.get $references))
     (then
-      (drop (call $fd_close (call $file_fd (local.get $file))))
+      (if (i32.eqz (i32.load $own offset=28 (local.get $entry)))
+        (then (drop (call $fd_close (call $file_fd (local.get $file))))))
       (call $handle_free (local.get $file)))))
 
 (func $file_fd (param $file i32) (result i32)

@@ -40,9 +40,11 @@
 (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll_oneoff (param i32 i32 i32 i32) (result i32)))
 (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
 (import "wasi_snapshot_preview1" "random_get" (func $random_get (param i32 i32) (result i32)))
+(import "wasi_snapshot_preview1" "sock_accept" (func $sock_accept (param i32 i32 i32) (result i32)))
 (import "wasi_snapshot_preview1" "sock_shutdown" (func $sock_shutdown (param i32 i32) (result i32)))
 
 ;; Connections: an interface of the runtime, with results as those of preview 1.
 (import "wave_net" "address" (func $address (param i32 i32 i32) (result i32)))
 (import "wave_net" "tcp_connect" (func $tcp_connect (param i32 i32) (result i32)))
+(import "wave_net" "tcp_listener" (func $tcp_listener (param i32 i32) (result i32)))
 (import "wave_net" "tcp_status" (func $tcp_status (param i32) (result i32)))

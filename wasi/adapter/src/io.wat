@@ -434,6 +434,15 @@
   (local.set $stream (call $entry (i32.load $own offset=8 (local.get $pollable))))
   (select (i32.const 0) (local.get $stream) (i32.load $own offset=24 (local.get $stream))))
 
+;; What a pollable of mode 2 or 3 waits for: to be read (1) or written (2). A tcp-socket that listens can be read once there is a connection.
+(func $pollable_type (param $pollable i32) (param $stream i32) (result i32)
+  (select
+    (i32.const 1)
+    (i32.sub (i32.load $own offset=24 (local.get $pollable)) (i32.const 1))
+    (i32.and
+      (i32.eq (i32.load $own (local.get $stream)) (i32.const 9))
+      (i32.eq (i32.load $own offset=28 (local.get $stream)) (i32.const 7)))))
+
 (func $pollable.ready (export "wasi:io/poll@0.2#[method]pollable.ready") (param $self i32) (result i32)
   (local $pollable i32) (local $stream i32)
   (local.set $pollable (call $pollable (local.get $self)))
@@ -441,7 +450,7 @@
     (then (return (i64.ge_u (call $clock (i32.const 1)) (i64.load $own offset=16 (local.get $pollable))))))
   (local.set $stream (call $pollable_stream (local.get $pollable)))
   (if (i32.eqz (local.get $stream)) (then (return (i32.const 1))))
-  (call $fd_ready (call $stream_fd (local.get $stream)) (i32.sub (i32.load $own offset=24 (local.get $pollable)) (i32.const 1))))
+  (call $fd_ready (call $stream_fd (local.get $stream)) (call $pollable_type (local.get $pollable) (local.get $stream))))
 
 (func $pollable.block (export "wasi:io/poll@0.2#[method]pollable.block") (param $self i32)
   (local $pollable i32) (local $stream i32)
@@ -454,7 +463,7 @@
   (local.set $stream (call $pollable_stream (local.get $pollable)))
   (if (local.get $stream)
     (then
-      (call $fd_wait (call $stream_fd (local.get $stream)) (i32.sub (i32.load $own offset=24 (local.get $pollable)) (i32.const 1))))))
+      (call $fd_wait (call $stream_fd (local.get $stream)) (call $pollable_type (local.get $pollable) (local.get $stream))))))
 
 (func $pollable.drop (export "wasi:io/poll@0.2#[resource-drop]pollable") (param $handle i32)
   (call $handle_drop (local.get $handle) (i32.const 4)))
@@ -480,7 +489,7 @@
           (then
             (call $subscribe
               (i32.add (i32.const 0x1000) (i32.mul (local.get $subscriptions) (i32.const 48)))
-              (local.get $index) (i32.sub (local.get $mode) (i32.const 1)) (call $stream_fd (local.get $stream)))
+              (local.get $index) (call $pollable_type (local.get $pollable) (local.get $stream)) (call $stream_fd (local.get $stream)))
             (local.set $subscriptions (i32.add (local.get $subscriptions) (i32.const 1))))
           (else
             (local.set $ready (i32.const 1))

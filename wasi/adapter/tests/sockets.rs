@@ -85,6 +85,7 @@ const CONCURRENCY_CONFLICT: u8 = 6;
 const NOT_IN_PROGRESS: u8 = 7;
 const WOULD_BLOCK: u8 = 8;
 const INVALID_STATE: u8 = 9;
+const ADDRESS_IN_USE: u8 = 12;
 const PERMANENT_RESOLVER_FAILURE: u8 = 20;
 
 /// An error, and nothing after it.
@@ -225,7 +226,7 @@ fn method(name: &str) -> String {
 }
 
 fn is_there_a_network() -> Step {
-    step("tcp_status", [0xffff_ffff])
+    step("address", [0xffff_ffff, 0, RESULTS])
 }
 
 /// A new socket of this family, and a network.
@@ -465,11 +466,175 @@ fn finish_connect_says_why_it_failed_and_the_socket_is_of_no_more_use() {
     }
 }
 
+/// The 24 bytes of an address of IPv4.
+fn bytes_of_v4(address: [u8; 4], port: u16) -> Vec<u8> {
+    let [low, high] = port.to_le_bytes();
+    [&[4, 0, low, high, 0, 0, 0, 0][..], &address, &[0; 12]].concat()
+}
+
+/// The host has these listeners, from descriptor 5 on, and is asked about so many of them; for all, until there are no more.
+fn listeners(addresses: &[Vec<u8>], up_to: usize) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for (index, address) in (0..).zip(&addresses[..up_to]) {
+        steps.push(step("tcp_listener", [index, RESULTS + 0x20]).writes(RESULTS + 0x20, word(5 + index)));
+        steps.push(step("address", [5 + index, 0, RESULTS + 0x40]).writes(RESULTS + 0x40, address.clone()));
+    }
+    if up_to == addresses.len() {
+        steps.push(step("tcp_listener", [addresses.len() as u64, RESULTS + 0x20]).answers(44));
+    }
+    steps
+}
+
+fn bind_to(socket: u64, network: u64, address: [u64; 4], port: u64) -> Vec<u64> {
+    [&[socket, network, 0, port][..], &address, &[0; 6], &[OUT]].concat()
+}
+
+#[test]
+fn t42_a_socket_is_bound_to_a_listener_of_the_host_and_to_no_other_address() {
+    let given = [
+        bytes_of_v4([127, 0, 0, 1], 80),
+        bytes_of_v4([127, 0, 0, 1], 81),
+        bytes_of_v4([0, 0, 0, 0], 82),
+        [&[6, 0, 83, 0, 0, 0, 0, 0][..], &[0; 15], &[1]].concat(),
+    ];
+    // The right address and port; any port of the right address; the wildcard, as it was given.
+    for (address, port, found) in [
+        ([127, 0, 0, 1], 80, Some(0)),
+        ([127, 0, 0, 1], 81, Some(1)),
+        ([127, 0, 0, 1], 0, Some(0)),
+        ([0, 0, 0, 0], 82, Some(2)),
+        ([0, 0, 0, 0], 0, Some(2)),
+        ([127, 0, 0, 1], 82, None),
+        ([127, 0, 0, 1], 83, None),
+        ([127, 0, 0, 2], 0, None),
+        ([0, 0, 0, 0], 80, None),
+    ] {
+        let mut rig = Rig::new();
+        let (socket, network) = socket(&mut rig, 0);
+        rig.expect(listeners(&given, found.map_or(given.len(), |found| found + 1)));
+        let result = state(&mut rig, "start-bind", &bind_to(socket, network, address, port));
+        assert_eq!(result, if found.is_some() { 0 } else { ACCESS_DENIED }, "{address:?}:{port}");
+        // Nothing has begun that did not, and it is of use for another address.
+        let again = state(&mut rig, "finish-bind", &[socket, OUT]);
+        assert_eq!(again, if found.is_some() { 0 } else { NOT_IN_PROGRESS });
+        if let Some(found) = found {
+            rig.expect([step("address", [5 + found as u64, 0, RESULTS]).writes(RESULTS, given[found].clone())]);
+            rig.call(&method("local-address"), &[socket, OUT]);
+            assert_eq!(rig.guest(OUT, 1), [0]);
+        }
+    }
+    let groups = [0, 0, 0, 0, 0, 0, 0, 1];
+    for (scope, found) in [(0, true), (3, false)] {
+        let mut rig = Rig::new();
+        let (socket, network) = socket(&mut rig, 1);
+        rig.expect(listeners(&given, 4).into_iter().take(if found { 8 } else { 9 }));
+        let arguments = [&[socket, network, 1, 83, 0][..], &groups, &[scope, OUT]].concat();
+        assert_eq!(state(&mut rig, "start-bind", &arguments), if found { 0 } else { ACCESS_DENIED });
+    }
+    // What no socket can be bound to is not looked for.
+    for (family, address) in [
+        (0, [&[0, 80][..], &[224, 0, 0, 1], &[0; 6]].concat()),
+        (0, [&[0, 80][..], &[255, 255, 255, 255], &[0; 6]].concat()),
+        (0, [&[1, 80, 0][..], &groups, &[0]].concat()),
+        (1, [&[0, 80][..], &[127, 0, 0, 1], &[0; 6]].concat()),
+        (1, vec![1, 80, 0, 0xff02, 0, 0, 0, 0, 0, 0, 1, 0]),
+        (1, vec![1, 80, 0, 0, 0, 0, 0, 0, 0xffff, 0x7f00, 1, 0]),
+    ] {
+        let mut rig = Rig::new();
+        let (socket, network) = socket(&mut rig, family);
+        let arguments = [&[socket, network][..], &address, &[OUT]].concat();
+        assert_eq!(state(&mut rig, "start-bind", &arguments), INVALID_ARGUMENT, "{address:?}");
+    }
+}
+
+#[test]
+fn a_listener_is_of_one_socket_at_a_time_and_stays_open() {
+    let given = [bytes_of_v4([127, 0, 0, 1], 80), bytes_of_v4([127, 0, 0, 1], 81)];
+    let mut rig = Rig::new();
+    let (first, network) = socket(&mut rig, 0);
+    rig.expect(listeners(&given, 1));
+    assert_eq!(state(&mut rig, "start-bind", &loopback(first, network)), 0);
+    let (second, _) = socket(&mut rig, 0);
+    rig.expect(listeners(&given, 2));
+    assert_eq!(state(&mut rig, "start-bind", &loopback(second, network)), ADDRESS_IN_USE);
+    // Any port is one that is free.
+    rig.expect(listeners(&given, 2).into_iter().take(4));
+    assert_eq!(state(&mut rig, "start-bind", &bind_to(second, network, [127, 0, 0, 1], 0)), 0);
+    // It is not closed.
+    rig.call("wasi:sockets/tcp@0.2#[resource-drop]tcp-socket", &[first]);
+    let (third, _) = socket(&mut rig, 0);
+    rig.expect(listeners(&given, 1));
+    assert_eq!(state(&mut rig, "start-bind", &loopback(third, network)), 0);
+}
+
+#[test]
+fn a_socket_listens_and_accepts() {
+    let given = [bytes_of_v4([127, 0, 0, 1], 80), bytes_of_v4([127, 0, 0, 1], 81)];
+    let mut rig = Rig::new();
+    let (socket, network) = socket(&mut rig, 0);
+    // Who subscribes early waits for what comes later.
+    let pollable = rig.get(&method("subscribe"), &[socket]);
+    let ready = "wasi:io/poll@0.2#[method]pollable.ready";
+    let of = |name: &str, rig: &mut Rig| state(rig, name, &[socket, OUT]);
+
+    rig.expect(listeners(&given, 1));
+    assert_eq!(state(&mut rig, "start-bind", &loopback(socket, network)), 0);
+    assert_eq!(state(&mut rig, "start-bind", &loopback(socket, network)), CONCURRENCY_CONFLICT);
+    assert_eq!(of("start-listen", &mut rig), INVALID_STATE);
+    assert_eq!(refusal(&mut rig, "local-address", socket), INVALID_STATE);
+    assert_eq!((of("finish-bind", &mut rig), of("finish-bind", &mut rig)), (0, NOT_IN_PROGRESS));
+    assert_eq!(state(&mut rig, "start-bind", &loopback(socket, network)), INVALID_STATE);
+    assert_eq!(state(&mut rig, "start-connect", &loopback(socket, network)), ACCESS_DENIED);
+    assert_eq!(refusal(&mut rig, "accept", socket), INVALID_STATE);
+    assert_eq!((of("finish-listen", &mut rig), of("start-listen", &mut rig)), (NOT_IN_PROGRESS, 0));
+    assert_eq!(of("start-listen", &mut rig), CONCURRENCY_CONFLICT);
+    assert_eq!((rig.get(&method("is-listening"), &[socket]), rig.get(ready, &[pollable])), (0, 1));
+    rig.expect([step("fd_fdstat_set_flags", [5, 4])]);
+    assert_eq!(of("finish-listen", &mut rig), 0);
+    assert_eq!((of("finish-listen", &mut rig), of("start-listen", &mut rig)), (NOT_IN_PROGRESS, INVALID_STATE));
+    assert_eq!(state(&mut rig, "start-connect", &loopback(socket, network)), INVALID_STATE);
+    assert_eq!(rig.get(&method("is-listening"), &[socket]), 1);
+    assert_eq!(state(&mut rig, "set-listen-backlog-size", &[socket, 32, OUT]), NOT_SUPPORTED);
+    assert_eq!(refusal(&mut rig, "remote-address", socket), INVALID_STATE);
+    assert_eq!(state(&mut rig, "shutdown", &[socket, 2, OUT]), INVALID_STATE);
+
+    // To be read (1), not written.
+    let subscription = [&1_u64.to_le_bytes()[..], &1_u64.to_le_bytes(), &5_u64.to_le_bytes()].concat();
+    let poll = || step("poll_oneoff", [0x200, 0x260, 2, 0x2a0]).sees(0x200, subscription.clone());
+    rig.expect([poll().writes(0x2a0, word(0))]);
+    assert_eq!(rig.get(ready, &[pollable]), 0);
+    rig.expect([step("sock_accept", [5, 0, RESULTS + 0x20]).answers(AGAIN)]);
+    assert_eq!(refusal(&mut rig, "accept", socket), WOULD_BLOCK);
+
+    rig.expect([step("sock_accept", [5, 0, RESULTS + 0x20]).writes(RESULTS + 0x20, word(FD))]);
+    rig.set_guest(OUT, &[FILL; 16]);
+    rig.call(&method("accept"), &[socket, OUT]);
+    assert_eq!(rig.guest(OUT, 4), [0, FILL, FILL, FILL]);
+    let [accepted, input, output] = [4, 8, 12].map(|at| rig.guest_word(OUT + at));
+    assert_eq!(rig.get(&method("address-family"), &[accepted]), 0);
+    assert_eq!(rig.get(&method("is-listening"), &[accepted]), 0);
+    assert_eq!(state(&mut rig, "set-listen-backlog-size", &[accepted, 32, OUT]), INVALID_STATE);
+    rig.expect([step("address", [FD, 1, RESULTS]).writes(RESULTS, bytes_of_v4([127, 0, 0, 1], 4000))]);
+    rig.call(&method("remote-address"), &[accepted, OUT]);
+    assert_eq!(rig.guest(OUT, 1), [0]);
+    rig.expect([step("fd_read", [FD, RESULTS, 1, RESULTS + 8]).writes(RESULTS + 8, word(2)).writes(0x1000, *b"hi")]);
+    rig.call("wasi:io/streams@0.2#[method]input-stream.blocking-read", &[input, 2, OUT]);
+    rig.expect([step("sock_shutdown", [FD, 3])]);
+    assert_eq!(state(&mut rig, "shutdown", &[accepted, 2, OUT]), 0);
+
+    // The connection is closed, its listener is not.
+    rig.call("wasi:io/streams@0.2#[resource-drop]input-stream", &[input]);
+    rig.call("wasi:io/streams@0.2#[resource-drop]output-stream", &[output]);
+    rig.expect([step("fd_close", [FD])]);
+    rig.call("wasi:sockets/tcp@0.2#[resource-drop]tcp-socket", &[accepted]);
+    rig.call("wasi:io/poll@0.2#[resource-drop]pollable", &[pollable]);
+    rig.call("wasi:sockets/tcp@0.2#[resource-drop]tcp-socket", &[socket]);
+}
+
 #[test]
 fn a_new_socket_is_neither_bound_nor_listening_and_has_no_options() {
     let mut rig = Rig::new();
-    let (socket, network) = socket(&mut rig, 0);
-    assert_eq!(state(&mut rig, "start-bind", &loopback(socket, network)), ACCESS_DENIED);
+    let (socket, _) = socket(&mut rig, 0);
     assert_eq!(rig.get(&method("is-listening"), &[socket]), 0);
     assert_eq!(rig.get(&method("address-family"), &[socket]), 0);
     for (name, code) in [
@@ -496,7 +661,6 @@ fn a_new_socket_is_neither_bound_nor_listening_and_has_no_options() {
         assert_eq!((rig.guest(OUT, 2), rig.guest(OUT + 8, 2)), (vec![1, FILL], vec![NOT_SUPPORTED, FILL]), "{name}");
     }
     let setters = [
-        "set-listen-backlog-size",
         "set-keep-alive-enabled",
         "set-keep-alive-idle-time",
         "set-keep-alive-interval",
@@ -505,6 +669,9 @@ fn a_new_socket_is_neither_bound_nor_listening_and_has_no_options() {
         "set-receive-buffer-size",
         "set-send-buffer-size",
     ];
+    for (value, code) in [(1, 0), (u64::MAX, 0), (0, INVALID_ARGUMENT)] {
+        assert_eq!(state(&mut rig, "set-listen-backlog-size", &[socket, value, OUT]), code);
+    }
     for name in setters {
         assert_eq!(state(&mut rig, name, &[socket, 1, OUT]), NOT_SUPPORTED, "{name}");
     }

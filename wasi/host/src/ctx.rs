@@ -186,6 +186,8 @@ pub struct Wasi {
     /// Which of them the monitor's grants are, by number. A list is none of them.
     pub(crate) numbers: Vec<Option<usize>>,
     sockets: Vec<HostFd>,
+    /// The numbers of the listeners at the start.
+    pub(crate) listeners: Vec<u32>,
 }
 
 impl Wasi {
@@ -222,6 +224,7 @@ impl Wasi {
             grants: Vec::new(),
             numbers: Vec::new(),
             sockets: Vec::new(),
+            listeners: Vec::new(),
         };
         if let Some(peers) = config.peers {
             wasi.monitor.set_peers(peers);
@@ -261,7 +264,9 @@ impl Wasi {
     /// # Errors
     /// [`Errno::MFILE`] if no more descriptors are allowed.
     pub fn add_listener(&mut self, socket: OwnedFd) -> Result<u32, Errno> {
-        self.add_socket(socket, Kind::Listener)
+        let fd = self.add_socket(socket, Kind::Listener)?;
+        self.listeners.push(fd);
+        Ok(fd)
     }
 
     /// Gives the guest a connected stream socket; returns its number.
@@ -310,6 +315,7 @@ impl Wasi {
     /// Host syscalls: `close`.
     pub fn withhold_sockets(&mut self) {
         self.sockets.drain(..).for_each(|socket| self.objects.forget(socket));
+        self.listeners.clear();
     }
 
     /// Writes control sequences to terminals unchanged. Off by default (T115).

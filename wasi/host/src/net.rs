@@ -1,4 +1,5 @@
-//! `wave_net`: connections that the guest begins. This process cannot make one, so it asks a [`Connector`].
+//! `wave_net`: connections that the guest begins, and the listeners that it has. This process can make neither: it asks a [`Connector`]
+//! for the ones, and the others are granted.
 //!
 //! An address is 24 bytes: family (`u16`, 4 or 6), port (`u16`), scope (`u32`, must be 0), and 16 bytes of the address, of
 //! which IPv4 has the first four and zeros after them. Numbers are little endian.
@@ -67,17 +68,33 @@ pub fn tcp_status(wasi: &mut Wasi, _memory: &mut [u8], fd: u32) -> Result<(), Fa
     })
 }
 
-/// Stores an address of a connection at `out`: the local one if `which` is 0, that of the peer if it is 1.
+/// Stores the number of the descriptor that the listener at `index` had at the start at `opened_fd`.
 ///
 /// # Errors
-/// `INVAL` for another `which`, `NOTCONN` without a peer, `NOTSOCK`, `BADF`, `FAULT`; `NOTCAPABLE` as [`tcp_status`].
+/// `NOENT` behind the last one, `FAULT`.
+///
+/// Host syscalls: none.
+pub fn tcp_listener(wasi: &mut Wasi, memory: &mut [u8], index: u32, opened_fd: u32) -> Result<(), Failure> {
+    let out = GuestRange::check(memory.len(), opened_fd, 4)?;
+    let listener = usize::try_from(index).ok().and_then(|index| wasi.listeners.get(index)).ok_or(Errno::NOENT)?;
+    out.store_u32(memory, *listener)?;
+    Ok(())
+}
+
+/// Stores an address of a connection or a listener at `out`: the local one if `which` is 0, that of the peer if it is 1.
+///
+/// # Errors
+/// `INVAL` for another `which`, `NOTCONN` without a peer, `NOTSOCK`, `BADF`, `FAULT`; `NOTCAPABLE` if the run has neither connections
+/// nor listeners, whatever the descriptor.
 ///
 /// Host syscalls: `getsockname`, `getpeername`.
 pub fn address(wasi: &mut Wasi, memory: &mut [u8], fd: u32, which: u32, out: u32) -> Result<(), Failure> {
     let out = GuestRange::check(memory.len(), out, ADDRESS_BYTES)?;
-    connector(wasi)?;
-    let inspect = wasi.monitor.admit_inspect(fd)?;
-    let fd = wasi.objects.fd(&inspect.on)?;
+    if wasi.listeners.is_empty() {
+        connector(wasi)?;
+    }
+    let name = wasi.monitor.admit_name(fd)?;
+    let fd = wasi.objects.fd(&name.on)?;
     let address = match which {
         0 => getsockname(fd)?,
         1 => getpeername(fd)?.ok_or(Errno::NOTCONN)?,

@@ -96,6 +96,49 @@ fn t38_without_a_connector_there_are_no_connections() {
     }
 }
 
+fn listener(guest: &mut Guest, index: u32) -> Result<u32, Errno> {
+    guest.memory[OPENED as usize..OPENED as usize + 4].fill(0xaa);
+    errno(wave_net::tcp_listener(&mut guest.wasi, &mut guest.memory, index, OPENED))?;
+    Ok(guest.u32(OPENED))
+}
+
+#[test]
+fn listeners_are_counted_and_have_an_address_and_no_peer() {
+    let mut guest = Guest::new();
+    assert_eq!(listener(&mut guest, 0), Err(Errno::NOENT));
+    let ports = [0, 0].map(|port| {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        guest.wasi.add_listener(listener.into()).unwrap();
+        port
+    });
+    assert_eq!([0, 1, 2, u32::MAX].map(|index| listener(&mut guest, index).ok()), [Some(4), Some(5), None, None]);
+    let outside = guest.memory.len() as u32 - 3;
+    let result = wave_net::tcp_listener(&mut guest.wasi, &mut guest.memory, 0, outside);
+    assert_eq!(errno(result), Err(Errno::FAULT));
+    for (fd, port) in [4, 5].into_iter().zip(ports) {
+        assert_eq!(address(&mut guest, fd, 0).unwrap(), v4([127, 0, 0, 1], port));
+        assert_eq!(address(&mut guest, fd, 1), Err(Errno::NOTCONN));
+        assert_eq!(status(&mut guest, fd), Err(Errno::NOTCAPABLE), "that is for connections");
+        let peer = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let accepted = wave_wasi::preview1::sock_accept(&mut guest.wasi, &mut guest.memory, fd, 0, OPENED);
+        assert_eq!(errno(accepted), Ok(()));
+        let accepted = guest.u32(OPENED);
+        let expected = v4([127, 0, 0, 1], peer.local_addr().unwrap().port());
+        assert_eq!(address(&mut guest, accepted, 1).unwrap(), expected);
+        assert_eq!(address(&mut guest, accepted, 0).unwrap(), v4([127, 0, 0, 1], port));
+    }
+    // What is no socket has none, and a standard stream is none.
+    assert_eq!([0, 3, 99].map(|fd| address(&mut guest, fd, 0)), [Errno::NOTSOCK, Errno::NOTSOCK, Errno::BADF].map(Err));
+    // With connections as well, a listener has no way that it goes.
+    let (sender, _asked) = channel();
+    guest.wasi.allow_connections(rules(1), Box::new(Begin(sender)));
+    assert_eq!(status(&mut guest, 4), Err(Errno::NOTCONN));
+    // One that is withheld is not there.
+    guest.wasi.withhold_sockets();
+    assert_eq!(listener(&mut guest, 0), Err(Errno::NOENT));
+}
+
 #[test]
 fn t38_an_allowed_address_is_connected_and_no_other_is_asked_for() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -118,7 +118,7 @@ pub struct Connect {
     pub protocol: Protocol,
 }
 
-/// Ask how a connection is, or for its addresses.
+/// Ask how a connection is, or a socket for its addresses.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Inspect {
@@ -144,12 +144,20 @@ impl Monitor {
         Ok(Admitted::new(Connect { address, port, protocol }))
     }
 
-    /// Decides on asking how a connection is, or for its addresses. That changes nothing, so it needs no right.
+    /// Decides on asking how a connection is. That changes nothing, so it needs no right.
     ///
     /// # Errors
     /// [`Errno::NOTSOCK`], [`Errno::NOTCONN`] on a listening socket, [`Errno::BADF`].
     pub fn admit_inspect(&self, fd: u32) -> Result<Admitted<Inspect>, Errno> {
         Ok(Admitted::new(Inspect { on: self.connected(fd, Rights::NONE)?.target() }))
+    }
+
+    /// Decides on asking a connection or a listening socket for its addresses. That needs no right either.
+    ///
+    /// # Errors
+    /// [`Errno::NOTSOCK`], [`Errno::BADF`].
+    pub fn admit_name(&self, fd: u32) -> Result<Admitted<Inspect>, Errno> {
+        Ok(Admitted::new(Inspect { on: self.socket(fd)?.target() }))
     }
 
     /// Enters the socket of a connection into the table and returns its number.

@@ -140,6 +140,7 @@ proved! {
     widest_mask: fn(IpBytes) -> u128 = widest_mask;
     connection: fn(&[ConnectRule], IpBytes, u16, Protocol) -> bool = connect_allowed;
     inspect: fn(&Monitor, u32) -> Admits<Inspect> = Monitor::admit_inspect;
+    name: fn(&Monitor, u32) -> Admits<Inspect> = Monitor::admit_name;
 
     subscription: fn(&[u8], Layout) -> Result<Subscription, Errno> = Subscription::parse;
     poll: fn(&Monitor, u32) -> Result<(), Errno> = Monitor::admit_poll;

@@ -120,7 +120,7 @@ impl Monitor {
 
     /// A granted socket. A standard stream is not a socket for the guest, even if it is one on the host: it can only be
     /// read and written, so that it does not need the system calls of sockets.
-    fn socket(&self, fd: u32) -> Result<&Entry, Errno> {
+    pub(crate) fn socket(&self, fd: u32) -> Result<&Entry, Errno> {
         let entry = self.entry(fd)?;
         match entry.kind() {
             Kind::Listener | Kind::Stream if !entry.is_stdio() => Ok(entry),
