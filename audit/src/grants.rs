@@ -182,7 +182,7 @@ mod tests {
             ("openat2", &[1]),
             ("mkdirat", &[2, 3]),
             ("accept4", &[4]),
-            ("sendmsg", &[4, 5]),
+            ("sendto", &[4, 5]),
             ("getpeername", &[5]),
             ("execve", &[]),
         ] {

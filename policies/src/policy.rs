@@ -395,14 +395,15 @@ mod tests {
         }
         // A listener has an address, and so has what it accepts.
         let listeners = vec![([127, 0, 0, 1], 80).into()];
-        let mut more = ids(&Policy { listeners: listeners.clone(), ..of(true, &[]) });
+        let listening = Policy { listeners: listeners.clone(), ..of(true, &[]) };
+        let mut more = ids(&listening);
         more.retain(|id| !ids(&Policy::default()).contains(id));
         assert_eq!(more, ["getpeername", "getsockname"]);
         assert_eq!(ids(&Policy { listeners, ..of(false, &[ports]) }), ids(&Policy::default()));
         // What works on a connection works on any, and nothing is accepted without a listener.
         let sockets = importing(&["sock_accept", "sock_recv", "sock_send", "sock_shutdown"]);
         let sockets = |asks| Policy { surface: sockets.surface.clone().with_connections(asks), ..of(asks, &[ports]) };
-        let permits = |asks| ["recvmsg", "sendmsg", "shutdown", "accept4"].map(|id| ids(&sockets(asks)).contains(&id));
+        let permits = |asks| ["recvmsg", "sendto", "shutdown", "accept4"].map(|id| ids(&sockets(asks)).contains(&id));
         assert_eq!((permits(true), permits(false)), ([true, true, true, false], [false; 4]));
         let permitted = |call: &str, argument: usize, others: [u64; 6]| -> Vec<u64> {
             let with = |value| std::array::from_fn(|at| if at == argument { value } else { others[at] });

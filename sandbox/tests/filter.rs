@@ -36,7 +36,7 @@ fn number(call: &str) -> u32 {
     let known = numbers![
         read SYS_read, write SYS_write, close SYS_close, fstat SYS_fstat, lseek SYS_lseek, mmap SYS_mmap,
         mprotect SYS_mprotect, brk SYS_brk, rt_sigreturn SYS_rt_sigreturn, pread64 SYS_pread64, pwrite64 SYS_pwrite64,
-        readv SYS_readv, writev SYS_writev, sched_yield SYS_sched_yield, sendmsg SYS_sendmsg, recvmsg SYS_recvmsg,
+        readv SYS_readv, writev SYS_writev, sched_yield SYS_sched_yield, sendto SYS_sendto, recvmsg SYS_recvmsg,
         shutdown SYS_shutdown, fcntl SYS_fcntl, fsync SYS_fsync, fdatasync SYS_fdatasync, ftruncate SYS_ftruncate,
         fstatfs SYS_fstatfs, getdents64 SYS_getdents64, fadvise64 SYS_fadvise64, clock_gettime SYS_clock_gettime,
         clock_getres SYS_clock_getres, exit_group SYS_exit_group, openat SYS_openat, mkdirat SYS_mkdirat,

@@ -17,6 +17,7 @@ pub const CASES: &[Case] = &[
     ("denials::a_joined_thread_is_not", a_joined_thread_is_not),
     ("denials::permitted_calls_work", permitted_calls_work),
     ("denials::t42_a_listener_cannot_connect", t42_a_listener_cannot_connect),
+    ("denials::t41_what_is_sent_has_no_address", t41_what_is_sent_has_no_address),
 ];
 
 const DENIED: i32 = wave_sandbox::DENIED;
@@ -130,6 +131,28 @@ fn permitted_calls_work(user: User) {
     expect(user, &["functions=fd_write", "call=1,1,s:x,1"], 0);
     expect(user, &["functions=random_get", "call=318,m,0,0"], 0);
     expect(user, &["functions=sched_yield", "call=24"], 0);
+}
+
+/// Ways to send, and their result under the filter of a server: the descriptor is no socket.
+const SENDS: &[(&str, &str, i32)] = &[
+    ("to where it is connected", "call=44,0,m,1,16384,0,0", libc::ENOTSOCK),
+    ("to an address", "call=44,0,m,1,16384,m,16", DENIED),
+    ("to an address of no length", "call=44,0,m,1,16384,m,0", DENIED),
+    ("to no address of some length", "call=44,0,m,1,16384,0,16", DENIED),
+    ("with MSG_FASTOPEN", "call=44,0,m,1,536887296,0,0", DENIED),
+    ("without MSG_NOSIGNAL", "call=44,0,m,1,0,0,0", DENIED),
+    ("to an address in memory", "call=46,0,m,16384", DENIED),
+    ("to several addresses in memory", "call=307,0,m,1,16384", DENIED),
+];
+
+/// T41: a filter sees that there is no address, so what is sent goes where a socket is connected to.
+fn t41_what_is_sent_has_no_address(user: User) {
+    for (what, call, result) in SENDS {
+        let outcome = expect(user, &["listener=1", "functions=sock_send", call], *result);
+        let is_denied = outcome.stderr.starts_with("wave: denied system call send");
+        assert_eq!(is_denied, *result == DENIED, "{what}: {outcome:?}");
+        expect(user, &["functions=sock_send", call], DENIED);
+    }
 }
 
 /// T38, T42: TCP Fast Open connects a socket without `connect`, past Landlock's rules for TCP. The flag for it is not in

@@ -434,7 +434,7 @@
   (local.set $stream (call $entry (i32.load $own offset=8 (local.get $pollable))))
   (select (i32.const 0) (local.get $stream) (i32.load $own offset=24 (local.get $stream))))
 
-;; What a pollable of mode 2 or 3 waits for: to be read (1) or written (2). A tcp-socket that listens can be read once there is a connection.
+;; What a pollable of mode 2 or 3 waits for: to be read (1) or written (2). A listening tcp-socket can be read once there is a connection.
 (func $pollable_type (param $pollable i32) (param $stream i32) (result i32)
   (select
     (i32.const 1)

@@ -76,15 +76,6 @@ pub(crate) fn recvmsg(fd: BorrowedFd<'_>, memory: &mut [u8], buffers: &Buffers, 
     Ok((received, truncated))
 }
 
-/// Sends several buffers.
-pub(crate) fn sendmsg(fd: BorrowedFd<'_>, memory: &[u8], buffers: &Buffers, flags: i32) -> Result<usize> {
-    with_iovecs(memory.as_ptr().cast_mut(), memory.len(), buffers, MAX_RW_BYTES, |iovecs, count| {
-        let message = message(iovecs, count);
-        // SAFETY: as in `recvmsg`, with a shared borrow: the kernel only reads through the iovecs.
-        unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, flags) }
-    })
-}
-
 fn message(iovecs: *const libc::iovec, count: i32) -> libc::msghdr {
     // SAFETY: `msghdr` has only integers and raw pointers, and all zeroes are valid values of these.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };

@@ -113,7 +113,7 @@ fn listeners_are_counted_and_have_an_address_and_no_peer() {
         port
     });
     assert_eq!([0, 1, 2, u32::MAX].map(|index| listener(&mut guest, index).ok()), [Some(4), Some(5), None, None]);
-    let outside = guest.memory.len() as u32 - 3;
+    let outside = u32::try_from(guest.memory.len()).unwrap() - 3;
     let result = wave_net::tcp_listener(&mut guest.wasi, &mut guest.memory, 0, outside);
     assert_eq!(errno(result), Err(Errno::FAULT));
     for (fd, port) in [4, 5].into_iter().zip(ports) {

@@ -19,7 +19,7 @@ use rustix::fs::{
     Advice, AtFlags, FallocateFlags, FileType, OFlags, Stat, fadvise, fallocate, fcntl_setfl, fstat, fstatfs, unlinkat,
 };
 use rustix::io::{Errno as Host, Result};
-use rustix::net::{SocketAddrAny, SocketFlags, acceptfrom_with};
+use rustix::net::{SendFlags, SocketAddrAny, SocketFlags, acceptfrom_with};
 use rustix::time::ClockId;
 use std::num::NonZeroU64;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -28,8 +28,8 @@ use wave_monitor::admit_filesystem;
 /// The clock of file timestamps, which is a little behind the precise one.
 pub(crate) const FILE_CLOCK: ClockId = ClockId::RealtimeCoarse;
 
-/// Flags of each `sendmsg`: a closed connection is an errno, not a signal.
-pub(crate) const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
+/// Flags of each `sendto`: a closed connection is an errno, not a signal.
+pub(crate) const SEND_FLAGS: SendFlags = SendFlags::NOSIGNAL;
 
 /// Whether `fd`, opened with these flags, is a handle on a link itself.
 pub(crate) fn is_link_handle(flags: OFlags, fd: &OwnedFd) -> std::result::Result<bool, Failure> {

@@ -7,7 +7,7 @@ use crate::{Failure, Wasi, walk};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{OFlags, Stat, fcntl_getfl, fcntl_setfl, fstat, fstatfs};
 use rustix::io::{Errno as Host, FdFlags, Result};
-use rustix::net::SocketAddrAny;
+use rustix::net::{SendFlags, SocketAddrAny};
 use rustix::time::ClockId;
 use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,8 +18,8 @@ pub(crate) use walk::open as open_beneath;
 /// The clock of file timestamps. macOS has no coarse one.
 pub(crate) const FILE_CLOCK: ClockId = ClockId::Realtime;
 
-/// Flags of each `sendmsg`. Only new releases have `MSG_NOSIGNAL`; the process ignores `SIGPIPE`.
-pub(crate) const SEND_FLAGS: i32 = 0;
+/// Flags of each `sendto`. Only new releases have `MSG_NOSIGNAL`; the process ignores `SIGPIPE`.
+pub(crate) const SEND_FLAGS: SendFlags = SendFlags::empty();
 
 /// The most bytes of one call (`getentropy(2)`).
 const MAX_ENTROPY_BYTES: usize = 256;
