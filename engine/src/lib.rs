@@ -11,7 +11,7 @@
 //! normal exit. An embedder that has to continue starts a child process for the run. The child calls [`start`] first,
 //! uses [`Allocator`] as its global allocator, and has a single thread until the seal.
 //!
-//! Dependencies point down this list: `run`; `lines`, `demangle`, `coredump`, `unused`, `entry`, `source`, `network`, `connections`, `builder`; `program`, `plan`, `cache`; `compile`,
+//! Dependencies point down this list: `run`; `lines`, `demangle`, `coredump`, `unused`, `entry`, `source`, `network`, `connections`, `builder`; `program`, `plan`, `names`, `cache`; `compile`,
 //! `policy`; `grants`, `artifact`, `input`; `refusal`, `shortage`, `failure`, `peers`, `convert`, `ranges`, `observer`, `outcome`.
 #![forbid(unsafe_code)]
 
@@ -34,6 +34,7 @@ mod lines;
 mod linux;
 #[cfg(target_os = "macos")]
 mod macos;
+pub mod names;
 mod network;
 mod observer;
 mod outcome;

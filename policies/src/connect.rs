@@ -43,9 +43,7 @@ impl ConnectGrant {
         if prefix_bits == 128 && address.is_unspecified() {
             return Err(format!("`{address}` is no address of a host; `/0` after it means all addresses"));
         }
-        let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-        let ports = number(first).zip(number(last)).filter(|(first, last)| (1..=*last).contains(first));
-        let (first, last) = ports.ok_or("a port is from 1 to 65535, and the first of a range is not above the last")?;
+        let (first, last) = ports_of(ports)?;
         Ok(Self { network, prefix_bits, ports: ConnectPorts { protocol, first, last } })
     }
 
@@ -62,10 +60,7 @@ impl ConnectGrant {
     pub fn covers(&self, other: &Self) -> bool {
         let special =
             SPECIAL.iter().filter(|(first, bits)| other.prefix_bits >= *bits && other.starts_with(*first, *bits));
-        let (own, others) = (self.ports, other.ports);
-        own.protocol == others.protocol
-            && own.first <= others.first
-            && others.last <= own.last
+        self.ports.contain(other.ports)
             && other.prefix_bits >= self.prefix_bits
             && other.starts_with(self.network.to_bits(), self.prefix_bits)
             && special.map(|(_, bits)| *bits).max().is_none_or(|bits| self.prefix_bits >= bits)
@@ -123,6 +118,13 @@ pub fn parse_network(text: &str) -> Result<(Ipv6Addr, u8), String> {
     let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
     let address = address.parse().map_err(|_| format!("`{}` is not an IPv4 or IPv6 address", clean(address)))?;
     network_of(address, bits, text)
+}
+
+/// The first and the last of `PORT[-PORT]`.
+pub(crate) fn ports_of(text: &str) -> Result<(u16, u16), String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let ports = number(first).zip(number(last)).filter(|(first, last)| (1..=*last).contains(first));
+    ports.ok_or_else(|| "a port is from 1 to 65535, and the first of a range is not above the last".to_owned())
 }
 
 fn network_of(address: IpAddr, bits: Option<&str>, text: &str) -> Result<(Ipv6Addr, u8), String> {

@@ -25,6 +25,7 @@ mod shape;
 mod stub;
 mod surface;
 mod table;
+mod target;
 mod text;
 
 pub use access::{Access, UnknownAccess};
@@ -43,4 +44,5 @@ pub use table::{
     Condition, Function, Need, Needed, Operand, RuleSet, Start, SyscallRule, Test, all_functions, all_rules,
     all_starts, functions_using,
 };
+pub use target::{ConnectTarget, HostGrant, HostName};
 pub use text::{chain, clean, clean_lines, harmful, parse_duration, parse_size, shell_word, short};

@@ -175,6 +175,13 @@ pub struct ConnectPorts {
     pub last: u16,
 }
 
+impl ConnectPorts {
+    /// Whether all of these ports are among its own, with the same protocol.
+    pub(crate) fn contain(self, others: Self) -> bool {
+        self.protocol == others.protocol && self.first <= others.first && others.last <= self.last
+    }
+}
+
 /// A protocol over IP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
