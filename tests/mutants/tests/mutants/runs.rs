@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wave_test_support::{Outcome, c_example, finish, source};
 
 /// Mutants that run, unless `WAVE_MUTANT_RUNS` says it.
-const FEW: usize = 504;
+const FEW: usize = 510;
 /// Most mutants of a program that is compiled once.
 const SHARE: usize = 500;
 const MODES: [&str; 2] = ["fixed", "arg"];
@@ -44,11 +44,11 @@ fn run(words: &[&str]) -> Outcome {
     finish(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts"))
 }
 
-/// A small program, one that has something of everything, one of what came with WebAssembly 3.0, and one of C.
+/// A small program, one that has something of everything, two of what came with WebAssembly 3.0, and one of C.
 fn guests() -> Vec<String> {
     let text = |path: PathBuf| path.into_os_string().into_string().expect("a path of this repository is text");
     let of_c = c_example("args_env").map(text);
-    ["guest.wat", "wide.wat", "proposals.wat"]
+    ["guest.wat", "wide.wat", "proposals.wat", "objects.wat"]
         .map(|name| text(source("tests/mutants/guests").join(name)))
         .into_iter()
         .chain(of_c)

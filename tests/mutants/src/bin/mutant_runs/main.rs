@@ -142,7 +142,7 @@ fn mutants(ready: Ready, image: CodeImage, seed: u64, count: u64) -> Result<i32>
     if !changes.is_empty() || end != End::Code(RETURNED) {
         return Err(format!("code that was not changed: {end:?}, {changes:#?}").into());
     }
-    let Trace { executed, functions: entries } = trace;
+    let Trace { executed, functions: entries, .. } = trace;
     // Each function has two entries, for its type and for its shape.
     let starts: Vec<usize> = entries.into_iter().step_by(2).collect();
     let starts = &starts[starts.len() - functions..];

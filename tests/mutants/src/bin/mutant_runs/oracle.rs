@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code, reason = "a function that stops for its tracer")]
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;
@@ -12,6 +13,7 @@ use std::io::{Read, Seek};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
+use iced_x86::{Decoder, DecoderOptions, FlowControl};
 use nix::sys::ptrace::{self, Event, Options};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -123,8 +125,8 @@ pub struct Outcome {
     pub compared: usize,
 }
 
-/// Watches a process that wants to be traced and stops itself first of all. `trace`: goes from one instruction to the next, and
-/// says which ones of the guest's code they are.
+/// Watches a process that wants to be traced and stops itself first of all. `trace`: stops before each
+/// instruction of the guest that is executed, and says which ones they are.
 pub fn watch(process: Pid, mut trace: Option<&mut Trace>) -> Result<Outcome> {
     let mut subject = None;
     let mut before: Option<(Memory, Scene)> = None;
@@ -152,7 +154,7 @@ pub fn watch(process: Pid, mut trace: Option<&mut Trace>) -> Result<Outcome> {
                         });
                         let (_, scene) = before.insert((subject.memory(&scene)?, scene));
                         if let Some(trace) = &mut trace {
-                            trace.follow(process, scene)?;
+                            trace.follow(process, subject, scene)?;
                         }
                     }
                     (Some((before, scene)), AFTER) if outcome.is_none() => {
@@ -199,31 +201,113 @@ pub struct Trace {
     pub executed: BTreeSet<usize>,
     /// Where the code of each function of the store begins.
     pub functions: Vec<usize>,
+    /// Where an `int3` stands, and the byte in whose place.
+    breakpoints: BTreeMap<usize, u8>,
 }
 
+/// Stops a process that is traced.
+const INT3: u8 = 0xcc;
+
 impl Trace {
-    /// Until the process is to be compared.
-    fn follow(&mut self, process: Pid, scene: &Scene) -> Result<()> {
+    /// Until the process is to be compared. It stops before each instruction once, and each time before one that goes where a
+    /// register or memory says: a collector that runs for millions of instructions has some thousands of them.
+    fn follow(&mut self, process: Pid, subject: &Subject, scene: &Scene) -> Result<()> {
         let code = scene.entries.iter().map(|[a, b, c, d, e, f, g, h, ..]| [*a, *b, *c, *d, *e, *f, *g, *h]);
         self.functions = code.map(usize::from_le_bytes).collect();
+        // The guest is entered by the same code each time.
+        let mut at = step(process)?;
+        while !scene.code.contains(&at) {
+            at = step(process)?;
+        }
+        self.reach(process, subject, scene, at)?;
         let mut signal = None;
         loop {
-            ptrace::step(process, signal)?;
+            ptrace::cont(process, signal)?;
             signal = match waitpid(process, None)? {
                 WaitStatus::Stopped(_, Signal::SIGTRAP) => None,
                 // A trap of the guest.
                 WaitStatus::Stopped(_, other) => Some(other),
                 end => return Err(format!("code that was not changed: {end:?}").into()),
             };
-            let registers = ptrace::getregs(process)?;
+            if signal.is_some() {
+                continue;
+            }
+            let mut registers = ptrace::getregs(process)?;
+            registers.rip -= 1;
             let at = usize::try_from(registers.rip)?;
-            if scene.code.contains(&at) {
-                self.executed.insert(at);
+            ptrace::setregs(process, registers)?;
+            if let Some(byte) = self.breakpoints.remove(&at) {
+                write_byte(process, at, byte)?;
+                self.reach(process, subject, scene, at)?;
             } else if registers.rax == AFTER {
-                return Ok(());
+                // It stops there once more, with its code as it was.
+                return std::mem::take(&mut self.breakpoints)
+                    .into_iter()
+                    .try_for_each(|(at, byte)| write_byte(process, at, byte));
+            } else {
+                return Err(format!("it stopped at {at:#x}").into());
             }
         }
     }
+
+    /// The process stands before this instruction of the guest, where no breakpoint is: notes it, and stops at what follows.
+    fn reach(&mut self, process: Pid, subject: &Subject, scene: &Scene, mut at: usize) -> Result<()> {
+        const LONGEST: usize = 15;
+        loop {
+            self.executed.insert(at);
+            let bytes = subject.bytes(at, LONGEST.min(scene.code.end - at))?;
+            let instruction = Decoder::with_ip(64, &bytes, at as u64, DecoderOptions::NONE).decode();
+            let next = usize::try_from(instruction.next_ip())?;
+            let target = || usize::try_from(instruction.near_branch_target());
+            let flow = instruction.flow_control();
+            let follows = match flow {
+                FlowControl::Next | FlowControl::IndirectCall => vec![next],
+                FlowControl::Call | FlowControl::ConditionalBranch => vec![next, target()?],
+                FlowControl::UnconditionalBranch => vec![target()?],
+                _ => Vec::new(),
+            };
+            for follows in follows.into_iter().filter(|follows| scene.code.contains(follows)) {
+                if !self.executed.contains(&follows) {
+                    self.stop_at(process, subject, follows)?;
+                }
+            }
+            if !matches!(flow, FlowControl::IndirectCall | FlowControl::IndirectBranch) {
+                return Ok(());
+            }
+            // To see where it goes, this time and the next.
+            let to = step(process)?;
+            self.stop_at(process, subject, at)?;
+            if !scene.code.contains(&to) || self.executed.contains(&to) || self.breakpoints.contains_key(&to) {
+                return Ok(());
+            }
+            at = to;
+        }
+    }
+
+    fn stop_at(&mut self, process: Pid, subject: &Subject, at: usize) -> Result<()> {
+        if let Entry::Vacant(place) = self.breakpoints.entry(at) {
+            place.insert(subject.bytes(at, 1)?[0]);
+            write_byte(process, at, INT3)?;
+        }
+        Ok(())
+    }
+}
+
+/// Executes one instruction of a process, and says where it went.
+fn step(process: Pid) -> Result<usize> {
+    ptrace::step(process, None)?;
+    match waitpid(process, None)? {
+        WaitStatus::Stopped(_, Signal::SIGTRAP) => Ok(usize::try_from(ptrace::getregs(process)?.rip)?),
+        end => Err(format!("code that was not changed: {end:?}").into()),
+    }
+}
+
+/// Writes a byte of code.
+fn write_byte(process: Pid, at: usize, byte: u8) -> Result<()> {
+    let word = std::ptr::with_exposed_provenance_mut(at & !7);
+    let mut bytes = ptrace::read(process, word)?.to_le_bytes();
+    bytes[at & 7] = byte;
+    Ok(ptrace::write(process, word, i64::from_le_bytes(bytes))?)
 }
 
 /// A line of /proc/PID/maps.
