@@ -7,6 +7,7 @@
 //! | `there` | interpreted by `wasmi` |
 //! | `wasmtime`, `peer.py` | compiled by Wasmtime, in another process |
 //! | `faults` | deliberate mistakes, to see that they are found |
+//! | `objects` | programs over objects whose answers are known while they are made, and mistakes of their own |
 //!
 //! Both sides get the same calls with the same arguments. Floats are compared by their bits: the generator makes every NaN
 //! canonical. Endless loops end by a counter that the generator adds to the module itself, so both sides end at the same place.
@@ -14,11 +15,13 @@
 mod faults;
 mod generate;
 mod here;
+mod objects;
 mod there;
 mod wasmtime;
 
 pub use faults::Fault;
 pub use generate::{Case, Features};
+pub use objects::{ObjectFault, Program};
 pub use wasmtime::Wasmtime;
 
 use std::fmt;

@@ -1,7 +1,7 @@
 //! Random modules with fixed seeds: no difference; and with a deliberate mistake, a difference.
 
 use std::process::{Child, Command, Stdio};
-use wave_test_differential::{Compared, Fault, Wasmtime};
+use wave_test_differential::{Compared, Fault, ObjectFault, Wasmtime};
 use wave_test_support::cannot_run;
 
 /// Modules that are compared.
@@ -13,13 +13,17 @@ const MODULES_WITH_FAULT: u64 = 20_000;
 /// Modules that are compared with Wasmtime.
 const MODULES_WITH_OBJECTS: u64 = 2_000;
 
+/// Programs over objects whose answers are known, and those of them that run in Wasmtime as well.
+const PROGRAMS: u64 = 2_000;
+const PROGRAMS_THERE: u64 = 200;
+
 /// Processes that share the modules.
 const PROCESSES: u64 = 2;
 
-fn start(engine: &[&str], first: u64, count: u64, fault: Option<Fault>) -> Child {
+fn start(engine: &[&str], first: u64, count: u64, fault: Option<String>) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_differential"));
     command.args(engine);
-    command.args([first.to_string(), count.to_string()]).args(fault.map(|fault| format!("{fault:?}")));
+    command.args([first.to_string(), count.to_string()]).args(fault);
     command.stdout(Stdio::piped()).spawn().expect("it starts")
 }
 
@@ -87,11 +91,31 @@ fn each_mistake_with_objects_and_exceptions_is_found() {
     }
 }
 
+#[test]
+fn programs_over_objects_answer_what_is_expected() {
+    let Compared { modules, returned, trapped, .. } = no_difference(&["objects", "here"], PROGRAMS);
+    assert!(returned > modules && trapped > modules / 4, "{returned} returned, {trapped} trapped");
+}
+
+#[test]
+fn what_is_expected_of_programs_over_objects_is_what_wasmtime_answers() {
+    if has_wasmtime() {
+        no_difference(&["objects", "there"], PROGRAMS_THERE);
+    }
+}
+
+#[test]
+fn each_mistake_in_programs_over_objects_is_found() {
+    finds(&["objects", "here"], &ObjectFault::ALL);
+}
+
 /// Each mistake makes a difference.
-fn finds(engine: &[&str], faults: &[Fault]) {
+fn finds(engine: &[&str], faults: &[impl std::fmt::Debug]) {
     for faults in faults.chunks(2) {
-        let children: Vec<_> =
-            faults.iter().map(|fault| (fault, start(engine, 0, MODULES_WITH_FAULT, Some(*fault)))).collect();
+        let children: Vec<_> = faults
+            .iter()
+            .map(|fault| (fault, start(engine, 0, MODULES_WITH_FAULT, Some(format!("{fault:?}")))))
+            .collect();
         for (fault, child) in children {
             let (difference, compared, code) = finish(child);
             println!("{fault:?}: after {} modules with such an operator: {difference}", compared.modules);
