@@ -183,7 +183,8 @@ mod tests {
             ("mkdirat", &[2, 3]),
             ("accept4", &[4]),
             ("sendto", &[4, 5]),
-            ("getpeername", &[5]),
+            ("getpeername", &[4, 5]),
+            ("getsockopt", &[5]),
             ("execve", &[]),
         ] {
             let found: Vec<_> = (0..6).filter(|place| has(*place, call)).collect();
