@@ -8,7 +8,7 @@ mod support;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use support::contestants::{Contestant, Guest, contestants};
+use support::contestants::{Contestant, Guest, contestants, print_absent};
 use support::{Args, Times};
 
 /// The row as the program calls it, and what it does.
@@ -51,6 +51,7 @@ fn main() {
     let Some(args) = Args::read("hostcalls") else { return };
     let guest = Guest::build("hostcalls", &[], &["-Wall", "-Wextra", "-D_GNU_SOURCE"]);
     let work = prepare(&support::directory("hostcalls"));
+    print_absent();
     let mut contestants = contestants(&guest);
     // Under Landlock and a filter that permits everything: the floor of `strict`.
     contestants.insert(1, Contestant::native("native, sealed", &guest, &["sealed"]));

@@ -8,10 +8,9 @@ mod support;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Instant;
-use support::contestants::{Contestant, Guest, contestants};
+use support::contestants::{Contestant, Guest, contestants, print_absent};
 use support::{Args, Times};
 
 const PACKAGE: &str = "libsqlite3-sys";
@@ -37,10 +36,11 @@ const BUDGET: f64 = 0.25;
 fn main() {
     let Some(args) = Args::read("sqlite") else { return };
     let dir = support::directory("sqlite");
-    let amalgamation = fetch(&dir);
+    let amalgamation = support::package(PACKAGE, PACKAGE_VERSION).join("sqlite3");
     let include = format!("-I{}", amalgamation.display());
     let flags: Vec<_> = OPTIONS.into_iter().chain([&*include]).collect();
     let guest = Guest::build("sqlite", &[amalgamation.join("sqlite3.c")], &flags);
+    print_absent();
     let contestants = contestants(&guest);
     let rounds = args.rounds(5);
 
@@ -135,21 +135,4 @@ fn times(runs: &[Run], time: impl Fn(&Run) -> f64) -> Times {
 
 fn total(run: &Run) -> f64 {
     run.phases.iter().map(|(_, time)| time).sum()
-}
-
-/// The directory of SQLite's amalgamation: a package of its own depends on it, so that cargo fetches and checks it.
-fn fetch(dir: &Path) -> PathBuf {
-    let home = dir.join(format!("{PACKAGE}-{PACKAGE_VERSION}"));
-    let amalgamation = home.join("vendor").join(PACKAGE).join("sqlite3");
-    if !amalgamation.join("sqlite3.c").exists() {
-        let manifest = format!(
-            "[package]\nname = \"source\"\nedition = \"2024\"\n[lib]\npath = \"lib.rs\"\n\
-             [dependencies]\n{PACKAGE} = \"={PACKAGE_VERSION}\"\n[workspace]\n"
-        );
-        fs::create_dir_all(&home).expect("the target directory is ours");
-        fs::write(home.join("Cargo.toml"), manifest).expect("the target directory is ours");
-        fs::write(home.join("lib.rs"), "").expect("the target directory is ours");
-        support::run(Command::new(env!("CARGO")).args(["vendor", "--quiet"]).current_dir(&home));
-    }
-    amalgamation
 }

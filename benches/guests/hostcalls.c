@@ -9,14 +9,11 @@
 // WASI side makes the calls itself, with the arguments the library would have chosen.
 //
 // The harness has prepared the current directory: `file` and `a/b/c/d/e` of 1 MiB, and `many` with 100 files.
+#include "timing.h"
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 #ifdef __wasi__
 #include <wasi/api.h>
@@ -31,22 +28,10 @@
 #define FILE_BYTES (1 << 20)
 #define DEEP "a/b/c/d/e"
 
-// Short stretches: some of them fall between whatever else the machine does, and the fastest counts.
-#define STRETCHES 10
-#define STRETCH_NS 4e6
-
 static int work;
 static int file;
 // On a page boundary on both sides, so that neither copies to the better place.
 static _Alignas(4096) char buffer[64 << 10];
-
-static void must(int good)
-{
-    if (!good) {
-        fprintf(stderr, "hostcalls: a call failed (errno %d)\n", errno);
-        exit(1);
-    }
-}
 
 // ---- calls that differ -----------------------------------------------------------------------------
 
@@ -292,32 +277,6 @@ static const struct {
     {"fstat", row_fstat},       {"stat1", row_stat1},       {"stat5", row_stat5},       {"open1", row_open1},
     {"open5", row_open5},       {"create", row_create},     {"readdir", row_readdir},
 };
-
-// ---- timing ----------------------------------------------------------------------------------------
-
-static double timed(void (*run)(long n), long n)
-{
-    struct timespec start, end;
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    run(n);
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    return (double)(end.tv_sec - start.tv_sec) * 1e9 + (double)(end.tv_nsec - start.tv_nsec);
-}
-
-static double fastest(void (*run)(long n))
-{
-    long n = 1;
-    double took;
-    while ((took = timed(run, n)) < STRETCH_NS / 4)
-        n *= 2;
-    n = (long)((double)n * STRETCH_NS / took) + 1;
-
-    double best = took = timed(run, n);
-    for (int stretch = 1; stretch < STRETCHES; stretch++)
-        if ((took = timed(run, n)) < best)
-            best = took;
-    return best / (double)n;
-}
 
 int main(int argc, char **argv)
 {

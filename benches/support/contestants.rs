@@ -19,31 +19,52 @@ impl Guest {
     /// `WASI_CC` and `WASI_SYSROOT` say where the compiler and WASI's C library are, as for `examples/build.sh`.
     pub fn build(name: &str, more: &[PathBuf], flags: &[&str]) -> Self {
         let dir = directory(name);
-        let guest = Self { native: dir.join(name), module: dir.join(format!("{name}.wasm")) };
-        let sysroot = std::env::var("WASI_SYSROOT").unwrap_or_else(|_| "/usr".to_owned());
+        let program = Path::new(name).file_name().expect("a program has a name");
+        let guest = Self { native: dir.join(program), module: dir.join(program).with_extension("wasm") };
         let mut sources = vec![source(&format!("{name}.c"))];
         sources.extend_from_slice(more);
-        let wasi = ["--target=wasm32-wasi", &format!("--sysroot={sysroot}")];
         thread::scope(|scope| {
-            scope.spawn(|| build(&guest.module, &sources, flags, &wasi));
-            build(&guest.native, &sources, flags, &["-lm"]);
+            scope.spawn(|| build(&guest.module, &sources, flags, &for_wasi()));
+            build(&guest.native, &sources, flags, &["-lm".to_owned()]);
         });
         guest
     }
+
+    /// Builds the module once more, with the vector instructions of WebAssembly. The native form has those of each x86-64 processor.
+    pub fn with_vectors(&self, name: &str, more: &[PathBuf], flags: &[&str]) -> PathBuf {
+        let mut sources = vec![source(&format!("{name}.c"))];
+        sources.extend_from_slice(more);
+        let module = self.module.with_extension("vectors.wasm");
+        let target: Vec<_> = for_wasi().into_iter().chain(["-msimd128".to_owned()]).collect();
+        build(&module, &sources, flags, &target);
+        module
+    }
 }
 
-fn build(program: &Path, sources: &[PathBuf], flags: &[&str], target: &[&str]) {
+fn for_wasi() -> Vec<String> {
+    let sysroot = std::env::var("WASI_SYSROOT").unwrap_or_else(|_| "/usr".to_owned());
+    vec!["--target=wasm32-wasi".to_owned(), format!("--sysroot={sysroot}")]
+}
+
+fn build(program: &Path, sources: &[PathBuf], flags: &[&str], target: &[String]) {
     let changed = |path: &Path| path.metadata().and_then(|found| found.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
     let built = changed(program);
-    // The flags are in these files.
-    let recipes = ["benches/support/contestants.rs", "benches/hostcalls.rs", "benches/sqlite.rs"];
-    let recipes = recipes.map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join(file));
+    // The flags are in these files, or a source includes them.
+    let recipes = [
+        "support/contestants.rs",
+        "hostcalls.rs",
+        "sqlite.rs",
+        "programs.rs",
+        "guests/timing.h",
+        "guests/programs/bench.h",
+    ];
+    let recipes = recipes.map(|file| Path::new(env!("CARGO_MANIFEST_DIR")).join("benches").join(file));
     if sources.iter().chain(&recipes).all(|source| changed(source) < built) {
         return;
     }
     let compiler = std::env::var("WASI_CC").unwrap_or_else(|_| "clang".to_owned());
     assert!(present(&compiler), "no `{compiler}`: apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32");
-    run(Command::new(compiler).args(["-std=c11", "-O2", "-o"]).arg(program).args(sources).args(flags).args(target));
+    run(Command::new(compiler).args(["-std=gnu11", "-O2", "-o"]).arg(program).args(sources).args(flags).args(target));
 }
 
 /// Something that runs a guest.
@@ -70,32 +91,50 @@ impl Contestant {
     }
 }
 
-/// The guest itself, wave twice, Wasmtime, and those on the PATH; says which are not there.
+/// What is compared with if it is on the PATH: name, and arguments before and after the module.
+const OTHERS: [(&str, &[&str], &[&str]); 2] =
+    [("wasmer", &["run", "--dir", "."], &["--"]), ("iwasm", &["--dir=."], &[])];
+
+/// Says which of those are not there.
+pub fn print_absent() {
+    for (name, ..) in OTHERS.iter().filter(|(name, ..)| !present(name)) {
+        println!("`{name}` is not on the PATH and not compared with.");
+    }
+}
+
+/// The guest itself, wave twice, Wasmtime, and those on the PATH.
 ///
 /// Wasmtime gets what it compiled beforehand, so that it does not compile in every run.
 pub fn contestants(guest: &Guest) -> Vec<Contestant> {
-    let mut all = vec![Contestant::native("native", guest, &[])];
-    for (name, sandbox) in [("wave, off", "off"), ("wave, strict", "strict")] {
-        let before = ["--sandbox", sandbox, "run", "--dir", "."].map(OsString::from).to_vec();
-        all.push(contestant(name, version(&wave()), wave(), with(before, &guest.module)));
-    }
-    let compiled = guest.module.with_extension("cwasm");
-    run(Command::new(wasmtime()).args(["compile", "-C", "cache=n", "-o"]).arg(&compiled).arg(&guest.module));
-    let before = ["run", "-C", "cache=n", "--allow-precompiled", "--dir", "."].map(OsString::from).to_vec();
-    all.push(contestant("Wasmtime", version(&wasmtime()), wasmtime(), with(before, &compiled)));
-
-    let others: [(&str, &[&str], &[&str]); 2] =
-        [("wasmer", &["run", "--dir", "."], &["--"]), ("iwasm", &["--dir=."], &[])];
-    for (name, before, after) in others {
-        if present(name) {
-            let mut before = with(before.iter().map(OsString::from).collect(), &guest.module);
-            before.extend(after.iter().map(OsString::from));
-            all.push(contestant(name, version(Path::new(name)), name.into(), before));
-        } else {
-            println!("`{name}` is not on the PATH and not compared with.");
-        }
+    let mut all = vec![
+        Contestant::native("native", guest, &[]),
+        sandboxed("wave, off", "off", &guest.module),
+        sandboxed("wave, strict", "strict", &guest.module),
+        precompiled("Wasmtime", &guest.module),
+    ];
+    for (name, before, after) in OTHERS.iter().filter(|(name, ..)| present(name)) {
+        let mut before = with(before.iter().map(OsString::from).collect(), &guest.module);
+        before.extend(after.iter().map(OsString::from));
+        all.push(contestant(name, version(Path::new(name)), name.into(), before));
     }
     all
+}
+
+/// wave and Wasmtime with a module that has vector instructions.
+pub fn contestants_with_vectors(module: &Path) -> [Contestant; 2] {
+    [sandboxed("wave, strict, vectors", "strict", module), precompiled("Wasmtime, vectors", module)]
+}
+
+fn sandboxed(name: &'static str, sandbox: &str, module: &Path) -> Contestant {
+    let before = ["--sandbox", sandbox, "run", "--dir", "."].map(OsString::from).to_vec();
+    contestant(name, version(&wave()), wave(), with(before, module))
+}
+
+fn precompiled(name: &'static str, module: &Path) -> Contestant {
+    let compiled = module.with_extension("cwasm");
+    run(Command::new(wasmtime()).args(["compile", "-C", "cache=n", "-o"]).arg(&compiled).arg(module));
+    let before = ["run", "-C", "cache=n", "--allow-precompiled", "--dir", "."].map(OsString::from).to_vec();
+    contestant(name, version(&wasmtime()), wasmtime(), with(before, &compiled))
 }
 
 fn contestant(name: &'static str, version: String, program: PathBuf, before: Vec<OsString>) -> Contestant {

@@ -107,6 +107,24 @@ pub fn from_pypi(package: &str, file: &str) -> PathBuf {
     path
 }
 
+/// The directory of a package from the Rust registry, fetched on first use. An empty package depends on it, so that cargo fetches and
+/// checks it; it is no dependency of ours.
+pub fn package(name: &str, version: &str) -> PathBuf {
+    let home = directory("packages").join(format!("{name}-{version}"));
+    let package = home.join("vendor").join(name);
+    if !package.exists() {
+        let manifest = format!(
+            "[package]\nname = \"source\"\nedition = \"2024\"\n[lib]\npath = \"lib.rs\"\n[dependencies]\n\
+             {name} = {{ version = \"={version}\", default-features = false }}\n[workspace]\n"
+        );
+        fs::create_dir_all(&home).expect("the target directory is ours");
+        fs::write(home.join("Cargo.toml"), manifest).expect("the target directory is ours");
+        fs::write(home.join("lib.rs"), "").expect("the target directory is ours");
+        run(Command::new(env!("CARGO")).args(["vendor", "--quiet"]).current_dir(&home));
+    }
+    package
+}
+
 /// Runs to the end, which must be a good one, and returns what was printed.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));

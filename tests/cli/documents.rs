@@ -1,5 +1,7 @@
 //! Documents that name tests name tests that exist; documents that are made from data say what the data say.
 
+mod charts;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
