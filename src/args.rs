@@ -15,7 +15,7 @@ use wave_compiler::Edition;
 use wave_engine::parse_network;
 use wave_policy::file::{MOST_NUMBER, Values};
 use wave_policy::limits::{Kind, LIMITS, Limit, Limits};
-use wave_policy::{Area, ConnectGrant, Protocol, Resolver, Stub};
+use wave_policy::{Area, ConnectTarget, HostGrant, Protocol, Resolver, Stub};
 use wave_wasi::PeerRule;
 
 /// Run WebAssembly programs that nobody trusts.
@@ -185,9 +185,13 @@ pub struct Run {
     /// Accept connections from these addresses only [default: from everywhere]
     #[arg(long, value_name = "ADDRESS[/BITS]", value_parser = parse_network, requires = "listeners", help_heading = NETWORK)]
     pub accept_from: Vec<PeerRule>,
-    /// Let the program connect by TCP to these addresses and ports. An address of IPv6 is in brackets
-    #[arg(long, value_name = "ADDRESS[/BITS]:PORT[-PORT]", value_parser = parse_connect, help_heading = NETWORK)]
-    pub connect: Vec<ConnectGrant>,
+    /// Let the program connect by TCP to a host and these ports. HOST is ADDRESS[/BITS], one of IPv6 in brackets, or a name, which is
+    /// looked up once, at the start
+    #[arg(long, value_name = "HOST:PORT[-PORT]", value_parser = parse_connect, help_heading = NETWORK)]
+    pub connect: Vec<ConnectTarget>,
+    /// Ask this name server for the addresses of hosts [default: those of /etc/resolv.conf]
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = parse_server, help_heading = NETWORK)]
+    pub dns: Vec<SocketAddr>,
     /// Use the same clocks, random numbers and NaNs in every run. Time advances only when the program reads a clock or waits
     #[arg(long)]
     pub deterministic: bool,
@@ -292,6 +296,7 @@ pub struct Learn {
 }
 
 const NETWORK: &str = "Network";
+const DNS_PORT: u16 = 53;
 const LIMITS_HEADING: &str = "Limits (SIZE is a number of bytes, or 64K, 10M, 2G)";
 
 /// How much a program may use: a flag for each row of the table of limits.
@@ -766,8 +771,8 @@ pub struct Why {
     #[arg(long, value_parser = operations(), value_name = "OPERATION", requires = "files")]
     pub op: Option<Operation>,
     /// Open a TCP connection
-    #[arg(long, value_name = "ADDRESS:PORT")]
-    pub connect: Option<SocketAddr>,
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_remote)]
+    pub connect: Option<Remote>,
     /// Listen for connections
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub listen: Option<SocketAddr>,
@@ -788,8 +793,32 @@ pub struct Why {
     pub format: Format,
 }
 
-fn parse_connect(text: &str) -> Result<ConnectGrant, String> {
-    ConnectGrant::parse(text, Protocol::Tcp)
+/// `ADDRESS` or `ADDRESS:PORT`; an address of IPv6 is in brackets if a port follows.
+fn parse_server(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
+    let server = address.or_else(|_| text.parse()).map_err(|_| "it is not ADDRESS or ADDRESS:PORT".to_owned())?;
+    if server.port() == 0 || server.ip().is_unspecified() { Err("nobody answers there".to_owned()) } else { Ok(server) }
+}
+
+/// One port of one host.
+#[derive(Clone, Debug)]
+pub enum Remote {
+    Address(SocketAddr),
+    Host(HostGrant),
+}
+
+fn parse_remote(text: &str) -> Result<Remote, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(Remote::Address(address));
+    }
+    match ConnectTarget::parse(text, Protocol::Tcp)? {
+        ConnectTarget::Host(host) if host.ports.first == host.ports.last => Ok(Remote::Host(host)),
+        _ => Err("it is not one port of one host".to_owned()),
+    }
+}
+
+fn parse_connect(text: &str) -> Result<ConnectTarget, String> {
+    ConnectTarget::parse(text, Protocol::Tcp)
 }
 
 fn operations() -> impl TypedValueParser<Value = Operation> {

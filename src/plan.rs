@@ -66,6 +66,7 @@ pub fn plan(
         listenfd: run.listenfd,
         accept_from: run.accept_from.clone(),
         connect: run.connect.clone(),
+        dns: run.dns.clone(),
         limits: run.limits.0.clone(),
         settings: run.settings(),
         manual_resolver: run.manual_resolver,

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use std::io::ErrorKind;
 use wave_engine::{DirectoryGrant, Observer, Plan};
-use wave_policy::Access;
+use wave_policy::{Access, HostName};
 use wave_wasi::{Argument, Decision, Errno, Failure, Record, Rule, Stop};
 
 /// Prints hostcalls as they end.
@@ -178,6 +178,14 @@ impl Ways {
                 match &self.policy {
                     Some(policy) => format!("connect = [\"{remote}\"] under [net] in {policy}"),
                     None => format!("--connect {remote}"),
+                }
+            }
+            Rule::Name => {
+                let name = String::from_utf8_lossy(record.path("name")?).into_owned();
+                let name = HostName::parse(&name).ok()?;
+                match &self.policy {
+                    Some(policy) => format!("connect = [\"{name}:PORT\"] under [net] in {policy}"),
+                    None => format!("--connect {name}:PORT"),
                 }
             }
             Rule::Device => "--device with the path of the node on the host".to_owned(),

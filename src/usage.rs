@@ -27,7 +27,7 @@ const DIRECTORY: &str =
     "a directory is granted by --dir HOST::GUEST::ro, the one of the host first; ::append or ::rw lets it be written";
 const VARIABLE: &str =
     "each variable is given by --env NAME=VALUE, or passed on by --env NAME; nothing is inherited otherwise";
-const NETWORK: &str = "a program looks up no names; it may connect by --connect ADDRESS:PORT, and accept connections by --tcplisten \
+const NETWORK: &str = "a program may connect by --connect HOST:PORT, whose names are looked up at the start, and accept connections by --tcplisten \
                        ADDRESS:PORT, from some networks only by --accept-from ADDRESS/BITS";
 const TIME: &str = "time is limited by --timeout TIME, such as 5s; executed operators, by --fuel N";
 const MEMORY: &str = "memory is limited by --max-memory SIZE, the stack by --max-stack SIZE";
@@ -75,7 +75,6 @@ const FLAGS: [(&[&str], &str); 29] = [
             "--addr-pool",
             "--allow-resolve",
             "--ns-lookup-pool",
-            "--dns",
             "--publish",
             "--publish-all",
             "--expose",

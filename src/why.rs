@@ -1,6 +1,6 @@
 //! `wave why`: which rule of a policy decides on an operation, at which layers, and what would allow it.
 
-use crate::args::{Format, Why};
+use crate::args::{Format, Remote, Why};
 use crate::text::out;
 use wave_audit::why::{Question, answer};
 use wave_engine::Failure;
@@ -27,7 +27,10 @@ fn question(asked: &Why) -> Result<Question, Failure> {
     let path = path.zip(op).map(|(path, op)| Question::Path(path, op));
     let host_path = host_path.zip(op).map(|(path, op)| Question::HostPath(path, op));
     path.or(host_path)
-        .or(connect.map(Question::Connect))
+        .or(connect.map(|remote| match remote {
+            Remote::Address(address) => Question::Connect(address),
+            Remote::Host(host) => Question::ConnectHost(host),
+        }))
         .or(listen.map(Question::Listen))
         .or(accept_from.map(Question::AcceptFrom))
         .or(syscall.map(Question::SystemCall))

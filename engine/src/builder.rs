@@ -7,6 +7,7 @@ use crate::convert::detected_resolver;
 use crate::cwd;
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, device, refuse_devices, refuse_overlap, refuse_taken_names};
+use crate::names;
 use crate::peers::parse_network;
 use crate::plan::{Plan, Variable, owner_of_writable};
 use crate::policy::PolicyDocument;
@@ -16,7 +17,7 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use wave_policy::file::{KEYS, Limits, Values};
-use wave_policy::{ConnectGrant, Identity, Level, Resolver};
+use wave_policy::{ConnectTarget, Identity, Level, Resolver};
 use wave_wasi::PeerRule;
 
 /// A request for a run, as plain data. Each field corresponds to a flag of `wave run`. The default requests nothing.
@@ -57,7 +58,9 @@ pub struct PlanBuilder {
     /// Peers whose connections are accepted, in addition to those of the policy. Without any, all peers are.
     pub accept_from: Vec<PeerRule>,
     /// Where the program may connect to by TCP, in addition to what the policy allows.
-    pub connect: Vec<ConnectGrant>,
+    pub connect: Vec<ConnectTarget>,
+    /// Name servers that are asked instead of those of `/etc/resolv.conf`.
+    pub dns: Vec<SocketAddr>,
     /// Limits. Each replaces that of the policy.
     pub limits: Limits,
     /// The keys of a policy that have a flag, such as `random_seed`. Each replaces that of the policy. Other keys are ignored.
@@ -143,6 +146,11 @@ impl PlanBuilder {
         // Without directories, no path is resolved.
         let is_checked = !self.manual_resolver && !grants.is_empty();
         let checked_resolver = is_checked.then_some(resolver);
+        let connect: Vec<_> = values.connect.iter().flatten().chain(&self.connect).cloned().collect();
+        let pinned = names::pin(&connect, &self.dns, |index| {
+            let origin = origins.iter().find(|(id, _)| *id == format!("net.connect[{index}]"));
+            origin.map_or_else(|| format!("--connect {}", connect[index]), |(_, place)| place.clone())
+        })?;
         Ok(Plan {
             level,
             grants,
@@ -152,7 +160,8 @@ impl PlanBuilder {
             devices,
             listen: values.listen.iter().flatten().chain(&self.listen).copied().collect(),
             accept_from: self.peers(values)?,
-            connect: values.connect.iter().flatten().chain(&self.connect).copied().collect(),
+            connect,
+            pinned,
             listenfd: self.listenfd,
             limits: limits.in_force(),
             settings,

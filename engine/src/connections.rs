@@ -2,6 +2,8 @@
 
 use crate::convert::connect_rule;
 use crate::failure::Failure;
+use crate::names::Pinned;
+use crate::plan::Plan;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{OwnedFd, RawFd};
@@ -50,12 +52,13 @@ pub(crate) struct Way {
 ///
 /// # Errors
 /// 125 if the broker has not all layers that the level requires, or has ended.
-pub(crate) fn allow(mut broker: Broker, grants: &[ConnectGrant], wasi: &mut Wasi) -> Result<Way, Failure> {
+pub(crate) fn allow(mut broker: Broker, plan: &Plan, wasi: &mut Wasi) -> Result<Way, Failure> {
     let layers = broker.sealed().map_err(|error| failure(&error))?;
     let client = broker.into_client();
     let client = client.map_err(|error| Failure::refused(format!("cannot keep the way to the broker: {error}")))?;
     let descriptor = client.descriptor();
-    wasi.allow_connections(rules(grants), Box::new(ByBroker(client)));
+    wasi.allow_connections(rules(&plan.connections()), Box::new(ByBroker(client)));
+    wasi.allow_names(plan.pinned.iter().map(|Pinned { name, addresses }| (name.as_str(), addresses.as_slice())));
     Ok(Way { descriptor, layers })
 }
 

@@ -4,6 +4,7 @@ use crate::compile::CompileLimits;
 use crate::cwd;
 use crate::failure::Failure;
 use crate::grants::{DirectoryGrant, GrantKind};
+use crate::names::{self, Pinned};
 use crate::policy::PolicyDocument;
 use std::ffi::OsString;
 use std::fmt;
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 use wave_contract::artifact::CodeSettings;
 use wave_policy::file::{Limits, Values};
 use wave_policy::limits::LIMITS;
-use wave_policy::{Access, ConnectGrant, Identity, Level, Resolver, clean};
+use wave_policy::{Access, ConnectGrant, ConnectTarget, Identity, Level, Resolver, clean};
 use wave_wasi::PeerRule;
 
 /// The plan of one run.
@@ -40,7 +41,9 @@ pub struct Plan {
     /// Peers whose connections are accepted. `None`: all peers.
     pub accept_from: Option<Vec<PeerRule>>,
     /// Where the program may connect to.
-    pub connect: Vec<ConnectGrant>,
+    pub connect: Vec<ConnectTarget>,
+    /// The addresses of the names among it.
+    pub pinned: Vec<Pinned>,
     /// Limits, with the defaults where none was chosen.
     pub limits: Limits,
     /// The keys of a policy that have a flag, such as `random_seed`. All other keys are empty.
@@ -116,6 +119,10 @@ impl fmt::Display for Plan {
         for grant in &self.connect {
             writeln!(f, "network:  connects to {grant}")?;
         }
+        for Pinned { name, addresses } in &self.pinned {
+            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            writeln!(f, "name:     {name} is {}", addresses.join(", "))?;
+        }
         match &self.accept_from {
             _ if self.listen.is_empty() && !self.listenfd && !self.connect.is_empty() => {}
             _ if self.listen.is_empty() && !self.listenfd => writeln!(f, "network:  none")?,
@@ -171,6 +178,11 @@ impl fmt::Display for Plan {
 }
 
 impl Plan {
+    /// The addresses that the program may connect to, those of names among them.
+    pub fn connections(&self) -> Vec<ConnectGrant> {
+        self.connect.iter().flat_map(|target| names::grants(target, &self.pinned)).collect()
+    }
+
     /// The limits for compiling `module`.
     pub fn compile_limits(&self, module: &Path) -> CompileLimits {
         CompileLimits {

@@ -245,7 +245,7 @@ impl Engine {
             watch: self.watch.as_deref(),
         };
         let mut broker =
-            connections::start(plan.level, &plan.connect, plan.limits.max_connections.unwrap_or(u32::MAX))?;
+            connections::start(plan.level, &plan.connections(), plan.limits.max_connections.unwrap_or(u32::MAX))?;
         // Listeners are bound by now. They and the connections that they accept stay in the network namespace of the host.
         let has_own = self.container.as_ref().is_some_and(|container| container.has_namespaces);
         let namespaces = match plan.level {
@@ -327,7 +327,7 @@ impl Ready {
             .map_err(|error| Failure::refused(format!("cannot set a timer: {error}")))?;
         let broker = self.broker.map(|broker| {
             let wasi = self.program.store.data_mut();
-            connections::allow(broker, &self.plan.connect, wasi)
+            connections::allow(broker, &self.plan, wasi)
         });
         let way = broker.transpose()?;
         let kept = Kept { namespaces: self.namespaces, broker: way.as_ref().map(|way| way.descriptor) };
@@ -510,7 +510,7 @@ fn seal(
         grants: wasi.grants().map(described).collect(),
         resolver: plan.resolver,
         listeners,
-        connections: connections::ports(&plan.connect),
+        connections: connections::ports(&plan.connections()),
         limits: wave_policy::ProcessLimits {
             // Each granted file takes two that the guest's limit does not count.
             open_files: u64::from(monitor_limits(&plan.limits).open_files) + SPARE_FILES + 2 * files,

@@ -6,7 +6,7 @@ use crate::plan::Plan;
 use crate::program::Program;
 use std::fmt;
 use std::net::SocketAddr;
-use wave_policy::{ConnectGrant, Need, Surface};
+use wave_policy::{ConnectTarget, Need, Surface};
 
 /// A grant that the module cannot use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub enum Unused {
     /// A listening socket.
     Listener(SocketAddr),
     /// A connection.
-    Connection(ConnectGrant),
+    Connection(ConnectTarget),
     /// A directory. The value is the flag or the rule that granted it.
     Directory(String),
 }
@@ -47,6 +47,7 @@ pub fn remove_unused(
         unused.extend(listeners.drain(..).map(Unused::Listener));
     }
     if !surface.asks_for_connections() {
+        plan.pinned.clear();
         unused.extend(plan.connect.drain(..).map(Unused::Connection));
     }
     if !uses_directories(&surface) {

@@ -42,7 +42,7 @@ impl Area {
     pub fn of(function: &str) -> Option<Self> {
         match function.split('_').next()? {
             "fd" | "path" => Some(Self::Fs),
-            "sock" | "tcp" | "address" => Some(Self::Net),
+            "sock" | "tcp" | "address" | "resolve" => Some(Self::Net),
             "clock" => Some(Self::Clock),
             "random" => Some(Self::Random),
             "args" | "environ" => Some(Self::Env),

@@ -13,7 +13,7 @@ pub const THREAD_SPAWN: (&str, &str) = ("wasi", "thread-spawn");
 pub const NET_MODULE: &str = "wave_net";
 
 /// Its functions. All are provided to every module; without a granted connection they answer that there is none.
-pub const NET_FUNCTIONS: [&str; 4] = ["address", "tcp_connect", "tcp_listener", "tcp_status"];
+pub const NET_FUNCTIONS: [&str; 5] = ["address", "resolve", "tcp_connect", "tcp_listener", "tcp_status"];
 
 /// Besides the bits of functions: whether a memory is shared.
 const SHARED_MEMORY: u64 = 1 << 63;

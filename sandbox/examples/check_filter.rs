@@ -8,7 +8,9 @@
 use std::io::{self, BufRead as _, Write as _};
 
 use wave_policy::file::{PolicyFile, Values};
-use wave_policy::{ConnectPorts, FilesystemGrant, Level, Policy, Protocol, Resolver, Role, Surface, chain};
+use wave_policy::{
+    ConnectPorts, ConnectTarget, FilesystemGrant, Level, Policy, Protocol, Resolver, Role, Surface, chain,
+};
 use wave_sandbox::{AddressRange, Difference, GrowableRange, Instruction, SealPlan, check_filter, filter_on};
 
 type Answer = Result<String, String>;
@@ -103,7 +105,7 @@ fn read_policy(path: &str, policy: &mut Policy) -> Result<(), String> {
         file.resolved().map_err(|problem| format!("{path}: {problem}"))?;
     let asks = os.is_some_and(|os| os.asks_for_connections());
     policy.surface = Surface::of_functions(functions.unwrap_or_default()).with_connections(asks);
-    policy.connections = connect.iter().flatten().map(|grant| grant.ports).collect();
+    policy.connections = connect.iter().flatten().map(ConnectTarget::ports).collect();
     policy.grants = fs.iter().map(|dir| FilesystemGrant { host: (&dir.host).into(), access: dir.access }).collect();
     policy.listeners = listen.unwrap_or_default();
     Ok(())

@@ -196,11 +196,11 @@ impl Learned {
     }
 
     fn add_connections(&mut self, run: &Narrowed<'_>) {
-        let used = run.connections().filter(|(_, is_used)| *is_used).map(|(grant, _)| *grant);
+        let used = run.connections().filter(|(_, is_used)| *is_used).map(|(grant, _)| grant);
         for grant in used {
             let connect = self.values.connect.get_or_insert_default();
-            if !connect.iter().any(|known| known.covers(&grant)) {
-                connect.push(grant);
+            if !connect.iter().any(|known| known.covers(grant)) {
+                connect.push(grant.clone());
                 self.widen(format!("net.connect: {grant}"));
             }
         }

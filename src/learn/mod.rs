@@ -45,16 +45,17 @@ use std::time::Instant;
 use used::Use;
 use wave_engine::compile::{self, Declared};
 use wave_engine::connect_rule;
+use wave_engine::names::{self, Pinned};
 use wave_engine::policy::{can_grow, pin};
 use wave_engine::{
     DirectoryGrant, Engine, Failure, Module, Observer, Plan, Used, Variable, first_descriptors, input,
     owner_of_writable, surface_of,
 };
-use wave_policy::Level;
 use wave_policy::file::Derived;
+use wave_policy::{ConnectTarget, Level};
 use wave_runtime::Stop;
 use wave_sandbox::{Ended, Supervised, supervise};
-use wave_wasi::Record;
+use wave_wasi::{ConnectRule, Record};
 
 /// Signals from outside that end a run in the middle: INT, TERM, HUP, QUIT.
 const ENDS: [i32; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
@@ -102,7 +103,7 @@ pub fn learn(sandbox: Option<Sandbox>, arguments: args::Learn) -> Result<u8, Fai
     let reporting = records.reporting(&run);
     let tracer = Tracer::new(&run, &plan, records.trace);
     let first = first_descriptors(&plan.grants);
-    let rules: Vec<_> = plan.connect.iter().filter_map(connect_rule).collect();
+    let rules: Vec<_> = plan.connect.iter().map(|target| rules_of(target, &plan.pinned)).collect();
     let mut parts = Some((plan, bytes, tracer));
     let supervised = supervise(area_bytes, |area| {
         let outcome = match (parts.take(), UseObserver::new(area, layout, &first, &rules)) {
@@ -202,6 +203,11 @@ impl Typed {
         flags.extend(run.terminal_controls.then(|| "--terminal-controls".to_owned()));
         Self { flags }
     }
+}
+
+/// The monitor's rules for what a target allows.
+fn rules_of(target: &ConnectTarget, pinned: &[Pinned]) -> Vec<ConnectRule> {
+    names::grants(target, pinned).iter().filter_map(connect_rule).collect()
 }
 
 /// What was granted, in the words of a policy.

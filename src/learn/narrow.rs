@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wave_engine::DirectoryGrant;
 use wave_policy::file::{Directory, Limits, Values};
-use wave_policy::{Access, ConnectGrant, Level, Surface};
+use wave_policy::{Access, ConnectTarget, Level, Surface};
 
 /// What was granted for the run.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Granted {
     /// Names, and values of those that are not passed on.
     pub env: Vec<(String, Option<String>)>,
     pub listen: Vec<SocketAddr>,
-    pub connect: Vec<ConnectGrant>,
+    pub connect: Vec<ConnectTarget>,
     /// `None`: everybody.
     pub accept_from: Option<Vec<String>>,
     pub limits: Limits,
@@ -113,7 +113,7 @@ impl<'a> Narrowed<'a> {
     }
 
     /// The connections that were granted, and whether any was made under the grant.
-    pub fn connections(&self) -> impl Iterator<Item = (&ConnectGrant, bool)> {
+    pub fn connections(&self) -> impl Iterator<Item = (&ConnectTarget, bool)> {
         self.granted.connect.iter().zip(self.used.connections.iter().map(|connections| *connections > 0))
     }
 
@@ -180,7 +180,7 @@ pub fn unused_variable(name: &str) -> String {
     format!("variable {name}")
 }
 
-pub fn unused_connection(grant: &ConnectGrant) -> String {
+pub fn unused_connection(grant: &ConnectTarget) -> String {
     format!("--connect {grant}")
 }
 

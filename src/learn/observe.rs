@@ -21,7 +21,7 @@ pub struct UseObserver<'a> {
     area: &'a mut [u8],
     layout: Layout,
     /// The connections that are granted.
-    rules: Vec<ConnectRule>,
+    rules: Vec<Vec<ConnectRule>>,
     /// Where the entry of a path stands.
     entries: BTreeMap<(usize, Vec<u8>), usize>,
     /// Bytes of entries.
@@ -75,7 +75,12 @@ impl wave_engine::Observer for UseObserver<'_> {
 impl<'a> UseObserver<'a> {
     /// Notes in this memory. `None` if it is too small. `first` are the descriptors of the grants
     /// ([`first_descriptors`](wave_engine::first_descriptors)).
-    pub fn new(area: &'a mut [u8], layout: Layout, first: &[Option<usize>], rules: &[ConnectRule]) -> Option<Self> {
+    pub fn new(
+        area: &'a mut [u8],
+        layout: Layout,
+        first: &[Option<usize>],
+        rules: &[Vec<ConnectRule>],
+    ) -> Option<Self> {
         let (ending, area) = area.split_at_mut_checked(ENDING_BYTES)?;
         let streams = (0..3).map(|_| Thing::Stream);
         let granted = |grant: &Option<usize>| {
@@ -119,7 +124,7 @@ impl UseObserver<'_> {
             IpAddr::V4(address) => address.to_ipv6_mapped(),
             IpAddr::V6(address) => address,
         };
-        let allows = |rule: &ConnectRule| connect_allowed(&[*rule], address.octets(), remote.port(), Protocol::Tcp);
+        let allows = |rules: &Vec<ConnectRule>| connect_allowed(rules, address.octets(), remote.port(), Protocol::Tcp);
         let alone: Vec<_> = self.rules.iter().map(allows).collect();
         let is_allowed_alone = alone.contains(&true);
         for (index, _) in alone.iter().enumerate().filter(|(_, allows)| **allows || !is_allowed_alone) {

@@ -167,7 +167,7 @@ mod tests {
     /// What an observer left.
     fn observed(run: impl FnOnce(&mut UseObserver<'_>)) -> Use {
         let mut area = area();
-        let rules = [connect_rule(&ConnectGrant::parse("10.0.0.0/8:80", Protocol::Tcp).unwrap()).unwrap()];
+        let rules = [vec![connect_rule(&ConnectGrant::parse("10.0.0.0/8:80", Protocol::Tcp).unwrap()).unwrap()]];
         run(&mut UseObserver::new(&mut area, LAYOUT, &[Some(0), Some(1)], &rules).expect("it is large enough"));
         Use::read(&area, LAYOUT)
     }

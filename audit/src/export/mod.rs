@@ -10,7 +10,7 @@ use std::path::Path;
 use wave_engine::Failure;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Derived;
-use wave_policy::{FilesystemGrant, Level, Need, Policy, Surface};
+use wave_policy::{ConnectTarget, FilesystemGrant, Level, Need, Policy, Surface};
 
 /// A format of an export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl KernelPolicy {
         let directories = if uses(&[Need::Grant, Need::WritableGrant]) { &values.fs[..] } else { &[] };
         let listeners = values.listen.clone().filter(|_| surface.contains("sock_accept")).unwrap_or_default();
         let connect = values.connect.iter().flatten().filter(|_| surface.asks_for_connections());
-        let connections = connect.map(|grant| grant.ports).collect();
+        let connections = connect.map(ConnectTarget::ports).collect();
         let grant =
             |dir: &wave_policy::file::Directory| FilesystemGrant { host: (&dir.host).into(), access: dir.access };
         let policy = Policy {

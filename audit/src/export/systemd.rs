@@ -11,7 +11,7 @@ use wave_engine::SPARE_FILES;
 use wave_engine::parse_network;
 use wave_engine::policy::PolicyDocument;
 use wave_policy::file::{Limits, Values};
-use wave_policy::{Access, ConnectGrant, Needed, Policy, Role, all_starts, clean, harmful};
+use wave_policy::{Access, ConnectGrant, ConnectTarget, Needed, Policy, Role, all_starts, clean, harmful};
 
 /// Time for the parts of a run that the policy does not limit: reading, the seal, the end.
 const SLACK: Duration = Duration::from_secs(10);
@@ -38,12 +38,19 @@ pub(super) fn drop_in(policy: &Policy, growable: bool, loaded: &PolicyDocument) 
     let values = &loaded.values;
     // `wave` binds and opens what it is granted before it knows whether the module can use it.
     let listen = values.listen.as_deref().unwrap_or_default();
+    let connect = values.connect.as_deref().filter(|_| !policy.connections.is_empty()).unwrap_or_default();
+    if let Some(host) = connect.iter().find_map(ConnectTarget::host) {
+        let what = format!("a unit allows addresses, and those of `{}` are looked up at each start", host.name);
+        return Err(Failure::refused(what)
+            .at(loaded.origin("net.connect").unwrap_or_else(|| loaded.path().display().to_string()))
+            .fix("name addresses in `connect` to export the policy"));
+    }
     let mut unit = Unit::default();
     unit.head(&directories);
     unit.identity(policy, growable, &directories, listen);
     unit.files(policy, growable, &directories);
-    let connect = values.connect.as_deref().filter(|_| !policy.connections.is_empty()).unwrap_or_default();
-    unit.network(values, listen, connect);
+    let connect: Vec<_> = connect.iter().filter_map(ConnectTarget::addresses).collect();
+    unit.network(values, listen, &connect);
     unit.kernel();
     unit.limits(values);
     unit.environment(values);
@@ -270,7 +277,7 @@ impl Unit {
         self.line("UMask=0077");
     }
 
-    fn network(&mut self, values: &Values, listen: &[SocketAddr], connect: &[ConnectGrant]) {
+    fn network(&mut self, values: &Values, listen: &[SocketAddr], connect: &[&ConnectGrant]) {
         self.line("");
         if listen.is_empty() && connect.is_empty() {
             self.comment("Network: none.");
@@ -287,7 +294,7 @@ impl Unit {
         };
         self.comment(&format!("Network: the program {what}, so the network is the host's."));
         self.line("PrivateNetwork=no");
-        let is_ipv4 = |grant: &ConnectGrant| grant.network.to_ipv4_mapped().is_some() && grant.prefix_bits >= 96;
+        let is_ipv4 = |grant: &&ConnectGrant| grant.network.to_ipv4_mapped().is_some() && grant.prefix_bits >= 96;
         let families = listen.iter().map(SocketAddr::is_ipv4).chain(connect.iter().map(is_ipv4));
         let families: BTreeSet<_> = families.map(|is_ipv4| if is_ipv4 { "AF_INET" } else { "AF_INET6" }).collect();
         self.list("RestrictAddressFamilies=", families);
@@ -317,7 +324,7 @@ impl Unit {
             }
         };
         self.line("IPAddressDeny=any");
-        let remotes = connect.iter().map(ConnectGrant::addresses);
+        let remotes = connect.iter().map(|grant| grant.addresses());
         for network in peers.into_iter().chain(remotes) {
             self.line(&format!("IPAddressAllow={network}"));
         }

@@ -2,7 +2,7 @@
 
 use wave_engine::policy::PolicyDocument;
 use wave_policy::file::Derived;
-use wave_policy::{FilesystemGrant, Level, Policy, Surface, all_functions};
+use wave_policy::{ConnectTarget, FilesystemGrant, Level, Policy, Surface, all_functions};
 
 /// The kernel policy of a run, derived from the file alone: a module that imports all that is allowed.
 pub fn kernel_policy(policy: &PolicyDocument) -> Policy {
@@ -14,7 +14,7 @@ pub fn kernel_policy(policy: &PolicyDocument) -> Policy {
     Policy {
         level: values.sandbox.unwrap_or_default(),
         surface: Surface::of_functions(&functions).with_connections(asks),
-        connections: values.connect.iter().flatten().map(|grant| grant.ports).collect(),
+        connections: values.connect.iter().flatten().map(ConnectTarget::ports).collect(),
         grants: policy.directories().map(|dir| FilesystemGrant { host: dir.host, access: dir.access }).collect(),
         resolver: values.os.as_ref().map(|os| os.resolver).unwrap_or_default(),
         listeners: values.listen.clone().unwrap_or_default(),

@@ -20,6 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use wave_engine::policy::PolicyDocument;
 use wave_engine::{DirectoryGrant, Failure, overlaps_as_written, refuse_overlap};
+use wave_policy::HostGrant;
 use wave_policy::file::Edit;
 
 /// Maximum changes of the policy that are tried.
@@ -34,6 +35,8 @@ pub enum Question {
     HostPath(PathBuf, Operation),
     /// Opening a connection.
     Connect(SocketAddr),
+    /// Opening a connection to one port of a host that is named.
+    ConnectHost(HostGrant),
     /// Listening for connections.
     Listen(SocketAddr),
     /// Accepting a connection from an address.
@@ -53,6 +56,7 @@ impl Question {
             Self::Path(path, op) => format!("{} {path}", op.name()),
             Self::HostPath(path, op) => format!("{} {} of the host", op.name(), path.display()),
             Self::Connect(address) => format!("connect to {address}"),
+            Self::ConnectHost(HostGrant { name, ports }) => format!("connect to {name}:{}", ports.first),
             Self::Listen(address) => format!("listen on {address}"),
             Self::AcceptFrom(address) => format!("accept a connection from {address}"),
             Self::SystemCall(name) => format!("system call {name}"),
@@ -80,6 +84,7 @@ fn answer_once(policy: &PolicyDocument, question: &Question) -> Result<Reply, Fa
         Question::Path(path, op) => files::answer_path(policy, &files::from_start(policy, path), *op),
         Question::HostPath(path, op) => files::answer_host_path(policy, path, *op)?,
         Question::Connect(remote) => others::connect(policy, *remote),
+        Question::ConnectHost(host) => others::connect_host(policy, host),
         Question::Listen(address) => others::listen(policy, *address),
         Question::AcceptFrom(address) => others::accept_from(policy, *address),
         Question::SystemCall(name) => calls::system_call(policy, name)?,

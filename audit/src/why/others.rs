@@ -7,23 +7,24 @@ use std::net::{IpAddr, SocketAddr};
 use wave_engine::policy::PolicyDocument;
 use wave_engine::{connect_rule, parse_network};
 use wave_monitor::{ConnectRule, PeerRule, Protocol, connect_allowed, peer_allowed};
-use wave_policy::ConnectGrant;
 use wave_policy::file::Derived;
+use wave_policy::{ConnectGrant, ConnectTarget, HostGrant};
 
 /// Answers whether a program may open a TCP connection. The monitor decides, and the broker once more before it makes one.
 pub fn connect(policy: &PolicyDocument, remote: SocketAddr) -> Reply {
     let mut answer = Answer::default();
-    let grants: Vec<_> = policy.values.connect.iter().flatten().collect();
-    let rules: Vec<_> = grants.iter().filter_map(|grant| connect_rule(grant)).collect();
+    let targets = (0..).zip(policy.values.connect.iter().flatten());
+    let rules: Vec<(usize, ConnectRule)> =
+        targets.filter_map(|(index, target)| Some((index, connect_rule(target.addresses()?)?))).collect();
     let octets = match remote.ip() {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
     };
     let allows = |rules: &[ConnectRule]| connect_allowed(rules, octets, remote.port(), Protocol::Tcp);
-    let is_allowed = allows(&rules);
+    let is_allowed = allows(&rules.iter().map(|(_, rule)| *rule).collect::<Vec<_>>());
     let mut edit = None;
     if is_allowed {
-        let by = rules.iter().position(|rule| allows(&[*rule]));
+        let by = rules.iter().find(|(_, rule)| allows(&[*rule])).map(|(index, _)| *index);
         let rule = by.and_then(|by| policy.origin(&format!("net.connect[{by}]")));
         answer.add(Layer::Monitor, Verdict::Allows, rule, "the address and the port are in this network");
     } else {
@@ -36,6 +37,36 @@ pub fn connect(policy: &PolicyDocument, remote: SocketAddr) -> Reply {
             }
         }
     }
+    if policy.values.connect.iter().flatten().any(|target| target.host().is_some()) {
+        answer.notes.push("hosts that `connect` names are not looked up here: it may be the address of one".to_owned());
+    }
+    add_kernel_layers(&mut answer, policy, remote.port(), is_allowed);
+    Reply { answer, edit }
+}
+
+/// Answers whether a program may open a TCP connection to what a name leads to.
+pub fn connect_host(policy: &PolicyDocument, host: &HostGrant) -> Reply {
+    let mut answer = Answer::default();
+    let wanted = ConnectTarget::Host(host.clone());
+    let by = policy.values.connect.iter().flatten().position(|target| target.covers(&wanted));
+    let mut edit = None;
+    match by {
+        Some(by) => {
+            let rule = policy.origin(&format!("net.connect[{by}]"));
+            let what = "the name and the port are in this grant; the name stands for the addresses that it has when a run starts";
+            answer.add(Layer::Monitor, Verdict::Allows, rule, what);
+        }
+        None => {
+            let origin = policy.origin("net.connect");
+            answer.add(Layer::Monitor, Verdict::Denies, origin, "no `connect` of [net] names the host with the port");
+            edit = policy.file.add_items("net", "connect", &[wanted.to_string()]);
+        }
+    }
+    add_kernel_layers(&mut answer, policy, host.ports.first, by.is_some());
+    Reply { answer, edit }
+}
+
+fn add_kernel_layers(answer: &mut Answer, policy: &PolicyDocument, port: u16, is_allowed: bool) {
     match kernel_layers_off(policy) {
         Some(off) => {
             answer.add(Layer::Landlock, Verdict::Silent, None, off.clone());
@@ -47,7 +78,7 @@ pub fn connect(policy: &PolicyDocument, remote: SocketAddr) -> Reply {
                 .connect
                 .iter()
                 .flatten()
-                .any(|grant| (grant.ports.first..=grant.ports.last).contains(&remote.port()));
+                .any(|target| (target.ports().first..=target.ports().last).contains(&port));
             let what =
                 if ports { "the broker may connect to the port" } else { "the broker may not connect to the port" };
             answer.add(Layer::Landlock, Verdict::of(ports), None, what);
@@ -65,7 +96,6 @@ pub fn connect(policy: &PolicyDocument, remote: SocketAddr) -> Reply {
             answer.add(Layer::Seccomp, verdict, None, what);
         }
     }
-    Reply { answer, edit }
 }
 
 /// The grant for one address, if the monitor would allow it then.

@@ -1,6 +1,5 @@
-//! Names of hosts that a program may connect to. They are to be looked up once, before the program is loaded, by the process that prepares
-//! the run; then they stand for these addresses. So nobody in the sandbox looks anything up, and what a name server says later changes
-//! nothing. No plan has names yet.
+//! Names of hosts that a program may connect to. They are looked up once, before the program is loaded, by the process that prepares the
+//! run; then they stand for these addresses. So nobody in the sandbox looks anything up, and what a name server says later changes nothing.
 //!
 //! A server can say any address. So each is judged by the decision that judges connections, under a grant of the whole internet: one of a
 //! special range, such as the host's own or a private one, is refused, unless a grant by address allows it too (T46).

@@ -7,7 +7,7 @@ use super::schema::{self, Field, Ty};
 use super::write::{Writer, quote};
 use super::{Derived, Directory};
 use crate::limits::{Kind, Limits};
-use crate::{ConnectGrant, Level, Protocol, Stub, parse_duration};
+use crate::{ConnectTarget, Level, Protocol, Stub, parse_duration};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -152,8 +152,8 @@ keys! {
         accept_from: Vec<String>, "accept_from", OPTIONAL, Ty::Networks,
             "Accept from these, ADDRESS[/BITS]; from everywhere if not given";
         /// Where the program may connect to by TCP.
-        connect: Vec<ConnectGrant>, "connect", OPTIONAL, Ty::List(&Ty::Connection),
-            "TCP connections the program may make, ADDRESS[/BITS]:PORT[-PORT]; an address of IPv6 is in brackets";
+        connect: Vec<ConnectTarget>, "connect", OPTIONAL, Ty::List(&Ty::Connection),
+            "TCP connections the program may make, ADDRESS[/BITS]:PORT[-PORT] or HOST:PORT[-PORT]; an address of IPv6 is in brackets";
     }
     "clock", "Clocks" => {
         /// Steps of the clocks.
@@ -324,10 +324,10 @@ impl Stored for Vec<SocketAddr> {
     }
 }
 
-impl Stored for Vec<ConnectGrant> {
+impl Stored for Vec<ConnectTarget> {
     fn read(value: &DeValue<'_>) -> Option<Self> {
         let items = value.as_array()?.iter().filter_map(|item| item.get_ref().as_str());
-        Some(items.filter_map(|text| ConnectGrant::parse(text, Protocol::Tcp).ok()).collect())
+        Some(items.filter_map(|text| ConnectTarget::parse(text, Protocol::Tcp).ok()).collect())
     }
 
     fn write(&self, out: &mut Writer<'_>, key: &Key) -> fmt::Result {

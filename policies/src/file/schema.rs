@@ -5,7 +5,7 @@
 use super::keys::ROOT;
 use super::problem::{nearest, shown};
 use crate::limits::{self, Kind};
-use crate::{Access, ConnectGrant, Level, Protocol, Resolver, Stub, all_functions, parse_duration, parse_size};
+use crate::{Access, ConnectTarget, Level, Protocol, Resolver, Stub, all_functions, parse_duration, parse_size};
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 use toml::de::DeValue;
@@ -178,7 +178,9 @@ impl Ty {
             Self::Number => format!("a number from 0 to {MOST_NUMBER}"),
             Self::Hash => "64 hexadecimal digits in quotes".into(),
             Self::Address => "an address with a port such as \"127.0.0.1:8080\"".into(),
-            Self::Connection => "a network with ports such as \"192.0.2.0/24:443\"".into(),
+            Self::Connection => {
+                "a network or a host with ports, such as \"192.0.2.0/24:443\" or \"db.example:5432\"".into()
+            }
             Self::Network => "an address or network such as \"10.0.0.0/8\"".into(),
             Self::Variable => "the name of a variable in quotes".into(),
             Self::Function => "the name of a WASI function in quotes".into(),
@@ -239,7 +241,7 @@ impl Ty {
             Self::Network => is_network(text),
             Self::Connection => {
                 let expected = || format!("write {}", self.expected()).into();
-                return ConnectGrant::parse(text, Protocol::Tcp).map(drop).map_err(|what| Some((what, expected())));
+                return ConnectTarget::parse(text, Protocol::Tcp).map(drop).map_err(|what| Some((what, expected())));
             }
             Self::Variable => is_variable(text),
             Self::Word(words) => {
@@ -273,7 +275,7 @@ impl Ty {
             Self::Hash => json!({"type": "string", "pattern": "^[0-9a-f]{64}$"}),
             Self::Address => json!({"type": "string", "pattern": ":[0-9]+$"}),
             Self::Connection => json!({
-                "type": "string", "pattern": "^([0-9.]+|\\[[0-9a-fA-F.:]+\\])(/[0-9]+)?:[0-9]+(-[0-9]+)?$"
+                "type": "string", "pattern": "^(([0-9.]+|\\[[0-9a-fA-F.:]+\\])(/[0-9]+)?|[0-9A-Za-z_.-]+):[0-9]+(-[0-9]+)?$"
             }),
             Self::Network => json!({"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}),
             Self::Variable => json!({"type": "string", "pattern": "^[^=]+$"}),

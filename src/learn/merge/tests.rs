@@ -1,7 +1,7 @@
 use super::*;
 use crate::learn::used::Counts;
 use wave_engine::DirectoryGrant;
-use wave_policy::{Access, ConnectGrant, Level, Protocol, Surface};
+use wave_policy::{Access, ConnectTarget, Level, Protocol, Surface};
 
 fn granted() -> Granted {
     let dir = |host: &str, access| {
@@ -15,7 +15,7 @@ fn granted() -> Granted {
         dirs: vec![dir("/usr", Access::ReadOnly), dir("/etc", Access::Append)],
         env: vec![("A".to_owned(), None)],
         listen: vec![([127, 0, 0, 1], 80).into()],
-        connect: vec![ConnectGrant::parse("10.0.0.0/8:80", Protocol::Tcp).unwrap()],
+        connect: vec![ConnectTarget::parse("10.0.0.0/8:80", Protocol::Tcp).unwrap()],
         accept_from: Some(vec!["10.0.0.0/8".to_owned()]),
         limits: Limits { max_memory: Some(1 << 20), max_open_files: Some(9), ..Limits::default() },
         flags: Vec::new(),

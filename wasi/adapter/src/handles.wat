@@ -66,8 +66,8 @@
   (local.set $found (i32.load $own (local.get $entry)))
   (if (i32.ne (local.get $found) (local.get $kind))
     (then
-      ;; A guest has no handle of an open file.
-      (if (i32.and (i32.ne (local.get $found) (i32.const 0)) (i32.ne (local.get $found) (i32.const 32)))
+      ;; A guest has no handle of an open file, nor of an address (33).
+      (if (i32.and (i32.ne (local.get $found) (i32.const 0)) (i32.lt_u (local.get $found) (i32.const 32)))
         (then (call $trap:a_handle_of_another_type)))
       (call $trap:a_handle_that_is_not_open)))
   (local.get $entry))

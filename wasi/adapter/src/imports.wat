@@ -45,6 +45,7 @@
 
 ;; Connections: an interface of the runtime, with results as those of preview 1.
 (import "wave_net" "address" (func $address (param i32 i32 i32) (result i32)))
+(import "wave_net" "resolve" (func $resolve (param i32 i32 i32 i32 i32) (result i32)))
 (import "wave_net" "tcp_connect" (func $tcp_connect (param i32 i32) (result i32)))
 (import "wave_net" "tcp_listener" (func $tcp_listener (param i32 i32) (result i32)))
 (import "wave_net" "tcp_status" (func $tcp_status (param i32) (result i32)))

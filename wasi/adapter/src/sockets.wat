@@ -1,5 +1,5 @@
 ;; wasi:sockets. TCP sockets can connect, if the host gives connections (`wave_net`), and be bound to the address of a listener that the
-;; host has given. There are no UDP sockets, and no name is looked up.
+;; host has given. There are no UDP sockets. A name has the addresses that the host has for it.
 ;;
 ;; Entry of a tcp-socket, besides what `handles.wat` says:
 ;;
@@ -25,7 +25,6 @@
   (export "wasi:sockets/udp@0.2#[resource-drop]udp-socket")
   (export "wasi:sockets/udp@0.2#[resource-drop]incoming-datagram-stream")
   (export "wasi:sockets/udp@0.2#[resource-drop]outgoing-datagram-stream")
-  (export "wasi:sockets/ip-name-lookup@0.2#[resource-drop]resolve-address-stream")
   (param i32)
   (call $trap:a_socket_that_is_not_open)
   unreachable)
@@ -35,7 +34,6 @@
   (export "wasi:sockets/udp@0.2#[method]udp-socket.subscribe")
   (export "wasi:sockets/udp@0.2#[method]incoming-datagram-stream.subscribe")
   (export "wasi:sockets/udp@0.2#[method]outgoing-datagram-stream.subscribe")
-  (export "wasi:sockets/ip-name-lookup@0.2#[method]resolve-address-stream.subscribe")
   (param i32) (result i32)
   (call $trap:a_socket_that_is_not_open)
   unreachable)
@@ -48,7 +46,6 @@
   (export "wasi:sockets/udp@0.2#[method]udp-socket.receive-buffer-size")
   (export "wasi:sockets/udp@0.2#[method]udp-socket.send-buffer-size")
   (export "wasi:sockets/udp@0.2#[method]outgoing-datagram-stream.check-send")
-  (export "wasi:sockets/ip-name-lookup@0.2#[method]resolve-address-stream.resolve-next-address")
   (param i32 i32)
   (call $trap:a_socket_that_is_not_open)
   unreachable)
@@ -179,12 +176,99 @@
   (i32.store $own offset=16 (local.get $socket) (local.get $family))
   (i32.store $own offset=24 (local.get $socket) (i32.const 3)))
 
+;; ---- names ----
+
+;; The addresses of a resolve-address-stream that are left are a list of entries:
+;;
+;; | offset | of an address | of the stream |
+;; |---|---|---|
+;; | +4 | the family, 4 or 6 | how many pollables it has |
+;; | +8 | the next address, 0 = none | |
+;; | +12 | | the first address, 0 = none |
+;; | +16 | 16 bytes as those of `wave_net` | |
+
+;; The host has found the addresses before the guest ran, so the stream is ready. A name that it has no addresses for is a
+;; permanent-resolver-failure: asking again changes nothing.
 (func $resolve-addresses (export "wasi:sockets/ip-name-lookup@0.2#resolve-addresses")
   (param $network i32) (param $ptr i32) (param $len i32) (param $out i32)
+  (local $errno i32) (local $handle i32) (local $stream i32) (local $left i32) (local $at i32) (local $number i32) (local $entry i32)
   (drop (call $handle_get (local.get $network) (i32.const 11)))
-  (drop (call $path_in (local.get $ptr) (local.get $len) (i32.const 0x11000)))
+  (local.set $errno (call $path_in (local.get $ptr) (local.get $len) (i32.const 0x11000)))
   (call $aligned (local.get $out) (i32.const 4))
-  (call $write_refused (local.get $out) (i32.const 4) (i32.const 20)))
+  (if (i32.eqz (local.get $errno))
+    (then
+      (local.set $errno
+        (call $resolve (i32.const 0x11000) (local.get $len) (i32.const 0x19000) (i32.const 16) (i32.const 0x120)))))
+  (if (local.get $errno)
+    (then
+      (call $write_refused (local.get $out) (i32.const 4) (i32.const 20))
+      return))
+  (local.set $left (i32.load $own (i32.const 0x120)))
+  (if (i32.gt_u (local.get $left) (i32.const 16)) (then (call $trap:the_host_answered_what_it_cannot)))
+  (local.set $handle (call $handle_new (i32.const 12)))
+  (local.set $stream (call $entry (local.get $handle)))
+  ;; From the last address to the first, each in front of the list.
+  (block $done
+    (loop $next
+      (br_if $done (i32.eqz (local.get $left)))
+      (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+      (local.set $at (i32.add (i32.const 0x19000) (i32.mul (local.get $left) (i32.const 24))))
+      (local.set $number (call $handle_new (i32.const 33)))
+      (local.set $entry (call $entry (local.get $number)))
+      (i32.store $own offset=4 (local.get $entry) (i32.load16_u $own (local.get $at)))
+      (i32.store $own offset=8 (local.get $entry) (i32.load $own offset=12 (local.get $stream)))
+      (memory.copy $own $own
+        (i32.add (local.get $entry) (i32.const 16)) (i32.add (local.get $at) (i32.const 8)) (i32.const 16))
+      (i32.store $own offset=12 (local.get $stream) (local.get $number))
+      (br $next)))
+  (i32.store $guest offset=4 (local.get $out) (local.get $handle))
+  (i32.store8 $guest (local.get $out) (i32.const 0)))
+
+;; result<option<ip-address>, error-code>
+(func $resolve-address-stream.next
+  (export "wasi:sockets/ip-name-lookup@0.2#[method]resolve-address-stream.resolve-next-address")
+  (param $self i32) (param $out i32)
+  (local $stream i32) (local $number i32) (local $entry i32) (local $index i32)
+  (call $aligned (local.get $out) (i32.const 2))
+  (local.set $stream (call $handle_get (local.get $self) (i32.const 12)))
+  (i32.store8 $guest (local.get $out) (i32.const 0))
+  (local.set $number (i32.load $own offset=12 (local.get $stream)))
+  (i32.store8 $guest offset=2 (local.get $out) (i32.ne (local.get $number) (i32.const 0)))
+  (if (i32.eqz (local.get $number)) (then return))
+  (local.set $entry (call $entry (local.get $number)))
+  (if (i32.eq (i32.load $own offset=4 (local.get $entry)) (i32.const 4))
+    (then
+      (i32.store8 $guest offset=4 (local.get $out) (i32.const 0))
+      (i32.store $guest offset=6 align=1 (local.get $out) (i32.load $own offset=16 (local.get $entry))))
+    (else
+      (i32.store8 $guest offset=4 (local.get $out) (i32.const 1))
+      (loop $next
+        (i32.store16 $guest offset=6 (i32.add (local.get $out) (local.get $index))
+          (i32.or
+            (i32.shl (i32.load8_u $own offset=16 (i32.add (local.get $entry) (local.get $index))) (i32.const 8))
+            (i32.load8_u $own offset=17 (i32.add (local.get $entry) (local.get $index)))))
+        (local.set $index (i32.add (local.get $index) (i32.const 2)))
+        (br_if $next (i32.lt_u (local.get $index) (i32.const 16))))))
+  (i32.store $own offset=12 (local.get $stream) (i32.load $own offset=8 (local.get $entry)))
+  (call $handle_free (local.get $number)))
+
+(func $resolve-address-stream.subscribe (export "wasi:sockets/ip-name-lookup@0.2#[method]resolve-address-stream.subscribe")
+  (param $self i32) (result i32)
+  (drop (call $handle_get (local.get $self) (i32.const 12)))
+  (call $pollable_new (local.get $self) (i32.const 0) (i64.const 0)))
+
+(func $resolve-address-stream.drop (export "wasi:sockets/ip-name-lookup@0.2#[resource-drop]resolve-address-stream")
+  (param $handle i32)
+  (local $number i32) (local $next i32)
+  (local.set $number (i32.load $own offset=12 (call $handle_get (local.get $handle) (i32.const 12))))
+  (call $handle_drop (local.get $handle) (i32.const 12))
+  (block $done
+    (loop $another
+      (br_if $done (i32.eqz (local.get $number)))
+      (local.set $next (i32.load $own offset=8 (call $entry (local.get $number))))
+      (call $handle_free (local.get $number))
+      (local.set $number (local.get $next))
+      (br $another))))
 
 ;; ---- a socket ----
 

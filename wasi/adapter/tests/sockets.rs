@@ -2,7 +2,7 @@
 
 mod script;
 
-use script::{FILL, RESULTS, Rig, Step, step, word};
+use script::{FILL, PATH, PATH2, RESULTS, Rig, Step, step, word};
 use wasmi::TrapCode;
 
 const OUT: u64 = 0x200;
@@ -117,13 +117,91 @@ fn udp_sockets_are_denied_and_tcp_sockets_without_connections() {
     }
 }
 
+/// A lookup, and how many addresses the host has.
+fn resolves(name: &str, addresses: &[(u8, &[u8])]) -> Step {
+    let mut bytes = Vec::new();
+    for (family, address) in addresses {
+        bytes.extend([*family, 0, 0, 0, 0, 0, 0, 0]);
+        bytes.extend(*address);
+        bytes.resize(bytes.len().next_multiple_of(24), 0);
+    }
+    let step = step("resolve", [PATH, name.len() as u64, PATH2, 16, RESULTS + 0x20]).sees(PATH, name);
+    step.writes(PATH2, bytes).writes(RESULTS + 0x20, word(addresses.len() as u64))
+}
+
 #[test]
-fn names_are_not_looked_up() {
+fn a_name_has_the_addresses_that_the_host_has() {
+    const NEXT: &str = "wasi:sockets/ip-name-lookup@0.2#[method]resolve-address-stream.resolve-next-address";
+    const SUBSCRIBE: &str = "wasi:sockets/ip-name-lookup@0.2#[method]resolve-address-stream.subscribe";
+    const DROP: &str = "wasi:sockets/ip-name-lookup@0.2#[resource-drop]resolve-address-stream";
+    let v6 = [0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0xfe, 0xdc, 0xba, 0x98];
     let mut rig = Rig::new();
     let network = rig.get(NETWORK, &[]);
-    for name in ["example.com", "", "::1", &"a".repeat(0x9000)] {
+    let len = rig.put(TEXT, "db.example");
+    let lookup = |rig: &mut Rig, addresses: &[(u8, &[u8])]| {
+        rig.expect([resolves("db.example", addresses)]);
+        rig.set_guest(OUT, &[FILL; 8]);
+        rig.call(RESOLVE, &[network, TEXT, len, OUT]);
+        assert_eq!(rig.guest(OUT, 4), [0, FILL, FILL, FILL]);
+        rig.guest_word(OUT + 4)
+    };
+    let next = |rig: &mut Rig, stream: u64| {
+        rig.set_guest(OUT, &[FILL; 24]);
+        rig.call(NEXT, &[stream, OUT]);
+        rig.guest(OUT, 24).to_vec()
+    };
+    let stream = lookup(&mut rig, &[(4, &[192, 0, 2, 1]), (6, &v6), (4, &[192, 0, 2, 2])]);
+    let pollable = rig.get(SUBSCRIBE, &[stream]);
+    assert_eq!(rig.get("wasi:io/poll@0.2#[method]pollable.ready", &[pollable]), 1);
+    assert_eq!(next(&mut rig, stream)[..12], [0, FILL, 1, FILL, 0, FILL, 192, 0, 2, 1, FILL, FILL]);
+    // An address of IPv6 is numbers of 16 bits.
+    let six =
+        [&[0, FILL, 1, FILL, 1, FILL, 0x01, 0x20, 0xb8, 0x0d][..], &[0; 8], &[0xdc, 0xfe, 0x98, 0xba], &[FILL; 2]];
+    assert_eq!(next(&mut rig, stream), six.concat());
+    assert_eq!(next(&mut rig, stream)[..12], [0, FILL, 1, FILL, 0, FILL, 192, 0, 2, 2, FILL, FILL]);
+    for _ in 0..2 {
+        assert_eq!(next(&mut rig, stream)[..6], [0, FILL, 0, FILL, FILL, FILL], "no address is left");
+    }
+    rig.call("wasi:io/poll@0.2#[resource-drop]pollable", &[pollable]);
+    rig.call(DROP, &[stream]);
+
+    // Streams are apart, and what was not read is freed: all entries can be used again and again.
+    for _ in 0..3000 {
+        let all: Vec<(u8, &[u8])> = vec![(6, &v6); 16];
+        let (one, other) = (lookup(&mut rig, &[(4, &[192, 0, 2, 7])]), lookup(&mut rig, &all));
+        assert_eq!(next(&mut rig, other)[4], 1);
+        assert_eq!(next(&mut rig, one)[4..10], [0, FILL, 192, 0, 2, 7]);
+        rig.call(DROP, &[other]);
+        rig.call(DROP, &[one]);
+    }
+
+    // The entries of addresses are no handles, and a stream is dropped after its pollables.
+    let stream = lookup(&mut rig, &[(4, &[192, 0, 2, 1])]);
+    rig.traps(NEXT, &[stream + 1, OUT]);
+    let (mut rig, network) = (Rig::new(), 1);
+    assert_eq!(rig.get(NETWORK, &[]), network);
+    rig.put(TEXT, "db.example");
+    let stream = lookup(&mut rig, &[]);
+    rig.get(SUBSCRIBE, &[stream]);
+    rig.traps(DROP, &[stream]);
+    let mut rig = Rig::new();
+    assert_eq!(rig.get(NETWORK, &[]), network);
+    rig.put(TEXT, "db.example");
+    let stream = lookup(&mut rig, &[]);
+    rig.traps(NEXT, &[stream, OUT + 1]);
+}
+
+#[test]
+fn names_that_the_host_refuses_are_not_resolved() {
+    let mut rig = Rig::new();
+    let network = rig.get(NETWORK, &[]);
+    let long = "a".repeat(0x9000);
+    for name in ["example.com", "", "::1", &long] {
         let len = rig.put(TEXT, name);
         rig.set_guest(OUT, &[FILL; 8]);
+        // No name that long is looked at.
+        let lookup = step("resolve", [PATH, len, PATH2, 16, RESULTS + 0x20]).sees(PATH, name).answers(NOTCAPABLE);
+        rig.expect((name != long).then_some(lookup));
         rig.call(RESOLVE, &[network, TEXT, len, OUT]);
         is_refused(&rig, PERMANENT_RESOLVER_FAILURE);
     }

@@ -2,7 +2,7 @@
 
 use crate::clock::Time;
 use crate::files::{self, File, Lists, Names};
-use crate::net::Connector;
+use crate::net::{Connector, ip_bytes};
 use crate::objects::{Object, Objects};
 use crate::platform;
 use crate::random::Random;
@@ -13,10 +13,11 @@ use crate::trace::{Record, Tracer};
 use crate::wait::Interrupted;
 use rustix::fs::OFlags;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use wave_monitor::{
-    Access, ConnectRule, Errno, FdFlags, FileType, GrantedFile, HostFd, Kind, Limits, Monitor, PeerRule,
+    Access, ConnectRule, Errno, FdFlags, FileType, GrantedFile, HostFd, Kind, KnownHost, Limits, Monitor, PeerRule,
 };
 
 /// Bytes that a run with a deadline moves at once. That takes a few milliseconds, even with fresh pages and a slow
@@ -281,6 +282,14 @@ impl Wasi {
     pub fn allow_connections(&mut self, rules: Vec<ConnectRule>, connector: Box<dyn Connector>) {
         self.monitor.set_connections(rules);
         self.connector = Some(connector);
+    }
+
+    /// Lets the guest look up these names, in lower case and without a dot at their ends, and find these addresses.
+    pub fn allow_names<'a>(&mut self, names: impl IntoIterator<Item = (&'a str, &'a [IpAddr])>) {
+        let host = |(name, addresses): (&str, &[IpAddr])| {
+            KnownHost::new(name.as_bytes().to_vec(), addresses.iter().map(|address| ip_bytes(*address)).collect())
+        };
+        self.monitor.set_hosts(names.into_iter().map(host).collect());
     }
 
     /// The granted directories and files in their order, until the guest runs.

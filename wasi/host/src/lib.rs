@@ -92,7 +92,7 @@ pub use wave_monitor::{
 
 /// The functions of `wave_net`.
 pub mod wave_net {
-    pub use crate::net::{address, tcp_connect, tcp_listener, tcp_status};
+    pub use crate::net::{address, resolve, tcp_connect, tcp_listener, tcp_status};
 }
 
 /// The functions of `wasi_snapshot_preview1`, all of them.

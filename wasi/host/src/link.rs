@@ -158,6 +158,7 @@ fn unstable_function<const TRACED: bool>(name: &str) -> Option<HostFunction<Wasi
 fn net_function<const TRACED: bool>(name: &str) -> Option<HostFunction<Wasi>> {
     let table = hostcalls! {
         wave_net::address => "address" (fd: u32, which: u32, out: u32)
+        wave_net::resolve => "resolve" (name: u32, name_len: u32, out: u32, capacity: u32, count: u32)
         wave_net::tcp_connect => "tcp_connect" (remote: u32, opened_fd: u32)
         wave_net::tcp_listener => "tcp_listener" (index: u32, opened_fd: u32)
         wave_net::tcp_status => "tcp_status" (fd: u32)

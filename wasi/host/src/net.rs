@@ -105,6 +105,40 @@ pub fn address(wasi: &mut Wasi, memory: &mut [u8], fd: u32, which: u32, out: u32
     Ok(())
 }
 
+/// Looks up the addresses of the host that `name` names: those that were found before the guest ran. Stores as many as `capacity`
+/// allows at `out`, with port 0, and how many there are at `count`. A name that is an address has this one.
+///
+/// # Errors
+/// `NOTCAPABLE` if no rule names the host, or the run has no connections at all; `FAULT`.
+///
+/// Host syscalls: none.
+pub fn resolve(
+    wasi: &mut Wasi,
+    memory: &mut [u8],
+    name: u32,
+    name_len: u32,
+    out: u32,
+    capacity: u32,
+    count: u32,
+) -> Result<(), Failure> {
+    let name = GuestRange::check(memory.len(), name, name_len)?;
+    let out = GuestRange::check_array(memory.len(), out, capacity, ADDRESS_BYTES)?;
+    let count = GuestRange::check(memory.len(), count, 4)?;
+    connector(wasi)?;
+    let name = name.bytes(memory)?;
+    let itself = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()).map(ip_bytes);
+    let addresses = match &itself {
+        Some(address) => std::slice::from_ref(address),
+        None => wasi.monitor.admit_resolve(name)?,
+    };
+    let found = addresses.iter().take(capacity as usize);
+    let bytes: Vec<u8> = found.flat_map(|address| encode(SocketAddr::new(IpAddr::from(*address), 0))).collect();
+    let len = u32::try_from(addresses.len()).map_err(|_| Errno::OVERFLOW)?;
+    out.shortened(bytes.len()).store(memory, &bytes)?;
+    count.store_u32(memory, len)?;
+    Ok(())
+}
+
 /// The address in the guest's memory, if it is one.
 pub(crate) fn decode(bytes: &[u8]) -> Result<SocketAddr, Errno> {
     let bytes: &[u8; ADDRESS_BYTES as usize] = bytes.try_into().map_err(|_| Errno::INVAL)?;
@@ -134,7 +168,7 @@ fn encode(address: SocketAddr) -> [u8; ADDRESS_BYTES as usize] {
     bytes
 }
 
-fn ip_bytes(address: IpAddr) -> IpBytes {
+pub(crate) fn ip_bytes(address: IpAddr) -> IpBytes {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),

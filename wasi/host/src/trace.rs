@@ -144,8 +144,8 @@ fn is_descriptor(name: &str) -> bool {
 /// How many bytes of result a parameter points to. `None` if it points to none.
 fn result_size(name: &str) -> Option<u32> {
     match name {
-        "opened_fd" | "nread" | "nwritten" | "bufused" | "nevents" | "received" | "sent" | "argc" | "environc"
-        | "argv_buf_size" | "environ_buf_size" => Some(4),
+        "opened_fd" | "nread" | "nwritten" | "bufused" | "nevents" | "count" | "received" | "sent" | "argc"
+        | "environc" | "argv_buf_size" | "environ_buf_size" => Some(4),
         "newoffset" | "time" | "resolution" => Some(8),
         _ => None,
     }
@@ -155,13 +155,16 @@ fn named(memory: &[u8], arguments: &[(&'static str, u64)]) -> Vec<(&'static str,
     let path = |name: &str, pointer: u64| {
         let (_, len) = arguments.iter().find(|(other, _)| other.strip_suffix("_len") == Some(name))?;
         let range = GuestRange::check(memory.len(), u32::try_from(pointer).ok()?, u32::try_from(*len).ok()?).ok()?;
-        name.ends_with("path").then(|| range.shortened(PATH_MAX_BYTES).bytes(memory).ok().map(<[u8]>::to_vec))?
+        (name.ends_with("path") || name == "name")
+            .then(|| range.shortened(PATH_MAX_BYTES).bytes(memory).ok().map(<[u8]>::to_vec))?
     };
     let address = |name: &str, pointer: u64| {
         let range = GuestRange::check(memory.len(), u32::try_from(pointer).ok()?, net::ADDRESS_BYTES).ok()?;
         (name == "remote").then(|| net::decode(range.bytes(memory).ok()?).ok())?
     };
-    let is_shown = |name: &str| result_size(name).is_none() && !name.ends_with("path_len") && name != "out";
+    let is_shown = |name: &str| {
+        result_size(name).is_none() && !(name.ends_with("path_len") || name == "name_len") && name != "out"
+    };
     let shown = arguments.iter().filter(|(name, _)| is_shown(name));
     let value = |name, value| {
         let path = path(name, value).map(Argument::Path);

@@ -251,3 +251,53 @@ fn t1_addresses_lie_in_memory_and_have_one_form() {
     let result = wave_net::address(&mut guest.wasi, &mut guest.memory, fd, 0, end - 23);
     assert_eq!(result, Err(Failure::Errno(Errno::FAULT)));
 }
+
+/// A lookup of the name with room for so many addresses: how many there are, and those that were stored.
+fn resolve(guest: &mut Guest, name: &[u8], capacity: u32) -> Result<(u32, Vec<u8>), Errno> {
+    const NAME: u32 = 256;
+    guest.memory[NAME as usize..][..name.len()].copy_from_slice(name);
+    guest.memory[OPENED as usize..][..4].fill(0xaa);
+    guest.memory[OUT as usize..][..96].fill(0xaa);
+    let len = u32::try_from(name.len()).unwrap();
+    let result = errno(wave_net::resolve(&mut guest.wasi, &mut guest.memory, NAME, len, OUT, capacity, OPENED));
+    let (count, stored) = (guest.u32(OPENED), guest.bytes(OUT, 96).to_vec());
+    assert_eq!(result.is_err(), count == 0xaaaa_aaaa, "nothing is stored if it fails");
+    let used = if result.is_ok() { 24 * count.min(capacity) as usize } else { 0 };
+    assert_eq!(stored[used..], vec![0xaa; 96 - used], "and nothing behind the addresses");
+    result.map(|()| (count, stored[..used].to_vec()))
+}
+
+#[test]
+fn t46_granted_names_have_their_addresses_and_no_others() {
+    let mut guest = Guest::new();
+    assert_eq!(resolve(&mut guest, b"db.example", 2), Err(Errno::NOTCAPABLE));
+    assert_eq!(resolve(&mut guest, b"127.0.0.1", 2), Err(Errno::NOTCAPABLE), "the run has no connections");
+    guest.wasi.allow_connections(rules(80), Box::new(Idle));
+    let addresses = ["192.0.2.1", "2001:db8::1", "::ffff:192.0.2.2"].map(|text| text.parse().unwrap());
+    guest.wasi.allow_names([("db.example", &addresses[..])]);
+    let mut all = [v4([192, 0, 2, 1], 0), [0; 24], v4([192, 0, 2, 2], 0)];
+    all[1][0] = 6;
+    all[1][8..12].copy_from_slice(&[0x20, 0x01, 0x0d, 0xb8]);
+    all[1][23] = 1;
+    for capacity in 0..=4 {
+        let expected = all[..(capacity as usize).min(3)].concat();
+        assert_eq!(resolve(&mut guest, b"DB.example.", capacity), Ok((3, expected)), "{capacity}");
+    }
+    for name in [&b"example"[..], b"", b"db.example\0", b"db.example/", b"\xff"] {
+        assert_eq!(resolve(&mut guest, name, 2), Err(Errno::NOTCAPABLE), "{name:?}");
+    }
+    assert_eq!(resolve(&mut guest, b"10.0.0.1", 1), Ok((1, v4([10, 0, 0, 1], 0).to_vec())));
+    // That a name is known allows no connection.
+    assert_eq!(connect(&mut guest, v4([192, 0, 2, 1], 80)), Err(Errno::NOTCAPABLE));
+    let end = u32::try_from(guest.memory.len()).unwrap();
+    for (name, len, out, capacity, count) in [
+        (end, 1, OUT, 1, OPENED),
+        (0, u32::MAX, OUT, 1, OPENED),
+        (0, 1, end - 23, 1, OPENED),
+        (0, 1, OUT, u32::MAX, OPENED),
+        (0, 1, OUT, 1, end - 3),
+    ] {
+        let result = wave_net::resolve(&mut guest.wasi, &mut guest.memory, name, len, out, capacity, count);
+        assert_eq!(result, Err(Failure::Errno(Errno::FAULT)));
+    }
+}

@@ -7,7 +7,8 @@ use crate::entries::{Entry, EntryOrigin};
 use crate::limits::Budgets;
 use crate::lists::List;
 use crate::{
-    Access, Admitted, Close, ConnectRule, Errno, FdFlags, HostFd, Kind, LimitName, Limits, PeerRule, Rights, Rule,
+    Access, Admitted, Close, ConnectRule, Errno, FdFlags, HostFd, Kind, KnownHost, LimitName, Limits, PeerRule, Rights,
+    Rule,
 };
 
 /// The lowest number of a descriptor that is not a standard stream.
@@ -26,6 +27,7 @@ pub struct Monitor {
     pub(crate) lists: Vec<List>,
     pub(crate) peers: Option<Vec<PeerRule>>,
     pub(crate) connections: Vec<ConnectRule>,
+    pub(crate) hosts: Vec<KnownHost>,
 }
 
 impl Monitor {
@@ -42,6 +44,7 @@ impl Monitor {
             lists: Vec::new(),
             peers: None,
             connections: Vec::new(),
+            hosts: Vec::new(),
         }
     }
 

@@ -44,6 +44,8 @@ pub enum Rule {
     Peer,
     /// No rule allows a connection to the address and port (T37 to T47).
     Connect,
+    /// No rule names the host that is looked up (T46).
+    Name,
 }
 
 impl Rule {
@@ -68,6 +70,7 @@ impl Rule {
             Self::Limit(limit) => limit.text(),
             Self::Peer => "no rule admits the address of the peer",
             Self::Connect => "no rule admits a connection to the address",
+            Self::Name => "no rule names the host",
         }
     }
 

@@ -1,7 +1,7 @@
 //! Where a program listens, whom it may accept, and where it may connect to.
 
 use super::{Diff, Effect, Side};
-use crate::ConnectGrant;
+use crate::ConnectTarget;
 use crate::file::Values;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -98,14 +98,14 @@ fn accept(diff: &mut Diff<'_>) {
 /// it is.
 fn connect(diff: &mut Diff<'_>) {
     const KEY: &str = "net.connect";
-    let places = |values: &Values| -> BTreeMap<ConnectGrant, usize> {
-        values.connect.iter().flatten().enumerate().map(|(index, grant)| (*grant, index)).collect()
+    let places = |values: &Values| -> BTreeMap<ConnectTarget, usize> {
+        values.connect.iter().flatten().enumerate().map(|(index, grant)| (grant.clone(), index)).collect()
     };
     let (old, new) = (places(diff.old), places(diff.new));
-    let allows = |grants: &BTreeMap<ConnectGrant, usize>, grant: &ConnectGrant| {
+    let allows = |grants: &BTreeMap<ConnectTarget, usize>, grant: &ConnectTarget| {
         grants.contains_key(grant) || grants.keys().any(|other| other.covers(grant))
     };
-    let all: BTreeSet<_> = old.keys().chain(new.keys()).copied().collect();
+    let all: BTreeSet<_> = old.keys().chain(new.keys()).cloned().collect();
     for grant in all {
         let [was, is] = [&old, &new].map(|grants| grants.get(&grant));
         let (effect, text) = match Effect::of(allows(&old, &grant), allows(&new, &grant)) {

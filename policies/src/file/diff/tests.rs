@@ -1,6 +1,6 @@
 use super::*;
 use crate::file::{Derived, Directory, Limits, PolicyFile};
-use crate::{Access, ConnectGrant, Protocol, Resolver};
+use crate::{Access, ConnectTarget, Protocol, Resolver};
 use proptest::collection::vec;
 use proptest::option::of;
 use proptest::prelude::*;
@@ -39,14 +39,22 @@ const NETWORKS: [&str; 11] = [
     "::1",
     "::ffff:10.0.0.0/104",
 ];
-const CONNECT: [&str; 6] =
-    ["0.0.0.0/0:443", "10.0.0.0/8:443", "10.1.0.0/16:443", "10.1.0.0/16:1-65535", "11.0.0.0/8:443", "[::1]:80"];
+const CONNECT: [&str; 8] = [
+    "0.0.0.0/0:443",
+    "10.0.0.0/8:443",
+    "10.1.0.0/16:443",
+    "10.1.0.0/16:1-65535",
+    "11.0.0.0/8:443",
+    "[::1]:80",
+    "db.example:443",
+    "db.example:1-65535",
+];
 const CALLS: [&str; 5] = ["x", "x where a == 1", "x where a == 1, b == 2", "x where b == 2", "y"];
 const RIGHTS: [&str; 4] = ["", "read_file", "read_dir read_file", "write_file"];
 const STEPS: [u64; 3] = [1, 1_000, 1_000_000];
 
-fn connection(text: &str) -> ConnectGrant {
-    ConnectGrant::parse(text, Protocol::Tcp).expect("a grant")
+fn connection(text: &str) -> ConnectTarget {
+    ConnectTarget::parse(text, Protocol::Tcp).expect("a grant")
 }
 
 fn owned(names: &[&str]) -> Vec<String> {
@@ -156,6 +164,8 @@ enum Question {
     Listen(SocketAddr),
     Accept(IpAddr),
     Connect(SocketAddr),
+    /// May it connect to what this name leads to?
+    ConnectHost(&'static str, u16),
     /// May it tell apart two moments this far apart, in nanoseconds?
     Clock(u64),
     /// May this limit reach this much?
@@ -179,7 +189,7 @@ impl Question {
             Self::Told(..) => "env",
             Self::Listen(_) => "net.listen",
             Self::Accept(_) => "net.accept_from",
-            Self::Connect(_) => "net.connect",
+            Self::Connect(_) | Self::ConnectHost(..) => "net.connect",
             Self::Clock(_) => "clock.resolution",
             Self::Limit(name, _) => return format!("limits.{name}"),
             Self::AnyCall | Self::Call(..) | Self::Right(_) => "os",
@@ -210,6 +220,10 @@ fn questions() -> Vec<Question> {
     let remotes =
         ["10.1.2.3:443", "10.1.2.3:80", "10.200.0.1:443", "11.0.0.1:443", "8.8.8.8:443", "8.8.8.8:80", "[::1]:80"];
     all.extend(remotes.map(|text| Question::Connect(text.parse().expect("an address"))));
+    all.extend(
+        [("db.example", 443), ("db.example", 80), ("example", 443)]
+            .map(|(name, port)| Question::ConnectHost(name, port)),
+    );
     all.extend([1, 1_000, 1_000_000].map(Question::Clock));
     for (name, _) in Limits::default().numbers() {
         let sizes = [0, 1, 2, 3, 64, 1024, 4096, 1 << 16, 1 << 20, 8 << 20, 16 << 20, u128::from(u32::MAX), 4 << 30];
@@ -274,14 +288,20 @@ fn allows(values: &Values, question: &Question) -> bool {
         Question::Accept(peer) => {
             values.accept_from.as_ref().is_none_or(|list| list.iter().any(|text| in_network(text, *peer)))
         }
-        Question::Connect(remote) => values.connect.iter().flatten().any(|grant| {
-            let (network, ports) = (grant.network.to_ipv4_mapped(), grant.ports.first..=grant.ports.last);
-            let text = network.map_or("::1/128".to_owned(), |v4| format!("{v4}/{}", grant.prefix_bits - 96));
-            // The internet does not contain the private network.
-            let is_private = remote.to_string().starts_with("10.");
-            let is_apart = is_private && grant.prefix_bits < 104;
-            ports.contains(&remote.port()) && !is_apart && in_network(&text, remote.ip())
-        }),
+        Question::Connect(remote) => {
+            values.connect.iter().flatten().filter_map(ConnectTarget::addresses).any(|grant| {
+                let (network, ports) = (grant.network.to_ipv4_mapped(), grant.ports.first..=grant.ports.last);
+                let text = network.map_or("::1/128".to_owned(), |v4| format!("{v4}/{}", grant.prefix_bits - 96));
+                // The internet does not contain the private network.
+                let is_private = remote.to_string().starts_with("10.");
+                let is_apart = is_private && grant.prefix_bits < 104;
+                ports.contains(&remote.port()) && !is_apart && in_network(&text, remote.ip())
+            })
+        }
+        Question::ConnectHost(name, port) => {
+            let mut hosts = values.connect.iter().flatten().filter_map(ConnectTarget::host);
+            hosts.any(|grant| grant.name.as_str() == *name && (grant.ports.first..=grant.ports.last).contains(port))
+        }
         Question::Clock(step) => {
             values.deterministic != Some(true)
                 && values.clock_resolution.is_none_or(|own| own <= Duration::from_nanos(*step))
