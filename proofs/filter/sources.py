@@ -123,6 +123,7 @@ def of_seals(work: Path, checker: Checker) -> Iterator[Filter]:
         yield seal(checker, f"{level}, {resolver}, results of an export, records, core dump", rules, plan)
         rules = policy.of_policy(text, list(MEMORIES))
         policy.add_row(rules, "connects")
+        policy.add_row(rules, "addresses")
         yield seal(checker, f"{level}, {resolver}, connections", rules, f"{words} connects")
         rules = policy.of_policy(text, list(MEMORIES))
         if resolver == "manual":
