@@ -237,13 +237,13 @@ impl Trace {
             let at = usize::try_from(registers.rip)?;
             ptrace::setregs(process, registers)?;
             if let Some(byte) = self.breakpoints.remove(&at) {
-                write_byte(process, at, byte)?;
+                subject.write(at, byte)?;
                 self.reach(process, subject, scene, at)?;
             } else if registers.rax == AFTER {
                 // It stops there once more, with its code as it was.
                 return std::mem::take(&mut self.breakpoints)
                     .into_iter()
-                    .try_for_each(|(at, byte)| write_byte(process, at, byte));
+                    .try_for_each(|(at, byte)| subject.write(at, byte));
             } else {
                 return Err(format!("it stopped at {at:#x}").into());
             }
@@ -268,7 +268,7 @@ impl Trace {
             };
             for follows in follows.into_iter().filter(|follows| scene.code.contains(follows)) {
                 if !self.executed.contains(&follows) {
-                    self.stop_at(process, subject, follows)?;
+                    self.stop_at(subject, follows)?;
                 }
             }
             if !matches!(flow, FlowControl::IndirectCall | FlowControl::IndirectBranch) {
@@ -276,7 +276,7 @@ impl Trace {
             }
             // To see where it goes, this time and the next.
             let to = step(process)?;
-            self.stop_at(process, subject, at)?;
+            self.stop_at(subject, at)?;
             if !scene.code.contains(&to) || self.executed.contains(&to) || self.breakpoints.contains_key(&to) {
                 return Ok(());
             }
@@ -284,10 +284,10 @@ impl Trace {
         }
     }
 
-    fn stop_at(&mut self, process: Pid, subject: &Subject, at: usize) -> Result<()> {
+    fn stop_at(&mut self, subject: &Subject, at: usize) -> Result<()> {
         if let Entry::Vacant(place) = self.breakpoints.entry(at) {
             place.insert(subject.bytes(at, 1)?[0]);
-            write_byte(process, at, INT3)?;
+            subject.write(at, INT3)?;
         }
         Ok(())
     }
@@ -300,14 +300,6 @@ fn step(process: Pid) -> Result<usize> {
         WaitStatus::Stopped(_, Signal::SIGTRAP) => Ok(usize::try_from(ptrace::getregs(process)?.rip)?),
         end => Err(format!("code that was not changed: {end:?}").into()),
     }
-}
-
-/// Writes a byte of code.
-fn write_byte(process: Pid, at: usize, byte: u8) -> Result<()> {
-    let word = std::ptr::with_exposed_provenance_mut(at & !7);
-    let mut bytes = ptrace::read(process, word)?.to_le_bytes();
-    bytes[at & 7] = byte;
-    Ok(ptrace::write(process, word, i64::from_le_bytes(bytes))?)
 }
 
 /// A line of /proc/PID/maps.
@@ -417,7 +409,14 @@ struct Subject {
 impl Subject {
     fn open(process: Pid) -> Result<Self> {
         let open = |name: &str| File::open(format!("/proc/{process}/{name}"));
-        Ok(Self { maps: open("maps")?, pagemap: open("pagemap")?, memory: open("mem")? })
+        // Opened early: after its seal, an ordinary user may no longer look into the process.
+        let memory = File::options().read(true).write(true).open(format!("/proc/{process}/mem"))?;
+        Ok(Self { maps: open("maps")?, pagemap: open("pagemap")?, memory })
+    }
+
+    /// Writes a byte, also of code.
+    fn write(&self, at: usize, byte: u8) -> Result<()> {
+        Ok(self.memory.write_all_at(&[byte], at as u64)?)
     }
 
     fn bytes(&self, at: usize, len: usize) -> Result<Vec<u8>> {
