@@ -8,7 +8,7 @@ mod support;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use support::contestants::{Contestant, Guest, contestants, print_absent};
+use support::contestants::{Contestant, Guest, contestants, print_absent, print_who};
 use support::{Args, Times};
 
 /// The row as the program calls it, and what it does.
@@ -68,8 +68,7 @@ fn main() {
         }
     }
 
-    let versions: Vec<_> = contestants.iter().map(|one| format!("{}: {}", one.name, one.version)).collect();
-    println!("{}\n{}, {rounds} rounds\n", versions.join("; "), support::machine());
+    print_who(&contestants, rounds);
     let names: Vec<_> = contestants[1..].iter().map(|one| one.name).collect();
     println!("| call | native | {} | |\n|---|---|{}---|", names.join(" | "), "---|".repeat(names.len()));
     for ((row, what), times) in rows.iter().zip(&times) {

@@ -16,7 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use support::contestants::{Guest, contestants, print_absent};
+use support::contestants::{Guest, contestants, print_absent, print_who};
 use support::{Args, Times};
 
 /// What the standard streams of the program are.
@@ -68,8 +68,7 @@ fn main() {
         }
     }
 
-    let versions: Vec<_> = contestants.iter().map(|one| format!("{}: {}", one.name, one.version)).collect();
-    println!("{}\n{}, {rounds} rounds\n", versions.join("; "), support::machine());
+    print_who(&contestants, rounds);
     let names: Vec<_> = contestants[1..].iter().map(|one| one.name).collect();
     println!("| LMbench | what | native | {} |\n|---|---|---|{}", names.join(" | "), "---|".repeat(names.len()));
     for ((name, what, ..), times) in rows.iter().zip(&times) {

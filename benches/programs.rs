@@ -7,8 +7,8 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use support::contestants::{Contestant, Guest, contestants, contestants_with_vectors, print_absent};
-use support::{Args, Times, geometric_mean};
+use support::contestants::{Contestant, Guest, contestants, contestants_with_vectors, print_absent, print_who};
+use support::{Args, Times, geometric_mean, sqlite};
 
 /// A library, and how it is built.
 struct Program {
@@ -117,20 +117,12 @@ const PROGRAMS: &[Program] = &[
     Program {
         name: "sqlite",
         what: "a database in memory",
-        package: "libsqlite3-sys",
-        version: "0.35.0",
+        package: sqlite::PACKAGE,
+        version: sqlite::VERSION,
         dir: "sqlite3",
         sources: &["sqlite3.c"],
         include: &["."],
-        flags: &[
-            "-D_GNU_SOURCE",
-            "-DSQLITE_THREADSAFE=0",
-            "-DSQLITE_OMIT_LOAD_EXTENSION",
-            "-DSQLITE_OMIT_WAL",
-            "-DSQLITE_MAX_MMAP_SIZE=0",
-            "-DSQLITE_TEMP_STORE=3",
-            "-DSQLITE_DEFAULT_MEMSTATUS=0",
-        ],
+        flags: &sqlite::OPTIONS,
     },
     Program {
         name: "oniguruma",
@@ -220,8 +212,7 @@ fn main() {
         let times = measure(&contestants, program.name, rounds);
         if names.is_empty() {
             names = contestants.iter().map(|one| one.name).collect();
-            let versions: Vec<_> = contestants.iter().map(|one| format!("{}: {}", one.name, one.version)).collect();
-            println!("{}\n{}, {rounds} rounds\n", versions.join("; "), support::machine());
+            print_who(&contestants, rounds);
             println!("| program | what | {} |\n|---|---|{}", names.join(" | "), "---|".repeat(names.len()));
             ratios.resize_with(names.len(), Vec::new);
         }

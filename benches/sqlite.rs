@@ -10,25 +10,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Instant;
-use support::contestants::{Contestant, Guest, contestants, print_absent};
-use support::{Args, Times};
-
-const PACKAGE: &str = "libsqlite3-sys";
-const PACKAGE_VERSION: &str = "0.35.0";
-
-/// What WASI lacks is left out of the native build as well: threads, shared libraries, shared memory (WAL) and mappings.
-/// `pread` and `pwrite` it has, but SQLite only expects them of systems it knows and would seek before every read.
-const OPTIONS: [&str; 9] = [
-    "-D_GNU_SOURCE",
-    "-DHAVE_PREAD=1",
-    "-DHAVE_PWRITE=1",
-    "-DSQLITE_THREADSAFE=0",
-    "-DSQLITE_OMIT_LOAD_EXTENSION",
-    "-DSQLITE_OMIT_WAL",
-    "-DSQLITE_MAX_MMAP_SIZE=0",
-    "-DSQLITE_TEMP_STORE=3",
-    "-DSQLITE_DEFAULT_MEMSTATUS=0",
-];
+use support::contestants::{Contestant, Guest, contestants, print_absent, print_who};
+use support::{Args, Times, sqlite};
 
 /// What the total may be of Wasmtime's.
 const BUDGET: f64 = 0.25;
@@ -36,9 +19,9 @@ const BUDGET: f64 = 0.25;
 fn main() {
     let Some(args) = Args::read("sqlite") else { return };
     let dir = support::directory("sqlite");
-    let amalgamation = support::package(PACKAGE, PACKAGE_VERSION).join("sqlite3");
+    let amalgamation = support::package(sqlite::PACKAGE, sqlite::VERSION).join("sqlite3");
     let include = format!("-I{}", amalgamation.display());
-    let flags: Vec<_> = OPTIONS.into_iter().chain([&*include]).collect();
+    let flags: Vec<_> = sqlite::OPTIONS.into_iter().chain([&*include]).collect();
     let guest = Guest::build("sqlite", &[amalgamation.join("sqlite3.c")], &flags);
     print_absent();
     let contestants = contestants(&guest);
@@ -54,8 +37,8 @@ fn main() {
     let checksum = &results[0][0].checksum;
     assert!(results.iter().flatten().all(|run| run.checksum == *checksum), "every run finds the same data");
 
-    let versions: Vec<_> = contestants.iter().map(|one| format!("{}: {}", one.name, one.version)).collect();
-    println!("{PACKAGE} {PACKAGE_VERSION}; {}\n{}, {rounds} rounds\n", versions.join("; "), support::machine());
+    println!("{} {}", sqlite::PACKAGE, sqlite::VERSION);
+    print_who(&contestants, rounds);
     print(&contestants, &results);
 }
 

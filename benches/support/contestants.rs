@@ -1,6 +1,6 @@
 //! One C program, built natively and for WASI, and everything that can run it.
 
-use super::{directory, run, source, version, wasmtime, wave};
+use super::{directory, machine, run, source, version, wasmtime, wave};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,8 +21,7 @@ impl Guest {
         let dir = directory(name);
         let program = Path::new(name).file_name().expect("a program has a name");
         let guest = Self { native: dir.join(program), module: dir.join(program).with_extension("wasm") };
-        let mut sources = vec![source(&format!("{name}.c"))];
-        sources.extend_from_slice(more);
+        let sources = sources(name, more);
         thread::scope(|scope| {
             scope.spawn(|| build(&guest.module, &sources, flags, &for_wasi()));
             build(&guest.native, &sources, flags, &["-lm".to_owned()]);
@@ -32,13 +31,16 @@ impl Guest {
 
     /// Builds the module once more, with the vector instructions of WebAssembly. The native form has those of each x86-64 processor.
     pub fn with_vectors(&self, name: &str, more: &[PathBuf], flags: &[&str]) -> PathBuf {
-        let mut sources = vec![source(&format!("{name}.c"))];
-        sources.extend_from_slice(more);
+        let sources = sources(name, more);
         let module = self.module.with_extension("vectors.wasm");
         let target: Vec<_> = for_wasi().into_iter().chain(["-msimd128".to_owned()]).collect();
         build(&module, &sources, flags, &target);
         module
     }
+}
+
+fn sources(name: &str, more: &[PathBuf]) -> Vec<PathBuf> {
+    [&[source(&format!("{name}.c"))], more].concat()
 }
 
 fn for_wasi() -> Vec<String> {
@@ -53,7 +55,7 @@ fn build(program: &Path, sources: &[PathBuf], flags: &[&str], target: &[String])
     let recipes = [
         "support/contestants.rs",
         "hostcalls.rs",
-        "sqlite.rs",
+        "support/sqlite.rs",
         "programs.rs",
         "guests/timing.h",
         "guests/programs/bench.h",
@@ -100,6 +102,12 @@ pub fn print_absent() {
     for (name, ..) in OTHERS.iter().filter(|(name, ..)| !present(name)) {
         println!("`{name}` is not on the PATH and not compared with.");
     }
+}
+
+/// Who is compared, on which machine, how often.
+pub fn print_who(contestants: &[Contestant], rounds: usize) {
+    let versions: Vec<_> = contestants.iter().map(|one| format!("{}: {}", one.name, one.version)).collect();
+    println!("{}\n{}, {rounds} rounds\n", versions.join("; "), machine());
 }
 
 /// The guest itself, wave twice, Wasmtime, and those on the PATH.

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 pub mod contestants;
+pub mod sqlite;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
 
 use wave_test_support::containers::guests;
+use wave_test_support::containers::podman::configuration;
 use wave_test_support::containers::scene::{Scene, until};
 use wave_test_support::{Outcome, c_example, cannot_run, wave};
 
@@ -25,18 +27,7 @@ echo 'tester:100000:65536' >>/etc/subgid
 cp "$1" /dev/shm/user/wave-oci
 cp "$2" /dev/shm/user/guests.tar
 chmod 755 /dev/shm/user/wave-oci
-cat >/dev/shm/user/containers.conf <<END
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "wave-oci"
-runtime_supports_json = ["wave-oci"]
-runtime_supports_nocgroup = ["wave-oci"]
-[engine.runtimes]
-wave-oci = ["/dev/shm/user/wave-oci"]
-END
+printf '%s' "$3" >/dev/shm/user/containers.conf
 chown -R 4321:4321 /dev/shm/user /run/user/4321
 chmod 700 /run/user/4321
 "#;
@@ -67,7 +58,8 @@ fn an_ordinary_user_runs_containers() {
         return;
     }
     let mut prepare = scene.command("sh");
-    scene.run(prepare.args(["-c", PREPARE, "sh"]).arg(wave()).arg(guests::archive())).is(0, "", "");
+    prepare.args(["-c", PREPARE, "sh"]).arg(wave()).arg(guests::archive());
+    scene.run(prepare.arg(configuration(Path::new("/dev/shm/user/wave-oci"), ""))).is(0, "", "");
     let info = podman(&scene, &["info", "--format", "{{.Host.Security.Rootless}}"]);
     assert_eq!((info.status.code(), &*info.stdout), (Some(0), "true\n"), "{info:?}");
     let imported = podman(&scene, &["import", "-q", "/dev/shm/user/guests.tar", "guests"]);

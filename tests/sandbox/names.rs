@@ -37,7 +37,7 @@ enum Says {
     Addresses(Vec<IpAddr>),
     NoSuchName,
     Nothing,
-    /// First an answer with another number, one to another question and one from nobody's mouth, with this address; then the truth.
+    /// First an answer with another number, one to another question and what is no answer, with this address; then the truth.
     Forged(IpAddr, IpAddr),
     /// By UDP that it does not fit, by TCP this address.
     OnlyByTcp(IpAddr),

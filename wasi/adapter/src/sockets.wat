@@ -498,7 +498,6 @@
   (call $handle_adopt (local.get $self) (local.get $handle))
   (local.get $handle))
 
-
 (func $tcp-socket.start-connect (export "wasi:sockets/tcp@0.2#[method]tcp-socket.start-connect")
   (param $self i32) (param $network i32) (param $case i32) (param $port i32) (param $1 i32) (param $2 i32) (param $3 i32) (param $4 i32)
   (param $5 i32) (param $6 i32) (param $7 i32) (param $8 i32) (param $9 i32) (param $10 i32) (param $out i32)

@@ -7,6 +7,27 @@ use super::guests;
 use super::scene::{Scene, until};
 use crate::Outcome;
 
+/// A `containers.conf` with this runtime, and with more lines about the engine.
+pub fn configuration(runtime: &Path, engine: &str) -> String {
+    // Without CAP_SYS_RESOURCE nobody gets podman's usual limits.
+    format!(
+        r#"
+[containers]
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "wave-oci"
+runtime_supports_json = ["wave-oci"]
+runtime_supports_nocgroup = ["wave-oci"]
+{engine}
+[engine.runtimes]
+wave-oci = ["{}"]
+"#,
+        runtime.display()
+    )
+}
+
 /// podman in a scene, with one image of all guests.
 pub struct Podman {
     /// Its host.
@@ -17,23 +38,7 @@ impl Podman {
     /// `None`, said on stderr, where it cannot work.
     pub fn new() -> Option<Self> {
         let scene = Scene::new(&[("podman", "podman"), ("conmon", "conmon"), ("iptables", "iptables")])?;
-        // Without CAP_SYS_RESOURCE nobody gets podman's usual limits.
-        let configuration = format!(
-            r#"
-[containers]
-default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "wave-oci"
-runtime_supports_json = ["wave-oci"]
-runtime_supports_nocgroup = ["wave-oci"]
-tmp_dir = "/dev/shm/podman"
-[engine.runtimes]
-wave-oci = ["{}"]
-"#,
-            scene.runtime().display()
-        );
+        let configuration = configuration(&scene.runtime(), "tmp_dir = \"/dev/shm/podman\"");
         std::fs::write(scene.path("containers.conf"), configuration).expect("own directory");
         let podman = Self { scene };
         podman.does(&["import", "-q", &guests::archive().display().to_string(), "guests"]);
